@@ -1,0 +1,84 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make demo             replay a rainy drive through the node; BAG=path takes your own bag
+#   make test             unit and integration tests, lint and import direction among them
+#   make lint             lint and import direction alone
+#
+# PYTHON=python3.12       the interpreter of .venv, 3.10 to 3.14
+# TORCH=torch==2.13.0     another build of PyTorch
+# PIP_ARGS=...            options for every pip install
+# DEMO_ARGS=...           options for ubcn demo (see ubcn demo --help)
+# PYTEST_ARGS=...         options for pytest
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+PINS := $(TORCH) rosbags==0.11.9 safetensors==0.8.0
+
+# A sourced ROS 2 brings rclpy and its messages; mixing it with the wheels crashes both.
+ifneq ($(strip $(AMENT_PREFIX_PATH)),)
+FLAVOUR := ros-$(or $(ROS_DISTRO),sourced)
+VENV_ARGS := --system-site-packages
+# Its message modules are compiled for one generation of NumPy: stay with that one.
+PINS += $(shell $(PYTHON) -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null)
+RUN_TREE := .
+TEST_TREE := .[train,export,test]
+else
+FLAVOUR := wheels
+VENV_ARGS :=
+PINS += opencv-python-headless==4.14.0.94
+RUN_TREE := .[ros]
+TEST_TREE := .[ros,train,export,test]
+endif
+
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
+CREATED := $(VENV)/.created-$(FLAVOUR)
+RUN_READY := $(VENV)/.installed-run
+TEST_READY := $(VENV)/.installed-test
+
+.PHONY: demo test lint clean
+
+demo: $(RUN_READY)
+	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag '$(BAG)') $(DEMO_ARGS)
+
+# lints too, as tests: pytest's summary is the last word also when a line is too long
+test: $(TEST_READY)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(TEST_READY)
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build install log out
+
+$(CREATED):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "$(PYTHON) is too old or missing: Python 3.10 or newer is needed" \
+	         "(make PYTHON=python3.11 ...)"; exit 1; }
+ifeq ($(FLAVOUR),wheels)
+	@test "$$(uname -sm)" = 'Linux x86_64' || \
+	  { echo "The ROS wheels exist for x86_64 Linux only:" \
+	         "install ROS 2 with apt and source its setup.bash first."; exit 1; }
+else
+	@$(PYTHON) -c 'import rclpy' || \
+	  { echo "ROS 2 is sourced (AMENT_PREFIX_PATH), but $(PYTHON) cannot import rclpy: use the" \
+	         "Python it was built for (make PYTHON=/usr/bin/python3 ...)."; exit 1; }
+endif
+	@echo "Creating $(VENV) ($(FLAVOUR), $$($(PYTHON) --version))"
+	@$(PYTHON) -m venv --clear $(VENV_ARGS) $(VENV) || \
+	  { echo "No virtual environment: apt-get install python3-venv"; exit 1; }
+	@touch $@
+
+$(RUN_READY): setup.py Makefile $(CREATED)
+	@echo "Installing what the node needs into $(VENV)"
+	@$(PIP_INSTALL) $(PINS)
+	@$(PIP_INSTALL) $(PINS) --use-pep517 -e '$(RUN_TREE)'
+	@touch $@
+
+$(TEST_READY): $(RUN_READY)
+	@echo "Installing what training, export and the tests need into $(VENV)"
+	@$(PIP_INSTALL) $(PINS) --use-pep517 -e '$(TEST_TREE)'
+	@touch $@

@@ -1,0 +1,31 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small model with random weights, for every test that needs one."""
+
+import pytest
+
+
+@pytest.fixture(scope='session')
+def tiny_model(tmp_path_factory):
+    """Path of a small model file with random weights and the CamVid labels."""
+    import torch
+
+    from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+    from ubcn_ros.runtime import save_model
+    torch.manual_seed(0)
+    config = UBCNConfig('camvid', IDMConfig(8, 2, 2), SAMConfig(8, 2, 2, form='trunk'),
+                        'ddrnet23_slim', {'width': 4})
+    network = build(config)
+    # the last convolutions start at zero, which would make every output the input
+    for module in (network.derain, network.attention):
+        torch.nn.init.normal_(module.tail[1].weight, std=0.02)
+    path = tmp_path_factory.mktemp('models') / 'tiny.safetensors'
+    save_model(path, network, {'note': 'random weights for tests'})
+    return path
+
+
+@pytest.fixture(scope='session')
+def tiny_engine(tiny_model):
+    """Engine of the tiny model on the CPU in fp32."""
+    from ubcn_ros.runtime import Engine
+    return Engine.load(tiny_model, device='cpu', precision='fp32')

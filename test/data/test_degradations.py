@@ -1,0 +1,72 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Haze, pepper and gaussian noise follow their formulas."""
+
+import numpy as np
+import pytest
+
+from ubcn_ros.data.degradations import add_gaussian, add_haze, add_pepper
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+
+
+def test_haze_is_the_scattering_law(image):
+    depth = np.full((60, 80), 100.0, np.float32)
+    hazy = add_haze(image, 0.01, depth, airlight=(0.8, 0.7, 0.6))
+    keep = np.exp(-1.0)
+    expected = image * keep + 255 * np.array([0.8, 0.7, 0.6]) * (1 - keep)
+    assert np.abs(hazy - expected).max() <= 0.51
+
+
+def test_haze_thickens_with_distance_and_unknown_depth_is_far(image):
+    depth = np.tile(np.linspace(5, 300, 80, dtype=np.float32), (60, 1))
+    depth[0, :2] = np.nan, 0
+    hazy = add_haze(np.zeros_like(image), 0.01, depth, airlight=(1, 1, 1))
+    assert (np.diff(hazy[1, :, 0].astype(int)) >= 0).all()
+    assert (hazy[0, :2] == 255).all()
+
+
+def test_haze_takes_a_prior_without_depth(image):
+    hazy = add_haze(np.zeros_like(image), 0.01, airlight=(1, 1, 1))
+    assert hazy[25, 40, 0] > hazy[-1, 40, 0]
+
+
+@pytest.mark.parametrize('probability', [0.0, 0.3, 0.5, 0.7, 1.0])
+def test_pepper_share(image, probability):
+    result = add_pepper(np.maximum(image, 1), probability, 3)
+    black = (result == 0).all(-1)
+    assert abs(black.mean() - probability) < 0.03
+    assert np.array_equal(result[~black], np.maximum(image, 1)[~black])
+
+
+def test_gaussian_spread():
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    result = add_gaussian(grey, 20, 1).astype(float)
+    assert abs(result.mean() - 128) < 0.5
+    assert abs(result.std() - 20) < 0.5
+
+
+def test_level_zero_changes_nothing(image):
+    for result in (add_haze(image, 0), add_pepper(image, 0, 1), add_gaussian(image, 0, 1)):
+        assert np.array_equal(result, image)
+
+
+def test_a_seed_repeats(image):
+    for function, level in ((add_pepper, 0.5), (add_gaussian, 30)):
+        assert np.array_equal(function(image, level, 4), function(image, level, 4))
+        assert not np.array_equal(function(image, level, 4), function(image, level, 5))
+
+
+@pytest.mark.parametrize('call, word', [
+    (lambda i: add_haze(i, -0.1), '-0.1'),
+    (lambda i: add_haze(i, 0.1, np.ones((3, 4))), r'\(3, 4\)'),
+    (lambda i: add_pepper(i, 1.5, 0), '1.5'),
+    (lambda i: add_gaussian(i, float('nan'), 0), 'nan'),
+    (lambda i: add_gaussian(i[..., 0], 1, 0), r'\(60, 80\)'),
+])
+def test_errors_name_the_value(image, call, word):
+    with pytest.raises(ValueError, match=word):
+        call(image)

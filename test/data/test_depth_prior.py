@@ -1,0 +1,64 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The prior is a plausible driving scene, with and without labels."""
+
+import numpy as np
+import pytest
+
+from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.labels import CAMVID, CITYSCAPES, VOC2012
+
+H, W = 180, 240
+
+
+def test_plain_prior_is_far_at_the_horizon_and_smooth():
+    depth = depth_prior(H, W)
+    assert depth.shape == (H, W) and depth.dtype == np.float32
+    middle = depth[int(0.5 * H):, W // 2]
+    assert (np.diff(middle) < 0.01).all() and middle[-1] < 6
+    assert 100 < depth[int(0.3 * H), W // 2] <= 150
+    assert np.allclose(depth, depth[:, ::-1], rtol=1e-3)
+    assert np.abs(np.diff(np.log(depth), axis=1)).max() < 0.2
+
+
+def test_result_is_the_callers_own():
+    depth_prior(H, W)[:] = 0
+    assert depth_prior(H, W).min() > 0
+
+
+def id_of(label_set, name):
+    return [c.lower() for c in label_set.classes].index(name)
+
+
+def scene(label_set):
+    labels = np.full((H, W), id_of(label_set, 'road'), np.uint8)
+    labels[:81] = id_of(label_set, 'sky')
+    labels[40:100, :40] = id_of(label_set, 'building')
+    labels[70:120, 100:140] = id_of(label_set, 'car')
+    return labels
+
+
+@pytest.mark.parametrize('label_set', [CAMVID, CITYSCAPES])
+def test_labels_shape_the_scene(label_set):
+    depth = depth_prior(H, W, scene(label_set), label_set)
+    assert depth[10, 120] > 200
+    car = depth[75:115, 105:135]
+    assert car.std() < 0.02 * car.mean()
+    # The car stands where the road begins below it, in front of what is beside it.
+    assert abs(car.mean() - depth[122, 120]) < 0.1 * car.mean()
+    assert depth[90, 120] < depth[90, 180]
+    assert depth[50, 20] < 60
+
+
+def test_labels_of_unknown_classes_keep_the_prior():
+    labels = np.full((H, W), VOC2012.classes.index('background'), np.uint8)
+    labels[:20] = 255
+    plain = depth_prior(H, W)
+    assert np.abs(depth_prior(H, W, labels, VOC2012) / plain - 1).max() < 0.05
+
+
+def test_errors():
+    with pytest.raises(ValueError, match='label_set'):
+        depth_prior(H, W, np.zeros((H, W), np.uint8))
+    with pytest.raises(ValueError, match=r'\(2, 3\)'):
+        depth_prior(H, W, np.zeros((2, 3), np.uint8), CAMVID)

@@ -1,0 +1,123 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A procedural drive follows from its seed, and its labels and depth are those of its geometry."""
+
+import numpy as np
+import pytest
+
+from ubcn_ros.data.drive import Drive, drive_clip
+from ubcn_ros.data.drive_render import FAR_M, Label
+
+SIZE = {'height': 120, 'width': 160}
+
+
+@pytest.fixture(scope='module')
+def drive():
+    return Drive(6, **SIZE)
+
+
+def same(a, b):
+    return (np.array_equal(a.image, b.image) and np.array_equal(a.labels, b.labels)
+            and np.array_equal(a.depth, b.depth))
+
+
+def test_shapes_and_types(drive):
+    frame = drive.frame(0.25)
+    assert frame.image.shape == (120, 160, 3) and frame.image.dtype == np.uint8
+    assert frame.labels.shape == (120, 160) and frame.labels.dtype == np.uint8
+    assert frame.depth.shape == (120, 160) and frame.depth.dtype == np.float32
+    assert frame.time_s == 0.25
+
+
+def test_any_order_gives_the_same_frames(drive):
+    forward = [drive.frame(t) for t in (0.0, 1.0, 9.0)]
+    other = Drive(6, **SIZE)
+    backward = [other.frame(t) for t in (9.0, 1.0, 0.0)][::-1]
+    assert all(same(a, b) for a, b in zip(forward, backward, strict=True))
+
+
+def test_seeds_differ_and_time_moves(drive):
+    assert not same(drive.frame(0.0), Drive(7, **SIZE).frame(0.0))
+    a, b = drive.frame(0.0), drive.frame(0.5)
+    assert (a.labels != b.labels).mean() > 0.005
+
+
+def test_depth_is_far_exactly_where_the_sky_is():
+    for seed in range(3):
+        frame = Drive(seed, **SIZE).frame(1.0)
+        assert np.isfinite(frame.depth).all() and (frame.depth > 0.3).all()
+        sky = frame.labels == Label.SKY
+        assert sky.any()
+        assert np.allclose(frame.depth[sky], FAR_M, rtol=1e-3)
+        assert (frame.depth[~sky] < 0.6 * FAR_M).all()
+
+
+def test_depth_of_the_road_is_the_ground_plane(drive):
+    frame, camera = drive.frame(2.0), drive.camera(2.0)
+    road = frame.labels == Label.ROAD
+    expected = -camera.position[1] / camera.rays()[1][road]
+    assert np.allclose(frame.depth[road], expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize('seed', [2, 5, 8])
+def test_what_stands_still_is_found_again_from_the_next_place(seed):
+    """Lift pixels with their depth, move the camera, and find label and depth unchanged."""
+    drive = Drive(seed, 180, 240)
+    drive.frame(0)
+    t0, t1 = 3.0, 3.15
+    a, b, before, after = drive.frame(t0), drive.frame(t1), drive.camera(t0), drive.camera(t1)
+    still = np.isin(a.labels, (Label.ROAD, Label.BUILDING, Label.SIDEWALK)) & (a.depth < 30)
+    directions = before.rays()[:, still] * a.depth[still]
+    seen = after.rotation @ (directions + (before.position - after.position)[:, None])
+    x = np.floor(after.focal * seen[0] / seen[2] + 120).astype(int)
+    y = np.floor(after.focal * seen[1] / seen[2] + 90).astype(int)
+    inside = (x >= 0) & (x < 240) & (y >= 0) & (y < 180) & (seen[2] > 1)
+    assert inside.sum() > 3000
+    labels = b.labels[y[inside], x[inside]]
+    agree = labels == a.labels[still][inside]
+    assert agree.mean() > 0.88  # the rest is hidden by what moves or lies on a border
+    error = np.abs(b.depth[y[inside], x[inside]] / seen[2][inside] - 1)[agree]
+    assert np.quantile(error, 0.85) < 0.05
+
+
+def test_every_class_occurs():
+    seen = set()
+    for seed in range(4):
+        drive = Drive(seed, **SIZE)
+        for time_s in (0.0, 4.0, 8.0):
+            seen |= set(np.unique(drive.frame(time_s).labels).tolist())
+    assert set(range(11)) <= seen <= {*range(11), 255}
+
+
+def test_views_vary_between_seeds():
+    frames = [Drive(seed, **SIZE).frame(0.0) for seed in range(6)]
+    brightness = [float(f.image.mean()) for f in frames]
+    sky = [float((f.labels == Label.SKY).mean()) for f in frames]
+    assert max(brightness) > 1.4 * min(brightness)
+    assert max(sky) - min(sky) > 0.05
+
+
+@pytest.mark.parametrize('arguments', [{'height': 16}, {'width': 31}, {'speed_m_s': -1.0},
+                                       {'seed': -1}, {'speed_m_s': float('nan')}])
+def test_bad_arguments_are_named(arguments):
+    (value,) = arguments.values()
+    with pytest.raises(ValueError, match=str(value)):
+        Drive(**{'seed': 0, **SIZE, **arguments})
+
+
+def test_clip_counts_and_times():
+    frames = list(drive_clip(3, frames=3, rate_hz=10, **SIZE))
+    assert [f.time_s for f in frames] == pytest.approx([0.0, 0.1, 0.2])
+    assert same(frames[1], Drive(3, **SIZE).frame(0.1))
+    for bad in ({'frames': -1}, {'rate_hz': 0}, {'rain_mm_h': -5.0}):
+        with pytest.raises(ValueError):
+            drive_clip(3, **{**SIZE, **bad})
+
+
+def test_rain_changes_the_image_only():
+    dry = list(drive_clip(3, frames=2, **SIZE))
+    wet = list(drive_clip(3, frames=2, rain_mm_h=150.0, **SIZE))
+    for a, b in zip(dry, wet, strict=True):
+        assert np.array_equal(a.labels, b.labels) and np.array_equal(a.depth, b.depth)
+        assert b.image.dtype == np.uint8 and b.image.shape == a.image.shape
+        assert np.abs(a.image.astype(int) - b.image).mean() > 2

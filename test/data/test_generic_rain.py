@@ -1,0 +1,42 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Painted rain brightens, varies and spans light to very heavy."""
+
+import numpy as np
+import pytest
+
+from ubcn_ros.data.generic_rain import generic_rain
+
+
+@pytest.fixture
+def image():
+    ramp = np.linspace(20, 160, 128, dtype=np.uint8)
+    return np.repeat(np.tile(ramp, (96, 1))[..., None], 3, axis=2)
+
+
+def psnr(a, b):
+    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
+
+
+def test_seed_repeats_and_differs(image):
+    first, again, other = (generic_rain(image, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert first.shape == image.shape and first.dtype == np.uint8
+
+
+def test_severity_spans_light_to_very_heavy(image):
+    light, heavy = (np.mean([psnr(generic_rain(image, np.random.default_rng(s), severity), image)
+                             for s in range(12)]) for severity in (0.0, 1.0))
+    assert light > 24 and heavy < 13
+
+
+def test_streaks_brighten_dark_ground():
+    dark = np.zeros((96, 128, 3), np.uint8)
+    assert generic_rain(dark, np.random.default_rng(0), 0.7).mean() > 5
+
+
+def test_errors(image):
+    with pytest.raises(ValueError, match='1.5'):
+        generic_rain(image, np.random.default_rng(0), 1.5)
+    with pytest.raises(ValueError, match='uint8'):
+        generic_rain(image.astype(float), np.random.default_rng(0))

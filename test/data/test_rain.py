@@ -1,0 +1,182 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rain repeats from its seed, grows with its rate, moves with time and says what it refuses."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from ubcn_ros.data.rain import (
+    RainParameters,
+    RainRenderer,
+    add_rain,
+    estimate_airlight,
+    sample_rate,
+    veil_extinction,
+)
+
+H, W = 120, 160
+
+
+@pytest.fixture(scope='module')
+def image():
+    """Bright sky above, dark textured ground below."""
+    result = np.random.default_rng(0).integers(30, 90, (H, W, 3), np.uint8)
+    result[:48] = 225
+    return result
+
+
+def psnr(a, b):
+    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
+
+
+def test_seed_repeats_and_differs(image):
+    first = add_rain(image, 120, 7)
+    assert np.array_equal(first, add_rain(image, 120, 7))
+    assert not np.array_equal(first, add_rain(image, 120, 8))
+    assert first.shape == image.shape and first.dtype == np.uint8
+
+
+def test_rate_zero_is_the_image(image):
+    for parameters in (None, RainParameters.physical(100, noise_sigma=5.0)):
+        assert np.array_equal(add_rain(image, 0, 1, parameters=parameters), image)
+
+
+def test_the_input_is_not_written(image):
+    copy = image.copy()
+    add_rain(image, 300, 1)
+    assert np.array_equal(image, copy)
+
+
+def test_more_rain_hides_more(image):
+    means = [np.mean([psnr(add_rain(image, r, s), image) for s in range(6)])
+             for r in (5, 50, 150, 300)]
+    assert all(a > b + 1 for a, b in zip(means, means[1:], strict=False))
+
+
+def test_bright_on_dark_ground_faint_on_sky(image):
+    change = np.abs(add_rain(image, 200, 1).astype(float) - image)
+    assert change[60:].mean() > 4 * change[:40].mean()
+
+
+def test_veil_alone_is_the_law(image):
+    p = RainParameters.physical(150, density_gain=0.0, veil_strength=1.0, airlight=(0.9,) * 3)
+    depth = np.full((H, W), 80.0, np.float32)
+    keep = np.exp(-80 * veil_extinction(150))
+    expected = image * keep + 255 * 0.9 * (1 - keep)
+    assert np.abs(add_rain(image, 150, 1, depth, p) - expected).max() <= 0.51
+
+
+@pytest.mark.parametrize('rate, per_km', [(50, 4.29), (150, 8.96), (250, 12.61)])
+def test_extinction(rate, per_km):
+    assert veil_extinction(rate) * 1000 == pytest.approx(per_km, abs=0.01)
+
+
+def test_unknown_depth_is_far(image):
+    p = RainParameters.physical(100, density_gain=0.0, airlight=(1.0, 1.0, 1.0))
+    depth = np.full((H, W), 10.0, np.float32)
+    depth[:2, 0] = np.nan, 0
+    rainy = add_rain(image, 100, 1, depth, p)
+    assert (rainy[:2, 0] >= 245).all()
+
+
+def test_video_is_coherent_and_calls_are_independent(image):
+    dark = np.full_like(image, 40)
+    p = RainParameters.physical(100, speed_m_s=0.0, veil_strength=0.0, turbulence_m_s=0.0,
+                                airlight=(1.0, 1.0, 1.0))
+    renderer = RainRenderer(p, H, W, seed=3)
+    first, near, far = (renderer(dark, time_s=t).astype(float) for t in (0.0, 0.001, 0.5))
+
+    def alike(a, b):
+        return np.corrcoef(a.ravel(), b.ravel())[0, 1]
+    assert alike(first, near) > 0.6 > 0.3 > alike(first, far)
+    assert np.array_equal(renderer(dark, time_s=0.0), first)
+    assert np.array_equal(RainRenderer(p, H, W, seed=3)(dark, time_s=0.5), far)
+
+
+def test_a_crop_with_its_window_is_a_piece_of_the_frame(image):
+    p = RainParameters.physical(150, airlight=(0.9, 0.9, 0.9), ambient=1.0)
+    whole = add_rain(image, 150, 5, parameters=p)
+    crop = np.ascontiguousarray(image[24:104, 32:128])
+    part = add_rain(crop, 150, 5, parameters=p, window=(24, 32, H, W))
+    assert np.abs(part.astype(int) - whole[24:104, 32:128]).max() <= 1
+
+
+@pytest.mark.parametrize('size', [(1, 1), (7, 300), (33, 65), (360, 480)])
+def test_any_size(size):
+    image = np.full((*size, 3), 60, np.uint8)
+    assert add_rain(image, 300, 1).shape == image.shape
+
+
+def test_noise_is_of_the_given_spread():
+    grey = np.full((H, W, 3), 128, np.uint8)
+    p = RainParameters.physical(1, density_gain=0.0, veil_strength=0.0, noise_sigma=6.0)
+    assert add_rain(grey, 1, 1, parameters=p).astype(float).std() == pytest.approx(6, abs=0.2)
+
+
+def test_diversity_zero_varies_only_the_drive():
+    drive = {'speed_m_s', 'wind_m_s', 'exposure_s'}
+    default = RainParameters(100)
+    for seed in range(20):
+        drawn = RainParameters.random(np.random.default_rng(seed), 100, 0.0)
+        changed = {f.name for f in fields(drawn)
+                   if getattr(drawn, f.name) != getattr(default, f.name)}
+        assert changed <= drive
+        assert 0 <= drawn.speed_m_s <= 12 and 0.006 <= drawn.exposure_s <= 0.016
+
+
+def test_diversity_spreads_the_look(image):
+    def spread(diversity):
+        scores = []
+        for seed in range(16):
+            p = RainParameters.random(np.random.default_rng(seed), 150, diversity)
+            scores.append(psnr(add_rain(image, 150, seed, parameters=p), image))
+        return np.std(scores)
+    assert spread(1.0) > 1.5 * spread(0.0)
+
+
+def test_every_random_draw_renders():
+    image = np.full((24, 32, 3), 60, np.uint8)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        rate = sample_rate(rng)
+        rainy = add_rain(image, rate, seed, parameters=RainParameters.random(rng, rate, 2.0))
+        assert rainy.shape == image.shape
+
+
+def test_rates_for_training_span_the_range():
+    rng = np.random.default_rng(0)
+    rates = np.array([sample_rate(rng) for _ in range(4000)])
+    assert rates.min() == 0 and 290 < rates.max() <= 300
+    assert 0.05 < (rates == 0).mean() < 0.11
+    assert (rates > 150).mean() > 0.2 and ((rates > 0) & (rates < 50)).mean() > 0.2
+
+
+def test_airlight_is_the_grey_of_the_sky(image):
+    assert np.allclose(estimate_airlight(image), 225 / 255, atol=0.01)
+
+
+@pytest.mark.parametrize('changes, word', [
+    ({'rate_mm_h': -1}, '-1'), ({'rate_mm_h': 301.5}, '301.5'),
+    ({'rate_mm_h': float('nan')}, 'nan'), ({'exposure_s': 0.5}, '0.5'),
+    ({'ambient': 1.2}, '1.2'), ({'focal': 0.0}, 'focal is 0'),
+    ({'streak_gain': -0.1}, 'streak_gain is -0.1'), ({'near_m': 9.0}, 'near_m is 9'),
+])
+def test_parameters_out_of_range_are_named(changes, word):
+    with pytest.raises(ValueError, match=word):
+        RainParameters(**({'rate_mm_h': 10} | changes))
+
+
+def test_errors_of_the_renderer(image):
+    with pytest.raises(ValueError, match='350'):
+        add_rain(image, 350, 1)
+    with pytest.raises(ValueError, match='-5'):
+        RainParameters.random(np.random.default_rng(0), 10, -5)
+    renderer = RainRenderer(RainParameters(10), H, W, 0)
+    with pytest.raises(ValueError, match=r'\(5, 6, 3\)'):
+        renderer(np.zeros((5, 6, 3), np.uint8))
+    with pytest.raises(ValueError, match=r'\(2, 2\)'):
+        renderer(image, np.ones((2, 2)))
+    with pytest.raises(ValueError, match='window'):
+        RainRenderer(RainParameters(10), H, W, 0, window=(0, 0, H - 1, W))

@@ -1,0 +1,30 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import numpy as np
+
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.labels import CAMVID
+
+SCENES = SceneList('none', CAMVID, ())
+IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
+LABELS = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
+
+
+def test_fixed_by_the_seed():
+    first = rainy_view(IMAGE, LABELS, SCENES, 150.0, 7)
+    np.testing.assert_array_equal(first, rainy_view(IMAGE, LABELS, SCENES, 150.0, 7))
+    assert (first != rainy_view(IMAGE, LABELS, SCENES, 150.0, 8)).any()
+
+
+def test_dry_is_unchanged_and_more_rain_changes_more():
+    changes = [np.abs(rainy_view(IMAGE, LABELS, SCENES, rate, 3).astype(int) - IMAGE).mean()
+               for rate in (0.0, 50.0, 250.0)]
+    assert changes[0] == 0 < changes[1] < changes[2]
+
+
+def test_the_distance_follows_the_classes():
+    other = np.full_like(LABELS, 3)
+    assert (rainy_view(IMAGE, LABELS, SCENES, 150.0, 3) !=
+            rainy_view(IMAGE, other, SCENES, 150.0, 3)).any()

@@ -1,0 +1,94 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import math
+
+import pytest
+
+from ubcn_ros.evaluation.bars import Figure, pair_figures, scene_figures
+
+
+def steps(psnr, miou):
+    return [{'t': t, 'psnr': p, 'miou': m}
+            for t, (p, m) in enumerate(zip(psnr, miou, strict=True), 1)]
+
+
+def entry(before, psnr, miou, clean_trained=0.0):
+    return {'input': {'psnr': before}, 'steps': steps(psnr, miou), 'peers': {},
+            'segmentation': {'own': {'miou': 0.0}, 'clean': {'miou': clean_trained}}}
+
+
+@pytest.fixture
+def results():
+    return {'clean': {'own': {'miou': 70.0}, 'clean': {'miou': 75.0}},
+            'rates': {'0': entry(math.inf, (40, 41, 42), (70, 70, 70.4), 75),
+                      '50': entry(25, (29.5, 29.6, 29.7), (65, 66, 66), 50),
+                      '150': entry(20, (27, 27.4, 27.3), (60, 62, 64), 36),
+                      '250': entry(18, (26.5, 26.9, 27.1), (55, 57, 56), 15)}}
+
+
+@pytest.fixture
+def figures(results):
+    return {figure.key: figure for figure in scene_figures(results)}
+
+
+@pytest.mark.parametrize('key, value, reached', [
+    ('psnr_gain_50', 4.5, True),
+    ('psnr_gain_150', 7.0, False),
+    ('psnr_gain_250', 8.5, True),
+    ('loop_psnr', 0.45, True),
+    ('loop_miou_250', 1.0, True),
+    ('worst_step_psnr', -0.1, False),
+    ('worst_step_miou', -1.0, False),
+    ('clean_miou', 70.0, False),
+    ('rain_tax_50', 9.0, None),
+    ('rain_tax_150', 11.0, False),
+    ('rain_tax_250', 19.0, False),
+    ('kept_50', 50 / 75, True),
+    ('kept_150', 36 / 75, True),
+    ('kept_250', 15 / 75, True),
+    ('dry_psnr', 42.0, True),
+    ('dry_miou', 0.4, True),
+])
+def test_figures_by_hand(figures, key, value, reached):
+    assert figures[key].value == pytest.approx(value)
+    assert figures[key].reached is reached
+
+
+def test_the_worst_step_is_named(figures):
+    assert 'T = 3, 150 mm/hr' in figures['worst_step_psnr'].text
+    assert 'T = 3, 250 mm/hr' in figures['worst_step_miou'].text
+
+
+def test_what_was_not_measured_is_left_out(results):
+    del results['clean']['clean'], results['rates']['0'], results['rates']['250']
+    results['rates']['50']['steps'] = results['rates']['50']['steps'][:1]
+    results['rates']['150']['steps'] = results['rates']['150']['steps'][:1]
+    assert {figure.key for figure in scene_figures(results)} == {
+        'psnr_gain_50', 'psnr_gain_150', 'clean_miou'}
+
+
+def test_an_untouched_dry_frame_reaches_the_bar(results):
+    results['rates'] = {'0': entry(math.inf, (math.inf,) * 3, (70,) * 3, 75)}
+    figures = {figure.key: figure for figure in scene_figures(results)}
+    assert figures['dry_psnr'].value == math.inf
+    assert figures['dry_psnr'].reached
+    assert 'worst_step_psnr' not in figures
+
+
+def test_peers_are_compared_at_the_last_step(results):
+    results['rates']['50']['peers'] = {'plain': steps((29.0, 29.0, 29.0), (60, 60, 60))}
+    figures = {figure.key: figure for figure in scene_figures(results)}
+    assert figures['psnr_over_plain_50'].value == pytest.approx(0.7)
+    assert figures['miou_over_plain_50'].value == pytest.approx(6.0)
+
+
+def test_pairs_gain_over_the_input():
+    figures = pair_figures({'input': {'psnr': 20.0}, 'steps': steps((23.0, 24.5), (0, 0))})
+    assert [f.value for f in figures] == pytest.approx([3.0, 4.5])
+
+
+@pytest.mark.parametrize('low, high, bar', [
+    (None, None, ''), (4.0, None, '>= 4'), (None, 7.0, '<= 7'), (-0.5, 0.5, '-0.5 .. 0.5')])
+def test_bar_in_words(low, high, bar):
+    assert Figure('key', 'text', 1.0, 'dB', low, high).bar == bar

@@ -1,0 +1,85 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import hashlib
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.evaluation.command import evaluate
+
+
+def run(*arguments):
+    return CliRunner().invoke(evaluate, [*map(str, arguments), '--device', 'cpu'])
+
+
+def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, camvid_folder):
+    found, picture = tmp_path / 'out' / 'report.json', tmp_path / 'out' / 'quality.png'
+    result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 3, '--only', 'A',
+                 '--rates', '0,150', '--stride', 2, '--clean-segmentation', identity_model,
+                 '--rain-segmentation', tiny_model, '--peers', identity_model, '--json', found,
+                 '--picture', picture)
+    assert result.exit_code == 0, result.output
+    for expected in ('tiny on camvid/val, 2 images', 'T = 3', 'identity, T = 3', 'rain tax',
+                     'trained on rain', 'Building'):
+        assert expected in result.output
+    assert picture.stat().st_size > 1000
+    report = json.loads(found.read_text())
+    assert report['model'] == {'name': 'tiny', 'path': str(tiny_model), 'sha256':
+                               hashlib.sha256(tiny_model.read_bytes()).hexdigest()}
+    assert report['data']['images'] == ['A_0', 'A_2']
+    assert report['data']['rain_seeds'] == [0, 2]
+    assert report['segmentation_models'].keys() == {'clean', 'rain'}
+    assert report['peer_models'].keys() == {'identity'}
+    assert report['command'].split()[0] == 'ubcn'
+    assert (report['device'], report['precision'], report['iterations']) == ('cpu', 'fp32', 3)
+    assert report['rates'].keys() == {'0', '150'}
+    entry = report['rates']['150']
+    assert entry['segmentation'].keys() == report['clean'].keys() == {'own', 'clean', 'rain'}
+    assert [step['t'] for step in entry['steps']] == [1, 2, 3]
+    assert entry['steps'][0].keys() == {'t', 'psnr', 'ssim', 'miou', 'iou'}
+    assert entry['steps'][0]['iou'].keys() >= {'Sky', 'Bicyclist'}
+    assert report['figures']['psnr_gain_150']['value'] == pytest.approx(
+        entry['steps'][0]['psnr'] - entry['input']['psnr'])
+
+
+def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):
+    reports = []
+    for name in ('a.json', 'b.json'):
+        result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 1,
+                     '--rates', '50', '--limit', 1, '--json', tmp_path / name)
+        assert result.exit_code == 0, result.output
+        reports.append(json.loads((tmp_path / name).read_text()))
+    assert reports[0] == reports[1]
+
+
+def test_pairs(tmp_path, tiny_model, pairs_folder):
+    found, picture = tmp_path / 'report.json', tmp_path / 'quality.svg'
+    result = run('--model', tiny_model, '--data', pairs_folder, '--kind', 'pairs',
+                 '--iterations', 2, '--json', found, '--picture', picture)
+    assert result.exit_code == 0, result.output
+    assert 'tiny on drops, 2 images' in result.output
+    report = json.loads(found.read_text())
+    assert report['data']['images'] == ['001', '002']
+    assert len(report['steps']) == 2
+    assert report['figures'].keys() == {'psnr_gain_T1', 'psnr_gain_T2'}
+    assert picture.read_text().lstrip().startswith('<?xml')
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    (['--rates', 'heavy'], "'heavy' is not a list of numbers"),
+    (['--rates', '0,400'], '400 mm/hr is outside 0..300'),
+    (['--model', 'no-such-model'], "no model 'no-such-model'"),
+    (['--split', 'train'], 'expected CamVid as'),
+    (['--only', 'Z'], 'no scenes in'),
+    (['--kind', 'pairs'], 'expected pairs as'),
+    (['--kind', 'pairs', '--clean-segmentation', 'x'], 'pairs have no labels'),
+    (['--precision', 'fp7'], "unknown precision 'fp7'"),
+    (['--data', 'no/such/folder'], 'no/such/folder'),
+])
+def test_errors_name_the_value_and_the_remedy(tiny_model, camvid_folder, arguments, expected):
+    result = run('--model', tiny_model, '--data', camvid_folder, *arguments)
+    assert result.exit_code != 0
+    assert expected in ' '.join(result.output.split())
+    assert 'Traceback' not in result.output

@@ -1,0 +1,156 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.pairs import pairs
+from ubcn_ros.data.scenes import camvid
+from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.evaluation.measure import (
+    ImageScore,
+    LabelScore,
+    Subject,
+    measure_pairs,
+    measure_scenes,
+)
+from ubcn_ros.labels import CAMVID, VOC2012
+
+
+def psnr(image, clean):
+    error = np.mean((image.astype(float) - clean.astype(float)) ** 2)
+    return 10 * math.log10(255 ** 2 / error)
+
+
+@pytest.fixture(scope='module')
+def identity(identity_model):
+    return Subject.load(identity_model, 'cpu', 'fp32')
+
+
+@pytest.fixture(scope='module')
+def tiny(tiny_model):
+    return Subject.load(tiny_model, 'cpu', 'fp32')
+
+
+def test_image_score_is_of_the_rounded_image_and_the_mean_over_images():
+    clean = torch.full((1, 3, 32, 32), 100 / 255)
+    score = ImageScore()
+    score.add(clean + 10.4 / 255, clean)
+    score.add(clean + 20.3 / 255, clean)
+    expected = (20 * math.log10(255 / 10) + 20 * math.log10(255 / 20)) / 2
+    assert score.result()['psnr'] == pytest.approx(expected, abs=1e-3)
+
+
+def test_image_score_clamps_as_users_get_it():
+    clean = torch.ones(1, 3, 32, 32)
+    score = ImageScore()
+    score.add(clean + 3, clean)
+    # flat white is where SSIM in single precision is least exact
+    assert score.result() == {'psnr': math.inf, 'ssim': pytest.approx(1.0, abs=2e-3)}
+
+
+def test_ssim_falls_with_noise():
+    clean = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    found = []
+    for strength in (0, 0.05, 0.2):
+        score = ImageScore()
+        score.add(clean + strength * noise, clean)
+        found.append(score.result()['ssim'])
+    assert found[0] == pytest.approx(1.0)
+    assert found[0] > found[1] > found[2]
+
+
+def test_label_score_by_hand():
+    score = LabelScore(CAMVID, torch.device('cpu'))
+    # two images; class 5 is predicted but never true; one true pixel is unlabeled
+    score.add(torch.tensor([[0, 0, 3, 5]]), torch.tensor([[0, 3, 3, 3]]))
+    score.add(torch.tensor([[0, 3, 3, 7]]), torch.tensor([[0, 3, 0, 255]]))
+    result = score.result()
+    # sky: 2 of 4 in the union; road: 2 of 5
+    assert result['iou']['Sky'] == pytest.approx(100 * 2 / 4)
+    assert result['iou']['Road'] == pytest.approx(100 * 2 / 5)
+    assert result['iou']['Tree'] is None
+    assert result['iou']['Fence'] is None
+    assert result['miou'] == pytest.approx(45.0)
+
+
+def test_label_score_without_any_labelled_pixel():
+    score = LabelScore(CAMVID, torch.device('cpu'))
+    score.add(torch.zeros(1, 4, dtype=torch.long), torch.full((1, 4), 255))
+    assert math.isnan(score.result()['miou'])
+
+
+def test_identity_keeps_the_figures_of_the_input(identity, camvid_folder):
+    scenes = camvid(camvid_folder, 'val')
+    result = measure_scenes(identity, scenes, [0, 2], [0.0, 100.0], 3)
+    rainy = result['rates']['100']
+    for step in rainy['steps']:
+        assert step['psnr'] == pytest.approx(rainy['input']['psnr'])
+        assert step['ssim'] == pytest.approx(rainy['input']['ssim'])
+        assert step['miou'] == pytest.approx(rainy['segmentation']['own']['miou'])
+    dry = result['rates']['0']
+    assert dry['input']['psnr'] == math.inf
+    assert dry['segmentation']['own'] == result['clean']['own']
+
+
+def test_the_rain_is_the_validation_rain_of_the_scene_s_index(identity, camvid_folder):
+    scenes = camvid(camvid_folder, 'val')
+    expected = []
+    for index in (1, 3):
+        scene = scenes.scenes[index]
+        rainy = rainy_view(scene.image(), scene.labels(), scenes, 100.0, index)
+        expected.append(psnr(rainy, scene.image()))
+    result = measure_scenes(identity, scenes, [1, 3], [100.0], 1)
+    assert result['rates']['100']['input']['psnr'] == pytest.approx(np.mean(expected), abs=1e-3)
+
+
+def test_figures_are_those_of_the_engine_s_output(tiny, tiny_engine, camvid_folder):
+    scenes = camvid(camvid_folder, 'val')
+    result = measure_scenes(tiny, scenes, [1], [150.0], 3)['rates']['150']
+    scene = scenes.scenes[1]
+    image, truth = scene.image(), scene.labels()
+    for t in (1, 2, 3):
+        frame = tiny_engine(rainy_view(image, truth, scenes, 150.0, 1), iterations=t)
+        score = LabelScore(CAMVID, torch.device('cpu'))
+        score.add(torch.from_numpy(frame.labels).long(), torch.from_numpy(truth).long())
+        step = result['steps'][t - 1]
+        assert step['t'] == t
+        assert step['psnr'] == pytest.approx(psnr(frame.derained, image), abs=1e-3)
+        assert step['miou'] == pytest.approx(score.result()['miou'])
+
+
+def test_peers_and_segmentations_are_measured_on_the_same_images(tiny, identity, camvid_folder):
+    scenes = camvid(camvid_folder, 'val')
+    both = measure_scenes(identity, scenes, [0], [50.0], 2, {'clean': tiny}, {'other': tiny})
+    alone = measure_scenes(tiny, scenes, [0], [50.0], 2)
+    assert both['rates']['50']['peers']['other'] == alone['rates']['50']['steps']
+    assert both['rates']['50']['segmentation']['clean'] == \
+        alone['rates']['50']['segmentation']['own']
+    assert both['clean']['clean'] == alone['clean']['own']
+
+
+def test_progress_per_image_and_rate(identity, camvid_folder):
+    calls = []
+    measure_scenes(identity, camvid(camvid_folder, 'val'), [0, 1], [0.0, 50.0, 150.0], 1,
+                   progress=lambda: calls.append(1))
+    assert len(calls) == 6
+
+
+def test_another_label_set_is_refused(identity, camvid_folder):
+    scenes = replace(camvid(camvid_folder, 'val'), label_set=VOC2012)
+    with pytest.raises(ValueError, match="'camvid'.*'voc2012'"):
+        measure_scenes(identity, scenes, [0], [0.0], 1)
+
+
+def test_pairs_by_hand(identity, pairs_folder):
+    result = measure_pairs(identity, pairs(pairs_folder), 2, {'other': identity})
+    expected = (20 * math.log10(255 / 10) + 20 * math.log10(255 / 20)) / 2
+    assert result['input']['psnr'] == pytest.approx(expected, abs=1e-3)
+    assert [step['psnr'] for step in result['steps']] == pytest.approx([expected] * 2, abs=1e-3)
+    assert 'miou' not in result['steps'][0]
+    assert result['peers']['other'] == result['steps']

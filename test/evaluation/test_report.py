@@ -1,0 +1,71 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import json
+import math
+
+import cv2
+import pytest
+
+from ubcn_ros.evaluation.bars import Figure
+from ubcn_ros.evaluation.report import draw, figure_text, pair_text, scene_text, table, write_json
+
+STEP = {'psnr': 27.5, 'ssim': 0.9, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None}}
+LABELS = {'miou': 50.5, 'iou': {'Sky': 80.0, 'Road': None}}
+RESULTS = {
+    'clean': {'own': LABELS, 'clean': {**LABELS, 'miou': 71.5}},
+    'rates': {'0': {'input': {'psnr': math.inf, 'ssim': 1.0}, 'segmentation': {'own': LABELS},
+                    'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}], 'peers': {}},
+              '50': {'input': {'psnr': 22.25, 'ssim': 0.7},
+                     'segmentation': {'own': LABELS, 'clean': {**LABELS, 'miou': 33.75}},
+                     'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}],
+                     'peers': {'plain': [{'t': 1, **STEP}]}}}}
+PAIRS = {'input': {'psnr': 20.0, 'ssim': 0.5}, 'steps': [{'t': 1, 'psnr': 23.5, 'ssim': 0.6}],
+         'peers': {}}
+
+
+def test_columns_line_up():
+    lines = table(('name', 'value'), [['a', '1.00'], ['longer', '10.00']]).splitlines()
+    assert lines == ['name    value', '------  -----', 'a        1.00', 'longer  10.00']
+
+
+def test_every_measured_figure_is_in_the_table():
+    text = scene_text(RESULTS, [Figure('k', 'some gain', 5.25, 'dB', 4.0)])
+    for expected in ('27.50', '0.9000', '61.25', '22.25', 'inf', '33.75', '71.50', 'plain, T = 1',
+                     'Sky', 'some gain', '>= 4', 'reached'):
+        assert expected in text
+    road = next(line for line in text.splitlines() if line.startswith('Road'))
+    assert road.split() == ['Road', '-', '-', '-']
+
+
+def test_pairs_have_no_bars():
+    text = pair_text(PAIRS, [Figure('k', 'gain', 3.5, 'dB')])
+    assert '23.50' in text and '3.50' in text
+    assert 'bar' not in text
+    assert 'missed' in figure_text([Figure('k', 'gain', 3.5, 'dB', 4.0)])
+
+
+def test_json_holds_no_infinity(tmp_path):
+    path = tmp_path / 'new' / 'report.json'
+    write_json(path, {**RESULTS, 'more': [math.nan, (1.5, math.inf)]})
+
+    def refuse(name):
+        raise AssertionError(f'{name} is not JSON')
+
+    found = json.loads(path.read_text(), parse_constant=refuse)
+    assert found['rates']['0']['input'] == {'psnr': None, 'ssim': 1.0}
+    assert found['rates']['50']['steps'][1]['psnr'] == 27.5
+    assert found['more'] == [None, [1.5, None]]
+
+
+@pytest.mark.parametrize('results', [RESULTS, PAIRS])
+def test_picture(tmp_path, results):
+    path = tmp_path / 'new' / 'quality.png'
+    draw(path, 'a title', results)
+    image = cv2.imread(str(path))
+    assert image.std() > 1  # something is drawn
+
+
+def test_picture_of_an_unknown_format(tmp_path):
+    with pytest.raises(ValueError, match='xyz'):
+        draw(tmp_path / 'quality.xyz', 'a title', PAIRS)

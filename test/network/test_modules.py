@@ -1,0 +1,114 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's modules: parameter counts of its tables, and properties."""
+
+import pytest
+import torch
+
+from ubcn_ros.network import IDM, SAM, Discriminator, IDMConfig, SAMConfig, build_segmentation
+from ubcn_ros.network.blocks import RES, shuffle, unshuffle
+
+
+def count(module):
+    return sum(p.numel() for p in module.parameters())
+
+
+def awake(module):
+    """Give the last convolution, zero at the start, weights."""
+    torch.nn.init.normal_(module.tail[1].weight, std=0.05)
+    return module
+
+
+@pytest.mark.parametrize(('module', 'parameters'), [
+    (IDM, 223_779), (SAM, 187_651), (Discriminator, 9_056_449)])
+def test_parameter_counts(module, parameters):
+    assert count(module()) == parameters
+
+
+def test_pspnet_parameter_count():
+    assert count(build_segmentation('pspnet_resnet50', 19)) == 46_591_571
+
+
+def test_light_segmentation_is_of_the_compact_class():
+    assert 1e6 < count(build_segmentation('ddrnet23_slim', 19)) < 6e6
+
+
+def test_per_path_weights_multiply_the_stacks():
+    shared, own = count(SAM()), count(SAM(SAMConfig(share_paths=False), 10))
+    assert own - shared == 9 * count(torch.nn.Sequential(*(RES(32) for _ in range(9))))
+
+
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (50, 34)])
+@pytest.mark.parametrize('factor', [1, 2, 4])
+def test_unshuffle_there_and_back(size, factor):
+    image = torch.rand(2, 3, *size)
+    assert torch.equal(shuffle(unshuffle(image, factor), factor, size), image)
+
+
+@pytest.mark.parametrize('factor', [1, 2])
+def test_idm_starts_as_the_identity(factor):
+    image = torch.rand(1, 3, 33, 40)
+    assert torch.equal(IDM(IDMConfig(unshuffle=factor)).eval()(image), image)
+
+
+@pytest.mark.parametrize('residual', ['input', 'previous'])
+def test_sam_starts_from_its_residual_base(residual):
+    sam = SAM(SAMConfig(8, 1, residual=residual), 3).eval()
+    image, previous = torch.rand(2, 1, 3, 32, 32)
+    paths = torch.full((1, 3, 4, 4), 1 / 3)
+    base = image if residual == 'input' else previous
+    assert torch.equal(sam(image, previous, paths), base)
+
+
+@pytest.mark.parametrize('form', ['stacks', 'trunk'])
+def test_sam_tells_the_paths_apart_and_uniform_masks_do_not(form):
+    torch.manual_seed(1)
+    image, previous = torch.rand(2, 1, 3, 32, 32)
+    first = torch.tensor([1.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 8, 8)
+    for uniform in (False, True):
+        config = SAMConfig(8, 1, form=form, share_paths=False, uniform_masks=uniform)
+        sam = awake(SAM(config, 2)).eval()
+        if form == 'trunk':
+            torch.nn.init.normal_(sam.paths.mix.weight, std=0.1)
+        same = torch.allclose(sam(image, previous, first), sam(image, previous, first.flip(1)))
+        assert same == uniform
+
+
+def test_trunk_with_equal_weights_ignores_the_paths():
+    sam = awake(SAM(SAMConfig(8, 2, form='trunk'), 4)).eval()
+    image, previous = torch.rand(2, 1, 3, 32, 32)
+    one, other = torch.rand(2, 1, 4, 32, 32).softmax(2)
+    assert torch.allclose(sam(image, previous, one), sam(image, previous, other), atol=1e-5)
+
+
+def test_unknown_form_names_the_choices():
+    with pytest.raises(ValueError, match='stacks, trunk'):
+        SAMConfig(form='tree')
+
+
+def test_discriminator_refuses_small_features():
+    with pytest.raises(ValueError, match='12x12'):
+        Discriminator(16)(torch.rand(1, 16, 8, 30))
+    assert Discriminator(16).eval()(torch.rand(2, 16, 12, 30)).shape[:2] == (2, 1)
+
+
+@pytest.mark.parametrize('name', ['ddrnet23_slim', 'pspnet_resnet50'])
+@pytest.mark.parametrize('size', [(32, 32), (33, 47)])
+def test_segmentation_takes_any_size(name, size):
+    network = build_segmentation(name, 5).eval()
+    with torch.inference_mode():
+        logits, auxiliary, features = network.with_features(torch.rand(1, 3, *size))
+    assert logits.shape[:2] == (1, 5)
+    assert all(a.shape[1] == 5 for a in auxiliary)
+    assert features.shape[1] == network.feature_channels
+
+
+def test_segmentation_by_module_and_callable():
+    network = build_segmentation('ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim', 3, width=4)
+    assert network.classifier.out_channels == 3
+
+
+@pytest.mark.parametrize('name', ['resnet', 'no_such_module:Net', 'ubcn_ros.labels:Nothing'])
+def test_unknown_segmentation_is_named(name):
+    with pytest.raises(ValueError, match=name.split(':')[0]):
+        build_segmentation(name, 3)

@@ -1,0 +1,107 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The loop: its shapes, and what must hold for any weights."""
+
+import json
+
+import pytest
+import torch
+
+from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+
+FORMS = {'stacks': SAMConfig(8, 1), 'trunk': SAMConfig(8, 1, 2, form='trunk',
+                                                       residual='previous')}
+
+
+@pytest.fixture(params=list(FORMS), scope='module')
+def network(request):
+    torch.manual_seed(3)
+    net = build(UBCNConfig('camvid', IDMConfig(8, 2), FORMS[request.param], 'ddrnet23_slim',
+                           {'width': 4}))
+    for module in (net.derain, net.attention):
+        torch.nn.init.normal_(module.tail[1].weight, std=0.05)
+    return net.eval()
+
+
+@pytest.mark.parametrize('size', [(32, 32), (32, 57), (45, 33), (64, 96)])
+def test_shapes(network, size):
+    with torch.inference_mode():
+        steps = network(torch.rand(2, 3, *size), 3)
+    assert len(steps) == 3
+    for step in steps:
+        assert step.image.shape == (2, 3, *size)
+        assert step.full_logits.shape == (2, 11, *size)
+        assert torch.isfinite(step.full_logits).all()
+
+
+def test_batched_equals_single(network):
+    images = torch.rand(3, 3, 40, 56)
+    with torch.inference_mode():
+        together = network(images, 2)[-1]
+        for i in range(3):
+            alone = network(images[i:i + 1], 2)[-1]
+            assert torch.allclose(alone.image, together.image[i:i + 1], atol=1e-4)
+            assert torch.allclose(alone.logits, together.logits[i:i + 1], atol=1e-3)
+
+
+def test_a_longer_run_begins_like_a_shorter_one(network):
+    image = torch.rand(1, 3, 48, 48)
+    with torch.inference_mode():
+        short, long = network(image, 2), network(image, 4)
+    for a, b in zip(short, long, strict=False):
+        assert torch.equal(a.image, b.image)
+        assert torch.equal(a.logits, b.logits)
+
+
+def test_steps_differ(network):
+    with torch.inference_mode():
+        first, second = network(torch.rand(1, 3, 48, 48), 2)
+    assert not torch.allclose(first.image, second.image)
+
+
+def test_path_probabilities_sum_to_one(network):
+    paths = network.path_probabilities(5 * torch.randn(2, 11, 6, 7))
+    assert paths.shape == (2, len(network.label_set.paths), 6, 7)
+    assert torch.allclose(paths.sum(1), torch.ones(2, 6, 7), atol=1e-5)
+
+
+def test_gradients_reach_every_parameter(network):
+    network.train()
+    try:
+        loss = sum(s.image.square().mean() + s.logits.square().mean()
+                   for s in network(torch.rand(2, 3, 64, 64), 2))
+        logits, auxiliary = network.segmentation.with_auxiliary(torch.rand(2, 3, 64, 64))
+        (loss + auxiliary[0].square().mean()).backward()
+        missing = [n for n, p in network.named_parameters() if p.grad is None]
+        assert not missing
+        assert all(torch.isfinite(p.grad).all() for p in network.parameters())
+    finally:
+        network.eval()
+        network.zero_grad()
+
+
+def test_half_precision_keeps_the_images(network):
+    image = torch.rand(1, 3, 48, 48)
+    half = build(network.config).eval()
+    half.load_state_dict(network.state_dict())
+    half.to(torch.bfloat16)
+    with torch.inference_mode():
+        expected, got = network(image, 2)[-1].image, half(image, 2)[-1].image
+    assert got.dtype == torch.float32
+    assert (expected - got).abs().mean() < 1 / 255
+
+
+def test_iterations_below_one_are_refused(network):
+    with pytest.raises(ValueError, match='got 0'):
+        network(torch.rand(1, 3, 32, 32), 0)
+
+
+@pytest.mark.parametrize('preset', ['paper', 'light'])
+def test_configuration_there_and_back(preset):
+    config = UBCNConfig.preset(preset, 'camvid')
+    assert UBCNConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_unknown_preset_is_named():
+    with pytest.raises(ValueError, match='heavy'):
+        UBCNConfig.preset('heavy')

@@ -1,0 +1,196 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The other side of the topics: a node of the tests, and the node under test as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import SetParameters
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from ubcn_ros.node.image_messages import fill_image
+
+HERE = Path(__file__).parent
+TIMEOUT = 20.0
+TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
+
+
+def wait_until(condition, what: str, timeout: float = TIMEOUT):
+    """Return the condition's value once it is true; fail naming what was waited for."""
+    end = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < end, f'waited {timeout:g} s in vain for {what}'
+        time.sleep(0.01)
+    return value
+
+
+class NodeProcess:
+    """The node in its own process: the real one, or with the stand-in engine."""
+
+    def __init__(self, log: Path, stand_in: bool = False, environment: dict | None = None,
+                 **parameters):
+        """Start it; its output goes to `log`."""
+        command = [str(HERE / 'stand_in.py')] if stand_in else ['-m', 'ubcn_ros.node.main']
+        arguments = [f'{name}:={value}' for name, value in parameters.items()]
+        command += ['--ros-args', *(part for text in arguments for part in ('-p', text))]
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1',
+                       **(environment or {})}
+        environment['PYTHONPATH'] = os.pathsep.join(
+            [str(HERE.parents[1]), *filter(None, [os.environ.get('PYTHONPATH')])])
+        self._log = log
+        with open(log, 'wb') as file:
+            self.process = subprocess.Popen([sys.executable, *command], stdout=file,
+                                            stderr=subprocess.STDOUT, env=environment)
+
+    @property
+    def log(self) -> str:
+        """What it has printed."""
+        return self._log.read_text(errors='replace')
+
+    def wait_for_log(self, text: str, timeout: float = TIMEOUT) -> None:
+        """Wait until it has printed this."""
+        def seen():
+            return text in self.log or self.process.poll() is not None
+        wait_until(seen, f"'{text}' in the log:\n{self.log}", timeout)
+        assert text in self.log, f"ended without '{text}':\n{self.log}"
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Wait until it ends by itself; return the exit code."""
+        return self.process.wait(timeout)
+
+    def stop(self, number: int = signal.SIGINT) -> int:
+        """Send a signal; return the exit code."""
+        self.process.send_signal(number)
+        return self.wait()
+
+    def kill(self) -> None:
+        """End it whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+class Peer:
+    """Publishes to the node under test and records what it publishes."""
+
+    def __init__(self, name: str):
+        """Make a node of this name and spin it in a thread."""
+        self.node = rclpy.create_node(name)
+        self.received: dict[str, list] = {}
+        self.times: dict[str, list[float]] = {}
+        self._publishers: dict[str, object] = {}
+        self._diagnostics: DiagnosticArray | None = None
+        self.diagnostics_count = 0
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take the node down."""
+        self._executor.shutdown()
+        self._thread.join(TIMEOUT)
+        self.node.destroy_node()
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self._diagnostics = message
+        self.diagnostics_count += 1
+
+    def diagnostics(self, what: str = 'camera') -> dict[str, str]:
+        """Wait for a report that is complete as of now; return a status' values and message."""
+        after = self.diagnostics_count
+        wait_until(lambda: self.diagnostics_count > after, 'diagnostics')
+        for status in self._diagnostics.status:
+            if status.name.endswith(what):
+                values = {item.key: item.value for item in status.values}
+                return {**values, 'level': str(ord(status.level)), 'message': status.message}
+        return {}
+
+    def record(self, topic: str, kind: type = Image, depth: int = 10) -> list:
+        """Subscribe, wait for the publisher, and return the growing list of messages."""
+        if topic not in self.received:
+            self.received[topic], self.times[topic] = [], []
+
+            def note(message):
+                self.times[topic].append(time.monotonic())
+                self.received[topic].append(message)
+
+            self.node.create_subscription(kind, topic, note, depth)
+            wait_until(lambda: self.node.count_publishers(topic), f'a publisher of {topic}')
+        return self.received[topic]
+
+    def publisher(self, topic: str, kind: type = Image, best_effort: bool = False):
+        """Return a publisher with the node under test as its subscriber."""
+        if topic not in self._publishers:
+            profile = QoSProfile(depth=5)
+            if best_effort:
+                profile.reliability = ReliabilityPolicy.BEST_EFFORT
+            self._publishers[topic] = self.node.create_publisher(kind, topic, profile)
+        return self._publishers[topic]
+
+    def wait_for_subscriber(self, topic: str, kind: type = Image) -> None:
+        """Wait until the node under test takes what is published."""
+        publisher = self.publisher(topic, kind)
+        wait_until(publisher.get_subscription_count, f'a subscriber of {topic}')
+
+    def call(self, kind: type, service: str, request):
+        """Call a service and return its response."""
+        client = self.node.create_client(kind, service)
+        try:
+            assert client.wait_for_service(TIMEOUT), f'no service {service}'
+            future = client.call_async(request)
+            wait_until(future.done, f'an answer of {service}')
+            return future.result()
+        finally:
+            self.node.destroy_client(client)
+
+    def set_parameter(self, name: str, value, node: str = '/ubcn'):
+        """Set a parameter over the service; return its SetParametersResult."""
+        request = SetParameters.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg()])
+        return self.call(SetParameters, f'{node}/set_parameters', request).results[0]
+
+    def change_state(self, transition: str, node: str = '/ubcn') -> bool:
+        """Ask for a lifecycle transition; return whether it succeeded."""
+        request = ChangeState.Request()
+        request.transition.id = TRANSITIONS[transition]
+        return self.call(ChangeState, f'{node}/change_state', request).success
+
+    def state(self, node: str = '/ubcn') -> str:
+        """Return the lifecycle state's label."""
+        return self.call(GetState, f'{node}/get_state', GetState.Request()).current_state.label
+
+
+def picture(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
+    """Make a smooth colourful image."""
+    rows, columns = np.mgrid[:height, :width]
+    return np.stack([(rows * 3 + seed) % 256, (columns * 2) % 256,
+                     (rows + columns + 80) % 256], 2).astype(np.uint8)
+
+
+def image_message(number: int = 1, rgb: np.ndarray | None = None, encoding: str = 'rgb8',
+                  frame_id: str = 'front_camera') -> Image:
+    """Make an image message whose stamp carries a number."""
+    message = Image()
+    message.header.stamp.sec, message.header.stamp.nanosec = number, 123456789
+    message.header.frame_id = frame_id
+    return fill_image(message, message.header, picture() if rgb is None else rgb, encoding)
+
+
+__all__ = ['CameraInfo', 'CompressedImage', 'Image', 'NodeProcess', 'Peer', 'image_message',
+           'picture', 'wait_until']

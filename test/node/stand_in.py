@@ -1,0 +1,91 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+An engine that computes next to nothing, and the node around it as a process of its own.
+
+`python stand_in.py --ros-args ...` is the real node except for the engine; the model's name says
+how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded), `loading`
+(takes long to load), `raises:3` (every third frame), `small` (memory for one step only), `full`
+(memory for none).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+
+
+class StandInLabels:
+    """Three classes in pure colours."""
+
+    classes = ('red', 'green', 'blue')
+    num_classes = 3
+
+    def colorize(self, labels: np.ndarray) -> np.ndarray:
+        palette = np.zeros((256, 3), np.uint8)
+        palette[:3] = np.eye(3, dtype=np.uint8) * 255
+        return palette[labels]
+
+
+class StandInDevice:
+    """What is asked of a torch.device."""
+
+    type = 'cpu'
+
+    def __str__(self):
+        return self.type
+
+
+@dataclass
+class StandInEngine:
+    """Derained is the input plus `iterations`; the label is the strongest colour of a pixel."""
+
+    behaviour: str = 'fast'
+    calls: list[dict] = field(default_factory=list)
+    label_set = StandInLabels()
+    device = StandInDevice()
+    precision = 'fp32'
+    backend = 'eager'
+    info = SimpleNamespace(name='stand-in', sha256='0' * 64)
+
+    def warm_up(self, height, width, progress=None):
+        if progress is not None:
+            progress(f'warming up for {width} x {height}')
+
+    def __call__(self, image, iterations=3, deadline=None, confidence=False):
+        self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,
+                           'confidence': confidence})
+        kind, _, value = self.behaviour.partition(':')
+        if kind == 'slow':
+            time.sleep(float(value) * iterations)
+        if kind == 'raises' and len(self.calls) % int(value) == 0:
+            raise RuntimeError('injected failure')
+        if kind == 'full' or kind == 'small' and iterations > 1:
+            raise MemoryError(f'no memory for {iterations} steps')
+        return SimpleNamespace(
+            derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8),
+            labels=image.argmax(2).astype(np.uint8), iterations=iterations,
+            confidence=image.max(2) if confidence else None,
+            timings={'upload': 0.1, 'derain': 1.0, 'total': 1.1})
+
+    def batch(self, images, **options):
+        self.calls.append({'batch': len(images)})
+        return [self(image, **options) for image in images]
+
+
+def load(settings):
+    """Load a stand-in as the settings' model says."""
+    if settings.model == 'broken':
+        raise ValueError('broken.safetensors is\nno model file: train one')
+    if settings.model == 'loading':
+        time.sleep(2.0)
+    return StandInEngine(settings.model)
+
+
+if __name__ == '__main__':
+    from ubcn_ros.node.main import main
+    sys.exit(main(load=load))

@@ -1,0 +1,137 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Counters are exact, rates are over the report's interval, percentiles are percentiles."""
+
+import math
+import threading
+
+import pytest
+
+from ubcn_ros.node.diagnostics import CameraStatistics, Level, Throttle, Window, resident_mib
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def statistics(clock):
+    return CameraStatistics(clock)
+
+
+def finish(statistics, iterations=3, latency=10.0, age=20.0):
+    statistics.done(iterations, {'derain': 4.0}, latency, age)
+
+
+def test_percentiles_of_the_newest_samples():
+    window = Window(size=100)
+    assert window.percentiles() is None
+    for sample in range(1000):
+        window.add(sample)
+    assert window.percentiles() == pytest.approx((949.5, 994.05))
+
+
+def test_every_frame_ends_in_one_counter(statistics):
+    for _ in range(10):
+        statistics.arrived()
+    statistics.arrived(missed=4)
+    statistics.dropped_stale(3)
+    statistics.dropped_malformed('step', 'step 1 is shorter')
+    statistics.dropped_failed('out of memory')
+    for _ in range(6):
+        finish(statistics)
+    values = {k: int(v) for k, v in statistics.report().values.items() if v.isdigit()}
+    assert values['received'] == 15
+    assert values['processed'] + values['dropped'] + values['malformed'] == 15
+    assert values['dropped'] == values['dropped (stale)'] + values['dropped (failed)'] == 8
+    assert values['malformed (step)'] == 1
+    assert values['dropped (of the stale, in transport)'] == 4
+
+
+def test_rates_are_over_the_time_since_the_last_report(statistics, clock):
+    for _ in range(30):
+        statistics.arrived()
+    for _ in range(10):
+        finish(statistics)
+    clock.now = 2.0
+    values = statistics.report().values
+    assert (values['rate in (Hz)'], values['rate out (Hz)']) == ('15.00', '5.00')
+    clock.now = 3.0
+    assert statistics.report().values['rate in (Hz)'] == '0.00'
+
+
+def test_level_is_about_what_is_new(statistics):
+    assert statistics.report().level is Level.OK
+    statistics.dropped_malformed('data', '5 bytes of data')
+    report = statistics.report()
+    assert report.level is Level.WARN and '1 malformed messages: 5 bytes' in report.message
+    assert statistics.report().level is Level.OK
+    statistics.dropped_malformed('data', '5 bytes of data')
+    statistics.dropped_failed('out of memory')
+    report = statistics.report()
+    assert report.level is Level.ERROR and 'out of memory' in report.message
+    assert report.values['last problem'] == 'out of memory'
+
+
+def test_times_and_iterations_are_reported(statistics):
+    for iterations in (1, 3):
+        finish(statistics, iterations, latency=10.0 * iterations)
+    values = statistics.report().values
+    assert values['iterations used (last)'] == '3'
+    assert values['iterations used (mean)'] == '2.00'
+    assert values['latency p50 (ms)'] == '20.00' and values['age p95 (ms)'] == '20.00'
+    assert values['derain p50 (ms)'] == '4.00'
+
+
+def test_stamps_of_another_clock_give_no_age(statistics):
+    finish(statistics, age=None)
+    values = statistics.report().values
+    assert 'age p50 (ms)' not in values and 'latency p50 (ms)' in values
+
+
+def test_silence_is_measured_from_the_last_frame(statistics, clock):
+    assert statistics.silence() is None
+    statistics.arrived()
+    clock.now = 7.0
+    assert statistics.silence() == 7.0
+
+
+def test_counting_from_several_threads_loses_nothing(statistics):
+    def count():
+        for _ in range(2000):
+            statistics.arrived()
+            finish(statistics)
+            statistics.dropped_malformed('size', 'empty')
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        statistics.report()
+        thread.join()
+    values = statistics.report().values
+    assert (values['received'], values['processed'], values['malformed']) == ('6000',) * 3
+
+
+def test_throttle_lets_one_through_and_counts_the_rest(clock):
+    throttle = Throttle(5.0, clock)
+    assert throttle.passes('step') == 0
+    assert [throttle.passes('step') for _ in range(3)] == [None] * 3
+    assert throttle.passes('size') == 0
+    clock.now = 5.0
+    assert throttle.passes('step') == 3
+    clock.now = 10.0
+    assert throttle.passes('step') == 0
+
+
+def test_memory_is_plausible():
+    memory = resident_mib()
+    assert math.isnan(memory) or 5 < memory < 1e5

@@ -1,0 +1,65 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""More than 10,000 malformed messages through the conversion layer: each is read or refused."""
+
+from collections import Counter
+from types import SimpleNamespace
+
+import messages
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ubcn_ros.node.fuzzing import any_compressed, any_image
+from ubcn_ros.node.image_messages import MalformedImage, compressed_to_rgb, to_rgb
+
+EXAMPLES, MESSAGES = 260, 25
+FUZZ = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+                suppress_health_check=list(HealthCheck))
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def outcome(convert, message):
+    try:
+        image = convert(message)
+    except MalformedImage as error:
+        assert str(error) and len(str(error)) < 1000
+        return error.kind
+    assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+    assert min(image.shape[:2]) >= 32
+    return 'image'
+
+
+def run(convert, draw):
+    """Convert MESSAGES messages per seed that hypothesis draws; return how often each outcome."""
+    outcomes = Counter()
+
+    @FUZZ
+    @given(SEEDS)
+    def attack(seed):
+        random = np.random.default_rng(seed)
+        for _ in range(MESSAGES):
+            outcomes[outcome(convert, draw(random))] += 1
+
+    attack()
+    return outcomes
+
+
+def test_images_are_read_or_refused():
+    outcomes = run(to_rgb, lambda random: SimpleNamespace(header=None, **any_image(random)))
+    assert sum(outcomes.values()) >= 5000
+    assert set(outcomes) == {'image', 'encoding', 'size', 'step', 'data'}
+    assert min(outcomes.values()) > 100, 'each kind is well covered'
+
+
+def test_compressed_images_are_read_or_refused():
+    outcomes = run(compressed_to_rgb, lambda random: messages.compressed(any_compressed(random)))
+    assert sum(outcomes.values()) >= 5000
+    assert set(outcomes) == {'image', 'compressed', 'size'}
+    assert min(outcomes.values()) > 100
+
+
+def test_the_same_seed_draws_the_same_messages():
+    one, other = (np.random.default_rng(7) for _ in range(2))
+    assert [any_image(one) for _ in range(5)] == [any_image(other) for _ in range(5)]
+    assert any_compressed(one) == any_compressed(other)

@@ -1,0 +1,300 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every encoding, written out from its definition, is read back; nothing malformed passes."""
+
+import array
+import struct
+import zlib
+from types import SimpleNamespace
+
+import messages
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ubcn_ros.node import image_messages
+from ubcn_ros.node.image_messages import (
+    ENCODINGS,
+    MAX_PIXELS,
+    MalformedImage,
+    compressed_size,
+    compressed_to_rgb,
+    fill_image,
+    output_encoding,
+    to_rgb,
+)
+
+BAYER = [name for name in ENCODINGS if name.startswith('bayer_')]
+YUV = ['yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12']
+GREY = ['mono8', 'mono16']
+EXACT = ['rgb8', 'bgr8', 'rgba8', 'bgra8']
+
+
+def noise(height=34, width=38, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def blocks(height=34, width=38):
+    """Noise of one colour per 2 x 2 pixels, so that chroma at half resolution loses nothing."""
+    small = np.random.default_rng(1).integers(0, 256, (height // 2, width // 2, 3), np.uint8)
+    return small.repeat(2, 0).repeat(2, 1)
+
+
+def test_the_groups_below_cover_every_encoding():
+    assert sorted(EXACT + GREY + BAYER + YUV) == sorted(ENCODINGS)
+
+
+@pytest.mark.parametrize('padding', [0, 1, 26])
+@pytest.mark.parametrize('encoding', EXACT)
+def test_colour_is_read_exactly(encoding, padding):
+    rgb = noise()
+    assert np.array_equal(to_rgb(messages.sample(encoding, rgb, padding)), rgb)
+
+
+@pytest.mark.parametrize('bigendian', [0, 1])
+@pytest.mark.parametrize('padding', [0, 1, 26])
+@pytest.mark.parametrize('encoding', GREY)
+def test_grey_is_read_exactly(encoding, padding, bigendian):
+    grey = noise()[..., :1].repeat(3, 2)
+    assert np.array_equal(to_rgb(messages.sample(encoding, grey, padding, bigendian)), grey)
+
+
+def test_mono16_is_scaled_from_its_whole_range():
+    values = np.linspace(0, 65535, 32 * 64).round().astype('<u2').reshape(32, 64)
+    read = to_rgb(messages.image(values, 'mono16', 32, 64))[..., 0]
+    assert np.abs(read - values / 257.0).max() <= 0.5
+
+
+@pytest.mark.parametrize('padding', [0, 7])
+@pytest.mark.parametrize('encoding', BAYER)
+def test_bayer_keeps_the_colour_of_a_plain_surface(encoding, padding):
+    rgb = np.tile(np.uint8([200, 100, 50]), (34, 38, 1))
+    assert np.array_equal(to_rgb(messages.sample(encoding, rgb, padding)), rgb)
+
+
+@pytest.mark.parametrize('padding', [0, 6])
+@pytest.mark.parametrize('encoding', YUV)
+def test_yuv_is_read_within_rounding(encoding, padding):
+    rgb = blocks()
+    difference = to_rgb(messages.sample(encoding, rgb, padding)).astype(int) - rgb
+    assert np.abs(difference).max() <= 3
+
+
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_result_is_what_the_engine_takes(encoding):
+    image = to_rgb(messages.sample(encoding, blocks()))
+    assert image.shape == (34, 38, 3) and image.dtype == np.uint8
+
+
+def test_rgb8_is_read_without_a_copy():
+    message = messages.sample('rgb8', noise(), padding=5)
+    assert np.shares_memory(to_rgb(message), np.frombuffer(message.data, np.uint8))
+
+
+@pytest.mark.parametrize('encoding', EXACT + GREY + BAYER + ['yuv422', 'yuv422_yuy2'])
+def test_agrees_with_cv_bridge(encoding):
+    cv_bridge = pytest.importorskip('cv_bridge')
+    sensor_msgs = pytest.importorskip('sensor_msgs.msg')
+    fields = vars(messages.sample(encoding, blocks()))
+    message = sensor_msgs.Image(**{k: v for k, v in fields.items() if k != 'header'})
+    theirs = cv_bridge.CvBridge().imgmsg_to_cv2(message, 'rgb8').astype(int)
+    assert np.abs(to_rgb(message) - theirs).max() <= 1
+
+
+def test_png_is_exact_and_jpeg_close():
+    rgb = np.indices((64, 96)).sum(0)[..., None].repeat(3, 2).astype(np.uint8)
+    rgb[..., 2] //= 3
+    assert np.array_equal(compressed_to_rgb(messages.compressed(messages.encode(rgb, '.png'))),
+                          rgb)
+    jpeg = compressed_to_rgb(messages.compressed(messages.encode(rgb, '.jpg')))
+    assert np.abs(jpeg.astype(int) - rgb).max() < 16
+
+
+def test_jpeg_of_a_driver_that_pads_its_buffers():
+    data = messages.encode(noise(), '.jpg') + bytes(100)
+    assert compressed_to_rgb(messages.compressed(data)).shape == (34, 38, 3)
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_size_is_read_from_the_header_alone(suffix):
+    data = messages.encode(noise(40, 70), suffix)
+    assert compressed_size(data) == (40, 70)
+    assert compressed_size(data[:len(data) - 100]) == (40, 70)
+
+
+def bomb_png(height, width):
+    """A PNG of a few hundred bytes whose header promises a huge image."""
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + \
+            struct.pack('>I', zlib.crc32(name + data))
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2,
+                                                              0, 0, 0))
+            + chunk(b'IDAT', zlib.compress(bytes(100_000))) + chunk(b'IEND', b''))
+
+
+def damaged_png():
+    data = bytearray(messages.encode(noise(), '.png'))
+    place = data.index(b'IDAT')
+    data[place + 4:place + 60] = b'\xff' * 56
+    return bytes(data)
+
+
+def bomb_jpeg(height, width):
+    data = bytearray(messages.encode(noise(), '.jpg'))
+    place = data.index(b'\xff\xc0')
+    data[place + 5:place + 9] = struct.pack('>HH', height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize('bomb', [bomb_png(60_000, 60_000), bomb_png(2**31 - 1, 2**31 - 1),
+                                  bomb_jpeg(65_535, 65_535)])
+def test_decompression_bombs_are_refused_before_decoding(bomb, monkeypatch):
+    monkeypatch.setattr(image_messages.cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    with pytest.raises(MalformedImage, match='above the limit') as caught:
+        compressed_to_rgb(messages.compressed(bomb))
+    assert caught.value.kind == 'size'
+
+
+def test_more_pixels_than_bytes_can_hold_are_refused_before_decoding(monkeypatch):
+    monkeypatch.setattr(image_messages.cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    for bomb in (bomb_jpeg(4000, 4000), bomb_png(8000, 8000)):
+        with pytest.raises(MalformedImage, match='cannot hold'):
+            compressed_to_rgb(messages.compressed(bomb))
+
+
+def test_a_png_chunk_that_claims_gigabytes_is_refused_before_decoding(monkeypatch):
+    monkeypatch.setattr(image_messages.cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    data = bytearray(messages.encode(noise(), '.png'))
+    place = data.index(b'IDAT')
+    data[place - 4:place] = struct.pack('>I', 2**31 - 1)
+    with pytest.raises(MalformedImage, match='end before its end marker'):
+        compressed_to_rgb(messages.compressed(bytes(data)))
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_the_plainest_large_image_is_not_taken_for_a_bomb(suffix):
+    data = messages.encode(np.zeros((2160, 3840, 3), np.uint8), suffix)
+    assert compressed_to_rgb(messages.compressed(data)).shape == (2160, 3840, 3)
+
+
+@pytest.mark.parametrize('change, kind, words', [
+    ({'step': 10}, 'step', "step 10 is shorter than a row: 38 pixels of 'rgb8' take 114"),
+    ({'step': 200}, 'data', '3876 bytes of data, but 34 rows of step 200 take 6800'),
+    ({'data': array.array('B', bytes(50))}, 'data', '50 bytes of data'),
+    ({'data': array.array('B')}, 'data', '0 bytes of data'),
+    ({'height': 0}, 'size', 'size 38 x 0: the driver published an empty image'),
+    ({'width': 0}, 'size', 'size 0 x 34'),
+    ({'height': 31}, 'size', 'size 38 x 31 is too small: at least 32 x 32'),
+    ({'width': 2**32 - 1, 'height': 2**32 - 1}, 'size', f'above the limit of {MAX_PIXELS}'),
+    ({'encoding': 'thermal7'}, 'encoding', "encoding 'thermal7' .* publish one of rgb8"),
+    ({'encoding': ''}, 'encoding', "encoding ''"),
+])
+def test_malformed_images_are_named_with_a_remedy(change, kind, words):
+    message = messages.sample('rgb8', noise())
+    vars(message).update(change)
+    with pytest.raises(MalformedImage, match=words) as caught:
+        to_rgb(message)
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize('encoding', YUV)
+def test_odd_width_of_paired_pixels_is_refused(encoding):
+    message = messages.sample(encoding, blocks())
+    message.width -= 1
+    with pytest.raises(MalformedImage, match='odd'):
+        to_rgb(message)
+
+
+@pytest.mark.parametrize('data, words', [
+    (b'', 'neither JPEG nor PNG'),
+    (b'GIF89a' + bytes(100), "beginning with '47 49 46 38' are neither"),
+    (messages.encode(noise(), '.jpg')[:200], 'without a size|end marker'),
+    (messages.encode(noise(), '.jpg')[:-40], 'end before its end marker'),
+    (messages.encode(noise(), '.png')[:-40], 'end before its end marker'),
+    (messages.encode(noise(), '.png')[:20], 'without a size'),
+    (messages.encode(noise(16, 16), '.png'), 'too small'),
+    (damaged_png(), 'cannot be decoded'),
+])
+def test_malformed_compressed_images_are_named(data, words):
+    with pytest.raises(MalformedImage, match=words):
+        compressed_to_rgb(messages.compressed(data))
+
+
+@pytest.mark.parametrize('given_encoding, wanted', [
+    ('rgb8', 'rgb8'), ('bgr8', 'bgr8'), ('bgra8', 'rgb8'), ('mono16', 'rgb8'), ('nv12', 'rgb8')])
+def test_derained_comes_in_the_colour_order_of_the_input(given_encoding, wanted):
+    assert output_encoding(given_encoding) == wanted
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8'])
+@pytest.mark.parametrize('view', [slice(None), slice(None, None, -1)])
+def test_filling_and_reading_gives_the_image_back(encoding, view):
+    rgb, header = noise()[:, view], object()
+    message = fill_image(SimpleNamespace(), header, rgb, encoding)
+    assert np.array_equal(to_rgb(message), rgb)
+    assert message.header is header and message.step == rgb.shape[1] * 3
+    assert isinstance(message.data, array.array)
+
+
+def test_filling_a_mask():
+    labels = noise()[..., 0]
+    message = fill_image(SimpleNamespace(), None, labels, 'mono8')
+    assert (message.height, message.width, message.step) == (34, 38, 38)
+    assert message.data.tobytes() == labels.tobytes()
+
+
+def test_filling_refuses_other_encodings():
+    with pytest.raises(ValueError, match='yuyv'):
+        fill_image(SimpleNamespace(), None, noise(), 'yuyv')
+
+
+FUZZ = settings(max_examples=2000, deadline=None, database=None,
+                suppress_health_check=list(HealthCheck))
+SIZES = st.one_of(st.integers(0, 70), st.sampled_from([2**16, 2**31 - 1, 2**32 - 1]))
+
+
+@st.composite
+def any_image(draw):
+    height, width = draw(SIZES), draw(SIZES)
+    step = draw(st.one_of(SIZES, st.integers(1, 4).map(lambda size: size * width)))
+    length = draw(st.one_of(st.integers(0, 300), st.just(min(step * height, 20_000))))
+    encoding = draw(st.one_of(st.sampled_from(ENCODINGS), st.text(max_size=12)))
+    return SimpleNamespace(height=height, width=width, step=step, encoding=encoding,
+                           is_bigendian=draw(st.integers(0, 255)),
+                           data=array.array('B', bytes(length)))
+
+
+@FUZZ
+@given(any_image())
+def test_any_image_is_read_or_refused(message):
+    try:
+        image = to_rgb(message)
+    except MalformedImage as error:
+        assert str(error) and error.kind
+    else:
+        assert image.shape == (message.height, message.width, 3) and image.dtype == np.uint8
+
+
+JPEG, PNG = (messages.encode(noise(), suffix) for suffix in ('.jpg', '.png'))
+
+
+@st.composite
+def damaged(draw):
+    data = bytearray(draw(st.sampled_from([JPEG, PNG])))
+    for _ in range(draw(st.integers(0, 6))):
+        data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[:draw(st.one_of(st.just(len(data)), st.integers(0, len(data))))])
+
+
+@FUZZ
+@given(st.one_of(damaged(), st.binary(max_size=100),
+                 st.binary(max_size=60).map(lambda tail: JPEG[:4] + tail + b'\xff\xd9'),
+                 st.binary(max_size=60).map(lambda tail: PNG[:16] + tail + b'IEND')))
+def test_any_compressed_image_is_read_or_refused(data):
+    try:
+        image = compressed_to_rgb(messages.compressed(data))
+    except MalformedImage as error:
+        assert str(error) and error.kind
+    else:
+        assert image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8

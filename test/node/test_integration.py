@@ -1,0 +1,182 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The real node in its own process over real DDS, with a small model."""
+
+import array
+import pickle
+import time
+
+import messages
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+from ros_peer import (  # noqa: E402
+    CameraInfo,
+    Image,
+    Peer,
+    image_message,
+    picture,
+    wait_until,
+)
+
+from ubcn_ros.node.image_messages import to_rgb  # noqa: E402
+
+pytestmark = pytest.mark.integration
+
+OUTPUTS = {'/derained/image_raw': 'rgb8', '/labels/image_raw': 'mono8', '/labels/color': 'rgb8',
+           '/labels/confidence': 'mono8', '/overlay/image_raw': 'rgb8'}
+
+
+@pytest.fixture(scope='module')
+def node(start, tiny_model):
+    """The node, active, shared by the tests of this file."""
+    node = start(model=tiny_model, device='cpu', iterations=2, warm_up_width=64,
+                 warm_up_height=48)
+    node.wait_for_log('active: waiting for images on /image', timeout=60.0)
+    return node
+
+
+@pytest.fixture(scope='module')
+def camera(node):
+    """A camera on /image that listens to every output."""
+    camera = Peer('camera')
+    camera.wait_for_subscriber('/image')
+    camera.wait_for_subscriber('/camera_info', CameraInfo)
+    camera.publisher('/camera_info', CameraInfo).publish(
+        CameraInfo(height=48, width=64, k=[float(i) for i in range(9)]))
+    for topic in OUTPUTS:
+        camera.record(topic)
+    camera.record('/derained/camera_info', CameraInfo)
+    # publishers find their subscribers one by one; nothing is published before
+    wait_until(lambda: exchange(camera, image_message(1), timeout=1.0), 'all outputs')
+    yield camera
+    camera.close()
+
+
+def exchange(camera, message, timeout=10.0):
+    """Publish an image; return its outputs by topic, or None when not all came in time."""
+    for received in camera.received.values():
+        received.clear()
+    camera.publisher('/image').publish(message)
+    end = time.monotonic() + timeout
+    while time.monotonic() < end:
+        if all(camera.received.values()):
+            return {topic: received[0] for topic, received in camera.received.items()}
+        time.sleep(0.005)
+    return None
+
+
+def counts(camera):
+    values = camera.diagnostics()
+    return {name: int(values[name]) for name in ('received', 'processed', 'dropped', 'malformed')}
+
+
+def test_every_output_has_the_header_and_size_of_its_input(camera):
+    for number in (7, 8):
+        message = image_message(number, picture(50, 70))
+        outputs = exchange(camera, message)
+        for topic, output in outputs.items():
+            assert output.header == message.header, topic
+            assert (output.height, output.width) == ((50, 70) if topic in OUTPUTS else (48, 64))
+
+
+def test_outputs_are_what_the_contract_says(camera):
+    outputs = exchange(camera, image_message(3))
+    for topic, encoding in OUTPUTS.items():
+        assert outputs[topic].encoding == encoding
+        assert outputs[topic].step == 64 * (1 if encoding == 'mono8' else 3)
+    ids = np.unique(outputs['/labels/image_raw'].data)
+    assert set(ids) <= {*range(11), 255}
+    assert list(outputs['/derained/camera_info'].k) == list(range(9))
+
+
+def test_derained_keeps_the_colour_order(camera):
+    straight = exchange(camera, image_message(1))['/derained/image_raw']
+    swapped = exchange(camera, image_message(2, encoding='bgr8'))['/derained/image_raw']
+    assert (straight.encoding, swapped.encoding) == ('rgb8', 'bgr8')
+    assert np.array_equal(to_rgb(straight), to_rgb(swapped))
+
+
+@pytest.mark.parametrize('encoding', ['rgba8', 'mono16', 'bayer_rggb8', 'yuv422_yuy2', 'nv12'])
+def test_other_encodings_come_out_as_rgb8(camera, encoding):
+    fields = vars(messages.sample(encoding, picture()))
+    message = Image(**{key: value for key, value in fields.items() if key != 'header'})
+    assert exchange(camera, message)['/derained/image_raw'].encoding == 'rgb8'
+
+
+def test_iterations_are_changed_from_another_process(camera):
+    for iterations in (1, 3):
+        assert camera.set_parameter('iterations', iterations).successful
+        assert exchange(camera, image_message(iterations))
+        values = camera.diagnostics()
+        assert values['iterations used (last)'] == str(iterations)
+    assert camera.diagnostics('engine')['iterations'] == '3'
+
+
+@pytest.mark.parametrize('name, value, reason', [
+    ('iterations', 0, 'iterations out of range. Min: 1, Max: 10, value: 0'),
+    ('iterations', 'two', "iterations must be an integer, like 3; got 'two'"),
+    ('deadline_ms', -5.0, 'out of range'),
+    ('overlay_alpha', 2, 'overlay_alpha must be 0 to 1, got 2'),
+    ('model', 'other', 'model is fixed while the node is configured'),
+    ('autostart', False, 'autostart is read once at start'),
+])
+def test_changes_out_of_range_are_refused_with_a_reason(camera, name, value, reason):
+    result = camera.set_parameter(name, value)
+    assert not result.successful and reason in result.reason
+    assert exchange(camera, image_message(1))
+
+
+def test_malformed_images_are_counted_and_the_next_good_one_is_processed(camera, node):
+    before = counts(camera)
+    for kind, change in {
+            'step': {'step': 10}, 'data': {'data': array.array('B', b'short')},
+            'size': {'height': 0}, 'encoding': {'encoding': 'thermal7'}}.items():
+        message = image_message(1)
+        for field, value in change.items():
+            setattr(message, field, value)
+        camera.publisher('/image').publish(message)
+        node.wait_for_log({
+            'step': 'step 10 is shorter than a row', 'data': '5 bytes of data',
+            'size': 'the driver published an empty image',
+            'encoding': "encoding 'thermal7'"}[kind])
+        assert exchange(camera, image_message(2)), f'nothing after a bad {kind}'
+    after = camera.diagnostics()
+    assert int(after['malformed']) - before['malformed'] == 4
+    assert int(after['processed']) - before['processed'] == 4
+    assert all(int(after[f'malformed ({kind})']) >= 1
+               for kind in ('step', 'data', 'size', 'encoding'))
+    total = counts(camera)
+    assert total['received'] == total['processed'] + total['dropped'] + total['malformed']
+
+
+def test_diagnostics_name_the_model_and_the_times(camera):
+    assert exchange(camera, image_message(1))
+    engine, values = camera.diagnostics('engine'), camera.diagnostics()
+    assert len(engine['model sha256']) == 64 and float(engine['resident memory (MiB)']) > 10
+    for quantity in ('latency', 'convert', 'derain', 'segment', 'publish', 'total'):
+        assert float(values[f'{quantity} p50 (ms)']) <= float(values[f'{quantity} p95 (ms)'])
+    before = camera.diagnostics_count
+    time.sleep(3.2)
+    assert 2 <= camera.diagnostics_count - before <= 4  # a loaded machine may shift one
+
+
+def test_it_ends_cleanly_when_told_to(camera, node):
+    assert node.stop() == 0, node.log
+    assert 'Traceback' not in node.log
+
+
+def test_a_bad_model_file_fails_configure_with_one_message(start, peer, tiny_model, tmp_path):
+    truncated, pickled = tmp_path / 'truncated.safetensors', tmp_path / 'pickled.safetensors'
+    truncated.write_bytes(tiny_model.read_bytes()[:-1000])
+    pickled.write_bytes(pickle.dumps({'weights': [1.0]}))
+    node = start(autostart='false', device='cpu', warm_up_width=64, warm_up_height=48)
+    for count, path in enumerate((tmp_path / 'missing.safetensors', truncated, pickled), 1):
+        assert peer.set_parameter('model', str(path)).successful
+        assert not peer.change_state('configure')
+        assert peer.state() == 'unconfigured'
+        assert path.name in node.log and node.log.count('cannot configure: ') == count
+    assert peer.set_parameter('model', str(tiny_model)).successful
+    assert peer.change_state('configure')
+    assert node.stop() == 0 and 'Traceback' not in node.log

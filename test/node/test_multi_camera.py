@@ -1,0 +1,132 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several cameras and one engine: topics and counts of their own, none slowed by another."""
+
+import importlib.util
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+from ros_peer import image_message, picture, wait_until  # noqa: E402
+
+LAUNCH_FILE = Path(__file__).parents[2] / 'launch' / 'multi_camera.launch.py'
+CAMERAS = ('front', 'left', 'right')
+TWO = {'stand_in': True, 'cameras': '[front, left]', 'iterations': 1}
+
+
+def connect(peer, names=CAMERAS):
+    """Wait until an image of each camera is answered; return the outputs by name, emptied."""
+    outputs = {name: peer.record(f'/{name}/derained/image_raw') for name in names}
+    for name in names:
+        peer.wait_for_subscriber(f'/{name}/image')
+
+    def answered():
+        for name in names:
+            peer.publisher(f'/{name}/image').publish(image_message())
+        time.sleep(0.1)
+        return all(outputs.values())
+
+    wait_until(answered, 'an answer for each camera')
+    time.sleep(0.5)
+    for name in names:
+        outputs[name].clear()
+        peer.times[f'/{name}/derained/image_raw'].clear()
+    return outputs
+
+
+@pytest.mark.integration
+def test_each_camera_has_its_topics_headers_and_diagnostics(start, peer):
+    node = start(stand_in=True, cameras='[front, left, right]')
+    node.wait_for_log('waiting for images on /front/image, /left/image, /right/image')
+    outputs = connect(peer)
+    before = {name: peer.diagnostics(name) for name in CAMERAS}
+    for number, name in enumerate(CAMERAS, 1):
+        for _ in range(number):
+            count = len(outputs[name])
+            peer.publisher(f'/{name}/image').publish(
+                image_message(number, frame_id=f'{name}_camera'))
+            wait_until(lambda: len(outputs[name]) > count, name)  # noqa: B023
+    for number, name in enumerate(CAMERAS, 1):
+        assert {(output.header.frame_id, output.header.stamp.sec)
+                for output in outputs[name]} == {(f'{name}_camera', number)}
+        after = peer.diagnostics(f': {name}')
+        assert int(after['processed']) - int(before[name]['processed']) == number
+    assert not peer.diagnostics('camera'), 'there is none without a name'
+    assert node.stop() == 0 and 'Traceback' not in node.log
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('sizes', [(64, 64), (64, 80)], ids=['one size', 'two sizes'])
+def test_under_overload_cameras_get_equal_shares(start, peer, sizes):
+    node = start(**TWO, model='slow:0.02')
+    outputs = connect(peer, ('front', 'left'))
+    images = [picture(48, width) for width in sizes]
+    end = time.monotonic() + 3.0
+    while time.monotonic() < end:  # the one sends four times as often as the other
+        for name, image in (('front', images[0]),) * 4 + (('left', images[1]),):
+            peer.publisher(f'/{name}/image').publish(image_message(rgb=image))
+            time.sleep(0.005)
+    front, left = (len(outputs[name]) for name in ('front', 'left'))
+    assert min(front, left) >= 20 and front <= 1.5 * left + 3
+    assert node.stop() == 0
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('fault', ['silent', 'broken'])
+def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, peer, fault):
+    node = start(**TWO, model='slow:0.01')
+    outputs = connect(peer, ('front', 'left'))
+    bad = image_message()
+    bad.step = 1
+    sent = {}
+    for number in range(1, 61):
+        if fault == 'broken':
+            for _ in range(5):
+                peer.publisher('/left/image').publish(bad)
+        sent[number] = time.monotonic()
+        peer.publisher('/front/image').publish(image_message(number))
+        time.sleep(0.05)
+    wait_until(lambda: len(outputs['front']) == 60, 'every frame of the other camera')
+    ages = sorted(arrived - sent[output.header.stamp.sec] for output, arrived in zip(
+        outputs['front'], peer.times['/front/derained/image_raw'], strict=True))
+    assert ages[30] < 0.1, 'one inference of 10 ms and the way there and back, on a busy machine'
+    values = peer.diagnostics(': left')
+    assert (int(values['malformed']) > 0) == (fault == 'broken')
+    assert peer.diagnostics(': front')['malformed'] == '0'
+    assert node.stop() == 0
+
+
+@pytest.fixture
+def launch_file(monkeypatch):
+    pytest.importorskip('launch_ros')
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
+    spec = importlib.util.spec_from_file_location('multi_camera_launch', LAUNCH_FILE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def set_up(launch_file, **arguments):
+    from launch import LaunchContext
+    context = LaunchContext()
+    for argument in launch_file.ARGUMENTS:
+        argument.execute(context)
+    context.launch_configurations.update(arguments)
+    return launch_file.set_up(context)
+
+
+def test_every_argument_is_declared_once_and_described(launch_file):
+    arguments = launch_file.generate_launch_description().get_launch_arguments()
+    names = [argument.name for argument in arguments]
+    assert len(names) == len(set(names)) and 'cameras' in names
+    assert all(len(argument.description) > 10 for argument in arguments)
+
+
+def test_cameras_that_share_a_topic_are_refused(launch_file):
+    assert len(set_up(launch_file, cameras='front, left')) == 1
+    with pytest.raises(RuntimeError, match='same topic'):
+        set_up(launch_file, image='/camera/image_raw')
+    with pytest.raises(RuntimeError, match='names no camera'):
+        set_up(launch_file, cameras=' ')

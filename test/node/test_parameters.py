@@ -1,0 +1,100 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The table is consistent, refuses with reasons, and config/ubcn.yaml says the same."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ubcn_ros.node.parameters import SPECS, Changes, Settings, refusal, unknown_names
+
+CONFIG = Path(__file__).parents[2] / 'config' / 'ubcn.yaml'
+
+
+def test_settings_hold_what_the_table_lists_in_its_order():
+    assert [field.name for field in fields(Settings)] == [spec.name for spec in SPECS]
+
+
+@pytest.mark.parametrize('spec', SPECS, ids=lambda spec: spec.name)
+def test_defaults_are_allowed_and_described(spec):
+    assert not spec.refusal(spec.default)
+    assert spec.description.endswith('.')
+    assert type(getattr(Settings.of({}), spec.name)) is type(spec.default)
+
+
+def test_the_configuration_file_lists_every_parameter_with_its_default():
+    text = CONFIG.read_text()
+    (node, content), = yaml.safe_load(text).items()
+    assert node == '/**'
+    assert content['ros__parameters'] == {
+        spec.name: [*spec.default] if isinstance(spec.default, tuple) else spec.default
+        for spec in SPECS}
+    for spec in SPECS:
+        line = text[:text.index(f'    {spec.name}:')].rstrip().splitlines()[-1]
+        assert line.strip().startswith('#'), f'{spec.name} has no comment'
+
+
+@pytest.mark.parametrize('name, value, reason', [
+    ('iterations', 0, 'iterations must be 1 to 10, got 0'),
+    ('iterations', 11, 'iterations must be 1 to 10, got 11'),
+    ('iterations', 2.5, 'iterations must be an integer, like 3; got 2.5'),
+    ('iterations', True, 'iterations must be an integer'),
+    ('deadline_ms', -1.0, 'deadline_ms must be 0 to 10000, got -1.0'),
+    ('deadline_ms', float('nan'), 'deadline_ms must be 0 to 10000, got nan'),
+    ('deadline_ms', '30', "deadline_ms must be a number, like 0.0; got '30'"),
+    ('overlay_alpha', 1.01, 'overlay_alpha must be 0 to 1'),
+    ('autostart', 'yes', 'autostart must be true or false'),
+    ('device', 'gpu', "device must be auto, cpu, cuda or cuda:N, got 'gpu'"),
+    ('device', 'cuda:', 'device must be'),
+    ('precision', 'int8', 'precision must be one of auto, fp32, bf16, fp16'),
+    ('model', '', 'model must be a name or a path'),
+    ('cameras', 'front', 'cameras must be a list of names of letters, digits and _, like [fr'),
+    ('cameras', [1], 'cameras must be a list of names'),
+    ('cameras', ['front', '/left'], 'cameras must be a list of names'),
+    ('cameras', ['front', 'left', 'front'], 'cameras has front more than once'),
+    ('input_transport', 'theora', 'input_transport must be one of raw, compressed'),
+])
+def test_values_are_refused_with_a_reason(name, value, reason):
+    with pytest.raises(ValueError) as caught:
+        Settings.of({name: value})
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize('name, value', [
+    ('iterations', 1), ('iterations', 10), ('deadline_ms', 33), ('device', 'cuda:1'),
+    ('overlay_alpha', 1), ('backend', 'onnxruntime'), ('model', '/a folder/model.safetensors')])
+def test_values_are_taken(name, value):
+    assert getattr(Settings.of({name: value}), name) == value
+
+
+@pytest.mark.parametrize('value, taken', [
+    (None, ()), ([], ()), ([''], ()), (['front', 'rear/left_2'], ('front', 'rear/left_2'))])
+def test_cameras_are_named_or_there_is_one_without_a_name(value, taken):
+    assert Settings.of({'cameras': value}).cameras == taken
+
+
+def test_an_integer_becomes_the_number_it_stands_for():
+    assert isinstance(Settings.of({'deadline_ms': 33}).deadline_ms, float)
+
+
+@pytest.mark.parametrize('spec', SPECS, ids=lambda spec: spec.name)
+def test_changes_are_taken_when_the_table_says_so(spec):
+    change = {spec.name: spec.default}
+    assert (not refusal(change, configured=False)) == (spec.changes is not Changes.AT_START)
+    assert (not refusal(change, configured=True)) == (spec.changes is Changes.AT_RUNTIME)
+
+
+def test_refusals_at_runtime_say_what_to_do():
+    assert 'clean it up, set model' in refusal({'model': 'other'}, configured=True)
+    assert 'iterations must be 1 to 10' in refusal({'overlay_alpha': 0.1, 'iterations': 99},
+                                                   configured=True)
+    assert not refusal({'qos_overrides./image.subscription.depth': 3}, configured=True)
+
+
+def test_unknown_names_are_named_with_the_nearest():
+    assert unknown_names([spec.name for spec in SPECS]) == []
+    assert unknown_names(['use_sim_time', 'qos_overrides./image.subscription.depth']) == []
+    assert 'did you mean iterations?' in unknown_names(['iteration'])[0]
+    assert 'known are model, ' in unknown_names(['zzz'])[0]

@@ -1,0 +1,202 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Overload, lifecycle, faults and signals: the node's process around a stand-in engine."""
+
+import signal
+import time
+from pathlib import Path
+
+import messages
+import pytest
+
+pytest.importorskip('rclpy')
+from ros_peer import CompressedImage, image_message, picture, wait_until  # noqa: E402
+
+pytestmark = pytest.mark.integration
+
+PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
+ACTIVE = 'active: waiting for images'
+
+
+def connect(peer, topic='/derained/image_raw', source='/image', make=image_message):
+    """Publish until an output arrives; return the list of outputs, emptied."""
+    kind = type(make(0))
+    outputs = peer.record(topic)
+    peer.wait_for_subscriber(source, kind)
+
+    def answered():
+        peer.publisher(source, kind).publish(make(0))
+        time.sleep(0.1)
+        return bool(outputs)
+
+    wait_until(answered, f'an answer on {topic}')
+    time.sleep(0.3)
+    outputs.clear()
+    peer.times[topic].clear()
+    return outputs
+
+
+def test_under_overload_the_newest_frame_wins(start, peer):
+    period, inference, frames = 0.01, 0.06, 200
+    node = start(stand_in=True, model='slow:0.03', iterations=2)
+    outputs = connect(peer)
+    before = peer.diagnostics()
+    sent = {}
+    for number in range(1, frames + 1):
+        message = image_message(number)
+        sent[number] = time.monotonic()
+        peer.publisher('/image').publish(message)
+        time.sleep(max(0.0, sent[1] + number * period - time.monotonic()))
+    wait_until(lambda: outputs and outputs[-1].header.stamp.sec == frames, 'the last frame')
+    numbers = [output.header.stamp.sec for output in outputs]
+    assert numbers == sorted(set(numbers)), 'each frame once, in order'
+    ages = [arrived - sent[number] for arrived, number
+            in zip(peer.times['/derained/image_raw'], numbers, strict=True)]
+    # newest wins: a frame waits for at most one inference, then takes one itself
+    assert sorted(ages)[len(ages) // 2] < period + 2 * inference
+    values = peer.diagnostics()
+    change = {name: int(values[name]) - int(before[name])
+              for name in ('received', 'processed', 'dropped', 'malformed')}
+    assert change['received'] == frames
+    assert change['processed'] == len(numbers) < frames / 3
+    assert change['processed'] + change['dropped'] == frames and not change['malformed']
+    assert node.stop() == 0
+
+
+def test_lifecycle_by_services(start, peer):
+    node = start(stand_in=True, autostart='false', model='broken')
+    assert peer.state() == 'unconfigured'
+    assert not peer.change_state('configure')
+    assert peer.state() == 'unconfigured'
+    assert 'cannot configure: broken.safetensors is no model file: train one' in node.log
+    assert peer.set_parameter('model', 'fast').successful
+    assert peer.change_state('configure')
+    assert peer.state() == 'inactive'
+    assert peer.node.count_subscribers('/image') == 0
+    assert not peer.set_parameter('model', 'other').successful
+    for _ in range(2):
+        assert peer.change_state('activate')
+        outputs = connect(peer)
+        peer.publisher('/image').publish(image_message(5))
+        wait_until(lambda got=outputs: got, 'an output')
+        assert peer.change_state('deactivate')
+        wait_until(lambda: peer.node.count_subscribers('/image') == 0, 'the subscription to go')
+    assert peer.change_state('cleanup')
+    assert peer.state() == 'unconfigured'
+    assert peer.diagnostics('engine')['message'] == 'unconfigured: no model loaded'
+    wait_until(lambda: peer.node.count_publishers('/derained/image_raw') == 0,
+               'the publishers to go')
+    assert peer.set_parameter('device', 'cpu').successful
+    assert peer.change_state('configure')
+    assert node.stop() == 0, node.log
+
+
+def test_compressed_images_and_their_faults(start, peer):
+    node = start(stand_in=True, input_transport='compressed')
+    good, source = messages.encode(picture(), '.jpg'), '/image/compressed'
+
+    def make(number, data=good):
+        message = CompressedImage(format='jpeg', data=data)
+        message.header.stamp.sec = number
+        return message
+
+    outputs = connect(peer, source=source, make=make)
+    before = peer.diagnostics()
+    for count, (data, text) in enumerate(((b'no image', 'neither JPEG nor PNG'),
+                                          (good[:-50], 'end before its end marker')), 1):
+        peer.publisher(source).publish(make(1, data))
+        wait_until(lambda text=text: text in peer.diagnostics().get('last problem', ''), text)
+        assert int(peer.diagnostics()['malformed']) - int(before['malformed']) == count
+    peer.publisher(source).publish(make(9))
+    wait_until(lambda: outputs, 'the good frame')
+    assert (outputs[0].encoding, outputs[0].header.stamp.sec) == ('rgb8', 9)
+    values = peer.diagnostics()
+    assert 'neither JPEG nor PNG' in node.log
+    assert int(values['processed']) - int(before['processed']) == 1
+    assert node.stop() == 0
+
+
+def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(start, peer):
+    node = start(stand_in=True, model='raises:3')
+    outputs = connect(peer)
+    before = peer.diagnostics()
+    for number in range(1, 10):
+        peer.publisher('/image').publish(image_message(number))
+        time.sleep(0.05)
+    wait_until(lambda: len(outputs) == 6, 'six of nine frames')
+    values = peer.diagnostics()
+    assert int(values['dropped (failed)']) - int(before['dropped (failed)']) == 3
+    assert values['last problem'] == 'RuntimeError: injected failure'
+    assert 'frame dropped: RuntimeError: injected failure' in node.log
+    assert node.stop() == 0
+
+
+def test_incompatible_qos_and_silence_are_explained(start, peer):
+    node = start(stand_in=True,
+                 **{'qos_overrides./image.subscription.reliability': 'reliable'})
+    node.wait_for_log(ACTIVE)
+    peer.publisher('/image', best_effort=True)
+    node.wait_for_log('/image: a publisher with incompatible QoS')
+    assert 'Policy: reliability. Publishers there: /peer (sensor_msgs/msg/Image, best_effort' \
+        in node.log
+    assert "'qos_overrides./image.subscription.reliability'" in node.log
+    node.wait_for_log('no image on /image for ')
+    values = peer.diagnostics()
+    assert values['level'] == '1' and '1 publisher(s): /peer' in values['message']
+    assert node.stop() == 0
+
+
+def test_the_shared_memory_profile_gives_the_node_its_segment(start, peer):
+    node = start(stand_in=True, environment={'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)})
+    outputs = connect(peer)
+    large = picture(480, 640)
+    wait_until(lambda: peer.publisher('/image').publish(image_message(5, large)) or time.sleep(0.2)
+               or outputs, 'a large image')
+    assert (outputs[0].height, outputs[0].width) == (480, 640)
+    segments = [int(end, 16) - int(begin, 16) for begin, end in (
+        line.split()[0].split('-') for line
+        in Path(f'/proc/{node.process.pid}/maps').read_text().splitlines()
+        if 'fastrtps_' in line or 'fastdds_' in line)]
+    assert max(segments) >= 64 * 2**20
+    assert 'XMLPARSER' not in node.log
+    assert node.stop() == 0
+
+
+def test_unknown_parameters_are_named(start):
+    node = start(stand_in=True, iteration=1)
+    node.wait_for_log(ACTIVE)
+    assert "parameter 'iteration' is not known and has no effect; did you mean iterations?" \
+        in node.log
+    assert node.stop() == 0
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_in_the_middle_of_a_frame_end_it_cleanly(start, peer, number):
+    node = start(stand_in=True, model='slow:1.5', iterations=1)
+    peer.wait_for_subscriber('/image')
+    node.wait_for_log(ACTIVE)
+    peer.publisher('/image').publish(image_message(1))
+    time.sleep(0.5)
+    assert node.stop(number) == 0, node.log
+    assert 'Traceback' not in node.log and 'terminate called' not in node.log
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_signals_while_loading_end_it_cleanly(start, number):
+    node = start(stand_in=True, model='loading')
+    node.wait_for_log('loading model')
+    time.sleep(0.2)
+    assert node.stop(number) == 0, node.log
+    assert 'Traceback' not in node.log
+
+
+@pytest.mark.parametrize('options, code, text', [
+    ({'model': 'broken'}, 1, 'cannot configure: broken.safetensors is no model file: train one'),
+    ({'iterations': 99}, 2, 'iterations must be 1 to 10, got 99'),
+    ({'precision': 'int8'}, 2, 'precision must be one of auto, fp32, bf16, fp16'),
+    ({'iterations': 'many'}, 2, "iterations must be an integer, like 3; got 'many'"),
+])
+def test_what_cannot_start_says_why_and_fails(start, options, code, text):
+    node = start(stand_in=True, **options)
+    assert node.wait() == code
+    assert node.log.count(text) == 1 and 'Traceback' not in node.log

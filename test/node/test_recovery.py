@@ -1,0 +1,105 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Too little memory means fewer steps, then a dropped frame; other failures are let through."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+from ubcn_ros.node.recovery import FailureStreak, Outcome, infer, one_line, out_of_memory
+
+ERRORS = [MemoryError('host'), torch.OutOfMemoryError('CUDA out of memory'),
+          RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 EB")]
+
+
+class Ballast:
+    """Something large that a failed attempt had allocated."""
+
+
+class Engine:
+    """Fails with an error while more than `most` steps are asked for."""
+
+    def __init__(self, error, most):
+        self.error, self.most, self.calls = error, most, []
+        self.allocated = None
+
+    def __call__(self, image, iterations=3, deadline=None, confidence=False):
+        self.calls.append((iterations, deadline, confidence))
+        if iterations > self.most:
+            ballast = Ballast()
+            self.allocated = weakref.ref(ballast)
+            raise type(self.error)(*self.error.args)  # one that nobody else holds
+        assert self.allocated is None or self.allocated() is None, 'still held'
+        return 'frame'
+
+
+    def batch(self, images, **options):
+        return [self(image, **options) for image in images]
+
+
+@pytest.mark.parametrize('count', [1, 3])
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+def test_out_of_memory_is_tried_once_more_with_one_step(error, count):
+    engine = Engine(error, most=1)
+    gc.disable()  # what is left over must go without waiting for the collector's turn
+    try:
+        outcomes = infer(engine, ['image'] * count, 3, 12.5, True)
+    finally:
+        gc.enable()
+    assert [outcome.frame for outcome in outcomes] == ['frame'] * count
+    assert all(type(error).__name__ in outcome.reduced for outcome in outcomes)
+    assert engine.calls == [(3, 12.5, True)] + [(1, None, True)] * count
+
+
+@pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
+def test_out_of_memory_for_one_step_is_the_outcome(error):
+    engine = Engine(error, most=0)
+    outcome, = infer(engine, ['image'], 3, None, False)
+    assert type(outcome.error) is type(error) and outcome.frame is None
+    assert len(engine.calls) == 2
+
+
+def test_other_failures_are_not_tried_again():
+    engine = Engine(RuntimeError('shapes differ'), most=0)
+    outcome, = infer(engine, ['image'], 3, None, False)
+    assert str(outcome.error) == 'shapes differ' and len(engine.calls) == 1
+    assert not out_of_memory(ValueError('memory'))
+
+
+def test_an_image_that_fails_spoils_no_other_of_its_batch():
+    class Picky(Engine):
+        def __call__(self, image, **options):
+            if image == 'bad':
+                raise ValueError('bad image')
+            return image
+
+    outcomes = infer(Picky(None, 3), ['front', 'bad', 'right'], 3, None, False)
+    assert [outcome.frame for outcome in outcomes] == ['front', None, 'right']
+    assert str(outcomes[1].error) == 'bad image'
+
+
+def test_frames_that_fit_are_not_reduced():
+    assert infer(Engine(None, most=3), ['image'], 3, None, False) == [Outcome('frame')]
+    assert infer(Engine(None, most=3), ['a', 'b'], 3, None, False) == [Outcome('frame')] * 2
+
+
+def test_a_real_allocation_that_cannot_be_is_out_of_memory():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert out_of_memory(caught.value)
+
+
+def test_a_streak_ends_with_a_success_and_zero_means_never():
+    streak = FailureStreak()
+    assert [streak.failed(3) for _ in range(2)] == [False, False]
+    streak.succeeded()
+    assert [streak.failed(3) for _ in range(3)] == [False, False, True]
+    assert streak.failed(2), 'the limit may have been lowered meanwhile'
+    assert not any(FailureStreak().failed(0) for _ in range(99))
+
+
+def test_errors_are_worded_in_one_line():
+    assert one_line(RuntimeError('a\n  b')) == 'RuntimeError: a b'
+    assert one_line(ValueError('what to do')) == 'what to do'

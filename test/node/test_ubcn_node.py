@@ -1,0 +1,42 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node in this process: what a hundred lifecycles leave behind."""
+
+import threading
+
+import pytest
+
+pytest.importorskip('rclpy')
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+
+from ubcn_ros.node.diagnostics import resident_mib  # noqa: E402
+from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
+
+
+def make_node(**parameters):
+    return UBCNNode(parameter_overrides=[
+        Parameter(name, value=value) for name, value in parameters.items()])
+
+
+def test_a_hundred_lifecycles_leave_nothing_behind(ros, tiny_model):
+    node = make_node(model=str(tiny_model), device='cpu', precision='fp32', iterations=1,
+                     warm_up_width=32, warm_up_height=32)
+    steps = (node.trigger_configure, node.trigger_activate, node.trigger_deactivate,
+             node.trigger_cleanup)
+    memory = {}
+    try:
+        publishers = len(list(node.publishers))
+        for cycle in range(100):
+            for step in steps:
+                assert step() == TransitionCallbackReturn.SUCCESS, (cycle, step)
+            if cycle in (29, 99):
+                memory[cycle] = resident_mib()
+        assert len(list(node.publishers)) == publishers
+        assert not list(node.subscriptions) or all(
+            'image' not in subscription.topic_name for subscription in node.subscriptions)
+        assert not [thread for thread in threading.enumerate() if thread.name == 'engine']
+    finally:
+        assert node.stop(10.0)
+        node.destroy_node()
+    assert memory[99] - memory[29] < 8.0, memory

@@ -1,0 +1,136 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One thread does everything, fairly, and stops only between items."""
+
+import threading
+from concurrent.futures import CancelledError
+from types import SimpleNamespace
+
+import pytest
+
+from ubcn_ros.node.mailbox import Mailbox
+from ubcn_ros.node.worker import Worker
+
+
+@pytest.fixture
+def bench():
+    """A worker with two sources that notes what it handles and stops at a gate when told to."""
+    bench = SimpleNamespace(handled=[], threads=set(), gate=threading.Event(),
+                            begun=threading.Semaphore(0))
+    bench.gate.set()
+
+    def handle(batch):
+        (source, item), *more = batch
+        bench.begun.release()
+        assert bench.gate.wait(10.0)
+        bench.threads.add(threading.current_thread())
+        bench.handled.append((source.name, item))
+        bench.handled += [(source.name, item, 'together') for source, item in more]
+        if item == 'bad':
+            raise RuntimeError('bad item')
+
+    bench.worker = Worker(handle, lambda source, item: item if item == 'same' else None)
+    bench.left, bench.right = (
+        SimpleNamespace(name=name, mailbox=Mailbox(bench.worker.condition)) for name in 'lr')
+    yield bench
+    bench.gate.set()
+    assert bench.worker.close(10.0)
+
+
+def test_jobs_and_items_run_in_the_same_thread(bench):
+    thread = bench.worker.submit(threading.current_thread).result(10.0)
+    bench.worker.serve([bench.left])
+    bench.left.mailbox.put(1)
+    assert bench.begun.acquire(timeout=10.0)
+    bench.worker.pause()
+    assert bench.threads == {thread} and thread is not threading.current_thread()
+    assert bench.handled == [('l', 1)]
+
+
+def test_a_job_that_raises_hands_on_its_error(bench):
+    with pytest.raises(ZeroDivisionError):
+        bench.worker.submit(lambda: 1 / 0).result(10.0)
+    assert bench.worker.submit(lambda: 7).result(10.0) == 7
+
+
+def test_nothing_is_taken_unless_serving(bench):
+    bench.left.mailbox.put(1)
+    bench.worker.submit(lambda: None).result(10.0)
+    assert bench.left.mailbox.pending and not bench.handled
+
+
+def test_sources_take_turns(bench):
+    bench.worker.submit(lambda: None).result(10.0)
+    bench.gate.clear()
+    bench.worker.serve([bench.left, bench.right])
+    bench.left.mailbox.put(0)
+    assert bench.begun.acquire(timeout=10.0)
+    for item in range(1, 4):  # a busy source and a quiet one
+        bench.left.mailbox.put(item)
+    bench.right.mailbox.put(9)
+    bench.gate.set()
+    for _ in range(2):
+        assert bench.begun.acquire(timeout=10.0)
+    bench.worker.pause()
+    assert bench.handled == [('l', 0), ('r', 9), ('l', 3)]
+
+
+def test_items_of_one_kind_are_handled_together_and_the_others_are_next(bench):
+    third = SimpleNamespace(name='t', mailbox=Mailbox(bench.worker.condition))
+    bench.worker.submit(lambda: None).result(10.0)
+    bench.gate.clear()
+    bench.worker.serve([bench.left, third, bench.right])
+    bench.left.mailbox.put(0)
+    assert bench.begun.acquire(timeout=10.0)
+    bench.left.mailbox.put('same')
+    third.mailbox.put('other')
+    bench.right.mailbox.put('replaced')
+    bench.right.mailbox.put('same')  # until its turn comes
+    bench.gate.set()
+    for _ in range(2):
+        assert bench.begun.acquire(timeout=10.0)
+    bench.worker.pause()
+    assert bench.handled == [('l', 0), ('t', 'other'), ('r', 'same'), ('l', 'same', 'together')]
+
+
+def test_pausing_waits_for_the_item_in_hand(bench):
+    bench.worker.submit(lambda: None).result(10.0)
+    bench.gate.clear()
+    bench.worker.serve([bench.left])
+    bench.left.mailbox.put(1)
+    assert bench.begun.acquire(timeout=10.0)
+    assert not bench.worker.pause(timeout=0.01)
+    bench.left.mailbox.put(2)
+    bench.gate.set()
+    assert bench.worker.pause(timeout=10.0)
+    assert bench.handled == [('l', 1)] and bench.left.mailbox.pending
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
+def test_an_item_that_raises_does_not_end_the_thread(bench):
+    bench.worker.submit(lambda: None).result(10.0)
+    bench.worker.serve([bench.left])
+    for item in ('bad', 'good'):
+        bench.left.mailbox.put(item)
+        assert bench.begun.acquire(timeout=10.0)
+    bench.worker.pause()
+    assert bench.handled == [('l', 'bad'), ('l', 'good')]
+
+
+def test_closing_cancels_what_has_not_begun(bench):
+    bench.gate.clear()
+    begun = threading.Event()
+
+    def job():
+        begun.set()
+        return bench.gate.wait(10.0)
+
+    running, queued = bench.worker.submit(job), bench.worker.submit(lambda: None)
+    assert begun.wait(10.0)
+    assert not bench.worker.close(timeout=0.01)
+    with pytest.raises(CancelledError):
+        queued.result(10.0)
+    bench.gate.set()
+    assert bench.worker.close(timeout=10.0) and running.result()
+    with pytest.raises(RuntimeError, match='closed'):
+        bench.worker.submit(lambda: None)

@@ -1,0 +1,126 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Deadlines under load: the engine around a network whose steps take a time of the test's own."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ubcn_ros.labels import get_label_set
+from ubcn_ros.runtime import engine as engine_module
+from ubcn_ros.runtime.engine import Engine
+
+IMAGE = np.zeros((32, 32, 3), np.uint8)
+
+
+class Clock:
+    """Stands for the module `time`; goes on only when told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def monotonic(self):
+        return self.now
+
+    perf_counter = monotonic
+
+
+class SlowNetwork(nn.Module):
+    """
+    Computes nothing, in known time: a step takes `step` seconds, times `load`, give or take 10 %.
+    """
+
+    def __init__(self, clock, step):
+        super().__init__()
+        self.label_set, self.clock, self.step = get_label_set('camvid'), clock, step
+        self.load = lambda: 1.0
+        self._random = np.random.default_rng(1)
+
+    def _take(self, share):
+        self.clock.now += share * self.step * self.load() * self._random.uniform(0.9, 1.1)
+
+    def derain(self, image):
+        self._take(0.4)
+        return image
+
+    def segmentation(self, image):
+        self._take(0.6)
+        return torch.zeros(len(image), 11, 4, 4)
+
+    def attend(self, image, step):
+        self._take(0.4)
+        return step.image
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(engine_module, 'time', clock)
+    return clock
+
+
+def make(clock, step=0.010):
+    network = SlowNetwork(clock, step)
+    info = SimpleNamespace(name='slow')
+    return Engine(network, info, torch.device('cpu'), 'fp32'), network
+
+
+def run(engine, clock, frames, deadline, iterations=5):
+    """Return the steps used per frame, and the share of frames that were done in time."""
+    used, met = [], 0
+    for _ in range(frames):
+        end = clock.now + deadline
+        used.append(engine(IMAGE, iterations, deadline=end).iterations)
+        met += clock.now <= end
+    return used, met / frames
+
+
+@pytest.mark.parametrize('deadline', [0.022, 0.025, 0.033, 0.045, 0.060])
+def test_the_deadline_is_met_when_the_load_doubles_step_time(clock, deadline):
+    # at twice the load one step takes at most 2 x 11 ms: it fits
+    engine, network = make(clock)
+    calm, met = run(engine, clock, 200, deadline)
+    assert met >= 0.95
+    network.load = lambda: 2.0
+    loaded, met = run(engine, clock, 200, deadline)
+    assert met >= 0.95
+    network.load = lambda: 1.0
+    again, met = run(engine, clock, 200, deadline)
+    assert met >= 0.95
+    assert np.mean(loaded) < np.mean(calm) or deadline < 0.025
+    assert np.mean(again) == pytest.approx(np.mean(calm), abs=0.2)
+    # not by giving up early: most frames use the steps that fit even if each takes the longest
+    assert np.mean(np.array(calm) >= min(5, int(deadline / 0.0111))) >= 0.9
+
+
+def test_a_load_that_comes_and_goes_within_frames(clock):
+    engine, network = make(clock)
+    network.load = lambda: 2.0 if int(clock.now / 0.5) % 2 else 1.0
+    used, met = run(engine, clock, 600, 0.045)
+    assert met >= 0.95 and np.mean(used) > 2
+
+
+def test_a_deadline_that_one_step_misses_still_gives_one_step(clock):
+    engine, _ = make(clock)
+    used, met = run(engine, clock, 50, 0.005)
+    assert used == [1] * 50 and met == 0
+
+
+def test_sizes_have_budgets_of_their_own(clock):
+    engine, network = make(clock)
+    run(engine, clock, 20, 0.045)
+    small = IMAGE
+    for _ in range(20):
+        engine(np.zeros((48, 32, 3), np.uint8), 5, deadline=clock.now + 0.045)
+    assert engine(small, 5, deadline=clock.now + 0.060).iterations == 5
+
+
+def test_iterations_and_deadline_change_from_frame_to_frame(clock):
+    engine, _ = make(clock)
+    run(engine, clock, 20, 0.045)
+    assert [engine(IMAGE, steps).iterations for steps in (1, 4, 2)] == [1, 4, 2]
+    assert engine(IMAGE, 5, deadline=clock.now + 0.0235).iterations == 2
+    assert engine(IMAGE, 5, deadline=clock.now + 1.0).iterations == 5

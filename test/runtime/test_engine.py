@@ -1,0 +1,153 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine against the plain network, and its refusals."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros import Engine
+from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime.engine import STAGES, resolve_device, resolve_precision
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(5).integers(0, 256, (45, 62, 3), np.uint8)
+
+
+def plain(model, image, iterations):
+    """Derained and labels by the network as it is in the file, in fp32."""
+    network, _ = load_model(model)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        step = network(tensor, iterations)[-1]
+    derained = (step.image[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return derained, step.full_logits[0].argmax(0).byte().numpy()
+
+
+@pytest.mark.parametrize('iterations', [1, 3])
+@pytest.mark.parametrize(('precision', 'mean', 'agree'), [
+    ('fp32', 0.02, 0.999), ('bf16', 1.0, 0.95)])
+def test_equals_the_plain_network(tiny_model, image, iterations, precision, mean, agree):
+    engine = Engine.load(tiny_model, 'cpu', precision)
+    frame = engine(image, iterations)
+    derained, labels = plain(tiny_model, image, iterations)
+    assert frame.derained.shape == image.shape and frame.derained.dtype == np.uint8
+    assert frame.labels.shape == image.shape[:2] and frame.labels.dtype == np.uint8
+    assert np.abs(frame.derained.astype(int) - derained).mean() <= mean
+    assert (frame.labels == labels).mean() >= agree
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
+def test_equals_the_plain_network_on_cuda(tiny_model, image, precision):
+    frame = Engine.load(tiny_model, 'cuda', precision)(image, 2)
+    derained, labels = plain(tiny_model, image, 2)
+    assert np.abs(frame.derained.astype(int) - derained).mean() <= 1.0
+    assert (frame.labels == labels).mean() >= 0.95
+
+
+# to the last bits: the library may choose another algorithm for another batch size
+@pytest.mark.parametrize(('precision', 'mean', 'agree'), [
+    ('fp32', 0.001, 0.9999), ('bf16', 0.5, 0.98)])
+def test_a_batch_equals_its_images_one_by_one(tiny_model, image, precision, mean, agree):
+    engine = Engine.load(tiny_model, 'cpu', precision)
+    images = [image, image[::-1], np.roll(image, 7, 1)]
+    together = engine.batch(images, 3, confidence=True)
+    alone = [engine(each, 3, confidence=True) for each in images]
+    for frame, expected in zip(together, alone, strict=True):
+        for got, wanted in ((frame.derained, expected.derained),
+                            (frame.confidence, expected.confidence)):
+            assert np.abs(got.astype(int) - wanted).mean() <= mean
+        assert (frame.labels == expected.labels).mean() >= agree
+        assert frame.iterations == 3
+
+
+def test_a_batch_keeps_its_deadline(tiny_engine, image):
+    past = time.monotonic() - 1
+    assert [f.iterations for f in tiny_engine.batch([image] * 2, 3, deadline=past)] == [1, 1]
+
+
+@pytest.mark.parametrize(('images', 'told'), [
+    ([], 'none'), ([np.zeros((40, 48, 3), np.uint8), np.zeros((48, 40, 3), np.uint8)],
+                   '48x40, 40x48')])
+def test_a_batch_is_of_one_size(tiny_engine, images, told):
+    with pytest.raises(ValueError, match=f'one size, got {told}'):
+        tiny_engine.batch(images)
+
+
+def test_image_is_left_alone(tiny_engine, image):
+    before = image.copy()
+    tiny_engine(image, 2)
+    assert np.array_equal(image, before)
+
+
+def test_views_are_read_as_they_look(tiny_engine, image):
+    expected = tiny_engine(np.ascontiguousarray(image[:, ::-1, ::-1]), 2)
+    got = tiny_engine(image[:, ::-1, ::-1], 2)
+    assert np.array_equal(got.derained, expected.derained)
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    assert np.array_equal(tiny_engine(frozen, 1).derained, tiny_engine(image, 1).derained)
+
+
+def test_timings_cover_every_stage(tiny_engine, image):
+    timings = tiny_engine(image, 2).timings
+    assert set(timings) == {*STAGES, 'total'}
+    assert timings['total'] == pytest.approx(sum(timings[s] for s in STAGES), rel=1e-3)
+    assert tiny_engine(image, 1).timings['attend'] == 0
+
+
+def test_confidence_on_request(tiny_engine, image):
+    assert tiny_engine(image, 1).confidence is None
+    sure = tiny_engine(image, 1, confidence=True).confidence
+    assert sure.shape == image.shape[:2] and sure.dtype == np.uint8
+    # the largest of eleven probabilities is at least an eleventh
+    assert sure.min() >= 255 // 11
+
+
+def test_a_past_deadline_leaves_one_step(tiny_engine, image):
+    tiny_engine(image, 3, deadline=time.monotonic() + 60)  # measures a step
+    assert tiny_engine(image, 3, deadline=time.monotonic() - 1).iterations == 1
+    assert tiny_engine(image, 3, deadline=time.monotonic() + 60).iterations == 3
+
+
+def test_warm_up_reports_progress(tiny_engine):
+    lines = []
+    tiny_engine.warm_up(64, 48, lines.append)
+    assert '48x64' in lines[0] and len(lines) >= 2
+
+
+@pytest.mark.parametrize(('wrong', 'told'), [
+    (np.zeros((40, 40), np.uint8), r'\(40, 40\)'),
+    (np.zeros((40, 40, 4), np.uint8), r'\(40, 40, 4\)'),
+    (np.zeros((40, 40, 3), np.float32), 'float32'),
+    (np.zeros((31, 40, 3), np.uint8), '40x31'),
+    ('image.png', 'str')])
+def test_wrong_images_are_named(tiny_engine, wrong, told):
+    with pytest.raises(ValueError, match=told):
+        tiny_engine(wrong)
+
+
+def test_iterations_below_one(tiny_engine, image):
+    with pytest.raises(ValueError, match='got 0'):
+        tiny_engine(image, 0)
+
+
+@pytest.mark.parametrize(('options', 'told'), [
+    ({'device': 'tpu'}, 'tpu'), ({'device': 'cuda:99'}, 'cuda:99'),
+    ({'device': 'cuda:x'}, 'cuda:x'),
+    ({'precision': 'int4'}, 'int4'), ({'backend': 'magic'}, 'magic')])
+def test_wrong_options_are_named(tiny_model, options, told):
+    with pytest.raises(ValueError, match=told):
+        Engine.load(tiny_model, **options)
+
+
+def test_auto_resolves():
+    device = resolve_device('auto')
+    assert device.type in ('cpu', 'cuda')
+    assert resolve_precision('auto', device) in ('fp32', 'bf16', 'fp16')
+    assert resolve_precision('auto', torch.device('cuda', 0)) == 'fp16'

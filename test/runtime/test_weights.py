@@ -1,0 +1,130 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Model files: there and back, and one clear error for everything that is wrong."""
+
+import json
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ubcn_ros.runtime import ModelFileError, find_model, load_model, save_model
+
+
+def rewritten(source, target, tensors=lambda t: t, metadata=lambda m: m):
+    """Copy a model file with changed tensors or metadata."""
+    with safe_open(source, 'pt') as file:
+        values = {k: file.get_tensor(k) for k in file.keys()}
+        save_file(tensors(values), target, metadata(dict(file.metadata())))
+    return target
+
+
+def test_there_and_back(tiny_model, tmp_path):
+    network, info = load_model(tiny_model)
+    save_model(tmp_path / 'copy.safetensors', network, {'note': 'copy'})
+    again, copied = load_model(tmp_path / 'copy.safetensors')
+    assert copied.config == info.config
+    assert copied.metadata == {'note': 'copy'}
+    assert copied.name == 'copy'
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+    assert not list(tmp_path.glob('*.partial'))
+
+
+def test_half_precision_file_is_smaller_and_loads_as_fp32(tiny_model, tmp_path):
+    network, _ = load_model(tiny_model)
+    path = tmp_path / 'half.safetensors'
+    save_model(path, network, {}, half=True)
+    assert path.stat().st_size < 0.7 * tiny_model.stat().st_size
+    for name, tensor in load_model(path)[0].state_dict().items():
+        assert tensor.dtype == network.state_dict()[name].dtype
+        assert torch.allclose(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-7)
+
+
+def test_sha256_tells_files_apart(tiny_model, tmp_path):
+    network, info = load_model(tiny_model)
+    save_model(tmp_path / 'a.safetensors', network, {'note': 'other'})
+    assert load_model(tmp_path / 'a.safetensors')[1].sha256 != info.sha256
+
+
+def test_loaded_for_evaluation(tiny_model):
+    assert not load_model(tiny_model)[0].training
+
+
+def test_missing_file_names_the_folders():
+    with pytest.raises(ModelFileError, match="no model 'nothing'.*models"):
+        find_model('nothing')
+
+
+@pytest.mark.parametrize('keep', [0, 7, 100, 5000, -3])
+def test_truncated(tiny_model, tmp_path, keep):
+    path = tmp_path / 'cut.safetensors'
+    path.write_bytes(tiny_model.read_bytes()[:keep])
+    with pytest.raises(ModelFileError, match='cut.safetensors is damaged'):
+        load_model(path)
+
+
+class Trap:
+    """A pickle that would be noticed."""
+
+    def __reduce__(self):
+        return exec, ('raise SystemExit("a pickle was loaded")',)
+
+
+@pytest.mark.parametrize('name', ['trap.safetensors', 'trap.pth'])
+def test_pickle_is_not_read(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(ModelFileError, match='trap'):
+        load_model(path)
+
+
+def test_foreign_file(tmp_path):
+    path = tmp_path / 'foreign.safetensors'
+    save_file({'weight': torch.zeros(3)}, path)
+    with pytest.raises(ModelFileError, match='no model of this package'):
+        load_model(path)
+
+
+def test_missing_unexpected_and_misshaped_tensors_are_named(tiny_model, tmp_path):
+    def change(tensors):
+        del tensors['derain.tail.1.bias']
+        tensors['derain.extra'] = torch.zeros(1)
+        tensors['attention.tail.1.bias'] = torch.zeros(5)
+        return tensors
+    path = rewritten(tiny_model, tmp_path / 'odd.safetensors', change)
+    with pytest.raises(ModelFileError) as caught:
+        load_model(path)
+    for part in ('missing derain.tail.1.bias', 'unexpected derain.extra',
+                 'attention.tail.1.bias is (5,), expected (12,)'):
+        assert part in str(caught.value)
+
+
+def test_values_that_are_not_finite(tiny_model, tmp_path):
+    def change(tensors):
+        tensors['derain.tail.1.bias'][0] = float('nan')
+        return tensors
+    path = rewritten(tiny_model, tmp_path / 'nan.safetensors', change)
+    with pytest.raises(ModelFileError, match='derain.tail.1.bias holds values'):
+        load_model(path)
+
+
+@pytest.mark.parametrize('change', [
+    {'segmentation': 'no_such_net'}, {'label_set': 'moon'}, {'colour': 'red'}])
+def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change):
+    def metadata(header):
+        return header | {'config': json.dumps(json.loads(header['config']) | change)}
+    path = rewritten(tiny_model, tmp_path / 'other.safetensors', metadata=metadata)
+    with pytest.raises(ModelFileError, match='cannot be built'):
+        load_model(path)
+
+
+def test_found_by_name_on_the_ament_path(tiny_model, tmp_path, monkeypatch):
+    folder = tmp_path / 'share' / 'ubcn_ros' / 'models'
+    folder.mkdir(parents=True)
+    shutil.copy(tiny_model, folder / 'elsewhere.safetensors')
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    assert find_model('elsewhere') == folder / 'elsewhere.safetensors'

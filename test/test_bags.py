@@ -1,0 +1,213 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags there and back, and bag to bag around an engine that counts."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ubcn_ros.bags import (
+    BagError,
+    BagWriter,
+    create,
+    image_connection,
+    make_header,
+    make_image,
+    open_bag,
+    process,
+    read_images,
+)
+from ubcn_ros.image_files import ImageFileError, write_image
+from ubcn_ros.labels import CAMVID
+
+IMAGE = 'sensor_msgs/msg/Image'
+
+
+def picture(seed=0, height=36, width=44):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+class Engine:
+    """Inverts; labels by the frame's number."""
+
+    label_set = CAMVID
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, image, iterations):
+        self.seen.append(iterations)
+        labels = np.full(image.shape[:2], len(self.seen) % 11, np.uint8)
+        return SimpleNamespace(derained=255 - image, labels=labels)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_images_there_and_back(tmp_path, storage):
+    images = [picture(n) for n in range(5)]
+    assert create(images, tmp_path / 'bag', '/front/image', 8.0, frame_id='front',
+                  storage=storage) == 5
+    back = list(read_images(tmp_path / 'bag'))
+    assert all(np.array_equal(b.image, i) for b, i in zip(back, images, strict=True))
+    assert {b.topic for b in back} == {'/front/image'}
+    assert {b.header.frame_id for b in back} == {'front'}
+    assert {b - a for a, b in zip([b.stamp_ns for b in back], [b.stamp_ns for b in back][1:],
+                                  strict=False)} == {125_000_000}
+    assert all(b.stamp_ns == b.recorded_ns > 0 for b in back)
+
+
+def test_frames_are_written_as_they_come(tmp_path):
+    frames = (picture(n) for n in range(3))
+    assert create(frames, tmp_path / 'bag', '/front', 20.0, frame_id='front') == 3
+    back = list(read_images(tmp_path / 'bag', '/front'))
+    assert [b.stamp_ns - back[0].stamp_ns for b in back] == [0, 50_000_000, 100_000_000]
+    assert np.array_equal(back[2].image, picture(2)) and back[2].header.frame_id == 'front'
+
+
+def test_a_file_of_a_bag_is_read_without_its_folder(tmp_path):
+    create([picture()], tmp_path / 'bag')
+    assert len(list(read_images(next((tmp_path / 'bag').glob('*.mcap'))))) == 1
+
+
+def test_a_folder_may_be_called_bag(tmp_path):
+    create([picture()], tmp_path / 'drive.bag')
+    assert len(list(read_images(tmp_path / 'drive.bag'))) == 1
+
+
+def test_a_folder_becomes_a_compressed_bag_of_the_files_as_they_are(tmp_path):
+    folder = tmp_path / 'images'
+    for number in (1, 2, 10):
+        write_image(folder / f'{number}.{"png" if number == 1 else "jpg"}', picture(number))
+    assert create(folder, tmp_path / 'bag', compressed=True) == 3
+    with open_bag(tmp_path / 'bag') as reader:
+        connection = image_connection(reader)
+        messages = [reader.deserialize(data, connection.msgtype)
+                    for _, _, data in reader.messages()]
+    assert connection.topic == '/camera/image_raw/compressed'
+    assert [m.format for m in messages] == ['png', 'jpeg', 'jpeg']
+    assert bytes(messages[2].data) == (folder / '10.jpg').read_bytes()
+    assert np.array_equal(next(read_images(tmp_path / 'bag')).image, picture(1))
+
+
+@pytest.mark.parametrize('source', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize('target', ['mcap', 'sqlite3'])
+def test_bag_to_bag_keeps_headers_and_recording_times(tmp_path, source, target):
+    stamps = [7, 5, 5_000_000_123]  # also backwards: stamps are the driver's, not ours
+    with BagWriter(tmp_path / 'in', source) as writer:
+        for number, stamp in enumerate(stamps):
+            message = make_image(make_header(stamp, f'cam{number}'), picture(number), 'bgr8')
+            writer.write('/cam/image_raw', IMAGE, message, 100 + number)
+    engine = Engine()
+    seen = []
+    done = process(tmp_path / 'in', tmp_path / 'out', engine, iterations=2, storage=target,
+                   progress=lambda *counts: seen.append(counts))
+    assert (done.frames, done.malformed) == (3, []) and engine.seen == [2, 2, 2]
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    derained = list(read_images(tmp_path / 'out', '/derained/image_raw'))
+    labels = list(read_images(tmp_path / 'out', 'labels/image_raw'))
+    for number, (d, m) in enumerate(zip(derained, labels, strict=True)):
+        assert d.stamp_ns == m.stamp_ns == stamps[number]
+        assert d.header.frame_id == m.header.frame_id == f'cam{number}'
+        assert d.recorded_ns == m.recorded_ns == 100 + number
+        assert np.array_equal(d.image, 255 - picture(number))
+        assert (m.image == number + 1).all()
+    with open_bag(tmp_path / 'out') as reader:
+        encodings = {c.topic: reader.deserialize(data, c.msgtype).encoding
+                     for c, _, data in reader.messages()}
+    assert encodings == {'/derained/image_raw': 'bgr8', '/labels/image_raw': 'mono8'}
+
+
+def test_padded_rows_are_cut(tmp_path):
+    image = picture()
+    message = make_image(make_header(1, 'c'), image)
+    padded = np.pad(image.reshape(36, -1), ((0, 0), (0, 9)), constant_values=99)
+    message.step, message.data = padded.shape[1], padded.reshape(-1)
+    with BagWriter(tmp_path / 'in') as writer:
+        writer.write('/image', IMAGE, message, 1)
+    process(tmp_path / 'in', tmp_path / 'out', Engine())
+    back = next(read_images(tmp_path / 'out', '/derained/image_raw'))
+    assert np.array_equal(back.image, 255 - image)
+
+
+def test_malformed_messages_are_noted_and_the_rest_goes_on(tmp_path):
+    short = make_image(make_header(2, 'c'), picture())
+    short.data = short.data[:-5]
+    with BagWriter(tmp_path / 'in') as writer:
+        for time, message in enumerate([short, make_image(make_header(3, 'c'), picture())]):
+            writer.write('/image', IMAGE, message, time)
+        writer.write('/image', IMAGE, b'\x00\x01\x00\x00cut', 9)
+    done = process(tmp_path / 'in', tmp_path / 'out', Engine())
+    assert done.frames == 1 and len(done.malformed) == 2
+    assert done.malformed[0].startswith('message 1 of /image: ')
+    with pytest.raises(BagError, match='message 1 of /image'):
+        list(read_images(tmp_path / 'in'))
+
+
+def test_pictures_are_written_on_request(tmp_path):
+    create([picture()], tmp_path / 'in')
+    process(tmp_path / 'in', tmp_path / 'out', Engine(), pictures=True)
+    color = next(read_images(tmp_path / 'out', '/labels/color')).image
+    assert (color == CAMVID.colors[1]).all()
+    blended = next(read_images(tmp_path / 'out', '/overlay/image_raw')).image
+    assert not np.array_equal(blended, 255 - picture())
+
+
+def test_what_was_done_before_an_interrupt_is_kept(tmp_path):
+    create([picture(n) for n in range(3)], tmp_path / 'in')
+    engine = Engine()
+
+    def interrupt(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        process(tmp_path / 'in', tmp_path / 'out', engine, progress=interrupt)
+    assert len(list(read_images(tmp_path / 'out', '/derained/image_raw'))) == 2
+
+
+def test_topics_are_chosen_or_listed(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for topic in ('/left/image', '/right/image'):
+            writer.write(topic, IMAGE, make_image(make_header(1, 'c'), picture()), 1)
+        writer.write('/header', 'std_msgs/msg/Header', make_header(1, 'c'), 1)
+    assert next(read_images(tmp_path / 'bag', 'left/image')).topic == '/left/image'
+    with pytest.raises(BagError, match='several image topics.*/left/image, /right/image'):
+        list(read_images(tmp_path / 'bag'))
+    with pytest.raises(BagError, match=r'no topic /front; its topics are .*/right/image \(sensor'):
+        list(read_images(tmp_path / 'bag', '/front'))
+    with pytest.raises(BagError, match='/header is of type std_msgs/msg/Header'):
+        list(read_images(tmp_path / 'bag', '/header'))
+
+
+def test_bags_that_cannot_be_are_clear_errors(tmp_path):
+    with pytest.raises(BagError, match='no bag at'):
+        list(read_images(tmp_path / 'absent'))
+    (tmp_path / 'old.bag').write_bytes(b'#ROSBAG V2.0')
+    with pytest.raises(BagError, match='ROS 1 bag'):
+        list(read_images(tmp_path / 'old.bag'))
+    (tmp_path / 'cut.mcap').write_bytes(b'\x89MCAP0\r\n' + b'x' * 40)
+    with pytest.raises(BagError, match='cut.mcap cannot be read'):
+        list(read_images(tmp_path / 'cut.mcap'))
+    create([picture()], tmp_path / 'there')
+    with pytest.raises(BagError, match='there cannot be written'):
+        create([picture()], tmp_path / 'there')
+    with pytest.raises(BagError, match="unknown storage 'zip'"):
+        create([picture()], tmp_path / 'new', storage='zip')
+    with pytest.raises(BagError, match='rate_hz is 0'):
+        create([picture()], tmp_path / 'new', rate_hz=0)
+    assert not (tmp_path / 'new').exists()
+
+
+def test_an_empty_bag_says_that_it_has_no_images(tmp_path):
+    with BagWriter(tmp_path / 'bag'):
+        pass
+    with pytest.raises(BagError, match='no images'):
+        list(read_images(tmp_path / 'bag'))
+
+
+def test_a_broken_file_in_the_folder_is_named(tmp_path):
+    write_image(tmp_path / 'images' / '1.png', picture())
+    (tmp_path / 'images' / '2.png').write_bytes(b'broken')
+    for compressed in (False, True):
+        with pytest.raises(ImageFileError, match='2.png'):
+            create(tmp_path / 'images', tmp_path / f'bag{compressed}', compressed=compressed)

@@ -1,0 +1,189 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what is written where, what is said of what is wrong, and what is loaded."""
+
+import subprocess
+import sys
+
+import click
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros import __version__, cli
+from ubcn_ros.bags import create, open_bag, read_images
+from ubcn_ros.data.rain import add_rain
+from ubcn_ros.image_files import read_image, write_image
+
+
+def picture(seed=0, height=40, width=56):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def ubcn(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two images, and a file that is none."""
+    write_image(tmp_path / 'in' / 'a.png', picture(1))
+    write_image(tmp_path / 'in' / 'b.jpg', picture(2, 33, 47))
+    (tmp_path / 'in' / 'notes.txt').write_text('not an image')
+    return tmp_path / 'in'
+
+
+@pytest.fixture
+def quick(tiny_model):
+    """Options for a small model on the CPU."""
+    return '--model', tiny_model, '--device', 'cpu', '--precision', 'fp32', '--iterations', 2
+
+
+def test_help_imports_nothing_heavy():
+    code = ('import sys\n'
+            'from ubcn_ros.cli import main\n'
+            "main(['--help'], standalone_mode=False)\n"
+            "print([n for n in ('torch', 'rclpy', 'cv2', 'numpy') if n in sys.modules])")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == '[]'
+    for name in ('derain', 'rain', 'bag', 'demo', 'train'):
+        assert f'  {name} ' in done.stdout
+
+
+def test_every_listed_command_has_complete_help():
+    group = cli.main
+    context = click.Context(group)
+    commands = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    for name, command in commands.items():
+        assert command.get_short_help_str(), name
+        done = ubcn(name, '--help')
+        assert done.exit_code == 0 and 'Usage:' in done.output
+
+
+def test_commands_without_a_module_are_neither_listed_nor_found(monkeypatch):
+    monkeypatch.setitem(cli.COMMANDS, 'ghost', ('ubcn_ros.no.such', 'ghost', 'Nothing.'))
+    assert 'ghost' not in ubcn('--help').output
+    assert 'No such command' in ubcn('ghost').output
+
+
+def test_version_is_the_packages():
+    assert __version__ in ubcn('--version').output
+
+
+def test_a_missing_package_names_its_extra(monkeypatch):
+    @click.command()
+    def needy():
+        raise ModuleNotFoundError("No module named 'lightning'", name='lightning.fabric')
+
+    monkeypatch.setitem(cli.main.commands, 'needy', needy)
+    done = ubcn('needy')
+    assert done.exit_code == 1 and "pip install 'ubcn_ros[train]'" in done.output
+
+
+def test_derain_a_folder(tmp_path, folder, quick, tiny_engine):
+    done = ubcn('derain', folder, tmp_path / 'out', '--labels', tmp_path / 'labels',
+                '--overlay', tmp_path / 'overlay', *quick)
+    assert done.exit_code == 0, done.output
+    for name in ('out', 'labels', 'overlay'):
+        assert names(tmp_path / name) == ['a.png', 'b.png']
+    for stem, source in (('a', 'a.png'), ('b', 'b.jpg')):
+        frame = tiny_engine(read_image(folder / source), iterations=2)
+        assert np.array_equal(read_image(tmp_path / f'out/{stem}.png'), frame.derained)
+        labels = cv2.imread(str(tmp_path / f'labels/{stem}.png'), cv2.IMREAD_UNCHANGED)
+        assert labels.ndim == 2 and np.array_equal(labels, frame.labels)
+
+
+@pytest.mark.parametrize('output, written', [
+    ('new.png', 'new.png'), ('results', 'results/a.png'), ('deep/er', 'deep/er/a.png')])
+def test_derain_a_file(tmp_path, folder, quick, output, written):
+    done = ubcn('derain', folder / 'a.png', tmp_path / output, *quick)
+    assert done.exit_code == 0, done.output
+    assert read_image(tmp_path / written).shape == (40, 56, 3)
+
+
+def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick):
+    whole = (folder / 'a.png').read_bytes()
+    (folder / 'broken.png').write_bytes(whole[:len(whole) // 2])
+    write_image(folder / 'tiny.png', picture(height=8, width=8))
+    done = ubcn('derain', folder, tmp_path / 'out', *quick)
+    assert done.exit_code == 1
+    assert 'broken.png' in done.output and 'tiny.png' in done.output
+    assert '2 of 4 images written' in done.output
+    assert names(tmp_path / 'out') == ['a.png', 'b.png']
+
+
+def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
+    before = (folder / 'a.png').read_bytes()
+    assert 'overwrite its input' in ubcn('derain', folder, folder, *quick).output
+    same = ubcn('derain', folder, tmp_path / 'out', '--labels', tmp_path / 'out', *quick)
+    assert 'a folder of its own' in same.output
+    write_image(folder / 'a.jpg', picture(3))
+    done = ubcn('derain', folder, tmp_path / 'out', *quick)
+    assert done.exit_code == 1 and 'rename one' in done.output
+    assert (folder / 'a.png').read_bytes() == before and not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('options, text', [
+    (('--model', 'no-such-model'), 'no-such-model'),
+    (('--device', 'toaster'), 'toaster'),
+    (('--iterations', '0'), '1<=x<=10'),
+    (('--precision', 'fp8'), 'fp8')])
+def test_wrong_options_are_one_line(tmp_path, folder, quick, options, text):
+    done = ubcn('derain', folder, tmp_path / 'out', *quick, *options)
+    assert done.exit_code in (1, 2) and text in done.output
+    assert isinstance(done.exception, SystemExit) and not (tmp_path / 'out').exists()
+
+
+def test_a_folder_without_images_says_so(tmp_path, quick):
+    (tmp_path / 'empty').mkdir()
+    done = ubcn('derain', tmp_path / 'empty', tmp_path / 'out', *quick)
+    assert done.exit_code == 1 and 'no PNG or JPEG' in done.output
+
+
+def test_rain_is_the_same_for_the_same_seed(tmp_path, folder):
+    for out, seed in (('x', 4), ('y', 4), ('z', 5)):
+        done = ubcn('rain', folder, tmp_path / out, '--rate', 150, '--seed', seed)
+        assert done.exit_code == 0, done.output
+    first, again, other = (read_image(tmp_path / out / 'a.png') for out in 'xyz')
+    assert np.array_equal(first, again) and not np.array_equal(first, other)
+    assert np.array_equal(first, add_rain(picture(1), 150, 4))
+    assert not np.array_equal(first, picture(1))
+    ubcn('rain', folder / 'a.png', tmp_path / 'dry.png', '--rate', 0)
+    assert np.array_equal(read_image(tmp_path / 'dry.png'), picture(1))
+
+
+def test_a_bag_is_made_and_processed(tmp_path, folder, quick, tiny_engine):
+    made = ubcn('bag', 'create', folder, tmp_path / 'bag', '--topic', '/front', '--rate', 5,
+                '--frame-id', 'front')
+    assert made.exit_code == 0 and '2 images' in made.output
+    done = ubcn('bag', 'process', tmp_path / 'bag', tmp_path / 'out', '--storage', 'sqlite3',
+                '--pictures', *quick)
+    assert done.exit_code == 0, done.output
+    sent = list(read_images(tmp_path / 'bag'))
+    back = list(read_images(tmp_path / 'out', '/derained/image_raw'))
+    assert [b.stamp_ns for b in back] == [s.stamp_ns for s in sent]
+    assert {b.header.frame_id for b in back} == {'front'}
+    assert np.array_equal(back[0].image, tiny_engine(picture(1), iterations=2).derained)
+    with open_bag(tmp_path / 'out') as reader:
+        assert {c.topic for c in reader.connections} == {
+            '/derained/image_raw', '/labels/image_raw', '/labels/color', '/overlay/image_raw'}
+
+
+def test_bag_errors_are_one_line(tmp_path, folder, quick):
+    create([picture()], tmp_path / 'bag')
+    for arguments, text in (
+            (('process', tmp_path / 'absent', tmp_path / 'out', *quick), 'no bag at'),
+            (('process', tmp_path / 'bag', tmp_path / 'out', '--topic', '/x', *quick),
+             '/camera/image_raw'),
+            (('process', tmp_path / 'bag', tmp_path / 'bag', *quick), 'cannot be written'),
+            (('create', folder, tmp_path / 'bag'), 'cannot be written'),
+            (('create', folder, tmp_path / 'new', '--rate', 0), 'rate_hz is 0')):
+        done = ubcn('bag', *arguments)
+        assert done.exit_code == 1 and text in done.output, done.output
+        assert isinstance(done.exception, SystemExit)

@@ -1,0 +1,67 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where the pictures of a contact sheet go."""
+
+import numpy as np
+import pytest
+
+from ubcn_ros.contact_sheet import contact_sheet
+from ubcn_ros.labels import CAMVID, CITYSCAPES
+
+
+def plain(color, height=60, width=100):
+    return np.full((height, width, 3), color, np.uint8)
+
+
+COLORS = ((200, 0, 0), (0, 200, 0), (0, 0, 200))
+
+
+def test_every_cell_holds_its_image_in_order():
+    sheet = contact_sheet([('', [plain(c) for c in COLORS]),
+                           ('', [plain(c) for c in COLORS[::-1]])], 'abc', cell_width=50)
+    assert sheet.dtype == np.uint8 and sheet.shape[2] == 3
+    rows = [y for y in range(sheet.shape[0]) if (sheet[y, 20] == COLORS[0]).all()]
+    assert len(rows) == 30  # 60 x 100 at half its size
+    middle = sheet[rows[15]]
+    places = [int(np.flatnonzero((middle == c).all(1)).mean()) for c in COLORS]
+    assert places == sorted(places)
+    assert (sheet[:, 20] == COLORS[2]).all(1).sum() == 30, 'the second row is the other way round'
+
+
+def test_images_of_several_sizes_are_scaled_to_the_cell():
+    sheet = contact_sheet([('', [plain(9, 40, 40), plain(9, 300, 600)])], '  ', cell_width=80)
+    filled = (sheet == 9).all(2).sum(1)
+    assert (filled == 160).sum() == 40 and (filled == 80).sum() == 40, '80 x 80 beside 80 x 40'
+
+
+def test_captions_and_title_leave_ink():
+    images = [plain(c) for c in COLORS]
+    without = contact_sheet([('', images)], '   ', cell_width=90)
+    captions = contact_sheet([('12 s', images)], '   ', cell_width=90)
+    title = contact_sheet([('', images)], '   ', title='T = 3', cell_width=90)
+    subtitle = contact_sheet([('', images)], '   ', subtitle='of 60', cell_width=90)
+    assert captions.shape == without.shape and (captions != without).any()
+    for sheet in (title, subtitle):
+        added = sheet.shape[0] - without.shape[0]
+        assert added > 0 and sheet[:added + 20].min() < 130 < without[:20].min()
+
+
+def test_a_text_too_long_for_the_sheet_is_cut():
+    images = [plain(c, 32, 32) for c in COLORS]
+    sheet = contact_sheet([('w' * 200, images)], ['w' * 200] * 3, CAMVID, 'w' * 300, 'w' * 300,
+                          cell_width=32)
+    assert sheet.shape[1] < 200
+
+
+@pytest.mark.parametrize('label_set', [CAMVID, CITYSCAPES])
+def test_the_legend_shows_every_class_within_the_sheet(label_set):
+    sheet = contact_sheet([('', [plain(255)])], 'a', label_set, cell_width=300)
+    found = {tuple(color) for color in sheet.reshape(-1, 3).tolist()}
+    assert set(label_set.colors) <= found
+
+
+def test_wrong_grids_are_refused():
+    with pytest.raises(ValueError, match='at least one row'):
+        contact_sheet([], 'ab')
+    with pytest.raises(ValueError, match="row 'x' has 1 images, but there are 2 columns"):
+        contact_sheet([('x', [plain(0)])], 'ab')

@@ -1,0 +1,136 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration: the whole of it with a small model over real DDS."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ubcn_ros.bags import BagWriter, create, make_header, make_image, read_images
+from ubcn_ros.demo import _clear
+from ubcn_ros.image_files import read_image
+from ubcn_ros.replay import DERAINED, LABELS
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_only_what_an_earlier_run_left_is_removed(tmp_path):
+    create([np.zeros((32, 32, 3), np.uint8)], tmp_path / 'outputs')
+    (tmp_path / 'input').mkdir()
+    (tmp_path / 'input' / 'holiday.png').write_bytes(b'')
+    for name in ('sheet.png', 'notes.txt'):
+        (tmp_path / name).write_bytes(b'')
+    _clear(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['input', 'notes.txt']
+
+
+def start_demo(*arguments):
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(
+        [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])}
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ubcn_ros.cli', 'demo', *map(str, arguments)], text=True,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def demo(*arguments):
+    process = start_demo(*arguments)
+    try:
+        output, _ = process.communicate(timeout=150)
+    finally:
+        process.kill()
+    return process.returncode, output
+
+
+@pytest.mark.integration
+def test_a_drive_goes_through_the_node(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    code, text = demo('--out', tmp_path, '--model', tiny_model, '--frames', 10, '--device', 'cpu',
+                      '--iterations', 2)
+    assert code == 0, text
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['sent'] == 10 and summary['malformed'] == 0 and summary['problems'] == []
+    assert summary['processed'] + summary['dropped'] == 10 and summary['processed'] > 0
+    assert summary['iterations'] == summary['iterations_used'] == 2
+    assert 0 < summary['latency_ms']['p50'] <= summary['latency_ms']['p95']
+    inputs = {image.stamp_ns: image for image in read_images(tmp_path / 'input')}
+    for topic in (DERAINED, LABELS):
+        outputs = list(read_images(tmp_path / 'outputs', topic))
+        assert len(outputs) == summary['processed']
+        for output in outputs:
+            assert output.header.frame_id == inputs[output.stamp_ns].header.frame_id
+            assert output.image.shape == inputs[output.stamp_ns].image.shape
+    sheet = read_image(tmp_path / 'sheet.png')
+    assert sheet.shape[1] > 1200 and sheet.std() > 20
+    assert 'frames sent' in text and str(tmp_path / 'sheet.png') in text
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('compressed', [False, True])
+def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, compressed):
+    pytest.importorskip('rclpy')
+    images = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(8)]
+    if compressed:
+        create(images, tmp_path / 'bag', compressed=True, storage='sqlite3')
+    else:
+        with BagWriter(tmp_path / 'bag') as writer:
+            for number, image in enumerate(images):
+                message = make_image(make_header(number * 10**8, 'c'), image)
+                message.step -= number in (0, 5)
+                writer.write('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
+    before = {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
+    code, text = demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--rate', 4,
+                      '--model', tiny_model, '--device', 'cpu', '--iterations', 1)
+    assert code == 0, text
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert summary['malformed'] == (0 if compressed else 2)
+    assert (summary['sent'] == 8
+            == summary['processed'] + summary['dropped'] + summary['malformed'])
+    assert (tmp_path / 'out' / 'sheet.png').exists()
+    assert {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()} == before
+
+
+@pytest.mark.integration
+def test_failures_end_in_an_error_with_the_nodes_log(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    create([np.zeros((48, 64, 3), np.uint8)], tmp_path / 'bag')
+    code, text = demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--model', tiny_model,
+                      '--device', 'toaster')
+    assert code == 1 and 'the node ended by itself with exit code 2' in text
+    assert 'node.log:' in text and 'toaster' in text and 'Traceback' not in text
+
+
+def test_what_cannot_be_replayed_is_said_before_the_node_starts(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    code, text = demo('--bag', tmp_path / 'absent', '--out', tmp_path / 'out',
+                      '--model', tiny_model)
+    assert code == 1 and 'no bag at' in text and 'Starting' not in text
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model, number):
+    pytest.importorskip('rclpy')
+    create([np.zeros((48, 64, 3), np.uint8)] * 100, tmp_path / 'bag', rate_hz=2)
+    process = start_demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out',
+                         '--model', tiny_model, '--device', 'cpu')
+    try:
+        for line in process.stdout:
+            if line.startswith('Replaying'):
+                break
+        time.sleep(1.0)
+        assert process.poll() is None
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=40)
+    finally:
+        process.kill()
+    assert process.returncode not in (0, -number) and 'Traceback' not in output
+    assert list(read_images(tmp_path / 'out' / 'outputs', DERAINED)), 'the bag was closed'
+    running = subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True).stdout
+    assert str(tiny_model) not in running

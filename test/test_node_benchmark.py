@@ -1,0 +1,113 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The benchmark of the node: its figures add up, and it says so when they do not."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.evaluation.benchmark_command import benchmark
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments, timeout=150):
+    """Run `ubcn benchmark node` in a process of its own; return its exit code and output."""
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(filter(
+        None, [str(ROOT), os.environ.get('PYTHONPATH')]))}
+    done = subprocess.run(
+        [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', *map(str, arguments)],
+        env=environment, capture_output=True, text=True,
+        timeout=timeout)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.integration
+def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path):
+    pytest.importorskip('rclpy')
+    path = tmp_path / 'out' / 'figures.json'
+    code, output = run('--model', tiny_model, '--device', 'cpu', '--frames', 30, '--rate', 15,
+                       '--size', '96x64', '--iterations', 1, '--json', path)
+    assert code == 0, output
+    figures = json.loads(path.read_text())
+    for result in (figures, figures['without_shared_memory']):
+        assert result['sent'] == 30
+        assert result['sent'] == result['processed'] + result['dropped'] + result['malformed']
+        assert result['malformed'] == result['failed'] == 0 and result['processed'] >= 1
+        latency = result['latency_ms']
+        assert 0 < latency['p50'] <= latency['p95'] <= latency['p99']
+        assert set(result['rss_mib']) == {'start', 'after_1000', 'end', 'growth'}
+        assert result['rss_mib']['end'] > 20 and result['rss_mib']['after_1000'] is None
+        assert result['cpu_percent'] > 0
+        assert (result['width'], result['height'], result['iterations']) == (96, 64, 1)
+    assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
+    assert 'shared memory' in output and 'default transport' in output
+
+
+@pytest.mark.integration
+def test_every_malformed_message_over_dds_is_counted(tiny_model, tmp_path):
+    pytest.importorskip('rclpy')
+    path = tmp_path / 'figures.json'
+    code, output = run('--model', tiny_model, '--device', 'cpu', '--fuzz', 300, '--json', path)
+    assert code == 0, output
+    for result in json.loads(path.read_text())['fuzz'].values():
+        assert result['sent'] == 150 and result['failed'] == 0
+        assert result['processed'] + result['malformed'] + result['dropped'] == 150
+        assert result['processed'] <= result['expected_processed']
+        assert result['malformed'] <= result['expected_malformed']
+        # sent one by one: hardly any is replaced before it has been looked at
+        assert result['processed'] >= 10 and result['malformed'] >= 50
+
+
+def test_a_stamped_image_is_the_same_under_a_new_stamp():
+    pytest.importorskip('rclpy')
+    from rclpy.serialization import deserialize_message
+    from sensor_msgs.msg import Image
+
+    from ubcn_ros.node_benchmark import Stamped
+    stamped = Stamped(40, 50)
+    first = stamped.now()
+    time.sleep(0.001)
+    messages = [deserialize_message(data, Image) for data in (first, stamped.now())]
+    assert messages[0].header.stamp != messages[1].header.stamp
+    assert abs(messages[0].header.stamp.sec - time.time()) < 60
+    assert messages[0].data == messages[1].data
+    assert (messages[0].height, messages[0].width, messages[0].step) == (40, 50, 150)
+
+
+def test_figures_of_this_process():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.node_benchmark import process_figures
+    memory, before = process_figures(os.getpid())
+    end = time.process_time() + 0.05
+    while time.process_time() < end:
+        pass
+    assert memory > 5 and process_figures(os.getpid())[1] >= before + 0.03
+
+
+def test_columns_are_laid_out_side_by_side():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.node_benchmark import table
+    text = table({'one': {'sent': 10, 'latency_ms': {'p50': 1.5}},
+                  'other': {'sent': 9, 'latency_ms': None}})
+    lines = [line.split() for line in text.splitlines()]
+    assert lines == [['one', 'other'], ['sent', '10', '9'], ['latency_ms', 'p50', '1.5', '-']]
+
+
+@pytest.mark.parametrize('arguments, told', [
+    (['--size', '640'], 'is no WIDTHxHEIGHT'), (['--size', '640x16'], 'at least 32x32'),
+    (['--frames', '0'], 'frames'), (['--rate', '0'], 'rate')])
+def test_what_cannot_be_sent_is_refused(arguments, told):
+    result = CliRunner().invoke(benchmark, ['node', *arguments])
+    assert result.exit_code == 2 and told in result.output
+
+
+def test_help_names_the_commands():
+    result = CliRunner().invoke(benchmark, ['--help'])
+    assert result.exit_code == 0 and 'node' in result.output

@@ -1,0 +1,83 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A tiny CamVid, a tiny network and recipes for them."""
+
+import copy
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ubcn_ros.data.scenes import camvid
+from ubcn_ros.training.config import TrainConfig
+
+TINY_MODEL = {
+    'preset': 'light', 'label_set': 'camvid',
+    'overrides': {'derain': {'channels': 4, 'blocks': 1},
+                  'attention': {'channels': 4, 'blocks': 1},
+                  'segmentation_options': {'width': 4}}}
+STAGE = {'steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
+         'samples': {'crop': [32, 48], 'renders': 4, 'reuse': 2},
+         'optimizer': {'kind': 'adam', 'rate': 1e-2, 'warm_up': 0}}
+
+
+@pytest.fixture(autouse=True, scope='session')
+def one_thread():
+    """Tiny tensors gain nothing from threads, and sums keep their order."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_scene(base, name, index, size=(64, 80)):
+    """Write a sky over a building over a road, with a texture of the scene's own."""
+    height, width = size
+    rng = np.random.default_rng(index)
+    labels = np.zeros(size, np.uint8)
+    labels[height // 3:], labels[2 * height // 3:], labels[:2] = 1, 3, 255
+    image = np.array([[200, 220, 230], [90, 60, 50], [0, 0, 0], [70, 70, 80]], np.uint8)[
+        np.minimum(labels, 3)]
+    texture = cv2.resize(rng.integers(0, 50, (height // 8, width // 8, 3), np.uint8),
+                         (width, height))
+    for folder, array in (('images', np.clip(image + texture, 0, 255).astype(np.uint8)),
+                          ('labels', labels)):
+        (base / folder).mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(base / folder / f'{name}.png'), array)
+
+
+@pytest.fixture(scope='session')
+def camvid_root(tmp_path_factory):
+    """Folder in CamVid's layout: five scenes to train on, two to validate on."""
+    root = tmp_path_factory.mktemp('camvid')
+    for split, count in (('train', 5), ('val', 2)):
+        for i in range(count):
+            write_scene(root / split, f'0001TP_{i}', i)
+    return root
+
+
+@pytest.fixture(scope='session')
+def scenes(camvid_root):
+    return camvid(camvid_root, 'train')
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    """Function that makes a recipe: stage name and changes of it to TrainConfig."""
+    def make(stage, changes=None, **more):
+        values = copy.deepcopy({'name': 'tiny', 'model': TINY_MODEL, 'seed': 5,
+                                'data': {'validation_stride': 2},
+                                'stages': {stage: merge(STAGE, changes or {})}, **more})
+        path = tmp_path / f'{stage}.yaml'
+        path.write_text(yaml.safe_dump(values))
+        make.path = path
+        return TrainConfig.load(path)
+    return make
+
+
+def merge(values, changes):
+    """Values with the changes put in, mappings within mappings too."""
+    return {**values, **{k: merge(values.get(k, {}), v) if isinstance(v, dict) else v
+                         for k, v in changes.items()}}

@@ -1,0 +1,113 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn train` as people start it: killed, on two processes, and with something wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ubcn_ros.runtime import load_model
+from ubcn_ros.training.command import train
+
+# each process normalises, and averages over labeled pixels, within its own share of a batch: only
+# frozen statistics and the losses on images compare
+COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 4, 'batch': 4,
+              'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 5}}
+
+
+def arguments(recipe, root, out, *more, stage='derain'):
+    return [stage, '--config', str(recipe.path), '--data', str(root), '--out', str(out),
+            '--accelerator', 'cpu', '--precision', '32-true', '--threads', '1', *more]
+
+
+def start(arguments, log):
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ubcn_ros.training.command', *arguments], stdout=log,
+        stderr=subprocess.STDOUT, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        start_new_session=True)
+
+
+def invoke(arguments):
+    return CliRunner().invoke(train, arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
+    recipe('derain', {'steps': 400, 'save_every': 5})
+    checkpoint = tmp_path / 'out' / 'derain.ckpt'
+    with open(tmp_path / 'log.txt', 'w') as log:
+        process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '1'), log)
+        try:
+            deadline = time.monotonic() + 120
+            while not checkpoint.is_file():
+                assert process.poll() is None and time.monotonic() < deadline, \
+                    (tmp_path / 'log.txt').read_text()
+                time.sleep(0.02)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    done = torch.load(checkpoint, weights_only=True)['step']
+    assert 5 <= done < 400
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--resume', '--steps',
+                              str(done + 2), '--workers', '0'))
+    assert result.exit_code == 0, result.output
+    assert f'resumed at step {done}' in result.output and 'wrote' in result.output
+    assert load_model(tmp_path / 'out' / 'derain.safetensors')[1].metadata['steps'] == done + 2
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
+    recipe('joint', COMPARABLE)
+    with open(tmp_path / 'log.txt', 'w') as log:
+        two = start(arguments(recipe, camvid_root, tmp_path / 'two', '--devices', '2',
+                              '--workers', '0', stage='joint'), log)
+        try:
+            one = invoke(arguments(recipe, camvid_root, tmp_path / 'one', '--workers', '0',
+                                   stage='joint'))
+            assert two.wait(150) == 0, (tmp_path / 'log.txt').read_text()
+        finally:
+            if two.poll() is None:
+                os.killpg(two.pid, signal.SIGKILL)
+    assert one.exit_code == 0, one.output
+    first, second = (load_model(tmp_path / name / 'joint.safetensors')[0].state_dict()
+                     for name in ('one', 'two'))
+    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+    for module in ('derain', 'attention'):
+        # it started at zero
+        assert first[f'{module}.tail.1.weight'].abs().max() > 1e-3, 'too little to compare'
+
+
+def test_a_wrong_folder_is_one_clear_error(recipe, tmp_path):
+    recipe('derain')
+    result = invoke(arguments(recipe, tmp_path, tmp_path / 'out'))
+    assert result.exit_code == 1 and 'expected CamVid as' in result.output
+
+
+def test_an_unknown_kind_of_data_names_the_known_ones(recipe, camvid_root, tmp_path):
+    recipe('derain', data={'kind': 'kitti'})
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out'))
+    assert result.exit_code == 1 and 'camvid, cityscapes, voc2012, pairs' in result.output
+
+
+def test_an_unknown_stage_names_the_known_ones(recipe, camvid_root, tmp_path):
+    recipe('derain')
+    wrong = ['joint', *arguments(recipe, camvid_root, tmp_path / 'out', '--steps', '3')[1:]]
+    result = invoke(wrong)
+    assert result.exit_code == 1 and 'it has derain' in result.output
+
+
+def test_derain_trains_on_pairs(recipe, camvid_root, tmp_path):
+    for name in ('input', 'target'):
+        (tmp_path / 'pairs' / name).parent.mkdir(exist_ok=True)
+        (tmp_path / 'pairs' / name).symlink_to(camvid_root / 'train' / 'images')
+    recipe('derain', {'steps': 1}, data={'kind': 'pairs'})
+    result = invoke(arguments(recipe, tmp_path / 'pairs', tmp_path / 'out', '--workers', '0'))
+    assert result.exit_code == 0, result.output

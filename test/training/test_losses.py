@@ -1,0 +1,92 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Losses against values worked out by hand."""
+
+from math import log
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.scenes import Scene, SceneList
+from ubcn_ros.labels import CAMVID
+from ubcn_ros.training.losses import (
+    class_weights,
+    derain_loss,
+    discriminator_loss,
+    fool_loss,
+    segmentation_loss,
+)
+
+
+def test_derain_loss_of_constant_images():
+    # no variance: SSIM is its luminance term, (2 a b + c1) / (a^2 + b^2 + c1), c1 = 0.01^2
+    a, b, c1 = 0.5, 0.3, 1e-4
+    ssim = (2 * a * b + c1) / (a * a + b * b + c1)
+    loss = derain_loss(torch.full((1, 3, 16, 16), a), torch.full((1, 3, 16, 16), b))
+    assert float(loss) == pytest.approx(0.2 + 0.2 * (1 - ssim), abs=5e-5)
+
+
+def test_derain_loss_is_zero_only_for_the_same_image():
+    image = torch.rand(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    assert float(derain_loss(image, image)) == pytest.approx(0, abs=1e-5)
+    assert float(derain_loss(image + 0.01, image)) > 0.009
+
+
+def test_derain_loss_keeps_its_precision_under_autocast():
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.4
+    other = image + 0.003 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    with torch.autocast('cpu', torch.bfloat16):
+        cast = derain_loss(other, image)
+    assert float(cast) == pytest.approx(float(derain_loss(other, image)), rel=1e-6)
+
+
+def test_segmentation_loss_counts_labeled_pixels_only():
+    logits = torch.zeros(1, 2, 1, 3)
+    logits[0, 1, 0, 0] = log(3)  # probability 3/4 of class 1
+    logits[0, 0, 0, 2] = 50  # would cost much, but is unlabeled
+    labels = torch.tensor([[[1, 0, 255]]], dtype=torch.uint8)
+    expected = (-log(3 / 4) - log(1 / 2)) / 2
+    assert float(segmentation_loss(logits, labels)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_segmentation_loss_with_weights_is_the_weighted_mean():
+    logits = torch.zeros(1, 2, 1, 2)
+    logits[0, 1, 0, 0] = log(3)
+    labels = torch.tensor([[[1, 0]]], dtype=torch.uint8)
+    weights = torch.tensor([0.1, 0.3])
+    expected = (-0.3 * log(3 / 4) - 0.1 * log(1 / 2)) / 0.4
+    assert float(segmentation_loss(logits, labels, weights)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize('weights', [None, torch.ones(2)])
+def test_segmentation_loss_without_labels_is_zero_with_gradient(weights):
+    logits = torch.randn(1, 2, 4, 4, requires_grad=True)
+    loss = segmentation_loss(logits, torch.full((1, 8, 8), 255, dtype=torch.uint8), weights)
+    loss.backward()
+    assert loss.item() == 0 and float(logits.grad.abs().sum()) == 0
+
+
+def test_adversarial_losses():
+    sure, unsure = torch.full((1, 1, 2, 2), 40.0), torch.zeros(1, 1, 2, 2)
+    assert float(fool_loss(sure)) == pytest.approx(0, abs=1e-6)
+    assert float(fool_loss(unsure)) == pytest.approx(log(2))
+    assert float(discriminator_loss(sure, -sure)) == pytest.approx(0, abs=1e-6)
+    assert float(discriminator_loss(unsure, unsure)) == pytest.approx(log(2))
+    assert float(discriminator_loss(-sure, sure)) == pytest.approx(40)
+
+
+def test_class_weights_are_higher_for_rarer_classes(tmp_path):
+    labels = np.zeros((10, 10), np.uint8)
+    labels[:2], labels[9] = 1, 255
+    path = tmp_path / 'labels.png'
+    cv2.imwrite(str(path), labels)
+    weights = class_weights(SceneList('a', CAMVID, (Scene('a', path, path),)))
+    raw = np.array([1 / log(1.1 + 70 / 90), 1 / log(1.1 + 20 / 90), *[1 / log(1.1)] * 9])
+    np.testing.assert_allclose(weights.numpy(), raw / raw.mean(), rtol=1e-5)
+
+
+def test_class_weights_need_labels():
+    with pytest.raises(ValueError, match='class_balance'):
+        class_weights(SceneList('pairs/a', None, ()))

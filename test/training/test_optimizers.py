@@ -1,0 +1,37 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Schedules at the places where they are known."""
+
+import pytest
+import torch
+
+from ubcn_ros.training.config import OptimizerConfig
+from ubcn_ros.training.optimizers import make_optimizer, rate_factor
+
+
+def test_kinds():
+    for kind, expected in (('adam', torch.optim.Adam), ('adamw', torch.optim.AdamW),
+                           ('sgd', torch.optim.SGD)):
+        optimizer = make_optimizer([torch.nn.Parameter(torch.zeros(1))],
+                                   OptimizerConfig(kind, 0.5, 0.25))
+        assert type(optimizer) is expected
+        assert optimizer.param_groups[0]['lr'] == 0.5
+        assert optimizer.param_groups[0]['weight_decay'] == 0.25
+
+
+@pytest.mark.parametrize(('schedule', 'at'), [
+    ('constant', {0: 1, 0.5: 1, 1: 1}),
+    ('cosine', {0: 1, 0.5: 0.5, 1: 0}),
+    ('poly', {0: 1, 0.5: 0.5 ** 0.9, 1: 0}),
+    ('step', {0: 1, 0.29: 1, 0.3: 0.2, 0.6: 0.04, 0.9: 0.008, 1: 0.008}),
+])
+def test_schedules(schedule, at):
+    config = OptimizerConfig(schedule=schedule, warm_up=0)
+    for progress, factor in at.items():
+        assert rate_factor(config, progress) == pytest.approx(factor, abs=1e-9)
+
+
+def test_warm_up_rises_to_the_full_rate():
+    config = OptimizerConfig(schedule='constant', warm_up=0.1)
+    factors = [rate_factor(config, p) for p in (0, 0.05, 0.099, 0.1)]
+    assert 0 < factors[0] < 0.02 and factors == sorted(factors) and factors[-1] == 1

@@ -1,0 +1,228 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Samples follow from their number, their parts belong together, processes share batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
+from ubcn_ros.labels import CAMVID, CITYSCAPES
+from ubcn_ros.training import samples as samples_module
+from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.samples import (
+    StepBatches,
+    TrainingSamples,
+    ValidationSamples,
+    to_float,
+    training_loader,
+)
+
+CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), renders=4, reuse=2, light=1.0, rain=0.8)
+
+
+class ArrayScene(Scene):
+    """A scene from memory, whose red is 10 times its class and whose rain may be given."""
+
+    def __init__(self, name='a', shape=(64, 80), depth=None, rainy=None):
+        super().__init__(name, None, None)
+        labels = np.random.default_rng(0).integers(0, 11, (4, 5)).astype(np.uint8)
+        labels = labels.repeat(shape[0] // 4, 0).repeat(shape[1] // 5, 1)
+        object.__setattr__(self, 'arrays', (labels, depth, rainy))
+
+    def image(self):
+        labels = self.labels()
+        return np.stack([10 * labels, labels, labels], 2)
+
+    def labels(self):
+        return self.arrays[0].copy()
+
+    def depth(self):
+        return self.arrays[1]
+
+    def rainy(self):
+        return self.arrays[2]
+
+
+def one(scene, config, label_set=CAMVID, seed=1):
+    return TrainingSamples(SceneList('one', label_set, (scene,)), config, seed)
+
+
+def equal(a, b):
+    return all(torch.equal(a[k], b[k]) for k in ('clean', 'degraded', 'labels'))
+
+
+def test_shapes_and_types(scenes):
+    sample = TrainingSamples(scenes, CONFIG, 1)[3]
+    assert sample['clean'].shape == sample['degraded'].shape == (3, 32, 48)
+    assert sample['labels'].shape == (32, 48)
+    assert all(v.dtype == torch.uint8 for v in sample.values())
+
+
+def test_a_sample_follows_from_its_number_in_any_order(scenes):
+    forward, backward = TrainingSamples(scenes, CONFIG, 1), TrainingSamples(scenes, CONFIG, 1)
+    expected = {n: forward[n] for n in range(20)}
+    for n in (*range(19, -1, -1), 7):
+        assert equal(backward[n], expected[n]), n
+
+
+def test_samples_differ_by_number_and_by_seed(scenes):
+    first = TrainingSamples(scenes, CONFIG, 1)
+    for n in range(12):
+        assert not any(equal(first[n], first[m]) for m in range(n))
+    assert not equal(first[0], TrainingSamples(scenes, CONFIG, 2)[0])
+
+
+def test_changing_a_sample_does_not_change_the_next_from_the_same_frame():
+    whole = SampleConfig(crop=(64, 80), renders=1, reuse=8, rain=0)
+    samples = one(ArrayScene(), whole)
+    expected = [samples[n]['clean'].clone() for n in range(8)]
+    for n in range(8):
+        samples[n]['clean'].zero_()
+    assert all(torch.equal(samples[n]['clean'], expected[n]) for n in range(8))
+
+
+def test_image_and_labels_are_cropped_and_mirrored_alike():
+    samples = one(ArrayScene(), SampleConfig(crop=(32, 48), rain=0))
+    for n in range(12):
+        sample = samples[n]
+        assert torch.equal(sample['clean'][0], 10 * sample['labels'])
+        assert torch.equal(sample['clean'], sample['degraded'])
+
+
+def test_a_crop_larger_than_the_frame_is_unlabeled_outside():
+    sample = one(ArrayScene(), SampleConfig(crop=(96, 100), rain=0))[0]
+    outside = sample['labels'] == 255
+    assert int(outside.sum()) == 96 * 100 - 64 * 80
+    # mirrored or not, the labelled part is one rectangle
+    assert outside[64:].all() and not outside[:64].all(0)[40]
+
+
+@pytest.mark.parametrize('scale', [1.01, 1.37, 1.6, 0.73])
+def test_no_pixel_is_made_up_where_the_frame_is_large_enough(scale):
+    samples = one(ArrayScene(shape=(128, 160)),
+                  SampleConfig(crop=(53, 67), scale=(scale, scale), rain=0))
+    assert not any((samples[n]['labels'] == 255).any() for n in range(8))
+
+
+def test_every_scene_comes_once_an_epoch(scenes):
+    samples = TrainingSamples(scenes, SampleConfig(crop=(64, 80), rain=0, renders=5, reuse=1), 1)
+    clean = {scene.image().tobytes() for scene in scenes.scenes}
+    for epoch in range(2):
+        seen = set()
+        for n in range(5 * epoch, 5 * epoch + 5):
+            image = samples[n]['clean'].permute(1, 2, 0).numpy()
+            seen |= {image.tobytes(), image[:, ::-1].tobytes()} & clean
+        assert seen == clean
+
+
+def test_share_of_rain():
+    for share in (0.0, 1.0):
+        samples = one(ArrayScene(), SampleConfig(crop=(64, 80), rain=share, generic=1.0))
+        rainy = [not torch.equal(samples[n]['clean'], samples[n]['degraded']) for n in range(8)]
+        assert all(rainy) if share else not any(rainy)
+
+
+def test_measured_depth_is_used_and_completed(monkeypatch):
+    depth = np.full((64, 80), 30, np.float32)
+    depth[:20] = 0
+    seen = []
+    monkeypatch.setattr(samples_module, 'add_rain',
+                        lambda image, rate, seed, depth, parameters: seen.append(
+                            (depth, parameters)) or image)
+    one(ArrayScene(depth=depth), SampleConfig(crop=(32, 32), generic=0))[0]
+    used, parameters = seen[0]
+    assert (used[20:] == 30).all()
+    prior = depth_prior(64, 80, ArrayScene().labels(), CAMVID, horizon=parameters.horizon,
+                        focal=parameters.focal)
+    np.testing.assert_array_equal(used[:20], prior[:20])
+
+
+def test_pairs_show_their_own_rain():
+    rainy = np.full((64, 80, 3), 222, np.uint8)
+    scene = ArrayScene(rainy=rainy)
+    sample = one(scene, SampleConfig(crop=(32, 32), light=0), None)[0]
+    assert (sample['degraded'] == 222).all() and not (sample['clean'] == 222).all()
+    scenes = SceneList('pairs', None, (scene,))
+    assert (ValidationSamples(scenes, 150)[0]['degraded'] == 222).all()
+    dry = ValidationSamples(scenes, 0)[0]
+    assert torch.equal(dry['degraded'], dry['clean'])
+
+
+def test_files_of_two_sizes_are_an_error():
+    scene = ArrayScene('scene7', rainy=np.zeros((32, 32, 3), np.uint8))
+    with pytest.raises(DataSetError, match='scene7'):
+        one(scene, CONFIG, None)[0]
+
+
+def test_kept_files_are_bounded(scenes, monkeypatch):
+    size = 64 * 80 * 4
+    monkeypatch.setattr(samples_module, '_FILES_BYTES', 2 * size)
+    bounded = TrainingSamples(scenes, CONFIG, 1)
+    free = TrainingSamples(scenes, CONFIG, 1)
+    monkeypatch.undo()
+    for n in range(16):
+        monkeypatch.setattr(samples_module, '_FILES_BYTES', 2 * size)
+        assert equal(bounded[n], free[n])
+        assert len(bounded._files) <= 2
+
+
+@pytest.fixture
+def small_drives(monkeypatch):
+    monkeypatch.setattr(samples_module, '_DRIVE_SIZE', (48, 64))
+
+
+def test_drives_have_their_share_and_follow_from_their_number(scenes, small_drives):
+    config = SampleConfig(crop=(32, 32), rain=0, renders=4, reuse=1, drives=0.25)
+    samples, again = TrainingSamples(scenes, config, 1), TrainingSamples(scenes, config, 1)
+    shapes = [samples._source(n).image.shape[:2] for n in range(8)]
+    assert shapes.count((48, 64)) == 2
+    number = shapes.index((48, 64))
+    assert equal(again[number], samples[number])
+    frame = again._source(number)
+    assert frame.depth.shape == (48, 64) and (frame.depth > 0).all()
+    assert len(samples._drives) == 1, 'neighbouring drive frames share a street'
+
+
+def test_drives_need_the_labels_of_camvid(scenes):
+    config = SampleConfig(drives=0.5)
+    with pytest.raises(ValueError, match='drives'):
+        TrainingSamples(SceneList('cityscapes/train', CITYSCAPES, scenes.scenes), config, 1)
+
+
+def test_processes_share_what_one_process_takes():
+    whole = list(StepBatches(3, 9, 6))
+    shares = [list(StepBatches(3, 9, 6, rank, 3)) for rank in range(3)]
+    assert len(whole) == len(shares[0]) == len(StepBatches(3, 9, 6)) == 6
+    for step, batch in enumerate(whole):
+        assert batch == [n for share in shares for n in share[step]]
+    assert [n for batch in whole for n in batch] == list(range(18, 54))
+
+
+def test_a_batch_that_cannot_be_shared_says_so():
+    with pytest.raises(ValueError, match='multiple'):
+        StepBatches(0, 1, 5, 0, 2)
+
+
+def test_loader_with_a_worker_gives_the_samples_in_order(scenes):
+    samples = TrainingSamples(scenes, CONFIG, 1)
+    loaded = list(training_loader(samples, StepBatches(1, 4, 2), workers=1))
+    for batch, numbers in zip(loaded, StepBatches(1, 4, 2), strict=True):
+        for i, n in enumerate(numbers):
+            assert equal({k: v[i] for k, v in batch.items()}, samples[n])
+
+
+def test_validation_rain_is_fixed(scenes):
+    first, second = ValidationSamples(scenes, 150, 2), ValidationSamples(scenes, 150, 2)
+    assert len(first) == 3
+    assert equal(first[1], second[1]) and len(list(first)) == 3
+    assert not torch.equal(first[1]['clean'], first[1]['degraded'])
+    dry = ValidationSamples(scenes, 0.0)[1]
+    assert torch.equal(dry['clean'], dry['degraded'])
+
+
+def test_to_float_scales_images_and_keeps_labels():
+    batch = to_float({'clean': torch.full((1, 3, 2, 2), 255, dtype=torch.uint8),
+                      'labels': torch.full((1, 2, 2), 255, dtype=torch.uint8)})
+    assert float(batch['clean'].max()) == 1 and batch['labels'].dtype == torch.uint8

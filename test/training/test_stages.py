@@ -1,0 +1,170 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Each stage learns, and trains its own modules alone."""
+
+import pytest
+import torch
+
+from ubcn_ros.network import build
+from ubcn_ros.training.optimizers import make_optimizer
+from ubcn_ros.training.samples import TrainingSamples, to_float
+from ubcn_ros.training.stages import STAGE_CLASSES, start_from_derain
+from ubcn_ros.training.trainer import model_config
+
+MODULES = {'derain': {'derain'}, 'adapt': {'segmentation'}, 'attend': {'attention'},
+           'joint': {'derain', 'segmentation', 'attention'}}
+# the discriminator needs features of 12x12 at stride 8
+CROP = {'adapt': [96, 96]}
+
+
+@pytest.fixture
+def batch(scenes):
+    def made(config):
+        samples = [TrainingSamples(scenes, config.samples, 1)[n] for n in range(2)]
+        return to_float({k: torch.stack([s[k] for s in samples]) for k in samples[0]})
+    return made
+
+
+@pytest.fixture
+def make(recipe):
+    def made(kind, changes=None, **overrides):
+        torch.manual_seed(0)
+        config = recipe(kind, {'samples': {'crop': CROP.get(kind, [32, 48])},
+                               'segmentation_weight': 0.1, **(changes or {})})
+        config.model.overrides.update(overrides)
+        network = build(model_config(config))
+        # the last convolutions start at zero, which leaves nothing before them a gradient
+        for module in (network.derain, network.attention):
+            torch.nn.init.normal_(module.tail[1].weight, std=0.02)
+        stage = STAGE_CLASSES[kind](network, config.stages[kind], None)
+        return stage, config.stages[kind]
+    return made
+
+
+def train(stage, config, batch, steps):
+    """Train on one batch; the losses."""
+    optimizers = [make_optimizer(p, c) for p, c in stage.parameter_groups()]
+    stage.train()
+    losses = []
+    for _ in range(steps):
+        loss, logs = stage(batch)
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        assert all(not v.requires_grad for v in logs.values())
+        losses.append(float(logs.get('segmentation', loss.detach())))
+    return losses
+
+
+@pytest.mark.parametrize('kind', MODULES)
+def test_a_stage_learns_and_leaves_the_other_modules_alone(make, batch, kind):
+    # labels on crops of one 64th are noise: through them nothing learns in a few steps
+    changes = ({'optimizer': {'rate': 2e-3}, 'segmentation_weight': 0.001} if kind == 'joint'
+               else {})
+    stage, config = make(kind, changes)
+    before = {k: v.clone() for k, v in stage.network.state_dict().items()}
+    losses = train(stage, config, batch(config), 4 if kind == 'adapt' else 15)
+    assert min(losses[-3:]) < 0.97 * losses[0]
+    changed = {name.split('.')[0] for name, value in stage.network.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert changed == MODULES[kind], 'weights and normalisation statistics'
+
+
+@pytest.mark.parametrize('kind', MODULES)
+def test_frozen_normalisation_keeps_its_statistics(make, batch, kind):
+    stage, config = make(kind, {'freeze_norm': True})
+    before = {k: v.clone() for k, v in stage.network.named_buffers()}
+    train(stage, config, batch(config), 2)
+    for name, value in stage.network.named_buffers():
+        assert torch.equal(value, before[name]), name
+
+
+def test_the_discriminator_learns_from_its_own_loss_alone(make, batch):
+    """Whatever the weight of the adversarial loss, the discriminator's gradient is the same."""
+    gradients = []
+    for weight in (1e-3, 10.0):
+        stage, config = make('adapt', {'adversarial_weight': weight, 'freeze_norm': True})
+        stage.train()
+        stage(batch(config))[0].backward()
+        gradients.append([p.grad.clone() for p in stage.discriminator.parameters()])
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_features_learn_from_the_adversarial_loss(make, batch):
+    gradients = []
+    for weight in (1e-9, 10.0):
+        stage, config = make('adapt', {'adversarial_weight': weight, 'freeze_norm': True})
+        stage.train()
+        stage(batch(config))[0].backward()
+        gradients.append(next(stage.network.segmentation.parameters()).grad.clone())
+    assert not torch.allclose(*gradients)
+
+
+def test_adapt_without_a_discriminator_trains_on_the_clean_images(make, batch):
+    stage, config = make('adapt', {'adversarial_weight': 0})
+    assert stage.discriminator is None and len(stage.parameter_groups()) == 1
+    data = batch(config)
+    stage.eval()
+    loss, _ = stage(data)
+    other, _ = stage({**data, 'degraded': torch.rand_like(data['degraded'])})
+    assert torch.equal(loss, other)
+
+
+def test_derained_share_takes_the_labels_to_the_derained_images(make, batch):
+    stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': 1.0})
+    data = batch(config)
+    stage.eval()
+    loss, logs = stage(data)
+    assert torch.equal(loss, logs['segmentation_derained'])
+    other, _ = stage({**data, 'degraded': torch.rand_like(data['degraded'])})
+    assert not torch.equal(loss, other)
+
+
+@pytest.mark.parametrize('kind', ['attend', 'joint'])
+def test_every_step_has_its_loss(make, batch, kind):
+    stage, config = make(kind, {'iterations': 3})
+    loss, logs = stage(batch(config))
+    mean = sum(logs[f'derain_{t}'] + 0.1 * logs[f'segmentation_{t}'] for t in (1, 2, 3)) / 3
+    assert float(loss.detach()) == pytest.approx(float(mean), rel=1e-5)
+
+
+def test_attend_needs_two_steps(make):
+    with pytest.raises(ValueError, match='iterations is 1'):
+        make('attend', {'iterations': 1})
+
+
+def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make):
+    stage, _ = make('joint', {'start': {'attention': 'x'}})
+    network = stage.network.eval()
+    torch.nn.init.zeros_(network.attention.tail[1].weight)
+    start_from_derain(network)
+    first, second = network(torch.rand(1, 3, 32, 48), 2)
+    assert torch.equal(first.image, second.image)
+
+
+def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make):
+    stage, _ = make('joint', {'start': {'attention': 'x'}},
+                    attention={'channels': 4, 'blocks': 1, 'residual': 'input'})
+    network = stage.network.eval()
+    image = torch.rand(1, 3, 32, 48)
+    first, second = network(image, 2)
+    assert not torch.allclose(first.image, second.image, atol=1e-4)
+    start_from_derain(network)
+    first, second = network(image, 2)
+    torch.testing.assert_close(first.image, second.image, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(('named', 'kept'), [({'attention': 'x'}, True), ({}, False)])
+def test_joint_starts_sam_from_idm_unless_it_has_weights(make, named, kept):
+    stage, _ = make('joint', {'start': named})
+    same = torch.equal(stage.network.derain.tail[0][0].weight,
+                       stage.network.attention.tail[0][0].weight)
+    assert same != kept
+
+
+def test_a_sam_of_another_width_says_so(make):
+    with pytest.raises(ValueError, match='warm_start'):
+        make('attend', attention={'channels': 8, 'blocks': 1})
+    make('attend', {'warm_start': False}, attention={'channels': 8, 'blocks': 1})

@@ -1,0 +1,229 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs that are interrupted, resumed, refused and recorded."""
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from ubcn_ros.data.scenes import SceneList, camvid
+from ubcn_ros.labels import CITYSCAPES
+from ubcn_ros.runtime import load_model
+from ubcn_ros.training.trainer import Trainer, model_config, shortened
+
+# the discriminator is not tiny: two steps of it
+ADAPT = {'samples': {'crop': [96, 96]}, 'steps': 2, 'save_every': 1}
+
+
+@pytest.fixture
+def run(recipe, scenes, tmp_path):
+    """Function that makes a trainer of a tiny recipe in an output folder of that name."""
+    def made(out, stage='derain', changes=None, workers=0, validation=None, training=scenes,
+             precision='32-true', **more):
+        fabric = Fabric(accelerator='cpu', devices=1, precision=precision)
+        return Trainer(fabric, recipe(stage, changes, **more), stage, training, validation,
+                       tmp_path / out, workers)
+    return made
+
+
+class Killed(BaseException):
+    """What ends a run from outside."""
+
+
+def stop_at(trainer, step):
+    """Make the trainer end as if killed before this step."""
+    original = trainer._train_step
+
+    def stopping(batch):
+        if trainer.step == step:
+            raise Killed
+        return original(batch)
+    trainer._train_step = stopping
+    with pytest.raises(Killed):
+        trainer.fit()
+
+
+def weights(path):
+    return load_model(path)[0].state_dict()
+
+
+def assert_equal(a, b):
+    assert a.keys() == b.keys()
+    for name, value in a.items():
+        assert torch.equal(value, b[name]), name
+
+
+@pytest.mark.parametrize(('stage', 'changes'), [
+    ('derain', {}), ('adapt', ADAPT), ('joint', {'optimizer': {'kind': 'sgd'}})])
+def test_a_resumed_run_ends_with_the_same_bits(run, stage, changes):
+    changes = {'steps': 4, **changes}
+    whole = run('whole', stage, changes, workers=1 if stage == 'derain' else 0)
+    whole.fit()
+    stop_at(run('parts', stage, changes), changes['steps'] - 1)
+    resumed = run('parts', stage, changes)
+    assert resumed.resume() and resumed.step == changes['steps'] // 2
+    resumed.fit()
+    assert_equal(weights(whole.model_path), weights(resumed.model_path))
+    ends = [torch.load(t.checkpoint_path, weights_only=True) for t in (whole, resumed)]
+    assert_equal(ends[0]['stage'], ends[1]['stage'])
+    assert ends[0]['step'] == ends[1]['step'] == changes['steps']
+
+
+def test_resume_without_a_checkpoint_starts_anew(run):
+    assert not run('new').resume()
+
+
+def test_a_kill_while_saving_leaves_the_checkpoint_before(run, monkeypatch):
+    trainer = run('out')
+    original, saves = torch.save, []
+
+    def dying(obj, file, *args, **kwargs):
+        saves.append(file)
+        if len(saves) == 2:
+            raise Killed
+        return original(obj, file, *args, **kwargs)
+    monkeypatch.setattr(torch, 'save', dying)
+    with pytest.raises(Killed):
+        trainer.fit()
+    monkeypatch.undo()
+    assert trainer.step == 4
+    again = run('out')
+    assert again.resume() and again.step == 2
+    again.fit()
+    whole = run('whole')
+    whole.fit()
+    assert_equal(weights(again.model_path), weights(whole.model_path))
+
+
+def test_a_kill_after_the_last_checkpoint_loses_no_model(run, scenes):
+    trainer = run('out', validation=scenes)
+    trainer._validate = lambda logger: (_ for _ in ()).throw(Killed)
+    with pytest.raises(Killed):
+        trainer.fit()
+    again = run('out', validation=scenes)
+    assert again.resume() and again.step == 6 and not again.model_path.exists()
+    assert again.fit()
+    assert load_model(again.model_path)[1].metadata['validation']
+
+
+def test_a_damaged_checkpoint_is_named(run):
+    trainer = run('out')
+    trainer.fit()
+    content = trainer.checkpoint_path.read_bytes()
+    trainer.checkpoint_path.write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match='derain.ckpt is damaged'):
+        run('out').resume()
+
+
+class Exploding:
+    """What a pickle can hold: a call."""
+
+    ran = False
+
+    def __reduce__(self):
+        return (setattr, (Exploding, 'ran', True))
+
+
+def test_a_checkpoint_runs_no_code(run):
+    trainer = run('out')
+    trainer.out.mkdir()
+    torch.save({'stage': Exploding(), 'step': 3, 'optimizer_0': {}}, trainer.checkpoint_path)
+    with pytest.raises(ValueError, match='damaged'):
+        trainer.resume()
+    assert not Exploding.ran
+
+
+def test_a_checkpoint_of_another_width_is_refused(run):
+    run('out').fit()
+    other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
+                                              'segmentation_options': {'width': 4}}}
+    with pytest.raises(ValueError, match='another recipe'):
+        run('out', model=other).resume()
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
+    trainer = run('out', changes={'steps': 4})
+    stage = trainer.stage.module
+    original = stage.forward
+
+    def diverging(batch):
+        loss, logs = original(batch)
+        return (loss * float('nan') if trainer.step == 3 else loss), logs
+    stage.forward = diverging
+    with pytest.raises(FloatingPointError, match='step 4'):
+        trainer.fit()
+    again = run('out')
+    assert again.resume() and again.step == 2
+    assert all(v.isfinite().all() for v in again.network.state_dict().values())
+
+
+def test_a_model_says_how_it_came_about(run, scenes):
+    trainer = run('out', validation=scenes)
+    scores = trainer.fit()
+    info = load_model(trainer.model_path)[1]
+    assert info.metadata['validation'] == scores and info.metadata['steps'] == 6
+    assert info.metadata['recipe']['stages']['derain']['samples']['crop'] == [32, 48]
+    assert info.metadata['data'] == 'camvid/train' and info.metadata['seed'] == 5
+    assert set(scores) == {'psnr_0_T1', 'psnr_150_T1'}
+
+
+def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
+    trainer = run('out', 'joint', {'iterations': 2, 'steps': 2}, precision='bf16-mixed',
+                  validation=camvid(camvid_root, 'val'))
+    scores = trainer.fit()
+    assert set(scores) == {f'{kind}_{rate}_T{t}' for kind in ('psnr', 'miou')
+                           for rate in (0, 150) for t in (1, 2)}
+    events = EventAccumulator(str(trainer.out / 'log' / 'joint'))
+    events.Reload()
+    assert {'loss', 'derain_1', 'segmentation_2', 'rate_0', *scores} <= set(
+        events.Tags()['scalars'])
+    assert events.Scalars('loss')[-1].step == 2
+    assert set(events.Tags()['images']) == {'rain_0', 'rain_150'}
+    picture = events.Images('rain_150')[0]
+    # input, two steps and the clean image, over their labels
+    assert (picture.width, picture.height) == (4 * 80, 2 * 64)
+
+
+def test_modules_start_from_model_files(run):
+    first = run('out')
+    first.fit()
+    second = run('out', 'joint', {'start': {'derain': 'derain.safetensors'}})
+    trained = load_model(first.model_path)[0].derain.state_dict()
+    assert_equal(trained, second.network.derain.state_dict())
+
+
+def test_a_wrong_start_is_named(run):
+    with pytest.raises(ValueError, match='nothing.safetensors'):
+        run('out', changes={'start': {'derain': 'nothing.safetensors'}})
+    with pytest.raises(ValueError, match='unknown module'):
+        run('out', changes={'start': {'idm': 'derain.safetensors'}})
+    run('out').fit()
+    other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
+                                              'segmentation_options': {'width': 4}}}
+    with pytest.raises(ValueError, match='does not fit'):
+        run('out', changes={'start': {'derain': 'derain.safetensors'}}, model=other)
+
+
+def test_labels_must_be_those_of_the_network(run, scenes):
+    other = SceneList('cityscapes/train', CITYSCAPES, scenes.scenes)
+    unlabeled = SceneList('pairs/a', None, scenes.scenes)
+    with pytest.raises(ValueError, match='cityscapes'):
+        run('out', 'joint', training=other)
+    with pytest.raises(ValueError, match='only the stage derain'):
+        run('out', 'joint', training=unlabeled)
+    run('out', 'derain', training=unlabeled)
+
+
+def test_an_unknown_stage_names_the_known_ones(recipe):
+    config = recipe('derain')
+    with pytest.raises(ValueError, match="no stage 'joint': it has derain"):
+        shortened(config, 'joint', 3)
+    assert shortened(config, 'derain', 3).stages['derain'].steps == 3
+
+
+@pytest.mark.parametrize('overrides', [{'derrain': {}}, {'derain': {'chanels': 3}}])
+def test_an_unknown_override_is_named(recipe, overrides):
+    config = recipe('derain', model={'preset': 'light', 'overrides': overrides})
+    with pytest.raises(ValueError, match='derrain|chanels'):
+        model_config(config)

@@ -1,0 +1,322 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The command `ubcn`.
+
+Nothing heavy is imported before a command runs, so that `--help` answers at once; commands that
+live beside what they command are loaded by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros import __version__
+
+DEFAULT_MODEL = 'ubcn-light-camvid'
+
+# name -> (module, attribute, line for the help)
+COMMANDS = {
+    'train': ('ubcn_ros.training.command', 'train', 'Train one stage of a recipe.'),
+    'evaluate': ('ubcn_ros.evaluation.command', 'evaluate',
+                 'Measure a model per rain rate and step.'),
+    'benchmark': ('ubcn_ros.evaluation.benchmark_command', 'benchmark',
+                  'Time the engine or a running node.'),
+    'study': ('ubcn_ros.evaluation.study', 'study',
+              "Repeat the paper's degradation study."),
+    'export': ('ubcn_ros.runtime.export_command', 'export',
+               'Write a model for ONNX Runtime or torch.export.'),
+}
+
+# package -> the extra of setup.py that installs it
+EXTRAS = {'lightning': 'train', 'matplotlib': 'train', 'tensorboard': 'train',
+          'torchmetrics': 'train', 'onnx': 'export', 'onnxruntime': 'export',
+          'rclpy': 'ros', 'sensor_msgs': 'ros', 'diagnostic_msgs': 'ros'}
+
+
+class LazyGroup(click.Group):
+    """A group that also has the commands of COMMANDS whose modules exist."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands, importing none."""
+        return sorted([*super().list_commands(ctx), *filter(_exists, COMMANDS)])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the command of this name."""
+        if name not in COMMANDS or not _exists(name):
+            return super().get_command(ctx, name)
+        module, attribute, _ = COMMANDS[name]
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with one line each, importing none."""
+        rows = [(name, COMMANDS[name][2] if name in COMMANDS
+                 else self.commands[name].get_short_help_str(80))
+                for name in self.list_commands(ctx)]
+        with formatter.section('Commands'):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what the user can mend ends in a line of text, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            package = (error.name or '').split('.')[0]
+            if package not in EXTRAS:
+                raise
+            raise click.ClickException(
+                f"{error}: install it with pip install 'ubcn_ros[{EXTRAS[package]}]'") from error
+        except ValueError as error:  # also ModelFileError, BagError, ImageFileError
+            raise click.ClickException(str(error)) from error
+
+
+def _exists(name: str) -> bool:
+    # not find_spec: that imports the module's package
+    relative = COMMANDS[name][0].split('.')[1:]
+    return Path(__file__).parent.joinpath(*relative).with_suffix('.py').is_file()
+
+
+@click.group(cls=LazyGroup, context_settings={'help_option_names': ['-h', '--help']})
+@click.version_option(__version__, prog_name='ubcn')
+def main() -> None:
+    """Derain and segment images with UBCN, on files, bags and live topics."""
+
+
+def engine_options(command: Callable) -> Callable:
+    """Add the options that choose an engine and the number of steps."""
+    for option in reversed([
+            click.option('--model', default=DEFAULT_MODEL, show_default=True,
+                         help='Name in models/, or path of a .safetensors file.'),
+            click.option('--device', default='auto', show_default=True,
+                         help='auto, cpu, cuda or cuda:N.'),
+            click.option('--precision', default='auto', show_default=True,
+                         type=click.Choice(['auto', 'fp32', 'bf16', 'fp16'])),
+            click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
+                         help='Steps of derain and segment: 1 is fastest.')]):
+        command = option(command)
+    return command
+
+
+def _load_engine(model: str, device: str, precision: str) -> Any:
+    from ubcn_ros.runtime import Engine
+    try:
+        return Engine.load(model, device=device, precision=precision)
+    except (ValueError, RuntimeError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
+    from tqdm import tqdm
+    return tqdm(items, unit=' images', disable=None, **options)  # None: silent off a terminal
+
+
+def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """Pair input files with output files."""
+    from ubcn_ros.image_files import ImageFileError, is_image_name, list_images
+    if source.is_file():
+        to_file = is_image_name(target) and not target.is_dir()
+        jobs = [(source, target if to_file else target / f'{source.stem}.png')]
+    else:
+        if target.is_file():
+            raise click.ClickException(f'{target} is a file, but {source} is a folder: give a '
+                                       'folder to write to')
+        try:
+            jobs = [(path, target / f'{path.stem}.png') for path in list_images(source)]
+        except ImageFileError as error:
+            raise click.ClickException(str(error)) from error
+    written: dict[Path, Path] = {}
+    for path, output in jobs:
+        if path.resolve() == output.resolve():
+            raise click.ClickException(f'{output} would overwrite its input: give another OUTPUT')
+        if output in written:
+            raise click.ClickException(f'{written[output].name} and {path.name} would both be '
+                                       f'written to {output}: rename one')
+        written[output] = path
+    return jobs
+
+
+def _each(jobs: list[tuple[Path, Path]], work: Callable[[Any, Path], None]) -> None:
+    """Run `work(image, output)` on every file; report broken ones and exit with 1 for them."""
+    from ubcn_ros.image_files import ImageFileError, read_image
+    broken = 0
+    with _bar(jobs) as bar:
+        for source, output in bar:
+            try:
+                work(read_image(source), output)
+            except ImageFileError as error:
+                broken += 1
+                bar.clear()
+                click.echo(f'Error: {error}', err=True)
+    click.echo(f'{len(jobs) - broken} of {len(jobs)} images written')
+    if broken:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
+@click.argument('output', type=click.Path(path_type=Path))
+@click.option('--labels', type=click.Path(file_okay=False, path_type=Path),
+              help='Folder for the label ids, single-channel PNG; 255 is unlabeled.')
+@click.option('--overlay', 'overlays', type=click.Path(file_okay=False, path_type=Path),
+              help='Folder for the derained images with class colours over them.')
+@engine_options
+def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None, model: str,
+           device: str, precision: str, iterations: int) -> None:
+    """
+    Derain an image or a folder of images, and label them.
+
+    INPUT is a PNG or JPEG file, or a folder of them. OUTPUT is a folder, where each image is
+    written as PNG under its own name; or a file, if INPUT is one and OUTPUT ends in .png or .jpg.
+    A broken image is reported and the others are done; the exit code is then 1.
+    """
+    from ubcn_ros.image_files import write_image
+    from ubcn_ros.runtime.visualize import overlay
+    jobs = _jobs(source, output)
+    folders = [folder.resolve() for folder in (jobs[0][1].parent, labels, overlays) if folder]
+    if len(set(folders)) < len(folders):
+        raise click.ClickException('OUTPUT, --labels and --overlay hold files of the same names: '
+                                   'give each a folder of its own')
+    engine = _load_engine(model, device, precision)
+
+    def work(image: Any, target: Path) -> None:
+        frame = engine(image, iterations=iterations)
+        write_image(target, frame.derained)
+        if labels is not None:
+            write_image(labels / f'{target.stem}.png', frame.labels)
+        if overlays is not None:
+            write_image(overlays / f'{target.stem}.png',
+                        overlay(frame.derained, frame.labels, engine.label_set))
+
+    _each(jobs, work)
+
+
+@main.command()
+@click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
+@click.argument('output', type=click.Path(path_type=Path))
+@click.option('--rate', default=100.0, show_default=True, type=click.FloatRange(0, 300),
+              help='Rain rate, mm/hr.')
+@click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
+              help='Of the first image; each further one has the next seed.')
+def rain(source: Path, output: Path, rate: float, seed: int) -> None:
+    """
+    Render rain on an image or a folder of images.
+
+    INPUT and OUTPUT are as in `derain`. The same seed gives the same rain.
+    """
+    from ubcn_ros.data.rain import add_rain
+    from ubcn_ros.image_files import write_image
+    jobs = _jobs(source, output)
+    seeds = {target: seed + number for number, (_, target) in enumerate(jobs)}
+    _each(jobs, lambda image, target: write_image(target, add_rain(image, rate, seeds[target])))
+
+
+@main.group()
+def bag() -> None:
+    """Make bags from images, and process bags frame by frame."""
+
+
+storage_option = click.option('--storage', default='mcap', show_default=True,
+                              type=click.Choice(['mcap', 'sqlite3']), help='Format of OUT.')
+
+
+@bag.command('create')
+@click.argument('folder', type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument('out', type=click.Path(path_type=Path))
+@click.option('--topic', default='/camera/image_raw', show_default=True)
+@click.option('--rate', 'rate_hz', default=15.0, show_default=True, help='Images per second.')
+@click.option('--compressed', is_flag=True,
+              help='Write CompressedImage, the files as they are, on TOPIC/compressed.')
+@click.option('--frame-id', default='camera', show_default=True)
+@storage_option
+def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: bool,
+               frame_id: str, storage: str) -> None:
+    """Make the bag OUT from the PNG and JPEG files of FOLDER, in the order of their names."""
+    from ubcn_ros.bags import BagError, create
+    from ubcn_ros.image_files import ImageFileError, list_images
+    try:
+        paths = list_images(folder)
+        with _bar(total=len(paths)) as bar:
+            count = create(paths, out, topic, rate_hz, compressed, frame_id, storage,
+                           progress=lambda _: bar.update())
+    except (BagError, ImageFileError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f'{count} images written to {out}')
+
+
+@bag.command('process')
+@click.argument('in_bag', metavar='IN', type=click.Path(path_type=Path))
+@click.argument('out_bag', metavar='OUT', type=click.Path(path_type=Path))
+@click.option('--topic', help='Image topic [default: the only one in the bag].')
+@click.option('--pictures', is_flag=True, help='Write /labels/color and /overlay/image_raw too.')
+@storage_option
+@engine_options
+def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, storage: str,
+                model: str, device: str, precision: str, iterations: int) -> None:
+    """
+    Derain and label every image of the bag IN into the bag OUT.
+
+    No frame is dropped, however long it takes; each output carries the header and recording time
+    of its input. Malformed messages are reported and skipped; the exit code is then 1.
+    """
+    from ubcn_ros.bags import BagError, image_connection, open_bag, process
+    try:
+        with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
+            image_connection(reader, topic)
+        engine = _load_engine(model, device, precision)
+        with _bar() as bar:
+            def show(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+            done = process(in_bag, out_bag, engine, iterations, topic, pictures, storage, show)
+    except BagError as error:
+        raise click.ClickException(str(error)) from error
+    for line in done.malformed:
+        click.echo(f'Error: {line}', err=True)
+    click.echo(f'{done.frames} images of {done.topic} written to {out_bag}')
+    if done.malformed:
+        sys.exit(1)
+
+
+@main.command()
+@click.option('--bag', 'bag_path', type=click.Path(path_type=Path),
+              help='Replay this bag [default: a rainy drive, rendered].')
+@click.option('--topic', help="The bag's image topic [default: the only one].")
+@click.option('--out', default=Path('out/demo'), show_default=True,
+              type=click.Path(file_okay=False, path_type=Path), help='Output folder.')
+@click.option('--model', default=DEFAULT_MODEL, show_default=True,
+              help='Name in models/, or path of a .safetensors file.')
+@click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
+              help='Steps of derain and segment.')
+@click.option('--rate', 'rate_hz', type=click.FloatRange(0, min_open=True),
+              help="Images per second [default: the bag's own; of the drive, "
+              'what this machine keeps up with].')
+@click.option('--frames', type=click.IntRange(1),
+              help='Replay this many images at most [default: 60 of the drive, 150 of a bag].')
+@click.option('--rain', 'rain_mm_h', default=100.0, show_default=True,
+              type=click.FloatRange(0, 300), help='Rain on the rendered drive, mm/hr.')
+@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
+         rate_hz: float | None, frames: int | None, rain_mm_h: float, device: str) -> None:
+    """
+    Replay a rainy drive through the node and show what comes out.
+
+    Starts the node as its own process, replays a bag over DDS, records the outputs to
+    OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
+    """
+    from ubcn_ros.demo import DemoError, DemoOptions, run
+    options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
+                          rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device)
+    try:
+        run(options)
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == '__main__':
+    main(prog_name='ubcn')

@@ -1,0 +1,143 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A picture of pictures: one row per moment, one column per kind of image, classes below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+_PAPER, _INK, _FAINT = (255, 255, 255), (31, 35, 40), (101, 109, 118)
+_MARGIN, _GAP = 20, 8
+_FINE = 4  # text is drawn so many times larger, then averaged: OpenCV's strokes are coarse
+_CAP = 22  # height of a capital letter at scale 1, pixels (Hershey fonts)
+
+
+def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Sequence[str],
+                  label_set: Any = None, title: str = '', subtitle: str = '',
+                  cell_width: int = 400) -> np.ndarray:
+    """
+    Lay images out in a grid.
+
+    :param rows: for each, its caption and one (H, W, 3) uint8 RGB image per column; images may
+        differ in size, each is scaled to the cell's width.
+    :param columns: the columns' captions.
+    :param label_set: LabelSet whose classes and colours are listed below; None lists none.
+    :param title: line above; '' for none.
+    :param subtitle: smaller line below it; '' for none.
+    :param cell_width: of an image on the sheet, pixels.
+    :return: (H, W, 3) uint8 RGB.
+    :raises ValueError: no rows, or a row with another number of images than there are columns.
+    """
+    if not rows:
+        raise ValueError('a contact sheet needs at least one row')
+    for caption, images in rows:
+        if len(images) != len(columns):
+            raise ValueError(f"row '{caption}' has {len(images)} images, but there are "
+                             f'{len(columns)} columns')
+    width = 2 * _MARGIN + len(columns) * (cell_width + _GAP) - _GAP
+    lefts = [_MARGIN + i * (cell_width + _GAP) for i in range(len(columns))]
+    bands = [_paper(_MARGIN, width)]
+    if title:
+        bands.append(_line(width, 36, [(_MARGIN, title)], 17, _INK, bold=True))
+    if subtitle:
+        bands.append(_line(width, 30, [(_MARGIN, subtitle)], 12, _FAINT))
+    bands.append(_line(width, 34, list(zip(lefts, columns, strict=True)), 13, _INK, bold=True))
+    for caption, images in rows:
+        cells = [_fit(image, cell_width) for image in images]
+        height = max(cell.shape[0] for cell in cells)
+        band = _paper(height + _GAP, width)
+        for left, cell in zip(lefts, cells, strict=True):
+            band[:cell.shape[0], left:left + cell_width] = cell
+        _tag(band[:cells[0].shape[0], _MARGIN:_MARGIN + cell_width], caption)
+        bands.append(band)
+    if label_set is not None:
+        bands += _legend(width, label_set)
+    bands.append(_paper(_MARGIN - _GAP, width))
+    return np.concatenate(bands)
+
+
+def _paper(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), _PAPER, np.uint8)
+
+
+def _fit(image: np.ndarray, width: int) -> np.ndarray:
+    height = max(1, round(image.shape[0] * width / image.shape[1]))
+    kind = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=kind)
+
+
+def _text(text: str, size: int, bold: bool = False) -> np.ndarray:
+    """Draw text with capitals of `size` pixels; return its coverage (H, W) float32 0..1."""
+    scale, thickness = size * 0.72 / _CAP * _FINE, round(size * (0.14 if bold else 0.09) * _FINE)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
+    rows = -(-(height + below + 2 * thickness) // _FINE) * _FINE
+    canvas = np.zeros((rows, -(-(width + 2 * thickness) // _FINE) * _FINE), np.uint8)
+    cv2.putText(canvas, text, (thickness, height + thickness), font, scale, 255, thickness,
+                cv2.LINE_AA)
+    small = cv2.resize(canvas, (canvas.shape[1] // _FINE, rows // _FINE),
+                       interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) / 255
+
+
+def _blend(image: np.ndarray, coverage: np.ndarray, left: int, middle: int,
+           color: tuple[int, int, int]) -> None:
+    """Paint a colour through a coverage, its centre line at row `middle`; cut at the edges."""
+    top = max(0, middle - coverage.shape[0] // 2)
+    part = image[top:top + coverage.shape[0], left:left + coverage.shape[1]]
+    share = coverage[:part.shape[0], :part.shape[1], None]
+    part[:] = np.rint(part * (1 - share) + np.float32(color) * share).astype(np.uint8)
+
+
+def _line(width: int, height: int, texts: Sequence[tuple[int, str]], size: int,
+          color: tuple[int, int, int], bold: bool = False) -> np.ndarray:
+    band = _paper(height, width)
+    for left, text in texts:
+        _blend(band, _text(text, size, bold), left, height // 2, color)
+    return band
+
+
+def _tag(cell: np.ndarray, text: str) -> None:
+    """Write on a darkened corner, which reads on any picture."""
+    if not text:
+        return
+    coverage = _text(text, 12)
+    height, width = coverage.shape[0] + 6, coverage.shape[1] + 12
+    corner = cell[-height:, :width]
+    corner[:] = (corner * np.float32(0.35)).astype(np.uint8)
+    _blend(corner, coverage, 6, corner.shape[0] // 2, (255, 255, 255))
+
+
+def _legend(width: int, label_set: Any) -> list[np.ndarray]:
+    """List the classes in as few lines as they need, spread over their width."""
+    square, space = 14, 7
+    entries = [(_text(name, 12), color)
+               for name, color in zip(label_set.classes, label_set.colors, strict=True)]
+    needed = [square + space + coverage.shape[1] for coverage, _ in entries]
+    inner = width - 2 * _MARGIN
+    per_line = len(entries)
+    while per_line > 1 and any(
+            sum(needed[i:i + per_line]) + 12 * (per_line - 1) > inner
+            for i in range(0, len(entries), per_line)):
+        per_line -= 1
+    lines = -(-len(entries) // per_line)
+    per_line = -(-len(entries) // lines)
+    bands = []
+    for start in range(0, len(entries), per_line):
+        chosen = range(start, min(start + per_line, len(entries)))
+        gap = 26
+        if len(chosen) > 1:
+            gap = min(gap, (inner - sum(needed[i] for i in chosen)) // (len(chosen) - 1))
+        band, left, middle = _paper(32, width), _MARGIN, 16
+        for i in chosen:
+            coverage, color = entries[i]
+            top = middle - square // 2
+            band[top:top + square, left:left + square] = color
+            _blend(band, coverage, left + square + space, middle, _INK)
+            left += needed[i] + gap
+        bands.append(band)
+    return bands

@@ -1,0 +1,63 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every data set by the name of its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ubcn_ros.data.cityscapes import cityscapes
+from ubcn_ros.data.pairs import Pair, pairs
+from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, camvid, choose, chosen_or_fail
+from ubcn_ros.data.voc2012 import voc2012
+
+
+@dataclass(frozen=True)
+class PairScene(Scene):
+    """A pair as a scene: the target is the image, the input is the image in rain; no labels."""
+
+    pair: Pair | None = None
+
+    def rainy(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB; DataSetError if damaged or of another size than the target."""
+        return self.pair.images()[0]
+
+
+def paired_scenes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
+                  exclude: Iterable[str] = ()) -> SceneList:
+    """
+    Pairs of ROOT/SPLIT/{input,target}, or of ROOT/{input,target}, which serve every split.
+
+    :raises DataSetError: as ``pairs``, or nothing is left.
+    """
+    base = Path(root) / split if (Path(root) / split).is_dir() else Path(root)
+    found = {pair.name: pair for pair in pairs(base)}
+    scenes: list[Scene] = [PairScene(name, found[name].target_path, None, found[name])
+                           for name in choose(found, only, exclude)]
+    return SceneList(f'pairs/{base.name}', None, chosen_or_fail(
+        scenes, base, only, exclude, f'expected pairs as {base}/{{input,target}}/NAME.png'))
+
+
+KINDS: dict[str, Callable[..., SceneList]] = {
+    'camvid': camvid, 'cityscapes': cityscapes, 'voc2012': voc2012, 'pairs': paired_scenes}
+
+
+def open_scenes(kind: str, root: Path | str, split: str = 'train', only: Iterable[str] = (),
+                exclude: Iterable[str] = ()) -> SceneList:
+    """
+    Scenes of one split of a data set.
+
+    :param kind: 'camvid', 'cityscapes', 'voc2012' or 'pairs'.
+    :param root: the data set's folder, in its own layout.
+    :param only: keep the scenes whose names start with one of these, all when empty.
+    :param exclude: leave out the scenes whose names start with one of these.
+    :raises DataSetError: an unknown kind, naming the known ones; a wrong or incomplete folder,
+        saying what was expected.
+    """
+    if kind not in KINDS:
+        raise DataSetError(f'unknown data kind {kind!r}: choose one of {", ".join(KINDS)}')
+    return KINDS[kind](root, split, tuple(only), tuple(exclude))

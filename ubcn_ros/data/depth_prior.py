@@ -1,0 +1,94 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Distance of every pixel of a driving scene when no depth map is to be had."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+# Names over all label sets, lower case. A class in none of these keeps the plain prior.
+SKY = frozenset({'sky'})
+GROUND = frozenset({'road', 'sidewalk', 'pavement', 'terrain'})
+STATIC = frozenset({
+    'building', 'wall', 'fence', 'pole', 'tree', 'vegetation', 'signsymbol', 'traffic light',
+    'traffic sign'})
+OBJECTS = frozenset({
+    'car', 'pedestrian', 'bicyclist', 'person', 'rider', 'truck', 'bus', 'train', 'motorcycle',
+    'bicycle', 'motorbike'})
+
+
+def depth_prior(height: int, width: int, labels: np.ndarray | None = None, label_set=None,
+                horizon: float = 0.45, focal: float = 1.0, camera_height_m: float = 1.4,
+                corridor_m: float = 9.0, cap_m: float = 150.0, sky_m: float = 250.0
+                ) -> np.ndarray:
+    """
+    Return a plausible distance per pixel, (H, W) float32 in metres.
+
+    Without labels it is a soft minimum of a ground plane, two corridor walls and a cap, blurred,
+    because a hard minimum shows its edges through the veil. With labels (H, W) uint8 and their
+    LabelSet the sky is far, ground classes lie on the plane, static classes stand where their
+    column meets the ground but not behind the corridor wall, and every object stands as one
+    piece on its foot point.
+
+    horizon is the horizon's row as a fraction of the height, focal the focal length as a fraction
+    of the width. Raises ValueError for labels of another size or without a label set.
+    """
+    plain = _plain(height, width, horizon, focal, camera_height_m, corridor_m, cap_m)
+    if labels is None:
+        return plain.copy()
+    if label_set is None:
+        raise ValueError('depth_prior: labels were given without label_set; pass the LabelSet '
+                         'that names their ids')
+    if labels.shape != (height, width):
+        raise ValueError(f'depth_prior: labels are {labels.shape}, expected {(height, width)}')
+    names = [name.lower() for name in label_set.classes]
+
+    def mask_of(group: frozenset[str]) -> np.ndarray:
+        table = np.zeros(256, bool)
+        table[[i for i, name in enumerate(names) if name in group]] = True
+        return table[labels]
+
+    rows = (np.arange(height, dtype=np.float32) + 0.5) - horizon * height
+    plane = focal * width * camera_height_m / np.maximum(rows, 0.5)
+    plane = np.minimum(np.where(rows > 0, plane, cap_m), cap_m).astype(np.float32)
+
+    depth = plain.copy()
+    ground, static, objects = mask_of(GROUND), mask_of(STATIC), mask_of(OBJECTS)
+    depth[ground] = np.broadcast_to(plane[:, None], depth.shape)[ground]
+    foot = plane[_run_ends(static)]
+    depth[static] = np.minimum(foot, plain)[static]
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(objects.astype(np.uint8))
+    bottoms = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] - 1
+    standing = plane[bottoms[:count]]
+    depth[objects] = standing[pieces][objects]
+    depth[mask_of(SKY)] = sky_m
+    # About a pixel: objects keep their outline, label staircases disappear.
+    return cv2.GaussianBlur(depth, (0, 0), max(0.6, 0.0025 * width))
+
+
+@lru_cache(maxsize=64)
+def _plain(height: int, width: int, horizon: float, focal: float, camera_height_m: float,
+           corridor_m: float, cap_m: float) -> np.ndarray:
+    """Soft minimum of ground plane, corridor walls and cap; (H, W) float32 metres."""
+    f = focal * width
+    v = np.arange(height, dtype=np.float32)[:, None] + 0.5 - horizon * height
+    u = np.abs(np.arange(width, dtype=np.float32)[None, :] + 0.5 - width / 2)
+    # Inverse distances, so that 'never' is zero; power 3 keeps the corner between planes soft.
+    ground = np.maximum(v, 0) / (f * camera_height_m)
+    walls = u / (f * corridor_m)
+    inverse = (ground ** 3 + walls ** 3 + (1.0 / cap_m) ** 3) ** (1 / 3)
+    depth = cv2.GaussianBlur((1.0 / inverse).astype(np.float32), (0, 0), 0.02 * width)
+    depth.setflags(write=False)
+    return depth
+
+
+def _run_ends(mask: np.ndarray) -> np.ndarray:
+    """Row of the lowest pixel of each pixel's vertical run in mask; (H, W) int."""
+    height = mask.shape[0]
+    below = np.zeros_like(mask)
+    below[:-1] = mask[1:]
+    rows = np.where(mask & ~below, np.arange(height)[:, None], height - 1)
+    return np.minimum.accumulate(rows[::-1], axis=0)[::-1]

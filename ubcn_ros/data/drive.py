@@ -1,0 +1,184 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Procedural drives: a camera moving along a street, with exact labels and depth.
+
+>>> drive = Drive(seed=3, height=90, width=160)
+>>> frame = drive.frame(0.5)
+>>> frame.image.shape, frame.labels.shape, frame.depth.dtype
+((90, 160, 3), (90, 160), dtype('float32'))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import atan, pi, sin
+
+import cv2
+import numpy as np
+
+from ubcn_ros.data.drive_ground import CHUNK_M, Ground, draw_sky
+from ubcn_ros.data.drive_render import FAR_M, Camera, Canvas, Label
+from ubcn_ros.data.drive_style import draw_style
+from ubcn_ros.data.drive_traffic import Traffic
+from ubcn_ros.data.drive_world import World
+
+_SEEN_CHUNKS = 5
+
+
+@dataclass(frozen=True)
+class DriveFrame:
+    """One frame of a drive.
+
+    image: (H, W, 3) uint8 RGB. labels: (H, W) uint8, ids of the CamVid label set, 255 unlabeled.
+    depth: (H, W) float32, metres along the optical axis, 1000 for the sky. time_s: seconds.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    depth: np.ndarray
+    time_s: float
+
+
+class Drive:
+    """A drive along a street that follows from its seed alone.
+
+    Frames can be asked for in any order: a time always gives the same frame.
+
+    :param seed: draws the street, the light, the traffic and the camera.
+    :param height: of the image, 32 pixels or more.
+    :param width: of the image, 32 pixels or more.
+    :param speed_m_s: the camera's speed along the street, 0 or more.
+    :raises ValueError: size or speed out of range.
+    """
+
+    def __init__(self, seed: int, height: int = 360, width: int = 640, speed_m_s: float = 8.0):
+        if height < 32 or width < 32:
+            raise ValueError(f'image size {height}x{width} is too small: use 32x32 or more')
+        if not speed_m_s >= 0:
+            raise ValueError(f'speed_m_s is {speed_m_s}: use 0 or more')
+        if seed < 0:
+            raise ValueError(f'seed is {seed}: use 0 or more')
+        self.seed, self.height, self.width, self.speed_m_s = seed, height, width, speed_m_s
+        self.style = draw_style(seed)
+        self.world = World(seed, self.style)
+        self.traffic = Traffic(self.world, speed_m_s)
+        self._ground = Ground(self.world.ground_map, self.style.center)
+        self._start = float(self.world.rng(30).uniform(0, 2000))
+        self._vignette = self._lens()
+        style = self.style
+        ramp = np.linspace(0, 1, 256) ** style.gamma * 255
+        self._curve = np.stack([ramp * t for t in style.tint], 1).clip(0, 255).astype(np.uint8)
+        self._bonnet = self._own_bonnet() if style.bonnet else None
+        self._grain = (self.world.rng(31).standard_normal((height + 64, width + 64, 3))
+                       * style.noise).astype(np.float32)
+        self._grain = cv2.GaussianBlur(self._grain, (0, 0), 0.6) * 1.6
+
+    def camera(self, time_s: float) -> Camera:
+        """Return the camera at this time (seconds)."""
+        style = self.style
+        z = self._start + self.speed_m_s * time_s
+        weave = 0.12 * sin(0.5 * time_s + self.seed)
+        lane = style.lanes - 0.5 if style.lanes > 1 and self.seed % 2 else 0.5
+        u = style.our_side * style.lane * lane + weave
+        bounce = self.speed_m_s / 8 * (sin(5.1 * time_s) + 0.5 * sin(8.7 * time_s + 1))
+        focal = style.focal * self.width
+        pitch = np.arctan((style.horizon_at - 0.5) * self.height / focal) + 0.0012 * bounce
+        position = np.array([style.center(z) + u, -style.camera_height - 0.006 * bounce, z])
+        yaw = style.yaw + atan(style.slope(z + 3)) + 0.004 * sin(0.5 * time_s + self.seed + pi / 2)
+        return Camera(self.height, self.width, focal, position, yaw, float(pitch),
+                      style.roll + 0.002 * sin(1.3 * time_s))
+
+    def frame(self, time_s: float) -> DriveFrame:
+        """Render the frame at this time (seconds, may be negative)."""
+        camera, style, world = self.camera(time_s), self.style, self.world
+        rays = camera.rays()
+        image = np.zeros((self.height, self.width, 3), np.uint8)
+        labels = np.zeros((self.height, self.width), np.uint8)
+        inverse = np.full((self.height, self.width), 1 / FAR_M, np.float32)
+        horizon = int((rays[1] < 0.004).any(1).sum())
+        wind = 0.4 * time_s
+        shift = world.rng(32).uniform(0, 512, 2) + (wind, 0)
+        draw_sky(rays, min(horizon + 1, self.height), style.zenith, style.horizon, style.cloud,
+                 style.cover, shift, image)
+        self._ground.draw(camera, rays, image, labels, inverse)
+        first = int(np.floor((camera.position[2] - 12) / CHUNK_M))
+        quads, billboards, shadows = [], [], []
+        for k in range(first, first + _SEEN_CHUNKS + 1):
+            chunk = world.chunk(k)
+            quads += chunk.quads
+            billboards += chunk.billboards
+            shadows += chunk.shadows
+        self.traffic.add(time_s, float(camera.position[2]), quads, billboards, shadows)
+        canvas = Canvas(camera, image, labels, inverse)
+        canvas.draw_in_order(shadows)
+        canvas.draw(quads, billboards)
+        depth = 1 / inverse
+        image = self._develop(image, labels, depth, time_s)
+        return DriveFrame(image, labels, depth, float(time_s))
+
+    def _develop(self, image, labels, depth, time_s) -> np.ndarray:
+        """Apply haze, the lens and the sensor; also draw our own bonnet."""
+        style = self.style
+        if self._bonnet is not None:
+            mask, picture = self._bonnet
+            image[mask] = picture[mask]
+            labels[mask] = Label.UNLABELED
+            depth[mask] = 1.2
+        clear = cv2.exp(depth * np.float32(-1 / style.haze_m))
+        clear[labels == Label.SKY] = 1
+        air = np.empty_like(image)
+        air[:] = np.minimum(np.array(style.horizon) * 0.94, 255).astype(np.uint8)
+        image = cv2.blendLinear(image, air, clear, 1 - clear)
+        if style.blur > 0.25:
+            image = cv2.GaussianBlur(image, (3, 3), style.blur)
+        out = cv2.multiply(cv2.LUT(image, self._curve[None]), self._vignette, dtype=cv2.CV_32F)
+        key = np.random.default_rng([self.seed, 33, round(time_s * 1000) % (1 << 32)])
+        y, x = key.integers(0, 64, 2)
+        out += self._grain[y:y + self.height, x:x + self.width]
+        return cv2.convertScaleAbs(np.maximum(out, 0, out=out))
+
+    def _lens(self) -> np.ndarray:
+        y = np.linspace(-1, 1, self.height)[:, None]
+        x = np.linspace(-1, 1, self.width)[None]
+        fall = 1 - self.style.vignette * (x**2 + y**2) / 2
+        return np.repeat(fall[..., None], 3, 2).astype(np.float32)
+
+    def _own_bonnet(self) -> tuple[np.ndarray, np.ndarray]:
+        h, w = self.height, self.width
+        rng = self.world.rng(34)
+        x = np.linspace(-1, 1, w)[None]
+        y = np.arange(h)[:, None]
+        edge = h * (1 - self.style.bonnet * (1 - 0.6 * (x - rng.uniform(-.3, .3)) ** 2))
+        color = rng.uniform(10, 170) * np.array((1, 1, 1.06)) * self.style.base
+        shine = ((y - edge) / (0.1 * h)).clip(0, 1)
+        picture = (color * (1.5 - 0.9 * shine)[..., None]).clip(0, 255).astype(np.uint8)
+        return y > edge, picture
+
+
+def drive_clip(seed: int, frames: int = 60, rate_hz: float = 15, height: int = 360,
+               width: int = 640, rain_mm_h: float = 0.0) -> Iterator[DriveFrame]:
+    """Yield consecutive frames of a drive, in the rain if ``rain_mm_h`` is above 0.
+
+    :param frames: how many.
+    :param rate_hz: frames per second.
+    :param rain_mm_h: rain rate, mm/hr; labels and depth stay those of the dry street.
+    :raises ValueError: a size, rate or number out of range.
+    """
+    if frames < 0 or not rate_hz > 0 or not rain_mm_h >= 0:
+        raise ValueError(f'frames {frames}, rate_hz {rate_hz}, rain_mm_h {rain_mm_h}: '
+                         'use frames >= 0, rate_hz > 0, rain_mm_h >= 0')
+    return _clip_frames(seed, frames, rate_hz, height, width, rain_mm_h)
+
+
+def _clip_frames(seed, frames, rate_hz, height, width, rain_mm_h) -> Iterator[DriveFrame]:
+    drive, rain = Drive(seed, height, width), None
+    if rain_mm_h > 0:
+        from ubcn_ros.data.rain import RainParameters, RainRenderer
+        rain = RainRenderer(RainParameters.physical(rain_mm_h), height, width, seed)
+    for index in range(frames):
+        frame = drive.frame(index / rate_hz)
+        if rain is not None:
+            rainy = rain(frame.image, frame.depth, frame.time_s)
+            frame = DriveFrame(rainy, frame.labels, frame.depth, frame.time_s)
+        yield frame

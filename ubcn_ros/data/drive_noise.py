@@ -1,0 +1,40 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tileable noise pictures that everything in a procedural street is textured with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+
+@lru_cache(maxsize=16)
+def noise_tile(size: int = 512, slope: float = 1.6, seed: int = 0) -> np.ndarray:
+    """Return a (size, size) float32 tile of mean 0 and deviation 1 whose spectrum is 1/f^slope.
+
+    It repeats without a seam. Treat it as read-only: the tile is shared.
+    """
+    rng = np.random.default_rng([seed, 7])
+    f = np.fft.fftfreq(size) * size
+    radius = np.hypot(f[:, None], np.arange(size // 2 + 1)[None])
+    radius[0, 0] = 1
+    spectrum = np.fft.rfft2(rng.standard_normal((size, size))) / radius**slope
+    spectrum[0, 0] = 0
+    tile = np.fft.irfft2(spectrum, (size, size))
+    return (tile / tile.std()).astype(np.float32)
+
+
+def noise_patch(rng: np.random.Generator, height: int, width: int, slope: float = 1.6,
+                stretch: tuple[float, float] = (1.0, 1.0)) -> np.ndarray:
+    """Return (height, width) float32 noise cut from the tile at random, stretched (y, x)."""
+    tile = noise_tile(512, slope, 0)
+    h = min(max(int(height / stretch[0]), 2), 512)
+    w = min(max(int(width / stretch[1]), 2), 512)
+    rows = (rng.integers(512) + np.arange(h)) % 512
+    columns = (rng.integers(512) + np.arange(w)) % 512
+    patch = tile[rows[:, None], columns[None]]
+    if (h, w) != (height, width):
+        patch = cv2.resize(patch, (width, height), interpolation=cv2.INTER_LINEAR)
+    return patch

@@ -1,0 +1,75 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rain as photo editors paint it: a second family, so that training does not know just one."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def generic_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None
+                 ) -> np.ndarray:
+    """
+    Return the image under painted rain, (H, W, 3) uint8 RGB.
+
+    One to three layers of motion-blurred specks (angle, length, width, density and brightness at
+    random), added or screened over the image, now and then with a soft haze. severity 0..1 (None
+    = random) goes from a few faint streaks to nearly nothing but rain.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8')
+    if severity is None:
+        severity = float(rng.beta(1.1, 2.0))
+    if not 0 <= severity <= 1:
+        raise ValueError(f'severity is {severity}, must be 0..1')
+    height, width = image.shape[:2]
+    scene = image.astype(np.float32) / 255
+    if rng.random() < 0.4:
+        scene = _haze(scene, rng, 0.5 * severity * float(rng.random()))
+    layers = 1 + int(rng.random() < severity) + int(rng.random() < 0.6 * severity)
+    angle = float(rng.normal(0, 20)) if rng.random() < 0.9 else float(rng.uniform(-80, 80))
+    screen = rng.random() < 0.5
+    for _ in range(layers):
+        layer = _layer(height, width, rng, angle + float(rng.normal(0, 6)), severity)
+        tint = 1 - 0.1 * rng.random(3).astype(np.float32)
+        layer = layer[..., None] * tint
+        scene = 1 - (1 - scene) * (1 - np.minimum(layer, 1)) if screen else scene + layer
+    return np.clip(scene * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def _layer(height: int, width: int, rng: np.random.Generator, angle: float, severity: float
+           ) -> np.ndarray:
+    """Streaks of one length and width, (H, W) float32 >= 0."""
+    length = float(np.exp(rng.uniform(np.log(8), np.log(60))))
+    thickness = float(np.exp(rng.uniform(np.log(0.8), np.log(2.6))))
+    # Share of the image under streaks decides how many specks there are.
+    share = (0.02 + 0.5 * severity ** 1.5) * float(rng.uniform(0.4, 1.2))
+    count = rng.poisson(share * height * width / (length * thickness))
+    specks = np.zeros(height * width, np.float32)
+    np.add.at(specks, rng.integers(0, height * width, count),
+              rng.uniform(0.3, 1.0, count).astype(np.float32))
+    kernel = _line(length, thickness, angle)
+    streaks = cv2.filter2D(specks.reshape(height, width), -1, kernel,
+                           borderType=cv2.BORDER_REFLECT)
+    return streaks * float(rng.uniform(0.2, 0.55) + 0.25 * severity)
+
+
+def _line(length: float, thickness: float, angle: float) -> np.ndarray:
+    """Soft line through the kernel's centre, peak 1; angle in degrees from the vertical."""
+    half = int(np.ceil(length / 2 + thickness + 1))
+    y, x = np.mgrid[-half:half + 1, -half:half + 1].astype(np.float32)
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    across, along = x * c - y * s, x * s + y * c
+    sigma = thickness / 2
+    ends = 1 / (1 + np.exp((np.abs(along) - length / 2) / max(1.0, length / 12)))
+    return (np.exp(-across ** 2 / (2 * sigma ** 2)) * ends).astype(np.float32)
+
+
+def _haze(scene: np.ndarray, rng: np.random.Generator, amount: float) -> np.ndarray:
+    """Blend towards a grey by an amount that changes slowly over the image."""
+    height, width = scene.shape[:2]
+    coarse = rng.random((3, 4)).astype(np.float32) * 0.6 + 0.7
+    veil = amount * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    grey = float(rng.uniform(0.6, 0.95))
+    return scene + np.clip(veil, 0, 0.9)[..., None] * (grey - scene)

@@ -1,0 +1,226 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Falling drops in front of a moving camera, and the streaks they draw during one exposure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+LARGEST_DROP_MM = 6.0
+TAU0_S = 0.681e-3  # photometric constant of design.md section 5
+_NEAREST_M = 0.12  # a drop closer than this to the lens is not drawn
+_LEVELS = 4  # pyramid levels: streaks up to 2**3 pixels wide keep their width
+_SHELLS = 9
+_PAD = 2  # cells around every level, so that splats never wrap to another row
+
+
+def terminal_speed(diameter_mm: np.ndarray) -> np.ndarray:
+    """Terminal speed of drops in m/s (Atlas et al.: 9.65 - 10.3 exp(-0.6 D)), D in mm."""
+    return np.maximum(9.65 - 10.3 * np.exp(-0.6 * diameter_mm), 0.1)
+
+
+def marshall_palmer_slope(rate_mm_h: float) -> float:
+    """Return the slope of the drop size distribution in 1/mm at a rain rate in mm/hr."""
+    return 4.1 * rate_mm_h ** -0.21
+
+
+def drops_per_cubic_metre(rate_mm_h: float, smallest_mm: float) -> float:
+    """Return how many drops between smallest_mm and 6 mm a cubic metre holds."""
+    slope = marshall_palmer_slope(rate_mm_h)
+    return 8000 / slope * (np.exp(-slope * smallest_mm) - np.exp(-slope * LARGEST_DROP_MM))
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Pinhole camera: focal length and principal point in pixels, window drawn (W, H)."""
+
+    focal: float
+    centre_u: float
+    centre_v: float
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A box of drops that repeats in space: rows of the field, low corner and size (3,) in m."""
+
+    rows: slice
+    low: np.ndarray
+    size: np.ndarray
+
+
+@dataclass(frozen=True)
+class DropField:
+    """
+    Drops in depth shells that repeat in space, so that the field never runs empty.
+
+    position (N, 3) on 0..1 of the shell's box at time 0; velocity (N, 3) m/s relative to the
+    camera; diameter (N,) mm; strength (N,) factor on the opacity; phase (N,) rad. Axes: x right,
+    y down, z forward. All float32.
+    """
+
+    shells: tuple[Shell, ...]
+    position: np.ndarray
+    velocity: np.ndarray
+    diameter: np.ndarray
+    strength: np.ndarray
+    phase: np.ndarray
+
+    @classmethod
+    def sample(cls, rng: np.random.Generator, rate_mm_h: float, *, near_m: float, far_m: float,
+               slopes: tuple[float, float, float], margin_m: float, drift: tuple[float, float],
+               thinnest_mm_m: float, smallest_mm: float, density_gain: float,
+               turbulence: float, unevenness: float) -> DropField:
+        """
+        Fill the view from near_m to far_m with Marshall-Palmer drops.
+
+        slopes: extent of the view to either side, up and down, per metre of distance; margin_m
+        is added around it. drift: sideways and forward speed of the air relative to the camera,
+        m/s. thinnest_mm_m is the smallest diameter per distance that still draws a streak of its
+        own. turbulence (m/s) and unevenness (log scale) spread velocities and opacities.
+        """
+        edges = np.geomspace(near_m, far_m, _SHELLS + 1)
+        side, up, down = slopes
+        slope = marshall_palmer_slope(rate_mm_h)
+        shells, diameters, first = [], [], 0
+        for z0, z1 in zip(edges[:-1], edges[1:], strict=True):
+            smallest = max(smallest_mm, thinnest_mm_m * z0)
+            if smallest >= LARGEST_DROP_MM:
+                break
+            low = np.array([-side * z1 - margin_m, -up * z1 - margin_m, z0])
+            size = np.array([2 * (side * z1 + margin_m), (up + down) * z1 + 2 * margin_m, z1 - z0])
+            expected = drops_per_cubic_metre(rate_mm_h, smallest) * size.prod() * density_gain
+            n = int(rng.poisson(expected))
+            tail = np.float32(1 - np.exp(-slope * (LARGEST_DROP_MM - smallest)))
+            diameters.append(np.float32(smallest)
+                             - np.log1p(-tail * rng.random(n, np.float32)) / np.float32(slope))
+            shells.append(Shell(slice(first, first + n), low.astype(np.float32),
+                                size.astype(np.float32)))
+            first += n
+        diameter = np.concatenate(diameters) if diameters else np.zeros(0, np.float32)
+        velocity = turbulence * rng.standard_normal((first, 3), np.float32)
+        velocity += np.array([drift[0], 0, drift[1]], np.float32)
+        velocity[:, 1] += terminal_speed(diameter)
+        strength = np.exp(np.float32(unevenness) * rng.standard_normal(first, np.float32))
+        phase = np.float32(2 * np.pi) * rng.random(first, np.float32)
+        return cls(tuple(shells), rng.random((first, 3), np.float32), velocity, diameter,
+                   strength, phase)
+
+    def at(self, time_s: float) -> np.ndarray:
+        """Positions (N, 3) in metres in camera axes at a time in seconds."""
+        result = np.empty_like(self.position)
+        for shell in self.shells:
+            place = self.position[shell.rows]
+            if time_s:
+                # In double precision: after an hour float32 would be off by millimetres.
+                place = place + self.velocity[shell.rows] * (np.float64(time_s) / shell.size)
+                place -= np.floor(place)
+            result[shell.rows] = shell.low + shell.size * place.astype(np.float32)
+        return result
+
+
+def draw_streaks(field: DropField, camera: Camera, time_s: float, exposure_s: float, *,
+                 thinnest_mm_m: float, width_gain: float, aperture_mm: float, gain: float
+                 ) -> np.ndarray:
+    """
+    Optical thickness (H, W) float32 >= 0 of all streaks of one exposure; 1 - exp(-x) covers.
+
+    Both ends of each drop's path are projected, so streaks converge at the focus of expansion by
+    themselves. A streak's strength is tau1 / tau0 with tau1 = T w / (L + w), T the exposure, w
+    and L its width and length in pixels; a lens aperture in mm widens near streaks (focus at
+    infinity) and thins them by as much.
+    """
+    start = field.at(time_s)
+    end = start + field.velocity * np.float32(exposure_s)
+    z0, z1 = start[:, 2], end[:, 2]
+    near = np.minimum(z0, z1)
+    keep = np.flatnonzero((near > _NEAREST_M) & (field.diameter > thinnest_mm_m * z0))
+    start, end, z0, z1 = start[keep], end[keep], z0[keep], z1[keep]
+    f = np.float32(camera.focal)
+    u0, v0 = f * start[:, 0] / z0 + camera.centre_u, f * start[:, 1] / z0 + camera.centre_v
+    u1, v1 = f * end[:, 0] / z1 + camera.centre_u, f * end[:, 1] / z1 + camera.centre_v
+    scale = f * 1e-3 * 2 / (z0 + z1)  # pixels per millimetre, at the middle
+    drop = field.diameter[keep] * width_gain * scale
+    blur = np.hypot(drop, aperture_mm * scale)
+    margin = blur + 1
+    keep2 = np.flatnonzero(
+        (np.maximum(u0, u1) > -margin) & (np.minimum(u0, u1) < camera.width + margin)
+        & (np.maximum(v0, v1) > -margin) & (np.minimum(v0, v1) < camera.height + margin))
+    u0, v0, u1, v1, drop, blur = (a[keep2] for a in (u0, v0, u1, v1, drop, blur))
+    keep = keep[keep2]
+    length = np.hypot(u1 - u0, v1 - v0)
+    alpha = np.minimum(exposure_s / TAU0_S * drop / (length + drop), 1.0)
+    # Area that the streak covers, in pixels, weighted by how much it covers.
+    mass = gain * field.strength[keep] * alpha * drop * (length + drop)
+    # A falling drop oscillates (f in Hz for D in mm, Rayleigh's law), its streak is mottled.
+    turns = exposure_s * 1070.0 / np.maximum(field.diameter[keep], 1) ** 1.5 * 0.35
+    return _splat(u0, v0, u1, v1, blur, mass, field.phase[keep], turns,
+                  camera.height, camera.width)
+
+
+def _splat(u0, v0, u1, v1, width, mass, phase, turns, height, image_width) -> np.ndarray:
+    """
+    Sum all streaks, each on the pyramid level whose cell is about as wide as it.
+
+    A streak is walked cell by cell along its longer axis and shared between the two nearest
+    cells of the shorter one: two additions per cell, smooth edges, exact ends.
+    """
+    level = np.clip(np.rint(np.log2(np.maximum(width, 1.0))), 0, _LEVELS - 1).astype(np.int32)
+    cells = (1 << np.arange(_LEVELS))
+    rows, cols = -(-height // cells) + 2 * _PAD, -(-image_width // cells) + 2 * _PAD
+    starts = np.concatenate([[0], np.cumsum(rows * cols)]).astype(np.int32)
+
+    scale = (1.0 / cells).astype(np.float32)[level]
+    u0, v0, u1, v1 = (a * scale + np.float32(_PAD - 0.5) for a in (u0, v0, u1, v1))
+    du, dv = u1 - u0, v1 - v0
+    steep = np.abs(dv) >= np.abs(du)
+    columns, limits_u, limits_v = (a.astype(np.int32)[level] for a in (cols, cols, rows))
+    # a: longer axis, b: shorter axis; from low a to high a.
+    a0, b0 = np.where(steep, v0, u0), np.where(steep, u0, v0)
+    da, db = np.where(steep, dv, du), np.where(steep, du, dv)
+    stride_a, stride_b = np.where(steep, columns, 1), np.where(steep, 1, columns)
+    limit_a = np.where(steep, limits_v, limits_u)
+    limit_b = np.where(steep, limits_u, limits_v)
+    slope = db / np.where(np.abs(da) < 1e-6, np.float32(1e-6), da)
+    slope = np.clip(slope, -1, 1)
+    # Round ends: a streak is at least as long as it is wide, so a still drop is a dot.
+    reach = 0.5 * np.maximum(np.abs(da) + width * scale, 1.0)
+    middle = a0 + 0.5 * da
+    low, high = middle - reach, middle + reach
+    first = np.maximum(np.rint(low), 0).astype(np.int32)
+    last = np.minimum(np.rint(high).astype(np.int32), limit_a - 1)
+    count = np.maximum(last - first + 1, 0)
+    mass = mass * scale * scale / (2 * reach)
+
+    owner = np.repeat(np.arange(len(count), dtype=np.int32), count)
+    a = np.arange(len(owner), dtype=np.int32) + (first - (np.cumsum(count) - count))[owner]
+    af = a.astype(np.float32)
+    b = (b0 + 0.5 * db)[owner] + slope[owner] * (af - middle[owner])
+    weight = np.minimum(af + 0.5, high[owner]) - np.maximum(af - 0.5, low[owner])
+    weight *= mass[owner]
+    turn = (np.float32(2 * np.pi) * turns / (2 * reach))
+    weight *= 1 + np.float32(0.5) * np.cos(phase[owner] + turn[owner] * (af - low[owner]))
+    ib = np.floor(b).astype(np.int32)
+    b -= ib
+    inside = (ib >= 0) & (ib < limit_b[owner] - 1)
+    weight *= inside & (weight > 0)
+    index = starts[level[owner]] + a * stride_a[owner] + np.where(inside, ib, 0) * stride_b[owner]
+    size = int(starts[-1])
+    sums = np.bincount(index, weight * (1 - b), size)[:size]
+    # The clamp only meets entries of weight zero.
+    index += stride_b[owner]
+    sums += np.bincount(np.minimum(index, size - 1), weight * b, size)[:size]
+
+    total = np.zeros((height, image_width), np.float32)
+    for k in range(_LEVELS):
+        grid = sums[starts[k]:starts[k + 1]].reshape(rows[k], cols[k]).astype(np.float32)
+        cell, pad = int(cells[k]), _PAD * int(cells[k])
+        if k and grid.any():
+            grid = cv2.resize(grid, None, fx=cell, fy=cell, interpolation=cv2.INTER_LINEAR)
+        if k == 0 or len(grid) > rows[k]:
+            total += grid[pad:pad + height, pad:pad + image_width]
+    return total

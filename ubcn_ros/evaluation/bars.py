@@ -1,0 +1,140 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The figures that a model is judged by, derived from what was measured, and their bars."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_GAIN = {50.0: 4.0, 150.0: 7.5, 250.0: 8.0}
+_TAX = {150.0: 4.0, 250.0: 7.0}
+# what the paper's Figure 1, first row, keeps of 77.0 %
+_KEPT = {50.0: 0.67, 150.0: 0.48, 250.0: 0.29}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """
+    One derived figure.
+
+    ``low`` and ``high`` are the bar that this project sets itself; both None where there is none.
+    """
+
+    key: str
+    text: str
+    value: float
+    unit: str
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the bar is reached; None without one."""
+        if self.low is None and self.high is None:
+            return None
+        return ((self.low is None or self.value >= self.low) and
+                (self.high is None or self.value <= self.high))
+
+    @property
+    def bar(self) -> str:
+        """The bar in words; empty without one."""
+        if self.low is not None and self.high is not None:
+            return f'{self.low:g} .. {self.high:g}'
+        if self.low is not None:
+            return f'>= {self.low:g}'
+        return f'<= {self.high:g}' if self.high is not None else ''
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {'text': self.text, 'value': self.value, 'unit': self.unit, 'low': self.low,
+                'high': self.high, 'reached': self.reached}
+
+
+def scene_figures(results: dict[str, Any]) -> list[Figure]:
+    """
+    Figures of ``measure_scenes`` results.
+
+    Those whose rates, steps or networks were not measured are left out, and so are differences
+    of two infinite PSNRs.
+    """
+    rates = {float(key): entry for key, entry in results['rates'].items()}
+    found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
+             *_dry(rates, results['clean']), *_peers(rates)]
+    return [figure for figure in found if not math.isnan(figure.value)]
+
+
+def pair_figures(results: dict[str, Any]) -> list[Figure]:
+    """Figures of ``measure_pairs`` results: the gain over the input at every step."""
+    before = results['input']['psnr']
+    return [Figure(f'psnr_gain_T{step["t"]}', f'PSNR over the input, T = {step["t"]}',
+                   step['psnr'] - before, 'dB') for step in results['steps']]
+
+
+def _gains(rates: dict[float, Any]) -> Iterator[Figure]:
+    for rate, entry in rates.items():
+        if rate:
+            yield Figure(f'psnr_gain_{rate:g}', f'PSNR over the input, T = 1, {rate:g} mm/hr',
+                         entry['steps'][0]['psnr'] - entry['input']['psnr'], 'dB',
+                         _GAIN.get(rate))
+
+
+def _loop(rates: dict[float, Any]) -> Iterator[Figure]:
+    steps = {rate: entry['steps'] for rate, entry in rates.items()}
+    three = {rate: s[2] for rate, s in steps.items() if len(s) >= 3}
+    if 150.0 in three and 250.0 in three:
+        gain = sum(three[r]['psnr'] - steps[r][0]['psnr'] for r in (150.0, 250.0)) / 2
+        yield Figure('loop_psnr', 'PSNR, T = 3 over T = 1, mean of 150 and 250 mm/hr', gain,
+                     'dB', 0.4)
+    if 250.0 in three:
+        yield Figure('loop_miou_250', 'mIoU, T = 3 over T = 1, 250 mm/hr',
+                     three[250.0]['miou'] - steps[250.0][0]['miou'], 'points', 1.0)
+    for name, key, unit, low in (('psnr', 'PSNR', 'dB', -0.05), ('miou', 'mIoU', 'points', -0.2)):
+        changes = [(after[name] - before[name], after['t'], rate)
+                   for rate, all_steps in steps.items()
+                   for before, after in zip(all_steps, all_steps[1:], strict=False)
+                   if math.isfinite(after[name] - before[name])]
+        if changes:
+            worst, t, rate = min(changes)
+            yield Figure(f'worst_step_{name}', f'worst change of {key} from one step to the next '
+                         f'(T = {t}, {rate:g} mm/hr)', worst, unit, low)
+
+
+def _segmentation(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
+    yield Figure('clean_miou', 'mIoU of the own segmentation network, clean images',
+                 clean['own']['miou'], '%', 72.0)
+    if 'clean' not in clean:
+        return
+    bound = clean['clean']['miou']
+    for rate, entry in rates.items():
+        if len(entry['steps']) >= 3 and rate:
+            yield Figure(f'rain_tax_{rate:g}', f'rain tax, {rate:g} mm/hr: bound minus mIoU at '
+                         'T = 3', bound - entry['steps'][2]['miou'], 'points',
+                         high=_TAX.get(rate))
+    for rate, entry in rates.items():
+        if rate and bound:
+            paper = _KEPT.get(rate)
+            yield Figure(f'kept_{rate:g}', f'mIoU kept in {rate:g} mm/hr by the network trained '
+                         'on clean images', entry['segmentation']['clean']['miou'] / bound, '',
+                         paper and round(paper - 0.1, 2), paper and round(paper + 0.1, 2))
+
+
+def _dry(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
+    steps = rates[0.0]['steps'] if 0.0 in rates else []
+    if len(steps) >= 3:
+        yield Figure('dry_psnr', 'PSNR of a dry frame, T = 3', steps[2]['psnr'], 'dB', 38.0)
+        yield Figure('dry_miou', 'mIoU of a dry frame, T = 3 over the frame as it is',
+                     steps[2]['miou'] - clean['own']['miou'], 'points', -0.5, 0.5)
+
+
+def _peers(rates: dict[float, Any]) -> Iterator[Figure]:
+    for rate, entry in rates.items():
+        for name, steps in entry['peers'].items():
+            last, theirs = entry['steps'][-1], steps[-1]
+            where = f'{name}, T = {last["t"]}, {rate:g} mm/hr'
+            yield Figure(f'psnr_over_{name}_{rate:g}', f'PSNR over {where}',
+                         last['psnr'] - theirs['psnr'], 'dB')
+            yield Figure(f'miou_over_{name}_{rate:g}', f'mIoU over {where}',
+                         last['miou'] - theirs['miou'], 'points')

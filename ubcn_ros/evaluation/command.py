@@ -1,0 +1,171 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn evaluate`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ubcn_ros.evaluation.measure import Subject
+
+
+def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
+    try:
+        rates = tuple(dict.fromkeys(float(part) for part in text.split(',')))
+    except ValueError:
+        raise click.BadParameter(f'{text!r} is not a list of numbers such as 0,50,150') from None
+    wrong = [rate for rate in rates if not 0 <= rate <= 300]
+    if wrong:
+        raise click.BadParameter(f'{wrong[0]:g} mm/hr is outside 0..300')
+    return rates
+
+
+_file = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.option('--model', default='ubcn-light-camvid', show_default=True,
+              help='Name in models/, or path of a .safetensors file.')
+@click.option('--data', required=True,
+              type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help='Folder of the data set.')
+@click.option('--kind', default='camvid', show_default=True,
+              type=click.Choice(['camvid', 'pairs']),
+              help='camvid: SPLIT/images and SPLIT/labels, rain is rendered; pairs: input and '
+              'target, no labels.')
+@click.option('--split', default='val', show_default=True, help='Of CamVid.')
+@click.option('--only', multiple=True, metavar='PREFIX',
+              help='Only drives of this name; may be repeated.')
+@click.option('--rates', default='0,50,150,250', show_default=True, callback=_rates,
+              help='Rain rates, mm/hr.')
+@click.option('--iterations', default=4, show_default=True, type=click.IntRange(1, 10),
+              help='Steps to measure.')
+@click.option('--stride', default=1, show_default=True, type=click.IntRange(1),
+              help='Take every n-th image.')
+@click.option('--limit', type=click.IntRange(1), help='Take this many images at most.')
+@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+@click.option('--precision', default='fp32', show_default=True,
+              help='fp32, bf16, fp16, or auto, which the engine takes.')
+@click.option('--clean-segmentation', metavar='FILE',
+              help='Model whose segmentation was trained on clean images: the bound.')
+@click.option('--rain-segmentation', metavar='FILE',
+              help='Model whose segmentation was trained on rain, to use without deraining.')
+@click.option('--peers', multiple=True, metavar='FILE',
+              help='Model to measure in the same way beside this one; may be repeated.')
+@click.option('--json', 'json_path', type=_file, help='Write all figures here.')
+@click.option('--picture', type=_file, help='Draw quality against T here (PNG, PDF or SVG).')
+def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...],
+             rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
+             device: str, precision: str, clean_segmentation: str | None,
+             rain_segmentation: str | None, peers: tuple[str, ...], json_path: Path | None,
+             picture: Path | None) -> None:
+    """
+    Measure a model per rain rate and step.
+
+    PSNR and SSIM are of the derained RGB image, rounded to 8 bits, against the clean one: the
+    mean over the images. IoU is over all pixels of the set, and mIoU the mean over the classes
+    that occur in the ground truth. The rain of an image depends on its place in the data set
+    alone, so that figures compare.
+    """
+    if kind == 'pairs' and (clean_segmentation or rain_segmentation):
+        raise click.UsageError('pairs have no labels: leave out --clean-segmentation and '
+                               '--rain-segmentation')
+    from ubcn_ros.data.scenes import DataSetError
+    from ubcn_ros.evaluation import report
+    from ubcn_ros.evaluation.measure import Subject
+    try:
+        subject = Subject.load(model, device, precision)
+        segmentations = {name: Subject.load(path, device, precision) for name, path in
+                         (('clean', clean_segmentation), ('rain', rain_segmentation)) if path}
+        rivals = _named([Subject.load(path, device, precision) for path in peers])
+        if kind == 'camvid':
+            results, figures, about = _scenes(subject, segmentations, rivals, data, split, only,
+                                              rates, iterations, stride, limit)
+            text = report.scene_text(results, figures)
+        else:
+            results, figures, about = _pairs(subject, rivals, data, iterations, stride, limit)
+            text = report.pair_text(results, figures)
+        click.echo(f'{subject.info.name} on {about["name"]}, {about["count"]} images, '
+                   f'{subject.precision} on {subject.device}\n\n{text}')
+        if json_path:
+            report.write_json(json_path, {
+                **_configuration(subject, segmentations, rivals), 'data': about,
+                'iterations': iterations, **results,
+                'figures': {figure.key: figure.to_dict() for figure in figures}})
+            click.echo(f'wrote {json_path}')
+        if picture:
+            report.draw(picture, f'{subject.info.name} on {about["name"]}', results)
+            click.echo(f'wrote {picture}')
+    except (DataSetError, ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[str, Subject],
+            data: Path, split: str, only: tuple[str, ...], rates: tuple[float, ...],
+            iterations: int, stride: int, limit: int | None) -> tuple[dict, list, dict]:
+    from ubcn_ros.data.scenes import camvid
+    from ubcn_ros.evaluation.bars import scene_figures
+    from ubcn_ros.evaluation.measure import measure_scenes
+    scenes = camvid(data, split, only=only)
+    indices = range(0, len(scenes), stride)[:limit]
+    with _bar(len(indices) * len(rates)) as bar:
+        results = measure_scenes(subject, scenes, indices, rates, iterations, segmentations,
+                                 rivals, bar.update)
+    about = {'kind': 'camvid', 'name': scenes.name, 'path': str(data), 'split': split,
+             'only': list(only), 'stride': stride, 'count': len(indices),
+             'images': [scenes.scenes[i].name for i in indices], 'rain_seeds': list(indices),
+             'rain_rates_mm_h': list(rates)}
+    return results, scene_figures(results), about
+
+
+def _pairs(subject: Subject, rivals: dict[str, Subject], data: Path, iterations: int,
+           stride: int, limit: int | None) -> tuple[dict, list, dict]:
+    from ubcn_ros.data.pairs import pairs
+    from ubcn_ros.evaluation.bars import pair_figures
+    from ubcn_ros.evaluation.measure import measure_pairs
+    chosen = pairs(data)[::stride][:limit]
+    with _bar(len(chosen)) as bar:
+        results = measure_pairs(subject, chosen, iterations, rivals, bar.update)
+    about = {'kind': 'pairs', 'name': data.resolve().name, 'path': str(data), 'stride': stride,
+             'count': len(chosen), 'images': [pair.name for pair in chosen]}
+    return results, pair_figures(results), about
+
+
+def _named(subjects: list[Subject]) -> dict[str, Subject]:
+    """Name models by their files' names, or by their paths where those are the same."""
+    names = [subject.info.name for subject in subjects]
+    return {name if names.count(name) == 1 else str(subject.info.path): subject
+            for name, subject in zip(names, subjects, strict=True)}
+
+
+def _configuration(subject: Subject, segmentations: dict[str, Subject],
+                   rivals: dict[str, Subject]) -> dict[str, Any]:
+    import torch
+
+    from ubcn_ros import __version__
+
+    def model(subject: Subject) -> dict[str, Any]:
+        return {'name': subject.info.name, 'path': str(subject.info.path),
+                'sha256': subject.info.sha256}
+
+    return {'command': shlex.join(['ubcn', *sys.argv[1:]]), 'model': model(subject),
+            'segmentation_models': {name: model(s) for name, s in segmentations.items()},
+            'peer_models': {name: model(s) for name, s in rivals.items()},
+            'device': str(subject.device), 'precision': subject.precision,
+            'versions': {'ubcn_ros': __version__, 'torch': torch.__version__},
+            'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%'}}
+
+
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+    return tqdm(total=total, unit=' images', disable=None)  # None: silent off a terminal
+
+
+if __name__ == '__main__':
+    evaluate()

@@ -1,0 +1,247 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What a network does to images and labels, in figures.
+
+- PSNR (dB) and SSIM (11x11 gaussian window, sigma 1.5) are of the RGB image rounded to uint8, as
+  users get it, against the clean one: the mean over images of each image's figure. PSNR of an
+  image equal to the clean one is infinite.
+- IoU (%) of a class is over the pixels of the whole set, unlabeled ones ignored; mIoU is the mean
+  over the classes that occur in the ground truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torchmetrics.classification import MulticlassJaccardIndex
+from torchmetrics.functional.image import (
+    peak_signal_noise_ratio,
+    structural_similarity_index_measure,
+)
+
+from ubcn_ros.data.pairs import Pair
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.labels import UNLABELED, LabelSet
+from ubcn_ros.network import UBCN
+from ubcn_ros.runtime.engine import (
+    PRECISIONS,
+    check_image,
+    resolve_device,
+    resolve_precision,
+)
+from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.weights import ModelInfo, load_model
+
+Progress = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network that is measured, where and in which precision it runs."""
+
+    network: UBCN
+    info: ModelInfo | None
+    device: torch.device
+    precision: str
+
+    @classmethod
+    def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32') -> Subject:
+        """
+        Load a model file, prepared as the engine prepares it.
+
+        :raises ModelFileError: no such file, or not one of ours.
+        :raises ValueError: device or precision unknown or not to be had here.
+        """
+        target = resolve_device(device)
+        precision = resolve_precision(precision, target)
+        network, info = load_model(model)
+        return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision)
+
+    def upload(self, image: np.ndarray) -> torch.Tensor:
+        """(H, W, 3) uint8 RGB to (1, 3, H, W) float 0..1 on the device, channels last."""
+        check_image(image)
+        tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
+        return tensor.permute(2, 0, 1)[None].float().div(255)
+
+    def segment(self, image: torch.Tensor) -> torch.Tensor:
+        """Labels (H, W) of an uploaded image by the segmentation network alone."""
+        return _labels(self.network.segmentation(image), image.shape[-2:])
+
+
+def _labels(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    enlarged = F.interpolate(logits.float(), tuple(size), mode='bilinear', align_corners=False)
+    return enlarged[0].argmax(0)
+
+
+def rounded(image: torch.Tensor) -> torch.Tensor:
+    """Round an image of 0..1 as the engine does, to whole numbers 0..255, kept as float."""
+    return image.float().clamp(0, 1).mul(255).round()
+
+
+class ImageScore:
+    """PSNR and SSIM, the mean over the images added."""
+
+    def __init__(self) -> None:
+        self._psnr: list[float] = []
+        self._ssim: list[float] = []
+
+    def add(self, image: torch.Tensor, clean: torch.Tensor) -> None:
+        """Add an image and the clean one, (1, 3, H, W) float 0..1."""
+        image, clean = rounded(image), rounded(clean)
+        self._psnr.append(float(peak_signal_noise_ratio(image, clean, data_range=255.0)))
+        self._ssim.append(float(structural_similarity_index_measure(image, clean,
+                                                                    data_range=255.0)))
+
+    def result(self) -> dict[str, float]:
+        """'psnr' in dB, infinite if any image equals the clean one, and 'ssim'."""
+        return {'psnr': float(np.mean(self._psnr)), 'ssim': float(np.mean(self._ssim))}
+
+
+class LabelScore:
+    """IoU per class and its mean, over all pixels added."""
+
+    def __init__(self, label_set: LabelSet, device: torch.device) -> None:
+        self._classes = label_set.classes
+        self._metric = MulticlassJaccardIndex(label_set.num_classes, average='none',
+                                              ignore_index=UNLABELED,
+                                              validate_args=False).to(device)
+
+    def add(self, labels: torch.Tensor, truth: torch.Tensor) -> None:
+        """Add predicted and true ids, both (H, W) integer."""
+        self._metric.update(labels[None], truth[None])
+
+    def result(self) -> dict[str, Any]:
+        """
+        'miou' in %, and 'iou' {class: %}.
+
+        None for a class that the ground truth lacks; mIoU is NaN where it lacks them all.
+        """
+        present = self._metric.confmat.sum(1) > 0
+        iou = [100 * float(value) if there else None
+               for value, there in zip(self._metric.compute(), present, strict=True)]
+        known = [value for value in iou if value is not None]
+        return {'miou': float(np.mean(known)) if known else math.nan,
+                'iou': dict(zip(self._classes, iou, strict=True))}
+
+
+class LoopScore:
+    """Image and, where there is a ground truth, label figures of every step of the loop."""
+
+    def __init__(self, subject: Subject, iterations: int) -> None:
+        self._subject = subject
+        self._images = [ImageScore() for _ in range(iterations)]
+        self._labels = [LabelScore(subject.network.label_set, subject.device)
+                        for _ in range(iterations)]
+
+    def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None) -> None:
+        """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
+        steps = self._subject.network(image, len(self._images))
+        for step, images, labels in zip(steps, self._images, self._labels, strict=True):
+            images.add(step.image, clean)
+            if truth is not None:
+                labels.add(_labels(step.logits, image.shape[-2:]), truth)
+
+    def result(self, labelled: bool = True) -> list[dict[str, Any]]:
+        """One entry per step: 't', 'psnr', 'ssim' and, when labelled, 'miou' and 'iou'."""
+        return [{'t': t, **images.result(), **(labels.result() if labelled else {})}
+                for t, (images, labels) in enumerate(zip(self._images, self._labels, strict=True),
+                                                     1)]
+
+
+def rate_key(rate: float) -> str:
+    """Key of a rain rate in the results: '50', '12.5'."""
+    return f'{rate:g}'
+
+
+@torch.inference_mode()
+def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
+                   rates: Sequence[float], iterations: int,
+                   segmentations: Mapping[str, Subject] | None = None,
+                   peers: Mapping[str, Subject] | None = None,
+                   progress: Progress = lambda: None) -> dict[str, Any]:
+    """
+    Measure a model on labelled scenes, dry and in the validation rain.
+
+    :param indices: which scenes; each one's index is the seed of its rain.
+    :param rates: mm/hr, 0..300.
+    :param iterations: T, the steps that are measured.
+    :param segmentations: networks whose segmentation alone is measured, on the clean and on the
+        rainy images, by name.
+    :param peers: models whose loop is measured on the same images, by name.
+    :param progress: called after every image and rate.
+    :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
+        'segmentation': {segmentation: labels}, 'steps': [image and labels], 'peers': {peer:
+        steps}}}}; the model's own segmentation network goes by the name 'own'.
+    :raises ValueError: a network has another label set than the scenes.
+    """
+    segmentations = {'own': model, **(segmentations or {})}
+    loops = {'': model, **(peers or {})}
+    for name, subject in {**loops, **segmentations}.items():
+        if subject.network.label_set != scenes.label_set:
+            raise ValueError(f'the labels of {name or "the model"} are '
+                             f'{subject.network.label_set.name!r}, those of {scenes.name} '
+                             f'{scenes.label_set.name!r}: choose a model trained on these classes')
+    device = model.device
+
+    def label_scores() -> dict[str, LabelScore]:
+        return {name: LabelScore(scenes.label_set, device) for name in segmentations}
+
+    dry = label_scores()
+    inputs = {rate: ImageScore() for rate in rates}
+    alone = {rate: label_scores() for rate in rates}
+    looped = {rate: {name: LoopScore(subject, iterations) for name, subject in loops.items()}
+              for rate in rates}
+    for index in indices:
+        scene = scenes.scenes[index]
+        image, ids = scene.image(), scene.labels()
+        clean, truth = model.upload(image), torch.from_numpy(ids).to(device).long()
+        for name, subject in segmentations.items():
+            dry[name].add(subject.segment(clean), truth)
+        for rate in rates:
+            rainy = model.upload(rainy_view(image, ids, scenes, rate, index))
+            inputs[rate].add(rainy, clean)
+            for name, subject in segmentations.items():
+                alone[rate][name].add(subject.segment(rainy), truth)
+            for score in looped[rate].values():
+                score.add(rainy, clean, truth)
+            progress()
+    return {
+        'clean': {name: score.result() for name, score in dry.items()},
+        'rates': {rate_key(rate): {
+            'input': inputs[rate].result(),
+            'segmentation': {name: score.result() for name, score in alone[rate].items()},
+            'steps': looped[rate][''].result(),
+            'peers': {name: score.result() for name, score in looped[rate].items() if name},
+        } for rate in rates},
+    }
+
+
+@torch.inference_mode()
+def measure_pairs(model: Subject, pairs: Iterable[Pair], iterations: int,
+                  peers: Mapping[str, Subject] | None = None,
+                  progress: Progress = lambda: None) -> dict[str, Any]:
+    """
+    Measure a model on pairs of a degraded and a clean image.
+
+    :return: {'input': image, 'steps': [image of every step], 'peers': {peer: steps}}.
+    """
+    source = ImageScore()
+    loops = {name: LoopScore(subject, iterations)
+             for name, subject in {'': model, **(peers or {})}.items()}
+    for pair in pairs:
+        degraded, clean = map(model.upload, pair.images())
+        source.add(degraded, clean)
+        for score in loops.values():
+            score.add(degraded, clean, None)
+        progress()
+    return {'input': source.result(), 'steps': loops.pop('').result(labelled=False),
+            'peers': {name: score.result(labelled=False) for name, score in loops.items()}}

@@ -1,0 +1,129 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Results as a table on the terminal, as JSON and as a picture of quality against T."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.evaluation.bars import Figure
+
+_SEGMENTATION = {'own': 'not derained, own segmentation',
+                 'clean': 'not derained, segmentation trained on clean images',
+                 'rain': 'not derained, segmentation trained on rain'}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
+    """Plain text table; the columns in ``left`` are flush left, the others right."""
+    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        return '  '.join(cell.ljust(width) if i in left else cell.rjust(width)
+                         for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+                         ).rstrip()
+
+    return '\n'.join([line(header), '  '.join('-' * width for width in widths).rstrip(),
+                      *map(line, rows)])
+
+
+def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """Summary per rate, IoU per class and the derived figures, as tables."""
+    rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou'])]
+            for name, score in results['clean'].items()]
+    for rate, entry in results['rates'].items():
+        own = entry['segmentation']['own']
+        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), _number(own['miou'])])
+        rows += [['', _SEGMENTATION[name], '', '', _number(score['miou'])]
+                 for name, score in entry['segmentation'].items() if name != 'own']
+        rows += [['', f'T = {step["t"]}', *_image(step), _number(step['miou'])]
+                 for step in entry['steps']]
+        rows += [['', f'{name}, T = {step["t"]}', *_image(step), _number(step['miou'])]
+                 for name, steps in entry['peers'].items() for step in steps]
+    parts = [table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %'), rows, left=(0, 1))]
+    last = {rate: entry['steps'][-1] for rate, entry in results['rates'].items()}
+    clean = results['clean']['own']['iou']
+    steps = next(iter(last.values()))['t']
+    parts.append(f'IoU % per class, T = {steps} (first column: clean, not derained)\n' + table(
+        ('class', 'clean', *last),
+        [[name, _number(iou), *(_number(step['iou'][name]) for step in last.values())]
+         for name, iou in clean.items()]))
+    return '\n\n'.join([*parts, figure_text(figures)])
+
+
+def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
+    """Summary of pairs and the derived figures, as tables."""
+    rows = [['input', *_image(results['input'])]]
+    rows += [[f'T = {step["t"]}', *_image(step)] for step in results['steps']]
+    rows += [[f'{name}, T = {step["t"]}', *_image(step)]
+             for name, steps in results['peers'].items() for step in steps]
+    return table(('', 'PSNR dB', 'SSIM'), rows) + '\n\n' + figure_text(figures)
+
+
+def figure_text(figures: Sequence[Figure]) -> str:
+    """Derived figures and their bars, as a table."""
+    verdict = {None: '', True: 'reached', False: 'missed'}
+    rows = [[f.text, f'{f.value:.2f}', f.unit, f.bar, verdict[f.reached]] for f in figures]
+    columns = 5 if any(f.bar for f in figures) else 3
+    return table(('figure', 'value', 'unit', 'bar', '')[:columns],
+                 [row[:columns] for row in rows], left=(0, 2, 3, 4))
+
+
+def write_json(path: Path, report: dict[str, Any]) -> None:
+    """Write a report; figures that are not finite (PSNR of equal images) become null."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_finite(report), indent=1) + '\n')
+
+
+def draw(path: Path, title: str, results: dict[str, Any]) -> None:
+    """
+    Draw PSNR and mIoU against T, one line per rain rate; T = 0 is the image as it came.
+
+    :param results: of ``measure_scenes`` or ``measure_pairs``.
+    :raises ValueError: the path's suffix is no picture format.
+    """
+    from matplotlib.figure import Figure as Canvas  # not pyplot: no display is touched
+    labelled = 'rates' in results
+    canvas = Canvas(figsize=(10 if labelled else 5, 4), layout='constrained')
+    panels = canvas.subplots(1, 2 if labelled else 1, squeeze=False)[0]
+    for rate, entry in (results['rates'] if labelled else {'': results}).items():
+        label = f'{rate} mm/hr' if labelled else None
+        lines = [('psnr', entry['input']['psnr'])]
+        if labelled:
+            lines.append(('miou', entry['segmentation']['own']['miou']))
+        for panel, (name, start) in zip(panels, lines, strict=True):
+            values = [start, *(step[name] for step in entry['steps'])]
+            known = [(t, v) for t, v in enumerate(values) if v is not None and math.isfinite(v)]
+            panel.plot([t for t, _ in known], [v for _, v in known], marker='o', label=label)
+    if labelled and 'clean' in results['clean']:
+        panels[1].axhline(results['clean']['clean']['miou'], color='black', linestyle='--',
+                          label='bound: trained and tested on clean images')
+    for panel, name in zip(panels, ('PSNR, dB', 'mIoU, %'), strict=False):
+        panel.set_xlabel('T (0: not derained)')
+        panel.set_ylabel(name)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.grid(alpha=0.3)
+    if labelled:
+        panels[-1].legend(fontsize='small')
+    canvas.suptitle(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    canvas.savefig(path, dpi=120)
+
+
+def _image(score: dict[str, Any]) -> tuple[str, str]:
+    return f'{score["psnr"]:.2f}', f'{score["ssim"]:.4f}'
+
+
+def _number(value: float | None) -> str:
+    return '-' if value is None or math.isnan(value) else f'{value:.2f}'
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

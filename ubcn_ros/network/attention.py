@@ -1,0 +1,129 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""SAM, the semantic attentive module (the paper's table 3), and its compact trunk form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
+
+
+@dataclass(frozen=True)
+class SAMConfig:
+    """
+    Size and form of a SAM; the defaults are the published table 3 with shared weights.
+
+    ``form``: 'stacks' runs the residual blocks once per path, on the features times the path's
+    probability map; 'trunk' runs them once and lets each path re-weight the result by a 1x1
+    convolution of its own, weighted by the same maps (a K-th of the work).
+    ``share_paths`` (stacks): one set of weights for all paths, as table 4's 0.40 MB says, or one
+    per path. ``residual``: what the prediction is added to, the rainy 'input' or the 'previous'
+    step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
+    shows what the semantics are worth.
+    """
+
+    channels: int = 32
+    blocks: int = 9
+    unshuffle: int = 1
+    dilations: tuple[int, ...] = (1,)
+    form: str = 'stacks'
+    share_paths: bool = True
+    residual: str = 'input'
+    uniform_masks: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
+            if getattr(self, name) not in known:
+                raise ValueError(f'SAM {name} {getattr(self, name)!r} is unknown: choose one of '
+                                 f'{", ".join(known)}')
+
+
+class PathStacks(nn.Module):
+    """DOT, 9 x RES per path and Add of table 3."""
+
+    def __init__(self, config: SAMConfig, paths: int) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList(
+            residual_stack(config.channels, config.blocks, config.dilations)
+            for _ in range(1 if config.share_paths else paths))
+
+    def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        total = torch.zeros_like(features)
+        for k in range(paths.shape[1]):
+            stack = self.stacks[k if len(self.stacks) > 1 else 0]
+            total = total + stack(features * paths[:, k:k + 1])
+        return total
+
+
+class PathTrunk(nn.Module):
+    """
+    One stack of RES, then a 1x1 convolution per path, weighted by the paths' probabilities.
+
+    sum_k p_k * (W_k f + b_k), with every W_k the identity at the start: before training, the
+    semantics change nothing.
+    """
+
+    def __init__(self, config: SAMConfig, paths: int) -> None:
+        super().__init__()
+        self.channels = config.channels
+        self.trunk = residual_stack(config.channels, config.blocks, config.dilations)
+        self.mix = nn.Conv2d(config.channels, config.channels * paths, 1)
+        identity = torch.eye(config.channels)[:, :, None, None]
+        with torch.no_grad():
+            self.mix.weight.copy_(identity.repeat(paths, 1, 1, 1))
+        nn.init.zeros_(self.mix.bias)
+
+    def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        mixed = self.mix(self.trunk(features))
+        mixed = mixed.unflatten(1, (paths.shape[1], self.channels))
+        return (mixed * paths[:, :, None]).sum(1)
+
+
+class SAM(nn.Module):
+    """
+    Rainy image, previous image and path probabilities to a better image.
+
+    :param config: size and form.
+    :param paths: K, the number of semantic paths.
+    """
+
+    def __init__(self, config: SAMConfig = SAMConfig(), paths: int = 10) -> None:  # noqa: B008
+        super().__init__()
+        self.config = config
+        self.factor = config.unshuffle
+        image_channels = 3 * config.unshuffle ** 2
+        self.head = nn.Sequential(cr(2 * image_channels, config.channels),
+                                  cr(config.channels, config.channels))
+        self.paths = (PathTrunk if config.form == 'trunk' else PathStacks)(config, paths)
+        self.tail = nn.Sequential(cbr(config.channels, config.channels),
+                                  conv3x3(config.channels, image_channels))
+        nn.init.zeros_(self.tail[1].weight)
+        nn.init.zeros_(self.tail[1].bias)
+
+    def forward(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
+                ) -> torch.Tensor:
+        """
+        Restore the image again.
+
+        :param image: O, (N, 3, H, W) RGB 0..1, the rainy input.
+        :param previous: B of the step before, (N, 3, H, W).
+        :param paths: (N, K, h, w) probability of every path, summing to 1 over K; any size, it
+            is resized bilinearly to the module's working size.
+        :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
+        """
+        dtype = self.tail[1].weight.dtype
+        features = self.head(torch.cat((unshuffle(image, self.factor).to(dtype),
+                                        unshuffle(previous, self.factor).to(dtype)), 1))
+        if self.config.uniform_masks:
+            paths = torch.full_like(paths, 1.0 / paths.shape[1])
+        paths = F.interpolate(paths, features.shape[-2:], mode='bilinear', align_corners=False)
+        residual = self.tail(self.paths(features, paths))
+        base = image if self.config.residual == 'input' else previous
+        return base + shuffle(residual, self.factor, image.shape[-2:])

@@ -1,0 +1,76 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The building blocks of the paper's tables, under the tables' names."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def conv3x3(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Conv2d:
+    """3x3 convolution with stride 1 that keeps the size."""
+    return nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
+
+
+def cr(in_channels: int, out_channels: int) -> nn.Sequential:
+    """CR of tables 1 and 3: convolution and ReLU."""
+    return nn.Sequential(conv3x3(in_channels, out_channels), nn.ReLU(inplace=True))
+
+
+def cbr(in_channels: int, out_channels: int) -> nn.Sequential:
+    """CBR of tables 1 and 3: convolution, batch normalisation and ReLU."""
+    return nn.Sequential(conv3x3(in_channels, out_channels), nn.BatchNorm2d(out_channels),
+                         nn.ReLU(inplace=True))
+
+
+class RES(nn.Module):
+    """
+    RES of tables 1 and 3: two CR and a skip, (N, C, H, W) to the same.
+
+    The second convolution starts at half the He gain, so that a stack of eleven neither explodes
+    nor needs batch normalisation.
+    """
+
+    def __init__(self, channels: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.conv1 = conv3x3(channels, channels, dilation)
+        self.conv2 = conv3x3(channels, channels, dilation)
+        for conv, gain in ((self.conv1, 1.0), (self.conv2, 0.5)):
+            nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
+            with torch.no_grad():
+                conv.weight.mul_(gain)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + F.relu(self.conv2(F.relu(self.conv1(x))))
+
+
+def residual_stack(channels: int, blocks: int, dilations: tuple[int, ...] = (1,)
+                   ) -> nn.Sequential:
+    """``blocks`` RES in a row, whose dilations cycle through ``dilations``."""
+    return nn.Sequential(*(RES(channels, dilations[i % len(dilations)]) for i in range(blocks)))
+
+
+def unshuffle(image: torch.Tensor, factor: int) -> torch.Tensor:
+    """
+    Space to depth, (N, C, H, W) to (N, C * factor**2, ceil(H / factor), ceil(W / factor)).
+
+    Sizes that ``factor`` does not divide are padded on the right and at the bottom by repeating
+    the edge; ``shuffle`` cuts it off again.
+    """
+    if factor == 1:
+        return image
+    height, width = image.shape[-2:]
+    bottom, right = -height % factor, -width % factor
+    if bottom or right:
+        image = F.pad(image, (0, right, 0, bottom), mode='replicate')
+    return F.pixel_unshuffle(image, factor)
+
+
+def shuffle(features: torch.Tensor, factor: int, size: tuple[int, int]) -> torch.Tensor:
+    """Depth to space, the inverse of ``unshuffle``, cut to ``size`` (H, W)."""
+    if factor == 1:
+        return features
+    return F.pixel_shuffle(features, factor)[..., :size[0], :size[1]]

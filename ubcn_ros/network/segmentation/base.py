@@ -1,0 +1,63 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the segmentation networks share: input normalisation and the three ways to call them."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+# mean and standard deviation of ImageNet's RGB, the field's habit
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+
+
+class SegmentationNetwork(nn.Module):
+    """
+    Base of the networks here: a subclass implements ``encode`` and ``classify``.
+
+    ``encode(x)`` takes the normalised image and returns (features, context), the features that
+    the discriminator sees and whatever else ``classify`` and ``auxiliary`` need.
+    """
+
+    feature_channels: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer('mean', torch.tensor(_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, object]:
+        """Normalised (N, 3, H, W) image to features and context."""
+        raise NotImplementedError
+
+    def classify(self, features: torch.Tensor, context: object) -> torch.Tensor:
+        """Features and context to logits at the network's stride."""
+        raise NotImplementedError
+
+    def auxiliary(self, context: object) -> list[torch.Tensor]:
+        """Context to the logits of the auxiliary heads; none by default."""
+        return []
+
+    def _encode(self, image: torch.Tensor) -> tuple[torch.Tensor, object]:
+        # half-precision weights: normalise first, then round
+        x = (image - self.mean) / self.std
+        return self.encode(x.to(next(self.parameters()).dtype))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) RGB 0..1 to logits (N, num_classes, h, w)."""
+        return self.classify(*self._encode(image))
+
+    def features(self, image: torch.Tensor) -> torch.Tensor:
+        """(N, 3, H, W) RGB 0..1 to (N, feature_channels, h', w')."""
+        return self._encode(image)[0]
+
+    def with_auxiliary(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Logits and auxiliary logits, for training."""
+        return self.with_features(image)[:2]
+
+    def with_features(self, image: torch.Tensor
+                      ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
+        """Logits, auxiliary logits and features in one pass, for training."""
+        features, context = self._encode(image)
+        return self.classify(features, context), self.auxiliary(context), features

@@ -1,0 +1,172 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+DDRNet-23-slim with a quarter-resolution head, the segmentation network of the light preset.
+
+Hong et al., "Deep Dual-resolution Networks for Real-time and Accurate Semantic Segmentation of
+Road Scenes", 2021 (77.4 % mIoU on Cityscapes test with 5.7 M parameters; all its convolutions are
+dense, which CPUs and tensor cores like). The head adds the stem's stride-4 features, as the
+decoder of DeepLabv3+ does (Chen et al., ECCV 2018): poles and signs are few pixels wide.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network.segmentation.base import SegmentationNetwork
+
+
+class Context(NamedTuple):
+    """What the heads take besides the features: stride-4 and early stride-8 features."""
+
+    quarter: torch.Tensor
+    detail: torch.Tensor
+
+
+def _resize(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1,
+             relu: bool = False) -> nn.Sequential:
+    layers = [nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
+              nn.BatchNorm2d(out_channels)]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with a skip; the closing ReLU can be left to the caller."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1, relu: bool = True
+                 ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(_conv_bn(in_channels, out_channels, 3, stride, relu=True),
+                                    _conv_bn(out_channels, out_channels))
+        self.skip = (nn.Identity() if in_channels == out_channels and stride == 1 else
+                     _conv_bn(in_channels, out_channels, 1, stride))
+        self.relu = relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.layers(x) + self.skip(x)
+        return F.relu(y) if self.relu else y
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 with a skip, widening by two; no closing ReLU."""
+
+    def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(_conv_bn(in_channels, width, 1, relu=True),
+                                    _conv_bn(width, width, 3, stride, relu=True),
+                                    _conv_bn(width, 2 * width, 1))
+        self.skip = _conv_bn(in_channels, 2 * width, 1, stride)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x) + self.skip(x)
+
+
+def _pre(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(nn.BatchNorm2d(in_channels), nn.ReLU(inplace=True),
+                         nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2,
+                                   bias=False))
+
+
+class DAPPM(nn.Module):
+    """Deep aggregation pyramid pooling: ever wider averages, each refined by the one before."""
+
+    def __init__(self, in_channels: int, width: int, out_channels: int) -> None:
+        super().__init__()
+        self.windows = ((5, 2), (9, 4), (17, 8))
+        scales = len(self.windows) + 2
+        self.reduce = nn.ModuleList(_pre(in_channels, width, 1) for _ in range(scales))
+        self.refine = nn.ModuleList(_pre(width, width, 3) for _ in range(scales - 1))
+        self.join = _pre(width * scales, out_channels, 1)
+        self.skip = _pre(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = [F.avg_pool2d(x, size, stride, size // 2) for size, stride in self.windows]
+        pooled.append(x.mean((2, 3), keepdim=True))
+        outputs = [self.reduce[0](x)]
+        for reduce, refine, p in zip(self.reduce[1:], self.refine, pooled, strict=True):
+            outputs.append(refine(_resize(reduce(p), x.shape[-2:]) + outputs[-1]))
+        return self.join(torch.cat(outputs, 1)) + self.skip(x)
+
+
+class DDRNet23Slim(SegmentationNetwork):
+    """
+    Logits at stride 4; features for the discriminator at stride 8.
+
+    :param num_classes: number of classes.
+    :param width: channels at full detail, 32 in the paper; all others scale with it.
+    :param fine_head: classify at stride 4; False is the paper's head, at stride 8.
+    """
+
+    def __init__(self, num_classes: int, width: int = 32, fine_head: bool = True) -> None:
+        super().__init__()
+        w = width
+        self.feature_channels = 4 * w
+        self.stem = nn.Sequential(
+            _conv_bn(3, w, 3, 2, relu=True), _conv_bn(w, w, 3, 2, relu=True),
+            BasicBlock(w, w), BasicBlock(w, w, relu=False), nn.ReLU())
+        self.layer2 = nn.Sequential(BasicBlock(w, 2 * w, 2), BasicBlock(2 * w, 2 * w, relu=False))
+        # the context branch goes down to stride 64, the detail branch stays at stride 8
+        self.context3 = nn.Sequential(BasicBlock(2 * w, 4 * w, 2),
+                                      BasicBlock(4 * w, 4 * w, relu=False))
+        self.context4 = nn.Sequential(BasicBlock(4 * w, 8 * w, 2),
+                                      BasicBlock(8 * w, 8 * w, relu=False))
+        self.context5 = Bottleneck(8 * w, 8 * w, 2)
+        self.detail3 = nn.Sequential(BasicBlock(2 * w, 2 * w),
+                                     BasicBlock(2 * w, 2 * w, relu=False))
+        self.detail4 = nn.Sequential(BasicBlock(2 * w, 2 * w),
+                                     BasicBlock(2 * w, 2 * w, relu=False))
+        self.detail5 = Bottleneck(2 * w, 2 * w)
+        self.compress3 = _conv_bn(4 * w, 2 * w, 1)
+        self.compress4 = _conv_bn(8 * w, 2 * w, 1)
+        self.down3 = _conv_bn(2 * w, 4 * w, 3, 2)
+        self.down4 = nn.Sequential(_conv_bn(2 * w, 4 * w, 3, 2, relu=True),
+                                   _conv_bn(4 * w, 8 * w, 3, 2))
+        self.pyramid = DAPPM(16 * w, 4 * w, 4 * w)
+        self.head = _pre(4 * w, 2 * w, 3)
+        self.fine = (nn.Sequential(nn.BatchNorm2d(3 * w), nn.ReLU(inplace=True),
+                                   _conv_bn(3 * w, 2 * w, relu=True)) if fine_head else
+                     nn.Sequential(nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True)))
+        self.fine_head = fine_head
+        self.classifier = nn.Conv2d(2 * w, num_classes, 1)
+        self.auxiliary_head = nn.Sequential(_pre(2 * w, 2 * w, 3), nn.BatchNorm2d(2 * w),
+                                            nn.ReLU(inplace=True),
+                                            nn.Conv2d(2 * w, num_classes, 1))
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
+                if m.bias is not None:
+                    nn.init.zeros_(m.bias)
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, Context]:
+        quarter = self.stem(x)
+        early = F.relu(self.layer2(quarter))
+        context, detail = self.context3(early), self.detail3(early)
+        early_detail = detail
+        # bilateral fusion: each branch adds the other's features
+        context, detail = (F.relu(context + self.down3(F.relu(detail))),
+                           F.relu(detail + _resize(self.compress3(F.relu(context)),
+                                                   detail.shape[-2:])))
+        context, detail = self.context4(context), self.detail4(detail)
+        context, detail = (F.relu(context + self.down4(F.relu(detail))),
+                           F.relu(detail + _resize(self.compress4(F.relu(context)),
+                                                   detail.shape[-2:])))
+        pyramid = self.pyramid(self.context5(context))
+        features = self.detail5(detail) + _resize(pyramid, detail.shape[-2:])
+        return features, Context(quarter, early_detail)
+
+    def classify(self, features: torch.Tensor, context: Context) -> torch.Tensor:
+        x = self.head(features)
+        if self.fine_head:
+            x = torch.cat((_resize(x, context.quarter.shape[-2:]), context.quarter), 1)
+        return self.classifier(self.fine(x))
+
+    def auxiliary(self, context: Context) -> list[torch.Tensor]:
+        return [self.auxiliary_head(context.detail)]

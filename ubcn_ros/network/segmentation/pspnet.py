@@ -1,0 +1,82 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+PSPNet with a dilated ResNet-50, the segmentation network of the paper's section 2.
+
+Zhao et al., "Pyramid Scene Parsing Network", CVPR 2017; He et al., "Deep Residual Learning for
+Image Recognition", CVPR 2016. Without the auxiliary head, as table 4's 177.60 MB says.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network.segmentation.base import SegmentationNetwork
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1,
+             relu: bool = True) -> nn.Sequential:
+    layers = [nn.Conv2d(in_channels, out_channels, kernel, stride, dilation * (kernel // 2),
+                        dilation, bias=False), nn.BatchNorm2d(out_channels)]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 with a skip; the last widens by four."""
+
+    def __init__(self, in_channels: int, width: int, stride: int, dilation: int) -> None:
+        super().__init__()
+        out_channels = 4 * width
+        self.layers = nn.Sequential(_conv_bn(in_channels, width, 1),
+                                    _conv_bn(width, width, 3, stride, dilation),
+                                    _conv_bn(width, out_channels, 1, relu=False))
+        self.skip = (nn.Identity() if in_channels == out_channels and stride == 1 else
+                     _conv_bn(in_channels, out_channels, 1, stride, relu=False))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.relu(self.layers(x) + self.skip(x))
+
+
+def _stage(in_channels: int, width: int, blocks: int, stride: int, dilation: int) -> nn.Sequential:
+    return nn.Sequential(Bottleneck(in_channels, width, stride, dilation),
+                         *(Bottleneck(4 * width, width, 1, dilation) for _ in range(blocks - 1)))
+
+
+class PyramidPooling(nn.Module):
+    """Averages over 1x1, 2x2, 3x3 and 6x6 grids, reduced, enlarged and joined to the features."""
+
+    def __init__(self, channels: int, grids: tuple[int, ...] = (1, 2, 3, 6)) -> None:
+        super().__init__()
+        self.grids = grids
+        self.branches = nn.ModuleList(_conv_bn(channels, channels // len(grids), 1)
+                                      for _ in grids)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = [F.interpolate(branch(F.adaptive_avg_pool2d(x, grid)), x.shape[-2:],
+                                mode='bilinear', align_corners=False)
+                  for grid, branch in zip(self.grids, self.branches, strict=True)]
+        return torch.cat((x, *pooled), 1)
+
+
+class PSPNetResNet50(SegmentationNetwork):
+    """Logits at stride 8; 46,591,571 parameters for 19 classes; 2048 feature channels."""
+
+    feature_channels = 2048
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64),
+                                  nn.ReLU(inplace=True), nn.MaxPool2d(3, 2, 1))
+        self.stages = nn.Sequential(_stage(64, 64, 3, 1, 1), _stage(256, 128, 4, 2, 1),
+                                    _stage(512, 256, 6, 1, 2), _stage(1024, 512, 3, 1, 4))
+        self.pyramid = PyramidPooling(2048)
+        self.head = nn.Sequential(_conv_bn(4096, 512, 3), nn.Dropout2d(0.1),
+                                  nn.Conv2d(512, num_classes, 1))
+
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return self.stages(self.stem(x)), None
+
+    def classify(self, features: torch.Tensor, context: None) -> torch.Tensor:
+        return self.head(self.pyramid(features))

@@ -1,0 +1,150 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""UBCN: the loop of deraining and segmentation."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.labels import LabelSet, get_label_set
+from ubcn_ros.network.attention import SAM, SAMConfig
+from ubcn_ros.network.derain import IDM, IDMConfig
+from ubcn_ros.network.segmentation import build_segmentation
+
+
+class Step(NamedTuple):
+    """
+    What one step of the loop yields; each step is a usable answer.
+
+    ``image`` is Bt, (N, 3, H, W) RGB, not clamped; ``logits`` are St before the softmax,
+    (N, K, h, w) at the segmentation network's stride.
+    """
+
+    image: torch.Tensor
+    logits: torch.Tensor
+
+    @property
+    def full_logits(self) -> torch.Tensor:
+        """The logits at the image's size, (N, K, H, W), enlarged bilinearly."""
+        return F.interpolate(self.logits, self.image.shape[-2:], mode='bilinear',
+                             align_corners=False)
+
+
+@dataclass(frozen=True)
+class UBCNConfig:
+    """Everything needed to build a UBCN; kept in the model file's metadata."""
+
+    label_set: str = 'cityscapes'
+    derain: IDMConfig = field(default_factory=IDMConfig)
+    attention: SAMConfig = field(default_factory=SAMConfig)
+    segmentation: str = 'pspnet_resnet50'
+    segmentation_options: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def preset(cls, name: str, label_set: str = 'cityscapes') -> UBCNConfig:
+        """
+        Return the configuration of that name.
+
+        'paper' is tables 1 and 3 with PSPNet-ResNet50; 'light' works on 2x2 blocks, has the
+        trunk form of SAM and DDRNet-23-slim, for real time.
+
+        :raises ValueError: the name is neither.
+        """
+        if name == 'paper':
+            return cls(label_set)
+        if name == 'light':
+            dilations = (1, 2, 4)
+            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
+                       SAMConfig(unshuffle=2, dilations=dilations, form='trunk',
+                                 residual='previous'), 'ddrnet23_slim')
+        raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON or YAML."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> UBCNConfig:
+        """Rebuild a configuration from ``to_dict``; TypeError names an unknown key."""
+        values = dict(values)
+        for key, kind in (('derain', IDMConfig), ('attention', SAMConfig)):
+            if key in values:
+                part = dict(values[key])
+                if 'dilations' in part:
+                    part['dilations'] = tuple(part['dilations'])
+                values[key] = kind(**part)
+        return cls(**values)
+
+
+class UBCN(nn.Module):
+    """
+    The unified bottom-up and top-down network.
+
+    :param derain: IDM, rainy image to derained image.
+    :param segmentation: FAM's segmentation network, image to logits.
+    :param attention: SAM, rainy image, previous image and path probabilities to a better image.
+    :param label_set: the classes and their path groups.
+    """
+
+    def __init__(self, derain: IDM, segmentation: nn.Module, attention: SAM,
+                 label_set: LabelSet) -> None:
+        super().__init__()
+        self.derain = derain
+        self.segmentation = segmentation
+        self.attention = attention
+        self.label_set = label_set
+
+        groups = torch.zeros(len(label_set.paths), label_set.num_classes)
+        for path, classes in enumerate(label_set.paths):
+            groups[path, list(classes)] = 1.0
+        self.register_buffer('path_groups', groups[:, :, None, None], persistent=False)
+
+    def forward(self, image: torch.Tensor, iterations: int = 3) -> list[Step]:
+        """
+        Run the loop.
+
+        :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
+        :param iterations: T, 1 or more.
+        :return: T steps.
+        """
+        if iterations < 1:
+            raise ValueError(f'iterations must be 1 or more, got {iterations}')
+        steps = [self.first_step(image)]
+        while len(steps) < iterations:
+            steps.append(self.next_step(image, steps[-1]))
+        return steps
+
+    def first_step(self, image: torch.Tensor) -> Step:
+        """Bottom-up: B1 = IDM(O), S1 = FAM(B1)."""
+        derained = self.derain(image)
+        return Step(derained, self.segmentation(derained))
+
+    def next_step(self, image: torch.Tensor, previous: Step) -> Step:
+        """Top-down, then bottom-up: Bt = SAM(O, Bt-1, St-1), St = FAM(Bt)."""
+        derained = self.attend(image, previous)
+        return Step(derained, self.segmentation(derained))
+
+    def attend(self, image: torch.Tensor, previous: Step) -> torch.Tensor:
+        """Bt = SAM(O, Bt-1, St-1) alone, (N, 3, H, W)."""
+        return self.attention(image, previous.image, self.path_probabilities(previous.logits))
+
+    def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
+        """(N, classes, h, w) logits to (N, paths, h, w) probabilities of the path groups."""
+        return F.conv2d(logits.softmax(1), self.path_groups)
+
+
+def build(config: UBCNConfig) -> UBCN:
+    """Build the network of a configuration, with random weights."""
+    label_set = get_label_set(config.label_set)
+    network = UBCN(
+        IDM(config.derain),
+        build_segmentation(config.segmentation, label_set.num_classes,
+                           **config.segmentation_options),
+        SAM(config.attention, len(label_set.paths)), label_set)
+    network.config = config
+    return network

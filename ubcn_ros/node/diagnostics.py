@@ -1,0 +1,239 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What one camera's frames went through, counted and summarised; ROS-free.
+
+Vocabulary: `age` is from the header's stamp to publishing, `latency` from the frame's arrival at
+the node to publishing, both in milliseconds. Every frame that was sent ends in exactly one
+counter: sent == processed + dropped + malformed, give or take the one frame in hand and the one
+that waits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+
+
+class Level(IntEnum):
+    """Levels of diagnostic_msgs/DiagnosticStatus."""
+
+    OK = 0
+    WARN = 1
+    ERROR = 2
+
+
+@dataclass
+class Report:
+    """One DiagnosticStatus without its name: level, summary, and values in order."""
+
+    level: Level
+    message: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+class Window:
+    """Keeps the newest samples of one quantity for percentiles."""
+
+    def __init__(self, size: int = 300):
+        self._samples: deque[float] = deque(maxlen=size)
+
+    def add(self, sample: float) -> None:
+        """Add a sample, pushing out the oldest when full."""
+        self._samples.append(sample)
+
+    def worst(self) -> float:
+        """Return the largest of the newest 16 samples, 0 without samples."""
+        return max(itertools.islice(reversed(self._samples), 16), default=0.0)
+
+    def percentiles(self) -> tuple[float, float] | None:
+        """Return p50 and p95 by linear interpolation; None without samples."""
+        if not self._samples:
+            return None
+        p50, p95 = np.percentile(np.fromiter(self._samples, float), (50, 95))
+        return float(p50), float(p95)
+
+
+class CameraStatistics:
+    """
+    Counters and times of one camera; every method is thread-safe.
+
+    `dropped` is the sum of `stale` (a newer frame came first, or none was wanted any more),
+    `failed` (the engine raised) and `idle` (nobody listened to any output).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self.received = 0
+        self.processed = 0
+        self.stale = 0
+        self.failed = 0
+        self.missed = 0
+        self.idle = 0
+        self.reduced = 0
+        self.malformed: Counter[str] = Counter()
+        self._last_problem = ''
+        self._times: dict[str, Window] = {}
+        self._age, self._latency = Window(), Window()
+        self._iterations: deque[int] = deque(maxlen=300)
+        self._deadlines, self._late = 0, 0
+        self._last_arrival: float | None = None
+        self._reported = (clock(), 0, 0, 0, 0, 0, 0)
+
+    def arrived(self, missed: int = 0) -> None:
+        """Count a frame that came in, and frames before it that the transport replaced."""
+        with self._lock:
+            self.received += 1 + missed
+            self.stale += missed
+            self.missed += missed
+            self._last_arrival = self._clock()
+
+    def dropped_stale(self, count: int) -> None:
+        """Count frames that were replaced by a newer one before the engine took them."""
+        with self._lock:
+            self.stale += count
+
+    def dropped_idle(self) -> None:
+        """Count a frame that nobody wanted anything of."""
+        with self._lock:
+            self.idle += 1
+
+    def dropped_malformed(self, kind: str, text: str) -> None:
+        """Count a message that was no image, by kind of reason."""
+        with self._lock:
+            self.malformed[kind] += 1
+            self._last_problem = text
+
+    def dropped_failed(self, text: str) -> None:
+        """Count a frame on which the engine or the publishing failed."""
+        with self._lock:
+            self.failed += 1
+            self._last_problem = text
+
+    def reduced_to_one_step(self, text: str) -> None:
+        """Count a frame that ran a single step because memory did not suffice for more."""
+        with self._lock:
+            self.reduced += 1
+            self._last_problem = text
+
+    def done(self, iterations: int, timings: Mapping[str, float], latency_ms: float,
+             age_ms: float | None, deadline_ms: float = 0.0) -> None:
+        """
+        Count a frame that was published.
+
+        :param iterations: steps it took.
+        :param timings: milliseconds by stage.
+        :param latency_ms: from arrival to the last publish.
+        :param age_ms: from the header's stamp to the last publish; None where the stamp means
+            nothing (zero, or of another clock).
+        :param deadline_ms: latency that was asked for; 0 where none was.
+        """
+        with self._lock:
+            self.processed += 1
+            if deadline_ms:
+                self._deadlines += 1
+                self._late += latency_ms > deadline_ms
+            self._iterations.append(iterations)
+            self._latency.add(latency_ms)
+            if age_ms is not None:
+                self._age.add(age_ms)
+            for stage, milliseconds in timings.items():
+                self._times.setdefault(stage, Window()).add(milliseconds)
+
+    def silence(self) -> float | None:
+        """Return the seconds since the last frame arrived; None before the first."""
+        with self._lock:
+            return None if self._last_arrival is None else self._clock() - self._last_arrival
+
+    def report(self) -> Report:
+        """Summarise; rates and the level are over the time since the last report."""
+        with self._lock:
+            now, malformed = self._clock(), sum(self.malformed.values())
+            then, received, processed, bad, failed, reduced, idle = self._reported
+            self._reported = (now, self.received, self.processed, malformed, self.failed,
+                              self.reduced, self.idle)
+            seconds = max(now - then, 1e-6)
+            rate_in = (self.received - received) / seconds
+            rate_out = (self.processed - processed) / seconds
+            values = {
+                'rate in (Hz)': f'{rate_in:.2f}',
+                'rate out (Hz)': f'{rate_out:.2f}',
+                'received': str(self.received),
+                'processed': str(self.processed),
+                'dropped': str(self.stale + self.failed + self.idle),
+                'dropped (stale)': str(self.stale),
+                'dropped (of the stale, in transport)': str(self.missed),
+                'dropped (failed)': str(self.failed),
+                'dropped (idle)': str(self.idle),
+                'malformed': str(malformed),
+            }
+            for kind, count in sorted(self.malformed.items()):
+                values[f'malformed ({kind})'] = str(count)
+            if self.reduced:
+                values['reduced to one step'] = str(self.reduced)
+            if self._last_problem:
+                values['last problem'] = self._last_problem
+            _put(values, 'age', self._age)
+            _put(values, 'latency', self._latency)
+            for stage, window in self._times.items():
+                _put(values, stage, window)
+            if self._deadlines:
+                values['deadline missed'] = f'{self._late} of {self._deadlines}'
+            if self._iterations:
+                values['iterations used (last)'] = str(self._iterations[-1])
+                values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'
+            if self.failed > failed:
+                return Report(Level.ERROR, f'{self.failed - failed} frames failed: '
+                              f'{self._last_problem}', values)
+            if self.reduced > reduced:
+                return Report(Level.WARN, f'{self.reduced - reduced} frames ran one step only: '
+                              f'{self._last_problem}', values)
+            if malformed > bad:
+                return Report(Level.WARN, f'{malformed - bad} malformed messages: '
+                              f'{self._last_problem}', values)
+            if self.idle > idle and self.processed == processed:
+                return Report(Level.OK, f'idle: nobody subscribes to an output; {rate_in:.1f} Hz '
+                              'in, the engine rests', values)
+            return Report(Level.OK, f'{rate_in:.1f} Hz in, {rate_out:.1f} Hz out', values)
+
+
+def _put(values: dict[str, str], name: str, window: Window) -> None:
+    percentiles = window.percentiles()
+    if percentiles is not None:
+        values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = (f'{p:.2f}' for p in percentiles)
+
+
+def resident_mib() -> float:
+    """Return this process's resident memory in MiB; NaN where /proc is missing."""
+    try:
+        with open('/proc/self/statm') as file:
+            return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20
+    except OSError:
+        return float('nan')
+
+
+class Throttle:
+    """Lets one message per key through in each period and counts those it held back."""
+
+    def __init__(self, period: float = 5.0, clock: Callable[[], float] = time.monotonic):
+        self._period, self._clock = period, clock
+        self._seen: dict[str, tuple[float, int]] = {}
+
+    def passes(self, key: str) -> int | None:
+        """Return how many were held back since the last one that passed; None holds this one."""
+        now = self._clock()
+        last = self._seen.get(key)
+        if last is not None and now - last[0] < self._period:
+            self._seen[key] = (last[0], last[1] + 1)
+            return None
+        self._seen[key] = (now, 0)
+        return last[1] if last is not None else 0

@@ -1,0 +1,82 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The process around the node.
+
+Exit codes: 0 when told to stop (SIGINT, SIGTERM, also in the middle of a frame or of loading),
+1 when autostart could not configure and activate, 2 when a parameter cannot be taken.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+_STOP_SECONDS = 10.0
+
+
+def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = None) -> int:
+    """
+    Run the node until it is told to stop.
+
+    :param args: command line, `--ros-args` included; the process's own by default.
+    :param load: makes the engine of the settings; the real one by default.
+    :return: the exit code.
+    """
+    stopping = False
+
+    def stop(number: int, frame: Any) -> None:
+        # Once: a terminal and a launch file both send one, and tidying up must not be cut short.
+        nonlocal stopping
+        if not stopping:
+            stopping = True
+            raise KeyboardInterrupt
+
+    # Before anything slow: whenever a signal comes, it ends in the `except` below.
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    node = rclpy = None
+    code = 0
+    try:
+        import rclpy
+        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+        rclpy.init(args=args)
+        try:
+            from .ubcn_node import UBCNNode, load_engine
+            node = UBCNNode(load or load_engine)
+            if node.settings.autostart and not node.start():
+                code = 1
+                if rclpy.ok():
+                    node.get_logger().fatal('autostart failed, ending; start with '
+                                            'autostart:=false to configure by hand')
+            elif not stopping:
+                executor = SingleThreadedExecutor()
+                executor.add_node(node)
+                executor.spin()
+        except ExternalShutdownException:
+            pass
+        except ValueError as error:
+            code = 2
+            print(f'ubcn_node: {error}', file=sys.stderr)
+        if not rclpy.ok():  # told to stop while starting
+            code = 0 if code == 1 else code
+    except KeyboardInterrupt:
+        code = 0
+    stopping = True
+    if node is not None and not node.stop(_STOP_SECONDS):
+        # A thread inside native code would be torn down with the interpreter, and crash.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    if node is not None:
+        node.destroy_node()
+    if rclpy is not None:
+        rclpy.try_shutdown()
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())

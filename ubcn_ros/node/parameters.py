@@ -1,0 +1,246 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Every parameter of the node in one table: default, range, meaning, and when it may change.
+
+The table declares them, validates them, and is what config/ubcn.yaml and the README are checked
+against. Only `declare` touches ROS.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Changes(Enum):
+    """When a parameter may change."""
+
+    AT_START = 'at start only'
+    AT_CONFIGURE = 'while unconfigured'
+    AT_RUNTIME = 'at any time, applied at the next frame'
+
+
+@dataclass(frozen=True)
+class Spec:
+    """
+    One parameter: `low` and `high` bound numbers, `choices` or `pattern` bound strings.
+
+    A list of strings is a tuple here; `pattern` bounds each of them, and no two may be equal.
+    """
+
+    name: str
+    default: bool | int | float | str | tuple[str, ...]
+    description: str
+    changes: Changes
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    pattern: str = ''
+    allowed: str = ''
+
+    @property
+    def constraint(self) -> str:
+        """What is allowed, in words; '' where anything of the type is."""
+        if self.allowed:
+            return self.allowed
+        if self.choices:
+            return 'one of ' + ', '.join(self.choices)
+        return '' if self.low is None else f'{self.low:g} to {self.high:g}'
+
+    def refusal(self, value: Any) -> str:
+        """Say why a value cannot be taken; '' where it can."""
+        wanted = type(self.default)
+        # 30 for 30.0 is what people type; True for 1 is a mistake.
+        fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
+        if wanted is float:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+        if wanted is tuple:
+            return self._list_refusal(value)
+        if not fits:
+            return (f'{self.name} must be {_KINDS[wanted]}, like {self.default!r}; '
+                    f'got {value!r}')
+        if self.low is not None and not self.low <= value <= self.high:  # also refuses NaN
+            return f'{self.name} must be {self.constraint}, got {value!r}'
+        if self.choices and value not in self.choices:
+            return f'{self.name} must be {self.constraint}, got {value!r}'
+        if self.pattern and not re.fullmatch(self.pattern, value):
+            return f'{self.name} must be {self.constraint}, got {value!r}'
+        return ''
+
+    def _list_refusal(self, value: Any) -> str:
+        items = _items(value)
+        if items is None or not all(re.fullmatch(self.pattern, item) for item in items):
+            return f'{self.name} must be {self.constraint}, got {value!r}'
+        twice = sorted({item for item in items if items.count(item) > 1})
+        return f'{self.name} has {", ".join(twice)} more than once' if twice else ''
+
+
+def _items(value: Any) -> tuple[str, ...] | None:
+    """
+    Return a list of strings as a tuple; None where it is none.
+
+    An empty list in a parameter file arrives as no value at all; [''] is how people write one.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, Sequence) or isinstance(value, str | bytes) \
+            or not all(isinstance(item, str) for item in value):
+        return None
+    return () if list(value) == [''] else tuple(value)
+
+
+_KINDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a string'}
+
+SPECS = (
+    Spec('model', 'ubcn-light-camvid',
+         'Trained network: a name in models/, or the path of a .safetensors file.',
+         Changes.AT_CONFIGURE, pattern=r'(?s).+', allowed='a name or a path, not empty'),
+    Spec('device', 'auto',
+         'Where the network runs; auto takes the first GPU where there is one.',
+         Changes.AT_CONFIGURE, pattern=r'auto|cpu|cuda|cuda:\d+',
+         allowed='auto, cpu, cuda or cuda:N'),
+    Spec('precision', 'auto',
+         'Arithmetic of the network; auto takes the fastest that keeps the results.',
+         Changes.AT_CONFIGURE, choices=('auto', 'fp32', 'bf16', 'fp16')),
+    Spec('backend', 'auto',
+         'How the engine executes the network; auto takes the fastest that is installed.',
+         Changes.AT_CONFIGURE, pattern=r'[a-z0-9_]+',
+         allowed='auto, eager, or another backend of the engine'),
+    Spec('input_transport', 'raw',
+         'raw subscribes to image, compressed to image/compressed (JPEG or PNG).',
+         Changes.AT_CONFIGURE, choices=('raw', 'compressed')),
+    Spec('cameras', (),
+         'Names of several cameras that share the engine: each has the topics below its name, '
+         'like front/image and front/derained/image_raw; none: one camera without a name.',
+         Changes.AT_CONFIGURE, pattern=r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*',
+         allowed='a list of names of letters, digits and _, like [front, left], or []'),
+    Spec('warm_up_width', 640,
+         "Width in pixels to warm up with while configuring, best the camera's; 0 skips it.",
+         Changes.AT_CONFIGURE, low=0, high=8192),
+    Spec('warm_up_height', 480,
+         "Height in pixels to warm up with while configuring, best the camera's; 0 skips it.",
+         Changes.AT_CONFIGURE, low=0, high=8192),
+    Spec('autostart', True,
+         'Configure and activate by itself; the process ends with an error where that fails.',
+         Changes.AT_START),
+    Spec('iterations', 3,
+         "Steps of derain and segment per frame; 1 is fastest, 3 is the paper's setting.",
+         Changes.AT_RUNTIME, low=1, high=10),
+    Spec('deadline_ms', 0.0,
+         'Time from arrival in which a frame should be done: as many steps as fit are run, at '
+         'least one, at most `iterations`; 0 switches it off. Milliseconds.',
+         Changes.AT_RUNTIME, low=0.0, high=10000.0),
+    Spec('max_failures', 10,
+         'Frames in a row on which the engine may fail before the node gives up, frees the engine '
+         'and is unconfigured; 0: never.',
+         Changes.AT_RUNTIME, low=0, high=1000000),
+    Spec('overlay_alpha', 0.5,
+         'Share of the class colours in overlay/image_raw.',
+         Changes.AT_RUNTIME, low=0.0, high=1.0),
+)
+"""The table."""
+
+_BY_NAME = {spec.name: spec for spec in SPECS}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All values at one moment; replaced as a whole, so that a frame sees one consistent set."""
+
+    model: str
+    device: str
+    precision: str
+    backend: str
+    input_transport: str
+    cameras: tuple[str, ...]
+    warm_up_width: int
+    warm_up_height: int
+    autostart: bool
+    iterations: int
+    deadline_ms: float
+    max_failures: int
+    overlay_alpha: float
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """
+        Make settings of values by name; what is missing takes its default.
+
+        :raises ValueError: a value out of range or of the wrong type.
+        """
+        merged = {spec.name: values.get(spec.name, spec.default) for spec in SPECS}
+        for spec in SPECS:
+            if reason := spec.refusal(merged[spec.name]):
+                raise ValueError(reason)
+            merged[spec.name] = _items(merged[spec.name]) if isinstance(spec.default, tuple) \
+                else type(spec.default)(merged[spec.name])
+        return cls(**merged)
+
+
+def refusal(changes: Mapping[str, Any], configured: bool) -> str:
+    """
+    Say why a change of parameters at runtime cannot be made; '' where it can.
+
+    :param changes: new values by name; names that are not in the table are none of its business.
+    :param configured: whether the node holds a model.
+    """
+    for name, value in changes.items():
+        spec = _BY_NAME.get(name)
+        if spec is None:
+            continue
+        if spec.changes is Changes.AT_START:
+            return f'{name} is read once at start: set it in the parameter file or launch file'
+        if spec.changes is Changes.AT_CONFIGURE and configured:
+            return (f'{name} is fixed while the node is configured: deactivate and clean it up, '
+                    f'set {name}, then configure it again')
+        if reason := spec.refusal(value):
+            return reason
+    return ''
+
+
+def unknown_names(names: Iterable[str]) -> list[str]:
+    """Describe each name that neither the table nor rclpy knows, with the nearest that it has."""
+    complaints = []
+    for name in names:
+        if name in _BY_NAME or name.startswith(('qos_overrides.', 'start_type_description')) \
+                or name == 'use_sim_time':
+            continue
+        near = difflib.get_close_matches(name, _BY_NAME, 1)
+        hint = f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(_BY_NAME)
+        complaints.append(f"parameter '{name}' is not known and has no effect; {hint}")
+    return complaints
+
+
+def declare(node: Any) -> Settings:
+    """
+    Declare every parameter on an rclpy node and read the values it was started with.
+
+    :raises ValueError: a value out of range or of the wrong type.
+    """
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    values = {}
+    for spec in SPECS:
+        descriptor = ParameterDescriptor(
+            name=spec.name, description=f'{spec.description} Changes: {spec.changes.value}.',
+            additional_constraints=spec.constraint,
+            # An integer given for a number is taken, and refusals are worded here.
+            dynamic_typing=True)
+        if isinstance(spec.default, float):
+            descriptor.floating_point_range.append(
+                FloatingPointRange(from_value=spec.low, to_value=spec.high, step=0.0))
+        elif spec.low is not None:
+            descriptor.integer_range.append(
+                IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1))
+        values[spec.name] = node.declare_parameter(
+            spec.name, list(spec.default) if isinstance(spec.default, tuple) else spec.default,
+            ParameterDescriptor(dynamic_typing=True)).value
+        if reason := spec.refusal(values[spec.name]):
+            raise ValueError(reason)
+        node.set_descriptor(spec.name, descriptor)  # with the range, whose refusal says less
+    return Settings.of(values)

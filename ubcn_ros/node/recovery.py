@@ -1,0 +1,106 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is done when the engine fails on a frame; ROS-free."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory, of the host or of a GPU, did not suffice."""
+    torch = sys.modules.get('torch')
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    # PyTorch's CPU allocator has no class of its own for it.
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+
+
+def free_memory() -> None:
+    """Give back what nobody refers to any more, on the GPU too."""
+    gc.collect()
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text in one line, with its type where the text alone says little."""
+    text = ' '.join(str(error).split())
+    return text if isinstance(error, ValueError) and text else f'{type(error).__name__}: {text}'
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A frame, `reduced` saying why it ran a single step only, or the `error` instead of it."""
+
+    frame: Any = None
+    reduced: str = ''
+    error: Exception | None = None
+
+
+def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
+          confidence: bool) -> list[Outcome]:
+    """
+    Run the engine on images, together where there are several.
+
+    Where it fails on several, each is tried by itself, so that one image cannot spoil the others'.
+    Where memory does not suffice, each is tried once more with a single step.
+
+    :param images: of one size, as the engine takes them.
+    :return: an outcome per image, in their order.
+    """
+    options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence}
+    if len(images) > 1:
+        try:
+            return [Outcome(frame) for frame in engine.batch(images, **options)]
+        except Exception as error:
+            reduced = one_line(error) if out_of_memory(error) else ''
+        # Outside the handler: the traceback kept what had been allocated.
+        if reduced:
+            free_memory()
+            return [_infer_one_step(engine, image, confidence, reduced) for image in images]
+    return [_infer_one(engine, image, options) for image in images]
+
+
+def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
+    try:
+        return Outcome(engine(image, **options))
+    except Exception as error:
+        if not out_of_memory(error):
+            return Outcome(error=error)
+        reduced = one_line(error)
+    free_memory()
+    return _infer_one_step(engine, image, options['confidence'], reduced)
+
+
+def _infer_one_step(engine: Any, image: Any, confidence: bool, reduced: str) -> Outcome:
+    try:
+        return Outcome(engine(image, iterations=1, deadline=None, confidence=confidence), reduced)
+    except Exception as error:
+        return Outcome(error=error)
+
+
+class FailureStreak:
+    """
+    Counts failures in a row; one success ends the streak.
+
+    :ivar count: failures since the last success.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def failed(self, limit: int) -> bool:
+        """Count one; say whether the limit is reached (0: never)."""
+        self.count += 1
+        return 0 < limit <= self.count
+
+    def succeeded(self) -> None:
+        """End the streak."""
+        self.count = 0

@@ -1,0 +1,153 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one thread that owns the engine: loading, warming up, frames and release all run in it.
+
+CUDA graphs and compiled code belong to the thread that made them, and the executor's thread has
+to stay free to swap messages.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from .mailbox import Mailbox
+
+
+class Source(Protocol):
+    """What the worker serves: something with a mailbox."""
+
+    mailbox: Mailbox
+
+
+class Worker:
+    """
+    Runs jobs, and between them takes items from the mailboxes of its sources in turn.
+
+    Items that wait in several mailboxes are handled together where `key` says that they go
+    together; each is taken only when it is its turn, so that newer ones still replace it.
+
+    `condition` is the one that all the sources' mailboxes share.
+    """
+
+    def __init__(self, handle: Callable[[list[tuple[Any, Any]]], None],
+                 key: Callable[[Any, Any], Any] = lambda source, item: None):
+        """
+        Make a worker; its thread starts with the first `submit`.
+
+        :param handle: called in the worker's thread with sources and an item of each's mailbox. It
+            must not raise; what it raises all the same goes to `threading.excepthook`.
+        :param key: of a source and its item; equal keys go together, None goes alone. It must be
+            quick, as the mailboxes are locked meanwhile, and not raise.
+        """
+        self.condition = threading.Condition()
+        self._handle, self._key = handle, key
+        self._jobs: list[tuple[Future, Callable[[], Any]]] = []
+        self._sources: list[Source] = []
+        self._closing = False
+        self._busy = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[], Any]) -> Future:
+        """Run a job in the worker's thread, before any further item."""
+        future: Future = Future()
+        with self.condition:
+            if self._closing:
+                raise RuntimeError('the worker is closed')
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name='engine', daemon=True)
+                self._thread.start()
+            self._jobs.append((future, job))
+            self.condition.notify_all()
+        return future
+
+    def serve(self, sources: Sequence[Source]) -> None:
+        """Take items from these sources' mailboxes from now on; needs a started thread."""
+        with self.condition:
+            self._sources = list(sources)
+            self.condition.notify_all()
+
+    def pause(self, timeout: float | None = None) -> bool:
+        """
+        Stop serving, and wait until the item in hand is done.
+
+        :param timeout: seconds to wait at most.
+        :return: False where the item in hand took longer.
+        """
+        with self.condition:
+            self._sources = []
+            return self.condition.wait_for(lambda: not self._busy, timeout)
+
+    def close(self, timeout: float | None = None) -> bool:
+        """
+        End the thread after what it has in hand; jobs not begun are cancelled.
+
+        :param timeout: seconds to wait at most.
+        :return: False where the thread still runs.
+        """
+        with self.condition:
+            self._closing = True
+            self._sources = []
+            for future, _ in self._jobs:
+                future.cancel()
+            self._jobs.clear()
+            self.condition.notify_all()
+            thread = self._thread
+        if thread is None:
+            return True
+        thread.join(timeout)
+        return not thread.is_alive()
+
+    def _next(self) -> Callable[[], None] | None:
+        """Wait for something to do; None when closing."""
+        with self.condition:
+            self._busy = False
+            self.condition.notify_all()
+            while True:
+                if self._closing:
+                    return None
+                if self._jobs:
+                    self._busy = True
+                    future, job = self._jobs.pop(0)
+                    return lambda: _settle(future, job)
+                batch = self._take()
+                if batch:
+                    self._busy = True
+                    return lambda: self._handle(batch)
+                self.condition.wait()
+
+    def _take(self) -> list[tuple[Any, Any]]:
+        """Take the next item and what goes together with it; [] where nothing waits."""
+        waiting = [source for source in self._sources if source.mailbox.pending]
+        if not waiting:
+            return []
+        taken = waiting[:1]
+        key = self._key(taken[0], taken[0].mailbox.peek())
+        if key is not None:
+            taken += [source for source in waiting[1:]
+                      if self._key(source, source.mailbox.peek()) == key]
+        # to the back of the queue, so that no source starves another
+        self._sources = [source for source in self._sources if source not in taken] + taken
+        return [(source, source.mailbox.take()) for source in taken]
+
+    def _run(self) -> None:
+        while (work := self._next()) is not None:
+            try:
+                work()
+            except Exception:
+                threading.excepthook(threading.ExceptHookArgs(
+                    (*sys.exc_info(), threading.current_thread())))
+            del work  # an item must not live on while the thread waits
+
+
+def _settle(future: Future, job: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        future.set_result(job())
+    except Exception as error:
+        future.set_exception(error)

@@ -1,0 +1,309 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node in a process of its own, and the other side of its topics: replay and record."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.bags import IMAGE, BagWriter
+
+SOURCE = '/camera/image_raw'
+"""Topic that images are replayed on; '/compressed' is appended for compressed ones."""
+DERAINED, LABELS = '/derained/image_raw', '/labels/image_raw'
+_PROBE_SECONDS = 10.0  # enough to know a slow node's pace
+_PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+
+
+class ReplayError(RuntimeError):
+    """The node or the topics failed; the text says what was waited for, or the node's exit."""
+
+
+def config_file(name: str) -> Path:
+    """
+    Find a file of config/: in the source tree, else where colcon or pip put it.
+
+    :raises ReplayError: it is nowhere.
+    """
+    folders = [Path(__file__).resolve().parents[1] / 'config']
+    folders += [Path(prefix) / 'share/ubcn_ros/config'
+                for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
+    folders.append(Path(sys.prefix) / 'share/ubcn_ros/config')
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    raise ReplayError(f'config/{name} is missing in {", ".join(map(str, folders))}: install the '
+                      'package again')
+
+
+def private_domain() -> dict[str, str]:
+    """
+    Environment in which DDS stays on this machine, among processes given the same one.
+
+    It has to be set before rclpy is initialised. A Fast DDS profile that is set already stays.
+    """
+    profile = os.environ.get(_PROFILES) or str(config_file('fastdds.xml'))
+    return {'ROS_DOMAIN_ID': str(1 + os.getpid() % 101),  # above 101 ports meet the system's
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            _PROFILES: profile}
+
+
+class NodeProcess:
+    """
+    `ubcn_node` as a process; a context manager that ends it.
+
+    :param log: file for all that it prints.
+    :param parameters: of the node, by name.
+    :param remappings: topic to topic.
+    """
+
+    def __init__(self, log: Path, parameters: dict[str, Any], remappings: dict[str, str]):
+        command = [sys.executable, '-m', 'ubcn_ros.node.main', '--ros-args']
+        for name, value in parameters.items():
+            command += ['-p', f'{name}:={json.dumps(value)}']
+        for name, topic in remappings.items():
+            command += ['-r', f'{name}:={topic}']
+        self.log = log
+        self._ros_log = tempfile.TemporaryDirectory(prefix='ubcn_ros_log_')
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'ROS_LOG_DIR': self._ros_log.name}
+        with open(log, 'wb') as file:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file,
+                                            stderr=subprocess.STDOUT, env=environment)
+
+    def __enter__(self) -> NodeProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def check(self) -> None:
+        """Raise ReplayError if it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise ReplayError(f'the node ended by itself with exit code {code}')
+
+    def stop(self, timeout: float = 20.0) -> int:
+        """End it as Ctrl-C does, by force when it does not follow; return the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._ros_log.cleanup()
+        return self.process.returncode
+
+    def tail(self, lines: int = 20) -> str:
+        """Return the end of what it printed."""
+        return '\n'.join(self.log.read_text(errors='replace').splitlines()[-lines:])
+
+
+def header_bytes(data: bytes) -> bytes:
+    """
+    Return the std_msgs/Header at the start of a serialized (CDR) message, as it is.
+
+    Layout (OMG DDS-XTypes, plain CDR): 4 bytes of encapsulation, stamp as int32 and uint32,
+    frame_id as its length with the closing zero, uint32, and its characters.
+
+    :raises ValueError: cut short.
+    """
+    order = '<' if len(data) > 1 and data[1] & 1 else '>'
+    if len(data) < 16:
+        raise ValueError(f'{len(data)} bytes hold no header')
+    (length,) = struct.unpack_from(order + 'I', data, 12)
+    return bytes(data[4:16 + length])
+
+
+def with_stamp(data: bytes, second: int) -> bytes:
+    """Return a serialized message with another stamp, whole seconds."""
+    order = '<' if data[1] & 1 else '>'
+    return bytes(data[:4]) + struct.pack(order + 'iI', second, 0) + bytes(data[12:])
+
+
+@dataclass(frozen=True)
+class Output:
+    """An output as it came: topic, header as serialized, and time.monotonic() of its arrival."""
+
+    topic: str
+    header: bytes
+    time: float
+
+
+class Peer:
+    """
+    Publishes serialized images to the node and records what it publishes; a context manager.
+
+    :param compressed: whether the images are CompressedImage.
+    :param recorder: takes the outputs once `recording` is set.
+    """
+
+    def __init__(self, node: NodeProcess, compressed: bool, recorder: BagWriter):
+        import rclpy
+        from diagnostic_msgs.msg import DiagnosticArray
+        from rclpy.executors import SingleThreadedExecutor
+        from rclpy.qos import QoSProfile
+        from rclpy.signals import SignalHandlerOptions
+        from sensor_msgs.msg import CompressedImage, Image
+
+        self.outputs: list[Output] = []
+        self.recording = False
+        self.reports = 0
+        self._process, self._recorder = node, recorder
+        self._status: dict[str, dict[str, str]] = {}
+        self._to_write: queue.SimpleQueue = queue.SimpleQueue()
+        self._write_error: Exception | None = None
+        self._context = rclpy.Context()
+        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+        self._node = rclpy.create_node('ubcn_demo', context=self._context)
+        topic = SOURCE + '/compressed' if compressed else SOURCE
+        self._publisher = self._node.create_publisher(
+            CompressedImage if compressed else Image, topic, QoSProfile(depth=5))
+        for name in (DERAINED, LABELS):
+            self._node.create_subscription(
+                Image, name, lambda data, name=name: self._on_output(name, data),
+                QoSProfile(depth=50), raw=True)
+        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._threads = [threading.Thread(target=self._spin, daemon=True),
+                         threading.Thread(target=self._write, daemon=True)]
+        for thread in self._threads:
+            thread.start()
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Write what was received and take the node down."""
+        self._executor.shutdown()
+        self._threads[0].join(10.0)
+        self._to_write.put(None)
+        self._threads[1].join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def publish(self, data: bytes) -> float:
+        """Publish a serialized image; return time.monotonic() just before."""
+        now = time.monotonic()
+        self._publisher.publish(data)
+        return now
+
+    def wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
+        """Wait until a condition holds; ReplayError naming it if the node ends or time is up."""
+        end = time.monotonic() + timeout
+        while not condition():
+            self.check()
+            if time.monotonic() > end:
+                raise ReplayError(f'waited {timeout:g} s in vain for {what}')
+            time.sleep(0.005)
+
+    def check(self) -> None:
+        """Raise ReplayError if the node has ended or the recording failed."""
+        self._process.check()
+        if self._write_error is not None:
+            raise ReplayError(f'recording failed: {self._write_error}')
+
+    def wait_until_active(self, timeout: float) -> None:
+        """Wait until the node takes images, which it does once it is active."""
+        self.wait(self._publisher.get_subscription_count, 'the node to become active', timeout)
+
+    def probe(self, data: bytes, count: int = 4, timeout: float = 60.0) -> float:
+        """
+        Send an image until all outputs have answered, then again, one by one.
+
+        `count` times in all, fewer where the node is slow.
+
+        :return: the median time from sending to both outputs, seconds.
+        """
+        times = []
+        for number in range(count):
+            # a time of its own for each, and not one that a camera would stamp
+            message = with_stamp(data, 2_000_000_000 + number)
+            header, sent = header_bytes(message), self.publish(message)
+            repeat = sent + 1.0
+
+            def answered(message: bytes = message, header: bytes = header) -> bool:
+                nonlocal repeat
+                if {o.topic for o in self.outputs if o.header == header} == {DERAINED, LABELS}:
+                    return True
+                if not times and time.monotonic() > repeat:  # not matched yet: nothing was kept
+                    repeat = self.publish(message) + 1.0
+                return False
+
+            self.wait(answered, f'{DERAINED} and {LABELS} of a first image', timeout)
+            times.append(time.monotonic() - sent)
+            if sum(times) > _PROBE_SECONDS:
+                break
+        return sorted(times[1:] or times)[len(times[1:]) // 2]
+
+    def settled_counts(self, timeout: float = 90.0) -> dict[str, int]:
+        """
+        Wait until the node's counters rest and add up; return them by name.
+
+        :return: received, processed, dropped and malformed, since the node became active.
+        """
+        seen: list[tuple[int, dict[str, int]]] = []
+
+        def rests() -> bool:
+            if not seen or seen[-1][0] != self.reports:
+                status = self._status.get('camera', {})
+                seen.append((self.reports, {name: int(status.get(name, -1)) for name in (
+                    'received', 'processed', 'dropped', 'malformed')}))
+            if len(seen) < 3:  # the first may be of before
+                return False
+            counts = seen[-1][1]
+            return (counts == seen[-2][1] and counts['received'] >= 0 and counts['received']
+                    == counts['processed'] + counts['dropped'] + counts['malformed'])
+
+        self.wait(rests, "the node's counters to rest and add up "
+                  '(received = processed + dropped + malformed)', timeout)
+        return seen[-1][1]
+
+    def status(self, name: str) -> dict[str, str]:
+        """Return the values of the node's last diagnostics of 'engine' or 'camera'."""
+        return dict(self._status.get(name, {}))
+
+    def _spin(self) -> None:
+        from rclpy.executors import ExternalShutdownException
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            pass
+
+    def _on_output(self, topic: str, data: bytes) -> None:
+        now = time.monotonic()
+        header = header_bytes(data)
+        if self.recording:
+            order = '<' if data[1] & 1 else '>'
+            second, nano = struct.unpack_from(order + 'iI', header)
+            self._to_write.put((topic, data, second * 1_000_000_000 + nano))
+        self.outputs.append(Output(topic, header, now))
+
+    def _on_diagnostics(self, message: Any) -> None:
+        for status in message.status:
+            name = status.name.rsplit(': ', 1)[-1]
+            self._status[name] = {item.key: item.value for item in status.values}
+        self.reports += 1
+
+    def _write(self) -> None:
+        while (item := self._to_write.get()) is not None:
+            topic, data, stamp = item
+            try:
+                self._recorder.write(topic, IMAGE, data, stamp)
+            except Exception as error:  # of the disk, in a thread: told by check()
+                self._write_error = error
+                return

@@ -1,0 +1,288 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The frame processor: a trained network behind uint8 arrays."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ubcn_ros.labels import LabelSet
+from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.budget import StepBudget
+from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.weights import ModelInfo, load_model
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+BACKENDS = ('eager',)
+MIN_SIDE = 32
+"""Smallest height and width of an image, pixels."""
+_SIZES = 16
+STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
+
+
+@dataclass(frozen=True)
+class Frame:
+    """
+    Results for one image.
+
+    ``derained`` (H, W, 3) uint8 RGB; ``labels`` (H, W) uint8 class ids; ``confidence`` (H, W)
+    uint8, the probability of the label times 255, or None when it was not asked for;
+    ``iterations`` the steps that ran; ``timings`` milliseconds per stage ('upload', 'derain',
+    'segment', 'attend', 'download', each summed over the steps) and in all ('total').
+    """
+
+    derained: np.ndarray
+    labels: np.ndarray
+    confidence: np.ndarray | None
+    iterations: int
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class Stopwatch:
+    """Time per stage, of the host or, on a GPU, between events on its stream."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == 'cuda'
+        self._marks: list[tuple[str, float | torch.cuda.Event]] = [('', self._now())]
+
+    def _now(self) -> float | torch.cuda.Event:
+        if not self._cuda:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def lap(self, stage: str) -> None:
+        """End a stage."""
+        self._marks.append((stage, self._now()))
+
+    def timings(self) -> dict[str, float]:
+        """Milliseconds per stage and 'total'; waits for the device."""
+        if self._cuda:
+            self._marks[-1][1].synchronize()
+        result = dict.fromkeys(STAGES, 0.0)
+        for (_, before), (stage, after) in zip(self._marks, self._marks[1:], strict=False):
+            result[stage] += self._between(before, after)
+        result['total'] = self._between(self._marks[0][1], self._marks[-1][1])
+        return result
+
+    def _between(self, before: float | torch.cuda.Event, after: float | torch.cuda.Event
+                 ) -> float:
+        return before.elapsed_time(after) if self._cuda else 1e3 * (after - before)
+
+
+class Engine:
+    """
+    A loaded network, ready for frames. Not thread-safe: one thread owns it.
+
+    Use ``Engine.load``.
+    """
+
+    def __init__(self, network: UBCN, info: ModelInfo, device: torch.device, precision: str,
+                 backend: str = 'eager') -> None:
+        self.info = info
+        self.device = device
+        self.precision = precision
+        self.backend = backend
+        self.label_set: LabelSet = network.label_set
+        self._network = prepare(network, device, PRECISIONS[precision])
+        self._budgets: OrderedDict[tuple[int, ...], StepBudget] = OrderedDict()
+
+    @classmethod
+    def load(cls, model: str | Path = 'ubcn-light-camvid', device: str = 'auto',
+             precision: str = 'auto', backend: str = 'auto') -> Engine:
+        """
+        Load a model file.
+
+        :param model: name of a shipped model, or path of a .safetensors file.
+        :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+        :param precision: 'auto' (fp16 on a GPU, bf16 on a CPU that computes in it, else fp32),
+            'fp32', 'bf16' or 'fp16'.
+        :param backend: 'auto' or 'eager'.
+        :raises ModelFileError: the file is missing, damaged or of another architecture.
+        :raises ValueError: device, precision or backend unknown or not to be had here.
+        """
+        target = resolve_device(device)
+        precision = resolve_precision(precision, target)
+        if backend == 'auto':
+            backend = 'eager'
+        if backend not in BACKENDS:
+            raise ValueError(f"unknown backend {backend!r}: choose 'auto' or one of "
+                             f'{", ".join(BACKENDS)}')
+        network, info = load_model(model)
+        return cls(network, info, target, precision, backend)
+
+    def warm_up(self, height: int, width: int,
+                progress: Callable[[str], None] | None = None) -> None:
+        """
+        Run two frames of that size, so that the first real one is as fast as the rest.
+
+        :param height, width: pixels.
+        :param progress: called with a line of text before and after.
+        """
+        say = progress or (lambda _: None)
+        say(f'warming up {self.info.name} at {width}x{height} on {self.device}, {self.precision}')
+        blank = np.zeros((height, width, 3), np.uint8)
+        for _ in range(2):
+            frame = self(blank, iterations=2)
+        say(f'warm: {frame.timings["total"]:.0f} ms for two steps')
+
+    def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
+                 confidence: bool = False) -> Frame:
+        """
+        Derain and label one image.
+
+        :param image: (H, W, 3) uint8 RGB, H and W from 32 up.
+        :param iterations: T, the steps of the loop, 1 or more.
+        :param deadline: ``time.monotonic()`` by which the results should be there: the loop stops
+            before a step that would not fit. At least one step runs.
+        :param confidence: compute the confidence, too.
+        :raises ValueError: the image has another shape or type, or iterations is below 1.
+        """
+        return self.batch([image], iterations, deadline, confidence)[0]
+
+    @torch.inference_mode()
+    def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
+              deadline: float | None = None, confidence: bool = False) -> list[Frame]:
+        """
+        Derain and label images of one size together, as several cameras deliver them.
+
+        :param images: one or more, as for a single one.
+        :param iterations, deadline, confidence: as for a single image, for all of them.
+        :return: a Frame per image, in their order; the timings are those of the whole batch.
+        :raises ValueError: as for a single image, or the sizes differ, or there is none.
+        """
+        for image in images:
+            check_image(image)
+        if len({image.shape for image in images}) != 1:
+            sizes = ', '.join(f'{image.shape[1]}x{image.shape[0]}' for image in images)
+            raise ValueError(f'a batch takes images of one size, got {sizes or "none"}: process '
+                             'them one by one')
+        if iterations < 1:
+            raise ValueError(f'iterations must be 1 or more, got {iterations}')
+        watch = Stopwatch(self.device)
+        budget = self._budget((len(images), *images[0].shape[:2]))
+        rainy = torch.cat([self._upload(image) for image in images])
+        watch.lap('upload')
+        if deadline is not None:
+            self._synchronize()
+        begun = time.monotonic()
+        step = Step(self._network.derain(rainy), None)
+        watch.lap('derain')
+        step = Step(step.image, self._network.segmentation(step.image))
+        watch.lap('segment')
+        done = 1
+        if deadline is not None:
+            self._synchronize()
+            budget.record_first(time.monotonic() - begun)
+        while done < iterations and (
+                deadline is None or budget.fits(time.monotonic(), deadline)):
+            started = time.monotonic()
+            restored = self._network.attend(rainy, step)
+            watch.lap('attend')
+            step = Step(restored, self._network.segmentation(restored))
+            watch.lap('segment')
+            done += 1
+            if deadline is not None:
+                self._synchronize()
+                budget.record_step(time.monotonic() - started)
+        finishing = time.monotonic()
+        results = [self._download(Step(image[None], logits[None]), confidence)
+                   for image, logits in zip(*step, strict=True)]
+        watch.lap('download')
+        timings = watch.timings()
+        if deadline is not None:
+            budget.record_finish(time.monotonic() - finishing)
+        return [Frame(*result, done, timings) for result in results]
+
+    def _budget(self, size: tuple[int, ...]) -> StepBudget:
+        """Budget of this batch, height and width; the few sizes used last are kept."""
+        budget = self._budgets.pop(size, None) or StepBudget()
+        self._budgets[size] = budget
+        if len(self._budgets) > _SIZES:
+            self._budgets.popitem(last=False)
+        return budget
+
+    def _synchronize(self) -> None:
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+
+    def _upload(self, image: np.ndarray) -> torch.Tensor:
+        """uint8 (H, W, 3) to float (1, 3, H, W) 0..1 on the device, channels last."""
+        # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
+        image = np.ascontiguousarray(image)
+        if not image.flags.writeable:
+            image = image.copy()
+        tensor = torch.from_numpy(image).to(self.device, non_blocking=True)
+        return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
+
+    def _download(self, step: Step, confidence: bool
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        derained = step.image[0].clamp(0, 1).mul(255).round_().to(torch.uint8)
+        derained = derained.permute(1, 2, 0).contiguous()
+        logits = F.interpolate(step.logits.float(), step.image.shape[-2:], mode='bilinear',
+                               align_corners=False)[0]
+        labels = logits.argmax(0).to(torch.uint8)
+        sure = None
+        if confidence:
+            top = torch.exp(logits.amax(0) - logits.logsumexp(0))
+            sure = top.mul(255).round_().to(torch.uint8).cpu().numpy()
+        return derained.cpu().numpy(), labels.cpu().numpy(), sure
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError unless the image is (H, W, 3) uint8 with H and W from 32 up."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+        got = getattr(image, 'shape', type(image).__name__)
+        raise ValueError(f'expected an image of shape (H, W, 3), RGB, got {got}')
+    if image.dtype != np.uint8:
+        raise ValueError(f'expected an image of uint8, got {image.dtype}: scale to 0..255 and '
+                         'convert it')
+    if min(image.shape[:2]) < MIN_SIDE:
+        raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} is too small: '
+                         f'{MIN_SIDE}x{MIN_SIDE} is the least')
+
+
+def resolve_device(device: str) -> torch.device:
+    """'auto', 'cpu', 'cuda' or 'cuda:N' to a device that is there; ValueError otherwise."""
+    if device == 'auto':
+        return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
+    kind, _, number = device.partition(':')
+    if kind not in ('cpu', 'cuda') or (number and not number.isdigit()):
+        raise ValueError(f"unknown device {device!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    if kind == 'cpu':
+        return torch.device('cpu')
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise ValueError(f"device {device!r} is not there: PyTorch sees {count} CUDA devices; "
+                         "choose 'auto' or 'cpu', or install PyTorch with CUDA")
+    return torch.device('cuda', int(number or 0))
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """'auto' to the fastest precision that the device computes in; ValueError if unknown."""
+    if precision == 'auto':
+        if device.type == 'cuda':
+            return 'fp16'
+        return 'bf16' if cpu_computes_bf16() else 'fp32'
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}: choose 'auto' or one of "
+                         f'{", ".join(PRECISIONS)}')
+    return precision
+
+
+def cpu_computes_bf16() -> bool:
+    """Whether the processor has bfloat16 instructions; emulating them is slower than fp32."""
+    try:
+        flags = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return False
+    return 'avx512_bf16' in flags or 'amx_bf16' in flags

@@ -1,0 +1,142 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Model files: one safetensors file whose metadata rebuilds the network. No pickle is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ubcn_ros.network import UBCN, UBCNConfig, build
+
+FORMAT = 'ubcn_ros/1'
+SUFFIX = '.safetensors'
+
+
+class ModelFileError(ValueError):
+    """A model file is missing, damaged or of another architecture; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """
+    What a model file says of itself.
+
+    ``sha256`` is of the whole file; ``metadata`` is what ``save_model`` was given: how the model
+    was trained (command, data, commit, seed) and what it scored.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    config: UBCNConfig
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def model_folders() -> list[Path]:
+    """Folders that are searched for a model's name, in this order; only those that exist."""
+    folders = [Path(__file__).resolve().parents[2] / 'models']
+    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
+        if prefix:
+            folders.append(Path(prefix) / 'share' / 'ubcn_ros' / 'models')
+    folders.append(Path(sys.prefix) / 'share' / 'ubcn_ros' / 'models')
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """
+    Path of a model file, given as such or by the name of a shipped model.
+
+    :raises ModelFileError: there is none; names where it looked and what is there.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.suffix == SUFFIX and path.is_file():
+        return path
+    folders = model_folders()
+    for folder in folders:
+        candidate = folder / f'{name_or_path}{SUFFIX}'
+        if candidate.is_file():
+            return candidate
+    if path.is_file():
+        raise ModelFileError(f'{path} is not a {SUFFIX} file: only those are loaded, because '
+                             'other formats can run code')
+    known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
+    raise ModelFileError(
+        f'no model {str(name_or_path)!r}: give the path of a {SUFFIX} file, or one of the names '
+        f'{", ".join(known) or "(none)"} found in {", ".join(map(str, folders)) or "no folder"}')
+
+
+def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
+               half: bool = False) -> None:
+    """
+    Write a model file, all or nothing.
+
+    :param network: its ``config`` goes into the file.
+    :param metadata: plain values for JSON: training command, data, commit, seed, scores.
+    :param half: keep convolution weights in fp16, for half the size; biases and normalisation,
+        a hundredth of the file, stay fp32.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    if half:
+        tensors = {k: v.half() if v.ndim == 4 else v for k, v in tensors.items()}
+    header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
+              'metadata': json.dumps(metadata)}
+    partial = path.with_suffix('.partial')
+    save_file(tensors, partial, header)
+    partial.chmod(0o644)  # safetensors writes for the owner alone
+    os.replace(partial, path)
+
+
+def load_model(name_or_path: str | Path) -> tuple[UBCN, ModelInfo]:
+    """
+    Network in evaluation mode and what its file says.
+
+    :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; tensors
+        missing, unexpected or of another shape, with their names.
+    """
+    path = find_model(name_or_path)
+    try:
+        with safe_open(path, 'pt') as file:
+            header = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ModelFileError(f'{path} is damaged or not a safetensors file ({error}): copy or '
+                             'download it again') from error
+    if header.get('format') != FORMAT:
+        raise ModelFileError(f'{path} is no model of this package (format '
+                             f'{header.get("format")!r}, expected {FORMAT!r}): train or export '
+                             'one with the ubcn command')
+    try:
+        config = UBCNConfig.from_dict(json.loads(header['config']))
+        metadata = json.loads(header.get('metadata', '{}'))
+        network = build(config)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f'{path} describes a network that cannot be built ({error}): it '
+                             'comes from another version of this package') from error
+    expected = network.state_dict()
+    problems = [f'missing {k}' for k in expected.keys() - tensors.keys()]
+    problems += [f'unexpected {k}' for k in tensors.keys() - expected.keys()]
+    problems += [f'{k} is {tuple(tensors[k].shape)}, expected {tuple(expected[k].shape)}'
+                 for k in expected.keys() & tensors.keys()
+                 if tensors[k].shape != expected[k].shape]
+    problems += [f'{k} holds values that are not finite' for k in expected.keys() & tensors.keys()
+                 if tensors[k].is_floating_point() and not torch.isfinite(tensors[k]).all()]
+    if problems:
+        shown = '; '.join(sorted(problems)[:8])
+        more = f'; and {len(problems) - 8} more' if len(problems) > 8 else ''
+        raise ModelFileError(f'{path} does not fit the network that it describes: {shown}{more}')
+    network.load_state_dict(tensors)  # fp16 weights become fp32 again
+    info = ModelInfo(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), config,
+                     metadata)
+    return network.eval(), info

@@ -1,0 +1,80 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The losses of the four stages."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional as F
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.labels import UNLABELED
+
+# sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
+_SSIM_SIGMA = 0.8
+_SSIM_WEIGHT = 0.2
+_COUNTED_SCENES = 400
+
+
+def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """
+    L1 + 0.2 (1 - SSIM) of (N, 3, H, W) images, RGB 0..1; in fp32 under autocast too.
+
+    SSIM's variances are small differences of large numbers: in bf16 an SSIM of 0.99 reads 0.89.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image = image.float()
+        ssim = structural_similarity_index_measure(image, clean, sigma=_SSIM_SIGMA,
+                                                   data_range=1.0)
+        return F.l1_loss(image, clean) + _SSIM_WEIGHT * (1.0 - ssim)
+
+
+def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
+                      weights: torch.Tensor | None = None) -> torch.Tensor:
+    """
+    Cross entropy of logits (N, K, h, w), enlarged to the labels' size, and labels (N, H, W).
+
+    Unlabeled pixels do not count; a batch without any labeled pixel gives 0.
+    """
+    logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
+    labels = labels.long()
+    total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction='sum')
+    known = labels != UNLABELED
+    count = known.sum() if weights is None else weights[labels[known]].sum()
+    # a batch without labels has a count, and a total, of 0
+    return total / torch.where(count > 0, count, 1)
+
+
+def class_weights(scenes: SceneList) -> torch.Tensor:
+    """
+    Weight of every class, 1 / ln(1.1 + share of the pixels), scaled to mean 1; (K,).
+
+    The form is ENet's (Paszke et al., 2016), milder: rare classes count about four times as much
+    as the commonest. Of many scenes some hundred, evenly spread, are counted.
+
+    :raises ValueError: the scenes have no labels.
+    """
+    if scenes.label_set is None:
+        raise ValueError(f'{scenes.name} has no labels to weigh classes by: set class_balance to '
+                         'false')
+    counts = torch.zeros(256, dtype=torch.float64)
+    for scene in scenes.scenes[::max(1, len(scenes) // _COUNTED_SCENES)]:
+        counts += torch.bincount(torch.from_numpy(scene.labels()).flatten().long(),
+                                 minlength=256)
+    share = counts[:scenes.label_set.num_classes] / counts[
+        :scenes.label_set.num_classes].sum().clamp(min=1)
+    weights = 1.0 / torch.log(1.1 + share)
+    return (weights / weights.mean()).float()
+
+
+def fool_loss(logits: torch.Tensor) -> torch.Tensor:
+    """Adversarial loss of the segmentation network: degraded features should pass for clean."""
+    return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
+
+
+def discriminator_loss(clean: torch.Tensor, degraded: torch.Tensor) -> torch.Tensor:
+    """Loss of the discriminator on its logits for clean and for degraded features."""
+    return 0.5 * (
+        F.binary_cross_entropy_with_logits(clean, torch.ones_like(clean)) +
+        F.binary_cross_entropy_with_logits(degraded, torch.zeros_like(degraded)))

@@ -1,0 +1,36 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Optimizers and learning-rate schedules by name."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from ubcn_ros.training.config import OptimizerConfig
+
+
+def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig
+                   ) -> torch.optim.Optimizer:
+    """Build the optimizer of a configuration."""
+    if config.kind == 'sgd':
+        return torch.optim.SGD(parameters, config.rate, config.momentum,
+                               weight_decay=config.weight_decay)
+    kinds = {'adam': torch.optim.Adam, 'adamw': torch.optim.AdamW}
+    return kinds[config.kind](parameters, config.rate, weight_decay=config.weight_decay)
+
+
+def rate_factor(config: OptimizerConfig, progress: float) -> float:
+    """Factor on the learning rate at a share (0..1) of the run."""
+    if progress < config.warm_up:
+        return (progress + 1e-3) / (config.warm_up + 1e-3)
+    after = (progress - config.warm_up) / max(1.0 - config.warm_up, 1e-9)
+    if config.schedule == 'cosine':
+        return 0.5 * (1.0 + math.cos(math.pi * after))
+    if config.schedule == 'poly':
+        return (1.0 - after) ** 0.9
+    if config.schedule == 'step':
+        # 0.3 / 0.1 is a little under 3
+        return config.gamma ** math.floor(progress / config.every + 1e-9)
+    return 1.0

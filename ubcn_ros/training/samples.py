@@ -1,0 +1,270 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training samples: crops of clean, degraded and labelled scenes, each fixed by its number."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from ubcn_ros.data.drive import Drive
+from ubcn_ros.data.generic_rain import generic_rain
+from ubcn_ros.data.rain import RainParameters, add_rain, depth_prior, sample_rate
+from ubcn_ros.data.scenes import DataSetError, SceneList
+from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.labels import CAMVID, UNLABELED, LabelSet
+from ubcn_ros.training.config import SampleConfig
+
+Sample = dict[str, torch.Tensor]
+_FILES_BYTES = 512 << 20  # decoded files that a worker keeps: all of CamVid
+_DRIVE_SIZE = (360, 480)
+_DRIVE_FRAMES = 16  # building a street costs about as much as rendering ten of its frames
+_DRIVE_SPACING_S = 1.7
+
+
+class Source(NamedTuple):
+    """A clean frame, its labels and, where known, its depth (0 where not) and real rain."""
+
+    image: np.ndarray
+    labels: np.ndarray
+    depth: np.ndarray | None = None
+    rainy: np.ndarray | None = None
+
+
+class TrainingSamples(Dataset):
+    """
+    Endless training samples; sample n depends on n, the seed and the scenes alone.
+
+    That is what makes a resumed run, and one on several processes, see the same data. Rendering
+    costs more than a training step, so ``reuse`` crops are taken from every rendered frame; a
+    worker process meets the same frames again when it takes every W-th batch and the number of
+    batches in ``renders`` frames is a multiple of W.
+
+    A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB and 'labels' (h, w) uint8.
+
+    :raises ValueError: drives are asked for with labels other than CamVid's.
+    """
+
+    def __init__(self, scenes: SceneList, config: SampleConfig, seed: int) -> None:
+        if config.drives and scenes.label_set not in (CAMVID, None):
+            raise ValueError(f'drives have the labels of camvid, {scenes.name} has those of '
+                             f'{scenes.label_set.name}: set samples.drives to 0')
+        self.scenes, self.config, self.seed = scenes, config, seed
+        self._files: OrderedDict[int, Source] = OrderedDict()
+        self._files_bytes = 0
+        self._frames: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
+        self._drives: OrderedDict[int, Drive] = OrderedDict()
+
+    def __getitem__(self, n: int) -> Sample:
+        """Sample n, 0 or more."""
+        c = self.config
+        block, place = divmod(n, c.renders * c.reuse)
+        frame = block * c.renders + place % c.renders
+        if frame not in self._frames:
+            self._frames[frame] = self._render(frame)
+            while len(self._frames) > c.renders:
+                self._frames.popitem(last=False)
+        clean, degraded, labels = _crop(self._frames[frame], c,
+                                        np.random.default_rng([self.seed, 1, n]))
+        return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
+                'labels': torch.from_numpy(labels)}
+
+    def _source(self, frame: int) -> Source:
+        # drives are spread evenly over the frames, so that counting them needs no history
+        drives = math.floor(frame * self.config.drives)
+        if math.floor((frame + 1) * self.config.drives) > drives:
+            return self._drive_frame(drives)
+        # every scene comes once an epoch, in an order of the epoch's own
+        epoch, place = divmod(frame - drives, len(self.scenes))
+        order = np.random.default_rng([self.seed, 2, epoch]).permutation(len(self.scenes))
+        return self._scene(int(order[place]))
+
+    def _drive_frame(self, number: int) -> Source:
+        """Frame of a drive; neighbouring numbers share a street, some seconds apart."""
+        drive, place = divmod(number, _DRIVE_FRAMES)
+        if drive not in self._drives:
+            rng = np.random.default_rng([self.seed, 4, drive])
+            self._drives[drive] = Drive(int(rng.integers(1 << 31)), *_DRIVE_SIZE)
+            while len(self._drives) > 2:
+                self._drives.popitem(last=False)
+        jitter = np.random.default_rng([self.seed, 5, number]).random()
+        shown = self._drives[drive].frame(_DRIVE_SPACING_S * (place + float(jitter)))
+        labels = shown.labels
+        if self.scenes.label_set is None:
+            labels = np.full_like(labels, UNLABELED)
+        return Source(shown.image, labels, shown.depth)
+
+    def _scene(self, index: int) -> Source:
+        if index not in self._files:
+            scene = self.scenes.scenes[index]
+            source = Source(scene.image(), scene.labels(), scene.depth(), scene.rainy())
+            _check_sizes(scene.name, source)
+            self._files[index] = source
+            self._files_bytes += _bytes(source)
+            while self._files_bytes > _FILES_BYTES and len(self._files) > 1:
+                self._files_bytes -= _bytes(self._files.popitem(last=False)[1])
+        return self._files[index]
+
+    def _render(self, frame: int) -> tuple[np.ndarray, ...]:
+        """Clean and degraded image and labels of one whole frame."""
+        c = self.config
+        rng = np.random.default_rng([self.seed, 3, frame])
+        image, labels, depth, rainy = self._source(frame)
+        if c.light:
+            table = _light_table(c.light, rng)
+            image = _relight(image, table)
+            rainy = None if rainy is None else _relight(rainy, table)
+        if rng.random() >= c.rain:
+            return image, image, labels
+        if rainy is not None:
+            return image, rainy, labels
+        if rng.random() < c.generic:
+            return image, generic_rain(image, rng), labels
+        rate = sample_rate(rng)
+        parameters = RainParameters.random(rng, rate, c.diversity)
+        if depth is not None or (self.scenes.label_set is not None and rng.random() < 0.6):
+            depth = _complete(depth, labels, self.scenes.label_set, parameters)
+        return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
+
+
+def _complete(depth: np.ndarray | None, labels: np.ndarray, label_set: LabelSet | None,
+              parameters: RainParameters) -> np.ndarray:
+    """Depth with its unknown places, or all of it, from the prior."""
+    known = None if depth is None else np.isfinite(depth) & (depth > 0)
+    if known is not None and known.all():
+        return depth
+    prior = depth_prior(*labels.shape, None if label_set is None else labels, label_set,
+                        horizon=parameters.horizon, focal=parameters.focal)
+    return prior if known is None else np.where(known, depth, prior)
+
+
+def _bytes(source: Source) -> int:
+    return sum(part.nbytes for part in source if part is not None)
+
+
+def _check_sizes(name: str, source: Source) -> None:
+    sizes = {part.shape[:2] for part in source if part is not None}
+    if len(sizes) > 1:
+        raise DataSetError(f'the files of scene {name} are of different sizes (H, W) '
+                           f'{sorted(sizes)}: replace them')
+
+
+def _light_table(strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Random gain and gamma, in all and per channel, as (256, 3) uint8."""
+    gain = np.exp(strength * (0.25 * rng.standard_normal() + 0.08 * rng.standard_normal(3)))
+    gamma = np.exp(strength * 0.25 * rng.standard_normal())
+    table = 255 * (np.arange(256)[:, None] / 255) ** gamma * gain
+    return np.clip(table + 0.5, 0, 255).astype(np.uint8)
+
+
+def _relight(image: np.ndarray, table: np.ndarray) -> np.ndarray:
+    return np.stack([cv2.LUT(np.ascontiguousarray(image[..., i]), table[:, i])
+                     for i in range(3)], -1)
+
+
+def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generator
+          ) -> list[np.ndarray]:
+    """Resize, crop and mirror all parts of a frame alike; what is outside is unlabeled."""
+    height, width = frame[0].shape[:2]
+    out_height, out_width = c.crop
+    scale = float(np.exp(rng.uniform(np.log(c.scale[0]), np.log(c.scale[1]))))
+    # the window of the frame that becomes the crop
+    h, w = min(height, round(out_height / scale)), min(width, round(out_width / scale))
+    top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+    # a window that the frame holds whole fills the crop, whatever rounding says
+    size = (out_width if w < width else min(out_width, round(w * scale)),
+            out_height if h < height else min(out_height, round(h * scale)))
+    mirror = rng.random() < 0.5
+    parts = []
+    for part in frame:
+        part = part[top:top + h, left:left + w]
+        if part.shape[:2] != size[::-1]:
+            enlarging = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
+            part = cv2.resize(part, size, interpolation=(
+                cv2.INTER_NEAREST if part.ndim == 2 else enlarging))
+        bottom, right = out_height - size[1], out_width - size[0]
+        if bottom or right:
+            part = (cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
+                    if part.ndim == 3 else
+                    cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_CONSTANT,
+                                       value=UNLABELED))
+        # a copy: the frame is used again
+        parts.append(np.array(part[:, ::-1] if mirror else part))
+    return parts
+
+
+def _to_tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)
+
+
+def to_float(batch: Sample) -> Sample:
+    """Images of a batch from uint8 to float RGB 0..1, channels last."""
+    return {k: v.float().div(255).contiguous(memory_format=torch.channels_last)
+            if v.ndim == 4 else v for k, v in batch.items()}
+
+
+class StepBatches(Sampler):
+    """
+    Sample numbers of every step from ``first`` to ``last``, this process's share.
+
+    Together the processes take the samples that one process would take.
+
+    :raises ValueError: the batch is no multiple of the number of processes.
+    """
+
+    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1) -> None:
+        if batch % world:
+            raise ValueError(f'a batch of {batch} cannot be shared by {world} processes: choose '
+                             'a multiple')
+        self.first, self.last, self.batch = first, last, batch
+        self.rank, self.share = rank, batch // world
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.last):
+            start = step * self.batch + self.rank * self.share
+            yield list(range(start, start + self.share))
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+
+def _single_thread(_worker: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def training_loader(samples: TrainingSamples, batches: StepBatches, workers: int) -> DataLoader:
+    """Loader over the batches, with rendering in worker processes."""
+    return DataLoader(samples, batch_sampler=batches, num_workers=workers,
+                      worker_init_fn=_single_thread, prefetch_factor=4 if workers else None)
+
+
+class ValidationSamples(Dataset):
+    """
+    Whole validation frames, dry and at fixed rain rates with fixed seeds.
+
+    Scenes with rain of their own show it at every rate above 0.
+    """
+
+    def __init__(self, scenes: SceneList, rate_mm_h: float, stride: int = 1) -> None:
+        self.scenes, self.rate = scenes, rate_mm_h
+        self.indices = range(0, len(scenes), stride)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, n: int) -> Sample:
+        scene = self.scenes.scenes[self.indices[n]]
+        image, labels = scene.image(), scene.labels()
+        rainy = scene.rainy() if self.rate else image
+        if rainy is None:
+            rainy = rainy_view(image, labels, self.scenes, self.rate, self.indices[n])
+        return {'clean': _to_tensor(image), 'degraded': _to_tensor(rainy),
+                'labels': torch.from_numpy(labels)}

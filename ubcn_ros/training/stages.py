@@ -1,0 +1,227 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's four training stages: each is a module whose forward pass is its loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from ubcn_ros.network import UBCN, Discriminator, Step
+from ubcn_ros.training.config import OptimizerConfig, StageConfig
+from ubcn_ros.training.losses import derain_loss, discriminator_loss, fool_loss, segmentation_loss
+
+Batch = dict[str, torch.Tensor]
+Logs = dict[str, torch.Tensor]
+
+
+class Stage(nn.Module):
+    """
+    Base: a network, what of it is trained, and the loss.
+
+    forward(batch) returns (loss, values to log). A batch holds 'clean' and 'degraded'
+    (N, 3, H, W) RGB 0..1 and 'labels' (N, H, W).
+
+    :param network: the UBCN that is trained in place.
+    :param config: the stage's settings.
+    :param weights: (K,) class weights or None.
+    """
+
+    trained: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ('psnr', 'miou')
+    """What of ``unrolled`` is worth measuring."""
+
+    def __init__(self, network: UBCN, config: StageConfig, weights: torch.Tensor | None) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.register_buffer('weights', weights, persistent=False)
+        for name, module in network.named_children():
+            module.requires_grad_(name in self.trained)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Change the network before the first step; nothing by default."""
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
+        """One entry per optimizer."""
+        return [([p for p in self.network.parameters() if p.requires_grad],
+                 self.config.optimizer)]
+
+    def train(self, mode: bool = True) -> Stage:
+        """Training mode for what is trained; the rest keeps its normalisation statistics."""
+        super().train(mode)
+        for name, module in self.network.named_children():
+            if name not in self.trained:
+                module.eval()
+        if self.config.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def unrolled(self, image: torch.Tensor) -> list[Step]:
+        """The steps that this stage trains, for validation too."""
+        return self.network(image, self.config.iterations)
+
+
+class DerainStage(Stage):
+    """IDM alone: rainy image to clean image."""
+
+    trained = ('derain',)
+    measures = ('psnr',)
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        loss = derain_loss(self.network.derain(batch['degraded']).float(), batch['clean'])
+        return loss, {'derain': loss.detach()}
+
+    def unrolled(self, image: torch.Tensor) -> list[Step]:
+        derained = self.network.derain(image)
+        return [Step(derained, derained.new_zeros(
+            len(image), self.network.label_set.num_classes, 1, 1))]
+
+
+class AdaptStage(Stage):
+    """
+    FAM: segmentation plus adversarial alignment of clean and degraded features, 1 : 1e-3.
+
+    The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
+    labelled loss takes the degraded images after IDM, which is what the loop will show it. With
+    ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
+    they are.
+    """
+
+    trained = ('segmentation',)
+    measures = ('miou',)
+
+    def prepare(self) -> None:
+        self.discriminator = (Discriminator(self.network.segmentation.feature_channels)
+                              if self.config.adversarial_weight else None)
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
+        groups = super().parameter_groups()
+        if self.discriminator is not None:
+            groups.append((list(self.discriminator.parameters()), self.config.discriminator))
+        return groups
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        segmentation, labels = self.network.segmentation, batch['labels']
+        share = self.config.derained_share
+        if not share and self.discriminator is None:
+            loss = self._supervised(segmentation.with_auxiliary(batch['clean']), labels)
+            return loss, {'segmentation': loss.detach()}
+        with torch.no_grad():
+            derained = self.network.derain(batch['degraded']).float().clamp(0, 1)
+        n = len(labels)
+        logits, auxiliary, features = segmentation.with_features(
+            torch.cat((batch['clean'], derained)))
+        clean = self._supervised((logits[:n], [a[:n] for a in auxiliary]), labels)
+        rainy = self._supervised((logits[n:], [a[n:] for a in auxiliary]), labels)
+        loss = (1 - share) * clean + share * rainy
+        logs = {'segmentation': clean.detach(), 'segmentation_derained': rainy.detach()}
+        if self.discriminator is not None:
+            # one backward pass serves both sides: the discriminator sees detached features, the
+            # features see a detached discriminator
+            frozen = {k: v.detach() for k, v in self.discriminator.named_parameters()}
+            fooled = fool_loss(functional_call(self.discriminator, frozen, (features[n:],)))
+            detached = features.detach()
+            told = discriminator_loss(self.discriminator(detached[:n]),
+                                      self.discriminator(detached[n:]))
+            loss = loss + self.config.adversarial_weight * fooled + told
+            logs |= {'adversarial': fooled.detach(), 'discriminator': told.detach()}
+        return loss, logs
+
+    def _supervised(self, outputs: tuple[torch.Tensor, list[torch.Tensor]], labels: torch.Tensor
+                    ) -> torch.Tensor:
+        logits, auxiliary = outputs
+        loss = segmentation_loss(logits, labels, self.weights)
+        for extra in auxiliary:
+            loss = loss + 0.4 * segmentation_loss(extra, labels, self.weights)
+        return loss
+
+    def unrolled(self, image: torch.Tensor) -> list[Step]:
+        return [Step(image, self.network.segmentation(image))]
+
+
+class AttendStage(Stage):
+    """SAM, unrolled over the steps, each on its own predecessor, with the loss on each."""
+
+    trained = ('attention',)
+
+    def prepare(self) -> None:
+        if self.config.iterations < 2:
+            raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
+                             'use SAM, so this stage needs 2 or more')
+        if self.config.warm_start:
+            start_from_derain(self.network)
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        with torch.no_grad():
+            first = self.network.first_step(batch['degraded'])
+        return self._steps_loss(batch, [first])
+
+    def _steps_loss(self, batch: Batch, steps: list[Step]) -> tuple[torch.Tensor, Logs]:
+        while len(steps) < self.config.iterations:
+            steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        loss, logs = torch.zeros((), device=batch['clean'].device), {}
+        for t, step in enumerate(steps, 1):
+            image = derain_loss(step.image.float(), batch['clean'])
+            labels = segmentation_loss(step.logits, batch['labels'], self.weights)
+            loss = loss + image + self.config.segmentation_weight * labels
+            logs |= {f'derain_{t}': image.detach(), f'segmentation_{t}': labels.detach()}
+        return loss / len(steps), logs
+
+
+class JointStage(AttendStage):
+    """The whole network, unrolled, with the losses on every step."""
+
+    trained = ('derain', 'segmentation', 'attention')
+
+    def prepare(self) -> None:
+        """Everything starts where the other stages ended; SAM from IDM if it has no weights."""
+        if 'attention' not in self.config.start:
+            super().prepare()
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
+
+
+def start_from_derain(network: UBCN) -> None:
+    """
+    Give SAM the weights of IDM, as many of its blocks as SAM has.
+
+    The rainy image's half of the first convolution is IDM's, the previous image's half starts at
+    zero. With the residual on the previous image the last convolution starts at zero instead, so
+    that a second step starts as no change at all.
+
+    :raises ValueError: the two differ in channels or unshuffling.
+    """
+    source, target = network.derain, network.attention
+    ours, theirs = network.config.attention, network.config.derain
+    if (ours.channels, ours.unshuffle) != (theirs.channels, theirs.unshuffle):
+        raise ValueError(f'SAM ({ours.channels} channels, unshuffle {ours.unshuffle}) cannot '
+                         f'start from IDM ({theirs.channels} channels, unshuffle '
+                         f'{theirs.unshuffle}): set warm_start to false')
+    with torch.no_grad():
+        weight = source.head[0][0].weight
+        target.head[0][0].weight.zero_()
+        target.head[0][0].weight[:, :weight.shape[1]] = weight
+        target.head[0][0].bias.copy_(source.head[0][0].bias)
+        if target.config.residual == 'previous':
+            # see the previous image as IDM sees its input, at half strength each
+            target.head[0][0].weight[:, :weight.shape[1]] = 0.5 * weight
+            target.head[0][0].weight[:, weight.shape[1]:] = 0.5 * weight
+        target.head[1].load_state_dict(source.head[1].state_dict())
+        stacks = ([target.paths.trunk] if target.config.form == 'trunk'
+                  else target.paths.stacks)
+        for stack in stacks:
+            for ours, theirs in zip(stack, source.body, strict=False):
+                ours.load_state_dict(theirs.state_dict())
+        target.tail[0].load_state_dict(source.tail[0].state_dict())
+        if target.config.residual == 'input':
+            target.tail[1].load_state_dict(source.tail[1].state_dict())
+
+
+STAGE_CLASSES: dict[str, type[Stage]] = {
+    'derain': DerainStage, 'adapt': AdaptStage, 'attend': AttendStage, 'joint': JointStage}

@@ -1,0 +1,268 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One training run on Lightning Fabric: any stage, on CPU, one GPU or many."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from tqdm import tqdm
+
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.network import UBCNConfig, build
+from ubcn_ros.runtime.weights import load_model, save_model
+from ubcn_ros.training.config import StageConfig, TrainConfig
+from ubcn_ros.training.losses import class_weights
+from ubcn_ros.training.optimizers import make_optimizer, rate_factor
+from ubcn_ros.training.samples import StepBatches, TrainingSamples, to_float, training_loader
+from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.validation import validate
+
+_LOG_EVERY = 20
+_MODULES = ('derain', 'segmentation', 'attention')
+
+
+def model_config(config: TrainConfig) -> UBCNConfig:
+    """
+    Network of a recipe: the preset with the recipe's overrides.
+
+    :raises ValueError: an unknown preset, label set or override.
+    """
+    preset = UBCNConfig.preset(config.model.preset, config.model.label_set)
+    values: dict[str, Any] = preset.to_dict()
+    for key, value in config.model.overrides.items():
+        if key not in values:
+            raise ValueError(f'model.overrides: unknown {key}; known are {", ".join(values)}')
+        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    try:
+        return UBCNConfig.from_dict(values)
+    except TypeError as error:
+        raise ValueError(f'model.overrides: {error}') from error
+
+
+class Trainer:
+    """
+    Run one stage of a recipe and leave STAGE.safetensors in the output folder.
+
+    Several processes share every batch and average their gradients. Each normalises by, and keeps
+    the statistics of, its own share; process 0 validates and writes.
+
+    :param fabric: launched Fabric (devices, precision, processes).
+    :param config: the recipe.
+    :param stage_name: which of its stages.
+    :param training, validation: scenes; validation may be None.
+    :param out: output folder: checkpoint, TensorBoard log, model file.
+    :param workers: processes that render samples.
+    :raises ValueError: no such stage; scenes with other labels than the network, or without
+        labels where the stage needs them; a model file to start from is missing or of another
+        shape.
+    """
+
+    def __init__(self, fabric: Fabric, config: TrainConfig, stage_name: str,
+                 training: SceneList, validation: SceneList | None, out: Path,
+                 workers: int = 1) -> None:
+        self.stage_config: StageConfig = find_stage(config, stage_name)
+        self.fabric, self.config, self.stage_name = fabric, config, stage_name
+        self.training, self.validation, self.out, self.workers = training, validation, out, workers
+        self.step = 0
+        kind = stage_name.split('-')[0]
+        _check_labels(config, kind, training, validation)
+        torch.manual_seed(config.seed)
+        self.network = build(model_config(config))
+        self._start_modules()
+        weights = (class_weights(training)
+                   if self.stage_config.class_balance and kind != 'derain' else None)
+        stage = STAGE_CLASSES[kind](self.network, self.stage_config, weights)
+        stage.to(memory_format=torch.channels_last)
+        groups = stage.parameter_groups()
+        optimizers = [make_optimizer(parameters, c) for parameters, c in groups]
+        self.rates = [c for _, c in groups]
+        self.stage, *self.optimizers = fabric.setup(stage, *optimizers)
+
+    @property
+    def checkpoint_path(self) -> Path:
+        """Where the run can be resumed from."""
+        return self.out / f'{self.stage_name}.ckpt'
+
+    @property
+    def model_path(self) -> Path:
+        """The result."""
+        return self.out / f'{self.stage_name}.safetensors'
+
+    def _start_modules(self) -> None:
+        for module, name in self.stage_config.start.items():
+            if module not in _MODULES:
+                raise ValueError(f'stages.{self.stage_name}.start: unknown module {module!r}: '
+                                 f'choose from {", ".join(_MODULES)}')
+            path = Path(name) if Path(name).is_absolute() else self.out / name
+            source, _ = load_model(path)
+            try:
+                getattr(self.network, module).load_state_dict(
+                    getattr(source, module).state_dict())
+            except RuntimeError as error:
+                raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
+                                 ) from error
+
+    def _state(self) -> dict[str, Any]:
+        return {'stage': self.stage, 'step': self.step,
+                **{f'optimizer_{i}': o for i, o in enumerate(self.optimizers)}}
+
+    def resume(self) -> bool:
+        """
+        Continue from the checkpoint if there is one; True if so. No pickled code is run.
+
+        :raises ValueError: it is damaged or of another recipe.
+        """
+        if not self.checkpoint_path.is_file():
+            return False
+        state = self._state()
+        try:
+            self.fabric.load(self.checkpoint_path, state, strict=True, weights_only=True)
+        except Exception as error:  # torch raises what it likes for a damaged file
+            raise ValueError(f'{self.checkpoint_path} is damaged or of another recipe: remove it '
+                             f'or choose another output folder ({error})') from error
+        self.step = int(state['step'])
+        return True
+
+    def save(self) -> None:
+        """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        partial = self.checkpoint_path.with_name(self.checkpoint_path.name + '.partial')
+        self.fabric.save(partial, self._state())
+        if self.fabric.is_global_zero:
+            os.replace(partial, self.checkpoint_path)
+        self.fabric.barrier()
+
+    def fit(self, half: bool = False) -> dict[str, float]:
+        """
+        Train to the end of the stage; returns the last validation's figures.
+
+        :param half: keep the model file's convolution weights in fp16.
+        :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
+            before.
+        """
+        c, fabric = self.stage_config, self.fabric
+        self.out.mkdir(parents=True, exist_ok=True)
+        samples = TrainingSamples(self.training, c.samples, self.config.seed)
+        batches = StepBatches(self.step, c.steps, c.batch, fabric.global_rank, fabric.world_size)
+        loader = fabric.setup_dataloaders(training_loader(samples, batches, self.workers),
+                                          use_distributed_sampler=False)
+        # steps after the checkpoint that a killed run logged are dropped
+        logger = (TensorBoardLogger(self.out / 'log', name=self.stage_name, version='',
+                                    purge_step=self.step + 1 if self.step else None)
+                  if fabric.is_global_zero else None)
+        bar = tqdm(total=c.steps, initial=self.step, desc=self.stage_name, mininterval=5,
+                   disable=not fabric.is_global_zero)
+        scores: dict[str, float] = {}
+        self.stage.train()
+        for batch in loader:
+            loss, logs = self._train_step(batch)
+            self.step += 1
+            last = self.step >= c.steps
+            bar.update()
+            saves = last or self.step % c.save_every == 0
+            if saves or self.step % _LOG_EVERY == 0:
+                self._check_finite(loss)
+            if logger is not None and (last or self.step % _LOG_EVERY == 0):
+                values = {k: float(v) for k, v in logs.items()}
+                rates = {f'rate_{i}': o.param_groups[0]['lr']
+                         for i, o in enumerate(self.optimizers)}
+                logger.log_metrics({'loss': float(loss), **values, **rates}, self.step)
+                bar.set_postfix({k: f'{v:.4f}' for k, v in values.items()})
+            if saves:
+                self.save()
+            if last or self.step % c.validate_every == 0:
+                scores = self._validate(logger)
+        bar.close()
+        # killed after its last checkpoint
+        scores = scores or self._validate(logger)
+        if fabric.is_global_zero:
+            save_model(self.model_path, self.network, self.record(scores), half)
+            logger.finalize('success')
+        fabric.barrier()
+        return scores
+
+    def _train_step(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict]:
+        # the step's own seed: a resumed run draws what the uninterrupted one would have drawn
+        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
+        for optimizer, config in zip(self.optimizers, self.rates, strict=True):
+            rate = config.rate * rate_factor(config, self.step / self.stage_config.steps)
+            for group in optimizer.param_groups:
+                group['lr'] = rate
+        loss, logs = self.stage(to_float(batch))
+        self.fabric.backward(loss)
+        for optimizer in self.optimizers:
+            if self.stage_config.clip:
+                self.fabric.clip_gradients(self.stage, optimizer, max_norm=self.stage_config.clip,
+                                           error_if_nonfinite=False)
+            optimizer.step()
+            optimizer.zero_grad()
+        return loss.detach(), logs
+
+    def _check_finite(self, loss: torch.Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise FloatingPointError(
+                f'the loss of {self.stage_name} is {float(loss)} at step {self.step}: resume '
+                'with a lower rate, a longer warm_up or a smaller clip')
+
+    def _validate(self, logger: TensorBoardLogger | None) -> dict[str, float]:
+        if self.validation is None or logger is None:
+            return {}
+        scores = validate(self.fabric, self.stage.module, self.validation,
+                          self.config.data.validation_stride,
+                          lambda name, picture: logger.experiment.add_image(name, picture,
+                                                                            self.step))
+        logger.log_metrics(scores, self.step)
+        tqdm.write(f'{self.stage_name} step {self.step}: ' +
+                   ', '.join(f'{k} {v:.2f}' for k, v in scores.items()))
+        return scores
+
+    def record(self, scores: dict[str, float]) -> dict[str, Any]:
+        """How this model came about, for its file."""
+        return {'command': ' '.join(['ubcn', *sys.argv[1:]]), 'stage': self.stage_name,
+                'recipe': self.config.to_dict(), 'data': self.training.name,
+                'scenes': len(self.training), 'commit': _commit(), 'seed': self.config.seed,
+                'steps': self.step, 'validation': scores}
+
+
+def find_stage(config: TrainConfig, stage: str) -> StageConfig:
+    """Stage of a recipe; ValueError naming those it has."""
+    if stage not in config.stages:
+        raise ValueError(f'the recipe {config.name!r} has no stage {stage!r}: it has '
+                         f'{", ".join(config.stages)}')
+    return config.stages[stage]
+
+
+def shortened(config: TrainConfig, stage: str, steps: int) -> TrainConfig:
+    """Return the recipe with another number of steps in a stage, for a trial."""
+    return replace(config, stages={**config.stages,
+                                   stage: replace(find_stage(config, stage), steps=steps)})
+
+
+def _check_labels(config: TrainConfig, kind: str, training: SceneList,
+                  validation: SceneList | None) -> None:
+    for scenes in (training, validation):
+        if scenes is None or kind == 'derain':
+            continue
+        if scenes.label_set is None:
+            raise ValueError(f'the stage {kind} needs labels, {scenes.name} has none: only the '
+                             'stage derain trains on pairs')
+        if scenes.label_set.name != config.model.label_set:
+            raise ValueError(f'{scenes.name} has the labels of {scenes.label_set.name}, the '
+                             f'network those of {config.model.label_set}: set model.label_set')
+
+
+def _commit() -> str:
+    try:
+        return subprocess.run(['git', 'describe', '--always', '--dirty'], check=True, text=True,
+                              capture_output=True, cwd=Path(__file__).parent).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
