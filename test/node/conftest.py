@@ -4,6 +4,7 @@
 
 import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,10 @@ def ros(tmp_path_factory):
     rclpy.try_shutdown()
 
 
-@pytest.fixture(scope='module')
-def start(ros, tmp_path_factory):
-    """Start the node in its own process: `start(stand_in=True, model='fast', ...)`."""
+@contextmanager
+def _starter(folder):
     from ros_peer import NodeProcess
-    folder, running = tmp_path_factory.mktemp('nodes'), []
+    running = []
 
     def start_process(**options):
         running.append(NodeProcess(folder / f'{len(running)}.log', **options))
@@ -38,6 +38,20 @@ def start(ros, tmp_path_factory):
     yield start_process
     for process in running:
         process.kill()
+
+
+@pytest.fixture
+def start(ros, tmp_path):
+    """Start the node in its own process: `start(stand_in=True, model='fast', ...)`."""
+    with _starter(tmp_path) as start_process:
+        yield start_process
+
+
+@pytest.fixture(scope='module')
+def start_shared(ros, tmp_path_factory):
+    """Start a node, as `start` does, that lives as long as the tests of a file."""
+    with _starter(tmp_path_factory.mktemp('nodes')) as start_process:
+        yield start_process
 
 
 @pytest.fixture

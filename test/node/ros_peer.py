@@ -25,7 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from ubcn_ros.node.image_messages import fill_image
 
 HERE = Path(__file__).parent
-TIMEOUT = 20.0
+TIMEOUT = 60.0  # only a test that fails waits so long
 TRANSITIONS = {'configure': 1, 'cleanup': 2, 'activate': 3, 'deactivate': 4}
 
 
@@ -38,13 +38,30 @@ def wait_until(condition, what: str, timeout: float = TIMEOUT):
     return value
 
 
+def lossless_inputs(parameters: dict) -> dict:
+    """Return the QoS overrides that make the images of these parameters' cameras reliable."""
+    cameras = parameters.get('cameras', '').strip('[]').split(',')
+    prefixes = [f'/{name.strip()}' if name.strip() else '' for name in cameras]
+    images = '/image/compressed' if parameters.get('input_transport') == 'compressed' else '/image'
+    return {f'qos_overrides.{prefix}{topic}.subscription.{policy}': value
+            for prefix in prefixes for topic in (images, '/camera_info')
+            for policy, value in (('reliability', 'reliable'), ('depth', 500))}
+
+
 class NodeProcess:
     """The node in its own process: the real one, or with the stand-in engine."""
 
     def __init__(self, log: Path, stand_in: bool = False, environment: dict | None = None,
-                 **parameters):
-        """Start it; its output goes to `log`."""
+                 lossless: bool = True, **parameters):
+        """
+        Start it; its output goes to `log`.
+
+        Its best-effort inputs may lose a message whenever the machine is busy elsewhere, so tests
+        that count messages need `lossless`: inputs that are reliable and keep 500.
+        """
         command = [str(HERE / 'stand_in.py')] if stand_in else ['-m', 'ubcn_ros.node.main']
+        if lossless:
+            parameters = {**lossless_inputs(parameters), **parameters}
         arguments = [f'{name}:={value}' for name, value in parameters.items()]
         command += ['--ros-args', *(part for text in arguments for part in ('-p', text))]
         environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1',
@@ -120,6 +137,21 @@ class Peer:
                 values = {item.key: item.value for item in status.values}
                 return {**values, 'level': str(ord(status.level)), 'message': status.message}
         return {}
+
+    def counted(self, before: dict[str, str], what: str = 'camera', **changes: int
+                ) -> dict[str, str]:
+        """Wait until these counts have grown by just so much since `before`; return the report."""
+        grown: dict[str, int] = {}
+
+        def reached():
+            values = self.diagnostics(what)
+            grown.update({name: int(values[name]) - int(before[name]) for name in changes})
+            return values if grown == changes else None
+
+        try:
+            return wait_until(reached, f'counts to grow by {changes}', 10.0)
+        except AssertionError as error:
+            raise AssertionError(f'{error}; they grew by {grown}') from None
 
     def record(self, topic: str, kind: type = Image, depth: int = 10) -> list:
         """Subscribe, wait for the publisher, and return the growing list of messages."""

@@ -5,6 +5,7 @@
 import importlib.util
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -51,8 +52,7 @@ def test_each_camera_has_its_topics_headers_and_diagnostics(start, peer):
     for number, name in enumerate(CAMERAS, 1):
         assert {(output.header.frame_id, output.header.stamp.sec)
                 for output in outputs[name]} == {(f'{name}_camera', number)}
-        after = peer.diagnostics(f': {name}')
-        assert int(after['processed']) - int(before[name]['processed']) == number
+        peer.counted(before[name], f': {name}', processed=number)
     assert not peer.diagnostics('camera'), 'there is none without a name'
     assert node.stop() == 0 and 'Traceback' not in node.log
 
@@ -63,8 +63,9 @@ def test_under_overload_cameras_get_equal_shares(start, peer, sizes):
     node = start(**TWO, model='slow:0.02')
     outputs = connect(peer, ('front', 'left'))
     images = [picture(48, width) for width in sizes]
-    end = time.monotonic() + 3.0
-    while time.monotonic() < end:  # the one sends four times as often as the other
+    end = time.monotonic() + 60.0
+    # the one sends four times as often as the other
+    while len(outputs['left']) < 25 and time.monotonic() < end:
         for name, image in (('front', images[0]),) * 4 + (('left', images[1]),):
             peer.publisher(f'/{name}/image').publish(image_message(rgb=image))
             time.sleep(0.005)
@@ -80,18 +81,29 @@ def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, peer,
     outputs = connect(peer, ('front', 'left'))
     bad = image_message()
     bad.step = 1
-    sent = {}
-    for number in range(1, 61):
-        if fault == 'broken':
+    sent, frames = {}, 40
+
+    def send(number, faulty):
+        if not faulty:
+            peer.publisher('/left/image').publish(image_message())
+        elif fault == 'broken':
             for _ in range(5):
                 peer.publisher('/left/image').publish(bad)
         sent[number] = time.monotonic()
         peer.publisher('/front/image').publish(image_message(number))
         time.sleep(0.05)
-    wait_until(lambda: len(outputs['front']) == 60, 'every frame of the other camera')
-    ages = sorted(arrived - sent[output.header.stamp.sec] for output, arrived in zip(
-        outputs['front'], peer.times['/front/derained/image_raw'], strict=True))
-    assert ages[30] < 0.1, 'one inference of 10 ms and the way there and back, on a busy machine'
+
+    for number in range(1, 2 * frames + 1):
+        send(number, faulty=number > frames)
+    wait_until(lambda: outputs['front'] and
+               outputs['front'][-1].header.stamp.sec == 2 * frames, 'the last frame')
+    ages = {output.header.stamp.sec: arrived - sent[output.header.stamp.sec]
+            for output, arrived in zip(outputs['front'], peer.times['/front/derained/image_raw'],
+                                       strict=True)}
+    healthy, faulty = ([age for number, age in ages.items() if (number > frames) == late]
+                       for late in (False, True))
+    # a slow machine may replace a frame now and then; waiting for the other camera would show
+    assert len(faulty) >= 0.7 * frames and median(faulty) < 2 * median(healthy) + 0.05
     values = peer.diagnostics(': left')
     assert (int(values['malformed']) > 0) == (fault == 'broken')
     assert peer.diagnostics(': front')['malformed'] == '0'

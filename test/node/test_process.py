@@ -4,7 +4,9 @@
 
 import signal
 import time
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 
 import messages
 import pytest
@@ -37,7 +39,7 @@ def connect(peer, topic='/derained/image_raw', source='/image', make=image_messa
 
 
 def test_under_overload_the_newest_frame_wins(start, peer):
-    period, inference, frames = 0.01, 0.06, 200
+    period, frames = 0.01, 200
     node = start(stand_in=True, model='slow:0.03', iterations=2)
     outputs = connect(peer)
     before = peer.diagnostics()
@@ -52,14 +54,14 @@ def test_under_overload_the_newest_frame_wins(start, peer):
     assert numbers == sorted(set(numbers)), 'each frame once, in order'
     ages = [arrived - sent[number] for arrived, number
             in zip(peer.times['/derained/image_raw'], numbers, strict=True)]
-    # newest wins: a frame waits for at most one inference, then takes one itself
-    assert sorted(ages)[len(ages) // 2] < period + 2 * inference
-    values = peer.diagnostics()
-    change = {name: int(values[name]) - int(before[name])
-              for name in ('received', 'processed', 'dropped', 'malformed')}
-    assert change['received'] == frames
-    assert change['processed'] == len(numbers) < frames / 3
-    assert change['processed'] + change['dropped'] == frames and not change['malformed']
+    # newest wins: a frame waits for at most one inference, then takes one itself; how long that
+    # is on a machine that may be busy elsewhere, the outputs' own pace says
+    times = peer.times['/derained/image_raw']
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert median(ages) < period + 3 * median(gaps)
+    peer.counted(before, received=frames, processed=len(numbers), dropped=frames - len(numbers),
+                 malformed=0)
+    assert len(numbers) < frames / 2
     assert node.stop() == 0
 
 
@@ -110,9 +112,8 @@ def test_compressed_images_and_their_faults(start, peer):
     peer.publisher(source).publish(make(9))
     wait_until(lambda: outputs, 'the good frame')
     assert (outputs[0].encoding, outputs[0].header.stamp.sec) == ('rgb8', 9)
-    values = peer.diagnostics()
+    peer.counted(before, processed=1, malformed=2)
     assert 'neither JPEG nor PNG' in node.log
-    assert int(values['processed']) - int(before['processed']) == 1
     assert node.stop() == 0
 
 
@@ -122,10 +123,10 @@ def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(
     before = peer.diagnostics()
     for number in range(1, 10):
         peer.publisher('/image').publish(image_message(number))
-        time.sleep(0.05)
-    wait_until(lambda: len(outputs) == 6, 'six of nine frames')
-    values = peer.diagnostics()
-    assert int(values['dropped (failed)']) - int(before['dropped (failed)']) == 3
+        end, answered = time.monotonic() + 1.0, len(outputs)  # one by one: none is skipped
+        while len(outputs) == answered and time.monotonic() < end:
+            time.sleep(0.01)
+    values = peer.counted(before, **{'dropped (failed)': 3})
     assert values['last problem'] == 'RuntimeError: injected failure'
     assert 'frame dropped: RuntimeError: injected failure' in node.log
     assert node.stop() == 0
