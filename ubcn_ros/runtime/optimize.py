@@ -28,12 +28,17 @@ def fold_batch_norm(module: nn.Module) -> int:
     return folded
 
 
-def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
+            channels_last: bool = True) -> nn.Module:
     """
     Return the network as frames are processed with it; changed in place.
 
-    Evaluation mode without gradients, folded, on the device, in the precision, channels last.
+    Evaluation mode without gradients, on the device, in the precision.
+
+    :param fold, channels_last: leave one out to see what it gains.
     """
     network.eval().requires_grad_(False)
-    fold_batch_norm(network)
-    return network.to(device, dtype, memory_format=torch.channels_last)
+    if fold:
+        fold_batch_norm(network)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    return network.to(device, dtype, memory_format=layout)
