@@ -57,7 +57,8 @@ def test_the_waterfall_adds_one_optimisation_after_the_other(run, tmp_path):
     assert result.exit_code == 0, result.output
     rows = json.loads(found.read_text())
     assert [row['optimisation'] for row in rows] == [
-        'fp32, layers as trained', '+ batch normalisation folded', '+ channels last', '+ bf16']
+        'fp32, layers as trained', '+ batch normalisation folded', '+ channels last',
+        '+ paths mixed in strips', '+ bf16']
     assert rows[0]['speed_up'] == 1 and all(row['speed_up'] > 0 for row in rows)
 
 

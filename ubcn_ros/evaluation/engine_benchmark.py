@@ -146,17 +146,18 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
     from ubcn_ros.runtime import Engine, load_model
     from ubcn_ros.runtime.optimize import prepare
     best = open_engine(preset, model, folder, device=device, precision=precision)
-    steps = [('fp32, layers as trained', 'fp32', False, False),
-             ('+ batch normalisation folded', 'fp32', True, False),
-             ('+ channels last', 'fp32', True, True)]
+    steps = [('fp32, layers as trained', 'fp32', 0), ('+ batch normalisation folded', 'fp32', 1),
+             ('+ channels last', 'fp32', 2)]
+    if best.device.type == 'cpu':
+        steps.append(('+ paths mixed in strips', 'fp32', 3))
     if best.precision != 'fp32':
-        steps.append((f'+ {best.precision}', best.precision, True, True))
+        steps.append((f'+ {best.precision}', best.precision, 3))
     subjects = []
-    for name, kind, fold, channels_last in steps:
+    for name, kind, level in steps:
         network, info = load_model(best.info.path)
         engine = Engine(network, info, best.device, kind, prepare=functools.partial(
-            prepare, fold=fold, channels_last=channels_last))
-        if not channels_last:
+            prepare, fold=level > 0, channels_last=level > 1, strips=level > 2))
+        if level < 2:
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))

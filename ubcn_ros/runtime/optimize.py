@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ubcn_ros.runtime.path_mix import mix_in_strips
+
 
 def fold_batch_norm(module: nn.Module) -> int:
     """
@@ -29,16 +31,19 @@ def fold_batch_norm(module: nn.Module) -> int:
 
 
 def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
-            channels_last: bool = True) -> nn.Module:
+            channels_last: bool = True, strips: bool = True) -> nn.Module:
     """
     Return the network as frames are processed with it; changed in place.
 
     Evaluation mode without gradients, on the device, in the precision.
 
-    :param fold, channels_last: leave one out to see what it gains.
+    :param fold, channels_last, strips: leave one out to see what it gains.
     """
     network.eval().requires_grad_(False)
     if fold:
         fold_batch_norm(network)
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    return network.to(device, dtype, memory_format=layout)
+    network.to(device, dtype, memory_format=layout)
+    if strips and device.type == 'cpu':
+        mix_in_strips(network)
+    return network
