@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ubcn_ros.runtime.sparse_attention import sparsify
+
 
 def fold_batch_norm(module: nn.Module) -> int:
     """
@@ -32,8 +34,11 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.
     """
     Return the network as frames are processed with it; changed in place.
 
-    Evaluation mode without gradients, folded, on the device, in the precision, channels last.
+    Evaluation mode without gradients, folded, on the device, in the precision, channels last;
+    on a CPU with the sparse form of SAM, whose work follows the data, which a GPU's graphs cannot.
     """
     network.eval().requires_grad_(False)
     fold_batch_norm(network)
+    if device.type == 'cpu':
+        sparsify(network)
     return network.to(device, dtype, memory_format=torch.channels_last)

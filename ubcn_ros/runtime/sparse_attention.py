@@ -26,7 +26,7 @@ from ubcn_ros.network.attention import SAM, PathStacks
 
 CELL = 16
 """Side of a cell, pixels of the working size: small cells follow a mask closer."""
-_CHUNK_BYTES = 2 ** 19
+_CHUNK_BYTES = 2 ** 20
 """Size of what one convolution call reads, so that it stays in a core's cache."""
 _OUTSIDE = 0
 """Slot of the pool that holds the zeros around the image."""
@@ -192,9 +192,10 @@ def run_plane(stack: nn.Sequential, zeros: ZeroResponse, size: tuple[int, int],
     counts = torch.bincount(levels.flatten(), minlength=len(stack) + 1).cumsum(0)[:-1].tolist()
     order = order[:counts[-1]]
 
-    pool = pixels.new_zeros((ours + len(order), cell, cell, channels))
+    pool = pixels.new_empty((ours + len(order), cell, cell, channels))
+    hidden = torch.empty_like(pool)
+    pool[_OUTSIDE], hidden[_OUTSIDE] = 0, 0
     pool[ours:] = pixels.flatten(0, 1)[order].mul_(mask.flatten(0, 1)[order])
-    hidden = torch.zeros_like(pool)
     kinds = 1 + zeros.kinds
     slots = kinds.flatten().clone()
     slots[order] = torch.arange(ours, len(pool), device=slots.device)
@@ -245,7 +246,7 @@ def _convolve(conv: nn.Conv2d, source: torch.Tensor, around: torch.Tensor, first
     step = max(1, _CHUNK_BYTES // (window ** 2 * channels * source.element_size()))
     for start in range(0, len(around), step):
         part = around[start:start + step]
-        index = part[:, neighbour] * cell ** 2 + pixel
+        index = part.index_select(1, neighbour) * cell ** 2 + pixel
         view = rows.index_select(0, index.flatten()).view(len(part), window, window, channels)
         result = F.conv2d(view.permute(0, 3, 1, 2), conv.weight, conv.bias, 1, 0, dilation)
         put(result.permute(0, 2, 3, 1), target[first + start:first + start + len(part)])
