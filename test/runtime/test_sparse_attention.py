@@ -102,7 +102,8 @@ def test_work_follows_the_masks(monkeypatch):
 
     def counting(*args, **options):
         result = convolve(*args, **options)
-        done.append(result[:, 0].numel())
+        if args[4] == 0:  # not the answer to zeros, whose convolutions are padded
+            done.append(result[:, 0].numel())
         return result
     monkeypatch.setattr(sparse_attention.F, 'conv2d', counting)
     features = torch.rand(1, 3, 128, 160, dtype=torch.double)
