@@ -86,6 +86,57 @@ def test_unknown_form_names_the_choices():
         SAMConfig(form='tree')
 
 
+def test_masks_under_the_threshold_are_zero_at_the_working_size_and_the_rest_is_kept():
+    torch.manual_seed(2)
+    paths = (3 * torch.randn(2, 5, 6, 7)).softmax(1)
+    free = SAM(SAMConfig(4, 1), 5).masks(paths, (23, 31))
+    masks = SAM(SAMConfig(4, 1, path_threshold=0.1), 5).masks(paths, (23, 31))
+    low = free < 0.1
+    assert low.any() and not low.all()
+    assert not masks[low].any()
+    assert torch.equal(masks[~low], free[~low])
+    assert (masks.sum(1) > 0.6).all()  # at most (5 - 1) * 0.1 is lost
+
+
+@pytest.mark.parametrize('form', ['stacks', 'trunk'])
+def test_the_threshold_is_the_same_in_training_and_inference(form):
+    torch.manual_seed(4)
+    image, previous = torch.rand(2, 1, 3, 32, 32)
+    paths = torch.tensor([0.95, 0.05]).view(1, 2, 1, 1).expand(1, 2, 8, 8)
+    results = {}
+    for threshold in (0.0, 0.1):
+        torch.manual_seed(5)
+        sam = awake(SAM(SAMConfig(8, 1, form=form, share_paths=False, path_threshold=threshold),
+                        2))
+        sam.tail[0][1] = torch.nn.Identity()  # batch statistics are a difference of their own
+        if form == 'trunk':
+            torch.nn.init.normal_(sam.paths.mix.weight, std=0.1)
+        results[threshold] = sam(image, previous, paths)
+        assert torch.equal(results[threshold], sam.eval()(image, previous, paths))
+    assert not torch.allclose(results[0.0], results[0.1], atol=1e-5)
+
+
+def test_paths_under_the_threshold_get_no_gradient():
+    paths = torch.tensor([0.95, 0.05]).view(1, 2, 1, 1).repeat(1, 1, 8, 8).requires_grad_()
+    sam = awake(SAM(SAMConfig(8, 1, path_threshold=0.1), 2))
+    sam(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), paths).square().sum().backward()
+    assert paths.grad[:, 0].any()
+    assert not paths.grad[:, 1].any()
+
+
+@pytest.mark.parametrize('threshold', [-0.01, 1.0, float('nan')])
+def test_a_threshold_that_is_no_probability_is_named(threshold):
+    with pytest.raises(ValueError, match=f'path_threshold {threshold}'):
+        SAMConfig(path_threshold=threshold)
+
+
+def test_a_threshold_that_may_leave_a_pixel_without_a_path_is_refused():
+    config = SAMConfig(4, 1, path_threshold=0.25)
+    assert SAM(config, 3)
+    with pytest.raises(ValueError, match='0.25 is too high for 4 paths'):
+        SAM(config, 4)
+
+
 def test_discriminator_refuses_small_features():
     with pytest.raises(ValueError, match='12x12'):
         Discriminator(16)(torch.rand(1, 16, 8, 30))

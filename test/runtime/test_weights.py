@@ -34,6 +34,17 @@ def test_there_and_back(tiny_model, tmp_path):
     assert not list(tmp_path.glob('*.partial'))
 
 
+def test_a_file_from_before_a_configuration_had_a_field_takes_its_default(tiny_model, tmp_path):
+    def without_threshold(header):
+        config = json.loads(header['config'])
+        del config['attention']['path_threshold']
+        return {**header, 'config': json.dumps(config)}
+    old = rewritten(tiny_model, tmp_path / 'old.safetensors', metadata=without_threshold)
+    network, info = load_model(old)
+    assert info.config.attention.path_threshold == 0
+    assert network.attention.config.path_threshold == 0
+
+
 def test_half_precision_file_is_smaller_and_loads_as_fp32(tiny_model, tmp_path):
     network, _ = load_model(tiny_model)
     path = tmp_path / 'half.safetensors'

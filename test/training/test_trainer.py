@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ubcn_ros.data.scenes import SceneList, camvid
 from ubcn_ros.labels import CITYSCAPES
+from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model
 from ubcn_ros.training.trainer import Trainer, model_config, shortened
 
@@ -220,6 +221,16 @@ def test_an_unknown_stage_names_the_known_ones(recipe):
     with pytest.raises(ValueError, match="no stage 'joint': it has derain"):
         shortened(config, 'joint', 3)
     assert shortened(config, 'derain', 3).stages['derain'].steps == 3
+
+
+def test_the_path_threshold_is_set_by_a_recipe(recipe):
+    overrides = {'attention': {'path_threshold': 0.02}}
+    config = model_config(recipe('derain', model={'preset': 'light', 'overrides': overrides}))
+    assert config.attention.path_threshold == 0.02
+    assert build(config).attention.config == config.attention
+    overrides['attention']['path_threshold'] = -1
+    with pytest.raises(ValueError, match='path_threshold -1'):
+        model_config(recipe('derain', model={'preset': 'light', 'overrides': overrides}))
 
 
 @pytest.mark.parametrize('overrides', [{'derrain': {}}, {'derain': {'chanels': 3}}])

@@ -156,7 +156,7 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
     for name, kind, level in steps:
         network, info = load_model(best.info.path)
         engine = Engine(network, info, best.device, kind, prepare=functools.partial(
-            prepare, fold=level > 0, channels_last=level > 1, strips=level > 2))
+            prepare, fold=level > 0, channels_last=level > 1, fast_attention=level > 2))
         if level < 2:
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(

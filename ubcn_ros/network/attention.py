@@ -25,6 +25,13 @@ class SAMConfig:
     per path. ``residual``: what the prediction is added to, the rainy 'input' or the 'previous'
     step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
     shows what the semantics are worth.
+    ``path_threshold``: path probabilities under it are zero at the module's working size, in
+    training as in inference, so that a path has nothing to do where its class is not. From 0
+    (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
+    stays. What stays is not scaled up to a sum of 1 again: at most (K - 1) times the threshold
+    is lost, and a probability does not jump where another one passes the threshold.
+
+    :raises ValueError: an unknown form or residual, or a threshold outside 0..1.
     """
 
     channels: int = 32
@@ -35,12 +42,16 @@ class SAMConfig:
     share_paths: bool = True
     residual: str = 'input'
     uniform_masks: bool = False
+    path_threshold: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
             if getattr(self, name) not in known:
                 raise ValueError(f'SAM {name} {getattr(self, name)!r} is unknown: choose one of '
                                  f'{", ".join(known)}')
+        if not 0 <= self.path_threshold < 1:  # so that NaN is refused, too
+            raise ValueError(f'SAM path_threshold {self.path_threshold} is no probability: choose '
+                             'one from 0 (off) to below 1 / paths')
 
 
 class PathStacks(nn.Module):
@@ -92,10 +103,15 @@ class SAM(nn.Module):
 
     :param config: size and form.
     :param paths: K, the number of semantic paths.
+    :raises ValueError: the configuration's path_threshold is 1 / K or more.
     """
 
     def __init__(self, config: SAMConfig = SAMConfig(), paths: int = 10) -> None:  # noqa: B008
         super().__init__()
+        if not config.path_threshold < 1 / paths:
+            raise ValueError(f'SAM path_threshold {config.path_threshold} is too high for {paths} '
+                             f'paths: choose one below 1 / {paths}, else pixels may be left '
+                             'without a path')
         self.config = config
         self.factor = config.unshuffle
         image_channels = 3 * config.unshuffle ** 2
@@ -121,9 +137,21 @@ class SAM(nn.Module):
         dtype = self.tail[1].weight.dtype
         features = self.head(torch.cat((unshuffle(image, self.factor).to(dtype),
                                         unshuffle(previous, self.factor).to(dtype)), 1))
-        if self.config.uniform_masks:
-            paths = torch.full_like(paths, 1.0 / paths.shape[1])
-        paths = F.interpolate(paths, features.shape[-2:], mode='bilinear', align_corners=False)
-        residual = self.tail(self.paths(features, paths))
+        residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
         base = image if self.config.residual == 'input' else previous
         return base + shuffle(residual, self.factor, image.shape[-2:])
+
+    def masks(self, paths: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """
+        Weights of the paths at the working size.
+
+        :param paths: (N, K, h, w) probabilities.
+        :param size: (H, W) of the features.
+        :return: (N, K, H, W): resized, then exactly zero where under ``path_threshold``.
+        """
+        if self.config.uniform_masks:
+            paths = torch.full_like(paths, 1.0 / paths.shape[1])
+        paths = F.interpolate(paths, size, mode='bilinear', align_corners=False)
+        if self.config.path_threshold > 0:
+            paths = torch.where(paths >= self.config.path_threshold, paths, 0.0)
+        return paths

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ubcn_ros.runtime.path_mix import mix_in_strips
+from ubcn_ros.runtime.sparse_attention import sparsify
 
 
 def fold_batch_norm(module: nn.Module) -> int:
@@ -31,19 +32,22 @@ def fold_batch_norm(module: nn.Module) -> int:
 
 
 def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
-            channels_last: bool = True, strips: bool = True) -> nn.Module:
+            channels_last: bool = True, fast_attention: bool = True) -> nn.Module:
     """
     Return the network as frames are processed with it; changed in place.
 
     Evaluation mode without gradients, on the device, in the precision.
 
-    :param fold, channels_last, strips: leave one out to see what it gains.
+    :param fold, channels_last, fast_attention: leave one out to see what it gains.
+        fast_attention is for CPUs: SAM's paths in strips or, where a threshold makes zeros in
+        their masks, in cells. Its work follows the data, which a GPU's graphs cannot.
     """
     network.eval().requires_grad_(False)
     if fold:
         fold_batch_norm(network)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network.to(device, dtype, memory_format=layout)
-    if strips and device.type == 'cpu':
+    if fast_attention and device.type == 'cpu':
         mix_in_strips(network)
+        sparsify(network)
     return network
