@@ -31,8 +31,7 @@ class PReNet(nn.Module):
         self.stages = stages
         c = CHANNELS
         self.head = nn.Sequential(_conv(6, c), nn.ReLU())
-        self.gates = nn.ModuleDict({name: _conv(2 * c, c)
-                                    for name in ('input', 'forget', 'cell', 'output')})
+        self.gates = _conv(2 * c, 4 * c)  # of the LSTM, in one convolution: that is faster
         self.blocks = nn.ModuleList(nn.Sequential(_conv(c, c), nn.ReLU(), _conv(c, c), nn.ReLU())
                                     for _ in range(BLOCKS))
         self.tail = _conv(c, 3)
@@ -42,9 +41,9 @@ class PReNet(nn.Module):
         hidden = cell = image.new_zeros(len(image), CHANNELS, *image.shape[-2:])
         for _ in range(self.stages):
             x = torch.cat((self.head(torch.cat((image, estimate), 1)), hidden), 1)
-            keep, add = self.gates['forget'](x).sigmoid(), self.gates['input'](x).sigmoid()
-            cell = keep * cell + add * self.gates['cell'](x).tanh()
-            hidden = self.gates['output'](x).sigmoid() * cell.tanh()
+            keep, add, new, show = self.gates(x).chunk(4, 1)
+            cell = keep.sigmoid() * cell + add.sigmoid() * new.tanh()
+            hidden = show.sigmoid() * cell.tanh()
             x = hidden
             for block in self.blocks:
                 x = torch.relu(block(x) + x)
