@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.depth_prior import complete_depth, depth_prior
 from ubcn_ros.labels import CAMVID, CITYSCAPES, VOC2012
 
 H, W = 180, 240
@@ -62,3 +62,14 @@ def test_errors():
         depth_prior(H, W, np.zeros((H, W), np.uint8))
     with pytest.raises(ValueError, match=r'\(2, 3\)'):
         depth_prior(H, W, np.zeros((2, 3), np.uint8), CAMVID)
+
+
+def test_what_is_not_measured_comes_from_the_prior():
+    labels = scene(CAMVID)
+    prior = depth_prior(H, W, labels, CAMVID)
+    np.testing.assert_array_equal(complete_depth(None, labels, CAMVID), prior)
+    measured = np.full((H, W), 7.0, np.float32)
+    assert complete_depth(measured, labels, CAMVID) is measured
+    measured[:2], measured[2] = 0, np.nan
+    np.testing.assert_array_equal(complete_depth(measured, labels, CAMVID)[:3], prior[:3])
+    assert (complete_depth(measured, labels, CAMVID)[3:] == 7).all()

@@ -73,6 +73,7 @@ def test_pairs(tmp_path, tiny_model, pairs_folder):
     (['--model', 'no-such-model'], "no model 'no-such-model'"),
     (['--split', 'train'], 'expected CamVid as'),
     (['--only', 'Z'], 'no scenes in'),
+    (['--kind', 'cityscapes'], 'leftImg8bit'),
     (['--kind', 'pairs'], 'expected pairs as'),
     (['--kind', 'pairs', '--clean-segmentation', 'x'], 'pairs have no labels'),
     (['--precision', 'fp7'], "unknown precision 'fp7'"),

@@ -36,31 +36,25 @@ def test_there_are_recipes():
     assert {'paper', 'light-camvid'} <= {path.stem for path in RECIPES}
 
 
-@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
-def test_all_stages_start(path, scenes, tmp_path):
+# recipes that start from another one's results, in one output folder
+CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'light-camvid-long'}
+
+
+def train_all_stages(path, scenes, out):
     config = TrainConfig.load(path)
     assert config.name == path.stem
     model_config(config)
+    if path.stem in CONTINUES:
+        train_all_stages(path.with_stem(CONTINUES[path.stem]), scenes, out)
     config = tiny(config)
     data = SceneList('tiny', get_label_set(config.model.label_set), scenes.scenes)
     for stage in config.stages:
         trainer = Trainer(Fabric(accelerator='cpu', devices=1, precision='32-true'), config,
-                          stage, data, None, tmp_path, workers=0)
+                          stage, data, None, out, workers=0)
         trainer.fit()
         assert trainer.step == 1 and trainer.model_path.is_file()
 
 
-def test_the_paper_recipe_has_the_paper_schedule():
-    config = TrainConfig.load(RECIPES[[path.stem for path in RECIPES].index('paper')])
-    images = 2975
-    epochs = {name: stage.steps * stage.batch / images for name, stage in config.stages.items()}
-    assert epochs == pytest.approx({'derain': 100, 'adapt': 100, 'attend': 100, 'joint': 50},
-                                   rel=1e-3)
-    rates = {name: (s.optimizer.kind, s.optimizer.rate) for name, s in config.stages.items()}
-    assert rates == {'derain': ('adam', 1e-2), 'adapt': ('sgd', 1e-2), 'attend': ('adam', 1e-2),
-                     'joint': ('sgd', 1e-4)}
-    adapt, joint = config.stages['adapt'], config.stages['joint']
-    assert adapt.discriminator.rate == 1e-3 and adapt.adversarial_weight == 1e-3
-    assert (joint.optimizer.momentum, joint.optimizer.schedule) == (0.9, 'poly')
-    derain = config.stages['derain'].optimizer
-    assert (derain.schedule, derain.gamma, derain.every) == ('step', 0.2, 0.3)
+@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
+def test_all_stages_start(path, scenes, tmp_path):
+    train_all_stages(path, scenes, tmp_path)

@@ -9,6 +9,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from ubcn_ros.labels import LabelSet
+
 # Names over all label sets, lower case. A class in none of these keeps the plain prior.
 SKY = frozenset({'sky'})
 GROUND = frozenset({'road', 'sidewalk', 'pavement', 'terrain'})
@@ -18,6 +20,22 @@ STATIC = frozenset({
 OBJECTS = frozenset({
     'car', 'pedestrian', 'bicyclist', 'person', 'rider', 'truck', 'bus', 'train', 'motorcycle',
     'bicycle', 'motorbike'})
+
+
+def complete_depth(depth: np.ndarray | None, labels: np.ndarray, label_set: LabelSet | None,
+                   horizon: float = 0.45, focal: float = 1.0) -> np.ndarray:
+    """
+    Return a distance for every pixel, (H, W) float32 in metres: measured, else from the prior.
+
+    :param depth: (H, W) metres, 0 or not finite where unknown; None where nothing is measured.
+    :param labels, label_set, horizon, focal: as for ``depth_prior``; no label set, no labels.
+    """
+    known = None if depth is None else np.isfinite(depth) & (depth > 0)
+    if known is not None and known.all():
+        return depth
+    prior = depth_prior(*labels.shape, None if label_set is None else labels, label_set,
+                        horizon=horizon, focal=focal)
+    return prior if known is None else np.where(known, depth, prior)
 
 
 def depth_prior(height: int, width: int, labels: np.ndarray | None = None, label_set=None,

@@ -36,10 +36,10 @@ _file = click.Path(dir_okay=False, path_type=Path)
               type=click.Path(exists=True, file_okay=False, path_type=Path),
               help='Folder of the data set.')
 @click.option('--kind', default='camvid', show_default=True,
-              type=click.Choice(['camvid', 'pairs']),
-              help='camvid: SPLIT/images and SPLIT/labels, rain is rendered; pairs: input and '
-              'target, no labels.')
-@click.option('--split', default='val', show_default=True, help='Of CamVid.')
+              type=click.Choice(['camvid', 'cityscapes', 'voc2012', 'pairs']),
+              help='camvid, cityscapes and voc2012 in their own layouts, rain is rendered; pairs: '
+              'input and target, no labels.')
+@click.option('--split', default='val', show_default=True, help='Of a data set with labels.')
 @click.option('--only', multiple=True, metavar='PREFIX',
               help='Only drives of this name; may be repeated.')
 @click.option('--rates', default='0,50,150,250', show_default=True, callback=_rates,
@@ -84,9 +84,9 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
         segmentations = {name: Subject.load(path, device, precision) for name, path in
                          (('clean', clean_segmentation), ('rain', rain_segmentation)) if path}
         rivals = _named([Subject.load(path, device, precision) for path in peers])
-        if kind == 'camvid':
-            results, figures, about = _scenes(subject, segmentations, rivals, data, split, only,
-                                              rates, iterations, stride, limit)
+        if kind != 'pairs':
+            results, figures, about = _scenes(subject, segmentations, rivals, kind, data, split,
+                                              only, rates, iterations, stride, limit)
             text = report.scene_text(results, figures)
         else:
             results, figures, about = _pairs(subject, rivals, data, iterations, stride, limit)
@@ -107,17 +107,17 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
 
 
 def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[str, Subject],
-            data: Path, split: str, only: tuple[str, ...], rates: tuple[float, ...],
+            kind: str, data: Path, split: str, only: tuple[str, ...], rates: tuple[float, ...],
             iterations: int, stride: int, limit: int | None) -> tuple[dict, list, dict]:
-    from ubcn_ros.data.scenes import camvid
+    from ubcn_ros.data.datasets import open_scenes
     from ubcn_ros.evaluation.bars import scene_figures
     from ubcn_ros.evaluation.measure import measure_scenes
-    scenes = camvid(data, split, only=only)
+    scenes = open_scenes(kind, data, split, only=only)
     indices = range(0, len(scenes), stride)[:limit]
     with _bar(len(indices) * len(rates)) as bar:
         results = measure_scenes(subject, scenes, indices, rates, iterations, segmentations,
                                  rivals, bar.update)
-    about = {'kind': 'camvid', 'name': scenes.name, 'path': str(data), 'split': split,
+    about = {'kind': kind, 'name': scenes.name, 'path': str(data), 'split': split,
              'only': list(only), 'stride': stride, 'count': len(indices),
              'images': [scenes.scenes[i].name for i in indices], 'rain_seeds': list(indices),
              'rain_rates_mm_h': list(rates)}

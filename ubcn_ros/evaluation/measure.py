@@ -202,12 +202,12 @@ def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
               for rate in rates}
     for index in indices:
         scene = scenes.scenes[index]
-        image, ids = scene.image(), scene.labels()
+        image, ids, depth = scene.image(), scene.labels(), scene.depth()
         clean, truth = model.upload(image), torch.from_numpy(ids).to(device).long()
         for name, subject in segmentations.items():
             dry[name].add(subject.segment(clean), truth)
         for rate in rates:
-            rainy = model.upload(rainy_view(image, ids, scenes, rate, index))
+            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth))
             inputs[rate].add(rainy, clean)
             for name, subject in segmentations.items():
                 alone[rate][name].add(subject.segment(rainy), truth)

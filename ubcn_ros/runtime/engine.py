@@ -12,11 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.budget import StepBudget
+from ubcn_ros.runtime.cpu_output import label_map, to_bytes
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 
@@ -87,7 +89,7 @@ class Engine:
     """
 
     def __init__(self, network: UBCN, info: ModelInfo, device: torch.device, precision: str,
-                 backend: str = 'eager') -> None:
+                 backend: str = 'eager', prepare: Callable[..., nn.Module] = prepare) -> None:
         self.info = info
         self.device = device
         self.precision = precision
@@ -119,6 +121,11 @@ class Engine:
                              f'{", ".join(BACKENDS)}')
         network, info = load_model(model)
         return cls(network, info, target, precision, backend)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return what computes each stage, 'derain', 'segment' and 'attend', to be looked at."""
+        return {'derain': self._network.derain, 'segment': self._network.segmentation,
+                'attend': self._network.attention}
 
     def warm_up(self, height: int, width: int,
                 progress: Callable[[str], None] | None = None) -> None:
@@ -226,6 +233,9 @@ class Engine:
 
     def _download(self, step: Step, confidence: bool
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        if self.device.type == 'cpu' and not confidence:
+            return (to_bytes(step.image[0]),
+                    label_map(step.logits[0], tuple(step.image.shape[-2:])), None)
         derained = step.image[0].clamp(0, 1).mul(255).round_().to(torch.uint8)
         derained = derained.permute(1, 2, 0).contiguous()
         logits = F.interpolate(step.logits.float(), step.image.shape[-2:], mode='bilinear',

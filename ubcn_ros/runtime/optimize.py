@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ubcn_ros.runtime.path_mix import mix_in_strips
+
 
 def fold_batch_norm(module: nn.Module) -> int:
     """
@@ -28,12 +30,20 @@ def fold_batch_norm(module: nn.Module) -> int:
     return folded
 
 
-def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
+            channels_last: bool = True, strips: bool = True) -> nn.Module:
     """
     Return the network as frames are processed with it; changed in place.
 
-    Evaluation mode without gradients, folded, on the device, in the precision, channels last.
+    Evaluation mode without gradients, on the device, in the precision.
+
+    :param fold, channels_last, strips: leave one out to see what it gains.
     """
     network.eval().requires_grad_(False)
-    fold_batch_norm(network)
-    return network.to(device, dtype, memory_format=torch.channels_last)
+    if fold:
+        fold_batch_norm(network)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network.to(device, dtype, memory_format=layout)
+    if strips and device.type == 'cpu':
+        mix_in_strips(network)
+    return network

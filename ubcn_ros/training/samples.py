@@ -14,12 +14,13 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.drive import Drive
 from ubcn_ros.data.generic_rain import generic_rain
-from ubcn_ros.data.rain import RainParameters, add_rain, depth_prior, sample_rate
+from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import DataSetError, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.labels import CAMVID, UNLABELED, LabelSet
+from ubcn_ros.labels import CAMVID, UNLABELED
 from ubcn_ros.training.config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
@@ -130,19 +131,9 @@ class TrainingSamples(Dataset):
         rate = sample_rate(rng)
         parameters = RainParameters.random(rng, rate, c.diversity)
         if depth is not None or (self.scenes.label_set is not None and rng.random() < 0.6):
-            depth = _complete(depth, labels, self.scenes.label_set, parameters)
+            depth = complete_depth(depth, labels, self.scenes.label_set, parameters.horizon,
+                                   parameters.focal)
         return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
-
-
-def _complete(depth: np.ndarray | None, labels: np.ndarray, label_set: LabelSet | None,
-              parameters: RainParameters) -> np.ndarray:
-    """Depth with its unknown places, or all of it, from the prior."""
-    known = None if depth is None else np.isfinite(depth) & (depth > 0)
-    if known is not None and known.all():
-        return depth
-    prior = depth_prior(*labels.shape, None if label_set is None else labels, label_set,
-                        horizon=parameters.horizon, focal=parameters.focal)
-    return prior if known is None else np.where(known, depth, prior)
 
 
 def _bytes(source: Source) -> int:
@@ -265,6 +256,7 @@ class ValidationSamples(Dataset):
         image, labels = scene.image(), scene.labels()
         rainy = scene.rainy() if self.rate else image
         if rainy is None:
-            rainy = rainy_view(image, labels, self.scenes, self.rate, self.indices[n])
+            rainy = rainy_view(image, labels, self.scenes, self.rate, self.indices[n],
+                               scene.depth())
         return {'clean': _to_tensor(image), 'degraded': _to_tensor(rainy),
                 'labels': torch.from_numpy(labels)}

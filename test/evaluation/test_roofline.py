@@ -1,0 +1,33 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Operations and bytes are those of the convolutions that ran."""
+
+import pytest
+import torch
+from torch import nn
+
+from ubcn_ros.evaluation.roofline import Ceilings, counted, measure_ceilings
+
+
+def test_a_convolution_is_counted_each_time_it_runs():
+    network = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(),
+                            nn.Conv2d(8, 4, 1, groups=2))
+    macs = 10 * 12 * (8 * 3 * 9 + 4 * 4)
+    moved = 4 * (10 * 12 * (3 + 8 + 8 + 4) + 8 * 3 * 9 + 4 * 4)
+    with counted(network, Ceilings(1e9, 1e15)) as work:
+        for _ in range(2):
+            network(torch.zeros(1, 3, 10, 12))
+    assert (work.macs, work.bytes) == (2 * macs, 2 * moved)
+    assert work.seconds == pytest.approx(2 * macs / 1e9)
+    with counted(network, Ceilings(1e15, 1e9)) as bound_by_memory:
+        network(torch.zeros(1, 3, 10, 12))
+    assert bound_by_memory.seconds == pytest.approx(moved / 1e9)
+    network(torch.zeros(1, 3, 10, 12))
+    assert work.macs == 2 * macs, 'nothing is counted afterwards'
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_ceilings_of_a_gpu():
+    ceilings = measure_ceilings(torch.device('cuda'), torch.float16)
+    assert ceilings.macs_per_s > 1e12 and ceilings.bytes_per_s > 1e10

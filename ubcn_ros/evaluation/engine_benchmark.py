@@ -1,0 +1,338 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark engine`: times of the engine, stage by stage, beside the machine's limits."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+    from ubcn_ros.runtime.engine import Engine
+
+WARM_UP = 2
+"""First calls of everything that is timed; they do not count."""
+
+
+@dataclass
+class Subject:
+    """What is timed in turn with the others: a call per image, and how long the calls took."""
+
+    row: dict[str, Any]
+    call: Callable[[np.ndarray], dict[str, float]]
+    device: torch.device
+    times: list[dict[str, float]] = field(default_factory=list)
+
+    def measure(self, image: np.ndarray) -> None:
+        """Time one image, milliseconds."""
+        start = time.perf_counter()
+        stages = self.call(image)
+        self.times.append({**stages, 'total': 1e3 * (time.perf_counter() - start)})
+
+    def result(self) -> dict[str, Any]:
+        """Return the row with its percentiles."""
+        def percentile(stage: str, q: float) -> float:
+            return round(float(np.percentile([t[stage] for t in self.times], q)), 3)
+
+        stages = [stage for stage in self.times[0] if stage != 'total']
+        p50 = percentile('total', 50)
+        return {**self.row, 'frames': len(self.times), 'p50_ms': p50,
+                'p95_ms': percentile('total', 95), 'images_per_s': round(1e3 / p50, 3),
+                'stages_ms': {stage: {'p50': percentile(stage, 50), 'p95': percentile(stage, 95)}
+                              for stage in stages}}
+
+
+def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
+    """Frames of a rendered drive in rain of 100 mm/hr, (H, W, 3) uint8 RGB each."""
+    from ubcn_ros.data.drive import Drive
+    from ubcn_ros.data.rain import add_rain
+    drive = Drive(1, height, width)
+    frames = [drive.frame(2.0 * i) for i in range(count)]
+    return [add_rain(frame.image, 100.0, i, frame.depth) for i, frame in enumerate(frames)]
+
+
+def run_interleaved(subjects: Sequence[Subject], images: Sequence[np.ndarray],
+                    frames: int) -> None:
+    """Time every subject on every frame in turn, so that a noisy moment meets all of them."""
+    from tqdm import trange
+    for subject in subjects:
+        for i in range(WARM_UP):
+            subject.call(images[i % len(images)])
+    for i in trange(frames, unit=' images', disable=None):
+        for subject in subjects:
+            subject.measure(images[i % len(images)])
+
+
+def peak_mib(subject: Subject, image: np.ndarray) -> float:
+    """
+    Most memory while one image is processed, MiB.
+
+    On a GPU what PyTorch's allocator held; on a CPU the process' resident memory, with whatever
+    else it holds.
+    """
+    import torch
+    if subject.device.type == 'cuda':
+        torch.cuda.reset_peak_memory_stats(subject.device)
+        subject.call(image)
+        return round(torch.cuda.max_memory_allocated(subject.device) / 2**20, 1)
+    Path('/proc/self/clear_refs').write_text('5')  # resets the peak, see proc(5)
+    subject.call(image)
+    status = Path('/proc/self/status').read_text()
+    return round(int(status.split('VmHWM:')[1].split()[0]) / 1024, 1)
+
+
+def open_engine(preset: str, model: str | None, folder: Path, **options: Any) -> Engine:
+    """Load a model file, or a preset with random weights by way of a file."""
+    from ubcn_ros.network import UBCNConfig, build
+    from ubcn_ros.runtime import Engine, save_model
+    if model is None:
+        import torch
+        torch.manual_seed(0)
+        path = folder / f'{preset}.safetensors'
+        if not path.exists():
+            save_model(path, build(UBCNConfig.preset(preset)), {'note': 'random weights'})
+        model = str(path)
+    return Engine.load(model, **options)
+
+
+def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int
+                   ) -> Subject:
+    """Return an engine as a subject: T steps per image, uint8 to uint8."""
+    def call(image: np.ndarray) -> dict[str, float]:
+        return {stage: ms for stage, ms in engine(image, iterations).timings.items()
+                if stage != 'total'}
+
+    return Subject({'preset': preset, 'height': size[1], 'width': size[0],
+                    'iterations': iterations, 'precision': engine.precision,
+                    'backend': engine.backend, 'device': str(engine.device)},
+                   call, engine.device)
+
+
+def prenet_subject(device: torch.device, precision: str, size: tuple[int, int]) -> Subject:
+    """PReNet in fp32 as published, or in a lower precision; uint8 to uint8 as well."""
+    import torch
+
+    from ubcn_ros.evaluation.prenet import PReNet
+    from ubcn_ros.runtime.engine import PRECISIONS
+    dtype = PRECISIONS[precision]
+    network = PReNet().eval().to(device, dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def call(image: np.ndarray) -> dict[str, float]:
+        tensor = torch.from_numpy(image).to(device).permute(2, 0, 1)[None].to(dtype) / 255
+        network(tensor).clamp(0, 1).mul(255).round().to(torch.uint8)[0].cpu().numpy()
+        return {}
+
+    return Subject({'preset': 'prenet', 'height': size[1], 'width': size[0], 'iterations': 1,
+                    'precision': precision, 'backend': 'eager', 'device': str(device)},
+                   call, device)
+
+
+def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str,
+                       precision: str, size: tuple[int, int], iterations: int) -> list[Subject]:
+    """Return the engine without its optimisations, and with one more of them each."""
+    import torch
+
+    from ubcn_ros.runtime import Engine, load_model
+    from ubcn_ros.runtime.optimize import prepare
+    best = open_engine(preset, model, folder, device=device, precision=precision)
+    steps = [('fp32, layers as trained', 'fp32', 0), ('+ batch normalisation folded', 'fp32', 1),
+             ('+ channels last', 'fp32', 2)]
+    if best.device.type == 'cpu':
+        steps.append(('+ paths mixed in strips', 'fp32', 3))
+    if best.precision != 'fp32':
+        steps.append((f'+ {best.precision}', best.precision, 3))
+    subjects = []
+    for name, kind, level in steps:
+        network, info = load_model(best.info.path)
+        engine = Engine(network, info, best.device, kind, prepare=functools.partial(
+            prepare, fold=level > 0, channels_last=level > 1, strips=level > 2))
+        if level < 2:
+            for module in network.children():
+                module.register_forward_pre_hook(lambda _, inputs: tuple(
+                    x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
+        subject = engine_subject(engine, preset, size, iterations)
+        subject.row['optimisation'] = name
+        subjects.append(subject)
+    return subjects
+
+
+def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, float]:
+    """Milliseconds of every stage's roofline, over T steps, on this machine's ceilings."""
+    from ubcn_ros.evaluation.roofline import counted, measure_ceilings
+    from ubcn_ros.runtime.engine import PRECISIONS
+    ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
+    result = {}
+    for stage, part in engine.modules().items():
+        with counted(part, ceilings) as work:
+            engine(image, iterations)
+        result[stage] = 1e3 * work.seconds
+    return result
+
+
+def report(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as a table: the whole, then the stages' medians, milliseconds."""
+    from ubcn_ros.evaluation.report import table
+    stages = list(dict.fromkeys(stage for row in rows for stage in row['stages_ms']))
+    shares = any('roofline_share' in row for row in rows)
+    header = ['', 'size', 'T', 'precision', 'p50 ms', 'p95 ms', 'images/s', 'peak MiB', *stages,
+              *(['share of roofline'] if shares else []), 'times']
+    lines = []
+    for row in rows:
+        share = row.get('roofline_share')
+        lines.append([
+            row.get('optimisation', row['preset']), f'{row["width"]}x{row["height"]}',
+            str(row['iterations']), f'{row["precision"]} {row["backend"]}',
+            f'{row["p50_ms"]:.1f}', f'{row["p95_ms"]:.1f}', f'{row["images_per_s"]:.2f}',
+            f'{row["peak_mib"]:.0f}',
+            *(f'{row["stages_ms"][s]["p50"]:.1f}' if s in row['stages_ms'] else ''
+              for s in stages),
+            *([' '.join(f'{s} {100 * v:.0f}%' for s, v in (share or {}).items())]
+              if shares else []),
+            f'{row["speed_up"]:.1f}' if 'speed_up' in row else ''])
+    return table(header, lines)
+
+
+def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Draw a bar per row, divided into its stages."""
+    import matplotlib
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+    names = [f'{row.get("optimisation", row["preset"])}\n{row["width"]}x{row["height"]} '
+             f'T={row["iterations"]} {row["precision"]}' for row in rows]
+    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
+    left = np.zeros(len(rows))
+    for stage in dict.fromkeys(stage for row in rows for stage in row['stages_ms']):
+        widths = np.array([row['stages_ms'].get(stage, {'p50': 0})['p50'] for row in rows])
+        axes.barh(names, widths, left=left, label=stage)
+        left += widths
+    rest = np.array([row['p50_ms'] for row in rows]) - left
+    axes.barh(names, np.maximum(rest, 0), left=left, color='lightgrey', label='rest')
+    axes.invert_yaxis()
+    axes.set_xlabel('milliseconds per image, medians')
+    axes.legend(ncols=6, fontsize='small')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def _sizes(_context: Any, _option: Any, texts: tuple[str, ...]) -> list[tuple[int, int]]:
+    sizes = []
+    for text in texts:
+        width, _, height = text.lower().partition('x')
+        if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 32):
+            raise click.BadParameter(f"'{text}' is no WIDTHxHEIGHT of at least 32x32, like "
+                                     '1024x512')
+        sizes.append((int(width), int(height)))
+    return sizes
+
+
+@click.command()
+@click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
+              type=click.Choice(['light', 'paper']), help='Network; may be repeated.')
+@click.option('--model', help='Time this model (name or path) instead of random weights.')
+@click.option('--size', 'sizes', multiple=True, default=('1024x512',), show_default=True,
+              callback=_sizes, help='WIDTHxHEIGHT, pixels; may be repeated.')
+@click.option('--iterations', multiple=True, default=(1, 3), show_default=True,
+              type=click.IntRange(1, 10), help='Steps of the loop; may be repeated.')
+@click.option('--precision', 'precisions', multiple=True, default=('auto',), show_default=True,
+              help='auto, fp32, bf16 or fp16; may be repeated.')
+@click.option('--backend', 'backends', multiple=True, default=('auto',), show_default=True,
+              help="The engine's backend; may be repeated.")
+@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+@click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
+              help=f'Images per row, after {WARM_UP} that do not count.')
+@click.option('--threads', type=click.IntRange(1), help='CPU threads [default: all cores].')
+@click.option('--peer', type=click.Choice(['prenet']), help='Time this network in turn with ours.')
+@click.option('--waterfall', is_flag=True,
+              help='Time the engine without its optimisations, adding one after the other.')
+@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
+              help='Write the rows to this file, too.')
+@click.option('--picture', type=click.Path(dir_okay=False, path_type=Path),
+              help='Draw the stages of every row here (PNG, PDF or SVG).')
+def engine(presets: tuple[str, ...], model: str | None, sizes: list[tuple[int, int]],
+           iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
+           device: str, frames: int, threads: int | None, peer: str | None, waterfall: bool,
+           json_path: Path | None, picture: Path | None) -> None:
+    """
+    Time the engine on images of a rendered drive.
+
+    All rows of one size are timed in turn, image by image, so that their ratios hold on a busy
+    machine. "times" is how many times faster than the peer, or than the first row of a waterfall.
+    The peer computes in fp32, as published, unless the first precision asked for is another.
+    """
+    import torch
+    if threads:
+        torch.set_num_threads(threads)
+    rows: list[dict[str, Any]] = []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            for size in sizes:
+                rows += _rows(presets, model, size, iterations, precisions, backends, device,
+                              frames, peer, waterfall, Path(folder))
+    except (ValueError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
+               f'{torch.__version__}\n\n{report(rows)}')
+    if json_path:
+        from ubcn_ros.evaluation.report import write_json
+        write_json(json_path, rows)
+        click.echo(f'wrote {json_path}')
+    if picture:
+        draw(picture, rows)
+        click.echo(f'wrote {picture}')
+
+
+def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
+          iterations: Sequence[int], precisions: Sequence[str], backends: Sequence[str],
+          device: str, frames: int, peer: str | None, waterfall: bool, folder: Path
+          ) -> list[dict[str, Any]]:
+    images = rainy_images(size[1], size[0], 3)
+    subjects, engines = [], {}
+    if waterfall:
+        for preset in presets:
+            for t in iterations:
+                subjects += waterfall_subjects(preset, model, folder, device, precisions[0], size,
+                                               t)
+    else:
+        for preset in presets:
+            for precision in precisions:
+                for backend in backends:
+                    engine = open_engine(preset, model, folder, device=device,
+                                         precision=precision, backend=backend)
+                    for t in iterations:
+                        subjects.append(engine_subject(engine, preset, size, t))
+                        engines[id(subjects[-1])] = engine
+    if peer:
+        precision = 'fp32' if precisions[0] == 'auto' else precisions[0]
+        subjects.append(prenet_subject(subjects[0].device, precision, size))
+    run_interleaved(subjects, images, frames)
+    rows = []
+    for subject in subjects:
+        row = {**subject.result(), 'peak_mib': peak_mib(subject, images[0])}
+        if id(subject) in engines:
+            limits = floors(engines[id(subject)], images[0], row['iterations'])
+            row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}
+            row['roofline_share'] = {
+                stage: round(ms / row['stages_ms'][stage]['p50'], 3)
+                for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
+        rows.append(row)
+    if peer:
+        for row in rows[:-1]:
+            row['speed_up'] = round(rows[-1]['p50_ms'] / row['p50_ms'], 3)
+    elif waterfall:
+        first = {}
+        for row in rows:
+            base = first.setdefault((row['preset'], row['iterations']), row['p50_ms'])
+            row['speed_up'] = round(base / row['p50_ms'], 3)
+    return rows

@@ -1,0 +1,64 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The mix of SAM's trunk form as one matrix product per strip of pixels, for a CPU's caches."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ubcn_ros.network.attention import PathTrunk
+
+_STRIP_VALUES = 2 ** 20
+"""Weighted features at a time: what a core's cache holds."""
+
+
+class StripMixTrunk(nn.Module):
+    """
+    ``PathTrunk`` for inference on a CPU, equal within rounding.
+
+    sum_k p_k (W_k f + b_k) is one product of the K weighted copies of f with all W_k stacked. The
+    plain form writes K full-size results and reads them again; here they live for one strip.
+
+    :param plain: whose weights are used, in the layout and precision they have now.
+    """
+
+    def __init__(self, plain: PathTrunk) -> None:
+        super().__init__()
+        self.trunk = plain.trunk
+        channels = plain.channels
+        paths = plain.mix.out_channels // channels
+        weight = plain.mix.weight.detach().reshape(paths, channels, channels)
+        self.register_buffer('weight', weight.transpose(1, 2).reshape(paths * channels, channels)
+                             .contiguous())
+        self.register_buffer('bias', plain.mix.bias.detach().reshape(paths, channels).clone())
+
+    def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        features = self.trunk(features)
+        n, channels, height, width = features.shape
+        pixels = features.permute(0, 2, 3, 1).reshape(-1, channels)
+        shares = paths.to(features.dtype).permute(0, 2, 3, 1).reshape(-1, paths.shape[1])
+        result = torch.empty_like(pixels)
+        strip = max(1, _STRIP_VALUES // len(self.weight))
+        for start in range(0, len(pixels), strip):
+            part = slice(start, start + strip)
+            weighted = (pixels[part, None] * shares[part, :, None]).flatten(1)
+            torch.addmm(shares[part] @ self.bias, weighted, self.weight, out=result[part])
+        return result.view(n, height, width, channels).permute(0, 3, 1, 2)
+
+
+def mix_in_strips(network: nn.Module) -> int:
+    """
+    Replace every ``PathTrunk`` by its fast form, in place.
+
+    :param network: in evaluation mode, in its final layout and precision.
+    :return: how many were replaced.
+    """
+    replaced = 0
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, PathTrunk):
+                setattr(module, name, StripMixTrunk(child))
+                replaced += 1
+    return replaced
