@@ -23,7 +23,7 @@ import io
 import json
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from torch import nn
 from ubcn_ros import __version__
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.export_folder import DESCRIPTION, FORMAT, SUFFIXES
-from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.steps import OUTPUTS, STEPS
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -71,11 +71,14 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
         raise ValueError(f'unknown format {kind!r}: choose one of {", ".join(SUFFIXES)}')
     if size is not None and min(size) < MIN_SIDE:
         raise ValueError(f'{size[1]}x{size[0]} is too small: {MIN_SIDE}x{MIN_SIDE} is the least')
-    network = prepare(copy.deepcopy(network), torch.device('cpu'), PRECISIONS[precision])
-    # channels last, torch.export would ask which sizes within the network are 1
-    network = network.to(memory_format=torch.contiguous_format)
-    image = torch.full((1, 3, *size) if size else _TRACED[kind], 0.5)
-    logits = torch.zeros(_logits_shape(network, image))
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    fold_batch_norm(network)
+    # contiguous: channels last, torch.export would ask which sizes within the network are 1
+    network.to(PRECISIONS[precision], memory_format=torch.contiguous_format)
+    # torch.export only plays a size through; tracing computes, so that sizes are fixed afterwards
+    image = torch.full((1, 3, *size) if size and kind == 'torch' else _TRACED[kind], 0.5)
+    logits = torch.zeros(_logits_shape(network, image.shape))
+    tensors = _tensors(_logits_shape(network, (1, 3, *size)) if size else logits.shape, size)
     steps = {}
     for name, step_type in STEPS.items():
         module = step_type(network)
@@ -83,13 +86,13 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
         file = folder / f'{name}{SUFFIXES[kind]}'
         progress(f'writing {file.name}')
         if kind == 'onnx':
-            _write_onnx(module, values, file, None if size else _dynamic(module.inputs), opset)
+            _write_onnx(module, values, file, tensors, opset)
         else:
             _write_torch(module, values, file, size is None)
         steps[name] = {
             'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
-            'inputs': [_tensor(n, logits.shape, size) for n in module.inputs],
-            'outputs': [_tensor(n, logits.shape, size) for n in OUTPUTS]}
+            'inputs': [tensors[n] for n in module.inputs],
+            'outputs': [tensors[n] for n in OUTPUTS]}
     labels = network.label_set
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
@@ -121,39 +124,50 @@ def versions(*packages: str) -> dict[str, str]:
     return found
 
 
-def _logits_shape(network: UBCN, image: torch.Tensor) -> torch.Size:
-    """Shape of the logits of an image: worked out on shapes alone, nothing is computed."""
+def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
+    """Shape of the logits of an image of this shape; nothing is computed."""
     shapes_only = copy.deepcopy(network).to('meta')
-    return STEPS['first'](shapes_only)(image.to('meta'))[1].shape
+    return STEPS['first'](shapes_only)(torch.empty(*image, device='meta'))[1].shape
 
 
-def _tensor(name: str, logits: torch.Size, size: tuple[int, int] | None) -> dict[str, Any]:
-    if 'logits' in name:
-        shape = list(logits) if size else ['batch', logits[1], 'logits_height', 'logits_width']
-        said = 'any real number; softmax over dimension 1 gives class probabilities'
-    else:
-        shape = [1, 3, *size] if size else ['batch', 3, 'height', 'width']
-        said = 'RGB, 0..1' if name == 'image' else 'RGB, about 0..1, not clamped'
-    return {'name': name, 'dtype': 'float32', 'shape': shape, 'values': said}
-
-
-def _dynamic(names: tuple[str, ...]) -> dict[str, dict[int, str]]:
-    image = {0: 'batch', 2: 'height', 3: 'width'}
-    logits = {0: 'batch', 2: 'logits_height', 3: 'logits_width'}
-    return {name: logits if 'logits' in name else image for name in (*names, *OUTPUTS)}
+def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict[str, Any]]:
+    """Describe all inputs and outputs, by name; what is dynamic has a name for a length."""
+    image = [1, 3, *size] if size else ['batch', 3, 'height', 'width']
+    classes = list(logits) if size else ['batch', logits[1], 'logits_height', 'logits_width']
+    shapes = {'image': (image, 'RGB, 0..1'),
+              'previous': (image, 'derained of the step before'),
+              'previous_logits': (classes, 'logits of the step before'),
+              'derained': (image, 'RGB, about 0..1, not clamped'),
+              'logits': (classes, 'any; their softmax over dimension 1 are probabilities')}
+    return {name: {'name': name, 'dtype': 'float32', 'shape': shape, 'values': values}
+            for name, (shape, values) in shapes.items()}
 
 
 def _write_onnx(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
-                dynamic: dict[str, dict[int, str]] | None, opset: int) -> None:
-    import onnx
+                tensors: dict[str, dict[str, Any]], opset: int) -> None:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ValueError(f'writing ONNX needs the package onnx ({error}): pip install onnx, or '
+                         'export on another machine and copy the folder') from error
+    names = [*module.inputs, *OUTPUTS]
     with warnings.catch_warnings(), torch.no_grad():
         # of the exporter's age, and of conditions on sizes, which export_check looks after
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
-        torch.onnx.export(module, values, str(file), dynamo=False, opset_version=opset,
-                          input_names=list(module.inputs), output_names=list(OUTPUTS),
-                          dynamic_axes=dynamic)
-    onnx.checker.check_model(str(file))
+        torch.onnx.export(
+            module, values, str(file), dynamo=False, opset_version=opset,
+            input_names=list(module.inputs), output_names=list(OUTPUTS),
+            dynamic_axes={name: {i: str(length) for i, length in enumerate(tensors[name]['shape'])
+                                 if i != 1} for name in names})
+    model = onnx.load(str(file))
+    for value in (*model.graph.input, *model.graph.output):
+        for said, length in zip(value.type.tensor_type.shape.dim, tensors[value.name]['shape'],
+                                strict=True):
+            if isinstance(length, int):
+                said.dim_value = length
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))
 
 
 def _write_torch(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
