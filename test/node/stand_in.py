@@ -77,7 +77,7 @@ class StandInEngine:
         return [self(image, **options) for image in images]
 
 
-def load(settings):
+def load(settings, progress):
     """Load a stand-in as the settings' model says."""
     if settings.model == 'broken':
         raise ValueError('broken.safetensors is\nno model file: train one')

@@ -9,6 +9,17 @@ from torch import nn
 from torch.nn import functional as F
 
 
+def exporting() -> bool:
+    """
+    Whether the network is being traced for export, not run.
+
+    What is traced then has to hold for every height and width: no branch may depend on them.
+    """
+    # PyTorch before 2.7 knows no more than that something is traced
+    asked = getattr(torch.compiler, 'is_exporting', torch.compiler.is_compiling)
+    return torch.jit.is_tracing() or asked()
+
+
 def conv3x3(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Conv2d:
     """3x3 convolution with stride 1 that keeps the size."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
@@ -64,7 +75,7 @@ def unshuffle(image: torch.Tensor, factor: int) -> torch.Tensor:
         return image
     height, width = image.shape[-2:]
     bottom, right = -height % factor, -width % factor
-    if bottom or right:
+    if exporting() or bottom or right:
         image = F.pad(image, (0, right, 0, bottom), mode='replicate')
     return F.pixel_unshuffle(image, factor)
 

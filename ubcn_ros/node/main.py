@@ -18,7 +18,7 @@ from typing import Any
 _STOP_SECONDS = 10.0
 
 
-def main(args: Sequence[str] | None = None, load: Callable[[Any], Any] | None = None) -> int:
+def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = None) -> int:
     """
     Run the node until it is told to stop.
 

@@ -110,7 +110,7 @@ SPECS = (
     Spec('backend', 'auto',
          'How the engine executes the network; auto takes the fastest that is installed.',
          Changes.AT_CONFIGURE, pattern=r'[a-z0-9_]+',
-         allowed='auto, eager, or another backend of the engine'),
+         allowed='auto, eager or onnxruntime'),
     Spec('input_transport', 'raw',
          'raw subscribes to image, compressed to image/compressed (JPEG or PNG).',
          Changes.AT_CONFIGURE, choices=('raw', 'compressed')),

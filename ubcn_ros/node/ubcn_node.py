@@ -33,11 +33,11 @@ from .recovery import FailureStreak, free_memory, infer, one_line
 from .worker import Worker
 
 
-def load_engine(settings: Settings) -> Any:
-    """Load the engine that the settings name."""
+def load_engine(settings: Settings, progress: Callable[[str], None]) -> Any:
+    """Load the engine that the settings name; lines of text say what takes long."""
     from ubcn_ros.runtime import Engine  # takes seconds: not before it is needed
     return Engine.load(settings.model, device=settings.device, precision=settings.precision,
-                       backend=settings.backend)
+                       backend=settings.backend, progress=progress)
 
 
 Transition = Callable[['UBCNNode', LifecycleState], TransitionCallbackReturn]
@@ -58,11 +58,13 @@ def _loud(transition: Transition) -> Transition:
 class UBCNNode(LifecycleNode):
     """Derains and labels the images of its cameras with one engine."""
 
-    def __init__(self, load: Callable[[Settings], Any] = load_engine, **kwargs: Any):
+    def __init__(self, load: Callable[[Settings, Callable[[str], None]], Any] = load_engine,
+                 **kwargs: Any):
         """
         Declare parameters; nothing is loaded before `configure`.
 
-        :param load: makes the engine of the settings, in the worker's thread.
+        :param load: makes the engine of the settings, in the worker's thread; its second argument
+            logs a line of text.
         :param kwargs: passed on to rclpy's LifecycleNode.
         :raises ValueError: a parameter was started with a value that cannot be taken.
         """
@@ -161,7 +163,7 @@ class UBCNNode(LifecycleNode):
         return self._worker is None or self._worker.close(timeout)
 
     def _prepare(self, settings: Settings) -> Any:
-        engine = self._load(settings)
+        engine = self._load(settings, self._say)
         height, width = settings.warm_up_height, settings.warm_up_width
         if height and width:
             started = time.monotonic()

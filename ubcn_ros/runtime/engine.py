@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -19,14 +20,16 @@ from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.cpu_output import label_map, to_bytes
+from ubcn_ros.runtime.eager_backend import EagerSteps, Steps
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-BACKENDS = ('eager',)
+BACKENDS = ('eager', 'onnxruntime')
 MIN_SIDE = 32
 """Smallest height and width of an image, pixels."""
 _SIZES = 16
+_LOG = logging.getLogger(__name__)
 STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
 
 
@@ -38,7 +41,8 @@ class Frame:
     ``derained`` (H, W, 3) uint8 RGB; ``labels`` (H, W) uint8 class ids; ``confidence`` (H, W)
     uint8, the probability of the label times 255, or None when it was not asked for;
     ``iterations`` the steps that ran; ``timings`` milliseconds per stage ('upload', 'derain',
-    'segment', 'attend', 'download', each summed over the steps) and in all ('total').
+    'segment', 'attend', 'download', each summed over the steps) and in all ('total'). A backend
+    that cannot split a step counts the first under 'derain' and the others under 'attend'.
     """
 
     derained: np.ndarray
@@ -88,31 +92,43 @@ class Engine:
     Use ``Engine.load``.
     """
 
-    def __init__(self, network: UBCN, info: ModelInfo, device: torch.device, precision: str,
-                 backend: str = 'eager', prepare: Callable[..., nn.Module] = prepare) -> None:
+    def __init__(self, network: UBCN | Steps, info: ModelInfo, device: torch.device,
+                 precision: str, backend: str = 'eager',
+                 prepare: Callable[..., nn.Module] = prepare) -> None:
+        """``network`` is a plain network for 'eager', else the backend's steps."""
         self.info = info
         self.device = device
         self.precision = precision
         self.backend = backend
         self.label_set: LabelSet = network.label_set
-        self._network = prepare(network, device, PRECISIONS[precision])
+        self._steps: Steps = network if backend != 'eager' else EagerSteps(
+            prepare(network, device, PRECISIONS[precision]))
         self._budgets: OrderedDict[tuple[int, ...], StepBudget] = OrderedDict()
 
     @classmethod
     def load(cls, model: str | Path = 'ubcn-light-camvid', device: str = 'auto',
-             precision: str = 'auto', backend: str = 'auto') -> Engine:
+             precision: str = 'auto', backend: str = 'auto',
+             progress: Callable[[str], None] = _LOG.info) -> Engine:
         """
         Load a model file.
 
-        :param model: name of a shipped model, or path of a .safetensors file.
+        :param model: name of a shipped model, or path of a .safetensors file; for the backend
+            'onnxruntime' also the folder of an export.
         :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
         :param precision: 'auto' (fp16 on a GPU, bf16 on a CPU that computes in it, else fp32),
             'fp32', 'bf16' or 'fp16'.
-        :param backend: 'auto' or 'eager'.
+        :param backend: 'eager' (PyTorch), 'onnxruntime' (exports a model on first use, which
+            takes a while, and keeps the export; fp16 on a GPU, fp32 on a CPU by default, no bf16),
+            or 'auto': 'eager'.
+        :param progress: called with lines of text where loading takes long; logs by default.
         :raises ModelFileError: the file is missing, damaged or of another architecture.
         :raises ValueError: device, precision or backend unknown or not to be had here.
         """
         target = resolve_device(device)
+        if backend == 'onnxruntime':
+            from ubcn_ros.runtime.onnx_backend import load_steps
+            steps = load_steps(model, target, precision, progress)
+            return cls(steps, steps.info, target, steps.precision, backend)
         precision = resolve_precision(precision, target)
         if backend == 'auto':
             backend = 'eager'
@@ -123,9 +139,12 @@ class Engine:
         return cls(network, info, target, precision, backend)
 
     def modules(self) -> dict[str, nn.Module]:
-        """Return what computes each stage, 'derain', 'segment' and 'attend', to be looked at."""
-        return {'derain': self._network.derain, 'segment': self._network.segmentation,
-                'attend': self._network.attention}
+        """
+        Return what computes each stage, 'derain', 'segment' and 'attend', to be looked at.
+
+        Empty where a backend shows nothing.
+        """
+        return self._steps.modules()
 
     def warm_up(self, height: int, width: int,
                 progress: Callable[[str], None] | None = None) -> None:
@@ -182,10 +201,7 @@ class Engine:
         if deadline is not None:
             self._synchronize()
         begun = time.monotonic()
-        step = Step(self._network.derain(rainy), None)
-        watch.lap('derain')
-        step = Step(step.image, self._network.segmentation(step.image))
-        watch.lap('segment')
+        step = self._steps.first(rainy, watch.lap)
         done = 1
         if deadline is not None:
             self._synchronize()
@@ -193,10 +209,7 @@ class Engine:
         while done < iterations and (
                 deadline is None or budget.fits(time.monotonic(), deadline)):
             started = time.monotonic()
-            restored = self._network.attend(rainy, step)
-            watch.lap('attend')
-            step = Step(restored, self._network.segmentation(restored))
-            watch.lap('segment')
+            step = self._steps.next(rainy, step, watch.lap)
             done += 1
             if deadline is not None:
                 self._synchronize()

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ubcn_ros.network.blocks import exporting
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
 
 
@@ -44,6 +45,26 @@ def _stage(in_channels: int, width: int, blocks: int, stride: int, dilation: int
                          *(Bottleneck(4 * width, width, 1, dilation) for _ in range(blocks - 1)))
 
 
+def _means(length: int, grid: int) -> torch.Tensor:
+    """(grid, length) weights of the means over ``grid`` cells of a line, as PyTorch cuts them."""
+    cells, places = torch.arange(grid)[:, None], torch.arange(length)
+    inside = ((places >= cells * length // grid)
+              & (places < ((cells + 1) * length + grid - 1) // grid)).float()
+    return inside / inside.sum(1, keepdim=True)
+
+
+def grid_means(x: torch.Tensor, grid: int) -> torch.Tensor:
+    """
+    Means over a grid of cells, (N, C, H, W) to (N, C, grid, grid).
+
+    ONNX has no adaptive pooling: exported, it is two matrix products, the same up to rounding.
+    """
+    if not exporting():
+        return F.adaptive_avg_pool2d(x, grid)
+    rows, columns = _means(x.shape[-2], grid), _means(x.shape[-1], grid)
+    return (rows @ x.float() @ columns.T).to(x.dtype)
+
+
 class PyramidPooling(nn.Module):
     """Averages over 1x1, 2x2, 3x3 and 6x6 grids, reduced, enlarged and joined to the features."""
 
@@ -54,7 +75,7 @@ class PyramidPooling(nn.Module):
                                       for _ in grids)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = [F.interpolate(branch(F.adaptive_avg_pool2d(x, grid)), x.shape[-2:],
+        pooled = [F.interpolate(branch(grid_means(x, grid)), x.shape[-2:],
                                 mode='bilinear', align_corners=False)
                   for grid, branch in zip(self.grids, self.branches, strict=True)]
         return torch.cat((x, *pooled), 1)

@@ -1,0 +1,122 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Exported steps are the loop's steps, and the onnxruntime backend is the engine's equal."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ubcn_ros.runtime import Engine, ModelFileError, load_model
+from ubcn_ros.runtime.export_check import (
+    ExportCheckError,
+    compare,
+    exported_programs,
+    require_equal,
+)
+from ubcn_ros.runtime.export_command import export
+
+pytest.importorskip('onnx')
+pytest.importorskip('onnxruntime')
+
+
+@pytest.fixture(scope='module')
+def exported(tiny_model, tmp_path_factory):
+    """Folder of an ONNX export of the tiny model, and what the command printed."""
+    folder = tmp_path_factory.mktemp('export') / 'tiny'
+    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(tiny_model),
+                                         '--output', str(folder)])
+    assert result.exit_code == 0, result.output
+    return folder, result.output
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
+
+
+def picture(height, width, seed=0):
+    coarse = torch.rand(1, 3, 5, 7, generator=torch.Generator().manual_seed(seed))
+    image = torch.nn.functional.interpolate(coarse, (height, width), mode='bilinear')[0]
+    return np.ascontiguousarray(image.permute(1, 2, 0).mul(255).to(torch.uint8).numpy())
+
+
+def test_the_command_writes_a_model_per_step_and_describes_it(exported):
+    folder, output = exported
+    assert {path.name for path in folder.iterdir()} == {'first.onnx', 'next.onnx', 'export.json'}
+    said = json.loads((folder / 'export.json').read_text())
+    assert [value['name'] for value in said['steps']['next']['inputs']] == [
+        'image', 'previous', 'previous_logits']
+    assert said['steps']['first']['inputs'][0]['shape'] == ['batch', 3, 'height', 'width']
+    assert said['label_set']['name'] == 'camvid' and len(said['weights_sha256']) == 64
+    assert len({(row['height'], row['width']) for row in said['check']['rows']}) >= 3
+    assert 'largest difference' in output
+
+
+@pytest.mark.parametrize('size', [(48, 64), (57, 75)])
+@pytest.mark.parametrize('iterations', [1, 3])
+def test_the_backend_equals_the_eager_engine(exported, tiny_engine, size, iterations):
+    engine = Engine.load(exported[0], device='cpu', backend='onnxruntime')
+    assert (engine.backend, engine.precision) == ('onnxruntime', 'fp32')
+    images = [picture(*size, seed) for seed in (1, 2)]
+    found = engine.batch(images, iterations)
+    expected = tiny_engine.batch(images, iterations)
+    for one, other in zip(found, expected, strict=True):
+        assert one.derained.shape == other.derained.shape and one.iterations == iterations
+        assert np.abs(one.derained.astype(int) - other.derained).max() <= 1
+        assert (one.labels == other.labels).mean() >= 0.995
+        assert np.abs(one.derained.astype(int) - images[0]).max() > 0
+    assert found[0].timings['derain'] > 0 == found[0].timings['segment']
+
+
+def test_a_model_is_exported_once_and_kept(tiny_model, cache):
+    said = []
+    options = {'device': 'cpu', 'precision': 'fp16', 'backend': 'onnxruntime'}
+    first = Engine.load(tiny_model, **options, progress=said.append)
+    assert any('exporting' in line for line in said) and list(cache.rglob('next.onnx'))
+    said.clear()
+    second = Engine.load(tiny_model, **options, progress=said.append)
+    assert not said and second.precision == 'fp16'
+    image = picture(40, 52)
+    assert np.array_equal(first(image).labels, second(image).labels)
+
+
+def test_torch_programs_equal_the_network_too(tiny_model, tmp_path):
+    folder = tmp_path / 'programs'
+    result = CliRunner().invoke(export, ['--format', 'torch', '--model', str(tiny_model),
+                                         '--output', str(folder)])
+    assert result.exit_code == 0, result.output
+    network, _ = load_model(tiny_model)
+    require_equal(compare(network, *exported_programs(folder).values(), [(1, 39, 66)]), 'fp32')
+    with pytest.raises(ModelFileError, match='holds torch models'):
+        Engine.load(folder, device='cpu', backend='onnxruntime')
+
+
+def test_the_check_finds_another_network(tiny_model, exported):
+    from ubcn_ros.runtime.export_folder import read_exported
+    from ubcn_ros.runtime.onnx_backend import OnnxSteps
+    network, _ = load_model(tiny_model)
+    with torch.no_grad():
+        network.segmentation.classifier.bias[0] += 5
+    steps = OnnxSteps(read_exported(exported[0]), torch.device('cpu'))
+    with pytest.raises(ExportCheckError, match='differs from PyTorch'):
+        require_equal(compare(network, steps.run_first, steps.run_next, [(1, 32, 32)]), 'fp32')
+
+
+def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
+    damaged = tmp_path / 'damaged'
+    damaged.mkdir()
+    for path in exported[0].iterdir():
+        (damaged / path.name).write_bytes(path.read_bytes())
+    (damaged / 'next.onnx').write_bytes(b'no model')
+    for folder, told in ((damaged, 'next.onnx'), (tmp_path, 'without an export')):
+        with pytest.raises(ModelFileError, match=told):
+            Engine.load(folder, device='cpu', backend='onnxruntime')
+    with pytest.raises(ValueError, match='exported in fp32, not in fp16'):
+        Engine.load(exported[0], device='cpu', precision='fp16', backend='onnxruntime')
+    with pytest.raises(ValueError, match="no precision 'bf16'"):
+        Engine.load(exported[0].parent / 'tiny.safetensors', device='cpu', precision='bf16',
+                    backend='onnxruntime')

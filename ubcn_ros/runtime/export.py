@@ -1,0 +1,186 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Writing the steps of a network as ONNX or torch.export models.
+
+A step is one model, so that the number of steps T stays the caller's choice: the first once, the
+next T - 1 times. Two models and not three (derain, segment, attend): an exporter and an optimiser
+see a whole step, a caller has one call per step and one engine per step to build and to keep.
+The price is that both hold the segmentation network's weights.
+
+PyTorch has two ONNX exporters. This takes the one that traces (`dynamo=False`): it needs no
+package besides onnx and takes a tenth of the time of the other, which needs onnxscript. Tracing
+would silently fix what depends on a size in Python; `blocks.exporting` is how the network avoids
+that, and `export_check` how it is known.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib.metadata
+import io
+import json
+import platform
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ubcn_ros import __version__
+from ubcn_ros.network import UBCN
+from ubcn_ros.runtime.export_folder import DESCRIPTION, FORMAT, SUFFIXES
+from ubcn_ros.runtime.optimize import fold_batch_norm
+from ubcn_ros.runtime.steps import OUTPUTS, STEPS
+from ubcn_ros.runtime.weights import ModelInfo
+
+PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16}
+OPSET = 17
+"""Of ONNX, by default: old enough for the TensorRT of JetPack 5 and 6."""
+MIN_SIDE = 32
+# Small, as tracing computes; large, as torch.export computes nothing but tells sizes of 1 from
+# others: here, none within the network is 1.
+_TRACED = {'onnx': (1, 3, 33, 35), 'torch': (2, 3, 577, 1153)}
+
+
+def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precision: str = 'fp32',
+                size: tuple[int, int] | None = None, opset: int = OPSET,
+                progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+    """
+    Write a model per step into an existing folder.
+
+    Images and logits are fp32 at every precision; at fp16 the weights and what lies between are
+    in half precision, as in the engine: the image keeps its own.
+
+    :param network: as ``load_model`` returned it, in fp32; left as it is.
+    :param info: of its file.
+    :param kind: 'onnx' or 'torch'.
+    :param precision: 'fp32' or 'fp16'.
+    :param size: (height, width) to fix, with a batch of one; None leaves all three dynamic.
+    :param opset: of ONNX.
+    :param progress: called with a line of text before each step.
+    :return: the description, for ``write_description``.
+    :raises ValueError: kind or precision unknown, or this PyTorch cannot export so.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f'cannot export in {precision!r}: choose one of {", ".join(PRECISIONS)}')
+    if kind not in SUFFIXES:
+        raise ValueError(f'unknown format {kind!r}: choose one of {", ".join(SUFFIXES)}')
+    if size is not None and min(size) < MIN_SIDE:
+        raise ValueError(f'{size[1]}x{size[0]} is too small: {MIN_SIDE}x{MIN_SIDE} is the least')
+    network = copy.deepcopy(network).eval().requires_grad_(False)
+    fold_batch_norm(network)
+    # contiguous: channels last, torch.export would ask which sizes within the network are 1
+    network.to(PRECISIONS[precision], memory_format=torch.contiguous_format)
+    # torch.export only plays a size through; tracing computes, so that sizes are fixed afterwards
+    image = torch.full((1, 3, *size) if size and kind == 'torch' else _TRACED[kind], 0.5)
+    logits = torch.zeros(_logits_shape(network, image.shape))
+    tensors = _tensors(_logits_shape(network, (1, 3, *size)) if size else logits.shape, size)
+    steps = {}
+    for name, step_type in STEPS.items():
+        module = step_type(network)
+        # two tensors: torch.export takes one that is given twice for one input
+        values = (image, image.clone(), logits)[:len(module.inputs)]
+        file = folder / f'{name}{SUFFIXES[kind]}'
+        progress(f'writing {file.name}')
+        if kind == 'onnx':
+            _write_onnx(module, values, file, tensors, opset)
+        else:
+            _write_torch(module, values, file, size is None)
+        steps[name] = {
+            'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
+            'inputs': [tensors[n] for n in module.inputs],
+            'outputs': [tensors[n] for n in OUTPUTS]}
+    labels = network.label_set
+    return {
+        'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
+        'precision': precision, 'size': list(size) if size else None,
+        'opset': opset if kind == 'onnx' else None, 'minimum_side': MIN_SIDE,
+        'loop': 'derained, logits = first(image); then T - 1 times derained, logits = '
+                'next(image, derained, logits); a label is the argmax of the logits, enlarged '
+                "bilinearly to the image's size without aligned corners",
+        'steps': steps,
+        'label_set': {'name': labels.name, 'classes': labels.classes, 'colors': labels.colors,
+                      'paths': labels.paths},
+        'config': info.config.to_dict(), 'metadata': info.metadata,
+        'versions': versions('torch', *(['onnx'] if kind == 'onnx' else []))}
+
+
+def write_description(folder: Path, description: dict[str, Any]) -> None:
+    """Write it beside the models, as UTF-8 JSON."""
+    (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + '\n', 'utf-8')
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Version of this package, Python and the named packages; without those not installed."""
+    found = {'ubcn_ros': __version__, 'python': platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
+    """Shape of the logits of an image of this shape; nothing is computed."""
+    shapes_only = copy.deepcopy(network).to('meta')
+    return STEPS['first'](shapes_only)(torch.empty(*image, device='meta'))[1].shape
+
+
+def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict[str, Any]]:
+    """Describe all inputs and outputs, by name; what is dynamic has a name for a length."""
+    image = [1, 3, *size] if size else ['batch', 3, 'height', 'width']
+    classes = list(logits) if size else ['batch', logits[1], 'logits_height', 'logits_width']
+    shapes = {'image': (image, 'RGB, 0..1'),
+              'previous': (image, 'derained of the step before'),
+              'previous_logits': (classes, 'logits of the step before'),
+              'derained': (image, 'RGB, about 0..1, not clamped'),
+              'logits': (classes, 'any; their softmax over dimension 1 are probabilities')}
+    return {name: {'name': name, 'dtype': 'float32', 'shape': shape, 'values': values}
+            for name, (shape, values) in shapes.items()}
+
+
+def _write_onnx(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
+                tensors: dict[str, dict[str, Any]], opset: int) -> None:
+    try:
+        import onnx
+    except ImportError as error:
+        raise ValueError(f'writing ONNX needs the package onnx ({error}): pip install onnx, or '
+                         'export on another machine and copy the folder') from error
+    names = [*module.inputs, *OUTPUTS]
+    with warnings.catch_warnings(), torch.no_grad():
+        # of the exporter's age, and of conditions on sizes, which export_check looks after
+        warnings.simplefilter('ignore', DeprecationWarning)
+        warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        torch.onnx.export(
+            module, values, str(file), dynamo=False, opset_version=opset,
+            input_names=list(module.inputs), output_names=list(OUTPUTS),
+            dynamic_axes={name: {i: str(length) for i, length in enumerate(tensors[name]['shape'])
+                                 if i != 1} for name in names})
+    model = onnx.load(str(file))
+    for value in (*model.graph.input, *model.graph.output):
+        for said, length in zip(value.type.tensor_type.shape.dim, tensors[value.name]['shape'],
+                                strict=True):
+            if isinstance(length, int):
+                said.dim_value = length
+    onnx.checker.check_model(model)
+    onnx.save(model, str(file))
+
+
+def _write_torch(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
+                 dynamic: bool) -> None:
+    from torch.fx.experimental import _config as shapes
+    if not hasattr(shapes, 'backed_size_oblivious'):
+        raise ValueError(f'PyTorch {torch.__version__} cannot export sizes that may be 1 within '
+                         'the network: install PyTorch 2.7 or newer')
+    sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    with shapes.patch(backed_size_oblivious=True), torch.no_grad():
+        program = torch.export.export(
+            module, values, dynamic_shapes=(sizes,) * len(values) if dynamic else None)
+    buffer = io.BytesIO()
+    torch.export.save(program, buffer)
+    file.write_bytes(buffer.getvalue())

@@ -1,0 +1,122 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Whether exported steps give what PyTorch gives, at sizes they were not traced with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.steps import STEPS
+
+SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
+"""Batch, height and width to check by default: the least, odd ones, and two at a time."""
+LIMITS = {'fp32': (0.25 / 255, 1e-3), 'fp16': (4 / 255, 2e-2)}
+"""Largest difference of the derained image, and of the logits as a share of the largest one."""
+
+
+class ExportCheckError(ValueError):
+    """An exported model computes something else than the network it was made of."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """
+    Of all steps of a loop at one size, against the network in fp32 PyTorch on the CPU.
+
+    ``derained`` is the largest and ``derained_mean`` the mean absolute difference, where 1 is the
+    range of the image; ``logits`` the largest as a share of the largest logit; ``labels`` the
+    share of pixels with the same label after the last step.
+    """
+
+    batch: int
+    height: int
+    width: int
+    iterations: int
+    derained: float
+    derained_mean: float
+    logits: float
+    labels: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+def sample_image(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
+    """(N, 3, H, W) 0..1: smooth patches, a little noise, and bright streaks as of rain."""
+    random = torch.Generator().manual_seed(seed)
+    patches = torch.rand(batch, 3, 5, 7, generator=random)
+    image = F.interpolate(patches, (height, width), mode='bilinear', align_corners=False)
+    image = image + 0.05 * torch.randn(image.shape, generator=random)
+    streaks = torch.rand(batch, 1, -(-height // 9), width, generator=random) > 0.97
+    streaks = F.interpolate(streaks.float(), (height, width), mode='nearest')
+    return (image + 0.4 * streaks).clamp(0, 1)
+
+
+@torch.inference_mode()
+def compare(network: UBCN, first: Callable[..., Any], following: Callable[..., Any],
+            sizes: Sequence[tuple[int, int, int]] = SIZES, iterations: int = 3
+            ) -> list[Difference]:
+    """
+    Run a loop of each in turn, each on its own results.
+
+    :param network: as ``load_model`` returned it.
+    :param first, following: the exported steps, tensors to (derained, logits).
+    :param sizes: batch, height and width of each.
+    """
+    reference = {name: step(network) for name, step in STEPS.items()}
+    rows = []
+    for batch, height, width in sizes:
+        image = sample_image(batch, height, width)
+        wanted, got = Step(*reference['first'](image)), Step(*first(image))
+        worst = [_compare(wanted, got)]
+        for _ in range(1, iterations):
+            wanted = Step(*reference['next'](image, *wanted))
+            got = Step(*following(image, *got))
+            worst.append(_compare(wanted, got))
+        same = (wanted.full_logits.argmax(1) == got.full_logits.argmax(1)).float().mean()
+        # not max(): a NaN has to win
+        rows.append(Difference(batch, height, width, iterations,
+                               *torch.tensor(worst).amax(0).tolist(), float(same)))
+    return rows
+
+
+def _compare(wanted: Step, got: Step) -> tuple[float, float, float]:
+    for name, one, other in zip(Step._fields, wanted, got, strict=True):
+        if one.shape != other.shape:
+            raise ExportCheckError(f'the exported {name} is {tuple(other.shape)}, expected '
+                                   f'{tuple(one.shape)}')
+    image = (wanted.image - got.image).abs()
+    logits = (wanted.logits - got.logits).abs().max() / wanted.logits.abs().max()
+    return float(image.max()), float(image.mean()), float(logits)
+
+
+def require_equal(rows: Sequence[Difference], precision: str) -> None:
+    """Raise ExportCheckError where a difference is over the ``LIMITS`` or not a number."""
+    most_derained, most_logits = LIMITS[precision]
+    for row in rows:
+        if not (row.derained <= most_derained and row.logits <= most_logits):
+            raise ExportCheckError(
+                f'at {row.width}x{row.height} the exported model differs from PyTorch by '
+                f'{row.derained:.2g} in the image (at most {most_derained:.2g}) and by '
+                f'{row.logits:.2g} of the largest logit (at most {most_logits:.2g}): nothing was '
+                'written; report it with the versions of torch, onnx and onnxruntime')
+
+
+def exported_programs(folder: Path) -> dict[str, Callable[..., Any]]:
+    """
+    Load the .pt2 files of a folder that this process has just written, to be checked.
+
+    ``torch.export.load`` reads them, which may unpickle; no other file is ever given to it, and
+    the engine takes none. A program that uses them calls it itself, on files that it trusts.
+    """
+    return {name: torch.export.load(io.BytesIO((folder / f'{name}.pt2').read_bytes())).module()
+            for name in STEPS}

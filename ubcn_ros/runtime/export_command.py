@@ -1,0 +1,101 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command `ubcn export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ubcn_ros.runtime.export_check import Difference
+
+
+@click.command()
+@click.option('--format', 'kind', required=True, type=click.Choice(['onnx', 'torch']),
+              help='onnx: first.onnx and next.onnx; torch: first.pt2 and next.pt2.')
+@click.option('--model', default='ubcn-light-camvid', show_default=True,
+              help='Name in models/, or path of a .safetensors file.')
+@click.option('--output', type=click.Path(file_okay=False, path_type=Path),
+              help='Folder to write [default: out/export/MODEL-FORMAT-PRECISION]; an export that '
+              'is there is replaced.')
+@click.option('--precision', default='fp32', show_default=True,
+              type=click.Choice(['fp32', 'fp16']),
+              help='Of the weights and of what is computed; images and logits stay fp32.')
+@click.option('--height', type=click.IntRange(32),
+              help='Fix the height, pixels; --width too; the batch is 1 then.')
+@click.option('--width', type=click.IntRange(32), help='Fix the width, pixels.')
+@click.option('--opset', type=click.IntRange(14, 20), help='Of ONNX [default: 17].')
+def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
+           width: int | None, opset: int | None) -> None:
+    """
+    Write each step of the loop as a model, and check it.
+
+    The first step takes image and gives derained and logits; the next takes image, previous
+    (derained) and previous_logits and gives the same. Run the first once and the next T - 1
+    times: T is not in the models. Batch, height (32 and more) and width (32 and more) are dynamic
+    unless fixed; images are N x 3 x H x W, RGB, 0 to 1, fp32.
+
+    \b
+    OUTPUT/first.onnx, OUTPUT/next.onnx  (or .pt2)
+    OUTPUT/export.json                   weights, labels, inputs and outputs, versions, check
+
+    Before OUTPUT is written the models are run on the CPU, at several sizes and for three steps,
+    by ONNX Runtime (.onnx) or torch.export (.pt2), and compared with PyTorch in fp32: the table
+    shows the differences. Where one is too large nothing is written, and the exit code is 1.
+
+    The engine and the node run an ONNX export with backend 'onnxruntime' and the folder as
+    model. A .pt2 file is for your own programs: torch.export.load may unpickle what it reads, so
+    nothing here loads one, save the check what it has just written.
+
+    On a Jetson, or another NVIDIA GPU with TensorRT, export with --precision fp16, and with
+    --height and --width of the camera where it is always the same. The backend then takes
+    TensorRT, else CUDA. TensorRT builds its engines at the first frame of a size, which takes
+    minutes, and keeps them below ~/.cache/ubcn_ros/tensorrt (or XDG_CACHE_HOME); let the node
+    warm up with the camera's size (warm_up_width, warm_up_height). Engines belong to one GPU and
+    one version of TensorRT: build them on the machine that runs them.
+    """
+    if (height is None) != (width is None):
+        raise click.UsageError('give --height and --width together, or neither')
+    if opset is not None and kind != 'onnx':
+        raise click.UsageError('--opset is for --format onnx')
+    import torch
+
+    from ubcn_ros.runtime import load_model
+    from ubcn_ros.runtime.export import OPSET, versions, write_description, write_steps
+    from ubcn_ros.runtime.export_check import SIZES, compare, exported_programs, require_equal
+    from ubcn_ros.runtime.export_folder import check_replaceable, made_whole, read_exported
+    network, info = load_model(model)
+    folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
+    check_replaceable(folder)
+    size = None if height is None else (height, width)
+    with made_whole(folder) as made:
+        said = write_steps(network, info, made, kind, precision, size, opset or OPSET, click.echo)
+        write_description(made, said)
+        click.echo('comparing with PyTorch')
+        if kind == 'onnx':
+            from ubcn_ros.runtime.onnx_backend import OnnxSteps
+            steps = OnnxSteps(read_exported(made), torch.device('cpu'))
+            first, following = steps.run_first, steps.run_next
+        else:
+            first, following = exported_programs(made).values()
+        rows = compare(network, first, following, [(1, *size)] if size else SIZES)
+        click.echo(_table(rows))
+        require_equal(rows, precision)
+        said['check'] = {
+            'by': versions('onnxruntime' if kind == 'onnx' else 'torch'), 'device': 'cpu',
+            'rows': [row.to_dict() for row in rows]}
+        write_description(made, said)
+    worst = max(row.derained for row in rows)
+    click.echo(f'largest difference of the image {255 * worst:.3g}/255, of the logits '
+               f'{max(row.logits for row in rows):.2g} of the largest\nwrote {folder}')
+
+
+def _table(rows: list[Difference]) -> str:
+    lines = ['batch    size  T  image max/255  image mean/255   logits  labels equal %']
+    lines += [f'{row.batch:5}  {f"{row.width}x{row.height}":>6}  {row.iterations}  '
+              f'{255 * row.derained:13.2e}  {255 * row.derained_mean:14.2e}  {row.logits:7.1e}  '
+              f'{100 * row.labels:14.3f}' for row in rows]
+    return '\n'.join(lines)

@@ -1,0 +1,144 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The folder that an export makes: a model per step, and ``export.json``, which describes them.
+
+Reading one needs neither an exporter nor a runtime.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.labels import LabelSet
+from ubcn_ros.network import UBCNConfig
+from ubcn_ros.runtime.steps import STEPS
+from ubcn_ros.runtime.weights import ModelFileError, ModelInfo
+
+DESCRIPTION = 'export.json'
+FORMAT = 'ubcn_ros.export/1'
+SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
+
+
+@dataclass(frozen=True)
+class Exported:
+    """
+    An export that was read.
+
+    ``info`` is of the weights it was made of, with the folder as path; ``files`` the model of
+    each step; ``size`` (height, width) in pixels where it was fixed, with a batch of one, or None.
+    """
+
+    info: ModelInfo
+    kind: str
+    label_set: LabelSet
+    precision: str
+    size: tuple[int, int] | None
+    files: dict[str, Path]
+    description: dict[str, Any]
+
+
+def is_exported(path: Path | str) -> bool:
+    """Whether this is a folder with an export's description."""
+    return (Path(path).expanduser() / DESCRIPTION).is_file()
+
+
+def read_exported(folder: Path | str) -> Exported:
+    """
+    Read the description and compare the models' checksums with it; no model is loaded.
+
+    :raises ModelFileError: the description or a model is missing, damaged or changed.
+    """
+    folder = Path(folder).expanduser()
+    path = folder / DESCRIPTION
+    remedy = 'make it again with `ubcn export`'
+    try:
+        said = json.loads(path.read_text('utf-8'))
+        if not isinstance(said, dict) or said.get('format') != FORMAT:
+            raise ModelFileError(f'{path} does not describe an export of this version (expected '
+                                 f'format {FORMAT!r}): {remedy}')
+        labels = said['label_set']
+        label_set = LabelSet(labels['name'], tuple(labels['classes']),
+                             tuple(map(tuple, labels['colors'])),
+                             tuple(map(tuple, labels['paths'])))
+        exported = Exported(
+            ModelInfo(said['model'], folder, said['weights_sha256'],
+                      UBCNConfig.from_dict(said['config']), said['metadata']),
+            said['kind'], label_set, said['precision'],
+            tuple(said['size']) if said['size'] else None,
+            # the names are ours: a description cannot point anywhere else
+            {step: folder / f'{step}{SUFFIXES[said["kind"]]}' for step in STEPS}, said)
+        expected = {step: said['steps'][step]['sha256'] for step in STEPS}
+    except ModelFileError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelFileError(f'{path} cannot be read ({type(error).__name__}: {error}): {remedy}'
+                             ) from error
+    for step, file in exported.files.items():
+        if not file.is_file():
+            raise ModelFileError(f'{file} is missing: {remedy}')
+        if sha256_of(file) != expected[step]:
+            raise ModelFileError(f'{file} is not the file that {path} describes: {remedy}')
+    return exported
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextlib.contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """
+    Give a new folder beside ``folder`` to write to, which takes its place when all went well.
+
+    An export that was there is replaced. Where another process made one in the meantime, either
+    stays, whole.
+
+    :raises ValueError: something that is no export is there, or nothing can be written there.
+    """
+    folder = folder.expanduser().absolute()
+    check_replaceable(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+    except OSError as error:
+        raise ValueError(f'cannot write to {folder.parent} ({error}): choose another folder'
+                         ) from error
+    try:
+        yield made
+        made.chmod(0o755)  # temporary folders are for the owner alone
+        _replace(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raise ValueError where something is in the way that is no export."""
+    if folder.exists() and not is_exported(folder) \
+            and not (folder.is_dir() and not any(folder.iterdir())):
+        raise ValueError(f'{folder} is there and holds no export: choose another folder, or '
+                         'remove it')
+
+
+def _replace(made: Path, folder: Path) -> None:
+    if is_exported(folder):
+        old = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
+        try:
+            os.replace(folder, old)
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+    try:
+        os.replace(made, folder)
+    except OSError:
+        if not is_exported(folder):  # else another process was quicker
+            raise

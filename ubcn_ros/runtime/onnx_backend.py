@@ -1,0 +1,262 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The loop's steps in ONNX Runtime: on a CPU, or on a GPU by TensorRT or CUDA.
+
+Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ubcn_ros.network import Step
+from ubcn_ros.runtime.export import PRECISIONS, versions, write_description, write_steps
+from ubcn_ros.runtime.export_check import compare, require_equal
+from ubcn_ros.runtime.export_folder import Exported, is_exported, made_whole, read_exported
+from ubcn_ros.runtime.steps import OUTPUTS, STEPS
+from ubcn_ros.runtime.weights import ModelFileError, load_model
+
+_SIZES = 16
+
+
+def cache_folder() -> Path:
+    """Where exports and TensorRT engines are kept; may be removed at any time."""
+    root = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    return Path(root).expanduser() / 'ubcn_ros'
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """'auto' to fp16 on a GPU and fp32 on a CPU; ValueError for what ONNX Runtime has not."""
+    if precision == 'auto':
+        return 'fp16' if device.type == 'cuda' else 'fp32'
+    if precision not in PRECISIONS:
+        raise ValueError(f"the onnxruntime backend has no precision {precision!r}: choose 'auto' "
+                         f'or one of {", ".join(PRECISIONS)}')
+    return precision
+
+
+def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
+               progress: Callable[[str], None] = lambda _: None) -> OnnxSteps:
+    """
+    Steps of an exported folder, or of a model, which is exported on first use.
+
+    :param model: folder that `ubcn export --format onnx` wrote; or name or path of a model.
+    :param progress: called with lines of text while a model is exported.
+    :raises ModelFileError: the model or the folder is missing, damaged or of another kind.
+    :raises ValueError: ONNX Runtime or the provider for the device is missing.
+    """
+    runtime = _onnxruntime()
+    providers(runtime, device, '', Path())  # before the seconds of exporting
+    if not is_exported(model):
+        if Path(model).expanduser().is_dir():
+            raise ModelFileError(f'{model} is a folder without an export: make one with '
+                                 '`ubcn export --format onnx`')
+        exported = cached_export(model, resolve_precision(precision, device), progress)
+    else:
+        exported = read_exported(model)
+        if exported.kind != 'onnx':
+            raise ModelFileError(f'{model} holds {exported.kind} models: make an export for this '
+                                 'backend with `ubcn export --format onnx`')
+        if precision not in ('auto', exported.precision):
+            raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
+                             f"choose 'auto', or export it in {precision}")
+    return OnnxSteps(exported, device)
+
+
+def cached_export(model: str | Path, precision: str,
+                  progress: Callable[[str], None] = lambda _: None) -> Exported:
+    """
+    Export of a model, checked, in the cache folder; made there when it is not there.
+
+    It is found by the weights, the precision, the versions of what exported it and the source of
+    the network: another of any of these is another export.
+
+    :raises ModelFileError: of the model.
+    :raises ValueError: the cache folder cannot be written to, or an exporter is missing.
+    """
+    network, info = load_model(model)
+    key = hashlib.sha256(repr((info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
+                               _source())).encode()).hexdigest()
+    folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key[:16]}'
+    if is_exported(folder):
+        try:
+            return read_exported(folder)
+        except ModelFileError as error:
+            progress(f'{error}; exporting again')
+    progress(f'exporting {info.name} in {precision} for ONNX Runtime, once; it is kept in '
+             f'{folder}')
+    try:
+        with made_whole(folder) as made:
+            write_description(made, write_steps(network, info, made, 'onnx', precision,
+                                                progress=progress))
+            progress('comparing with PyTorch')
+            steps = OnnxSteps(read_exported(made), torch.device('cpu'))
+            require_equal(compare(network, steps.run_first, steps.run_next), precision)
+    except OSError as error:
+        raise ValueError(f'cannot keep an export in {folder} ({error}): set XDG_CACHE_HOME to a '
+                         'folder that can be written to') from error
+    return read_exported(folder)
+
+
+def _source() -> str:
+    """Digest of the source of the network and of the steps; '' where it is not in files."""
+    root = Path(__file__).resolve().parents[1]
+    files = sorted([*(root / 'network').rglob('*.py'), *(root / 'runtime').glob('export*.py'),
+                    root / 'runtime' / 'steps.py'])
+    digest = hashlib.sha256()
+    for file in files:
+        if file.is_file():
+            digest.update(file.read_bytes())
+    return digest.hexdigest() if files else ''
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ValueError(f'the onnxruntime backend needs ONNX Runtime ({error}): pip install '
+                         'onnxruntime, or onnxruntime-gpu for an NVIDIA GPU') from error
+    return onnxruntime
+
+
+def providers(runtime: Any, device: torch.device, precision: str, cache: Path
+              ) -> list[tuple[str, dict[str, Any]]]:
+    """
+    Execution providers for a device, the preferred one first, with their options.
+
+    On a GPU TensorRT, where it is installed, then CUDA. TensorRT builds an engine for the first
+    size it sees, which takes minutes, keeps it in ``cache``, and builds another where a later
+    size is outside the range seen so far.
+
+    :raises ValueError: there is no provider for the device.
+    """
+    if device.type == 'cpu':
+        return [('CPUExecutionProvider', {})]
+    available = runtime.get_available_providers()
+    if 'CUDAExecutionProvider' not in available:
+        raise ValueError(
+            f'this ONNX Runtime {runtime.__version__} has no CUDA ({", ".join(available)}): pip '
+            "install onnxruntime-gpu (on a Jetson, NVIDIA's wheel for its JetPack) in place of "
+            "onnxruntime, or choose device 'cpu'")
+    number = device.index or 0
+    chosen = [('CUDAExecutionProvider', {'device_id': number})]
+    if 'TensorrtExecutionProvider' in available:
+        chosen.insert(0, ('TensorrtExecutionProvider', {
+            'device_id': number, 'trt_fp16_enable': precision == 'fp16',
+            'trt_engine_cache_enable': True, 'trt_engine_cache_path': str(cache),
+            'trt_timing_cache_enable': True, 'trt_timing_cache_path': str(cache)}))
+    return chosen
+
+
+class OnnxSteps:
+    """
+    The steps of an export as the engine runs them.
+
+    A step is one call and cannot be split: it counts under 'derain' (the first) or 'attend' (the
+    others), and 'segment' is zero. Where the size is fixed, images of a batch go one by one.
+
+    :raises ModelFileError: ONNX Runtime cannot read the models.
+    :raises ValueError: it runs them elsewhere than on ``device``.
+    """
+
+    def __init__(self, exported: Exported, device: torch.device) -> None:
+        runtime = _onnxruntime()
+        self.info, self.label_set = exported.info, exported.label_set
+        self.precision = exported.precision
+        self.device = device
+        self._fixed = exported.size
+        cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'
+        wanted = providers(runtime, device, exported.precision, cache)
+        if wanted[0][0].startswith('Tensorrt'):
+            cache.mkdir(parents=True, exist_ok=True)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        self._sessions = {}
+        for step, file in exported.files.items():
+            try:
+                session = runtime.InferenceSession(str(file), options, providers=wanted)
+            except Exception as error:  # ONNX Runtime's own types have no common public base
+                raise ModelFileError(f'ONNX Runtime {runtime.__version__} cannot load {file}: '
+                                     f'{error}') from error
+            if not {name for name, _ in wanted} & set(session.get_providers()[:1]):
+                raise ValueError(
+                    f'ONNX Runtime runs {file.name} by {session.get_providers()[0]}, because '
+                    f'{wanted[0][0]} did not start: its log says which library is missing')
+            self._sessions[step] = session
+        self._shapes: OrderedDict[tuple[int, ...], tuple[int, ...]] = OrderedDict()
+
+    def first(self, image: torch.Tensor, lap: Callable[[str], None]) -> Step:
+        """(N, 3, H, W) fp32 image to the first step; ``lap`` ends a stage."""
+        step = Step(*self.run_first(image))
+        lap('derain')
+        return step
+
+    def next(self, image: torch.Tensor, previous: Step, lap: Callable[[str], None]) -> Step:
+        """Return the step after ``previous``; ``lap`` ends a stage."""
+        step = Step(*self.run_next(image, *previous))
+        lap('attend')
+        return step
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Nothing: what runs here are not modules."""
+        return {}
+
+    def run_first(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tensors to tensors, as ``FirstStep``."""
+        return self._run('first', image)
+
+    def run_next(self, image: torch.Tensor, previous: torch.Tensor, logits: torch.Tensor
+                 ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Tensors to tensors, as ``NextStep``."""
+        return self._run('next', image, previous, logits)
+
+    def _run(self, step: str, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self._fixed is None:
+            return self._bound(step, *inputs)
+        if tuple(inputs[0].shape[-2:]) != self._fixed:
+            raise ValueError(f'this export takes images of {self._fixed[1]}x{self._fixed[0]}, got '
+                             f'{inputs[0].shape[-1]}x{inputs[0].shape[-2]}: export one without '
+                             '--height and --width, or of that size')
+        parts = [self._bound(step, *part) for part in zip(*(tensor.split(1) for tensor in inputs),
+                                                          strict=True)]
+        return tuple(map(torch.cat, zip(*parts, strict=True)))
+
+    def _bound(self, step: str, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        session = self._sessions[step]
+        where = (self.device.type, self.device.index or 0)
+        binding = session.io_binding()
+        inputs = [tensor.contiguous() for tensor in inputs]
+        for name, tensor in zip(STEPS[step].inputs, inputs, strict=True):
+            binding.bind_input(name, *where, np.float32, tuple(tensor.shape), tensor.data_ptr())
+        size = tuple(inputs[0].shape)
+        shape = self._shapes.pop(size, None)
+        derained = torch.empty_like(inputs[0])
+        binding.bind_output(OUTPUTS[0], *where, np.float32, size, derained.data_ptr())
+        if shape is None:  # the first of its size says how large its logits are
+            binding.bind_output(OUTPUTS[1], 'cpu')
+            self._execute(session, binding)
+            logits = torch.from_numpy(binding.get_outputs()[1].numpy()).to(self.device)
+            shape = tuple(logits.shape)
+        else:
+            logits = torch.empty(shape, device=self.device)
+            binding.bind_output(OUTPUTS[1], *where, np.float32, shape, logits.data_ptr())
+            self._execute(session, binding)
+        self._shapes[size] = shape
+        if len(self._shapes) > _SIZES:
+            self._shapes.popitem(last=False)
+        return derained, logits
+
+    def _execute(self, session: Any, binding: Any) -> None:
+        if self.device.type == 'cuda':  # ONNX Runtime has a stream of its own
+            torch.cuda.current_stream(self.device).synchronize()
+        session.run_with_iobinding(binding)
+        binding.synchronize_outputs()
