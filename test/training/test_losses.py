@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.labels import CAMVID
@@ -16,6 +17,7 @@ from ubcn_ros.training.losses import (
     derain_loss,
     discriminator_loss,
     fool_loss,
+    lovasz_loss,
     segmentation_loss,
 )
 
@@ -90,3 +92,32 @@ def test_class_weights_are_higher_for_rarer_classes(tmp_path):
 def test_class_weights_need_labels():
     with pytest.raises(ValueError, match='class_balance'):
         class_weights(SceneList('pairs/a', None, ()))
+
+
+def test_lovasz_loss_is_one_minus_miou_for_hard_predictions():
+    labels = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    labels[:, :, 16:] = 1
+    predicted = torch.zeros(1, 32, 32, dtype=torch.long)
+    predicted[:, :, 8:] = 1  # half of class 0 is called 1: IoU 1 / 2 and 2 / 3
+    logits = 100.0 * F.one_hot(predicted, 4).permute(0, 3, 1, 2).float()
+    assert float(lovasz_loss(logits, labels)) == pytest.approx(1 - (1 / 2 + 2 / 3) / 2, abs=1e-5)
+    labels[:, 16:] = 255  # what is unlabeled changes nothing here: the rows are alike
+    assert float(lovasz_loss(logits, labels)) == pytest.approx(1 - (1 / 2 + 2 / 3) / 2, abs=1e-5)
+
+
+def test_lovasz_loss_pulls_a_rare_class_as_hard_as_a_common_one():
+    labels = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    labels[:, :, :4] = 1  # the grid's distance: one column of it, wherever it starts
+    logits = torch.zeros(1, 2, 32, 32, requires_grad=True)
+    lovasz_loss(logits, labels).backward()
+    gradient = logits.grad[0, 1]
+    assert gradient[:, :4].sum() < 0 < gradient[:, 4:].sum()
+    rare, common = -gradient[:, :4].sum() / 128, gradient[:, 4:].sum() / 896
+    assert rare > 3 * common
+
+
+def test_lovasz_loss_without_labels_is_zero_and_has_a_gradient():
+    logits = torch.randn(2, 3, 8, 8, requires_grad=True)
+    loss = lovasz_loss(logits, torch.full((2, 16, 16), 255, dtype=torch.uint8))
+    loss.backward()
+    assert float(loss) == 0 and not logits.grad.any()

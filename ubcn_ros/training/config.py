@@ -92,7 +92,8 @@ class StageConfig:
     steps: optimizer steps; batch: samples per step over all processes. start: model files that
     give modules their weights at the start, by module, relative to the output folder. iterations:
     T of the unrolled loop. segmentation_weight, adversarial_weight: of the losses beside the
-    deraining loss (adapt: the segmentation loss has weight 1). warm_start: SAM starts from IDM's
+    deraining loss (adapt: the segmentation loss has weight 1, lovasz_weight that of the Lovasz
+    loss beside it). warm_start: SAM starts from IDM's
     weights (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its
     statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps between
     validations and between checkpoints.
@@ -107,6 +108,7 @@ class StageConfig:
     iterations: int = 3
     segmentation_weight: float = 0.1
     adversarial_weight: float = 1e-3
+    lovasz_weight: float = 0.0
     derained_share: float = 0.0
     class_balance: bool = True
     warm_start: bool = True

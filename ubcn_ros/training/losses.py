@@ -15,6 +15,7 @@ from ubcn_ros.labels import UNLABELED
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
 _COUNTED_SCENES = 400
+_LOVASZ_GRID = 4
 
 
 def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
@@ -44,6 +45,39 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
     count = known.sum() if weights is None else weights[labels[known]].sum()
     # a batch without labels has a count, and a total, of 0
     return total / torch.where(count > 0, count, 1)
+
+
+def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """
+    Lovasz-softmax loss (Berman et al., CVPR 2018): 1 - mIoU, made differentiable.
+
+    What cross entropy hardly sees, a pole's few pixels, counts here like the road. All images of
+    the batch count as one; of their pixels a grid that starts at a random place is taken, every
+    third of every third row, for the sorting costs more than the rest of the loss.
+
+    :param logits: (N, K, h, w), enlarged bilinearly to the labels' size.
+    :param labels: (N, H, W) ids; unlabeled pixels and absent classes do not count.
+    :return: 0..1; 0 for a batch without any labeled pixel.
+    """
+    logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
+    top, left = torch.randint(_LOVASZ_GRID, (2,)).tolist()
+    labels = labels[:, top::_LOVASZ_GRID, left::_LOVASZ_GRID].flatten()
+    known = labels != UNLABELED
+    probabilities = logits[:, :, top::_LOVASZ_GRID, left::_LOVASZ_GRID].softmax(1)
+    probabilities = probabilities.transpose(0, 1).flatten(1)[:, known]
+    present = F.one_hot(labels[known].long(), len(probabilities)).T.to(probabilities.dtype)
+    occurs = present.any(1)
+    if not occurs.any():
+        return logits.sum() * 0
+    present = present[occurs]
+    errors, order = (present - probabilities[occurs]).abs().sort(1, descending=True)
+    present = present.gather(1, order)
+    # Jaccard loss of a prediction that is wrong in the first n pixels of the order, for every n
+    found = present.sum(1, keepdim=True) - present.cumsum(1)
+    union = present.sum(1, keepdim=True) + (1 - present).cumsum(1)
+    jaccard = 1 - found / union
+    slope = torch.diff(jaccard, dim=1, prepend=jaccard.new_zeros(len(jaccard), 1))
+    return (errors * slope).sum(1).mean()
 
 
 def class_weights(scenes: SceneList) -> torch.Tensor:

@@ -10,7 +10,13 @@ from torch.func import functional_call
 
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
-from ubcn_ros.training.losses import derain_loss, discriminator_loss, fool_loss, segmentation_loss
+from ubcn_ros.training.losses import (
+    derain_loss,
+    discriminator_loss,
+    fool_loss,
+    lovasz_loss,
+    segmentation_loss,
+)
 
 Batch = dict[str, torch.Tensor]
 Logs = dict[str, torch.Tensor]
@@ -136,6 +142,8 @@ class AdaptStage(Stage):
                     ) -> torch.Tensor:
         logits, auxiliary = outputs
         loss = segmentation_loss(logits, labels, self.weights)
+        if self.config.lovasz_weight:
+            loss = loss + self.config.lovasz_weight * lovasz_loss(logits, labels)
         for extra in auxiliary:
             loss = loss + 0.4 * segmentation_loss(extra, labels, self.weights)
         return loss
