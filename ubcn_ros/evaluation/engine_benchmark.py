@@ -154,11 +154,14 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
         steps.append(('+ paths mixed in strips', 'fp32', 3))
     if best.precision != 'fp32':
         steps.append((f'+ {best.precision}', best.precision, 3))
+        if best.device.type == 'cuda':
+            steps.append(('+ residual blocks by Triton', best.precision, 4))
     subjects = []
     for name, kind, level in steps:
         network, info = load_model(best.info.path)
         engine = Engine(network, info, best.device, kind, prepare=functools.partial(
-            prepare, fold=level > 0, channels_last=level > 1, fast_attention=level > 2))
+            prepare, fold=level > 0, channels_last=level > 1, fast_attention=level > 2,
+            fused_blocks=level > 3))
         if level < 2:
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(

@@ -37,12 +37,11 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 import triton
 import triton.language as tl
-from torch import nn
 
-CHANNELS = 32
+from ubcn_ros.runtime.triton_residual import CHANNELS
+
 _BLOCK = 128  # pixels per matrix product
 _WARPS = 4
-_PROGRAMS_PER_PROCESSOR = 3
 _REGIONS = ((16, 16), (16, 32), (32, 32), (16, 64))  # (height, width), multiples of a block
 _SIZES = ['height', 'width', 'rows', 'columns', 'tiles', 'pixels']  # no recompilation per size
 
@@ -136,12 +135,6 @@ def _convolution(source, skip, result, weight, bias, height, width, pixels,
     tl.store(result + offset, total.to(result.dtype.element_ty), mask=inside)
 
 
-def pack(conv: nn.Conv2d) -> torch.Tensor:
-    """Weights of a 3x3 convolution as the kernels read them, (9 taps, in, out)."""
-    outputs, inputs = conv.weight.shape[:2]
-    return conv.weight.detach().permute(2, 3, 1, 0).reshape(9, inputs, outputs).contiguous()
-
-
 def plan(height: int, width: int, images: int, dilation: int, programs: int) -> tuple[int, int]:
     """
     Choose the region (height, width) for ``one_kernel`` with the fewest blocks one after another.
@@ -172,8 +165,8 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     RES in one kernel.
 
     :param x: (N, 32, H, W), channels last (else it is copied first), fewer than 2**31 values.
-    :param weight1, bias1, weight2, bias2: what ``pack`` returns, (9, 32, 32), and (32,), of the
-        type of ``x``.
+    :param weight1, bias1, weight2, bias2: what ``triton_residual.pack`` returns, (9, 32, 32),
+        and (32,), of the type of ``x``.
     :param region: (height, width) in pixels, products of which are multiples of 128; by default
         what ``plan`` finds.
     :return: as ``x``, channels last.
@@ -227,8 +220,9 @@ def _programs(device: torch.device) -> int:
     """How many programs fill the device; few without a GPU, where they run one by one."""
     if device.type != 'cuda':
         return 2
-    processors = torch.cuda.get_device_properties(device).multi_processor_count
-    return _PROGRAMS_PER_PROCESSOR * processors
+    properties = torch.cuda.get_device_properties(device)
+    # by their registers, 113 a thread in Hopper's code and 168 in that for other architectures
+    return properties.multi_processor_count * (4 if properties.major == 9 else 3)
 
 
 def _on(device: torch.device) -> AbstractContextManager:
