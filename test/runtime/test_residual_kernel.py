@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.triton_residual import pack
+from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime.triton_residual import Chooser, TritonRES, pack
 
 pytest.importorskip('triton')
 FORMS = ('one_kernel', 'two_kernels')
@@ -68,6 +69,18 @@ def test_interpreted_equals_float64(monkeypatch, name, dilation, dtype, size, re
     compare(getattr(kernels, name), block, x, **options)
 
 
+@pytest.mark.parametrize('name', FORMS)
+def test_block_runs_the_kernels_with_its_weights(monkeypatch, name):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: name)
+    form = getattr(load(True, monkeypatch), name)
+    block = block_of(2, torch.float16)
+    fused = TritonRES(block, Chooser({name: form}, device='cpu', dtypes=(torch.float16,)))
+    x = torch.randn(1, 32, 8, 9).half()
+    result, expected = fused(x), block.float()(x.float())
+    assert not torch.equal(result, block.half()(x)), 'rounded less often than by the modules'
+    assert (result - expected).norm() <= 1e-3 * expected.norm()
+
+
 def test_region_follows_from_size_and_dilation(monkeypatch):
     plan = load(True, monkeypatch).plan
     # tiles of 14x14 fill 100 programs once; those of any larger region leave most of them idle
@@ -100,6 +113,7 @@ def test_refuses(monkeypatch, name):
 def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, instruction, kernel,
                                          constants):
     """No GPU is needed to see that the compiler takes the kernels, and uses the matrix units."""
+    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
     monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
     kernels = load(False, monkeypatch)
     from triton.backends.compiler import GPUTarget

@@ -141,7 +141,7 @@ def test_plain_where_forms_do_not_apply(stack, monkeypatch):
     needs_gradient = x.clone().requires_grad_()
     stack(needs_gradient).sum().backward()
     assert needs_gradient.grad is not None
-    assert torch.equal(torch.jit.trace(stack, x)(x), plain(x))
+    assert torch.equal(torch.jit.trace(stack, x, check_trace=False)(x), plain(x))
     assert torch.equal(stack.double()(x.double()), plain.double()(x.double()))
     stack.float()
     seen = []

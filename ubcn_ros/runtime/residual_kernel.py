@@ -12,12 +12,13 @@ neither is better everywhere:
 for its threads, and convolves that to the output tile, the region less one dilation on each side.
 ``two_kernels``: each convolution with its bias, ReLU and skip is one kernel over the image.
 
-Per pixel at 2 bytes a value, and in multiply-accumulates (MAC):
+Counted per pixel, at 2 bytes a value, in multiply-accumulates (MAC), without the rounding up to
+whole blocks and tiles:
 
 =============  =================================  ==========================================
 form           device memory                      MAC
 =============  =================================  ==========================================
-PyTorch eager  960 bytes: 7 operators             18,432
+PyTorch eager  960 bytes: 7 kernels               18,432
 two kernels    320 bytes: x, mid; mid, x, result  18,432
 one kernel     128 bytes: x, result               9,216 + 9,216 x region / tile: 19,700 to 25,600
                                                   (dilation 1 to 4, region 32 x 32)
@@ -25,7 +26,7 @@ one kernel     128 bytes: x, result               9,216 + 9,216 x region / tile:
 
 So one kernel pays where memory is slow against the matrix units, and two where it is not or where
 the dilation is large. Computing the intermediate anew for each tap of the second convolution
-instead would need no scratch but 92,160 MAC. The caller times both, see ``triton_residual``.
+instead would need no scratch but 92,160 MAC. ``triton_residual`` times both on the device.
 
 Importing this needs Triton.
 """
