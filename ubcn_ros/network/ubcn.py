@@ -60,8 +60,8 @@ class UBCNConfig:
         if name == 'light':
             dilations = (1, 2, 4)
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, veil_channels=24),
-                       SAMConfig(unshuffle=2, dilations=dilations, form='trunk',
-                                 residual='previous', veil_channels=24), 'ddrnet23_slim')
+                       SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
+                                 veil_channels=24), 'ddrnet23_slim')
         raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
 
     def to_dict(self) -> dict[str, Any]:
