@@ -13,7 +13,7 @@ import click
 COMMANDS = {
     'engine': ('ubcn_ros.evaluation.engine_benchmark', 'engine',
                'Time the engine by stage, size, steps and precision.'),
-    'node': ('ubcn_ros.node_benchmark', 'node',
+    'node': ('ubcn_ros.node_benchmark_command', 'node',
              'Rate, loss, latency and memory of a running node; fuzz it.'),
 }
 
