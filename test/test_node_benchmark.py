@@ -43,6 +43,7 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
         age = result['age_ms']
         assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 15 - 1
         assert 0 < age['inference'] <= age['max'] <= latency['max'] + 50
+        assert 0 <= age['wait'] <= age['max']
         assert age['within'] == (age['max'] <= age['period'] + age['inference'])
         assert set(result['rss_mib']) == {'start', 'after_1000', 'end', 'growth'}
         assert result['rss_mib']['end'] > 20 and result['rss_mib']['after_1000'] is None
@@ -103,6 +104,7 @@ def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
     age = age_bound(frames, [1.0, 1.1, 1.22])
     assert age['max'] == latencies[1] and age['inference'] == 40.0
     assert age['period'] == pytest.approx(120.0) and age['allowed'] == pytest.approx(160.0)
+    assert age['wait'] == latencies[1] - 40.0
     assert age['within'] is within and age['frames'] == 2
 
 

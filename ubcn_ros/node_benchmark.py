@@ -166,17 +166,19 @@ def age_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, An
     :param frames: per published frame what the node says of it in `debug/frame`, milliseconds.
     :param sent: when the images were sent, seconds; a busy machine sends some of them late.
     :return: `max`, the greatest age; `period`, the longest between two images; `inference`, the
-        longest processing; `allowed`, their sum; whether the age stays `within`; and the number of
-        `frames`. None where it was not measured.
+        longest processing; `allowed`, their sum; whether the age stays `within`; `wait`, the
+        longest in the mailbox; and the number of `frames`. None where it was not measured.
     """
     if not frames or len(sent) < 2:
-        return dict.fromkeys(('max', 'period', 'inference', 'allowed', 'within'), None) | {
+        return dict.fromkeys(('max', 'period', 'inference', 'allowed', 'within', 'wait'), None) | {
             'frames': len(frames)}
     oldest = max(frame['pipeline latency (ms)'] for frame in frames)
     period = float(np.diff(sent).max()) * 1e3
     inference = max(frame['processing time (ms)'] for frame in frames)
     return {'max': round(oldest, 2), 'period': round(period, 2), 'inference': round(inference, 2),
             'allowed': round(period + inference, 2), 'within': bool(oldest <= period + inference),
+            'wait': round(max(frame['pipeline latency (ms)'] - frame['processing time (ms)']
+                              for frame in frames), 2),
             'frames': len(frames)}
 
 
