@@ -27,7 +27,7 @@ COMMANDS = {
     'evaluate': ('ubcn_ros.evaluation.command', 'evaluate',
                  'Measure a model per rain rate and step.'),
     'benchmark': ('ubcn_ros.evaluation.benchmark_command', 'benchmark',
-                  'Time the engine or a running node.'),
+                  'Time and compare the engine, or time a running node.'),
     'study': ('ubcn_ros.evaluation.study', 'study',
               "Repeat the paper's degradation study."),
     'export': ('ubcn_ros.runtime.export_command', 'export',

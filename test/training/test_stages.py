@@ -130,24 +130,47 @@ def test_every_step_has_its_loss(make, batch, kind):
     assert float(loss.detach()) == pytest.approx(float(mean), rel=1e-5)
 
 
+def test_without_a_segmentation_loss_the_last_labels_are_not_worked_out(make, batch):
+    stage, config = make('attend', {'iterations': 3, 'segmentation_weight': 0})
+    calls = []
+    stage.network.segmentation.register_forward_hook(lambda *_: calls.append(1))
+    loss, logs = stage(batch(config))
+    assert len(calls) == 2 and set(logs) == {'derain_1', 'derain_2', 'derain_3'}
+    assert loss.item() == pytest.approx(float(sum(logs.values())) / 3, rel=1e-5)
+
+
 def test_attend_needs_two_steps(make):
     with pytest.raises(ValueError, match='iterations is 1'):
         make('attend', {'iterations': 1})
 
 
-def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make):
-    stage, _ = make('joint', {'start': {'attention': 'x'}})
+VEILED = pytest.mark.parametrize('veil', [0, 4])
+
+
+@VEILED
+def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make, veil):
+    stage, _ = make('joint', {'start': {'attention': 'x'}},
+                    derain={'channels': 4, 'blocks': 1, 'veil_channels': veil},
+                    attention={'channels': 4, 'blocks': 1, 'residual': 'previous',
+                               'veil_channels': veil})
     network = stage.network.eval()
     torch.nn.init.zeros_(network.attention.tail[1].weight)
+    if veil:
+        torch.nn.init.normal_(network.derain.veil.field.weight, std=0.05)
     start_from_derain(network)
     first, second = network(torch.rand(1, 3, 32, 48), 2)
     assert torch.equal(first.image, second.image)
 
 
-def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make):
+@VEILED
+def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, veil):
     stage, _ = make('joint', {'start': {'attention': 'x'}},
-                    attention={'channels': 4, 'blocks': 1, 'residual': 'input'})
+                    derain={'channels': 4, 'blocks': 1, 'veil_channels': veil},
+                    attention={'channels': 4, 'blocks': 1, 'residual': 'input',
+                               'veil_channels': veil})
     network = stage.network.eval()
+    if veil:
+        torch.nn.init.normal_(network.derain.veil.field.weight, std=0.05)
     image = torch.rand(1, 3, 32, 48)
     first, second = network(image, 2)
     assert not torch.allclose(first.image, second.image, atol=1e-4)

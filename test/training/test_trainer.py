@@ -194,6 +194,21 @@ def test_modules_start_from_model_files(run):
     assert_equal(trained, second.network.derain.state_dict())
 
 
+def test_a_veil_field_that_the_start_lacks_starts_as_no_change(run):
+    def model(veil):
+        return {'preset': 'light', 'overrides': {
+            'derain': {'channels': 4, 'blocks': 1, 'veil_channels': veil},
+            'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 4}}}
+
+    first = run('out', model=model(0))
+    first.fit()
+    second = run('out', changes={'start': {'derain': 'derain.safetensors'}}, model=model(4))
+    plain, veiled = load_model(first.model_path)[0].derain.eval(), second.network.derain.eval()
+    image = torch.rand(1, 3, 32, 48)
+    assert veiled.veil is not None
+    torch.testing.assert_close(veiled(image), plain(image))
+
+
 def test_a_wrong_start_is_named(run):
     with pytest.raises(ValueError, match='nothing.safetensors'):
         run('out', changes={'start': {'derain': 'nothing.safetensors'}})

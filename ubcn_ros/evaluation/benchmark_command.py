@@ -13,6 +13,10 @@ import click
 COMMANDS = {
     'engine': ('ubcn_ros.evaluation.engine_benchmark', 'engine',
                'Time the engine by stage, size, steps and precision.'),
+    'equality': ('ubcn_ros.evaluation.equality', 'equality',
+                 'Compare backends and precisions with eager fp32.'),
+    'startup': ('ubcn_ros.evaluation.startup', 'startup',
+                'Time a fresh process to its first result.'),
     'node': ('ubcn_ros.node_benchmark_command', 'node',
              'Rate, loss, latency and memory of a running node; fuzz it.'),
 }
@@ -37,4 +41,4 @@ class _ByName(click.Group):
 
 @click.group(cls=_ByName)
 def benchmark() -> None:
-    """Time the engine or a running node."""
+    """Time and compare the engine, or time a running node."""

@@ -74,6 +74,12 @@ def run_interleaved(subjects: Sequence[Subject], images: Sequence[np.ndarray],
             subject.measure(images[i % len(images)])
 
 
+def speed_up(subject: Subject, base: Subject) -> float:
+    """How many times faster than ``base``, the median over the turns in which both were timed."""
+    return round(float(np.median([theirs['total'] / ours['total'] for ours, theirs in
+                                  zip(subject.times, base.times, strict=True)])), 3)
+
+
 def peak_mib(subject: Subject, image: np.ndarray) -> float:
     """
     Most memory while one image is processed, MiB.
@@ -154,11 +160,14 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
         steps.append(('+ paths mixed in strips', 'fp32', 3))
     if best.precision != 'fp32':
         steps.append((f'+ {best.precision}', best.precision, 3))
+        if best.device.type == 'cuda':
+            steps.append(('+ residual blocks by Triton', best.precision, 4))
     subjects = []
     for name, kind, level in steps:
         network, info = load_model(best.info.path)
         engine = Engine(network, info, best.device, kind, prepare=functools.partial(
-            prepare, fold=level > 0, channels_last=level > 1, fast_attention=level > 2))
+            prepare, fold=level > 0, channels_last=level > 1, fast_attention=level > 2,
+            fused_blocks=level > 3))
         if level < 2:
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
@@ -170,14 +179,24 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
 
 
 def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, float]:
-    """Milliseconds of every stage's roofline, over T steps, on this machine's ceilings."""
+    """
+    Milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
+
+    Counted on the plain modules of the same model: those that a backend puts in their place may
+    do their work without a convolution that could be counted, or out of sight.
+    """
     from ubcn_ros.evaluation.roofline import counted, measure_ceilings
+    from ubcn_ros.runtime import Engine, load_model
     from ubcn_ros.runtime.engine import PRECISIONS
+    from ubcn_ros.runtime.optimize import prepare
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
+    network, info = load_model(engine.info.path)
+    plain = Engine(network, info, engine.device, engine.precision,
+                   prepare=functools.partial(prepare, fast_attention=False))
     result = {}
-    for stage, part in engine.modules().items():
+    for stage, part in plain.modules().items():
         with counted(part, ceilings) as work:
-            engine(image, iterations)
+            plain(image, iterations)
         result[stage] = 1e3 * work.seconds
     return result
 
@@ -239,6 +258,12 @@ def _sizes(_context: Any, _option: Any, texts: tuple[str, ...]) -> list[tuple[in
     return sizes
 
 
+def _picture(_context: Any, _option: Any, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in ('.png', '.pdf', '.svg'):
+        raise click.BadParameter(f"'{path.name}' ends in none of .png, .pdf, .svg")
+    return path
+
+
 @click.command()
 @click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
               type=click.Choice(['light', 'paper']), help='Network; may be repeated.')
@@ -256,22 +281,24 @@ def _sizes(_context: Any, _option: Any, texts: tuple[str, ...]) -> list[tuple[in
               help=f'Images per row, after {WARM_UP} that do not count.')
 @click.option('--threads', type=click.IntRange(1), help='CPU threads [default: all cores].')
 @click.option('--peer', type=click.Choice(['prenet']), help='Time this network in turn with ours.')
+@click.option('--peer-precision', default='fp32', show_default=True,
+              type=click.Choice(['fp32', 'bf16', 'fp16']), help='What the peer computes in.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
 @click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
               help='Write the rows to this file, too.')
 @click.option('--picture', type=click.Path(dir_okay=False, path_type=Path),
-              help='Draw the stages of every row here (PNG, PDF or SVG).')
+              callback=_picture, help='Draw the stages of every row here (PNG, PDF or SVG).')
 def engine(presets: tuple[str, ...], model: str | None, sizes: list[tuple[int, int]],
            iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
-           device: str, frames: int, threads: int | None, peer: str | None, waterfall: bool,
-           json_path: Path | None, picture: Path | None) -> None:
+           device: str, frames: int, threads: int | None, peer: str | None, peer_precision: str,
+           waterfall: bool, json_path: Path | None, picture: Path | None) -> None:
     """
     Time the engine on images of a rendered drive.
 
     All rows of one size are timed in turn, image by image, so that their ratios hold on a busy
-    machine. "times" is how many times faster than the peer, or than the first row of a waterfall.
-    The peer computes in fp32, as published, unless the first precision asked for is another.
+    machine. "times" is how many times faster than the peer, or than the first row of a waterfall:
+    the median of the turns' ratios.
     """
     import torch
     if threads:
@@ -281,7 +308,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: list[tuple[int, i
         with tempfile.TemporaryDirectory() as folder:
             for size in sizes:
                 rows += _rows(presets, model, size, iterations, precisions, backends, device,
-                              frames, peer, waterfall, Path(folder))
+                              frames, peer and peer_precision, waterfall, Path(folder))
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
@@ -297,7 +324,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: list[tuple[int, i
 
 def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
           iterations: Sequence[int], precisions: Sequence[str], backends: Sequence[str],
-          device: str, frames: int, peer: str | None, waterfall: bool, folder: Path
+          device: str, frames: int, peer_precision: str | None, waterfall: bool, folder: Path
           ) -> list[dict[str, Any]]:
     images = rainy_images(size[1], size[0], 3)
     subjects, engines = [], {}
@@ -315,9 +342,8 @@ def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
                     for t in iterations:
                         subjects.append(engine_subject(engine, preset, size, t))
                         engines[id(subjects[-1])] = engine
-    if peer:
-        precision = 'fp32' if precisions[0] == 'auto' else precisions[0]
-        subjects.append(prenet_subject(subjects[0].device, precision, size))
+    if peer_precision:
+        subjects.append(prenet_subject(subjects[0].device, peer_precision, size))
     run_interleaved(subjects, images, frames)
     rows = []
     for subject in subjects:
@@ -329,12 +355,12 @@ def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
                 stage: round(ms / row['stages_ms'][stage]['p50'], 3)
                 for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
         rows.append(row)
-    if peer:
-        for row in rows[:-1]:
-            row['speed_up'] = round(rows[-1]['p50_ms'] / row['p50_ms'], 3)
+    if peer_precision:
+        for row, subject in zip(rows[:-1], subjects, strict=False):
+            row['speed_up'] = speed_up(subject, subjects[-1])
     elif waterfall:
         first = {}
-        for row in rows:
-            base = first.setdefault((row['preset'], row['iterations']), row['p50_ms'])
-            row['speed_up'] = round(base / row['p50_ms'], 3)
+        for row, subject in zip(rows, subjects, strict=True):
+            base = first.setdefault((row['preset'], row['iterations']), subject)
+            row['speed_up'] = speed_up(subject, base)
     return rows

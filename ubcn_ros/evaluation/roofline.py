@@ -56,12 +56,19 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     """
     Measure the ceilings: a large matrix product in this precision, and a large copy.
 
+    On a GPU, fp32 products may use TF32 where convolutions do.
+
     :return: best of five runs each.
     """
     gpu = device.type == 'cuda'
     n, length = (8192, 1 << 30) if gpu else (2048, 1 << 27)
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
-    product = _best_seconds(lambda: a @ b, device)
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
+    try:
+        product = _best_seconds(lambda: a @ b, device)
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
     source = torch.zeros(length, dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     copy = _best_seconds(lambda: target.copy_(source), device)

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
+from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class SAMConfig:
     ``share_paths`` (stacks): one set of weights for all paths, as table 4's 0.40 MB says, or one
     per path. ``residual``: what the prediction is added to, the rainy 'input' or the 'previous'
     step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
-    shows what the semantics are worth.
+    shows what the semantics are worth. ``veil_channels`` above 0 puts a ``VeilField`` of that
+    width in front, which sees the paths, too: how far a place is follows from what is there.
     ``path_threshold``: path probabilities under it are zero at the module's working size, in
     training as in inference, so that a path has nothing to do where its class is not. From 0
     (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
@@ -43,6 +45,7 @@ class SAMConfig:
     residual: str = 'input'
     uniform_masks: bool = False
     path_threshold: float = 0.0
+    veil_channels: int = 0
 
     def __post_init__(self) -> None:
         for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
@@ -122,6 +125,8 @@ class SAM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
+        self.veil = (VeilField(6 + paths, config.veil_channels, config.channels, config.unshuffle)
+                     if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
                 ) -> torch.Tensor:
@@ -135,11 +140,22 @@ class SAM(nn.Module):
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
         dtype = self.tail[1].weight.dtype
-        features = self.head(torch.cat((unshuffle(image, self.factor).to(dtype),
-                                        unshuffle(previous, self.factor).to(dtype)), 1))
-        residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
-        base = image if self.config.residual == 'input' else previous
-        return base + shuffle(residual, self.factor, image.shape[-2:])
+        base = 0 if self.config.residual == 'input' else 1
+        images = [image, previous]
+        blocks = [unshuffle(i, self.factor).to(dtype) for i in images]
+        if self.veil is None:
+            features = self.head(torch.cat(blocks, 1))
+            residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
+        else:
+            small = torch.cat([thumbnail(i).to(dtype) for i in images] +
+                              [self.masks(paths, THUMBNAIL).to(dtype)], 1)
+            cleared, hints = self.veil(small, blocks[base])
+            lifted = cleared - blocks[base]
+            blocks[base] = cleared
+            features = self.head(torch.cat(blocks, 1)) + hints
+            residual = lifted + self.tail(
+                self.paths(features, self.masks(paths, features.shape[-2:])))
+        return images[base] + shuffle(residual, self.factor, image.shape[-2:])
 
     def masks(self, paths: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """

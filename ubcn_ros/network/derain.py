@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
+from ubcn_ros.network.veil import VeilField, thumbnail
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,14 @@ class IDMConfig:
     The 13.40 MB of table 4 would need 92 channels and 22 blocks. ``unshuffle`` = 2 works on the
     image's 2x2 blocks as 12 channels, a quarter of the work per layer. ``dilations`` cycle over
     the residual blocks: a wider view at no cost, for the veil that small windows cannot tell.
+    ``veil_channels`` above 0 puts a ``VeilField`` of that width in front.
     """
 
     channels: int = 32
     blocks: int = 11
     unshuffle: int = 1
     dilations: tuple[int, ...] = (1,)
+    veil_channels: int = 0
 
 
 class IDM(nn.Module):
@@ -46,6 +49,8 @@ class IDM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
+        self.veil = (VeilField(3, config.veil_channels, config.channels, config.unshuffle)
+                     if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """
@@ -54,6 +59,10 @@ class IDM(nn.Module):
         The image keeps its precision: in half precision only the residual is computed so.
         """
         dtype = self.tail[1].weight.dtype
-        features = self.head(unshuffle(image, self.factor).to(dtype))
-        residual = self.tail(self.body(features))
+        blocks = unshuffle(image, self.factor).to(dtype)
+        if self.veil is None:
+            residual = self.tail(self.body(self.head(blocks)))
+        else:
+            cleared, hints = self.veil(thumbnail(image).to(dtype), blocks)
+            residual = self.tail(self.body(self.head(cleared) + hints)) + (cleared - blocks)
         return image + shuffle(residual, self.factor, image.shape[-2:])

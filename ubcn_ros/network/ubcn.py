@@ -50,8 +50,8 @@ class UBCNConfig:
         """
         Return the configuration of that name.
 
-        'paper' is tables 1 and 3 with PSPNet-ResNet50; 'light' works on 2x2 blocks, has the
-        trunk form of SAM and DDRNet-23-slim, for real time.
+        'paper' is tables 1 and 3 with PSPNet-ResNet50; 'light' works on 2x2 blocks, has veil
+        fields, the trunk form of SAM and DDRNet-23-slim, for real time.
 
         :raises ValueError: the name is neither.
         """
@@ -59,9 +59,9 @@ class UBCNConfig:
             return cls(label_set)
         if name == 'light':
             dilations = (1, 2, 4)
-            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
-                       SAMConfig(unshuffle=2, dilations=dilations, form='trunk',
-                                 residual='previous'), 'ddrnet23_slim')
+            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, veil_channels=24),
+                       SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
+                                 veil_channels=24), 'ddrnet23_slim')
         raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
 
     def to_dict(self) -> dict[str, Any]:

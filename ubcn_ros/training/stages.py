@@ -9,6 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from ubcn_ros.network import UBCN, Discriminator, Step
+from ubcn_ros.network.veil import VeilField
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     derain_loss,
@@ -170,14 +171,21 @@ class AttendStage(Stage):
         return self._steps_loss(batch, [first])
 
     def _steps_loss(self, batch: Batch, steps: list[Step]) -> tuple[torch.Tensor, Logs]:
+        weight = self.config.segmentation_weight
         while len(steps) < self.config.iterations:
-            steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+            if weight or len(steps) + 1 < self.config.iterations:
+                steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+            else:  # nobody asks for the labels of the last step
+                steps.append(Step(self.network.attend(batch['degraded'], steps[-1]), None))
         loss, logs = torch.zeros((), device=batch['clean'].device), {}
         for t, step in enumerate(steps, 1):
             image = derain_loss(step.image.float(), batch['clean'])
-            labels = segmentation_loss(step.logits, batch['labels'], self.weights)
-            loss = loss + image + self.config.segmentation_weight * labels
-            logs |= {f'derain_{t}': image.detach(), f'segmentation_{t}': labels.detach()}
+            loss = loss + image
+            logs[f'derain_{t}'] = image.detach()
+            if weight:
+                labels = segmentation_loss(step.logits, batch['labels'], self.weights)
+                loss = loss + weight * labels
+                logs[f'segmentation_{t}'] = labels.detach()
         return loss / len(steps), logs
 
 
@@ -200,8 +208,9 @@ def start_from_derain(network: UBCN) -> None:
     Give SAM the weights of IDM, as many of its blocks as SAM has.
 
     The rainy image's half of the first convolution is IDM's, the previous image's half starts at
-    zero. With the residual on the previous image the last convolution starts at zero instead, so
-    that a second step starts as no change at all.
+    zero: with as many blocks as IDM, a second step starts as the first. With the residual on the
+    previous image the last convolution starts at zero instead, so that a second step starts as
+    no change at all.
 
     :raises ValueError: the two differ in channels or unshuffling.
     """
@@ -229,6 +238,25 @@ def start_from_derain(network: UBCN) -> None:
         target.tail[0].load_state_dict(source.tail[0].state_dict())
         if target.config.residual == 'input':
             target.tail[1].load_state_dict(source.tail[1].state_dict())
+        if source.veil is not None and target.veil is not None:
+            _start_veil(source.veil, target.veil, target.config.residual)
+
+
+def _start_veil(source: VeilField, target: VeilField, residual: str) -> None:
+    """Give SAM's field the weights of IDM's, whose image is the one that SAM adds to."""
+    seen = 0 if residual == 'input' else 3
+    ours, theirs = target.state_dict(), source.state_dict()
+    for name, weight in theirs.items():
+        if ours[name].shape == weight.shape:
+            ours[name].copy_(weight)
+    for name in ('down1.0.weight', 'up0.0.weight'):
+        before = theirs[name].shape[1] - 3
+        ours[name][:, :before] = theirs[name][:, :before]
+        ours[name][:, before:].zero_()
+        ours[name][:, before + seen:before + seen + 3] = theirs[name][:, before:]
+    if residual == 'previous':
+        ours['field.weight'][:6].zero_()
+        ours['field.bias'][:6].zero_()
 
 
 STAGE_CLASSES: dict[str, type[Stage]] = {

@@ -104,9 +104,13 @@ class Trainer:
                                  f'choose from {", ".join(_MODULES)}')
             path = Path(name) if Path(name).is_absolute() else self.out / name
             source, _ = load_model(path)
+            ours, state = getattr(self.network, module), getattr(source, module).state_dict()
+            if getattr(ours, 'veil', None) is not None and not any(
+                    key.startswith('veil.') for key in state):
+                # a veil field that the source lacks starts as no change
+                state |= {f'veil.{key}': value for key, value in ours.veil.state_dict().items()}
             try:
-                getattr(self.network, module).load_state_dict(
-                    getattr(source, module).state_dict())
+                ours.load_state_dict(state)
             except RuntimeError as error:
                 raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
                                  ) from error

@@ -1,0 +1,90 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark equality`: figures worked out by hand, and the verdict."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.evaluation import equality as module
+from ubcn_ros.evaluation.equality import compare, equality, measure_equality
+from ubcn_ros.runtime import Engine, Frame
+
+
+def frame(value, label, shape=(32, 50)):
+    return Frame(np.full((*shape, 3), value, np.uint8), np.full(shape, label, np.uint8), None, 1)
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        assert cv2.imwrite(str(tmp_path / f'{i}.png'), rng.integers(0, 256, (48, 64, 3), np.uint8))
+    return tmp_path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(equality, [*map(str, arguments), '--device', 'cpu'])
+
+
+def test_compare_by_hand():
+    ours, theirs = frame(10, 1), frame(12, 1)
+    ours.derained[0, 0] = 20  # 3 of 32 * 50 * 3 values differ by 8, the rest by 2
+    ours.labels[0, :8] = 2
+    found = compare(ours, theirs)
+    assert found['difference'] == pytest.approx((3 * 8 + (4800 - 3) * 2) / 4800)
+    assert found['largest'] == 8 and found['labels'] == pytest.approx(100 - 0.5)
+
+
+def test_compare_refuses_other_sizes():
+    with pytest.raises(ValueError, match='derained is uint8'):
+        compare(frame(0, 0), frame(0, 0, (32, 51)))
+
+
+def test_the_worst_image_decides(tiny_model):
+    reference = Engine.load(tiny_model, 'cpu', 'fp32')
+    calls = []
+
+    class Other:
+        backend, precision, device = 'other', 'fp32', 'cpu'
+
+        def __call__(self, image, iterations):
+            result = reference(image, iterations)
+            calls.append(iterations)
+            if len(calls) == 2:  # one image of two: 16 of 3072 labels, 0.52 %
+                result.labels[:16, 0] += 1
+            return result
+
+    pictures = list(np.random.default_rng(0).integers(0, 256, (2, 48, 64, 3), np.uint8))
+    same, other = measure_equality([reference, Other()], reference, pictures, 2)
+    assert same['equal'] and same['difference'] == 0 and same['labels'] == 100
+    assert calls == [2, 2] and not other['equal']
+    assert other['worst_labels'] == pytest.approx(100 - 100 * 16 / 3072)
+    assert other['labels'] == pytest.approx(100 - 50 * 16 / 3072) and other['labels'] > 99.5
+
+
+def test_the_command_compares_and_leaves_out_what_is_not_to_be_had(tiny_model, images, tmp_path):
+    found = tmp_path / 'rows.json'
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--precision', 'fp7',
+                    '--iterations', 2, '--every', 2, '--json', found)
+    assert result.exit_code == 0, result.output
+    assert "left out: eager, fp7: unknown precision 'fp7'" in result.output
+    (row,) = json.loads(found.read_text())
+    assert (row['images'], row['iterations'], row['labels'], row['equal']) == (2, 2, 100, True)
+
+
+def test_what_differs_ends_with_one(tiny_model, images, monkeypatch):
+    monkeypatch.setattr(module, 'MIN_LABELS', 101)
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--iterations', 1)
+    assert result.exit_code == 1 and 'no' in result.output.split()
+
+
+def test_nothing_to_compare_is_named(tiny_model, images, tmp_path):
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp7')
+    assert result.exit_code == 1 and 'no backend and precision is left' in result.output
+    (tmp_path / 'empty').mkdir()
+    result = invoke(tmp_path / 'empty', '--model', tiny_model)
+    assert result.exit_code == 1 and 'holds no .png or .jpg' in result.output

@@ -1,0 +1,97 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The veil field: no change at the start, linear in the image, of any size, able to learn."""
+
+import pytest
+import torch
+
+from ubcn_ros.network.attention import SAM, SAMConfig
+from ubcn_ros.network.derain import IDM, IDMConfig
+from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)
+
+
+def awake(field):
+    """Give the field values to work with."""
+    torch.nn.init.normal_(field.field.weight, std=0.05)
+    torch.nn.init.normal_(field.hints.weight, std=0.05)
+    return field
+
+
+@pytest.mark.parametrize('residual', ['input', 'previous'])
+def test_networks_start_as_without_it(residual):
+    image, previous = torch.rand(2, 1, 3, 50, 70)
+    paths = torch.rand(1, 5, 13, 18).softmax(1)
+    for kind, settings, arguments in (
+            (IDM, IDMConfig, (image,)),
+            (lambda c: SAM(c, 5), lambda **k: SAMConfig(form='trunk', residual=residual, **k),
+             (image, previous, paths))):
+        plain = kind(settings(channels=8, blocks=2, unshuffle=2)).eval()
+        torch.nn.init.normal_(plain.tail[1].weight, std=0.05)
+        veiled = kind(settings(channels=8, blocks=2, unshuffle=2, veil_channels=4)).eval()
+        missing = veiled.load_state_dict(plain.state_dict(), strict=False)
+        assert not missing.unexpected_keys
+        assert all(key.startswith('veil.') for key in missing.missing_keys)
+        assert torch.equal(plain(*arguments), veiled(*arguments))
+
+
+def test_blocks_change_linearly_and_pixels_of_a_block_alike():
+    field = awake(VeilField(3, 4, 8, factor=2)).eval()
+    small, blocks = torch.rand(1, 3, *THUMBNAIL), torch.rand(1, 12, 9, 11)
+    black = field(small, torch.zeros_like(blocks)).blocks
+    white = field(small, torch.ones_like(blocks)).blocks
+    mixed = field(small, blocks).blocks
+    torch.testing.assert_close(mixed, black + (white - black) * blocks)
+    assert torch.equal(black.unflatten(1, (3, 4)).amax(2), black.unflatten(1, (3, 4)).amin(2))
+    assert not torch.equal(white - black, torch.ones_like(black))
+
+
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 500)])
+def test_any_size(size):
+    idm = IDM(IDMConfig(channels=8, blocks=1, unshuffle=2, veil_channels=4)).eval()
+    awake(idm.veil)
+    assert idm(torch.rand(2, 3, *size)).shape == (2, 3, *size)
+
+
+def test_a_thumbnail_is_the_frame_in_small():
+    ramp = torch.linspace(0, 1, 480).expand(1, 3, 360, 480)
+    small = thumbnail(ramp)
+    assert small.shape == (1, 3, *THUMBNAIL)
+    torch.testing.assert_close(small[0, 0, 50], torch.linspace(0, 1, 128), atol=5e-3, rtol=0)
+
+
+def test_it_sees_the_whole_frame():
+    field = awake(VeilField(3, 4, 8, factor=1)).eval()
+    torch.nn.init.normal_(field.whole.weight)
+    small = torch.rand(1, 3, *THUMBNAIL, requires_grad=True)
+    field(small, torch.rand(1, 3, 96, 128)).blocks[0, :, 0, 0].sum().backward()
+    assert small.grad[0, :, -8:, -8:].abs().sum() > 0
+
+
+def test_the_paths_count_in_sam_unless_masks_are_uniform():
+    image = torch.rand(1, 3, 48, 64)
+    one, other = torch.rand(2, 1, 5, 12, 16).softmax(2)
+    for uniform in (False, True):
+        sam = SAM(SAMConfig(channels=8, blocks=1, veil_channels=4, uniform_masks=uniform), 5)
+        awake(sam.eval().veil)  # the last convolution is zero: what differs comes from the field
+        assert torch.equal(sam(image, image, one), sam(image, image, other)) == uniform
+
+
+def test_a_veil_is_learnt():
+    # every scene's mean is 0.5, the veil is brighter: the whole frame tells how thick it is
+    idm = IDM(IDMConfig(channels=4, blocks=1, unshuffle=2, veil_channels=8))
+    optimizer = torch.optim.Adam(idm.veil.parameters(), 1e-2)
+    losses = []
+    for _ in range(80):
+        clean = torch.rand(4, 3, 48, 64)
+        thickness = 0.6 * torch.rand(4, 1, 1, 1)
+        loss = (idm(clean * (1 - thickness) + 0.8 * thickness) - clean).abs().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])

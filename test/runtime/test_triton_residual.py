@@ -1,0 +1,194 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is fused is what agrees and is faster; everything else stays plain. Without Triton, too."""
+
+import copy
+import logging
+import re
+import sys
+import time
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network.blocks import RES, residual_stack
+from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.triton_residual import (
+    PLAIN,
+    Chooser,
+    TritonRES,
+    fastest,
+    fuse_residual_blocks,
+)
+
+
+def by_matrices(x, weight1, bias1, weight2, bias2, dilation):
+    """RES from packed weights, not by convolution modules: a form for every machine."""
+    def convolve(features, weight, bias):
+        patches = F.unfold(features, 3, dilation, dilation).unflatten(1, (features.shape[1], 9))
+        return torch.einsum('nctp,tco->nop', patches, weight).unflatten(
+            -1, features.shape[-2:]).add(bias[:, None, None]).relu()
+    return x + convolve(convolve(x, weight1, bias1), weight2, bias2)
+
+
+def slow(run, seconds=0.02):
+    """Run something after a nap, so that the order of times is certain."""
+    def later(*inputs):
+        time.sleep(seconds)
+        return run(*inputs)
+    return later
+
+
+def failing(*_):
+    """Fail as a compiler does, with a page."""
+    raise RuntimeError('no such instruction\nand a page of code')
+
+
+@pytest.fixture
+def stack():
+    result = residual_stack(32, 3, (1, 2, 4)).eval().requires_grad_(False)
+    for m in result.modules():
+        if isinstance(m, nn.Conv2d):
+            nn.init.normal_(m.bias)
+    return result
+
+
+def on_cpu(forms) -> Chooser:
+    return Chooser(forms, device='cpu', dtypes=(torch.float32,))
+
+
+def test_fastest_takes_the_least_time():
+    example = torch.zeros(1, 32, 6, 6)
+    plain = slow(torch.relu)
+    forms = {'late': slow(torch.relu, 0.04), 'early': torch.relu}
+    assert fastest(plain, forms, example) == 'early'
+    assert fastest(torch.relu, {'late': slow(torch.relu)}, example) == PLAIN
+    assert fastest(plain, {}, example) == PLAIN
+
+
+@pytest.mark.parametrize('wrong, reason', [
+    (lambda x: x, 'values differ from the plain modules'),
+    (lambda x: torch.relu(x) * float('nan'), 'values differ'),
+    (lambda x: torch.relu(x).index_fill(2, torch.tensor(5), 0.3), 'values differ'),  # one border
+    (lambda x: torch.relu(x).half(), 'torch.float16 where'),
+    (lambda x: torch.relu(x)[:, :, 1:], r'\(1, 32, 5, 6\)'),
+    (failing, 'RuntimeError: no such instruction')])
+def test_fastest_leaves_out_what_is_wrong_and_says_why(caplog, wrong, reason):
+    example = torch.zeros(1, 32, 6, 6)  # on zeros, some of these would pass
+    assert fastest(slow(torch.relu), {'wrong': wrong}, example, 'RES of the test') == PLAIN
+    record, = caplog.records
+    assert 'RES of the test: wrong is left out' in record.getMessage()
+    assert record.getMessage().count('\n') == 0
+    assert re.search(reason, record.getMessage())
+
+
+def test_fastest_accepts_the_roundings_of_a_half():
+    block = RES(32).eval().to(torch.bfloat16)
+    exact = copy.deepcopy(block).float()
+    example = torch.zeros(1, 32, 12, 12, dtype=torch.bfloat16)
+    assert fastest(slow(block), {'exact': lambda x: exact(x.float()).to(x.dtype)}, example) == \
+        'exact'
+
+
+def test_fastest_leaves_the_random_state_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    fastest(torch.relu, {'same': torch.relu}, torch.zeros(1, 32, 4, 4))
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_replaced_blocks_run_the_form_chosen(stack, monkeypatch):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda plain, fused, x, title: 'matrices')
+    plain = copy.deepcopy(stack)
+    calls = []
+
+    def form(*arguments):
+        calls.append(arguments[-1])
+        return by_matrices(*arguments)
+    chooser = on_cpu({'matrices': form})
+    assert fuse_residual_blocks(stack, chooser) == 3
+    assert fuse_residual_blocks(stack, chooser) == 0, 'none is left'
+    assert stack.state_dict().keys() == plain.state_dict().keys()
+    x = torch.randn(2, 32, 11, 13)
+    assert torch.allclose(stack(x), plain(x), atol=1e-4)
+    assert calls == [1, 2, 4]
+    assert len(chooser.chosen) == 3
+    stack(torch.randn(2, 32, 64, 64))
+    assert len(chooser.chosen) == 6, 'chosen anew for another order of size'
+
+
+def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypatch, caplog):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda plain, fused, x, title: 'failing')
+    plain = copy.deepcopy(stack)
+    fuse_residual_blocks(stack, on_cpu({'failing': failing}))
+    x = torch.randn(1, 32, 9, 9)
+    for _ in range(2):
+        assert torch.equal(stack(x), plain(x))
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 3 and all('no such instruction' in line for line in lines)
+
+
+def test_plain_where_forms_do_not_apply(stack, monkeypatch):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda plain, fused, x, title: 'failing')
+    plain = copy.deepcopy(stack)
+    chooser = on_cpu({'failing': failing})
+    fuse_residual_blocks(stack, chooser)
+    x = torch.randn(1, 32, 9, 9)
+    needs_gradient = x.clone().requires_grad_()
+    stack(needs_gradient).sum().backward()
+    assert needs_gradient.grad is not None
+    assert torch.equal(torch.jit.trace(stack, x, check_trace=False)(x), plain(x))
+    assert torch.equal(stack.double()(x.double()), plain.double()(x.double()))
+    stack.float()
+    seen = []
+    for block in stack:
+        block.conv2.register_forward_hook(lambda *_: seen.append(1))
+    stack(x)
+    assert len(seen) == 3, 'whoever watches the convolutions sees them'
+    assert not chooser.chosen, 'nothing was tried'
+
+
+def test_replaces_only_what_the_forms_compute(stack):
+    network = nn.ModuleDict({'wide': RES(64), 'fp16': RES(32).half(), 'block': RES(32)})
+    assert fuse_residual_blocks(network, on_cpu({})) == 1
+    assert [type(m) for m in network.values()] == [RES, RES, TritonRES]
+    with pytest.raises(ValueError, match='64 channels'):
+        TritonRES(RES(64), on_cpu({}))
+
+
+def test_without_triton_all_stays_plain(stack, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'triton', None)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.residual_kernel', raising=False)
+    assert fuse_residual_blocks(stack) == 0
+    assert {type(m) for m in stack} == {RES}
+    record, = caplog.records
+    assert 'plain modules' in record.getMessage() and 'triton' in record.getMessage()
+
+
+def test_prepared_for_a_cpu_asks_for_no_triton(stack, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'triton', None)
+    with caplog.at_level(logging.INFO):
+        prepare(stack, torch.device('cpu'), torch.bfloat16)
+    assert not caplog.records
+    assert {type(m) for m in stack} == {RES}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_prepared_for_a_gpu_equals_float64(stack, dtype, caplog):
+    pytest.importorskip('triton')
+    exact = copy.deepcopy(stack).to(dtype).double()
+    network = prepare(nn.Sequential(stack), torch.device('cuda'), dtype)
+    assert {type(m) for m in network[0]} == {TritonRES}
+    x = torch.randn(2, 32, 200, 300, dtype=dtype)
+    with torch.inference_mode(), caplog.at_level(logging.WARNING):
+        result = network(x.cuda()).cpu().double()
+    assert not caplog.records, 'every form runs and agrees'
+    expected = exact(x.double())
+    tolerance = 2e-3 if dtype == torch.float16 else 2e-2
+    assert (result - expected).norm() <= tolerance * expected.norm()

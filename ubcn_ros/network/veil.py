@@ -1,0 +1,101 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The veil field: what a thumbnail of the frame says about the rain's veil over it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network.blocks import RES, conv3x3
+
+THUMBNAIL = (96, 128)
+"""Height and width at which the frame is looked at as a whole, whatever its size."""
+_HINTS = 10
+
+
+class Cleared(NamedTuple):
+    """The blocks of an image without the veil, and the features that go with them."""
+
+    blocks: torch.Tensor
+    features: torch.Tensor
+
+
+class VeilField(nn.Module):
+    """
+    Gain and offset per place and colour that undo the veil of distant rain.
+
+    The veil mixes the airlight into the image (I = J t + A (1 - t), t falling with distance), so
+    that J is linear in I with factors that change slowly over the image. They follow from the
+    whole frame (how bright is the sky, how black the blackest), which the small windows of a
+    convolution stack do not see: here a U-shaped network estimates them on a thumbnail. The idea
+    of slowly changing linear factors from a thumbnail is HDRNet's (Gharbi et al., 2017); the
+    paper's tables have nothing of the kind, so that the preset 'paper' goes without.
+
+    It starts as no change at all: a network trained without it can be trained on with it.
+
+    :param in_channels: channels of what the thumbnail is made of.
+    :param channels: width of the U.
+    :param features: channels of the features that it adds to.
+    :param factor: side of the blocks (unshuffle) that gain and offset are applied to.
+    """
+
+    def __init__(self, in_channels: int, channels: int, features: int, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        wide = 2 * channels
+        self.down1 = _down(in_channels, channels)
+        self.down2 = _down(channels, wide)
+        self.down3 = _down(wide, wide)
+        self.whole = nn.Conv2d(wide, wide, 1)
+        self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
+        self.up2 = nn.Sequential(conv3x3(wide, wide), nn.ReLU(inplace=True))
+        self.up1 = nn.Sequential(conv3x3(wide, channels), nn.ReLU(inplace=True))
+        self.up0 = nn.Sequential(conv3x3(channels + in_channels, channels), nn.ReLU(inplace=True))
+        self.field = nn.Conv2d(channels, 6 + _HINTS, 1)
+        self.hints = nn.Conv2d(_HINTS, features, 1)
+        with torch.no_grad():
+            self.field.weight[:6].zero_()
+            self.field.bias.zero_()
+        for last in (self.whole, self.hints):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+
+    def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor) -> Cleared:
+        """
+        Lift the veil.
+
+        :param thumbnail: (N, in_channels, 96, 128).
+        :param blocks: (N, 3 * factor**2, h, w), the image on its blocks, RGB 0..1.
+        :return: the blocks without the veil, and (N, features, h, w) to be added.
+        """
+        fine = self.down1(thumbnail)
+        coarse = self.down2(fine)
+        x = self.down3(coarse)
+        x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
+        x = self.up2(_resize(x, coarse.shape[-2:]) + coarse)
+        x = self.up1(_resize(x, fine.shape[-2:])) + fine
+        x = self.up0(torch.cat((_resize(x, THUMBNAIL), thumbnail), 1))
+        field = _resize(self.field(x), blocks.shape[-2:])
+        gain, offset, hints = field.split((3, 3, _HINTS), 1)
+        if self.factor > 1:  # the pixels of a block share gain and offset
+            gain = gain.repeat_interleave(self.factor ** 2, 1)
+            offset = offset.repeat_interleave(self.factor ** 2, 1)
+        return Cleared(blocks + blocks * gain + offset, self.hints(hints))
+
+
+def thumbnail(image: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W), H and W from 32 up, to (N, C, 96, 128): averaged, then bilinear."""
+    return _resize(F.avg_pool2d(image, 4), THUMBNAIL)
+
+
+def _down(in_channels: int, channels: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(in_channels, channels, 3, stride=2, padding=1),
+                         nn.ReLU(inplace=True))
+
+
+def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)
