@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: I001 (this folder's name makes the sorter take launch for a package of ours)
 """
-Start the node for one camera.
+Start the node, for one camera or, with `cameras`, for several.
 
     ros2 launch ubcn_ros ubcn.launch.py image:=/camera/image_raw device:=cuda iterations:=2
 
@@ -10,6 +10,7 @@ Start the node for one camera.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -26,11 +27,15 @@ TRUTH = ['true', 'false']
 NOT_INSTALLED = (PackageNotFoundError, OSError)  # OSError: AMENT_PREFIX_PATH is not set
 
 ARGUMENTS = (
+    DeclareLaunchArgument('cameras', default_value='',
+                          description='Names of several cameras that share the model, separated '
+                          'by commas; outputs are below the name: front/labels/image_raw.'),
     DeclareLaunchArgument('image', default_value='image',
-                          description="The camera's image topic; images are expected there with "
+                          description="The camera's image topic, {camera} standing for its name "
+                          'where cameras gives any; images are expected there with '
                           'input_transport raw, in TOPIC/compressed with compressed.'),
     DeclareLaunchArgument('camera_info', default_value='camera_info',
-                          description="The camera's camera_info topic."),
+                          description="The camera's camera_info topic, in the same way."),
     DeclareLaunchArgument('namespace', default_value='',
                           description='Namespace of the node and of its outputs.'),
     DeclareLaunchArgument('params_file', default_value=str(CONFIG / 'ubcn.yaml'),
@@ -49,7 +54,8 @@ ARGUMENTS = (
                           description='Whether Fast DDS gets the large shared-memory segment of '
                           f'config/fastdds.xml, unless {PROFILES} is set already.'),
     DeclareLaunchArgument('rviz', default_value='false', choices=TRUTH,
-                          description='Whether to open RViz on input and outputs.'),
+                          description='Whether to open RViz on input and outputs, of several '
+                          'cameras those of the first.'),
 )
 
 OVERRIDES = {'model': str, 'device': str, 'iterations': int,
@@ -60,10 +66,18 @@ def set_up(context):
     """Put the actions together for the arguments' values."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context)
              for argument in ARGUMENTS}
+    cameras = [name for name in re.split(r'[\s,]+', given['cameras']) if name]
+    for name in ('image', 'camera_info'):
+        if len(cameras) > 1 and '{camera}' not in given[name]:
+            raise RuntimeError(f"argument {name}:='{given[name]}' is the same topic for all "
+                               'cameras: put {camera} where their names differ')
+        if not cameras and '{camera}' in given[name]:
+            raise RuntimeError(f"argument cameras:='{given['cameras']}' names no camera to stand "
+                               f"for {{camera}} in {name}:='{given[name]}'")
     actions = []
     if given['shared_memory'] == 'true' and not os.environ.get(PROFILES):
         actions.append(SetEnvironmentVariable(PROFILES, str(CONFIG / 'fastdds.xml')))
-    overrides = {}
+    overrides = {'cameras': cameras} if cameras else {}
     for name, convert in OVERRIDES.items():
         if given[name]:
             try:
@@ -73,12 +87,20 @@ def set_up(context):
     actions.append(Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
         parameters=[given['params_file'], overrides] if overrides else [given['params_file']],
-        remappings=[('image', given['image']),
-                    ('image/compressed', f"{given['image']}/compressed"),
-                    ('camera_info', given['camera_info'])]))
+        remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)]))
     if given['rviz'] == 'true':
-        actions.append(_rviz(given['namespace'].strip('/'), given['image']))
+        first = cameras[0] if cameras else ''
+        actions.append(_rviz([given['namespace'].strip('/'), first],
+                             given['image'].replace('{camera}', first)))
     return actions
+
+
+def _remappings(given, camera):
+    """Lead the inputs of a camera, '' for one without a name, to its topics."""
+    inside = f'{camera}/' if camera else ''
+    image, info = (given[name].replace('{camera}', camera) for name in ('image', 'camera_info'))
+    return [(f'{inside}image', image), (f'{inside}image/compressed', f'{image}/compressed'),
+            (f'{inside}camera_info', info)]
 
 
 def _executable():
@@ -90,16 +112,17 @@ def _executable():
     return {'package': 'ubcn_ros', 'executable': 'ubcn_node'}
 
 
-def _rviz(namespace, image):
-    """Open RViz with the topics of ubcn.rviz renamed to the node's."""
+def _rviz(names, image):
+    """Open RViz with the topics of ubcn.rviz renamed to those of a namespace and a camera."""
     try:
         get_package_prefix('rviz2')
     except NOT_INSTALLED:
         return LogInfo(msg='rviz:=true, but rviz2 is not installed: sudo apt install '
                        'ros-jazzy-rviz2')
-    inside = f'/{namespace}' if namespace else ''
-    topics = {'/image': image if image.startswith('/') else f'{inside}/{image}'}
-    if namespace:
+    inside = ''.join(f'/{name}' for name in names if name)
+    namespace = f'/{names[0]}' if names[0] else ''
+    topics = {'/image': image if image.startswith('/') else f'{namespace}/{image}'}
+    if inside:
         topics |= {name: inside + name for name in
                    ('/derained/image_raw', '/labels/color', '/overlay/image_raw')}
     return Node(package='rviz2', executable='rviz2', name='rviz',

@@ -10,9 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-
-from ubcn_ros.evaluation.benchmark_command import benchmark
 
 ROOT = Path(__file__).parents[1]
 
@@ -41,13 +38,20 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
         assert result['sent'] == result['processed'] + result['dropped'] + result['malformed']
         assert result['malformed'] == result['failed'] == 0 and result['processed'] >= 1
         latency = result['latency_ms']
-        assert 0 < latency['p50'] <= latency['p95'] <= latency['p99']
+        assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
+        assert 0 < result['received'] <= result['processed']
+        age = result['age_ms']
+        assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 15 - 1
+        assert 0 < age['inference'] <= age['max'] <= latency['max'] + 50
+        assert 0 <= age['wait'] <= age['max']
+        assert age['within'] == (age['max'] <= age['period'] + age['inference'])
         assert set(result['rss_mib']) == {'start', 'after_1000', 'end', 'growth'}
         assert result['rss_mib']['end'] > 20 and result['rss_mib']['after_1000'] is None
         assert result['cpu_percent'] > 0
         assert (result['width'], result['height'], result['iterations']) == (96, 64, 1)
     assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
-    assert 'shared memory' in output and 'default transport' in output
+    for title in ('shared memory', 'default transport'):
+        assert f'{title}: age of every published frame at most' in output
 
 
 @pytest.mark.integration
@@ -91,23 +95,21 @@ def test_figures_of_this_process():
     assert memory > 5 and process_figures(os.getpid())[1] >= before + 0.03
 
 
-def test_columns_are_laid_out_side_by_side():
+@pytest.mark.parametrize('latencies, within', [([30.0, 130.0], True), ([30.0, 161.0], False)])
+def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
     pytest.importorskip('rclpy')
-    from ubcn_ros.node_benchmark import table
-    text = table({'one': {'sent': 10, 'latency_ms': {'p50': 1.5}},
-                  'other': {'sent': 9, 'latency_ms': None}})
-    lines = [line.split() for line in text.splitlines()]
-    assert lines == [['one', 'other'], ['sent', '10', '9'], ['latency_ms', 'p50', '1.5', '-']]
+    from ubcn_ros.node_benchmark import age_bound
+    frames = [{'pipeline latency (ms)': latency, 'processing time (ms)': inference}
+              for latency, inference in zip(latencies, (20.0, 40.0), strict=True)]
+    age = age_bound(frames, [1.0, 1.1, 1.22])
+    assert age['max'] == latencies[1] and age['inference'] == 40.0
+    assert age['period'] == pytest.approx(120.0) and age['allowed'] == pytest.approx(160.0)
+    assert age['wait'] == latencies[1] - 40.0
+    assert age['within'] is within and age['frames'] == 2
 
 
-@pytest.mark.parametrize('arguments, told', [
-    (['--size', '640'], 'is no WIDTHxHEIGHT'), (['--size', '640x16'], 'at least 32x32'),
-    (['--frames', '0'], 'frames'), (['--rate', '0'], 'rate')])
-def test_what_cannot_be_sent_is_refused(arguments, told):
-    result = CliRunner().invoke(benchmark, ['node', *arguments])
-    assert result.exit_code == 2 and told in result.output
-
-
-def test_help_names_the_commands():
-    result = CliRunner().invoke(benchmark, ['--help'])
-    assert result.exit_code == 0 and 'node' in result.output
+def test_an_age_without_frames_is_not_measured():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.node_benchmark import age_bound
+    age = age_bound([], [1.0, 1.1])
+    assert age['within'] is None and age['max'] is None and age['frames'] == 0

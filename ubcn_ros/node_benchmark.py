@@ -4,30 +4,26 @@
 A node in a process of its own under a stream of images, or of malformed ones.
 
 Vocabulary of NVIDIA's ros2_benchmark: `latency` is from publishing an image to receiving its
-derained one, `jitter` the standard deviation of the time between outputs, both in milliseconds.
+derained one, `jitter` the standard deviation of the time between outputs, `age` from an image's
+arrival at the node to the publishing of its outputs, all in milliseconds.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import struct
-import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 
 from ubcn_ros.replay import DERAINED, SOURCE, NodeProcess, Peer, ReplayError, header_bytes
 
 _START_SECONDS = 180.0
 _SOAKED = 1000  # frames after which memory should stay as it is
-_COMPARED = 300  # most frames of the run without shared memory
 _COUNTERS = ('received', 'processed', 'dropped', 'malformed', 'dropped (failed)',
              'dropped (of the stale, in transport)')
 
@@ -91,19 +87,21 @@ def stream(load: Load) -> dict[str, Any]:
 
     Sets the environment of DDS for this process, and must be the first in it to use rclpy.
 
-    :return: `sent` = `processed` + `dropped` + `malformed`, of the dropped `lost_in_transport`;
-        `latency_ms` {p50, p95, p99}, `jitter_ms`, `rate_in_hz`, `rate_out_hz`, `cpu_percent` (of
-        one core), `rss_mib` {start, after_1000, end, growth}, and the load.
+    :return: `sent` = `processed` + `dropped` + `malformed`, of the dropped `lost_in_transport`, of
+        the processed `received` here; `latency_ms` {p50, p95, p99, max}, `age_ms` as of
+        `age_bound`, `jitter_ms`, `rate_in_hz`, `rate_out_hz`, `cpu_percent` (of one core),
+        `rss_mib` {start, after_1000, end, growth}, and the load.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     _environment(load.shared_memory)
     with tempfile.TemporaryDirectory() as folder, _node(load, Path(folder)) as node, \
-            Peer(node, False, None) as peer:
+            Peer(node, False, None, debug=True) as peer:
         peer.wait_until_active(_START_SECONDS)
         image = Stamped(load.height, load.width)
         peer.probe(image.now())
         before = _counters(peer)
         peer.outputs.clear()
+        peer.frames.clear()
         start_rss, start_cpu = process_figures(node.process.pid)
         soaked = None
         sent: dict[bytes, float] = {}
@@ -117,6 +115,8 @@ def stream(load: Load) -> dict[str, Any]:
         seconds = time.monotonic() - started
         change = _counters(peer, before)
         end_rss, end_cpu = process_figures(node.process.pid)
+        cpu_seconds = time.monotonic() - started
+        frames = list(peer.frames)
         arrivals = [(o.header, o.time) for o in peer.outputs if o.topic == DERAINED]
         camera, engine = peer.status('camera'), peer.status('engine')
         if node.stop():
@@ -124,20 +124,26 @@ def stream(load: Load) -> dict[str, Any]:
     latencies = [(time - sent[header]) * 1e3 for header, time in arrivals if header in sent]
     gaps = np.diff([time for header, time in arrivals if header in sent]) * 1e3
     never_counted = load.frames - change['received']
+    if never_counted < 0 or len(latencies) > change['processed']:
+        raise ReplayError(f"{load.frames} images sent and {len(latencies)} received, but the node "
+                          f"counted {change['received']} and {change['processed']}")
     return {
         'sent': load.frames,
         'processed': change['processed'],
+        'received': len(latencies),
         'dropped': change['dropped'] + never_counted,
         'malformed': change['malformed'],
         'failed': change['dropped (failed)'],
         'lost_in_transport': never_counted + change['dropped (of the stale, in transport)'],
-        'latency_ms': _percentiles(latencies, (50, 95, 99)),
+        'latency_ms': {**_percentiles(latencies, (50, 95, 99)),
+                       'max': round(max(latencies), 2) if latencies else None},
+        'age_ms': age_bound(frames, list(sent.values())),
         'node_latency_ms': {name: _number(camera, f'latency {name} (ms)')
                             for name in ('p50', 'p95')},
         'jitter_ms': round(float(gaps.std()), 2) if len(gaps) else None,
         'rate_in_hz': round(load.frames / seconds, 2),
         'rate_out_hz': round(change['processed'] / seconds, 2),
-        'cpu_percent': round(100 * (end_cpu - start_cpu) / (time.monotonic() - started), 1),
+        'cpu_percent': round(100 * (end_cpu - start_cpu) / cpu_seconds, 1),
         'rss_mib': {'start': round(start_rss, 1),
                     'after_1000': None if soaked is None else round(soaked, 1),
                     'end': round(end_rss, 1),
@@ -149,6 +155,31 @@ def stream(load: Load) -> dict[str, Any]:
         **asdict(load),
         'device': engine.get('device', load.device),
     }
+
+
+def age_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, Any]:
+    """
+    Hold the age of published frames against one frame period plus one inference.
+
+    A frame may wait in the mailbox until the next one replaces it, and is processed then.
+
+    :param frames: per published frame what the node says of it in `debug/frame`, milliseconds.
+    :param sent: when the images were sent, seconds; a busy machine sends some of them late.
+    :return: `max`, the greatest age; `period`, the longest between two images; `inference`, the
+        longest processing; `allowed`, their sum; whether the age stays `within`; `wait`, the
+        longest in the mailbox; and the number of `frames`. None where it was not measured.
+    """
+    if not frames or len(sent) < 2:
+        return dict.fromkeys(('max', 'period', 'inference', 'allowed', 'within', 'wait'), None) | {
+            'frames': len(frames)}
+    oldest = max(frame['pipeline latency (ms)'] for frame in frames)
+    period = float(np.diff(sent).max()) * 1e3
+    inference = max(frame['processing time (ms)'] for frame in frames)
+    return {'max': round(oldest, 2), 'period': round(period, 2), 'inference': round(inference, 2),
+            'allowed': round(period + inference, 2), 'within': bool(oldest <= period + inference),
+            'wait': round(max(frame['pipeline latency (ms)'] - frame['processing time (ms)']
+                              for frame in frames), 2),
+            'frames': len(frames)}
 
 
 def fuzz(count: int, compressed: bool, load: Load, seed: int = 0) -> dict[str, Any]:
@@ -253,103 +284,3 @@ def _percentiles(values: list[float], which: tuple[int, ...]) -> dict[str, float
 
 def _number(values: dict[str, str], name: str) -> float | None:
     return float(values[name]) if name in values else None
-
-
-def table(columns: dict[str, dict[str, Any]]) -> str:
-    """Lay out results side by side, one column per title."""
-    def text(value: Any) -> str:
-        return '-' if value is None else str(value)
-
-    rows = []
-    for key in next(iter(columns.values())):
-        cells = [column.get(key) for column in columns.values()]
-        if isinstance(cells[0], dict):
-            rows += [(f'{key} {part}', *(text((cell or {}).get(part)) for cell in cells))
-                     for part in cells[0]]
-        else:
-            rows.append((key, *map(text, cells)))
-    rows.insert(0, ('', *columns))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ['  '.join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(
-        row[1:], widths[1:], strict=True))]).rstrip() for row in rows]
-    return '\n'.join(lines)
-
-
-def _without_shared_memory(load: Load) -> dict[str, Any]:
-    """Measure in another process: Fast DDS reads its profile once in each."""
-    with tempfile.TemporaryDirectory() as folder:
-        result = Path(folder) / 'result.json'
-        subprocess.run(
-            [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', '--transport', 'default',
-             '--frames', str(min(load.frames, _COMPARED)), '--json', str(result),
-             '--size', f'{load.width}x{load.height}', '--rate', str(load.rate_hz),
-             '--model', load.model, '--device', load.device,
-             '--iterations', str(load.iterations)],
-            check=True, stdout=subprocess.DEVNULL)
-        return json.loads(result.read_text())
-
-
-def _size(context: Any, option: Any, text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split('x'))
-        if min(width, height) < 32:
-            raise ValueError
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is no WIDTHxHEIGHT of at least 32x32, like "
-                                 '1920x1080') from None
-    return width, height
-
-
-@click.command()
-@click.option('--frames', default=1000, show_default=True, type=click.IntRange(1),
-              help='Images to send; 10000 show whether memory grows.')
-@click.option('--size', default='640x480', show_default=True, callback=_size,
-              help='WIDTHxHEIGHT of the images, pixels.')
-@click.option('--rate', 'rate_hz', default=30.0, show_default=True,
-              type=click.FloatRange(0, min_open=True), help='Images per second.')
-@click.option('--model', default='ubcn-light-camvid', show_default=True,
-              help='Name in models/, or path of a .safetensors file.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
-@click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
-              help='Steps of derain and segment.')
-@click.option('--transport', default='both', show_default=True,
-              type=click.Choice(['both', 'shared-memory', 'default']),
-              help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
-              f'side by side (by default with {_COMPARED} images at most).')
-@click.option('--fuzz', 'messages', type=click.IntRange(2), metavar='N',
-              help='Send N malformed messages instead, half of them compressed.')
-@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
-              help='Write the figures to this file, too.')
-def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device: str,
-         iterations: int, transport: str, messages: int | None, json_path: Path | None) -> None:
-    """
-    Start a node and measure it under a stream of images, over DDS.
-
-    Every image is processed, dropped or malformed: the table says how many, how late the outputs
-    are, and what the process uses. The exit code is 1 where the node ends or miscounts.
-    """
-    from ubcn_ros.runtime import find_model
-    load = Load(frames, *size, rate_hz, str(find_model(model)), device, iterations,
-                transport != 'default')
-    try:
-        if messages:
-            small = Load(model=load.model, device=device, iterations=1, width=64, height=64)
-            columns = {name: fuzz(half, name == 'compressed', small) for name, half in (
-                ('raw', messages - messages // 2), ('compressed', messages // 2))}
-            result: dict[str, Any] = {'fuzz': columns, 'sent': messages, **{
-                name: sum(column[name] for column in columns.values())
-                for name in ('processed', 'dropped', 'malformed')}}
-        else:
-            result = stream(load)
-            columns = {'shared memory' if load.shared_memory else 'default transport': result}
-            if transport == 'both':
-                other = _without_shared_memory(load)
-                columns['default transport'] = other
-                result = {**result, 'without_shared_memory': other}
-    except (ReplayError, subprocess.CalledProcessError) as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(table(columns))
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        json_path.write_text(json.dumps(result, indent=2) + '\n')
-        click.echo(f'Figures: {json_path}')

@@ -24,6 +24,7 @@ from ubcn_ros.bags import IMAGE, BagWriter
 SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
 DERAINED, LABELS = '/derained/image_raw', '/labels/image_raw'
+FRAME = '/debug/frame'
 _PROBE_SECONDS = 10.0  # enough to know a slow node's pace
 _PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 
@@ -149,9 +150,12 @@ class Peer:
 
     :param compressed: whether the images are CompressedImage.
     :param recorder: takes the outputs once `recording` is set.
+    :param debug: whether to keep what the node says of each frame: `frames`, of its numbers those
+        in milliseconds, by name.
     """
 
-    def __init__(self, node: NodeProcess, compressed: bool, recorder: BagWriter):
+    def __init__(self, node: NodeProcess, compressed: bool, recorder: BagWriter | None,
+                 debug: bool = False):
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -160,6 +164,7 @@ class Peer:
         from sensor_msgs.msg import CompressedImage, Image
 
         self.outputs: list[Output] = []
+        self.frames: list[dict[str, float]] = []
         self.recording = False
         self.reports = 0
         self._process, self._recorder = node, recorder
@@ -177,6 +182,9 @@ class Peer:
                 Image, name, lambda data, name=name: self._on_output(name, data),
                 QoSProfile(depth=50), raw=True)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        if debug:
+            self._node.create_subscription(DiagnosticArray, FRAME, self._on_frame,
+                                           QoSProfile(depth=50))
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._threads = [threading.Thread(target=self._spin, daemon=True),
@@ -292,6 +300,10 @@ class Peer:
             second, nano = struct.unpack_from(order + 'iI', header)
             self._to_write.put((topic, data, second * 1_000_000_000 + nano))
         self.outputs.append(Output(topic, header, now))
+
+    def _on_frame(self, message: Any) -> None:
+        self.frames += [{item.key: float(item.value) for item in status.values
+                         if item.key.endswith('(ms)')} for status in message.status]
 
     def _on_diagnostics(self, message: Any) -> None:
         for status in message.status:

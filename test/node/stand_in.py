@@ -6,7 +6,7 @@ An engine that computes next to nothing, and the node around it as a process of 
 `python stand_in.py --ros-args ...` is the real node except for the engine; the model's name says
 how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded), `loading`
 (takes long to load), `raises:3` (every third frame), `small` (memory for one step only), `full`
-(memory for none).
+(memory for none), `most:2` (memory to warm up for two images at a time).
 """
 
 from __future__ import annotations
@@ -52,9 +52,12 @@ class StandInEngine:
     backend = 'eager'
     info = SimpleNamespace(name='stand-in', sha256='0' * 64)
 
-    def warm_up(self, height, width, progress=None):
+    def warm_up(self, height, width, progress=None, count=1):
+        kind, _, value = self.behaviour.partition(':')
+        if kind == 'most' and count > int(value):
+            raise MemoryError(f'no memory for {count} images')
         if progress is not None:
-            progress(f'warming up for {width} x {height}')
+            progress(f'warming up for {count} of {width} x {height}')
 
     def __call__(self, image, iterations=3, deadline=None, confidence=False):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,

@@ -159,6 +159,8 @@ def test_the_deadline_leaves_time_for_publishing(node, camera, monkeypatch):
         handle(camera, engine, Settings.of({'deadline_ms': 50}), Arrival(image_message(), 100.0))
     assert engine.calls[0]['deadline'] == 100.05
     assert engine.calls[1]['deadline'] < 100.0301
+    job = camera.prepare(Settings.of({}), Arrival(image_message(), 100.0))
+    assert job.deadline is None and job.publishing >= 0.02  # for the others of its batch
 
 
 def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, camera):

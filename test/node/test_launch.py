@@ -62,8 +62,8 @@ def test_every_argument_is_declared_once_and_described(launch_file):
     arguments = launch_file.generate_launch_description().get_launch_arguments()
     names = [argument.name for argument in arguments]
     assert len(names) == len(set(names))
-    assert {'image', 'camera_info', 'namespace', 'model', 'device', 'iterations', 'params_file',
-            'shared_memory', 'autostart', 'rviz'} == set(names)
+    assert {'cameras', 'image', 'camera_info', 'namespace', 'model', 'device', 'iterations',
+            'params_file', 'shared_memory', 'autostart', 'rviz'} == set(names)
     assert all(len(argument.description) > 10 for argument in arguments)
 
 
@@ -132,3 +132,21 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
 def test_iterations_must_be_an_integer(launch_file):
     with pytest.raises(RuntimeError, match="iterations:='two' is no integer"):
         set_up(launch_file, iterations='two')
+
+
+@pytest.mark.parametrize('names, image, expected', [
+    (['', ''], 'camera/raw', {'/image': '/camera/raw'}),
+    (['car', ''], 'camera/raw', {'/image': '/car/camera/raw',
+                                 '/labels/color': '/car/labels/color'}),
+    (['car', 'front'], 'front/raw', {'/image': '/car/front/raw',
+                                     '/labels/color': '/car/front/labels/color'}),
+    (['', 'front'], '/rig/front', {'/image': '/rig/front',
+                                   '/labels/color': '/front/labels/color'}),
+], ids=str)
+def test_rviz_is_led_to_the_outputs_of_the_first_camera(launch_file, monkeypatch, names, image,
+                                                        expected):
+    monkeypatch.setattr(launch_file, 'get_package_prefix', lambda name: '/opt')
+    monkeypatch.setattr(launch_file, 'Node', lambda **options: options)
+    topics = dict(launch_file._rviz(names, image)['remappings'])
+    assert topics.items() >= expected.items()
+    assert len(topics) == (4 if any(names) else 1)

@@ -111,34 +111,50 @@ def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, peer,
 
 
 @pytest.fixture
-def launch_file(monkeypatch):
+def description(monkeypatch):
     pytest.importorskip('launch_ros')
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
     spec = importlib.util.spec_from_file_location('multi_camera_launch', LAUNCH_FILE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    return module.generate_launch_description()
 
 
-def set_up(launch_file, **arguments):
+def nodes(entity, context):
+    """Do what the entity says, except starting nodes; return these."""
+    from launch_ros.actions import Node
+    if isinstance(entity, Node):
+        return [entity]
+    return [node for part in entity.visit(context) or () for node in nodes(part, context)]
+
+
+def remappings(description, **arguments):
+    """Remappings of the one node that is started with these arguments."""
     from launch import LaunchContext
     context = LaunchContext()
-    for argument in launch_file.ARGUMENTS:
-        argument.execute(context)
     context.launch_configurations.update(arguments)
-    return launch_file.set_up(context)
+    node, = nodes(description, context)
+    node._perform_substitutions(context)
+    return set(node.expanded_remapping_rules)
 
 
-def test_every_argument_is_declared_once_and_described(launch_file):
-    arguments = launch_file.generate_launch_description().get_launch_arguments()
-    names = [argument.name for argument in arguments]
-    assert len(names) == len(set(names)) and 'cameras' in names
-    assert all(len(argument.description) > 10 for argument in arguments)
+def test_every_argument_of_the_single_camera_is_taken_and_described(description):
+    arguments = {argument.name: argument for argument in description.get_launch_arguments()}
+    assert {'cameras', 'image', 'model', 'iterations', 'autostart', 'rviz'} <= set(arguments)
+    assert arguments['cameras'].default_value[0].text == 'front,left,right'
+    assert all(len(argument.description) > 10 for argument in arguments.values())
 
 
-def test_cameras_that_share_a_topic_are_refused(launch_file):
-    assert len(set_up(launch_file, cameras='front, left')) == 1
+def test_each_camera_is_led_to_its_topics(description):
+    assert remappings(description, cameras='front, left', image='/rig/{camera}/raw') == {
+        ('front/image', '/rig/front/raw'), ('front/image/compressed', '/rig/front/raw/compressed'),
+        ('left/image', '/rig/left/raw'), ('left/image/compressed', '/rig/left/raw/compressed'),
+        ('front/camera_info', 'front/camera_info'), ('left/camera_info', 'left/camera_info')}
+    assert ('right/image', 'right/image_raw') in remappings(description)
+
+
+def test_cameras_that_share_a_topic_are_refused(description):
     with pytest.raises(RuntimeError, match='same topic'):
-        set_up(launch_file, image='/camera/image_raw')
+        remappings(description, image='/camera/image_raw')
     with pytest.raises(RuntimeError, match='names no camera'):
-        set_up(launch_file, cameras=' ')
+        remappings(description, cameras=' ')

@@ -3,6 +3,8 @@
 """Overload, lifecycle, faults and signals: the node's process around a stand-in engine."""
 
 import signal
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -201,3 +203,11 @@ def test_what_cannot_start_says_why_and_fails(start, options, code, text):
     node = start(stand_in=True, **options)
     assert node.wait() == code
     assert node.log.count(text) == 1 and 'Traceback' not in node.log
+
+
+def test_misspelt_ros_arguments_are_named():
+    done = subprocess.run([sys.executable, '-m', 'ubcn_ros.node.main', '--ros-args', '--enclav'],
+                          capture_output=True, text=True, timeout=60,
+                          cwd=Path(__file__).parents[2])
+    assert done.returncode == 2 and 'Traceback' not in done.stderr
+    assert 'ROS cannot be started' in done.stderr and '--enclav' in done.stderr

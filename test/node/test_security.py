@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The SROS 2 policy grants what the node uses, and nothing else."""
+"""SROS 2: the policy grants just what the node uses; enforced security is never gone without."""
 
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -61,3 +61,14 @@ def test_the_policy_grants_just_what_the_node_uses(ros, transport):
 
 def test_no_wildcards():
     assert all('*' not in name for names in granted().values() for name in names)
+
+
+@pytest.mark.parametrize('enclave', ['missing', 'empty'])
+def test_enforced_security_that_cannot_be_had_ends_the_node(start, tmp_path, enclave):
+    (tmp_path / 'enclaves' / 'empty').mkdir(parents=True)
+    node = start(stand_in=True, environment={
+        'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
+        'ROS_SECURITY_KEYSTORE': str(tmp_path), 'ROS_SECURITY_ENCLAVE_OVERRIDE': f'/{enclave}'})
+    assert node.wait() == 2, node.log
+    assert 'ubcn_node: ROS cannot be started: ' in node.log and 'Traceback' not in node.log
+    assert 'needs an enclave of ROS_SECURITY_KEYSTORE' in node.log

@@ -93,6 +93,19 @@ def test_items_of_one_kind_are_handled_together_and_the_others_are_next(bench):
     assert bench.handled == [('l', 0), ('t', 'other'), ('r', 'same'), ('l', 'same', 'together')]
 
 
+def test_no_more_than_the_most_are_handled_together_and_the_rest_is_next(bench):
+    third = SimpleNamespace(name='t', mailbox=Mailbox(bench.worker.condition))
+    bench.worker.submit(lambda: None).result(10.0)
+    bench.worker.most = 2
+    for source in (bench.left, bench.right, third):
+        source.mailbox.put('same')
+    bench.worker.serve([bench.left, bench.right, third])
+    for _ in range(2):
+        assert bench.begun.acquire(timeout=10.0)
+    bench.worker.pause()
+    assert bench.handled == [('l', 'same'), ('r', 'same', 'together'), ('t', 'same')]
+
+
 def test_pausing_waits_for_the_item_in_hand(bench):
     bench.worker.submit(lambda: None).result(10.0)
     bench.gate.clear()

@@ -71,6 +71,16 @@ def test_a_batch_keeps_its_deadline(tiny_engine, image):
     assert [f.iterations for f in tiny_engine.batch([image] * 2, 3, deadline=past)] == [1, 1]
 
 
+def test_every_batch_size_is_warmed_up_as_it_will_run(tiny_engine, monkeypatch):
+    seen, first, lines = [], tiny_engine._steps.first, []
+    monkeypatch.setattr(tiny_engine._steps, 'first',
+                        lambda image, lap: (seen.append(tuple(image.shape)), first(image, lap))[1])
+    tiny_engine.warm_up(40, 48, lines.append)
+    tiny_engine.warm_up(40, 48, lines.append, count=3)
+    assert seen == [(1, 3, 40, 48)] * 2 + [(3, 3, 40, 48)] * 2
+    assert ' at 48x40 on' in lines[0] and ' at 3 x 48x40 on' in lines[2]
+
+
 @pytest.mark.parametrize(('images', 'told'), [
     ([], 'none'), ([np.zeros((40, 48, 3), np.uint8), np.zeros((48, 40, 3), np.uint8)],
                    '48x40, 40x48')])

@@ -17,7 +17,7 @@ COMMANDS = {
                  'Compare backends and precisions with eager fp32.'),
     'startup': ('ubcn_ros.evaluation.startup', 'startup',
                 'Time a fresh process to its first result.'),
-    'node': ('ubcn_ros.node_benchmark', 'node',
+    'node': ('ubcn_ros.node_benchmark_command', 'node',
              'Rate, loss, latency and memory of a running node; fuzz it.'),
 }
 

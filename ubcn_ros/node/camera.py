@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -24,6 +23,7 @@ from .image_messages import (
     output_encoding,
     to_rgb,
 )
+from .jobs import Arrival, Job
 from .mailbox import Mailbox
 from .parameters import Settings
 from .recovery import Outcome
@@ -47,30 +47,6 @@ SILENCE_SECONDS = 5.0
 _REPORTS_TO_WAIT = 5
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """An image message and time.monotonic() when it arrived, seconds."""
-
-    message: Any
-    time: float
-
-
-@dataclass(frozen=True)
-class Job:
-    """
-    An image ready for the engine: (H, W, 3) uint8 RGB, and what is asked for.
-
-    `deadline`, `started` (of the conversion) and `converted` are time.monotonic(), seconds.
-    """
-
-    arrival: Arrival
-    image: Any
-    deadline: float | None
-    confidence: bool
-    started: float
-    converted: float
 
 
 class Camera:
@@ -177,10 +153,11 @@ class Camera:
             self.statistics.dropped_malformed(error.kind, str(error))
             self._warn(error.kind, f'{self.topic}: malformed image dropped: {error}')
             return None
-        deadline = None
-        if settings.deadline_ms:  # for what is published, and publishing takes its time, too
-            deadline = arrival.time + settings.deadline_ms / 1e3 - self._publishing.worst()
-        return Job(arrival, image, deadline, self._wanted(CONFIDENCE), started, time.monotonic())
+        deadline, publishing = None, self._publishing.worst()
+        if settings.deadline_ms:
+            deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
+        return Job(arrival, image, deadline, self._wanted(CONFIDENCE), started, time.monotonic(),
+                   publishing)
 
     def finish(self, job: Job, outcome: Outcome, settings: Settings) -> None:
         """Publish what is wanted of a frame, and count it."""
@@ -194,12 +171,13 @@ class Camera:
         done = time.monotonic()
         timings = {'convert': (job.converted - job.started) * 1e3, **frame.timings,
                    'publish': (done - inferred) * 1e3}
-        self._publishing.add(done - inferred)
         latency = (done - job.arrival.time) * 1e3
         self.statistics.done(frame.iterations, timings, latency,
                              self._age_ms(message.header.stamp), settings.deadline_ms)
         self._publish_debug(message.header, frame.iterations, (done - job.started) * 1e3, latency,
                             timings, settings.deadline_ms)
+        # with the numbers: other cameras of the batch wait for these, too
+        self._publishing.add(time.monotonic() - inferred)
 
     def report(self) -> Report:
         """Summarise for diagnostics; warns in the log about silence and QoS that does not fit."""

@@ -4,7 +4,8 @@
 The process around the node.
 
 Exit codes: 0 when told to stop (SIGINT, SIGTERM, also in the middle of a frame or of loading),
-1 when autostart could not configure and activate, 2 when a parameter cannot be taken.
+1 when autostart could not configure and activate, 2 when a parameter cannot be taken or ROS cannot
+be started, as where security is enforced and cannot be had.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from .recovery import one_line
 
 _STOP_SECONDS = 10.0
 
@@ -43,8 +46,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     try:
         import rclpy
         from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-        rclpy.init(args=args)
         try:
+            rclpy.init(args=args)
             from .ubcn_node import UBCNNode, load_engine
             node = UBCNNode(load or load_engine)
             if node.settings.autostart and not node.start():
@@ -61,6 +64,11 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         except ValueError as error:
             code = 2
             print(f'ubcn_node: {error}', file=sys.stderr)
+        except RuntimeError as error:  # what rclpy's own errors are
+            if node is not None:
+                raise
+            code = 2
+            print(f'ubcn_node: {_explain(error)}', file=sys.stderr)
         if not rclpy.ok():  # told to stop while starting
             code = 0 if code == 1 else code
     except KeyboardInterrupt:
@@ -76,6 +84,16 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     if rclpy is not None:
         rclpy.try_shutdown()
     return code
+
+
+def _explain(error: Exception) -> str:
+    """Word why ROS cannot be started, in one line, with what to do where SROS 2 is the cause."""
+    text = f'ROS cannot be started: {one_line(error)}'
+    if os.environ.get('ROS_SECURITY_ENABLE') == 'true' and 'security' in text.lower():
+        text += ('. ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave of '
+                 'ROS_SECURITY_KEYSTORE (--ros-args --enclave /ubcn) and a DDS built with '
+                 'security, as that of the ROS 2 distribution; that of the wheels is not')
+    return text
 
 
 if __name__ == '__main__':

@@ -26,11 +26,15 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from .camera import Arrival, Camera
+from .camera import Camera
 from .diagnostics import Level, Report, Throttle, resident_mib
+from .jobs import Arrival, engine_deadline
 from .parameters import SPECS, Settings, declare, refusal, unknown_names
-from .recovery import FailureStreak, free_memory, infer, one_line
+from .recovery import FailureStreak, free_memory, infer, one_line, out_of_memory
 from .worker import Worker
+
+LARGEST_BATCH = 4
+"""Images at a time, at most: each waits for the whole batch, and each count is warmed up."""
 
 
 def load_engine(settings: Settings, progress: Callable[[str], None]) -> Any:
@@ -164,12 +168,28 @@ class UBCNNode(LifecycleNode):
 
     def _prepare(self, settings: Settings) -> Any:
         engine = self._load(settings, self._say)
+        self._worker.most = min(max(len(settings.cameras), 1), LARGEST_BATCH)
         height, width = settings.warm_up_height, settings.warm_up_width
         if height and width:
             started = time.monotonic()
-            engine.warm_up(height, width, progress=self._say)
+            self._worker.most = self._warm_up(engine, height, width, self._worker.most)
             self._say(f'warmed up for {width} x {height} in {time.monotonic() - started:.1f} s')
         return engine
+
+    def _warm_up(self, engine: Any, height: int, width: int, most: int) -> int:
+        """Warm up for every batch that the cameras can form; return the largest that fits."""
+        for count in range(1, most + 1):
+            try:
+                engine.warm_up(height, width, progress=self._say, count=count)
+                continue
+            except Exception as error:
+                if count == 1 or not out_of_memory(error):
+                    raise
+                reason = one_line(error)
+            free_memory()  # outside the handler: the traceback kept what had been allocated
+            self._say(f'memory suffices for {count - 1} of the cameras at a time: {reason}')
+            return count - 1
+        return most
 
     def _say(self, text: str) -> None:
         if self.context.ok():  # else the logger complains about itself
@@ -194,9 +214,9 @@ class UBCNNode(LifecycleNode):
                 jobs += [(camera, job)] if job is not None else []
         if not jobs:
             return
-        deadlines = [job.deadline for _, job in jobs if job.deadline is not None]
         outcomes = infer(self._engine, [job.image for _, job in jobs], settings.iterations,
-                         min(deadlines, default=None), any(job.confidence for _, job in jobs))
+                         engine_deadline([job for _, job in jobs]),
+                         any(job.confidence for _, job in jobs))
         for (camera, job), outcome in zip(jobs, outcomes, strict=True):
             try:
                 if outcome.error is not None:

@@ -31,7 +31,8 @@ class Worker:
     Items that wait in several mailboxes are handled together where `key` says that they go
     together; each is taken only when it is its turn, so that newer ones still replace it.
 
-    `condition` is the one that all the sources' mailboxes share.
+    `condition` is the one that all the sources' mailboxes share, `most` the number of items that
+    are handled together at most (None: all that go together).
     """
 
     def __init__(self, handle: Callable[[list[tuple[Any, Any]]], None],
@@ -45,6 +46,7 @@ class Worker:
             quick, as the mailboxes are locked meanwhile, and not raise.
         """
         self.condition = threading.Condition()
+        self.most: int | None = None
         self._handle, self._key = handle, key
         self._jobs: list[tuple[Future, Callable[[], Any]]] = []
         self._sources: list[Source] = []
@@ -130,6 +132,7 @@ class Worker:
         if key is not None:
             taken += [source for source in waiting[1:]
                       if self._key(source, source.mailbox.peek()) == key]
+            taken = taken[:self.most]
         # to the back of the queue, so that no source starves another
         self._sources = [source for source in self._sources if source not in taken] + taken
         return [(source, source.mailbox.take()) for source in taken]

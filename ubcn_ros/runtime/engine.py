@@ -146,19 +146,21 @@ class Engine:
         """
         return self._steps.modules()
 
-    def warm_up(self, height: int, width: int,
-                progress: Callable[[str], None] | None = None) -> None:
+    def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
+                count: int = 1) -> None:
         """
-        Run two frames of that size, so that the first real one is as fast as the rest.
+        Run two batches of that size, so that the first real one is as fast as the rest.
 
         :param height, width: pixels.
         :param progress: called with a line of text before and after.
+        :param count: images in the batch; each count is warmed up by itself.
         """
         say = progress or (lambda _: None)
-        say(f'warming up {self.info.name} at {width}x{height} on {self.device}, {self.precision}')
+        say(f'warming up {self.info.name} at {f"{count} x " if count > 1 else ""}{width}x{height} '
+            f'on {self.device}, {self.precision}')
         blank = np.zeros((height, width, 3), np.uint8)
         for _ in range(2):
-            frame = self(blank, iterations=2)
+            frame = self.batch([blank] * count, iterations=2)[0]
         say(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,

@@ -1,0 +1,132 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The command `ubcn benchmark node`: options, both transports side by side, and the table."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.node_benchmark import Load, fuzz, stream
+from ubcn_ros.replay import ReplayError
+
+_COMPARED = 300  # most frames of the run without shared memory
+
+
+def table(columns: dict[str, dict[str, Any]]) -> str:
+    """Lay out results side by side, one column per title."""
+    def text(value: Any) -> str:
+        return '-' if value is None else str(value)
+
+    rows = []
+    for key in next(iter(columns.values())):
+        cells = [column.get(key) for column in columns.values()]
+        if isinstance(cells[0], dict):
+            rows += [(f'{key} {part}', *(text((cell or {}).get(part)) for cell in cells))
+                     for part in cells[0]]
+        else:
+            rows.append((key, *map(text, cells)))
+    rows.insert(0, ('', *columns))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ['  '.join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(
+        row[1:], widths[1:], strict=True))]).rstrip() for row in rows]
+    return '\n'.join(lines)
+
+
+def age_line(title: str, age: dict[str, Any]) -> str:
+    """Say whether the age of published frames stays within its bound."""
+    if age['within'] is None:
+        return f'{title}: age of published frames not measured'
+    return (f'{title}: age of every published frame at most one frame period plus one inference: '
+            f"{'pass' if age['within'] else 'FAIL'}, {age['max']:.1f} ms at most, allowed "
+            f"{age['period']:.1f} + {age['inference']:.1f} ms")
+
+
+def _without_shared_memory(load: Load) -> dict[str, Any]:
+    """Measure in another process: Fast DDS reads its profile once in each."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / 'result.json'
+        subprocess.run(
+            [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', '--transport', 'default',
+             '--frames', str(min(load.frames, _COMPARED)), '--json', str(result),
+             '--size', f'{load.width}x{load.height}', '--rate', str(load.rate_hz),
+             '--model', load.model, '--device', load.device,
+             '--iterations', str(load.iterations)],
+            check=True, stdout=subprocess.DEVNULL)
+        return json.loads(result.read_text())
+
+
+def _size(context: Any, option: Any, text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split('x'))
+        if min(width, height) < 32:
+            raise ValueError
+    except ValueError:
+        raise click.BadParameter(f"'{text}' is no WIDTHxHEIGHT of at least 32x32, like "
+                                 '1920x1080') from None
+    return width, height
+
+
+@click.command()
+@click.option('--frames', default=1000, show_default=True, type=click.IntRange(1),
+              help='Images to send; 10000 show whether memory grows.')
+@click.option('--size', default='640x480', show_default=True, callback=_size,
+              help='WIDTHxHEIGHT of the images, pixels.')
+@click.option('--rate', 'rate_hz', default=30.0, show_default=True,
+              type=click.FloatRange(0, min_open=True), help='Images per second.')
+@click.option('--model', default='ubcn-light-camvid', show_default=True,
+              help='Name in models/, or path of a .safetensors file.')
+@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+@click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
+              help='Steps of derain and segment.')
+@click.option('--transport', default='both', show_default=True,
+              type=click.Choice(['both', 'shared-memory', 'default']),
+              help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
+              f'side by side (by default with {_COMPARED} images at most).')
+@click.option('--fuzz', 'messages', type=click.IntRange(2), metavar='N',
+              help='Send N malformed messages instead, half of them compressed.')
+@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
+              help='Write the figures to this file, too.')
+def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device: str,
+         iterations: int, transport: str, messages: int | None, json_path: Path | None) -> None:
+    """
+    Start a node and measure it under a stream of images, over DDS.
+
+    Every image is processed, dropped or malformed: the table says how many, how late the outputs
+    are, how old they get, and what the process uses. The exit code is 1 where the node ends or
+    miscounts.
+    """
+    from ubcn_ros.runtime import find_model
+    load = Load(frames, *size, rate_hz, str(find_model(model)), device, iterations,
+                transport != 'default')
+    try:
+        if messages:
+            small = Load(model=load.model, device=device, iterations=1, width=64, height=64)
+            columns = {name: fuzz(half, name == 'compressed', small) for name, half in (
+                ('raw', messages - messages // 2), ('compressed', messages // 2))}
+            result: dict[str, Any] = {'fuzz': columns, 'sent': messages, **{
+                name: sum(column[name] for column in columns.values())
+                for name in ('processed', 'dropped', 'malformed')}}
+        else:
+            result = stream(load)
+            columns = {'shared memory' if load.shared_memory else 'default transport': result}
+            if transport == 'both':
+                other = _without_shared_memory(load)
+                columns['default transport'] = other
+                result = {**result, 'without_shared_memory': other}
+    except (ReplayError, subprocess.CalledProcessError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(table(columns))
+    if not messages:
+        for name, column in columns.items():
+            click.echo(age_line(name, column['age_ms']))
+    if json_path is not None:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        json_path.write_text(json.dumps(result, indent=2) + '\n')
+        click.echo(f'Figures: {json_path}')
