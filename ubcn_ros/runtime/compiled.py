@@ -65,7 +65,6 @@ class CompileCache:
 
     It is PyTorch's own cache: it holds code that is run when found, as Python's ``__pycache__``
     does. So it lies in the user's cache folder, closed to others, and no model file can name it.
-    Who sets TORCHINDUCTOR_CACHE_DIR chooses another place.
     """
 
     def __init__(self, info: ModelInfo, device: torch.device, precision: str,
@@ -88,14 +87,12 @@ class CompileCache:
 
         :raises OSError: the folder cannot be made, or others may change it.
         """
-        if os.environ.get(_FOLDER_VARIABLE):
-            yield
-            return
         folder = private_folder(self.folder(size))
         kept = any(folder.iterdir())
         self._say(f'compiled code is {"taken from" if kept else "new and will be kept in"} '
                   f'{folder}')
-        before = {name: os.environ.get(name) for name in _VARIABLES}
+        # whether the user or PyTorch itself has set these cannot be told: ours go first
+        before = {name: os.environ.pop(name, None) for name in _VARIABLES}
         os.environ[_FOLDER_VARIABLE] = str(folder)
         try:
             yield

@@ -30,8 +30,8 @@ from ubcn_ros.runtime.graph_recorder import GraphRecorder, PlainRecorder, Record
 from ubcn_ros.runtime.transfer import PlainTransfer, Result
 from ubcn_ros.runtime.weights import ModelInfo
 
-SIZES = 4
-"""Sizes whose buffers and graphs are kept, the ones used last."""
+SIZES = 8
+"""Sizes whose buffers and graphs are kept, the ones used last; batches of every length count."""
 _LOG = logging.getLogger(__name__)
 
 

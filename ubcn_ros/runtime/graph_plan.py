@@ -18,7 +18,7 @@ from ubcn_ros.runtime.transfer import HostBuffers, Result, image_bytes, labels_o
 Size = tuple[int, int, int]
 """Images, height, width."""
 
-RESULTS = 3
+RESULTS = 2
 """Results per size that may be in use before further ones need memory of their own."""
 
 
