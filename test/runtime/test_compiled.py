@@ -22,6 +22,7 @@ INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.runtime.graph_backend.PATIENCE', 0)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     return tmp_path
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.runtime import Engine, load_model
+from ubcn_ros.runtime import Engine, graph_backend, load_model
 from ubcn_ros.runtime.graph_backend import SIZES, GraphSteps, Way
 from ubcn_ros.runtime.graph_plan import Parts
 from ubcn_ros.runtime.graph_recorder import PlainRecorder
@@ -24,6 +24,11 @@ CPU = torch.device('cpu')
 @pytest.fixture(scope='module')
 def graphs(tiny_model):
     return Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs')
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(graph_backend, 'PATIENCE', 0)
 
 
 def images(count, height=45, width=62, seed=0):
@@ -106,8 +111,37 @@ def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
     assert not prepared(32 + SIZES)
 
 
+def test_a_size_is_prepared_when_it_comes_again(tiny_model, tiny_engine, monkeypatch):
+    monkeypatch.setattr(graph_backend, 'PATIENCE', 1)
+    said = []
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs',
+                         progress=said.append)
+    for height in (32, 40, 48):
+        batch = images(1, height)
+        assert same(engine.batch(batch, 2, confidence=True),
+                    tiny_engine.batch(batch, 2, confidence=True))
+    assert not said
+    engine(images(1, 40)[0], 1)
+    assert ['preparing graphs for 62x40', 'prepared graphs for 62x40'] == [
+        line.split(' in ')[0] for line in said]
+
+
+def test_warm_up_prepares_each_count_of_images(tiny_model, monkeypatch):
+    monkeypatch.setattr(graph_backend, 'PATIENCE', 1)
+    said = []
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs',
+                         progress=said.append)
+    for count in (1, 2, 3):
+        engine.warm_up(32, 40, count=count)
+        assert 'prepared graphs for 40x32' in said[-1]
+        said.clear()
+    for count in (1, 2, 3):
+        engine.batch(images(count, 32, 40), 1)
+    assert not said
+
+
 def test_what_is_not_kept_is_freed_at_once(tiny_model, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.runtime.graph_backend.SIZES', 1)
+    monkeypatch.setattr(graph_backend, 'SIZES', 1)
     engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs')
     engine(np.zeros((32, 40, 3), np.uint8), 1)
     plan = weakref.ref(engine._steps._plan)
@@ -160,16 +194,36 @@ def test_the_plain_engine_calls_the_modules(graphs, tiny_engine):
 
 
 class FailingRecorder:
-    """As a driver that cannot capture; `works` more recordings succeed."""
+    """As a GPU that cannot capture; `works` more recordings succeed."""
 
     def __init__(self, works=0):
         self.works = works
 
     def record(self, work):
         if self.works == 0:
-            raise RuntimeError('operation not permitted when stream is capturing\nmore lines')
+            try:
+                raise RuntimeError('operation not permitted when stream is capturing\nmore lines')
+            finally:
+                raise ValueError('capture ended')
         self.works -= 1
         return PlainRecorder().record(work)
+
+
+class FullRecorder:
+    """As a GPU without memory for anything but small images."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def record(self, work):
+        work()
+        self.asked += 1
+        if self.asked == 1:
+            try:
+                raise torch.OutOfMemoryError('CUDA out of memory')
+            finally:
+                raise RuntimeError('capture ended')
+        return work
 
 
 class StaleRecorder:
@@ -205,8 +259,21 @@ def test_where_recording_fails_the_modules_run(tiny_model, tiny_engine, caplog, 
     assert same(frames, [tiny_engine(image, 3, confidence=True) for image in images(2)])
     assert engine.backend == 'eager'
     [record] = caplog.records
-    assert "'graphs' does not work on cpu for 62x45: RuntimeError: operation not permitted when " \
-        "stream is capturing; going on with 'eager'" in record.getMessage()
+    assert record.getMessage() == (
+        "backend 'graphs' does not work on cpu for 62x45: ValueError: capture ended (because of "
+        "RuntimeError: operation not permitted when stream is capturing); going on with 'eager'")
+
+
+def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engine, caplog):
+    recorder = FullRecorder()
+    engine = engine_of(tiny_model, ('graphs', unchanged, recorder))
+    for _ in range(2):
+        assert same([engine(images(1)[0], 2, confidence=True)],
+                    [tiny_engine(images(1)[0], 2, confidence=True)])
+    assert recorder.asked == 1 and engine.backend == 'graphs' and len(caplog.records) == 1
+    assert "out of memory); going on with 'eager' for this size" in caplog.text
+    engine(images(1, 33)[0], 1)
+    assert recorder.asked > 1 and engine._steps._plan is not None
 
 
 @pytest.mark.parametrize(('stale', 'name'), [

@@ -150,7 +150,7 @@ def test_the_engine_on_graphs_equals_the_eager_one(tiny_model, backend, precisio
     random = np.random.default_rng(0)
     for count, height, width in ((1, 45, 62), (2, 64, 48), (1, 45, 62)):
         batch = [random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
-        for iterations in (1, 3, 2):
+        for iterations in (1, 3, 2):  # the second frame of a size is the first by graphs
             found = graphs.batch(batch, iterations, confidence=True)
             expected = eager.batch(batch, iterations, confidence=True)
             for one, other in zip(found, expected, strict=True):

@@ -86,7 +86,7 @@ class Engine:
         :param precision: 'auto' (fp16 on a GPU, bf16 on a CPU that computes in it, else fp32),
             'fp32', 'bf16' or 'fp16'.
         :param backend: 'eager' (PyTorch, module by module), 'graphs' (the same captured as CUDA
-            graphs for every size of image when it first comes; on a CPU the same buffers without
+            graphs for every size of image that comes again; on a CPU the same buffers without
             graphs), 'compiled' (graphs of what torch.compile makes of the modules, which takes
             minutes for a new size and is kept in the cache folder; needs Triton on a GPU, a C++
             compiler on a CPU), 'onnxruntime' (exports a model on first use, which takes a while,
@@ -147,7 +147,7 @@ class Engine:
     def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
                 count: int = 1) -> None:
         """
-        Run two batches of that size, so that the first real one is as fast as the rest.
+        Run a few batches of that size, so that the first real one is as fast as the rest.
 
         :param height, width: pixels.
         :param progress: called with a line of text before and after.
@@ -157,7 +157,8 @@ class Engine:
         say(f'warming up {self.info.name} at {f"{count} x " if count > 1 else ""}{width}x{height} '
             f'on {self.device}, {self.precision}')
         blank = np.zeros((height, width, 3), np.uint8)
-        for _ in range(2):
+        # graphs are made before the second batch of a size: the third shows what they take
+        for _ in range(3 if self._transfer is self._steps else 2):
             frame = self.batch([blank] * count, iterations=2)[0]
         say(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 

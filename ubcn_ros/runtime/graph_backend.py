@@ -32,6 +32,8 @@ from ubcn_ros.runtime.weights import ModelInfo
 
 SIZES = 8
 """Sizes whose buffers and graphs are kept, the ones used last; batches of every length count."""
+PATIENCE = 1
+"""Frames of a new size that run module by module: one that does not come again costs no more."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -53,10 +55,11 @@ class GraphSteps:
     """
     Steps and transfer of the engine's backends 'graphs' and 'compiled'.
 
-    A size that is new, or was not among the ``SIZES`` used last, is prepared before its frame:
-    that takes from parts of a second to, compiled, minutes. What was prepared is compared with
-    the modules called one by one. Where preparing fails or the results differ, a warning says why
-    and the next way is taken for good; after the last, the modules are called one by one.
+    A size is prepared before the second frame of it, which takes from parts of a second to,
+    compiled, minutes, and kept while it is among the ``SIZES`` used last. What was prepared is
+    compared with the modules called one by one. Where preparing fails or the results differ, a
+    warning says why and the next way is taken for good; after the last, the modules are called
+    one by one. Where only memory is short, they are for this size alone.
 
     :param network: prepared, on the device; its parts must not wait for the device.
     :param ways: the ways to try, the preferred one first.
@@ -72,8 +75,9 @@ class GraphSteps:
         self._device = device
         self._ways = list(ways)
         self._say = progress
-        self._plans: OrderedDict[Size, Plan] = OrderedDict()
+        self._plans: OrderedDict[Size, Plan | None] = OrderedDict()
         self._plan: Plan | None = None
+        self._waiting: OrderedDict[Size, int] = OrderedDict()
 
     @property
     def backend(self) -> str:
@@ -113,16 +117,25 @@ class GraphSteps:
         return self._plan.step
 
     def _planned(self, size: Size) -> Plan | None:
-        """Return the plan of this size, or None where no way works."""
-        plan = self._plans.pop(size, None)
-        if plan is None and self._ways:
-            self._plan = None  # may be the one whose memory is needed now
-            while len(self._plans) >= SIZES:
-                self._plans.popitem(last=False)
-            plan = self._prepare(size)
-        if plan is not None:
-            self._plans[size] = plan
-        return plan
+        """Return the plan of this size, or None where its frames go module by module."""
+        if size in self._plans:
+            self._plans.move_to_end(size)
+            return self._plans[size]
+        if not self._ways or not self._is_back(size):
+            return None
+        self._plan = None  # may be the one whose memory is needed now
+        while len(self._plans) >= SIZES:
+            self._plans.popitem(last=False)
+        self._plans[size] = self._prepare(size)
+        return self._plans[size]
+
+    def _is_back(self, size: Size) -> bool:
+        """Whether this size has come before, lately."""
+        frames = self._waiting.pop(size, 0)
+        self._waiting[size] = frames + 1
+        if len(self._waiting) > 4 * SIZES:
+            self._waiting.popitem(last=False)
+        return frames >= PATIENCE
 
     def _prepare(self, size: Size) -> Plan | None:
         shown = f'{size[2]}x{size[1]}' + (f', {size[0]} images' if size[0] > 1 else '')
@@ -137,13 +150,20 @@ class GraphSteps:
                 self._say(f'prepared {way.name} for {shown} in {time.monotonic() - begun:.1f} s')
                 return plan
             except Exception as error:  # whatever it is: a vehicle must start
-                reason = f'{type(error).__name__}: {_first_line(error)}'
+                causes = _causes(error)
             plan = None  # its memory is needed now
-            del self._ways[0]
-            _LOG.warning("backend '%s' does not work on %s for %s: %s; going on with '%s'",
-                         way.name, self._device, shown, reason, self.backend)
+            full = any(isinstance(cause, torch.OutOfMemoryError) for cause in causes)
+            if not full:
+                del self._ways[0]
+            following = EagerSteps.backend if full else self.backend
+            _LOG.warning("backend '%s' does not work on %s for %s: %s; going on with '%s'%s",
+                         way.name, self._device, shown, _reason(causes), following,
+                         ' for this size' if full else '')
+            del causes  # what failed is held by them
             if self._device.type == 'cuda':
                 torch.cuda.empty_cache()
+            if full:
+                break
         return None
 
 
@@ -193,5 +213,16 @@ def _fastest_convolutions(device: torch.device):
         torch.backends.cudnn.benchmark = before
 
 
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), 'no message')
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what led to it, the beginning last."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    return causes
+
+
+def _reason(causes: Sequence[BaseException]) -> str:
+    """Return the error, and the one that it began with: a capture reports only that it ended."""
+    shown = [f'{type(one).__name__}: {next(iter(str(one).strip().splitlines()), "")}'
+             for one in (causes[0], causes[-1])]
+    return shown[0] if len(causes) == 1 else f'{shown[0]} (because of {shown[1]})'
