@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import tempfile
 import time
@@ -78,30 +77,6 @@ def speed_up(subject: Subject, base: Subject) -> float:
     """How many times faster than ``base``, the median over the turns in which both were timed."""
     return round(float(np.median([theirs['total'] / ours['total'] for ours, theirs in
                                   zip(subject.times, base.times, strict=True)])), 3)
-
-
-def peak_mib(subject: Subject, image: np.ndarray) -> float:
-    """
-    Most memory while one image is processed, MiB.
-
-    On a GPU what PyTorch's allocator held, with the memory of all CUDA graphs there are; on a CPU
-    the process' resident memory, with whatever else it holds, and where the system does not let
-    the peak be reset, held before.
-    """
-    import torch
-    if subject.device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(subject.device)
-        subject.call(image)
-        # graphs have pools of their own, of which the peak knows nothing
-        pools = sum(segment['total_size'] for segment in torch.cuda.memory_snapshot()
-                    if segment['device'] == (subject.device.index or 0)
-                    and tuple(segment['segment_pool_id']) != (0, 0))
-        return round((torch.cuda.max_memory_allocated(subject.device) + pools) / 2**20, 1)
-    with contextlib.suppress(OSError):
-        Path('/proc/self/clear_refs').write_text('5')  # resets the peak, see proc(5)
-    subject.call(image)
-    status = Path('/proc/self/status').read_text()
-    return round(int(status.split('VmHWM:')[1].split()[0]) / 1024, 1)
 
 
 def open_engine(preset: str, model: str | None, folder: Path, **options: Any) -> Engine:
@@ -354,9 +329,11 @@ def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
     if peer_precision:
         subjects.append(prenet_subject(subjects[0].device, peer_precision, size))
     run_interleaved(subjects, images, frames)
+    from ubcn_ros.evaluation.peak_memory import peak_mib
     rows = []
     for subject in subjects:
-        row = {**subject.result(), 'peak_mib': peak_mib(subject, images[0])}
+        row = {**subject.result(), 'peak_mib': peak_mib(
+            functools.partial(subject.call, images[0]), subject.device)}
         if id(subject) in engines:
             limits = floors(engines[id(subject)], images[0], row['iterations'])
             row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}

@@ -36,9 +36,6 @@ class Steps(Protocol):
     def modules(self) -> dict[str, nn.Module]:
         """Return what computes each stage, as far as it can be looked at."""
 
-    def plain(self) -> Steps:
-        """Return steps that call ``modules`` one by one; itself where there is nothing else."""
-
 
 class EagerSteps:
     """A prepared network, module by module."""
@@ -61,10 +58,6 @@ class EagerSteps:
         """Return what computes 'derain', 'segment' and 'attend'."""
         return {'derain': self._network.derain, 'segment': self._network.segmentation,
                 'attend': self._network.attention}
-
-    def plain(self) -> EagerSteps:
-        """Return itself."""
-        return self
 
     def _segment(self, restored: torch.Tensor, stage: str, lap: Callable[[str], None]) -> Step:
         lap(stage)

@@ -126,21 +126,11 @@ class Engine:
         """What runs the steps: the backend that was chosen, or 'eager' where that failed."""
         return self._steps.backend
 
-    def plain(self) -> Engine:
-        """
-        Return an engine of the same weights that calls ``modules`` one by one; itself if it does.
-
-        Recorded and compiled steps call no hooks of modules.
-        """
-        steps = self._steps.plain()
-        return self if steps is self._steps else Engine(steps, self.info, self.device,
-                                                        self.precision)
-
     def modules(self) -> dict[str, nn.Module]:
         """
         Return what computes each stage, 'derain', 'segment' and 'attend', to be looked at.
 
-        Empty where a backend shows nothing.
+        Empty where a backend shows nothing. Recorded and compiled steps call no hooks of theirs.
         """
         return self._steps.modules()
 

@@ -102,12 +102,8 @@ class GraphSteps:
         return (self._plan or self._transfer).download(step, confidence)
 
     def modules(self) -> dict[str, nn.Module]:
-        """Return what computes 'derain', 'segment' and 'attend'; ``plain`` calls them."""
+        """Return what computes 'derain', 'segment' and 'attend'."""
         return self._eager.modules()
-
-    def plain(self) -> EagerSteps:
-        """Return steps that call the same modules one by one."""
-        return self._eager
 
     def _run(self, half: str, lap: Callable[[str], None]) -> Step:
         self._plan.run(half)

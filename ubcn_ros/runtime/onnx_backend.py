@@ -206,10 +206,6 @@ class OnnxSteps:
         """Nothing: what runs here are not modules."""
         return {}
 
-    def plain(self) -> OnnxSteps:
-        """Return itself."""
-        return self
-
     def run_first(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Tensors to tensors, as ``FirstStep``."""
         return self._run('first', image)
