@@ -193,8 +193,10 @@ class FailingRecorder:
 
     def __init__(self, works=0):
         self.works = works
+        self.given = []
 
     def record(self, work):
+        self.given.append(weakref.ref(work))  # which holds the buffers
         if self.works == 0:
             try:
                 raise RuntimeError('operation not permitted when stream is capturing\nmore lines')
@@ -269,6 +271,17 @@ def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engi
     assert "out of memory); going on with 'eager' for this size" in caplog.text
     engine(images(1, 33)[0], 1)
     assert recorder.asked > 1 and engine._steps._plan is not None
+
+
+def test_what_failed_is_freed_at_once(tiny_model):
+    recorder = FailingRecorder(works=2)
+    engine = engine_of(tiny_model, ('graphs', unchanged, recorder))
+    gc.disable()
+    try:
+        engine(images(1)[0], 1)
+        assert len(recorder.given) == 3 and not any(work() for work in recorder.given)
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(('stale', 'name'), [

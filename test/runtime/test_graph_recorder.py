@@ -158,6 +158,7 @@ def test_the_engine_on_graphs_equals_the_eager_one(tiny_model, backend, precisio
                 assert (one.labels == other.labels).mean() >= 0.98
                 assert np.abs(one.confidence.astype(int) - other.confidence).mean() <= 3
                 assert one.timings['segment'] > 0
+    assert Engine.load(tiny_model, 'cuda').backend == 'graphs'
     if backend == 'graphs':
         assert graphs.backend == 'graphs' and not caplog.records
 
