@@ -3,6 +3,7 @@
 """Recording: in which order what happens on a pretended GPU, and what happens on a real one."""
 
 import contextlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -161,6 +162,26 @@ def test_the_engine_on_graphs_equals_the_eager_one(tiny_model, backend, precisio
     assert Engine.load(tiny_model, 'cuda').backend == 'graphs'
     if backend == 'graphs':
         assert graphs.backend == 'graphs' and not caplog.records
+
+
+@cuda
+def test_the_thread_that_owns_the_engine_captures(tiny_model, caplog):
+    image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
+
+    def own():
+        engine = Engine.load(tiny_model, 'cuda', 'fp16', 'graphs')
+        engine.warm_up(64, 80, images=2)
+        frame = engine(image, 3)
+        return engine.backend, frame.labels
+
+    with ThreadPoolExecutor(1) as worker:
+        busy = worker.submit(own)
+        while not busy.done():  # what other threads allocate must not end a capture
+            torch.empty(1 << 20, device='cuda').zero_()
+        backend, labels = busy.result()
+    assert backend == 'graphs' and not caplog.records
+    expected = Engine.load(tiny_model, 'cuda', 'fp16', 'eager')(image, 3).labels
+    assert (labels == expected).mean() >= 0.98
 
 
 @cuda

@@ -93,11 +93,12 @@ def open_engine(preset: str, model: str | None, folder: Path, **options: Any) ->
     return Engine.load(model, **options)
 
 
-def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int
-                   ) -> Subject:
+def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
+                   optimisation: str | None = None) -> Subject:
     """Return an engine as a subject: T steps per image, uint8 to uint8."""
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
-           'precision': engine.precision, 'backend': '', 'device': str(engine.device)}
+           'precision': engine.precision, 'backend': '', 'device': str(engine.device),
+           **({'optimisation': optimisation} if optimisation else {})}
 
     def call(image: np.ndarray) -> dict[str, float]:
         timings = engine(image, iterations).timings
@@ -153,12 +154,9 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        subject = engine_subject(engine, preset, size, iterations)
-        subject.row['optimisation'] = name
-        subjects.append(subject)
+        subjects.append(engine_subject(engine, preset, size, iterations, name))
     if best.device.type == 'cuda':
-        subjects.append(engine_subject(best, preset, size, iterations))
-        subjects[-1].row['optimisation'] = '+ CUDA graphs'
+        subjects.append(engine_subject(best, preset, size, iterations, '+ CUDA graphs'))
     return subjects
 
 
@@ -167,8 +165,11 @@ def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, floa
     Milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
     Counted on the plain modules of the same model: those that a backend puts in their place may
-    do their work without a convolution that could be counted, or out of sight.
+    do their work without a convolution that could be counted, or out of sight. Empty for an
+    export, which has no modules.
     """
+    if not engine.info.path.is_file():
+        return {}
     from ubcn_ros.evaluation.roofline import counted, measure_ceilings
     from ubcn_ros.runtime import Engine, load_model
     from ubcn_ros.runtime.engine import PRECISIONS
