@@ -94,11 +94,10 @@ def open_engine(preset: str, model: str | None, folder: Path, **options: Any) ->
 
 
 def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
-                   optimisation: str | None = None) -> Subject:
+                   **more: str) -> Subject:
     """Return an engine as a subject: T steps per image, uint8 to uint8."""
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
-           'precision': engine.precision, 'backend': '', 'device': str(engine.device),
-           **({'optimisation': optimisation} if optimisation else {})}
+           'precision': engine.precision, 'backend': '', 'device': str(engine.device), **more}
 
     def call(image: np.ndarray) -> dict[str, float]:
         timings = engine(image, iterations).timings
@@ -154,9 +153,9 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        subjects.append(engine_subject(engine, preset, size, iterations, name))
-    if best.device.type == 'cuda':
-        subjects.append(engine_subject(best, preset, size, iterations, '+ CUDA graphs'))
+        subjects.append(engine_subject(engine, preset, size, iterations, optimisation=name))
+    if best.backend == 'graphs':
+        subjects.append(engine_subject(best, preset, size, iterations, optimisation='+ graphs'))
     return subjects
 
 
@@ -164,9 +163,7 @@ def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, floa
     """
     Milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
-    Counted on the plain modules of the same model: those that a backend puts in their place may
-    do their work without a convolution that could be counted, or out of sight. Empty for an
-    export, which has no modules.
+    Counted on plain modules, as a backend's may work out of sight; empty for an export.
     """
     if not engine.info.path.is_file():
         return {}
@@ -175,8 +172,7 @@ def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, floa
     from ubcn_ros.runtime.engine import PRECISIONS
     from ubcn_ros.runtime.optimize import prepare
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
-    network, info = load_model(engine.info.path)
-    plain = Engine(network, info, engine.device, engine.precision,
+    plain = Engine(*load_model(engine.info.path), engine.device, engine.precision,
                    prepare=functools.partial(prepare, fast_attention=False))
     result = {}
     for stage, part in plain.modules().items():
