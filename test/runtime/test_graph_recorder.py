@@ -170,7 +170,7 @@ def test_the_thread_that_owns_the_engine_captures(tiny_model, caplog):
 
     def own():
         engine = Engine.load(tiny_model, 'cuda', 'fp16', 'graphs')
-        engine.warm_up(64, 80, images=2)
+        engine.warm_up(64, 80, count=2)
         frame = engine(image, 3)
         return engine.backend, frame.labels
 
