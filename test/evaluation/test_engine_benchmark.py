@@ -4,6 +4,7 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,6 +88,20 @@ def test_the_roofline_is_that_of_the_plain_modules(tiny_model, monkeypatch):
     with counted(fast.modules()['attend'], Ceilings(1e12, 1e12)) as less:
         fast(image, 2)
     assert less.macs < work.macs  # the mix of the fast form is no convolution
+
+
+def test_an_export_has_no_roofline(tmp_path):
+    exported = SimpleNamespace(info=SimpleNamespace(path=tmp_path))
+    assert engine_benchmark.floors(exported, None, 1) == {}
+
+
+def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
+    from ubcn_ros.runtime import graph_backend
+    monkeypatch.setattr(graph_backend, 'check', None)  # not callable: no recording passes
+    found = tmp_path / 'rows.json'
+    result = run('--iterations', 1, '--precision', 'fp32', '--backend', 'graphs', '--json', found)
+    assert result.exit_code == 0, result.output
+    assert json.loads(found.read_text())[0]['backend'] == 'eager'
 
 
 def test_presets_come_with_random_weights(tmp_path):

@@ -10,7 +10,8 @@ import torch
 
 from ubcn_ros import Engine
 from ubcn_ros.runtime import load_model
-from ubcn_ros.runtime.engine import STAGES, resolve_device, resolve_precision
+from ubcn_ros.runtime.engine import resolve_device, resolve_precision
+from ubcn_ros.runtime.stopwatch import STAGES
 
 
 @pytest.fixture

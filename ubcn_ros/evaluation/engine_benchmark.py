@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import tempfile
 import time
@@ -80,25 +79,6 @@ def speed_up(subject: Subject, base: Subject) -> float:
                                   zip(subject.times, base.times, strict=True)])), 3)
 
 
-def peak_mib(subject: Subject, image: np.ndarray) -> float:
-    """
-    Most memory while one image is processed, MiB.
-
-    On a GPU what PyTorch's allocator held; on a CPU the process' resident memory, with whatever
-    else it holds, and where the system does not let the peak be reset, held before.
-    """
-    import torch
-    if subject.device.type == 'cuda':
-        torch.cuda.reset_peak_memory_stats(subject.device)
-        subject.call(image)
-        return round(torch.cuda.max_memory_allocated(subject.device) / 2**20, 1)
-    with contextlib.suppress(OSError):
-        Path('/proc/self/clear_refs').write_text('5')  # resets the peak, see proc(5)
-    subject.call(image)
-    status = Path('/proc/self/status').read_text()
-    return round(int(status.split('VmHWM:')[1].split()[0]) / 1024, 1)
-
-
 def open_engine(preset: str, model: str | None, folder: Path, **options: Any) -> Engine:
     """Load a model file, or a preset with random weights by way of a file."""
     from ubcn_ros.network import UBCNConfig, build
@@ -113,17 +93,18 @@ def open_engine(preset: str, model: str | None, folder: Path, **options: Any) ->
     return Engine.load(model, **options)
 
 
-def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int
-                   ) -> Subject:
+def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
+                   **more: str) -> Subject:
     """Return an engine as a subject: T steps per image, uint8 to uint8."""
-    def call(image: np.ndarray) -> dict[str, float]:
-        return {stage: ms for stage, ms in engine(image, iterations).timings.items()
-                if stage != 'total'}
+    row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
+           'precision': engine.precision, 'backend': '', 'device': str(engine.device), **more}
 
-    return Subject({'preset': preset, 'height': size[1], 'width': size[0],
-                    'iterations': iterations, 'precision': engine.precision,
-                    'backend': engine.backend, 'device': str(engine.device)},
-                   call, engine.device)
+    def call(image: np.ndarray) -> dict[str, float]:
+        timings = engine(image, iterations).timings
+        row['backend'] = engine.backend  # known only now: graphs that fail are left
+        return {stage: ms for stage, ms in timings.items() if stage != 'total'}
+
+    return Subject(row, call, engine.device)
 
 
 def prenet_subject(device: torch.device, precision: str, size: tuple[int, int]) -> Subject:
@@ -172,9 +153,9 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        subject = engine_subject(engine, preset, size, iterations)
-        subject.row['optimisation'] = name
-        subjects.append(subject)
+        subjects.append(engine_subject(engine, preset, size, iterations, optimisation=name))
+    if best.backend == 'graphs':
+        subjects.append(engine_subject(best, preset, size, iterations, optimisation='+ graphs'))
     return subjects
 
 
@@ -182,16 +163,16 @@ def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, floa
     """
     Milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
-    Counted on the plain modules of the same model: those that a backend puts in their place may
-    do their work without a convolution that could be counted, or out of sight.
+    Counted on plain modules, as a backend's may work out of sight; empty for an export.
     """
+    if not engine.info.path.is_file():
+        return {}
     from ubcn_ros.evaluation.roofline import counted, measure_ceilings
     from ubcn_ros.runtime import Engine, load_model
     from ubcn_ros.runtime.engine import PRECISIONS
     from ubcn_ros.runtime.optimize import prepare
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
-    network, info = load_model(engine.info.path)
-    plain = Engine(network, info, engine.device, engine.precision,
+    plain = Engine(*load_model(engine.info.path), engine.device, engine.precision,
                    prepare=functools.partial(prepare, fast_attention=False))
     result = {}
     for stage, part in plain.modules().items():
@@ -275,7 +256,7 @@ def _picture(_context: Any, _option: Any, path: Path | None) -> Path | None:
 @click.option('--precision', 'precisions', multiple=True, default=('auto',), show_default=True,
               help='auto, fp32, bf16 or fp16; may be repeated.')
 @click.option('--backend', 'backends', multiple=True, default=('auto',), show_default=True,
-              help="The engine's backend; may be repeated.")
+              help='auto, eager, graphs, compiled or onnxruntime; may be repeated.')
 @click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
               help=f'Images per row, after {WARM_UP} that do not count.')
@@ -345,9 +326,11 @@ def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
     if peer_precision:
         subjects.append(prenet_subject(subjects[0].device, peer_precision, size))
     run_interleaved(subjects, images, frames)
+    from ubcn_ros.evaluation.peak_memory import peak_mib
     rows = []
     for subject in subjects:
-        row = {**subject.result(), 'peak_mib': peak_mib(subject, images[0])}
+        row = {**subject.result(), 'peak_mib': peak_mib(
+            functools.partial(subject.call, images[0]), subject.device)}
         if id(subject) in engines:
             limits = floors(engines[id(subject)], images[0], row['iterations'])
             row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}

@@ -108,9 +108,10 @@ SPECS = (
          'Arithmetic of the network; auto takes the fastest that keeps the results.',
          Changes.AT_CONFIGURE, choices=('auto', 'fp32', 'bf16', 'fp16')),
     Spec('backend', 'auto',
-         'How the engine executes the network; auto takes the fastest that is installed.',
+         'How the engine executes the network; auto takes graphs (CUDA graphs) on a GPU, eager on '
+         'a CPU; compiled (torch.compile) takes minutes for a new size and keeps the code.',
          Changes.AT_CONFIGURE, pattern=r'[a-z0-9_]+',
-         allowed='auto, eager or onnxruntime'),
+         allowed='auto, eager, graphs, compiled or onnxruntime'),
     Spec('input_transport', 'raw',
          'raw subscribes to image, compressed to image/compressed (JPEG or PNG).',
          Changes.AT_CONFIGURE, choices=('raw', 'compressed')),

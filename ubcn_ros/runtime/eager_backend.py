@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, Step
 
 
@@ -18,8 +19,13 @@ class Steps(Protocol):
     What the engine asks of a backend: whole steps, so that one that cannot split them fits, too.
 
     ``lap`` is called with the name of a stage that has just ended ('derain', 'segment' or
-    'attend'); what a step does belongs to one of them.
+    'attend'); what a step does belongs to one of them. ``backend`` is its name.
+
+    Steps may have ``upload`` and ``download`` as ``Transfer`` has; the engine uses them then.
     """
+
+    backend: str
+    label_set: LabelSet
 
     def first(self, image: torch.Tensor, lap: Callable[[str], None]) -> Step:
         """(N, 3, H, W) fp32 image, RGB 0..1, on the device, to the first step."""
@@ -34,8 +40,11 @@ class Steps(Protocol):
 class EagerSteps:
     """A prepared network, module by module."""
 
+    backend = 'eager'
+
     def __init__(self, network: UBCN) -> None:
         self._network = network
+        self.label_set = network.label_set
 
     def first(self, image: torch.Tensor, lap: Callable[[str], None]) -> Step:
         """Derain and segment."""

@@ -14,23 +14,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from ubcn_ros.labels import LabelSet
-from ubcn_ros.network import UBCN, Step
+from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.budget import StepBudget
-from ubcn_ros.runtime.cpu_output import label_map, to_bytes
 from ubcn_ros.runtime.eager_backend import EagerSteps, Steps
 from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.stopwatch import Stopwatch
+from ubcn_ros.runtime.transfer import PlainTransfer, Transfer
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-BACKENDS = ('eager', 'onnxruntime')
+BACKENDS = ('eager', 'graphs', 'compiled', 'onnxruntime')
 MIN_SIDE = 32
 """Smallest height and width of an image, pixels."""
 _SIZES = 16
 _LOG = logging.getLogger(__name__)
-STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
 
 
 @dataclass(frozen=True)
@@ -52,39 +51,6 @@ class Frame:
     timings: dict[str, float] = field(default_factory=dict)
 
 
-class Stopwatch:
-    """Time per stage, of the host or, on a GPU, between events on its stream."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._cuda = device.type == 'cuda'
-        self._marks: list[tuple[str, float | torch.cuda.Event]] = [('', self._now())]
-
-    def _now(self) -> float | torch.cuda.Event:
-        if not self._cuda:
-            return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
-        event.record()
-        return event
-
-    def lap(self, stage: str) -> None:
-        """End a stage."""
-        self._marks.append((stage, self._now()))
-
-    def timings(self) -> dict[str, float]:
-        """Milliseconds per stage and 'total'; waits for the device."""
-        if self._cuda:
-            self._marks[-1][1].synchronize()
-        result = dict.fromkeys(STAGES, 0.0)
-        for (_, before), (stage, after) in zip(self._marks, self._marks[1:], strict=False):
-            result[stage] += self._between(before, after)
-        result['total'] = self._between(self._marks[0][1], self._marks[-1][1])
-        return result
-
-    def _between(self, before: float | torch.cuda.Event, after: float | torch.cuda.Event
-                 ) -> float:
-        return before.elapsed_time(after) if self._cuda else 1e3 * (after - before)
-
-
 class Engine:
     """
     A loaded network, ready for frames. Not thread-safe: one thread owns it.
@@ -93,16 +59,18 @@ class Engine:
     """
 
     def __init__(self, network: UBCN | Steps, info: ModelInfo, device: torch.device,
-                 precision: str, backend: str = 'eager',
-                 prepare: Callable[..., nn.Module] = prepare) -> None:
-        """``network`` is a plain network for 'eager', else the backend's steps."""
+                 precision: str, prepare: Callable[..., nn.Module] = prepare) -> None:
+        """``network`` is a plain network, for the backend 'eager', or a backend's steps."""
         self.info = info
         self.device = device
         self.precision = precision
-        self.backend = backend
-        self.label_set: LabelSet = network.label_set
-        self._steps: Steps = network if backend != 'eager' else EagerSteps(
+        self._steps: Steps = network if not isinstance(network, nn.Module) else EagerSteps(
             prepare(network, device, PRECISIONS[precision]))
+        self.label_set: LabelSet = self._steps.label_set
+        # a backend with buffers of its own moves images itself
+        self._transfer: Transfer = (self._steps if hasattr(self._steps, 'upload')
+                                    else PlainTransfer(device))
+        self._watch = Stopwatch(device)
         self._budgets: OrderedDict[tuple[int, ...], StepBudget] = OrderedDict()
 
     @classmethod
@@ -117,9 +85,14 @@ class Engine:
         :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
         :param precision: 'auto' (fp16 on a GPU, bf16 on a CPU that computes in it, else fp32),
             'fp32', 'bf16' or 'fp16'.
-        :param backend: 'eager' (PyTorch), 'onnxruntime' (exports a model on first use, which
-            takes a while, and keeps the export; fp16 on a GPU, fp32 on a CPU by default, no bf16),
-            or 'auto': 'eager'.
+        :param backend: 'eager' (PyTorch, module by module), 'graphs' (the same captured as CUDA
+            graphs for every size of image that comes again; on a CPU the same buffers without
+            graphs), 'compiled' (graphs of what torch.compile makes of the modules, which takes
+            minutes for a new size and is kept in the cache folder; needs Triton on a GPU, a C++
+            compiler on a CPU), 'onnxruntime' (exports a model on first use, which takes a while,
+            and keeps the export; fp16 on a GPU, fp32 on a CPU by default, no bf16), or 'auto':
+            'graphs' on a GPU, 'eager' on a CPU. 'graphs' and 'compiled' are compared with 'eager'
+            for every size, and left for it, with a warning, where they fail or differ.
         :param progress: called with lines of text where loading takes long; logs by default.
         :raises ModelFileError: the file is missing, damaged or of another architecture.
         :raises ValueError: device, precision or backend unknown or not to be had here.
@@ -128,28 +101,43 @@ class Engine:
         if backend == 'onnxruntime':
             from ubcn_ros.runtime.onnx_backend import load_steps
             steps = load_steps(model, target, precision, progress)
-            return cls(steps, steps.info, target, steps.precision, backend)
+            return cls(steps, steps.info, target, steps.precision)
         precision = resolve_precision(precision, target)
         if backend == 'auto':
-            backend = 'eager'
+            backend = 'graphs' if target.type == 'cuda' else 'eager'
         if backend not in BACKENDS:
             raise ValueError(f"unknown backend {backend!r}: choose 'auto' or one of "
                              f'{", ".join(BACKENDS)}')
         network, info = load_model(model)
-        return cls(network, info, target, precision, backend)
+        if backend == 'eager':
+            return cls(network, info, target, precision)
+        from ubcn_ros.runtime import graph_backend
+        dtype = PRECISIONS[precision]
+        if backend == 'graphs':
+            steps = graph_backend.graph_steps(prepare(network, target, dtype), target, progress)
+        else:
+            # the CPU's fast attention follows the data, which compiled code cannot
+            prepared = prepare(network, target, dtype, fast_attention=False)
+            steps = graph_backend.compiled_steps(prepared, info, target, precision, progress)
+        return cls(steps, info, target, precision)
+
+    @property
+    def backend(self) -> str:
+        """What runs the steps: the backend that was chosen, or 'eager' where that failed."""
+        return self._steps.backend
 
     def modules(self) -> dict[str, nn.Module]:
         """
         Return what computes each stage, 'derain', 'segment' and 'attend', to be looked at.
 
-        Empty where a backend shows nothing.
+        Empty where a backend shows nothing. Recorded and compiled steps call no hooks of theirs.
         """
         return self._steps.modules()
 
     def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
                 count: int = 1) -> None:
         """
-        Run two batches of that size, so that the first real one is as fast as the rest.
+        Run a few batches of that size, so that the first real one is as fast as the rest.
 
         :param height, width: pixels.
         :param progress: called with a line of text before and after.
@@ -159,7 +147,8 @@ class Engine:
         say(f'warming up {self.info.name} at {f"{count} x " if count > 1 else ""}{width}x{height} '
             f'on {self.device}, {self.precision}')
         blank = np.zeros((height, width, 3), np.uint8)
-        for _ in range(2):
+        # graphs are made before the second batch of a size: the third shows what they take
+        for _ in range(3 if self._transfer is self._steps else 2):
             frame = self.batch([blank] * count, iterations=2)[0]
         say(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
@@ -196,9 +185,10 @@ class Engine:
                              'them one by one')
         if iterations < 1:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
-        watch = Stopwatch(self.device)
+        watch = self._watch
+        watch.start()
         budget = self._budget((len(images), *images[0].shape[:2]))
-        rainy = torch.cat([self._upload(image) for image in images])
+        rainy = self._transfer.upload(images)
         watch.lap('upload')
         if deadline is not None:
             self._synchronize()
@@ -217,10 +207,9 @@ class Engine:
                 self._synchronize()
                 budget.record_step(time.monotonic() - started)
         finishing = time.monotonic()
-        results = [self._download(Step(image[None], logits[None]), confidence)
-                   for image, logits in zip(*step, strict=True)]
+        results = self._transfer.download(step, confidence)
         watch.lap('download')
-        timings = watch.timings()
+        timings = watch.timings()  # waits for the device, so that the results are there
         if deadline is not None:
             budget.record_finish(time.monotonic() - finishing)
         return [Frame(*result, done, timings) for result in results]
@@ -236,31 +225,6 @@ class Engine:
     def _synchronize(self) -> None:
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
-
-    def _upload(self, image: np.ndarray) -> torch.Tensor:
-        """uint8 (H, W, 3) to float (1, 3, H, W) 0..1 on the device, channels last."""
-        # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
-        image = np.ascontiguousarray(image)
-        if not image.flags.writeable:
-            image = image.copy()
-        tensor = torch.from_numpy(image).to(self.device, non_blocking=True)
-        return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
-
-    def _download(self, step: Step, confidence: bool
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        if self.device.type == 'cpu' and not confidence:
-            return (to_bytes(step.image[0]),
-                    label_map(step.logits[0], tuple(step.image.shape[-2:])), None)
-        derained = step.image[0].clamp(0, 1).mul(255).round_().to(torch.uint8)
-        derained = derained.permute(1, 2, 0).contiguous()
-        logits = F.interpolate(step.logits.float(), step.image.shape[-2:], mode='bilinear',
-                               align_corners=False)[0]
-        labels = logits.argmax(0).to(torch.uint8)
-        sure = None
-        if confidence:
-            top = torch.exp(logits.amax(0) - logits.logsumexp(0))
-            sure = top.mul(255).round_().to(torch.uint8).cpu().numpy()
-        return derained.cpu().numpy(), labels.cpu().numpy(), sure
 
 
 def check_image(image: np.ndarray) -> None:

@@ -9,7 +9,6 @@ Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import Step
+from ubcn_ros.runtime.cache import cache_folder
 from ubcn_ros.runtime.export import PRECISIONS, versions, write_description, write_steps
 from ubcn_ros.runtime.export_check import compare, require_equal
 from ubcn_ros.runtime.export_folder import Exported, is_exported, made_whole, read_exported
@@ -26,12 +26,6 @@ from ubcn_ros.runtime.steps import OUTPUTS, STEPS
 from ubcn_ros.runtime.weights import ModelFileError, load_model
 
 _SIZES = 16
-
-
-def cache_folder() -> Path:
-    """Where exports and TensorRT engines are kept; may be removed at any time."""
-    root = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(root).expanduser() / 'ubcn_ros'
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
@@ -167,6 +161,8 @@ class OnnxSteps:
     :raises ModelFileError: ONNX Runtime cannot read the models.
     :raises ValueError: it runs them elsewhere than on ``device``.
     """
+
+    backend = 'onnxruntime'
 
     def __init__(self, exported: Exported, device: torch.device) -> None:
         runtime = _onnxruntime()

@@ -1,0 +1,32 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Peak memory: what a call needs, and on a GPU what its graphs keep."""
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.evaluation.peak_memory import peak_mib
+
+CPU = torch.device('cpu')
+
+
+def test_the_peak_follows_what_a_call_needs():
+    little = peak_mib(lambda: None, CPU)
+    much = peak_mib(lambda: np.ones(2**26, np.uint8), CPU)
+    assert 50 < little < much and much - little > 30
+
+
+@pytest.mark.parametrize(('device', 'pools'), [(0, 5), (1, 7)])
+def test_graphs_count_on_their_gpu(monkeypatch, device, pools):
+    def segment(device, mib, pool):
+        return {'device': device, 'total_size': mib * 2**20, 'segment_pool_id': pool}
+
+    called = []
+    monkeypatch.setattr(torch.cuda, 'reset_peak_memory_stats', called.append)
+    monkeypatch.setattr(torch.cuda, 'max_memory_allocated', lambda device: 3 * 2**20)
+    monkeypatch.setattr(torch.cuda, 'memory_snapshot', lambda: [
+        segment(0, 100, (0, 0)), segment(0, 2, (0, 1)), segment(0, 3, (0, 2)),
+        segment(1, 7, (0, 1))])
+    assert peak_mib(lambda: called.append('run'), torch.device('cuda', device)) == 3 + pools
+    assert called == [torch.device('cuda', device), 'run']

@@ -1,0 +1,118 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled parts: what their code is kept by and where; and that they are the same parts."""
+
+import functools
+import logging
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.runtime import Engine
+from ubcn_ros.runtime import compiled as compiled_module
+from ubcn_ros.runtime.compiled import CompileCache, compiled
+from ubcn_ros.runtime.graph_plan import Parts
+
+CPU = torch.device('cpu')
+INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.runtime.graph_backend.PATIENCE', 0)
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    return tmp_path
+
+
+def folder(sha256='1' * 64, precision='fp32', size=(1, 48, 64)):
+    return CompileCache(SimpleNamespace(name='tiny', sha256=sha256), CPU, precision).folder(size)
+
+
+def test_code_is_kept_by_all_that_it_depends_on(home, monkeypatch):
+    found = [folder(), folder(sha256='2' * 64), folder(precision='bf16'),
+             folder(size=(2, 48, 64)), folder(size=(1, 64, 48))]
+    monkeypatch.setattr(compiled_module, 'versions', lambda *_: {'torch': '0'})
+    found.append(folder())
+    monkeypatch.setattr(compiled_module, 'processor', lambda _: ('another GPU', (9, 0)))
+    found.append(folder())
+    assert len(set(found)) == len(found)
+    assert folder() == found[-1] and found[0].parent == home / 'ubcn_ros' / 'compiled'
+    assert found[0].name.startswith('tiny-fp32-1x48x64-')
+
+
+@pytest.mark.parametrize('before', [None, '/somewhere/else'])
+def test_pytorch_keeps_its_code_there_while_preparing(home, monkeypatch, before):
+    for name in ('TORCHINDUCTOR_CACHE_DIR', 'TRITON_CACHE_DIR'):
+        monkeypatch.delenv(name, raising=False)
+        if before:
+            monkeypatch.setenv(name, before)
+    said = []
+    cache = CompileCache(INFO, CPU, 'fp32', said.append)
+    for word in ('new', 'taken'):
+        with cache.used((1, 48, 64)):
+            kept = os.environ['TORCHINDUCTOR_CACHE_DIR']
+            assert kept == str(cache.folder((1, 48, 64))) and os.path.isdir(kept)
+            os.environ['TRITON_CACHE_DIR'] = kept + '/triton'  # as PyTorch does
+            open(kept + '/code', 'w').close()
+        assert word in said[-1] and kept in said[-1]
+    assert os.environ.get('TORCHINDUCTOR_CACHE_DIR') == before
+    assert os.environ.get('TRITON_CACHE_DIR') == before
+
+
+def test_parts_are_announced_once_per_size():
+    said = []
+    parts = compiled(Parts(lambda x: x + 1, lambda x: x * 2, lambda x, step: x + step),
+                     said.append, compile=lambda part, dynamic: part)
+    small, large = torch.zeros(1, 3, 32, 40), torch.zeros(2, 3, 40, 48)
+    assert parts.derain(small).max() == 1 and parts.attend(small, 5).max() == 5
+    for _ in range(2):
+        parts.segment(large)
+    assert [line.split(' in ')[0] for line in said] == [
+        'compiling derain for 40x32, batch of 1', 'compiled derain',
+        'compiling attend for 40x32, batch of 1', 'compiled attend',
+        'compiling segment for 48x40, batch of 2', 'compiled segment']
+
+
+def engine(tiny_model, monkeypatch, compile_):
+    monkeypatch.setattr('ubcn_ros.runtime.graph_backend.compiled',
+                        functools.partial(compiled, compile=compile_))
+    return Engine.load(tiny_model, device='cpu', precision='fp32', backend='compiled')
+
+
+def test_the_compiled_engine_equals_the_eager_one(tiny_model, tiny_engine, home, monkeypatch,
+                                                  caplog):
+    # traced by torch.compile, but not turned into machine code, which takes long
+    found = engine(tiny_model, monkeypatch, functools.partial(torch.compile, backend='eager',
+                                                              fullgraph=True))
+    image = np.random.default_rng(1).integers(0, 256, (45, 62, 3), np.uint8)
+    with caplog.at_level(logging.WARNING, 'ubcn_ros'):
+        frame = found(image, 3, confidence=True)
+    assert not caplog.records and found.backend == 'compiled'
+    expected = tiny_engine(image, 3, confidence=True)
+    assert np.abs(frame.derained.astype(int) - expected.derained).max() <= 1
+    assert (frame.labels == expected.labels).mean() >= 0.999
+
+
+def test_without_a_compiler_the_graphs_run(tiny_model, tiny_engine, home, monkeypatch, caplog):
+    def compile_(part, dynamic):
+        def run(*_):
+            raise RuntimeError('Cannot find a working triton installation')
+        return run
+
+    found = engine(tiny_model, monkeypatch, compile_)
+    image = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
+    frame = found(image, 2, confidence=True)
+    assert found.backend == 'graphs' and 'working triton' in caplog.text
+    assert (frame.labels == tiny_engine(image, 2, confidence=True).labels).mean() >= 0.999
+
+
+def test_a_cache_that_others_may_change_is_not_used(tiny_model, home, monkeypatch, caplog):
+    found = engine(tiny_model, monkeypatch, lambda part, dynamic: part)
+    monkeypatch.setattr(CompileCache, 'folder', lambda *_: home / 'open')
+    (home / 'open').mkdir()
+    (home / 'open').chmod(0o777)
+    found(np.zeros((32, 32, 3), np.uint8), 1)
+    assert found.backend == 'graphs' and 'XDG_CACHE_HOME' in caplog.text

@@ -1,0 +1,319 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Recorded steps on fixed buffers are the loop's steps; where recording fails, a frame comes."""
+
+import gc
+import logging
+import time
+import weakref
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.runtime import Engine, graph_backend, load_model
+from ubcn_ros.runtime.graph_backend import SIZES, GraphSteps, Way
+from ubcn_ros.runtime.graph_plan import Parts
+from ubcn_ros.runtime.graph_recorder import PlainRecorder
+from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.stopwatch import STAGES
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture(scope='module')
+def graphs(tiny_model):
+    return Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs')
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch):
+    monkeypatch.setattr(graph_backend, 'PATIENCE', 0)
+
+
+def images(count, height=45, width=62, seed=0):
+    random = np.random.default_rng(seed)
+    return [random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
+
+
+def same(found, expected):
+    """Whether frames are equal to the bit."""
+    return all(np.array_equal(one.derained, other.derained)
+               and np.array_equal(one.labels, other.labels)
+               and np.array_equal(one.confidence, other.confidence)
+               and one.iterations == other.iterations
+               for one, other in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize('iterations', [1, 2, 3, 4])
+def test_equals_the_eager_engine(graphs, tiny_engine, iterations):
+    # with confidence, both find labels by the same kernels
+    assert same(graphs.batch(images(1), iterations, confidence=True),
+                tiny_engine.batch(images(1), iterations, confidence=True))
+
+
+@pytest.mark.parametrize(('count', 'size'), [(3, (45, 62)), (2, (33, 97)), (1, (32, 32))])
+def test_equals_the_eager_engine_on_batches_and_odd_sizes(graphs, tiny_engine, count, size):
+    batch = images(count, *size)
+    assert same(graphs.batch(batch, 2, confidence=True),
+                tiny_engine.batch(batch, 2, confidence=True))
+
+
+def test_half_precision_equals_the_eager_engine(tiny_model):
+    graphs, eager = (Engine.load(tiny_model, device='cpu', precision='bf16', backend=backend)
+                     for backend in ('graphs', 'eager'))
+    one, other = (engine(images(1)[0], 2, confidence=True) for engine in (graphs, eager))
+    assert np.abs(one.derained.astype(int) - other.derained).mean() <= 0.1
+    assert (one.labels == other.labels).mean() >= 0.99
+
+
+def test_confidence_comes_and_goes(graphs):
+    image = images(1)[0]
+    with_it, without = graphs(image, 2, confidence=True), graphs(image, 2)
+    assert without.confidence is None and with_it.confidence.shape == image.shape[:2]
+    assert np.array_equal(with_it.labels, without.labels)
+    assert np.array_equal(with_it.derained, without.derained)
+
+
+def test_results_stay_when_the_next_frames_come(graphs):
+    kept = [graphs(image, 1, confidence=True) for image in images(6)]
+    again = [graphs(image, 1, confidence=True) for image in images(6)]
+    assert same(kept, again)
+    for frame in kept:
+        for values in (frame.derained, frame.labels, frame.confidence):
+            assert values.flags.c_contiguous and values.flags.writeable
+
+
+def test_images_in_any_layout_and_read_only(graphs, tiny_engine):
+    image = images(1)[0]
+    for view in (image[::-1, ::-1, ::-1], np.asfortranarray(image), image[:, :40]):
+        assert same([graphs(view, 2, confidence=True)], [tiny_engine(view, 2, confidence=True)])
+    frozen = image.copy()
+    frozen.flags.writeable = False
+    assert np.array_equal(graphs(frozen, 1).derained, tiny_engine(image, 1).derained)
+
+
+def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
+    said = []
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs',
+                         progress=said.append)
+
+    def prepared(height):
+        said.clear()
+        engine(np.zeros((height, 32, 3), np.uint8), 1)
+        return any('preparing graphs for 32x' in line for line in said)
+
+    sizes = range(32, 32 + SIZES)
+    assert all(prepared(height) for height in sizes)
+    assert not any(prepared(height) for height in sizes)
+    assert prepared(32 + SIZES)  # in place of the first
+    assert prepared(32)
+    assert not prepared(32 + SIZES)
+
+
+def test_a_size_is_prepared_when_it_comes_again(tiny_model, tiny_engine, monkeypatch):
+    monkeypatch.setattr(graph_backend, 'PATIENCE', 1)
+    said = []
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs',
+                         progress=said.append)
+    for height in (32, 40, 48):
+        batch = images(1, height)
+        assert same(engine.batch(batch, 2, confidence=True),
+                    tiny_engine.batch(batch, 2, confidence=True))
+    assert not said
+    engine(images(1, 40)[0], 1)
+    assert ['preparing graphs for 62x40', 'prepared graphs for 62x40'] == [
+        line.split(' in ')[0] for line in said]
+
+
+def test_warm_up_prepares_each_count_of_images(tiny_model, monkeypatch):
+    monkeypatch.setattr(graph_backend, 'PATIENCE', 1)
+    said = []
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs',
+                         progress=said.append)
+    for count in (1, 2, 3):
+        engine.warm_up(32, 40, count=count)
+        assert 'prepared graphs for 40x32' in said[-1]
+        said.clear()
+    for count in (1, 2, 3):
+        engine.batch(images(count, 32, 40), 1)
+    assert not said
+
+
+def test_what_is_not_kept_is_freed_at_once(tiny_model, monkeypatch):
+    monkeypatch.setattr(graph_backend, 'SIZES', 1)
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs')
+    engine(np.zeros((32, 40, 3), np.uint8), 1)
+    plan = weakref.ref(engine._steps._plan)
+    image = weakref.ref(plan().image)
+    gc.disable()
+    try:
+        engine(np.zeros((40, 32, 3), np.uint8), 1)
+        assert plan() is None and image() is None
+    finally:
+        gc.enable()
+
+
+def test_buffers_are_the_same_for_every_frame(graphs):
+    graphs(images(1)[0], 3)
+    plan = graphs._steps._plan
+    where = [tensor.data_ptr() for tensor in (plan.pixels, plan.rainy, *plan.step, plan.labels)]
+    addresses = set()
+    for image in images(5, seed=1):
+        addresses.add(graphs(image, 3).derained.ctypes.data)
+    assert graphs._steps._plan is plan
+    assert where == [tensor.data_ptr() for tensor in
+                     (plan.pixels, plan.rainy, *plan.step, plan.labels)]
+    assert len(addresses) == 1  # results that nobody keeps
+
+
+def test_a_deadline_ends_the_loop_between_steps(graphs):
+    image = images(1)[0]
+    graphs(image, 3, deadline=time.monotonic() + 60)  # measures a step
+    assert graphs(image, 3, deadline=time.monotonic() - 1).iterations == 1
+    one = graphs(image, 4, deadline=time.monotonic() - 1, confidence=True)
+    assert same([one], [graphs(image, 1, confidence=True)])
+    assert graphs(image, 4, deadline=time.monotonic() + 60).iterations == 4
+
+
+def test_timings_cover_every_stage(graphs):
+    timings = graphs(images(1)[0], 3).timings
+    assert set(timings) == {*STAGES, 'total'} and all(timings[stage] > 0 for stage in STAGES)
+    assert timings['total'] == pytest.approx(sum(timings[s] for s in STAGES), rel=1e-3)
+    assert graphs(images(1)[0], 1).timings['attend'] == 0
+
+
+def test_modules_can_be_looked_at(graphs, tiny_engine):
+    assert set(graphs.modules()) == {'derain', 'segment', 'attend'} == set(tiny_engine.modules())
+    assert graphs.backend == 'graphs' and tiny_engine.backend == 'eager'
+
+
+class FailingRecorder:
+    """As a GPU that cannot capture; `works` more recordings succeed."""
+
+    def __init__(self, works=0):
+        self.works = works
+        self.given = []
+
+    def record(self, work):
+        self.given.append(weakref.ref(work))  # which holds the buffers
+        if self.works == 0:
+            try:
+                raise RuntimeError('operation not permitted when stream is capturing\nmore lines')
+            finally:
+                raise ValueError('capture ended')
+        self.works -= 1
+        return PlainRecorder().record(work)
+
+
+class FullRecorder:
+    """As a GPU without memory for anything but small images."""
+
+    def __init__(self):
+        self.asked = 0
+
+    def record(self, work):
+        work()
+        self.asked += 1
+        if self.asked == 1:
+            try:
+                raise torch.OutOfMemoryError('CUDA out of memory')
+            finally:
+                raise RuntimeError('capture ended')
+        return work
+
+
+class StaleRecorder:
+    """As a graph that does not read its inputs again: the third work is done once only."""
+
+    def __init__(self, stale):
+        self.stale = stale
+
+    def record(self, work):
+        self.stale -= 1
+        work()
+        return (lambda: None) if self.stale == 0 else work
+
+
+def engine_of(tiny_model, *ways, progress=lambda _: None):
+    network, info = load_model(tiny_model)
+    prepare(network, CPU, torch.float32)
+    parts = Parts.of(network)
+    ways = [Way(name, change(parts), recorder) for name, change, recorder in ways]
+    return Engine(GraphSteps(network, CPU, ways, progress), info, CPU, 'fp32')
+
+
+def unchanged(parts):
+    return parts
+
+
+@pytest.mark.parametrize('works', [0, 3])
+def test_where_recording_fails_the_modules_run(tiny_model, tiny_engine, caplog, works):
+    engine = engine_of(tiny_model, ('graphs', unchanged, FailingRecorder(works)))
+    with caplog.at_level(logging.WARNING):
+        frames = [engine(image, 3, confidence=True) for image in images(2)]
+        engine(images(1, 40, 40)[0], 1)
+    assert same(frames, [tiny_engine(image, 3, confidence=True) for image in images(2)])
+    assert engine.backend == 'eager'
+    [record] = caplog.records
+    assert record.getMessage() == (
+        "backend 'graphs' does not work on cpu for 62x45: ValueError: capture ended (because of "
+        "RuntimeError: operation not permitted when stream is capturing); going on with 'eager'")
+
+
+def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engine, caplog):
+    recorder = FullRecorder()
+    engine = engine_of(tiny_model, ('graphs', unchanged, recorder))
+    for _ in range(2):
+        assert same([engine(images(1)[0], 2, confidence=True)],
+                    [tiny_engine(images(1)[0], 2, confidence=True)])
+    assert recorder.asked == 1 and engine.backend == 'graphs' and len(caplog.records) == 1
+    assert "out of memory); going on with 'eager' for this size" in caplog.text
+    engine(images(1, 33)[0], 1)
+    assert recorder.asked > 1 and engine._steps._plan is not None
+
+
+def test_what_failed_is_freed_at_once(tiny_model):
+    recorder = FailingRecorder(works=2)
+    engine = engine_of(tiny_model, ('graphs', unchanged, recorder))
+    gc.disable()
+    try:
+        engine(images(1)[0], 1)
+        assert len(recorder.given) == 3 and not any(work() for work in recorder.given)
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize(('stale', 'name'), [
+    (1, 'image of step 1'), (2, 'image of step 1'), (3, 'logits of step 1'),
+    (4, 'image of step 2'), (6, 'packed image')])
+def test_recordings_that_do_not_follow_their_input_are_found(tiny_model, tiny_engine, caplog,
+                                                             stale, name):
+    engine = engine_of(tiny_model, ('graphs', unchanged, StaleRecorder(stale)))
+    with caplog.at_level(logging.WARNING):
+        frame = engine(images(1)[0], 2, confidence=True)
+    assert same([frame], [tiny_engine(images(1)[0], 2, confidence=True)])
+    assert name in caplog.text and engine.backend == 'eager'
+
+
+def wrong(parts):
+    return Parts(parts.derain, lambda image: parts.segment(image) * float('nan'), parts.attend)
+
+
+def raising(parts):
+    def compile_(*_):
+        raise RuntimeError('no working compiler')
+    return Parts(compile_, parts.segment, parts.attend)
+
+
+@pytest.mark.parametrize(('change', 'told'), [(wrong, 'logits of step 1 differs by nan'),
+                                              (raising, 'no working compiler')])
+def test_the_next_way_is_taken_where_one_fails(tiny_model, tiny_engine, caplog, change, told):
+    engine = engine_of(tiny_model, ('compiled', change, PlainRecorder()),
+                       ('graphs', unchanged, PlainRecorder()))
+    assert engine.backend == 'compiled'
+    with caplog.at_level(logging.WARNING):
+        frame = engine(images(1)[0], 2, confidence=True)
+    assert same([frame], [tiny_engine(images(1)[0], 2, confidence=True)])
+    assert engine.backend == 'graphs' and len(caplog.records) == 1
+    assert told in caplog.text and "going on with 'graphs'" in caplog.text

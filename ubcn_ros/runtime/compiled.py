@@ -1,0 +1,112 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The halves of the steps by torch.compile, whose code is kept for the next start."""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
+from ubcn_ros.runtime.export import versions
+from ubcn_ros.runtime.graph_plan import Parts, Size
+from ubcn_ros.runtime.weights import ModelInfo
+
+_FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
+_VARIABLES = (_FOLDER_VARIABLE, 'TRITON_CACHE_DIR')
+
+
+def compiled(parts: Parts, progress: Callable[[str], None] = lambda _: None,
+             compile: Callable[..., Any] = torch.compile) -> Parts:
+    """
+    Return the parts as compiled code, which is made when a size first comes.
+
+    PyTorch compiles a part for eight sizes at most and calls the module for any further one.
+
+    :param progress: called with a line of text before and after each first call.
+    :param compile: torch.compile, or what stands for it.
+    """
+    return Parts(*(_Announced(name, compile(part, dynamic=False), progress)
+                   for name, part in (('derain', parts.derain), ('segment', parts.segment),
+                                      ('attend', parts.attend))))
+
+
+class _Announced:
+    """Says when a part is compiled, which is when it gets arguments of a new shape."""
+
+    def __init__(self, name: str, part: Callable[..., torch.Tensor],
+                 progress: Callable[[str], None]) -> None:
+        self._name, self._part, self._say = name, part, progress
+        self._shapes: set[torch.Size] = set()
+
+    def __call__(self, image: torch.Tensor, *rest: Any) -> torch.Tensor:
+        if image.shape in self._shapes:
+            return self._part(image, *rest)
+        n, _, height, width = image.shape
+        self._say(f'compiling {self._name} for {width}x{height}, batch of {n}')
+        begun = time.monotonic()
+        result = self._part(image, *rest)
+        self._shapes.add(image.shape)
+        self._say(f'compiled {self._name} in {time.monotonic() - begun:.1f} s')
+        return result
+
+
+class CompileCache:
+    """
+    Folders for compiled code: one per weights, size, precision, processor and versions.
+
+    It is PyTorch's own cache: it holds code that is run when found, as Python's ``__pycache__``
+    does. So it lies in the user's cache folder, closed to others, and no model file can name it.
+    """
+
+    def __init__(self, info: ModelInfo, device: torch.device, precision: str,
+                 progress: Callable[[str], None] = lambda _: None) -> None:
+        self._info, self._device, self._precision = info, device, precision
+        self._say = progress
+
+    def folder(self, size: Size) -> Path:
+        """Where the code for images of this size is kept."""
+        key = digest(self._info.sha256, size, self._precision, processor(self._device),
+                     versions('torch', 'triton'), torch.version.cuda,
+                     torch.backends.cudnn.version())
+        shown = 'x'.join(map(str, size))
+        return cache_folder() / 'compiled' / f'{self._info.name}-{self._precision}-{shown}-{key}'
+
+    @contextmanager
+    def used(self, size: Size) -> Iterator[None]:
+        """
+        Have PyTorch keep what is compiled inside, and take from there what is kept.
+
+        :raises OSError: the folder cannot be made, or others may change it.
+        """
+        folder = private_folder(self.folder(size))
+        kept = any(folder.iterdir())
+        self._say(f'compiled code is {"taken from" if kept else "new and will be kept in"} '
+                  f'{folder}')
+        # whether the user or PyTorch itself has set these cannot be told: ours go first
+        before = {name: os.environ.pop(name, None) for name in _VARIABLES}
+        os.environ[_FOLDER_VARIABLE] = str(folder)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    os.environ.pop(name, None)
+                else:
+                    os.environ[name] = value
+
+
+@functools.cache
+def processor(device: torch.device) -> tuple[Any, ...]:
+    """Return what compiled code depends on: a GPU's name and capability, a CPU's vectors."""
+    if device.type == 'cuda':
+        return (torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device))
+    return (platform.machine(), torch.backends.cpu.get_cpu_capability())

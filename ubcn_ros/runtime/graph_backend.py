@@ -1,0 +1,224 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The loop's steps as recorded work on fixed buffers: CUDA graphs on a GPU.
+
+Each half of a step (derain or attend, then segment) is a graph of its own, not the whole step:
+that is one more launch, a few microseconds, and buys stage times and one segmentation graph that
+serves the first step and the others. The number of steps stays a loop over graphs, so it may
+change from frame to frame and a deadline may end it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.compiled import CompileCache, compiled
+from ubcn_ros.runtime.eager_backend import EagerSteps
+from ubcn_ros.runtime.graph_plan import Parts, Plan, Size, check
+from ubcn_ros.runtime.graph_recorder import GraphRecorder, PlainRecorder, Recorder
+from ubcn_ros.runtime.transfer import PlainTransfer, Result
+from ubcn_ros.runtime.weights import ModelInfo
+
+SIZES = 8
+"""Sizes whose buffers and graphs are kept, the ones used last; batches of every length count."""
+PATIENCE = 1
+"""Frames of a new size that run module by module: one that does not come again costs no more."""
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Way:
+    """
+    One way to run the steps: its name as a backend, the parts, and what records them.
+
+    ``preparing`` is entered with the size while its parts run for the first time.
+    """
+
+    name: str
+    parts: Parts
+    recorder: Recorder
+    preparing: Callable[[Size], AbstractContextManager] = lambda _: nullcontext()
+
+
+class GraphSteps:
+    """
+    Steps and transfer of the engine's backends 'graphs' and 'compiled'.
+
+    A size is prepared before the second frame of it, which takes from parts of a second to,
+    compiled, minutes, and kept while it is among the ``SIZES`` used last. What was prepared is
+    compared with the modules called one by one. Where preparing fails or the results differ, a
+    warning says why and the next way is taken for good; after the last, the modules are called
+    one by one. Where only memory is short, they are for this size alone.
+
+    :param network: prepared, on the device; its parts must not wait for the device.
+    :param ways: the ways to try, the preferred one first.
+    :param progress: called with a line of text when a size is prepared.
+    """
+
+    def __init__(self, network: UBCN, device: torch.device, ways: Sequence[Way],
+                 progress: Callable[[str], None] = _LOG.info) -> None:
+        self.label_set = network.label_set
+        self._eager = EagerSteps(network)
+        self._transfer = PlainTransfer(device)
+        self._parts = Parts.of(network)
+        self._device = device
+        self._ways = list(ways)
+        self._say = progress
+        self._plans: OrderedDict[Size, Plan | None] = OrderedDict()
+        self._plan: Plan | None = None
+        self._waiting: OrderedDict[Size, int] = OrderedDict()
+
+    @property
+    def backend(self) -> str:
+        """Name of the way that new sizes are prepared by; 'eager' when none works."""
+        return self._ways[0].name if self._ways else self._eager.backend
+
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """N arrays (H, W, 3) uint8 RGB to (N, 3, H, W) fp32 0..1; begins a frame."""
+        self._plan = self._planned((len(images), *images[0].shape[:2]))
+        return (self._plan or self._transfer).upload(images)
+
+    def first(self, image: torch.Tensor, lap: Callable[[str], None]) -> Step:
+        """Derain and segment what was uploaded last."""
+        return self._run('derain', lap) if self._plan else self._eager.first(image, lap)
+
+    def next(self, image: torch.Tensor, previous: Step, lap: Callable[[str], None]) -> Step:
+        """Attend and segment again; ``previous`` is overwritten."""
+        return self._run('attend', lap) if self._plan else self._eager.next(image, previous, lap)
+
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """Return the results; complete once the device is synchronised."""
+        return (self._plan or self._transfer).download(step, confidence)
+
+    def modules(self) -> dict[str, nn.Module]:
+        """Return what computes 'derain', 'segment' and 'attend'."""
+        return self._eager.modules()
+
+    def _run(self, half: str, lap: Callable[[str], None]) -> Step:
+        self._plan.run(half)
+        lap(half)
+        self._plan.run('segment')
+        lap('segment')
+        return self._plan.step
+
+    def _planned(self, size: Size) -> Plan | None:
+        """Return the plan of this size, or None where its frames go module by module."""
+        if size in self._plans:
+            self._plans.move_to_end(size)
+            return self._plans[size]
+        if not self._ways or not self._is_back(size):
+            return None
+        self._plan = None  # may be the one whose memory is needed now
+        while len(self._plans) >= SIZES:
+            self._plans.popitem(last=False)
+        self._plans[size] = self._prepare(size)
+        return self._plans[size]
+
+    def _is_back(self, size: Size) -> bool:
+        """Whether this size has come before, lately."""
+        frames = self._waiting.pop(size, 0)
+        self._waiting[size] = frames + 1
+        if len(self._waiting) > 4 * SIZES:
+            self._waiting.popitem(last=False)
+        return frames >= PATIENCE
+
+    def _prepare(self, size: Size) -> Plan | None:
+        shown = f'{size[2]}x{size[1]}' + (f', {size[0]} images' if size[0] > 1 else '')
+        while self._ways:
+            way = self._ways[0]
+            begun = time.monotonic()
+            try:
+                self._say(f'preparing {way.name} for {shown}')
+                with way.preparing(size), _fastest_convolutions(self._device):
+                    plan = Plan(size, way.parts, way.recorder, self._device)
+                check(plan, size, self._parts)
+                self._say(f'prepared {way.name} for {shown} in {time.monotonic() - begun:.1f} s')
+                return plan
+            except Exception as error:  # whatever it is: a vehicle must start
+                causes = _causes(error)
+            plan = None  # its memory is needed now
+            full = any(isinstance(cause, torch.OutOfMemoryError) for cause in causes)
+            if not full:
+                del self._ways[0]
+            following = EagerSteps.backend if full else self.backend
+            _LOG.warning("backend '%s' does not work on %s for %s: %s; going on with '%s'%s",
+                         way.name, self._device, shown, _reason(causes), following,
+                         ' for this size' if full else '')
+            del causes  # what failed is held by them
+            if self._device.type == 'cuda':
+                torch.cuda.empty_cache()
+            if full:
+                break
+        return None
+
+
+def graph_steps(network: UBCN, device: torch.device,
+                progress: Callable[[str], None] = _LOG.info) -> GraphSteps:
+    """
+    Return the steps of the backend 'graphs'.
+
+    On a CPU they work on the same fixed buffers without graphs.
+
+    :param network: prepared, on the device.
+    :param progress: called with lines of text while a size is prepared.
+    """
+    return GraphSteps(network, device,
+                      [Way('graphs', Parts.of(network), recorder_of(device))], progress)
+
+
+def compiled_steps(network: UBCN, info: ModelInfo, device: torch.device, precision: str,
+                   progress: Callable[[str], None] = _LOG.info) -> GraphSteps:
+    """
+    Return the steps of the backend 'compiled'; where compiling fails, those of 'graphs'.
+
+    :param network, device, progress: as for ``graph_steps``.
+    :param info, precision: which weights in which precision; the compiled code is kept by them.
+    """
+    parts, recorder = Parts.of(network), recorder_of(device)
+    cache = CompileCache(info, device, precision, progress)
+    ways = [Way('compiled', compiled(parts, progress), recorder, cache.used),
+            Way('graphs', parts, recorder)]
+    return GraphSteps(network, device, ways, progress)
+
+
+def recorder_of(device: torch.device) -> Recorder:
+    """CUDA graphs on a GPU, plain calls on a CPU."""
+    return GraphRecorder(device) if device.type == 'cuda' else PlainRecorder()
+
+
+@contextmanager
+def _fastest_convolutions(device: torch.device):
+    """Let cuDNN time its algorithms for the sizes that run inside, which stay the same."""
+    before = torch.backends.cudnn.benchmark
+    if device.type == 'cuda':
+        torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and what led to it, the beginning last."""
+    causes = [error]
+    while (cause := causes[-1].__cause__ or causes[-1].__context__) is not None:
+        causes.append(cause)
+    return causes
+
+
+def _reason(causes: Sequence[BaseException]) -> str:
+    """Return the error, and the one that it began with: a capture reports only that it ended."""
+    shown = [f'{type(one).__name__}: {next(iter(str(one).strip().splitlines()), "")}'
+             for one in (causes[0], causes[-1])]
+    return shown[0] if len(causes) == 1 else f'{shown[0]} (because of {shown[1]})'

@@ -1,0 +1,190 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The fixed buffers of one size of image, the recorded work on them, and its check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.graph_recorder import Recorder, Work
+from ubcn_ros.runtime.transfer import HostBuffers, Result, image_bytes, labels_of
+
+Size = tuple[int, int, int]
+"""Images, height, width."""
+
+RESULTS = 2
+"""Results per size that may be in use before further ones need memory of their own."""
+
+
+class RecordingError(RuntimeError):
+    """Recorded work gives other results than the modules called one by one."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the halves of the steps compute, on tensors as in ``UBCN``."""
+
+    derain: Callable[[torch.Tensor], torch.Tensor]
+    segment: Callable[[torch.Tensor], torch.Tensor]
+    attend: Callable[[torch.Tensor, Step], torch.Tensor]
+
+    @classmethod
+    def of(cls, network: UBCN) -> Parts:
+        """Return the network's own modules."""
+        return cls(network.derain, network.segmentation, network.attend)
+
+
+class Plan:
+    """
+    The buffers of one size, and the recorded work on them.
+
+    ``rainy`` and ``image`` are (N, 3, H, W) fp32 RGB, ``logits`` (N, K, h, w) as the network
+    makes them; ``image`` and ``logits`` hold the last step and are overwritten by the next one.
+    ``pixels`` and ``derained`` are (N, H, W, 3) uint8, ``labels`` and ``confidence`` (N, H, W).
+    All that is needed per frame is made here.
+
+    :param size: images, height and width.
+    :param parts: called as often as the recorder asks for.
+    """
+
+    def __init__(self, size: Size, parts: Parts, recorder: Recorder, device: torch.device) -> None:
+        n, height, width = size
+        count = n * height * width
+        cuda = device.type == 'cuda'
+        self._size = size
+        host = torch.empty((n, height, width, 3), dtype=torch.uint8, pin_memory=cuda)
+        host.copy_(_random_pixels(size, seed=0))
+        self._host = list(zip(host.numpy(), host, strict=True))
+        self._sent = torch.cuda.Event() if cuda else None
+        self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)
+        self._lengths = {False: 4 * count, True: 5 * count}
+
+        # Names of this function, not of self: the work refers to the buffers, not to the plan,
+        # whose memory is so free at once when it is dropped.
+        pixels = host.to(device, copy=True)
+        rainy = torch.empty((n, 3, height, width), dtype=torch.float32, device=device,
+                            memory_format=torch.channels_last)
+        packed = torch.empty(5 * count, dtype=torch.uint8, device=device)
+        views = _views(packed, size)
+
+        def unpack() -> None:
+            torch.mul(pixels.permute(0, 3, 1, 2), 1 / 255, out=rainy)
+
+        def derain() -> None:
+            image.copy_(parts.derain(rainy))
+
+        def segment() -> None:
+            logits.copy_(parts.segment(image))
+
+        def attend() -> None:
+            image.copy_(parts.attend(rainy, Step(image, logits)))
+
+        def pack(confidence: bool) -> None:
+            for i in range(n):
+                found = (image_bytes(image[i]),
+                         *labels_of(logits[i], (height, width), confidence))
+                for view, values in zip(views, found, strict=True):
+                    if values is not None:
+                        view[i].copy_(values)
+
+        unpack()
+        first = parts.derain(rainy)
+        image = torch.empty_like(first).copy_(first)
+        logits = torch.empty_like(parts.segment(image))
+        del first
+        self._work: dict[str, Work] = {
+            name: recorder.record(work) for name, work in (
+                ('unpack', unpack), ('derain', derain), ('segment', segment), ('attend', attend),
+                ('pack', lambda: pack(False)), ('pack, confidence', lambda: pack(True)))}
+        self.pixels, self.rainy, self.image, self.logits = pixels, rainy, image, logits
+        self._packed = packed
+        self.derained, self.labels, self.confidence = views
+
+    @property
+    def step(self) -> Step:
+        """The last step; overwritten by the next one."""
+        return Step(self.image, self.logits)
+
+    def run(self, name: str) -> None:
+        """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or 'pack'."""
+        self._work[name]()
+
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """(H, W, 3) uint8 arrays, in any layout, to ``rainy``."""
+        if self._sent is not None:
+            self._sent.synchronize()  # a frame that failed half-way may still be on its way
+        for image, (array, tensor), target in zip(images, self._host, self.pixels, strict=True):
+            np.copyto(array, image)
+            target.copy_(tensor, non_blocking=True)
+        if self._sent is not None:
+            self._sent.record(torch.cuda.current_stream(self.pixels.device))
+        self.run('unpack')
+        return self.rainy
+
+    def download(self, _: Step, confidence: bool) -> list[Result]:
+        """Return the last step's results; from a GPU they are on their way."""
+        self.run('pack, confidence' if confidence else 'pack')
+        length = self._lengths[confidence]
+        tensor, array = self._results.lend()
+        tensor[:length].copy_(self._packed[:length], non_blocking=True)
+        derained, labels, sure = _views(array, self._size)
+        return [(derained[i], labels[i], sure[i] if confidence else None)
+                for i in range(len(derained))]
+
+
+def check(plan: Plan, size: Size, plain: Parts, steps: int = 3) -> None:
+    """
+    Compare recorded steps with the plain parts, on other images than they were recorded with.
+
+    :raises RecordingError: they differ by more than half precision and another order of the same
+        sums explain.
+    """
+    pixels = _random_pixels(size, seed=1).to(plan.pixels.device)
+    plan.pixels.copy_(pixels)
+    plan.run('unpack')
+    rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
+    for number in range(1, steps + 1):
+        plan.run('derain' if number == 1 else 'attend')
+        plan.run('segment')
+        image = plain.derain(rainy) if number == 1 else plain.attend(rainy, step)  # noqa: F821
+        step = Step(image, plain.segment(image))
+        _require(plan.image, step.image, 1 / 255, f'image of step {number}')
+        spread = step.logits.float().std().item()
+        _require(plan.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
+    plan.run('pack, confidence')
+    for i in range(size[0]):
+        _require(plan.derained[i], image_bytes(plan.image[i]), 0.01, 'packed image')
+        labels, sure = labels_of(plan.logits[i], size[1:], True)
+        # where two classes are equal but for rounding, either may win
+        _require(plan.labels[i] != labels, torch.zeros_like(labels), 0.001, 'packed labels')
+        _require(plan.confidence[i], sure, 0.5, 'packed confidence')
+
+
+def _require(found: torch.Tensor, expected: torch.Tensor, most: float, name: str) -> None:
+    difference = (found.float() - expected.float()).abs().mean().item()
+    if not difference <= most:  # so that NaN is refused, too
+        raise RecordingError(f'{name} differs by {difference:.3g} on average, {most:.3g} is '
+                             'allowed')
+
+
+def _views(packed: torch.Tensor | np.ndarray, size: Size) -> tuple:
+    """Derained (N, H, W, 3), labels and confidence (N, H, W) in a packed buffer."""
+    pixels = size[0] * size[1] * size[2]
+    return (packed[:3 * pixels].reshape(*size, 3), packed[3 * pixels:4 * pixels].reshape(size),
+            packed[4 * pixels:].reshape(size))
+
+
+def _random_pixels(size: Size, seed: int) -> torch.Tensor:
+    """(N, H, W, 3) uint8: a coarse pattern, so that it looks like surfaces, with noise."""
+    random = torch.Generator().manual_seed(seed)
+    n, height, width = size
+    coarse = torch.rand((n, 3, 5, 7), generator=random) * 200
+    surfaces = F.interpolate(coarse, (height, width), mode='bilinear')
+    noise = torch.randint(0, 56, (n, height, width, 3), generator=random, dtype=torch.uint8)
+    return surfaces.permute(0, 2, 3, 1).to(torch.uint8) + noise

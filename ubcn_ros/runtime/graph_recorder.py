@@ -1,0 +1,74 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Work on fixed buffers, recorded once and repeated: as a CUDA graph, or as it is."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+Work = Callable[[], None]
+"""Reads and writes tensors that stay where they are; what it allocates does not outlive it."""
+
+WARM_UP = 3
+"""Runs before a capture: libraries choose their algorithms and make their handles."""
+
+
+class Recorder(Protocol):
+    """Turns work into something that repeats it."""
+
+    def record(self, work: Work) -> Work:
+        """Return what repeats the work, on the same buffers; the work itself may run."""
+
+
+class PlainRecorder:
+    """Records nothing: the work is called each time. What a CPU does, and the last resort."""
+
+    def record(self, work: Work) -> Work:
+        """Return the work, after one run of it."""
+        work()
+        return work
+
+
+class GraphRecorder:
+    """
+    Captures work as CUDA graphs, to be used in the thread that records.
+
+    All graphs alive share one memory pool. They may, in any order, because nothing of theirs
+    lives in it from one to the next: results are copied to buffers outside.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: torch.cuda.Stream | None = None
+        self._graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
+
+    def record(self, work: Work) -> Work:
+        """
+        Return the replay of the captured work, which runs on the stream current then.
+
+        :raises RuntimeError: the work cannot be captured: it waits for the device, say, or there
+            is no memory for it.
+        """
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(self._device)
+        side, current = self._stream, torch.cuda.current_stream(self._device)
+        # a pool is given up with its last graph, so it is asked for, not kept
+        pool = next((graph.pool() for graph in self._graphs), None)
+        graph = torch.cuda.CUDAGraph()
+        side.wait_stream(current)
+        # a capture that fails leaves its stream as the current one: this one sets it back
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UP):
+                work()
+            # other threads' calls are no concern of this capture
+            with torch.cuda.graph(graph, pool=pool, stream=side,
+                                  capture_error_mode='thread_local'):
+                work()
+        current.wait_stream(side)
+        self._graphs.add(graph)
+        graph.replay()  # a capture runs nothing; the next work may need the results
+        return graph.replay

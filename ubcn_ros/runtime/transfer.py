@@ -1,0 +1,124 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Images to the device and results back: uint8 both ways, converted on the device."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ubcn_ros.network import Step
+from ubcn_ros.runtime.cpu_output import label_map, to_bytes
+
+Result = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+"""Derained (H, W, 3), labels (H, W) and confidence (H, W) or None, uint8 each."""
+
+
+class Transfer(Protocol):
+    """How images reach a backend and how its results come back."""
+
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """N arrays (H, W, 3) uint8 RGB to (N, 3, H, W) fp32 0..1 on the device."""
+
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """
+        Return the step's results, one per image.
+
+        From a GPU they may be on their way: their values are there once the device is
+        synchronised. They are the caller's; no later frame changes them.
+        """
+
+
+class PlainTransfer:
+    """Tensors made anew for every frame; on a CPU by its own fast kernels."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """N arrays (H, W, 3) uint8 RGB to (N, 3, H, W) fp32 0..1, channels last."""
+        return torch.cat([self._upload(image) for image in images])
+
+    def _upload(self, image: np.ndarray) -> torch.Tensor:
+        # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
+        image = np.ascontiguousarray(image)
+        if not image.flags.writeable:
+            image = image.copy()
+        tensor = torch.from_numpy(image).to(self._device, non_blocking=True)
+        return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
+
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """Return the step's results; a GPU's are complete."""
+        return [self._download(image, logits, confidence)
+                for image, logits in zip(*step, strict=True)]
+
+    def _download(self, image: torch.Tensor, logits: torch.Tensor, confidence: bool) -> Result:
+        if self._device.type == 'cpu' and not confidence:
+            return to_bytes(image), label_map(logits, tuple(image.shape[-2:])), None
+        labels, sure = labels_of(logits, image.shape[-2:], confidence)
+        return (image_bytes(image).cpu().numpy(), labels.cpu().numpy(),
+                None if sure is None else sure.cpu().numpy())
+
+
+def image_bytes(image: torch.Tensor) -> torch.Tensor:
+    """(3, H, W) RGB 0..1, clamped and rounded half to even, to (H, W, 3) uint8."""
+    rounded = image.clamp(0, 1).mul(255).round_().to(torch.uint8)
+    return rounded.permute(1, 2, 0).contiguous()
+
+
+def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool
+              ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """
+    Label of every pixel, and how sure it is.
+
+    :param logits: (K, h, w), K up to 255; enlarged bilinearly.
+    :param size: (H, W) pixels.
+    :return: (H, W) uint8 class ids; (H, W) uint8, their probability times 255, or None.
+    """
+    logits = F.interpolate(logits[None].float(), tuple(size), mode='bilinear',
+                           align_corners=False)[0]
+    labels = logits.argmax(0).to(torch.uint8)
+    if not confidence:
+        return labels, None
+    top = torch.exp(logits.amax(0) - logits.logsumexp(0))
+    return labels, top.mul(255).round_().to(torch.uint8)
+
+
+class HostBuffers:
+    """
+    Buffers in main memory that are lent out with the results and lent again once these are gone.
+
+    Pinned, a GPU writes into them directly, so that results need no further copy; making one
+    takes milliseconds, so there are a few, made once. Whoever keeps more results than there are
+    buffers gets ordinary memory: pinned memory stays bounded.
+
+    :param length: bytes of each.
+    :param count: how many.
+    :param pinned: page-locked, which needs CUDA.
+    """
+
+    def __init__(self, length: int, count: int, pinned: bool) -> None:
+        self._buffers = [torch.empty(length, dtype=torch.uint8, pin_memory=pinned)
+                         for _ in range(count)]
+        self._lent: list[weakref.ref[np.ndarray] | None] = [None] * count
+        self._length = length
+
+    def lend(self) -> tuple[torch.Tensor, np.ndarray]:
+        """
+        Return a buffer that nobody uses, (length,) uint8, as a tensor and as an array.
+
+        It is in use for as long as the array or any view of it lives.
+        """
+        for i, buffer in enumerate(self._buffers):
+            user = self._lent[i]
+            if user is None or user() is None:
+                array = buffer.numpy()
+                self._lent[i] = weakref.ref(array)
+                return buffer, array
+        buffer = torch.empty(self._length, dtype=torch.uint8)
+        return buffer, buffer.numpy()
