@@ -54,7 +54,7 @@ setup(
         'pyyaml',
         'rosbags>=0.10',
         'safetensors>=0.4',
-        'torch>=2.4',
+        'torch>=2.5',
         'tqdm',
     ],
     extras_require={
