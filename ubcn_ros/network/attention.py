@@ -149,11 +149,10 @@ class SAM(nn.Module):
         else:
             small = torch.cat([thumbnail(i).to(dtype) for i in images] +
                               [self.masks(paths, THUMBNAIL).to(dtype)], 1)
-            cleared, hints = self.veil(small, blocks[base])
-            lifted = cleared - blocks[base]
-            blocks[base] = cleared
+            change, hints = self.veil(small, blocks[base])
+            blocks[base] = blocks[base] + change
             features = self.head(torch.cat(blocks, 1)) + hints
-            residual = lifted + self.tail(
+            residual = change + self.tail(
                 self.paths(features, self.masks(paths, features.shape[-2:])))
         return images[base] + shuffle(residual, self.factor, image.shape[-2:])
 

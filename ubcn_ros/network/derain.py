@@ -63,6 +63,6 @@ class IDM(nn.Module):
         if self.veil is None:
             residual = self.tail(self.body(self.head(blocks)))
         else:
-            cleared, hints = self.veil(thumbnail(image).to(dtype), blocks)
-            residual = self.tail(self.body(self.head(cleared) + hints)) + (cleared - blocks)
+            change, hints = self.veil(thumbnail(image).to(dtype), blocks)
+            residual = self.tail(self.body(self.head(blocks + change) + hints)) + change
         return image + shuffle(residual, self.factor, image.shape[-2:])

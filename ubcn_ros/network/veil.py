@@ -17,10 +17,10 @@ THUMBNAIL = (96, 128)
 _HINTS = 10
 
 
-class Cleared(NamedTuple):
-    """The blocks of an image without the veil, and the features that go with them."""
+class Lift(NamedTuple):
+    """What to add to an image's blocks to lift the veil, and to the features of the result."""
 
-    blocks: torch.Tensor
+    change: torch.Tensor
     features: torch.Tensor
 
 
@@ -64,13 +64,13 @@ class VeilField(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor) -> Cleared:
+    def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor) -> Lift:
         """
-        Lift the veil.
+        Estimate the veil.
 
         :param thumbnail: (N, in_channels, 96, 128).
         :param blocks: (N, 3 * factor**2, h, w), the image on its blocks, RGB 0..1.
-        :return: the blocks without the veil, and (N, features, h, w) to be added.
+        :return: the change of the blocks, of their shape, and (N, features, h, w).
         """
         fine = self.down1(thumbnail)
         coarse = self.down2(fine)
@@ -84,7 +84,7 @@ class VeilField(nn.Module):
         if self.factor > 1:  # the pixels of a block share gain and offset
             gain = gain.repeat_interleave(self.factor ** 2, 1)
             offset = offset.repeat_interleave(self.factor ** 2, 1)
-        return Cleared(blocks + blocks * gain + offset, self.hints(hints))
+        return Lift(torch.addcmul(offset, blocks, gain), self.hints(hints))
 
 
 def thumbnail(image: torch.Tensor) -> torch.Tensor:
