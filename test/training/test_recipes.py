@@ -37,24 +37,39 @@ def test_there_are_recipes():
 
 
 # recipes that start from another one's results, in one output folder
-CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'light-camvid-long'}
+CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'light-camvid-long',
+             'light-camvid-veil': 'light-camvid-long', 'ablation-paths': 'light-camvid-veil',
+             'ablation-paths-own': 'light-camvid-veil'}
 
 
-def train_all_stages(path, scenes, out):
-    config = TrainConfig.load(path)
-    assert config.name == path.stem
-    model_config(config)
-    if path.stem in CONTINUES:
-        train_all_stages(path.with_stem(CONTINUES[path.stem]), scenes, out)
-    config = tiny(config)
-    data = SceneList('tiny', get_label_set(config.model.label_set), scenes.scenes)
-    for stage in config.stages:
-        trainer = Trainer(Fabric(accelerator='cpu', devices=1, precision='32-true'), config,
-                          stage, data, None, out, workers=0)
-        trainer.fit()
-        assert trainer.step == 1 and trainer.model_path.is_file()
+@pytest.fixture(scope='module')
+def train_all_stages(scenes, tmp_path_factory):
+    """Function that runs every stage of a recipe and of those before it, once each."""
+    folders = {}
+    done = set()
+
+    def train(path):
+        """Train in the folder of the first recipe of the row; returns it."""
+        before = CONTINUES.get(path.stem)
+        out = (train(path.with_stem(before)) if before else
+               folders.setdefault(path.stem, tmp_path_factory.mktemp(path.stem)))
+        if path.stem in done:
+            return out
+        config = TrainConfig.load(path)
+        assert config.name == path.stem
+        model_config(config)
+        config = tiny(config)
+        data = SceneList('tiny', get_label_set(config.model.label_set), scenes.scenes)
+        for stage in config.stages:
+            trainer = Trainer(Fabric(accelerator='cpu', devices=1, precision='32-true'), config,
+                              stage, data, None, out, workers=0)
+            trainer.fit()
+            assert trainer.step == 1 and trainer.model_path.is_file()
+        done.add(path.stem)
+        return out
+    return train
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
-def test_all_stages_start(path, scenes, tmp_path):
-    train_all_stages(path, scenes, tmp_path)
+def test_all_stages_start(path, train_all_stages):
+    train_all_stages(path)
