@@ -147,16 +147,21 @@ def test_attend_needs_two_steps(make):
 VEILED = pytest.mark.parametrize('veil', [0, 4])
 
 
-@VEILED
-def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make, veil):
+def network_with_veil(make, residual, veil):
+    """Network in evaluation mode; a veil field of IDM has values to work with."""
     stage, _ = make('joint', {'start': {'attention': 'x'}},
                     derain={'channels': 4, 'blocks': 1, 'veil_channels': veil},
-                    attention={'channels': 4, 'blocks': 1, 'residual': 'previous',
+                    attention={'channels': 4, 'blocks': 1, 'residual': residual,
                                'veil_channels': veil})
-    network = stage.network.eval()
-    torch.nn.init.zeros_(network.attention.tail[1].weight)
     if veil:
-        torch.nn.init.normal_(network.derain.veil.field.weight, std=0.05)
+        torch.nn.init.normal_(stage.network.derain.veil.field.weight, std=0.05)
+    return stage.network.eval()
+
+
+@VEILED
+def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make, veil):
+    network = network_with_veil(make, 'previous', veil)
+    torch.nn.init.zeros_(network.attention.tail[1].weight)
     start_from_derain(network)
     first, second = network(torch.rand(1, 3, 32, 48), 2)
     assert torch.equal(first.image, second.image)
@@ -164,13 +169,7 @@ def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(mak
 
 @VEILED
 def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, veil):
-    stage, _ = make('joint', {'start': {'attention': 'x'}},
-                    derain={'channels': 4, 'blocks': 1, 'veil_channels': veil},
-                    attention={'channels': 4, 'blocks': 1, 'residual': 'input',
-                               'veil_channels': veil})
-    network = stage.network.eval()
-    if veil:
-        torch.nn.init.normal_(network.derain.veil.field.weight, std=0.05)
+    network = network_with_veil(make, 'input', veil)
     image = torch.rand(1, 3, 32, 48)
     first, second = network(image, 2)
     assert not torch.allclose(first.image, second.image, atol=1e-4)

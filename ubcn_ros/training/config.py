@@ -93,10 +93,9 @@ class StageConfig:
     give modules their weights at the start, by module, relative to the output folder. iterations:
     T of the unrolled loop. segmentation_weight, adversarial_weight: of the losses beside the
     deraining loss (adapt: the segmentation loss has weight 1, lovasz_weight that of the Lovasz
-    loss beside it). warm_start: SAM starts from IDM's
-    weights (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its
-    statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps between
-    validations and between checkpoints.
+    loss beside it). warm_start: SAM starts from IDM's weights (joint: unless start names SAM's).
+    freeze_norm: batch normalisation keeps its statistics. clip: largest gradient norm, 0 for any.
+    validate_every, save_every: steps between validations and between checkpoints.
     """
 
     steps: int = 1000

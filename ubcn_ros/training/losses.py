@@ -53,7 +53,7 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
     What cross entropy hardly sees, a pole's few pixels, counts here like the road. All images of
     the batch count as one; of their pixels a grid that starts at a random place is taken, every
-    third of every third row, for the sorting costs more than the rest of the loss.
+    fourth of every fourth row, for the sorting costs more than the rest of the loss.
 
     :param logits: (N, K, h, w), enlarged bilinearly to the labels' size.
     :param labels: (N, H, W) ids; unlabeled pixels and absent classes do not count.
