@@ -26,7 +26,8 @@ class SAMConfig:
     per path. ``residual``: what the prediction is added to, the rainy 'input' or the 'previous'
     step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
     shows what the semantics are worth. ``veil_channels`` above 0 puts a ``VeilField`` of that
-    width in front, which sees the paths, too: how far a place is follows from what is there.
+    width in front, which sees the paths, too: how far a place is follows from what is there;
+    ``veil_texture`` and ``veil_depth`` are as in ``IDMConfig``.
     ``path_threshold``: path probabilities under it are zero at the module's working size, in
     training as in inference, so that a path has nothing to do where its class is not. From 0
     (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
@@ -46,6 +47,8 @@ class SAMConfig:
     uniform_masks: bool = False
     path_threshold: float = 0.0
     veil_channels: int = 0
+    veil_texture: int = 0
+    veil_depth: int = 0
 
     def __post_init__(self) -> None:
         for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
@@ -125,7 +128,8 @@ class SAM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        self.veil = (VeilField(6 + paths, config.veil_channels, config.channels, config.unshuffle)
+        self.veil = (VeilField(6 + paths, config.veil_channels, config.channels, config.unshuffle,
+                               config.veil_texture, config.veil_depth)
                      if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor

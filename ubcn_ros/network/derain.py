@@ -21,7 +21,8 @@ class IDMConfig:
     The 13.40 MB of table 4 would need 92 channels and 22 blocks. ``unshuffle`` = 2 works on the
     image's 2x2 blocks as 12 channels, a quarter of the work per layer. ``dilations`` cycle over
     the residual blocks: a wider view at no cost, for the veil that small windows cannot tell.
-    ``veil_channels`` above 0 puts a ``VeilField`` of that width in front.
+    ``veil_channels`` above 0 puts a ``VeilField`` of that width in front, with ``veil_texture``
+    channels of texture and ``veil_depth`` more residual blocks a level.
     """
 
     channels: int = 32
@@ -29,6 +30,8 @@ class IDMConfig:
     unshuffle: int = 1
     dilations: tuple[int, ...] = (1,)
     veil_channels: int = 0
+    veil_texture: int = 0
+    veil_depth: int = 0
 
 
 class IDM(nn.Module):
@@ -49,7 +52,8 @@ class IDM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        self.veil = (VeilField(3, config.veil_channels, config.channels, config.unshuffle)
+        self.veil = (VeilField(3, config.veil_channels, config.channels, config.unshuffle,
+                               config.veil_texture, config.veil_depth)
                      if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

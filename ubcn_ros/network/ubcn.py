@@ -51,7 +51,7 @@ class UBCNConfig:
         Return the configuration of that name.
 
         'paper' is tables 1 and 3 with PSPNet-ResNet50; 'light' works on 2x2 blocks, has veil
-        fields, the trunk form of SAM and DDRNet-23-slim, for real time.
+        fields, the trunk form of SAM and DDRNet-23-slim with finer heads, for real time.
 
         :raises ValueError: the name is neither.
         """
@@ -59,9 +59,10 @@ class UBCNConfig:
             return cls(label_set)
         if name == 'light':
             dilations = (1, 2, 4)
-            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, veil_channels=24),
+            veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
+            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, **veil),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
-                                 veil_channels=24), 'ddrnet23_slim')
+                                 **veil), 'ddrnet23_slim', {'half_head': True})
         raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
 
     def to_dict(self) -> dict[str, Any]:

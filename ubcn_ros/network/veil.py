@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, conv3x3
+from ubcn_ros.network.blocks import RES, conv3x3, cr, residual_stack
 
 THUMBNAIL = (96, 128)
 """Height and width at which the frame is looked at as a whole, whatever its size."""
@@ -37,19 +37,31 @@ class VeilField(nn.Module):
 
     It starts as no change at all: a network trained without it can be trained on with it.
 
+    In a thumbnail streaks are averaged away, and with them what tells how hard it rains. With
+    ``texture`` the field also sees features of the blocks that are rectified before they are
+    averaged: how much fine structure there is where.
+
     :param in_channels: channels of what the thumbnail is made of.
     :param channels: width of the U.
     :param features: channels of the features that it adds to.
     :param factor: side of the blocks (unshuffle) that gain and offset are applied to.
+    :param texture: channels of texture, 0 for none.
+    :param depth: residual blocks at each of the two finer levels, and as many more at the third.
     """
 
-    def __init__(self, in_channels: int, channels: int, features: int, factor: int) -> None:
+    def __init__(self, in_channels: int, channels: int, features: int, factor: int,
+                 texture: int = 0, depth: int = 0) -> None:
         super().__init__()
         self.factor = factor
         wide = 2 * channels
+        self.texture = cr(3 * factor ** 2, texture) if texture else None
+        in_channels += texture
         self.down1 = _down(in_channels, channels)
         self.down2 = _down(channels, wide)
         self.down3 = _down(wide, wide)
+        self.fine = residual_stack(channels, depth)
+        self.coarse = residual_stack(wide, depth)
+        self.coarsest = residual_stack(wide, depth)
         self.whole = nn.Conv2d(wide, wide, 1)
         self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
         self.up2 = nn.Sequential(conv3x3(wide, wide), nn.ReLU(inplace=True))
@@ -63,6 +75,9 @@ class VeilField(nn.Module):
         for last in (self.whole, self.hints):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
+        for block in (*self.fine, *self.coarse, *self.coarsest):
+            with torch.no_grad():  # next to no change, for fields that grow
+                block.conv2.weight.mul_(0.1)
 
     def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor) -> Lift:
         """
@@ -72,9 +87,12 @@ class VeilField(nn.Module):
         :param blocks: (N, 3 * factor**2, h, w), the image on its blocks, RGB 0..1.
         :return: the change of the blocks, of their shape, and (N, features, h, w).
         """
-        fine = self.down1(thumbnail)
-        coarse = self.down2(fine)
-        x = self.down3(coarse)
+        if self.texture is not None:
+            texture = F.avg_pool2d(self.texture(blocks), max(1, 4 // self.factor))
+            thumbnail = torch.cat((thumbnail, _resize(texture, THUMBNAIL)), 1)
+        fine = self.fine(self.down1(thumbnail))
+        coarse = self.coarse(self.down2(fine))
+        x = self.coarsest(self.down3(coarse))
         x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
         x = self.up2(_resize(x, coarse.shape[-2:]) + coarse)
         x = self.up1(_resize(x, fine.shape[-2:])) + fine

@@ -43,7 +43,9 @@ class SampleConfig:
 
     crop: (height, width) pixels. scale: range of the random resize before cropping. rain: share
     of samples whose degraded image has rendered rain, the rest stays dry. generic: share of the
-    rainy ones under painted instead of physical rain. diversity: of RainParameters.random.
+    rainy ones under painted instead of rendered rain. physical: share of the rendered ones with
+    physical parameters and distances tied to the classes; the others have the diversity, of
+    RainParameters.random, and now and then a distance that is not.
     renders, reuse: rendered frames kept at a time, and crops taken from each. light: strength of
     the random change of brightness, contrast and colour, 0..1. drives: share of samples from
     procedural drives.
@@ -53,6 +55,7 @@ class SampleConfig:
     scale: tuple[float, float] = (1.0, 1.0)
     rain: float = 1.0
     generic: float = 0.15
+    physical: float = 0.0
     diversity: float = 1.0
     renders: int = 64
     reuse: int = 4
@@ -93,9 +96,11 @@ class StageConfig:
     give modules their weights at the start, by module, relative to the output folder. iterations:
     T of the unrolled loop. segmentation_weight, adversarial_weight: of the losses beside the
     deraining loss (adapt: the segmentation loss has weight 1, lovasz_weight that of the Lovasz
-    loss beside it). warm_start: SAM starts from IDM's weights (joint: unless start names SAM's).
-    freeze_norm: batch normalisation keeps its statistics. clip: largest gradient norm, 0 for any.
-    validate_every, save_every: steps between validations and between checkpoints.
+    loss beside it). derained_share, derained_steps (adapt): share of the labelled loss that takes
+    derained images, and up to which step of the loop they come from. one_step (attend): a single
+    step of the loop, drawn at random, learns from a batch. warm_start: SAM starts from IDM's
+    weights (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its
+    statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps between validations and between checkpoints.
     """
 
     steps: int = 1000
@@ -109,8 +114,10 @@ class StageConfig:
     adversarial_weight: float = 1e-3
     lovasz_weight: float = 0.0
     derained_share: float = 0.0
+    derained_steps: int = 1
     class_balance: bool = True
     warm_start: bool = True
+    one_step: bool = False
     freeze_norm: bool = False
     clip: float = 1.0
     validate_every: int = 500

@@ -129,8 +129,10 @@ class TrainingSamples(Dataset):
         if rng.random() < c.generic:
             return image, generic_rain(image, rng), labels
         rate = sample_rate(rng)
-        parameters = RainParameters.random(rng, rate, c.diversity)
-        if depth is not None or (self.scenes.label_set is not None and rng.random() < 0.6):
+        physical = rng.random() < c.physical
+        parameters = RainParameters.random(rng, rate, 0.0 if physical else c.diversity)
+        if depth is not None or (self.scenes.label_set is not None
+                                 and (physical or rng.random() < 0.6)):
             depth = complete_depth(depth, labels, self.scenes.label_set, parameters.horizon,
                                    parameters.focal)
         return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels

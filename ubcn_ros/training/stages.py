@@ -94,7 +94,8 @@ class AdaptStage(Stage):
     FAM: segmentation plus adversarial alignment of clean and degraded features, 1 : 1e-3.
 
     The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
-    labelled loss takes the degraded images after IDM, which is what the loop will show it. With
+    labelled loss takes the degraded images after IDM, which is what the loop will show it, or
+    after a later step, drawn at random up to ``derained_steps``. With
     ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
     they are.
     """
@@ -119,7 +120,7 @@ class AdaptStage(Stage):
             loss = self._supervised(segmentation.with_auxiliary(batch['clean']), labels)
             return loss, {'segmentation': loss.detach()}
         with torch.no_grad():
-            derained = self.network.derain(batch['degraded']).float().clamp(0, 1)
+            derained = self._derained(batch['degraded']).float().clamp(0, 1)
         n = len(labels)
         logits, auxiliary, features = segmentation.with_features(
             torch.cat((batch['clean'], derained)))
@@ -139,6 +140,17 @@ class AdaptStage(Stage):
             logs |= {'adversarial': fooled.detach(), 'discriminator': told.detach()}
         return loss, logs
 
+    def _derained(self, image: torch.Tensor) -> torch.Tensor:
+        last = int(torch.randint(1, self.config.derained_steps + 1, ()))
+        derained = self.network.derain(image)
+        if last > 1:
+            self.network.segmentation.eval()  # its statistics are of what it learns from
+            for _ in range(last - 1):
+                derained = self.network.attend(
+                    image, Step(derained, self.network.segmentation(derained)))
+            self.train()
+        return derained
+
     def _supervised(self, outputs: tuple[torch.Tensor, list[torch.Tensor]], labels: torch.Tensor
                     ) -> torch.Tensor:
         logits, auxiliary = outputs
@@ -154,7 +166,12 @@ class AdaptStage(Stage):
 
 
 class AttendStage(Stage):
-    """SAM, unrolled over the steps, each on its own predecessor, with the loss on each."""
+    """
+    SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
+
+    With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
+    it are what they are: a fraction of the work, for more batches.
+    """
 
     trained = ('attention',)
 
@@ -167,8 +184,26 @@ class AttendStage(Stage):
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
-            first = self.network.first_step(batch['degraded'])
-        return self._steps_loss(batch, [first])
+            steps = [self.network.first_step(batch['degraded'])]
+            if self.config.one_step:
+                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
+                while len(steps) < chosen - 1:
+                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        if self.config.one_step:
+            return self._one_step_loss(batch, steps[-1])
+        return self._steps_loss(batch, steps)
+
+    def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
+        image = self.network.attend(batch['degraded'], previous)
+        loss = derain_loss(image.float(), batch['clean'])
+        logs = {'derain': loss.detach(),
+                'derain_before': derain_loss(previous.image.float(), batch['clean'])}
+        if self.config.segmentation_weight:
+            labels = segmentation_loss(self.network.segmentation(image), batch['labels'],
+                                       self.weights)
+            loss = loss + self.config.segmentation_weight * labels
+            logs['segmentation'] = labels.detach()
+        return loss, logs
 
     def _steps_loss(self, batch: Batch, steps: list[Step]) -> tuple[torch.Tensor, Logs]:
         weight = self.config.segmentation_weight
@@ -212,14 +247,16 @@ def start_from_derain(network: UBCN) -> None:
     previous image the last convolution starts at zero instead, so that a second step starts as
     no change at all.
 
-    :raises ValueError: the two differ in channels or unshuffling.
+    :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
     """
     source, target = network.derain, network.attention
     ours, theirs = network.config.attention, network.config.derain
-    if (ours.channels, ours.unshuffle) != (theirs.channels, theirs.unshuffle):
-        raise ValueError(f'SAM ({ours.channels} channels, unshuffle {ours.unshuffle}) cannot '
-                         f'start from IDM ({theirs.channels} channels, unshuffle '
-                         f'{theirs.unshuffle}): set warm_start to false')
+    alike = ('channels', 'unshuffle', 'veil_texture')
+    differ = [f'{name} {getattr(ours, name)} and {getattr(theirs, name)}' for name in alike
+              if getattr(ours, name) != getattr(theirs, name)]
+    if differ:
+        raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
+                         'warm_start to false')
     with torch.no_grad():
         weight = source.head[0][0].weight
         target.head[0][0].weight.zero_()
@@ -249,11 +286,17 @@ def _start_veil(source: VeilField, target: VeilField, residual: str) -> None:
     for name, weight in theirs.items():
         if ours[name].shape == weight.shape:
             ours[name].copy_(weight)
+    texture = 0 if source.texture is None else source.texture[0].out_channels
     for name in ('down1.0.weight', 'up0.0.weight'):
-        before = theirs[name].shape[1] - 3
-        ours[name][:, :before] = theirs[name][:, :before]
-        ours[name][:, before:].zero_()
-        ours[name][:, before + seen:before + seen + 3] = theirs[name][:, before:]
+        # what the level below says, then the image, then its texture
+        before, image, fine = theirs[name].split(
+            (theirs[name].shape[1] - 3 - texture, 3, texture), 1)
+        start = before.shape[1] + seen
+        ours[name].zero_()
+        ours[name][:, :before.shape[1]] = before
+        ours[name][:, start:start + 3] = image
+        if texture:
+            ours[name][:, -texture:] = fine
     if residual == 'previous':
         ours['field.weight'][:6].zero_()
         ours['field.bias'][:6].zero_()

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
@@ -28,6 +29,8 @@ from ubcn_ros.training.validation import validate
 
 _LOG_EVERY = 20
 _MODULES = ('derain', 'segmentation', 'attention')
+# parts that change nothing, or next to nothing, before they are trained
+_LATECOMERS = ('veil.', 'narrow.', 'half_head.')
 
 
 def model_config(config: TrainConfig) -> UBCNConfig:
@@ -105,12 +108,8 @@ class Trainer:
             path = Path(name) if Path(name).is_absolute() else self.out / name
             source, _ = load_model(path)
             ours, state = getattr(self.network, module), getattr(source, module).state_dict()
-            if getattr(ours, 'veil', None) is not None and not any(
-                    key.startswith('veil.') for key in state):
-                # a veil field that the source lacks starts as no change
-                state |= {f'veil.{key}': value for key, value in ours.veil.state_dict().items()}
             try:
-                ours.load_state_dict(state)
+                ours.load_state_dict(_grown(state, ours.state_dict()))
             except RuntimeError as error:
                 raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
                                  ) from error
@@ -235,6 +234,20 @@ class Trainer:
                 'recipe': self.config.to_dict(), 'data': self.training.name,
                 'scenes': len(self.training), 'commit': _commit(), 'seed': self.config.seed,
                 'steps': self.step, 'validation': scores}
+
+
+def _grown(state: dict[str, torch.Tensor], ours: dict[str, torch.Tensor]
+           ) -> dict[str, torch.Tensor]:
+    """Weights of a module for a larger one: what has come to it starts as no change."""
+    grown = dict(state)
+    for key, mine in ours.items():
+        if not key.startswith(_LATECOMERS):
+            continue
+        theirs = state.get(key, mine)
+        more = mine.ndim == 4 and mine.shape[1] - theirs.shape[1]
+        # further inputs come last, and count for nothing at first
+        grown[key] = F.pad(theirs, (0, 0, 0, 0, 0, more)) if more > 0 else theirs
+    return grown
 
 
 def find_stage(config: TrainConfig, stage: str) -> StageConfig:
