@@ -18,7 +18,7 @@ from ubcn_ros.training.command import train
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
 # frozen statistics and the losses on images compare
 COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 4, 'batch': 4,
-              'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 3}}
+              'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 2}}
 
 
 def arguments(recipe, root, out, *more, stage='derain'):

@@ -100,7 +100,8 @@ class StageConfig:
     derained images, and up to which step of the loop they come from. one_step (attend): a single
     step of the loop, drawn at random, learns from a batch. warm_start: SAM starts from IDM's
     weights (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its
-    statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps between validations and between checkpoints.
+    statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps
+    between validations and between checkpoints.
     """
 
     steps: int = 1000
