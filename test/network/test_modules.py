@@ -154,6 +154,22 @@ def test_segmentation_takes_any_size(name, size):
     assert features.shape[1] == network.feature_channels
 
 
+def test_the_half_head_starts_as_no_change_and_doubles_the_logits_size():
+    torch.manual_seed(0)
+    plain = build_segmentation('ddrnet23_slim', 5, width=8).eval()
+    finer = build_segmentation('ddrnet23_slim', 5, width=8, half_head=True).eval()
+    missing = finer.load_state_dict(plain.state_dict(), strict=False)
+    assert missing.missing_keys and not missing.unexpected_keys
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        coarse, fine = plain(image), finer(image)
+        assert coarse.shape[-2:] == (16, 24) and fine.shape[-2:] == (32, 48)
+        torch.testing.assert_close(fine, torch.nn.functional.interpolate(
+            coarse, (32, 48), mode='bilinear', align_corners=False))
+        finer.half_head[1].weight.normal_()
+        assert not torch.allclose(finer(image), fine)
+
+
 def test_segmentation_by_module_and_callable():
     network = build_segmentation('ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim', 3, width=4)
     assert network.classifier.out_channels == 3

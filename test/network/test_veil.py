@@ -51,8 +51,11 @@ def test_blocks_change_linearly_and_pixels_of_a_block_alike():
 
 
 @pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 500)])
-def test_any_size(size):
-    idm = IDM(IDMConfig(channels=8, blocks=1, unshuffle=2, veil_channels=4)).eval()
+@pytest.mark.parametrize('texture', [0, 5])
+@pytest.mark.parametrize('factor', [1, 2])
+def test_any_size(size, texture, factor):
+    idm = IDM(IDMConfig(channels=8, blocks=1, unshuffle=factor, veil_channels=4,
+                        veil_texture=texture, veil_depth=1)).eval()
     awake(idm.veil)
     assert idm(torch.rand(2, 3, *size)).shape == (2, 3, *size)
 
@@ -70,6 +73,16 @@ def test_it_sees_the_whole_frame():
     small = torch.rand(1, 3, *THUMBNAIL, requires_grad=True)
     field(small, torch.rand(1, 3, 96, 128)).change[0, :, 0, 0].sum().backward()
     assert small.grad[0, :, -8:, -8:].abs().sum() > 0
+
+
+def test_texture_tells_apart_what_the_thumbnail_averages_away():
+    field = awake(VeilField(3, 4, 8, factor=2, texture=6, depth=1)).eval()
+    small = torch.full((1, 3, *THUMBNAIL), 0.5)
+    smooth = torch.full((1, 12, 96, 128), 0.5)
+    streaks = smooth + 0.4 * torch.tensor([1.0, -1.0]).repeat(64)
+    assert not torch.equal(field(small, smooth).features, field(small, streaks).features)
+    plain = awake(VeilField(3, 4, 8, factor=2)).eval()
+    assert torch.equal(plain(small, smooth).features, plain(small, streaks).features)
 
 
 def test_the_paths_count_in_sam_unless_masks_are_uniform():

@@ -139,6 +139,22 @@ def test_measured_depth_is_used_and_completed(monkeypatch):
     np.testing.assert_array_equal(used[:20], prior[:20])
 
 
+def test_physical_rain_ties_distances_to_the_classes_and_varies_like_drives_alone(monkeypatch):
+    seen = []
+    monkeypatch.setattr(samples_module, 'add_rain', lambda image, rate, seed, depth, parameters:
+                        (seen.append((depth, parameters)), image)[1])
+    for physical in (1.0, 0.0):
+        samples = one(ArrayScene(), SampleConfig(crop=(32, 32), generic=0, physical=physical,
+                                                 reuse=1))
+        for n in range(30):
+            samples[n]
+    ours, others = seen[:30], seen[30:]
+    assert all(depth is not None for depth, _ in ours)
+    assert {p.veil_strength for _, p in ours} == {0.38}
+    assert any(depth is None for depth, _ in others)
+    assert len({p.veil_strength for _, p in others}) > 20
+
+
 def test_pairs_show_their_own_rain():
     rainy = np.full((64, 80, 3), 222, np.uint8)
     scene = ArrayScene(rainy=rainy)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ubcn_ros.network import build
+from ubcn_ros.training.losses import derain_loss
 from ubcn_ros.training.optimizers import make_optimizer
 from ubcn_ros.training.samples import TrainingSamples, to_float
 from ubcn_ros.training.stages import STAGE_CLASSES, start_from_derain
@@ -139,20 +140,57 @@ def test_without_a_segmentation_loss_the_last_labels_are_not_worked_out(make, ba
     assert loss.item() == pytest.approx(float(sum(logs.values())) / 3, rel=1e-5)
 
 
+def test_one_step_learns_from_a_batch_and_every_step_has_its_turn(make, batch):
+    stage, config = make('attend', {'iterations': 3, 'segmentation_weight': 0, 'one_step': True})
+    data = batch(config)
+    stage.eval()
+    with torch.no_grad():
+        steps = stage.network(data['degraded'], 3)
+        wanted = [float(derain_loss(s.image, data['clean'])) for s in steps]
+    seen = set()
+    for _ in range(20):
+        loss, logs = stage(data)
+        t = min((1, 2), key=lambda t: abs(float(loss) - wanted[t]))
+        assert float(loss) == pytest.approx(wanted[t], rel=1e-4)
+        assert float(logs['derain_before']) == pytest.approx(wanted[t - 1], rel=1e-4)
+        seen.add(t)
+    assert seen == {1, 2}
+
+
+def test_one_step_with_labels_learns_from_them_too(make, batch):
+    stage, config = make('attend', {'iterations': 2, 'one_step': True})
+    loss, logs = stage(batch(config))
+    assert float(loss) == pytest.approx(
+        float(logs['derain'] + 0.1 * logs['segmentation']), rel=1e-5)
+
+
+def test_adapt_learns_from_later_steps_of_the_loop(make, batch):
+    stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': 1.0,
+                                   'derained_steps': 3, 'freeze_norm': True})
+    data = batch(config)
+    stage.train()
+    with torch.no_grad():
+        losses = {float(stage(data)[0]) for _ in range(20)}
+    assert len(losses) == 3
+    assert stage.network.segmentation.training
+
+
 def test_attend_needs_two_steps(make):
     with pytest.raises(ValueError, match='iterations is 1'):
         make('attend', {'iterations': 1})
 
 
 VEILED = pytest.mark.parametrize('veil', [0, 4])
+TEXTURED = pytest.mark.parametrize(('veil', 'texture'), [(0, 0), (4, 0), (4, 5)])
 
 
-def network_with_veil(make, residual, veil):
+def network_with_veil(make, residual, veil, texture=0):
     """Network in evaluation mode; a veil field of IDM has values to work with."""
     stage, _ = make('joint', {'start': {'attention': 'x'}},
-                    derain={'channels': 4, 'blocks': 1, 'veil_channels': veil},
+                    derain={'channels': 4, 'blocks': 1, 'veil_channels': veil,
+                            'veil_texture': texture},
                     attention={'channels': 4, 'blocks': 1, 'residual': residual,
-                               'veil_channels': veil})
+                               'veil_channels': veil, 'veil_texture': texture})
     if veil:
         torch.nn.init.normal_(stage.network.derain.veil.field.weight, std=0.05)
     return stage.network.eval()
@@ -167,9 +205,9 @@ def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(mak
     assert torch.equal(first.image, second.image)
 
 
-@VEILED
-def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, veil):
-    network = network_with_veil(make, 'input', veil)
+@TEXTURED
+def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, veil, texture):
+    network = network_with_veil(make, 'input', veil, texture)
     image = torch.rand(1, 3, 32, 48)
     first, second = network(image, 2)
     assert not torch.allclose(first.image, second.image, atol=1e-4)
@@ -187,6 +225,6 @@ def test_joint_starts_sam_from_idm_unless_it_has_weights(make, named, kept):
 
 
 def test_a_sam_of_another_width_says_so(make):
-    with pytest.raises(ValueError, match='warm_start'):
+    with pytest.raises(ValueError, match='channels 8 and 4: set warm_start'):
         make('attend', attention={'channels': 8, 'blocks': 1})
     make('attend', {'warm_start': False}, attention={'channels': 8, 'blocks': 1})

@@ -209,6 +209,31 @@ def test_a_veil_field_that_the_start_lacks_starts_as_no_change(run):
     torch.testing.assert_close(veiled(image), plain(image))
 
 
+def test_a_veil_field_and_a_head_that_grow_start_as_what_they_were(run):
+    def model(texture, depth, half):
+        return {'preset': 'light', 'overrides': {
+            'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_texture': texture,
+                       'veil_depth': depth},
+            'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_texture': texture},
+            'segmentation_options': {'width': 4, 'half_head': half}}}
+
+    first = run('out', 'joint', model=model(0, 0, False))
+    torch.nn.init.normal_(first.network.derain.veil.field.weight, std=0.05)
+    first.fit()
+    start = {'derain': 'joint.safetensors', 'segmentation': 'joint.safetensors'}
+    second = run('out', 'derain', {'start': start}, model=model(3, 0, True))
+    before, _ = load_model(first.model_path)
+    after = second.network.eval()
+    image = torch.rand(1, 3, 32, 48)
+    torch.testing.assert_close(after.derain(image), before.derain(image))
+    logits = after.segmentation(image)
+    torch.testing.assert_close(logits, torch.nn.functional.interpolate(
+        before.segmentation(image), logits.shape[-2:], mode='bilinear', align_corners=False))
+    deeper = run('out', 'derain', {'start': start}, model=model(3, 1, True)).network.eval()
+    change = (deeper.derain(image) - before.derain(image)).abs().mean()
+    assert 0 < change < 0.02
+
+
 def test_a_wrong_start_is_named(run):
     with pytest.raises(ValueError, match='nothing.safetensors'):
         run('out', changes={'start': {'derain': 'nothing.safetensors'}})
