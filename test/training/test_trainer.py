@@ -234,6 +234,13 @@ def test_a_veil_field_and_a_head_that_grow_start_as_what_they_were(run):
     assert 0 < change < 0.02
 
 
+def test_a_stage_may_vary_the_network(run):
+    trainer = run('out', changes={'overrides': {'attention': {'uniform_masks': True}}})
+    assert trainer.network.config.attention.uniform_masks
+    assert trainer.network.config.attention.channels == 4  # the recipe's own stays
+    assert not run('out').network.config.attention.uniform_masks
+
+
 def test_a_wrong_start_is_named(run):
     with pytest.raises(ValueError, match='nothing.safetensors'):
         run('out', changes={'start': {'derain': 'nothing.safetensors'}})

@@ -93,15 +93,16 @@ class StageConfig:
     One of the four stages.
 
     steps: optimizer steps; batch: samples per step over all processes. start: model files that
-    give modules their weights at the start, by module, relative to the output folder. iterations:
-    T of the unrolled loop. segmentation_weight, adversarial_weight: of the losses beside the
-    deraining loss (adapt: the segmentation loss has weight 1, lovasz_weight that of the Lovasz
-    loss beside it). derained_share, derained_steps (adapt): share of the labelled loss that takes
-    derained images, and up to which step of the loop they come from. one_step (attend): a single
-    step of the loop, drawn at random, learns from a batch. warm_start: SAM starts from IDM's
-    weights (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its
-    statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps
-    between validations and between checkpoints.
+    give modules their weights at the start, by module, relative to the output folder. overrides:
+    of the preset, on top of the recipe's, in this stage alone. iterations: T of the unrolled loop.
+    segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
+    segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
+    derained_share, derained_steps (adapt): share of the labelled loss that takes derained images,
+    and up to which step of the loop they come from. one_step (attend): a single step of the loop,
+    drawn at random, learns from a batch. warm_start: SAM starts from IDM's weights (joint: unless
+    start names SAM's). freeze_norm: batch normalisation keeps its statistics. clip: largest
+    gradient norm, 0 for any. validate_every, save_every: steps between validations and between
+    checkpoints.
     """
 
     steps: int = 1000
@@ -110,6 +111,7 @@ class StageConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
     start: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, Any] = field(default_factory=dict)
     iterations: int = 3
     segmentation_weight: float = 0.1
     adversarial_weight: float = 1e-3

@@ -33,22 +33,23 @@ _MODULES = ('derain', 'segmentation', 'attention')
 _LATECOMERS = ('veil.', 'narrow.', 'half_head.')
 
 
-def model_config(config: TrainConfig) -> UBCNConfig:
+def model_config(config: TrainConfig, stage: StageConfig | None = None) -> UBCNConfig:
     """
-    Network of a recipe: the preset with the recipe's overrides.
+    Network of a recipe: the preset with the recipe's overrides, and the stage's on top of them.
 
     :raises ValueError: an unknown preset, label set or override.
     """
     preset = UBCNConfig.preset(config.model.preset, config.model.label_set)
     values: dict[str, Any] = preset.to_dict()
-    for key, value in config.model.overrides.items():
-        if key not in values:
-            raise ValueError(f'model.overrides: unknown {key}; known are {", ".join(values)}')
-        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    for overrides in (config.model.overrides, stage.overrides if stage else {}):
+        for key, value in overrides.items():
+            if key not in values:
+                raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')
+            values[key] = {**values[key], **value} if isinstance(value, dict) else value
     try:
         return UBCNConfig.from_dict(values)
     except TypeError as error:
-        raise ValueError(f'model.overrides: {error}') from error
+        raise ValueError(f'overrides: {error}') from error
 
 
 class Trainer:
@@ -79,7 +80,7 @@ class Trainer:
         kind = stage_name.split('-')[0]
         _check_labels(config, kind, training, validation)
         torch.manual_seed(config.seed)
-        self.network = build(model_config(config))
+        self.network = build(model_config(config, self.stage_config))
         self._start_modules()
         weights = (class_weights(training)
                    if self.stage_config.class_balance and kind != 'derain' else None)
