@@ -27,7 +27,7 @@ class SAMConfig:
     step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
     shows what the semantics are worth. ``veil_channels`` above 0 puts a ``VeilField`` of that
     width in front, which sees the paths, too: how far a place is follows from what is there;
-    ``veil_texture`` and ``veil_depth`` are as in ``IDMConfig``.
+    ``veil_texture``, always of the rainy image, and ``veil_depth`` are as in ``IDMConfig``.
     ``path_threshold``: path probabilities under it are zero at the module's working size, in
     training as in inference, so that a path has nothing to do where its class is not. From 0
     (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
@@ -153,7 +153,7 @@ class SAM(nn.Module):
         else:
             small = torch.cat([thumbnail(i).to(dtype) for i in images] +
                               [self.masks(paths, THUMBNAIL).to(dtype)], 1)
-            change, hints = self.veil(small, blocks[base])
+            change, hints = self.veil(small, blocks[base], blocks[0])
             blocks[base] = blocks[base] + change
             features = self.head(torch.cat(blocks, 1)) + hints
             residual = change + self.tail(

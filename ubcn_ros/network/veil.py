@@ -79,16 +79,19 @@ class VeilField(nn.Module):
             with torch.no_grad():  # next to no change, for fields that grow
                 block.conv2.weight.mul_(0.1)
 
-    def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor) -> Lift:
+    def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor,
+                textured: torch.Tensor | None = None) -> Lift:
         """
         Estimate the veil.
 
         :param thumbnail: (N, in_channels, 96, 128).
         :param blocks: (N, 3 * factor**2, h, w), the image on its blocks, RGB 0..1.
+        :param textured: likewise, the image whose texture counts; None for the same.
         :return: the change of the blocks, of their shape, and (N, features, h, w).
         """
         if self.texture is not None:
-            texture = F.avg_pool2d(self.texture(blocks), max(1, 4 // self.factor))
+            texture = F.avg_pool2d(self.texture(blocks if textured is None else textured),
+                                   max(1, 4 // self.factor))
             thumbnail = torch.cat((thumbnail, _resize(texture, THUMBNAIL)), 1)
         fine = self.fine(self.down1(thumbnail))
         coarse = self.coarse(self.down2(fine))
