@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
-from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
+from ubcn_ros.network.veil import THUMBNAIL, Lift, VeilField, thumbnail
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class SAMConfig:
     step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
     shows what the semantics are worth. ``veil_channels`` above 0 puts a ``VeilField`` of that
     width in front, which sees the paths, too: how far a place is follows from what is there;
-    ``veil_texture``, always of the rainy image, and ``veil_depth`` are as in ``IDMConfig``.
+    ``veil_texture``, always of the rainy image, and ``veil_depth`` are as in ``IDMConfig``. With
+    ``veil_below`` the field also sees how much of each path lies below a place, in its column: a
+    house is as far away as the ground that it stands on.
     ``path_threshold``: path probabilities under it are zero at the module's working size, in
     training as in inference, so that a path has nothing to do where its class is not. From 0
     (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
@@ -49,6 +51,7 @@ class SAMConfig:
     veil_channels: int = 0
     veil_texture: int = 0
     veil_depth: int = 0
+    veil_below: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
@@ -128,7 +131,8 @@ class SAM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        self.veil = (VeilField(6 + paths, config.veil_channels, config.channels, config.unshuffle,
+        seen = 6 + (2 if config.veil_below else 1) * paths
+        self.veil = (VeilField(seen, config.veil_channels, config.channels, config.unshuffle,
                                config.veil_texture, config.veil_depth)
                      if config.veil_channels else None)
 
@@ -143,22 +147,46 @@ class SAM(nn.Module):
             is resized bilinearly to the module's working size.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
-        dtype = self.tail[1].weight.dtype
-        base = 0 if self.config.residual == 'input' else 1
-        images = [image, previous]
-        blocks = [unshuffle(i, self.factor).to(dtype) for i in images]
+        blocks = self._blocks(image, previous)
         if self.veil is None:
             features = self.head(torch.cat(blocks, 1))
             residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
         else:
-            small = torch.cat([thumbnail(i).to(dtype) for i in images] +
-                              [self.masks(paths, THUMBNAIL).to(dtype)], 1)
-            change, hints = self.veil(small, blocks[base], blocks[0])
-            blocks[base] = blocks[base] + change
+            change, hints = self._lift(image, previous, paths, blocks)
+            blocks[self._base] = blocks[self._base] + change
             features = self.head(torch.cat(blocks, 1)) + hints
             residual = change + self.tail(
                 self.paths(features, self.masks(paths, features.shape[-2:])))
-        return images[base] + shuffle(residual, self.factor, image.shape[-2:])
+        return (image, previous)[self._base] + shuffle(residual, self.factor, image.shape[-2:])
+
+    def lift(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
+             ) -> torch.Tensor:
+        """
+        What the veil field alone makes of it, as if the last convolution were zero.
+
+        Arguments and result are those of ``forward``. A fraction of the work: for training the
+        field before the rest.
+        """
+        change, _ = self._lift(image, previous, paths, self._blocks(image, previous))
+        return (image, previous)[self._base] + shuffle(change, self.factor, image.shape[-2:])
+
+    @property
+    def _base(self) -> int:
+        """Which of the two images the prediction is added to."""
+        return 0 if self.config.residual == 'input' else 1
+
+    def _blocks(self, image: torch.Tensor, previous: torch.Tensor) -> list[torch.Tensor]:
+        dtype = self.tail[1].weight.dtype
+        return [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
+
+    def _lift(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor,
+              blocks: list[torch.Tensor]) -> Lift:
+        masks = self.masks(paths, THUMBNAIL)
+        small = [thumbnail(image), thumbnail(previous), masks]
+        if self.config.veil_below:
+            small.append(masks.flip(2).cumsum(2).flip(2) / THUMBNAIL[0])
+        small = torch.cat([part.to(blocks[0].dtype) for part in small], 1)
+        return self.veil(small, blocks[self._base], blocks[0])
 
     def masks(self, paths: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """

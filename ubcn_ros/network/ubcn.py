@@ -62,7 +62,7 @@ class UBCNConfig:
             veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, **veil),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
-                                 residual='previous', **veil),
+                                 residual='previous', veil_below=True, **veil),
                        'ddrnet23_slim', {'half_head': True})
         raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
 
@@ -134,6 +134,11 @@ class UBCN(nn.Module):
     def attend(self, image: torch.Tensor, previous: Step) -> torch.Tensor:
         """Bt = SAM(O, Bt-1, St-1) alone, (N, 3, H, W)."""
         return self.attention(image, previous.image, self.path_probabilities(previous.logits))
+
+    def lift(self, image: torch.Tensor, previous: Step) -> torch.Tensor:
+        """What SAM's veil field alone makes of the previous step, (N, 3, H, W); for training."""
+        return self.attention.lift(image, previous.image,
+                                   self.path_probabilities(previous.logits))
 
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """(N, classes, h, w) logits to (N, paths, h, w) probabilities of the path groups."""
