@@ -10,11 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, conv3x3, cr, residual_stack
+from ubcn_ros.network.blocks import RES, residual_stack
 
 THUMBNAIL = (96, 128)
 """Height and width at which the frame is looked at as a whole, whatever its size."""
 _HINTS = 10
+_LEAK = 0.1
 
 
 class Lift(NamedTuple):
@@ -54,19 +55,19 @@ class VeilField(nn.Module):
         super().__init__()
         self.factor = factor
         wide = 2 * channels
-        self.texture = cr(3 * factor ** 2, texture) if texture else None
+        self.texture = _conv(3 * factor ** 2, texture) if texture else None
         in_channels += texture
-        self.down1 = _down(in_channels, channels)
-        self.down2 = _down(channels, wide)
-        self.down3 = _down(wide, wide)
+        self.down1 = _conv(in_channels, channels, stride=2)
+        self.down2 = _conv(channels, wide, stride=2)
+        self.down3 = _conv(wide, wide, stride=2)
         self.fine = residual_stack(channels, depth)
         self.coarse = residual_stack(wide, depth)
         self.coarsest = residual_stack(wide, depth)
         self.whole = nn.Conv2d(wide, wide, 1)
         self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
-        self.up2 = nn.Sequential(conv3x3(wide, wide), nn.ReLU(inplace=True))
-        self.up1 = nn.Sequential(conv3x3(wide, channels), nn.ReLU(inplace=True))
-        self.up0 = nn.Sequential(conv3x3(channels + in_channels, channels), nn.ReLU(inplace=True))
+        self.up2 = _conv(wide, wide)
+        self.up1 = _conv(wide, channels)
+        self.up0 = _conv(channels + in_channels, channels)
         self.field = nn.Conv2d(channels, 6 + _HINTS, 1)
         self.hints = nn.Conv2d(_HINTS, features, 1)
         with torch.no_grad():
@@ -113,9 +114,11 @@ def thumbnail(image: torch.Tensor) -> torch.Tensor:
     return _resize(F.avg_pool2d(image, 4), THUMBNAIL)
 
 
-def _down(in_channels: int, channels: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(in_channels, channels, 3, stride=2, padding=1),
-                         nn.ReLU(inplace=True))
+def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
+    # reaches them can then learn
+    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
+                         nn.LeakyReLU(_LEAK, inplace=True))
 
 
 def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

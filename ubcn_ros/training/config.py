@@ -100,10 +100,11 @@ class StageConfig:
     derained_share, derained_steps (adapt): share of the labelled loss that takes derained images,
     and up to which step of the loop they come from. one_step (attend): a single step of the loop,
     drawn at random, learns from a batch. veil_alone (attend): SAM's veil field learns alone, in
-    the second step, from a loss on 8x8 means. warm_start: SAM starts from IDM's weights (joint:
-    unless start names SAM's). freeze_norm: batch normalisation keeps its statistics. clip: largest
-    gradient norm, 0 for any. validate_every, save_every: steps between validations and between
-    checkpoints.
+    the second step, from a loss on 8x8 means. fresh_veil: the veil fields of the modules that
+    start names start anew, but for their constants. warm_start: SAM starts from IDM's weights
+    (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its statistics. clip:
+    largest gradient norm, 0 for any. validate_every, save_every: steps between validations and
+    between checkpoints.
     """
 
     steps: int = 1000
@@ -123,6 +124,7 @@ class StageConfig:
     warm_start: bool = True
     one_step: bool = False
     veil_alone: bool = False
+    fresh_veil: bool = False
     freeze_norm: bool = False
     clip: float = 1.0
     validate_every: int = 500

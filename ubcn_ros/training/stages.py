@@ -288,13 +288,13 @@ def start_from_derain(network: UBCN) -> None:
         target.tail[0].load_state_dict(source.tail[0].state_dict())
         if target.config.residual == 'input':
             target.tail[1].load_state_dict(source.tail[1].state_dict())
-        if source.veil is not None and target.veil is not None:
-            _start_veil(source.veil, target.veil, target.config.residual)
+        if (source.veil is not None and target.veil is not None
+                and target.config.residual == 'input'):
+            _start_veil(source.veil, target.veil)
 
 
-def _start_veil(source: VeilField, target: VeilField, residual: str) -> None:
-    """Give SAM's field the weights of IDM's, whose image is the one that SAM adds to."""
-    seen = 0 if residual == 'input' else 3
+def _start_veil(source: VeilField, target: VeilField) -> None:
+    """Give SAM's field the weights of IDM's, on the rainy image."""
     ours, theirs = target.state_dict(), source.state_dict()
     for name, weight in theirs.items():
         if ours[name].shape == weight.shape:
@@ -304,15 +304,12 @@ def _start_veil(source: VeilField, target: VeilField, residual: str) -> None:
         # what the level below says, then the image, then its texture
         before, image, fine = theirs[name].split(
             (theirs[name].shape[1] - 3 - texture, 3, texture), 1)
-        start = before.shape[1] + seen
+        start = before.shape[1]
         ours[name].zero_()
-        ours[name][:, :before.shape[1]] = before
+        ours[name][:, :start] = before
         ours[name][:, start:start + 3] = image
         if texture:
             ours[name][:, -texture:] = fine
-    if residual == 'previous':
-        ours['field.weight'][:6].zero_()
-        ours['field.bias'][:6].zero_()
 
 
 STAGE_CLASSES: dict[str, type[Stage]] = {

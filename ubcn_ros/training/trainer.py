@@ -110,7 +110,8 @@ class Trainer:
             source, _ = load_model(path)
             ours, state = getattr(self.network, module), getattr(source, module).state_dict()
             try:
-                ours.load_state_dict(_grown(state, ours.state_dict()))
+                ours.load_state_dict(_grown(state, ours.state_dict(),
+                                            self.stage_config.fresh_veil))
             except RuntimeError as error:
                 raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
                                  ) from error
@@ -237,10 +238,20 @@ class Trainer:
                 'steps': self.step, 'validation': scores}
 
 
-def _grown(state: dict[str, torch.Tensor], ours: dict[str, torch.Tensor]
+def _grown(state: dict[str, torch.Tensor], ours: dict[str, torch.Tensor], fresh_veil: bool
            ) -> dict[str, torch.Tensor]:
-    """Weights of a module for a larger one: what has come to it starts as no change."""
+    """
+    Weights of a module for a larger one: what has come to it starts as no change.
+
+    :param fresh_veil: of the veil field only what it gives whatever it sees is kept.
+    """
     grown = dict(state)
+    if fresh_veil and 'veil.field.weight' in state:
+        kept = {key: value for key, value in ours.items() if key.startswith('veil.')}
+        kept |= {key: state[key] for key in state
+                 if key.startswith('veil.hints.') or key == 'veil.field.bias'}
+        state = grown = {**grown, **kept, 'veil.field.weight': torch.zeros_like(
+            ours['veil.field.weight'])}
     for key, mine in ours.items():
         if not key.startswith(_LATECOMERS):
             continue
