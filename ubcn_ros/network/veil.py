@@ -117,8 +117,11 @@ def thumbnail(image: torch.Tensor) -> torch.Tensor:
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
     # reaches them can then learn
-    return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1),
-                         nn.LeakyReLU(_LEAK, inplace=True))
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
+    # PyTorch's own start lets the signal fade over the field's many layers
+    nn.init.kaiming_normal_(conv.weight, _LEAK, nonlinearity='leaky_relu')
+    nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv, nn.LeakyReLU(_LEAK, inplace=True))
 
 
 def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
