@@ -234,6 +234,26 @@ def test_a_veil_field_and_a_head_that_grow_start_as_what_they_were(run):
     assert 0 < change < 0.02
 
 
+def test_a_fresh_veil_field_keeps_what_it_gives_whatever_it_sees(run):
+    model = {'preset': 'light', 'overrides': {
+        'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 4},
+        'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 4}}}
+    first = run('out', model=model)
+    with torch.no_grad():
+        for name in ('field', 'hints'):
+            torch.nn.init.normal_(getattr(first.network.derain.veil, name).bias, std=0.1)
+    first.fit()
+    fresh = run('out', changes={'start': {'derain': 'derain.safetensors'}, 'fresh_veil': True},
+                model=model).network.derain.eval()
+    dead = load_model(first.model_path)[0].derain
+    image = torch.rand(1, 3, 32, 48)
+    assert not torch.allclose(fresh(image), dead(image), atol=1e-4)
+    for weight in (dead.veil.up0[0].weight, dead.veil.up0[0].bias):
+        torch.nn.init.zeros_(weight)  # whatever it sees, its features are zero
+    torch.testing.assert_close(fresh(image), dead(image))
+    assert not torch.equal(fresh.veil.down1[0].weight, dead.veil.down1[0].weight)
+
+
 def test_a_stage_may_vary_the_network(run):
     trainer = run('out', changes={'overrides': {'attention': {'uniform_masks': True}}})
     assert trainer.network.config.attention.uniform_masks
