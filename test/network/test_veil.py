@@ -114,18 +114,6 @@ def test_sam_sees_what_lies_below_a_place():
     assert fields[1][-5] > 0 and not fields[1][:-5].any()
 
 
-def test_lift_is_the_whole_with_the_last_convolution_at_zero():
-    image, previous = torch.rand(2, 1, 3, 50, 70)
-    paths = torch.rand(1, 5, 13, 18).softmax(1)
-    for residual in ('input', 'previous'):
-        sam = SAM(SAMConfig(channels=8, blocks=1, unshuffle=2, residual=residual, veil_channels=4,
-                            veil_texture=3, veil_below=True), 5).eval()
-        awake(sam.veil)
-        assert torch.equal(sam.lift(image, previous, paths), sam(image, previous, paths))
-        torch.nn.init.normal_(sam.tail[1].weight)
-        assert not torch.allclose(sam.lift(image, previous, paths), sam(image, previous, paths))
-
-
 def test_features_cannot_die():
     field = awake(VeilField(3, 4, 8, factor=1, texture=2)).eval()
     for name, parameter in field.named_parameters():

@@ -164,32 +164,6 @@ def test_one_step_with_labels_learns_from_them_too(make, batch):
         float(logs['derain'] + 0.1 * logs['segmentation']), rel=1e-5)
 
 
-def test_the_veil_field_learns_alone(make, batch):
-    parts = {name: {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_depth': 0}
-             for name in ('derain', 'attention')}
-    stage, config = make('attend', {'iterations': 2, 'veil_alone': True,
-                                    'optimizer': {'rate': 3e-3}}, **parts)
-    data = batch(config)
-    with torch.no_grad():
-        first = stage.network(data['degraded'], 1)[0].image
-        before = float(stage(data)[1]['veil_before'])
-    assert before == pytest.approx(float(torch.nn.functional.l1_loss(
-        torch.nn.functional.avg_pool2d(first, 8),
-        torch.nn.functional.avg_pool2d(data['clean'], 8))), rel=1e-5)
-    weights = {k: v.clone() for k, v in stage.network.state_dict().items()}
-    losses = train(stage, config, data, 15)
-    assert losses[-1] < 0.97 * losses[0]
-    changed = {'.'.join(k.split('.')[:2]) for k, v in stage.network.state_dict().items()
-               if not torch.equal(v, weights[k])}
-    assert changed == {'attention.veil'}
-
-
-def test_a_veil_field_alone_needs_one(make):
-    with pytest.raises(ValueError, match='veil_channels'):
-        make('attend', {'veil_alone': True},
-             attention={'channels': 4, 'blocks': 1, 'veil_channels': 0})
-
-
 def test_adapt_learns_from_later_steps_of_the_loop(make, batch):
     stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': 1.0,
                                    'derained_steps': 3, 'freeze_norm': True})

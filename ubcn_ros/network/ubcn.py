@@ -135,11 +135,6 @@ class UBCN(nn.Module):
         """Bt = SAM(O, Bt-1, St-1) alone, (N, 3, H, W)."""
         return self.attention(image, previous.image, self.path_probabilities(previous.logits))
 
-    def lift(self, image: torch.Tensor, previous: Step) -> torch.Tensor:
-        """What SAM's veil field alone makes of the previous step, (N, 3, H, W); for training."""
-        return self.attention.lift(image, previous.image,
-                                   self.path_probabilities(previous.logits))
-
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """(N, classes, h, w) logits to (N, paths, h, w) probabilities of the path groups."""
         return F.conv2d(logits.softmax(1), self.path_groups)

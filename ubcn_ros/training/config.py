@@ -99,12 +99,11 @@ class StageConfig:
     segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
     derained_share, derained_steps (adapt): share of the labelled loss that takes derained images,
     and up to which step of the loop they come from. one_step (attend): a single step of the loop,
-    drawn at random, learns from a batch. veil_alone (attend): SAM's veil field learns alone, in
-    the second step, from a loss on 8x8 means. fresh_veil: the veil fields of the modules that
-    start names start anew, but for their constants. warm_start: SAM starts from IDM's weights
-    (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its statistics. clip:
-    largest gradient norm, 0 for any. validate_every, save_every: steps between validations and
-    between checkpoints.
+    drawn at random, learns from a batch. fresh_veil: the veil fields of the modules that start
+    names start anew, but for their constants. warm_start: SAM starts from IDM's weights (joint:
+    unless start names SAM's). freeze_norm: batch normalisation keeps its statistics. clip: largest
+    gradient norm, 0 for any. validate_every, save_every: steps between validations and between
+    checkpoints.
     """
 
     steps: int = 1000
@@ -123,7 +122,6 @@ class StageConfig:
     class_balance: bool = True
     warm_start: bool = True
     one_step: bool = False
-    veil_alone: bool = False
     fresh_veil: bool = False
     freeze_norm: bool = False
     clip: float = 1.0

@@ -14,7 +14,6 @@ from ubcn_ros.labels import UNLABELED
 # sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
-_VEIL_CELL = 8
 _COUNTED_SCENES = 400
 _LOVASZ_GRID = 4
 
@@ -30,11 +29,6 @@ def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         ssim = structural_similarity_index_measure(image, clean, sigma=_SSIM_SIGMA,
                                                    data_range=1.0)
         return F.l1_loss(image, clean) + _SSIM_WEIGHT * (1.0 - ssim)
-
-
-def veil_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """L1 of the 8x8 means of (N, 3, H, W) images, RGB 0..1: what changes slowly over them."""
-    return F.l1_loss(F.avg_pool2d(image, _VEIL_CELL), F.avg_pool2d(clean, _VEIL_CELL))
 
 
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,

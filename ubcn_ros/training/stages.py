@@ -17,7 +17,6 @@ from ubcn_ros.training.losses import (
     fool_loss,
     lovasz_loss,
     segmentation_loss,
-    veil_loss,
 )
 
 Batch = dict[str, torch.Tensor]
@@ -171,8 +170,7 @@ class AttendStage(Stage):
     SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
 
     With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
-    it are what they are: a fraction of the work, for more batches. With ``veil_alone`` SAM's veil
-    field learns by itself, a fraction again; the rest has to be as at the start, adding nothing.
+    it are what they are: a fraction of the work, for more batches.
     """
 
     trained = ('attention',)
@@ -181,17 +179,12 @@ class AttendStage(Stage):
         if self.config.iterations < 2:
             raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
                              'use SAM, so this stage needs 2 or more')
-        if self.config.veil_alone and self.network.attention.veil is None:
-            raise ValueError('veil_alone is set, but SAM has no veil field: set its veil_channels')
         if self.config.warm_start:
             start_from_derain(self.network)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
             steps = [self.network.first_step(batch['degraded'])]
-        if self.config.veil_alone:
-            return self._veil_loss(batch, steps[0])
-        with torch.no_grad():
             if self.config.one_step:
                 chosen = int(torch.randint(2, self.config.iterations + 1, ()))
                 while len(steps) < chosen - 1:
@@ -199,12 +192,6 @@ class AttendStage(Stage):
         if self.config.one_step:
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
-
-    def _veil_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
-        lifted = self.network.lift(batch['degraded'], previous)
-        loss = veil_loss(lifted.float(), batch['clean'])
-        return loss, {'veil': loss.detach(),
-                      'veil_before': veil_loss(previous.image.float(), batch['clean'])}
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
