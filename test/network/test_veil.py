@@ -15,6 +15,15 @@ def seed():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny tensors gain nothing from threads, and lose much beside other work."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def awake(field):
     """Give the field values to work with."""
     torch.nn.init.normal_(field.field.weight, std=0.05)

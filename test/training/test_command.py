@@ -17,8 +17,8 @@ from ubcn_ros.training.command import train
 
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
 # frozen statistics and the losses on images compare
-COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 4, 'batch': 4,
-              'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 2}}
+COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 3, 'batch': 4,
+              'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 5}}
 
 
 def arguments(recipe, root, out, *more, stage='derain'):
