@@ -164,17 +164,6 @@ def test_one_step_with_labels_learns_from_them_too(make, batch):
         float(logs['derain'] + 0.1 * logs['segmentation']), rel=1e-5)
 
 
-def test_adapt_learns_from_later_steps_of_the_loop(make, batch):
-    stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': 1.0,
-                                   'derained_steps': 3, 'freeze_norm': True})
-    data = batch(config)
-    stage.train()
-    with torch.no_grad():
-        losses = {float(stage(data)[0]) for _ in range(20)}
-    assert len(losses) == 3
-    assert stage.network.segmentation.training
-
-
 def test_attend_needs_two_steps(make):
     with pytest.raises(ValueError, match='iterations is 1'):
         make('attend', {'iterations': 1})

@@ -97,13 +97,12 @@ class StageConfig:
     of the preset, on top of the recipe's, in this stage alone. iterations: T of the unrolled loop.
     segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
     segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
-    derained_share, derained_steps (adapt): share of the labelled loss that takes derained images,
-    and up to which step of the loop they come from. one_step (attend): a single step of the loop,
-    drawn at random, learns from a batch. fresh_veil: the veil fields of the modules that start
-    names start anew, but for their constants. warm_start: SAM starts from IDM's weights (joint:
-    unless start names SAM's). freeze_norm: batch normalisation keeps its statistics. clip: largest
-    gradient norm, 0 for any. validate_every, save_every: steps between validations and between
-    checkpoints.
+    derained_share (adapt): share of the labelled loss that takes derained images. one_step
+    (attend): a single step of the loop, drawn at random, learns from a batch. fresh_veil: the veil
+    fields of the modules that start names start anew, but for their constants. warm_start: SAM
+    starts from IDM's weights (joint: unless start names SAM's). freeze_norm: batch normalisation
+    keeps its statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps
+    between validations and between checkpoints.
     """
 
     steps: int = 1000
@@ -118,7 +117,6 @@ class StageConfig:
     adversarial_weight: float = 1e-3
     lovasz_weight: float = 0.0
     derained_share: float = 0.0
-    derained_steps: int = 1
     class_balance: bool = True
     warm_start: bool = True
     one_step: bool = False

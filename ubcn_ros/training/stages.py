@@ -94,8 +94,7 @@ class AdaptStage(Stage):
     FAM: segmentation plus adversarial alignment of clean and degraded features, 1 : 1e-3.
 
     The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
-    labelled loss takes the degraded images after IDM, which is what the loop will show it, or
-    after a later step, drawn at random up to ``derained_steps``. With
+    labelled loss takes the degraded images after IDM, which is what the loop will show it. With
     ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
     they are.
     """
@@ -120,7 +119,7 @@ class AdaptStage(Stage):
             loss = self._supervised(segmentation.with_auxiliary(batch['clean']), labels)
             return loss, {'segmentation': loss.detach()}
         with torch.no_grad():
-            derained = self._derained(batch['degraded']).float().clamp(0, 1)
+            derained = self.network.derain(batch['degraded']).float().clamp(0, 1)
         n = len(labels)
         logits, auxiliary, features = segmentation.with_features(
             torch.cat((batch['clean'], derained)))
@@ -139,17 +138,6 @@ class AdaptStage(Stage):
             loss = loss + self.config.adversarial_weight * fooled + told
             logs |= {'adversarial': fooled.detach(), 'discriminator': told.detach()}
         return loss, logs
-
-    def _derained(self, image: torch.Tensor) -> torch.Tensor:
-        last = int(torch.randint(1, self.config.derained_steps + 1, ()))
-        derained = self.network.derain(image)
-        if last > 1:
-            self.network.segmentation.eval()  # its statistics are of what it learns from
-            for _ in range(last - 1):
-                derained = self.network.attend(
-                    image, Step(derained, self.network.segmentation(derained)))
-            self.train()
-        return derained
 
     def _supervised(self, outputs: tuple[torch.Tensor, list[torch.Tensor]], labels: torch.Tensor
                     ) -> torch.Tensor:
