@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
-from ubcn_ros.network.veil import VeilField, thumbnail
+from ubcn_ros.network.veil import Lift, VeilField, thumbnail
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,27 @@ class IDM(nn.Module):
 
         The image keeps its precision: in half precision only the residual is computed so.
         """
-        dtype = self.tail[1].weight.dtype
-        blocks = unshuffle(image, self.factor).to(dtype)
+        blocks = self._blocks(image)
         if self.veil is None:
             residual = self.tail(self.body(self.head(blocks)))
         else:
-            change, hints = self.veil(thumbnail(image).to(dtype), blocks)
+            change, hints = self._lift(image, blocks)
             residual = self.tail(self.body(self.head(blocks + change) + hints)) + change
         return image + shuffle(residual, self.factor, image.shape[-2:])
+
+    def lift(self, image: torch.Tensor) -> torch.Tensor:
+        """
+        The image as the veil field hands it on, (N, 3, H, W), not clamped.
+
+        :raises ValueError: there is no veil field.
+        """
+        if self.veil is None:
+            raise ValueError('this IDM has no veil field: set derain.veil_channels')
+        change, _ = self._lift(image, self._blocks(image))
+        return image + shuffle(change, self.factor, image.shape[-2:])
+
+    def _blocks(self, image: torch.Tensor) -> torch.Tensor:
+        return unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
+
+    def _lift(self, image: torch.Tensor, blocks: torch.Tensor) -> Lift:
+        return self.veil(thumbnail(image).to(blocks.dtype), blocks)

@@ -55,7 +55,7 @@ class VeilField(nn.Module):
         super().__init__()
         self.factor = factor
         wide = 2 * channels
-        self.texture = _conv(3 * factor ** 2, texture) if texture else None
+        self.texture = _texture(3 * factor ** 2, texture) if texture else None
         in_channels += texture
         self.down1 = _conv(in_channels, channels, stride=2)
         self.down2 = _conv(channels, wide, stride=2)
@@ -122,6 +122,15 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential
     nn.init.kaiming_normal_(conv.weight, _LEAK, nonlinearity='leaky_relu')
     nn.init.zeros_(conv.bias)
     return nn.Sequential(conv, nn.LeakyReLU(_LEAK, inplace=True))
+
+
+def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
+    # starts blind to evenly coloured areas, which the thumbnail shows anyway
+    layer = _conv(in_channels, out_channels)
+    with torch.no_grad():
+        weight = layer[0].weight
+        weight -= weight.mean((1, 2, 3), keepdim=True)
+    return layer
 
 
 def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:

@@ -31,6 +31,11 @@ def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         return F.l1_loss(image, clean) + _SSIM_WEIGHT * (1.0 - ssim)
 
 
+def veil_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """L1 of the means over 8x8 pixels of (N, 3, H, W) images: streaks hardly count."""
+    return F.l1_loss(F.avg_pool2d(image, 8), F.avg_pool2d(clean, 8))
+
+
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
                       weights: torch.Tensor | None = None) -> torch.Tensor:
     """

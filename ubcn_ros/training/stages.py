@@ -17,6 +17,7 @@ from ubcn_ros.training.losses import (
     fool_loss,
     lovasz_loss,
     segmentation_loss,
+    veil_loss,
 )
 
 Batch = dict[str, torch.Tensor]
@@ -46,6 +47,10 @@ class Stage(nn.Module):
         self.register_buffer('weights', weights, persistent=False)
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
+        if config.freeze_veil:
+            for name, parameter in network.named_parameters():
+                if '.veil.' in name and not name.split('.veil.')[1].startswith(('field', 'hints')):
+                    parameter.requires_grad_(False)
         self.prepare()
 
     def prepare(self) -> None:
@@ -74,17 +79,38 @@ class Stage(nn.Module):
 
 
 class DerainStage(Stage):
-    """IDM alone: rainy image to clean image."""
+    """
+    IDM alone: rainy image to clean image.
+
+    With ``veil_only`` its veil field alone, without the rest: a fraction of the work, for more and
+    larger batches. What the field has to learn, how far away everything is and how hard it rains,
+    a batch of a few frames says little about.
+
+    :raises ValueError: veil_only for an IDM without a veil field.
+    """
 
     trained = ('derain',)
     measures = ('psnr',)
 
+    def prepare(self) -> None:
+        if self.config.veil_only:
+            if self.network.derain.veil is None:
+                raise ValueError('veil_only: this IDM has no veil field, set derain.veil_channels')
+            self.network.derain.requires_grad_(False)
+            self.network.derain.veil.requires_grad_(True)
+            self.network.derain.veil.hints.requires_grad_(False)
+
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        if self.config.veil_only:
+            loss = veil_loss(self.network.derain.lift(batch['degraded']).float(), batch['clean'])
+            return loss, {'veil': loss.detach(),
+                          'veil_before': veil_loss(batch['degraded'], batch['clean'])}
         loss = derain_loss(self.network.derain(batch['degraded']).float(), batch['clean'])
         return loss, {'derain': loss.detach()}
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
-        derained = self.network.derain(image)
+        derain = self.network.derain
+        derained = derain.lift(image) if self.config.veil_only else derain(image)
         return [Step(derained, derained.new_zeros(
             len(image), self.network.label_set.num_classes, 1, 1))]
 
