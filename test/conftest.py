@@ -5,6 +5,17 @@
 import pytest
 
 
+@pytest.fixture(scope='module')
+def one_thread():
+    """Tiny tensors gain nothing from threads, lose much beside other work, and sums keep order."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope='session')
 def tiny_model(tmp_path_factory):
     """Path of a small model file with random weights and the CamVid labels."""

@@ -9,19 +9,12 @@ from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny tensors gain nothing from threads, and lose much beside other work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def awake(field):
@@ -67,6 +60,25 @@ def test_any_size(size, texture, factor):
                         veil_texture=texture, veil_depth=1)).eval()
     awake(idm.veil)
     assert idm(torch.rand(2, 3, *size)).shape == (2, 3, *size)
+
+
+def test_what_the_field_hands_on_is_what_idm_adds_its_residual_to():
+    idm = IDM(IDMConfig(channels=8, blocks=1, unshuffle=2, veil_channels=4)).eval()
+    awake(idm.veil)
+    image = torch.rand(1, 3, 50, 70)
+    assert not torch.allclose(idm.lift(image), image, atol=1e-3)
+    torch.testing.assert_close(idm(image), idm.lift(image))  # the last convolution is zero
+
+
+def test_without_a_field_there_is_nothing_to_hand_on():
+    with pytest.raises(ValueError, match='set derain.veil_channels'):
+        IDM(IDMConfig(channels=8, blocks=1)).lift(torch.rand(1, 3, 32, 32))
+
+
+def test_texture_starts_blind_to_even_areas():
+    field = VeilField(3, 4, 8, factor=2, texture=6)
+    assert field.texture(torch.full((1, 12, 8, 8), 0.7))[..., 1:-1, 1:-1].abs().max() < 1e-5
+    assert field.texture(torch.rand(1, 12, 8, 8)).abs().max() > 0.05
 
 
 def test_a_thumbnail_is_the_frame_in_small():

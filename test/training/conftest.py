@@ -7,7 +7,6 @@ import copy
 import cv2
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from ubcn_ros.data.scenes import camvid
@@ -23,13 +22,9 @@ STAGE = {'steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
          'optimizer': {'kind': 'adam', 'rate': 1e-2, 'warm_up': 0}}
 
 
-@pytest.fixture(autouse=True, scope='session')
-def one_thread():
-    """Tiny tensors gain nothing from threads, and sums keep their order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+@pytest.fixture(autouse=True, scope='module')
+def _one_thread(one_thread):
+    """In all tests of training."""
 
 
 def write_scene(base, name, index, size=(64, 80)):

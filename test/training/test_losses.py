@@ -19,6 +19,7 @@ from ubcn_ros.training.losses import (
     fool_loss,
     lovasz_loss,
     segmentation_loss,
+    veil_loss,
 )
 
 
@@ -42,6 +43,15 @@ def test_derain_loss_keeps_its_precision_under_autocast():
     with torch.autocast('cpu', torch.bfloat16):
         cast = derain_loss(other, image)
     assert float(cast) == pytest.approx(float(derain_loss(other, image)), rel=1e-6)
+
+
+def test_veil_loss_sees_means_of_blocks_alone():
+    clean = torch.full((1, 3, 16, 24), 0.5)
+    streaks = clean + 0.2 * torch.tensor([1.0, -1.0]).repeat(12)
+    assert float(veil_loss(streaks, clean)) == pytest.approx(0, abs=1e-6)
+    lifted = clean.clone()
+    lifted[..., :8] += 0.3  # a third of the blocks
+    assert float(veil_loss(lifted, clean)) == pytest.approx(0.1, rel=1e-5)
 
 
 def test_segmentation_loss_counts_labeled_pixels_only():

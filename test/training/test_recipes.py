@@ -39,7 +39,8 @@ def test_there_are_recipes():
 # recipes that start from another one's results, in one output folder
 CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'light-camvid-long',
              'light-camvid-veil': 'light-camvid-long', 'ablation-paths': 'light-camvid-veil',
-             'light-camvid-physical': 'light-camvid-veil'}
+             'light-camvid-physical': 'light-camvid-veil',
+             'light-camvid-distance': 'light-camvid-physical'}
 
 
 @pytest.fixture(scope='module')

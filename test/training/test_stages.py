@@ -61,7 +61,8 @@ def train(stage, config, batch, steps):
 @pytest.mark.parametrize('kind', MODULES)
 def test_a_stage_learns_and_leaves_the_other_modules_alone(make, batch, kind):
     # labels on crops of one 64th are noise: through them nothing learns in a few steps
-    changes = {'attend': {'optimizer': {'rate': 2e-3}},
+    gentle = {'optimizer': {'rate': 2e-3}}
+    changes = {'derain': gentle, 'attend': gentle,
                'joint': {'optimizer': {'rate': 2e-3}, 'segmentation_weight': 0.001}}.get(kind)
     stage, config = make(kind, changes)
     before = {k: v.clone() for k, v in stage.network.state_dict().items()}
@@ -203,6 +204,37 @@ def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, vei
     start_from_derain(network)
     first, second = network(image, 2)
     torch.testing.assert_close(first.image, second.image, atol=1e-5, rtol=0)
+
+
+def parts_that_change(stage, config, data, steps=15):
+    before = {k: v.clone() for k, v in stage.network.state_dict().items()}
+    losses = train(stage, config, data, steps)
+    return losses, {name for name, value in stage.network.state_dict().items()
+                    if not torch.equal(value, before[name])}
+
+
+def test_a_veil_field_is_trained_alone(make, batch):
+    stage, config = make('derain', {'veil_only': True, 'optimizer': {'rate': 3e-3}})
+    losses, changed = parts_that_change(stage, config, batch(config))
+    assert min(losses[-3:]) < 0.97 * losses[0]
+    assert changed and all(name.startswith('derain.veil.') for name in changed)
+    image = torch.rand(1, 3, 32, 48)
+    assert torch.equal(stage.unrolled(image)[0].image, stage.network.derain.lift(image))
+
+
+def test_without_a_veil_field_there_is_none_to_train(make):
+    with pytest.raises(ValueError, match='set derain.veil_channels'):
+        make('derain', {'veil_only': True},
+             derain={'channels': 4, 'blocks': 1, 'veil_channels': 0})
+
+
+def test_a_frozen_veil_field_keeps_its_features(make, batch):
+    stage, config = make('derain', {'freeze_veil': True})
+    stage.network.derain.veil.field.weight.data.normal_(std=0.05)
+    _, changed = parts_that_change(stage, config, batch(config))
+    assert {'derain.veil.field.weight', 'derain.head.0.0.weight'} <= changed
+    assert not {name for name in changed if '.veil.' in name
+                and not name.startswith(('derain.veil.field.', 'derain.veil.hints.'))}
 
 
 @pytest.mark.parametrize(('named', 'kept'), [({'attention': 'x'}, True), ({}, False)])
