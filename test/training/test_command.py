@@ -16,14 +16,14 @@ from ubcn_ros.runtime import load_model
 from ubcn_ros.training.command import train
 
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
-# frozen statistics and the losses on images compare
-COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 3, 'batch': 4,
+# frozen statistics and the losses on images compare; in 64 bits, for rounding grows at such a rate
+COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 6, 'batch': 4,
               'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 5}}
 
 
-def arguments(recipe, root, out, *more, stage='derain'):
+def arguments(recipe, root, out, *more, stage='derain', precision='32-true'):
     return [stage, '--config', str(recipe.path), '--data', str(root), '--out', str(out),
-            '--accelerator', 'cpu', '--precision', '32-true', '--threads', '1', *more]
+            '--accelerator', 'cpu', '--precision', precision, '--threads', '1', *more]
 
 
 def start(arguments, log):
@@ -68,10 +68,10 @@ def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
     recipe('joint', COMPARABLE)
     with open(tmp_path / 'log.txt', 'w') as log:
         two = start(arguments(recipe, camvid_root, tmp_path / 'two', '--devices', '2',
-                              '--workers', '0', stage='joint'), log)
+                              '--workers', '0', stage='joint', precision='64-true'), log)
         try:
             one = invoke(arguments(recipe, camvid_root, tmp_path / 'one', '--workers', '0',
-                                   stage='joint'))
+                                   stage='joint', precision='64-true'))
             assert two.wait(150) == 0, (tmp_path / 'log.txt').read_text()
         finally:
             if two.poll() is None:
@@ -79,7 +79,7 @@ def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
     assert one.exit_code == 0, one.output
     first, second = (load_model(tmp_path / name / 'joint.safetensors')[0].state_dict()
                      for name in ('one', 'two'))
-    torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(first, second, rtol=1e-6, atol=1e-8)
     for module in ('derain', 'attention'):
         # it started at zero
         assert first[f'{module}.tail.1.weight'].abs().max() > 1e-3, 'too little to compare'
