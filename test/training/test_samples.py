@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples follow from their number, their parts belong together, processes share batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,19 @@ def one(scene, config, label_set=CAMVID, seed=1):
 
 def equal(a, b):
     return all(torch.equal(a[k], b[k]) for k in ('clean', 'degraded', 'labels'))
+
+
+def test_distinct_samples_come_again_in_another_order(scenes):
+    samples = TrainingSamples(scenes, replace(CONFIG, distinct=6), 1)
+    laps = [[samples[lap * 6 + place] for place in range(6)] for lap in range(3)]
+    orders = [[int(s['number']) for s in lap] for lap in laps]
+    assert all(sorted(order) == list(range(6)) for order in orders)
+    assert orders[0] != orders[1] and orders[1] != orders[2]
+    for lap in laps:
+        for sample in lap:
+            other = laps[0][orders[0].index(int(sample['number']))]
+            assert all(torch.equal(sample[k], other[k]) for k in sample)
+    assert 'number' not in TrainingSamples(scenes, CONFIG, 1)[0]
 
 
 def test_shapes_and_types(scenes):

@@ -170,7 +170,6 @@ def test_attend_needs_two_steps(make):
         make('attend', {'iterations': 1})
 
 
-VEILED = pytest.mark.parametrize('veil', [0, 4])
 TEXTURED = pytest.mark.parametrize(('veil', 'texture'), [(0, 0), (4, 0), (4, 5)])
 
 
@@ -186,13 +185,16 @@ def network_with_veil(make, residual, veil, texture=0):
     return stage.network.eval()
 
 
-@VEILED
-def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make, veil):
-    network = network_with_veil(make, 'previous', veil)
+@TEXTURED
+def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make, veil, texture):
+    network = network_with_veil(make, 'previous', veil, texture)
     torch.nn.init.zeros_(network.attention.tail[1].weight)
     start_from_derain(network)
     first, second = network(torch.rand(1, 3, 32, 48), 2)
     assert torch.equal(first.image, second.image)
+    if veil:  # but its features are those of IDM's field
+        assert torch.equal(network.attention.veil.up2[0].weight,
+                           network.derain.veil.up2[0].weight)
 
 
 @TEXTURED
@@ -222,10 +224,38 @@ def test_a_veil_field_is_trained_alone(make, batch):
     assert torch.equal(stage.unrolled(image)[0].image, stage.network.derain.lift(image))
 
 
-def test_without_a_veil_field_there_is_none_to_train(make):
-    with pytest.raises(ValueError, match='set derain.veil_channels'):
-        make('derain', {'veil_only': True},
-             derain={'channels': 4, 'blocks': 1, 'veil_channels': 0})
+def test_the_veil_field_of_sam_is_trained_alone(make, batch):
+    stage, config = make('attend', {'veil_only': True, 'iterations': 3,
+                                    'optimizer': {'rate': 3e-3}})
+    data = batch(config)
+    _, logs = stage(data)
+    _, changed = parts_that_change(stage, config, data)
+    assert changed and all(name.startswith('attention.veil.') for name in changed)
+    with torch.no_grad():
+        after = min(float(stage(data)[0]) for _ in range(4))
+    assert after < 0.97 * float(logs['veil_before'])
+
+
+@pytest.mark.parametrize(('kind', 'part'), [('derain', 'derain'), ('attend', 'attention')])
+def test_without_a_veil_field_there_is_none_to_train(make, kind, part):
+    with pytest.raises(ValueError, match=f'set {part}.veil_channels'):
+        make(kind, {'veil_only': True, 'warm_start': False},
+             **{part: {'channels': 4, 'blocks': 1, 'veil_channels': 0}})
+
+
+def test_the_first_step_of_a_sample_is_remembered(make, batch):
+    stage, config = make('attend', {'iterations': 2, 'segmentation_weight': 0, 'one_step': True})
+    data = batch(config)
+    stage.eval()
+    plain = float(stage(data)[0])
+    data['number'] = torch.tensor([7, 3])
+    calls = []
+    stage.network.derain.register_forward_hook(lambda *_: calls.append(1))
+    for _ in range(2):
+        assert float(stage(data)[0]) == pytest.approx(plain, rel=2e-3)  # halves
+    data['number'] = torch.tensor([3, 8])
+    stage(data)
+    assert len(calls) == 3 and set(stage.first_steps) == {3, 7, 8}
 
 
 def test_a_frozen_veil_field_keeps_its_features(make, batch):

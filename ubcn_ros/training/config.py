@@ -48,7 +48,8 @@ class SampleConfig:
     RainParameters.random, and now and then a distance that is not.
     renders, reuse: rendered frames kept at a time, and crops taken from each. light: strength of
     the random change of brightness, contrast and colour, 0..1. drives: share of samples from
-    procedural drives.
+    procedural drives. distinct: number of samples that come again and again, in an order of every
+    round's own, 0 for endlessly many; ``renders`` of that many save rendering them again.
     """
 
     crop: tuple[int, int] = (192, 192)
@@ -61,6 +62,7 @@ class SampleConfig:
     reuse: int = 4
     light: float = 0.0
     drives: float = 0.0
+    distinct: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class StageConfig:
     derained_share (adapt): share of the labelled loss that takes derained images. one_step
     (attend): a single step of the loop, drawn at random, learns from a batch. fresh_veil: the veil
     fields of the modules that start names start anew, but for their constants. veil_only
-    (derain): the veil field alone is trained, on 8x8 means of the image that it hands on.
+    (derain, attend): the veil field alone is trained, on 8x8 means of the image it hands on.
     freeze_veil: the features of the veil fields stay as they are, what is read off them learns on.
     warm_start: SAM starts from IDM's weights (joint: unless start names SAM's). freeze_norm: batch
     normalisation keeps its statistics. clip: largest gradient norm, 0 for any. validate_every,

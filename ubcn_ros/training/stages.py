@@ -94,17 +94,12 @@ class DerainStage(Stage):
 
     def prepare(self) -> None:
         if self.config.veil_only:
-            if self.network.derain.veil is None:
-                raise ValueError('veil_only: this IDM has no veil field, set derain.veil_channels')
-            self.network.derain.requires_grad_(False)
-            self.network.derain.veil.requires_grad_(True)
-            self.network.derain.veil.hints.requires_grad_(False)
+            _train_veil_alone(self.network.derain, 'derain')
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         if self.config.veil_only:
-            loss = veil_loss(self.network.derain.lift(batch['degraded']).float(), batch['clean'])
-            return loss, {'veil': loss.detach(),
-                          'veil_before': veil_loss(batch['degraded'], batch['clean'])}
+            return _veil_losses(self.network.derain.lift(batch['degraded']), batch['degraded'],
+                                batch['clean'])
         loss = derain_loss(self.network.derain(batch['degraded']).float(), batch['clean'])
         return loss, {'derain': loss.detach()}
 
@@ -184,7 +179,13 @@ class AttendStage(Stage):
     SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
 
     With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
-    it are what they are: a fraction of the work, for more batches.
+    it are what they are: a fraction of the work, for more batches. With ``veil_only`` it is SAM's
+    veil field alone that learns so, each step on the image that the one before hands on and on the
+    first step's labels. IDM and the segmentation network stay as they are, so that with
+    ``samples.distinct`` the first step of a sample is worked out once and remembered, in half
+    precision.
+
+    :raises ValueError: iterations below 2; veil_only for a SAM without a veil field.
     """
 
     trained = ('attention',)
@@ -193,19 +194,46 @@ class AttendStage(Stage):
         if self.config.iterations < 2:
             raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
                              'use SAM, so this stage needs 2 or more')
+        self.first_steps: dict[int, Step] = {}
         if self.config.warm_start:
             start_from_derain(self.network)
+        if self.config.veil_only:
+            _train_veil_alone(self.network.attention, 'attention')
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
-            steps = [self.network.first_step(batch['degraded'])]
-            if self.config.one_step:
-                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
-                while len(steps) < chosen - 1:
-                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+            steps = [self._first_step(batch)]
+        if self.config.veil_only:
+            return self._veil_loss(batch, steps[0])
         if self.config.one_step:
+            with torch.no_grad():
+                for _ in range(2, self._draw_step()):
+                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
+
+    def _first_step(self, batch: Batch) -> Step:
+        if 'number' not in batch:
+            return self.network.first_step(batch['degraded'])
+        steps = []
+        for number, image in zip(batch['number'].tolist(), batch['degraded'], strict=True):
+            if number not in self.first_steps:  # one by one: the same whatever the batch holds
+                step = self.network.first_step(image[None])
+                self.first_steps[number] = Step(*(part.half() for part in step))
+            steps.append(self.first_steps[number])
+        image, logits = (torch.cat(parts).float() for parts in zip(*steps, strict=True))
+        return Step(image.contiguous(memory_format=torch.channels_last), logits)
+
+    def _draw_step(self) -> int:
+        return int(torch.randint(2, self.config.iterations + 1, ()))
+
+    def _veil_loss(self, batch: Batch, first: Step) -> tuple[torch.Tensor, Logs]:
+        previous, lift = first.image, self.network.attention.lift
+        paths = self.network.path_probabilities(first.logits)
+        with torch.no_grad():
+            for _ in range(2, self._draw_step()):
+                previous = lift(batch['degraded'], previous, paths)
+        return _veil_losses(lift(batch['degraded'], previous, paths), previous, batch['clean'])
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
@@ -252,14 +280,29 @@ class JointStage(AttendStage):
         return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
 
 
+def _train_veil_alone(module: nn.Module, part: str) -> None:
+    """Of a module, IDM or SAM, only what decides which image its veil field hands on."""
+    if module.veil is None:
+        raise ValueError(f'veil_only: there is no veil field, set {part}.veil_channels')
+    module.requires_grad_(False)
+    module.veil.requires_grad_(True)
+    module.veil.hints.requires_grad_(False)
+
+
+def _veil_losses(image: torch.Tensor, before: torch.Tensor, clean: torch.Tensor
+                 ) -> tuple[torch.Tensor, Logs]:
+    loss = veil_loss(image.float(), clean)
+    return loss, {'veil': loss.detach(), 'veil_before': veil_loss(before, clean)}
+
+
 def start_from_derain(network: UBCN) -> None:
     """
     Give SAM the weights of IDM, as many of its blocks as SAM has.
 
     The rainy image's half of the first convolution is IDM's, the previous image's half starts at
     zero: with as many blocks as IDM, a second step starts as the first. With the residual on the
-    previous image the last convolution starts at zero instead, so that a second step starts as
-    no change at all.
+    previous image the last convolution, and what the veil field's features give, start at zero
+    instead, so that a second step starts as no change at all.
 
     :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
     """
@@ -289,9 +332,11 @@ def start_from_derain(network: UBCN) -> None:
         target.tail[0].load_state_dict(source.tail[0].state_dict())
         if target.config.residual == 'input':
             target.tail[1].load_state_dict(source.tail[1].state_dict())
-        if (source.veil is not None and target.veil is not None
-                and target.config.residual == 'input'):
+        if source.veil is not None and target.veil is not None:
             _start_veil(source.veil, target.veil)
+            if target.config.residual == 'previous':
+                target.veil.field.weight[:6].zero_()
+                target.veil.field.bias[:6].zero_()
 
 
 def _start_veil(source: VeilField, target: VeilField) -> None:
