@@ -247,12 +247,14 @@ def test_the_first_step_of_a_sample_is_remembered(make, batch):
     stage, config = make('attend', {'iterations': 2, 'segmentation_weight': 0, 'one_step': True})
     data = batch(config)
     stage.eval()
-    plain = float(stage(data)[0])
+    plain = float(stage(data)[0].detach())
     data['number'] = torch.tensor([7, 3])
     calls = []
     stage.network.derain.register_forward_hook(lambda *_: calls.append(1))
-    for _ in range(2):
-        assert float(stage(data)[0]) == pytest.approx(plain, rel=2e-3)  # halves
+    for half in (False, True):
+        with torch.autocast('cpu', torch.bfloat16, enabled=half):
+            loss = float(stage(data)[0].detach())
+        assert loss == pytest.approx(plain, rel=2e-2)  # halves
     data['number'] = torch.tensor([3, 8])
     stage(data)
     assert len(calls) == 3 and set(stage.first_steps) == {3, 7, 8}

@@ -221,7 +221,8 @@ class AttendStage(Stage):
                 step = self.network.first_step(image[None])
                 self.first_steps[number] = Step(*(part.half() for part in step))
             steps.append(self.first_steps[number])
-        image, logits = (torch.cat(parts).float() for parts in zip(*steps, strict=True))
+        image, logits = (torch.cat([part.float() for part in parts])
+                         for parts in zip(*steps, strict=True))
         return Step(image.contiguous(memory_format=torch.channels_last), logits)
 
     def _draw_step(self) -> int:
