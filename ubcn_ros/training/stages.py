@@ -48,9 +48,10 @@ class Stage(nn.Module):
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
         if config.freeze_veil:
-            for name, parameter in network.named_parameters():
-                if '.veil.' in name and not name.split('.veil.')[1].startswith(('field', 'hints')):
-                    parameter.requires_grad_(False)
+            for veil in (m for m in network.modules() if isinstance(m, VeilField)):
+                for name, layer in veil.named_children():
+                    if name not in ('field', 'hints'):
+                        layer.requires_grad_(False)
         self.prepare()
 
     def prepare(self) -> None:
@@ -94,12 +95,18 @@ class DerainStage(Stage):
 
     def prepare(self) -> None:
         if self.config.veil_only:
-            _train_veil_alone(self.network.derain, 'derain')
+            derain = self.network.derain
+            if derain.veil is None:
+                raise ValueError('veil_only: there is no veil field, set derain.veil_channels')
+            derain.requires_grad_(False)
+            derain.veil.requires_grad_(True)
+            derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         if self.config.veil_only:
-            return _veil_losses(self.network.derain.lift(batch['degraded']), batch['degraded'],
-                                batch['clean'])
+            loss = veil_loss(self.network.derain.lift(batch['degraded']).float(), batch['clean'])
+            return loss, {'veil': loss.detach(),
+                          'veil_before': veil_loss(batch['degraded'], batch['clean'])}
         loss = derain_loss(self.network.derain(batch['degraded']).float(), batch['clean'])
         return loss, {'derain': loss.detach()}
 
@@ -179,13 +186,11 @@ class AttendStage(Stage):
     SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
 
     With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
-    it are what they are: a fraction of the work, for more batches. With ``veil_only`` it is SAM's
-    veil field alone that learns so, each step on the image that the one before hands on and on the
-    first step's labels. IDM and the segmentation network stay as they are, so that with
-    ``samples.distinct`` the first step of a sample is worked out once and remembered, in half
-    precision.
+    it are what they are: a fraction of the work, for more batches. IDM and the segmentation
+    network stay as they are, so that with ``samples.distinct`` the first step of a sample is
+    worked out once and remembered, in half precision.
 
-    :raises ValueError: iterations below 2; veil_only for a SAM without a veil field.
+    :raises ValueError: iterations below 2.
     """
 
     trained = ('attention',)
@@ -197,18 +202,15 @@ class AttendStage(Stage):
         self.first_steps: dict[int, Step] = {}
         if self.config.warm_start:
             start_from_derain(self.network)
-        if self.config.veil_only:
-            _train_veil_alone(self.network.attention, 'attention')
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
             steps = [self._first_step(batch)]
-        if self.config.veil_only:
-            return self._veil_loss(batch, steps[0])
-        if self.config.one_step:
-            with torch.no_grad():
-                for _ in range(2, self._draw_step()):
+            if self.config.one_step:
+                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
+                while len(steps) < chosen - 1:
                     steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        if self.config.one_step:
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
 
@@ -224,17 +226,6 @@ class AttendStage(Stage):
         image, logits = (torch.cat([part.float() for part in parts])
                          for parts in zip(*steps, strict=True))
         return Step(image.contiguous(memory_format=torch.channels_last), logits)
-
-    def _draw_step(self) -> int:
-        return int(torch.randint(2, self.config.iterations + 1, ()))
-
-    def _veil_loss(self, batch: Batch, first: Step) -> tuple[torch.Tensor, Logs]:
-        previous, lift = first.image, self.network.attention.lift
-        paths = self.network.path_probabilities(first.logits)
-        with torch.no_grad():
-            for _ in range(2, self._draw_step()):
-                previous = lift(batch['degraded'], previous, paths)
-        return _veil_losses(lift(batch['degraded'], previous, paths), previous, batch['clean'])
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
@@ -279,21 +270,6 @@ class JointStage(AttendStage):
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
-
-
-def _train_veil_alone(module: nn.Module, part: str) -> None:
-    """Of a module, IDM or SAM, only what decides which image its veil field hands on."""
-    if module.veil is None:
-        raise ValueError(f'veil_only: there is no veil field, set {part}.veil_channels')
-    module.requires_grad_(False)
-    module.veil.requires_grad_(True)
-    module.veil.hints.requires_grad_(False)
-
-
-def _veil_losses(image: torch.Tensor, before: torch.Tensor, clean: torch.Tensor
-                 ) -> tuple[torch.Tensor, Logs]:
-    loss = veil_loss(image.float(), clean)
-    return loss, {'veil': loss.detach(), 'veil_before': veil_loss(before, clean)}
 
 
 def start_from_derain(network: UBCN) -> None:
