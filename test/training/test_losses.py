@@ -13,13 +13,14 @@ from torch.nn import functional as F
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.labels import CAMVID
 from ubcn_ros.training.losses import (
+    block_means,
     class_weights,
     derain_loss,
     discriminator_loss,
     fool_loss,
     lovasz_loss,
+    psnr_loss,
     segmentation_loss,
-    veil_loss,
 )
 
 
@@ -45,13 +46,20 @@ def test_derain_loss_keeps_its_precision_under_autocast():
     assert float(cast) == pytest.approx(float(derain_loss(other, image)), rel=1e-6)
 
 
-def test_veil_loss_sees_means_of_blocks_alone():
+def test_block_means_do_not_see_streaks():
     clean = torch.full((1, 3, 16, 24), 0.5)
     streaks = clean + 0.2 * torch.tensor([1.0, -1.0]).repeat(12)
-    assert float(veil_loss(streaks, clean)) == pytest.approx(0, abs=1e-6)
-    lifted = clean.clone()
-    lifted[..., :8] += 0.3  # a third of the blocks
-    assert float(veil_loss(lifted, clean)) == pytest.approx(0.1, rel=1e-5)
+    assert torch.allclose(block_means(streaks), block_means(clean))
+    clean[..., :8] += 0.3
+    assert torch.allclose(block_means(clean)[0, 0], torch.tensor([[0.8, 0.5, 0.5]] * 2))
+
+
+def test_psnr_loss_is_the_mean_of_the_images_decibels():
+    clean = torch.full((2, 3, 16, 16), 0.5)
+    image = clean + torch.tensor([0.1, 0.01]).view(2, 1, 1, 1)  # 20 and 40 dB
+    capped = -10 * log(1e-4 + 1e-5) / log(10)
+    assert float(psnr_loss(image, clean)) == pytest.approx(-(20 + capped) / 2, abs=0.01)
+    assert float(psnr_loss(clean, clean)) == pytest.approx(-50, abs=1e-3)
 
 
 def test_segmentation_loss_counts_labeled_pixels_only():

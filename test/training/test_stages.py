@@ -132,6 +132,17 @@ def test_every_step_has_its_loss(make, batch, kind):
     assert float(loss.detach()) == pytest.approx(float(mean), rel=1e-5)
 
 
+@pytest.mark.parametrize('setting', [{}, {'one_step': True}])
+def test_decibels_count_beside_the_loss_of_images(make, batch, setting):
+    setting = {'iterations': 2, 'segmentation_weight': 0, 'psnr_weight': 0.01, **setting}
+    stage, config = make('attend', setting)
+    loss, logs = stage(batch(config))
+    steps = [''] if 'one_step' in setting else ['_1', '_2']
+    wanted = [logs[f'derain{s}'] + 0.01 * logs[f'psnr_loss{s}'] for s in steps]
+    assert float(loss.detach()) == pytest.approx(float(sum(wanted)) / len(steps), rel=1e-5)
+    assert all(float(logs[f'psnr_loss{s}']) < -5 for s in steps)
+
+
 def test_without_a_segmentation_loss_the_last_labels_are_not_worked_out(make, batch):
     stage, config = make('attend', {'iterations': 3, 'segmentation_weight': 0})
     calls = []

@@ -99,6 +99,7 @@ class StageConfig:
     of the preset, on top of the recipe's, in this stage alone. iterations: T of the unrolled loop.
     segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
     segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
+    psnr_weight: of minus the PSNR in dB beside the deraining loss (and the veil's).
     derained_share (adapt): share of the labelled loss that takes derained images. one_step
     (attend): a single step of the loop, drawn at random, learns from a batch. fresh_veil: the veil
     fields of the modules that start names start anew, but for their constants. veil_only
@@ -118,6 +119,7 @@ class StageConfig:
     overrides: dict[str, Any] = field(default_factory=dict)
     iterations: int = 3
     segmentation_weight: float = 0.1
+    psnr_weight: float = 0.0
     adversarial_weight: float = 1e-3
     lovasz_weight: float = 0.0
     derained_share: float = 0.0

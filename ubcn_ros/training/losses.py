@@ -14,6 +14,7 @@ from ubcn_ros.labels import UNLABELED
 # sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
+_SQUARED_FLOOR = 1e-5  # 50 dB
 _COUNTED_SCENES = 400
 _LOVASZ_GRID = 4
 
@@ -31,9 +32,20 @@ def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
         return F.l1_loss(image, clean) + _SSIM_WEIGHT * (1.0 - ssim)
 
 
-def veil_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
-    """L1 of the means over 8x8 pixels of (N, 3, H, W) images: streaks hardly count."""
-    return F.l1_loss(F.avg_pool2d(image, 8), F.avg_pool2d(clean, 8))
+def block_means(image: torch.Tensor) -> torch.Tensor:
+    """Means over 8x8 pixels, (N, C, H // 8, W // 8): in them streaks hardly count."""
+    return F.avg_pool2d(image, 8)
+
+
+def psnr_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+    """
+    Minus the PSNR in dB of (N, 3, H, W) images, RGB 0..1, capped at 50 dB; the mean over images.
+
+    The form is HINet's (Chen et al., CVPR workshops 2021). An image's share in the gradient does
+    not grow with its error, so that light rain and dry frames count like a cloudburst.
+    """
+    squared = (image.float() - clean).square().mean((1, 2, 3))
+    return 10 * torch.log10(squared + _SQUARED_FLOOR).mean()
 
 
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,

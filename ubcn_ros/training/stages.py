@@ -7,17 +7,19 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.func import functional_call
+from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.veil import VeilField
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
+    block_means,
     derain_loss,
     discriminator_loss,
     fool_loss,
     lovasz_loss,
+    psnr_loss,
     segmentation_loss,
-    veil_loss,
 )
 
 Batch = dict[str, torch.Tensor]
@@ -74,6 +76,17 @@ class Stage(nn.Module):
                     module.eval()
         return self
 
+    def image_loss(self, image: torch.Tensor, clean: torch.Tensor, logs: Logs, suffix: str = ''
+                   ) -> torch.Tensor:
+        """Loss of a derained image; what it is made of is logged under its name and a suffix."""
+        loss = derain_loss(image, clean)
+        logs[f'derain{suffix}'] = loss.detach()
+        if self.config.psnr_weight:
+            minus_psnr = psnr_loss(image, clean)
+            logs[f'psnr_loss{suffix}'] = minus_psnr.detach()
+            loss = loss + self.config.psnr_weight * minus_psnr
+        return loss
+
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         """The steps that this stage trains, for validation too."""
         return self.network(image, self.config.iterations)
@@ -103,12 +116,20 @@ class DerainStage(Stage):
             derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        logs: Logs = {}
         if self.config.veil_only:
-            loss = veil_loss(self.network.derain.lift(batch['degraded']).float(), batch['clean'])
-            return loss, {'veil': loss.detach(),
-                          'veil_before': veil_loss(batch['degraded'], batch['clean'])}
-        loss = derain_loss(self.network.derain(batch['degraded']).float(), batch['clean'])
-        return loss, {'derain': loss.detach()}
+            lifted = block_means(self.network.derain.lift(batch['degraded']).float())
+            clean, degraded = block_means(batch['clean']), block_means(batch['degraded'])
+            loss = F.l1_loss(lifted, clean)
+            logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
+            if self.config.psnr_weight:
+                minus_psnr = psnr_loss(lifted, clean)
+                loss = loss + self.config.psnr_weight * minus_psnr
+                logs['veil_psnr_loss'] = minus_psnr.detach()
+            return loss, logs
+        loss = self.image_loss(self.network.derain(batch['degraded']).float(), batch['clean'],
+                               logs)
+        return loss, logs
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         derain = self.network.derain
@@ -229,9 +250,9 @@ class AttendStage(Stage):
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
-        loss = derain_loss(image.float(), batch['clean'])
-        logs = {'derain': loss.detach(),
-                'derain_before': derain_loss(previous.image.float(), batch['clean'])}
+        logs: Logs = {}
+        self.image_loss(previous.image.float(), batch['clean'], logs, '_before')
+        loss = self.image_loss(image.float(), batch['clean'], logs)
         if self.config.segmentation_weight:
             labels = segmentation_loss(self.network.segmentation(image), batch['labels'],
                                        self.weights)
@@ -248,9 +269,7 @@ class AttendStage(Stage):
                 steps.append(Step(self.network.attend(batch['degraded'], steps[-1]), None))
         loss, logs = torch.zeros((), device=batch['clean'].device), {}
         for t, step in enumerate(steps, 1):
-            image = derain_loss(step.image.float(), batch['clean'])
-            loss = loss + image
-            logs[f'derain_{t}'] = image.detach()
+            loss = loss + self.image_loss(step.image.float(), batch['clean'], logs, f'_{t}')
             if weight:
                 labels = segmentation_loss(step.logits, batch['labels'], self.weights)
                 loss = loss + weight * labels
