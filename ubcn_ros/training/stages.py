@@ -21,6 +21,7 @@ from ubcn_ros.training.losses import (
     psnr_loss,
     segmentation_loss,
 )
+from ubcn_ros.training.warm_start import start_from_derain
 
 Batch = dict[str, torch.Tensor]
 Logs = dict[str, torch.Tensor]
@@ -87,6 +88,19 @@ class Stage(nn.Module):
             loss = loss + self.config.psnr_weight * minus_psnr
         return loss
 
+    def veil_loss(self, lifted: torch.Tensor, before: torch.Tensor, clean: torch.Tensor
+                  ) -> tuple[torch.Tensor, Logs]:
+        """Loss of the image that a veil field hands on, on means over blocks, and logs."""
+        lifted, before, clean = (block_means(i.float()) for i in (lifted, before, clean))
+        loss = F.l1_loss(lifted, clean)
+        logs = {'veil': loss.detach(), 'veil_before': F.l1_loss(before, clean)}
+        if self.config.psnr_weight:
+            minus_psnr = psnr_loss(lifted, clean)
+            logs |= {'veil_psnr_loss': minus_psnr.detach(),
+                     'veil_psnr_loss_before': psnr_loss(before, clean)}
+            loss = loss + self.config.psnr_weight * minus_psnr
+        return loss, logs
+
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         """The steps that this stage trains, for validation too."""
         return self.network(image, self.config.iterations)
@@ -108,25 +122,13 @@ class DerainStage(Stage):
 
     def prepare(self) -> None:
         if self.config.veil_only:
-            derain = self.network.derain
-            if derain.veil is None:
-                raise ValueError('veil_only: there is no veil field, set derain.veil_channels')
-            derain.requires_grad_(False)
-            derain.veil.requires_grad_(True)
-            derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
+            _train_veil_alone(self.network.derain, 'derain')
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        logs: Logs = {}
         if self.config.veil_only:
-            lifted = block_means(self.network.derain.lift(batch['degraded']).float())
-            clean, degraded = block_means(batch['clean']), block_means(batch['degraded'])
-            loss = F.l1_loss(lifted, clean)
-            logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
-            if self.config.psnr_weight:
-                minus_psnr = psnr_loss(lifted, clean)
-                loss = loss + self.config.psnr_weight * minus_psnr
-                logs['veil_psnr_loss'] = minus_psnr.detach()
-            return loss, logs
+            lifted = self.network.derain.lift(batch['degraded'])
+            return self.veil_loss(lifted, batch['degraded'], batch['clean'])
+        logs: Logs = {}
         loss = self.image_loss(self.network.derain(batch['degraded']).float(), batch['clean'],
                                logs)
         return loss, logs
@@ -207,11 +209,13 @@ class AttendStage(Stage):
     SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
 
     With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
-    it are what they are: a fraction of the work, for more batches. IDM and the segmentation
-    network stay as they are, so that with ``samples.distinct`` the first step of a sample is
-    worked out once and remembered, in half precision.
+    it are what they are: a fraction of the work, for more batches. With ``veil_only`` it is SAM's
+    veil field alone that learns so, each step on the image that the one before hands on and on the
+    first step's labels. IDM and the segmentation network stay as they are, so that with
+    ``samples.distinct`` the first step of a sample is worked out once and remembered, in half
+    precision.
 
-    :raises ValueError: iterations below 2.
+    :raises ValueError: iterations below 2; veil_only for a SAM without a veil field.
     """
 
     trained = ('attention',)
@@ -222,16 +226,19 @@ class AttendStage(Stage):
                              'use SAM, so this stage needs 2 or more')
         self.first_steps: dict[int, Step] = {}
         if self.config.warm_start:
-            start_from_derain(self.network)
+            start_from_derain(self.network, veil=not self.config.fresh_veil)
+        if self.config.veil_only:
+            _train_veil_alone(self.network.attention, 'attention')
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
             steps = [self._first_step(batch)]
-            if self.config.one_step:
-                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
-                while len(steps) < chosen - 1:
-                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        if self.config.veil_only:
+            return self._veil_loss(batch, steps[0])
         if self.config.one_step:
+            with torch.no_grad():
+                for _ in range(2, self._draw_step()):
+                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
 
@@ -247,6 +254,17 @@ class AttendStage(Stage):
         image, logits = (torch.cat([part.float() for part in parts])
                          for parts in zip(*steps, strict=True))
         return Step(image.contiguous(memory_format=torch.channels_last), logits)
+
+    def _draw_step(self) -> int:
+        return int(torch.randint(2, self.config.iterations + 1, ()))
+
+    def _veil_loss(self, batch: Batch, first: Step) -> tuple[torch.Tensor, Logs]:
+        previous, lift = first.image, self.network.attention.lift
+        paths = self.network.path_probabilities(first.logits)
+        with torch.no_grad():
+            for _ in range(2, self._draw_step()):
+                previous = lift(batch['degraded'], previous, paths)
+        return self.veil_loss(lift(batch['degraded'], previous, paths), previous, batch['clean'])
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
@@ -291,67 +309,13 @@ class JointStage(AttendStage):
         return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
 
 
-def start_from_derain(network: UBCN) -> None:
-    """
-    Give SAM the weights of IDM, as many of its blocks as SAM has.
-
-    The rainy image's half of the first convolution is IDM's, the previous image's half starts at
-    zero: with as many blocks as IDM, a second step starts as the first. With the residual on the
-    previous image the last convolution, and what the veil field's features give, start at zero
-    instead, so that a second step starts as no change at all.
-
-    :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
-    """
-    source, target = network.derain, network.attention
-    ours, theirs = network.config.attention, network.config.derain
-    alike = ('channels', 'unshuffle', 'veil_texture')
-    differ = [f'{name} {getattr(ours, name)} and {getattr(theirs, name)}' for name in alike
-              if getattr(ours, name) != getattr(theirs, name)]
-    if differ:
-        raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
-                         'warm_start to false')
-    with torch.no_grad():
-        weight = source.head[0][0].weight
-        target.head[0][0].weight.zero_()
-        target.head[0][0].weight[:, :weight.shape[1]] = weight
-        target.head[0][0].bias.copy_(source.head[0][0].bias)
-        if target.config.residual == 'previous':
-            # see the previous image as IDM sees its input, at half strength each
-            target.head[0][0].weight[:, :weight.shape[1]] = 0.5 * weight
-            target.head[0][0].weight[:, weight.shape[1]:] = 0.5 * weight
-        target.head[1].load_state_dict(source.head[1].state_dict())
-        stacks = ([target.paths.trunk] if target.config.form == 'trunk'
-                  else target.paths.stacks)
-        for stack in stacks:
-            for ours, theirs in zip(stack, source.body, strict=False):
-                ours.load_state_dict(theirs.state_dict())
-        target.tail[0].load_state_dict(source.tail[0].state_dict())
-        if target.config.residual == 'input':
-            target.tail[1].load_state_dict(source.tail[1].state_dict())
-        if source.veil is not None and target.veil is not None:
-            _start_veil(source.veil, target.veil)
-            if target.config.residual == 'previous':
-                target.veil.field.weight[:6].zero_()
-                target.veil.field.bias[:6].zero_()
-
-
-def _start_veil(source: VeilField, target: VeilField) -> None:
-    """Give SAM's field the weights of IDM's, on the rainy image."""
-    ours, theirs = target.state_dict(), source.state_dict()
-    for name, weight in theirs.items():
-        if ours[name].shape == weight.shape:
-            ours[name].copy_(weight)
-    texture = 0 if source.texture is None else source.texture[0].out_channels
-    for name in ('down1.0.weight', 'up0.0.weight'):
-        # what the level below says, then the image, then its texture
-        before, image, fine = theirs[name].split(
-            (theirs[name].shape[1] - 3 - texture, 3, texture), 1)
-        start = before.shape[1]
-        ours[name].zero_()
-        ours[name][:, :start] = before
-        ours[name][:, start:start + 3] = image
-        if texture:
-            ours[name][:, -texture:] = fine
+def _train_veil_alone(module: nn.Module, part: str) -> None:
+    """Of a module, IDM or SAM, only what decides which image its veil field hands on."""
+    if module.veil is None:
+        raise ValueError(f'veil_only: there is no veil field, set {part}.veil_channels')
+    module.requires_grad_(False)
+    module.veil.requires_grad_(True)
+    module.veil.hints.requires_grad_(False)
 
 
 STAGE_CLASSES: dict[str, type[Stage]] = {

@@ -1,0 +1,75 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""SAM's start from a trained IDM."""
+
+from __future__ import annotations
+
+import torch
+
+from ubcn_ros.network import UBCN
+from ubcn_ros.network.veil import VeilField
+
+
+def start_from_derain(network: UBCN, veil: bool = True) -> None:
+    """
+    Give SAM the weights of IDM, as many of its blocks as SAM has.
+
+    The rainy image's half of the first convolution is IDM's, the previous image's half starts at
+    zero: with as many blocks as IDM, a second step starts as the first. With the residual on the
+    previous image the last convolution, and what the veil field's features give, start at zero
+    instead, so that a second step starts as no change at all.
+
+    :param network: whose SAM is changed.
+    :param veil: False leaves SAM's veil field as it is.
+    :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
+    """
+    source, target = network.derain, network.attention
+    ours, theirs = network.config.attention, network.config.derain
+    alike = ('channels', 'unshuffle', 'veil_texture')
+    differ = [f'{name} {getattr(ours, name)} and {getattr(theirs, name)}' for name in alike
+              if getattr(ours, name) != getattr(theirs, name)]
+    if differ:
+        raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
+                         'warm_start to false')
+    with torch.no_grad():
+        weight = source.head[0][0].weight
+        target.head[0][0].weight.zero_()
+        target.head[0][0].weight[:, :weight.shape[1]] = weight
+        target.head[0][0].bias.copy_(source.head[0][0].bias)
+        if target.config.residual == 'previous':
+            # see the previous image as IDM sees its input, at half strength each
+            target.head[0][0].weight[:, :weight.shape[1]] = 0.5 * weight
+            target.head[0][0].weight[:, weight.shape[1]:] = 0.5 * weight
+        target.head[1].load_state_dict(source.head[1].state_dict())
+        stacks = ([target.paths.trunk] if target.config.form == 'trunk'
+                  else target.paths.stacks)
+        for stack in stacks:
+            for ours, theirs in zip(stack, source.body, strict=False):
+                ours.load_state_dict(theirs.state_dict())
+        target.tail[0].load_state_dict(source.tail[0].state_dict())
+        if target.config.residual == 'input':
+            target.tail[1].load_state_dict(source.tail[1].state_dict())
+        if veil and source.veil is not None and target.veil is not None:
+            _start_veil(source.veil, target.veil)
+            if target.config.residual == 'previous':
+                target.veil.field.weight[:6].zero_()
+                target.veil.field.bias[:6].zero_()
+
+
+def _start_veil(source: VeilField, target: VeilField) -> None:
+    """Give SAM's field the weights of IDM's, on the rainy image."""
+    ours, theirs = target.state_dict(), source.state_dict()
+    for name, weight in theirs.items():
+        if ours[name].shape == weight.shape:
+            ours[name].copy_(weight)
+    texture = 0 if source.texture is None else source.texture[0].out_channels
+    for name in ('down1.0.weight', 'up0.0.weight'):
+        # what the level below says, then the image, then its texture
+        before, image, fine = theirs[name].split(
+            (theirs[name].shape[1] - 3 - texture, 3, texture), 1)
+        start = before.shape[1]
+        ours[name].zero_()
+        ours[name][:, :start] = before
+        ours[name][:, start:start + 3] = image
+        if texture:
+            ours[name][:, -texture:] = fine
