@@ -209,14 +209,6 @@ def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(mak
                            network.derain.veil.up2[0].weight)
 
 
-def test_the_veil_field_of_sam_can_start_anew(make):
-    network = network_with_veil(make, 'previous', 4, 4)
-    before = {k: v.clone() for k, v in network.attention.veil.state_dict().items()}
-    start_from_derain(network, veil=False)
-    assert all(torch.equal(v, before[k]) for k, v in network.attention.veil.state_dict().items())
-    assert torch.equal(network.attention.head[1][0].weight, network.derain.head[1][0].weight)
-
-
 @TEXTURED
 def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, veil, texture):
     network = network_with_veil(make, 'input', veil, texture)
@@ -244,23 +236,10 @@ def test_a_veil_field_is_trained_alone(make, batch):
     assert torch.equal(stage.unrolled(image)[0].image, stage.network.derain.lift(image))
 
 
-def test_the_veil_field_of_sam_is_trained_alone(make, batch):
-    stage, config = make('attend', {'veil_only': True, 'iterations': 3,
-                                    'optimizer': {'rate': 3e-3}})
-    data = batch(config)
-    _, logs = stage(data)
-    _, changed = parts_that_change(stage, config, data)
-    assert changed and all(name.startswith('attention.veil.') for name in changed)
-    with torch.no_grad():
-        after = min(float(stage(data)[0]) for _ in range(4))
-    assert after < 0.97 * float(logs['veil_before'])
-
-
-@pytest.mark.parametrize(('kind', 'part'), [('derain', 'derain'), ('attend', 'attention')])
-def test_without_a_veil_field_there_is_none_to_train(make, kind, part):
-    with pytest.raises(ValueError, match=f'set {part}.veil_channels'):
-        make(kind, {'veil_only': True, 'warm_start': False},
-             **{part: {'channels': 4, 'blocks': 1, 'veil_channels': 0}})
+def test_without_a_veil_field_there_is_none_to_train(make):
+    with pytest.raises(ValueError, match='set derain.veil_channels'):
+        make('derain', {'veil_only': True},
+             derain={'channels': 4, 'blocks': 1, 'veil_channels': 0})
 
 
 def test_the_first_step_of_a_sample_is_remembered(make, batch):

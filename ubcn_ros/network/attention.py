@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
-from ubcn_ros.network.veil import THUMBNAIL, Lift, VeilField, thumbnail
+from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
 
 
 @dataclass(frozen=True)
@@ -147,48 +147,29 @@ class SAM(nn.Module):
             is resized bilinearly to the module's working size.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
-        base = self._base
-        blocks = self._blocks(image, previous)
+        dtype = self.tail[1].weight.dtype
+        base = 0 if self.config.residual == 'input' else 1
+        blocks = [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
         if self.veil is None:
             features = self.head(torch.cat(blocks, 1))
             residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
         else:
-            change, hints = self._lift(image, previous, paths, blocks)
+            change, hints = self.veil(self._small(image, previous, paths).to(dtype), blocks[base],
+                                      blocks[0])
             blocks[base] = blocks[base] + change
             features = self.head(torch.cat(blocks, 1)) + hints
             residual = change + self.tail(
                 self.paths(features, self.masks(paths, features.shape[-2:])))
         return (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
 
-    def lift(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
-             ) -> torch.Tensor:
-        """
-        The image that the residual is added to, as the veil field hands it on.
-
-        :param image, previous, paths: as for ``forward``.
-        :return: (N, 3, H, W), not clamped.
-        :raises ValueError: there is no veil field.
-        """
-        if self.veil is None:
-            raise ValueError('this SAM has no veil field: set attention.veil_channels')
-        change, _ = self._lift(image, previous, paths, self._blocks(image, previous))
-        return (image, previous)[self._base] + shuffle(change, self.factor, image.shape[-2:])
-
-    @property
-    def _base(self) -> int:
-        return 0 if self.config.residual == 'input' else 1
-
-    def _blocks(self, *images: torch.Tensor) -> list[torch.Tensor]:
-        return [unshuffle(i, self.factor).to(self.tail[1].weight.dtype) for i in images]
-
-    def _lift(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor,
-              blocks: list[torch.Tensor]) -> Lift:
+    def _small(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
+               ) -> torch.Tensor:
+        """What the veil field looks at, (N, channels, 96, 128)."""
         masks = self.masks(paths, THUMBNAIL)
         parts = [thumbnail(image), thumbnail(previous), masks]
         if self.config.veil_below:
             parts.append(masks.flip(2).cumsum(2).flip(2) / THUMBNAIL[0])
-        seen = torch.cat([part.to(blocks[0].dtype) for part in parts], 1)
-        return self.veil(seen, blocks[self._base], blocks[0])
+        return torch.cat([part.to(image.dtype) for part in parts], 1)
 
     def masks(self, paths: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """

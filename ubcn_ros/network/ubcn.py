@@ -62,7 +62,7 @@ class UBCNConfig:
             veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, **veil),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
-                                 residual='previous', veil_below=True, **veil),
+                                 veil_below=True, **veil),
                        'ddrnet23_slim', {'half_head': True})
         raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
 

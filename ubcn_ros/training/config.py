@@ -102,12 +102,12 @@ class StageConfig:
     psnr_weight: of minus the PSNR in dB beside the deraining loss (and the veil's).
     derained_share (adapt): share of the labelled loss that takes derained images. one_step
     (attend): a single step of the loop, drawn at random, learns from a batch. fresh_veil: the veil
-    field of what is trained starts anew, but for its constants. veil_only (derain, attend): the
-    veil field alone is trained, on 8x8 means of the image it hands on. freeze_veil: the features
-    of the veil fields stay as they are, what is read off them learns on. warm_start: SAM starts
-    from IDM's weights (joint: unless start names SAM's). freeze_norm: batch normalisation keeps
-    its statistics. clip: largest gradient norm, 0 for any. validate_every, save_every: steps
-    between validations and between checkpoints.
+    fields of the modules that start names start anew, but for their constants. veil_only
+    (derain): the veil field alone is trained, on 8x8 means of the image it hands on.
+    freeze_veil: the features of the veil fields stay as they are, what is read off them learns on.
+    warm_start: SAM starts from IDM's weights (joint: unless start names SAM's). freeze_norm: batch
+    normalisation keeps its statistics. clip: largest gradient norm, 0 for any. validate_every,
+    save_every: steps between validations and between checkpoints.
     """
 
     steps: int = 1000

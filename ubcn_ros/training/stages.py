@@ -88,19 +88,6 @@ class Stage(nn.Module):
             loss = loss + self.config.psnr_weight * minus_psnr
         return loss
 
-    def veil_loss(self, lifted: torch.Tensor, before: torch.Tensor, clean: torch.Tensor
-                  ) -> tuple[torch.Tensor, Logs]:
-        """Loss of the image that a veil field hands on, on means over blocks, and logs."""
-        lifted, before, clean = (block_means(i.float()) for i in (lifted, before, clean))
-        loss = F.l1_loss(lifted, clean)
-        logs = {'veil': loss.detach(), 'veil_before': F.l1_loss(before, clean)}
-        if self.config.psnr_weight:
-            minus_psnr = psnr_loss(lifted, clean)
-            logs |= {'veil_psnr_loss': minus_psnr.detach(),
-                     'veil_psnr_loss_before': psnr_loss(before, clean)}
-            loss = loss + self.config.psnr_weight * minus_psnr
-        return loss, logs
-
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         """The steps that this stage trains, for validation too."""
         return self.network(image, self.config.iterations)
@@ -122,13 +109,25 @@ class DerainStage(Stage):
 
     def prepare(self) -> None:
         if self.config.veil_only:
-            _train_veil_alone(self.network.derain, 'derain')
+            derain = self.network.derain
+            if derain.veil is None:
+                raise ValueError('veil_only: there is no veil field, set derain.veil_channels')
+            derain.requires_grad_(False)
+            derain.veil.requires_grad_(True)
+            derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        if self.config.veil_only:
-            lifted = self.network.derain.lift(batch['degraded'])
-            return self.veil_loss(lifted, batch['degraded'], batch['clean'])
         logs: Logs = {}
+        if self.config.veil_only:
+            lifted = block_means(self.network.derain.lift(batch['degraded']).float())
+            clean, degraded = block_means(batch['clean']), block_means(batch['degraded'])
+            loss = F.l1_loss(lifted, clean)
+            logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
+            if self.config.psnr_weight:
+                minus_psnr = psnr_loss(lifted, clean)
+                loss = loss + self.config.psnr_weight * minus_psnr
+                logs['veil_psnr_loss'] = minus_psnr.detach()
+            return loss, logs
         loss = self.image_loss(self.network.derain(batch['degraded']).float(), batch['clean'],
                                logs)
         return loss, logs
@@ -209,13 +208,11 @@ class AttendStage(Stage):
     SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
 
     With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
-    it are what they are: a fraction of the work, for more batches. With ``veil_only`` it is SAM's
-    veil field alone that learns so, each step on the image that the one before hands on and on the
-    first step's labels. IDM and the segmentation network stay as they are, so that with
-    ``samples.distinct`` the first step of a sample is worked out once and remembered, in half
-    precision.
+    it are what they are: a fraction of the work, for more batches. IDM and the segmentation
+    network stay as they are, so that with ``samples.distinct`` the first step of a sample is
+    worked out once and remembered, in half precision.
 
-    :raises ValueError: iterations below 2; veil_only for a SAM without a veil field.
+    :raises ValueError: iterations below 2.
     """
 
     trained = ('attention',)
@@ -226,19 +223,16 @@ class AttendStage(Stage):
                              'use SAM, so this stage needs 2 or more')
         self.first_steps: dict[int, Step] = {}
         if self.config.warm_start:
-            start_from_derain(self.network, veil=not self.config.fresh_veil)
-        if self.config.veil_only:
-            _train_veil_alone(self.network.attention, 'attention')
+            start_from_derain(self.network)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
             steps = [self._first_step(batch)]
-        if self.config.veil_only:
-            return self._veil_loss(batch, steps[0])
-        if self.config.one_step:
-            with torch.no_grad():
-                for _ in range(2, self._draw_step()):
+            if self.config.one_step:
+                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
+                while len(steps) < chosen - 1:
                     steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        if self.config.one_step:
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
 
@@ -254,17 +248,6 @@ class AttendStage(Stage):
         image, logits = (torch.cat([part.float() for part in parts])
                          for parts in zip(*steps, strict=True))
         return Step(image.contiguous(memory_format=torch.channels_last), logits)
-
-    def _draw_step(self) -> int:
-        return int(torch.randint(2, self.config.iterations + 1, ()))
-
-    def _veil_loss(self, batch: Batch, first: Step) -> tuple[torch.Tensor, Logs]:
-        previous, lift = first.image, self.network.attention.lift
-        paths = self.network.path_probabilities(first.logits)
-        with torch.no_grad():
-            for _ in range(2, self._draw_step()):
-                previous = lift(batch['degraded'], previous, paths)
-        return self.veil_loss(lift(batch['degraded'], previous, paths), previous, batch['clean'])
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
@@ -307,15 +290,6 @@ class JointStage(AttendStage):
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
-
-
-def _train_veil_alone(module: nn.Module, part: str) -> None:
-    """Of a module, IDM or SAM, only what decides which image its veil field hands on."""
-    if module.veil is None:
-        raise ValueError(f'veil_only: there is no veil field, set {part}.veil_channels')
-    module.requires_grad_(False)
-    module.veil.requires_grad_(True)
-    module.veil.hints.requires_grad_(False)
 
 
 STAGE_CLASSES: dict[str, type[Stage]] = {

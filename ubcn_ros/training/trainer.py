@@ -81,7 +81,7 @@ class Trainer:
         _check_labels(config, kind, training, validation)
         torch.manual_seed(config.seed)
         self.network = build(model_config(config, self.stage_config))
-        self._start_modules(STAGE_CLASSES[kind].trained)
+        self._start_modules()
         weights = (class_weights(training)
                    if self.stage_config.class_balance and kind != 'derain' else None)
         stage = STAGE_CLASSES[kind](self.network, self.stage_config, weights)
@@ -101,7 +101,7 @@ class Trainer:
         """The result."""
         return self.out / f'{self.stage_name}.safetensors'
 
-    def _start_modules(self, trained: tuple[str, ...]) -> None:
+    def _start_modules(self) -> None:
         for module, name in self.stage_config.start.items():
             if module not in _MODULES:
                 raise ValueError(f'stages.{self.stage_name}.start: unknown module {module!r}: '
@@ -111,7 +111,7 @@ class Trainer:
             ours, state = getattr(self.network, module), getattr(source, module).state_dict()
             try:
                 ours.load_state_dict(_grown(state, ours.state_dict(),
-                                            self.stage_config.fresh_veil and module in trained))
+                                            self.stage_config.fresh_veil))
             except RuntimeError as error:
                 raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
                                  ) from error

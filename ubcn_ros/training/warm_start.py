@@ -10,7 +10,7 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.network.veil import VeilField
 
 
-def start_from_derain(network: UBCN, veil: bool = True) -> None:
+def start_from_derain(network: UBCN) -> None:
     """
     Give SAM the weights of IDM, as many of its blocks as SAM has.
 
@@ -19,8 +19,6 @@ def start_from_derain(network: UBCN, veil: bool = True) -> None:
     previous image the last convolution, and what the veil field's features give, start at zero
     instead, so that a second step starts as no change at all.
 
-    :param network: whose SAM is changed.
-    :param veil: False leaves SAM's veil field as it is.
     :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
     """
     source, target = network.derain, network.attention
@@ -49,7 +47,7 @@ def start_from_derain(network: UBCN, veil: bool = True) -> None:
         target.tail[0].load_state_dict(source.tail[0].state_dict())
         if target.config.residual == 'input':
             target.tail[1].load_state_dict(source.tail[1].state_dict())
-        if veil and source.veil is not None and target.veil is not None:
+        if source.veil is not None and target.veil is not None:
             _start_veil(source.veil, target.veil)
             if target.config.residual == 'previous':
                 target.veil.field.weight[:6].zero_()
