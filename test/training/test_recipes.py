@@ -40,7 +40,8 @@ def test_there_are_recipes():
 CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'light-camvid-long',
              'light-camvid-veil': 'light-camvid-long', 'ablation-paths': 'light-camvid-veil',
              'light-camvid-physical': 'light-camvid-veil',
-             'light-camvid-distance': 'light-camvid-physical'}
+             'light-camvid-distance': 'light-camvid-physical',
+             'light-camvid-decibel': 'light-camvid-distance'}
 
 
 @pytest.fixture(scope='module')
