@@ -82,11 +82,16 @@ class Stage(nn.Module):
         """Loss of a derained image; what it is made of is logged under its name and a suffix."""
         loss = derain_loss(image, clean)
         logs[f'derain{suffix}'] = loss.detach()
-        if self.config.psnr_weight:
-            minus_psnr = psnr_loss(image, clean)
-            logs[f'psnr_loss{suffix}'] = minus_psnr.detach()
-            loss = loss + self.config.psnr_weight * minus_psnr
-        return loss
+        return self.with_psnr(loss, image, clean, logs, f'psnr_loss{suffix}')
+
+    def with_psnr(self, loss: torch.Tensor, image: torch.Tensor, clean: torch.Tensor, logs: Logs,
+                  name: str) -> torch.Tensor:
+        """Loss with the weighted PSNR beside it, which is logged by name; without weight as is."""
+        if not self.config.psnr_weight:
+            return loss
+        minus_psnr = psnr_loss(image, clean)
+        logs[name] = minus_psnr.detach()
+        return loss + self.config.psnr_weight * minus_psnr
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         """The steps that this stage trains, for validation too."""
@@ -123,11 +128,7 @@ class DerainStage(Stage):
             clean, degraded = block_means(batch['clean']), block_means(batch['degraded'])
             loss = F.l1_loss(lifted, clean)
             logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
-            if self.config.psnr_weight:
-                minus_psnr = psnr_loss(lifted, clean)
-                loss = loss + self.config.psnr_weight * minus_psnr
-                logs['veil_psnr_loss'] = minus_psnr.detach()
-            return loss, logs
+            return self.with_psnr(loss, lifted, clean, logs, 'veil_psnr_loss'), logs
         loss = self.image_loss(self.network.derain(batch['degraded']).float(), batch['clean'],
                                logs)
         return loss, logs
