@@ -43,9 +43,11 @@ class SampleConfig:
 
     crop: (height, width) pixels. scale: range of the random resize before cropping. rain: share
     of samples whose degraded image has rendered rain, the rest stays dry. generic: share of the
-    rainy ones under painted instead of rendered rain. physical: share of the rendered ones with
-    physical parameters and distances tied to the classes; the others have the diversity, of
-    RainParameters.random, and now and then a distance that is not.
+    rainy ones under painted instead of rendered rain. unusual: share of the frames without
+    rendered rain, dry or painted, that are turned, resized and recoloured beyond what a drive
+    shows. physical: share of the rendered ones with physical parameters and distances tied to the
+    classes; the others have the diversity, of RainParameters.random, and now and then a distance
+    that is not.
     renders, reuse: rendered frames kept at a time, and crops taken from each. light: strength of
     the random change of brightness, contrast and colour, 0..1. drives: share of samples from
     procedural drives. distinct: number of samples that come again and again, in an order of every
@@ -56,6 +58,7 @@ class SampleConfig:
     scale: tuple[float, float] = (1.0, 1.0)
     rain: float = 1.0
     generic: float = 0.15
+    unusual: float = 0.0
     physical: float = 0.0
     diversity: float = 1.0
     renders: int = 64

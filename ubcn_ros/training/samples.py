@@ -19,6 +19,7 @@ from ubcn_ros.data.drive import Drive
 from ubcn_ros.data.generic_rain import generic_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import DataSetError, SceneList
+from ubcn_ros.data.unusual_views import unusual_view
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import CAMVID, UNLABELED
 from ubcn_ros.training.config import SampleConfig
@@ -129,12 +130,16 @@ class TrainingSamples(Dataset):
             table = _light_table(c.light, rng)
             image = _relight(image, table)
             rainy = None if rainy is None else _relight(rainy, table)
-        if rng.random() >= c.rain:
-            return image, image, labels
-        if rainy is not None:
+        wet = rng.random() < c.rain
+        if wet and rainy is not None:
             return image, rainy, labels
-        if rng.random() < c.generic:
+        painted = wet and rng.random() < c.generic
+        if c.unusual and (painted or not wet) and rng.random() < c.unusual:
+            image, labels = unusual_view(image, labels, rng)
+        if painted:
             return image, generic_rain(image, rng), labels
+        if not wet:
+            return image, image, labels
         rate = sample_rate(rng)
         physical = rng.random() < c.physical
         parameters = RainParameters.random(rng, rate, 0.0 if physical else c.diversity)

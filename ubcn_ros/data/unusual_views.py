@@ -1,0 +1,57 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Views that no camera on a car has, so that training does not know streets alone."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+
+def unusual_view(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Turn, resize and recolour a frame far beyond what a drive shows.
+
+    A network that has seen nothing but streets takes what is odd about another picture, fine and
+    hard textures where the road should be, for rain, and lifts a veil that is not there.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param labels: (H, W) uint8 ids, which go along with the pixels.
+    :return: both, of the same sizes: turned by a multiple of 90 degrees, a part enlarged up to
+        three times or the whole shrunk and repeated in mirrors, with other colours and contrast.
+    """
+    height, width = labels.shape
+    turns, zoom = int(rng.integers(4)), float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))
+    spot = rng.random(2)
+    image = _window(np.rot90(image, turns), zoom, (height, width), spot, cv2.INTER_LINEAR)
+    labels = _window(np.rot90(labels, turns), zoom, (height, width), spot, cv2.INTER_NEAREST)
+    return _recolour(image, rng), labels
+
+
+def _window(part: np.ndarray, zoom: float, size: tuple[int, int], spot: np.ndarray,
+            interpolation: int) -> np.ndarray:
+    """Resize by the factor, repeat in mirrors up to the size, cut the size out at the spot."""
+    if zoom < 1 and part.ndim == 3:
+        interpolation = cv2.INTER_AREA
+    part = cv2.resize(np.ascontiguousarray(part), None, fx=zoom, fy=zoom,
+                      interpolation=interpolation)
+    missing = [(0, max(0, wanted - have)) for wanted, have in zip(size, part.shape, strict=False)]
+    part = np.pad(part, missing + [(0, 0)] * (part.ndim - 2), mode='symmetric')
+    top, left = (int(s * (have - wanted + 1))
+                 for s, have, wanted in zip(spot, part.shape, size, strict=False))
+    return np.ascontiguousarray(part[top:top + size[0], left:left + size[1]])
+
+
+def _recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Swap colours, turn a few frames into negatives, change contrast and saturation."""
+    channels = rng.permutation(3) if rng.random() < 0.5 else [0, 1, 2]
+    values = image[..., channels].astype(np.float32)
+    if rng.random() < 0.15:
+        values = 255 - values
+    grey = values.mean(2, keepdims=True)
+    values = grey + float(rng.uniform(0.0, 2.0)) * (values - grey)
+    middle = float(grey.mean())
+    contrast = float(np.exp(rng.uniform(np.log(0.7), np.log(1.7))))
+    values = (values - middle) * contrast + middle * float(rng.uniform(0.6, 1.4))
+    return np.clip(values + 0.5, 0, 255).astype(np.uint8)
