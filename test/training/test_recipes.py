@@ -41,7 +41,8 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-veil': 'light-camvid-long', 'ablation-paths': 'light-camvid-veil',
              'light-camvid-physical': 'light-camvid-veil',
              'light-camvid-distance': 'light-camvid-physical',
-             'light-camvid-decibel': 'light-camvid-distance'}
+             'light-camvid-decibel': 'light-camvid-distance',
+             'light-camvid-views': 'light-camvid-decibel'}
 
 
 @pytest.fixture(scope='module')

@@ -139,6 +139,19 @@ def test_share_of_rain():
         assert all(rainy) if share else not any(rainy)
 
 
+def test_unusual_views_are_for_frames_without_rendered_rain(monkeypatch):
+    seen = []
+    monkeypatch.setattr(samples_module, 'unusual_view', lambda image, labels, rng:
+                        (seen.append(1), (255 - image, labels))[1])
+    for rain, generic, expected in ((0.0, 0.0, 8), (1.0, 1.0, 8), (1.0, 0.0, 0)):
+        config = SampleConfig(crop=(64, 80), rain=rain, generic=generic, unusual=1.0, reuse=1)
+        samples = one(ArrayScene(), config)
+        seen.clear()
+        taken = [samples[n] for n in range(8)]
+        assert len(seen) == expected
+        assert all((sample['clean'].max() > 200) == bool(expected) for sample in taken)
+
+
 def test_measured_depth_is_used_and_completed(monkeypatch):
     depth = np.full((64, 80), 30, np.float32)
     depth[:20] = 0
