@@ -42,7 +42,8 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-physical': 'light-camvid-veil',
              'light-camvid-distance': 'light-camvid-physical',
              'light-camvid-decibel': 'light-camvid-distance',
-             'light-camvid-views': 'light-camvid-decibel'}
+             'light-camvid-views': 'light-camvid-decibel',
+             'light-camvid-coarse': 'light-camvid-views'}
 
 
 @pytest.fixture(scope='module')

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
-from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
+from ubcn_ros.network.veil import THUMBNAIL, VeilField, coarse, thumbnail
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,11 @@ class SAMConfig:
     (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
     stays. What stays is not scaled up to a sum of 1 again: at most (K - 1) times the threshold
     is lost, and a probability does not jump where another one passes the threshold.
+    ``coarse_from_previous``: share, 0 (off, the paper's definition) to below 1, of the coarse
+    difference to the previous image (means over 24x32 cells of the frame) that is taken back.
+    What is coarse is the veil, of which two estimates are better than one.
 
-    :raises ValueError: an unknown form or residual, or a threshold outside 0..1.
+    :raises ValueError: an unknown form or residual, or a threshold or share outside 0..1.
     """
 
     channels: int = 32
@@ -52,6 +55,7 @@ class SAMConfig:
     veil_texture: int = 0
     veil_depth: int = 0
     veil_below: bool = False
+    coarse_from_previous: float = 0.0
 
     def __post_init__(self) -> None:
         for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
@@ -61,6 +65,9 @@ class SAMConfig:
         if not 0 <= self.path_threshold < 1:  # so that NaN is refused, too
             raise ValueError(f'SAM path_threshold {self.path_threshold} is no probability: choose '
                              'one from 0 (off) to below 1 / paths')
+        if not 0 <= self.coarse_from_previous < 1:
+            raise ValueError(f'SAM coarse_from_previous {self.coarse_from_previous} is no share: '
+                             'choose one from 0 (off) to below 1')
 
 
 class PathStacks(nn.Module):
@@ -160,7 +167,11 @@ class SAM(nn.Module):
             features = self.head(torch.cat(blocks, 1)) + hints
             residual = change + self.tail(
                 self.paths(features, self.masks(paths, features.shape[-2:])))
-        return (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
+        restored = (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
+        if self.config.coarse_from_previous:
+            difference = coarse(previous - restored) * self.config.coarse_from_previous
+            restored = restored + difference
+        return restored
 
     def _small(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
                ) -> torch.Tensor:

@@ -114,6 +114,11 @@ def thumbnail(image: torch.Tensor) -> torch.Tensor:
     return _resize(F.avg_pool2d(image, 4), THUMBNAIL)
 
 
+def coarse(image: torch.Tensor) -> torch.Tensor:
+    """(N, C, H, W), H and W from 32 up, to the same with 24x32 cells of detail left."""
+    return _resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
+
+
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
     # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
     # reaches them can then learn
