@@ -24,7 +24,8 @@ def tiny_model(tmp_path_factory):
     from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
     from ubcn_ros.runtime import save_model
     torch.manual_seed(0)
-    config = UBCNConfig('camvid', IDMConfig(8, 2, 2), SAMConfig(8, 2, 2, form='trunk'),
+    config = UBCNConfig('camvid', IDMConfig(8, 2, 2),
+                        SAMConfig(8, 2, 2, form='trunk', coarse_from_previous=0.5),
                         'ddrnet23_slim', {'width': 4})
     network = build(config)
     # the last convolutions start at zero, which would make every output the input
