@@ -2,6 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command around the benchmark of the node: its options, its table and its verdict."""
 
+import json
+import subprocess
+
 import pytest
 from click.testing import CliRunner
 
@@ -38,3 +41,33 @@ def test_the_verdict_on_the_age_gives_its_figures(within, verdict):
     assert line.startswith('one: ') and verdict in line and '70.0 ms' in line
     assert '33.3 + 50.5 ms' in line
     assert 'not measured' in age_line('one', {'within': None})
+
+
+@pytest.mark.parametrize('transport, code', [('both', 0), ('default', 3), ('shared-memory', 0)])
+def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
+        monkeypatch, tmp_path, tiny_model, transport, code):
+    pytest.importorskip('rclpy')
+    from ubcn_ros import node_benchmark_command as module
+    from ubcn_ros.replay import NoAnswerError
+    figures = {'sent': 5, 'age_ms': {'within': None}}
+
+    def stream(load):
+        if not load.shared_memory:
+            raise NoAnswerError('waited 60 s in vain')
+        return figures
+
+    def run(command, **_):
+        arguments = command[command.index('benchmark') + 1:]
+        ended = CliRunner().invoke(benchmark, arguments)
+        return subprocess.CompletedProcess(command, ended.exit_code)
+
+    monkeypatch.setattr(module, 'stream', stream)
+    monkeypatch.setattr(module.subprocess, 'run', run)
+    out = tmp_path / 'figures.json'
+    result = CliRunner().invoke(benchmark, [
+        'node', '--model', str(tiny_model), '--transport', transport, '--json', str(out)])
+    assert result.exit_code == code, result.output
+    assert ('not one image came through' in result.output) == (transport == 'both')
+    assert out.exists() == (code == 0)
+    if transport == 'both':
+        assert json.loads(out.read_text()) == {**figures, 'without_shared_memory': None}

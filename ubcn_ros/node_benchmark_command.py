@@ -14,9 +14,10 @@ from typing import Any
 import click
 
 from ubcn_ros.node_benchmark import Load, fuzz, stream
-from ubcn_ros.replay import ReplayError
+from ubcn_ros.replay import NoAnswerError, ReplayError
 
 _COMPARED = 300  # most frames of the run without shared memory
+_NO_ANSWER = 3  # exit code
 
 
 def table(columns: dict[str, dict[str, Any]]) -> str:
@@ -48,17 +49,24 @@ def age_line(title: str, age: dict[str, Any]) -> str:
             f"{age['period']:.1f} + {age['inference']:.1f} ms")
 
 
-def _without_shared_memory(load: Load) -> dict[str, Any]:
-    """Measure in another process: Fast DDS reads its profile once in each."""
+def _without_shared_memory(load: Load) -> dict[str, Any] | None:
+    """
+    Measure in another process: Fast DDS reads its profile once in each.
+
+    None where not even a first image comes through, as happens to images of megabytes.
+    """
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / 'result.json'
-        subprocess.run(
+        run = subprocess.run(
             [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', '--transport', 'default',
              '--frames', str(min(load.frames, _COMPARED)), '--json', str(result),
              '--size', f'{load.width}x{load.height}', '--rate', str(load.rate_hz),
              '--model', load.model, '--device', load.device,
              '--iterations', str(load.iterations)],
-            check=True, stdout=subprocess.DEVNULL)
+            check=False, stdout=subprocess.DEVNULL)
+        if run.returncode == _NO_ANSWER:
+            return None
+        run.check_returncode()
         return json.loads(result.read_text())
 
 
@@ -100,7 +108,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device:
 
     Every image is processed, dropped or malformed: the table says how many, how late the outputs
     are, how old they get, and what the process uses. The exit code is 1 where the node ends or
-    miscounts.
+    miscounts, and 3 where no output of a first image comes within a minute.
     """
     from ubcn_ros.runtime import find_model
     load = Load(frames, *size, rate_hz, str(find_model(model)), device, iterations,
@@ -118,10 +126,16 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device:
             columns = {'shared memory' if load.shared_memory else 'default transport': result}
             if transport == 'both':
                 other = _without_shared_memory(load)
-                columns['default transport'] = other
+                if other is None:
+                    click.echo('default transport: nothing to compare, not one image came through')
+                else:
+                    columns['default transport'] = other
                 result = {**result, 'without_shared_memory': other}
     except (ReplayError, subprocess.CalledProcessError) as error:
-        raise click.ClickException(str(error)) from error
+        failure = click.ClickException(str(error))
+        if isinstance(error, NoAnswerError):
+            failure.exit_code = _NO_ANSWER
+        raise failure from error
     click.echo(table(columns))
     if not messages:
         for name, column in columns.items():

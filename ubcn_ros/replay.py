@@ -33,6 +33,10 @@ class ReplayError(RuntimeError):
     """The node or the topics failed; the text says what was waited for, or the node's exit."""
 
 
+class NoAnswerError(ReplayError):
+    """An active node's outputs of a first image, sent again and again, did not come."""
+
+
 def config_file(name: str) -> Path:
     """
     Find a file of config/: in the source tree, else where colcon or pip put it.
@@ -210,13 +214,14 @@ class Peer:
         self._publisher.publish(data)
         return now
 
-    def wait(self, condition: Callable[[], Any], what: str, timeout: float) -> None:
-        """Wait until a condition holds; ReplayError naming it if the node ends or time is up."""
+    def wait(self, condition: Callable[[], Any], what: str, timeout: float,
+             error: type[ReplayError] = ReplayError) -> None:
+        """Wait until a condition holds; the error names it if time is up or the node ends."""
         end = time.monotonic() + timeout
         while not condition():
             self.check()
             if time.monotonic() > end:
-                raise ReplayError(f'waited {timeout:g} s in vain for {what}')
+                raise error(f'waited {timeout:g} s in vain for {what}')
             time.sleep(0.005)
 
     def check(self) -> None:
@@ -236,6 +241,7 @@ class Peer:
         `count` times in all, fewer where the node is slow.
 
         :return: the median time from sending to both outputs, seconds.
+        :raises NoAnswerError: the transport, or the node, lost them all.
         """
         times = []
         for number in range(count):
@@ -252,7 +258,8 @@ class Peer:
                     repeat = self.publish(message) + 1.0
                 return False
 
-            self.wait(answered, f'{DERAINED} and {LABELS} of a first image', timeout)
+            self.wait(answered, f'{DERAINED} and {LABELS} of a first image', timeout,
+                      NoAnswerError)
             times.append(time.monotonic() - sent)
             if sum(times) > _PROBE_SECONDS:
                 break
