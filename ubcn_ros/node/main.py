@@ -19,6 +19,19 @@ from typing import Any
 from .recovery import one_line
 
 _STOP_SECONDS = 10.0
+_SPINS = 20_000
+
+
+def rest_between_layers() -> None:
+    """
+    Let PyTorch's CPU threads spin for each other only briefly; before PyTorch is imported.
+
+    GNU OpenMP's threads wait for milliseconds without letting go of their cores. Where other
+    processes want these, too, every layer then waits for a thread that is not running. What the
+    environment says of it stays.
+    """
+    if 'OMP_WAIT_POLICY' not in os.environ:
+        os.environ.setdefault('GOMP_SPINCOUNT', str(_SPINS))
 
 
 def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = None) -> int:
@@ -41,6 +54,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    rest_between_layers()
     node = rclpy = None
     code = 0
     try:
