@@ -43,7 +43,8 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-distance': 'light-camvid-physical',
              'light-camvid-decibel': 'light-camvid-distance',
              'light-camvid-views': 'light-camvid-decibel',
-             'light-camvid-coarse': 'light-camvid-views'}
+             'light-camvid-coarse': 'light-camvid-views',
+             'light-camvid-last': 'light-camvid-coarse'}
 
 
 @pytest.fixture(scope='module')
