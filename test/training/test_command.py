@@ -85,6 +85,22 @@ def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
         assert first[f'{module}.tail.1.weight'].abs().max() > 1e-3, 'too little to compare'
 
 
+@pytest.mark.parametrize(('computes', 'accelerator', 'chosen'), [
+    (True, 'cpu', 'bf16-mixed'), (False, 'cpu', '32-true'), (False, 'cuda', 'bf16-mixed')])
+def test_bf16_is_not_emulated(recipe, camvid_root, tmp_path, monkeypatch, computes, accelerator,
+                              chosen):
+    """Emulated, a step takes some seven times as long as in fp32."""
+    def fabric(**settings):
+        raise ValueError(f'starts in {settings["precision"]}')
+
+    monkeypatch.setattr('lightning.fabric.Fabric', fabric)
+    monkeypatch.setattr('ubcn_ros.runtime.engine.cpu_computes_bf16', lambda: computes)
+    recipe('derain')
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--accelerator', accelerator,
+                              precision='auto'))
+    assert f'starts in {chosen}' in result.output
+
+
 def test_a_wrong_folder_is_one_clear_error(recipe, tmp_path):
     recipe('derain')
     result = invoke(arguments(recipe, tmp_path, tmp_path / 'out'))

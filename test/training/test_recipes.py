@@ -15,7 +15,7 @@ from ubcn_ros.training.trainer import Trainer, model_config
 
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 TINY = {'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
-        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 4}}
+        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}
 
 
 def tiny(config):

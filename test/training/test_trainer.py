@@ -138,7 +138,7 @@ def test_a_checkpoint_runs_no_code(run):
 def test_a_checkpoint_of_another_width_is_refused(run):
     run('out').fit()
     other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
-                                              'segmentation_options': {'width': 4}}}
+                                              'segmentation_options': {'width': 8}}}
     with pytest.raises(ValueError, match='another recipe'):
         run('out', model=other).resume()
 
@@ -198,7 +198,7 @@ def test_a_veil_field_that_the_start_lacks_starts_as_no_change(run):
     def model(veil):
         return {'preset': 'light', 'overrides': {
             'derain': {'channels': 4, 'blocks': 1, 'veil_channels': veil},
-            'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 4}}}
+            'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 8}}}
 
     first = run('out', model=model(0))
     first.fit()
@@ -215,7 +215,7 @@ def test_a_veil_field_and_a_head_that_grow_start_as_what_they_were(run):
             'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_texture': texture,
                        'veil_depth': depth},
             'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_texture': texture},
-            'segmentation_options': {'width': 4, 'half_head': half}}}
+            'segmentation_options': {'width': 8, 'half_head': half}}}
 
     first = run('out', 'joint', model=model(0, 0, False))
     torch.nn.init.normal_(first.network.derain.veil.field.weight, std=0.05)
@@ -237,7 +237,7 @@ def test_a_veil_field_and_a_head_that_grow_start_as_what_they_were(run):
 def test_a_fresh_veil_field_keeps_what_it_gives_whatever_it_sees(run):
     model = {'preset': 'light', 'overrides': {
         'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 4},
-        'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 4}}}
+        'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 8}}}
     first = run('out', model=model)
     with torch.no_grad():
         for name in ('field', 'hints'):
@@ -268,7 +268,7 @@ def test_a_wrong_start_is_named(run):
         run('out', changes={'start': {'idm': 'derain.safetensors'}})
     run('out').fit()
     other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
-                                              'segmentation_options': {'width': 4}}}
+                                              'segmentation_options': {'width': 8}}}
     with pytest.raises(ValueError, match='does not fit'):
         run('out', changes={'start': {'derain': 'derain.safetensors'}}, model=other)
 

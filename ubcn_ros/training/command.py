@@ -22,8 +22,9 @@ import click
 @click.option('--accelerator', default='auto', show_default=True, help='cpu, cuda, ...')
 @click.option('--devices', default=1, show_default=True, help='Devices (or CPU processes).')
 @click.option('--nodes', default=1, show_default=True, help='Machines.')
-@click.option('--precision', default='bf16-mixed', show_default=True,
-              help='32-true, bf16-mixed or 16-mixed.')
+@click.option('--precision', default='auto', show_default=True,
+              help='auto, 32-true, bf16-mixed or 16-mixed; auto is bf16-mixed, or 32-true on a '
+                   'processor that would only emulate it.')
 @click.option('--workers', default=1, show_default=True, help='Processes that render samples.')
 @click.option('--threads', type=int, help='CPU threads per process [default: all cores].')
 @click.option('--half', is_flag=True,
@@ -57,7 +58,7 @@ def train(stage: str, recipe: str, data: str, out: str | None, resume: bool, ste
             # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
             strategy = 'ddp_find_unused_parameters_true' if stage.startswith('joint') else 'ddp'
         fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
-                        precision=precision, strategy=strategy)
+                        precision=_precision(precision, accelerator), strategy=strategy)
         fabric.launch()
         trainer = Trainer(fabric, config, stage, training, validation,
                           Path(out or f'runs/{config.name}'), workers)
@@ -67,6 +68,16 @@ def train(stage: str, recipe: str, data: str, out: str | None, resume: bool, ste
     except (FloatingPointError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     fabric.print(f'wrote {trainer.model_path}')
+
+
+def _precision(precision: str, accelerator: str) -> str:
+    if precision != 'auto':
+        return precision
+    import torch
+
+    from ubcn_ros.runtime.engine import cpu_computes_bf16
+    on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
+    return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
 
 
 if __name__ == '__main__':

@@ -102,7 +102,9 @@ class DDRNet23Slim(SegmentationNetwork):
     Logits at stride 4, or 2; features for the discriminator at stride 8.
 
     :param num_classes: number of classes.
-    :param width: channels at full detail, 32 in the paper; all others scale with it.
+    :param width: channels at full detail, 32 in the paper; all others scale with it. Train
+        with 8 or more: with fewer, PyTorch 2.13 (oneDNN) overruns its buffers in the gradient of
+        the strided 1x1 convolutions on processors without AVX-512.
     :param fine_head: classify at stride 4; False is the paper's head, at stride 8.
     :param half_head: correct the logits at stride 2; the correction starts at zero.
     """
