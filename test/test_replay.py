@@ -13,7 +13,20 @@ import pytest
 
 from ubcn_ros import replay
 from ubcn_ros.bags import IMAGE, create, make_header, make_image, open_bag, stamp_ns
-from ubcn_ros.replay import NodeProcess, ReplayError, config_file, header_bytes, with_stamp
+from ubcn_ros.replay import (
+    DERAINED,
+    LABELS,
+    NoAnswerError,
+    NodeProcess,
+    Output,
+    Peer,
+    ReplayError,
+    config_file,
+    header_bytes,
+    with_stamp,
+)
+
+IMAGE_BYTES = b'\0\1\0\0' + struct.pack('<iII', 1, 0, 2) + b'x\0' + bytes(8)
 
 
 @pytest.fixture
@@ -57,6 +70,34 @@ def test_another_stamp_changes_nothing_else(serialized):
 def test_bytes_without_a_header_are_refused():
     with pytest.raises(ValueError, match='7 bytes hold no header'):
         header_bytes(b'\0\1\0\0abc')
+
+
+class LossyPeer(Peer):
+    """Of the images that are published those with the numbers in ``lost`` get no answer."""
+
+    def __init__(self, lost):
+        self.outputs, self.lost, self.published = [], lost, 0
+
+    def publish(self, data):
+        if self.published not in self.lost:
+            self.outputs += [Output(topic, header_bytes(data), time.monotonic())
+                             for topic in (DERAINED, LABELS)]
+        self.published += 1
+        return time.monotonic()
+
+    def check(self):
+        pass
+
+
+@pytest.mark.parametrize('lost', [{0}, {2}, {1, 2, 3}])
+def test_a_lossy_transport_is_probed_by_what_comes_through(monkeypatch, lost):
+    monkeypatch.setattr(replay, '_LOST_SECONDS', 0.01)
+    assert LossyPeer(lost).probe(IMAGE_BYTES) < 1.5
+
+
+def test_an_image_that_never_comes_through_is_no_answer():
+    with pytest.raises(NoAnswerError, match='a first image'):
+        LossyPeer(range(100)).probe(IMAGE_BYTES, timeout=0.05)
 
 
 def test_the_profile_is_found_and_missing_files_are_named(monkeypatch):

@@ -19,6 +19,13 @@ def test_threads_spin_briefly_unless_the_environment_says_how(monkeypatch, given
     assert os.environ.get('GOMP_SPINCOUNT') == spins
 
 
-def test_it_is_said_before_pytorch_is_imported():
-    code = 'import sys, ubcn_ros.node.main; sys.exit("torch" in sys.modules)'
-    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+def test_the_node_says_so_before_pytorch_is_imported():
+    code = """
+import os, sys
+import ubcn_ros.node.main as node
+def rest():
+    os._exit(7 if 'torch' in sys.modules else 5)
+node.rest_between_layers = rest
+node.main([])
+"""
+    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 5
