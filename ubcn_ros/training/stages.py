@@ -235,7 +235,7 @@ class AttendStage(Stage):
     With ``veil_only`` its veil field alone learns, at the second step. What the rest of SAM makes
     of a sample stays what it was at the start.
 
-    :raises ValueError: iterations below 2, or veil_only with others than 2 or without a veil field.
+    :raises ValueError: iterations below 2; veil_only with more than 2, or without a veil field.
     """
 
     trained = ('attention',)
