@@ -51,9 +51,10 @@ def test_equals_the_plain_network_on_cuda(tiny_model, image, precision):
     assert (frame.labels == labels).mean() >= 0.95
 
 
-# to the last bits: the library may choose another algorithm for another batch size
+# to the last bits: the library may choose another algorithm for another batch size, and a label
+# turns where two classes tie (on a processor without AVX-512 two of 5,580 pixels)
 @pytest.mark.parametrize(('precision', 'mean', 'agree'), [
-    ('fp32', 0.001, 0.9999), ('bf16', 0.5, 0.98)])
+    ('fp32', 0.001, 0.999), ('bf16', 0.5, 0.98)])
 def test_a_batch_equals_its_images_one_by_one(tiny_model, image, precision, mean, agree):
     engine = Engine.load(tiny_model, 'cpu', precision)
     images = [image, image[::-1], np.roll(image, 7, 1)]
