@@ -44,8 +44,7 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-decibel': 'light-camvid-distance',
              'light-camvid-views': 'light-camvid-decibel',
              'light-camvid-coarse': 'light-camvid-views',
-             'light-camvid-field': 'light-camvid-coarse',
-             'light-camvid-settle': 'light-camvid-field'}
+             'light-camvid-last': 'light-camvid-coarse'}
 
 
 @pytest.fixture(scope='module')

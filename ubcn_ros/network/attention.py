@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
-from ubcn_ros.network.veil import THUMBNAIL, Lift, VeilField, coarse, thumbnail
+from ubcn_ros.network.veil import THUMBNAIL, VeilField, coarse, thumbnail
 
 
 @dataclass(frozen=True)
@@ -154,50 +154,24 @@ class SAM(nn.Module):
             is resized bilinearly to the module's working size.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
+        dtype = self.tail[1].weight.dtype
         base = 0 if self.config.residual == 'input' else 1
-        blocks = self._blocks(image, previous)
+        blocks = [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
         if self.veil is None:
             features = self.head(torch.cat(blocks, 1))
             residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
         else:
-            change, hints = self._lift(image, previous, paths, blocks)
+            change, hints = self.veil(self._small(image, previous, paths).to(dtype), blocks[base],
+                                      blocks[0])
             blocks[base] = blocks[base] + change
             features = self.head(torch.cat(blocks, 1)) + hints
             residual = change + self.tail(
                 self.paths(features, self.masks(paths, features.shape[-2:])))
-        return self.averaged(self._added(residual, image, previous), previous)
-
-    def lift(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
-             ) -> torch.Tensor:
-        """
-        The image as the veil field hands it on, (N, 3, H, W), not clamped nor averaged.
-
-        :param image, previous, paths: as of ``forward``.
-        :raises ValueError: there is no veil field.
-        """
-        if self.veil is None:
-            raise ValueError('this SAM has no veil field: set attention.veil_channels')
-        change, _ = self._lift(image, previous, paths, self._blocks(image, previous))
-        return self._added(change, image, previous)
-
-    def averaged(self, restored: torch.Tensor, previous: torch.Tensor) -> torch.Tensor:
-        """Take the share ``coarse_from_previous`` of the coarse difference back."""
-        share = self.config.coarse_from_previous
-        return restored + share * coarse(previous - restored) if share else restored
-
-    def _blocks(self, image: torch.Tensor, previous: torch.Tensor) -> list[torch.Tensor]:
-        dtype = self.tail[1].weight.dtype
-        return [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
-
-    def _lift(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor,
-              blocks: list[torch.Tensor]) -> Lift:
-        base = blocks[0 if self.config.residual == 'input' else 1]
-        return self.veil(self._small(image, previous, paths).to(base.dtype), base, blocks[0])
-
-    def _added(self, residual: torch.Tensor, image: torch.Tensor, previous: torch.Tensor
-               ) -> torch.Tensor:
-        base = image if self.config.residual == 'input' else previous
-        return base + shuffle(residual, self.factor, image.shape[-2:])
+        restored = (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
+        if self.config.coarse_from_previous:
+            difference = coarse(previous - restored) * self.config.coarse_from_previous
+            restored = restored + difference
+        return restored
 
     def _small(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
                ) -> torch.Tensor:

@@ -106,7 +106,7 @@ class StageConfig:
     derained_share (adapt): share of the labelled loss that takes derained images. one_step
     (attend): a single step of the loop, drawn at random, learns from a batch. fresh_veil: the veil
     fields of the modules that start names start anew, but for their constants. veil_only
-    (derain, attend): the veil field alone is trained, on 8x8 means of the image.
+    (derain): the veil field alone is trained, on 8x8 means of the image it hands on.
     freeze_veil: the features of the veil fields stay as they are, what is read off them learns on.
     warm_start: SAM starts from IDM's weights (joint: unless start names SAM's). freeze_norm: batch
     normalisation keeps its statistics. clip: largest gradient norm, 0 for any. validate_every,

@@ -4,15 +4,12 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
-
 import torch
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ubcn_ros.network import IDM, SAM, UBCN, Discriminator, Step
+from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.veil import VeilField
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
@@ -58,7 +55,6 @@ class Stage(nn.Module):
                 for name, layer in veil.named_children():
                     if name not in ('field', 'hints'):
                         layer.requires_grad_(False)
-        self.before: SAM | None = None  # as it was at the start, where a stage needs it
         self.prepare()
 
     def prepare(self) -> None:
@@ -75,8 +71,6 @@ class Stage(nn.Module):
         for name, module in self.network.named_children():
             if name not in self.trained:
                 module.eval()
-        if self.before is not None:
-            self.before.eval()
         if self.config.freeze_norm:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
@@ -99,27 +93,6 @@ class Stage(nn.Module):
         logs[name] = minus_psnr.detach()
         return loss + self.config.psnr_weight * minus_psnr
 
-    def train_veil_only(self, module: IDM | SAM) -> None:
-        """
-        Train nothing but the module's veil field.
-
-        :raises ValueError: it has none.
-        """
-        if module.veil is None:
-            raise ValueError('veil_only: there is no veil field, set veil_channels of '
-                             f'{", ".join(self.trained)}')
-        module.requires_grad_(False)
-        module.veil.requires_grad_(True)
-        module.veil.hints.requires_grad_(False)  # they do not change what the field hands on
-
-    def veil_loss(self, image: torch.Tensor, before: torch.Tensor, clean: torch.Tensor
-                  ) -> tuple[torch.Tensor, Logs]:
-        """Loss of an image on 8x8 means, and beside it in the log that of the one before."""
-        image, before, clean = (block_means(part.float()) for part in (image, before, clean))
-        loss = F.l1_loss(image, clean)
-        logs = {'veil': loss.detach(), 'veil_before': F.l1_loss(before, clean)}
-        return self.with_psnr(loss, image, clean, logs, 'veil_psnr_loss'), logs
-
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         """The steps that this stage trains, for validation too."""
         return self.network(image, self.config.iterations)
@@ -141,13 +114,21 @@ class DerainStage(Stage):
 
     def prepare(self) -> None:
         if self.config.veil_only:
-            self.train_veil_only(self.network.derain)
+            derain = self.network.derain
+            if derain.veil is None:
+                raise ValueError('veil_only: there is no veil field, set derain.veil_channels')
+            derain.requires_grad_(False)
+            derain.veil.requires_grad_(True)
+            derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        if self.config.veil_only:
-            return self.veil_loss(self.network.derain.lift(batch['degraded']), batch['degraded'],
-                                  batch['clean'])
         logs: Logs = {}
+        if self.config.veil_only:
+            lifted = block_means(self.network.derain.lift(batch['degraded']).float())
+            clean, degraded = block_means(batch['clean']), block_means(batch['degraded'])
+            loss = F.l1_loss(lifted, clean)
+            logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
+            return self.with_psnr(loss, lifted, clean, logs, 'veil_psnr_loss'), logs
         loss = self.image_loss(self.network.derain(batch['degraded']).float(), batch['clean'],
                                logs)
         return loss, logs
@@ -232,10 +213,7 @@ class AttendStage(Stage):
     network stay as they are, so that with ``samples.distinct`` the first step of a sample is
     worked out once and remembered, in half precision.
 
-    With ``veil_only`` its veil field alone learns, at the second step. What the rest of SAM makes
-    of a sample stays what it was at the start.
-
-    :raises ValueError: iterations below 2; veil_only with more than 2, or without a veil field.
+    :raises ValueError: iterations below 2.
     """
 
     trained = ('attention',)
@@ -244,57 +222,33 @@ class AttendStage(Stage):
         if self.config.iterations < 2:
             raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
                              'use SAM, so this stage needs 2 or more')
-        self.remembered: dict[int, tuple[torch.Tensor, ...]] = {}
+        self.first_steps: dict[int, Step] = {}
         if self.config.warm_start:
             start_from_derain(self.network)
-        if self.config.veil_only:
-            if self.config.iterations != 2:
-                raise ValueError(f'iterations is {self.config.iterations}: veil_only trains the '
-                                 'second step, set it to 2')
-            self.train_veil_only(self.network.attention)
-            self.before = copy.deepcopy(self.network.attention).requires_grad_(False)
-            self.before.config = replace(self.before.config, coarse_from_previous=0.0)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
-            first, *rest = self._fixed(batch)
-        if self.config.veil_only:
-            lifted = self._lifted(self.network.attention, batch['degraded'], first)
-            image = self.network.attention.averaged(lifted + rest[0], first.image)
-            return self.veil_loss(image, first.image, batch['clean'])
-        steps = [first]
-        if not self.config.one_step:
-            return self._steps_loss(batch, steps)
-        chosen = int(torch.randint(2, self.config.iterations + 1, ()))
-        with torch.no_grad():
-            while len(steps) < chosen - 1:
-                steps.append(self.network.next_step(batch['degraded'], steps[-1]))
-        return self._one_step_loss(batch, steps[-1])
+            steps = [self._first_step(batch)]
+            if self.config.one_step:
+                chosen = int(torch.randint(2, self.config.iterations + 1, ()))
+                while len(steps) < chosen - 1:
+                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        if self.config.one_step:
+            return self._one_step_loss(batch, steps[-1])
+        return self._steps_loss(batch, steps)
 
-    def _fixed(self, batch: Batch) -> tuple:
-        """The first step, and what else does not change in this stage; remembered in fp16."""
+    def _first_step(self, batch: Batch) -> Step:
         if 'number' not in batch:
-            image, logits, *rest = self._worked_out(batch['degraded'])
-            return Step(image, logits), *rest
+            return self.network.first_step(batch['degraded'])
+        steps = []
         for number, image in zip(batch['number'].tolist(), batch['degraded'], strict=True):
-            if number not in self.remembered:  # one by one: the same whatever the batch holds
-                self.remembered[number] = tuple(
-                    part.half() for part in self._worked_out(image[None]))
-        image, logits, *rest = (
-            torch.cat([part.float() for part in parts]) for parts in
-            zip(*(self.remembered[number] for number in batch['number'].tolist()), strict=True))
-        return Step(image.contiguous(memory_format=torch.channels_last), logits), *rest
-
-    def _worked_out(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The first step and, for the veil field, what the rest of SAM adds to the second."""
-        first = self.network.first_step(image)
-        if self.before is None:
-            return first
-        restored = self.before(image, first.image, self.network.path_probabilities(first.logits))
-        return *first, restored - self._lifted(self.before, image, first)
-
-    def _lifted(self, attention: SAM, image: torch.Tensor, first: Step) -> torch.Tensor:
-        return attention.lift(image, first.image, self.network.path_probabilities(first.logits))
+            if number not in self.first_steps:  # one by one: the same whatever the batch holds
+                step = self.network.first_step(image[None])
+                self.first_steps[number] = Step(*(part.half() for part in step))
+            steps.append(self.first_steps[number])
+        image, logits = (torch.cat([part.float() for part in parts])
+                         for parts in zip(*steps, strict=True))
+        return Step(image.contiguous(memory_format=torch.channels_last), logits)
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)
