@@ -46,10 +46,13 @@ def test_compare_refuses_other_sizes():
 
 def test_the_worst_image_decides(tiny_model):
     reference = Engine.load(tiny_model, 'cpu', 'fp32')
-    calls = []
+    calls, warmed = [], []
 
     class Other:
         backend, precision, device = 'other', 'fp32', 'cpu'
+
+        def warm_up(self, height, width):
+            warmed.append((height, width))
 
         def __call__(self, image, iterations):
             result = reference(image, iterations)
@@ -62,6 +65,7 @@ def test_the_worst_image_decides(tiny_model):
     same, other = measure_equality([reference, Other()], reference, pictures, 2)
     assert same['equal'] and same['difference'] == 0 and same['labels'] == 100
     assert calls == [2, 2] and not other['equal']
+    assert warmed == [(48, 64)], 'or the first image would be computed eagerly'
     assert other['worst_labels'] == pytest.approx(100 - 100 * 16 / 3072)
     assert other['labels'] == pytest.approx(100 - 50 * 16 / 3072) and other['labels'] > 99.5
 

@@ -62,8 +62,9 @@ def train(stage, config, batch, steps):
 
 @pytest.mark.parametrize('kind', MODULES)
 def test_a_stage_learns_and_leaves_the_other_modules_alone(make, batch, kind):
-    gentle = {'optimizer': {'rate': 2e-3}}
-    stage, config = make(kind, None if kind == 'adapt' else gentle)
+    # joint trains normalisation on a batch of two: from 1e-3 on, rounding decides if it learns
+    rate = {'derain': 2e-3, 'attend': 2e-3, 'joint': 5e-4}.get(kind)
+    stage, config = make(kind, rate and {'optimizer': {'rate': rate}})
     before = {k: v.clone() for k, v in stage.network.state_dict().items()}
     losses = train(stage, config, batch(config), 4 if kind == 'adapt' else 15)
     assert min(losses[-3:]) < 0.97 * losses[0]
@@ -121,6 +122,22 @@ def test_derained_share_takes_the_labels_to_the_derained_images(make, batch):
     assert torch.equal(loss, logs['segmentation_derained'])
     other, _ = stage({**data, 'degraded': torch.rand_like(data['degraded'])})
     assert not torch.equal(loss, other)
+
+
+def test_derained_steps_show_the_images_of_later_steps_too(make, batch):
+    """A step drawn at random, worked out as at inference."""
+    stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': 1.0,
+                                   'derained_steps': 3})
+    image = batch(config)['degraded']
+    stage.eval()
+    wanted = [step.image.clamp(0, 1) for step in stage.network(image, 3)]
+    stage.train()
+    before = {k: v.clone() for k, v in stage.named_buffers()}
+    drawn = [stage._derained(image) for _ in range(20)]
+    seen = [[torch.allclose(d, w, atol=1e-5) for w in wanted] for d in drawn]
+    assert all(sum(row) == 1 for row in seen) and {row.index(True) for row in seen} == {0, 1, 2}
+    assert stage.network.segmentation.training
+    assert all(torch.equal(v, before[k]) for k, v in stage.named_buffers())
 
 
 @pytest.mark.parametrize('kind', ['attend', 'joint'])

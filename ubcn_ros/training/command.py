@@ -60,6 +60,7 @@ def train(stage: str, recipe: str, data: str, out: str | None, resume: bool, ste
         fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
                         precision=_precision(precision, accelerator), strategy=strategy)
         fabric.launch()
+        torch.backends.cudnn.benchmark = True  # every step has the same shapes
         trainer = Trainer(fabric, config, stage, training, validation,
                           Path(out or f'runs/{config.name}'), workers)
         if resume and trainer.resume():

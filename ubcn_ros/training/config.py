@@ -103,14 +103,15 @@ class StageConfig:
     segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
     segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
     psnr_weight: of minus the PSNR in dB beside the deraining loss (and the veil's).
-    derained_share (adapt): share of the labelled loss that takes derained images. one_step
-    (attend): a single step of the loop, drawn at random, learns from a batch. fresh_veil: the veil
-    fields of the modules that start names start anew, but for their constants. veil_only
-    (derain): the veil field alone is trained, on 8x8 means of the image it hands on.
-    freeze_veil: the features of the veil fields stay as they are, what is read off them learns on.
-    warm_start: SAM starts from IDM's weights (joint: unless start names SAM's). freeze_norm: batch
-    normalisation keeps its statistics. clip: largest gradient norm, 0 for any. validate_every,
-    save_every: steps between validations and between checkpoints.
+    derained_share (adapt): share of the labelled loss that takes derained images, those of a
+    step of the loop that is drawn at random up to derained_steps. one_step (attend): a single
+    step of the loop, drawn at random, learns from a batch. fresh_veil: the veil fields of the
+    modules that start names start anew, but for their constants. veil_only (derain): the veil
+    field alone is trained, on 8x8 means of the image it hands on. freeze_veil: the features of
+    the veil fields stay as they are, what is read off them learns on. warm_start: SAM starts
+    from IDM's weights (joint: unless start names SAM's). freeze_norm: batch normalisation
+    keeps its statistics. clip: largest gradient norm, 0 for any. validate_every, save_every:
+    steps between validations and between checkpoints.
     """
 
     steps: int = 1000
@@ -126,6 +127,7 @@ class StageConfig:
     adversarial_weight: float = 1e-3
     lovasz_weight: float = 0.0
     derained_share: float = 0.0
+    derained_steps: int = 1
     class_balance: bool = True
     warm_start: bool = True
     one_step: bool = False

@@ -59,7 +59,8 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
     labels = labels.long()
     total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction='sum')
     known = labels != UNLABELED
-    count = known.sum() if weights is None else weights[labels[known]].sum()
+    # no indexing by `known`: on a GPU that waits for the GPU
+    count = known.sum() if weights is None else (weights[labels * known] * known).sum()
     # a batch without labels has a count, and a total, of 0
     return total / torch.where(count > 0, count, 1)
 
@@ -78,23 +79,21 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
     logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
     top, left = torch.randint(_LOVASZ_GRID, (2,)).tolist()
-    labels = labels[:, top::_LOVASZ_GRID, left::_LOVASZ_GRID].flatten()
+    labels = labels[:, top::_LOVASZ_GRID, left::_LOVASZ_GRID].flatten().long()
     known = labels != UNLABELED
     probabilities = logits[:, :, top::_LOVASZ_GRID, left::_LOVASZ_GRID].softmax(1)
-    probabilities = probabilities.transpose(0, 1).flatten(1)[:, known]
-    present = F.one_hot(labels[known].long(), len(probabilities)).T.to(probabilities.dtype)
-    occurs = present.any(1)
-    if not occurs.any():
-        return logits.sum() * 0
-    present = present[occurs]
-    errors, order = (present - probabilities[occurs]).abs().sort(1, descending=True)
+    probabilities = probabilities.transpose(0, 1).flatten(1)
+    present = (F.one_hot(labels * known, len(probabilities)).T * known).to(probabilities.dtype)
+    # an unlabeled pixel is no error: it comes last, and counts for nothing
+    errors, order = ((present - probabilities).abs() * known).sort(1, descending=True)
+    occurs = present.amax(1)
     present = present.gather(1, order)
     # Jaccard loss of a prediction that is wrong in the first n pixels of the order, for every n
     found = present.sum(1, keepdim=True) - present.cumsum(1)
     union = present.sum(1, keepdim=True) + (1 - present).cumsum(1)
     jaccard = 1 - found / union
     slope = torch.diff(jaccard, dim=1, prepend=jaccard.new_zeros(len(jaccard), 1))
-    return (errors * slope).sum(1).mean()
+    return ((errors * slope).sum(1) * occurs).sum() / occurs.sum().clamp(min=1)
 
 
 def class_weights(scenes: SceneList) -> torch.Tensor:

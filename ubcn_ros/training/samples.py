@@ -248,7 +248,8 @@ def _single_thread(_worker: int) -> None:
 def training_loader(samples: TrainingSamples, batches: StepBatches, workers: int) -> DataLoader:
     """Loader over the batches, with rendering in worker processes."""
     return DataLoader(samples, batch_sampler=batches, num_workers=workers,
-                      worker_init_fn=_single_thread, prefetch_factor=4 if workers else None)
+                      worker_init_fn=_single_thread, prefetch_factor=4 if workers else None,
+                      pin_memory=torch.cuda.is_available())
 
 
 class ValidationSamples(Dataset):

@@ -145,7 +145,8 @@ class AdaptStage(Stage):
     FAM: segmentation plus adversarial alignment of clean and degraded features, 1 : 1e-3.
 
     The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
-    labelled loss takes the degraded images after IDM, which is what the loop will show it. With
+    labelled loss takes the degraded images after IDM, which is what the loop will show it, or
+    after a step drawn from the first ``derained_steps``, so that it knows SAM's images, too. With
     ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
     they are.
     """
@@ -169,8 +170,7 @@ class AdaptStage(Stage):
         if not share and self.discriminator is None:
             loss = self._supervised(segmentation.with_auxiliary(batch['clean']), labels)
             return loss, {'segmentation': loss.detach()}
-        with torch.no_grad():
-            derained = self.network.derain(batch['degraded']).float().clamp(0, 1)
+        derained = self._derained(batch['degraded'])
         n = len(labels)
         logits, auxiliary, features = segmentation.with_features(
             torch.cat((batch['clean'], derained)))
@@ -189,6 +189,20 @@ class AdaptStage(Stage):
             loss = loss + self.config.adversarial_weight * fooled + told
             logs |= {'adversarial': fooled.detach(), 'discriminator': told.detach()}
         return loss, logs
+
+    @torch.no_grad()
+    def _derained(self, image: torch.Tensor) -> torch.Tensor:
+        derained = self.network.derain(image)
+        steps = int(torch.randint(1, self.config.derained_steps + 1, ()))
+        if steps > 1:
+            # as at inference: these images must leave no trace in the statistics
+            self.network.segmentation.eval()
+            for _ in range(steps - 1):
+                step = Step(derained, self.network.segmentation(derained))
+                derained = self.network.attend(image, step)
+            self.train()
+        _forget_casts()
+        return derained.float().clamp(0, 1)
 
     def _supervised(self, outputs: tuple[torch.Tensor, list[torch.Tensor]], labels: torch.Tensor
                     ) -> torch.Tensor:
@@ -233,6 +247,7 @@ class AttendStage(Stage):
                 chosen = int(torch.randint(2, self.config.iterations + 1, ()))
                 while len(steps) < chosen - 1:
                     steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+        _forget_casts()
         if self.config.one_step:
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
@@ -277,6 +292,16 @@ class AttendStage(Stage):
                 loss = loss + weight * labels
                 logs[f'segmentation_{t}'] = labels.detach()
         return loss / len(steps), logs
+
+
+def _forget_casts() -> None:
+    """
+    Let autocast cast the weights anew after steps without gradients.
+
+    Older releases of PyTorch (its issue 158232) go on with the casts made there, through which no
+    gradient reaches the weights.
+    """
+    torch.clear_autocast_cache()
 
 
 class JointStage(AttendStage):
