@@ -142,7 +142,7 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
     if best.precision != 'fp32':
         steps.append((f'+ {best.precision}', best.precision, 3))
         if best.device.type == 'cuda':
-            steps.append(('+ residual blocks by Triton', best.precision, 4))
+            steps.append(('+ fused kernels', best.precision, 4))
     subjects = []
     for name, kind, level in steps:
         network, info = load_model(best.info.path)

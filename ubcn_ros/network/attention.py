@@ -108,8 +108,11 @@ class PathTrunk(nn.Module):
 
     def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
-        mixed = self.mix(self.trunk(features))
-        mixed = mixed.unflatten(1, (paths.shape[1], self.channels))
+        return self.weigh(self.trunk(features), paths)
+
+    def weigh(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+        """Mix what the trunk made of the features; shapes as of ``forward``."""
+        mixed = self.mix(features).unflatten(1, (paths.shape[1], self.channels))
         return (mixed * paths[:, :, None]).sum(1)
 
 

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ubcn_ros.runtime.path_mix import mix_in_strips
 from ubcn_ros.runtime.sparse_attention import sparsify
+
+_LOG = logging.getLogger(__name__)
 
 
 def fold_batch_norm(module: nn.Module) -> int:
@@ -42,8 +46,8 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     :param fold, channels_last, fast_attention, fused_blocks: leave one out to see what it gains.
         fast_attention is for CPUs: SAM's paths in strips or, where a threshold makes zeros in
         their masks, in cells. Its work follows the data, which a GPU's graphs cannot.
-        fused_blocks is for GPUs in half precision, channels last: RES by Triton's kernels where
-        they are faster.
+        fused_blocks is for GPUs in half precision, channels last: RES and the mix of SAM's paths
+        by kernels of our own where they are faster.
     """
     network.eval().requires_grad_(False)
     if fold:
@@ -56,6 +60,11 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     if (fused_blocks and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
         # late: other devices have no use for it
+        from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes
         from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
-        fuse_residual_blocks(network)
+        for fuse in (fuse_residual_blocks, fuse_path_mixes):
+            try:
+                fuse(network)
+            except Exception as error:  # a vehicle must start
+                _LOG.warning('%s: modules stay plain: %s', fuse.__name__, error)
     return network

@@ -87,7 +87,7 @@ class Chooser:
             except Exception as error:  # whatever it is, the frame can be had without it
                 self.chosen[key] = PLAIN
                 _LOG.warning('RES, dilation %d: %s failed, plain modules from now on: %s',
-                             dilation, name, _reason(error))
+                             dilation, name, reason(error))
         return block.plain(x)
 
 
@@ -151,7 +151,7 @@ def fuse_residual_blocks(network: nn.Module, chooser: Chooser | None = None) -> 
     try:
         chooser = chooser or Chooser()
     except Exception as error:  # a broken Triton raises more than ImportError
-        _LOG.warning('RES by plain modules, no Triton: %s', _reason(error))
+        _LOG.warning('RES by plain modules, no Triton: %s', reason(error))
         return 0
     replaced = 0
     for parent, name, child in found:
@@ -186,7 +186,7 @@ def fastest(plain: Callable[[torch.Tensor], torch.Tensor],
             _check(run(features), plain(features))
             runs[name] = run
         except Exception as error:
-            _LOG.warning('%s: %s is left out: %s', title, name, _reason(error))
+            _LOG.warning('%s: %s is left out: %s', title, name, reason(error))
     if len(runs) == 1:
         return PLAIN
     features = torch.empty_like(example).normal_(generator=generator)
@@ -242,7 +242,7 @@ def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor
     return (time.perf_counter() - start) / times
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """Return one line; compilers write pages."""
     text = str(error).strip()
     return f'{type(error).__name__}: {text.splitlines()[0]}' if text else type(error).__name__

@@ -1,0 +1,89 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What runs is what agrees on random values and is faster, decided once per kind of work."""
+
+import pytest
+import torch
+from torch import nn
+
+from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime.choice import Choices, applies
+from ubcn_ros.runtime.triton_residual import PLAIN
+
+
+def add(x, other):
+    return x + other
+
+
+def on_cpu() -> Choices:
+    return Choices('cpu', (torch.float32,))
+
+
+def test_decides_once_per_kind_and_order_of_size(monkeypatch):
+    tried = []
+    monkeypatch.setattr(triton_residual, 'fastest',
+                        lambda plain, forms, x, title: tried.append(title) or 'other')
+    choices = on_cpu()
+    forms = {'other': lambda x, other: add(x, other) * 2}
+    x = torch.ones(1, 4, 3, 3)
+    for kind, values in (('a', x), ('a', x), ('b', x), ('a', torch.ones(1, 4, 30, 30))):
+        assert choices.run((kind,), kind, add, forms, values, values).eq(4).all()
+    assert tried == ['a', 'b', 'a']
+
+
+@pytest.mark.parametrize('wrong', [
+    lambda x, other: x,  # right where the second is zero, as it is in the frame at hand
+    lambda x, other: (_ for _ in ()).throw(RuntimeError('no such instruction'))])
+def test_what_is_wrong_is_left_out(wrong, caplog):
+    choices = on_cpu()
+    x = torch.ones(1, 4, 3, 3)
+    assert torch.equal(choices.run(('a',), 'sum', add, {'w': wrong}, x, torch.zeros_like(x)), x)
+    assert set(choices.chosen.values()) == {PLAIN}
+    assert 'sum: w is left out' in caplog.text
+
+
+def test_no_choice_is_no_failure(monkeypatch, caplog):
+    def fastest(*_):
+        raise torch.OutOfMemoryError('full')
+    monkeypatch.setattr(triton_residual, 'fastest', fastest)
+    x = torch.ones(1, 4, 3, 3)
+    assert on_cpu().run(('a',), 'sum', add, {}, x, x).eq(2).all()
+    assert 'sum: plain modules, nothing else could be tried' in caplog.text
+
+
+def test_a_form_that_fails_later_gives_way(monkeypatch, caplog):
+    def failing(*_):
+        raise RuntimeError('lost')
+    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'failing')
+    choices = on_cpu()
+    x = torch.ones(1, 4, 3, 3)
+    for _ in range(2):
+        assert choices.run(('a',), 'sum', add, {'failing': failing}, x, x).eq(2).all()
+    assert caplog.text.count('lost') == 1
+
+
+def test_applies_to_inference_that_nobody_watches():
+    conv = nn.Conv2d(2, 2, 1)
+    x = torch.ones(1, 2, 3, 3)
+    assert not applies(x, conv), 'its weights learn'
+    with torch.no_grad():
+        assert applies(x, conv)
+    conv.requires_grad_(False)
+    assert applies(x, conv)
+    assert not applies(x.clone().requires_grad_(), conv)
+    handle = conv.register_forward_hook(lambda *_: None)
+    assert not applies(x, conv)
+    handle.remove()
+    seen = []
+
+    def traced(values):
+        seen.append(applies(values, conv))
+        return values
+    torch.jit.trace(traced, x, check_trace=False)
+    assert not any(seen)
+
+
+def test_takes_its_device_and_types():
+    assert on_cpu().takes(torch.ones(1))
+    assert not on_cpu().takes(torch.ones(1).half())
+    assert not Choices().takes(torch.ones(1).half())

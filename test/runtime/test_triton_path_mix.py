@@ -1,0 +1,175 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The fused mixes are the plain trunk form, whatever the layout of the masks."""
+
+import copy
+import importlib.util
+import sys
+
+import pytest
+import torch
+from torch import nn
+
+from ubcn_ros.network.attention import PathTrunk, SAMConfig
+from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime.choice import Choices
+from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.triton_path_mix import (
+    FusedMixTrunk,
+    fuse_path_mixes,
+    mixes,
+    one_product,
+)
+
+TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
+"""Norm of the difference over the norm of the reference."""
+
+
+def interpreted(monkeypatch):
+    """Load a copy of the kernel's module that runs on CPU tensors."""
+    pytest.importorskip('triton')
+    monkeypatch.setenv('TRITON_INTERPRET', '1')
+    spec = importlib.util.find_spec('ubcn_ros.runtime.path_mix_kernel')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def trunk_of(channels: int = 32, paths: int = 3) -> PathTrunk:
+    """Give a trunk whose paths all differ."""
+    trunk = PathTrunk(SAMConfig(channels, 1), paths).eval().requires_grad_(False)
+    for parameter in trunk.mix.parameters():
+        nn.init.normal_(parameter)
+    return trunk
+
+
+def inputs_of(size, channels, paths, dtype, masks_last):
+    n, height, width = size
+    x = torch.randn(n, channels, height, width).to(dtype, memory_format=torch.channels_last)
+    masks = torch.randn(n, paths, height, width).softmax(1).to(
+        dtype, memory_format=torch.channels_last if masks_last else torch.contiguous_format)
+    return x, masks
+
+
+def compare(form, trunk: PathTrunk, x, masks):
+    exact = copy.deepcopy(trunk).double()
+    fused = FusedMixTrunk(trunk, Choices(), {})
+    expected = exact.weigh(x.double(), masks.double())
+    result = form(x, masks, fused.weight, fused.bias)
+    assert result.dtype == x.dtype and result.shape == x.shape
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    assert (result.double() - expected).norm() <= TOLERANCE[x.dtype] * expected.norm()
+
+
+@pytest.mark.parametrize('masks_last', [True, False])
+@pytest.mark.parametrize('size, channels, paths, dtype', [
+    ((2, 7, 23), 32, 3, torch.float32), ((1, 9, 15), 32, 7, torch.float16),
+    ((3, 1, 5), 16, 1, torch.float16)])
+@pytest.mark.parametrize('name', ['Triton', 'one product'])
+def test_equals_float64(monkeypatch, name, size, channels, paths, dtype, masks_last):
+    form = interpreted(monkeypatch).mix if name == 'Triton' else one_product
+    trunk = trunk_of(channels, paths).to(dtype)
+    compare(form, trunk, *inputs_of(size, channels, paths, dtype, masks_last))
+
+
+def test_kernel_takes_masks_that_are_a_part_of_others(monkeypatch):
+    form = interpreted(monkeypatch).mix
+    x, masks = inputs_of((1, 6, 9), 32, 8, torch.float32, False)
+    compare(form, trunk_of(), x, masks[:, 1:7:2])
+
+
+def test_kernel_refuses(monkeypatch):
+    mix = interpreted(monkeypatch).mix
+    weights = torch.zeros(3, 32, 32), torch.zeros(3, 32)
+    for channels, paths, height in ((8, 3, 4), (32, 2, 4), (32, 3, 0)):
+        with pytest.raises(ValueError, match='run the plain module'):
+            mix(torch.zeros(1, channels, height, 4), torch.zeros(1, paths, height, 4), *weights)
+    with pytest.raises(ValueError, match='32-bit'):
+        mix(torch.zeros(1, 32, 1, 1).expand(1, 32, 8192, 8192),
+            torch.zeros(1, 3, 1, 1).expand(1, 3, 8192, 8192), *weights)
+
+
+@pytest.mark.parametrize('capability, instruction', [(80, 'mma.sync'), (90, 'wgmma.mma_async')])
+def test_kernel_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, instruction):
+    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+    monkeypatch.setenv('TRITON_INTERPRET', '0')
+    spec = importlib.util.find_spec('ubcn_ros.runtime.path_mix_kernel')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+    names = module._mix.arg_names
+    constants = {'PATHS': 7, 'BLOCK': 128, 'CHANNELS': 32}
+    signature = {name: 'constexpr' if name in constants else
+                 'i32' if name in module._SIZES else '*fp16' for name in names}
+    aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
+               if signature[name] == '*fp16'}
+    source = ASTSource(module._mix, signature, {(names.index(name),): value
+                                                for name, value in constants.items()}, aligned)
+    ptx = compile(source, target=GPUTarget('cuda', capability, 32),
+                  options={'num_warps': 4}).asm['ptx']
+    assert instruction in ptx
+    assert 'ld.global.v4' in ptx or 'cp.async' in ptx, '16 bytes are read at once'
+    assert 'st.global.v4' in ptx, '16 bytes are written at once'
+
+
+def test_replaced_trunk_runs_the_form_chosen(monkeypatch):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'one product')
+    network = nn.ModuleDict({'paths': trunk_of()})
+    plain = copy.deepcopy(network)
+    choices = Choices('cpu', (torch.float32,))
+    assert fuse_path_mixes(network, choices, {'one product': one_product}) == 1
+    assert fuse_path_mixes(network, choices, {}) == 0, 'none is left'
+    assert network.state_dict().keys() == plain.state_dict().keys()
+    x, masks = inputs_of((2, 6, 7), 32, 3, torch.float32, True)
+    torch.testing.assert_close(network['paths'](x, masks), plain['paths'](x, masks),
+                               rtol=1e-4, atol=1e-4)
+    assert list(choices.chosen.values()) == ['one product']
+
+
+def test_plain_where_forms_do_not_apply(monkeypatch):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'none')
+    network = nn.ModuleDict({'paths': trunk_of()})
+    plain = copy.deepcopy(network['paths'])
+    choices = Choices('cpu', (torch.float32,))
+    fuse_path_mixes(network, choices, {'none': None})
+    x, masks = inputs_of((1, 6, 7), 32, 3, torch.float32, True)
+    traced = torch.jit.trace(network['paths'], (x, masks), check_trace=False)
+    assert torch.equal(traced(x, masks), plain(x, masks))
+    seen = []
+    network['paths'].mix.register_forward_hook(lambda *_: seen.append(1))
+    assert torch.equal(network['paths'](x, masks), plain(x, masks))
+    assert seen, 'whoever watches the convolution sees it'
+    assert not choices.chosen
+
+
+def test_without_triton_there_is_one_product(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'triton', None)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.path_mix_kernel', raising=False)
+    assert list(mixes()) == ['one product']
+    assert 'without Triton' in caplog.text
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.parametrize('masks_last', [True, False])
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_prepared_for_a_gpu_equals_float64(dtype, masks_last, caplog):
+    pytest.importorskip('triton')
+    trunk = trunk_of(32, 7).to(dtype)
+    exact = copy.deepcopy(trunk).double()
+    network = prepare(nn.Sequential(trunk), torch.device('cuda'), dtype)
+    assert type(network[0]) is FusedMixTrunk
+    fused = network[0]
+    fused.trunk = nn.Identity()
+    x, masks = inputs_of((2, 211, 333), 32, 7, dtype, masks_last)
+    expected = exact.weigh(x.double(), masks.double())
+    with torch.inference_mode():
+        results = [network[0](x.cuda(), masks.cuda())]
+        results += [form(x.cuda(), masks.cuda(), fused.weight, fused.bias)
+                    for form in mixes().values()]
+    assert 'left out' not in caplog.text
+    for result in results:
+        error = result.cpu().double() - expected
+        assert error.norm() <= 5 * TOLERANCE[dtype] * expected.norm()
