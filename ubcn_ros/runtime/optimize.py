@@ -47,7 +47,7 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         fast_attention is for CPUs: SAM's paths in strips or, where a threshold makes zeros in
         their masks, in cells. Its work follows the data, which a GPU's graphs cannot.
         fused_blocks is for GPUs in half precision, channels last: RES and the mix of SAM's paths
-        by kernels of our own where they are faster.
+        by kernels of our own, convolutions with ReLU as one of cuDNN's, where that is faster.
     """
     network.eval().requires_grad_(False)
     if fold:
@@ -60,9 +60,10 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     if (fused_blocks and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
         # late: other devices have no use for it
+        from ubcn_ros.runtime.fused_convolution import fuse_convolutions
         from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes
         from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
-        for fuse in (fuse_residual_blocks, fuse_path_mixes):
+        for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions):
             try:
                 fuse(network)
             except Exception as error:  # a vehicle must start

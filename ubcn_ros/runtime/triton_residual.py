@@ -183,6 +183,8 @@ def fastest(plain: Callable[[torch.Tensor], torch.Tensor],
         try:
             # fresh values each time, so that no memory still holds the right answer
             features = torch.empty_like(example).normal_(generator=generator)
+            _spoil(plain(features))
+            features.normal_(generator=generator)
             _check(run(features), plain(features))
             runs[name] = run
         except Exception as error:
@@ -206,6 +208,18 @@ def fastest(plain: Callable[[torch.Tensor], torch.Tensor],
     _LOG.info('%s, %s %s: %s of %s', title, tuple(example.shape), example.dtype, best,
               ', '.join(f'{name} {1e3 * median:.3f} ms' for name, median in medians.items()))
     return best
+
+
+def _spoil(like: torch.Tensor) -> None:
+    """
+    Leave NaN in the freed memory that a result of that size is likely put into.
+
+    A form that reads it before it writes is so found out: times zero it would do no harm
+    otherwise, until it does. ``like`` is the caller's last use of it.
+    """
+    freed = [torch.full_like(like, float('nan')) for _ in range(2)]
+    like.fill_(float('nan'))
+    del freed
 
 
 def _check(result: torch.Tensor, reference: torch.Tensor) -> None:

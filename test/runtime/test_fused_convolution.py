@@ -1,0 +1,190 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fused convolutions are the plain ones with their bias, skip and ReLU."""
+
+import copy
+import logging
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network import UBCNConfig, build, build_segmentation
+from ubcn_ros.network.blocks import RES
+from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime.choice import Choices
+from ubcn_ros.runtime.fused_convolution import (
+    FusedBlock,
+    FusedConv,
+    FusedRES,
+    fuse_convolutions,
+)
+from ubcn_ros.runtime.optimize import fold_batch_norm, prepare
+
+CALLS: list[str] = []
+
+
+def at_once(x, weight, bias, stride, padding, dilation, groups):
+    """Stand for cuDNN's operation, which needs a GPU."""
+    CALLS.append('relu')
+    return F.conv2d(x, weight, bias, stride, padding, dilation, groups).relu()
+
+
+def at_once_with_skip(x, weight, skip, alpha, bias, stride, padding, dilation, groups):
+    CALLS.append('add, relu')
+    return (F.conv2d(x, weight, bias, stride, padding, dilation, groups) + alpha * skip).relu()
+
+
+@pytest.fixture(autouse=True)
+def operations(monkeypatch):
+    CALLS.clear()
+    monkeypatch.setattr(torch, 'cudnn_convolution_relu', at_once)
+    monkeypatch.setattr(torch, 'cudnn_convolution_add_relu', at_once_with_skip)
+
+
+@pytest.fixture
+def fused(monkeypatch):
+    """Choose the last of the forms, whatever the time that it takes."""
+    monkeypatch.setattr(triton_residual, 'fastest',
+                        lambda plain, forms, x, title: list(forms)[-1])
+
+
+def on_cpu() -> Choices:
+    return Choices('cpu', (torch.float32,))
+
+
+def trained(network: nn.Module) -> nn.Module:
+    """Give every parameter and statistic a value of its own."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+            nn.init.normal_(module.bias, std=0.1)
+        elif isinstance(module, nn.Conv2d) and module.bias is not None:
+            nn.init.normal_(module.bias, std=0.1)
+            if not module.weight.any():
+                nn.init.normal_(module.weight, std=0.02)
+    return network.eval().requires_grad_(False)
+
+
+@pytest.mark.parametrize('relu', [True, False])
+@pytest.mark.parametrize('channels, stride, bias', [(16, 1, True), (12, 2, False), (3, 1, True)])
+def test_conv_equals_plain_modules(fused, caplog, channels, stride, bias, relu):
+    conv = trained(nn.Conv2d(channels, 8, 3, stride, 2, 2, bias=bias))
+    choices = on_cpu()
+    one = FusedConv(conv, choices, relu)
+    assert one.state_dict().keys() == conv.state_dict().keys()
+    x = torch.randn(2, channels, 11, 13)
+    for skip in (None, torch.randn_like(conv(x))):
+        expected = conv(x) if skip is None else conv(x) + skip
+        expected = expected.relu() if relu else expected
+        torch.testing.assert_close(one(x, skip), expected, rtol=1e-4, atol=1e-4)
+    filled_up = {True: 'cuDNN, channels filled up', False: 'PyTorch, channels filled up'}[relu]
+    names = {'cuDNN'} if relu and channels == 16 else {filled_up} if channels != 16 else set()
+    assert set(choices.chosen.values()) == names
+    assert bool(CALLS) == relu
+    assert not caplog.records
+
+
+def test_what_reads_the_memory_of_its_result_is_left_out(monkeypatch, caplog):
+    """As cuDNN may: its form without skip is the one with the result as skip, times 0."""
+    memory = []
+    full_like = torch.full_like
+
+    def kept(*arguments):
+        memory.append(full_like(*arguments))
+        return memory[-1]
+    monkeypatch.setattr(torch, 'full_like', kept)
+    monkeypatch.setattr(torch, 'cudnn_convolution_relu',
+                        lambda *arguments: at_once(*arguments) + 0 * memory[-1])
+    choices = on_cpu()
+    conv = trained(nn.Conv2d(8, 8, 3))
+    FusedConv(conv, choices, True)(torch.randn(1, 8, 9, 9))
+    assert list(choices.chosen.values()) == ['plain']
+    assert 'cuDNN is left out' in caplog.text
+
+
+@pytest.mark.parametrize('name', ['ddrnet23_slim', 'pspnet_resnet50'])
+def test_segmentation_equals_plain(fused, caplog, name):
+    options = {'width': 8, 'half_head': True} if name == 'ddrnet23_slim' else {}
+    network = trained(build_segmentation(name, 4, **options))
+    fold_batch_norm(network)
+    plain = copy.deepcopy(network)
+    assert fuse_convolutions(network, on_cpu()) > 15
+    assert fuse_convolutions(network, on_cpu()) == 0, 'none is left'
+    blocks = sum(isinstance(module, FusedBlock) for module in network.modules())
+    assert blocks == {'ddrnet23_slim': 6, 'pspnet_resnet50': 16}[name]
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected, result = plain(image), network(image)
+    assert CALLS.count('add, relu') >= blocks and 'relu' in CALLS
+    assert not caplog.records, 'no form fails'
+    assert (result - expected).norm() <= 1e-4 * expected.norm()
+
+
+def test_light_preset_equals_plain(fused, caplog):
+    network = trained(build(UBCNConfig.preset('light')))
+    fold_batch_norm(network)
+    plain = copy.deepcopy(network)
+    assert fuse_convolutions(network, on_cpu()) > 50
+    assert not any(type(module) is RES for module in network.modules())
+    for part in (network.derain, network.attention):
+        assert isinstance(part.head[0][0], FusedConv) and part.head[0][0].in_channels in (12, 24)
+        assert isinstance(part.veil.texture[0], FusedConv)
+        assert type(part.veil.texture[1]) is nn.LeakyReLU
+        assert isinstance(part.veil.middle[0], FusedRES)
+    image = torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        for found, expected in zip(network(image, 2), plain(image, 2), strict=True):
+            assert (found.image - expected.image).abs().max() <= 1e-4
+            assert (found.logits - expected.logits).norm() <= 1e-3 * expected.logits.norm()
+    assert not caplog.records, 'no form fails'
+
+
+def test_plain_where_forms_do_not_apply():
+    conv = trained(nn.Conv2d(12, 8, 3))
+    choices = on_cpu()
+    one = FusedConv(conv, choices, True)
+    x = torch.randn(1, 12, 9, 9)
+    expected = conv(x).relu()
+    assert torch.equal(torch.jit.trace(one, x, check_trace=False)(x), expected)
+    needs_gradient = x.clone().requires_grad_()
+    one(needs_gradient).sum().backward()
+    assert needs_gradient.grad is not None
+    assert torch.equal(torch.compile(one, backend='eager', fullgraph=True)(x), expected)
+    seen = []
+    one.register_forward_hook(lambda *_: seen.append(1))
+    assert torch.equal(one(x), expected)
+    assert seen, 'it is a convolution to whoever watches these'
+    assert torch.equal(one.double()(x.double()), conv.double()(x.double()).relu())
+    assert not choices.chosen and not CALLS
+
+
+def test_leaves_what_does_not_fit():
+    network = nn.ModuleList((nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+                             nn.Sequential(nn.Conv2d(8, 8, 3, groups=2), nn.ReLU()),
+                             nn.Sequential(nn.Conv2d(8, 8, 3, padding='same'), nn.ReLU()),
+                             nn.Sequential(nn.Conv2d(8, 8, 3).half(), nn.ReLU()),
+                             nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU6())))
+    assert fuse_convolutions(network, on_cpu()) == 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_prepared_for_a_gpu_equals_plain(monkeypatch, dtype, caplog):
+    monkeypatch.undo()  # cuDNN's own
+    caplog.set_level(logging.INFO)
+    network = trained(build(UBCNConfig.preset('light')))
+    exact = copy.deepcopy(network).to('cuda')
+    network = prepare(network, torch.device('cuda'), dtype)
+    for _ in range(2):  # chosen, then run
+        image = torch.rand(1, 3, 270, 480, device='cuda')
+        with torch.inference_mode():
+            for found, expected in zip(network(image, 2), exact(image, 2), strict=True):
+                error = (found.image - expected.image).norm()
+                assert error <= 0.02 * expected.image.norm()
+                assert (found.logits - expected.logits).norm() <= 0.05 * expected.logits.norm()
+    lines = [record.getMessage() for record in caplog.records]
+    assert not [line for line in lines if 'failed' in line or 'could be tried' in line], lines
