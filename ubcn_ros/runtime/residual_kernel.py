@@ -84,7 +84,8 @@ def _residual(x_pointer, result, scratch, weight1, bias1, weight2, bias2, height
     shift1 = tl.load(bias1 + channel).to(tl.float32)[None, :]
     shift2 = tl.load(bias2 + channel).to(tl.float32)[None, :]
     region = scratch + tl.program_id(0) * (REGION_H * REGION_W * CHANNELS)
-    for tile in range(tl.program_id(0), tiles, tl.num_programs(0)):
+    tile = tl.program_id(0)
+    while tile < tiles:  # a range of tensors is more than Triton 3.6 can interpret with NumPy 2.4
         image = (tile // (rows * columns)) * (height * width * CHANNELS)
         top = tile % (rows * columns) // columns * TILE_H
         left = tile % columns * TILE_W
@@ -115,6 +116,7 @@ def _residual(x_pointer, result, scratch, weight1, bias1, weight2, bias2, height
             after = skip + tl.maximum(after + shift2, 0.0)
             tl.store(result + offset, after.to(result.dtype.element_ty), mask=inside[:, None])
         tl.debug_barrier()  # every thread has read the region: the next tile may overwrite it
+        tile += tl.num_programs(0)
 
 
 @triton.jit(do_not_specialize=_SIZES)
