@@ -20,6 +20,8 @@ Size = tuple[int, int, int]
 
 RESULTS = 2
 """Results per size that may be in use before further ones need memory of their own."""
+STRIPS = 4
+"""Parts of an image that are sent one by one: while one is on its way, the next is copied."""
 
 
 class RecordingError(RuntimeError):
@@ -60,7 +62,6 @@ class Plan:
         self._size = size
         host = torch.empty((n, height, width, 3), dtype=torch.uint8, pin_memory=cuda)
         host.copy_(_random_pixels(size, seed=0))
-        self._host = list(zip(host.numpy(), host, strict=True))
         self._sent = torch.cuda.Event() if cuda else None
         self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)
         self._lengths = {False: 4 * count, True: 5 * count}
@@ -68,6 +69,10 @@ class Plan:
         # Names of this function, not of self: the work refers to the buffers, not to the plan,
         # whose memory is so free at once when it is dropped.
         pixels = host.to(device, copy=True)
+        rows = -(-height // STRIPS)
+        self._strips = [[(slice(top, top + rows), array[top:top + rows], tensor[top:top + rows],
+                          target[top:top + rows]) for top in range(0, height, rows)]
+                        for array, tensor, target in zip(host.numpy(), host, pixels, strict=True)]
         rainy = torch.empty((n, 3, height, width), dtype=torch.float32, device=device,
                             memory_format=torch.channels_last)
         packed = torch.empty(5 * count, dtype=torch.uint8, device=device)
@@ -119,9 +124,10 @@ class Plan:
         """(H, W, 3) uint8 arrays, in any layout, to ``rainy``."""
         if self._sent is not None:
             self._sent.synchronize()  # a frame that failed half-way may still be on its way
-        for image, (array, tensor), target in zip(images, self._host, self.pixels, strict=True):
-            np.copyto(array, image)
-            target.copy_(tensor, non_blocking=True)
+        for image, strips in zip(images, self._strips, strict=True):
+            for rows, array, tensor, target in strips:
+                np.copyto(array, image[rows])
+                target.copy_(tensor, non_blocking=True)
         if self._sent is not None:
             self._sent.record(torch.cuda.current_stream(self.pixels.device))
         self.run('unpack')
