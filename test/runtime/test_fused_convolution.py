@@ -4,15 +4,17 @@
 
 import copy
 import logging
+import sys
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ubcn_ros import runtime
 from ubcn_ros.network import UBCNConfig, build, build_segmentation
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime import fused_convolution, triton_residual
 from ubcn_ros.runtime.choice import Choices
 from ubcn_ros.runtime.fused_convolution import (
     FusedBlock,
@@ -21,6 +23,8 @@ from ubcn_ros.runtime.fused_convolution import (
     fuse_convolutions,
 )
 from ubcn_ros.runtime.optimize import fold_batch_norm, prepare
+from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes, one_product
+from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
 
 CALLS: list[str] = []
 
@@ -39,6 +43,7 @@ def at_once_with_skip(x, weight, skip, alpha, bias, stride, padding, dilation, g
 @pytest.fixture(autouse=True)
 def operations(monkeypatch):
     CALLS.clear()
+    monkeypatch.setattr(fused_convolution, '_kernel', lambda: None)
     monkeypatch.setattr(torch, 'cudnn_convolution_relu', at_once)
     monkeypatch.setattr(torch, 'cudnn_convolution_add_relu', at_once_with_skip)
 
@@ -48,6 +53,22 @@ def fused(monkeypatch):
     """Choose the last of the forms, whatever the time that it takes."""
     monkeypatch.setattr(triton_residual, 'fastest',
                         lambda plain, forms, x, title: list(forms)[-1])
+
+
+class Kernel:
+    """Stands for the module of the kernel in Triton."""
+
+    @staticmethod
+    def pack(weight):
+        return weight.detach().permute(2, 3, 1, 0).flatten(0, 1).contiguous()
+
+    @staticmethod
+    def convolve(x, weight, bias, skip, slope, stride, padding, dilation, stages):
+        CALLS.append(f'Triton {stages}')
+        side = round(len(weight) ** 0.5)
+        weight = weight.unflatten(0, (side, side)).permute(3, 2, 0, 1)
+        y = F.conv2d(x, weight, bias, stride, padding, dilation)
+        return F.leaky_relu(y if skip is None else y + skip, slope)
 
 
 def on_cpu() -> Choices:
@@ -73,7 +94,7 @@ def trained(network: nn.Module) -> nn.Module:
 def test_conv_equals_plain_modules(fused, caplog, channels, stride, bias, relu):
     conv = trained(nn.Conv2d(channels, 8, 3, stride, 2, 2, bias=bias))
     choices = on_cpu()
-    one = FusedConv(conv, choices, relu)
+    one = FusedConv(conv, choices, 0.0 if relu else 1.0)
     assert one.state_dict().keys() == conv.state_dict().keys()
     x = torch.randn(2, channels, 11, 13)
     for skip in (None, torch.randn_like(conv(x))):
@@ -100,9 +121,56 @@ def test_what_reads_the_memory_of_its_result_is_left_out(monkeypatch, caplog):
                         lambda *arguments: at_once(*arguments) + 0 * memory[-1])
     choices = on_cpu()
     conv = trained(nn.Conv2d(8, 8, 3))
-    FusedConv(conv, choices, True)(torch.randn(1, 8, 9, 9))
+    FusedConv(conv, choices, 0.0)(torch.randn(1, 8, 9, 9))
     assert list(choices.chosen.values()) == ['plain']
     assert 'cuDNN is left out' in caplog.text
+
+
+@pytest.mark.parametrize('slope, skip', [(0.0, True), (0.1, False), (1.0, True)])
+def test_large_images_by_our_kernel(fused, monkeypatch, slope, skip):
+    monkeypatch.setattr(fused_convolution, 'LARGE', 100)
+    conv = trained(nn.Conv2d(12, 8, 3, 2, 1))
+    one = FusedConv(conv, on_cpu(), slope, Kernel)
+    for size, ours in ((12, True), (8, False)):
+        CALLS.clear()
+        x = torch.randn(1, 12, size, size)
+        add = torch.randn_like(conv(x)) if skip else None
+        expected = F.leaky_relu(conv(x) + add if skip else conv(x), slope)
+        torch.testing.assert_close(one(x, add), expected, rtol=1e-4, atol=1e-4)
+        assert CALLS == ['Triton 1'] if ours else 'Triton 1' not in CALLS
+    oblong = FusedConv(trained(nn.Conv2d(8, 8, (1, 3))), on_cpu(), slope, Kernel)
+    assert 'Triton' not in oblong._forms(torch.zeros(1, 8, 99, 99))
+
+
+def test_with_our_kernel_every_convolution_is_fused(fused, monkeypatch):
+    monkeypatch.setattr(fused_convolution, 'LARGE', 1)
+    network = trained(build(UBCNConfig.preset('light')))
+    fold_batch_norm(network)
+    fuse_residual_blocks(network, triton_residual.Chooser({}, 'cpu', (torch.float32,)))
+    fuse_path_mixes(network, on_cpu(), {'one product': one_product})
+    plain = copy.deepcopy(network)
+    fuse_convolutions(network, on_cpu(), Kernel)
+    left = [name for name, module in network.named_modules() if type(module) is nn.Conv2d]
+    assert all('.conv' in name or name.endswith('.mix') for name in left), left
+    assert not any(type(module) in (nn.ReLU, nn.LeakyReLU) for name, module in
+                   network.derain.named_modules())
+    image = torch.rand(1, 3, 64, 96)
+    monkeypatch.setattr(triton_residual.Chooser, '__call__', lambda _, block, x: block.plain(x))
+    with torch.inference_mode():
+        for found, expected in zip(network(image, 2), plain(image, 2), strict=True):
+            assert (found.image - expected.image).abs().max() <= 1e-4
+            assert (found.logits - expected.logits).norm() <= 1e-3 * expected.logits.norm()
+    assert 'Triton 1' in CALLS
+
+
+def test_without_triton_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, 'triton', None)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.convolution_kernel', raising=False)
+    monkeypatch.delattr(runtime, 'convolution_kernel', raising=False)
+    network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    assert fuse_convolutions(network, on_cpu()) == 1
+    assert 'convolutions without Triton' in caplog.text
 
 
 @pytest.mark.parametrize('name', ['ddrnet23_slim', 'pspnet_resnet50'])
@@ -132,7 +200,7 @@ def test_light_preset_equals_plain(fused, caplog):
     for part in (network.derain, network.attention):
         assert isinstance(part.head[0][0], FusedConv) and part.head[0][0].in_channels in (12, 24)
         assert isinstance(part.veil.texture[0], FusedConv)
-        assert type(part.veil.texture[1]) is nn.LeakyReLU
+        assert type(part.veil.down2[1]) is nn.LeakyReLU, 'of 24 channels'
         assert isinstance(part.veil.middle[0], FusedRES)
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
@@ -145,7 +213,7 @@ def test_light_preset_equals_plain(fused, caplog):
 def test_plain_where_forms_do_not_apply():
     conv = trained(nn.Conv2d(12, 8, 3))
     choices = on_cpu()
-    one = FusedConv(conv, choices, True)
+    one = FusedConv(conv, choices, 0.0)
     x = torch.randn(1, 12, 9, 9)
     expected = conv(x).relu()
     assert torch.equal(torch.jit.trace(one, x, check_trace=False)(x), expected)

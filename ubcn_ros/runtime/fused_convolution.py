@@ -4,13 +4,16 @@
 Convolutions with their bias, skip and ReLU in one kernel, on a GPU in half precision.
 
 PyTorch's convolution on cuDNN adds the bias in a kernel of its own, and ReLU and a skip are
-others: at stride 2 and 4, each takes about as long as the convolution. cuDNN can do all at once.
-It is also slow where the channels of the input are no multiple of 8, which zeros make up for.
+others: at stride 2 and 4, each takes about as long as the convolution. cuDNN can do all at once
+for ReLU, a kernel of ours in Triton for what is left, too. cuDNN is also slow where the channels
+of the input are no multiple of 8, which zeros make up for.
 """
 
 from __future__ import annotations
 
+import logging
 from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
@@ -19,23 +22,30 @@ from torch.nn import functional as F
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
 from ubcn_ros.runtime.choice import Choices, Run, applies
+from ubcn_ros.runtime.triton_path_mix import FusedMixTrunk
+from ubcn_ros.runtime.triton_residual import TritonRES, reason
 
 ALIGNED = 8
 """Channels, 16 bytes, that cuDNN's fast kernels read at once."""
+LARGE = 2 ** 14
+"""Pixels from which our kernel is tried: below, launches count, and compiling it takes longer."""
+_LOG = logging.getLogger(__name__)
 
 
 class FusedConv(nn.Conv2d):
     """
-    A trained convolution, plus a skip where one is given, and with ``relu`` that.
+    A trained convolution, plus a skip where one is given, and what is negative times a slope.
 
     For inference: takes the weights as they are now. Equal to the plain modules within rounding:
     these round to half precision after each of the operations.
 
     :param conv: on its device, in its precision and layout; ``fits`` says which.
-    :param relu: whether negative results become zero.
+    :param slope: 0 for ReLU, 1 for none.
+    :param kernel: the module ``convolution_kernel``, or None to do without it.
     """
 
-    def __init__(self, conv: nn.Conv2d, choices: Choices, relu: bool) -> None:
+    def __init__(self, conv: nn.Conv2d, choices: Choices, slope: float = 1.0,
+                 kernel: Any = None) -> None:
         super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
                          conv.padding, conv.dilation, device='meta')
         self.weight, self.bias = conv.weight, conv.bias
@@ -46,33 +56,42 @@ class FusedConv(nn.Conv2d):
         # cuDNN's fused form wants one
         self.register_buffer('_shift', weight.new_zeros(conv.out_channels) if conv.bias is None
                              else conv.bias.detach(), persistent=False)
-        self._relu, self._choices = relu, choices
+        square = all(len(set(sizes)) == 1 for sizes in (conv.kernel_size, conv.stride,
+                                                        conv.padding, conv.dilation))
+        ours = kernel is not None and square
+        self.register_buffer('_packed', kernel.pack(weight) if ours else None, persistent=False)
+        self._convolve = kernel.convolve if ours else None
+        self._slope, self._choices = slope, choices
         self.train(conv.training)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         """(N, C, H, W) and, of the result's shape, the skip to (N, C', H', W')."""
-        forms = self._forms()
-        if not (forms and self._choices.takes(x) and applies(x, self)):
+        if not (self._choices.takes(x) and applies(x, self)):
+            return self.plain(x, skip)
+        forms = self._forms(x)
+        if not forms:
             return self.plain(x, skip)
         skips = () if skip is None else (skip,)
         kind = ('convolution', self.in_channels, self.out_channels, self.kernel_size, self.stride,
-                self.padding, self.dilation, self._relu, len(skips))
+                self.padding, self.dilation, self._slope, len(skips))
         title = (f'convolution {self.in_channels} to {self.out_channels}, '
                  f'{self.kernel_size[0]}x{self.kernel_size[1]}, stride {self.stride[0]}'
-                 + ', skip' * len(skips) + ', ReLU' * self._relu)
+                 + ', skip' * len(skips) + f', slope {self._slope}' * (self._slope != 1))
         return self._choices.run(kind, title, self.plain, forms, x, *skips)
 
     def plain(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         """Run the plain modules; as ``forward``."""
         return self._separately(self.weight, x, skip)
 
-    def _forms(self) -> dict[str, Run]:
-        """Return the other ways to compute it, by name."""
-        ways: dict[str, Run] = {'cuDNN': self._at_once} if self._relu else {}
+    def _forms(self, x: torch.Tensor) -> dict[str, Run]:
+        """Return the other ways to compute it for an ``x`` of that size, by name."""
+        ways: dict[str, Run] = {'cuDNN': self._at_once} if self._slope == 0 else {}
         forms: dict[str, Run] = {name: partial(way, self.weight) for name, way in ways.items()}
         if self._aligned is not None:
             forms |= {f'{name}, channels filled up': partial(self._filled_up, way)
                       for name, way in {'PyTorch': self._separately, **ways}.items()}
+        if self._packed is not None and x.numel() // self.in_channels >= LARGE:
+            forms |= {'Triton': partial(self._ours, 3), 'Triton, L1': partial(self._ours, 1)}
         return forms
 
     def _separately(self, weight: torch.Tensor, x: torch.Tensor,
@@ -80,7 +99,10 @@ class FusedConv(nn.Conv2d):
         y = self._conv_forward(x, weight, self.bias)
         if skip is not None:
             y = y + skip
-        return F.relu(y, inplace=not y.requires_grad) if self._relu else y
+        if self._slope == 1:
+            return y
+        inplace = not y.requires_grad
+        return (F.leaky_relu(y, self._slope, inplace) if self._slope else F.relu(y, inplace))
 
     def _at_once(self, weight: torch.Tensor, x: torch.Tensor, skip: torch.Tensor | None = None
                  ) -> torch.Tensor:
@@ -88,6 +110,11 @@ class FusedConv(nn.Conv2d):
         if skip is None:
             return torch.cudnn_convolution_relu(x, weight, self._shift, *sizes)
         return torch.cudnn_convolution_add_relu(x, weight, skip, 1.0, self._shift, *sizes)
+
+    def _ours(self, stages: int, x: torch.Tensor, skip: torch.Tensor | None = None
+              ) -> torch.Tensor:
+        return self._convolve(x, self._packed, self._shift, skip, self._slope, self.stride[0],
+                              self.padding[0], self.dilation[0], stages)
 
     def _filled_up(self, way: Run, x: torch.Tensor, *skip: torch.Tensor) -> torch.Tensor:
         n, channels, height, width = x.shape
@@ -101,9 +128,9 @@ class FusedConv(nn.Conv2d):
 class FusedRES(RES):
     """A trained RES whose convolutions are fused with their ReLU; the skip comes after these."""
 
-    def __init__(self, block: RES, choices: Choices) -> None:
+    def __init__(self, block: RES, choices: Choices, kernel: Any = None) -> None:
         nn.Module.__init__(self)  # with the block's convolutions, not with new ones
-        self.conv1, self.conv2 = (FusedConv(conv, choices, True)
+        self.conv1, self.conv2 = (FusedConv(conv, choices, 0.0, kernel)
                                   for conv in (block.conv1, block.conv2))
         self.train(block.training)
 
@@ -113,15 +140,17 @@ class FusedRES(RES):
 
 class FusedBlock(nn.Module):
     """
-    A residual block of a segmentation network, its last convolution fused with skip and ReLU.
+    A residual block of a segmentation network, its last convolution fused with what follows.
 
     :param block: with ``layers``, the last of which begins with the convolution, and ``skip``.
+    :param slope: 0 if the block ends in ReLU, 1 if not.
     """
 
-    def __init__(self, block: nn.Module, choices: Choices, relu: bool) -> None:
+    def __init__(self, block: nn.Module, choices: Choices, slope: float, kernel: Any = None
+                 ) -> None:
         super().__init__()
         self.layers, self.skip = block.layers, block.skip
-        self.layers[-1][0] = FusedConv(block.layers[-1][0], choices, relu)
+        self.layers[-1][0] = FusedConv(block.layers[-1][0], choices, slope, kernel)
         self.train(block.training)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -137,49 +166,76 @@ def fits(module: nn.Module) -> bool:
             and not isinstance(module.padding, str))
 
 
-def fuse_convolutions(network: nn.Module, choices: Choices | None = None) -> int:
+def fuse_convolutions(network: nn.Module, choices: Choices | None = None,
+                      kernel: Any = None) -> int:
     """
     Replace a prepared network's convolutions where another form may be faster, in place.
 
-    Those are the ones before a ReLU, the last ones of residual blocks with one, and those of a
-    number of channels that is no multiple of 8.
+    Without Triton, those are the ones before a ReLU, the last ones of residual blocks with one,
+    and those of a number of channels that is no multiple of 8.
 
     :param network: its batch normalisations folded, on its device and in its precision; on a GPU
         in half precision unless the choices are for others.
+    :param kernel: the module ``convolution_kernel``, which by default is used where Triton is.
     :return: how many convolutions were replaced.
     """
     choices = choices or Choices()
+    kernel = kernel or _kernel()
     before = sum(isinstance(module, FusedConv) for module in network.modules())
 
-    def taken(module: nn.Module) -> bool:
-        return fits(module) and choices.takes(module.weight)
+    def taken(module: nn.Module, slope: float = 0.0) -> bool:
+        helps = slope == 0 or module.in_channels % ALIGNED or kernel is not None
+        return fits(module) and choices.takes(module.weight) and bool(helps)
 
+    # the convolutions of these are the reference of forms that do more at once
+    whole = {id(part) for module in network.modules()
+             for part in ((module.conv1, module.conv2) if isinstance(module, TritonRES) else
+                          (module.mix,) if isinstance(module, FusedMixTrunk) else ())}
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is RES and taken(child.conv1) and taken(child.conv2):
-                setattr(parent, name, FusedRES(child, choices))
-            elif _ends_in_relu(child) and taken(child.layers[-1][0]):
-                setattr(parent, name, FusedBlock(child, choices, True))
+                setattr(parent, name, FusedRES(child, choices, kernel))
+            elif (slope := _closing(child)) is not None and taken(child.layers[-1][0], slope):
+                setattr(parent, name, FusedBlock(child, choices, slope, kernel))
     for part in list(network.modules()):
-        if isinstance(part, nn.Sequential):
-            for i, child in enumerate(part):
-                after = _next(part, i)
-                if taken(child) and after is not None and type(part[after]) is nn.ReLU:
-                    part[i], part[after] = FusedConv(child, choices, True), nn.Identity()
+        for i, child in enumerate(part if isinstance(part, nn.Sequential) else ()):
+            after = next((j for j in range(i + 1, len(part)) if not _idle(part[j])), None)
+            slope = _slope(part[after]) if after is not None else 1.0
+            if type(child) is nn.Conv2d and slope != 1 and taken(child, slope):
+                part[i], part[after] = FusedConv(child, choices, slope, kernel), nn.Identity()
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if taken(child) and child.in_channels % ALIGNED:
-                setattr(parent, name, FusedConv(child, choices, False))
+            if type(child) is nn.Conv2d and id(child) not in whole and taken(child, 1.0):
+                setattr(parent, name, FusedConv(child, choices, 1.0, kernel))
     return sum(isinstance(module, FusedConv) for module in network.modules()) - before
 
 
-def _ends_in_relu(block: nn.Module) -> bool:
-    """Whether it is relu(layers + skip), the last layer a convolution and nothing more."""
-    closed = type(block) is pspnet.Bottleneck or (type(block) is ddrnet.BasicBlock and block.relu)
-    return (closed and isinstance(block.layers[-1], nn.Sequential)
-            and _next(block.layers[-1], 0) is None)
+def _kernel() -> Any:
+    """Return the module ``convolution_kernel``; without Triton, None and a line in the log."""
+    try:
+        from ubcn_ros.runtime import convolution_kernel
+        return convolution_kernel
+    except Exception as error:  # a broken Triton raises more than ImportError
+        _LOG.warning('convolutions without Triton: %s', reason(error))
+        return None
 
 
-def _next(part: nn.Sequential, i: int) -> int | None:
-    """Index of what comes after the i-th module and does something."""
-    return next((j for j in range(i + 1, len(part)) if type(part[j]) is not nn.Identity), None)
+def _slope(module: nn.Module) -> float:
+    """What an activation multiplies negative values by; 1 for all that is none."""
+    return (0.0 if type(module) is nn.ReLU else
+            module.negative_slope if type(module) is nn.LeakyReLU else 1.0)
+
+
+def _closing(block: nn.Module) -> float | None:
+    """Slope at the end of a block of layers + skip whose last layer is a convolution, or None."""
+    if type(block) not in (pspnet.Bottleneck, ddrnet.Bottleneck, ddrnet.BasicBlock):
+        return None
+    last = block.layers[-1]
+    if not (isinstance(last, nn.Sequential) and type(last[0]) is nn.Conv2d
+            and all(map(_idle, last[1:]))):
+        return None
+    return float(type(block) is ddrnet.Bottleneck or not getattr(block, 'relu', True))
+
+
+def _idle(module: nn.Module) -> bool:
+    return type(module) is nn.Identity
