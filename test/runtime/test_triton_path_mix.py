@@ -137,6 +137,8 @@ def test_plain_where_forms_do_not_apply(monkeypatch):
     x, masks = inputs_of((1, 6, 7), 32, 3, torch.float32, True)
     traced = torch.jit.trace(network['paths'], (x, masks), check_trace=False)
     assert torch.equal(traced(x, masks), plain(x, masks))
+    code = torch.compile(network['paths'], backend='eager', fullgraph=True)
+    assert torch.equal(code(x, masks), plain(x, masks))
     seen = []
     network['paths'].mix.register_forward_hook(lambda *_: seen.append(1))
     assert torch.equal(network['paths'](x, masks), plain(x, masks))

@@ -26,10 +26,12 @@ def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
     Not for gradients, nor where the modules are traced or compiled or somebody watches ``parts``
     of them by hooks: the roofline counts their work.
     """
+    if exporting() or torch.compiler.is_compiling():
+        return False
     learning = torch.is_grad_enabled() and (
         x.requires_grad or any(p.requires_grad for part in parts for p in part.parameters()))
     watched = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
-    return not (learning or watched or exporting() or torch.compiler.is_compiling())
+    return not (learning or watched)
 
 
 class Choices:
