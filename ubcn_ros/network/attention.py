@@ -116,6 +116,10 @@ class PathTrunk(nn.Module):
         return (mixed * paths[:, :, None]).sum(1)
 
 
+def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
 class SAM(nn.Module):
     """
     Rainy image, previous image and path probabilities to a better image.
@@ -124,6 +128,8 @@ class SAM(nn.Module):
     :param paths: K, the number of semantic paths.
     :raises ValueError: the configuration's path_threshold is 1 / K or more.
     """
+
+    resize = staticmethod(_resize)
 
     def __init__(self, config: SAMConfig = SAMConfig(), paths: int = 10) -> None:  # noqa: B008
         super().__init__()
@@ -195,7 +201,7 @@ class SAM(nn.Module):
         """
         if self.config.uniform_masks:
             paths = torch.full_like(paths, 1.0 / paths.shape[1])
-        paths = F.interpolate(paths, size, mode='bilinear', align_corners=False)
+        paths = self.resize(paths, size)
         if self.config.path_threshold > 0:
             paths = torch.where(paths >= self.config.path_threshold, paths, 0.0)
         return paths

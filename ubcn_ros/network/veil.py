@@ -25,6 +25,10 @@ class Lift(NamedTuple):
     features: torch.Tensor
 
 
+def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
 class VeilField(nn.Module):
     """
     Gain and offset per place and colour that undo the veil of distant rain.
@@ -49,6 +53,8 @@ class VeilField(nn.Module):
     :param texture: channels of texture, 0 for none.
     :param depth: residual blocks at each of the two finer levels, and as many more at the third.
     """
+
+    resize = staticmethod(_resize)
 
     def __init__(self, in_channels: int, channels: int, features: int, factor: int,
                  texture: int = 0, depth: int = 0) -> None:
@@ -93,15 +99,15 @@ class VeilField(nn.Module):
         if self.texture is not None:
             texture = F.avg_pool2d(self.texture(blocks if textured is None else textured),
                                    max(1, 4 // self.factor))
-            thumbnail = torch.cat((thumbnail, _resize(texture, THUMBNAIL)), 1)
+            thumbnail = torch.cat((thumbnail, self.resize(texture, THUMBNAIL)), 1)
         fine = self.fine(self.down1(thumbnail))
         coarse = self.coarse(self.down2(fine))
         x = self.coarsest(self.down3(coarse))
         x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
-        x = self.up2(_resize(x, coarse.shape[-2:]) + coarse)
-        x = self.up1(_resize(x, fine.shape[-2:])) + fine
-        x = self.up0(torch.cat((_resize(x, THUMBNAIL), thumbnail), 1))
-        field = _resize(self.field(x), blocks.shape[-2:])
+        x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
+        x = self.up1(self.resize(x, fine.shape[-2:])) + fine
+        x = self.up0(torch.cat((self.resize(x, THUMBNAIL), thumbnail), 1))
+        field = self.resize(self.field(x), blocks.shape[-2:])
         gain, offset, hints = field.split((3, 3, _HINTS), 1)
         if self.factor > 1:  # the pixels of a block share gain and offset
             gain = gain.repeat_interleave(self.factor ** 2, 1)
@@ -136,7 +142,3 @@ def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
         weight = layer[0].weight
         weight -= weight.mean((1, 2, 3), keepdim=True)
     return layer
-
-
-def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return F.interpolate(x, size, mode='bilinear', align_corners=False)

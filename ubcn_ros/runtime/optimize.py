@@ -46,8 +46,9 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     :param fold, channels_last, fast_attention, fused_blocks: leave one out to see what it gains.
         fast_attention is for CPUs: SAM's paths in strips or, where a threshold makes zeros in
         their masks, in cells. Its work follows the data, which a GPU's graphs cannot.
-        fused_blocks is for GPUs in half precision, channels last: RES and the mix of SAM's paths
-        by kernels of our own, convolutions with ReLU as one of cuDNN's, where that is faster.
+        fused_blocks is for GPUs in half precision, channels last: RES, the mix of SAM's paths,
+        convolutions with what follows them, and resizing by kernels that do more at once, where
+        they are faster.
     """
     network.eval().requires_grad_(False)
     if fold:
@@ -61,9 +62,10 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
             and dtype in (torch.float16, torch.bfloat16)):
         # late: other devices have no use for it
         from ubcn_ros.runtime.fused_convolution import fuse_convolutions
+        from ubcn_ros.runtime.fused_resize import fuse_resizes
         from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes
         from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
-        for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions):
+        for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
             try:
                 fuse(network)
             except Exception as error:  # a vehicle must start

@@ -79,6 +79,8 @@ def _pre(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
 class DAPPM(nn.Module):
     """Deep aggregation pyramid pooling: ever wider averages, each refined by the one before."""
 
+    resize = staticmethod(_resize)
+
     def __init__(self, in_channels: int, width: int, out_channels: int) -> None:
         super().__init__()
         self.windows = ((5, 2), (9, 4), (17, 8))
@@ -93,7 +95,7 @@ class DAPPM(nn.Module):
         pooled.append(x.mean((2, 3), keepdim=True))
         outputs = [self.reduce[0](x)]
         for reduce, refine, p in zip(self.reduce[1:], self.refine, pooled, strict=True):
-            outputs.append(refine(_resize(reduce(p), x.shape[-2:]) + outputs[-1]))
+            outputs.append(refine(self.resize(reduce(p), x.shape[-2:]) + outputs[-1]))
         return self.join(torch.cat(outputs, 1)) + self.skip(x)
 
 
@@ -108,6 +110,8 @@ class DDRNet23Slim(SegmentationNetwork):
     :param fine_head: classify at stride 4; False is the paper's head, at stride 8.
     :param half_head: correct the logits at stride 2; the correction starts at zero.
     """
+
+    resize = staticmethod(_resize)
 
     def __init__(self, num_classes: int, width: int = 32, fine_head: bool = True,
                  half_head: bool = False) -> None:
@@ -164,27 +168,27 @@ class DDRNet23Slim(SegmentationNetwork):
         early_detail = detail
         # bilateral fusion: each branch adds the other's features
         context, detail = (F.relu(context + self.down3(F.relu(detail))),
-                           F.relu(detail + _resize(self.compress3(F.relu(context)),
+                           F.relu(detail + self.resize(self.compress3(F.relu(context)),
                                                    detail.shape[-2:])))
         context, detail = self.context4(context), self.detail4(detail)
         context, detail = (F.relu(context + self.down4(F.relu(detail))),
-                           F.relu(detail + _resize(self.compress4(F.relu(context)),
+                           F.relu(detail + self.resize(self.compress4(F.relu(context)),
                                                    detail.shape[-2:])))
         pyramid = self.pyramid(self.context5(context))
-        features = self.detail5(detail) + _resize(pyramid, detail.shape[-2:])
+        features = self.detail5(detail) + self.resize(pyramid, detail.shape[-2:])
         return features, Context(half, quarter, early_detail)
 
     def classify(self, features: torch.Tensor, context: Context) -> torch.Tensor:
         x = self.head(features)
         if self.fine_head:
-            x = torch.cat((_resize(x, context.quarter.shape[-2:]), context.quarter), 1)
+            x = torch.cat((self.resize(x, context.quarter.shape[-2:]), context.quarter), 1)
         x = self.fine(x)
         logits = self.classifier(x)
         if self.half_head is None:
             return logits
         size = context.half.shape[-2:]
-        return _resize(logits, size) + self.half_head(
-            torch.cat((_resize(self.narrow(x), size), context.half), 1))
+        return self.resize(logits, size) + self.half_head(
+            torch.cat((self.resize(self.narrow(x), size), context.half), 1))
 
     def auxiliary(self, context: Context) -> list[torch.Tensor]:
         return [self.auxiliary_head(context.detail)]

@@ -1,0 +1,139 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel that resizes is PyTorch's interpolation, and runs only where that is decided."""
+
+import copy
+import importlib.util
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network import UBCNConfig, build
+from ubcn_ros.runtime import fused_resize, triton_residual
+from ubcn_ros.runtime.choice import Choices
+from ubcn_ros.runtime.fused_resize import FusedResize, fuse_resizes
+from ubcn_ros.runtime.optimize import prepare
+
+TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
+SIZES = [((7, 5), (14, 10)), ((9, 16), (17, 31)), ((30, 17), (11, 8)), ((1, 1), (3, 5))]
+
+
+def plain(x, size):
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
+def kernels(interpret: bool, monkeypatch):
+    pytest.importorskip('triton')
+    monkeypatch.setenv('TRITON_INTERPRET', str(int(interpret)))
+    spec = importlib.util.find_spec('ubcn_ros.runtime.resize_kernel')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def compare(resize, x, size):
+    result = resize(x, size)
+    assert result.dtype == x.dtype
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    expected = plain(x.cpu().double(), size)
+    error = (result.cpu().double() - expected).abs().max()
+    assert error <= TOLERANCE[x.dtype] * expected.abs().max() * 5
+
+
+@pytest.mark.parametrize('before, after', SIZES)
+@pytest.mark.parametrize('n, channels, dtype', [(2, 16, torch.float32), (1, 11, torch.float16),
+                                                (1, 80, torch.float16)])
+def test_interpreted_equals_float64(monkeypatch, n, channels, dtype, before, after):
+    compare(kernels(True, monkeypatch).resize, torch.randn(n, channels, *before).to(dtype), after)
+
+
+def test_refuses(monkeypatch):
+    resize = kernels(True, monkeypatch).resize
+    with pytest.raises(ValueError, match='run the plain module'):
+        resize(torch.zeros(0, 3, 4, 4), (8, 8))
+    with pytest.raises(ValueError, match='32-bit'):
+        resize(torch.zeros(1, 64, 4, 4), (8192, 8192))
+
+
+def test_network_resizes_by_it(monkeypatch):
+    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'Triton')
+    monkeypatch.setattr(fused_resize, 'LARGE', 1)
+    network = build(UBCNConfig.preset('light')).eval().requires_grad_(False)
+    network.to(memory_format=torch.channels_last)
+    before = copy.deepcopy(network)
+    sizes = []
+
+    def form(x, size):
+        sizes.append((x.shape[1], *size))
+        return plain(x, size)
+    choices = Choices('cpu', (torch.float32,))
+    assert fuse_resizes(network, choices, form) == 5, 'SAM, two fields, and two of DDRNet'
+    assert fuse_resizes(network, choices, form) == 5
+    assert isinstance(network.derain.veil.resize.plain, type(plain)), 'once'
+    image = torch.rand(1, 3, 64, 96)
+    for found, expected in zip(network(image, 2), before(image, 2), strict=True):
+        assert torch.equal(found.image, expected.image)
+        assert torch.equal(found.logits, expected.logits)
+    assert (16, 32, 48) in sizes
+
+
+def test_plain_where_the_form_does_not_apply():
+    choices = Choices('cpu', (torch.float32,))
+    resize = FusedResize(plain, choices, None)
+    x = torch.randn(1, 8, 9, 9)
+    expected = plain(x, (200, 200))
+    assert torch.equal(resize(x, (200, 200)), expected), 'not channels last'
+    x = x.to(memory_format=torch.channels_last)
+    assert torch.equal(resize(x, (20, 20)), plain(x, (20, 20))), 'small'
+    module = nn.Module()
+    module.resize, module.forward = resize, lambda x: resize(x, (200, 200))
+    code = torch.compile(module, backend='eager', fullgraph=True)
+    assert torch.equal(code(x), plain(x, (200, 200)))
+    assert not choices.chosen
+
+
+def test_without_triton_all_stays_plain(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, 'triton', None)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.resize_kernel', raising=False)
+    network = build(UBCNConfig.preset('light'))
+    assert fuse_resizes(network) == 0
+    assert not isinstance(network.attention.resize, FusedResize)
+    assert 'resizing without Triton' in caplog.text
+
+
+@pytest.mark.parametrize('capability', [80, 90])
+def test_kernel_compiles(monkeypatch, tmp_path, capability):
+    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+    module = kernels(False, monkeypatch)
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+    names = module._resize.arg_names
+    constants = {'CHANNELS': 16, 'BLOCK': 128, 'WIDTH': 16}
+    signature = {name: 'constexpr' if name in constants else '*fp16' if name in names[:2] else
+                 'fp32' if 'scale' in name else 'i32' for name in names}
+    aligned = {(i,): [['tt.divisibility', 16]] for i in range(2)}
+    source = ASTSource(module._resize, signature, {
+        (names.index(name),): value for name, value in constants.items()}, aligned)
+    ptx = compile(source, target=GPUTarget('cuda', capability, 32)).asm['ptx']
+    assert 'ld.global.v4' in ptx and 'st.global.v4' in ptx, '16 bytes at once'
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_equals_float64_on_a_gpu(monkeypatch, dtype, caplog):
+    resize = kernels(False, monkeypatch).resize
+    for before, after in (*SIZES, ((135, 241), (270, 480))):
+        for channels in (11, 16, 64, 128):
+            compare(resize, torch.randn(2, channels, *before, device='cuda').to(dtype), after)
+    network = prepare(build(UBCNConfig.preset('light')), torch.device('cuda'), dtype)
+    assert isinstance(network.attention.resize, FusedResize)
+    x = torch.randn(1, 16, 96, 128, device='cuda', dtype=dtype).to(
+        memory_format=torch.channels_last)
+    with torch.inference_mode():
+        network.attention.resize(x, (270, 480))
+    assert 'left out' not in caplog.text

@@ -1,0 +1,79 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bilinear resizing of features on a GPU: PyTorch's own, or a kernel of ours where faster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+from ubcn_ros.network.attention import SAM
+from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
+from ubcn_ros.network.veil import VeilField
+from ubcn_ros.runtime.choice import Choices, applies
+from ubcn_ros.runtime.triton_residual import reason
+
+Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
+"""(N, C, h, w) and (H, W) to (N, C, H, W)."""
+LARGE = 2 ** 14
+"""Pixels of the result from which our kernel is tried."""
+_RESIZING = (SAM, DAPPM, DDRNet23Slim, VeilField)
+_LOG = logging.getLogger(__name__)
+
+
+class FusedResize:
+    """
+    Resizes features that are channels last by what is fastest, all else by ``plain``.
+
+    :param plain: of the network.
+    :param form: ``resize_kernel.resize``.
+    """
+
+    def __init__(self, plain: Resize, choices: Choices, form: Resize) -> None:
+        self.plain = plain
+        self._choices, self._form = choices, form
+
+    def __call__(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+        """(N, C, h, w) and (H, W) to (N, C, H, W)."""
+        if not (self._choices.takes(x) and applies(x)):
+            return self.plain(x, size)
+        size = tuple(size)
+        pixels = len(x) * size[0] * size[1]
+        if pixels < LARGE or not x.is_contiguous(memory_format=torch.channels_last):
+            return self.plain(x, size)
+        return self._choices.run(
+            ('resize', x.shape[1], pixels.bit_length()), f'resizing of {x.shape[1]} channels',
+            partial(_of_size, self.plain, size), {'Triton': partial(_of_size, self._form, size)},
+            x)
+
+
+def _of_size(resize: Resize, size: tuple[int, int], x: torch.Tensor) -> torch.Tensor:
+    return resize(x, size)
+
+
+def fuse_resizes(network: nn.Module, choices: Choices | None = None, form: Resize | None = None
+                 ) -> int:
+    """
+    Let the parts of a prepared network resize by the fused form, in place.
+
+    Without Triton, nothing is changed and the log says why.
+
+    :param form: ``resize_kernel.resize`` by default.
+    :return: how many parts do.
+    """
+    found = [module for module in network.modules() if isinstance(module, _RESIZING)]
+    if found and form is None:
+        try:
+            from ubcn_ros.runtime.resize_kernel import resize as form
+        except Exception as error:  # a broken Triton raises more than ImportError
+            _LOG.warning('resizing without Triton: %s', reason(error))
+            return 0
+    choices = choices or Choices()
+    for module in found:
+        if not isinstance(module.resize, FusedResize):
+            module.resize = FusedResize(module.resize, choices, form)
+    return len(found)
