@@ -44,7 +44,8 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-decibel': 'light-camvid-distance',
              'light-camvid-views': 'light-camvid-decibel',
              'light-camvid-coarse': 'light-camvid-views',
-             'light-camvid-last': 'light-camvid-coarse'}
+             'light-camvid-gpu': 'light-camvid-coarse',
+             'light-camvid-settle': 'light-camvid-gpu', 'ablation-masks': 'light-camvid-gpu'}
 
 
 @pytest.fixture(scope='module')
