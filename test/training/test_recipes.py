@@ -45,7 +45,8 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-views': 'light-camvid-decibel',
              'light-camvid-coarse': 'light-camvid-views',
              'light-camvid-gpu': 'light-camvid-coarse',
-             'light-camvid-settle': 'light-camvid-gpu', 'ablation-masks': 'light-camvid-gpu'}
+             'light-camvid-settle': 'light-camvid-gpu', 'light-camvid-last': 'light-camvid-settle',
+             'ablation-masks': 'light-camvid-settle'}
 
 
 @pytest.fixture(scope='module')
