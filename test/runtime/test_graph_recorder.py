@@ -142,6 +142,11 @@ def test_work_that_waits_for_the_device_cannot_be_captured():
     assert given.tolist() == [1.0] * 4
 
 
+def said_of_graphs(caplog):
+    """Warnings of the backend; a kernel that is left out gives one, too."""
+    return [record for record in caplog.records if record.name.endswith('graph_backend')]
+
+
 @cuda
 @pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
 @pytest.mark.parametrize('backend', ['graphs', 'compiled'])
@@ -161,7 +166,7 @@ def test_the_engine_on_graphs_equals_the_eager_one(tiny_model, backend, precisio
                 assert one.timings['segment'] > 0
     assert Engine.load(tiny_model, 'cuda').backend == 'graphs'
     if backend == 'graphs':
-        assert graphs.backend == 'graphs' and not caplog.records
+        assert graphs.backend == 'graphs' and not said_of_graphs(caplog)
 
 
 @cuda
@@ -179,7 +184,7 @@ def test_the_thread_that_owns_the_engine_captures(tiny_model, caplog):
         while not busy.done():  # what other threads allocate must not end a capture
             torch.empty(1 << 20, device='cuda').zero_()
         backend, labels = busy.result()
-    assert backend == 'graphs' and not caplog.records
+    assert backend == 'graphs' and not said_of_graphs(caplog)
     expected = Engine.load(tiny_model, 'cuda', 'fp16', 'eager')(image, 3).labels
     assert (labels == expected).mean() >= 0.98
 

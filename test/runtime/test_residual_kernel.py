@@ -13,7 +13,7 @@ from ubcn_ros.runtime import triton_residual
 from ubcn_ros.runtime.triton_residual import Chooser, TritonRES, pack
 
 pytest.importorskip('triton')
-FORMS = ('one_kernel', 'two_kernels', 'tiles')
+FORMS = ('one_kernel', 'two_kernels')
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 """Norm of the difference over the norm of the reference."""
 
@@ -59,9 +59,7 @@ def compare(form, block: RES, x: torch.Tensor, **options):
     ('one_kernel', 1, torch.float16, (1, 14, 63), None),
     ('two_kernels', 1, torch.float32, (2, 7, 11), None),
     ('two_kernels', 2, torch.float16, (3, 5, 9), None),
-    ('two_kernels', 4, torch.float16, (1, 13, 17), None),
-    ('tiles', 1, torch.float32, (2, 9, 17), None),
-    ('tiles', 4, torch.float16, (3, 5, 9), None)])
+    ('two_kernels', 4, torch.float16, (1, 13, 17), None)])
 def test_interpreted_equals_float64(monkeypatch, name, dilation, dtype, size, region):
     kernels = load(True, monkeypatch)
     block = block_of(dilation, dtype)
@@ -111,8 +109,7 @@ def test_refuses(monkeypatch, name):
 @pytest.mark.parametrize('capability, instruction', [(80, 'mma.sync'), (90, 'wgmma.mma_async')])
 @pytest.mark.parametrize('kernel, constants', [
     ('_residual', {'DILATION': 4, 'REGION_H': 32, 'REGION_W': 32}),
-    ('_convolution', {'DILATION': 2, 'SKIP': True}),
-    ('_tile', {'SKIP': True, 'TILE_H': 16, 'TILE_W': 16})])
+    ('_convolution', {'DILATION': 2, 'SKIP': True})])
 def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, instruction, kernel,
                                          constants):
     """No GPU is needed to see that the compiler takes the kernels, and uses the matrix units."""
@@ -122,22 +119,18 @@ def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, inst
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource, compile
     function = getattr(kernels, kernel)
+    constants = constants | {'BLOCK': 128, 'CHANNELS': 32}
     names = function.arg_names
-    constants = {**constants, 'BLOCK': 128, 'CHANNELS': 32}
-    constants = {name: value for name, value in constants.items() if name in names}
     signature = {name: 'constexpr' if name in constants else
-                 'i32' if name in (*kernels._SIZES, 'dilation') else '*fp16' for name in names}
+                 'i32' if name in kernels._SIZES else '*fp16' for name in names}
     aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
                if signature[name] == '*fp16'}
     source = ASTSource(function, signature, {(names.index(name),): value
                                              for name, value in constants.items()}, aligned)
     ptx = compile(source, target=GPUTarget('cuda', capability, 32),
-                  options={'num_warps': 4, 'num_stages': 1 if kernel == '_tile' else 3}).asm['ptx']
+                  options={'num_warps': 4}).asm['ptx']
     assert instruction in ptx
-    if kernel == '_tile':
-        assert 'cp.async' not in ptx and 'ld.global.v4' in ptx, 'loads pass the L1 cache'
-    else:
-        assert 'cp.async' in ptx, 'loads overlap with products'
+    assert 'cp.async' in ptx, 'loads overlap with products'
     assert 'st.global.v4' in ptx, '16 bytes are written at once'
 
 
@@ -153,7 +146,5 @@ def test_equals_float64_on_a_gpu(monkeypatch, name, dtype, dilation):
         # not channels last, as the first of these: copied
         x = torch.randn(size[0], 32, *size[1:], device='cuda').to(dtype)
         compare(getattr(kernels, name), block, x)
-    for tile, warps in (((16, 16), 4), ((16, 16), 8)) if name == 'tiles' else ():
-        compare(kernels.tiles, block, x, tile=tile, warps=warps)
     for region in kernels._REGIONS if name == 'one_kernel' else ():
         compare(kernels.one_kernel, block, x, region=region)

@@ -79,6 +79,10 @@ class Choices:
         return plain(x, *others)
 
 
+SHARED = Choices()
+"""Of this process: engines in it round alike, and a second one need not time anything again."""
+
+
 def _fastest(title: str, plain: Run, forms: Mapping[str, Run], x: torch.Tensor,
              others: tuple[torch.Tensor, ...]) -> str:
     """Name of the fastest that agrees with ``plain`` on random values, or 'plain'."""

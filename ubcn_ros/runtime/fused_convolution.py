@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
-from ubcn_ros.runtime.choice import Choices, Run, applies
+from ubcn_ros.runtime.choice import SHARED, Choices, Run, applies
 from ubcn_ros.runtime.triton_path_mix import FusedMixTrunk
 from ubcn_ros.runtime.triton_residual import TritonRES, reason
 
@@ -179,7 +179,7 @@ def fuse_convolutions(network: nn.Module, choices: Choices | None = None,
     :param kernel: the module ``convolution_kernel``, which by default is used where Triton is.
     :return: how many convolutions were replaced.
     """
-    choices = choices or Choices()
+    choices = choices or SHARED
     kernel = kernel or _kernel()
     before = sum(isinstance(module, FusedConv) for module in network.modules())
 

@@ -14,7 +14,7 @@ from torch import nn
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
 from ubcn_ros.network.veil import VeilField
-from ubcn_ros.runtime.choice import Choices, applies
+from ubcn_ros.runtime.choice import SHARED, Choices, applies
 from ubcn_ros.runtime.triton_residual import reason
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
@@ -72,7 +72,7 @@ def fuse_resizes(network: nn.Module, choices: Choices | None = None, form: Resiz
         except Exception as error:  # a broken Triton raises more than ImportError
             _LOG.warning('resizing without Triton: %s', reason(error))
             return 0
-    choices = choices or Choices()
+    choices = choices or SHARED
     for module in found:
         if not isinstance(module.resize, FusedResize):
             module.resize = FusedResize(module.resize, choices, form)

@@ -4,14 +4,13 @@
 The residual block RES in Triton: x + relu(conv2(relu(conv1(x)))), 32 channels, channels last.
 
 Both convolutions are implicit matrix products: nine taps, each a block of pixels x 32 channels
-times 32 x 32 weights, accumulated in fp32; no patch matrix is ever written. In several forms,
-because none is best everywhere:
+times 32 x 32 weights, accumulated in fp32; no patch matrix is ever written. In two forms, because
+neither is better everywhere:
 
 ``one_kernel``: a program computes the intermediate features of a region into a scratch of its own
 (Triton cannot index shared memory; the scratch is small enough to stay in the L2 cache), waits
 for its threads, and convolves that to the output tile, the region less one dilation on each side.
 ``two_kernels``: each convolution with its bias, ReLU and skip is one kernel over the image.
-``tiles`` is the same by tiles instead of rows, with another use of the caches.
 
 Counted per pixel, at 2 bytes a value, in multiply-accumulates (MAC), without the rounding up to
 whole blocks and tiles:
@@ -49,8 +48,8 @@ _SIZES = ['height', 'width', 'rows', 'columns', 'tiles', 'pixels']  # no recompi
 
 
 @triton.jit
-def _convolve(source, base, weight, y, x, height, width, dilation, PADDED: tl.constexpr,
-              BLOCK: tl.constexpr, CHANNELS: tl.constexpr):
+def _convolve(source, base, weight, y, x, height, width, DILATION: tl.constexpr,
+              PADDED: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr):
     """
     3x3 convolution at BLOCK pixels (y, x) of a (height, width, CHANNELS) image, fp32.
 
@@ -59,8 +58,8 @@ def _convolve(source, base, weight, y, x, height, width, dilation, PADDED: tl.co
     channel = tl.arange(0, CHANNELS)
     total = tl.full((BLOCK, CHANNELS), 0.0, tl.float32)
     for tap in range(9):
-        tap_y = y + (tap // 3 - 1) * dilation
-        tap_x = x + (tap % 3 - 1) * dilation
+        tap_y = y + (tap // 3 - 1) * DILATION
+        tap_x = x + (tap % 3 - 1) * DILATION
         offset = base + (tap_y * width + tap_x) * CHANNELS
         values = source + (offset[:, None] + channel[None, :])
         if PADDED:
@@ -139,26 +138,6 @@ def _convolution(source, skip, result, weight, bias, height, width, pixels,
     tl.store(result + offset, total.to(result.dtype.element_ty), mask=inside)
 
 
-@triton.jit(do_not_specialize=[*_SIZES, 'dilation'])
-def _tile(source, skip, result, weight, bias, height, width, rows, columns, dilation,
-          SKIP: tl.constexpr, TILE_H: tl.constexpr, TILE_W: tl.constexpr, CHANNELS: tl.constexpr):
-    """As ``_convolution``, of a tile per program, ``rows`` x ``columns`` of them per image."""
-    channel = tl.arange(0, CHANNELS)
-    tile = tl.program_id(0)
-    pixel = tl.arange(0, TILE_H * TILE_W)
-    image = tile // (rows * columns) * (height * width * CHANNELS)
-    y = tile % (rows * columns) // columns * TILE_H + pixel // TILE_W
-    x = tile % columns * TILE_W + pixel % TILE_W
-    total = _convolve(source, image, weight, y, x, height, width, dilation, True, TILE_H * TILE_W,
-                      CHANNELS)
-    total = tl.maximum(total + tl.load(bias + channel).to(tl.float32)[None, :], 0.0)
-    offset = image + ((y * width + x) * CHANNELS)[:, None] + channel[None, :]
-    inside = ((y < height) & (x < width))[:, None]
-    if SKIP:
-        total += tl.load(skip + offset, mask=inside, other=0.0).to(tl.float32)
-    tl.store(result + offset, total.to(result.dtype.element_ty), mask=inside)
-
-
 def plan(height: int, width: int, images: int, dilation: int, programs: int) -> tuple[int, int]:
     """
     Choose the region (height, width) for ``one_kernel`` with the fewest blocks one after another.
@@ -226,31 +205,6 @@ def two_kernels(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
                            _BLOCK, channels, num_warps=_WARPS)
         _convolution[grid](middle, x, result, weight2, bias2, height, width, pixels, dilation,
                            True, _BLOCK, channels, num_warps=_WARPS)
-    return result
-
-
-def tiles(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor, weight2: torch.Tensor,
-          bias2: torch.Tensor, dilation: int, tile: tuple[int, int] = (8, 16), warps: int = 4
-          ) -> torch.Tensor:
-    """
-    RES in two kernels; as ``two_kernels``, by tiles whose taps come from the L1 cache.
-
-    Blocks of ``two_kernels`` copy every tap from the L2 cache while the one before is computed:
-    nine times the features. Here nothing is copied ahead, so that loads pass the L1 cache, which
-    holds a tile and its rim.
-
-    :param tile: (height, width), powers of two, of 64 pixels or more together.
-    """
-    x = _checked(x)
-    images, channels, height, width = x.shape
-    rows, columns = (-(-size // side) for size, side in zip((height, width), tile, strict=True))
-    grid = (images * rows * columns,)
-    middle, result = torch.empty_like(x), torch.empty_like(x)
-    with _on(x.device):
-        for source, target, weight, bias, skip in ((x, middle, weight1, bias1, False),
-                                                   (middle, result, weight2, bias2, True)):
-            _tile[grid](source, x, target, weight, bias, height, width, rows, columns, dilation,
-                        skip, *tile, channels, num_warps=warps, num_stages=1)
     return result
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.choice import Choices, applies
+from ubcn_ros.runtime.choice import SHARED, Choices, applies
 from ubcn_ros.runtime.triton_residual import reason
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -89,7 +89,7 @@ def fuse_path_mixes(network: nn.Module, choices: Choices | None = None,
     :param forms: ``mixes`` by default.
     :return: how many were replaced.
     """
-    choices = choices or Choices()
+    choices = choices or SHARED
     found = [(parent, name, child) for parent in network.modules()
              for name, child in parent.named_children()
              if type(child) is PathTrunk and choices.takes(child.mix.weight)]

@@ -37,10 +37,8 @@ def triton_forms() -> dict[str, Form]:
 
     :raises ImportError: Triton is missing.
     """
-    from ubcn_ros.runtime.residual_kernel import one_kernel, tiles, two_kernels
-    return {'one kernel': one_kernel, 'two kernels': two_kernels, 'tiles': tiles,
-            'large tiles': partial(tiles, tile=(16, 16)),
-            'large tiles, 8 warps': partial(tiles, tile=(16, 16), warps=8)}
+    from ubcn_ros.runtime.residual_kernel import one_kernel, two_kernels
+    return {'one kernel': one_kernel, 'two kernels': two_kernels}
 
 
 def pack(conv: nn.Conv2d) -> torch.Tensor:
