@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
+from ubcn_ros.network.blocks import (
+    cbr,
+    conv3x3,
+    cr,
+    residual_stack,
+    resize,
+    shuffle,
+    unshuffle,
+)
 from ubcn_ros.network.veil import THUMBNAIL, VeilField, coarse, thumbnail
 
 
@@ -116,10 +123,6 @@ class PathTrunk(nn.Module):
         return (mixed * paths[:, :, None]).sum(1)
 
 
-def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return F.interpolate(x, size, mode='bilinear', align_corners=False)
-
-
 class SAM(nn.Module):
     """
     Rainy image, previous image and path probabilities to a better image.
@@ -129,7 +132,7 @@ class SAM(nn.Module):
     :raises ValueError: the configuration's path_threshold is 1 / K or more.
     """
 
-    resize = staticmethod(_resize)
+    resize = staticmethod(resize)
 
     def __init__(self, config: SAMConfig = SAMConfig(), paths: int = 10) -> None:  # noqa: B008
         super().__init__()

@@ -85,3 +85,8 @@ def shuffle(features: torch.Tensor, factor: int, size: tuple[int, int]) -> torch
     if factor == 1:
         return features
     return F.pixel_shuffle(features, factor)[..., :size[0], :size[1]]
+
+
+def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """(N, C, h, w) to (N, C, *size), bilinearly; modules hold it, so that it can be replaced."""
+    return F.interpolate(x, size, mode='bilinear', align_corners=False)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, residual_stack
+from ubcn_ros.network.blocks import RES, residual_stack, resize
 
 THUMBNAIL = (96, 128)
 """Height and width at which the frame is looked at as a whole, whatever its size."""
@@ -23,10 +23,6 @@ class Lift(NamedTuple):
 
     change: torch.Tensor
     features: torch.Tensor
-
-
-def _resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    return F.interpolate(x, size, mode='bilinear', align_corners=False)
 
 
 class VeilField(nn.Module):
@@ -54,7 +50,7 @@ class VeilField(nn.Module):
     :param depth: residual blocks at each of the two finer levels, and as many more at the third.
     """
 
-    resize = staticmethod(_resize)
+    resize = staticmethod(resize)
 
     def __init__(self, in_channels: int, channels: int, features: int, factor: int,
                  texture: int = 0, depth: int = 0) -> None:
@@ -117,12 +113,12 @@ class VeilField(nn.Module):
 
 def thumbnail(image: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W), H and W from 32 up, to (N, C, 96, 128): averaged, then bilinear."""
-    return _resize(F.avg_pool2d(image, 4), THUMBNAIL)
+    return resize(F.avg_pool2d(image, 4), THUMBNAIL)
 
 
 def coarse(image: torch.Tensor) -> torch.Tensor:
     """(N, C, H, W), H and W from 32 up, to the same with 24x32 cells of detail left."""
-    return _resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
+    return resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
 
 
 def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:

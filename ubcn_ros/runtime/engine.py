@@ -145,7 +145,9 @@ class Engine:
         """
         say = progress or (lambda _: None)
         say(f'warming up {self.info.name} at {f"{count} x " if count > 1 else ""}{width}x{height} '
-            f'on {self.device}, {self.precision}')
+            f'on {self.device}, {self.precision}' + (
+                '; at a first start kernels are compiled, which takes up to a minute'
+                if self.device.type == 'cuda' and self.precision != 'fp32' else ''))
         blank = np.zeros((height, width, 3), np.uint8)
         # graphs are made before the second batch of a size: the third shows what they take
         for _ in range(3 if self._transfer is self._steps else 2):

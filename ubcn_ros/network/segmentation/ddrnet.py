@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ubcn_ros.network.blocks import resize
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
 
 
@@ -26,10 +27,6 @@ class Context(NamedTuple):
     half: torch.Tensor
     quarter: torch.Tensor
     detail: torch.Tensor
-
-
-def _resize(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
-    return F.interpolate(x, size, mode='bilinear', align_corners=False)
 
 
 def _conv_bn(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1,
@@ -79,7 +76,7 @@ def _pre(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
 class DAPPM(nn.Module):
     """Deep aggregation pyramid pooling: ever wider averages, each refined by the one before."""
 
-    resize = staticmethod(_resize)
+    resize = staticmethod(resize)
 
     def __init__(self, in_channels: int, width: int, out_channels: int) -> None:
         super().__init__()
@@ -111,7 +108,7 @@ class DDRNet23Slim(SegmentationNetwork):
     :param half_head: correct the logits at stride 2; the correction starts at zero.
     """
 
-    resize = staticmethod(_resize)
+    resize = staticmethod(resize)
 
     def __init__(self, num_classes: int, width: int = 32, fine_head: bool = True,
                  half_head: bool = False) -> None:
