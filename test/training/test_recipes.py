@@ -46,6 +46,7 @@ CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'lig
              'light-camvid-coarse': 'light-camvid-views',
              'light-camvid-gpu': 'light-camvid-coarse',
              'light-camvid-settle': 'light-camvid-gpu', 'light-camvid-last': 'light-camvid-settle',
+             'light-camvid-labels': 'light-camvid-last',
              'ablation-masks': 'light-camvid-settle'}
 
 
