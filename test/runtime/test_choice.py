@@ -2,17 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs is what agrees on random values and is faster, decided once per kind of work."""
 
+import copy
+import re
+import time
+
 import pytest
 import torch
 from torch import nn
 
-from ubcn_ros.runtime import triton_residual
-from ubcn_ros.runtime.choice import Choices, applies
-from ubcn_ros.runtime.triton_residual import PLAIN
+from ubcn_ros.network.blocks import RES
+from ubcn_ros.runtime import choice
+from ubcn_ros.runtime.choice import PLAIN, Choices, applies, fastest
 
 
 def add(x, other):
     return x + other
+
+
+def slow(run, seconds=0.02):
+    """Run something after a nap, so that the order of times is certain."""
+    def later(*inputs):
+        time.sleep(seconds)
+        return run(*inputs)
+    return later
+
+
+def failing(*_):
+    """Fail as a compiler does, with a page."""
+    raise RuntimeError('no such instruction\nand a page of code')
 
 
 def on_cpu() -> Choices:
@@ -21,7 +38,7 @@ def on_cpu() -> Choices:
 
 def test_decides_once_per_kind_and_order_of_size(monkeypatch):
     tried = []
-    monkeypatch.setattr(triton_residual, 'fastest',
+    monkeypatch.setattr(choice, 'fastest',
                         lambda plain, forms, x, title: tried.append(title) or 'other')
     choices = on_cpu()
     forms = {'other': lambda x, other: add(x, other) * 2}
@@ -45,7 +62,7 @@ def test_what_is_wrong_is_left_out(wrong, caplog):
 def test_no_choice_is_no_failure(monkeypatch, caplog):
     def fastest(*_):
         raise torch.OutOfMemoryError('full')
-    monkeypatch.setattr(triton_residual, 'fastest', fastest)
+    monkeypatch.setattr(choice, 'fastest', fastest)
     x = torch.ones(1, 4, 3, 3)
     assert on_cpu().run(('a',), 'sum', add, {}, x, x).eq(2).all()
     assert 'sum: plain modules, nothing else could be tried' in caplog.text
@@ -54,7 +71,7 @@ def test_no_choice_is_no_failure(monkeypatch, caplog):
 def test_a_form_that_fails_later_gives_way(monkeypatch, caplog):
     def failing(*_):
         raise RuntimeError('lost')
-    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'failing')
+    monkeypatch.setattr(choice, 'fastest', lambda *_: 'failing')
     choices = on_cpu()
     x = torch.ones(1, 4, 3, 3)
     for _ in range(2):
@@ -87,3 +104,44 @@ def test_takes_its_device_and_types():
     assert on_cpu().takes(torch.ones(1))
     assert not on_cpu().takes(torch.ones(1).half())
     assert not Choices().takes(torch.ones(1).half())
+
+
+def test_fastest_takes_the_least_time():
+    example = torch.zeros(1, 32, 6, 6)
+    plain = slow(torch.relu)
+    forms = {'late': slow(torch.relu, 0.04), 'early': torch.relu}
+    assert fastest(plain, forms, example) == 'early'
+    assert fastest(torch.relu, {'late': slow(torch.relu)}, example) == PLAIN
+    assert fastest(plain, {}, example) == PLAIN
+
+
+@pytest.mark.parametrize('wrong, reason', [
+    (lambda x: x, 'values differ from the plain modules'),
+    (lambda x: torch.relu(x) * float('nan'), 'values differ'),
+    (lambda x: torch.relu(x).index_fill(2, torch.tensor(5), 0.3), 'values differ'),  # one border
+    (lambda x: torch.relu(x).half(), 'torch.float16 where'),
+    (lambda x: torch.relu(x)[:, :, 1:], r'\(1, 32, 5, 6\)'),
+    (failing, 'RuntimeError: no such instruction')])
+def test_fastest_leaves_out_what_is_wrong_and_says_why(caplog, wrong, reason):
+    example = torch.zeros(1, 32, 6, 6)  # on zeros, some of these would pass
+    assert fastest(slow(torch.relu), {'wrong': wrong}, example, 'RES of the test') == PLAIN
+    record, = caplog.records
+    assert 'RES of the test: wrong is left out' in record.getMessage()
+    assert record.getMessage().count('\n') == 0
+    assert re.search(reason, record.getMessage())
+
+
+def test_fastest_accepts_the_roundings_of_a_half():
+    block = RES(32).eval().to(torch.bfloat16)
+    exact = copy.deepcopy(block).float()
+    example = torch.zeros(1, 32, 12, 12, dtype=torch.bfloat16)
+    assert fastest(slow(block), {'exact': lambda x: exact(x.float()).to(x.dtype)}, example) == \
+        'exact'
+
+
+def test_fastest_leaves_the_random_state_alone():
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    fastest(torch.relu, {'same': torch.relu}, torch.zeros(1, 32, 4, 4))
+    assert torch.equal(torch.rand(3), expected)

@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The convolution in Triton against PyTorch's in float64: interpreted, compiled, and on a GPU."""
 
-import importlib.util
-
 import pytest
 import torch
 from torch.nn import functional as F
+
+from ubcn_ros.runtime.kernels import pack
 
 pytest.importorskip('triton')
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
@@ -15,15 +15,6 @@ CASES = [
     # channels in and out, kernel, stride, padding, dilation, slope
     (3, 32, 3, 2, 1, 1, 0.0), (12, 16, 3, 1, 1, 1, 0.1), (48, 32, 3, 1, 1, 1, 1.0),
     (32, 12, 3, 1, 2, 2, 0.0), (40, 80, 1, 2, 0, 1, 1.0), (10, 32, 1, 1, 0, 1, 1.0)]
-
-
-def load(interpret: bool, monkeypatch):
-    """Load a copy of the module whose kernel runs on CPU tensors or is there to be compiled."""
-    monkeypatch.setenv('TRITON_INTERPRET', str(int(interpret)))
-    spec = importlib.util.find_spec('ubcn_ros.runtime.convolution_kernel')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def compare(kernels, case, size, dtype, with_skip, device='cpu', **options):
@@ -37,7 +28,7 @@ def compare(kernels, case, size, dtype, with_skip, device='cpu', **options):
         expected = expected + skip.double()
     expected = F.leaky_relu(expected, slope)
     result = kernels.convolve(
-        x.to(device), kernels.pack(weight.to(device)), bias.to(device),
+        x.to(device), pack(weight.to(device)), bias.to(device),
         None if skip is None else skip.to(device), slope, stride, padding, dilation, **options)
     assert result.dtype == dtype and result.shape == expected.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
@@ -49,12 +40,12 @@ def compare(kernels, case, size, dtype, with_skip, device='cpu', **options):
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('dtype, size, with_skip', [(torch.float32, (2, 9, 19), True),
                                                     (torch.float16, (1, 11, 8), False)])
-def test_interpreted_equals_float64(monkeypatch, case, dtype, size, with_skip):
-    compare(load(True, monkeypatch), case, size, dtype, with_skip)
+def test_interpreted_equals_float64(load_kernels, case, dtype, size, with_skip):
+    compare(load_kernels('convolution_kernel', True), case, size, dtype, with_skip)
 
 
-def test_refuses(monkeypatch):
-    kernels = load(True, monkeypatch)
+def test_refuses(load_kernels):
+    kernels = load_kernels('convolution_kernel', True)
     weight, bias = torch.zeros(9, 16, 8), torch.zeros(8)
     with pytest.raises(ValueError, match='does not fit'):
         kernels.convolve(torch.zeros(1, 8, 9, 9), weight, bias)
@@ -69,26 +60,13 @@ def test_refuses(monkeypatch):
 @pytest.mark.parametrize('capability, instruction', [(80, 'mma.sync'), (90, 'wgmma.mma_async')])
 @pytest.mark.parametrize('inputs, outputs, stride, stages', [(64, 64, 1, 3), (48, 32, 1, 1),
                                                              (12, 16, 1, 3), (3, 32, 2, 1)])
-def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, instruction, inputs,
-                                         outputs, stride, stages):
-    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
-    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    kernels = load(False, monkeypatch)
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile
-    function = kernels._convolution
-    names = function.arg_names
+def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction, inputs, outputs,
+                                         stride, stages):
     constants = {'INPUTS': inputs, 'OUTPUTS': outputs, 'KERNEL': 3, 'STRIDE': stride,
                  'PADDING': 1, 'DILATION': 1, 'SKIP': True, 'TILE_H': 8, 'TILE_W': 16,
                  'CHUNK': 32 if inputs > 16 else 16, 'BLOCK': outputs}
-    signature = {name: 'constexpr' if name in constants else 'fp32' if name == 'slope' else
-                 'i32' if name in kernels._SIZES else '*fp16' for name in names}
-    aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
-               if signature[name] == '*fp16'}
-    source = ASTSource(function, signature, {(names.index(name),): value
-                                             for name, value in constants.items()}, aligned)
-    ptx = compile(source, target=GPUTarget('cuda', capability, 32),
-                  options={'num_warps': 4, 'num_stages': stages}).asm['ptx']
+    ptx = compile_kernel('convolution_kernel', '_convolution', constants, capability, ('slope',),
+                         num_warps=4, num_stages=stages)
     assert instruction in ptx
     assert 'st.global.v4' in ptx, '16 bytes are written at once'
     if inputs % 16 == 0:
@@ -99,8 +77,8 @@ def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, inst
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_equals_float64_on_a_gpu(monkeypatch, case, dtype):
-    kernels = load(False, monkeypatch)
+def test_equals_float64_on_a_gpu(load_kernels, case, dtype):
+    kernels = load_kernels('convolution_kernel', False)
     for with_skip in (False, True):
         for stages in (1, 3):
             compare(kernels, case, (2, 135, 241), dtype, with_skip, 'cuda', stages=stages)

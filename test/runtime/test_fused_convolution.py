@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ubcn_ros import runtime
 from ubcn_ros.network import UBCNConfig, build, build_segmentation
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime import fused_convolution, triton_residual
+from ubcn_ros.runtime import choice, fused_convolution
 from ubcn_ros.runtime.choice import Choices
 from ubcn_ros.runtime.fused_convolution import (
     FusedBlock,
@@ -51,16 +51,12 @@ def operations(monkeypatch):
 @pytest.fixture
 def fused(monkeypatch):
     """Choose the last of the forms, whatever the time that it takes."""
-    monkeypatch.setattr(triton_residual, 'fastest',
+    monkeypatch.setattr(choice, 'fastest',
                         lambda plain, forms, x, title: list(forms)[-1])
 
 
 class Kernel:
     """Stands for the module of the kernel in Triton."""
-
-    @staticmethod
-    def pack(weight):
-        return weight.detach().permute(2, 3, 1, 0).flatten(0, 1).contiguous()
 
     @staticmethod
     def convolve(x, weight, bias, skip, slope, stride, padding, dilation, stages):
@@ -146,7 +142,7 @@ def test_with_our_kernel_every_convolution_is_fused(fused, monkeypatch):
     monkeypatch.setattr(fused_convolution, 'LARGE', 1)
     network = trained(build(UBCNConfig.preset('light')))
     fold_batch_norm(network)
-    fuse_residual_blocks(network, triton_residual.Chooser({}, 'cpu', (torch.float32,)))
+    fuse_residual_blocks(network, on_cpu(), {'plain': None})
     fuse_path_mixes(network, on_cpu(), {'one product': one_product})
     plain = copy.deepcopy(network)
     fuse_convolutions(network, on_cpu(), Kernel)
@@ -155,7 +151,6 @@ def test_with_our_kernel_every_convolution_is_fused(fused, monkeypatch):
     assert not any(type(module) in (nn.ReLU, nn.LeakyReLU) for name, module in
                    network.derain.named_modules())
     image = torch.rand(1, 3, 64, 96)
-    monkeypatch.setattr(triton_residual.Chooser, '__call__', lambda _, block, x: block.plain(x))
     with torch.inference_mode():
         for found, expected in zip(network(image, 2), plain(image, 2), strict=True):
             assert (found.image - expected.image).abs().max() <= 1e-4

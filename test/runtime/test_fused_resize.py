@@ -3,7 +3,6 @@
 """The kernel that resizes is PyTorch's interpolation, and runs only where that is decided."""
 
 import copy
-import importlib.util
 import sys
 
 import pytest
@@ -12,7 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCNConfig, build
-from ubcn_ros.runtime import fused_resize, triton_residual
+from ubcn_ros.runtime import choice, fused_resize
 from ubcn_ros.runtime.choice import Choices
 from ubcn_ros.runtime.fused_resize import FusedResize, fuse_resizes
 from ubcn_ros.runtime.optimize import prepare
@@ -23,15 +22,6 @@ SIZES = [((7, 5), (14, 10)), ((9, 16), (17, 31)), ((30, 17), (11, 8)), ((1, 1), 
 
 def plain(x, size):
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
-
-
-def kernels(interpret: bool, monkeypatch):
-    pytest.importorskip('triton')
-    monkeypatch.setenv('TRITON_INTERPRET', str(int(interpret)))
-    spec = importlib.util.find_spec('ubcn_ros.runtime.resize_kernel')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def compare(resize, x, size):
@@ -46,12 +36,13 @@ def compare(resize, x, size):
 @pytest.mark.parametrize('before, after', SIZES)
 @pytest.mark.parametrize('n, channels, dtype', [(2, 16, torch.float32), (1, 11, torch.float16),
                                                 (1, 80, torch.float16)])
-def test_interpreted_equals_float64(monkeypatch, n, channels, dtype, before, after):
-    compare(kernels(True, monkeypatch).resize, torch.randn(n, channels, *before).to(dtype), after)
+def test_interpreted_equals_float64(load_kernels, n, channels, dtype, before, after):
+    resize = load_kernels('resize_kernel', True).resize
+    compare(resize, torch.randn(n, channels, *before).to(dtype), after)
 
 
-def test_refuses(monkeypatch):
-    resize = kernels(True, monkeypatch).resize
+def test_refuses(load_kernels):
+    resize = load_kernels('resize_kernel', True).resize
     with pytest.raises(ValueError, match='run the plain module'):
         resize(torch.zeros(0, 3, 4, 4), (8, 8))
     with pytest.raises(ValueError, match='32-bit'):
@@ -59,7 +50,7 @@ def test_refuses(monkeypatch):
 
 
 def test_network_resizes_by_it(monkeypatch):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'Triton')
+    monkeypatch.setattr(choice, 'fastest', lambda *_: 'Triton')
     monkeypatch.setattr(fused_resize, 'LARGE', 1)
     network = build(UBCNConfig.preset('light')).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)
@@ -105,28 +96,17 @@ def test_without_triton_all_stays_plain(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize('capability', [80, 90])
-def test_kernel_compiles(monkeypatch, tmp_path, capability):
-    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
-    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    module = kernels(False, monkeypatch)
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile
-    names = module._resize.arg_names
-    constants = {'CHANNELS': 16, 'BLOCK': 128, 'WIDTH': 16}
-    signature = {name: 'constexpr' if name in constants else '*fp16' if name in names[:2] else
-                 'fp32' if 'scale' in name else 'i32' for name in names}
-    aligned = {(i,): [['tt.divisibility', 16]] for i in range(2)}
-    source = ASTSource(module._resize, signature, {
-        (names.index(name),): value for name, value in constants.items()}, aligned)
-    ptx = compile(source, target=GPUTarget('cuda', capability, 32)).asm['ptx']
+def test_kernel_compiles(compile_kernel, capability):
+    ptx = compile_kernel('resize_kernel', '_resize', {'CHANNELS': 16, 'BLOCK': 128, 'WIDTH': 16},
+                         capability, ('scale_y', 'scale_x'))
     assert 'ld.global.v4' in ptx and 'st.global.v4' in ptx, '16 bytes at once'
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
-def test_equals_float64_on_a_gpu(monkeypatch, dtype, caplog):
-    resize = kernels(False, monkeypatch).resize
+def test_equals_float64_on_a_gpu(load_kernels, dtype, caplog):
+    resize = load_kernels('resize_kernel', False).resize
     for before, after in (*SIZES, ((135, 241), (270, 480))):
         for channels in (11, 16, 64, 128):
             compare(resize, torch.randn(2, channels, *before, device='cuda').to(dtype), after)

@@ -2,29 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernels against plain modules in float64: interpreted, compiled, and on a GPU."""
 
-import importlib.util
-
 import pytest
 import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime import triton_residual
-from ubcn_ros.runtime.triton_residual import Chooser, TritonRES, pack
+from ubcn_ros.runtime import choice
+from ubcn_ros.runtime.choice import Choices
+from ubcn_ros.runtime.kernels import pack
+from ubcn_ros.runtime.triton_residual import TritonRES
 
 pytest.importorskip('triton')
 FORMS = ('one_kernel', 'two_kernels')
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 """Norm of the difference over the norm of the reference."""
-
-
-def load(interpret: bool, monkeypatch):
-    """Load a copy of the module whose kernels run on CPU tensors or are there to be compiled."""
-    monkeypatch.setenv('TRITON_INTERPRET', str(int(interpret)))
-    spec = importlib.util.find_spec('ubcn_ros.runtime.residual_kernel')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def block_of(dilation: int, dtype: torch.dtype, device: str = 'cpu') -> RES:
@@ -35,13 +26,17 @@ def block_of(dilation: int, dtype: torch.dtype, device: str = 'cpu') -> RES:
     return block.to(device, dtype).requires_grad_(False)
 
 
+def weights_of(block: RES) -> tuple[torch.Tensor, ...]:
+    return (pack(block.conv1.weight), block.conv1.bias, pack(block.conv2.weight),
+            block.conv2.bias)
+
+
 def compare(form, block: RES, x: torch.Tensor, **options):
     """Assert that a form gives what the block does in float64, at each single pixel, too."""
     exact = RES(32, block.conv1.dilation[0]).double().requires_grad_(False)
     exact.load_state_dict(block.state_dict())
     expected = exact(x.cpu().double())
-    result = form(x, pack(block.conv1), block.conv1.bias, pack(block.conv2), block.conv2.bias,
-                  block.conv1.dilation[0], **options)
+    result = form(x, *weights_of(block), block.conv1.dilation[0], **options)
     assert result.dtype == x.dtype and result.shape == x.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     error = result.cpu().double() - expected
@@ -60,8 +55,8 @@ def compare(form, block: RES, x: torch.Tensor, **options):
     ('two_kernels', 1, torch.float32, (2, 7, 11), None),
     ('two_kernels', 2, torch.float16, (3, 5, 9), None),
     ('two_kernels', 4, torch.float16, (1, 13, 17), None)])
-def test_interpreted_equals_float64(monkeypatch, name, dilation, dtype, size, region):
-    kernels = load(True, monkeypatch)
+def test_interpreted_equals_float64(load_kernels, name, dilation, dtype, size, region):
+    kernels = load_kernels('residual_kernel', True)
     block = block_of(dilation, dtype)
     images, height, width = size
     x = torch.randn(images, 32, height, width).to(dtype)
@@ -70,19 +65,19 @@ def test_interpreted_equals_float64(monkeypatch, name, dilation, dtype, size, re
 
 
 @pytest.mark.parametrize('name', FORMS)
-def test_block_runs_the_kernels_with_its_weights(monkeypatch, name):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: name)
-    form = getattr(load(True, monkeypatch), name)
+def test_block_runs_the_kernels_with_its_weights(load_kernels, monkeypatch, name):
+    monkeypatch.setattr(choice, 'fastest', lambda *_: name)
+    form = getattr(load_kernels('residual_kernel', True), name)
     block = block_of(2, torch.float16)
-    fused = TritonRES(block, Chooser({name: form}, device='cpu', dtypes=(torch.float16,)))
+    fused = TritonRES(block, Choices('cpu', (torch.float16,)), {name: form})
     x = torch.randn(1, 32, 8, 9).half()
     result, expected = fused(x), block.float()(x.float())
     assert not torch.equal(result, block.half()(x)), 'rounded less often than by the modules'
     assert (result - expected).norm() <= 1e-3 * expected.norm()
 
 
-def test_region_follows_from_size_and_dilation(monkeypatch):
-    plan = load(True, monkeypatch).plan
+def test_region_follows_from_size_and_dilation(load_kernels):
+    plan = load_kernels('residual_kernel', True).plan
     # tiles of 14x14 fill 100 programs once; those of any larger region leave most of them idle
     assert plan(140, 140, 1, 1, 100) == (16, 16)
     # with few programs, what counts is how little is repeated: 8 + 5 blocks for 24x24 pixels
@@ -94,11 +89,11 @@ def test_region_follows_from_size_and_dilation(monkeypatch):
 
 
 @pytest.mark.parametrize('name', FORMS)
-def test_refuses(monkeypatch, name):
-    kernels = load(True, monkeypatch)
+def test_refuses(load_kernels, name):
+    kernels = load_kernels('residual_kernel', True)
     form = getattr(kernels, name)
     block = block_of(1, torch.float16)
-    weights = (pack(block.conv1), block.conv1.bias, pack(block.conv2), block.conv2.bias, 1)
+    weights = (*weights_of(block), 1)
     for shape in ((1, 16, 8, 8), (32, 8, 8), (0, 32, 8, 8)):
         with pytest.raises(ValueError, match='expected features'):
             form(torch.zeros(shape), *weights)
@@ -110,25 +105,10 @@ def test_refuses(monkeypatch, name):
 @pytest.mark.parametrize('kernel, constants', [
     ('_residual', {'DILATION': 4, 'REGION_H': 32, 'REGION_W': 32}),
     ('_convolution', {'DILATION': 2, 'SKIP': True})])
-def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, instruction, kernel,
+def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction, kernel,
                                          constants):
-    """No GPU is needed to see that the compiler takes the kernels, and uses the matrix units."""
-    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
-    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    kernels = load(False, monkeypatch)
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile
-    function = getattr(kernels, kernel)
-    constants = constants | {'BLOCK': 128, 'CHANNELS': 32}
-    names = function.arg_names
-    signature = {name: 'constexpr' if name in constants else
-                 'i32' if name in kernels._SIZES else '*fp16' for name in names}
-    aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
-               if signature[name] == '*fp16'}
-    source = ASTSource(function, signature, {(names.index(name),): value
-                                             for name, value in constants.items()}, aligned)
-    ptx = compile(source, target=GPUTarget('cuda', capability, 32),
-                  options={'num_warps': 4}).asm['ptx']
+    ptx = compile_kernel('residual_kernel', kernel, constants | {'BLOCK': 128, 'CHANNELS': 32},
+                         capability, num_warps=4)
     assert instruction in ptx
     assert 'cp.async' in ptx, 'loads overlap with products'
     assert 'st.global.v4' in ptx, '16 bytes are written at once'
@@ -139,8 +119,8 @@ def test_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, inst
 @pytest.mark.parametrize('name', FORMS)
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('dilation', [1, 2, 4])
-def test_equals_float64_on_a_gpu(monkeypatch, name, dtype, dilation):
-    kernels = load(False, monkeypatch)
+def test_equals_float64_on_a_gpu(load_kernels, name, dtype, dilation):
+    kernels = load_kernels('residual_kernel', False)
     block = block_of(dilation, dtype, 'cuda')
     for size in ((2, 135, 241), (1, 1, 7), (1, 270, 480)):
         # not channels last, as the first of these: copied

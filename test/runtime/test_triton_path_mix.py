@@ -3,7 +3,6 @@
 """The fused mixes are the plain trunk form, whatever the layout of the masks."""
 
 import copy
-import importlib.util
 import sys
 
 import pytest
@@ -11,7 +10,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk, SAMConfig
-from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime import choice
 from ubcn_ros.runtime.choice import Choices
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.triton_path_mix import (
@@ -23,16 +22,6 @@ from ubcn_ros.runtime.triton_path_mix import (
 
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 """Norm of the difference over the norm of the reference."""
-
-
-def interpreted(monkeypatch):
-    """Load a copy of the kernel's module that runs on CPU tensors."""
-    pytest.importorskip('triton')
-    monkeypatch.setenv('TRITON_INTERPRET', '1')
-    spec = importlib.util.find_spec('ubcn_ros.runtime.path_mix_kernel')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def trunk_of(channels: int = 32, paths: int = 3) -> PathTrunk:
@@ -66,20 +55,20 @@ def compare(form, trunk: PathTrunk, x, masks):
     ((2, 7, 23), 32, 3, torch.float32), ((1, 9, 15), 32, 7, torch.float16),
     ((3, 1, 5), 16, 1, torch.float16)])
 @pytest.mark.parametrize('name', ['Triton', 'one product'])
-def test_equals_float64(monkeypatch, name, size, channels, paths, dtype, masks_last):
-    form = interpreted(monkeypatch).mix if name == 'Triton' else one_product
+def test_equals_float64(load_kernels, name, size, channels, paths, dtype, masks_last):
+    form = load_kernels('path_mix_kernel', True).mix if name == 'Triton' else one_product
     trunk = trunk_of(channels, paths).to(dtype)
     compare(form, trunk, *inputs_of(size, channels, paths, dtype, masks_last))
 
 
-def test_kernel_takes_masks_that_are_a_part_of_others(monkeypatch):
-    form = interpreted(monkeypatch).mix
+def test_kernel_takes_masks_that_are_a_part_of_others(load_kernels):
+    form = load_kernels('path_mix_kernel', True).mix
     x, masks = inputs_of((1, 6, 9), 32, 8, torch.float32, False)
     compare(form, trunk_of(), x, masks[:, 1:7:2])
 
 
-def test_kernel_refuses(monkeypatch):
-    mix = interpreted(monkeypatch).mix
+def test_kernel_refuses(load_kernels):
+    mix = load_kernels('path_mix_kernel', True).mix
     weights = torch.zeros(3, 32, 32), torch.zeros(3, 32)
     for channels, paths, height in ((8, 3, 4), (32, 2, 4), (32, 3, 0)):
         with pytest.raises(ValueError, match='run the plain module'):
@@ -90,32 +79,16 @@ def test_kernel_refuses(monkeypatch):
 
 
 @pytest.mark.parametrize('capability, instruction', [(80, 'mma.sync'), (90, 'wgmma.mma_async')])
-def test_kernel_compiles_to_matrix_instructions(monkeypatch, tmp_path, capability, instruction):
-    pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
-    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
-    monkeypatch.setenv('TRITON_INTERPRET', '0')
-    spec = importlib.util.find_spec('ubcn_ros.runtime.path_mix_kernel')
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    from triton.backends.compiler import GPUTarget
-    from triton.compiler import ASTSource, compile
-    names = module._mix.arg_names
-    constants = {'PATHS': 7, 'BLOCK': 128, 'CHANNELS': 32}
-    signature = {name: 'constexpr' if name in constants else
-                 'i32' if name in module._SIZES else '*fp16' for name in names}
-    aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
-               if signature[name] == '*fp16'}
-    source = ASTSource(module._mix, signature, {(names.index(name),): value
-                                                for name, value in constants.items()}, aligned)
-    ptx = compile(source, target=GPUTarget('cuda', capability, 32),
-                  options={'num_warps': 4}).asm['ptx']
+def test_kernel_compiles_to_matrix_instructions(compile_kernel, capability, instruction):
+    ptx = compile_kernel('path_mix_kernel', '_mix', {'PATHS': 7, 'BLOCK': 128, 'CHANNELS': 32},
+                         capability, num_warps=4)
     assert instruction in ptx
     assert 'ld.global.v4' in ptx or 'cp.async' in ptx, '16 bytes are read at once'
     assert 'st.global.v4' in ptx, '16 bytes are written at once'
 
 
 def test_replaced_trunk_runs_the_form_chosen(monkeypatch):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'one product')
+    monkeypatch.setattr(choice, 'fastest', lambda *_: 'one product')
     network = nn.ModuleDict({'paths': trunk_of()})
     plain = copy.deepcopy(network)
     choices = Choices('cpu', (torch.float32,))
@@ -129,7 +102,7 @@ def test_replaced_trunk_runs_the_form_chosen(monkeypatch):
 
 
 def test_plain_where_forms_do_not_apply(monkeypatch):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda *_: 'none')
+    monkeypatch.setattr(choice, 'fastest', lambda *_: 'none')
     network = nn.ModuleDict({'paths': trunk_of()})
     plain = copy.deepcopy(network['paths'])
     choices = Choices('cpu', (torch.float32,))

@@ -4,9 +4,7 @@
 
 import copy
 import logging
-import re
 import sys
-import time
 
 import pytest
 import torch
@@ -14,15 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES, residual_stack
-from ubcn_ros.runtime import triton_residual
+from ubcn_ros.runtime import choice
+from ubcn_ros.runtime.choice import Choices
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.triton_residual import (
-    PLAIN,
-    Chooser,
-    TritonRES,
-    fastest,
-    fuse_residual_blocks,
-)
+from ubcn_ros.runtime.triton_residual import TritonRES, fuse_residual_blocks
 
 
 def by_matrices(x, weight1, bias1, weight2, bias2, dilation):
@@ -32,14 +25,6 @@ def by_matrices(x, weight1, bias1, weight2, bias2, dilation):
         return torch.einsum('nctp,tco->nop', patches, weight).unflatten(
             -1, features.shape[-2:]).add(bias[:, None, None]).relu()
     return x + convolve(convolve(x, weight1, bias1), weight2, bias2)
-
-
-def slow(run, seconds=0.02):
-    """Run something after a nap, so that the order of times is certain."""
-    def later(*inputs):
-        time.sleep(seconds)
-        return run(*inputs)
-    return later
 
 
 def failing(*_):
@@ -56,75 +41,34 @@ def stack():
     return result
 
 
-def on_cpu(forms) -> Chooser:
-    return Chooser(forms, device='cpu', dtypes=(torch.float32,))
-
-
-def test_fastest_takes_the_least_time():
-    example = torch.zeros(1, 32, 6, 6)
-    plain = slow(torch.relu)
-    forms = {'late': slow(torch.relu, 0.04), 'early': torch.relu}
-    assert fastest(plain, forms, example) == 'early'
-    assert fastest(torch.relu, {'late': slow(torch.relu)}, example) == PLAIN
-    assert fastest(plain, {}, example) == PLAIN
-
-
-@pytest.mark.parametrize('wrong, reason', [
-    (lambda x: x, 'values differ from the plain modules'),
-    (lambda x: torch.relu(x) * float('nan'), 'values differ'),
-    (lambda x: torch.relu(x).index_fill(2, torch.tensor(5), 0.3), 'values differ'),  # one border
-    (lambda x: torch.relu(x).half(), 'torch.float16 where'),
-    (lambda x: torch.relu(x)[:, :, 1:], r'\(1, 32, 5, 6\)'),
-    (failing, 'RuntimeError: no such instruction')])
-def test_fastest_leaves_out_what_is_wrong_and_says_why(caplog, wrong, reason):
-    example = torch.zeros(1, 32, 6, 6)  # on zeros, some of these would pass
-    assert fastest(slow(torch.relu), {'wrong': wrong}, example, 'RES of the test') == PLAIN
-    record, = caplog.records
-    assert 'RES of the test: wrong is left out' in record.getMessage()
-    assert record.getMessage().count('\n') == 0
-    assert re.search(reason, record.getMessage())
-
-
-def test_fastest_accepts_the_roundings_of_a_half():
-    block = RES(32).eval().to(torch.bfloat16)
-    exact = copy.deepcopy(block).float()
-    example = torch.zeros(1, 32, 12, 12, dtype=torch.bfloat16)
-    assert fastest(slow(block), {'exact': lambda x: exact(x.float()).to(x.dtype)}, example) == \
-        'exact'
-
-
-def test_fastest_leaves_the_random_state_alone():
-    torch.manual_seed(0)
-    expected = torch.rand(3)
-    torch.manual_seed(0)
-    fastest(torch.relu, {'same': torch.relu}, torch.zeros(1, 32, 4, 4))
-    assert torch.equal(torch.rand(3), expected)
+def on_cpu() -> Choices:
+    return Choices('cpu', (torch.float32,))
 
 
 def test_replaced_blocks_run_the_form_chosen(stack, monkeypatch):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda plain, fused, x, title: 'matrices')
+    monkeypatch.setattr(choice, 'fastest', lambda plain, fused, x, title: 'matrices')
     plain = copy.deepcopy(stack)
     calls = []
 
     def form(*arguments):
         calls.append(arguments[-1])
         return by_matrices(*arguments)
-    chooser = on_cpu({'matrices': form})
-    assert fuse_residual_blocks(stack, chooser) == 3
-    assert fuse_residual_blocks(stack, chooser) == 0, 'none is left'
+    choices = on_cpu()
+    assert fuse_residual_blocks(stack, choices, {'matrices': form}) == 3
+    assert fuse_residual_blocks(stack, choices, {'matrices': form}) == 0, 'none is left'
     assert stack.state_dict().keys() == plain.state_dict().keys()
     x = torch.randn(2, 32, 11, 13)
     assert torch.allclose(stack(x), plain(x), atol=1e-4)
     assert calls == [1, 2, 4]
-    assert len(chooser.chosen) == 3
+    assert len(choices.chosen) == 3
     stack(torch.randn(2, 32, 64, 64))
-    assert len(chooser.chosen) == 6, 'chosen anew for another order of size'
+    assert len(choices.chosen) == 6, 'chosen anew for another order of size'
 
 
 def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypatch, caplog):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda plain, fused, x, title: 'failing')
+    monkeypatch.setattr(choice, 'fastest', lambda plain, fused, x, title: 'failing')
     plain = copy.deepcopy(stack)
-    fuse_residual_blocks(stack, on_cpu({'failing': failing}))
+    fuse_residual_blocks(stack, on_cpu(), {'failing': failing})
     x = torch.randn(1, 32, 9, 9)
     for _ in range(2):
         assert torch.equal(stack(x), plain(x))
@@ -133,10 +77,10 @@ def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypat
 
 
 def test_plain_where_forms_do_not_apply(stack, monkeypatch):
-    monkeypatch.setattr(triton_residual, 'fastest', lambda plain, fused, x, title: 'failing')
+    monkeypatch.setattr(choice, 'fastest', lambda plain, fused, x, title: 'failing')
     plain = copy.deepcopy(stack)
-    chooser = on_cpu({'failing': failing})
-    fuse_residual_blocks(stack, chooser)
+    choices = on_cpu()
+    fuse_residual_blocks(stack, choices, {'failing': failing})
     x = torch.randn(1, 32, 9, 9)
     needs_gradient = x.clone().requires_grad_()
     stack(needs_gradient).sum().backward()
@@ -149,15 +93,15 @@ def test_plain_where_forms_do_not_apply(stack, monkeypatch):
         block.conv2.register_forward_hook(lambda *_: seen.append(1))
     stack(x)
     assert len(seen) == 3, 'whoever watches the convolutions sees them'
-    assert not chooser.chosen, 'nothing was tried'
+    assert not choices.chosen, 'nothing was tried'
 
 
 def test_replaces_only_what_the_forms_compute(stack):
     network = nn.ModuleDict({'wide': RES(64), 'fp16': RES(32).half(), 'block': RES(32)})
-    assert fuse_residual_blocks(network, on_cpu({})) == 1
+    assert fuse_residual_blocks(network, on_cpu(), {}) == 1
     assert [type(m) for m in network.values()] == [RES, RES, TritonRES]
     with pytest.raises(ValueError, match='64 channels'):
-        TritonRES(RES(64), on_cpu({}))
+        TritonRES(RES(64), on_cpu(), {})
 
 
 def test_without_triton_all_stays_plain(stack, monkeypatch, caplog):

@@ -5,18 +5,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import exporting
-from ubcn_ros.runtime import triton_residual
-from ubcn_ros.runtime.triton_residual import PLAIN
 
+PLAIN = 'plain'
 Run = Callable[..., torch.Tensor]
 """Features, and tensors that go with them, to a result."""
 _LOG = logging.getLogger(__name__)
+_WARM_UPS, _ROUNDS, _RUNS = 2, 5, 4
+_HEAD_START_CYCLES = 4_000_000  # some 2 ms, in which the launches queue up
 
 
 def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
@@ -75,7 +79,7 @@ class Choices:
             except Exception as error:  # whatever it is, the frame can be had without it
                 self.chosen[key] = PLAIN
                 _LOG.warning('%s: %s failed, plain modules from now on: %s', title, name,
-                             triton_residual.reason(error))
+                             reason(error))
         return plain(x, *others)
 
 
@@ -94,9 +98,118 @@ def _fastest(title: str, plain: Run, forms: Mapping[str, Run], x: torch.Tensor,
 
         def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
             return lambda features: run(features, *random)
-        return triton_residual.fastest(
+        return fastest(
             with_random(plain), {name: with_random(run) for name, run in forms.items()}, x, title)
     except Exception as error:  # no memory for several results, say
         _LOG.warning('%s: plain modules, nothing else could be tried: %s', title,
-                     triton_residual.reason(error))
+                     reason(error))
         return PLAIN
+
+
+@torch.inference_mode()
+def fastest(plain: Callable[[torch.Tensor], torch.Tensor],
+            fused: Mapping[str, Callable[[torch.Tensor], torch.Tensor]], example: torch.Tensor,
+            title: str = 'RES') -> str:
+    """
+    Find the fastest of several ways to compute the same, on the device of ``example``.
+
+    :param plain: the reference, kept unless another one agrees with it and is faster.
+    :param fused: the others, by name. One that raises, or whose result on random features
+        differs by more than rounding, is left out, with a line in the log.
+    :param example: features, whose shape, layout and type are timed (on random values: zeros are
+        faster on some devices).
+    :param title: what is timed, for the log.
+    :return: a name from ``fused``, or 'plain'.
+    """
+    generator = torch.Generator(example.device)
+    generator.seed()
+    runs = {PLAIN: plain}
+    for name, run in fused.items():
+        try:
+            # fresh values each time, so that no memory still holds the right answer
+            features = torch.empty_like(example).normal_(generator=generator)
+            _spoil(plain(features))
+            features.normal_(generator=generator)
+            _check(run(features), plain(features))
+            runs[name] = run
+        except Exception as error:
+            _LOG.warning('%s: %s is left out: %s', title, name, reason(error))
+    if len(runs) == 1:
+        return PLAIN
+    features = torch.empty_like(example).normal_(generator=generator)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    with fastest_convolutions(example.device):  # as a graph's are chosen
+        for run in runs.values():
+            _seconds(run, features, _WARM_UPS)
+        for _ in range(_ROUNDS):  # in turns, so that a change of clocks hits all
+            for name, run in runs.items():
+                times[name].append(_seconds(run, features, _RUNS))
+    medians = {name: statistics.median(measured) for name, measured in times.items()}
+    best = min(medians, key=medians.get)
+    _LOG.info('%s, %s %s: %s of %s', title, tuple(example.shape), example.dtype, best,
+              ', '.join(f'{name} {1e3 * median:.3f} ms' for name, median in medians.items()))
+    return best
+
+
+@contextmanager
+def fastest_convolutions(device: torch.device) -> Iterator[None]:
+    """Let cuDNN time its algorithms for the sizes that run inside, which stay the same."""
+    before = torch.backends.cudnn.benchmark
+    if device.type == 'cuda':
+        torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def _spoil(like: torch.Tensor) -> None:
+    """
+    Leave NaN in the freed memory that a result of that size is likely put into.
+
+    A form that reads it before it writes is so found out: times zero it would do no harm
+    otherwise, until it does. ``like`` is the caller's last use of it.
+    """
+    freed = [torch.full_like(like, float('nan')) for _ in range(2)]
+    like.fill_(float('nan'))
+    del freed
+
+
+def _check(result: torch.Tensor, reference: torch.Tensor) -> None:
+    """Raise ValueError unless they agree within the roundings that their type makes."""
+    if result.shape != reference.shape or result.dtype != reference.dtype:
+        raise ValueError(f'gives {tuple(result.shape)} {result.dtype} where the plain modules '
+                         f'give {tuple(reference.shape)} {reference.dtype}')
+    difference = (result.float() - reference.float()).abs_()
+    magnitude = reference.float().abs_()
+    allowed = magnitude.add_(magnitude.square().mean().sqrt()).mul_(
+        16 * torch.finfo(reference.dtype).eps)
+    wrong = int((difference <= allowed).logical_not_().sum())  # NaN is wrong, too
+    if wrong:
+        raise ValueError(f'{wrong} of {difference.numel()} values differ from the plain modules, '
+                         f'by up to {float(difference.max()):.3g}')
+
+
+def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor, times: int
+             ) -> float:
+    """Seconds per run; on a GPU the GPU's alone, for a graph launches at no cost."""
+    if features.device.type == 'cuda':
+        with torch.cuda.device(features.device):
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda._sleep(_HEAD_START_CYCLES)
+            start.record()
+            for _ in range(times):
+                run(features)
+            end.record()
+            end.synchronize()
+            return start.elapsed_time(end) / 1e3 / times
+    start = time.perf_counter()
+    for _ in range(times):
+        run(features)
+    return (time.perf_counter() - start) / times
+
+
+def reason(error: Exception) -> str:
+    """Return one line; compilers write pages."""
+    text = str(error).strip()
+    return f'{type(error).__name__}: {text.splitlines()[0]}' if text else type(error).__name__

@@ -12,11 +12,11 @@ Importing this needs Triton.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 import triton
 import triton.language as tl
+
+from ubcn_ros.runtime.kernels import check_offsets, on
 
 _TILE = (8, 16)  # height and width of a program's pixels
 _WARPS = 4
@@ -69,11 +69,6 @@ def _convolution(source, weight, bias, skip, result, height, width, out_height, 
     tl.store(result + offset, total.to(result.dtype.element_ty), mask=inside)
 
 
-def pack(weight: torch.Tensor) -> torch.Tensor:
-    """(C out, C in, k, k) weights as the kernel reads them, (k * k, C in, C out)."""
-    return weight.detach().permute(2, 3, 1, 0).flatten(0, 1).contiguous()
-
-
 def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
              skip: torch.Tensor | None = None, slope: float = 1.0, stride: int = 1,
              padding: int = 0, dilation: int = 1, stages: int = 3) -> torch.Tensor:
@@ -81,7 +76,7 @@ def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
     Convolve, add the bias and the skip, and multiply what is negative by ``slope``.
 
     :param x: (N, C, H, W), channels last (else copied first).
-    :param weight, bias: what ``pack`` returns, of a square kernel, and (C out,).
+    :param weight, bias: what ``kernels.pack`` returns, of a square kernel, and (C out,).
     :param skip: of the shape of the result.
     :param slope: 0 is ReLU, 1 none.
     :param stages: how far ahead values are copied; with 1 they pass the L1 cache.
@@ -98,9 +93,7 @@ def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
         raise ValueError(f'{tuple(x.shape)} by {tuple(weight.shape)} with a skip of '
                          f'{None if skip is None else tuple(skip.shape)} does not fit: run the '
                          'plain module')
-    if max(x.numel(), n * outputs * out_height * out_width) >= 2 ** 31 - 2 ** 24:
-        raise ValueError(f'{x.numel()} values are too many for 32-bit offsets: process fewer '
-                         'images at once')
+    check_offsets(max(x.numel(), n * outputs * out_height * out_width))
     x = x.contiguous(memory_format=torch.channels_last)
     result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
     if skip is not None:
@@ -108,7 +101,7 @@ def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
     rows, columns = (-(-side // size) for side, size in zip(shape[2:], _TILE, strict=True))
     chunk = min(_CHUNK, max(_LEAST, triton.next_power_of_2(inputs)))
     block = min(_WIDEST, max(_LEAST, triton.next_power_of_2(outputs)))
-    with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+    with on(x.device):
         _convolution[(n * rows * columns, -(-outputs // block))](
             x, weight, bias, result if skip is None else skip, result, height, width, out_height,
             out_width, rows, columns, float(slope), inputs, outputs, kernel, stride, padding,

@@ -21,9 +21,10 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
-from ubcn_ros.runtime.choice import SHARED, Choices, Run, applies
+from ubcn_ros.runtime.choice import SHARED, Choices, Run, applies, reason
+from ubcn_ros.runtime.kernels import pack
 from ubcn_ros.runtime.triton_path_mix import FusedMixTrunk
-from ubcn_ros.runtime.triton_residual import TritonRES, reason
+from ubcn_ros.runtime.triton_residual import TritonRES
 
 ALIGNED = 8
 """Channels, 16 bytes, that cuDNN's fast kernels read at once."""
@@ -59,7 +60,7 @@ class FusedConv(nn.Conv2d):
         square = all(len(set(sizes)) == 1 for sizes in (conv.kernel_size, conv.stride,
                                                         conv.padding, conv.dilation))
         ours = kernel is not None and square
-        self.register_buffer('_packed', kernel.pack(weight) if ours else None, persistent=False)
+        self.register_buffer('_packed', pack(weight) if ours else None, persistent=False)
         self._convolve = kernel.convolve if ours else None
         self._slope, self._choices = slope, choices
         self.train(conv.training)

@@ -14,8 +14,7 @@ from torch import nn
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
 from ubcn_ros.network.veil import VeilField
-from ubcn_ros.runtime.choice import SHARED, Choices, applies
-from ubcn_ros.runtime.triton_residual import reason
+from ubcn_ros.runtime.choice import SHARED, Choices, applies, reason
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """(N, C, h, w) and (H, W) to (N, C, H, W)."""

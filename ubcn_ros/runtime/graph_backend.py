@@ -15,7 +15,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.choice import fastest_convolutions
 from ubcn_ros.runtime.compiled import CompileCache, compiled
 from ubcn_ros.runtime.eager_backend import EagerSteps
 from ubcn_ros.runtime.graph_plan import Parts, Plan, Size, check
@@ -140,7 +141,7 @@ class GraphSteps:
             begun = time.monotonic()
             try:
                 self._say(f'preparing {way.name} for {shown}')
-                with way.preparing(size), _fastest_convolutions(self._device):
+                with way.preparing(size), fastest_convolutions(self._device):
                     plan = Plan(size, way.parts, way.recorder, self._device)
                 check(plan, size, self._parts)
                 self._say(f'prepared {way.name} for {shown} in {time.monotonic() - begun:.1f} s')
@@ -195,18 +196,6 @@ def compiled_steps(network: UBCN, info: ModelInfo, device: torch.device, precisi
 def recorder_of(device: torch.device) -> Recorder:
     """CUDA graphs on a GPU, plain calls on a CPU."""
     return GraphRecorder(device) if device.type == 'cuda' else PlainRecorder()
-
-
-@contextmanager
-def _fastest_convolutions(device: torch.device):
-    """Let cuDNN time its algorithms for the sizes that run inside, which stay the same."""
-    before = torch.backends.cudnn.benchmark
-    if device.type == 'cuda':
-        torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
 
 
 def _causes(error: BaseException) -> list[BaseException]:

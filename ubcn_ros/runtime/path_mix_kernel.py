@@ -13,11 +13,11 @@ Importing this needs Triton.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 import triton
 import triton.language as tl
+
+from ubcn_ros.runtime.kernels import check_offsets, on
 
 WIDTHS = (16, 32, 64)
 """Channels that the kernel computes: powers of two for which a path's weights fit on the chip."""
@@ -71,15 +71,13 @@ def mix(features: torch.Tensor, masks: torch.Tensor, weight: torch.Tensor, bias:
         raise ValueError(f'features {tuple(features.shape)} and masks {tuple(masks.shape)} are '
                          f'not of one size with channels of {WIDTHS} and {paths} paths: run the '
                          'plain module')
-    if max(features.numel(), masks.numel()) >= 2 ** 31 - 2 ** 24:
-        raise ValueError(f'{max(features.numel(), masks.numel())} values are too many for 32-bit '
-                         'offsets: process fewer images at once')
+    check_offsets(max(features.numel(), masks.numel()))
     features = features.contiguous(memory_format=torch.channels_last)
     if not (masks.is_contiguous() or masks.is_contiguous(memory_format=torch.channels_last)):
         masks = masks.contiguous()
     result = torch.empty_like(features)
     pixels = n * height * width
-    with torch.cuda.device(features.device) if features.is_cuda else nullcontext():
+    with on(features.device):
         _mix[(-(-pixels // _BLOCK),)](
             features, masks, weight, bias, result, pixels, height * width,
             # not stride(): of a size of 1, PyTorch may say anything

@@ -33,12 +33,11 @@ Importing this needs Triton.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-
 import torch
 import triton
 import triton.language as tl
 
+from ubcn_ros.runtime.kernels import check_offsets, on
 from ubcn_ros.runtime.triton_residual import CHANNELS
 
 _BLOCK = 128  # pixels per matrix product
@@ -168,7 +167,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     RES in one kernel.
 
     :param x: (N, 32, H, W), channels last (else it is copied first), fewer than 2**31 values.
-    :param weight1, bias1, weight2, bias2: what ``triton_residual.pack`` returns, (9, 32, 32),
+    :param weight1, bias1, weight2, bias2: what ``kernels.pack`` returns, (9, 32, 32),
         and (32,), of the type of ``x``.
     :param region: (height, width) in pixels, products of which are multiples of 128; by default
         what ``plan`` finds.
@@ -185,7 +184,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     programs = min(programs, tiles)
     scratch = x.new_empty(programs * region[0] * region[1] * channels)
     result = torch.empty_like(x)
-    with _on(x.device):
+    with on(x.device):
         _residual[(programs,)](x, result, scratch, weight1, bias1, weight2, bias2, height, width,
                                rows, columns, tiles, dilation, *region, _BLOCK, channels,
                                num_warps=_WARPS)
@@ -200,7 +199,7 @@ def two_kernels(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     pixels = images * height * width
     grid = (-(-pixels // _BLOCK),)
     middle, result = torch.empty_like(x), torch.empty_like(x)
-    with _on(x.device):
+    with on(x.device):
         _convolution[grid](x, x, middle, weight1, bias1, height, width, pixels, dilation, False,
                            _BLOCK, channels, num_warps=_WARPS)
         _convolution[grid](middle, x, result, weight2, bias2, height, width, pixels, dilation,
@@ -212,10 +211,7 @@ def _checked(x: torch.Tensor) -> torch.Tensor:
     if x.ndim != 4 or x.shape[1] != CHANNELS or not x.numel():
         raise ValueError(f'expected features of shape (N, {CHANNELS}, H, W), got '
                          f'{tuple(x.shape)}: run the plain module')
-    # the kernels count in 32 bits, and step over the edge by some blocks before they mask that
-    if x.numel() >= 2 ** 31 - 2 ** 24:
-        raise ValueError(f'{x.numel()} values are too many for 32-bit offsets: process fewer '
-                         'images at once')
+    check_offsets(x.numel())
     return x.contiguous(memory_format=torch.channels_last)
 
 
@@ -226,8 +222,3 @@ def _programs(device: torch.device) -> int:
     properties = torch.cuda.get_device_properties(device)
     # by their registers, 113 a thread in Hopper's code and 168 in that for other architectures
     return properties.multi_processor_count * (4 if properties.major == 9 else 3)
-
-
-def _on(device: torch.device) -> AbstractContextManager:
-    """Triton launches on the current device."""
-    return torch.cuda.device(device) if device.type == 'cuda' else nullcontext()

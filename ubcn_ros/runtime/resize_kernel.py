@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import torch
 import triton
 import triton.language as tl
+
+from ubcn_ros.runtime.kernels import check_offsets, on
 
 _VALUES = 2048  # per program
 _WIDEST = 64  # channels per program
@@ -62,15 +62,13 @@ def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     pixels = n * size[0] * size[1]
     if not x.numel() or not pixels:
         raise ValueError(f'cannot resize {tuple(x.shape)} to {size}: run the plain module')
-    if max(x.numel(), pixels * channels) >= 2 ** 31 - 2 ** 24:
-        raise ValueError(f'{max(x.numel(), pixels * channels)} values are too many for 32-bit '
-                         'offsets: process fewer images at once')
+    check_offsets(max(x.numel(), pixels * channels))
     x = x.contiguous(memory_format=torch.channels_last)
     result = torch.empty((n, channels, *size), dtype=x.dtype, device=x.device,
                          memory_format=torch.channels_last)
     wide = min(_WIDEST, triton.next_power_of_2(channels))
     block = _VALUES // wide
-    with torch.cuda.device(x.device) if x.is_cuda else nullcontext():
+    with on(x.device):
         _resize[(-(-pixels // block), -(-channels // wide))](
             x, result, height, width, *size, pixels, height / size[0], width / size[1], channels,
             block, wide)

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.choice import SHARED, Choices, applies
-from ubcn_ros.runtime.triton_residual import reason
+from ubcn_ros.runtime.choice import SHARED, Choices, applies, reason
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Features, masks, weights and biases of the paths; see ``path_mix_kernel.mix``."""

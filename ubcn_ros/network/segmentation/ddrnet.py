@@ -166,11 +166,11 @@ class DDRNet23Slim(SegmentationNetwork):
         # bilateral fusion: each branch adds the other's features
         context, detail = (F.relu(context + self.down3(F.relu(detail))),
                            F.relu(detail + self.resize(self.compress3(F.relu(context)),
-                                                   detail.shape[-2:])))
+                                                       detail.shape[-2:])))
         context, detail = self.context4(context), self.detail4(detail)
         context, detail = (F.relu(context + self.down4(F.relu(detail))),
                            F.relu(detail + self.resize(self.compress4(F.relu(context)),
-                                                   detail.shape[-2:])))
+                                                       detail.shape[-2:])))
         pyramid = self.pyramid(self.context5(context))
         features = self.detail5(detail) + self.resize(pyramid, detail.shape[-2:])
         return features, Context(half, quarter, early_detail)

@@ -1,0 +1,47 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Triton's kernels without a GPU: interpreted, or compiled and looked at."""
+
+import importlib.util
+
+import pytest
+
+
+@pytest.fixture
+def load_kernels(monkeypatch):
+    """Function to load a copy of a module whose kernels run on CPU tensors or can be compiled."""
+    def load(name: str, interpret: bool):
+        pytest.importorskip('triton')
+        monkeypatch.setenv('TRITON_INTERPRET', str(int(interpret)))
+        spec = importlib.util.find_spec(f'ubcn_ros.runtime.{name}')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+    return load
+
+
+@pytest.fixture
+def compile_kernel(load_kernels, monkeypatch, tmp_path):
+    """
+    Function to compile a kernel of a module for a compute capability, to its PTX.
+
+    Arguments are fp16 pointers of 16 bytes' alignment but for constants, floats and the _SIZES of
+    the module. No GPU is needed to see that the compiler takes it, and uses the matrix units.
+    """
+    def compiled(name: str, kernel: str, constants: dict, capability: int, floats=(), **options):
+        pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
+        monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
+        module = load_kernels(name, False)
+        from triton.backends.compiler import GPUTarget
+        from triton.compiler import ASTSource, compile
+        function = getattr(module, kernel)
+        names = function.arg_names
+        signature = {name: 'constexpr' if name in constants else 'fp32' if name in floats else
+                     'i32' if name in module._SIZES else '*fp16' for name in names}
+        aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
+                   if signature[name] == '*fp16'}
+        source = ASTSource(function, signature, {(names.index(name),): value
+                                                 for name, value in constants.items()}, aligned)
+        return compile(source, target=GPUTarget('cuda', capability, 32),
+                       options=options).asm['ptx']
+    return compiled
