@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from ubcn_ros import __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
 from ubcn_ros.data.rain import add_rain
-from ubcn_ros.image_files import read_image, write_image
+from ubcn_ros.images.files import read_image, write_image
 
 
 def picture(seed=0, height=40, width=56):

@@ -15,7 +15,7 @@ import pytest
 
 from ubcn_ros.bags import BagWriter, create, make_header, make_image, read_images
 from ubcn_ros.demo import _clear
-from ubcn_ros.image_files import read_image
+from ubcn_ros.images.files import read_image
 from ubcn_ros.replay import DERAINED, LABELS
 
 ROOT = Path(__file__).parent.parent

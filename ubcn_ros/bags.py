@@ -23,8 +23,8 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.image_files import list_images, read_image
-from ubcn_ros.node.image_messages import (
+from ubcn_ros.images.files import list_images, read_image
+from ubcn_ros.images.messages import (
     MalformedImage,
     compressed_to_rgb,
     output_encoding,

@@ -118,7 +118,7 @@ def _bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
 
 def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     """Pair input files with output files."""
-    from ubcn_ros.image_files import ImageFileError, is_image_name, list_images
+    from ubcn_ros.images.files import ImageFileError, is_image_name, list_images
     if source.is_file():
         to_file = is_image_name(target) and not target.is_dir()
         jobs = [(source, target if to_file else target / f'{source.stem}.png')]
@@ -143,7 +143,7 @@ def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
 
 def _each(jobs: list[tuple[Path, Path]], work: Callable[[Any, Path], None]) -> None:
     """Run `work(image, output)` on every file; report broken ones and exit with 1 for them."""
-    from ubcn_ros.image_files import ImageFileError, read_image
+    from ubcn_ros.images.files import ImageFileError, read_image
     broken = 0
     with _bar(jobs) as bar:
         for source, output in bar:
@@ -175,7 +175,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     written as PNG under its own name; or a file, if INPUT is one and OUTPUT ends in .png or .jpg.
     A broken image is reported and the others are done; the exit code is then 1.
     """
-    from ubcn_ros.image_files import write_image
+    from ubcn_ros.images.files import write_image
     from ubcn_ros.runtime.visualize import overlay
     jobs = _jobs(source, output)
     folders = [folder.resolve() for folder in (jobs[0][1].parent, labels, overlays) if folder]
@@ -210,7 +210,7 @@ def rain(source: Path, output: Path, rate: float, seed: int) -> None:
     INPUT and OUTPUT are as in `derain`. The same seed gives the same rain.
     """
     from ubcn_ros.data.rain import add_rain
-    from ubcn_ros.image_files import write_image
+    from ubcn_ros.images.files import write_image
     jobs = _jobs(source, output)
     seeds = {target: seed + number for number, (_, target) in enumerate(jobs)}
     _each(jobs, lambda image, target: write_image(target, add_rain(image, rate, seeds[target])))
@@ -238,7 +238,7 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
                frame_id: str, storage: str) -> None:
     """Make the bag OUT from the PNG and JPEG files of FOLDER, in the order of their names."""
     from ubcn_ros.bags import BagError, create
-    from ubcn_ros.image_files import ImageFileError, list_images
+    from ubcn_ros.images.files import ImageFileError, list_images
     try:
         paths = list_images(folder)
         with _bar(total=len(paths)) as bar:

@@ -25,8 +25,8 @@ import numpy as np
 from ubcn_ros import accounts, bags
 from ubcn_ros.accounts import Replayed
 from ubcn_ros.contact_sheet import contact_sheet
-from ubcn_ros.image_files import write_image
-from ubcn_ros.node.image_messages import MalformedImage
+from ubcn_ros.images.files import write_image
+from ubcn_ros.images.messages import MalformedImage
 from ubcn_ros.runtime.visualize import overlay
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1

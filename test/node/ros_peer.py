@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ubcn_ros.node.image_messages import fill_image
+from ubcn_ros.images.messages import fill_image
 
 HERE = Path(__file__).parent
 TIMEOUT = 60.0  # only a test that fails waits so long

@@ -20,7 +20,7 @@ from ros_peer import (  # noqa: E402
     wait_until,
 )
 
-from ubcn_ros.node.image_messages import to_rgb  # noqa: E402
+from ubcn_ros.images.messages import to_rgb  # noqa: E402
 
 pytestmark = pytest.mark.integration
 

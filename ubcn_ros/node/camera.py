@@ -13,9 +13,7 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Float64, Int32
 
-from . import qos
-from .diagnostics import CameraStatistics, Level, Report, Throttle, Window
-from .image_messages import (
+from ubcn_ros.images.messages import (
     MalformedImage,
     compressed_size,
     compressed_to_rgb,
@@ -23,6 +21,9 @@ from .image_messages import (
     output_encoding,
     to_rgb,
 )
+
+from . import qos
+from .diagnostics import CameraStatistics, Level, Report, Throttle, Window
 from .jobs import Arrival, Job
 from .mailbox import Mailbox
 from .parameters import Settings

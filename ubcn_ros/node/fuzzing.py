@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .image_messages import ENCODINGS
+from ubcn_ros.images.messages import ENCODINGS
 
 _ROW_BYTES = {'mono16': 2, 'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'yuv422': 2, 'uyvy': 2,
               'yuv422_yuy2': 2, 'yuyv': 2}

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 
-from ubcn_ros.node.image_messages import MalformedImage, compressed_to_rgb
+from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb
 
 SUFFIXES = ('.png', '.jpg', '.jpeg')
 """Names of files that are taken for images, in any case."""

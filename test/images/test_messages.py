@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ubcn_ros.node import image_messages
-from ubcn_ros.node.image_messages import (
+from ubcn_ros.images import messages as image_messages
+from ubcn_ros.images.messages import (
     ENCODINGS,
     MAX_PIXELS,
     MalformedImage,

@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.image_files import ImageFileError, list_images, read_image, write_image
+from ubcn_ros.images.files import ImageFileError, list_images, read_image, write_image
 
 
 def picture(height=40, width=56):
