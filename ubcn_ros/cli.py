@@ -116,20 +116,32 @@ def _bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
     return tqdm(items, unit=' images', disable=None, **options)  # None: silent off a terminal
 
 
-def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Pair input files with output files."""
-    from ubcn_ros.images.files import ImageFileError, is_image_name, list_images
-    if source.is_file():
+recursive_option = click.option('--recursive', is_flag=True,
+                                help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
+
+
+def _jobs(source: Path, target: Path, recursive: bool, without: Iterable[Path | None] = ()
+          ) -> tuple[list[tuple[Path, Path]], Any]:
+    """
+    Pair input files with output files.
+
+    :param without: folders that are written to, beside `target`.
+    :return: the pairs, and the listing of the folder they come from.
+    """
+    from ubcn_ros.images.files import KINDS, Listing, find_images, is_image_name
+    if not source.is_dir():
         to_file = is_image_name(target) and not target.is_dir()
+        listing = Listing([source])
         jobs = [(source, target if to_file else target / f'{source.stem}.png')]
     else:
         if target.is_file():
             raise click.ClickException(f'{target} is a file, but {source} is a folder: give a '
                                        'folder to write to')
-        try:
-            jobs = [(path, target / f'{path.stem}.png') for path in list_images(source)]
-        except ImageFileError as error:
-            raise click.ClickException(str(error)) from error
+        listing = find_images(source, recursive, filter(None, (target, *without)))
+        if not listing.images:
+            raise click.ClickException(f'{source} holds no images ({KINDS}){_skipped(listing)}')
+        jobs = [(path, target / path.relative_to(source).with_suffix('.png'))
+                for path in listing.images]
     written: dict[Path, Path] = {}
     for path, output in jobs:
         if path.resolve() == output.resolve():
@@ -138,12 +150,24 @@ def _jobs(source: Path, target: Path) -> list[tuple[Path, Path]]:
             raise click.ClickException(f'{written[output].name} and {path.name} would both be '
                                        f'written to {output}: rename one')
         written[output] = path
-    return jobs
+    return jobs, listing
 
 
-def _each(jobs: list[tuple[Path, Path]], work: Callable[[Any, Path], None]) -> None:
+def _skipped(listing: Any) -> str:
+    """Count what of a folder was no image, for the end of a line."""
+    counts = [(listing.others, 'other file'), (listing.hidden, 'hidden name'),
+              (len(listing.folders), 'sub-folder')]
+    told = [f'{count} {name}{"" if count == 1 else "s"}' for count, name in counts if count]
+    hint = ' (--recursive takes them in)' if listing.folders else ''
+    return f'; skipped: {", ".join(told)}{hint}' if told else ''
+
+
+def _each(jobs: list[tuple[Path, Path]], listing: Any, work: Callable[[Any, Path], None]) -> None:
     """Run `work(image, output)` on every file; report broken ones and exit with 1 for them."""
     from ubcn_ros.images.files import ImageFileError, read_image
+    errors = list(listing.unreadable)
+    for text in errors:
+        click.echo(f'Error: {text}', err=True)
     broken = 0
     with _bar(jobs) as bar:
         for source, output in bar:
@@ -153,8 +177,8 @@ def _each(jobs: list[tuple[Path, Path]], work: Callable[[Any, Path], None]) -> N
                 broken += 1
                 bar.clear()
                 click.echo(f'Error: {error}', err=True)
-    click.echo(f'{len(jobs) - broken} of {len(jobs)} images written')
-    if broken:
+    click.echo(f'{len(jobs) - broken} of {len(jobs)} images written{_skipped(listing)}')
+    if broken or errors:
         sys.exit(1)
 
 
@@ -165,35 +189,40 @@ def _each(jobs: list[tuple[Path, Path]], work: Callable[[Any, Path], None]) -> N
               help='Folder for the label ids, single-channel PNG; 255 is unlabeled.')
 @click.option('--overlay', 'overlays', type=click.Path(file_okay=False, path_type=Path),
               help='Folder for the derained images with class colours over them.')
+@recursive_option
 @engine_options
-def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None, model: str,
-           device: str, precision: str, iterations: int) -> None:
+def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None,
+           recursive: bool, model: str, device: str, precision: str, iterations: int) -> None:
     """
     Derain an image or a folder of images, and label them.
 
-    INPUT is a PNG or JPEG file, or a folder of them. OUTPUT is a folder, where each image is
-    written as PNG under its own name; or a file, if INPUT is one and OUTPUT ends in .png or .jpg.
-    A broken image is reported and the others are done; the exit code is then 1.
+    INPUT is a PNG, JPEG, BMP, WebP or TIFF file, or a folder of them. OUTPUT is a folder, where
+    each image is written as PNG under its own name; or a file, if INPUT is one and OUTPUT ends
+    like an image. Names that begin with a dot are not images. A broken image is reported and the
+    others are done; the exit code is then 1.
     """
     from ubcn_ros.images.files import write_image
     from ubcn_ros.runtime.visualize import overlay
-    jobs = _jobs(source, output)
-    folders = [folder.resolve() for folder in (jobs[0][1].parent, labels, overlays) if folder]
-    if len(set(folders)) < len(folders):
-        raise click.ClickException('OUTPUT, --labels and --overlay hold files of the same names: '
-                                   'give each a folder of its own')
+    jobs, listing = _jobs(source, output, recursive, (labels, overlays))
+    root = output if source.is_dir() else jobs[0][1].parent
+    names = {target: target.relative_to(root).with_suffix('.png') for _, target in jobs}
+    outputs = [(folder / name).resolve() for folder in (root, labels, overlays) if folder
+               for name in names.values()]
+    if len({*outputs}) < len(outputs) or {path.resolve() for path, _ in jobs} & {*outputs}:
+        raise click.ClickException('INPUT, OUTPUT, --labels and --overlay would hold files of the '
+                                   'same names: give each a folder of its own')
     engine = _load_engine(model, device, precision)
 
     def work(image: Any, target: Path) -> None:
         frame = engine(image, iterations=iterations)
         write_image(target, frame.derained)
         if labels is not None:
-            write_image(labels / f'{target.stem}.png', frame.labels)
+            write_image(labels / names[target], frame.labels)
         if overlays is not None:
-            write_image(overlays / f'{target.stem}.png',
+            write_image(overlays / names[target],
                         overlay(frame.derained, frame.labels, engine.label_set))
 
-    _each(jobs, work)
+    _each(jobs, listing, work)
 
 
 @main.command()
@@ -203,7 +232,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
               help='Rain rate, mm/hr.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
               help='Of the first image; each further one has the next seed.')
-def rain(source: Path, output: Path, rate: float, seed: int) -> None:
+@recursive_option
+def rain(source: Path, output: Path, rate: float, seed: int, recursive: bool) -> None:
     """
     Render rain on an image or a folder of images.
 
@@ -211,9 +241,10 @@ def rain(source: Path, output: Path, rate: float, seed: int) -> None:
     """
     from ubcn_ros.data.rain import add_rain
     from ubcn_ros.images.files import write_image
-    jobs = _jobs(source, output)
+    jobs, listing = _jobs(source, output, recursive)
     seeds = {target: seed + number for number, (_, target) in enumerate(jobs)}
-    _each(jobs, lambda image, target: write_image(target, add_rain(image, rate, seeds[target])))
+    _each(jobs, listing,
+          lambda image, target: write_image(target, add_rain(image, rate, seeds[target])))
 
 
 @main.group()

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ubcn_ros.images import messages as image_messages
+from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.images.messages import (
     ENCODINGS,
-    MAX_PIXELS,
     MalformedImage,
     compressed_size,
     compressed_to_rgb,
@@ -26,9 +26,11 @@ from ubcn_ros.images.messages import (
 )
 
 BAYER = [name for name in ENCODINGS if name.startswith('bayer_')]
-YUV = ['yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12']
-GREY = ['mono8', 'mono16']
-EXACT = ['rgb8', 'bgr8', 'rgba8', 'bgra8']
+PAIRED = ['yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv', 'nv12', 'nv21']
+YUV = [*PAIRED, 'nv24']
+GREY = ['mono8', 'mono16', '8UC1', '16UC1']
+EXACT = ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'rgb16', 'bgr16', 'rgba16', 'bgra16',
+         '8UC3', '8UC4', '16UC3', '16UC4']
 
 
 def noise(height=34, width=38, seed=0):
@@ -45,11 +47,12 @@ def test_the_groups_below_cover_every_encoding():
     assert sorted(EXACT + GREY + BAYER + YUV) == sorted(ENCODINGS)
 
 
+@pytest.mark.parametrize('bigendian', [0, 1])
 @pytest.mark.parametrize('padding', [0, 1, 26])
 @pytest.mark.parametrize('encoding', EXACT)
-def test_colour_is_read_exactly(encoding, padding):
+def test_colour_is_read_exactly(encoding, padding, bigendian):
     rgb = noise()
-    assert np.array_equal(to_rgb(messages.sample(encoding, rgb, padding)), rgb)
+    assert np.array_equal(to_rgb(messages.sample(encoding, rgb, padding, bigendian)), rgb)
 
 
 @pytest.mark.parametrize('bigendian', [0, 1])
@@ -60,17 +63,19 @@ def test_grey_is_read_exactly(encoding, padding, bigendian):
     assert np.array_equal(to_rgb(messages.sample(encoding, grey, padding, bigendian)), grey)
 
 
-def test_mono16_is_scaled_from_its_whole_range():
+@pytest.mark.parametrize('encoding', ['mono16', '16UC1'])
+def test_16_bits_are_scaled_from_their_whole_range(encoding):
     values = np.linspace(0, 65535, 32 * 64).round().astype('<u2').reshape(32, 64)
-    read = to_rgb(messages.image(values, 'mono16', 32, 64))[..., 0]
+    read = to_rgb(messages.image(values, encoding, 32, 64))[..., 0]
     assert np.abs(read - values / 257.0).max() <= 0.5
 
 
+@pytest.mark.parametrize('bigendian', [0, 1])
 @pytest.mark.parametrize('padding', [0, 7])
 @pytest.mark.parametrize('encoding', BAYER)
-def test_bayer_keeps_the_colour_of_a_plain_surface(encoding, padding):
+def test_bayer_keeps_the_colour_of_a_plain_surface(encoding, padding, bigendian):
     rgb = np.tile(np.uint8([200, 100, 50]), (34, 38, 1))
-    assert np.array_equal(to_rgb(messages.sample(encoding, rgb, padding)), rgb)
+    assert np.array_equal(to_rgb(messages.sample(encoding, rgb, padding, bigendian)), rgb)
 
 
 @pytest.mark.parametrize('padding', [0, 6])
@@ -92,7 +97,9 @@ def test_rgb8_is_read_without_a_copy():
     assert np.shares_memory(to_rgb(message), np.frombuffer(message.data, np.uint8))
 
 
-@pytest.mark.parametrize('encoding', EXACT + GREY + BAYER + ['yuv422', 'yuv422_yuy2'])
+@pytest.mark.parametrize('encoding', [
+    *(name for name in EXACT + GREY + BAYER if name.endswith('8')), 'mono16', 'yuv422',
+    'yuv422_yuy2'])
 def test_agrees_with_cv_bridge(encoding):
     cv_bridge = pytest.importorskip('cv_bridge')
     sensor_msgs = pytest.importorskip('sensor_msgs.msg')
@@ -183,12 +190,14 @@ def test_the_plainest_large_image_is_not_taken_for_a_bomb(suffix):
     ({'step': 200}, 'data', '3876 bytes of data, but 34 rows of step 200 take 6800'),
     ({'data': array.array('B', bytes(50))}, 'data', '50 bytes of data'),
     ({'data': array.array('B')}, 'data', '0 bytes of data'),
-    ({'height': 0}, 'size', 'size 38 x 0: the driver published an empty image'),
+    ({'height': 0}, 'size', 'size 38 x 0 is empty: the driver'),
     ({'width': 0}, 'size', 'size 0 x 34'),
     ({'height': 31}, 'size', 'size 38 x 31 is too small: at least 32 x 32'),
     ({'width': 2**32 - 1, 'height': 2**32 - 1}, 'size', f'above the limit of {MAX_PIXELS}'),
     ({'encoding': 'thermal7'}, 'encoding', "encoding 'thermal7' .* publish one of rgb8"),
     ({'encoding': ''}, 'encoding', "encoding ''"),
+    ({'encoding': '32FC1'}, 'encoding', "encoding '32FC1' is not known: publish one of rgb8"),
+    ({'encoding': '8UC2'}, 'encoding', 'publish one of uyvy or yuv422_yuy2'),
 ])
 def test_malformed_images_are_named_with_a_remedy(change, kind, words):
     message = messages.sample('rgb8', noise())
@@ -198,7 +207,14 @@ def test_malformed_images_are_named_with_a_remedy(change, kind, words):
     assert caught.value.kind == kind
 
 
-@pytest.mark.parametrize('encoding', YUV)
+def test_nv24_has_chroma_for_every_pixel():
+    rgb = noise(33, 35)
+    for padding in (0, 3):
+        difference = to_rgb(messages.sample('nv24', rgb, padding)).astype(int) - rgb
+        assert np.abs(difference).max() <= 3
+
+
+@pytest.mark.parametrize('encoding', PAIRED)
 def test_odd_width_of_paired_pixels_is_refused(encoding):
     message = messages.sample(encoding, blocks())
     message.width -= 1
@@ -222,7 +238,9 @@ def test_malformed_compressed_images_are_named(data, words):
 
 
 @pytest.mark.parametrize('given_encoding, wanted', [
-    ('rgb8', 'rgb8'), ('bgr8', 'bgr8'), ('bgra8', 'rgb8'), ('mono16', 'rgb8'), ('nv12', 'rgb8')])
+    *((name, 'bgr8') for name in ('bgr8', 'bgra8', 'bgr16', 'bgra16', '8UC3', '8UC4', '16UC3')),
+    *((name, 'rgb8') for name in ('rgb8', 'rgba8', 'rgb16', 'rgba16', 'mono16', '8UC1', 'nv12',
+                                  'uyvy', 'bayer_bggr8', 'no such encoding'))])
 def test_derained_comes_in_the_colour_order_of_the_input(given_encoding, wanted):
     assert output_encoding(given_encoding) == wanted
 

@@ -15,21 +15,25 @@ def image(data: np.ndarray, encoding: str, height: int, width: int, padding: int
           bigendian: int = 0) -> SimpleNamespace:
     """Make what looks like a sensor_msgs/Image of rows of bytes, `padding` bytes after each."""
     rows = np.ascontiguousarray(data).view(np.uint8).reshape(data.shape[0], -1)
-    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=0xa5)
+    padded = np.pad(rows, ((0, 0), (0, padding)), constant_values=0xa5)
+    if encoding == 'nv24':  # a row of chroma is twice as long, and so is its padding
+        pairs = np.pad(rows[height:].reshape(height, -1), ((0, 0), (0, 2 * padding)),
+                       constant_values=0xa5)
+        padded[height:] = pairs.reshape(2 * height, -1)
     return SimpleNamespace(
         header=SimpleNamespace(frame_id='camera'), height=height, width=width, encoding=encoding,
-        is_bigendian=bigendian, step=rows.shape[1], data=array.array('B', rows.tobytes()))
+        is_bigendian=bigendian, step=padded.shape[1], data=array.array('B', padded.tobytes()))
 
 
-def compressed(data: bytes) -> SimpleNamespace:
+def compressed(data: bytes, format: str = '') -> SimpleNamespace:
     """Make what looks like a sensor_msgs/CompressedImage."""
-    return SimpleNamespace(header=SimpleNamespace(frame_id='camera'), format='',
+    return SimpleNamespace(header=SimpleNamespace(frame_id='camera'), format=format,
                            data=array.array('B', data))
 
 
 def encode(rgb: np.ndarray, suffix: str) -> bytes:
-    """Encode an image as '.jpg' or '.png'."""
-    return cv2.imencode(suffix, rgb[..., ::-1])[1].tobytes()
+    """Encode an image (H, W, 3) or (H, W) as '.jpg', '.png' or another format."""
+    return cv2.imencode(suffix, rgb[..., ::-1] if rgb.ndim == 3 else rgb)[1].tobytes()
 
 
 def mosaic(rgb: np.ndarray, pattern: str) -> np.ndarray:
@@ -49,28 +53,37 @@ def yuv(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.rint(plane).astype(np.uint8) for plane in planes)
 
 
+def channels(name: str, rgb: np.ndarray) -> np.ndarray:
+    """Order the channels of an image: rgb, bgr, rgba, bgra, mono or bayer_*."""
+    if name.startswith('bayer_'):
+        return mosaic(rgb, name.removeprefix('bayer_'))
+    planes = {'r': rgb[..., 0], 'g': rgb[..., 1], 'b': rgb[..., 2],
+              'a': np.full(rgb.shape[:2], 77, np.uint8)}
+    return rgb[..., 0] if name == 'mono' else np.stack([planes[letter] for letter in name], 2)
+
+
+def chroma(encoding: str, rgb: np.ndarray) -> np.ndarray:
+    """Write luma and chroma in the order of an encoding."""
+    (height, width), (y, u, v) = rgb.shape[:2], yuv(rgb)
+    if encoding == 'nv24':
+        return np.concatenate([y, np.stack([u, v], 2).reshape(2 * height, width)])
+    if encoding.startswith('nv'):
+        pair = [u[::2, ::2], v[::2, ::2]][::-1 if encoding == 'nv21' else 1]
+        return np.concatenate([y, np.stack(pair, 2).reshape(height // 2, width)])
+    pairs = np.stack([u[:, ::2], v[:, ::2]], 2).reshape(height, width)
+    return np.stack([pairs, y] if encoding in ('yuv422', 'uyvy') else [y, pairs], 2)
+
+
 def sample(encoding: str, rgb: np.ndarray, padding: int = 0, bigendian: int = 0
            ) -> SimpleNamespace:
     """Write an image in an encoding; chroma and mosaics need one colour per 2 x 2 pixels."""
     height, width = rgb.shape[:2]
-    if encoding in ('rgb8', 'bgr8'):
-        data = rgb if encoding == 'rgb8' else rgb[..., ::-1]
-    elif encoding in ('rgba8', 'bgra8'):
-        alpha = np.full((height, width, 1), 77, np.uint8)
-        data = np.concatenate([rgb if encoding == 'rgba8' else rgb[..., ::-1], alpha], 2)
-    elif encoding == 'mono8':
-        data = rgb[..., 0]
-    elif encoding == 'mono16':
-        data = (rgb[..., 0].astype(np.uint16) * 257).astype('>u2' if bigendian else '<u2')
-    elif encoding.startswith('bayer_'):
-        data = mosaic(rgb, encoding[len('bayer_'):-1])
+    if encoding.startswith(('yuv', 'uyvy', 'yuyv', 'nv')):
+        data = chroma(encoding, rgb)
     else:
-        y, u, v = yuv(rgb)
-        if encoding == 'nv12':
-            chroma = np.stack([u[::2, ::2], v[::2, ::2]], 2).reshape(height // 2, width)
-            data = np.concatenate([y, chroma])
-        else:
-            chroma = np.stack([u[:, ::2], v[:, ::2]], 2).reshape(height, width)
-            order = [chroma, y] if encoding in ('yuv422', 'uyvy') else [y, chroma]
-            data = np.stack(order, 2)
+        name = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8', '16UC1': 'mono16',
+                '16UC3': 'bgr16', '16UC4': 'bgra16'}.get(encoding, encoding)
+        data = channels(name.rstrip('0123456789'), rgb)
+        if name.endswith('16'):
+            data = (data.astype(np.uint16) * 257).astype('>u2' if bigendian else '<u2')
     return image(data, encoding, height, width, padding, bigendian)

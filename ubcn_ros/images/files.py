@@ -1,20 +1,27 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""PNG and JPEG files in, PNG files out."""
+"""Image files in and out, and the folders that hold them."""
 
 from __future__ import annotations
 
+import os
 import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 
-from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb
+from .decoding import decode
+from .formats import FILE_FORMATS
+from .malformed import MalformedImage
 
-SUFFIXES = ('.png', '.jpg', '.jpeg')
+SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 """Names of files that are taken for images, in any case."""
+KINDS = f'{", ".join(FILE_FORMATS[:-1])} or {FILE_FORMATS[-1]}'
+"""The formats that are read, for texts."""
 
 
 class ImageFileError(ValueError):
@@ -22,58 +29,123 @@ class ImageFileError(ValueError):
 
 
 def is_image_name(path: Path | str) -> bool:
-    """Whether the file's name says PNG or JPEG."""
+    """Whether the file's name says PNG, JPEG, BMP, WebP or TIFF."""
     return Path(path).suffix.lower() in SUFFIXES
+
+
+@dataclass
+class Listing:
+    """
+    What a folder holds.
+
+    ``images`` in order; ``others`` and ``hidden``: how many other files, and names that begin with
+    a dot; ``folders`` that were not searched; ``unreadable``: a line for each that could not be.
+    """
+
+    images: list[Path] = field(default_factory=list)
+    others: int = 0
+    hidden: int = 0
+    folders: list[Path] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+
+def find_images(folder: Path | str, recursive: bool = False, without: Iterable[Path] = ()
+                ) -> Listing:
+    """
+    Find the image files of a folder, numbers in their names counted as numbers.
+
+    Names that begin with a dot are not images: they are what file managers leave behind.
+
+    :param recursive: search its sub-folders too, each once, however many links lead to it.
+    :param without: sub-folders to leave out, like one that is written to.
+    :raises ImageFileError: not a folder, or not readable.
+    """
+    folder, listing = Path(folder), Listing()
+    if not folder.is_dir():
+        raise ImageFileError(f'{folder} is not a folder: give one that holds images')
+    seen, waiting = {path.resolve() for path in (folder, *without)}, [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            for path in current.iterdir():
+                if path.name.startswith('.'):
+                    listing.hidden += 1
+                elif path.is_dir():
+                    if path.resolve() not in seen:
+                        seen.add(path.resolve())
+                        (waiting if recursive else listing.folders).append(path)
+                elif is_image_name(path) and (path.is_file() or path.is_symlink()):
+                    listing.images.append(path)  # a link to nothing, too: reading says so
+                else:
+                    listing.others += 1
+        except OSError as error:
+            text = f'{current} cannot be read: {error.strerror or error}'
+            if current == folder:
+                raise ImageFileError(text) from error
+            listing.unreadable.append(text)
+    listing.images.sort(key=lambda path: [_natural(part) for part in path.parts])
+    return listing
 
 
 def list_images(folder: Path | str) -> list[Path]:
     """
-    List the PNG and JPEG files of a folder, numbers in their names counted as numbers.
+    List the image files of a folder, numbers in their names counted as numbers.
 
-    :param folder: not searched below its first level.
+    :param folder: not searched below its first level; names that begin with a dot are left out.
     :raises ImageFileError: no such folder, or no images in it.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise ImageFileError(f'{folder} is no folder: give one that holds PNG or JPEG files')
-    paths = [path for path in folder.iterdir() if path.is_file() and is_image_name(path)]
-    if not paths:
-        raise ImageFileError(f'{folder} holds no PNG or JPEG files; they are expected directly '
-                             'in it')
-    return sorted(paths, key=lambda path: _natural(path.name))
+    images = find_images(folder).images
+    if not images:
+        raise ImageFileError(f'{folder} holds no images: put {KINDS} files directly into it')
+    return images
 
 
 def read_image(path: Path | str) -> np.ndarray:
     """
-    Read a PNG or JPEG, whatever its name; bounded in size before it is decoded.
+    Read a PNG, JPEG, BMP, WebP or TIFF, whatever its name; bounded in size before it is decoded.
 
-    :return: (H, W, 3) uint8 RGB, H and W at least 32. EXIF orientation is ignored, as in the
-        node, so that results fit labels and camera geometry.
+    :return: (H, W, 3) uint8 RGB, H and W at least 32. An orientation is ignored, as in the node,
+        so that results fit labels and camera geometry; samples of 16 bits are scaled to 8, alpha
+        is dropped; of several pages or frames the first is taken.
     :raises ImageFileError: missing, no image, damaged, or of a size out of range.
     """
     try:
-        return compressed_to_rgb(SimpleNamespace(data=Path(path).read_bytes()))
+        return decode(Path(path).read_bytes(), FILE_FORMATS)
     except OSError as error:
-        raise ImageFileError(f'{path}: {error.strerror or error}') from error
+        raise ImageFileError(f'{path} cannot be read: {error.strerror or error}') from error
     except MalformedImage as error:
-        raise ImageFileError(f'{path}: {error}') from error
+        raise ImageFileError(f'{path}: {error.text("file")}') from error
 
 
 def write_image(path: Path | str, image: np.ndarray) -> None:
     """
-    Write an image in the format that the name says, making the folder where it is missing.
+    Write an image, whole or not at all, making the folder where it is missing.
 
+    :param path: its suffix, one of SUFFIXES, says the format.
     :param image: (H, W, 3) uint8 RGB, or (H, W) uint8 for a single channel.
     :raises ImageFileError: the file cannot be written.
     """
     path = Path(path)
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     try:
-        _, data = cv2.imencode(path.suffix, stored)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    except (cv2.error, OSError) as error:
-        raise ImageFileError(f'{path} cannot be written: {error}') from error
+        done, data = cv2.imencode(path.suffix, stored)
+    except cv2.error:
+        done = False
+    if not done:
+        raise ImageFileError(f'{path}: {image.shape[1]} x {image.shape[0]} pixels cannot be '
+                             f"written as '{path.suffix}': give a name that ends in .png")
+    final = Path(os.path.realpath(path))  # a link stays one
+    partial = final.with_name(f'.{uuid.uuid4().hex}.partial')
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, final)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        raise ImageFileError(f'{path} cannot be written: {error.strerror or error}; give a place '
+                             'with room that you may write to') from error
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

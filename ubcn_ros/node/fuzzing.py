@@ -15,12 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ubcn_ros.images.messages import ENCODINGS
+from ubcn_ros.images.encodings import ENCODINGS, rows_and_bytes
 
-_ROW_BYTES = {'mono16': 2, 'rgb8': 3, 'bgr8': 3, 'rgba8': 4, 'bgra8': 4, 'yuv422': 2, 'uyvy': 2,
-              'yuv422_yuy2': 2, 'yuyv': 2}
 _EDGES = (0, 1, 31, 32, 33, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
-_TEXTS = ('', 'RGB8', 'rgb8 ', '8UC3', '16UC1', '32FC1', 'jpeg', 'rgb8; drop', '\x00', 'é' * 300,
+_TEXTS = ('', 'RGB8', 'rgb8 ', '8UC2', '16SC1', '32FC1', 'jpeg', 'rgb8; drop', '\x00', 'é' * 300,
           'bayer_xxxx8', 'nv21', 'mono')
 _MOST = 1 << 16  # bytes of data
 
@@ -29,8 +27,9 @@ def any_image(random: np.random.Generator) -> dict[str, Any]:
     """Draw the fields of a sensor_msgs/Image but its header, most often malformed."""
     encoding = str(random.choice(ENCODINGS))
     height, width = (2 * int(n) for n in random.integers(16, 36, 2))
-    step = width * _ROW_BYTES.get(encoding, 1) + int(random.choice((0, 0, 0, 1, 16)))
-    length = step * (height * 3 // 2 if encoding == 'nv12' else height)
+    rows, row_bytes = rows_and_bytes(encoding, height, width)
+    step = row_bytes + int(random.choice((0, 0, 0, 1, 16)))
+    length = step * rows
     fields = {'height': height, 'width': width, 'encoding': encoding, 'is_bigendian': 0,
               'step': step, 'data': length}
     for _ in range(int(random.choice((0, 1, 1, 1, 2, 4)))):

@@ -1,0 +1,81 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Encoded images (JPEG, PNG, in files also BMP, WebP and TIFF) to arrays; all or nothing."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .encodings import demosaic
+from .formats import MESSAGE_FORMATS, find_end, read_header, tiff_orientation
+from .malformed import CUT, DAMAGED, MalformedImage, check_size
+
+# Most pixels that a byte can stand for. JPEG: one bit per 8 x 8 block at least; PNG: deflate
+# shrinks to 1/1032 at most, and a pixel takes one bit at least.
+_DENSEST = {'JPEG': 8 * 64, 'PNG': 8 * 1032}
+# Image data for a JPEG that has not enough of it. No ff, which would begin a marker; the first
+# byte is 0, so that one before it does not begin one either.
+_FILLER = bytes(number * 151 % 255 for number in range(4096))
+
+
+def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
+           mosaic: str | None = None) -> np.ndarray:
+    """
+    Decode an image; its size is checked, also against the number of bytes, before that.
+
+    Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation. Samples of 16 bits
+    are scaled to 8, alpha is dropped; of several images the first is taken.
+
+    :param data: the image's bytes.
+    :param formats: names of those to take, of FILE_FORMATS.
+    :param mosaic: a bayer_* encoding: the mosaic that an image of one channel holds.
+    :return: (H, W, 3) uint8 RGB.
+    :raises MalformedImage: none of the formats, cut short, damaged, or of a size out of range.
+    """
+    header = read_header(data, formats)
+    height, width = header.height, header.width
+    check_size(height, width)
+    if height * width > len(data) * _DENSEST.get(header.format, height * width):
+        raise MalformedImage('compressed', f'{len(data)} bytes cannot hold the {width} x {height} '
+                             'pixels that their header promises', CUT)
+    if header.format in MESSAGE_FORMATS:
+        end = find_end(data)
+        if end is None:
+            raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
+                                 'end before its end marker', CUT)
+        data = data[:end]
+    elif header.format == 'TIFF':
+        data = _as_stored(data)
+    if mosaic is None or not header.grey:
+        return cv2.cvtColor(image := _decode(data, height, width, cv2.IMREAD_COLOR),
+                            cv2.COLOR_BGR2RGB, dst=image)
+    return demosaic(mosaic, _decode(data, height, width, cv2.IMREAD_GRAYSCALE))
+
+
+def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np.ndarray:
+    flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        image = None
+    if image is None or image.shape[:2] != (height, width):
+        raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
+                             f'{height} image cannot be decoded', DAMAGED)
+    # libjpeg paints what it has no data for in this grey, and lets more data change it.
+    if data[0] == 0xff and (image[-1, -1] == 128).all():
+        longer = b''.join((data[:-2], _FILLER, data[-2:]))
+        again = cv2.imdecode(np.frombuffer(longer, np.uint8), flags)
+        if not np.array_equal(image, again):
+            raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
+                                 'have an end marker but no data for its last rows', CUT)
+    return image
+
+
+def _as_stored(data: memoryview | bytes) -> memoryview | bytes:
+    """Take the orientation out of a TIFF: OpenCV turns TIFFs even where it is told not to."""
+    found = tiff_orientation(data)
+    if found is None:
+        return data
+    place, upright = found
+    return b''.join((data[:place], upright, data[place + len(upright):]))

@@ -1,0 +1,189 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What encoded images say of themselves before they are decoded: format, size, where they end.
+
+JPEG: ITU-T T.81, annex B; PNG: W3C PNG, 5; TIFF: revision 6.0 and BigTIFF; WebP: RFC 9649.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .malformed import CUT, MalformedImage, Remedy
+
+MESSAGE_FORMATS = ('JPEG', 'PNG')
+"""What a sensor_msgs/CompressedImage may hold."""
+FILE_FORMATS = (*MESSAGE_FORMATS, 'BMP', 'WebP', 'TIFF')
+
+_STARTS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG\r\n\x1a\n', 'BMP': b'BM',
+           'WebP': b'RIFF....WEBP', 'TIFF': b'II\\*\0|MM\0\\*|II\\+\0|MM\0\\+'}
+_PATTERNS = {name: re.compile(start, re.DOTALL) for name, start in _STARTS.items()}
+_OTHER = Remedy('publish one of these, or raw images with input_transport:=raw',
+                'record one of these, or raw images', 'convert it to PNG or JPEG')
+
+# Any marker but those of restarts, which stand in the midst of image data; 0 is no marker.
+_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
+_SOI, _EOI, _SOS = 0xd8, 0xd9, 0xda
+_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
+# More than any camera or editor writes: a message of empty segments must not take seconds.
+_MOST_MARKERS = 1 << 12
+# A PNG of MAX_PIXELS in chunks of 8 KiB, as libpng writes them, has fewer.
+_MOST_CHUNKS = 1 << 16
+
+_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 256, 257, 274
+_TIFF_BYTES = {3: 2, 4: 4, 16: 8}  # type of a field -> bytes of a value
+
+
+class Header(NamedTuple):
+    """Format and size in pixels of an encoded image; ``grey``: of one channel."""
+
+    format: str
+    height: int
+    width: int
+    grey: bool = False
+
+
+def read_header(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS) -> Header:
+    """
+    Read format and size, unchecked, without decoding.
+
+    :param data: the image, or its beginning.
+    :param formats: names of those to take, of FILE_FORMATS.
+    :raises MalformedImage: none of them, or a header without a size.
+    """
+    name = next((name for name in formats if _PATTERNS[name].match(data)), None)
+    if name is None:
+        raise MalformedImage(
+            'compressed', f"{len(data)} bytes beginning with '{bytes(data[:4]).hex(' ')}' are "
+            f'neither {" nor ".join(formats)}', _OTHER)
+    header = _READERS[name](data)
+    if header is None:
+        raise MalformedImage('compressed', f'{len(data)} bytes of {name} without a size in '
+                             'the header', CUT)
+    return header
+
+
+def find_end(data: memoryview | bytes) -> int | None:
+    """
+    Find where a JPEG or PNG ends; what follows (padding, a video) is no part of it.
+
+    :return: the number of its bytes; None where it has no end.
+    """
+    if _PATTERNS['PNG'].match(data):
+        return _png_end(data)
+    return next((body for marker, body in _jpeg_markers(data) if marker == _EOI), None)
+
+
+def tiff_orientation(data: memoryview | bytes) -> tuple[int, bytes] | None:
+    """Return where a TIFF's first image keeps its orientation, and the bytes for 'as stored'."""
+    place, size, order = _tiff_fields(data).get(_TIFF_ORIENTATION, (0, 0, 'little'))
+    return (place, (1).to_bytes(size, order)) if size else None
+
+
+def _jpeg_markers(data: memoryview | bytes) -> Iterator[tuple[int, int]]:
+    """Yield each marker and where its body begins, up to the end marker or the first wrong one."""
+    position = 2
+    for _ in range(_MOST_MARKERS):
+        found = _MARKER.search(data, position)
+        if found is None:
+            return
+        marker, position = data[found.end() - 1], found.end()
+        # A second start means another image: this one was cut. 02 to bf are reserved.
+        if marker == _SOI or 0x01 < marker < 0xc0:
+            return
+        yield marker, position
+        if marker == _EOI:
+            return
+        if marker != 0x01:  # the only other one without a body
+            position += int.from_bytes(data[position:position + 2], 'big')
+
+
+def _jpeg_header(data: memoryview | bytes) -> Header | None:
+    for marker, body in _jpeg_markers(data):
+        if marker == _SOS:
+            return None
+        if marker in _FRAMES and body + 8 <= len(data):
+            return Header('JPEG', int.from_bytes(data[body + 3:body + 5], 'big'),
+                          int.from_bytes(data[body + 5:body + 7], 'big'), data[body + 7] == 1)
+    return None
+
+
+def _png_header(data: memoryview | bytes) -> Header | None:
+    if len(data) < 26 or data[12:16] != b'IHDR':
+        return None
+    return Header('PNG', int.from_bytes(data[20:24], 'big'), int.from_bytes(data[16:20], 'big'),
+                  data[25] == 0)
+
+
+def _png_end(data: memoryview | bytes) -> int | None:
+    """Walk the chunks; a decoder allocates what a damaged one claims."""
+    position = 8
+    for _ in range(_MOST_CHUNKS):
+        if position + 12 > len(data):
+            return None
+        size = int.from_bytes(data[position:position + 4], 'big')
+        last, position = data[position + 4:position + 8] == b'IEND', position + 12 + size
+        if last:
+            return min(position, len(data))
+    return None
+
+
+def _bmp_header(data: memoryview | bytes) -> Header | None:
+    if len(data) < 26:
+        return None
+    old = int.from_bytes(data[14:18], 'little') == 12  # of OS/2, with 16 bits a side
+    size = 2 if old else 4
+    width, height = (int.from_bytes(data[place:place + size], 'little', signed=not old)
+                     for place in (18, 18 + size))
+    return Header('BMP', abs(height), max(width, 0))  # negative: the top row comes first
+
+
+def _webp_header(data: memoryview | bytes) -> Header | None:
+    kind = bytes(data[12:16])
+    if len(data) < 30:
+        return None
+    if kind == b'VP8 ':
+        width, height = (int.from_bytes(data[at:at + 2], 'little') & 0x3fff for at in (26, 28))
+    elif kind == b'VP8L':
+        bits = int.from_bytes(data[21:25], 'little')
+        width, height = (bits & 0x3fff) + 1, (bits >> 14 & 0x3fff) + 1
+    elif kind == b'VP8X':
+        width, height = (int.from_bytes(data[at:at + 3], 'little') + 1 for at in (24, 27))
+    else:
+        return None
+    return Header('WebP', height, width)
+
+
+def _tiff_header(data: memoryview | bytes) -> Header | None:
+    fields = _tiff_fields(data)
+    if _TIFF_WIDTH not in fields or _TIFF_HEIGHT not in fields:
+        return None
+    height, width = (int.from_bytes(data[place:place + size], order)
+                     for place, size, order in (fields[_TIFF_HEIGHT], fields[_TIFF_WIDTH]))
+    return Header('TIFF', height, width)
+
+
+def _tiff_fields(data: memoryview | bytes) -> dict[int, tuple[int, int, str]]:
+    """Find the numbers of the first image: tag -> place, bytes and their order."""
+    order = 'little' if data[0] == ord('I') else 'big'
+    big = ord('+') in (data[2], data[3])  # BigTIFF: offsets of 64 bits
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(data[place:place + size], order)
+
+    start = number(8, 8) if big else number(4, 4)
+    first, entry, value = (start + 8, 20, 12) if big else (start + 2, 12, 8)
+    count = min(number(start, first - start), (len(data) - first) // entry)
+    fields = {}
+    for place in range(first, first + count * entry, entry):
+        size = _TIFF_BYTES.get(number(place + 2, 2))
+        if size is not None:
+            fields.setdefault(number(place, 2), (place + value, size, order))
+    return fields
+
+
+_READERS = {'JPEG': _jpeg_header, 'PNG': _png_header, 'BMP': _bmp_header, 'WebP': _webp_header,
+            'TIFF': _tiff_header}
