@@ -10,6 +10,7 @@ live beside what they command are loaded by name.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -144,7 +145,7 @@ def _jobs(source: Path, target: Path, recursive: bool, without: Iterable[Path | 
                 for path in listing.images]
     written: dict[Path, Path] = {}
     for path, output in jobs:
-        if path.resolve() == output.resolve():
+        if os.path.realpath(path) == os.path.realpath(output):
             raise click.ClickException(f'{output} would overwrite its input: give another OUTPUT')
         if output in written:
             raise click.ClickException(f'{written[output].name} and {path.name} would both be '
@@ -206,9 +207,9 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     jobs, listing = _jobs(source, output, recursive, (labels, overlays))
     root = output if source.is_dir() else jobs[0][1].parent
     names = {target: target.relative_to(root).with_suffix('.png') for _, target in jobs}
-    outputs = [(folder / name).resolve() for folder in (root, labels, overlays) if folder
+    outputs = [os.path.realpath(folder / name) for folder in (root, labels, overlays) if folder
                for name in names.values()]
-    if len({*outputs}) < len(outputs) or {path.resolve() for path, _ in jobs} & {*outputs}:
+    if len({*outputs}) < len(outputs) or {os.path.realpath(path) for path, _ in jobs} & {*outputs}:
         raise click.ClickException('INPUT, OUTPUT, --labels and --overlay would hold files of the '
                                    'same names: give each a folder of its own')
     engine = _load_engine(model, device, precision)

@@ -118,9 +118,46 @@ def test_png_is_exact_and_jpeg_close():
     assert np.abs(jpeg.astype(int) - rgb).max() < 16
 
 
-def test_jpeg_of_a_driver_that_pads_its_buffers():
-    data = messages.encode(noise(), '.jpg') + bytes(100)
-    assert compressed_to_rgb(messages.compressed(data)).shape == (34, 38, 3)
+COLOUR = np.uint8([200, 100, 50])
+
+
+def mosaic(suffix, text, pattern='rggb', dtype=np.uint8):
+    """Compress a mosaic of COLOUR as image_transport does."""
+    sampled = messages.mosaic(np.tile(COLOUR, (64, 66, 1)), pattern).astype(dtype)
+    return messages.compressed(
+        messages.encode(sampled * (257 if dtype == np.uint16 else 1), suffix), text)
+
+
+@pytest.mark.parametrize('text', [
+    '{0}; png compressed {0}', '{0}; jpeg compressed {0}', '{0}; jpeg compressed ',
+    '{0}; jpeg compressed', '{0};png compressed {0}', '{0}', 'png; {0}', '{0} png'])
+@pytest.mark.parametrize('pattern', ['rggb', 'bggr', 'gbrg', 'grbg'])
+def test_a_mosaic_in_a_compressed_image_is_interpolated(pattern, text):
+    read = compressed_to_rgb(mosaic('.png', text.format(f'bayer_{pattern}8'), pattern))
+    assert read.shape == (64, 66, 3) and (read == COLOUR).all()
+
+
+def test_a_mosaic_of_16_bits_and_one_in_a_jpeg():
+    text = 'bayer_bggr16; png compressed bayer_bggr16'
+    assert (compressed_to_rgb(mosaic('.png', text, 'bggr', np.uint16)) == COLOUR).all()
+    read = compressed_to_rgb(mosaic('.jpg', 'bayer_gbrg8; jpeg compressed bayer_gbrg8', 'gbrg'))
+    assert np.abs(np.median(read, (0, 1)) - COLOUR).max() < 8
+
+
+@pytest.mark.parametrize('text', [
+    'bayer_rggb8; png compressed mono8', 'bayer_rggb8; jpeg compressed bgr8', 'mono8', 'jpeg', '',
+    'mono8; jpeg compressed ', 'rgb8; drop', ';;;', 'bayer_xxxx8'])
+def test_one_channel_stays_grey_where_format_does_not_say_mosaic(text):
+    message = mosaic('.png', text)
+    stored = messages.mosaic(np.tile(COLOUR, (64, 66, 1)), 'rggb')
+    assert np.array_equal(compressed_to_rgb(message), np.dstack([stored] * 3))
+
+
+@pytest.mark.parametrize('text', [
+    'bayer_rggb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed bayer_rggb8'])
+def test_three_channels_are_colour_whatever_format_says(text):
+    data = messages.encode(noise(), '.png')
+    assert np.array_equal(compressed_to_rgb(messages.compressed(data, text)), noise())
 
 
 @pytest.mark.parametrize('suffix', ['.jpg', '.png'])
@@ -190,7 +227,7 @@ def test_the_plainest_large_image_is_not_taken_for_a_bomb(suffix):
     ({'step': 200}, 'data', '3876 bytes of data, but 34 rows of step 200 take 6800'),
     ({'data': array.array('B', bytes(50))}, 'data', '50 bytes of data'),
     ({'data': array.array('B')}, 'data', '0 bytes of data'),
-    ({'height': 0}, 'size', 'size 38 x 0 is empty: the driver'),
+    ({'height': 0}, 'size', 'size 38 x 0 is empty: the driver published an empty image'),
     ({'width': 0}, 'size', 'size 0 x 34'),
     ({'height': 31}, 'size', 'size 38 x 31 is too small: at least 32 x 32'),
     ({'width': 2**32 - 1, 'height': 2**32 - 1}, 'size', f'above the limit of {MAX_PIXELS}'),

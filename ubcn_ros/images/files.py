@@ -63,7 +63,7 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
     folder, listing = Path(folder), Listing()
     if not folder.is_dir():
         raise ImageFileError(f'{folder} is not a folder: give one that holds images')
-    seen, waiting = {path.resolve() for path in (folder, *without)}, [folder]
+    seen, waiting = {os.path.realpath(path) for path in (folder, *without)}, [folder]
     while waiting:
         current = waiting.pop()
         try:
@@ -71,8 +71,8 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
                 if path.name.startswith('.'):
                     listing.hidden += 1
                 elif path.is_dir():
-                    if path.resolve() not in seen:
-                        seen.add(path.resolve())
+                    if (real := os.path.realpath(path)) not in seen:
+                        seen.add(real)
                         (waiting if recursive else listing.folders).append(path)
                 elif is_image_name(path) and (path.is_file() or path.is_symlink()):
                     listing.images.append(path)  # a link to nothing, too: reading says so

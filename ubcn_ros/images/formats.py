@@ -24,8 +24,10 @@ _PATTERNS = {name: re.compile(start, re.DOTALL) for name, start in _STARTS.items
 _OTHER = Remedy('publish one of these, or raw images with input_transport:=raw',
                 'record one of these, or raw images', 'convert it to PNG or JPEG')
 
-# Any marker but those of restarts, which stand in the midst of image data; 0 is no marker.
-_MARKER = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
+# In image data any marker but those of restarts; 0 is no marker. Elsewhere the next byte begins
+# one; more of ff may fill the space before it.
+_AFTER_SCAN = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
+_NEXT = re.compile(b'\xff+[^\x00\xd0-\xd7\xff]')
 _SOI, _EOI, _SOS = 0xd8, 0xd9, 0xda
 _FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 # More than any camera or editor writes: a message of empty segments must not take seconds.
@@ -85,9 +87,9 @@ def tiff_orientation(data: memoryview | bytes) -> tuple[int, bytes] | None:
 
 def _jpeg_markers(data: memoryview | bytes) -> Iterator[tuple[int, int]]:
     """Yield each marker and where its body begins, up to the end marker or the first wrong one."""
-    position = 2
+    position, find = 2, _NEXT.match
     for _ in range(_MOST_MARKERS):
-        found = _MARKER.search(data, position)
+        found = find(data, position)
         if found is None:
             return
         marker, position = data[found.end() - 1], found.end()
@@ -99,6 +101,7 @@ def _jpeg_markers(data: memoryview | bytes) -> Iterator[tuple[int, int]]:
             return
         if marker != 0x01:  # the only other one without a body
             position += int.from_bytes(data[position:position + 2], 'big')
+        find = _AFTER_SCAN.search if marker == _SOS else _NEXT.match
 
 
 def _jpeg_header(data: memoryview | bytes) -> Header | None:

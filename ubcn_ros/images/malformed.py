@@ -57,7 +57,7 @@ def check_size(height: int, width: int) -> None:
     size = f'size {width} x {height}'
     if height == 0 or width == 0:
         raise MalformedImage('size', f'{size} is empty', Remedy(
-            'the driver must publish whole frames', RECORDED_SO, 'save the image again'))
+            'the driver published an empty image', RECORDED_SO, 'save it again'))
     if height < MIN_SIDE or width < MIN_SIDE:
         needed = f'at least {MIN_SIDE} x {MIN_SIDE} pixels are needed'
         raise MalformedImage('size', f'{size} is too small', Remedy(needed, needed, needed))

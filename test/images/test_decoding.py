@@ -1,0 +1,247 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Encoded images are decoded whole or refused: their ends, their formats, their orientation."""
+
+import struct
+import time
+import zlib
+
+import cv2
+import messages
+import numpy as np
+import pytest
+
+from ubcn_ros.images.decoding import decode
+from ubcn_ros.images.formats import FILE_FORMATS, find_end, read_header
+from ubcn_ros.images.malformed import MAX_PIXELS, MalformedImage
+
+KINDS = {
+    'baseline': [],
+    'progressive': [cv2.IMWRITE_JPEG_PROGRESSIVE, 1],
+    'restarts': [cv2.IMWRITE_JPEG_RST_INTERVAL, 5],
+    'own tables': [cv2.IMWRITE_JPEG_OPTIMIZE, 1],
+}
+
+
+def picture(height=90, width=122, seed=0):
+    random = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return cv2.normalize(cv2.GaussianBlur(random, (0, 0), 2), None, 0, 255, cv2.NORM_MINMAX)
+
+
+def jpeg(kind='baseline', image=None):
+    return cv2.imencode('.jpg', picture() if image is None else image, KINDS[kind])[1].tobytes()
+
+
+def segment(marker, body):
+    return bytes((0xff, marker)) + struct.pack('>H', len(body) + 2) + body
+
+
+def insert_segments(data, *segments):
+    return data[:2] + b''.join(segments) + data[2:]
+
+
+def without_tables(data):
+    """Take the Huffman tables out, as MJPEG cameras do."""
+    at, kept = 2, [data[:2]]
+    while data[at + 1] != 0xda:
+        size = 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+        if data[at + 1] != 0xc4:
+            kept.append(data[at:at + size])
+        at += size
+    return b''.join(kept) + data[at:]
+
+
+TAILS = {'zeros': bytes(600_000), 'ff': b'\xff' * 5000,
+         'another image': jpeg(image=picture(seed=1)),
+         'a video': b'\0\0\0\x18ftypmp42' + np.random.default_rng(0).bytes(50_000)}
+
+
+@pytest.mark.parametrize('tail', TAILS)
+@pytest.mark.parametrize('kind', KINDS)
+def test_what_follows_a_jpeg_is_no_part_of_it(kind, tail):
+    data = jpeg(kind)
+    assert find_end(data) == find_end(data + TAILS[tail]) == len(data)
+    assert np.array_equal(decode(data + TAILS[tail]), decode(data))
+
+
+@pytest.mark.parametrize('tail', [b'', *TAILS.values(), b'\xff'], ids=['none', *TAILS, 'half'])
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_jpeg_cut_anywhere_is_refused_whatever_follows(kind, tail):
+    data = jpeg(kind)
+    for size in np.linspace(700, len(data) - 1, 12).astype(int):
+        with pytest.raises(MalformedImage, match='end before its end marker|no data for its last'):
+            decode(data[:size] + tail)
+
+
+@pytest.mark.parametrize('kind', ['baseline', 'restarts', 'own tables'])
+@pytest.mark.parametrize('grey', [False, True])
+def test_a_cut_jpeg_with_an_end_marker_is_refused(kind, grey):
+    data = jpeg(kind, picture()[..., 0] if grey else picture())
+    for size in np.linspace(700, len(data) * 0.9, 12).astype(int):
+        with pytest.raises(MalformedImage, match='no data for its last rows'):
+            decode(data[:size] + b'\xff\xd9', mosaic='bayer_rggb8' if grey else None)
+
+
+def test_a_jpeg_that_is_grey_itself_is_decoded():
+    data = jpeg(image=np.full((64, 64, 3), 128, np.uint8))
+    assert (decode(data) == 128).all()
+
+
+def test_the_image_inside_exif_is_not_the_image():
+    thumbnail = jpeg(image=picture(32, 40, seed=2))
+    data = insert_segments(jpeg(), segment(0xe1, b'Exif\0\0' + thumbnail))
+    assert read_header(data)[1:3] == (90, 122)
+    assert find_end(data) == len(data)
+    assert np.array_equal(decode(data), decode(jpeg()))
+    for size in (len(thumbnail) + 100, len(data) - 10):
+        with pytest.raises(MalformedImage):
+            decode(data[:size] + bytes(1000))
+
+
+def test_jpeg_without_huffman_tables_and_with_fill_bytes():
+    data = without_tables(jpeg())
+    filled = data[:2] + b'\xff\xff\xff' + data[2:-2] + b'\xff\xff\xff' + data[-2:]
+    for variant in (data, filled, filled + bytes(5000)):
+        assert np.array_equal(decode(variant), decode(jpeg()))
+
+
+@pytest.mark.parametrize('data', [
+    b'\xff\xd8' + b'\xff\xfe\0\2' * 500_000, b'\xff\xd8' + b'\xff' * 2_000_000,
+    jpeg()[:-2] + b'\xff\xd0' * 1_000_000, b'\xff\xd8' + b'\xff\xfe\0\0' * 500_000])
+def test_two_megabytes_of_markers_are_refused_at_once(data):
+    started = time.monotonic()
+    with pytest.raises(MalformedImage):
+        decode(data)
+    assert time.monotonic() - started < 1
+
+
+def test_png_is_checked_and_what_follows_it_ignored():
+    data = messages.encode(picture(), '.png')
+    assert np.array_equal(decode(data + b'\xff' * 5000), picture())
+    for place in (29, data.index(b'IDAT') + 50, len(data) - 30):  # size, pixels, checksum
+        damaged = bytearray(data)
+        damaged[place] ^= 1
+        with pytest.raises(MalformedImage, match='cannot be decoded'):
+            decode(bytes(damaged))
+
+
+def exif(orientation):
+    return b'MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1' + struct.pack('>HHI', orientation, 0, 0)
+
+
+def turned_png(image, orientation):
+    data, body = messages.encode(image, '.png'), b'eXIf' + exif(orientation)
+    chunk = struct.pack('>I', len(body) - 4) + body + struct.pack('>I', zlib.crc32(body))
+    return data[:33] + chunk + data[33:]
+
+
+def turned_webp(image, orientation):
+    def chunk(name, body):
+        return name + struct.pack('<I', len(body)) + body + bytes(len(body) % 2)
+    height, width = image.shape[:2]
+    size = (width - 1).to_bytes(3, 'little') + (height - 1).to_bytes(3, 'little')
+    body = (b'WEBP' + chunk(b'VP8X', b'\x08\0\0\0' + size) + messages.encode(image, '.webp')[12:]
+            + chunk(b'EXIF', exif(orientation)))
+    return b'RIFF' + struct.pack('<I', len(body)) + body
+
+
+def tiff(image, orientation=1, order='<', big=False):
+    """Write an RGB TIFF of one strip from its definition, fields first."""
+    height, width = image.shape[:2]
+    entry, offset = ('HHQ', 'Q') if big else ('HHI', 'I')
+    # bits per sample is left for decoders to find inline: three shorts fit in BigTIFF alone
+    fields = [(256, 3, width), (257, 3, height), (258, 3, 8), (259, 3, 1), (262, 3, 2),
+              (273, 4, None), (274, 3, orientation), (277, 3, 3), (278, 3, height),
+              (279, 4, image.size)]
+    head = (b'II' if order == '<' else b'MM') + (
+        struct.pack(order + 'HHHQ', 43, 8, 0, 16) if big else struct.pack(order + 'HI', 42, 8))
+    start = len(head) + (8 if big else 2) + len(fields) * (20 if big else 12) + struct.calcsize(
+        order + offset)
+    body = struct.pack(order + ('Q' if big else 'H'), len(fields))
+    for tag, kind, value in fields:
+        value = start if value is None else value
+        packed = struct.pack(order + ('H' if kind == 3 else 'I'), value)
+        body += struct.pack(order + entry, tag, kind, 1) + packed.ljust(8 if big else 4, b'\0')
+    return head + body + struct.pack(order + offset, 0) + image.tobytes()
+
+
+TURNED = {
+    'JPEG': lambda image, to: insert_segments(jpeg(image=image[..., ::-1]),
+                                              segment(0xe1, b'Exif\0\0' + exif(to))),
+    'PNG': turned_png, 'WebP': turned_webp, 'TIFF': tiff,
+    'TIFF, big-endian': lambda image, to: tiff(image, to, '>'),
+    'BigTIFF': lambda image, to: tiff(image, to, '<', True),
+}
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6])
+@pytest.mark.parametrize('name', TURNED)
+def test_orientation_is_ignored_in_every_format(name, orientation):
+    image = picture()
+    data = TURNED[name](image, orientation)
+    assert read_header(data, FILE_FORMATS)[:3] == (name.split(',')[0].removeprefix('Big'), 90, 122)
+    wanted = decode(jpeg(image=image[..., ::-1])) if name == 'JPEG' else image
+    assert np.array_equal(decode(data, FILE_FORMATS), wanted)
+
+
+@pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.tiff'])
+def test_other_formats_are_for_files_alone(suffix):
+    data = messages.encode(picture(), suffix)
+    assert np.array_equal(decode(data, FILE_FORMATS), picture())
+    with pytest.raises(MalformedImage, match='neither JPEG nor PNG: publish'):
+        decode(data)
+
+
+@pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.tiff', '.png', '.jpg'])
+def test_a_cut_file_is_refused_wherever_it_is_cut(suffix):
+    data = messages.encode(picture(), suffix)
+    for size in (0, 1, 5, 13, 20, 27, 40, 200, len(data) // 2, len(data) - 20):
+        with pytest.raises(MalformedImage):
+            decode(data[:size], FILE_FORMATS)
+
+
+def huge(suffix):
+    """Let a header claim 30,000 pixels a side, or what the format can."""
+    data = bytearray(messages.encode(picture(), suffix))
+    if suffix == '.bmp':
+        data[18:26] = struct.pack('<ii', 30_000, -30_000)
+    elif suffix == '.webp':  # VP8L: 14 bits a side
+        data[21:25] = struct.pack('<I', (1 << 28) - 1)
+    return bytes(data)
+
+
+@pytest.mark.parametrize('data', [
+    huge('.bmp'), huge('.webp'), tiff(np.zeros((1, 65_535, 3), np.uint8)).replace(
+        struct.pack('<HHIH', 257, 3, 1, 1), struct.pack('<HHIH', 257, 3, 1, 65_535))])
+def test_sizes_are_bounded_before_files_are_decoded(data, monkeypatch):
+    monkeypatch.setattr(cv2, 'imdecode', lambda *_: pytest.fail('decoded'))
+    with pytest.raises(MalformedImage, match=f'above the limit of {MAX_PIXELS}') as caught:
+        decode(data, FILE_FORMATS)
+    assert 'scale it down' in caught.value.text('file')
+
+
+def test_damaged_files_are_read_or_refused():
+    random, outcomes = np.random.default_rng(0), set()
+    for number in range(300):
+        data = bytearray(messages.encode(picture(40, 48), ('.bmp', '.webp', '.tiff')[number % 3]))
+        place = random.integers(0, min(len(data), 300), 4)
+        for at in (*place, *(len(data) - 1 - place)):  # a TIFF's fields are at its end
+            data[at] = random.integers(0, 256)
+        try:
+            image = decode(bytes(data), FILE_FORMATS)
+        except MalformedImage as error:
+            outcomes.add(error.kind)
+            assert error.text('file').startswith(error.problem)
+        else:
+            outcomes.add('image')
+            assert image.dtype == np.uint8 and image.ndim == 3
+    assert outcomes == {'image', 'compressed', 'size'}
+
+
+@pytest.mark.parametrize('source, words', [
+    ('message', 'the driver or the transport'), ('bag', 'recorded so'), ('file', 'copy or')])
+def test_each_source_has_its_remedy(source, words):
+    with pytest.raises(MalformedImage) as caught:
+        decode(jpeg()[:-2])
+    assert words in caught.value.text(source)
+    assert 'driver' not in caught.value.problem and 'driver' in str(caught.value)
