@@ -4,6 +4,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import cv2
@@ -100,22 +101,93 @@ def test_derain_a_folder(tmp_path, folder, quick, tiny_engine):
 
 
 @pytest.mark.parametrize('output, written', [
-    ('new.png', 'new.png'), ('results', 'results/a.png'), ('deep/er', 'deep/er/a.png')])
-def test_derain_a_file(tmp_path, folder, quick, output, written):
-    done = ubcn('derain', folder / 'a.png', tmp_path / output, *quick)
+    ('new.png', 'new.png'), ('results', 'results/a.png'), ('deep/er', 'deep/er/a.png'),
+    ('new.BMP', 'new.BMP'), ('new.tiff', 'new.tiff'), ('new.webp', 'new.webp')])
+def test_derain_a_file(tmp_path, folder, quick, tiny_engine, output, written):
+    done = ubcn('derain', folder / 'a.png', tmp_path / output, '--labels', tmp_path / 'labels',
+                *quick)
     assert done.exit_code == 0, done.output
-    assert read_image(tmp_path / written).shape == (40, 56, 3)
+    derained = tiny_engine(picture(1), iterations=2).derained
+    assert np.array_equal(read_image(tmp_path / written), derained)
+    assert names(tmp_path / 'labels') == [(tmp_path / written).stem + '.png']
+
+
+@pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.tif'])
+def test_derain_reads_other_formats(tmp_path, folder, quick, suffix):
+    write_image(folder / f'c{suffix}', picture(1))
+    done = ubcn('derain', folder, tmp_path / 'out', *quick)
+    assert done.exit_code == 0 and '3 of 3 images written' in done.output
+    assert np.array_equal(read_image(tmp_path / 'out/c.png'), read_image(tmp_path / 'out/a.png'))
 
 
 def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick):
     whole = (folder / 'a.png').read_bytes()
     (folder / 'broken.png').write_bytes(whole[:len(whole) // 2])
+    (folder / 'lost.png').symlink_to(folder / 'nothing.png')
     write_image(folder / 'tiny.png', picture(height=8, width=8))
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 1
-    assert 'broken.png' in done.output and 'tiny.png' in done.output
-    assert '2 of 4 images written' in done.output
+    errors = [line for line in done.output.splitlines() if line.startswith('Error: ')]
+    assert [line.split('/')[-1].split(' ')[0].rstrip(':') for line in errors] == [
+        'broken.png', 'lost.png', 'tiny.png']
+    assert errors[0].endswith('end before its end marker: copy or download it again')
+    assert done.output.splitlines()[-1] == '2 of 5 images written; skipped: 1 other file'
     assert names(tmp_path / 'out') == ['a.png', 'b.png']
+
+
+@pytest.fixture
+def tree(folder):
+    """The folder with two images in sub-folders and what macOS leaves beside one."""
+    write_image(folder / 'sub' / 'a.png', picture(3))
+    write_image(folder / 'sub' / 'deep' / 'c.tiff', picture(4))
+    (folder / 'sub' / '._a.png').write_bytes(b'\0\5\26\7Mac OS X')
+    (folder / '._a.png').write_bytes(b'\0\5\26\7Mac OS X')
+    return folder
+
+
+def test_what_is_skipped_is_counted(tmp_path, tree):
+    done = ubcn('rain', tree, tmp_path / 'out')
+    assert done.exit_code == 0
+    assert done.output.splitlines()[-1] == (
+        '2 of 2 images written; skipped: 1 other file, 1 hidden name, 1 sub-folder '
+        '(--recursive takes them in)')
+    done = ubcn('rain', tree / 'sub' / 'deep', tmp_path / 'deep')
+    assert done.output.splitlines()[-1] == '1 of 1 images written'
+
+
+def test_derain_a_folder_with_its_sub_folders(tmp_path, tree, quick, tiny_engine):
+    done = ubcn('derain', tree, tmp_path / 'out', '--recursive', '--labels', tmp_path / 'labels',
+                '--overlay', tmp_path / 'overlay', *quick)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[-1] == (
+        '4 of 4 images written; skipped: 1 other file, 2 hidden names')
+    for name in ('out', 'labels', 'overlay'):
+        written = sorted(str(path.relative_to(tmp_path / name))
+                         for path in (tmp_path / name).rglob('*') if path.is_file())
+        assert written == ['a.png', 'b.png', 'sub/a.png', 'sub/deep/c.png']
+    frame = tiny_engine(picture(4), iterations=2)
+    assert np.array_equal(read_image(tmp_path / 'out/sub/deep/c.png'), frame.derained)
+    labels = cv2.imread(str(tmp_path / 'labels/sub/deep/c.png'), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(labels, frame.labels)
+
+
+def test_what_is_written_inside_the_input_is_not_read_again(tree):
+    for _ in range(2):
+        done = ubcn('rain', tree, tree / 'out', '--recursive')
+        assert done.exit_code == 0 and '4 of 4 images written' in done.output
+    assert not (tree / 'out' / 'out').exists()
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path, tree, monkeypatch):
+    def guarded(self, iterdir=Path.iterdir):  # permissions do not stop root
+        if self.name == 'deep':
+            raise PermissionError(13, 'Permission denied')
+        return iterdir(self)
+
+    monkeypatch.setattr(Path, 'iterdir', guarded)
+    done = ubcn('rain', tree, tmp_path / 'out', '--recursive')
+    assert done.exit_code == 1 and '3 of 3 images written' in done.output
+    assert f'Error: {tree}/sub/deep cannot be read: Permission denied' in done.output
 
 
 def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
@@ -123,6 +195,9 @@ def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     assert 'overwrite its input' in ubcn('derain', folder, folder, *quick).output
     same = ubcn('derain', folder, tmp_path / 'out', '--labels', tmp_path / 'out', *quick)
     assert 'a folder of its own' in same.output
+    for option in ('--labels', '--overlay'):
+        into = ubcn('derain', folder, tmp_path / 'out', option, folder, *quick)
+        assert into.exit_code == 1 and 'a folder of its own' in into.output
     write_image(folder / 'a.jpg', picture(3))
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 1 and 'rename one' in done.output
@@ -142,8 +217,13 @@ def test_wrong_options_are_one_line(tmp_path, folder, quick, options, text):
 
 def test_a_folder_without_images_says_so(tmp_path, quick):
     (tmp_path / 'empty').mkdir()
+    (tmp_path / 'empty' / '.a.png').write_bytes(b'')
     done = ubcn('derain', tmp_path / 'empty', tmp_path / 'out', *quick)
     assert done.exit_code == 1 and 'holds no images' in done.output
+    write_image(tmp_path / 'empty' / 'sub' / 'a.png', picture())
+    done = ubcn('derain', tmp_path / 'empty', tmp_path / 'out', *quick)
+    assert done.exit_code == 1 and '1 sub-folder (--recursive takes them in)' in done.output
+    assert not (tmp_path / 'out').exists()
 
 
 def test_rain_is_the_same_for_the_same_seed(tmp_path, folder):

@@ -2,10 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Image files there and back, their order, and what is said of broken ones."""
 
+import os
+import resource
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 
-from ubcn_ros.images.files import ImageFileError, list_images, read_image, write_image
+from ubcn_ros.images.files import (
+    ImageFileError,
+    find_images,
+    list_images,
+    read_image,
+    write_image,
+)
 
 
 def picture(height=40, width=56):
@@ -13,17 +24,20 @@ def picture(height=40, width=56):
     return np.stack([rows * 5, columns * 4, rows + columns], 2).astype(np.uint8)
 
 
-def test_png_there_and_back_is_exact_and_jpeg_near(tmp_path):
+@pytest.mark.parametrize('suffix', ['.png', '.PNG', '.bmp', '.webp', '.tif', '.tiff'])
+def test_lossless_formats_there_and_back_are_exact(tmp_path, suffix):
+    write_image(tmp_path / 'new' / f'a{suffix}', picture())
+    assert np.array_equal(read_image(tmp_path / 'new' / f'a{suffix}'), picture())
+
+
+def test_jpeg_there_and_back_is_near(tmp_path):
     image = picture()
-    write_image(tmp_path / 'new' / 'a.png', image)
-    assert np.array_equal(read_image(tmp_path / 'new' / 'a.png'), image)
     write_image(tmp_path / 'a.jpg', image)
     difference = read_image(tmp_path / 'a.jpg').astype(int) - image
     assert np.abs(difference).mean() < 4
 
 
 def test_one_channel_is_written_as_one_channel(tmp_path):
-    import cv2
     labels = picture()[..., 0]
     write_image(tmp_path / 'l.png', labels)
     stored = cv2.imread(str(tmp_path / 'l.png'), cv2.IMREAD_UNCHANGED)
@@ -31,15 +45,134 @@ def test_one_channel_is_written_as_one_channel(tmp_path):
 
 
 def test_numbers_in_names_are_counted(tmp_path):
-    for name in ('f10.png', 'f9.jpg', 'f1.PNG', 'notes.txt', '3.jpeg'):
+    for name in ('f10.png', 'f9.jpg', 'f1.PNG', 'notes.txt', '3.jpeg', 'f2.tiff', 'f3.Bmp',
+                 'f4.webp', '._f1.PNG', '.hidden.png', '.DS_Store', 'f5.png.partial'):
         (tmp_path / name).write_bytes(b'')
     (tmp_path / 'x.png').mkdir()
-    assert [p.name for p in list_images(tmp_path)] == ['f1.PNG', 'f9.jpg', 'f10.png', '3.jpeg']
+    assert [p.name for p in list_images(tmp_path)] == [
+        'f1.PNG', 'f2.tiff', 'f3.Bmp', 'f4.webp', 'f9.jpg', 'f10.png', '3.jpeg']
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder with images at three levels, links among its folders, and what is no image."""
+    for name in ('b.png', 'sub2/c.png', 'sub10/d.jpg', 'sub10/deep/e.png', 'sub10/notes.txt',
+                 '.cache/f.png', 'sub2/._c.png'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b'')
+    (tmp_path / 'sub10' / 'up').symlink_to(tmp_path)
+    (tmp_path / 'sub10' / 'again').symlink_to(tmp_path / 'sub2')
+    (tmp_path / 'lost.png').symlink_to(tmp_path / 'nothing.png')
+    (tmp_path / 'itself').symlink_to(tmp_path / 'itself')
+    return tmp_path
+
+
+def relative(paths, folder):
+    return [str(path.relative_to(folder)) for path in paths]
+
+
+def test_a_folder_is_searched_at_its_first_level(tree):
+    found = find_images(tree)
+    assert relative(found.images, tree) == ['b.png', 'lost.png']
+    assert sorted(relative(found.folders, tree)) == ['sub10', 'sub2']
+    assert (found.others, found.hidden) == (1, 1)
+    assert list_images(tree) == found.images
+
+
+def test_sub_folders_are_searched_once_each(tree):
+    found = find_images(tree, recursive=True)
+    assert relative(found.images, tree)[:2] == ['b.png', 'lost.png']
+    assert sorted(path.name for path in found.images[2:]) == ['c.png', 'd.jpg', 'e.png']
+    assert found.folders == [] and (found.others, found.hidden) == (2, 2)
+
+
+def test_sub_folders_can_be_left_out(tree):
+    found = find_images(tree, True, [tree / 'sub2', tree / 'sub10' / 'deep', tree / 'absent'])
+    assert relative(found.images, tree) == ['b.png', 'lost.png', 'sub10/d.jpg']
+
+
+def test_folders_that_cannot_be_read_are_named(tree, monkeypatch):
+    iterdir = Path.iterdir  # permissions do not stop root
+
+    def guarded(self):
+        if self.name == 'deep':
+            raise PermissionError(13, 'Permission denied')
+        return iterdir(self)
+
+    monkeypatch.setattr(Path, 'iterdir', guarded)
+    found = find_images(tree, recursive=True)
+    assert len(found.images) == 4
+    assert found.unreadable == [f'{tree}/sub10/deep cannot be read: Permission denied']
+    with pytest.raises(ImageFileError, match='deep cannot be read: Permission denied'):
+        find_images(tree / 'sub10' / 'deep')
+
+
+def test_a_link_to_nothing_is_an_error_when_read(tree):
+    with pytest.raises(ImageFileError, match='lost.png cannot be read: No such file'):
+        read_image(tree / 'lost.png')
+
+
+def leave_room(size):
+    """Let files of this process grow to so many bytes, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    return limits
+
+
+@pytest.mark.parametrize('before', [None, b'what was there'])
+def test_a_full_disk_leaves_no_cut_file_behind(tmp_path, before):
+    target, noise = tmp_path / 'a.png', np.random.default_rng(0).integers(0, 256, (64, 64, 3))
+    if before is not None:
+        target.write_bytes(before)
+    limits = leave_room(2000)
+    try:
+        with pytest.raises(ImageFileError, match='a.png cannot be written: File too large'):
+            write_image(target, noise.astype(np.uint8))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before] * (before is not None)
+
+
+def test_a_write_that_is_interrupted_leaves_what_was_there(tmp_path, monkeypatch):
+    write_image(tmp_path / 'a.png', picture())
+    before, seen = (tmp_path / 'a.png').read_bytes(), []
+
+    def interrupt(*_):
+        seen.extend(list_images(tmp_path))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'replace', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_image(tmp_path / 'a.png', picture() // 2)
+    assert seen == [tmp_path / 'a.png'], 'what is half written is not an image'
+    assert list(tmp_path.iterdir()) == seen and seen[0].read_bytes() == before
+
+
+def test_a_link_that_is_written_to_stays_one(tmp_path):
+    (tmp_path / 'far').mkdir()
+    (tmp_path / 'a.png').symlink_to(tmp_path / 'far' / 'b.png')
+    write_image(tmp_path / 'a.png', picture())
+    assert (tmp_path / 'a.png').is_symlink()
+    assert np.array_equal(read_image(tmp_path / 'far' / 'b.png'), picture())
+
+
+def test_places_that_cannot_be_written_to_are_named(tmp_path):
+    (tmp_path / 'file').write_text('')
+    (tmp_path / 'folder.png').mkdir()
+    for name, text in (('file/a.png', 'exists|Not a directory'), ('folder.png', 'Is a directory'),
+                       ('a.gif', "written as '.gif'"), ('a', "written as ''")):
+        with pytest.raises(ImageFileError, match=text) as caught:
+            write_image(tmp_path / name, picture())
+        assert str(tmp_path / name) in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder.png']
 
 
 @pytest.mark.parametrize('name, content, text', [
     ('absent.png', None, 'No such file'),
-    ('text.png', b'hello', 'neither JPEG nor PNG'),
+    ('text.png', b'hello', 'neither JPEG nor PNG nor BMP nor WebP nor TIFF: convert it to PNG'),
+    ('small.png', cv2.imencode('.png', picture(8, 8))[1].tobytes(), 'too small: at least 32 x 32'),
+    ('cut.bmp', cv2.imencode('.bmp', picture())[1].tobytes()[:900], 'copy or download it again'),
+    ('cut.jpg', cv2.imencode('.jpg', picture())[1].tobytes()[:-9], 'copy or download it again'),
 ])
 def test_unreadable_files_are_named(tmp_path, name, content, text):
     if content is not None:
@@ -47,6 +180,25 @@ def test_unreadable_files_are_named(tmp_path, name, content, text):
     with pytest.raises(ImageFileError, match=text) as caught:
         read_image(tmp_path / name)
     assert name in str(caught.value)
+    assert not any(word in str(caught.value) for word in ('publish', 'driver', 'transport'))
+
+
+def test_the_name_does_not_decide_the_format(tmp_path):
+    (tmp_path / 'scan.png').write_bytes(cv2.imencode('.tif', picture()[..., ::-1])[1].tobytes())
+    assert np.array_equal(read_image(tmp_path / 'scan.png'), picture())
+
+
+def test_samples_of_16_bits_are_scaled_and_alpha_is_dropped(tmp_path):
+    deep = np.dstack([picture().astype(np.uint16) * 257, np.full((40, 56), 9, np.uint16)])
+    for suffix in ('.png', '.tiff'):
+        cv2.imwrite(str(tmp_path / f'a{suffix}'), deep[..., [2, 1, 0, 3]])
+        assert np.array_equal(read_image(tmp_path / f'a{suffix}'), picture())
+
+
+def test_the_first_page_of_a_tiff_is_read(tmp_path):
+    pages = [picture()[..., ::-1], 255 - picture()]
+    cv2.imwritemulti(str(tmp_path / 'a.tiff'), pages)
+    assert np.array_equal(read_image(tmp_path / 'a.tiff'), picture())
 
 
 def test_a_cut_file_is_an_error(tmp_path):

@@ -259,6 +259,14 @@ def test_odd_width_of_paired_pixels_is_refused(encoding):
         to_rgb(message)
 
 
+@pytest.mark.parametrize('encoding', ['nv12', 'nv21'])
+def test_odd_height_of_halved_chroma_is_refused(encoding):
+    message = messages.sample(encoding, blocks())
+    message.height -= 1
+    with pytest.raises(MalformedImage, match='38 x 33 is odd.*: crop to an even width and height'):
+        to_rgb(message)
+
+
 @pytest.mark.parametrize('data, words', [
     (b'', 'neither JPEG nor PNG'),
     (b'GIF89a' + bytes(100), "beginning with '47 49 46 38' are neither"),

@@ -131,7 +131,7 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
         done, data = cv2.imencode(path.suffix, stored)
     except cv2.error:
         done = False
-    if not done:
+    if not done or not is_image_name(path):
         raise ImageFileError(f'{path}: {image.shape[1]} x {image.shape[0]} pixels cannot be '
                              f"written as '{path.suffix}': give a name that ends in .png")
     final = Path(os.path.realpath(path))  # a link stays one

@@ -39,14 +39,13 @@ def to_rgb(message: Any) -> np.ndarray:
     check_size(height, width)
     if encoding not in LAYOUTS:
         return _through_cv_bridge(message)
-    row_count, row_bytes = rows_and_bytes(encoding, height, width)
-    rows = _rows(message, row_count, row_bytes)
     even = LAYOUTS[encoding].even
     if any(getattr(message, side) % 2 for side in even):
         sides = ' and '.join(even)
         crop = f'crop to an even {sides}'
         raise MalformedImage('size', f"size {width} x {height} is odd; '{encoding}' stores "
                              f'pixels in pairs along {sides}', Remedy(crop, crop, crop))
+    rows = _rows(message, *rows_and_bytes(encoding, height, width))
     return convert(encoding, rows, width, bool(message.is_bigendian))
 
 
@@ -148,7 +147,7 @@ def _unknown(encoding: str) -> MalformedImage:
         known = 'uyvy or yuv422_yuy2, whichever order it has'
     return MalformedImage(
         'encoding', f"encoding '{_short(encoding)}' is not known",
-        Remedy(f'publish one of {known}', f'convert its images to one of {known}', ''))
+        Remedy(f'publish one of {known}', f'convert the images to one of {known}', ''))
 
 
 def _payload_encoding(text: str) -> str:
