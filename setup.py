@@ -60,7 +60,7 @@ setup(
     extras_require={
         # For machines without a ROS 2 installation; never beside a sourced one.
         'ros': ROS_WHEELS,
-        'train': ['lightning>=2.4', 'matplotlib', 'tensorboard', 'torchmetrics>=1.4'],
+        'train': ['lightning>=2.4', 'matplotlib', 'pillow>=9', 'tensorboard', 'torchmetrics>=1.4'],
         'export': ['onnx', 'onnxruntime'],
         'test': [
             'colcon-common-extensions==0.3.0',

@@ -4,18 +4,17 @@
 
 import json
 import shutil
-import struct
-import zlib
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ubcn_ros.data.datasets import KINDS, open_scenes
 from ubcn_ros.data.scenes import DataSetError
 from ubcn_ros.labels import CAMVID, CITYSCAPES, VOC2012
 
-SIZE = (6, 8)
+SIZE = (36, 40)
 CAMERA = {'extrinsic': {'baseline': 0.2}, 'intrinsic': {'fx': 1000}}
 
 
@@ -33,17 +32,10 @@ def picture(value):
 
 def write_palette_png(path, ids, palette):
     """Palette PNG, as VOC has them; OpenCV cannot write one."""
-    def chunk(kind, data):
-        body = kind + data
-        return struct.pack('>I', len(data)) + body + struct.pack('>I', zlib.crc32(body))
-    height, width = ids.shape
-    rows = b''.join(b'\0' + row.tobytes() for row in ids)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(
-        b'\x89PNG\r\n\x1a\n'
-        + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 3, 0, 0, 0))
-        + chunk(b'PLTE', palette.tobytes()) + chunk(b'IDAT', zlib.compress(rows))
-        + chunk(b'IEND', b''))
+    image = Image.fromarray(ids, 'L')
+    image.putpalette(palette.tobytes())
+    image.save(path, optimize=False)
 
 
 def make_camvid(root):
@@ -214,12 +206,14 @@ def test_cityscapes_depth_from_disparity(tmp_path):
 def test_cityscapes_damaged_disparity_and_camera_are_named(tmp_path):
     make_cityscapes(tmp_path)
     usual, own, _ = open_scenes('cityscapes', tmp_path).scenes
-    write(usual.disparity_path, np.zeros(SIZE, np.uint8))
+    write(usual.depth_path, np.zeros(SIZE, np.uint8))
     with pytest.raises(DataSetError, match='16-bit'):
         usual.depth()
-    own.camera_path.write_text('{"intrinsic": {}}')
-    with pytest.raises(DataSetError, match='baseline'):
-        own.depth()
+    for camera in ({'intrinsic': {}}, {'extrinsic': {'baseline': 0}, 'intrinsic': {'fx': 9}},
+                   {'extrinsic': {'baseline': 1}, 'intrinsic': {'fx': float('nan')}}):
+        own.camera_path.write_text(json.dumps(camera))
+        with pytest.raises(DataSetError, match='baseline'):
+            own.depth()
 
 
 def test_voc_palette_becomes_ids(tmp_path):
@@ -232,6 +226,79 @@ def test_voc_palette_becomes_ids(tmp_path):
     # the augmented annotations that people use are plain ids
     write(scenes.scenes[0].label_path, np.full(SIZE, 3, np.uint8))
     assert (scenes.scenes[0].labels() == 3).all()
+
+
+@pytest.mark.parametrize('kind', ['camvid', 'cityscapes', 'voc2012'])
+@pytest.mark.parametrize('palette', [
+    np.arange(256, dtype=np.uint8).repeat(3), np.random.default_rng(1).integers(
+        0, 256, 768, np.uint8)], ids=['grey', 'another tool'])
+def test_indices_count_whatever_the_colours_of_the_palette(kind, root, palette):
+    scene = open_scenes(kind, root).scenes[0]
+    plain = scene.labels()
+    stored = np.array(Image.open(scene.label_path))
+    write_palette_png(scene.label_path, stored, palette)
+    assert np.array_equal(scene.labels(), plain) and (plain != 255).any()
+
+
+@pytest.mark.parametrize('kind, unknown, expected', [
+    ('camvid', [12, 200], r'12, 200.*0\.\.11, 255'),
+    ('voc2012', [21, 22, 23, 254], r'21\.\.23, 254.*0\.\.20, 255'),
+    ('cityscapes', [34], r'34.*0\.\.33, 255')])
+def test_an_id_that_no_class_has_is_named(kind, unknown, expected, tmp_path):
+    MAKERS[kind](tmp_path)
+    scene = open_scenes(kind, tmp_path).scenes[0]
+    ids = np.zeros(SIZE, np.uint8)
+    ids[5, :len(unknown)] = unknown
+    write(scene.label_path, ids)
+    with pytest.raises(DataSetError, match=f'{scene.label_path.name} holds {expected}'):
+        scene.labels()
+
+
+def test_cityscapes_train_ids_end_at_18(tmp_path):
+    make_cityscapes(tmp_path)
+    path = tmp_path / 'gtFine/train/aachen/aachen_000000_000019_gtFine_labelTrainIds.png'
+    write(path, np.full(SIZE, 19, np.uint8))
+    with pytest.raises(DataSetError, match=r'holds 19.*0\.\.18, 255'):
+        open_scenes('cityscapes', tmp_path).scenes[0].labels()
+
+
+def test_camvid_void_of_the_segnet_distribution_is_unlabeled(tmp_path):
+    make_camvid(tmp_path)
+    scene = open_scenes('camvid', tmp_path).scenes[0]
+    ids = np.full(SIZE, 10, np.uint8)
+    ids[0], ids[1] = 11, 255
+    write(scene.label_path, ids)
+    labels = scene.labels()
+    assert (labels[:2] == 255).all() and (labels[2:] == 10).all()
+
+
+@pytest.mark.parametrize('kind, part', [
+    ('camvid', 'label_path'), ('cityscapes', 'label_path'), ('cityscapes', 'depth_path'),
+    ('voc2012', 'label_path'), ('pairs', 'rainy_path')])
+def test_files_of_two_sizes_are_named(kind, part, tmp_path):
+    MAKERS[kind](tmp_path)
+    scene = open_scenes(kind, tmp_path).scenes[0]
+    path = getattr(scene, part)
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    ids = np.full((40, 44), 1, stored.dtype)
+    write(path, np.dstack([ids] * 3) if part == 'rainy_path' else ids)
+    with pytest.raises(DataSetError, match=f'{path.name} is 44x40 .*{scene.image_path.name} is '
+                                           '40x36'):
+        scene.read()
+
+
+def test_hidden_files_are_not_scenes(kind, root):
+    names = [scene.name for scene in open_scenes(kind, root).scenes]
+    for path in list(root.rglob('*.[pj][np]g')):
+        path.with_name(f'._{path.name}').write_bytes(b'\0\5\x16\7')
+    assert [scene.name for scene in open_scenes(kind, root).scenes] == names
+
+
+def test_two_images_of_one_name_are_an_error(tmp_path):
+    make_camvid(tmp_path)
+    write(tmp_path / 'train/images/0006R0_1.jpg', picture(3))
+    with pytest.raises(DataSetError, match='0006R0_1.*two images of one name: remove one'):
+        open_scenes('camvid', tmp_path)
 
 
 def test_voc_devkit_folder_is_found(tmp_path):

@@ -3,9 +3,13 @@
 
 import hashlib
 import json
+import shutil
 
+import cv2
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from ubcn_ros.evaluation.command import evaluate
 
@@ -84,3 +88,28 @@ def test_errors_name_the_value_and_the_remedy(tiny_model, camvid_folder, argumen
     assert result.exit_code != 0
     assert expected in ' '.join(result.output.split())
     assert 'Traceback' not in result.output
+
+
+@pytest.mark.parametrize('ids, expected', [
+    (np.full((48, 64), 12, np.uint8), 'A_1.png holds 12, which no class has'),
+    (np.full((24, 32), 3, np.uint8), 'A_1.png is 32x24 but'),
+    (np.zeros((48, 64, 3), np.uint8), 'A_1.png is a PNG (RGB, 8 bits)')])
+def test_a_broken_label_file_ends_in_one_line(tmp_path, tiny_model, camvid_folder, ids, expected):
+    shutil.copytree(camvid_folder, tmp_path / 'data')
+    cv2.imwrite(str(tmp_path / 'data/val/labels/A_1.png'), ids)
+    result = run('--model', tiny_model, '--data', tmp_path / 'data', '--iterations', 1,
+                 '--rates', '0')
+    assert result.exit_code == 1 and expected in result.output.splitlines()[-1]
+
+
+def test_turned_images_keep_their_labels(tmp_path, tiny_model, camvid_folder):
+    shutil.copytree(camvid_folder, tmp_path / 'data')
+    exif, figures = Image.Exif(), []
+    for exif[0x0112] in (1, 3, 6):
+        for path in (tmp_path / 'data/val/images').glob('*.png'):
+            Image.open(path).save(path, exif=exif)
+        result = run('--model', tiny_model, '--data', tmp_path / 'data', '--iterations', 1,
+                     '--rates', '0', '--json', tmp_path / 'report.json')
+        assert result.exit_code == 0, result.output
+        figures.append(json.loads((tmp_path / 'report.json').read_text())['rates'])
+    assert figures[0] == figures[1] == figures[2]

@@ -3,11 +3,14 @@
 """`ubcn train` as people start it: killed, on two processes, and with something wrong."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -136,3 +139,13 @@ def test_derain_trains_on_pairs(recipe, camvid_root, tmp_path):
     recipe('derain', {'steps': 1}, data={'kind': 'pairs'})
     result = invoke(arguments(recipe, tmp_path / 'pairs', tmp_path / 'out', '--workers', '0'))
     assert result.exit_code == 0, result.output
+
+
+def test_a_broken_file_ends_in_one_line(recipe, camvid_root, tmp_path):
+    shutil.copytree(camvid_root, tmp_path / 'data')
+    path = tmp_path / 'data/train/labels/0001TP_2.png'
+    cv2.imwrite(str(path), np.full((64, 80), 12, np.uint8))
+    recipe('derain')
+    result = invoke(arguments(recipe, tmp_path / 'data', tmp_path / 'out', '--workers', '1'))
+    assert result.exit_code == 1 and 'Traceback' not in result.output
+    assert f'Error: {path} holds 12, which no class has' in result.output.splitlines()[-1]

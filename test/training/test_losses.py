@@ -102,7 +102,8 @@ def test_class_weights_are_higher_for_rarer_classes(tmp_path):
     labels[:2], labels[9] = 1, 255
     path = tmp_path / 'labels.png'
     cv2.imwrite(str(path), labels)
-    weights = class_weights(SceneList('a', CAMVID, (Scene('a', path, path),)))
+    scene = Scene('a', path, path, {0: 0, 1: 1, 255: 255})
+    weights = class_weights(SceneList('a', CAMVID, (scene,)))
     raw = np.array([1 / log(1.1 + 70 / 90), 1 / log(1.1 + 20 / 90), *[1 / log(1.1)] * 9])
     np.testing.assert_allclose(weights.numpy(), raw / raw.mean(), rtol=1e-5)
 

@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples follow from their number, their parts belong together, processes share batches."""
 
+import shutil
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
+from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, camvid
 from ubcn_ros.labels import CAMVID, CITYSCAPES
 from ubcn_ros.training import samples as samples_module
 from ubcn_ros.training.config import SampleConfig
@@ -19,6 +21,7 @@ from ubcn_ros.training.samples import (
     ValidationSamples,
     to_float,
     training_loader,
+    worker_batches,
 )
 
 CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), renders=4, reuse=2, light=1.0, rain=0.8)
@@ -194,10 +197,30 @@ def test_pairs_show_their_own_rain():
     assert torch.equal(dry['degraded'], dry['clean'])
 
 
-def test_files_of_two_sizes_are_an_error():
-    scene = ArrayScene('scene7', rainy=np.zeros((32, 32, 3), np.uint8))
-    with pytest.raises(DataSetError, match='scene7'):
-        one(scene, CONFIG, None)[0]
+@pytest.fixture
+def broken_scenes(camvid_root, tmp_path):
+    """Scenes of which one has labels of half the size, and its path."""
+    shutil.copytree(camvid_root, tmp_path / 'camvid')
+    path = tmp_path / 'camvid/train/labels/0001TP_1.png'
+    cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2])
+    return camvid(tmp_path / 'camvid'), path
+
+
+def test_files_of_two_sizes_are_an_error(broken_scenes):
+    scenes, path = broken_scenes
+    for samples in (TrainingSamples(scenes, CONFIG, 1), ValidationSamples(scenes, 0)):
+        with pytest.raises(DataSetError, match=f'{path} is 40x32 .*0001TP_1.png is 80x64'):
+            [samples[n] for n in range(5)]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
+    scenes, path = broken_scenes
+    loader = training_loader(TrainingSamples(scenes, CONFIG, 1), StepBatches(0, 8, 2), workers)
+    with pytest.raises(DataSetError) as error:
+        list(worker_batches(loader))
+    text = str(error.value)
+    assert text.startswith(f'{path} is 40x32') and '\n' not in text
 
 
 def test_kept_files_are_bounded(scenes, monkeypatch):

@@ -5,28 +5,24 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from ubcn_ros.data.scenes import (
-    DataSetError,
-    Scene,
-    SceneList,
-    check_folder,
-    choose,
-    chosen_or_fail,
-    read_ids,
-)
+from ubcn_ros.data.files import DataSetError, check_folder, read_png
+from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
+from ubcn_ros.images.files import is_image_name
 from ubcn_ros.labels import CITYSCAPES, UNLABELED
 
 # labelIds of the 19 classes in the order of their trainIds: the table of cityscapesScripts
 _LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-TRAIN_IDS = np.full(256, UNLABELED, np.uint8)
-TRAIN_IDS[list(_LABEL_IDS)] = np.arange(len(_LABEL_IDS))
+# all others, 0..33, are unlabeled; so is -1, the licence plate's, which is stored as 255
+_FROM_LABEL_IDS = {**dict.fromkeys((*range(34), UNLABELED), UNLABELED),
+                   **{stored: i for i, stored in enumerate(_LABEL_IDS)}}
+_FROM_TRAIN_IDS = {i: i for i in (*range(len(_LABEL_IDS)), UNLABELED)}
 
 # the data set's usual calibration, for frames whose camera file is not there
 BASELINE_M = 0.22
@@ -35,15 +31,9 @@ FOCAL_PX = 2262.0
 
 @dataclass(frozen=True)
 class CityscapesScene(Scene):
-    """A frame with labels as labelIds or trainIds and, where present, disparity and camera."""
+    """A frame whose depth, where present, is a disparity, with or without a camera file."""
 
-    disparity_path: Path | None = None
     camera_path: Path | None = None
-
-    def labels(self) -> np.ndarray:
-        """(H, W) uint8 trainIds, 255 = unlabeled."""
-        ids = read_ids(self.label_path)
-        return ids if self.label_path.stem.endswith('TrainIds') else TRAIN_IDS[ids]
 
     def depth(self) -> np.ndarray | None:
         """
@@ -52,12 +42,9 @@ class CityscapesScene(Scene):
         The file holds 256 times the disparity plus 1, and 0 where it is unknown (README of
         cityscapesScripts).
         """
-        if self.disparity_path is None:
+        if self.depth_path is None:
             return None
-        stored = cv2.imread(str(self.disparity_path), cv2.IMREAD_UNCHANGED)
-        if stored is None or stored.ndim != 2 or stored.dtype != np.uint16:
-            raise DataSetError(f'{self.disparity_path} is not a single-channel 16-bit PNG of '
-                               'disparity: replace it')
+        stored = read_png(self.depth_path, 16, 'disparity')
         baseline, focal = self._calibration()
         disparity = (stored.astype(np.float32) - 1) / 256
         depth = np.zeros(stored.shape, np.float32)
@@ -70,10 +57,13 @@ class CityscapesScene(Scene):
             return BASELINE_M, FOCAL_PX
         try:
             camera = json.loads(self.camera_path.read_text())
-            return float(camera['extrinsic']['baseline']), float(camera['intrinsic']['fx'])
-        except (ValueError, KeyError, TypeError) as error:
+            values = float(camera['extrinsic']['baseline']), float(camera['intrinsic']['fx'])
+            if not all(math.isfinite(value) and value > 0 for value in values):
+                raise ValueError(f'{values[0]:g} m and {values[1]:g} pixels')
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise DataSetError(f'{self.camera_path} has no extrinsic.baseline and intrinsic.fx '
-                               f'({error!r}): replace or remove it') from error
+                               f'above 0 ({error!r}): replace or remove it') from error
+        return values
 
 
 def cityscapes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
@@ -96,7 +86,8 @@ def cityscapes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
     check_folder(images, expected)
     check_folder(labels, expected)
     ending = '_leftImg8bit.png'
-    files = {p.name[:-len(ending)]: p for p in sorted(images.glob(f'*/*{ending}'))}
+    files = {p.name[:-len(ending)]: p for p in sorted(images.glob(f'*/*{ending}'))
+             if is_image_name(p) and not p.name.startswith('.')}
     scenes = []
     for name in choose(files, only, exclude):
         city = files[name].parent.name
@@ -107,8 +98,9 @@ def cityscapes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
                                f'{expected}')
         scenes.append(CityscapesScene(
             name, files[name], label,
+            _FROM_TRAIN_IDS if label.stem.endswith('TrainIds') else _FROM_LABEL_IDS,
             _first(root / 'disparity' / split / city / f'{name}_disparity.png'),
-            _first(root / 'camera' / split / city / f'{name}_camera.json')))
+            camera_path=_first(root / 'camera' / split / city / f'{name}_camera.json')))
     return SceneList(f'cityscapes/{split}', CITYSCAPES,
                      chosen_or_fail(scenes, images, only, exclude, expected))
 

@@ -5,26 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ubcn_ros.data.cityscapes import cityscapes
-from ubcn_ros.data.pairs import Pair, pairs
+from ubcn_ros.data.pairs import pairs
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, camvid, choose, chosen_or_fail
 from ubcn_ros.data.voc2012 import voc2012
-
-
-@dataclass(frozen=True)
-class PairScene(Scene):
-    """A pair as a scene: the target is the image, the input is the image in rain; no labels."""
-
-    pair: Pair | None = None
-
-    def rainy(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB; DataSetError if damaged or of another size than the target."""
-        return self.pair.images()[0]
 
 
 def paired_scenes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
@@ -32,12 +18,14 @@ def paired_scenes(root: Path | str, split: str = 'train', only: Iterable[str] = 
     """
     Pairs of ROOT/SPLIT/{input,target}, or of ROOT/{input,target}, which serve every split.
 
+    The target is a scene's image, the input the image in rain; there are no labels.
+
     :raises DataSetError: as ``pairs``, or nothing is left.
     """
     base = Path(root) / split if (Path(root) / split).is_dir() else Path(root)
     found = {pair.name: pair for pair in pairs(base)}
-    scenes: list[Scene] = [PairScene(name, found[name].target_path, None, found[name])
-                           for name in choose(found, only, exclude)]
+    scenes = [Scene(name, found[name].target_path, None, rainy_path=found[name].input_path)
+              for name in choose(found, only, exclude)]
     return SceneList(f'pairs/{base.name}', None, chosen_or_fail(
         scenes, base, only, exclude, f'expected pairs as {base}/{{input,target}}/NAME.png'))
 

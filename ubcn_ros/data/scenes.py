@@ -4,34 +4,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from ubcn_ros.data.files import (
+    DataSetError,
+    check_folder,
+    check_size,
+    images_by_name,
+    read_image,
+    read_labels,
+)
 from ubcn_ros.labels import CAMVID, UNLABELED, LabelSet
 
-
-class DataSetError(ValueError):
-    """A data set is not where or what it should be; the text says what was expected."""
-
-
-def read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB; DataSetError if the file cannot be decoded."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise DataSetError(f'{path} cannot be decoded as an image: replace it')
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+# the void of the SegNet distribution is 11, which no class has
+_CAMVID_IDS = {**{i: i for i in range(CAMVID.num_classes)}, 11: UNLABELED, UNLABELED: UNLABELED}
 
 
-def read_ids(path: Path) -> np.ndarray:
-    """(H, W) uint8 ids of a single-channel PNG; DataSetError if it is something else."""
-    ids = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if ids is None or ids.ndim != 2 or ids.dtype != np.uint8:
-        raise DataSetError(f'{path} is not a single-channel 8-bit PNG of class ids: replace it')
-    return ids
+class Source(NamedTuple):
+    """
+    A clean frame, its labels and, where known, its depth (0 where not) and real rain.
+
+    All arrays have one height and width.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    depth: np.ndarray | None = None
+    rainy: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -39,23 +43,39 @@ class Scene:
     """
     One frame on disk.
 
-    All arrays of a scene have one height and width. Data sets whose files need more than being
-    read derive their own.
+    ``ids`` gives the class id, or 255 for unlabeled, of every number that a label file of the
+    data set may hold. Data sets whose files need more than being read derive their own.
     """
 
     name: str
     image_path: Path
     label_path: Path | None
+    ids: Mapping[int, int] = field(default_factory=dict, repr=False, compare=False)
+    depth_path: Path | None = None
+    rainy_path: Path | None = None
+
+    def read(self) -> Source:
+        """All of the scene; DataSetError, also where two files are of different sizes."""
+        source = Source(self.image(), self.labels(), self.depth(), self.rainy())
+        for path, part in zip((self.label_path, self.depth_path, self.rainy_path), source[1:],
+                              strict=True):
+            if part is not None:
+                check_size(path, part, self.image_path, source.image)
+        return source
 
     def image(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB, clean; DataSetError if the file cannot be decoded."""
         return read_image(self.image_path)
 
     def labels(self) -> np.ndarray:
-        """(H, W) uint8 class ids, 255 = unlabeled; DataSetError if it cannot be decoded."""
+        """
+        (H, W) uint8 class ids, 255 = unlabeled.
+
+        :raises DataSetError: the file cannot be decoded, or holds ids that no class has.
+        """
         if self.label_path is None:
             return np.full(self.image().shape[:2], UNLABELED, np.uint8)
-        return read_ids(self.label_path)
+        return read_labels(self.label_path, self.ids)
 
     def depth(self) -> np.ndarray | None:
         """(H, W) float32 metres, 0 where unknown, or None where the data set has no depth."""
@@ -63,7 +83,7 @@ class Scene:
 
     def rainy(self) -> np.ndarray | None:
         """(H, W, 3) uint8 RGB, the same frame in real rain, or None: rain must be rendered."""
-        return None
+        return None if self.rainy_path is None else read_image(self.rainy_path)
 
 
 @dataclass(frozen=True)
@@ -95,12 +115,6 @@ def chosen_or_fail(scenes: list[Scene], where: Path, only: Iterable[str], exclud
     return tuple(scenes)
 
 
-def check_folder(folder: Path, expected: str) -> None:
-    """Raise DataSetError unless this is a folder."""
-    if not folder.is_dir():
-        raise DataSetError(f'{folder} is not a folder: {expected}')
-
-
 def camvid(root: Path | str, split: str = 'train', only: Iterable[str] = (),
            exclude: Iterable[str] = ()) -> SceneList:
     """
@@ -115,14 +129,13 @@ def camvid(root: Path | str, split: str = 'train', only: Iterable[str] = (),
     images, labels = base / 'images', base / 'labels'
     expected = f'expected CamVid as {Path(root)}/{split}/images/NAME.jpg (or .png) with ' \
                f'{split}/labels/NAME.png'
-    check_folder(images, expected)
+    files = images_by_name(images, expected)
     check_folder(labels, expected)
-    files = {p.stem: p for p in sorted(images.iterdir()) if p.suffix.lower() in ('.jpg', '.png')}
     scenes = []
     for name in choose(files, only, exclude):
         label = labels / f'{name}.png'
         if not label.is_file():
             raise DataSetError(f'{label} is missing: {expected}')
-        scenes.append(Scene(name, files[name], label))
+        scenes.append(Scene(name, files[name], label, _CAMVID_IDS))
     return SceneList(f'camvid/{split}', CAMVID,
                      chosen_or_fail(scenes, images, only, exclude, expected))

@@ -5,47 +5,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from ubcn_ros.data.scenes import (
-    DataSetError,
-    Scene,
-    SceneList,
-    check_folder,
-    choose,
-    chosen_or_fail,
-)
+from ubcn_ros.data.files import DataSetError, check_folder
+from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
 from ubcn_ros.labels import UNLABELED, VOC2012
 
-
-@dataclass(frozen=True)
-class VocScene(Scene):
-    """A frame whose labels are a palette PNG in VOC's colours, or a PNG of plain ids."""
-
-    def labels(self) -> np.ndarray:
-        """(H, W) uint8 class ids, 255 = unlabeled, VOC's cream-coloured borders included."""
-        stored = cv2.imread(str(self.label_path), cv2.IMREAD_UNCHANGED)
-        if stored is None or stored.dtype != np.uint8 or stored.ndim not in (2, 3):
-            raise DataSetError(f'{self.label_path} is not an 8-bit palette PNG: replace it')
-        if stored.ndim == 2:
-            return stored
-        # OpenCV decodes a palette to colours; VOC's palette gives every id one of its own
-        blue, green, red = (stored[..., i].astype(np.int32) for i in range(3))
-        keys = (red << 16) + (green << 8) + blue
-        labels = np.full(keys.shape, UNLABELED, np.uint8)
-        for i, (r, g, b) in enumerate(VOC2012.colors):
-            labels[keys == (r << 16) + (g << 8) + b] = i
-        return labels
+_IDS = {i: i for i in (*range(VOC2012.num_classes), UNLABELED)}
 
 
 def voc2012(root: Path | str, split: str = 'train', only: Iterable[str] = (),
             exclude: Iterable[str] = ()) -> SceneList:
     """
     Scenes that ROOT/ImageSets/Segmentation/SPLIT.txt names.
+
+    Labels are the indices of a palette PNG, whatever its colours, or plain ids.
 
     ROOT is VOC2012 itself, with JPEGImages and SegmentationClass, or the folder of its
     VOCdevkit.
@@ -65,13 +39,17 @@ def voc2012(root: Path | str, split: str = 'train', only: Iterable[str] = (),
     check_folder(base / 'SegmentationClass', expected)
     if not listing.is_file():
         raise DataSetError(f'{listing} is missing: {expected}')
+    try:
+        names = listing.read_text('utf-8').split()
+    except (OSError, ValueError) as error:
+        raise DataSetError(f'{listing} cannot be read as text ({error}): {expected}') from error
     scenes = []
-    for name in choose(listing.read_text().split(), only, exclude):
+    for name in choose(names, only, exclude):
         image = base / 'JPEGImages' / f'{name}.jpg'
         label = base / 'SegmentationClass' / f'{name}.png'
         for path in (image, label):
             if not path.is_file():
                 raise DataSetError(f'{path} is missing but {listing.name} names it: {expected}')
-        scenes.append(VocScene(name, image, label))
+        scenes.append(Scene(name, image, label, _IDS))
     return SceneList(f'voc2012/{split}', VOC2012,
                      chosen_or_fail(scenes, listing, only, exclude, expected))

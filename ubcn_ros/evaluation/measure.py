@@ -201,8 +201,7 @@ def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
     looped = {rate: {name: LoopScore(subject, iterations) for name, subject in loops.items()}
               for rate in rates}
     for index in indices:
-        scene = scenes.scenes[index]
-        image, ids, depth = scene.image(), scene.labels(), scene.depth()
+        image, ids, depth, _ = scenes.scenes[index].read()
         clean, truth = model.upload(image), torch.from_numpy(ids).to(device).long()
         for name, subject in segmentations.items():
             dry[name].add(subject.segment(clean), truth)

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.drive import Drive
 from ubcn_ros.data.generic_rain import generic_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
-from ubcn_ros.data.scenes import DataSetError, SceneList
+from ubcn_ros.data.scenes import DataSetError, SceneList, Source
 from ubcn_ros.data.unusual_views import unusual_view
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import CAMVID, UNLABELED
@@ -29,15 +28,6 @@ _FILES_BYTES = 512 << 20  # decoded files that a worker keeps: all of CamVid
 _DRIVE_SIZE = (360, 480)
 _DRIVE_FRAMES = 16  # building a street costs about as much as rendering ten of its frames
 _DRIVE_SPACING_S = 1.7
-
-
-class Source(NamedTuple):
-    """A clean frame, its labels and, where known, its depth (0 where not) and real rain."""
-
-    image: np.ndarray
-    labels: np.ndarray
-    depth: np.ndarray | None = None
-    rainy: np.ndarray | None = None
 
 
 class TrainingSamples(Dataset):
@@ -112,9 +102,7 @@ class TrainingSamples(Dataset):
 
     def _scene(self, index: int) -> Source:
         if index not in self._files:
-            scene = self.scenes.scenes[index]
-            source = Source(scene.image(), scene.labels(), scene.depth(), scene.rainy())
-            _check_sizes(scene.name, source)
+            source = self.scenes.scenes[index].read()
             self._files[index] = source
             self._files_bytes += _bytes(source)
             while self._files_bytes > _FILES_BYTES and len(self._files) > 1:
@@ -152,13 +140,6 @@ class TrainingSamples(Dataset):
 
 def _bytes(source: Source) -> int:
     return sum(part.nbytes for part in source if part is not None)
-
-
-def _check_sizes(name: str, source: Source) -> None:
-    sizes = {part.shape[:2] for part in source if part is not None}
-    if len(sizes) > 1:
-        raise DataSetError(f'the files of scene {name} are of different sizes (H, W) '
-                           f'{sorted(sizes)}: replace them')
 
 
 def _light_table(strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -252,6 +233,19 @@ def training_loader(samples: TrainingSamples, batches: StepBatches, workers: int
                       pin_memory=torch.cuda.is_available())
 
 
+def worker_batches(loader: Iterable[Sample]) -> Iterator[Sample]:
+    """
+    Batches of a loader; what is wrong with a file is said in its own words.
+
+    :raises DataSetError: PyTorch wraps that of a worker process into the text of its traceback.
+    """
+    try:
+        yield from loader
+    except DataSetError as error:
+        text = str(error).rstrip().rsplit(f'{DataSetError.__name__}: ')[-1]
+        raise DataSetError(text) from error
+
+
 class ValidationSamples(Dataset):
     """
     Whole validation frames, dry and at fixed rain rates with fixed seeds.
@@ -267,11 +261,10 @@ class ValidationSamples(Dataset):
         return len(self.indices)
 
     def __getitem__(self, n: int) -> Sample:
-        scene = self.scenes.scenes[self.indices[n]]
-        image, labels = scene.image(), scene.labels()
-        rainy = scene.rainy() if self.rate else image
+        source = self.scenes.scenes[self.indices[n]].read()
+        rainy = source.rainy if self.rate else source.image
         if rainy is None:
-            rainy = rainy_view(image, labels, self.scenes, self.rate, self.indices[n],
-                               scene.depth())
-        return {'clean': _to_tensor(image), 'degraded': _to_tensor(rainy),
-                'labels': torch.from_numpy(labels)}
+            rainy = rainy_view(source.image, source.labels, self.scenes, self.rate,
+                               self.indices[n], source.depth)
+        return {'clean': _to_tensor(source.image), 'degraded': _to_tensor(rainy),
+                'labels': torch.from_numpy(source.labels)}

@@ -23,7 +23,13 @@ from ubcn_ros.runtime.weights import load_model, save_model
 from ubcn_ros.training.config import StageConfig, TrainConfig
 from ubcn_ros.training.losses import class_weights
 from ubcn_ros.training.optimizers import make_optimizer, rate_factor
-from ubcn_ros.training.samples import StepBatches, TrainingSamples, to_float, training_loader
+from ubcn_ros.training.samples import (
+    StepBatches,
+    TrainingSamples,
+    to_float,
+    training_loader,
+    worker_batches,
+)
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.validation import validate
 
@@ -168,7 +174,7 @@ class Trainer:
                    disable=not fabric.is_global_zero)
         scores: dict[str, float] = {}
         self.stage.train()
-        for batch in loader:
+        for batch in worker_batches(loader):
             loss, logs = self._train_step(batch)
             self.step += 1
             last = self.step >= c.steps

@@ -1,0 +1,146 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files of data sets: what is stored is what is read, and everything else has a clear error."""
+
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from ubcn_ros.data.files import DataSetError, images_by_name, read_image, read_labels, read_png
+
+IDENTITY = {i: i for i in range(256)}
+
+
+def png(ids, depth=8, colour=0, width=None):
+    """Bytes of a PNG of any depth and colour type; a row is packed bits or bytes."""
+    def chunk(kind, data):
+        body = kind + data
+        return struct.pack('>I', len(data)) + body + struct.pack('>I', zlib.crc32(body))
+    height, own = ids.shape
+    bits = np.unpackbits(ids.astype('>u2').view(np.uint8).reshape(height, own, 2), axis=2)
+    rows = np.packbits(bits[:, :, 16 - depth:].reshape(height, -1), axis=1)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack(
+        '>IIBBBBB', width or own, height, depth, colour, 0, 0, 0))
+        + (chunk(b'PLTE', bytes(range(255, 255 - 3 * min(1 << depth, 85), -1)))
+           if colour == 3 else b'')
+        + chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row.tobytes() for row in rows)))
+        + chunk(b'IEND', b''))
+
+
+@pytest.mark.parametrize('colour', [0, 3], ids=['grey', 'palette'])
+@pytest.mark.parametrize('depth', [1, 2, 4, 8])
+def test_what_is_stored_is_read(tmp_path, depth, colour):
+    ids = np.random.default_rng(0).integers(0, 1 << depth, (33, 37)).astype(np.uint16)
+    (tmp_path / 'a.png').write_bytes(png(ids, depth, colour))
+    read = read_labels(tmp_path / 'a.png', IDENTITY)
+    assert read.dtype == np.uint8 and np.array_equal(read, ids)
+
+
+def test_interlaced_and_transparent_palettes(tmp_path):
+    ids = np.random.default_rng(0).integers(0, 21, (33, 37), np.uint8)
+    image = Image.fromarray(ids)
+    image.putpalette(bytes(range(63)))
+    image.save(tmp_path / 'a.png', transparency=3)
+    assert np.array_equal(read_labels(tmp_path / 'a.png', IDENTITY), ids)
+
+
+def test_sixteen_bits_are_read_where_they_are_meant(tmp_path):
+    values = np.random.default_rng(0).integers(0, 1 << 16, (33, 37)).astype(np.uint16)
+    cv2.imwrite(str(tmp_path / 'a.png'), values)
+    assert np.array_equal(read_png(tmp_path / 'a.png', 16, 'disparity'), values)
+    with pytest.raises(DataSetError, match='PNG .grey, 16 bits.: convert it to .*8-bit'):
+        read_png(tmp_path / 'a.png', 8, 'class ids')
+    cv2.imwrite(str(tmp_path / 'b.png'), values.astype(np.uint8))
+    with pytest.raises(DataSetError, match='PNG .grey, 8 bits.: convert it to .*16-bit'):
+        read_png(tmp_path / 'b.png', 16, 'disparity')
+
+
+def test_numbers_become_what_they_mean(tmp_path):
+    ids = np.full((32, 32), 7, np.uint8)
+    ids[0] = 255
+    cv2.imwrite(str(tmp_path / 'a.png'), ids)
+    assert np.unique(read_labels(tmp_path / 'a.png', {7: 0, 255: 255})).tolist() == [0, 255]
+    with pytest.raises(DataSetError, match=r'a\.png holds 7, which no class has: .* 0, 255; '):
+        read_labels(tmp_path / 'a.png', {0: 0, 255: 255})
+
+
+@pytest.mark.parametrize('channels, kind', [(3, 'RGB'), (4, 'RGBA')])
+def test_colour_images_are_not_ids(tmp_path, channels, kind):
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((32, 32, channels), np.uint8))
+    with pytest.raises(DataSetError, match=rf'a\.png is a PNG .{kind}, 8 bits.: convert it to'):
+        read_labels(tmp_path / 'a.png', IDENTITY)
+
+
+def test_a_jpeg_is_not_ids_whatever_its_name(tmp_path):
+    _, data = cv2.imencode('.jpg', np.zeros((32, 32), np.uint8))
+    (tmp_path / 'a.png').write_bytes(data)
+    with pytest.raises(DataSetError, match=r'a\.png is a JPEG, whose compression changes'):
+        read_labels(tmp_path / 'a.png', IDENTITY)
+
+
+@pytest.mark.parametrize('data', [b'', b'no picture', b'\x89PNG\r\n\x1a\n'])
+def test_what_is_no_png(tmp_path, data):
+    (tmp_path / 'a.png').write_bytes(data)
+    with pytest.raises(DataSetError, match=rf'a\.png is not a PNG \({len(data)} bytes\)'):
+        read_labels(tmp_path / 'a.png', IDENTITY)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataSetError, match=r'a\.png cannot be read: No such file'):
+        read_labels(tmp_path / 'a.png', IDENTITY)
+
+
+def test_every_damaged_byte_and_every_cut_is_noticed(tmp_path):
+    data = png(np.random.default_rng(0).integers(0, 256, (32, 32)).astype(np.uint16))
+    path, end = tmp_path / 'a.png', len(data) - 12  # what follows is the end marker
+    places = np.random.default_rng(1).choice(np.arange(8, end), 150, replace=False)
+    broken = [data[:i] + bytes([data[i] ^ 0x20]) + data[i + 1:] for i in places]
+    broken += [data[:i] for i in places[:50]]
+    for case in broken:
+        path.write_bytes(case)
+        with pytest.raises(DataSetError, match=r'a\.png') as error:
+            read_labels(path, IDENTITY)
+        assert '\n' not in str(error.value)
+
+
+def test_a_size_is_bounded_before_anything_is_decoded(tmp_path):
+    (tmp_path / 'a.png').write_bytes(png(np.zeros((1 << 14, 1), np.uint16), width=1 << 14))
+    with pytest.raises(DataSetError, match='16384x16384, above the limit'):
+        read_labels(tmp_path / 'a.png', IDENTITY)
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_images_are_as_stored_whatever_exif_says(tmp_path, orientation):
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ('a.png', 'plain.png', 'a.jpg', 'plain.jpg'):
+        Image.fromarray(image).save(tmp_path / name,
+                                    **({} if 'plain' in name else {'exif': exif}))
+    assert np.array_equal(read_image(tmp_path / 'a.png'), image)
+    assert np.array_equal(read_image(tmp_path / 'a.jpg'), read_image(tmp_path / 'plain.jpg'))
+
+
+def test_a_jpeg_that_is_cut_short_is_an_error(tmp_path):
+    path = tmp_path / 'a.jpg'
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    data = path.read_bytes()
+    for share in (0.2, 0.5, 0.9):
+        path.write_bytes(data[:int(share * len(data))])
+        with pytest.raises(DataSetError, match=r'a\.jpg'):
+            read_image(path)
+
+
+def test_images_by_name_in_order(tmp_path):
+    for name in ('b.PNG', 'a.jpg', '._a.jpg', '.b.png', 'notes.txt'):
+        (tmp_path / name).touch()
+    assert list(images_by_name(tmp_path, 'x')) == ['a', 'b']
+    (tmp_path / 'a.png').touch()
+    with pytest.raises(DataSetError, match=r'a\.jpg and a\.png are two images of one name'):
+        images_by_name(tmp_path, 'x')
+    with pytest.raises(DataSetError, match='is not a folder: as this'):
+        images_by_name(tmp_path / 'nowhere', 'as this')
