@@ -36,7 +36,7 @@ COMMANDS = {
 }
 
 # package -> the extra of setup.py that installs it
-EXTRAS = {'lightning': 'train', 'matplotlib': 'train', 'tensorboard': 'train',
+EXTRAS = {'PIL': 'train', 'lightning': 'train', 'matplotlib': 'train', 'tensorboard': 'train',
           'torchmetrics': 'train', 'onnx': 'export', 'onnxruntime': 'export',
           'rclpy': 'ros', 'sensor_msgs': 'ros', 'diagnostic_msgs': 'ros'}
 
