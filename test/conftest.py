@@ -37,6 +37,15 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def partial_model(tiny_model, tmp_path_factory):
+    """Path of the tiny model as a stage leaves it that trained its segmentation alone."""
+    from ubcn_ros.runtime import load_model, save_model
+    path = tmp_path_factory.mktemp('models') / 'partial.safetensors'
+    save_model(path, load_model(tiny_model)[0], {'stage': 'adapt', 'trained': ['segmentation']})
+    return path
+
+
+@pytest.fixture(scope='session')
 def tiny_engine(tiny_model):
     """Engine of the tiny model on the CPU in fp32."""
     from ubcn_ros.runtime import Engine

@@ -113,3 +113,17 @@ def test_turned_images_keep_their_labels(tmp_path, tiny_model, camvid_folder):
         assert result.exit_code == 0, result.output
         figures.append(json.loads((tmp_path / 'report.json').read_text())['rates'])
     assert figures[0] == figures[1] == figures[2]
+
+
+def test_untrained_parts_are_refused_where_they_are_used(tiny_model, partial_model, camvid_folder):
+    common = ['--data', camvid_folder, '--iterations', 1, '--rates', '0', '--limit', 1]
+    for arguments in (['--model', partial_model], ['--model', tiny_model, '--peers',
+                                                   partial_model]):
+        result = run(*common, *arguments)
+        assert result.exit_code == 1
+        assert 'random numbers for derain and attention' in result.output.splitlines()[-1]
+    result = run(*common, '--model', tiny_model, '--clean-segmentation', partial_model)
+    assert result.exit_code == 0 and 'Warning' not in result.output
+    result = run(*common, '--model', partial_model, '--allow-partial-model')
+    assert result.exit_code == 0
+    assert result.output.startswith('Warning: ') and 'derain and attention' in result.output

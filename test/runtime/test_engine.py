@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ubcn_ros import Engine
-from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime import ModelFileError, load_model
 from ubcn_ros.runtime.engine import resolve_device, resolve_precision
 from ubcn_ros.runtime.stopwatch import STAGES
 
@@ -163,3 +163,12 @@ def test_auto_resolves():
     assert device.type in ('cpu', 'cuda')
     assert resolve_precision('auto', device) in ('fp32', 'bf16', 'fp16')
     assert resolve_precision('auto', torch.device('cuda', 0)) == 'fp16'
+
+
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_a_model_with_untrained_parts_is_refused_unless_allowed(partial_model, backend):
+    options = {'device': 'cpu', 'precision': 'fp32', 'backend': backend}
+    with pytest.raises(ModelFileError, match='random numbers for derain and attention'):
+        Engine.load(partial_model, **options)
+    engine = Engine.load(partial_model, **options, allow_partial=True)
+    assert engine.info.trained == ('segmentation',)

@@ -3,6 +3,7 @@
 """Exported steps are the loop's steps, and the onnxruntime backend is the engine's equal."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -120,3 +121,21 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
     with pytest.raises(ValueError, match="no precision 'bf16'"):
         Engine.load(exported[0].parent / 'tiny.safetensors', device='cpu', precision='bf16',
                     backend='onnxruntime')
+
+
+def test_an_export_says_which_parts_were_trained(exported, partial_model, tmp_path, monkeypatch):
+    said = json.loads((exported[0] / 'export.json').read_text())
+    assert said['metadata']['trained'] == ['derain', 'segmentation', 'attention']
+    folder = tmp_path / 'partial'
+    shutil.copytree(exported[0], folder)
+    said['metadata'] = {'stage': 'adapt', 'trained': ['segmentation']}
+    (folder / 'export.json').write_text(json.dumps(said))
+    with pytest.raises(ModelFileError, match='partial holds random numbers for derain'):
+        Engine.load(folder, device='cpu', backend='onnxruntime')
+    engine = Engine.load(folder, device='cpu', backend='onnxruntime', allow_partial=True)
+    assert engine.info.trained == ('segmentation',)
+    # refused before it is exported
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    with pytest.raises(ModelFileError, match='random numbers for derain'):
+        Engine.load(partial_model, device='cpu', backend='onnxruntime')
+    assert not (tmp_path / 'cache').exists()

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ubcn_ros.runtime import ModelFileError, find_model, load_model, save_model
+from ubcn_ros.runtime.weights import PARTS
 
 
 def rewritten(source, target, tensors=lambda t: t, metadata=lambda m: m):
@@ -131,6 +132,55 @@ def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change):
     path = rewritten(tiny_model, tmp_path / 'other.safetensors', metadata=metadata)
     with pytest.raises(ModelFileError, match='cannot be built'):
         load_model(path)
+
+
+def recipe_of(stage, **start):
+    return {'stage': stage, 'recipe': {'stages': {stage: {'start': start}}}}
+
+
+@pytest.mark.parametrize('metadata, trained', [
+    ({}, PARTS),
+    ({'note': 'converted'}, PARTS),
+    ({'stage': 'adapt'}, PARTS),
+    ({'stage': 'adapt', 'recipe': 'lost'}, PARTS),
+    (recipe_of('derain-veil'), ('derain',)),
+    (recipe_of('adapt-clean'), ('segmentation',)),
+    (recipe_of('attend', derain='a', segmentation='b'), PARTS),
+    (recipe_of('attend', derain='a'), ('derain', 'attention')),
+    (recipe_of('joint-long'), PARTS),
+    ({**recipe_of('joint'), 'trained': ['segmentation', 'derain']}, ('derain', 'segmentation')),
+    ({'trained': []}, ())])
+def test_which_parts_were_trained(tiny_model, tmp_path, metadata, trained):
+    network, _ = load_model(tiny_model)
+    save_model(tmp_path / 'part.safetensors', network, metadata)
+    info = load_model(tmp_path / 'part.safetensors')[1]
+    assert info.trained == trained
+    assert bool(info.untrained_text()) == (trained != PARTS)
+
+
+def test_a_part_that_is_needed_and_was_never_trained(tiny_model, tmp_path):
+    network, _ = load_model(tiny_model)
+    path = tmp_path / 'part.safetensors'
+    save_model(path, network, recipe_of('adapt-clean'))
+    load_model(path, ['segmentation'])
+    with pytest.raises(ModelFileError, match=r'part.safetensors holds random numbers for derain '
+                       r'and attention, which its stage adapt-clean did not train: train derain '
+                       r'and attend, too .*allow_partial_model') as error:
+        load_model(path, PARTS)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('trained', ['derain', ['rain'], None, {'derain': True}, [['derain']]])
+def test_trained_must_be_a_list_of_parts(tiny_model, tmp_path, trained):
+    network, _ = load_model(tiny_model)
+    save_model(tmp_path / 'part.safetensors', network, {'trained': trained})
+    with pytest.raises(ModelFileError, match='expected a list of derain, segmentation, attention'):
+        load_model(tmp_path / 'part.safetensors', PARTS)
+
+
+def test_the_shipped_model_is_whole():
+    info = load_model('ubcn-light-camvid', PARTS)[1]
+    assert info.metadata['trained'] == list(PARTS)
 
 
 def test_found_by_name_on_the_ament_path(tiny_model, tmp_path, monkeypatch):

@@ -11,6 +11,8 @@ from ubcn_ros.data.scenes import SceneList, camvid
 from ubcn_ros.labels import CITYSCAPES
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime.weights import STAGE_PARTS
+from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.trainer import Trainer, model_config, shortened
 
 # the discriminator is not tiny: two steps of it
@@ -167,6 +169,22 @@ def test_a_model_says_how_it_came_about(run, scenes):
     assert info.metadata['recipe']['stages']['derain']['samples']['crop'] == [32, 48]
     assert info.metadata['data'] == 'camvid/train' and info.metadata['seed'] == 5
     assert set(scores) == {'psnr_0_T1', 'psnr_150_T1'}
+
+
+def test_a_model_says_which_of_its_parts_were_trained(run):
+    derain = run('out')
+    derain.fit()
+    assert load_model(derain.model_path)[1].trained == ('derain',)
+    # of a file without it, the segmentation network is as untrained as it was there
+    start = {name: 'derain.safetensors' for name in ('derain', 'segmentation')}
+    attend = run('out', 'attend', {'start': start, 'steps': 1, 'iterations': 2})
+    assert attend.record({})['trained'] == ['derain', 'attention']
+    joint = run('out', 'joint', {'start': start, 'steps': 1})
+    assert joint.record({})['trained'] == ['derain', 'segmentation', 'attention']
+
+
+def test_the_parts_of_a_stage_are_those_that_its_file_claims():
+    assert {name: stage.trained for name, stage in STAGE_CLASSES.items()} == STAGE_PARTS
 
 
 def test_tensorboard_has_scalars_and_pictures(run, camvid_root):

@@ -58,13 +58,15 @@ _file = click.Path(dir_okay=False, path_type=Path)
               help='Model whose segmentation was trained on rain, to use without deraining.')
 @click.option('--peers', multiple=True, metavar='FILE',
               help='Model to measure in the same way beside this one; may be repeated.')
+@click.option('--allow-partial-model', is_flag=True,
+              help='Measure models with parts that were never trained, too.')
 @click.option('--json', 'json_path', type=_file, help='Write all figures here.')
 @click.option('--picture', type=_file, help='Draw quality against T here (PNG, PDF or SVG).')
 def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...],
              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
              device: str, precision: str, clean_segmentation: str | None,
-             rain_segmentation: str | None, peers: tuple[str, ...], json_path: Path | None,
-             picture: Path | None) -> None:
+             rain_segmentation: str | None, peers: tuple[str, ...], allow_partial_model: bool,
+             json_path: Path | None, picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
 
@@ -79,11 +81,18 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
     from ubcn_ros.data.scenes import DataSetError
     from ubcn_ros.evaluation import report
     from ubcn_ros.evaluation.measure import Subject
+    from ubcn_ros.runtime.weights import PARTS
     try:
-        subject = Subject.load(model, device, precision)
-        segmentations = {name: Subject.load(path, device, precision) for name, path in
+        def load(path: str, *needs: str) -> Subject:
+            loaded = Subject.load(path, device, precision, () if allow_partial_model else needs)
+            if text := loaded.info.untrained_text(needs):
+                click.echo(f'Warning: {text}', err=True)
+            return loaded
+
+        subject = load(model, *PARTS)
+        segmentations = {name: load(path, 'segmentation') for name, path in
                          (('clean', clean_segmentation), ('rain', rain_segmentation)) if path}
-        rivals = _named([Subject.load(path, device, precision) for path in peers])
+        rivals = _named([load(path, *PARTS) for path in peers])
         if kind != 'pairs':
             results, figures, about = _scenes(subject, segmentations, rivals, kind, data, split,
                                               only, rates, iterations, stride, limit)

@@ -39,7 +39,7 @@ from ubcn_ros.runtime.engine import (
     resolve_precision,
 )
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.weights import ModelInfo, load_model
+from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 
 Progress = Callable[[], object]
 
@@ -54,16 +54,18 @@ class Subject:
     precision: str
 
     @classmethod
-    def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32') -> Subject:
+    def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32',
+             needs: Sequence[str] = PARTS) -> Subject:
         """
         Load a model file, prepared as the engine prepares it.
 
-        :raises ModelFileError: no such file, or not one of ours.
+        :param needs: parts that are used, and so must have been trained.
+        :raises ModelFileError: no such file, not one of ours, or a needed part never trained.
         :raises ValueError: device or precision unknown or not to be had here.
         """
         target = resolve_device(device)
         precision = resolve_precision(precision, target)
-        network, info = load_model(model)
+        network, info = load_model(model, needs)
         return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision)
 
     def upload(self, image: np.ndarray) -> torch.Tensor:

@@ -22,7 +22,7 @@ from ubcn_ros.runtime.eager_backend import EagerSteps, Steps
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.stopwatch import Stopwatch
 from ubcn_ros.runtime.transfer import PlainTransfer, Transfer
-from ubcn_ros.runtime.weights import ModelInfo, load_model
+from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 BACKENDS = ('eager', 'graphs', 'compiled', 'onnxruntime')
@@ -76,7 +76,8 @@ class Engine:
     @classmethod
     def load(cls, model: str | Path = 'ubcn-light-camvid', device: str = 'auto',
              precision: str = 'auto', backend: str = 'auto',
-             progress: Callable[[str], None] = _LOG.info) -> Engine:
+             progress: Callable[[str], None] = _LOG.info,
+             allow_partial: bool = False) -> Engine:
         """
         Load a model file.
 
@@ -94,13 +95,16 @@ class Engine:
             'graphs' on a GPU, 'eager' on a CPU. 'graphs' and 'compiled' are compared with 'eager'
             for every size, and left for it, with a warning, where they fail or differ.
         :param progress: called with lines of text where loading takes long; logs by default.
-        :raises ModelFileError: the file is missing, damaged or of another architecture.
+        :param allow_partial: take a model with parts that were never trained, too.
+        :raises ModelFileError: the file is missing, damaged or of another architecture, or a
+            part of it was never trained.
         :raises ValueError: device, precision or backend unknown or not to be had here.
         """
         target = resolve_device(device)
+        needs = () if allow_partial else PARTS
         if backend == 'onnxruntime':
             from ubcn_ros.runtime.onnx_backend import load_steps
-            steps = load_steps(model, target, precision, progress)
+            steps = load_steps(model, target, precision, progress, needs)
             return cls(steps, steps.info, target, steps.precision)
         precision = resolve_precision(precision, target)
         if backend == 'auto':
@@ -108,7 +112,7 @@ class Engine:
         if backend not in BACKENDS:
             raise ValueError(f"unknown backend {backend!r}: choose 'auto' or one of "
                              f'{", ".join(BACKENDS)}')
-        network, info = load_model(model)
+        network, info = load_model(model, needs)
         if backend == 'eager':
             return cls(network, info, target, precision)
         from ubcn_ros.runtime import graph_backend

@@ -105,7 +105,8 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
         'steps': steps,
         'label_set': {'name': labels.name, 'classes': labels.classes, 'colors': labels.colors,
                       'paths': labels.paths},
-        'config': info.config.to_dict(), 'metadata': info.metadata,
+        'config': info.config.to_dict(),
+        'metadata': {**info.metadata, 'trained': list(info.trained)},
         'versions': versions('torch', *(['onnx'] if kind == 'onnx' else []))}
 
 

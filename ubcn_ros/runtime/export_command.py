@@ -68,6 +68,8 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     from ubcn_ros.runtime.export_check import SIZES, compare, exported_programs, require_equal
     from ubcn_ros.runtime.export_folder import check_replaceable, made_whole, read_exported
     network, info = load_model(model)
+    if text := info.untrained_text():
+        click.echo(f'Warning: {text}', err=True)
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
     check_replaceable(folder)
     size = None if height is None else (height, width)

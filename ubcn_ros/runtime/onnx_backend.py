@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +39,16 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 
 def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
-               progress: Callable[[str], None] = lambda _: None) -> OnnxSteps:
+               progress: Callable[[str], None] = lambda _: None,
+               needs: Sequence[str] = ()) -> OnnxSteps:
     """
     Steps of an exported folder, or of a model, which is exported on first use.
 
     :param model: folder that `ubcn export --format onnx` wrote; or name or path of a model.
     :param progress: called with lines of text while a model is exported.
-    :raises ModelFileError: the model or the folder is missing, damaged or of another kind.
+    :param needs: parts of the model that must have been trained.
+    :raises ModelFileError: the model or the folder is missing, damaged or of another kind, or a
+        needed part was never trained.
     :raises ValueError: ONNX Runtime or the provider for the device is missing.
     """
     runtime = _onnxruntime()
@@ -54,7 +57,7 @@ def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
         if Path(model).expanduser().is_dir():
             raise ModelFileError(f'{model} is a folder without an export: make one with '
                                  '`ubcn export --format onnx`')
-        exported = cached_export(model, resolve_precision(precision, device), progress)
+        exported = cached_export(model, resolve_precision(precision, device), progress, needs)
     else:
         exported = read_exported(model)
         if exported.kind != 'onnx':
@@ -63,21 +66,23 @@ def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
         if precision not in ('auto', exported.precision):
             raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
                              f"choose 'auto', or export it in {precision}")
+        exported.info.require_trained(needs)
     return OnnxSteps(exported, device)
 
 
 def cached_export(model: str | Path, precision: str,
-                  progress: Callable[[str], None] = lambda _: None) -> Exported:
+                  progress: Callable[[str], None] = lambda _: None,
+                  needs: Sequence[str] = ()) -> Exported:
     """
     Export of a model, checked, in the cache folder; made there when it is not there.
 
     It is found by the weights, the precision, the versions of what exported it and the source of
     the network: another of any of these is another export.
 
-    :raises ModelFileError: of the model.
+    :raises ModelFileError: of the model, also where a part that it needs was never trained.
     :raises ValueError: the cache folder cannot be written to, or an exporter is missing.
     """
-    network, info = load_model(model)
+    network, info = load_model(model, needs)
     key = hashlib.sha256(repr((info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
                                _source())).encode()).hexdigest()
     folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key[:16]}'

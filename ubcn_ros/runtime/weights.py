@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,14 @@ from ubcn_ros.network import UBCN, UBCNConfig, build
 
 FORMAT = 'ubcn_ros/1'
 SUFFIX = '.safetensors'
+PARTS = ('derain', 'segmentation', 'attention')
+"""Parts of a network, which the stages of training train one by one."""
+
+STAGE_PARTS = {'derain': ('derain',), 'adapt': ('segmentation',), 'attend': ('attention',),
+               'joint': PARTS}
+"""What each stage of training trains."""
+
+_PART_STAGES = {parts[0]: stage for stage, parts in STAGE_PARTS.items() if len(parts) == 1}
 
 
 class ModelFileError(ValueError):
@@ -40,6 +49,47 @@ class ModelInfo:
     sha256: str
     config: UBCNConfig
     metadata: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """
+        Return which of PARTS were trained.
+
+        A file without the key says so by its stage and recipe: the stage's own part, and those
+        that it took from other files. One that does not say how it was made, has them all.
+
+        :raises ModelFileError: the key holds something else.
+        """
+        if 'trained' in self.metadata:
+            said = self.metadata['trained']
+            if not isinstance(said, list) or not all(part in PARTS for part in said):
+                raise ModelFileError(f'{self.path} says that {said!r} is trained: expected a list '
+                                     f'of {", ".join(PARTS)}; train or export it again')
+        else:
+            stage = str(self.metadata.get('stage', ''))
+            said = STAGE_PARTS.get(stage.split('-')[0], PARTS)
+            try:
+                said = {*said, *self.metadata['recipe']['stages'][stage]['start']}
+            except (KeyError, TypeError):  # not a recipe of ours
+                said = PARTS
+        return tuple(part for part in PARTS if part in said)
+
+    def untrained_text(self, needs: Sequence[str] = PARTS) -> str:
+        """Say which of the needed parts were never trained, in one line; '' where all were."""
+        missing = [part for part in needs if part not in self.trained]
+        if not missing:
+            return ''
+        stage = self.metadata.get('stage')
+        stages = ' and '.join(_PART_STAGES[part] for part in missing)
+        return (f'{self.path} holds random numbers for {" and ".join(missing)}, '
+                f'{"never trained" if stage is None else f"which its stage {stage} did not train"}'
+                f': train {stages}, too (ubcn train)')
+
+    def require_trained(self, needs: Sequence[str] = PARTS) -> None:
+        """Raise ModelFileError unless the needed parts were trained."""
+        if text := self.untrained_text(needs):
+            raise ModelFileError(f'{text}, or allow it with allow_partial_model (node) or '
+                                 '--allow-partial-model (ubcn)')
 
 
 def model_folders() -> list[Path]:
@@ -98,12 +148,14 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     os.replace(partial, path)
 
 
-def load_model(name_or_path: str | Path) -> tuple[UBCN, ModelInfo]:
+def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
+               ) -> tuple[UBCN, ModelInfo]:
     """
     Network in evaluation mode and what its file says.
 
+    :param needs: those of PARTS that must have been trained.
     :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; tensors
-        missing, unexpected or of another shape, with their names.
+        missing, unexpected or of another shape, with their names; a needed part never trained.
     """
     path = find_model(name_or_path)
     try:
@@ -119,7 +171,7 @@ def load_model(name_or_path: str | Path) -> tuple[UBCN, ModelInfo]:
                              'one with the ubcn command')
     try:
         config = UBCNConfig.from_dict(json.loads(header['config']))
-        metadata = json.loads(header.get('metadata', '{}'))
+        metadata = dict(json.loads(header.get('metadata', '{}')))
         network = build(config)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f'{path} describes a network that cannot be built ({error}): it '
@@ -139,4 +191,5 @@ def load_model(name_or_path: str | Path) -> tuple[UBCN, ModelInfo]:
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
     info = ModelInfo(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), config,
                      metadata)
+    info.require_trained(needs)
     return network.eval(), info

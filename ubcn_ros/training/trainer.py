@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.network import UBCNConfig, build
-from ubcn_ros.runtime.weights import load_model, save_model
+from ubcn_ros.runtime.weights import PARTS, load_model, save_model
 from ubcn_ros.training.config import StageConfig, TrainConfig
 from ubcn_ros.training.losses import class_weights
 from ubcn_ros.training.optimizers import make_optimizer, rate_factor
@@ -34,7 +34,6 @@ from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.validation import validate
 
 _LOG_EVERY = 20
-_MODULES = ('derain', 'segmentation', 'attention')
 # parts that change nothing, or next to nothing, before they are trained
 _LATECOMERS = ('veil.', 'narrow.', 'half_head.')
 
@@ -87,7 +86,7 @@ class Trainer:
         _check_labels(config, kind, training, validation)
         torch.manual_seed(config.seed)
         self.network = build(model_config(config, self.stage_config))
-        self._start_modules()
+        self.trained_parts = {*STAGE_CLASSES[kind].trained, *self._start_modules()}
         weights = (class_weights(training)
                    if self.stage_config.class_balance and kind != 'derain' else None)
         stage = STAGE_CLASSES[kind](self.network, self.stage_config, weights)
@@ -107,13 +106,16 @@ class Trainer:
         """The result."""
         return self.out / f'{self.stage_name}.safetensors'
 
-    def _start_modules(self) -> None:
+    def _start_modules(self) -> list[str]:
+        """Load what the stage starts from; return what of it was trained."""
+        trained = []
         for module, name in self.stage_config.start.items():
-            if module not in _MODULES:
+            if module not in PARTS:
                 raise ValueError(f'stages.{self.stage_name}.start: unknown module {module!r}: '
-                                 f'choose from {", ".join(_MODULES)}')
+                                 f'choose from {", ".join(PARTS)}')
             path = Path(name) if Path(name).is_absolute() else self.out / name
-            source, _ = load_model(path)
+            source, info = load_model(path)
+            trained += {module} & set(info.trained)
             ours, state = getattr(self.network, module), getattr(source, module).state_dict()
             try:
                 ours.load_state_dict(_grown(state, ours.state_dict(),
@@ -121,6 +123,7 @@ class Trainer:
             except RuntimeError as error:
                 raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
                                  ) from error
+        return trained
 
     def _state(self) -> dict[str, Any]:
         return {'stage': self.stage, 'step': self.step,
@@ -239,6 +242,7 @@ class Trainer:
     def record(self, scores: dict[str, float]) -> dict[str, Any]:
         """How this model came about, for its file."""
         return {'command': ' '.join(['ubcn', *sys.argv[1:]]), 'stage': self.stage_name,
+                'trained': [part for part in PARTS if part in self.trained_parts],
                 'recipe': self.config.to_dict(), 'data': self.training.name,
                 'scenes': len(self.training), 'commit': _commit(), 'seed': self.config.seed,
                 'steps': self.step, 'validation': scores}
