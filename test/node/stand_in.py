@@ -50,7 +50,7 @@ class StandInEngine:
     device = StandInDevice()
     precision = 'fp32'
     backend = 'eager'
-    info = SimpleNamespace(name='stand-in', sha256='0' * 64)
+    info = SimpleNamespace(name='stand-in', sha256='0' * 64, untrained_text=lambda: '')
 
     def warm_up(self, height, width, progress=None, count=1):
         kind, _, value = self.behaviour.partition(':')

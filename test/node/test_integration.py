@@ -162,12 +162,14 @@ def test_it_ends_cleanly_when_told_to(camera, node):
     assert 'Traceback' not in node.log
 
 
-def test_a_bad_model_file_fails_configure_with_one_message(start, peer, tiny_model, tmp_path):
+def test_a_bad_model_file_fails_configure_with_one_message(start, peer, tiny_model, partial_model,
+                                                           tmp_path):
     truncated, pickled = tmp_path / 'truncated.safetensors', tmp_path / 'pickled.safetensors'
     truncated.write_bytes(tiny_model.read_bytes()[:-1000])
     pickled.write_bytes(pickle.dumps({'weights': [1.0]}))
     node = start(autostart='false', device='cpu', warm_up_width=64, warm_up_height=48)
-    for count, path in enumerate((tmp_path / 'missing.safetensors', truncated, pickled), 1):
+    for count, path in enumerate((tmp_path / 'missing.safetensors', truncated, pickled,
+                                  partial_model), 1):
         assert peer.set_parameter('model', str(path)).successful
         assert not peer.change_state('configure')
         assert peer.state() == 'unconfigured'

@@ -13,7 +13,7 @@ from ros_peer import image_message  # noqa: E402
 from stand_in import StandInEngine  # noqa: E402
 
 from ubcn_ros.node import ubcn_node  # noqa: E402
-from ubcn_ros.node.diagnostics import resident_mib  # noqa: E402
+from ubcn_ros.node.diagnostics import Level, resident_mib  # noqa: E402
 from ubcn_ros.node.jobs import Arrival  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 
@@ -44,6 +44,25 @@ def test_a_hundred_lifecycles_leave_nothing_behind(ros, tiny_model):
         assert node.stop(10.0)
         node.destroy_node()
     assert memory[99] - memory[29] < 8.0, memory
+
+
+def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_model):
+    parameters = {'model': str(partial_model), 'device': 'cpu', 'precision': 'fp32',
+                  'warm_up_width': 0}
+    for allowed in (False, True):
+        node = make_node(**parameters, allow_partial_model=allowed)
+        expected = TransitionCallbackReturn.SUCCESS if allowed else \
+            TransitionCallbackReturn.FAILURE
+        try:
+            assert node.trigger_configure() == expected
+            report = node._engine_report()
+            assert report.level == Level.WARN
+            if allowed:
+                assert 'random numbers for derain and attention' in report.message
+                assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+        finally:
+            assert node.stop(10.0)
+            node.destroy_node()
 
 
 @pytest.fixture

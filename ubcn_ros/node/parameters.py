@@ -100,6 +100,9 @@ SPECS = (
     Spec('model', 'ubcn-light-camvid',
          'Trained network: a name in models/, or the path of a .safetensors file.',
          Changes.AT_CONFIGURE, pattern=r'(?s).+', allowed='a name or a path, not empty'),
+    Spec('allow_partial_model', False,
+         'Take a model with parts that were never trained, too, and warn; else it is refused.',
+         Changes.AT_CONFIGURE),
     Spec('device', 'auto',
          'Where the network runs; auto takes the first GPU where there is one.',
          Changes.AT_CONFIGURE, pattern=r'auto|cpu|cuda|cuda:\d+',
@@ -154,6 +157,7 @@ class Settings:
     """All values at one moment; replaced as a whole, so that a frame sees one consistent set."""
 
     model: str
+    allow_partial_model: bool
     device: str
     precision: str
     backend: str

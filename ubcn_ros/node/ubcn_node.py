@@ -41,7 +41,8 @@ def load_engine(settings: Settings, progress: Callable[[str], None]) -> Any:
     """Load the engine that the settings name; lines of text say what takes long."""
     from ubcn_ros.runtime import Engine  # takes seconds: not before it is needed
     return Engine.load(settings.model, device=settings.device, precision=settings.precision,
-                       backend=settings.backend, progress=progress)
+                       backend=settings.backend, progress=progress,
+                       allow_partial=settings.allow_partial_model)
 
 
 Transition = Callable[['UBCNNode', LifecycleState], TransitionCallbackReturn]
@@ -118,6 +119,8 @@ class UBCNNode(LifecycleNode):
         info = self._engine.info
         log.info(f"model '{info.name}' (sha256 {info.sha256[:12]}) is ready on "
                  f'{self._engine.device}, {self._engine.precision}, {self._engine.backend}')
+        if untrained := info.untrained_text():
+            log.warning(untrained)
         return TransitionCallbackReturn.SUCCESS
 
     @_loud
@@ -305,7 +308,9 @@ class UBCNNode(LifecycleNode):
         if engine.device.type == 'cuda':
             import torch
             memory['GPU memory (MiB)'] = f'{torch.cuda.memory_reserved(engine.device) / 2**20:.1f}'
-        return Report(Level.OK, f'{engine.info.name} on {engine.device}', {
+        untrained = engine.info.untrained_text()
+        return Report(Level.WARN if untrained else Level.OK,
+                      untrained or f'{engine.info.name} on {engine.device}', {
             'model': engine.info.name, 'model sha256': engine.info.sha256,
             'device': str(engine.device), 'precision': engine.precision,
             'backend': engine.backend, 'iterations': str(settings.iterations),
