@@ -100,6 +100,16 @@ def test_derain_a_folder(tmp_path, folder, quick, tiny_engine):
         assert labels.ndim == 2 and np.array_equal(labels, frame.labels)
 
 
+def test_derain_refuses_untrained_parts_unless_allowed(tmp_path, folder, quick, partial_model):
+    command = ['derain', folder, tmp_path / 'out', *quick, '--model', partial_model]
+    result = ubcn(*command)
+    assert result.exit_code == 1 and not (tmp_path / 'out').exists()
+    assert 'random numbers for derain and attention' in result.output.splitlines()[-1]
+    result = ubcn(*command, '--allow-partial-model')
+    assert result.exit_code == 0 and names(tmp_path / 'out') == ['a.png', 'b.png']
+    assert result.output.splitlines()[0].startswith('Warning: ')
+
+
 @pytest.mark.parametrize('output, written', [
     ('new.png', 'new.png'), ('results', 'results/a.png'), ('deep/er', 'deep/er/a.png'),
     ('new.BMP', 'new.BMP'), ('new.tiff', 'new.tiff'), ('new.webp', 'new.webp')])

@@ -99,17 +99,23 @@ def engine_options(command: Callable) -> Callable:
             click.option('--precision', default='auto', show_default=True,
                          type=click.Choice(['auto', 'fp32', 'bf16', 'fp16'])),
             click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
-                         help='Steps of derain and segment: 1 is fastest.')]):
+                         help='Steps of derain and segment: 1 is fastest.'),
+            click.option('--allow-partial-model', is_flag=True,
+                         help='Take a model with parts that were never trained, too.')]):
         command = option(command)
     return command
 
 
-def _load_engine(model: str, device: str, precision: str) -> Any:
+def _load_engine(model: str, device: str, precision: str, allow_partial: bool) -> Any:
     from ubcn_ros.runtime import Engine
     try:
-        return Engine.load(model, device=device, precision=precision)
+        engine = Engine.load(model, device=device, precision=precision,
+                             allow_partial=allow_partial)
     except (ValueError, RuntimeError) as error:
         raise click.ClickException(str(error)) from error
+    if untrained := engine.info.untrained_text():
+        click.echo(f'Warning: {untrained}', err=True)
+    return engine
 
 
 def _bar(items: Iterable[Any] | None = None, **options: Any) -> Any:
@@ -193,7 +199,8 @@ def _each(jobs: list[tuple[Path, Path]], listing: Any, work: Callable[[Any, Path
 @recursive_option
 @engine_options
 def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None,
-           recursive: bool, model: str, device: str, precision: str, iterations: int) -> None:
+           recursive: bool, model: str, device: str, precision: str, iterations: int,
+           allow_partial_model: bool) -> None:
     """
     Derain an image or a folder of images, and label them.
 
@@ -212,7 +219,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     if len({*outputs}) < len(outputs) or {os.path.realpath(path) for path, _ in jobs} & {*outputs}:
         raise click.ClickException('INPUT, OUTPUT, --labels and --overlay would hold files of the '
                                    'same names: give each a folder of its own')
-    engine = _load_engine(model, device, precision)
+    engine = _load_engine(model, device, precision, allow_partial_model)
 
     def work(image: Any, target: Path) -> None:
         frame = engine(image, iterations=iterations)
@@ -289,7 +296,8 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
 @storage_option
 @engine_options
 def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, storage: str,
-                model: str, device: str, precision: str, iterations: int) -> None:
+                model: str, device: str, precision: str, iterations: int,
+                allow_partial_model: bool) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
@@ -300,7 +308,7 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
     try:
         with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
             image_connection(reader, topic)
-        engine = _load_engine(model, device, precision)
+        engine = _load_engine(model, device, precision, allow_partial_model)
         with _bar() as bar:
             def show(done: int, total: int) -> None:
                 bar.total = total
