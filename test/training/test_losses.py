@@ -113,6 +113,14 @@ def test_class_weights_need_labels():
         class_weights(SceneList('pairs/a', None, ()))
 
 
+def test_class_weights_need_a_labeled_pixel(tmp_path):
+    path = tmp_path / 'labels.png'
+    cv2.imwrite(str(path), np.full((10, 10), 255, np.uint8))
+    scene = Scene('a', path, path, {255: 255})
+    with pytest.raises(ValueError, match='no pixel of all-void has a class, all are 255'):
+        class_weights(SceneList('all-void', CAMVID, (scene,)))
+
+
 def test_lovasz_loss_is_one_minus_miou_for_hard_predictions():
     labels = torch.zeros(1, 32, 32, dtype=torch.uint8)
     labels[:, :, 16:] = 1

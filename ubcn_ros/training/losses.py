@@ -103,7 +103,7 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
     The form is ENet's (Paszke et al., 2016), milder: rare classes count about four times as much
     as the commonest. Of many scenes some hundred, evenly spread, are counted.
 
-    :raises ValueError: the scenes have no labels.
+    :raises ValueError: the scenes have no labels, or nothing in them has a class.
     """
     if scenes.label_set is None:
         raise ValueError(f'{scenes.name} has no labels to weigh classes by: set class_balance to '
@@ -112,8 +112,11 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
     for scene in scenes.scenes[::max(1, len(scenes) // _COUNTED_SCENES)]:
         counts += torch.bincount(torch.from_numpy(scene.labels()).flatten().long(),
                                  minlength=256)
-    share = counts[:scenes.label_set.num_classes] / counts[
-        :scenes.label_set.num_classes].sum().clamp(min=1)
+    counts = counts[:scenes.label_set.num_classes]
+    if not counts.any():
+        raise ValueError(f'no pixel of {scenes.name} has a class, all are {UNLABELED}: there is '
+                         'nothing to learn from these labels')
+    share = counts / counts.sum()
     weights = 1.0 / torch.log(1.1 + share)
     return (weights / weights.mean()).float()
 
