@@ -175,7 +175,7 @@ def test_trained_must_be_a_list_of_parts(tiny_model, tmp_path, trained):
     network, _ = load_model(tiny_model)
     save_model(tmp_path / 'part.safetensors', network, {'trained': trained})
     with pytest.raises(ModelFileError, match='expected a list of derain, segmentation, attention'):
-        load_model(tmp_path / 'part.safetensors', PARTS)
+        load_model(tmp_path / 'part.safetensors')
 
 
 def test_the_shipped_model_is_whole():

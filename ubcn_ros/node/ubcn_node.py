@@ -309,8 +309,8 @@ class UBCNNode(LifecycleNode):
             import torch
             memory['GPU memory (MiB)'] = f'{torch.cuda.memory_reserved(engine.device) / 2**20:.1f}'
         untrained = engine.info.untrained_text()
-        return Report(Level.WARN if untrained else Level.OK,
-                      untrained or f'{engine.info.name} on {engine.device}', {
+        level = Level.WARN if untrained else Level.OK
+        return Report(level, untrained or f'{engine.info.name} on {engine.device}', {
             'model': engine.info.name, 'model sha256': engine.info.sha256,
             'device': str(engine.device), 'precision': engine.precision,
             'backend': engine.backend, 'iterations': str(settings.iterations),

@@ -76,7 +76,8 @@ class ModelInfo:
 
     def untrained_text(self, needs: Sequence[str] = PARTS) -> str:
         """Say which of the needed parts were never trained, in one line; '' where all were."""
-        missing = [part for part in needs if part not in self.trained]
+        trained = self.trained
+        missing = [part for part in needs if part not in trained]
         if not missing:
             return ''
         stage = self.metadata.get('stage')
