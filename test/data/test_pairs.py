@@ -59,7 +59,7 @@ def test_damaged_and_unequal_images(root):
     (root / 'input' / 'a.png').write_bytes(b'no image')
     cv2.imwrite(str(root / 'input' / 'b.png'), np.zeros((32, 32, 3), np.uint8))
     first, second = pairs(root)
-    with pytest.raises(DataSetError, match='a.png.*neither JPEG nor PNG'):
+    with pytest.raises(DataSetError, match=r'a\.png'):
         first.images()
     with pytest.raises(DataSetError, match='32x32.*40x32'):
         second.images()
