@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images import files
+from ubcn_ros.images.malformed import MAX_PIXELS
 
-_MAX_PIXELS = 1 << 26  # as of images
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_START = b'\xff\xd8\xff'
 # PNG specification, 11.2.2: colour types
@@ -121,8 +121,8 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
     if not fits:
         kind = _COLOUR_TYPES.get(colour, 'unknown')
         raise DataSetError(f'{path} is a PNG ({kind}, {depth} bits): convert it to a {wanted}')
-    if width * height > _MAX_PIXELS:
-        raise DataSetError(f'{path} is {width}x{height}, above the limit of {_MAX_PIXELS} pixels: '
+    if width * height > MAX_PIXELS:
+        raise DataSetError(f'{path} is {width}x{height}, above the limit of {MAX_PIXELS} pixels: '
                            'make image and labels smaller')
     try:
         PngImageFile(io.BytesIO(data)).verify()  # the checksums, which decoding leaves out
