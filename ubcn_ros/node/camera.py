@@ -22,7 +22,7 @@ from ubcn_ros.images.messages import (
     to_rgb,
 )
 
-from . import qos
+from . import qos, topics
 from .diagnostics import CameraStatistics, Level, Report, Throttle, Window
 from .jobs import Arrival, Job
 from .mailbox import Mailbox
@@ -83,7 +83,9 @@ class Camera:
         self._opened = 0.0
         self.topic = ''
         self._transport = ''
+        self._remap = ''  # the name whose remapping leads to the images
         self._subscriptions: list[Any] = []
+        self._infos = 0
         self._publishers = {
             topic: self._publisher(Image, topic, qos.output_qos())
             for topic in (DERAINED, LABELS, COLOR, CONFIDENCE, OVERLAY)}
@@ -102,15 +104,16 @@ class Camera:
 
         :param transport: 'raw' or 'compressed'.
         """
-        kind, topic = (Image, 'image') if transport == 'raw' else \
-            (CompressedImage, 'image/compressed')
-        self._transport = transport
-        self.topic = self._node.resolve_topic_name(self._prefix + topic)
+        inputs = topics.inputs(self._node, self._prefix, transport)
+        kind = Image if transport == 'raw' else CompressedImage
+        self._transport, self._remap = transport, inputs.remap
+        self.topic = self._node.resolve_topic_name(inputs.image)
         self._sequence = None
+        self._infos = 0
         self._opened = time.monotonic()
         self._subscriptions = [
-            self._subscription(kind, topic, self._on_image),
-            self._subscription(CameraInfo, 'camera_info', self._on_camera_info)]
+            self._subscription(kind, inputs.image, self._on_image),
+            self._subscription(CameraInfo, inputs.camera_info, self._on_camera_info)]
 
     def close(self) -> None:
         """Unsubscribe and drop what waits."""
@@ -190,14 +193,16 @@ class Camera:
         if not self._subscriptions:
             report.message = 'not subscribed: the node is inactive'
             return report
-        now = time.monotonic()
-        quiet = self.statistics.silence()
-        quiet = now - self._opened if quiet is None else min(quiet, now - self._opened)
+        info_topic = self._subscriptions[1].topic_name
+        report.values['camera info'] = f'{self._infos or "none"} on {info_topic}'
+        since, opened = self.statistics.silence() or 0.0, time.monotonic() - self._opened
+        quiet = min(since, opened) if self.statistics.received else opened
         if quiet >= SILENCE_SECONDS:
-            kind = 'Image' if self._transport == 'raw' else 'CompressedImage'
-            text = qos.explain_silence(self._node, self.topic, f'sensor_msgs/msg/{kind}', quiet)
+            text = qos.explain_silence(self._node, qos.Silence(
+                self.topic, self._transport, self._remap, quiet, self.statistics.received,
+                time.time() - since))
+            report.message = text if report.level is Level.OK else f'{report.message}; {text}'
             report.level = max(report.level, Level.WARN)
-            report.message = text
             if self._rare.passes('silence') is not None:
                 self._logger.warning(text)
         return report
@@ -225,6 +230,7 @@ class Camera:
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._camera_info = message
+        self._infos += 1
 
     def _count_replaced(self) -> None:
         dropped = self.mailbox.dropped
@@ -297,9 +303,9 @@ class Camera:
                     (name, event.last_policy_kind, False), 0)))
 
     def _subscription(self, kind: Any, topic: str, callback: Any) -> Any:
-        name = self._node.resolve_topic_name(self._prefix + topic)
+        name = self._node.resolve_topic_name(topic)
         return self._node.create_subscription(
-            kind, self._prefix + topic, callback, qos.input_qos(),
+            kind, topic, callback, qos.input_qos(),
             qos_overriding_options=qos.overridable(),
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=lambda event: self._incompatible.setdefault(

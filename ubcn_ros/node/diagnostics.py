@@ -22,6 +22,11 @@ from enum import IntEnum
 
 import numpy as np
 
+DEADLINE_FRAMES, DEADLINE_SECONDS = 100, 10.0
+"""Deadlines are judged over the newest frames, as many and as old as this at most."""
+LATE_WARN, LATE_ERROR = 0.05, 0.5
+"""Shares of late frames from which the level is raised."""
+
 
 class Level(IntEnum):
     """Levels of diagnostic_msgs/DiagnosticStatus."""
@@ -86,8 +91,11 @@ class CameraStatistics:
         self._age, self._latency = Window(), Window()
         self._iterations: deque[int] = deque(maxlen=300)
         self._deadlines, self._late = 0, 0
+        self._deadline_ms = 0.0
+        # of the newest frames with a deadline, when each was done and whether it was late
+        self._lateness: deque[tuple[float, bool]] = deque(maxlen=DEADLINE_FRAMES)
         self._last_arrival: float | None = None
-        self._reported = (clock(), 0, 0, 0, 0, 0, 0)
+        self._reported = clock(), (0,) * 6
 
     def arrived(self, missed: int = 0) -> None:
         """Count a frame that came in, and frames before it that the transport replaced."""
@@ -139,9 +147,14 @@ class CameraStatistics:
         """
         with self._lock:
             self.processed += 1
+            if deadline_ms != self._deadline_ms:
+                self._deadline_ms = deadline_ms
+                self._lateness.clear()
             if deadline_ms:
+                late = latency_ms > deadline_ms
                 self._deadlines += 1
-                self._late += latency_ms > deadline_ms
+                self._late += late
+                self._lateness.append((self._clock(), late))
             self._iterations.append(iterations)
             self._latency.add(latency_ms)
             if age_ms is not None:
@@ -155,55 +168,76 @@ class CameraStatistics:
             return None if self._last_arrival is None else self._clock() - self._last_arrival
 
     def report(self) -> Report:
-        """Summarise; rates and the level are over the time since the last report."""
+        """
+        Summarise; rates and the level are over the time since the last report.
+
+        Only deadlines are judged over a window of their own; the severest finding gives the level
+        and the message.
+        """
         with self._lock:
             now, malformed = self._clock(), sum(self.malformed.values())
-            then, received, processed, bad, failed, reduced, idle = self._reported
-            self._reported = (now, self.received, self.processed, malformed, self.failed,
-                              self.reduced, self.idle)
-            seconds = max(now - then, 1e-6)
-            rate_in = (self.received - received) / seconds
-            rate_out = (self.processed - processed) / seconds
-            values = {
-                'rate in (Hz)': f'{rate_in:.2f}',
-                'rate out (Hz)': f'{rate_out:.2f}',
-                'received': str(self.received),
-                'processed': str(self.processed),
-                'dropped': str(self.stale + self.failed + self.idle),
-                'dropped (stale)': str(self.stale),
-                'dropped (of the stale, in transport)': str(self.missed),
-                'dropped (failed)': str(self.failed),
-                'dropped (idle)': str(self.idle),
-                'malformed': str(malformed),
-            }
-            for kind, count in sorted(self.malformed.items()):
-                values[f'malformed ({kind})'] = str(count)
-            if self.reduced:
-                values['reduced to one step'] = str(self.reduced)
-            if self._last_problem:
-                values['last problem'] = self._last_problem
-            _put(values, 'age', self._age)
-            _put(values, 'latency', self._latency)
-            for stage, window in self._times.items():
-                _put(values, stage, window)
-            if self._deadlines:
-                values['deadline missed'] = f'{self._late} of {self._deadlines}'
-            if self._iterations:
-                values['iterations used (last)'] = str(self._iterations[-1])
-                values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'
-            if self.failed > failed:
-                return Report(Level.ERROR, f'{self.failed - failed} frames failed: '
-                              f'{self._last_problem}', values)
-            if self.reduced > reduced:
-                return Report(Level.WARN, f'{self.reduced - reduced} frames ran one step only: '
-                              f'{self._last_problem}', values)
-            if malformed > bad:
-                return Report(Level.WARN, f'{malformed - bad} malformed messages: '
-                              f'{self._last_problem}', values)
-            if self.idle > idle and self.processed == processed:
-                return Report(Level.OK, f'idle: nobody subscribes to an output; {rate_in:.1f} Hz '
-                              'in, the engine rests', values)
-            return Report(Level.OK, f'{rate_in:.1f} Hz in, {rate_out:.1f} Hz out', values)
+            counts = (self.received, self.processed, malformed, self.failed, self.reduced,
+                      self.idle)
+            then, before = self._reported
+            self._reported = now, counts
+            new = [count - earlier for count, earlier in zip(counts, before, strict=True)]
+            rate_in, rate_out = (count / max(now - then, 1e-6) for count in new[:2])
+            level, message = self._worst(now, rate_in, rate_out, *new[1:])
+            return Report(level, message, self._values(rate_in, rate_out, malformed))
+
+    def _worst(self, now: float, rate_in: float, rate_out: float, processed: int, malformed: int,
+               failed: int, reduced: int, idle: int) -> tuple[Level, str]:
+        """Judge what is new since the last report, and the deadlines; the severest counts."""
+        findings = [(Level.OK, f'{rate_in:.1f} Hz in, {rate_out:.1f} Hz out')]
+        if idle and not processed:
+            findings = [(Level.OK, f'idle: nobody subscribes to an output; {rate_in:.1f} Hz in, '
+                         'the engine rests')]
+        if failed:
+            findings.append((Level.ERROR, f'{failed} frames failed: {self._last_problem}'))
+        if reduced:
+            findings.append((Level.WARN,
+                             f'{reduced} frames ran one step only: {self._last_problem}'))
+        if malformed:
+            findings.append((Level.WARN, f'{malformed} malformed messages: {self._last_problem}'))
+        while self._lateness and now - self._lateness[0][0] > DEADLINE_SECONDS:
+            self._lateness.popleft()
+        if count := len(self._lateness):
+            late = sum(late for _, late in self._lateness)
+            level = Level.ERROR if late >= LATE_ERROR * count else \
+                Level.WARN if late >= LATE_WARN * count else Level.OK
+            findings.append((level, f'{late} of {count} deadlines missed '
+                             f'({self._deadline_ms:g} ms)'))
+        return max(findings, key=lambda finding: finding[0])  # the first of equals
+
+    def _values(self, rate_in: float, rate_out: float, malformed: int) -> dict[str, str]:
+        values = {
+            'rate in (Hz)': f'{rate_in:.2f}',
+            'rate out (Hz)': f'{rate_out:.2f}',
+            'received': str(self.received),
+            'processed': str(self.processed),
+            'dropped': str(self.stale + self.failed + self.idle),
+            'dropped (stale)': str(self.stale),
+            'dropped (of the stale, in transport)': str(self.missed),
+            'dropped (failed)': str(self.failed),
+            'dropped (idle)': str(self.idle),
+            'malformed': str(malformed),
+        }
+        for kind, count in sorted(self.malformed.items()):
+            values[f'malformed ({kind})'] = str(count)
+        if self.reduced:
+            values['reduced to one step'] = str(self.reduced)
+        if self._last_problem:
+            values['last problem'] = self._last_problem
+        _put(values, 'age', self._age)
+        _put(values, 'latency', self._latency)
+        for stage, window in self._times.items():
+            _put(values, stage, window)
+        if self._deadlines:
+            values['deadline missed'] = f'{self._late} of {self._deadlines}'
+        if self._iterations:
+            values['iterations used (last)'] = str(self._iterations[-1])
+            values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'
+        return values
 
 
 def _put(values: dict[str, str], name: str, window: Window) -> None:

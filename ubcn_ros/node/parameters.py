@@ -3,18 +3,21 @@
 """
 Every parameter of the node in one table: default, range, meaning, and when it may change.
 
-The table declares them, validates them, and is what config/ubcn.yaml and the README are checked
-against. Only `declare` touches ROS.
+The table declares them, validates them, makes the launch arguments and the help text, and is what
+config/ubcn.yaml and the README are checked against. Only `declare` touches ROS.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import yaml
 
 
 class Changes(Enum):
@@ -31,6 +34,7 @@ class Spec:
     One parameter: `low` and `high` bound numbers, `choices` or `pattern` bound strings.
 
     A list of strings is a tuple here; `pattern` bounds each of them, and no two may be equal.
+    `per_camera` also takes a list of such values, one for each camera.
     """
 
     name: str
@@ -42,6 +46,7 @@ class Spec:
     choices: tuple[str, ...] = ()
     pattern: str = ''
     allowed: str = ''
+    per_camera: bool = False
 
     @property
     def constraint(self) -> str:
@@ -49,11 +54,39 @@ class Spec:
         if self.allowed:
             return self.allowed
         if self.choices:
-            return 'one of ' + ', '.join(self.choices)
+            return 'one of ' + ', '.join(self.choices) + (
+                ', or a list of these, one for each camera' if self.per_camera else '')
         return '' if self.low is None else f'{self.low:g} to {self.high:g}'
+
+    def parse(self, text: str) -> Any:
+        """
+        Read a value as it is typed on a command line; what cannot be read comes back as it is.
+
+        Lists are separated by commas, or YAML: front,left or [front, left].
+        """
+        wanted = type(self.default)
+        if wanted is tuple or (self.per_camera and re.search(r'[\s,\[]', text.strip())):
+            return _listed(text)
+        if wanted is bool:
+            return {'true': True, 'false': False}.get(text.strip().lower(), text)
+        try:
+            return wanted(text)
+        except ValueError:
+            return text
+
+    def take(self, value: Any) -> Any:
+        """Return a value that is not refused as the settings hold it."""
+        if isinstance(self.default, tuple):
+            return _items(value)
+        if self.per_camera and not isinstance(value, str):
+            return tuple(value)
+        return type(self.default)(value)
 
     def refusal(self, value: Any) -> str:
         """Say why a value cannot be taken; '' where it can."""
+        if self.per_camera and not isinstance(value, str):
+            fits = _items(value) and all(item in self.choices for item in value)
+            return '' if fits else f'{self.name} must be {self.constraint}, got {value!r}'
         wanted = type(self.default)
         # 30 for 30.0 is what people type; True for 1 is a mistake.
         fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
@@ -94,6 +127,15 @@ def _items(value: Any) -> tuple[str, ...] | None:
     return () if list(value) == [''] else tuple(value)
 
 
+def _listed(text: str) -> Any:
+    if not text.lstrip().startswith('['):
+        return [item for item in re.split(r'[\s,]+', text) if item]
+    try:
+        return yaml.load(text, yaml.BaseLoader)  # whose items are strings, even on and 1
+    except yaml.YAMLError:
+        return text
+
+
 _KINDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a string'}
 
 SPECS = (
@@ -116,8 +158,9 @@ SPECS = (
          Changes.AT_CONFIGURE, pattern=r'[a-z0-9_]+',
          allowed='auto, eager, graphs, compiled or onnxruntime'),
     Spec('input_transport', 'raw',
-         'raw subscribes to image, compressed to image/compressed (JPEG or PNG).',
-         Changes.AT_CONFIGURE, choices=('raw', 'compressed')),
+         'raw subscribes to image, compressed to image/compressed (JPEG or PNG); one value, or a '
+         'list with one for each camera.',
+         Changes.AT_CONFIGURE, choices=('raw', 'compressed'), per_camera=True),
     Spec('cameras', (),
          'Names of several cameras that share the engine: each has the topics below its name, '
          'like front/image and front/derained/image_raw; none: one camera without a name.',
@@ -149,6 +192,11 @@ SPECS = (
 )
 """The table."""
 
+USE_SIM_TIME = Spec('use_sim_time', False,
+                    "Take the time from /clock, as when a bag is played with --clock.",
+                    Changes.AT_RUNTIME)
+"""A parameter of every node, which rclpy declares."""
+
 _BY_NAME = {spec.name: spec for spec in SPECS}
 
 
@@ -161,7 +209,7 @@ class Settings:
     device: str
     precision: str
     backend: str
-    input_transport: str
+    input_transport: str | tuple[str, ...]
     cameras: tuple[str, ...]
     warm_up_width: int
     warm_up_height: int
@@ -182,9 +230,25 @@ class Settings:
         for spec in SPECS:
             if reason := spec.refusal(merged[spec.name]):
                 raise ValueError(reason)
-            merged[spec.name] = _items(merged[spec.name]) if isinstance(spec.default, tuple) \
-                else type(spec.default)(merged[spec.name])
+            merged[spec.name] = spec.take(merged[spec.name])
         return cls(**merged)
+
+    def transports(self) -> tuple[str, ...]:
+        """
+        Return the transport of each camera.
+
+        :raises ValueError: there are not as many as cameras. Parameters are set one by one, so
+            that only configuring can tell.
+        """
+        count, given = max(len(self.cameras), 1), self.input_transport
+        if isinstance(given, str):
+            return (given,) * count
+        if len(given) != count:
+            raise ValueError(
+                f'input_transport lists {len(given)} ({", ".join(given)}) for {count} '
+                f'{"camera" if count == 1 else "cameras"}: give one value for all, or one for '
+                'each camera')
+        return given
 
 
 def refusal(changes: Mapping[str, Any], configured: bool) -> str:
@@ -198,6 +262,8 @@ def refusal(changes: Mapping[str, Any], configured: bool) -> str:
         spec = _BY_NAME.get(name)
         if spec is None:
             continue
+        if value is None:
+            return f'{name} cannot be deleted: set a value'
         if spec.changes is Changes.AT_START:
             return f'{name} is read once at start: set it in the parameter file or launch file'
         if spec.changes is Changes.AT_CONFIGURE and configured:
@@ -208,17 +274,34 @@ def refusal(changes: Mapping[str, Any], configured: bool) -> str:
     return ''
 
 
+def unchanged(name: str, present: Any, value: Any) -> bool:
+    """Say whether a value is the present one of a parameter: 1 is 1.0, but True is not 1."""
+    spec = _BY_NAME.get(name)
+    if spec is not None:
+        return not spec.refusal(value) and spec.take(value) == spec.take(present)
+    if isinstance(present, Sequence | array) and isinstance(value, Sequence | array) \
+            and not isinstance(present, str | bytes):
+        return list(present) == list(value)
+    return type(present) is type(value) and present == value
+
+
 def unknown_names(names: Iterable[str]) -> list[str]:
     """Describe each name that neither the table nor rclpy knows, with the nearest that it has."""
     complaints = []
     for name in names:
         if name in _BY_NAME or name.startswith(('qos_overrides.', 'start_type_description')) \
-                or name == 'use_sim_time':
+                or name == USE_SIM_TIME.name:
             continue
-        near = difflib.get_close_matches(name, _BY_NAME, 1)
-        hint = f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(_BY_NAME)
-        complaints.append(f"parameter '{name}' is not known and has no effect; {hint}")
+        complaints.append(
+            f"parameter '{name}' is not known and has no effect; {nearest(name, _BY_NAME)}")
     return complaints
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Word which of the known names an unknown one may stand for."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, 1)
+    return f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(known)
 
 
 def declare(node: Any) -> Settings:
@@ -242,9 +325,13 @@ def declare(node: Any) -> Settings:
         elif spec.low is not None:
             descriptor.integer_range.append(
                 IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1))
-        values[spec.name] = node.declare_parameter(
-            spec.name, list(spec.default) if isinstance(spec.default, tuple) else spec.default,
-            ParameterDescriptor(dynamic_typing=True)).value
+        default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
+        free = ParameterDescriptor(dynamic_typing=True)
+        values[spec.name] = node.declare_parameter(spec.name, default, free).value
+        if values[spec.name] is None and default == []:
+            # What an empty list in a file leaves could be neither read nor dumped by others.
+            node.undeclare_parameter(spec.name)
+            node.declare_parameter(spec.name, default, free, ignore_override=True)
         if reason := spec.refusal(values[spec.name]):
             raise ValueError(reason)
         node.set_descriptor(spec.name, descriptor)  # with the range, whose refusal says less

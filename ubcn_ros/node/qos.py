@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from rclpy.qos import (
@@ -15,6 +20,11 @@ from rclpy.qos import (
 )
 from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
 
+from .topics import COMPRESSED
+
+SHARED_MEMORY = Path('/dev/shm')
+TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+"""Type of message by transport."""
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
 """What rmw calls the node of an endpoint that was discovered before its node."""
 
@@ -78,28 +88,97 @@ def explain_incompatible(node: Any, topic: str, kind: Any, subscribing: bool) ->
             f"'qos_overrides.{topic}.{ours}.{policy}'")
 
 
-def explain_silence(node: Any, topic: str, wanted_type: str, seconds: float) -> str:
+@dataclass(frozen=True)
+class Silence:
+    """
+    A subscription to images to which nothing comes.
+
+    `topic` is its resolved name, `remap` the name whose remapping leads there; `seconds` is the
+    time without an image, `received` how many came before, `last` the time of the last, in seconds
+    since the epoch.
+    """
+
+    topic: str
+    transport: str
+    remap: str
+    seconds: float
+    received: int = 0
+    last: float = 0.0
+
+
+def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_MEMORY) -> str:
     """
     Say why no image may be arriving: who publishes on the topic, as what, with which QoS.
 
     :param node: the rclpy node.
-    :param topic: resolved name of the subscription.
-    :param wanted_type: its type, like sensor_msgs/msg/Image.
-    :param seconds: time without a message.
+    :param silence: what is known of the subscription.
+    :param shared_memory: folder of this host's shared memory segments.
     """
-    publishers = node.get_publishers_info_by_topic(topic)
-    text = f'no image on {topic} for {seconds:.0f} s: '
+    publishers = node.get_publishers_info_by_topic(silence.topic)
+    text = f'no image on {silence.topic} for {silence.seconds:.0f} s: '
+    if silence.received:
+        last = datetime.fromtimestamp(silence.last).astimezone().isoformat(' ', 'seconds')
+        text += f'stopped after {silence.received} images, last at {last}; '
     if not publishers:
-        own = {topic, *(publisher.topic_name for publisher in node.publishers)}
-        like = sorted(name for name, types in node.get_topic_names_and_types()
-                      if wanted_type in types and name not in own)
-        hint = f"topics of type {wanted_type} are {', '.join(like)}" if like else \
-            f'nobody publishes {wanted_type} at all; is the camera driver running, in this ' \
-            'ROS_DOMAIN_ID?'
-        return f"{text}0 publishers; remap image to the camera's topic; {hint}"
+        return f'{text}0 publishers; ' + (
+            'is the camera driver still running?' if silence.received else
+            _where_to_remap(node, silence))
     text += f'{len(publishers)} publisher(s): {", ".join(map(describe, publishers))}; '
-    if all(publisher.topic_type != wanted_type for publisher in publishers):
-        return (f'{text}we subscribe to {wanted_type}: remap to a topic of that type or change '
-                'input_transport')
-    return (f'{text}the driver is connected but sends nothing, or large messages are lost: run '
-            'it with the shared-memory profile config/fastdds.xml')
+    wanted = TYPES[silence.transport]
+    if all(publisher.topic_type != wanted for publisher in publishers):
+        return (f'{text}we subscribe to {wanted}: remap {silence.remap} to a topic of that type '
+                'or change input_transport')
+    text += 'the driver is connected but sends nothing'
+    if users := other_users(shared_memory):
+        return (f'{text}, or cannot reach us as it runs as another user: in {shared_memory} are '
+                f'Fast DDS segments of {", ".join(users)}, not usable by {_user(os.getuid())}. '
+                'Run both as one user, or both over UDP: with FASTDDS_BUILTIN_TRANSPORTS=UDPv4 '
+                'and without config/fastdds.xml (shared_memory:=false)')
+    if silence.received:
+        return f'{text} any more: see its log'
+    return (f'{text}, or large messages are lost: run it with the shared-memory profile '
+            'config/fastdds.xml')
+
+
+def _where_to_remap(node: Any, silence: Silence) -> str:
+    """Name the topics that could be meant, those that somebody else publishes."""
+    own = {publisher.topic_name for publisher in node.publishers}
+    published = {kind: sorted(name for name, types in node.get_topic_names_and_types()
+                              if kind in types and name not in own
+                              and node.count_publishers(name)) for kind in TYPES.values()}
+    wanted = TYPES[silence.transport]
+    to = "the camera's topic"
+    if silence.transport == 'compressed' and not silence.remap.endswith(COMPRESSED):
+        to += f' without {COMPRESSED}'
+    text = f'remap {silence.remap} to {to}; '
+    if like := published[wanted]:
+        return f'{text}topics of type {wanted} are {", ".join(like)}'
+    text += f'nobody publishes {wanted} at all'
+    for transport, kind in TYPES.items():
+        if published[kind]:
+            return f'{text}, but {kind} on {", ".join(published[kind])}: for these set ' \
+                f'input_transport to {transport}'
+    return f'{text}; is the camera driver running, in this ROS_DOMAIN_ID?'
+
+
+def other_users(folder: Path = SHARED_MEMORY) -> list[str]:
+    """
+    Name the other users who have segments of Fast DDS in shared memory.
+
+    Such a segment is for its owner alone: a publisher and a subscription of two users discover
+    each other, but no message passes.
+    """
+    owners = set()
+    for path in [*folder.glob('fastrtps_*'), *folder.glob('fastdds_*')]:
+        try:
+            owners.add(path.stat().st_uid)
+        except OSError:  # gone meanwhile
+            continue
+    return [_user(owner) for owner in sorted(owners - {os.getuid()})]
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # as in a container
+        return f'user {number}'

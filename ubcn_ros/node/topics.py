@@ -1,0 +1,63 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Names of the input topics, resolved as image_transport does.
+
+| input         | topic                                                                     |
+|---------------|---------------------------------------------------------------------------|
+| raw           | `image`                                                                   |
+| compressed    | `/compressed` below the resolved `image`                                  |
+| camera info   | `camera_info` beside the resolved `image`                                 |
+
+A remapping of `image/compressed` or of `camera_info` itself comes first.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+IMAGE, CAMERA_INFO, COMPRESSED = 'image', 'camera_info', '/compressed'
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Names to subscribe to, and the name whose remapping leads to the images."""
+
+    image: str
+    camera_info: str
+    remap: str
+
+
+def inputs(node: Any, prefix: str, transport: str) -> Inputs:
+    """
+    Find the topics of a camera.
+
+    :param node: rclpy node, for its namespace and remappings.
+    :param prefix: put before every topic, like 'front/'; '' for none.
+    :param transport: 'raw' or 'compressed'.
+    """
+    remap = image = prefix + IMAGE
+    base = node.resolve_topic_name(image)
+    if transport == 'compressed':
+        image += COMPRESSED
+        if remapped(node, image):
+            remap = image
+            base = node.resolve_topic_name(image).removesuffix(COMPRESSED)
+        else:
+            image = base + COMPRESSED
+    camera_info = prefix + CAMERA_INFO
+    if not remapped(node, camera_info):
+        camera_info = f'{base.rpartition("/")[0]}/{CAMERA_INFO}'
+    return Inputs(image, camera_info, remap)
+
+
+def remapped(node: Any, name: str) -> bool:
+    """Say whether a remapping rule names this topic, also one that leads to itself."""
+    expanded = node.resolve_topic_name(name, only_expand=True)
+    # rclpy cannot tell camera_info:=camera_info, which asks for this very topic, from no rule.
+    return node.resolve_topic_name(name) != expanded or any(
+        flag in ('-r', '--remap') and rule.partition(':=')[0].rpartition(':')[2]
+        in (name, expanded) for flag, rule in pairwise(sys.argv))
