@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .recovery import one_line
+from .usage import usage, wants_help
 
 _STOP_SECONDS = 10.0
 _SPINS = 20_000
@@ -42,6 +43,9 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     :param load: makes the engine of the settings; the real one by default.
     :return: the exit code.
     """
+    if wants_help(sys.argv[1:] if args is None else list(args)):
+        print(usage())
+        return 0
     stopping = False
 
     def stop(number: int, frame: Any) -> None:

@@ -29,7 +29,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from .camera import Camera
 from .diagnostics import Level, Report, Throttle, resident_mib
 from .jobs import Arrival, engine_deadline
-from .parameters import SPECS, Settings, declare, refusal, unknown_names
+from .parameters import SPECS, Settings, declare, refusal, unchanged, unknown_names
 from .recovery import FailureStreak, free_memory, infer, one_line, out_of_memory
 from .worker import Worker
 
@@ -104,6 +104,7 @@ class UBCNNode(LifecycleNode):
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
         self._worker = Worker(self._process, key=Camera.size)
         try:
+            settings.transports()  # before loading takes its time
             future = self._worker.submit(lambda: self._prepare(settings))
             while not wait([future], timeout=0.1).done:
                 if not self.context.ok():  # told to stop meanwhile
@@ -126,8 +127,8 @@ class UBCNNode(LifecycleNode):
     @_loud
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
-        for camera in self._cameras:
-            camera.open(self.settings.input_transport)
+        for camera, transport in zip(self._cameras, self.settings.transports(), strict=True):
+            camera.open(transport)
         self._worker.serve(self._cameras)
         self.get_logger().info('active: waiting for images on '
                                + ', '.join(camera.topic for camera in self._cameras))
@@ -261,6 +262,23 @@ class UBCNNode(LifecycleNode):
         self._engine = None
         worker.submit(free_memory).result()
         worker.close()
+
+    def set_parameters(self, parameter_list: list[Any]) -> list[SetParametersResult]:
+        """Set parameters one by one, as rclpy's method does."""
+        return [self.set_parameters_atomically([parameter]) for parameter in parameter_list]
+
+    def set_parameters_atomically(self, parameter_list: list[Any]) -> SetParametersResult:
+        """
+        Set parameters together; a value equal to the present one is taken for every parameter.
+
+        Else a file of `ros2 param dump` could not be loaded, as it lists what cannot change, too.
+        """
+        changes = [parameter for parameter in parameter_list
+                   if not self.has_parameter(parameter.name) or not unchanged(
+                       parameter.name, self.get_parameter(parameter.name).value, parameter.value)]
+        if not changes:
+            return SetParametersResult(successful=True)
+        return super().set_parameters_atomically(changes)
 
     def _check_parameters(self, parameters: list[Any]) -> SetParametersResult:
         changes = {parameter.name: parameter.value for parameter in parameters}
