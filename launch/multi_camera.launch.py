@@ -27,8 +27,6 @@ ARGUMENTS = (
                           description='Image topic of a camera, {camera} standing for its name; '
                           'with input_transport compressed images are expected in '
                           'TOPIC/compressed.'),
-    DeclareLaunchArgument('camera_info', default_value='{camera}/camera_info',
-                          description='camera_info topic of a camera, in the same way.'),
 )
 
 

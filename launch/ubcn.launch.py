@@ -6,19 +6,26 @@ Start the node, for one camera or, with `cameras`, for several.
 
     ros2 launch ubcn_ros ubcn.launch.py image:=/camera/image_raw device:=cuda iterations:=2
 
-`ros2 launch ubcn_ros ubcn.launch.py --show-args` lists every argument.
+Every parameter of the node is an argument, too. `ros2 launch ubcn_ros ubcn.launch.py --show-args`
+lists them all.
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
+from launch.logging import get_logger
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
+
+from ubcn_ros.node.launch_arguments import (
+    parameter_arguments,
+    parameter_values,
+    unknown_arguments,
+)
 
 # The same place in the source tree and in an installed share directory.
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
@@ -27,29 +34,18 @@ TRUTH = ['true', 'false']
 NOT_INSTALLED = (PackageNotFoundError, OSError)  # OSError: AMENT_PREFIX_PATH is not set
 
 ARGUMENTS = (
-    DeclareLaunchArgument('cameras', default_value='',
-                          description='Names of several cameras that share the model, separated '
-                          'by commas; outputs are below the name: front/labels/image_raw.'),
     DeclareLaunchArgument('image', default_value='image',
                           description="The camera's image topic, {camera} standing for its name "
                           'where cameras gives any; images are expected there with '
                           'input_transport raw, in TOPIC/compressed with compressed.'),
-    DeclareLaunchArgument('camera_info', default_value='camera_info',
-                          description="The camera's camera_info topic, in the same way."),
+    DeclareLaunchArgument('camera_info', default_value='',
+                          description="The camera's camera_info topic, in the same way; empty: "
+                          'beside the image topic.'),
     DeclareLaunchArgument('namespace', default_value='',
                           description='Namespace of the node and of its outputs.'),
     DeclareLaunchArgument('params_file', default_value=str(CONFIG / 'ubcn.yaml'),
                           description='Parameter file; the arguments below override it.'),
-    DeclareLaunchArgument('model', default_value='',
-                          description='Name in models/ or path of a .safetensors file; empty: as '
-                          'in params_file.'),
-    DeclareLaunchArgument('device', default_value='',
-                          description='auto, cpu, cuda or cuda:N; empty: as in params_file.'),
-    DeclareLaunchArgument('iterations', default_value='',
-                          description='Steps per frame, 1 to 10; empty: as in params_file.'),
-    DeclareLaunchArgument('autostart', default_value='', choices=['', *TRUTH],
-                          description='Whether the node configures and activates by itself; empty:'
-                          ' as in params_file.'),
+    *parameter_arguments(),
     DeclareLaunchArgument('shared_memory', default_value='true', choices=TRUTH,
                           description='Whether Fast DDS gets the large shared-memory segment of '
                           f'config/fastdds.xml, unless {PROFILES} is set already.'),
@@ -58,32 +54,31 @@ ARGUMENTS = (
                           'cameras those of the first.'),
 )
 
-OVERRIDES = {'model': str, 'device': str, 'iterations': int,
-             'autostart': lambda text: text == 'true'}
-
 
 def set_up(context):
     """Put the actions together for the arguments' values."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context)
              for argument in ARGUMENTS}
-    cameras = [name for name in re.split(r'[\s,]+', given['cameras']) if name]
+    names = [argument.name for argument in ARGUMENTS]
+    for text in unknown_arguments(context, Path(__file__).resolve().parent, names):
+        get_logger('launch.user').warning(text)
+    overrides = parameter_values(given)
+    cameras = [name for name in overrides.get('cameras', []) if name]
     for name in ('image', 'camera_info'):
-        if len(cameras) > 1 and '{camera}' not in given[name]:
+        if len(cameras) > 1 and given[name] and '{camera}' not in given[name]:
             raise RuntimeError(f"argument {name}:='{given[name]}' is the same topic for all "
                                'cameras: put {camera} where their names differ')
         if not cameras and '{camera}' in given[name]:
             raise RuntimeError(f"argument cameras:='{given['cameras']}' names no camera to stand "
                                f"for {{camera}} in {name}:='{given[name]}'")
+    if len(cameras) > 1 and not given['camera_info'] \
+            and '{camera}' not in given['image'].rpartition('/')[0]:
+        get_logger('launch.user').warning(
+            f"image:='{given['image']}' puts all cameras beside one camera_info topic: give "
+            'camera_info, too, with {camera} where their names differ')
     actions = []
     if given['shared_memory'] == 'true' and not os.environ.get(PROFILES):
         actions.append(SetEnvironmentVariable(PROFILES, str(CONFIG / 'fastdds.xml')))
-    overrides = {'cameras': cameras} if cameras else {}
-    for name, convert in OVERRIDES.items():
-        if given[name]:
-            try:
-                overrides[name] = convert(given[name])
-            except ValueError:
-                raise RuntimeError(f"argument {name}:='{given[name]}' is no integer") from None
     actions.append(Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
         parameters=[given['params_file'], overrides] if overrides else [given['params_file']],
@@ -98,9 +93,8 @@ def set_up(context):
 def _remappings(given, camera):
     """Lead the inputs of a camera, '' for one without a name, to its topics."""
     inside = f'{camera}/' if camera else ''
-    image, info = (given[name].replace('{camera}', camera) for name in ('image', 'camera_info'))
-    return [(f'{inside}image', image), (f'{inside}image/compressed', f'{image}/compressed'),
-            (f'{inside}camera_info', info)]
+    return [(inside + name, given[name].replace('{camera}', camera))
+            for name in ('image', 'camera_info') if given[name]]
 
 
 def _executable():

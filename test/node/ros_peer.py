@@ -52,7 +52,8 @@ class NodeProcess:
     """The node in its own process: the real one, or with the stand-in engine."""
 
     def __init__(self, log: Path, stand_in: bool = False, environment: dict | None = None,
-                 lossless: bool = True, **parameters):
+                 lossless: bool = True, remap: dict[str, str] | None = None,
+                 params_file: Path | None = None, **parameters):
         """
         Start it; its output goes to `log`.
 
@@ -63,7 +64,9 @@ class NodeProcess:
         if lossless:
             parameters = {**lossless_inputs(parameters), **parameters}
         arguments = [f'{name}:={value}' for name, value in parameters.items()]
-        command += ['--ros-args', *(part for text in arguments for part in ('-p', text))]
+        command += ['--ros-args', *(['--params-file', str(params_file)] if params_file else [])]
+        command += [part for text in arguments for part in ('-p', text)]
+        command += [part for rule in (remap or {}).items() for part in ('-r', ':='.join(rule))]
         environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1',
                        **(environment or {})}
         environment['PYTHONPATH'] = os.pathsep.join(

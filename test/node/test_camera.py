@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs are worked out only while somebody subscribes; the engine is asked what is set."""
 
+import re
 import threading
 import time
 from types import SimpleNamespace
@@ -36,6 +37,7 @@ from ubcn_ros.node.camera import (  # noqa: E402
     Arrival,
     Camera,
 )
+from ubcn_ros.node.diagnostics import Level  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
 from ubcn_ros.node.recovery import infer  # noqa: E402
 from ubcn_ros.runtime import visualize  # noqa: E402
@@ -171,6 +173,36 @@ def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, camer
     process(camera, StandInEngine(), message)
     info = receive(ros, node, received)
     assert info.header == message.header and info.distortion_model == 'plumb_bob'
+
+
+def test_camera_info_is_counted_in_diagnostics_and_its_absence_is_no_warning(camera):
+    camera._on_image(image_message(), {})
+    report = camera.report()
+    assert report.values['camera info'] == 'none on /front/camera_info'
+    assert report.level is Level.OK
+    for _ in range(2):
+        camera._on_camera_info(CameraInfo())
+    assert camera.report().values['camera info'] == '2 on /front/camera_info'
+
+
+def test_a_camera_that_stopped_is_told_from_one_that_never_came(camera, monkeypatch):
+    monkeypatch.setattr(camera_module, 'SILENCE_SECONDS', 0.0)
+    report = camera.report()
+    assert report.level is Level.WARN and report.message.startswith(
+        'no image on /front/image for 0 s: 0 publishers; remap front/image to ')
+    camera._on_image(image_message(), {})
+    report = camera.report()
+    assert re.match(r'no image on /front/image for 0 s: stopped after 1 images, last at '
+                    r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\S+; 0 publishers; is the camera driver '
+                    'still running', report.message)
+
+
+def test_a_silent_camera_does_not_hide_an_error(camera, monkeypatch):
+    monkeypatch.setattr(camera_module, 'SILENCE_SECONDS', 0.0)
+    camera.statistics.dropped_failed('out of memory')
+    report = camera.report()
+    assert report.level is Level.ERROR
+    assert report.message.startswith('1 frames failed: out of memory; no image on /front/image')
 
 
 def test_the_engine_gets_iterations_and_deadline_of_the_settings(node, camera):

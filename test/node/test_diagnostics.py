@@ -81,6 +81,58 @@ def test_level_is_about_what_is_new(statistics):
     assert report.values['last problem'] == 'out of memory'
 
 
+def finish_in_time(statistics, late, of, deadline_ms=50.0):
+    for number in range(of):
+        latency = deadline_ms + 1 if number < late else deadline_ms / 2
+        statistics.done(3, {}, latency, None, deadline_ms)
+
+
+@pytest.mark.parametrize('late, of, level', [
+    (0, 51, Level.OK), (2, 51, Level.OK), (3, 51, Level.WARN), (1, 20, Level.WARN),
+    (3, 60, Level.WARN), (5, 100, Level.WARN), (4, 100, Level.OK), (49, 100, Level.WARN),
+    (50, 100, Level.ERROR), (51, 51, Level.ERROR), (1, 1, Level.ERROR)])
+def test_missed_deadlines_raise_the_level(statistics, late, of, level):
+    finish_in_time(statistics, late, of)
+    report = statistics.report()
+    assert report.level is level
+    assert (f'{late} of {of} deadlines missed (50 ms)' in report.message) == (level > Level.OK)
+    assert report.values['deadline missed'] == f'{late} of {of}'
+
+
+def test_missed_deadlines_are_forgotten_with_newer_frames_with_time_and_with_the_deadline(
+        statistics, clock):
+    finish_in_time(statistics, 51, 51)
+    clock.now = 1.0
+    assert statistics.report().level is Level.ERROR
+    finish_in_time(statistics, 0, 100)
+    assert statistics.report().level is Level.OK
+    finish_in_time(statistics, 20, 20)
+    assert statistics.report().level is Level.WARN
+    clock.now = 12.0
+    assert statistics.report().level is Level.OK
+    finish_in_time(statistics, 5, 5)
+    assert statistics.report().level is Level.ERROR
+    finish_in_time(statistics, 0, 1, deadline_ms=100.0)
+    assert statistics.report().level is Level.OK
+    finish_in_time(statistics, 5, 5)
+    statistics.done(3, {}, 60.0, None)
+    assert statistics.report().level is Level.OK, 'there is no deadline any more'
+    assert statistics.report().values['deadline missed'] == '81 of 182'
+
+
+def test_the_severest_finding_gives_level_and_message(statistics):
+    finish_in_time(statistics, 60, 60)
+    statistics.dropped_malformed('data', '5 bytes of data')
+    report = statistics.report()
+    assert report.level is Level.ERROR and report.message.startswith('60 of 60 deadlines missed')
+    finish_in_time(statistics, 0, 90)
+    statistics.dropped_failed('out of memory')
+    report = statistics.report()
+    assert report.level is Level.ERROR and '1 frames failed: out of memory' in report.message
+    report = statistics.report()
+    assert report.level is Level.WARN and report.message.startswith('10 of 100 deadlines missed')
+
+
 def test_times_and_iterations_are_reported(statistics):
     for iterations in (1, 3):
         finish(statistics, iterations, latency=10.0 * iterations)

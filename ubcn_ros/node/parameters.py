@@ -50,13 +50,15 @@ class Spec:
 
     @property
     def constraint(self) -> str:
-        """What is allowed, in words; '' where anything of the type is."""
+        """What is allowed, in words."""
         if self.allowed:
             return self.allowed
         if self.choices:
             return 'one of ' + ', '.join(self.choices) + (
                 ', or a list of these, one for each camera' if self.per_camera else '')
-        return '' if self.low is None else f'{self.low:g} to {self.high:g}'
+        if self.low is None:
+            return _KINDS[type(self.default)]
+        return f'{self.low:.9g} to {self.high:.9g}'
 
     def parse(self, text: str) -> Any:
         """
@@ -73,6 +75,13 @@ class Spec:
             return wanted(text)
         except ValueError:
             return text
+
+    @staticmethod
+    def typed(value: Any) -> str:
+        """Write a value as it is typed on a command line."""
+        if isinstance(value, tuple):
+            return f'[{", ".join(value)}]'
+        return str(value).lower() if isinstance(value, bool) else str(value)
 
     def take(self, value: Any) -> Any:
         """Return a value that is not refused as the settings hold it."""
@@ -95,8 +104,8 @@ class Spec:
         if wanted is tuple:
             return self._list_refusal(value)
         if not fits:
-            return (f'{self.name} must be {_KINDS[wanted]}, like {self.default!r}; '
-                    f'got {value!r}')
+            like = '' if wanted is bool else f', like {self.default!r}'
+            return f'{self.name} must be {_KINDS[wanted]}{like}; got {value!r}'
         if self.low is not None and not self.low <= value <= self.high:  # also refuses NaN
             return f'{self.name} must be {self.constraint}, got {value!r}'
         if self.choices and value not in self.choices:
@@ -193,7 +202,7 @@ SPECS = (
 """The table."""
 
 USE_SIM_TIME = Spec('use_sim_time', False,
-                    "Take the time from /clock, as when a bag is played with --clock.",
+                    'Take the time from /clock, as when a bag is played with --clock.',
                     Changes.AT_RUNTIME)
 """A parameter of every node, which rclpy declares."""
 

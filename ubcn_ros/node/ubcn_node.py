@@ -273,6 +273,10 @@ class UBCNNode(LifecycleNode):
 
         Else a file of `ros2 param dump` could not be loaded, as it lists what cannot change, too.
         """
+        unknown = unknown_names(parameter.name for parameter in parameter_list
+                                if not self.has_parameter(parameter.name))
+        if unknown:  # rclpy's refusal does not say which
+            return SetParametersResult(successful=False, reason='; '.join(unknown))
         changes = [parameter for parameter in parameter_list
                    if not self.has_parameter(parameter.name) or not unchanged(
                        parameter.name, self.get_parameter(parameter.name).value, parameter.value)]

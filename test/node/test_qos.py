@@ -1,0 +1,111 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hints on a silent input fit the case: who publishes what, where, and as whom."""
+
+import os
+
+import pytest
+
+pytest.importorskip('rclpy')
+from ros_peer import CompressedImage, Image, wait_until  # noqa: E402
+
+from ubcn_ros.node import qos  # noqa: E402
+from ubcn_ros.node.qos import Silence, explain_silence, other_users  # noqa: E402
+
+RAW = Silence('/front/image', 'raw', 'front/image', 6.0)
+COMPRESSED = Silence('/front/image/compressed', 'compressed', 'front/image', 6.0)
+STOPPED = Silence('/front/image', 'raw', 'front/image', 6.0, 20, 1_800_000_000.0)
+NOBODY = 'nobody publishes sensor_msgs/msg/Image at all; is the camera driver running'
+
+
+@pytest.fixture
+def node(ros):
+    """The node that explains, with an output and two inputs of its own."""
+    node = ros.create_node('hints')
+    node.create_publisher(Image, 'derained/image_raw', 1)
+    for topic in ('front/image', 'left/image'):
+        node.create_subscription(Image, topic, print, 1)
+    yield node
+    node.destroy_node()
+
+
+@pytest.fixture
+def driver(ros, node):
+    """Publish or subscribe as another node, known to the first when it returns."""
+    other = ros.create_node('driver')
+
+    def add(topic, kind=Image, publish=True):
+        if publish:
+            other.create_publisher(kind, topic, 1)
+            wait_until(lambda: node.count_publishers(topic), topic)
+            wait_until(lambda: all(info.node_name == 'driver' for info
+                                   in node.get_publishers_info_by_topic(topic)), 'its name')
+        else:
+            other.create_subscription(kind, topic, print, 1)
+            wait_until(lambda: node.count_subscribers(topic), topic)
+
+    yield add
+    other.destroy_node()
+
+
+def test_topics_without_a_publisher_and_the_nodes_own_are_not_offered(node, driver):
+    driver('/misspelt', publish=False)
+    text = explain_silence(node, RAW)
+    assert text.startswith("no image on /front/image for 6 s: 0 publishers; remap front/image to "
+                           f"the camera's topic; {NOBODY}")
+    driver('/rig/front')
+    text = explain_silence(node, RAW)
+    assert text.endswith('topics of type sensor_msgs/msg/Image are /rig/front')
+
+
+def test_compressed_images_are_remapped_by_their_base_topic(node, driver):
+    driver('/rig/front/compressed', CompressedImage)
+    text = explain_silence(node, COMPRESSED)
+    assert "remap front/image to the camera's topic without /compressed; topics of type " \
+        'sensor_msgs/msg/CompressedImage are /rig/front/compressed' in text
+    by_hand = Silence('/x', 'compressed', 'front/image/compressed', 6.0)
+    assert "remap front/image/compressed to the camera's topic; " in explain_silence(node, by_hand)
+
+
+def test_images_of_the_other_transport_are_named(node, driver):
+    driver('/rig/front/compressed', CompressedImage)
+    assert explain_silence(node, RAW).endswith(
+        'nobody publishes sensor_msgs/msg/Image at all, but sensor_msgs/msg/CompressedImage on '
+        '/rig/front/compressed: for these set input_transport to compressed')
+
+
+def test_a_topic_of_another_type_is_named(node, driver):
+    driver('/rig/front', CompressedImage)
+    text = explain_silence(node, Silence('/rig/front', 'raw', 'front/image', 6.0))
+    assert '1 publisher(s): /driver (sensor_msgs/msg/CompressedImage' in text
+    assert 'we subscribe to sensor_msgs/msg/Image: remap front/image to a topic of that' in text
+
+
+def test_a_stream_that_stopped_is_not_to_be_remapped(node, driver, tmp_path):
+    text = explain_silence(node, STOPPED, tmp_path)
+    assert 'stopped after 20 images, last at 2027-01-' in text and 'remap' not in text
+    assert text.endswith('0 publishers; is the camera driver still running?')
+    driver('/front/image')
+    text = explain_silence(node, STOPPED, tmp_path)
+    assert 'stopped after 20 images' in text
+    assert text.endswith('sends nothing any more: see its log')
+
+
+@pytest.mark.parametrize('silence', [RAW, STOPPED], ids=['never', 'stopped'])
+def test_a_driver_of_another_user_is_thought_of(node, driver, tmp_path, monkeypatch, silence):
+    driver('/front/image')
+    (tmp_path / 'fastrtps_0123456789abcdef').touch()
+    assert 'user' not in explain_silence(node, silence, tmp_path)
+    owner = os.getuid()
+    monkeypatch.setattr(os, 'getuid', lambda: owner + 1)
+    text = explain_silence(node, silence, tmp_path)
+    assert f'Fast DDS segments of {qos._user(owner)}, not usable by' in text
+    assert 'Run both as one user' in text and 'FASTDDS_BUILTIN_TRANSPORTS=UDPv4' in text
+
+
+def test_only_segments_of_fast_dds_count(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, 'getuid', lambda: 2**31)
+    (tmp_path / 'lttng-ust-wait-8').touch()
+    assert not other_users(tmp_path) and not other_users(tmp_path / 'missing')
+    (tmp_path / 'fastdds_port7413').touch()
+    assert len(other_users(tmp_path)) == 1

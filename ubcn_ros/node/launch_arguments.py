@@ -1,0 +1,77 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: I001 (our folder launch/ makes the sorter take launch for a package of ours)
+"""Launch arguments for the node's parameters, made from their table; for the launch files only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+
+from .parameters import SPECS, USE_SIM_TIME, nearest
+
+_OF_LAUNCH = {'emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'ros_namespace',
+              'sigkill_timeout', 'sigterm_timeout'}
+"""Names that launch and launch_ros read by themselves, of those whose values are strings."""
+
+
+def parameter_arguments() -> list[DeclareLaunchArgument]:
+    """Declare an argument for each parameter; empty leaves it to the parameter file."""
+    return [DeclareLaunchArgument(
+        spec.name, default_value='',
+        description=f'{spec.description} {spec.constraint[0].upper()}{spec.constraint[1:]}; '
+                    'empty: as in params_file.') for spec in (*SPECS, USE_SIM_TIME)]
+
+
+def parameter_values(given: dict[str, str]) -> dict[str, Any]:
+    """
+    Read the parameters that were given as arguments.
+
+    :param given: text by name; empty where it was not given.
+    :raises RuntimeError: a value that the node would refuse.
+    """
+    values = {}
+    for spec in (*SPECS, USE_SIM_TIME):
+        if text := given[spec.name]:
+            value = spec.parse(text)
+            if reason := spec.refusal(value):
+                raise RuntimeError(f"argument {spec.name}:='{text}': {reason}")
+            values[spec.name] = [''] if value == [] else value  # launch_ros refuses []
+    return values
+
+
+def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]) -> list[str]:
+    """
+    Look for arguments that nobody declares, as misspelt ones are ignored by launch.
+
+    :param context: of the running launch.
+    :param folder: of our launch files.
+    :param known: names of our arguments.
+    :return: a sentence for each, where the launch file is another's that includes ours: it may
+        have arguments of its own that cannot be seen from here.
+    :raises RuntimeError: there is one, and the launch file is one of ours.
+    """
+    event = context.get_locals_as_dict().get('event')
+    description = getattr(event, 'launch_description', None)  # what the launch began with
+    declared = set(known)
+    if description is not None:
+        declared |= {argument.name for argument in description.get_launch_arguments()}
+    complaints = [
+        f"argument '{name}' is not known and has no effect; {nearest(name, known)}"
+        for name, value in context.launch_configurations.items()
+        if name not in declared | _OF_LAUNCH and isinstance(value, str)]
+    if complaints and _launched_file(description).parent == folder:
+        raise RuntimeError('; '.join(complaints))
+    return complaints
+
+
+def _launched_file(description: LaunchDescription | None) -> Path:
+    """Return the file that `ros2 launch` was given; an empty path for other descriptions."""
+    only, *others = description.entities if description is not None else (None,)
+    if others or not isinstance(only, IncludeLaunchDescription):
+        return Path()
+    return Path(only.launch_description_source.location).resolve()
