@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
@@ -12,6 +15,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import IncludeLaunchDescription
 from launch.events import IncludeLaunchDescription as Began
 from launch.launch_description_sources import AnyLaunchDescriptionSource
+from launch.logging import get_logger
 from launch_ros.actions import Node
 
 FOLDER = Path(__file__).parents[2] / 'launch'
@@ -27,6 +31,18 @@ def launch(path: Path, **arguments: str) -> Node:
     node, = _nodes(description, context)
     node._perform_substitutions(context)
     return node
+
+
+@contextmanager
+def warnings() -> Iterator[list[str]]:
+    """Collect what launch files warn of."""
+    texts: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: texts.append(record.getMessage())
+    logger = get_logger('launch.user')
+    logger.addHandler(handler)
+    yield texts
+    logger.removeHandler(handler)
 
 
 def _nodes(entity, context):

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ubcn_ros.node.parameters import SPECS
+
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILE = ROOT / 'launch' / 'ubcn.launch.py'
 
@@ -42,7 +44,11 @@ def test_the_rviz_layout_shows_the_four_images():
 def launch_file(monkeypatch):
     pytest.importorskip('launch_ros')
     monkeypatch.delenv('FASTRTPS_DEFAULT_PROFILES_FILE', raising=False)
-    spec = importlib.util.spec_from_file_location('ubcn_launch', LAUNCH_FILE)
+    return load_launch_file(LAUNCH_FILE)
+
+
+def load_launch_file(path):
+    spec = importlib.util.spec_from_file_location('launch_file', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -58,36 +64,157 @@ def set_up(launch_file, **arguments):
     return launch_file.set_up(context), context
 
 
-def test_every_argument_is_declared_once_and_described(launch_file):
-    arguments = launch_file.generate_launch_description().get_launch_arguments()
+@pytest.mark.parametrize('name', ['ubcn.launch.py', 'multi_camera.launch.py'])
+def test_every_parameter_is_an_argument_declared_once_and_described(launch_file, name):
+    description = load_launch_file(ROOT / 'launch' / name).generate_launch_description()
+    arguments = description.get_launch_arguments()
     names = [argument.name for argument in arguments]
     assert len(names) == len(set(names))
-    assert {'cameras', 'image', 'camera_info', 'namespace', 'model', 'device', 'iterations',
-            'params_file', 'shared_memory', 'autostart', 'rviz'} == set(names)
+    assert {'image', 'camera_info', 'namespace', 'params_file', 'shared_memory', 'rviz',
+            'use_sim_time', *(spec.name for spec in SPECS)} == set(names)
     assert all(len(argument.description) > 10 for argument in arguments)
+
+
+VALUES = [
+    ('model', '2024', '2024'), ('device', 'cuda:1', 'cuda:1'), ('precision', 'bf16', 'bf16'),
+    ('backend', 'onnxruntime', 'onnxruntime'), ('input_transport', 'compressed', 'compressed'),
+    ('input_transport', 'raw,compressed', ('raw', 'compressed')),
+    ('input_transport', '[raw, compressed]', ('raw', 'compressed')), ('cameras', '[]', ('',)),
+    ('warm_up_width', '0', 0), ('warm_up_height', '8192', 8192), ('autostart', 'false', False),
+    ('autostart', 'True', True), ('iterations', '2', 2), ('deadline_ms', '40', 40.0),
+    ('max_failures', '0', 0), ('overlay_alpha', '0.25', 0.25), ('use_sim_time', 'true', True)]
+
+
+@pytest.mark.parametrize('name, text, value', VALUES)
+def test_a_parameter_given_as_an_argument_reaches_the_node(launch_file, name, text, value):
+    from launching import SINGLE, launch, parameters
+    given = parameters(launch(SINGLE, **{name: text}))
+    assert given[name] == value and type(given[name]) is type(value)
+    assert {name for name, _, _ in VALUES} >= {spec.name for spec in SPECS}, 'one is not tried'
+
+
+def test_without_arguments_the_parameter_file_decides(launch_file):
+    from launching import SINGLE, launch, parameters
+    assert parameters(launch(SINGLE)) == yaml.safe_load(
+        (ROOT / 'config' / 'ubcn.yaml').read_text())['/**']['ros__parameters']
+
+
+@pytest.mark.parametrize('name, text, reason', [
+    ('iterations', 'two', "iterations must be an integer, like 3; got 'two'"),
+    ('iterations', '11', 'iterations must be 1 to 10, got 11'),
+    ('iterations', '2.5', "iterations must be an integer, like 3; got '2.5'"),
+    ('autostart', 'yes', "autostart must be true or false; got 'yes'"),
+    ('use_sim_time', '1', "use_sim_time must be true or false; got '1'"),
+    ('overlay_alpha', '2', 'overlay_alpha must be 0 to 1, got 2.0'),
+    ('deadline_ms', 'nan', 'deadline_ms must be 0 to 10000, got nan'),
+    ('device', 'gpu', "device must be auto, cpu, cuda or cuda:N, got 'gpu'"),
+    ('cameras', '[front', 'cameras must be a list of names'),
+    ('cameras', 'front,/left', 'cameras must be a list of names'),
+    ('input_transport', 'raw,theora', 'input_transport must be one of raw, compressed, or a list'),
+])
+def test_a_value_that_the_node_would_refuse_names_argument_value_and_what_is_allowed(
+        launch_file, name, text, reason):
+    from launching import SINGLE, launch
+    with pytest.raises(RuntimeError) as caught:
+        launch(SINGLE, **{name: text})
+    message = str(caught.value)
+    assert message.startswith(f"argument {name}:='{text}': {reason}") and '\n' not in message
+
+
+def test_camera_info_is_remapped_only_where_it_is_given(launch_file):
+    from launching import SINGLE, launch, remappings
+    assert remappings(launch(SINGLE, image='/camera/image_raw')) == {
+        ('image', '/camera/image_raw')}
+    assert remappings(launch(SINGLE, image='/a/{camera}/raw', camera_info='/c/{camera}',
+                             cameras='front, left')) == {
+        ('front/image', '/a/front/raw'), ('left/image', '/a/left/raw'),
+        ('front/camera_info', '/c/front'), ('left/camera_info', '/c/left')}
+
+
+PARENT = """
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+
+def generate_launch_description():
+    return LaunchDescription([
+        DeclareLaunchArgument('image_topic', default_value='/camera/image_raw'),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource({path!r}),
+                                 launch_arguments={given!r}.items())])
+"""
+
+
+@pytest.mark.parametrize('name', ['ubcn.launch.py', 'multi_camera.launch.py'])
+def test_an_unknown_argument_is_an_error_where_the_file_is_launched_by_itself(launch_file, name):
+    from launching import launch
+    with pytest.raises(RuntimeError, match="'iteration' is not known .*did you mean iterations"):
+        launch(ROOT / 'launch' / name, iteration='2')
+    with pytest.raises(RuntimeError, match="'zzz' is not known .*; known are image, "):
+        launch(ROOT / 'launch' / name, zzz='2')
+    launch(ROOT / 'launch' / name, iterations='2', **{'launch-prefix': 'nice'})
+
+
+@pytest.mark.parametrize('name', ['ubcn.launch.py', 'multi_camera.launch.py'])
+def test_an_unknown_argument_of_an_included_file_is_a_warning(launch_file, tmp_path, name):
+    from launching import launch, parameters, warnings
+    parent = tmp_path / 'robot.launch.py'
+    parent.write_text(PARENT.format(path=str(ROOT / 'launch' / name),
+                                    given={'iteration': '1', 'overlay_alpha': '0.25'}))
+    with warnings() as texts:
+        assert parameters(launch(parent, image_topic='/other'))['overlay_alpha'] == 0.25
+    assert texts == [
+        "argument 'iteration' is not known and has no effect; did you mean iterations?"]
+    parent.write_text(PARENT.format(path=str(ROOT / 'launch' / name), given={'iterations': '1'}))
+    with warnings() as texts:
+        assert parameters(launch(parent))['iterations'] == 1
+    assert not texts, 'image_topic is an argument of the parent'
+
+
+RUN = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import AnyLaunchDescriptionSource
+service = LaunchService(argv=sys.argv[2:])
+service.include_launch_description(LaunchDescription([IncludeLaunchDescription(
+    AnyLaunchDescriptionSource(sys.argv[1]),
+    launch_arguments=[item.split(':=') for item in sys.argv[2:]])]))
+sys.exit(service.run())
+"""
+
+
+def start_launch(*arguments, **options):
+    """Start what `ros2 launch` does, as a process group."""
+    return subprocess.Popen(
+        [sys.executable, '-c', RUN, str(LAUNCH_FILE), *arguments],
+        stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [
+            str(ROOT), os.environ.get('PYTHONPATH')]))}, **options)
+
+
+@pytest.mark.parametrize('argument, text', [
+    ('iteration:=2', 'did you mean iterations?'), ('iterations:=two', 'must be an integer')])
+def test_a_launch_with_a_wrong_argument_fails_with_one_line(launch_file, argument, text):
+    process = start_launch(argument, stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    line, = (line for line in output.splitlines() if '[ERROR]' in line)
+    assert text in line and 'Traceback' not in output and 'process started' not in output
 
 
 @pytest.mark.integration
 def test_arguments_reach_a_node_that_processes_images(launch_file, peer, tiny_model, tmp_path):
     from rcl_interfaces.srv import GetParameters
     from ros_peer import image_message, wait_until
-    log = tmp_path / 'launch.log'
-    run = ('import sys\nfrom launch import LaunchService\n'
-           'from launch.actions import IncludeLaunchDescription\n'
-           'from launch.launch_description_sources import PythonLaunchDescriptionSource\n'
-           'from launch import LaunchDescription\n'
-           'service = LaunchService()\n'
-           'service.include_launch_description(LaunchDescription([IncludeLaunchDescription(\n'
-           '    PythonLaunchDescriptionSource(sys.argv[1]),\n'
-           "    launch_arguments=[item.split(':=') for item in sys.argv[2:]])]))\n"
-           'sys.exit(service.run())\n')
+    log, params_file = tmp_path / 'launch.log', tmp_path / 'dumped.yaml'
+    # as ros2 param dump names the node
+    params_file.write_text(yaml.dump({'/front/ubcn': {'ros__parameters': {
+        'iterations': 3, 'overlay_alpha': 0.25, 'warm_up_width': 64, 'warm_up_height': 48}}}))
     with open(log, 'wb') as file:
-        process = subprocess.Popen(
-            [sys.executable, '-c', run, str(LAUNCH_FILE), 'image:=/camera/image_raw',
-             'namespace:=front', 'iterations:=2', f'model:={tiny_model}', 'device:=cpu'],
-            stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
-            env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [
-                str(ROOT), os.environ.get('PYTHONPATH')]))})
+        process = start_launch(
+            'image:=/camera/image_raw', 'namespace:=front', 'iterations:=2', 'device:=cpu',
+            f'model:={tiny_model}', f'params_file:={params_file}', stdout=file)
     try:
         def active():
             assert process.poll() is None and 'has died' not in log.read_text(), log.read_text()
@@ -104,8 +231,11 @@ def test_arguments_reach_a_node_that_processes_images(launch_file, peer, tiny_mo
         wait_until(answered, 'an output')
         assert outputs[0].header.stamp.sec == 7
         values = peer.call(GetParameters, '/front/ubcn/get_parameters',
-                           GetParameters.Request(names=['iterations', 'model'])).values
+                           GetParameters.Request(names=['iterations', 'model',
+                                                        'overlay_alpha'])).values
         assert (values[0].integer_value, values[1].string_value) == (2, str(tiny_model))
+        assert values[2].double_value == 0.25
+        assert peer.node.count_subscribers('/camera/camera_info') == 1
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.wait(20) == 0
         assert 'process has finished cleanly' in log.read_text()
@@ -127,11 +257,6 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
     assert not sets(shared_memory='false')
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
     assert not sets()
-
-
-def test_iterations_must_be_an_integer(launch_file):
-    with pytest.raises(RuntimeError, match="iterations:='two' is no integer"):
-        set_up(launch_file, iterations='two')
 
 
 @pytest.mark.parametrize('names, image, expected', [

@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several cameras and one engine: topics and counts of their own, none slowed by another."""
 
-import importlib.util
 import time
-from pathlib import Path
 from statistics import median
 
 import pytest
@@ -12,7 +10,6 @@ import pytest
 pytest.importorskip('rclpy')
 from ros_peer import image_message, picture, wait_until  # noqa: E402
 
-LAUNCH_FILE = Path(__file__).parents[2] / 'launch' / 'multi_camera.launch.py'
 CAMERAS = ('front', 'left', 'right')
 TWO = {'stand_in': True, 'cameras': '[front, left]', 'iterations': 1}
 
@@ -111,50 +108,47 @@ def test_a_camera_that_is_silent_or_broken_does_not_slow_the_others(start, peer,
 
 
 @pytest.fixture
-def description(monkeypatch):
+def rules(monkeypatch):
+    """Remappings and parameters of the node that is launched with some arguments."""
     pytest.importorskip('launch_ros')
     monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
-    spec = importlib.util.spec_from_file_location('multi_camera_launch', LAUNCH_FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.generate_launch_description()
+    from launching import SEVERAL, launch, parameters, remappings
+
+    def of(**arguments):
+        node = launch(SEVERAL, **arguments)
+        return remappings(node), parameters(node)
+
+    return of
 
 
-def nodes(entity, context):
-    """Do what the entity says, except starting nodes; return these."""
-    from launch_ros.actions import Node
-    if isinstance(entity, Node):
-        return [entity]
-    return [node for part in entity.visit(context) or () for node in nodes(part, context)]
+def test_each_camera_is_led_to_its_topics(rules):
+    remapped, given = rules(cameras='front, left', image='/rig/{camera}/raw', iterations='2',
+                            input_transport='raw,compressed')
+    assert remapped == {('front/image', '/rig/front/raw'), ('left/image', '/rig/left/raw')}
+    assert given['cameras'] == ('front', 'left') and given['iterations'] == 2
+    assert given['input_transport'] == ('raw', 'compressed')
+    remapped, given = rules()
+    assert ('right/image', 'right/image_raw') in remapped
+    assert given['cameras'] == ('front', 'left', 'right')
+    remapped, _ = rules(camera_info='/calibration/{camera}')
+    assert ('right/camera_info', '/calibration/right') in remapped
 
 
-def remappings(description, **arguments):
-    """Remappings of the one node that is started with these arguments."""
-    from launch import LaunchContext
-    context = LaunchContext()
-    context.launch_configurations.update(arguments)
-    node, = nodes(description, context)
-    node._perform_substitutions(context)
-    return set(node.expanded_remapping_rules)
-
-
-def test_every_argument_of_the_single_camera_is_taken_and_described(description):
-    arguments = {argument.name: argument for argument in description.get_launch_arguments()}
-    assert {'cameras', 'image', 'model', 'iterations', 'autostart', 'rviz'} <= set(arguments)
-    assert arguments['cameras'].default_value[0].text == 'front,left,right'
-    assert all(len(argument.description) > 10 for argument in arguments.values())
-
-
-def test_each_camera_is_led_to_its_topics(description):
-    assert remappings(description, cameras='front, left', image='/rig/{camera}/raw') == {
-        ('front/image', '/rig/front/raw'), ('front/image/compressed', '/rig/front/raw/compressed'),
-        ('left/image', '/rig/left/raw'), ('left/image/compressed', '/rig/left/raw/compressed'),
-        ('front/camera_info', 'front/camera_info'), ('left/camera_info', 'left/camera_info')}
-    assert ('right/image', 'right/image_raw') in remappings(description)
-
-
-def test_cameras_that_share_a_topic_are_refused(description):
+def test_cameras_that_share_a_topic_are_refused(rules):
     with pytest.raises(RuntimeError, match='same topic'):
-        remappings(description, image='/camera/image_raw')
+        rules(image='/camera/image_raw')
+    with pytest.raises(RuntimeError, match='same topic'):
+        rules(camera_info='/camera/camera_info')
     with pytest.raises(RuntimeError, match='names no camera'):
-        remappings(description, cameras=' ')
+        rules(cameras=' ')
+
+
+def test_cameras_that_are_led_beside_one_camera_info_are_warned_of(rules):
+    from launching import warnings
+    with warnings() as texts:
+        rules(image='/rig/{camera}_raw')
+    assert len(texts) == 1 and 'puts all cameras beside one camera_info topic' in texts[0]
+    with warnings() as texts:
+        rules(image='/rig/{camera}_raw', camera_info='/rig/{camera}_info')
+        rules()
+    assert not texts
