@@ -2,13 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The table is consistent, refuses with reasons, and config/ubcn.yaml says the same."""
 
+import subprocess
+import sys
+from array import array
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import yaml
 
-from ubcn_ros.node.parameters import SPECS, Changes, Settings, refusal, unknown_names
+from ubcn_ros.node.parameters import (
+    SPECS,
+    USE_SIM_TIME,
+    Changes,
+    Settings,
+    refusal,
+    unchanged,
+    unknown_names,
+)
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'ubcn.yaml'
 
@@ -69,6 +80,62 @@ def test_values_are_taken(name, value):
     assert getattr(Settings.of({name: value}), name) == value
 
 
+@pytest.mark.parametrize('cameras, value, transports', [
+    ([], 'raw', ('raw',)), ([], ['compressed'], ('compressed',)),
+    (['a', 'b'], 'compressed', ('compressed',) * 2), (['a', 'b'], ['raw', 'compressed'],
+                                                      ('raw', 'compressed'))])
+def test_transports_are_one_for_all_cameras_or_one_for_each(cameras, value, transports):
+    settings = Settings.of({'cameras': cameras, 'input_transport': value})
+    assert settings.transports() == transports
+
+
+@pytest.mark.parametrize('cameras, value, reason', [
+    (['a', 'b', 'c'], ['raw', 'compressed'], 'lists 2 (raw, compressed) for 3 cameras: give'),
+    ([], ['raw', 'raw'], 'lists 2 (raw, raw) for 1 camera: give')])
+def test_transports_that_are_not_as_many_as_cameras_are_refused(cameras, value, reason):
+    with pytest.raises(ValueError) as caught:
+        Settings.of({'cameras': cameras, 'input_transport': value}).transports()
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize('value', [[], ['raw', 'theora'], [1], None, 3])
+def test_a_list_of_transports_holds_nothing_else(value):
+    with pytest.raises(ValueError, match='input_transport must be one of raw, compressed, or a'):
+        Settings.of({'input_transport': value})
+
+
+@pytest.mark.parametrize('spec', (*SPECS, USE_SIM_TIME), ids=lambda spec: spec.name)
+def test_a_default_that_is_typed_is_read_as_what_it_was(spec):
+    value = spec.parse(spec.typed(spec.default))
+    assert not spec.refusal(value) and spec.take(value) == spec.default
+    assert type(spec.take(value)) is type(spec.default)
+
+
+@pytest.mark.parametrize('name, present, value, same', [
+    ('deadline_ms', 1.0, 1, True), ('iterations', 1, True, False), ('autostart', True, 1, False),
+    ('cameras', ['front'], ('front',), True), ('cameras', [], [''], True),
+    ('cameras', ['front'], ['left'], False), ('input_transport', 'raw', ['raw'], False),
+    ('model', 'a', 'a', True), ('model', 'a', None, False), ('use_sim_time', False, False, True),
+    ('qos_overrides./image.subscription.depth', 1, 1, True),
+    ('qos_overrides./image.subscription.depth', 1, 2, False),
+    ('other', array('d', [1.0]), [1.0], True), ('other', 'a', ['a'], False)])
+def test_what_counts_as_unchanged(name, present, value, same):
+    assert unchanged(name, present, value) == same
+
+
+@pytest.mark.parametrize('flag', ['-h', '--help'])
+def test_the_help_lists_every_parameter_without_pytorch_or_ros(flag):
+    code = ('import sys; from ubcn_ros.node.main import main; code = main([sys.argv[1]])\n'
+            "sys.exit(code or any(name in sys.modules for name in ('torch', 'rclpy')))")
+    done = subprocess.run([sys.executable, '-c', code, flag], capture_output=True, text=True,
+                          timeout=60, check=True)
+    text = ' '.join(done.stdout.split())
+    for spec in (*SPECS, USE_SIM_TIME):
+        assert f'{spec.name} ({spec.typed(spec.default)}; {spec.constraint}; ' \
+            f'{spec.changes.value}) {spec.description}' in text
+    assert text.startswith('usage: ubcn_node ') and '--ros-args -r image:=' in text
+
+
 @pytest.mark.parametrize('value, taken', [
     (None, ()), ([], ()), ([''], ()), (['front', 'rear/left_2'], ('front', 'rear/left_2'))])
 def test_cameras_are_named_or_there_is_one_without_a_name(value, taken):
@@ -90,6 +157,8 @@ def test_refusals_at_runtime_say_what_to_do():
     assert 'clean it up, set model' in refusal({'model': 'other'}, configured=True)
     assert 'iterations must be 1 to 10' in refusal({'overlay_alpha': 0.1, 'iterations': 99},
                                                    configured=True)
+    assert refusal({'cameras': None}, configured=False) == \
+        'cameras cannot be deleted: set a value'
     assert not refusal({'qos_overrides./image.subscription.depth': 3}, configured=True)
 
 
