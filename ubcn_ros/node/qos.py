@@ -132,8 +132,9 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
     if users := other_users(shared_memory):
         return (f'{text}, or cannot reach us as it runs as another user: in {shared_memory} are '
                 f'Fast DDS segments of {", ".join(users)}, not usable by {_user(os.getuid())}. '
-                'Run both as one user, or both over UDP: with FASTDDS_BUILTIN_TRANSPORTS=UDPv4 '
-                'and without config/fastdds.xml (shared_memory:=false)')
+                'Run both as one user, or both over UDP: with FASTDDS_BUILTIN_TRANSPORTS=UDPv4, '
+                'which is of no effect beside config/fastdds.xml (shared_memory:=true) or '
+                'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
     if silence.received:
         return f'{text} any more: see its log'
     return (f'{text}, or large messages are lost: run it with the shared-memory profile '
