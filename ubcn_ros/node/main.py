@@ -63,9 +63,10 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     code = 0
     try:
         import rclpy
-        from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+        from rclpy.executors import ExternalShutdownException
         try:
             rclpy.init(args=args)
+            from .executor import ReportingExecutor
             from .ubcn_node import UBCNNode, load_engine
             node = UBCNNode(load or load_engine)
             if node.settings.autostart and not node.start():
@@ -74,7 +75,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
                     node.get_logger().fatal('autostart failed, ending; start with '
                                             'autostart:=false to configure by hand')
             elif not stopping:
-                executor = SingleThreadedExecutor()
+                executor = ReportingExecutor(node.callback_failed)
                 executor.add_node(node)
                 executor.spin()
         except ExternalShutdownException:

@@ -14,21 +14,22 @@ The executor's thread runs callbacks, each of them short; the worker's thread ow
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import wait
+from contextlib import ExitStack
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from .camera import Camera
 from .diagnostics import Level, Report, Throttle, resident_mib
 from .jobs import Arrival, engine_deadline
+from .lifecycle import AnsweringNode, log_exceptions
 from .parameters import SPECS, Settings, declare, refusal, unchanged, unknown_names
 from .recovery import FailureStreak, free_memory, infer, one_line, out_of_memory
 from .worker import Worker
@@ -45,22 +46,7 @@ def load_engine(settings: Settings, progress: Callable[[str], None]) -> Any:
                        allow_partial=settings.allow_partial_model)
 
 
-Transition = Callable[['UBCNNode', LifecycleState], TransitionCallbackReturn]
-
-
-def _loud(transition: Transition) -> Transition:
-    """Log what a transition raises: rclpy (7.1) would turn it into ERROR without a word."""
-    @functools.wraps(transition)
-    def wrapper(self: UBCNNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(self, state)
-        except Exception as error:
-            self.get_logger().error(f'{transition.__name__}: {one_line(error)}')
-            return TransitionCallbackReturn.ERROR
-    return wrapper
-
-
-class UBCNNode(LifecycleNode):
+class UBCNNode(AnsweringNode):
     """Derains and labels the images of its cameras with one engine."""
 
     def __init__(self, load: Callable[[Settings, Callable[[str], None]], Any] = load_engine,
@@ -95,8 +81,10 @@ class UBCNNode(LifecycleNode):
     def start(self) -> bool:
         """Configure and activate without being asked; False where either failed."""
         success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        return self.change_state('configure') == success \
+            and self.change_state('activate') == success
 
+    @log_exceptions
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the engine and warm it up, then make the publishers."""
         settings, log = self.settings, self.get_logger()
@@ -124,7 +112,7 @@ class UBCNNode(LifecycleNode):
             log.warning(untrained)
         return TransitionCallbackReturn.SUCCESS
 
-    @_loud
+    @log_exceptions
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
         for camera, transport in zip(self._cameras, self.settings.transports(), strict=True):
@@ -134,7 +122,7 @@ class UBCNNode(LifecycleNode):
                                + ', '.join(camera.topic for camera in self._cameras))
         return TransitionCallbackReturn.SUCCESS
 
-    @_loud
+    @log_exceptions
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe once the frame in hand is out; the engine stays warm."""
         self._worker.pause()
@@ -143,19 +131,19 @@ class UBCNNode(LifecycleNode):
         return TransitionCallbackReturn.ERROR if self._gave_up else \
             TransitionCallbackReturn.SUCCESS
 
-    @_loud
+    @log_exceptions
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the engine and take the publishers down."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
-    @_loud
+    @log_exceptions
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything, from any state."""
         self._release()
         return TransitionCallbackReturn.SUCCESS
 
-    @_loud
+    @log_exceptions
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free everything; the node is unconfigured then and can be tried again."""
         self._release()
@@ -249,19 +237,19 @@ class UBCNNode(LifecycleNode):
         self.get_logger().fatal(
             f'{self._gave_up}. The node is unconfigured now: mend the cause, then configure and '
             'activate it again')
-        self.trigger_deactivate()  # its callback returns ERROR: that is the error transition
+        self.change_state('deactivate')  # its callback returns ERROR: that is the error transition
 
     def _release(self) -> None:
         worker, self._worker = self._worker, None
         if worker is None:
             return
         worker.pause()
-        for camera in self._cameras:
-            camera.destroy()
-        self._cameras = []
-        self._engine = None
-        worker.submit(free_memory).result()
-        worker.close()
+        with ExitStack() as stack:  # from the last to the first, whatever one of them raises
+            stack.callback(worker.close)
+            stack.callback(lambda: worker.submit(free_memory).result())
+            for camera in self._cameras:
+                stack.callback(camera.destroy)
+            self._cameras, self._engine = [], None
 
     def set_parameters(self, parameter_list: list[Any]) -> list[SetParametersResult]:
         """Set parameters one by one, as rclpy's method does."""
@@ -286,7 +274,10 @@ class UBCNNode(LifecycleNode):
 
     def _check_parameters(self, parameters: list[Any]) -> SetParametersResult:
         changes = {parameter.name: parameter.value for parameter in parameters}
-        reason = refusal(changes, configured=self._worker is not None)
+        if any(not name or value is None for name, value in changes.items()):
+            reason = 'a parameter needs a name and a value: it can be changed, not removed'
+        else:
+            reason = refusal(changes, configured=self._worker is not None)
         return SetParametersResult(successful=not reason, reason=reason)
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
@@ -302,6 +293,7 @@ class UBCNNode(LifecycleNode):
         twins = self._twins()
         if twins:
             engine.level, engine.message = max(engine.level, Level.WARN), twins
+        self.callback_errors.put_into(engine)
         message.status = [_status(f'{name}: engine', engine, self.settings.model)]
         message.status += [_status(f'{name}: {camera.name}', camera.report(), camera.topic)
                            for camera in self._cameras]
@@ -323,9 +315,9 @@ class UBCNNode(LifecycleNode):
     def _engine_report(self) -> Report:
         memory = {'resident memory (MiB)': f'{resident_mib():.1f}'}
         if self._engine is None and self._gave_up:
-            return Report(Level.ERROR, f'unconfigured: {self._gave_up}', memory)
+            return Report(Level.ERROR, f'{self.lifecycle_state}: {self._gave_up}', memory)
         if self._engine is None:
-            return Report(Level.WARN, 'unconfigured: no model loaded', memory)
+            return Report(Level.WARN, f'{self.lifecycle_state}: no model loaded', memory)
         engine, settings = self._engine, self.settings
         if engine.device.type == 'cuda':
             import torch

@@ -1,0 +1,53 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the node's callbacks raised: counted for diagnostics, and worded for the log; ROS-free."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from .diagnostics import Level, Report, Throttle
+from .recovery import one_line
+
+
+class CallbackErrors:
+    """
+    Counts exceptions that callbacks raised, and keeps the last one in words.
+
+    :ivar count: exceptions so far.
+    :ivar last: the last one: where, what, and the line that raised it; '' before the first.
+    """
+
+    def __init__(self, throttle: Throttle | None = None):
+        self.count = 0
+        self.last = ''
+        self._throttle = throttle or Throttle()
+        self._reported = 0
+
+    def add(self, where: str, error: Exception) -> str:
+        """
+        Count an exception.
+
+        :param where: the callback, like 'subscription /image'.
+        :return: the line to log; '' where one like it was logged a moment ago.
+        """
+        self.count += 1
+        self.last = f'{where}: {one_line(error)}'
+        frames = traceback.extract_tb(error.__traceback__)
+        if frames:
+            self.last += f' ({Path(frames[-1].filename).name}:{frames[-1].lineno})'
+        held_back = self._throttle.passes(f'{where} {type(error).__name__}')
+        if held_back is None:
+            return ''
+        return self.last + (f' ({held_back} more like it)' if held_back else '')
+
+    def put_into(self, report: Report) -> None:
+        """Add the count to a report, and make it an error where there are new ones."""
+        report.values['callback errors'] = str(self.count)
+        if self.last:
+            report.values['last callback error'] = self.last
+        new, self._reported = self.count - self._reported, self.count
+        if new:
+            report.level = Level.ERROR
+            report.message = f'{new} callbacks failed, the last: {self.last}'
