@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from ubcn_ros.node_benchmark import Load, fuzz, stream
+from ubcn_ros.node_chaos import chaos
 from ubcn_ros.replay import NoAnswerError, ReplayError
 
 _COMPARED = 300  # most frames of the run without shared memory
@@ -99,26 +100,35 @@ def _size(context: Any, option: Any, text: str) -> tuple[int, int]:
               f'side by side (by default with {_COMPARED} images at most).')
 @click.option('--fuzz', 'messages', type=click.IntRange(2), metavar='N',
               help='Send N malformed messages instead, half of them compressed.')
+@click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
+              help='Take N random steps instead: lifecycle requests, parameters, malformed '
+              'messages.')
 @click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
               help='Write the figures to this file, too.')
 def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device: str,
-         iterations: int, transport: str, messages: int | None, json_path: Path | None) -> None:
+         iterations: int, transport: str, messages: int | None, steps: int | None,
+         json_path: Path | None) -> None:
     """
     Start a node and measure it under a stream of images, over DDS.
 
     Every image is processed, dropped or malformed: the table says how many, how late the outputs
-    are, how old they get, and what the process uses. The exit code is 1 where the node ends or
-    miscounts, and 3 where no output of a first image comes within a minute.
+    are, how old they get, and what the process uses. The exit code is 1 where the node ends,
+    does not answer or miscounts, and 3 where no output of a first image comes within a minute.
     """
+    if messages and steps:
+        raise click.UsageError('--fuzz and --chaos are two runs: give one of them')
     from ubcn_ros.runtime import find_model
     load = Load(frames, *size, rate_hz, str(find_model(model)), device, iterations,
                 transport != 'default')
     try:
-        if messages:
+        if steps:
+            result: dict[str, Any] = chaos(steps, load.model, device)
+            columns = {'chaos': result}
+        elif messages:
             small = Load(model=load.model, device=device, iterations=1, width=64, height=64)
             columns = {name: fuzz(half, name == 'compressed', small) for name, half in (
                 ('raw', messages - messages // 2), ('compressed', messages // 2))}
-            result: dict[str, Any] = {'fuzz': columns, 'sent': messages, **{
+            result = {'fuzz': columns, 'sent': messages, **{
                 name: sum(column[name] for column in columns.values())
                 for name in ('processed', 'dropped', 'malformed')}}
         else:
@@ -137,7 +147,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device:
             failure.exit_code = _NO_ANSWER
         raise failure from error
     click.echo(table(columns))
-    if not messages:
+    if not messages and not steps:
         for name, column in columns.items():
             click.echo(age_line(name, column['age_ms']))
     if json_path is not None:

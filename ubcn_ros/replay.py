@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,10 +74,12 @@ class NodeProcess:
     :param log: file for all that it prints.
     :param parameters: of the node, by name.
     :param remappings: topic to topic.
+    :param program: what Python is to run.
     """
 
-    def __init__(self, log: Path, parameters: dict[str, Any], remappings: dict[str, str]):
-        command = [sys.executable, '-m', 'ubcn_ros.node.main', '--ros-args']
+    def __init__(self, log: Path, parameters: dict[str, Any], remappings: dict[str, str],
+                 program: Sequence[str] = ('-m', 'ubcn_ros.node.main')):
+        command = [sys.executable, *program, '--ros-args']
         for name, value in parameters.items():
             command += ['-p', f'{name}:={json.dumps(value)}']
         for name, topic in remappings.items():
@@ -208,6 +210,11 @@ class Peer:
         self._threads[1].join()
         self._node.destroy_node()
         self._context.try_shutdown()
+
+    @property
+    def node(self) -> Any:
+        """Its rclpy node, which runs in a thread of its own."""
+        return self._node
 
     def publish(self, data: bytes) -> float:
         """Publish a serialized image; return time.monotonic() just before."""

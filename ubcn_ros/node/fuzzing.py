@@ -1,9 +1,10 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Image messages with something wrong with them, drawn at random; ROS-free.
+Messages and requests with something wrong with them, drawn at random; ROS-free.
 
-One field in most, several in some, and now and then none: what is whole must be processed.
+In images one field in most, several in some, and now and then none: what is whole must be
+processed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.encodings import ENCODINGS, rows_and_bytes
+
+from .parameters import SPECS
 
 _EDGES = (0, 1, 31, 32, 33, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
 _TEXTS = ('', 'RGB8', 'rgb8 ', '8UC2', '16SC1', '32FC1', 'jpeg', 'rgb8; drop', '\x00', 'é' * 300,
@@ -77,3 +80,75 @@ def any_compressed(random: np.random.Generator) -> bytes:
         for place in random.integers(0, min(reach, len(data)), random.integers(1, 9)):
             data[place] = random.integers(0, 256)
     return bytes(data)
+
+
+# label -> ids, as in lifecycle_msgs/Transition
+TRANSITIONS = {'configure': (1,), 'activate': (3,), 'deactivate': (4,), 'cleanup': (2,),
+               'shutdown': (5, 6, 7)}
+_SHARES = (0.3, 0.5, 0.1, 0.09, 0.01)  # a node that is shut down has to be replaced
+
+
+def any_transition(random: np.random.Generator) -> tuple[int, str]:
+    """Draw the id and label of a request for a lifecycle transition: one, the other or both."""
+    label = str(random.choice(list(TRANSITIONS), p=_SHARES))
+    number = int(random.choice(TRANSITIONS[label]))
+    any_id, any_label = int(random.integers(0, 256)), str(random.choice(_TEXTS))
+    forms = ((number, ''), (number, ''), (0, label), (any_id, label), (number, any_label),
+             (any_id, ''), (any_id, any_label))
+    return forms[random.integers(len(forms))]
+
+
+NOT_SET, BOOL, INTEGER, DOUBLE, STRING, BYTES, BOOLS, INTEGERS, DOUBLES, STRINGS = range(10)
+"""Types of a parameter's value, as in rcl_interfaces/ParameterType."""
+FIELDS = {BOOL: 'bool_value', INTEGER: 'integer_value', DOUBLE: 'double_value',
+          STRING: 'string_value', BYTES: 'byte_array_value', BOOLS: 'bool_array_value',
+          INTEGERS: 'integer_array_value', DOUBLES: 'double_array_value',
+          STRINGS: 'string_array_value'}
+"""type -> field of rcl_interfaces/ParameterValue that holds a value of it."""
+
+_OF_TYPE: dict[int, tuple[Any, ...]] = {
+    NOT_SET: (None,), BOOL: (False, True), INTEGER: (-2**63, -1, 0, 1, 11, 8193, 2**63 - 1),
+    DOUBLE: (-1.0, 0.0, 0.5, 1e-300, 1e300, float('inf'), float('nan')),
+    STRING: (*_TEXTS, 'auto', 'no such thing'), BYTES: ((), (b'\x00', b'\xff')),
+    BOOLS: ((), (True, False)), INTEGERS: ((), (0, -1)), DOUBLES: ((), (float('nan'), 1.0)),
+    STRINGS: ((), ('',), ('a', 'a'), ('no camera', ''))}
+ACCEPTABLE: dict[str, tuple[tuple[int, Any], ...]] = {
+    'iterations': ((INTEGER, 1), (INTEGER, 2), (INTEGER, 10)),
+    'deadline_ms': ((DOUBLE, 0.0), (DOUBLE, 20.0), (INTEGER, 30)),
+    'overlay_alpha': ((DOUBLE, 0.0), (INTEGER, 1)), 'max_failures': ((INTEGER, 0),),
+    'input_transport': ((STRING, 'raw'), (STRING, 'compressed')), 'cameras': ((STRINGS, ()),),
+    'warm_up_width': ((INTEGER, 0), (INTEGER, 64)), 'warm_up_height': ((INTEGER, 64),),
+    'device': ((STRING, 'cpu'),), 'precision': ((STRING, 'auto'), (STRING, 'fp32')),
+    'backend': ((STRING, 'auto'), (STRING, 'eager')),
+    'use_sim_time': ((BOOL, False), (BOOL, True))}
+"""Types and values with which a node can be configured, of some parameters; the usual first."""
+
+_NAMES = (*(spec.name for spec in SPECS), 'use_sim_time', 'start_type_description_service', '',
+          'unknown', 'qos_overrides./camera/image_raw.subscription.depth', 'é' * 300)
+
+
+def any_parameter(random: np.random.Generator) -> tuple[str, int, Any]:
+    """Draw a parameter's name, the type of its value, now and then one that is none, and value."""
+    name = str(random.choice(_NAMES))
+    if name in ACCEPTABLE and random.integers(2):
+        return (name, *ACCEPTABLE[name][random.integers(len(ACCEPTABLE[name]))])
+    kind = int(random.choice((*_OF_TYPE, random.integers(10, 256))))
+    values = _OF_TYPE.get(kind, (None,))
+    return name, kind, values[random.integers(len(values))]
+
+
+def any_header(random: np.random.Generator) -> tuple[int, int, str]:
+    """Draw the seconds, nanoseconds and frame_id of a header."""
+    return (int(random.integers(-2**31, 2**31)), int(random.integers(0, 2**32)),
+            str(random.choice(('', 'camera', *_TEXTS))))
+
+
+_STEPS = {'image': 8, 'compressed': 5, 'unreadable': 1, 'camera_info': 2, 'clock': 2,
+          'transition': 6, 'repeated transition': 1, 'set parameters': 4,
+          'set parameters atomically': 2, 'query': 4}
+
+
+def any_step(random: np.random.Generator) -> str:
+    """Draw what to do next to a node: send a message of a kind, or ask for something."""
+    shares = np.array(list(_STEPS.values()), float)
+    return str(random.choice(list(_STEPS), p=shares / shares.sum()))

@@ -274,7 +274,7 @@ class UBCNNode(AnsweringNode):
 
     def _check_parameters(self, parameters: list[Any]) -> SetParametersResult:
         changes = {parameter.name: parameter.value for parameter in parameters}
-        if any(not name or value is None for name, value in changes.items()):
+        if any(not parameter.name or parameter.value is None for parameter in parameters):
             reason = 'a parameter needs a name and a value: it can be changed, not removed'
         else:
             reason = refusal(changes, configured=self._worker is not None)

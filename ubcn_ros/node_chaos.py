@@ -1,0 +1,355 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Random lifecycle, parameter and message traffic at a live node that has to survive it.
+
+Each request has to be answered as the lifecycle's table below says, and each frame that was sent
+while the node was active has to be in its counters.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
+from ubcn_ros.node import fuzzing
+from ubcn_ros.node.parameters import SPECS
+from ubcn_ros.replay import SOURCE, NodeProcess, Peer, ReplayError
+
+POSSIBLE = {'unconfigured': {1: 'configure', 5: 'shutdown'},
+            'inactive': {2: 'cleanup', 3: 'activate', 6: 'shutdown'},
+            'active': {4: 'deactivate', 7: 'shutdown'},
+            'finalized': {}}
+"""state -> id -> label of the transitions that are possible in it."""
+
+_GOALS = {'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive',
+          'cleanup': 'unconfigured', 'shutdown': 'finalized'}
+_COMPRESSED, _INFO = SOURCE + '/compressed', '/camera/camera_info'
+_UNREAD = 'dropped (of the stale, in transport)'
+_COUNTERS = ('received', 'processed', 'dropped', 'malformed', _UNREAD)
+_SECONDS = 60.0  # a node that has not answered by then does not
+_AFTER_SHUTDOWN = 10  # steps
+
+_QUERIES = {'get_state': 'GetState', 'get_available_states': 'GetAvailableStates',
+            'get_available_transitions': 'GetAvailableTransitions',
+            'get_transition_graph': 'GetAvailableTransitions', 'get_parameters': 'GetParameters',
+            'get_parameter_types': 'GetParameterTypes',
+            'describe_parameters': 'DescribeParameters', 'list_parameters': 'ListParameters'}
+"""service -> type, of those that change nothing."""
+
+
+def wanted_transition(state: str, number: int, label: str) -> str:
+    """Return the label of the transition that a request asks for; '' where it is not possible."""
+    if label:
+        return label if label in POSSIBLE[state].values() else ''
+    return POSSIBLE[state].get(number, '')
+
+
+class Life:
+    """
+    One node from its start to its end, and the traffic at it; a context manager.
+
+    :param model: name or path.
+    :param device: of the engine.
+    :param program: what Python is to run as the node.
+    :ivar done: how often what happened, by group and kind.
+    """
+
+    def __init__(self, model: str, device: str,
+                 program: Sequence[str] = ('-m', 'ubcn_ros.node.main')):
+        self.state = 'unconfigured'
+        self.done: Counter[tuple[str, str]] = Counter()
+        self._usual = {name: values[0] for name, values in fuzzing.ACCEPTABLE.items()}
+        self._usual |= {'model': (fuzzing.STRING, model), 'device': (fuzzing.STRING, device)}
+        self._values = {name: value for name, (_, value) in self._usual.items()}
+        self._after_shutdown = 0  # steps
+        self._sent = self._whole = 0  # frames that the counters have to hold; of them, images
+        self._counts: Counter[str] = Counter()  # those counters, when they had been settled
+        lossless = {f'qos_overrides.{topic}.subscription.{policy}': value
+                    for topic in (SOURCE, _COMPRESSED)
+                    for policy, value in (('reliability', 'reliable'), ('depth', 1000))}
+        parameters = {'autostart': False, **lossless, **{
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in self._values.items() if value != ()}}
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            self.process = stack.enter_context(NodeProcess(
+                Path(folder) / 'node.log', parameters,
+                {'image': SOURCE, 'image/compressed': _COMPRESSED, 'camera_info': _INFO}, program))
+            self._peer = stack.enter_context(Peer(self.process, False, None))
+            self._publishers, self._clients = self._topics(), self._services()
+            for client in self._clients.values():
+                self._peer.wait(client.service_is_ready, client.srv_name, _SECONDS)
+            self._running = stack.pop_all()
+
+    def __enter__(self) -> Life:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    @property
+    def over(self) -> bool:
+        """Whether the node has been shut down, and has answered some requests since."""
+        return self._after_shutdown > _AFTER_SHUTDOWN
+
+    def step(self, random: np.random.Generator) -> None:
+        """
+        Do one random step.
+
+        :param random: draws the step; the same one draws the same.
+        :raises ReplayError: the node ended, did not answer, answered wrongly or miscounted.
+        """
+        self._after_shutdown += self.state == 'finalized'
+        kind = fuzzing.any_step(random)
+        self.done['sent', kind] += 1
+        if kind.endswith('transition'):
+            number, label = fuzzing.any_transition(random)
+            self.ask_transitions(number, label, 1 + kind.startswith('repeated'))
+        elif kind.startswith('set parameters'):
+            self._set_parameters(kind.endswith('atomically'), [
+                fuzzing.any_parameter(random)
+                for _ in range(random.integers(0, 4))])
+        elif kind == 'query':
+            self._query(str(random.choice(list(_QUERIES))), [
+                fuzzing.any_parameter(random)[0] for _ in range(random.integers(0, 3))])
+        elif kind == 'clock':
+            seconds, nano, _ = fuzzing.any_header(random)
+            message = self._publishers['clock'].msg_type()
+            message.clock.sec, message.clock.nanosec = seconds, nano
+            self._publishers['clock'].publish(message)
+        elif kind == 'camera_info':
+            self._publishers[kind].publish(self._message(kind, random, width=64, height=64))
+        else:
+            self._send_image(kind, random)
+        self._peer.check()
+
+    def ask_transitions(self, number: int, label: str, times: int = 1) -> None:
+        """Ask for the same transition so many times without waiting, then hold the answers."""
+        wanted = wanted_transition(self.state, number, label)
+        if self.state == 'active' and wanted:
+            self.settle()
+        request = self._clients['change_state'].srv_type.Request()
+        request.transition.id, request.transition.label = number, label
+        for future in [self._clients['change_state'].call_async(request) for _ in range(times)]:
+            wanted = wanted_transition(self.state, number, label)
+            success = self._result('change_state', future).success
+            # what was set may not suit; then it says so, and nothing has changed
+            may_fail = wanted == 'configure' and bool(self._unusual())
+            if success != bool(wanted) and not (may_fail and not success):
+                raise ReplayError(
+                    f"the node answered success={success} to transition {number} '{label}' in "
+                    f'state {self.state}')
+            self.done['transitions', 'made' if success else 'refused'] += 1
+            if success:
+                self._entered(wanted)
+            elif wanted:
+                self._set_parameters(False, [(name, *self._usual[name])
+                                             for name in self._unusual()])
+        self._query('get_state')
+
+    def settle(self) -> None:
+        """Wait until the node's counters hold every frame that was sent since `configure`."""
+        reports, counts = self._peer.reports, {}
+
+        def settled() -> bool:
+            status = self._peer.status('camera')
+            counts.update({name: int(status.get(name, -1)) for name in _COUNTERS})
+            return (self._peer.reports > reports
+                    and counts['received'] - counts[_UNREAD] == self._sent
+                    and counts['received'] == counts['processed'] + counts['dropped']
+                    + counts['malformed']
+                    and counts['processed'] <= self._whole
+                    and counts['malformed'] <= self._sent - self._whole)
+
+        try:
+            self._peer.wait(settled, 'the counters', _SECONDS / 3)
+        except ReplayError as error:
+            self._peer.check()
+            raise ReplayError(f'{self._sent} frames were sent to the active node, of them '
+                              f'{self._whole} images, but it counted {counts}') from error
+        self._counts = Counter(counts)
+        self._peer.outputs.clear()
+
+    def finish(self) -> None:
+        """Bring the node to active, account for all frames, and end it."""
+        if self.state != 'finalized':
+            self._set_parameters(False, [(name, *self._usual[name]) for name in self._usual])
+            for label in ('configure', 'activate'):
+                if label in POSSIBLE[self.state].values():
+                    self.ask_transitions(0, label)
+            if self.state != 'active':
+                raise ReplayError(f'the node does not become active, it is {self.state}')
+            self._send_image('image', np.random.default_rng(0))
+            self.settle()
+            self._close_account()
+            engine = self._peer.status('engine')
+            self.done['callback errors', ''] += int(engine['callback errors'])
+        if code := self.process.stop():
+            raise ReplayError(f'the node ended with exit code {code}')
+
+    def _entered(self, transition: str) -> None:
+        """Note a transition that was made, and wait until its topics are there or gone."""
+        if transition in ('cleanup', 'shutdown'):
+            self._close_account()
+        self.state = _GOALS[transition]
+        active = self.state == 'active'
+        for name in ('image', 'compressed'):
+            taken = active and (name == 'image') == (self._values['input_transport'] == 'raw')
+            self._peer.wait(
+                lambda name=name, taken=taken:
+                self._publishers[name].get_subscription_count() == taken,
+                f"{'a' if taken else 'no'} subscription to {name}", _SECONDS)
+
+    def _close_account(self) -> None:
+        self.done.update({('frames', name): count for name, count in {
+            'sent': self._sent, 'whole': self._whole, **self._counts}.items()})
+        self._sent, self._whole, self._counts = 0, 0, Counter()
+
+    def _send_image(self, kind: str, random: np.random.Generator) -> None:
+        """Publish an image of a kind, or bytes of which no image can be read."""
+        from rclpy.serialization import serialize_message
+        compressed = kind == 'compressed' or kind == 'unreadable' and \
+            self._values['input_transport'] == 'compressed'
+        name = 'compressed' if compressed else 'image'
+        message = self._message(name, random, **(
+            {'data': fuzzing.any_compressed(random)} if compressed
+            else fuzzing.any_image(random)))
+        data = serialize_message(message)
+        if kind == 'unreadable':  # the middleware drops it, and so it says in the node's log
+            data = data[:random.integers(0, len(data) // 2)]
+        self._publishers[name].publish(data)
+        if kind == 'unreadable' or not self._publishers[name].get_subscription_count():
+            return
+        self._sent += 1
+        try:
+            (compressed_to_rgb if compressed else to_rgb)(message)
+            self._whole += 1
+        except MalformedImage:
+            pass
+
+    def _message(self, name: str, random: np.random.Generator, **fields: Any) -> Any:
+        message = self._publishers[name].msg_type(**fields)
+        stamp = message.header.stamp
+        stamp.sec, stamp.nanosec, message.header.frame_id = fuzzing.any_header(random)
+        return message
+
+    def _set_parameters(self, atomically: bool, drawn: list[tuple[str, int, Any]]) -> None:
+        from rcl_interfaces.msg import Parameter, ParameterValue
+        service = 'set_parameters_atomically' if atomically else 'set_parameters'
+        parameters = []
+        for name, kind, value in drawn:
+            content = ParameterValue(type=kind)
+            if kind in fuzzing.FIELDS:
+                setattr(content, fuzzing.FIELDS[kind],
+                        list(value) if isinstance(value, tuple) else value)
+            parameters.append(Parameter(name=name, value=content))
+        response = self._call(service, parameters=parameters)
+        results = [response.result] * len(drawn) if atomically else response.results
+        if len(results) != len(drawn) or any(
+                not result.successful and not result.reason for result in results):
+            raise ReplayError(f'the node answered {results} to {service} of {drawn}')
+        for (name, _, value), result in zip(drawn, results, strict=True):
+            self.done['parameters', 'set' if result.successful else 'refused'] += 1
+            if result.successful:
+                self._values[name] = value
+
+    def _unusual(self) -> list[str]:
+        """Name the parameters with which `configure` may fail."""
+        names = [spec.name for spec in SPECS if spec.name in self._values]
+        return [name for name in names if self._values[name] != self._usual[name][1]
+                and self._values[name] not in [
+                    value for _, value in fuzzing.ACCEPTABLE.get(name, ())]]
+
+    def _query(self, service: str, names: Sequence[str] = ()) -> None:
+        request = self._clients[service].srv_type.Request()
+        if hasattr(request, 'names'):
+            request.names = names
+        response = self._result(service, self._clients[service].call_async(request))
+        if service == 'get_state' and response.current_state.label != self.state:
+            raise ReplayError(f'the node is {response.current_state.label}, not {self.state}')
+        if service == 'get_available_transitions':
+            possible = {item.transition.id: item.transition.label
+                        for item in response.available_transitions}
+            if possible != POSSIBLE[self.state]:
+                raise ReplayError(f'the node offers {possible} in state {self.state}')
+
+    def _call(self, service: str, **fields: Any) -> Any:
+        client = self._clients[service]
+        return self._result(service, client.call_async(client.srv_type.Request(**fields)))
+
+    def _result(self, service: str, future: Any) -> Any:
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        if not done.wait(1.0):
+            self._peer.wait(future.done, f'an answer of {service}', _SECONDS)
+        self.done['answers', ''] += 1
+        return future.result()
+
+    def _topics(self) -> dict[str, Any]:
+        from rosgraph_msgs.msg import Clock
+        from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+        node = self._peer.node
+        return {'image': node.create_publisher(Image, SOURCE, 1000),
+                'compressed': node.create_publisher(CompressedImage, _COMPRESSED, 1000),
+                'camera_info': node.create_publisher(CameraInfo, _INFO, 10),
+                'clock': node.create_publisher(Clock, '/clock', 10)}
+
+    def _services(self) -> dict[str, Any]:
+        import lifecycle_msgs.srv
+        import rcl_interfaces.srv
+        kinds = {**_QUERIES, 'change_state': 'ChangeState', 'set_parameters': 'SetParameters',
+                 'set_parameters_atomically': 'SetParametersAtomically'}
+        return {name: self._peer.node.create_client(
+            getattr(lifecycle_msgs.srv, kind, None) or getattr(rcl_interfaces.srv, kind),
+            f'/ubcn/{name}') for name, kind in kinds.items()}
+
+
+def chaos(steps: int, model: str, device: str, seed: int = 0,
+          program: Sequence[str] = ('-m', 'ubcn_ros.node.main')) -> dict[str, Any]:
+    """
+    Send random traffic at a node, and at another one each time it has been shut down.
+
+    Sets the environment of DDS for this process, and must be the first in it to use rclpy.
+
+    :param program: what Python is to run as the node.
+    :return: `steps`, `nodes` that were started, `answers`, `transitions`, `parameters` and
+        `frames` by what became of them, `callback_errors` that the nodes lived through, and
+        `sent`, the steps by kind.
+    :raises ReplayError: a node ended, did not answer, answered wrongly or miscounted.
+    """
+    from tqdm import tqdm
+
+    from ubcn_ros.replay import private_domain
+    os.environ.update(private_domain())
+    random = np.random.default_rng(seed)
+    total, nodes, left = Counter(), 0, steps
+    with tqdm(total=steps, unit=' steps', disable=None) as bar:
+        while left:
+            with Life(model, device, program) as life:
+                try:
+                    while left and not life.over:
+                        life.step(random)
+                        left -= 1
+                        bar.update()
+                    life.finish()
+                except ReplayError as error:
+                    raise ReplayError(f'after {steps - left} steps: {error}; the end of its log:\n'
+                                      f'{life.process.tail()}') from error
+            total.update(life.done)
+            nodes += 1
+    def part(name: str) -> dict[str, int]:
+        return {kind: count for (group, kind), count in sorted(total.items()) if group == name}
+
+    return {'steps': steps, 'nodes': nodes, 'answers': total['answers', ''],
+            **{name: part(name) for name in ('transitions', 'parameters', 'frames')},
+            'callback_errors': total['callback errors', ''], 'sent': part('sent')}
