@@ -71,3 +71,27 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
     assert out.exists() == (code == 0)
     if transport == 'both':
         assert json.loads(out.read_text()) == {**figures, 'without_shared_memory': None}
+
+
+def test_random_traffic_is_summed_up_and_what_goes_wrong_is_an_error(monkeypatch, tmp_path,
+                                                                     tiny_model):
+    pytest.importorskip('rclpy')
+    from ubcn_ros import node_benchmark_command as module
+    from ubcn_ros.replay import ReplayError
+    figures = {'steps': 7, 'answers': 5, 'frames': {'sent': 2, 'received': 2}}
+    monkeypatch.setattr(module, 'chaos', lambda steps, model, device: figures)
+    out = tmp_path / 'new' / 'figures.json'
+    command = ['node', '--model', str(tiny_model), '--chaos', '7']
+    result = CliRunner().invoke(benchmark, [*command, '--json', str(out)])
+    assert result.exit_code == 0, result.output
+    lines = [line.split() for line in result.output.splitlines()]
+    assert [['steps', '7'], ['answers', '5'], ['frames', 'sent', '2']] == lines[1:4]
+    assert json.loads(out.read_text()) == figures
+
+    def ended(*_):
+        raise ReplayError('after 3 steps: the node ended by itself with exit code 1')
+
+    monkeypatch.setattr(module, 'chaos', ended)
+    result = CliRunner().invoke(benchmark, command)
+    assert result.exit_code == 1 and 'after 3 steps: the node ended by itself' in result.output
+    assert CliRunner().invoke(benchmark, [*command, '--fuzz', '9']).exit_code == 2

@@ -72,6 +72,7 @@ class Life:
         self._usual |= {'model': (fuzzing.STRING, model), 'device': (fuzzing.STRING, device)}
         self._values = {name: value for name, (_, value) in self._usual.items()}
         self._after_shutdown = 0  # steps
+        self._seconds = _SECONDS / 3  # in which frames are to be counted
         self._sent = self._whole = 0  # frames that the counters have to hold; of them, images
         self._counts: Counter[str] = Counter()  # those counters, when they had been settled
         lossless = {f'qos_overrides.{topic}.subscription.{policy}': value
@@ -172,7 +173,7 @@ class Life:
                     and counts['malformed'] <= self._sent - self._whole)
 
         try:
-            self._peer.wait(settled, 'the counters', _SECONDS / 3)
+            self._peer.wait(settled, 'the counters', self._seconds)
         except ReplayError as error:
             self._peer.check()
             raise ReplayError(f'{self._sent} frames were sent to the active node, of them '
@@ -192,8 +193,8 @@ class Life:
             self._send_image('image', np.random.default_rng(0))
             self.settle()
             self._close_account()
-            engine = self._peer.status('engine')
-            self.done['callback errors', ''] += int(engine['callback errors'])
+        engine = self._peer.status('engine')
+        self.done['callback errors', ''] += int(engine.get('callback errors', 0))
         if code := self.process.stop():
             raise ReplayError(f'the node ended with exit code {code}')
 

@@ -14,6 +14,7 @@ import messages
 import pytest
 
 pytest.importorskip('rclpy')
+from lifecycle_msgs.srv import ChangeState  # noqa: E402
 from ros_peer import CompressedImage, image_message, picture, wait_until  # noqa: E402
 
 pytestmark = pytest.mark.integration
@@ -191,6 +192,19 @@ def test_signals_while_loading_end_it_cleanly(start, number):
     time.sleep(0.2)
     assert node.stop(number) == 0, node.log
     assert 'Traceback' not in node.log
+
+
+def test_signals_in_the_middle_of_a_service_end_it_cleanly(start, peer):
+    node = start(stand_in=True, model='loading', autostart='false')
+    client = peer.node.create_client(ChangeState, '/ubcn/change_state')
+    assert client.wait_for_service(60.0)
+    request = ChangeState.Request()
+    request.transition.id = 1
+    client.call_async(request)
+    node.wait_for_log('loading model')
+    time.sleep(0.2)
+    assert node.stop(signal.SIGTERM) == 0, node.log
+    assert 'Traceback' not in node.log and 'ERROR' not in node.log
 
 
 @pytest.mark.parametrize('options, code, text', [

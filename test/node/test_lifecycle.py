@@ -1,0 +1,349 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every request is answered, in every state, and whatever a callback raises, the node goes on."""
+
+import dataclasses
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip('rclpy')
+from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState  # noqa: E402
+from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
+from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
+from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
+from ros_peer import image_message, wait_until  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from stand_in import StandInEngine  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
+
+from ubcn_ros.node.executor import ReportingExecutor  # noqa: E402
+from ubcn_ros.node.lifecycle import AnsweringNode, log_exceptions  # noqa: E402
+from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
+
+SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,
+                           TransitionCallbackReturn.ERROR)
+WAYS = {'unconfigured': [], 'inactive': ['configure'], 'active': ['configure', 'activate'],
+        'finalized': ['shutdown']}
+POSSIBLE = {'unconfigured': {'configure': 1, 'shutdown': 5},
+            'inactive': {'cleanup': 2, 'activate': 3, 'shutdown': 6},
+            'active': {'deactivate': 4, 'shutdown': 7}, 'finalized': {}}
+LABELS = {'configure', 'cleanup', 'activate', 'deactivate', 'shutdown'}
+
+
+@pytest.fixture
+def node(ros):
+    """A node around a stand-in engine, unconfigured, that nothing spins."""
+    node = UBCNNode(lambda settings, progress: StandInEngine(settings.model))
+    yield node
+    assert node.stop(10.0)
+    node.destroy_node()
+
+
+@pytest.fixture
+def spinning(node):
+    """Run the node's callbacks as its process does; fail where that ends."""
+    executor = ReportingExecutor(node.callback_failed)
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    yield node
+    assert thread.is_alive()
+    executor.shutdown()
+    thread.join(10.0)
+
+
+def bring(node, state):
+    for label in WAYS[state]:
+        assert node.change_state(label) == SUCCESS
+    assert node.lifecycle_state == state
+
+
+def ask(node, number=0, label=''):
+    """Ask the node's service without the transport between; return its answer."""
+    service = next(s for s in node.services if s.srv_type is ChangeState)
+    request = ChangeState.Request()
+    request.transition.id, request.transition.label = number, label
+    return service.callback(request, ChangeState.Response()).success
+
+
+@pytest.mark.parametrize('state', WAYS)
+def test_what_is_not_possible_is_refused_and_changes_nothing(node, state, capfd):
+    bring(node, state)
+    for number in set(range(256)) - set(POSSIBLE[state].values()):
+        assert not ask(node, number), number
+    for label in LABELS - set(POSSIBLE[state]) | {'Configure', 'transition_success', 'é' * 300}:
+        assert not ask(node, 0, label), label
+        for number in POSSIBLE[state].values():
+            assert not ask(node, number, label), 'the label wins'
+    assert node.lifecycle_state == state and node.callback_errors.count == 0
+    told = capfd.readouterr().err
+    assert f'transition 99 is not possible in state {state}; ' in told
+    for label, number in POSSIBLE[state].items():
+        assert f'{label} ({number})' in told
+    assert ('end the process and start it again' in told) == (state == 'finalized')
+
+
+@pytest.mark.parametrize('state, label', [
+    (state, label) for state, labels in POSSIBLE.items() for label in labels])
+@pytest.mark.parametrize('form', ['id', 'label', 'label and another id'])
+def test_what_is_possible_is_done(node, state, label, form):
+    bring(node, state)
+    number = {'id': POSSIBLE[state][label], 'label': 0, 'label and another id': 99}[form]
+    assert ask(node, number, '' if form == 'id' else label)
+    assert node.lifecycle_state == {
+        'configure': 'inactive', 'activate': 'active', 'deactivate': 'inactive',
+        'cleanup': 'unconfigured', 'shutdown': 'finalized'}[label]
+
+
+def test_a_manager_that_repeats_itself_is_answered_twice(start, peer):
+    node = start(stand_in=True, autostart='false', model='loading')
+    client = peer.node.create_client(ChangeState, '/ubcn/change_state')
+    assert client.wait_for_service(60.0)
+    request = ChangeState.Request()
+    request.transition.id = 1
+    answers = [client.call_async(request) for _ in range(3)]
+    wait_until(lambda: all(answer.done() for answer in answers), 'three answers')
+    assert [answer.result().success for answer in answers] == [True, False, False]
+    assert peer.state() == 'inactive'
+    for _ in range(2):
+        request.transition.label = 'shutdown'
+        answers.append(peer.call(ChangeState, '/ubcn/change_state', request))
+    assert [answer.success for answer in answers[3:]] == [True, False]
+    assert peer.state() == 'finalized'
+    assert not peer.call(GetAvailableTransitions, '/ubcn/get_available_transitions',
+                         GetAvailableTransitions.Request()).available_transitions
+    assert peer.diagnostics('engine')['message'] == 'finalized: no model loaded'
+    assert node.stop() == 0 and 'Traceback' not in node.log
+
+
+class Failing(AnsweringNode):
+    """A node whose transitions do what they are given."""
+
+    def __init__(self, on_configure, on_error=lambda: SUCCESS):
+        super().__init__('failing')
+        self.outcomes = {'configure': on_configure, 'error': on_error}
+
+    @log_exceptions
+    def on_configure(self, state):
+        return self.outcomes['configure']()
+
+    @log_exceptions
+    def on_error(self, state):
+        return self.outcomes['error']()
+
+
+@pytest.mark.parametrize('on_error, state', [
+    (lambda: SUCCESS, 'unconfigured'), (lambda: FAILURE, 'finalized'),
+    (lambda: ERROR, 'finalized'), (lambda: 1 / 0, 'finalized'), (lambda: None, 'finalized')])
+@pytest.mark.parametrize('on_configure, text', [
+    (lambda: [][1], 'on_configure: IndexError: list index out of range'),
+    (lambda: None, 'on_configure: TypeError: returned None instead of a Transition'),
+    (lambda: True, 'on_configure: TypeError: returned True instead of a Transition')])
+def test_a_transition_that_fails_is_told_and_ends_in_a_state(
+        ros, capfd, on_configure, text, on_error, state):
+    node = Failing(on_configure, on_error)
+    try:
+        assert not ask(node, 1)
+        assert node.lifecycle_state == state
+        told = capfd.readouterr().err
+        assert text in told
+        assert f'transition configure ended in an error: the node is {state}' in told
+        assert node.callback_errors.count >= 1
+        node.outcomes['configure'] = lambda: SUCCESS
+        assert ask(node, 1) == (state == 'unconfigured')
+    finally:
+        node.destroy_node()
+
+
+def test_a_transition_asked_for_by_another_one_is_refused(ros):
+    inner = []
+    node = Failing(lambda: inner.append(node.change_state('shutdown')) or SUCCESS)
+    try:
+        assert node.change_state('configure') == SUCCESS
+        assert inner == [FAILURE] and node.lifecycle_state == 'inactive'
+    finally:
+        node.destroy_node()
+
+
+def test_what_fails_on_the_way_down_does_not_keep_the_rest(node, monkeypatch):
+    node.settings = dataclasses.replace(node.settings, cameras=('front', 'left'))
+    bring(node, 'active')
+    publishers = len(list(node.publishers))
+    first, worker = node._cameras[0], node._worker
+    monkeypatch.setattr(first, 'destroy', lambda: [][1])
+    assert not ask(node, 0, 'shutdown')  # an error, and error processing finds nothing to do
+    assert node.lifecycle_state == 'unconfigured' and not node._cameras
+    assert len(list(node.publishers)) == publishers - len(list(first._publishers)), 'the second'
+    with pytest.raises(RuntimeError, match='the worker is closed'):
+        worker.submit(print)
+    monkeypatch.undo()
+    first.destroy()
+    assert node.change_state('configure') == SUCCESS
+
+
+@pytest.mark.parametrize('first', ['deactivate', 'shutdown', 'nothing'])
+def test_giving_up_meets_another_transition(node, first):
+    bring(node, 'active')
+    node._gave_up = 'gave up'  # as the worker's thread notes
+    if first != 'nothing':
+        node.change_state(first)
+    node._give_up()  # as the executor runs later
+    assert node.lifecycle_state == ('finalized' if first == 'shutdown' else 'unconfigured')
+    assert node.change_state('configure') == (FAILURE if first == 'shutdown' else SUCCESS)
+    node._give_up()  # of an earlier time
+    assert node.lifecycle_state == ('finalized' if first == 'shutdown' else 'inactive')
+    assert node.callback_errors.count == 0
+
+
+def bad_parameters():
+    return [Parameter(name='iterations', value=ParameterValue(type=2, integer_value=2)),
+            Parameter(name='iterations', value=ParameterValue(type=77)),
+            Parameter(name='iterations', value=ParameterValue(type=2, integer_value=1))]
+
+
+def test_parameters_of_no_known_type_are_refused_with_a_reason(spinning, peer):
+    results = peer.call(SetParameters, '/ubcn/set_parameters',
+                        SetParameters.Request(parameters=bad_parameters())).results
+    assert [result.successful for result in results] == [True, False, False]
+    assert all('77 is not a valid' in result.reason for result in results[1:])
+    assert spinning.settings.iterations == 2
+    result = peer.call(SetParametersAtomically, '/ubcn/set_parameters_atomically',
+                       SetParametersAtomically.Request(parameters=bad_parameters()[1:])).result
+    assert not result.successful and '77 is not a valid' in result.reason
+    assert spinning.settings.iterations == 2
+    assert peer.diagnostics('engine')['callback errors'] == '2'
+
+
+def test_parameters_are_not_removed(spinning, peer):
+    for name in ('cameras', 'iterations', 'use_sim_time', ''):
+        parameters = [Parameter(name=name), Parameter(name='iterations', value=ParameterValue(
+            type=2, integer_value=2))]
+        results = peer.call(SetParameters, '/ubcn/set_parameters',
+                            SetParameters.Request(parameters=parameters)).results
+        assert [result.successful for result in results] == [False, True] and results[0].reason
+    values = peer.call(GetParameters, '/ubcn/get_parameters', GetParameters.Request(
+        names=['cameras', 'iterations', 'use_sim_time'])).values
+    assert len(values) == 3 and all(value.type for value in values)
+
+
+def test_a_service_whose_callback_raises_answers(spinning, peer, capfd):
+    spinning.add_pre_set_parameters_callback(lambda parameters: [][1])
+    result = peer.set_parameter('iterations', 2)
+    assert not result.successful and result.reason == 'IndexError: list index out of range'
+    assert 'service ubcn/set_parameters: IndexError: list index out of range (test_lifecycle.py:' \
+        in capfd.readouterr().err
+    assert peer.call(GetState, '/ubcn/get_state', GetState.Request()).current_state.label \
+        == 'unconfigured'
+
+
+def test_no_callback_ends_the_executor(spinning, peer, capfd):
+    node, group = spinning, spinning.default_callback_group
+
+    def fail(*_):
+        raise RuntimeError('injected')
+
+    async def fail_later(*_):
+        raise RuntimeError('injected')
+
+    guard = node.create_guard_condition(fail, callback_group=group)
+    timer = node.create_timer(0.05, fail)
+    node.create_subscription(String, '/text', fail, 10)
+    node.create_subscription(String, '/text_later', fail_later, 10)
+    assert peer.diagnostics('engine')['level'] == '2'
+    timer.cancel()
+    guard.trigger()
+    for topic in ('/text', '/text_later'):
+        peer.wait_for_subscriber(topic, String)
+        peer.publisher(topic, String).publish(String(data='x'))
+    node.executor.create_task(fail)
+    wait_until(lambda: all(f'{where}: RuntimeError: injected (test_lifecycle.py:' in told(capfd)
+                           for where in ('timer', 'guard condition', 'subscription /text',
+                                         'subscription /text_later', 'task')), 'the log')
+    status = peer.diagnostics('engine')
+    count = int(status['callback errors'])
+    assert count >= 5 and 'RuntimeError: injected' in status['last callback error']
+    wait_until(lambda: peer.diagnostics('engine')['level'] == '1', 'a period without one')
+    assert node.callback_errors.count == count and peer.change_state('configure')
+
+
+def told(capfd, seen=[]):  # noqa: B006
+    """Return all that was logged so far in the tests."""
+    seen.append(capfd.readouterr().err)
+    return ''.join(seen)
+
+
+def test_a_message_that_cannot_be_taken_does_not_stop_the_others(spinning, peer, monkeypatch):
+    """rclpy leaves the callback group locked for ever where taking raises."""
+    node, received = spinning, []
+    subscription = node.create_subscription(String, '/text', received.append, 10)
+    taken = []
+
+    class Handle:
+        """Fails once as the middleware may, then hands out messages."""
+
+        def take_message(self, *arguments):
+            taken.append(arguments)
+            if len(taken) == 1:
+                raise RuntimeError('cannot be deserialized')
+            return handle.take_message(*arguments)
+
+        def __enter__(self):
+            return handle.__enter__()
+
+        def __exit__(self, *arguments):
+            return handle.__exit__(*arguments)
+
+    handle = subscription.handle
+    executor = node.executor
+    take = executor._take_subscription
+    monkeypatch.setattr(executor, '_take_subscription', lambda sub: take(
+        SimpleNamespace(handle=Handle(), msg_type=sub.msg_type, raw=sub.raw, callback=sub.callback,
+                        _callback_type=sub._callback_type) if sub is subscription else sub))
+    peer.wait_for_subscriber('/text', String)
+    for text in 'ab':
+        peer.publisher('/text', String).publish(String(data=text))
+    wait_until(lambda: len(received) == 2, 'both messages: the first was not taken')
+    assert [message.data for message in received] == ['a', 'b']
+    assert node.callback_errors.last.startswith(
+        'subscription /text, taking: RuntimeError: cannot be deserialized')
+    assert peer.state() == 'unconfigured'
+
+
+def test_waiting_that_fails_is_tried_again(node, monkeypatch):
+    executor = ReportingExecutor(node.callback_failed)
+    executor.add_node(node)
+    monkeypatch.setattr(executor, 'get_nodes', lambda: [][1])
+    executor.spin_once(0.01)
+    assert node.callback_errors.last.startswith('waiting for callbacks: IndexError')
+    monkeypatch.undo()
+    ran = []
+    executor.create_task(lambda: ran.append(1))
+    executor.spin_once(1.0)
+    assert ran == [1]
+    executor.shutdown()
+
+
+def test_a_callback_that_fails_at_the_rate_of_a_camera_is_told_once(start, peer):
+    node = start(stand_in=True, use_sim_time='true', autostart='false')
+    assert peer.state() == 'unconfigured'
+    clock = peer.node.create_publisher(Clock, '/clock', 100)
+    wait_until(clock.get_subscription_count, 'the node to follow /clock')
+    tick = Clock()
+    tick.clock.sec = -5
+    before = peer.diagnostics('engine')
+    for _ in range(60):
+        clock.publish(tick)
+        time.sleep(0.005)
+    wait_until(lambda: int(peer.diagnostics('engine')['callback errors'])
+               > int(before['callback errors']) + 10, 'the count')
+    assert node.log.count('subscription /clock: ValueError: Seconds value must not') <= 2
+    assert peer.change_state('configure') and peer.change_state('activate')
+    outputs = peer.record('/derained/image_raw')
+    peer.wait_for_subscriber('/image')
+    peer.publisher('/image').publish(image_message())
+    wait_until(lambda: peer.publisher('/image').publish(image_message()) or time.sleep(0.1)
+               or outputs, 'an output')
+    assert node.stop() == 0 and 'Traceback' not in node.log
