@@ -45,6 +45,8 @@ _QUERIES = {'get_state': 'GetState', 'get_available_states': 'GetAvailableStates
             'get_parameter_types': 'GetParameterTypes',
             'describe_parameters': 'DescribeParameters', 'list_parameters': 'ListParameters'}
 """service -> type, of those that change nothing."""
+_TYPES = {bool: fuzzing.BOOL, int: fuzzing.INTEGER, float: fuzzing.DOUBLE, str: fuzzing.STRING,
+          tuple: fuzzing.STRINGS}
 
 
 def wanted_transition(state: str, number: int, label: str) -> str:
@@ -54,7 +56,7 @@ def wanted_transition(state: str, number: int, label: str) -> str:
     return POSSIBLE[state].get(number, '')
 
 
-class Life:
+class Session:
     """
     One node from its start to its end, and the traffic at it; a context manager.
 
@@ -68,8 +70,10 @@ class Life:
                  program: Sequence[str] = ('-m', 'ubcn_ros.node.main')):
         self.state = 'unconfigured'
         self.done: Counter[tuple[str, str]] = Counter()
-        self._usual = {name: values[0] for name, values in fuzzing.ACCEPTABLE.items()}
-        self._usual |= {'model': (fuzzing.STRING, model), 'device': (fuzzing.STRING, device)}
+        started_with = {name: values[0] for name, values in fuzzing.ACCEPTABLE.items()} | {
+            'model': (fuzzing.STRING, model), 'device': (fuzzing.STRING, device)}
+        self._usual = {spec.name: (_TYPES[type(spec.default)], spec.default)
+                       for spec in SPECS} | started_with
         self._values = {name: value for name, (_, value) in self._usual.items()}
         self._after_shutdown = 0  # steps
         self._seconds = _SECONDS / 3  # in which frames are to be counted
@@ -80,7 +84,7 @@ class Life:
                     for policy, value in (('reliability', 'reliable'), ('depth', 1000))}
         parameters = {'autostart': False, **lossless, **{
             name: list(value) if isinstance(value, tuple) else value
-            for name, value in self._values.items() if value != ()}}
+            for name, (_, value) in started_with.items() if value != ()}}
         with ExitStack() as stack:
             folder = stack.enter_context(tempfile.TemporaryDirectory())
             self.process = stack.enter_context(NodeProcess(
@@ -92,7 +96,7 @@ class Life:
                 self._peer.wait(client.service_is_ready, client.srv_name, _SECONDS)
             self._running = stack.pop_all()
 
-    def __enter__(self) -> Life:
+    def __enter__(self) -> Session:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -203,13 +207,12 @@ class Life:
         if transition in ('cleanup', 'shutdown'):
             self._close_account()
         self.state = _GOALS[transition]
-        active = self.state == 'active'
-        for name in ('image', 'compressed'):
-            taken = active and (name == 'image') == (self._values['input_transport'] == 'raw')
-            self._peer.wait(
-                lambda name=name, taken=taken:
-                self._publishers[name].get_subscription_count() == taken,
-                f"{'a' if taken else 'no'} subscription to {name}", _SECONDS)
+        wanted = int(self.state == 'active')
+        self._peer.wait(lambda: self._taken('image') + self._taken('compressed') == wanted,
+                        f'{wanted} subscriptions to images', _SECONDS)
+
+    def _taken(self, name: str) -> int:
+        return self._publishers[name].get_subscription_count()
 
     def _close_account(self) -> None:
         self.done.update({('frames', name): count for name, count in {
@@ -219,8 +222,7 @@ class Life:
     def _send_image(self, kind: str, random: np.random.Generator) -> None:
         """Publish an image of a kind, or bytes of which no image can be read."""
         from rclpy.serialization import serialize_message
-        compressed = kind == 'compressed' or kind == 'unreadable' and \
-            self._values['input_transport'] == 'compressed'
+        compressed = kind == 'compressed' or kind == 'unreadable' and self._taken('compressed')
         name = 'compressed' if compressed else 'image'
         message = self._message(name, random, **(
             {'data': fuzzing.any_compressed(random)} if compressed
@@ -229,7 +231,7 @@ class Life:
         if kind == 'unreadable':  # the middleware drops it, and so it says in the node's log
             data = data[:random.integers(0, len(data) // 2)]
         self._publishers[name].publish(data)
-        if kind == 'unreadable' or not self._publishers[name].get_subscription_count():
+        if kind == 'unreadable' or not self._taken(name):
             return
         self._sent += 1
         try:
@@ -254,7 +256,8 @@ class Life:
                 setattr(content, fuzzing.FIELDS[kind],
                         list(value) if isinstance(value, tuple) else value)
             parameters.append(Parameter(name=name, value=content))
-        response = self._call(service, parameters=parameters)
+        request = self._clients[service].srv_type.Request(parameters=parameters)
+        response = self._result(service, self._clients[service].call_async(request))
         results = [response.result] * len(drawn) if atomically else response.results
         if len(results) != len(drawn) or any(
                 not result.successful and not result.reason for result in results):
@@ -266,10 +269,8 @@ class Life:
 
     def _unusual(self) -> list[str]:
         """Name the parameters with which `configure` may fail."""
-        names = [spec.name for spec in SPECS if spec.name in self._values]
-        return [name for name in names if self._values[name] != self._usual[name][1]
-                and self._values[name] not in [
-                    value for _, value in fuzzing.ACCEPTABLE.get(name, ())]]
+        return [name for name, usual in self._usual.items() if self._values[name] not in [
+            value for _, value in (usual, *fuzzing.ACCEPTABLE.get(name, ()))]]
 
     def _query(self, service: str, names: Sequence[str] = ()) -> None:
         request = self._clients[service].srv_type.Request()
@@ -283,10 +284,6 @@ class Life:
                         for item in response.available_transitions}
             if possible != POSSIBLE[self.state]:
                 raise ReplayError(f'the node offers {possible} in state {self.state}')
-
-    def _call(self, service: str, **fields: Any) -> Any:
-        client = self._clients[service]
-        return self._result(service, client.call_async(client.srv_type.Request(**fields)))
 
     def _result(self, service: str, future: Any) -> Any:
         done = threading.Event()
@@ -336,17 +333,17 @@ def chaos(steps: int, model: str, device: str, seed: int = 0,
     total, nodes, left = Counter(), 0, steps
     with tqdm(total=steps, unit=' steps', disable=None) as bar:
         while left:
-            with Life(model, device, program) as life:
+            with Session(model, device, program) as session:
                 try:
-                    while left and not life.over:
-                        life.step(random)
+                    while left and not session.over:
+                        session.step(random)
                         left -= 1
                         bar.update()
-                    life.finish()
+                    session.finish()
                 except ReplayError as error:
                     raise ReplayError(f'after {steps - left} steps: {error}; the end of its log:\n'
-                                      f'{life.process.tail()}') from error
-            total.update(life.done)
+                                      f'{session.process.tail()}') from error
+            total.update(session.done)
             nodes += 1
     def part(name: str) -> dict[str, int]:
         return {kind: count for (group, kind), count in sorted(total.items()) if group == name}

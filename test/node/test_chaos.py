@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 pytest.importorskip('rclpy')
 from ubcn_ros.node import fuzzing  # noqa: E402
 from ubcn_ros.node.parameters import SPECS  # noqa: E402
-from ubcn_ros.node_chaos import POSSIBLE, Life, wanted_transition  # noqa: E402
+from ubcn_ros.node_chaos import POSSIBLE, Session, wanted_transition  # noqa: E402
 from ubcn_ros.replay import ReplayError  # noqa: E402
 
 EXAMPLES, STEPS = 30, 12
@@ -22,7 +22,7 @@ STAND_IN = [str(Path(__file__).parent / 'stand_in.py')]
 
 @pytest.mark.integration
 def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
-    lives = []
+    sessions = []
 
     # no shrinking: a shorter attack would meet a node with another past
     @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
@@ -31,18 +31,18 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
     def attack(seed):
         random = np.random.default_rng(seed)
         for _ in range(STEPS):
-            if not lives or lives[-1].over:
-                lives.append(Life('raises:3', 'cpu', STAND_IN))
-            lives[-1].step(random)
+            if not sessions or sessions[-1].over:
+                sessions.append(Session('raises:3', 'cpu', STAND_IN))
+            sessions[-1].step(random)
 
     try:
         attack()
-        for life in lives:
-            life.finish()
+        for session in sessions:
+            session.finish()
     finally:
-        for life in lives:
-            life.__exit__()
-    done = sum((life.done for life in lives), Counter())
+        for session in sessions:
+            session.__exit__()
+    done = sum((session.done for session in sessions), Counter())
     assert sum(count for (group, _), count in done.items() if group == 'sent') \
         == EXAMPLES * STEPS
     frames = {kind: count for (group, kind), count in done.items() if group == 'frames'}
@@ -56,17 +56,17 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
 
 @pytest.mark.integration
 def test_a_frame_that_was_not_counted_and_a_node_that_ends_are_told(ros):
-    with Life('fast', 'cpu', STAND_IN) as life:
+    with Session('fast', 'cpu', STAND_IN) as session:
         for label in ('configure', 'activate'):
-            life.ask_transitions(0, label)
-        life._sent += 1
-        life._seconds = 2.0
+            session.ask_transitions(0, label)
+        session._sent += 1
+        session._seconds = 2.0
         with pytest.raises(ReplayError, match='1 frames were sent to the active node'):
-            life.settle()
-        life.process.process.kill()
-        life.process.process.wait()
+            session.settle()
+        session.process.process.kill()
+        session.process.process.wait()
         with pytest.raises(ReplayError, match='the node ended by itself'):
-            life.step(np.random.default_rng(0))
+            session.step(np.random.default_rng(0))
 
 
 def test_a_label_wins_over_an_id():
