@@ -264,15 +264,17 @@ def refusal(changes: Mapping[str, Any], configured: bool) -> str:
     """
     Say why a change of parameters at runtime cannot be made; '' where it can.
 
-    :param changes: new values by name; names that are not in the table are none of its business.
+    :param changes: new values by name; of names that are not in the table any value is taken.
     :param configured: whether the node holds a model.
     """
     for name, value in changes.items():
+        if not name:
+            return f'a parameter needs a name, got none for {value!r}'
+        if value is None:
+            return f'{name} cannot be deleted: set a value'
         spec = _BY_NAME.get(name)
         if spec is None:
             continue
-        if value is None:
-            return f'{name} cannot be deleted: set a value'
         if spec.changes is Changes.AT_START:
             return f'{name} is read once at start: set it in the parameter file or launch file'
         if spec.changes is Changes.AT_CONFIGURE and configured:
