@@ -2,14 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every request is answered, in every state, and whatever a callback raises, the node goes on."""
 
-import dataclasses
 import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 
-pytest.importorskip('rclpy')
+rclpy = pytest.importorskip('rclpy')
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
@@ -169,7 +168,7 @@ def test_a_transition_asked_for_by_another_one_is_refused(ros):
 
 
 def test_what_fails_on_the_way_down_does_not_keep_the_rest(node, monkeypatch):
-    node.settings = dataclasses.replace(node.settings, cameras=('front', 'left'))
+    node.set_parameters([rclpy.Parameter('cameras', value=['front', 'left'])])
     bring(node, 'active')
     publishers = len(list(node.publishers))
     first, worker = node._cameras[0], node._worker

@@ -288,6 +288,8 @@ def refusal(changes: Mapping[str, Any], configured: bool) -> str:
 def unchanged(name: str, present: Any, value: Any) -> bool:
     """Say whether a value is the present one of a parameter: 1 is 1.0, but True is not 1."""
     spec = _BY_NAME.get(name)
+    if value is None:  # asks for its removal
+        return False
     if spec is not None:
         return not spec.refusal(value) and spec.take(value) == spec.take(present)
     if isinstance(present, Sequence | array) and isinstance(value, Sequence | array) \

@@ -273,11 +273,10 @@ class UBCNNode(AnsweringNode):
         return super().set_parameters_atomically(changes)
 
     def _check_parameters(self, parameters: list[Any]) -> SetParametersResult:
-        changes = {parameter.name: parameter.value for parameter in parameters}
-        if any(not parameter.name or parameter.value is None for parameter in parameters):
-            reason = 'a parameter needs a name and a value: it can be changed, not removed'
-        else:
-            reason = refusal(changes, configured=self._worker is not None)
+        configured = self._worker is not None
+        # one by one: a list may name a parameter twice
+        reason = next(filter(None, (refusal({parameter.name: parameter.value}, configured)
+                                    for parameter in parameters)), '')
         return SetParametersResult(successful=not reason, reason=reason)
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
