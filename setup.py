@@ -49,6 +49,7 @@ setup(
     install_requires=[
         'setuptools',
         'click>=8.0',
+        'mcap>=1.2',
         'numpy',
         'opencv-python-headless>=4.5,<5',
         'pyyaml',
@@ -56,6 +57,7 @@ setup(
         'safetensors>=0.4',
         'torch>=2.5',
         'tqdm',
+        'zstandard',
     ],
     extras_require={
         # For machines without a ROS 2 installation; never beside a sourced one.
