@@ -21,6 +21,7 @@ class Replayed:
     camera: dict[str, str] = field(default_factory=dict)
     engine: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    unread: list[str] = field(default_factory=list)  # of the bag, a line each
 
 
 def problems(result: Replayed) -> list[str]:

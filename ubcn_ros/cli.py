@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -278,14 +278,28 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
     """Make the bag OUT from the PNG and JPEG files of FOLDER, in the order of their names."""
     from ubcn_ros.bags import BagError, create
     from ubcn_ros.images.files import ImageFileError, list_images
+    from ubcn_ros.stopping import Stopped, stop_on_signals
+    count = 0
     try:
         paths = list_images(folder)
-        with _bar(total=len(paths)) as bar:
-            count = create(paths, out, topic, rate_hz, compressed, frame_id, storage,
-                           progress=lambda _: bar.update())
+        with stop_on_signals(), _bar(total=len(paths)) as bar:
+            def show(done: int) -> None:
+                nonlocal count
+                count = done
+                bar.update()
+            create(paths, out, topic, rate_hz, compressed, frame_id, storage, show)
     except (BagError, ImageFileError) as error:
         raise click.ClickException(str(error)) from error
+    except Stopped as stop:
+        _stopped(stop, f'{count} of {len(paths)} images', out)
     click.echo(f'{count} images written to {out}')
+
+
+def _stopped(stop: Any, written: str, out: Path) -> NoReturn:
+    """Say what there is in spite of a signal, and exit as a shell expects."""
+    click.echo(f'Stopped by {stop}: {written} written to {out}'
+               + ('' if out.exists() else ', which was not made'), err=True)
+    sys.exit(stop.exit_code)
 
 
 @bag.command('process')
@@ -302,24 +316,37 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
     Derain and label every image of the bag IN into the bag OUT.
 
     No frame is dropped, however long it takes; each output carries the header and recording time
-    of its input. Malformed messages are reported and skipped; the exit code is then 1.
+    of its input. Malformed messages are reported and left out, and of a damaged bag, what is whole
+    is processed; the exit code is then 1.
     """
     from ubcn_ros.bags import BagError, image_connection, open_bag, process
+    from ubcn_ros.stopping import Stopped, stop_on_signals
+    count = 0
     try:
-        with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
-            image_connection(reader, topic)
-        engine = _load_engine(model, device, precision, allow_partial_model)
-        with _bar() as bar:
-            def show(done: int, total: int) -> None:
-                bar.total = total
-                bar.update(done - bar.n)
-            done = process(in_bag, out_bag, engine, iterations, topic, pictures, storage, show)
+        with stop_on_signals():
+            with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
+                image_connection(reader, topic)
+                for note in reader.notes:
+                    click.echo(f'Warning: {note}', err=True)
+            engine = _load_engine(model, device, precision, allow_partial_model)
+            with _bar() as bar:
+                def show(done: int, total: int) -> None:
+                    nonlocal count
+                    count = done
+                    bar.total = total
+                    bar.update(done - bar.n)
+                done = process(in_bag, out_bag, engine, iterations, topic, pictures, storage, show)
     except BagError as error:
         raise click.ClickException(str(error)) from error
-    for line in done.malformed:
+    except Stopped as stop:
+        _stopped(stop, f'the outputs of {count} messages', out_bag)
+    for line in [*done.malformed, *done.problems]:
         click.echo(f'Error: {line}', err=True)
+    if not done.frames:
+        raise click.ClickException(f'no image of {done.topic} could be read: {out_bag} was not '
+                                   'made')
     click.echo(f'{done.frames} images of {done.topic} written to {out_bag}')
-    if done.malformed:
+    if done.malformed or done.problems:
         sys.exit(1)
 
 
@@ -350,12 +377,15 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
     """
     from ubcn_ros.demo import DemoError, DemoOptions, run
+    from ubcn_ros.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
                           rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device)
     try:
         run(options)
     except DemoError as error:
         raise click.ClickException(str(error)) from error
+    except Stopped as stop:
+        _stopped(stop, 'what was received', out / 'outputs')
 
 
 if __name__ == '__main__':

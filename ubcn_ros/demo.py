@@ -11,10 +11,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,9 @@ import numpy as np
 from ubcn_ros import accounts, bags
 from ubcn_ros.accounts import Replayed
 from ubcn_ros.contact_sheet import contact_sheet
-from ubcn_ros.images.files import write_image
-from ubcn_ros.images.messages import MalformedImage
+from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.runtime.visualize import overlay
+from ubcn_ros.stopping import stop_on_signals
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
 DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
@@ -68,8 +66,8 @@ def run(options: DemoOptions) -> dict[str, Any]:
     the drive was rendered.
 
     :return: the summary, as in summary.json.
-    :raises DemoError: the node died, nothing arrived, headers or counts do not fit, or the bag or
-        model cannot be read.
+    :raises DemoError: the node died, nothing arrived, headers or counts do not fit, the bag or
+        model cannot be read, or `options.out` cannot be written.
     """
     from ubcn_ros.replay import ReplayError, private_domain
     from ubcn_ros.runtime import ModelFileError, load_model
@@ -83,10 +81,14 @@ def run(options: DemoOptions) -> dict[str, Any]:
         network, info = load_model(options.model)
         _clear(options.out)
         os.environ.update(private_domain())
-        source = options.bag or _render(options)
-        replayed = _replay(options, source, info.path)
-        return _report(options, source, replayed, network.label_set, info, started)
-    except (ModelFileError, ReplayError, bags.BagError) as error:
+        with stop_on_signals():  # else the node would outlive this process
+            source = options.bag or _render(options)
+            replayed = _replay(options, source, info.path)
+            return _report(options, source, replayed, network.label_set, info, started)
+    except OSError as error:
+        raise DemoError(f'{error.filename or options.out}: {error.strerror}; give an --out that '
+                        'you may write to, with room on its disk') from error
+    except (ModelFileError, ReplayError, bags.BagError, ImageFileError) as error:
         log = options.out / 'node.log'
         tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []
         lines = [str(error), *([f'the end of {log}:'] if tail else []), *('  ' + t for t in tail)]
@@ -100,7 +102,7 @@ def _clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
     for name in ('input', 'outputs'):
         folder = out / name
-        if folder.is_dir() and all(path.name == 'metadata.yaml' or path.suffix == '.mcap'
+        if folder.is_dir() and all(path.name.startswith('metadata.yaml') or path.suffix == '.mcap'
                                    for path in folder.iterdir()):
             shutil.rmtree(folder)
 
@@ -119,33 +121,12 @@ def _render(options: DemoOptions) -> Path:
     return path
 
 
-@contextmanager
-def _signals_as_interrupt() -> Iterator[None]:
-    """
-    Let SIGTERM tidy up as Ctrl-C does: else the node would outlive this process.
-
-    SIGINT too: a shell script's background jobs start with it ignored.
-    """
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    try:
-        before = {number: signal.signal(number, interrupt)
-                  for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: signals are another's business
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
     from ubcn_ros.replay import SOURCE, NodeProcess, Peer, ReplayError
     result = Replayed()
-    with _signals_as_interrupt(), bags.open_bag(source) as reader:
+    with bags.open_bag(source) as reader:
+        for note in reader.notes:
+            click.echo(f'Warning: {note}', err=True)
         connection = bags.image_connection(reader, options.topic)
         first, image = _first_image(reader, connection)
         height, width = image.shape[:2]
@@ -177,12 +158,15 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
 
 def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
     """Find the first message that is an image; return it serialized and decoded."""
+    found = 0
     for _, _, data in reader.messages([connection]):
+        found += 1
         try:
-            return bytes(data), bags.decode(reader.deserialize(data, connection.msgtype))
-        except (MalformedImage, bags.AnyReaderError):
+            return data, bags.decode(reader.deserialize(data, connection.msgtype))
+        except bags.MalformedMessage:
             continue
-    raise bags.BagError(f'no message of {connection.topic} is an image')
+    raise bags.BagError('; '.join([f'none of {found} messages of {connection.topic} is an image',
+                                   *reader.problems(connection, found)]))
 
 
 def _send(options: DemoOptions, reader: Any, connection: Any, peer: Any, seconds: float,
@@ -200,20 +184,27 @@ def _send(options: DemoOptions, reader: Any, connection: Any, peer: Any, seconds
                + (f'{rate:.1f} Hz' if rate else "the bag's own rate"))
     start, first = time.monotonic(), None
     with tqdm(total=count, unit=' images', disable=None) as bar:
-        for number, (_, recorded, data) in enumerate(reader.messages([connection])):
+        found = 0
+        for found, (_, recorded, data) in enumerate(reader.messages([connection]), 1):
             first = recorded if first is None else first
-            due = number / rate if rate else (recorded - first) / 1e9
-            if number == count:
+            due = (found - 1) / rate if rate else (recorded - first) / 1e9
+            if found > count:
                 break
             if due > REPLAY_SECONDS:
-                click.echo(f'Stopping after {number} images: the replay is limited to '
+                click.echo(f'Stopping after {found - 1} images: the replay is limited to '
                            f'{REPLAY_SECONDS:g} s')
                 break
             time.sleep(max(0.0, start + due - time.monotonic()))
             peer.check()
-            message = bytes(data)
-            result.sent.append((header_bytes(message), peer.publish(message)))
+            try:
+                header = header_bytes(data)
+            except ValueError as error:
+                result.unread.append(f'message {found} of {connection.topic}: {error}')
+                continue
+            result.sent.append((header, peer.publish(data)))
             bar.update()
+        else:
+            result.unread += reader.problems(connection, found)
     result.seconds = time.monotonic() - start
 
 
@@ -229,7 +220,7 @@ def _wait_for_outputs(peer: Any, count: int) -> None:
 def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any, info: Any,
             started: float) -> dict[str, Any]:
     from ubcn_ros.replay import DERAINED, ReplayError
-    problems = accounts.problems(result)
+    problems = [*result.unread, *accounts.problems(result)]
     counts, latency = result.counts, accounts.latencies_ms(result.sent, result.outputs, DERAINED)
     p50, p95 = np.percentile(latency, (50, 95)) if latency else (float('nan'),) * 2
     used = result.camera.get('iterations used (mean)')
@@ -308,7 +299,7 @@ def _inputs(source: Path, topic: str | None, stamps: set[int]
                 if stamp in left:
                     left.discard(stamp)
                     yield stamp, bags.decode(message)
-            except (MalformedImage, bags.AnyReaderError):
+            except bags.MalformedMessage:
                 continue
             if not left:
                 return

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags import IMAGE, BagWriter
+from ubcn_ros.bags import IMAGE, BagError, BagWriter
 
 SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
@@ -177,7 +177,7 @@ class Peer:
         self._process, self._recorder = node, recorder
         self._status: dict[str, dict[str, str]] = {}
         self._to_write: queue.SimpleQueue = queue.SimpleQueue()
-        self._write_error: Exception | None = None
+        self._write_error: BagError | None = None
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('ubcn_demo', context=self._context)
@@ -202,14 +202,16 @@ class Peer:
     def __enter__(self) -> Peer:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Write what was received and take the node down."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what was received and take the node down; tell if it could not be written."""
         self._executor.shutdown()
         self._threads[0].join(10.0)
         self._to_write.put(None)
         self._threads[1].join()
         self._node.destroy_node()
         self._context.try_shutdown()
+        if kind is None and self._write_error is not None:
+            raise self._write_error
 
     @property
     def node(self) -> Any:
@@ -233,10 +235,10 @@ class Peer:
             time.sleep(0.005)
 
     def check(self) -> None:
-        """Raise ReplayError if the node has ended or the recording failed."""
+        """Raise ReplayError if the node has ended, BagError if the recording failed."""
         self._process.check()
         if self._write_error is not None:
-            raise ReplayError(f'recording failed: {self._write_error}')
+            raise self._write_error
 
     def wait_until_active(self, timeout: float) -> None:
         """Wait until the node takes images, which it does once it is active."""
@@ -338,6 +340,6 @@ class Peer:
             topic, data, stamp = item
             try:
                 self._recorder.write(topic, IMAGE, data, stamp)
-            except Exception as error:  # of the disk, in a thread: told by check()
+            except BagError as error:  # in a thread: told by check()
                 self._write_error = error
                 return

@@ -1,0 +1,49 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+rosbag2 files (mcap and sqlite3) without a ROS installation.
+
+A bag from a folder of images, the images of a bag, and bag to bag: every frame through the
+engine, each with its own stamp, however long it takes. Of a damaged bag, what is whole is read,
+and what is missing is told.
+"""
+
+from ubcn_ros.bags.errors import BagError, MalformedMessage
+from ubcn_ros.bags.frames import START_NS, BagImage, Processed, create, process, read_images
+from ubcn_ros.bags.messages import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    decode,
+    make_compressed,
+    make_header,
+    make_image,
+    stamp_ns,
+)
+from ubcn_ros.bags.reader import BagReader, Connection, image_connection, open_bag
+from ubcn_ros.bags.writer import STORAGES, BagWriter
+
+__all__ = [
+    'CAMERA_INFO',
+    'COMPRESSED',
+    'IMAGE',
+    'START_NS',
+    'STORAGES',
+    'BagError',
+    'BagImage',
+    'BagReader',
+    'BagWriter',
+    'Connection',
+    'MalformedMessage',
+    'Processed',
+    'create',
+    'decode',
+    'image_connection',
+    'make_compressed',
+    'make_header',
+    'make_image',
+    'open_bag',
+    'process',
+    'read_images',
+    'stamp_ns',
+]

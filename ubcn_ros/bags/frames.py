@@ -1,0 +1,210 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of bags: a bag from images, the images of a bag, and bag to bag through the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ubcn_ros.bags.errors import BagError, MalformedMessage
+from ubcn_ros.bags.messages import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    decode,
+    make_compressed,
+    make_header,
+    make_image,
+    stamp_ns,
+)
+from ubcn_ros.bags.reader import image_connection, open_bag
+from ubcn_ros.bags.writer import BagWriter
+from ubcn_ros.images.files import list_images, read_image
+from ubcn_ros.images.messages import output_encoding
+from ubcn_ros.runtime.visualize import overlay
+
+START_NS = 1_000_000_000
+"""Stamp of the first frame of a bag made from images, ns; not 0, which means 'no stamp'."""
+_LONGEST_SECONDS = 2**31 - 10  # seconds of a stamp are int32
+
+
+@dataclass(frozen=True)
+class BagImage:
+    """
+    An image of a bag.
+
+    ``header`` is the message's (``stamp.sec``, ``stamp.nanosec``, ``frame_id``); ``recorded_ns``
+    the time it was recorded; ``image`` (H, W, 3) uint8 RGB.
+    """
+
+    topic: str
+    header: Any
+    recorded_ns: int
+    image: np.ndarray
+
+    @property
+    def stamp_ns(self) -> int:
+        """The header's stamp, nanoseconds."""
+        return stamp_ns(self.header)
+
+
+def create(images: Path | str | Iterable[Path | np.ndarray], out: Path | str,
+           topic: str = '/camera/image_raw', rate_hz: float = 15.0, compressed: bool = False,
+           frame_id: str = 'camera', storage: str = 'mcap',
+           progress: Callable[[int], Any] | None = None) -> int:
+    """
+    Make a bag from images.
+
+    :param images: a folder of PNG and JPEG files, or paths, or (H, W, 3) uint8 RGB arrays.
+    :param out: the bag, a folder to make.
+    :param topic: of the images; '/compressed' is appended where it is missing and wanted.
+    :param rate_hz: images per second.
+    :param compressed: write CompressedImage: files as they are, arrays as JPEG.
+    :param frame_id: of every header.
+    :param storage: 'mcap' or 'sqlite3'.
+    :param progress: called with the number of images written so far.
+    :return: the number of images.
+    :raises BagError: rate out of range, or `out` exists or cannot be written.
+    :raises ImageFileError: a folder without images, or a file that cannot be read; no bag is left.
+    """
+    if not rate_hz > 0:
+        raise BagError(f'rate_hz is {rate_hz}: use more than 0 (on the command line, --rate)')
+    if isinstance(images, Path | str):
+        images = list_images(images)
+    if compressed and not topic.endswith('/compressed'):
+        topic += '/compressed'
+    count, writer = 0, BagWriter(out, storage)
+    try:
+        with writer:
+            for count, image in enumerate(images, 1):
+                seconds = (count - 1) / rate_hz
+                if seconds > _LONGEST_SECONDS:
+                    raise BagError(f'a rate of {rate_hz:g} Hz puts image {count} after the last '
+                                   'stamp that there is, in 2038: use a higher rate')
+                time_ns = START_NS + round(seconds * 1e9)
+                header = make_header(time_ns, frame_id)
+                if compressed:
+                    writer.write(topic, COMPRESSED, make_compressed(header, _encoded(image)),
+                                 time_ns)
+                else:
+                    pixels = image if isinstance(image, np.ndarray) else read_image(image)
+                    writer.write(topic, IMAGE, make_image(header, pixels), time_ns)
+                if progress is not None:
+                    progress(count)
+    except Exception:  # not where a signal ends it: what is there is whole then
+        writer.remove()
+        raise
+    return count
+
+
+def _encoded(image: Path | np.ndarray) -> bytes:
+    if isinstance(image, np.ndarray):
+        return cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
+    read_image(image)  # for the error that names the file
+    return Path(image).read_bytes()
+
+
+def read_images(path: Path | str, topic: str | None = None) -> Iterator[BagImage]:
+    """
+    Yield the images of a bag in the order of recording.
+
+    :param topic: the image topic; None takes the only one that there is.
+    :raises BagError: from open_bag and image_connection, an image is malformed, or, after all that
+        could be read, fewer were found than the bag announces.
+    """
+    with open_bag(path) as reader:
+        connection, number = image_connection(reader, topic), 0
+        for number, (_, recorded, data) in enumerate(reader.messages([connection]), 1):
+            try:
+                message = reader.deserialize(data, connection.msgtype)
+                image = decode(message)
+            except MalformedMessage as error:
+                raise MalformedMessage(f'{path}, message {number} of {connection.topic}: {error}'
+                                       ) from error
+            yield BagImage(connection.topic, message.header, recorded, image)
+        if problems := reader.problems(connection, number):
+            raise BagError('; '.join(problems))
+
+
+@dataclass
+class Processed:
+    """What `process` did: frames written, and a line for each message that was no image."""
+
+    topic: str
+    frames: int = 0
+    malformed: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    """What could not be read of the bag, a line each; also where fewer messages were found than
+    it announces."""
+
+
+def process(in_bag: Path | str, out_bag: Path | str, engine: Any, iterations: int = 3,
+            topic: str | None = None, pictures: bool = False, storage: str = 'mcap',
+            progress: Callable[[int, int], Any] | None = None) -> Processed:
+    """
+    Take every image of a bag through the engine into a new bag.
+
+    Each output carries the header and the recording time of its input; the topics are the
+    node's: /derained/image_raw and /labels/image_raw, and a CameraInfo beside the input as
+    /derained/camera_info. A malformed message is noted and the next one taken; of a damaged bag,
+    what is whole is processed. Without a frame no bag is written.
+
+    :param engine: as Engine: called with (H, W, 3) uint8 RGB and iterations.
+    :param topic: the image topic; None takes the only one that there is.
+    :param pictures: write /labels/color and /overlay/image_raw too.
+    :param storage: of the new bag, 'mcap' or 'sqlite3'.
+    :param progress: called with the number of messages done and of all.
+    :raises BagError: a bag cannot be read or written as asked.
+    """
+    with open_bag(in_bag) as reader:
+        source = image_connection(reader, topic)
+        infos = [c for c in reader.connections
+                 if c.topic == _beside(source.topic) and c.msgtype == CAMERA_INFO]
+        result, done = Processed(source.topic), 0
+        with BagWriter(out_bag, storage) as writer:
+            for connection, recorded, data in reader.messages([source, *infos]):
+                if connection.msgtype == CAMERA_INFO:
+                    writer.write('/derained/camera_info', CAMERA_INFO, data, recorded)
+                    continue
+                done += 1
+                try:
+                    message = reader.deserialize(data, connection.msgtype)
+                    image = decode(message)
+                except MalformedMessage as error:
+                    result.malformed.append(f'message {done} of {source.topic}: {error}; it is '
+                                            'left out')
+                else:
+                    frame = engine(image, iterations=iterations)
+                    for name, pixels, encoding in _outputs(message, frame, engine, pictures):
+                        writer.write(name, IMAGE, make_image(message.header, pixels, encoding),
+                                     recorded)
+                    result.frames += 1
+                if progress is not None:
+                    progress(done, source.msgcount)
+        if not result.frames:
+            writer.remove()
+        result.problems = reader.problems(source, done)
+    return result
+
+
+def _outputs(message: Any, frame: Any, engine: Any, pictures: bool
+             ) -> Iterator[tuple[str, np.ndarray, str]]:
+    encoding = output_encoding(getattr(message, 'encoding', 'rgb8'))
+    yield '/derained/image_raw', frame.derained, encoding
+    yield '/labels/image_raw', frame.labels, 'mono8'
+    if pictures:
+        yield '/labels/color', engine.label_set.colorize(frame.labels), 'rgb8'
+        yield ('/overlay/image_raw', overlay(frame.derained, frame.labels, engine.label_set),
+               'rgb8')
+
+
+def _beside(topic: str) -> str:
+    """Name the camera_info topic of an image topic, as image_transport has it."""
+    base = topic.removesuffix('/compressed')
+    return base.rsplit('/', 1)[0] + '/camera_info'

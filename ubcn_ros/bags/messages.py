@@ -1,0 +1,62 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Messages of bags, made and decoded without a ROS installation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.typesys import Stores, get_typestore
+
+from ubcn_ros.bags.errors import MalformedMessage
+from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
+
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+"""Standard types; the definitions in a bag are not needed for them."""
+
+
+def stamp_ns(header: Any) -> int:
+    """Return the stamp of a std_msgs/Header in nanoseconds."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
+def make_header(time_ns: int, frame_id: str) -> Any:
+    """Make a std_msgs/Header."""
+    time = TYPES.types['builtin_interfaces/msg/Time'](*divmod(time_ns, 1_000_000_000))
+    return TYPES.types['std_msgs/msg/Header'](time, frame_id)
+
+
+def make_image(header: Any, image: np.ndarray, encoding: str = 'rgb8') -> Any:
+    """
+    Make a sensor_msgs/Image without row padding.
+
+    :param image: (H, W, 3) uint8 RGB for rgb8 and bgr8, (H, W) uint8 for mono8.
+    """
+    if encoding == 'bgr8':
+        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    data = np.ascontiguousarray(image).reshape(-1)
+    height, width = image.shape[:2]
+    return TYPES.types[IMAGE](header, height, width, encoding, 0, data.size // height, data)
+
+
+def make_compressed(header: Any, data: bytes) -> Any:
+    """Make a sensor_msgs/CompressedImage of the bytes of a PNG or JPEG."""
+    kind = 'png' if data.startswith(b'\x89PNG') else 'jpeg'
+    return TYPES.types[COMPRESSED](header, kind, np.frombuffer(data, np.uint8))
+
+
+def decode(message: Any) -> np.ndarray:
+    """
+    Convert a deserialised Image or CompressedImage to (H, W, 3) uint8 RGB.
+
+    :raises MalformedMessage: the message cannot be an image.
+    """
+    try:
+        return to_rgb(message) if hasattr(message, 'step') else compressed_to_rgb(message)
+    except MalformedImage as error:
+        # not str(error): its remedy is for a driver
+        raise MalformedMessage(getattr(error, 'problem', str(error))) from error

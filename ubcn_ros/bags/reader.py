@@ -1,0 +1,261 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read a bag: its topics as one list, their messages in the order of time, and what is missing."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+
+import yaml
+
+from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES
+from ubcn_ros.bags.storage import (
+    SUFFIXES,
+    ZSTD_MAGIC,
+    decompress_message,
+    open_storage,
+    ros1_error,
+)
+
+_HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap or .db3 file'
+
+
+class Connection(NamedTuple):
+    """
+    A topic of a bag, of all its publishers.
+
+    `msgtype` is like 'sensor_msgs/msg/Image', `msgcount` the number of messages that metadata.yaml
+    or the storage announces, `encoding` is 'cdr' for ROS 2.
+    """
+
+    topic: str
+    msgtype: str
+    msgcount: int
+    encoding: str = 'cdr'
+
+
+class _Metadata(NamedTuple):
+    """What metadata.yaml says; `counts` by topic and type."""
+
+    files: list[str]
+    counts: Counter[tuple[str, str]]
+
+    def as_stored(self, stored: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
+        """Return the counts with the encodings of the storage; they are not compared."""
+        encodings = {key[:2]: key[2] for key in stored}
+        return Counter({(*key, encodings.get(key, 'cdr')): number
+                        for key, number in self.counts.items()})
+
+
+class BagReader:
+    """
+    An open bag. Use `open_bag`.
+
+    What could be read in spite of something odd is in `notes`, a line each, for a warning; what
+    could not be read is told by `problems`.
+    """
+
+    def __init__(self, path: Path, stack: ExitStack):
+        self.path = path
+        self.notes: list[str] = []
+        self._missing: list[str] = []
+        metadata = self._read_metadata() if path.is_dir() else None
+        files = self._choose_files(metadata) if path.is_dir() else [path]
+        self._storages = self._open(files, stack)
+        stored: Counter[tuple[str, str, str]] = Counter()
+        for storage in self._storages:
+            self.notes += storage.notes
+            for topic, msgtype, encoding, messages in storage.topics.values():
+                stored[topic, msgtype, encoding] += messages
+        said = [stored] if metadata is None else [stored, metadata.as_stored(stored)]
+        self._announced = {key: [counts[key] for counts in said]
+                           for key in dict.fromkeys(key for counts in said for key in counts)}
+        self.connections = [Connection(topic, msgtype, max(counts), encoding)
+                            for (topic, msgtype, encoding), counts in self._announced.items()]
+        if metadata is None and path.is_dir() and not all(s.complete for s in self._storages):
+            self._missing.append(
+                f'{path} has no metadata.yaml that says how many messages it holds, as a '
+                'recording that was killed leaves it: what is there was read; `ros2 bag reindex` '
+                'makes one')
+
+    def messages(self, connections: Collection[Connection] = ()
+                 ) -> Iterator[tuple[Connection, int, bytes]]:
+        """
+        Yield the messages in the order of recording, with connection, time (ns) and data.
+
+        :param connections: of this bag; none takes all. What is damaged is passed over.
+        """
+        wanted = {(c.topic, c.msgtype, c.encoding): c for c in connections or self.connections}
+        chosen = [{number: wanted[topic[:3]] for number, topic in storage.topics.items()
+                   if topic[:3] in wanted} for storage in self._storages]
+        blocks = sorted((time, n, key) for n, storage in enumerate(self._storages)
+                        if chosen[n] for time, key in storage.blocks(set(chosen[n])))
+        loaded: list[tuple[int, int, Connection, bytes]] = []  # of blocks that overlap in time
+        order = count()
+        for start, n, key in blocks:
+            yield from _until(start, loaded)
+            for time, number, data in self._storages[n].load(key, set(chosen[n])):
+                heapq.heappush(loaded, (time, next(order), chosen[n][number], data))
+        yield from _until(None, loaded)
+
+    def deserialize(self, data: bytes, msgtype: str) -> Any:
+        """
+        Deserialize a message by the standard definition of its type.
+
+        :raises MalformedMessage: the data are not of this type.
+        """
+        if data[:4] == ZSTD_MAGIC:
+            raise MalformedMessage('its zstd compression is damaged')
+        try:
+            return TYPES.deserialize_cdr(data, msgtype)
+        except Exception as error:  # wrong bytes end in errors of many kinds
+            raise MalformedMessage(f'it is not a {msgtype}: {reason(error)}') from error
+
+    def problems(self, connection: Connection, found: int) -> list[str]:
+        """
+        Tell what could not be read, a line each; to be asked after `messages` came to its end.
+
+        :param found: the number of messages of this connection that it yielded.
+        """
+        lines = [*self._missing, *(line for s in self._storages for line in s.problems)]
+        announced = self._announced[connection.topic, connection.msgtype, connection.encoding]
+        if different := [number for number in announced if number != found]:
+            lines.append(f'{connection.topic}: {different[0]} messages are announced, {found} '
+                         'were found' + ('' if lines else f'; if {self.path} was edited, '
+                                         '`ros2 bag reindex` counts them anew'))
+        return lines
+
+    def _read_metadata(self) -> _Metadata | None:
+        path = self.path / 'metadata.yaml'
+        try:
+            information = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
+            counts: Counter[tuple[str, str]] = Counter()
+            for entry in information['topics_with_message_count'] or []:
+                topic = entry['topic_metadata']
+                counts[topic['name'], topic['type']] += entry['message_count']
+            return _Metadata([PurePath(name).name for name in information['relative_file_paths']
+                              or []], counts)
+        except FileNotFoundError:
+            self.notes.append(f'{self.path} has no metadata.yaml; `ros2 bag reindex` makes one')
+        except Exception as error:  # unreadable, no YAML, or other YAML
+            self.notes.append(f'{path} cannot be read ({reason(error)}); `ros2 bag reindex` '
+                              'writes it anew')
+        return None
+
+    def _choose_files(self, metadata: _Metadata | None) -> list[Path]:
+        """Take the files that metadata.yaml names, else those that are there."""
+        there = sorted(path for path in self.path.iterdir() if not path.name.startswith('.')
+                       and path.name.removesuffix('.zstd').endswith(SUFFIXES))
+        if metadata is None or not metadata.files:
+            if not there:
+                raise BagError(f'no bag at {self.path}: {_HOW}')
+            return there
+        files = [_renamed(self.path / name) for name in metadata.files]
+        missing = [file for file in files if not file.exists()]
+        if len(missing) == len(files):
+            names = ', '.join(metadata.files)
+            if len(there) != len(files):
+                raise BagError(
+                    f'{self.path} names {names} in its metadata.yaml, which '
+                    f'{"is" if len(files) == 1 else "are"} missing: '
+                    + (f'give one of {", ".join(map(str, there))}' if there else
+                       'copy the bag again, with all its files'))
+            self.notes.append(f'{self.path} names {names} in its metadata.yaml, but holds '
+                              f'{", ".join(file.name for file in there)}, which is read instead; '
+                              '`ros2 bag reindex` corrects it')
+            return there
+        self._missing += [f'{file}, which metadata.yaml names, is missing: the others were read; '
+                          'copy the bag again, with all its files' for file in missing]
+        return [file for file in files if file not in missing]
+
+    def _open(self, files: list[Path], stack: ExitStack) -> list[Any]:
+        """Open those files that can be read; of the others keep the problem, if any can."""
+        storages = []
+        for file in files:
+            try:
+                storages.append(open_storage(file, stack))
+            except BagError as error:
+                if len(files) == 1:
+                    raise
+                self._missing.append(str(error))
+        if not storages:
+            raise BagError(self._missing[0])
+        return storages
+
+
+def _until(time: int | None, loaded: list[tuple[int, int, Connection, bytes]]
+           ) -> Iterator[tuple[Connection, int, bytes]]:
+    while loaded and (time is None or loaded[0][0] <= time):
+        recorded, _, connection, data = heapq.heappop(loaded)
+        yield connection, recorded, decompress_message(data)
+
+
+def _renamed(file: Path) -> Path:
+    """Return a file's name as it is after (de)compression, if it is there under that name only."""
+    other = file.with_name(file.name.removesuffix('.zstd') if file.suffix == '.zstd'
+                           else file.name + '.zstd')
+    return other if other.exists() and not file.exists() else file
+
+
+@contextmanager
+def open_bag(path: Path | str) -> Iterator[BagReader]:
+    """
+    Open a rosbag2 folder, or its .mcap or .db3 file, for reading.
+
+    What is damaged is read as far as it is whole; see `BagReader.problems`.
+
+    :raises BagError: missing, of ROS 1, or nothing of it can be read.
+    """
+    path = Path(path)
+    if path.suffix == '.bag' and path.is_file():
+        raise ros1_error(path)
+    with ExitStack() as stack:
+        try:
+            if not path.exists():
+                raise BagError(f'no bag at {path}: {_HOW}')
+            reader = BagReader(path, stack)
+        except OSError as error:
+            raise BagError(f'{path} cannot be read: {reason(error)}; give a bag that you may '
+                           'read') from error
+        yield reader
+
+
+def image_connection(reader: BagReader, topic: str | None = None) -> Connection:
+    """
+    Find the image topic of an open bag.
+
+    :param topic: its name; None takes the only one that there is.
+    :raises BagError: no such topic, of another type or encoding, without messages, or several to
+        choose from; the text lists the topics there are.
+    """
+    listing = ', '.join(f'{c.topic} ({c.msgtype or c.encoding}, {c.msgcount})'
+                        for c in reader.connections) or '(none)'
+    found = [c for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)]
+    if topic is not None:
+        names = ('/' + topic.lstrip('/'), topic)
+        of_topic = [c for c in reader.connections if c.topic in names]
+        if not of_topic:
+            raise BagError(f'the bag has no topic {topic}; its topics are {listing}')
+        found = [c for c in found if c in of_topic]
+        if not found:
+            raise BagError(f'topic {topic} is of type {of_topic[0].msgtype}, not {IMAGE} or '
+                           f'{COMPRESSED}; the topics are {listing}')
+    readable = [c for c in found if c.encoding == 'cdr']
+    if found and not readable:
+        raise BagError(f'topic {found[0].topic} is encoded as {found[0].encoding}, not as cdr: '
+                       'record it with ROS 2, or convert it to a bag of ROS 2')
+    filled = [c for c in readable if c.msgcount]
+    if not filled:
+        raise BagError(f'the bag has no images{f" on {topic}" if topic else ""}; its topics are '
+                       f'{listing}')
+    if len(filled) > 1:
+        raise BagError('the bag has several image topics, choose one with --topic: '
+                       + ', '.join(c.topic for c in filled))
+    return filled[0]

@@ -1,0 +1,123 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read an sqlite3 storage file of rosbag2, also where pages of it are damaged or missing."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.stored import StoredTopic
+
+_LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
+
+
+class SqliteFile:
+    """
+    The topics of an sqlite3 file, and its messages row by row; a context manager.
+
+    :param path: the file.
+    :param name: for texts.
+    :param recover: let SQLite write to the file to take its journal back; it is a copy.
+    :raises BagError: the topics cannot be read.
+    """
+
+    complete = False
+    """Whether the file was closed by its writer: an sqlite3 file does not say."""
+
+    def __init__(self, path: Path, name: str, recover: bool = False):
+        self.problems: list[str] = []
+        """What could not be read, and why."""
+        self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
+                      'as it had been committed'] if recover else []
+        self._name = name
+        self._damaged: set[int] = set()
+        mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
+        self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True)
+        try:
+            # else a file that was cut off would not be opened at all
+            self._database.execute('PRAGMA writable_schema=ON')
+            topics = self._database.execute(
+                'SELECT id, name, type, serialization_format FROM topics').fetchall()
+            counts = self._counts()
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
+                           f'{reason(error)}; `sqlite3 {name} .recover` shows what is left of '
+                           'it') from error
+        self.topics = {number: StoredTopic(topic, msgtype, encoding, counts[number])
+                       for number, topic, msgtype, encoding in topics}
+        """By row."""
+
+    def __enter__(self) -> SqliteFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def blocks(self, topics: set[int]) -> Iterator[tuple[int, int]]:
+        """Yield the time, nanoseconds, and the key of each message of these topics."""
+        for number, time, topic in self._rows(topics):
+            if topic in topics:
+                yield time, number
+
+    def load(self, number: int, topics: set[int]) -> Iterator[tuple[int, int, bytes]]:
+        """Yield time, topic and data of a message, if they can be read."""
+        try:
+            time, topic, data = self._database.execute(
+                'SELECT CAST(timestamp AS INTEGER), topic_id, CAST(data AS BLOB) FROM messages '
+                'WHERE id = ?', (number,)).fetchone()
+        except (sqlite3.DatabaseError, TypeError) as error:  # TypeError: no such row
+            self._note_damage(number, error)
+        else:
+            yield time, topic, data or b''
+
+    def _counts(self) -> Counter[int]:
+        try:
+            return Counter(dict(self._database.execute(
+                'SELECT topic_id, count(*) FROM messages GROUP BY topic_id')))
+        except sqlite3.DatabaseError:
+            return Counter(topic for _, _, topic in self._rows(None))
+
+    def _rows(self, topics: set[int] | None) -> Iterable[tuple[int, int, int]]:
+        """List id, time and topic of the messages; one by one where a page is damaged."""
+        query = 'SELECT id, CAST(timestamp AS INTEGER), topic_id FROM messages'
+        chosen = '' if topics is None else f' WHERE topic_id IN ({", ".join(map(str, topics))})'
+        try:
+            return self._database.execute(query + chosen).fetchall()
+        except sqlite3.DatabaseError:
+            rows = []
+        for number in self._numbers():
+            try:
+                rows += self._database.execute(query + ' WHERE id = ?', (number,)).fetchall()
+            except sqlite3.DatabaseError as error:
+                self._note_damage(number, error)
+        return rows
+
+    def _numbers(self) -> Iterable[int]:
+        """List the ids of the messages: of the index, else of both ends and all in between."""
+        with suppress(sqlite3.DatabaseError):
+            return [number for (number,) in self._database.execute(
+                'SELECT id FROM messages INDEXED BY timestamp_idx ORDER BY timestamp')]
+        ends: list[list[int]] = []
+        for order in ('ASC', 'DESC'):
+            ends.append([])
+            with suppress(sqlite3.DatabaseError):
+                for (number,) in self._database.execute(
+                        f'SELECT id FROM messages NOT INDEXED ORDER BY id {order}'):
+                    ends[-1].append(number)
+        first, last = ends[0][-1] if ends[0] else 0, ends[1][-1] if ends[1] else 0
+        gap = range(first + 1, min(last, first + _LONGEST_GAP))
+        return dict.fromkeys([*ends[0], *gap, *reversed(ends[1])])
+
+    def _note_damage(self, number: int, error: Exception) -> None:
+        if not self._damaged:
+            self.problems.append(f'{self._name} is damaged ({reason(error)}): what is whole '
+                                 'before and after was read; take another copy of the file, if '
+                                 'there is one')
+        self._damaged.add(number)

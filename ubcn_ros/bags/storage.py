@@ -1,0 +1,123 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Open a bag's storage file by what it holds: mcap or sqlite3, also compressed with zstd."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+
+import zstandard
+
+from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.mcap_file import McapFile
+from ubcn_ros.bags.sqlite_file import SqliteFile
+
+SUFFIXES = ('.mcap', '.db3')
+ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+
+
+def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapFile | SqliteFile:
+    """
+    Open a storage file; what it holds counts, not its name.
+
+    :param stack: closes the file and removes temporary copies.
+    :param name: for the texts of errors; None takes the path.
+    :raises BagError: it is neither, or nothing in it can be read.
+    """
+    name = name or str(path)
+    try:
+        with path.open('rb') as file:
+            magic = file.read(16)
+        if magic.startswith(ZSTD_MAGIC):
+            copy, problem = _decompressed(path, stack)
+            storage = open_storage(copy, stack, name)
+            storage.problems += [f'{name}: {problem}'] if problem else []
+            return storage
+        if magic.startswith(b'\x89MCAP'):
+            return stack.enter_context(McapFile(path, name))
+        if magic.startswith(b'SQLite format 3'):
+            recovered = _recoverable_copy(path, stack)
+            return stack.enter_context(SqliteFile(recovered or path, name, recovered is not None))
+    except OSError as error:
+        raise BagError(f'{name} cannot be read: {reason(error)}; give a file that you may '
+                       'read') from error
+    if magic.startswith(b'#ROSBAG'):
+        raise ros1_error(path)
+    if not magic:
+        raise BagError(f'{name} is empty: nothing had been written when its recording ended; '
+                       'remove it and record again')
+    raise BagError(f'{name} cannot be read: it holds neither mcap nor sqlite3; give a rosbag2 '
+                   'folder, or an .mcap or .db3 file')
+
+
+def ros1_error(path: Path) -> BagError:
+    """Make the error for a ROS 1 bag."""
+    return BagError(f'{path} is a ROS 1 bag: convert it first (rosbags-convert --src {path} '
+                    f'--dst {path.stem})')
+
+
+def decompress_message(data: bytes) -> bytes:
+    """
+    Decompress a message where it is compressed with zstd (CDR never begins like it).
+
+    :return: the data as they are where they are damaged, too; they are not CDR then.
+    """
+    if data[:4] != ZSTD_MAGIC:
+        return data
+    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        whole = decompressor.decompress(data)
+    except (zstandard.ZstdError, MemoryError):
+        return data
+    return whole if decompressor.eof else data
+
+
+def _decompressed(path: Path, stack: ExitStack) -> tuple[Path, str | None]:
+    """Decompress a file as far as it goes; also return what stopped that."""
+    folder = _temporary(stack)
+    copy = folder / path.name.removesuffix('.zstd')
+    problem, decompressor, block = None, zstandard.ZstdDecompressor().decompressobj(), b''
+    with path.open('rb') as source, copy.open('wb') as target:
+        while problem is None and (block := block or source.read(1 << 20)):
+            if decompressor.eof:  # a file may hold several frames
+                decompressor = zstandard.ZstdDecompressor().decompressobj()
+            try:
+                _write(target, decompressor.decompress(block), folder)
+                block = decompressor.unused_data
+            except zstandard.ZstdError as error:
+                problem = f'its zstd compression is damaged ({reason(error)})'
+    if problem is None and not decompressor.eof:
+        problem = 'it is cut off'
+    return copy, problem and (f'{problem}: what is whole before was read; take another copy of '
+                              'the file, if there is one')
+
+
+def _recoverable_copy(path: Path, stack: ExitStack) -> Path | None:
+    """Copy a database with its journal, where it has one: SQLite recovers by writing to it."""
+    journals = [journal for journal in (Path(f'{path}-wal'), Path(f'{path}-journal'))
+                if journal.exists() and journal.stat().st_size]
+    if not journals:
+        return None
+    folder = _temporary(stack)
+    for source in (path, *journals):
+        with source.open('rb') as file, (folder / source.name).open('wb') as target:
+            while block := file.read(1 << 20):
+                _write(target, block, folder)
+    return folder / path.name
+
+
+def _temporary(stack: ExitStack) -> Path:
+    return Path(stack.enter_context(TemporaryDirectory(prefix='ubcn_bag_')))
+
+
+def _write(target: BinaryIO, block: bytes, folder: Path) -> None:
+    try:
+        target.write(block)
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BagError(f'no room for a temporary copy of the bag in {folder.parent}: '
+                       f'{reason(error)}; set TMPDIR to a folder on another disk') from error
