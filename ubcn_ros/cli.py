@@ -297,8 +297,8 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
 
 def _stopped(stop: Any, written: str, out: Path) -> NoReturn:
     """Say what there is in spite of a signal, and exit as a shell expects."""
-    click.echo(f'Stopped by {stop}: {written} written to {out}'
-               + ('' if out.exists() else ', which was not made'), err=True)
+    click.echo(f'Stopped by {stop}: ' + (f'{written} written to {out}' if out.exists()
+                                         else f'{out} was not made'), err=True)
     sys.exit(stop.exit_code)
 
 

@@ -86,8 +86,9 @@ def run(options: DemoOptions) -> dict[str, Any]:
             replayed = _replay(options, source, info.path)
             return _report(options, source, replayed, network.label_set, info, started)
     except OSError as error:
-        raise DemoError(f'{error.filename or options.out}: {error.strerror}; give an --out that '
-                        'you may write to, with room on its disk') from error
+        where = f' ({error.filename})' if error.filename else ''
+        raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an --out '
+                        'that you may write to, with room on its disk') from error
     except (ModelFileError, ReplayError, bags.BagError, ImageFileError) as error:
         log = options.out / 'node.log'
         tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []

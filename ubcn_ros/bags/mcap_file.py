@@ -69,8 +69,8 @@ class McapFile:
             if not self._read_summary():
                 self._scan()
             if self.problems and not self.topics:
-                raise BagError(f'{name} cannot be read: nothing in it is whole; take another copy '
-                               'of the file, if there is one')
+                raise BagError(f'{name} cannot be read: no record in it that names a topic is '
+                               'whole; take another copy of the file, if there is one')
         except BaseException:
             self._file.close()
             raise
@@ -207,8 +207,8 @@ class McapFile:
         self.complete = False
         self._damage.add(offset)
         self.problems.append(
-            f'{self._name} is cut off at byte {offset} of {self._size}, as by a power cut or a '
-            'kill: what is whole before was read; `mcap recover` makes a whole file of it')
+            f'{self._name} was not closed, as by a power cut or a kill: what is whole, up to byte '
+            f'{offset} of {self._size}, was read; `mcap recover` makes a whole file of it')
 
 
 def _parse(opcode: int, body: memoryview) -> Iterator[Schema | Channel | _Message]:

@@ -69,6 +69,8 @@ class BagReader:
         metadata = self._read_metadata() if path.is_dir() else None
         files = self._choose_files(metadata) if path.is_dir() else [path]
         self._storages = self._open(files, stack)
+        if metadata is None and not all(storage.complete for storage in self._storages):
+            self._missing, self.notes = self.notes + self._missing, []
         stored: Counter[tuple[str, str, str]] = Counter()
         for storage in self._storages:
             self.notes += storage.notes
@@ -79,11 +81,6 @@ class BagReader:
                            for key in dict.fromkeys(key for counts in said for key in counts)}
         self.connections = [Connection(topic, msgtype, max(counts), encoding)
                             for (topic, msgtype, encoding), counts in self._announced.items()]
-        if metadata is None and path.is_dir() and not all(s.complete for s in self._storages):
-            self._missing.append(
-                f'{path} has no metadata.yaml that says how many messages it holds, as a '
-                'recording that was killed leaves it: what is there was read; `ros2 bag reindex` '
-                'makes one')
 
     def messages(self, connections: Collection[Connection] = ()
                  ) -> Iterator[tuple[Connection, int, bytes]]:
@@ -143,10 +140,11 @@ class BagReader:
             return _Metadata([PurePath(name).name for name in information['relative_file_paths']
                               or []], counts)
         except FileNotFoundError:
-            self.notes.append(f'{self.path} has no metadata.yaml; `ros2 bag reindex` makes one')
+            self.notes.append(f'{self.path} has no metadata.yaml, as a recording that was killed '
+                              'leaves it: what is there was read; `ros2 bag reindex` makes one')
         except Exception as error:  # unreadable, no YAML, or other YAML
-            self.notes.append(f'{path} cannot be read ({reason(error)}); `ros2 bag reindex` '
-                              'writes it anew')
+            self.notes.append(f'{path} cannot be read ({reason(error)}): what is there was read; '
+                              '`ros2 bag reindex` writes it anew')
         return None
 
     def _choose_files(self, metadata: _Metadata | None) -> list[Path]:

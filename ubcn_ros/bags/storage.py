@@ -17,6 +17,7 @@ from ubcn_ros.bags.mcap_file import McapFile
 from ubcn_ros.bags.sqlite_file import SqliteFile
 
 SUFFIXES = ('.mcap', '.db3')
+_BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
 
@@ -34,6 +35,8 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapF
             magic = file.read(16)
         if magic.startswith(ZSTD_MAGIC):
             copy, problem = _decompressed(path, stack)
+            if problem and not copy.stat().st_size:
+                raise BagError(f'{name} cannot be read: {problem}')
             storage = open_storage(copy, stack, name)
             storage.problems += [f'{name}: {problem}'] if problem else []
             return storage
@@ -82,7 +85,7 @@ def _decompressed(path: Path, stack: ExitStack) -> tuple[Path, str | None]:
     copy = folder / path.name.removesuffix('.zstd')
     problem, decompressor, block = None, zstandard.ZstdDecompressor().decompressobj(), b''
     with path.open('rb') as source, copy.open('wb') as target:
-        while problem is None and (block := block or source.read(1 << 20)):
+        while problem is None and (block := block or source.read(_BLOCK)):
             if decompressor.eof:  # a file may hold several frames
                 decompressor = zstandard.ZstdDecompressor().decompressobj()
             try:
@@ -105,7 +108,7 @@ def _recoverable_copy(path: Path, stack: ExitStack) -> Path | None:
     folder = _temporary(stack)
     for source in (path, *journals):
         with source.open('rb') as file, (folder / source.name).open('wb') as target:
-            while block := file.read(1 << 20):
+            while block := file.read(_BLOCK):
                 _write(target, block, folder)
     return folder / path.name
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sqlite3
 import time
@@ -141,12 +142,11 @@ class BagWriter:
     def _error(self, error: Exception) -> BagError:
         if self.path.exists() and isinstance(error, WriterError):
             return _exists(self.path)
-        if isinstance(error, sqlite3.Error) and 'full' in str(error):
-            text, number = 'No space left on device', errno.ENOSPC  # SQLite names no limit apart
-        else:
-            text, number = reason(error), getattr(error, 'errno', None)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            remedy = 'make room and remove it, or give a path on another disk'
+        text, number = reason(error), getattr(error, 'errno', None)
+        if isinstance(error, sqlite3.Error) and 'full' in text:
+            text, number = os.strerror(errno.ENOSPC), errno.ENOSPC
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or text == 'disk I/O error':
+            remedy = 'make room on its disk, or give a path on another'
         else:
             remedy = 'give a path in a folder that you may write to'
         return BagError(f'bag {self.path} cannot be written: {text}; {remedy}')
