@@ -143,7 +143,8 @@ class BagReader:
             self.notes.append(f'{self.path} has no metadata.yaml, as a recording that was killed '
                               'leaves it: what is there was read; `ros2 bag reindex` makes one')
         except Exception as error:  # unreadable, no YAML, or other YAML
-            self.notes.append(f'{path} cannot be read ({reason(error)}): what is there was read; '
+            why = reason(error) if isinstance(error, OSError) else 'not the metadata of a bag'
+            self.notes.append(f'{path} cannot be read ({why}): what is there was read; '
                               '`ros2 bag reindex` writes it anew')
         return None
 

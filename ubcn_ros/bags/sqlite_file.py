@@ -48,8 +48,8 @@ class SqliteFile:
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
-                           f'{reason(error)}; `sqlite3 {name} .recover` shows what is left of '
-                           'it') from error
+                           f'{reason(error)}; take another copy of the file, or see what '
+                           f'`sqlite3 {name} .recover` gets out of it') from error
         self.topics = {number: StoredTopic(topic, msgtype, encoding, counts[number])
                        for number, topic, msgtype, encoding in topics}
         """By row."""

@@ -17,6 +17,7 @@ from ubcn_ros.bags.mcap_file import McapFile
 from ubcn_ros.bags.sqlite_file import SqliteFile
 
 SUFFIXES = ('.mcap', '.db3')
+_ANOTHER_COPY = 'take another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 
@@ -36,9 +37,11 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapF
         if magic.startswith(ZSTD_MAGIC):
             copy, problem = _decompressed(path, stack)
             if problem and not copy.stat().st_size:
-                raise BagError(f'{name} cannot be read: {problem}')
+                raise BagError(f'{name} cannot be read: {problem}; {_ANOTHER_COPY}')
             storage = open_storage(copy, stack, name)
-            storage.problems += [f'{name}: {problem}'] if problem else []
+            if problem:
+                storage.problems.append(f'{name}: {problem}: what is whole before was read; '
+                                        f'{_ANOTHER_COPY}')
             return storage
         if magic.startswith(b'\x89MCAP'):
             return stack.enter_context(McapFile(path, name))
@@ -95,8 +98,7 @@ def _decompressed(path: Path, stack: ExitStack) -> tuple[Path, str | None]:
                 problem = f'its zstd compression is damaged ({reason(error)})'
     if problem is None and not decompressor.eof:
         problem = 'it is cut off'
-    return copy, problem and (f'{problem}: what is whole before was read; take another copy of '
-                              'the file, if there is one')
+    return copy, problem
 
 
 def _recoverable_copy(path: Path, stack: ExitStack) -> Path | None:
