@@ -270,12 +270,13 @@ storage_option = click.option('--storage', default='mcap', show_default=True,
 @click.option('--topic', default='/camera/image_raw', show_default=True)
 @click.option('--rate', 'rate_hz', default=15.0, show_default=True, help='Images per second.')
 @click.option('--compressed', is_flag=True,
-              help='Write CompressedImage, the files as they are, on TOPIC/compressed.')
+              help='Write CompressedImage on TOPIC/compressed: JPEG and PNG files as they are, '
+              'others as PNG.')
 @click.option('--frame-id', default='camera', show_default=True)
 @storage_option
 def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: bool,
                frame_id: str, storage: str) -> None:
-    """Make the bag OUT from the PNG and JPEG files of FOLDER, in the order of their names."""
+    """Make the bag OUT from the image files of FOLDER, in the order of their names."""
     from ubcn_ros.bags import BagError, create
     from ubcn_ros.images.files import ImageFileError, list_images
     from ubcn_ros.stopping import Stopped, stop_on_signals

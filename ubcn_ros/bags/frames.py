@@ -26,6 +26,7 @@ from ubcn_ros.bags.messages import (
 from ubcn_ros.bags.reader import image_connection, open_bag
 from ubcn_ros.bags.writer import BagWriter
 from ubcn_ros.images.files import list_images, read_image
+from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
 from ubcn_ros.images.messages import output_encoding
 from ubcn_ros.runtime.visualize import overlay
 
@@ -61,11 +62,12 @@ def create(images: Path | str | Iterable[Path | np.ndarray], out: Path | str,
     """
     Make a bag from images.
 
-    :param images: a folder of PNG and JPEG files, or paths, or (H, W, 3) uint8 RGB arrays.
+    :param images: a folder of image files, or paths, or (H, W, 3) uint8 RGB arrays.
     :param out: the bag, a folder to make.
     :param topic: of the images; '/compressed' is appended where it is missing and wanted.
     :param rate_hz: images per second.
-    :param compressed: write CompressedImage: files as they are, arrays as JPEG.
+    :param compressed: write CompressedImage: JPEG and PNG files as they are, other files as PNG,
+        arrays as JPEG.
     :param frame_id: of every header.
     :param storage: 'mcap' or 'sqlite3'.
     :param progress: called with the number of images written so far.
@@ -106,8 +108,10 @@ def create(images: Path | str | Iterable[Path | np.ndarray], out: Path | str,
 def _encoded(image: Path | np.ndarray) -> bytes:
     if isinstance(image, np.ndarray):
         return cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    read_image(image)  # for the error that names the file
-    return Path(image).read_bytes()
+    pixels, data = read_image(image), Path(image).read_bytes()
+    if read_header(data, FILE_FORMATS).format in MESSAGE_FORMATS:
+        return data
+    return cv2.imencode('.png', pixels[..., ::-1])[1].tobytes()
 
 
 def read_images(path: Path | str, topic: str | None = None) -> Iterator[BagImage]:
@@ -177,8 +181,8 @@ def process(in_bag: Path | str, out_bag: Path | str, engine: Any, iterations: in
                     message = reader.deserialize(data, connection.msgtype)
                     image = decode(message)
                 except MalformedMessage as error:
-                    result.malformed.append(f'message {done} of {source.topic}: {error}; it is '
-                                            'left out')
+                    result.malformed.append(f'message {done} of {source.topic}: {error}; left '
+                                            'out')
                 else:
                     frame = engine(image, iterations=iterations)
                     for name, pixels, encoding in _outputs(message, frame, engine, pictures):

@@ -58,5 +58,4 @@ def decode(message: Any) -> np.ndarray:
     try:
         return to_rgb(message) if hasattr(message, 'step') else compressed_to_rgb(message)
     except MalformedImage as error:
-        # not str(error): its remedy is for a driver
-        raise MalformedMessage(getattr(error, 'problem', str(error))) from error
+        raise MalformedMessage(error.text('bag')) from error
