@@ -30,6 +30,7 @@ from ubcn_ros.bags.stored import StoredTopic
 _START = 8  # bytes of magic
 _HEAD = struct.Struct('<BQ')  # of a record: opcode, length of what follows
 _MESSAGE = struct.Struct('<HIQQ')  # of a message: channel, sequence, log time, publish time
+_WANTED = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.CHUNK)
 _OPCODES = frozenset([*Opcode, *range(0x80, 0x100)])  # those from 0x80 on are anybody's
 _CHUNK = re.compile(rb'\x06(.{8}).{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd)(.{8})', re.DOTALL)
 _DEFINITIONS = ('ros2msg', 'ros2idl', 'omgidl', '')  # encodings of a CDR message's definition
@@ -101,6 +102,7 @@ class McapFile:
             counts = statistics.channel_message_counts
             chunks = summary.chunk_indexes
             if not (len(chunks) == statistics.chunk_count > 0 and summary.channels
+                    and {c.schema_id for c in summary.channels.values()} <= {0, *summary.schemas}
                     and sum(counts.values()) == statistics.message_count):
                 return False
             self.topics = {
@@ -160,7 +162,7 @@ class McapFile:
                 continue
             if opcode == Opcode.DATA_END:
                 in_data = False
-            if opcode in (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE, Opcode.CHUNK):
+            if opcode in _WANTED:
                 yield offset
             offset = end
 
@@ -180,6 +182,8 @@ class McapFile:
             self._file.seek(offset)
             opcode, length = _HEAD.unpack(self._file.read(_HEAD.size))
             body = self._file.read(min(length, self._size))
+            if opcode not in _WANTED:
+                raise ValueError('no record with messages begins there')
             if opcode != Opcode.CHUNK:
                 yield from _parse(opcode, memoryview(body))
                 return

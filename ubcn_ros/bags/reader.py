@@ -76,7 +76,7 @@ class BagReader:
             self.notes += storage.notes
             for topic, msgtype, encoding, messages in storage.topics.values():
                 stored[topic, msgtype, encoding] += messages
-        said = [stored] if metadata is None else [stored, metadata.as_stored(stored)]
+        said = [stored] if metadata is None else [metadata.as_stored(stored), stored]
         self._announced = {key: [counts[key] for counts in said]
                            for key in dict.fromkeys(key for counts in said for key in counts)}
         self.connections = [Connection(topic, msgtype, max(counts), encoding)
@@ -246,15 +246,15 @@ def image_connection(reader: BagReader, topic: str | None = None) -> Connection:
         if not found:
             raise BagError(f'topic {topic} is of type {of_topic[0].msgtype}, not {IMAGE} or '
                            f'{COMPRESSED}; the topics are {listing}')
-    readable = [c for c in found if c.encoding == 'cdr']
-    if found and not readable:
-        raise BagError(f'topic {found[0].topic} is encoded as {found[0].encoding}, not as cdr: '
-                       'record it with ROS 2, or convert it to a bag of ROS 2')
-    filled = [c for c in readable if c.msgcount]
+    filled = [c for c in found if c.msgcount]
     if not filled:
         raise BagError(f'the bag has no images{f" on {topic}" if topic else ""}; its topics are '
                        f'{listing}')
-    if len(filled) > 1:
+    readable = [c for c in filled if c.encoding == 'cdr']
+    if not readable:
+        raise BagError(f'topic {filled[0].topic} is encoded as {filled[0].encoding}, not as cdr: '
+                       'record it with ROS 2, or convert it to a bag of ROS 2')
+    if len(readable) > 1:
         raise BagError('the bag has several image topics, choose one with --topic: '
-                       + ', '.join(c.topic for c in filled))
-    return filled[0]
+                       + ', '.join(c.topic for c in readable))
+    return readable[0]

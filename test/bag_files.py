@@ -1,0 +1,78 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags as other recorders write them, for tests."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from mcap.writer import CompressionType, IndexType, Writer
+
+from ubcn_ros.bags import IMAGE, decode, image_connection, make_header, make_image, open_bag
+from ubcn_ros.bags.messages import TYPES
+
+SECOND = 1_000_000_000
+
+
+def picture(number=0, height=36, width=44):
+    """Random, so that it does not shrink when it is compressed."""
+    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def serialized(number=0, **size):
+    """Serialize picture `number`, stamped with that second."""
+    message = make_image(make_header(number * SECOND, 'c'), picture(number, **size))
+    return bytes(TYPES.serialize_cdr(message, IMAGE))
+
+
+def write_mcap(path, numbers, topic='/image', channels=1, definition=('ros2msg', b''), more=(),
+               chunk_size=20_000, **options):
+    """
+    Write pictures to an mcap file; ``numbers`` are their seconds, too, and alternate channels.
+
+    ``more``: topic, type, encoding of the definition, definition, encoding, data of others.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = {'compression': CompressionType.NONE, **options}
+    with path.open('wb') as file:
+        writer = Writer(file, chunk_size=chunk_size, **options)
+        writer.start('ros2', 'test')
+        schema = writer.register_schema(IMAGE, *definition)
+        ids = [writer.register_channel(topic, 'cdr', schema, {'publisher': str(n)})
+               for n in range(channels)]
+        for name, msgtype, kind, text, encoding, data in more:
+            other = writer.register_channel(name, encoding,
+                                            writer.register_schema(msgtype, kind, text))
+            writer.add_message(other, SECOND, data, 0)
+        for place, number in enumerate(numbers):
+            writer.add_message(ids[place % channels], number * SECOND, serialized(number), 0)
+        writer.finish()
+    return path
+
+
+NO_SUMMARY = {'index_types': IndexType.NONE, 'use_statistics': False, 'repeat_channels': False,
+              'repeat_schemas': False, 'use_summary_offsets': False}
+
+
+def edit_metadata(bag, **changes):
+    """Change metadata.yaml of a bag; `count` is that of the first topic."""
+    path = Path(bag) / 'metadata.yaml'
+    document = yaml.safe_load(path.read_text())
+    information = document['rosbag2_bagfile_information']
+    if 'count' in changes:
+        information['topics_with_message_count'][0]['message_count'] = changes.pop('count')
+    information.update(changes)
+    path.write_text(yaml.safe_dump(document))
+
+
+def found(bag, topic=None):
+    """Read a bag: the seconds of the whole pictures in their order, and what is told."""
+    with open_bag(bag) as reader:
+        connection = image_connection(reader, topic)
+        numbers, count = [], 0
+        for _, time, data in reader.messages([connection]):
+            count += 1
+            image = decode(reader.deserialize(data, connection.msgtype))
+            if np.array_equal(image, picture(time // SECOND)):
+                numbers.append(time // SECOND)
+        return numbers, reader.problems(connection, count)

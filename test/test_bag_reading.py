@@ -1,0 +1,289 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags of other recorders, whole ones: every message is found, or the counts are told."""
+
+import shutil
+
+import numpy as np
+import pytest
+import zstandard
+from bag_files import (
+    NO_SUMMARY,
+    SECOND,
+    edit_metadata,
+    found,
+    picture,
+    serialized,
+    write_mcap,
+)
+from mcap.writer import CompressionType, IndexType
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from ubcn_ros.bags import (
+    IMAGE,
+    BagError,
+    BagWriter,
+    MalformedMessage,
+    create,
+    image_connection,
+    make_header,
+    make_image,
+    open_bag,
+    process,
+    read_images,
+)
+from ubcn_ros.bags.messages import TYPES
+
+STORAGES = {'mcap': '.mcap', 'sqlite3': '.db3'}
+
+
+def write_bag(path, numbers, storage='mcap', compression=CompressionMode.NONE, qos=()):
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
+        connections = [writer.add_connection('/image', IMAGE, typestore=TYPES,
+                                             offered_qos_profiles=profiles)
+                       for profiles in (qos or [()])]
+        for place, number in enumerate(numbers):
+            writer.write(connections[place % len(connections)], number * SECOND,
+                         serialized(number))
+    return path
+
+
+def profile(seconds):
+    time = QosTime(seconds, 0)
+    return [Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE, time,
+                time, QosLiveliness.AUTOMATIC, time, False)]
+
+
+def test_channels_of_one_topic_are_read_together_by_time(tmp_path):
+    path = write_mcap(tmp_path / 'two.mcap', [1, 3, 2, 5, 6, 4, 8, 7], channels=3)
+    assert found(path) == ([1, 2, 3, 4, 5, 6, 7, 8], [])
+    with open_bag(path) as reader:
+        assert [(c.topic, c.msgcount) for c in reader.connections] == [('/image', 8)]
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_connections_that_differ_by_qos_are_one_topic(tmp_path, storage):
+    write_bag(tmp_path / 'bag', range(1, 8), storage, qos=[profile(1), profile(2)])
+    assert found(tmp_path / 'bag') == ([1, 2, 3, 4, 5, 6, 7], [])
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_metadata_may_have_another_qos_than_the_storage(tmp_path, storage):
+    write_bag(tmp_path / 'bag', [1, 2, 3], storage, qos=[profile(5)])
+    metadata = tmp_path / 'bag' / 'metadata.yaml'
+    text = metadata.read_text()
+    assert 'sec: 5' in text
+    metadata.write_text(text.replace('sec: 5', 'sec: 0'))
+    assert found(tmp_path / 'bag') == ([1, 2, 3], [])
+
+
+@pytest.mark.parametrize('options', [
+    {'index_types': IndexType.CHUNK}, {'index_types': IndexType.MESSAGE},
+    {'index_types': IndexType.NONE}, {'use_statistics': False}, {'repeat_channels': False},
+    {'repeat_schemas': False}, {'use_chunking': False}, NO_SUMMARY,
+    {**NO_SUMMARY, 'use_chunking': False}, {'compression': CompressionType.ZSTD},
+    {'compression': CompressionType.LZ4, **NO_SUMMARY}, {'enable_crcs': False}], ids=str)
+def test_an_mcap_file_needs_no_index_nor_summary(tmp_path, options):
+    path = write_mcap(tmp_path / 'x.mcap', [3, 1, 2, 9, 8, 7, 4, 5, 6], **options)
+    assert found(path) == ([1, 2, 3, 4, 5, 6, 7, 8, 9], [])
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
+def test_files_and_messages_compressed_with_zstd_are_read(tmp_path, storage, mode):
+    write_bag(tmp_path / 'bag', [1, 2, 3], storage, mode)
+    assert found(tmp_path / 'bag') == ([1, 2, 3], [])
+
+
+def test_a_file_of_several_zstd_frames_is_read(tmp_path):
+    data = write_mcap(tmp_path / 'x.mcap', [1, 2, 3]).read_bytes()
+    (tmp_path / 'y.mcap.zstd').write_bytes(b''.join(
+        zstandard.compress(data[at:at + 5000]) for at in range(0, len(data), 5000)))
+    assert found(tmp_path / 'y.mcap.zstd') == ([1, 2, 3], [])
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_files_of_a_split_bag_are_read_by_time(tmp_path, storage):
+    suffix = STORAGES[storage]
+    for name, numbers in (('a', [4, 1, 6]), ('b', [5, 2, 3])):
+        write_bag(tmp_path / name, numbers, storage)
+    shutil.copy(tmp_path / 'b' / f'b{suffix}', tmp_path / 'a')
+    edit_metadata(tmp_path / 'a', relative_file_paths=[f'a{suffix}', f'a/b{suffix}'], count=6)
+    assert found(tmp_path / 'a') == ([1, 2, 3, 4, 5, 6], [])
+
+
+@pytest.mark.parametrize('definition', [('', b''), ('ros2msg', b''), ('ros2msg', b'no definition'),
+                                        ('ros2idl', b'no definition')], ids=str)
+def test_standard_types_need_no_definition(tmp_path, definition):
+    assert found(write_mcap(tmp_path / 'x.mcap', [1, 2], definition=definition)) == ([1, 2], [])
+
+
+@pytest.mark.parametrize('other', [
+    ('/log', 'log', 'jsonschema', b'{}', 'json', b'{}'),
+    ('/pose', 'foxglove.Pose', 'protobuf', b'\xff\xfe', 'protobuf', b'\0'),
+    ('/own', 'own_msgs/msg/Own', 'ros2msg', b'int32[ what', 'cdr', b'\0\1\0\0'),
+    ('/own', 'own_msgs/msg/Own', 'ros2idl', b'module {', 'cdr', b''),
+    ('/none', '', '', b'', '', b'')], ids=lambda other: other[2])
+def test_other_topics_do_not_matter(tmp_path, other):
+    assert found(write_mcap(tmp_path / 'x.mcap', [1, 2, 3], more=[other])) == ([1, 2, 3], [])
+
+
+@pytest.mark.parametrize('encoding', ['json', 'protobuf', 'ros1'])
+def test_images_that_are_not_of_ros_2_are_a_clear_error(tmp_path, encoding):
+    image = ('/front', IMAGE, encoding, b'', encoding, b'{}')
+    path = write_mcap(tmp_path / 'x.mcap', [], more=[image])
+    for topic in (None, '/front'):
+        with pytest.raises(BagError, match=f'/front is encoded as {encoding}.*convert it'):
+            found(path, topic)
+
+
+class Engine:
+    """Inverts; all of class 0."""
+
+    def __call__(self, image, iterations):
+        from types import SimpleNamespace
+        return SimpleNamespace(derained=255 - image, labels=np.zeros(image.shape[:2], np.uint8))
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('announced', [0, 2, 4])
+def test_other_counts_than_announced_are_told_with_both_numbers(tmp_path, storage, announced):
+    write_bag(tmp_path / 'bag', [1, 2, 3], storage)
+    edit_metadata(tmp_path / 'bag', count=announced)
+    result = process(tmp_path / 'bag', tmp_path / 'out', Engine())
+    (problem,) = result.problems
+    assert result.frames == 3
+    assert f'/image: {announced} messages are announced, 3 were found; ' in problem
+    images = read_images(tmp_path / 'bag')
+    assert [next(images).stamp_ns for _ in range(3)] == [SECOND, 2 * SECOND, 3 * SECOND]
+    with pytest.raises(BagError, match=f'{announced} messages are announced, 3 were found'):
+        next(images)
+
+
+def test_a_topic_that_is_announced_and_not_there_is_told(tmp_path):
+    write_bag(tmp_path / 'bag', [1])
+    other = {'name': '/other', 'type': IMAGE, 'serialization_format': 'cdr'}
+    edit_metadata(tmp_path / 'bag', topics_with_message_count=[
+        {'message_count': 4, 'topic_metadata': other}])
+    result = process(tmp_path / 'bag', tmp_path / 'out', Engine(), topic='/other')
+    assert '4 messages are announced, 0 were found' in result.problems[0]
+    assert result.frames == 0 and not (tmp_path / 'out').exists()
+
+
+def test_malformed_messages_count_as_found(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for time, data in enumerate([serialized(1), b'', b'\0\1\0\0', serialized(2)[:40],
+                                     serialized(2) + bytes(9), b'\xff' * 50, serialized(3)]):
+            writer.write('/image', IMAGE, data, time)
+    result = process(tmp_path / 'bag', tmp_path / 'out', Engine())
+    assert result.frames == 2 and len(result.malformed) == 5 and result.problems == []
+    assert result.malformed[0].startswith('message 2 of /image: it is not a sensor_msgs/msg/Image')
+
+
+def test_the_remedy_for_a_malformed_image_is_that_of_a_bag(tmp_path):
+    message = make_image(make_header(1, 'c'), picture())
+    message.encoding = 'surprise'
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write('/image', IMAGE, message, 1)
+    with pytest.raises(MalformedMessage, match="message 1 of /image: .*'surprise'") as error:
+        list(read_images(tmp_path / 'bag'))
+    assert 'publish' not in str(error.value)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_missing_or_unreadable_file_of_a_split_bag_is_named(tmp_path, storage):
+    bag, suffix = write_bag(tmp_path / 'bag', [1, 2], storage), STORAGES[storage]
+    edit_metadata(bag, relative_file_paths=[f'bag{suffix}', f'gone{suffix}'], count=5)
+    numbers, (missing, counts) = found(bag)
+    assert numbers == [1, 2]
+    assert f'gone{suffix}, which metadata.yaml names, is missing' in missing
+    assert '5 messages are announced, 2 were found' in counts
+    for content, text in ((b'', 'is empty'), (b'garbage', 'holds neither mcap nor sqlite3')):
+        (bag / f'gone{suffix}').write_bytes(content)
+        numbers, (unreadable, _) = found(bag)
+        assert numbers == [1, 2] and f'gone{suffix} ' in unreadable and text in unreadable
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_what_metadata_says_of_files_may_be_wrong_where_it_is_clear(tmp_path, storage):
+    bag, suffix = write_bag(tmp_path / 'bag', [1, 2], storage), STORAGES[storage]
+    edit_metadata(bag, storage_identifier='', ros_distro='', version=99)
+    assert found(bag) == ([1, 2], [])
+    for name in ('stray', '._bag'):  # another recording, and what macOS leaves
+        shutil.copy(bag / f'bag{suffix}', bag / f'{name}{suffix}')
+    assert found(bag) == ([1, 2], [])
+    (bag / f'bag{suffix}').unlink()
+    (bag / f'stray{suffix}').rename(bag / f'drive.of.monday{suffix}')
+    assert found(bag) == ([1, 2], [])
+    with open_bag(bag) as reader:
+        assert f'bag{suffix} in its metadata.yaml, but holds drive.of.monday' in reader.notes[0]
+
+
+def test_files_that_do_not_fit_metadata_are_listed(tmp_path):
+    bag = write_bag(tmp_path / 'bag', [1])
+    (bag / 'bag.mcap').rename(bag / 'a.mcap')
+    shutil.copy(bag / 'a.mcap', bag / 'b.mcap')
+    with pytest.raises(BagError, match=r'names bag.mcap .* give one of .*/a.mcap, .*/b.mcap'):
+        found(bag)
+    for name in ('a.mcap', 'b.mcap'):
+        (bag / name).unlink()
+    with pytest.raises(BagError, match=r'names bag.mcap .* copy the bag again'):
+        found(bag)
+
+
+@pytest.mark.parametrize('text', [None, '', 'a: [', 'a: 1', '[]', '\0'], ids=repr)
+def test_without_metadata_the_files_are_read(tmp_path, text):
+    for storage in STORAGES:
+        bag = write_bag(tmp_path / storage, [1, 2], storage)
+        (bag / 'metadata.yaml').unlink()
+        if text is not None:
+            (bag / 'metadata.yaml').write_text(text)
+    with open_bag(tmp_path / 'mcap') as reader:
+        assert '`ros2 bag reindex`' in reader.notes[0]
+    assert found(tmp_path / 'mcap') == ([1, 2], [])  # an mcap file says itself that it is whole
+    numbers, (problem,) = found(tmp_path / 'sqlite3')
+    assert numbers == [1, 2] and '`ros2 bag reindex`' in problem
+
+
+def test_what_is_no_bag_is_an_error_with_a_remedy(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'nothing.mcap').write_bytes(b'')
+    (tmp_path / 'text.db3').write_text('not a database, whatever its name')
+    (tmp_path / 'zeros.db3').write_bytes(b'SQLite format 3\0' + bytes(4096))
+    (tmp_path / 'old.mcap').write_bytes(b'#ROSBAG V2.0\n')
+    (tmp_path / 'cut.mcap.zstd').write_bytes(zstandard.compress(bytes(9))[:7])
+    for name, text in (('absent', 'no bag at .*give a rosbag2 folder'),
+                       ('empty', 'no bag at .*give a rosbag2 folder'),
+                       ('nothing.mcap', 'is empty: .*remove it'),
+                       ('text.db3', 'neither mcap nor sqlite3; give a rosbag2 folder'),
+                       ('zeros.db3', 'not a database; take another copy'),
+                       ('old.mcap', 'ROS 1 bag: convert it'),
+                       ('cut.mcap.zstd', 'it is cut off; take another copy')):
+        with pytest.raises(BagError, match=text) as error, open_bag(tmp_path / name):
+            pass
+        assert '\n' not in str(error.value)
+
+
+def test_a_topic_without_messages_is_not_taken_for_images(tmp_path):
+    path = write_mcap(tmp_path / 'x.mcap', [])
+    for topic in (None, '/image'):
+        with pytest.raises(BagError, match=r'no images.*/image \(sensor_msgs/msg/Image, 0\)'):
+            found(path, topic)
+
+
+def test_the_option_is_named_as_it_is_typed(tmp_path):
+    create([picture()], tmp_path / 'bag')
+    path = write_mcap(tmp_path / 'x.mcap', [1], more=[
+        ('/rear', IMAGE, 'ros2msg', b'', 'cdr', serialized())])
+    with open_bag(path) as reader, pytest.raises(BagError, match='choose one with --topic: /'):
+        image_connection(reader)

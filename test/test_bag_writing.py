@@ -1,0 +1,181 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What ends the writing of a bag, and what is there afterwards."""
+
+import os
+import resource
+import signal
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from bag_files import SECOND, picture, serialized
+from click.testing import CliRunner
+
+from ubcn_ros import cli
+from ubcn_ros.bags import (
+    IMAGE,
+    BagError,
+    BagWriter,
+    create,
+    image_connection,
+    open_bag,
+    process,
+    read_images,
+)
+from ubcn_ros.images.files import ImageFileError, write_image
+from ubcn_ros.stopping import Stopped, stop_on_signals
+
+STORAGES = ['mcap', 'sqlite3']
+
+
+def ubcn(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def file_limit():
+    """Limit the size of files, which stands for a full disk: `file_limit(bytes)`."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('compressed', [False, True])
+@pytest.mark.parametrize('place', [1, 3])
+def test_a_broken_image_leaves_no_bag_behind(tmp_path, storage, compressed, place):
+    for number in (1, 2, 3):
+        write_image(tmp_path / 'in' / f'{number}.png', picture(number))
+    (tmp_path / 'in' / f'{place}.png').write_bytes(b'broken')
+    with pytest.raises(ImageFileError, match=f'{place}.png'):
+        create(tmp_path / 'in', tmp_path / 'bag', compressed=compressed, storage=storage)
+    assert not (tmp_path / 'bag').exists()
+    (tmp_path / 'in' / f'{place}.png').rename(tmp_path / 'in' / f'._{place}.png')
+    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--storage', storage)
+    assert done.exit_code == 0 and len(list(read_images(tmp_path / 'bag'))) == 2
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_full_disk_is_one_line_with_a_remedy(tmp_path, storage, file_limit):
+    for number in range(6):
+        write_image(tmp_path / 'in' / f'{number}.png', picture(number, 120, 160))
+    file_limit(200_000)
+    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--storage', storage)
+    assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
+    (line,) = done.output.strip().splitlines()
+    assert line.startswith(f'Error: bag {tmp_path}/bag cannot be written: ')
+    assert 'make room on its disk' in line
+    assert not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path, storage, file_limit):
+    with (pytest.raises(BagError, match='make room'),
+          BagWriter(tmp_path / 'bag', storage) as writer):
+        for number in range(1, 9):
+            if number == 3:  # what came before is in the file by now
+                time.sleep(1.05)
+            if number == 5:
+                file_limit(100_000)
+            writer.write('/image', IMAGE, serialized(number, height=96, width=128),
+                         number * SECOND)
+    with open_bag(tmp_path / 'bag') as reader:
+        connection = image_connection(reader)
+        times = [recorded // SECOND for _, recorded, _ in reader.messages([connection])]
+        assert times[:2] == [1, 2] and reader.problems(connection, len(times))
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_nothing_is_left_where_nothing_could_be_written(tmp_path, storage, file_limit):
+    file_limit(1000)
+    with pytest.raises(BagError, match='cannot be written'):
+        create([picture()], tmp_path / 'bag', storage=storage)
+    assert not (tmp_path / 'bag').exists()
+
+
+def test_paths_that_cannot_be_written_say_why(tmp_path):
+    (tmp_path / 'file').write_text('')
+    for storage in STORAGES:
+        with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
+            create([picture()], tmp_path / 'file' / 'bag', storage=storage)
+    for sign in '?#%':
+        with pytest.raises(BagError, match='sqlite3 bags cannot have .* or mcap as storage'):
+            create([picture()], tmp_path / f'a{sign}b', storage='sqlite3')
+        assert create([picture()], tmp_path / f'a{sign}b') == 1
+        assert len(list(read_images(tmp_path / f'a{sign}b'))) == 1
+
+
+@pytest.mark.parametrize('rate', [1e-10, 1e-300])
+def test_a_rate_that_no_stamp_can_have_is_refused(tmp_path, rate):
+    with pytest.raises(BagError, match=r'puts image 2 after the last stamp'):
+        create([picture(), picture()], tmp_path / 'bag', rate_hz=rate)
+    assert not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_kill_leaves_what_was_written_a_second_before(tmp_path, storage):
+    child = os.fork()
+    if child == 0:
+        writer = BagWriter(tmp_path / 'bag', storage)
+        for number in (1, 2, 3):
+            if number == 3:
+                time.sleep(1.05)
+            writer.write('/image', IMAGE, serialized(number), number * SECOND)
+        writer.write('/image', IMAGE, serialized(4), 4 * SECOND)
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    images, seconds = read_images(tmp_path / 'bag'), []
+    with pytest.raises(BagError, match='has no metadata.yaml, as a recording that was killed '
+                                       'leaves it.*`ros2 bag reindex`'):
+        for image in images:
+            assert np.array_equal(image.image, picture(image.stamp_ns // SECOND))
+            seconds.append(image.stamp_ns // SECOND)
+    assert seconds == [1, 2, 3]
+    with pytest.raises(BagError, match='a command that was killed leaves it; remove it, or give'):
+        create([picture()], tmp_path / 'bag')
+
+
+class Engine:
+    """Inverts; sends this process a signal at the second image."""
+
+    def __init__(self, number):
+        self.number, self.images = number, 0
+
+    def __call__(self, image, iterations):
+        self.images += 1
+        if self.images == 2:
+            os.kill(os.getpid(), self.number)
+        return SimpleNamespace(derained=255 - image, labels=np.zeros(image.shape[:2], np.uint8))
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_closes_the_bag(tmp_path, storage, number):
+    create([picture(n) for n in range(4)], tmp_path / 'in')
+    with pytest.raises(Stopped) as stop, stop_on_signals():
+        process(tmp_path / 'in', tmp_path / 'out', Engine(number), storage=storage)
+    assert stop.value.exit_code == 128 + number
+    images = list(read_images(tmp_path / 'out', '/derained/image_raw'))
+    assert [np.array_equal(i.image, 255 - picture(n)) for n, i in enumerate(images)] == [True]
+
+
+def test_the_command_says_how_much_is_there_after_a_signal(tmp_path, monkeypatch):
+    for number in range(5):
+        write_image(tmp_path / 'in' / f'{number}.png', picture(number))
+    done = []
+
+    def bar(**_):
+        def update():
+            done.append(1)
+            if len(done) == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+        from contextlib import nullcontext
+        return nullcontext(SimpleNamespace(update=update))
+
+    monkeypatch.setattr(cli, '_bar', bar)
+    result = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
+    assert result.exit_code == 143
+    assert result.output == f'Stopped by SIGTERM: 3 of 5 images written to {tmp_path}/bag\n'
+    assert len(list(read_images(tmp_path / 'bag'))) == 3
