@@ -7,12 +7,22 @@ import sys
 import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ubcn_ros import replay
-from ubcn_ros.bags import IMAGE, create, make_header, make_image, open_bag, stamp_ns
+from ubcn_ros.bags import (
+    IMAGE,
+    BagError,
+    BagWriter,
+    create,
+    make_header,
+    make_image,
+    open_bag,
+    stamp_ns,
+)
 from ubcn_ros.replay import (
     DERAINED,
     LABELS,
@@ -98,6 +108,19 @@ def test_a_lossy_transport_is_probed_by_what_comes_through(monkeypatch, lost):
 def test_an_image_that_never_comes_through_is_no_answer():
     with pytest.raises(NoAnswerError, match='a first image'):
         LossyPeer(range(100)).probe(IMAGE_BYTES, timeout=0.05)
+
+
+@pytest.mark.integration
+def test_a_recording_that_fails_is_told(tmp_path, monkeypatch):
+    pytest.importorskip('rclpy')
+    for name, value in replay.private_domain().items():
+        monkeypatch.setenv(name, value)
+    node, recorder = SimpleNamespace(check=lambda: None), BagWriter(tmp_path / 'file' / 'bag')
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory'), \
+            Peer(node, False, recorder) as peer:
+        peer.recording = True
+        peer._on_output(DERAINED, IMAGE_BYTES)
 
 
 def test_the_profile_is_found_and_missing_files_are_named(monkeypatch):
