@@ -53,7 +53,7 @@ setup(
         'numpy',
         'opencv-python-headless>=4.5,<5',
         'pyyaml',
-        'rosbags>=0.10',
+        'rosbags>=0.11',
         'safetensors>=0.4',
         'torch>=2.5',
         'tqdm',

@@ -95,8 +95,29 @@ def test_nothing_is_left_where_nothing_could_be_written(tmp_path, storage, file_
     assert not (tmp_path / 'bag').exists()
 
 
+@pytest.mark.parametrize('storage', STORAGES)
+def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path, storage, file_limit):
+    file_limit(100_000)
+    with (pytest.raises(BagError, match='make room on its disk'),
+          BagWriter(tmp_path / 'bag', storage) as writer):
+        with pytest.raises(BagError, match='make room on its disk'):
+            for number in range(1, 90):
+                writer.write('/image', IMAGE, serialized(number, height=200), number)
+
+
+def test_a_bag_whose_metadata_cannot_be_written_stays_readable(tmp_path):
+    with pytest.raises(BagError, match='cannot be written'), BagWriter(tmp_path / 'bag') as writer:
+        writer.write('/image', IMAGE, serialized(1), SECOND)
+        (tmp_path / 'bag' / 'metadata.yaml').mkdir()
+    (tmp_path / 'bag' / 'metadata.yaml').rmdir()
+    assert [image.stamp_ns for image in read_images(tmp_path / 'bag')] == [SECOND]
+
+
 def test_paths_that_cannot_be_written_say_why(tmp_path):
     (tmp_path / 'file').write_text('')
+    with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'), \
+            BagWriter(tmp_path / 'file' / 'bag'):
+        pass
     for storage in STORAGES:
         with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
             create([picture()], tmp_path / 'file' / 'bag', storage=storage)

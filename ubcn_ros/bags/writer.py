@@ -52,13 +52,13 @@ class BagWriter:
             raise BagError(f'bag {path} cannot be written: sqlite3 bags cannot have one of '
                            f'{" ".join(_SQLITE_URI)} in their path; give another path, or mcap as '
                            'storage')
+        self._connections: dict[str, Connection] = {}
+        self._made, self._failure = False, None
+        self._flushed = 0.0
         try:
             self._writer = Writer(self.path, version=9, storage_plugin=STORAGES[storage])
         except _FAILURES as error:
             raise self._error(error) from error
-        self._connections: dict[str, Connection] = {}
-        self._made = self._failed = False
-        self._flushed = 0.0
 
     def __enter__(self) -> BagWriter:
         return self
@@ -66,17 +66,16 @@ class BagWriter:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with signals_held():
             try:
+                if self._failure is not None:
+                    raise self._failure
                 if not self._made:
                     if kind is not None:
                         return
                     self._make()
                     self._writer.min_timestamp = 0  # else an empty bag starts in the year 2262
-                if self._failed:
-                    raise WriterError('writing failed')
                 self._writer.close()
             except _FAILURES as error:
-                with suppress(*_FAILURES):
-                    self._writer.abort()
+                self._abandon()
                 if not self._is_readable():
                     self.remove()
                 if kind is None:
@@ -104,7 +103,7 @@ class BagWriter:
                 if time.monotonic() - self._flushed >= FLUSH_SECONDS:
                     self._flush()
             except _FAILURES as error:
-                self._failed = True
+                self._failure = error
                 raise self._error(error) from error
 
     def remove(self) -> None:
@@ -132,6 +131,15 @@ class BagWriter:
             storage.conn.commit()
         self._flushed = time.monotonic()
 
+    def _abandon(self) -> None:
+        """Close the file as it is."""
+        storage = self._writer.storage
+        if storage is None:  # not opened, or closed already
+            return
+        file = storage.bio if self._writer.storage_plugin == StoragePlugin.MCAP else storage.conn
+        with suppress(*_FAILURES):
+            file.close()
+
     def _is_readable(self) -> bool:
         try:
             with open_bag(self.path) as reader:
@@ -140,7 +148,7 @@ class BagWriter:
             return False
 
     def _error(self, error: Exception) -> BagError:
-        if self.path.exists() and isinstance(error, WriterError):
+        if not self._made and self.path.exists():
             return _exists(self.path)
         text, number = reason(error), getattr(error, 'errno', None)
         if isinstance(error, sqlite3.Error) and 'full' in text:
