@@ -264,6 +264,7 @@ def test_what_is_no_bag_is_an_error_with_a_remedy(tmp_path):
     (tmp_path / 'cut.mcap.zstd').write_bytes(zstandard.compress(bytes(9))[:7])
     for name, text in (('absent', 'no bag at .*give a rosbag2 folder'),
                        ('empty', 'no bag at .*give a rosbag2 folder'),
+                       ('x' * 300 + '.bag', 'cannot be read: File name too long; give a bag'),
                        ('nothing.mcap', 'is empty: .*remove it'),
                        ('text.db3', 'neither mcap nor sqlite3; give a rosbag2 folder'),
                        ('zeros.db3', 'not a database; take another copy'),

@@ -121,6 +121,8 @@ def test_paths_that_cannot_be_written_say_why(tmp_path):
     for storage in STORAGES:
         with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
             create([picture()], tmp_path / 'file' / 'bag', storage=storage)
+        with pytest.raises(BagError, match='x cannot be written: File name too long; give'):
+            create([picture()], tmp_path / ('x' * 300), storage=storage)
     for sign in '?#%':
         with pytest.raises(BagError, match='sqlite3 bags cannot have .* or mcap as storage'):
             create([picture()], tmp_path / f'a{sign}b', storage='sqlite3')

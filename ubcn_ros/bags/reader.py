@@ -213,10 +213,10 @@ def open_bag(path: Path | str) -> Iterator[BagReader]:
     :raises BagError: missing, of ROS 1, or nothing of it can be read.
     """
     path = Path(path)
-    if path.suffix == '.bag' and path.is_file():
-        raise ros1_error(path)
     with ExitStack() as stack:
         try:
+            if path.suffix == '.bag' and path.is_file():
+                raise ros1_error(path)
             if not path.exists():
                 raise BagError(f'no bag at {path}: {_HOW}')
             reader = BagReader(path, stack)

@@ -148,7 +148,7 @@ class BagWriter:
             return False
 
     def _error(self, error: Exception) -> BagError:
-        if not self._made and self.path.exists():
+        if not self._made and os.path.exists(self.path):  # unlike Path's it never raises
             return _exists(self.path)
         text, number = reason(error), getattr(error, 'errno', None)
         if isinstance(error, sqlite3.Error) and 'full' in text:
