@@ -21,7 +21,7 @@ def test_columns_are_laid_out_side_by_side():
 
 
 @pytest.mark.parametrize('arguments, told', [
-    (['--size', '640'], 'is no WIDTHxHEIGHT'), (['--size', '640x16'], 'at least 32x32'),
+    (['--size', '640'], 'is not WIDTHxHEIGHT'), (['--size', '640x16'], 'at least 32x32'),
     (['--frames', '0'], 'frames'), (['--rate', '0'], 'rate')])
 def test_what_cannot_be_sent_is_refused(arguments, told):
     result = CliRunner().invoke(benchmark, ['node', *arguments])

@@ -9,7 +9,6 @@ live beside what they command are loaded by name.
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -19,6 +18,8 @@ from typing import Any, NoReturn
 import click
 
 from ubcn_ros import __version__
+from ubcn_ros.runtime.commands import LazyGroup
+from ubcn_ros.runtime.options import DEVICE, OUTPUT_FOLDER, PRECISION, Number
 
 DEFAULT_MODEL = 'ubcn-light-camvid'
 
@@ -29,61 +30,13 @@ COMMANDS = {
                  'Measure a model per rain rate and step.'),
     'benchmark': ('ubcn_ros.evaluation.benchmark_command', 'benchmark',
                   'Time and compare the engine, or time a running node.'),
-    'study': ('ubcn_ros.evaluation.study', 'study',
-              "Repeat the paper's degradation study."),
     'export': ('ubcn_ros.runtime.export_command', 'export',
                'Write a model for ONNX Runtime or torch.export.'),
 }
 
-# package -> the extra of setup.py that installs it
-EXTRAS = {'PIL': 'train', 'lightning': 'train', 'matplotlib': 'train', 'tensorboard': 'train',
-          'torchmetrics': 'train', 'onnx': 'export', 'onnxruntime': 'export',
-          'rclpy': 'ros', 'sensor_msgs': 'ros', 'diagnostic_msgs': 'ros'}
 
-
-class LazyGroup(click.Group):
-    """A group that also has the commands of COMMANDS whose modules exist."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Name all commands, importing none."""
-        return sorted([*super().list_commands(ctx), *filter(_exists, COMMANDS)])
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import the command of this name."""
-        if name not in COMMANDS or not _exists(name):
-            return super().get_command(ctx, name)
-        module, attribute, _ = COMMANDS[name]
-        return getattr(importlib.import_module(module), attribute)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands with one line each, importing none."""
-        rows = [(name, COMMANDS[name][2] if name in COMMANDS
-                 else self.commands[name].get_short_help_str(80))
-                for name in self.list_commands(ctx)]
-        with formatter.section('Commands'):
-            formatter.write_dl(rows)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what the user can mend ends in a line of text, not a traceback."""
-        try:
-            return super().invoke(ctx)
-        except ModuleNotFoundError as error:
-            package = (error.name or '').split('.')[0]
-            if package not in EXTRAS:
-                raise
-            raise click.ClickException(
-                f"{error}: install it with pip install 'ubcn_ros[{EXTRAS[package]}]'") from error
-        except ValueError as error:  # also ModelFileError, BagError, ImageFileError
-            raise click.ClickException(str(error)) from error
-
-
-def _exists(name: str) -> bool:
-    # not find_spec: that imports the module's package
-    relative = COMMANDS[name][0].split('.')[1:]
-    return Path(__file__).parent.joinpath(*relative).with_suffix('.py').is_file()
-
-
-@click.group(cls=LazyGroup, context_settings={'help_option_names': ['-h', '--help']})
+@click.group(cls=LazyGroup, lazy=COMMANDS,
+             context_settings={'help_option_names': ['-h', '--help']})
 @click.version_option(__version__, prog_name='ubcn')
 def main() -> None:
     """Derain and segment images with UBCN, on files, bags and live topics."""
@@ -94,10 +47,9 @@ def engine_options(command: Callable) -> Callable:
     for option in reversed([
             click.option('--model', default=DEFAULT_MODEL, show_default=True,
                          help='Name in models/, or path of a .safetensors file.'),
-            click.option('--device', default='auto', show_default=True,
+            click.option('--device', default='auto', show_default=True, type=DEVICE,
                          help='auto, cpu, cuda or cuda:N.'),
-            click.option('--precision', default='auto', show_default=True,
-                         type=click.Choice(['auto', 'fp32', 'bf16', 'fp16'])),
+            click.option('--precision', default='auto', show_default=True, type=PRECISION),
             click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
                          help='Steps of derain and segment: 1 is fastest.'),
             click.option('--allow-partial-model', is_flag=True,
@@ -108,11 +60,7 @@ def engine_options(command: Callable) -> Callable:
 
 def _load_engine(model: str, device: str, precision: str, allow_partial: bool) -> Any:
     from ubcn_ros.runtime import Engine
-    try:
-        engine = Engine.load(model, device=device, precision=precision,
-                             allow_partial=allow_partial)
-    except (ValueError, RuntimeError) as error:
-        raise click.ClickException(str(error)) from error
+    engine = Engine.load(model, device=device, precision=precision, allow_partial=allow_partial)
     if untrained := engine.info.untrained_text():
         click.echo(f'Warning: {untrained}', err=True)
     return engine
@@ -192,9 +140,9 @@ def _each(jobs: list[tuple[Path, Path]], listing: Any, work: Callable[[Any, Path
 @main.command()
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
 @click.argument('output', type=click.Path(path_type=Path))
-@click.option('--labels', type=click.Path(file_okay=False, path_type=Path),
+@click.option('--labels', type=OUTPUT_FOLDER,
               help='Folder for the label ids, single-channel PNG; 255 is unlabeled.')
-@click.option('--overlay', 'overlays', type=click.Path(file_okay=False, path_type=Path),
+@click.option('--overlay', 'overlays', type=OUTPUT_FOLDER,
               help='Folder for the derained images with class colours over them.')
 @recursive_option
 @engine_options
@@ -236,7 +184,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
 @main.command()
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
 @click.argument('output', type=click.Path(path_type=Path))
-@click.option('--rate', default=100.0, show_default=True, type=click.FloatRange(0, 300),
+@click.option('--rate', default=100.0, show_default=True, type=Number(0, 300),
               help='Rain rate, mm/hr.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
               help='Of the first image; each further one has the next seed.')
@@ -268,7 +216,8 @@ storage_option = click.option('--storage', default='mcap', show_default=True,
 @click.argument('folder', type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument('out', type=click.Path(path_type=Path))
 @click.option('--topic', default='/camera/image_raw', show_default=True)
-@click.option('--rate', 'rate_hz', default=15.0, show_default=True, help='Images per second.')
+@click.option('--rate', 'rate_hz', default=15.0, show_default=True,
+              type=Number(0, min_open=True), help='Images per second.')
 @click.option('--compressed', is_flag=True,
               help='Write CompressedImage on TOPIC/compressed: JPEG and PNG files as they are, '
               'others as PNG.')
@@ -355,20 +304,21 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
 @click.option('--bag', 'bag_path', type=click.Path(path_type=Path),
               help='Replay this bag [default: a rainy drive, rendered].')
 @click.option('--topic', help="The bag's image topic [default: the only one].")
-@click.option('--out', default=Path('out/demo'), show_default=True,
-              type=click.Path(file_okay=False, path_type=Path), help='Output folder.')
+@click.option('--out', default=Path('out/demo'), show_default=True, type=OUTPUT_FOLDER,
+              help='Output folder.')
 @click.option('--model', default=DEFAULT_MODEL, show_default=True,
               help='Name in models/, or path of a .safetensors file.')
 @click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
               help='Steps of derain and segment.')
-@click.option('--rate', 'rate_hz', type=click.FloatRange(0, min_open=True),
+@click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
               help="Images per second [default: the bag's own; of the drive, "
               'what this machine keeps up with].')
 @click.option('--frames', type=click.IntRange(1),
               help='Replay this many images at most [default: 60 of the drive, 150 of a bag].')
 @click.option('--rain', 'rain_mm_h', default=100.0, show_default=True,
-              type=click.FloatRange(0, 300), help='Rain on the rendered drive, mm/hr.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+              type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
+@click.option('--device', default='auto', show_default=True, type=DEVICE,
+              help='auto, cpu, cuda or cuda:N.')
 def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
          rate_hz: float | None, frames: int | None, rain_mm_h: float, device: str) -> None:
     """

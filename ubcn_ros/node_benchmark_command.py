@@ -16,6 +16,8 @@ import click
 from ubcn_ros.node_benchmark import Load, fuzz, stream
 from ubcn_ros.node_chaos import chaos
 from ubcn_ros.replay import NoAnswerError, ReplayError
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.options import DEVICE, OUTPUT_FILE, SIZE, Number
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
@@ -71,27 +73,17 @@ def _without_shared_memory(load: Load) -> dict[str, Any] | None:
         return json.loads(result.read_text())
 
 
-def _size(context: Any, option: Any, text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split('x'))
-        if min(width, height) < 32:
-            raise ValueError
-    except ValueError:
-        raise click.BadParameter(f"'{text}' is no WIDTHxHEIGHT of at least 32x32, like "
-                                 '1920x1080') from None
-    return width, height
-
-
-@click.command()
+@click.command(cls=Command)
 @click.option('--frames', default=1000, show_default=True, type=click.IntRange(1),
               help='Images to send; 10000 show whether memory grows.')
-@click.option('--size', default='640x480', show_default=True, callback=_size,
+@click.option('--size', default='640x480', show_default=True, type=SIZE,
               help='WIDTHxHEIGHT of the images, pixels.')
 @click.option('--rate', 'rate_hz', default=30.0, show_default=True,
-              type=click.FloatRange(0, min_open=True), help='Images per second.')
+              type=Number(0, min_open=True), help='Images per second.')
 @click.option('--model', default='ubcn-light-camvid', show_default=True,
               help='Name in models/, or path of a .safetensors file.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+@click.option('--device', default='auto', show_default=True, type=DEVICE,
+              help='auto, cpu, cuda or cuda:N.')
 @click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
               help='Steps of derain and segment.')
 @click.option('--transport', default='both', show_default=True,
@@ -103,7 +95,7 @@ def _size(context: Any, option: Any, text: str) -> tuple[int, int]:
 @click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
               help='Take N random steps instead: lifecycle requests, parameters, malformed '
               'messages.')
-@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
+@click.option('--json', 'json_path', type=OUTPUT_FILE,
               help='Write the figures to this file, too.')
 def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device: str,
          iterations: int, transport: str, messages: int | None, steps: int | None,
@@ -117,8 +109,8 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device:
     """
     if messages and steps:
         raise click.UsageError('--fuzz and --chaos are two runs: give one of them')
-    from ubcn_ros.runtime import find_model
-    load = Load(frames, *size, rate_hz, str(find_model(model)), device, iterations,
+    from ubcn_ros.runtime import load_model
+    load = Load(frames, *size, rate_hz, str(load_model(model)[1].path), device, iterations,
                 transport != 'default')
     try:
         if steps:

@@ -80,7 +80,7 @@ def test_pairs(tmp_path, tiny_model, pairs_folder):
     (['--kind', 'cityscapes'], 'leftImg8bit'),
     (['--kind', 'pairs'], 'expected pairs as'),
     (['--kind', 'pairs', '--clean-segmentation', 'x'], 'pairs have no labels'),
-    (['--precision', 'fp7'], "unknown precision 'fp7'"),
+    (['--precision', 'fp7'], "'fp7' is not one of"),
     (['--data', 'no/such/folder'], 'no/such/folder'),
 ])
 def test_errors_name_the_value_and_the_remedy(tiny_model, camvid_folder, arguments, expected):

@@ -110,8 +110,8 @@ def test_presets_come_with_random_weights(tmp_path):
 
 
 @pytest.mark.parametrize('arguments, told', [
-    (['--size', '640'], 'is no WIDTHxHEIGHT'), (['--precision', 'fp7'], "unknown precision 'fp7'"),
-    (['--backend', 'magic'], "unknown backend 'magic'"),
+    (['--size', '640'], 'is not WIDTHxHEIGHT'), (['--precision', 'fp7'], "'fp7' is not one of"),
+    (['--backend', 'magic'], "'magic' is not one of"),
     (['--picture', 'rows.gif'], "'rows.gif' ends in none of .png")])
 def test_errors_name_the_value(run, arguments, told):
     result = run(*arguments)

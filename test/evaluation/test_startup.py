@@ -33,4 +33,4 @@ def test_a_failing_process_says_why(tmp_path):
 
 def test_a_wrong_size_is_named():
     result = CliRunner().invoke(startup, ['--size', '640'])
-    assert result.exit_code != 0 and "'640' is no WIDTHxHEIGHT" in result.output
+    assert result.exit_code != 0 and "'640' is not WIDTHxHEIGHT" in result.output

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-
 import click
+
+from ubcn_ros.runtime.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
@@ -22,23 +21,6 @@ COMMANDS = {
 }
 
 
-class _ByName(click.Group):
-    """A group of COMMANDS, each imported when it is asked for."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return [name for name in COMMANDS if importlib.util.find_spec(COMMANDS[name][0])]
-
-    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        if name not in self.list_commands(ctx):
-            return None
-        module, attribute, _ = COMMANDS[name]
-        return getattr(importlib.import_module(module), attribute)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section('Commands'):
-            formatter.write_dl([(name, COMMANDS[name][2]) for name in self.list_commands(ctx)])
-
-
-@click.group(cls=_ByName)
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def benchmark() -> None:
     """Time and compare the engine, or time a running node."""

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.options import DEVICE, OUTPUT_FILE, PICTURE, PRECISION
+
 if TYPE_CHECKING:
     from ubcn_ros.evaluation.measure import Subject
 
@@ -26,10 +29,7 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     return rates
 
 
-_file = click.Path(dir_okay=False, path_type=Path)
-
-
-@click.command()
+@click.command(cls=Command)
 @click.option('--model', default='ubcn-light-camvid', show_default=True,
               help='Name in models/, or path of a .safetensors file.')
 @click.option('--data', required=True,
@@ -49,9 +49,10 @@ _file = click.Path(dir_okay=False, path_type=Path)
 @click.option('--stride', default=1, show_default=True, type=click.IntRange(1),
               help='Take every n-th image.')
 @click.option('--limit', type=click.IntRange(1), help='Take this many images at most.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
-@click.option('--precision', default='fp32', show_default=True,
-              help='fp32, bf16, fp16, or auto, which the engine takes.')
+@click.option('--device', default='auto', show_default=True, type=DEVICE,
+              help='auto, cpu, cuda or cuda:N.')
+@click.option('--precision', default='fp32', show_default=True, type=PRECISION,
+              help='auto is what the engine takes.')
 @click.option('--clean-segmentation', metavar='FILE',
               help='Model whose segmentation was trained on clean images: the bound.')
 @click.option('--rain-segmentation', metavar='FILE',
@@ -60,8 +61,8 @@ _file = click.Path(dir_okay=False, path_type=Path)
               help='Model to measure in the same way beside this one; may be repeated.')
 @click.option('--allow-partial-model', is_flag=True,
               help='Measure models with parts that were never trained, too.')
-@click.option('--json', 'json_path', type=_file, help='Write all figures here.')
-@click.option('--picture', type=_file, help='Draw quality against T here (PNG, PDF or SVG).')
+@click.option('--json', 'json_path', type=OUTPUT_FILE, help='Write all figures here.')
+@click.option('--picture', type=PICTURE, help='Draw quality against T here (PNG, PDF or SVG).')
 def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...],
              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
              device: str, precision: str, clean_segmentation: str | None,
@@ -78,41 +79,39 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
     if kind == 'pairs' and (clean_segmentation or rain_segmentation):
         raise click.UsageError('pairs have no labels: leave out --clean-segmentation and '
                                '--rain-segmentation')
-    from ubcn_ros.data.scenes import DataSetError
     from ubcn_ros.evaluation import report
     from ubcn_ros.evaluation.measure import Subject
     from ubcn_ros.runtime.weights import PARTS
-    try:
-        def load(path: str, *needs: str) -> Subject:
-            loaded = Subject.load(path, device, precision, () if allow_partial_model else needs)
-            if text := loaded.info.untrained_text(needs):
-                click.echo(f'Warning: {text}', err=True)
-            return loaded
 
-        subject = load(model, *PARTS)
-        segmentations = {name: load(path, 'segmentation') for name, path in
-                         (('clean', clean_segmentation), ('rain', rain_segmentation)) if path}
-        rivals = _named([load(path, *PARTS) for path in peers])
-        if kind != 'pairs':
-            results, figures, about = _scenes(subject, segmentations, rivals, kind, data, split,
-                                              only, rates, iterations, stride, limit)
-            text = report.scene_text(results, figures)
-        else:
-            results, figures, about = _pairs(subject, rivals, data, iterations, stride, limit)
-            text = report.pair_text(results, figures)
-        click.echo(f'{subject.info.name} on {about["name"]}, {about["count"]} images, '
-                   f'{subject.precision} on {subject.device}\n\n{text}')
-        if json_path:
-            report.write_json(json_path, {
-                **_configuration(subject, segmentations, rivals), 'data': about,
-                'iterations': iterations, **results,
-                'figures': {figure.key: figure.to_dict() for figure in figures}})
-            click.echo(f'wrote {json_path}')
-        if picture:
-            report.draw(picture, f'{subject.info.name} on {about["name"]}', results)
-            click.echo(f'wrote {picture}')
-    except (DataSetError, ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    def load(path: str, *needs: str) -> Subject:
+        loaded = Subject.load(path, device, precision, () if allow_partial_model else needs)
+        if text := loaded.info.untrained_text(needs):
+            click.echo(f'Warning: {text}', err=True)
+        return loaded
+
+    subject = load(model, *PARTS)
+    segmentations = {name: load(path, 'segmentation') for name, path in
+                     (('clean', clean_segmentation), ('rain', rain_segmentation))
+                     if path is not None}
+    rivals = _named([load(path, *PARTS) for path in peers])
+    if kind != 'pairs':
+        results, figures, about = _scenes(subject, segmentations, rivals, kind, data, split,
+                                          only, rates, iterations, stride, limit)
+        text = report.scene_text(results, figures)
+    else:
+        results, figures, about = _pairs(subject, rivals, data, iterations, stride, limit)
+        text = report.pair_text(results, figures)
+    click.echo(f'{subject.info.name} on {about["name"]}, {about["count"]} images, '
+               f'{subject.precision} on {subject.device}\n\n{text}')
+    if json_path:
+        report.write_json(json_path, {
+            **_configuration(subject, segmentations, rivals), 'data': about,
+            'iterations': iterations, **results,
+            'figures': {figure.key: figure.to_dict() for figure in figures}})
+        click.echo(f'wrote {json_path}')
+    if picture:
+        report.draw(picture, f'{subject.info.name} on {about["name"]}', results)
+        click.echo(f'wrote {picture}')
 
 
 def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[str, Subject],

@@ -15,6 +15,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.options import (
+    BACKEND,
+    COUNT,
+    DEVICE,
+    OUTPUT_FILE,
+    PICTURE,
+    PRECISION,
+    SIZE,
+)
+
 if TYPE_CHECKING:
     import torch
 
@@ -228,49 +239,33 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     pyplot.close(figure)
 
 
-def _sizes(_context: Any, _option: Any, texts: tuple[str, ...]) -> list[tuple[int, int]]:
-    sizes = []
-    for text in texts:
-        width, _, height = text.lower().partition('x')
-        if not (width.isdigit() and height.isdigit() and min(int(width), int(height)) >= 32):
-            raise click.BadParameter(f"'{text}' is no WIDTHxHEIGHT of at least 32x32, like "
-                                     '1024x512')
-        sizes.append((int(width), int(height)))
-    return sizes
-
-
-def _picture(_context: Any, _option: Any, path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() not in ('.png', '.pdf', '.svg'):
-        raise click.BadParameter(f"'{path.name}' ends in none of .png, .pdf, .svg")
-    return path
-
-
-@click.command()
+@click.command(cls=Command)
 @click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
               type=click.Choice(['light', 'paper']), help='Network; may be repeated.')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @click.option('--size', 'sizes', multiple=True, default=('1024x512',), show_default=True,
-              callback=_sizes, help='WIDTHxHEIGHT, pixels; may be repeated.')
+              type=SIZE, help='WIDTHxHEIGHT, pixels; may be repeated.')
 @click.option('--iterations', multiple=True, default=(1, 3), show_default=True,
               type=click.IntRange(1, 10), help='Steps of the loop; may be repeated.')
 @click.option('--precision', 'precisions', multiple=True, default=('auto',), show_default=True,
-              help='auto, fp32, bf16 or fp16; may be repeated.')
+              type=PRECISION, help='May be repeated.')
 @click.option('--backend', 'backends', multiple=True, default=('auto',), show_default=True,
-              help='auto, eager, graphs, compiled or onnxruntime; may be repeated.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+              type=BACKEND, help='May be repeated.')
+@click.option('--device', default='auto', show_default=True, type=DEVICE,
+              help='auto, cpu, cuda or cuda:N.')
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
               help=f'Images per row, after {WARM_UP} that do not count.')
-@click.option('--threads', type=click.IntRange(1), help='CPU threads [default: all cores].')
+@click.option('--threads', type=COUNT, help='CPU threads [default: all cores].')
 @click.option('--peer', type=click.Choice(['prenet']), help='Time this network in turn with ours.')
 @click.option('--peer-precision', default='fp32', show_default=True,
               type=click.Choice(['fp32', 'bf16', 'fp16']), help='What the peer computes in.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
-@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
+@click.option('--json', 'json_path', type=OUTPUT_FILE,
               help='Write the rows to this file, too.')
-@click.option('--picture', type=click.Path(dir_okay=False, path_type=Path),
-              callback=_picture, help='Draw the stages of every row here (PNG, PDF or SVG).')
-def engine(presets: tuple[str, ...], model: str | None, sizes: list[tuple[int, int]],
+@click.option('--picture', type=PICTURE,
+              help='Draw the stages of every row here (PNG, PDF or SVG).')
+def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
            iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
            device: str, frames: int, threads: int | None, peer: str | None, peer_precision: str,
            waterfall: bool, json_path: Path | None, picture: Path | None) -> None:
@@ -282,16 +277,18 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: list[tuple[int, i
     the median of the turns' ratios.
     """
     import torch
+
+    from ubcn_ros.runtime import find_model
+    from ubcn_ros.runtime.export_folder import is_exported
     if threads:
         torch.set_num_threads(threads)
+    if model is not None and not is_exported(model):
+        find_model(model)  # for its error, before images are rendered
     rows: list[dict[str, Any]] = []
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for size in sizes:
-                rows += _rows(presets, model, size, iterations, precisions, backends, device,
-                              frames, peer and peer_precision, waterfall, Path(folder))
-    except (ValueError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            rows += _rows(presets, model, size, iterations, precisions, backends, device,
+                          frames, peer and peer_precision, waterfall, Path(folder))
     click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
                f'{torch.__version__}\n\n{report(rows)}')
     if json_path:

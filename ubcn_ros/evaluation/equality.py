@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION
+
 if TYPE_CHECKING:
     from ubcn_ros.runtime.engine import Engine, Frame
 
@@ -104,22 +107,24 @@ def _images(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument('images', nargs=-1, required=True,
                 type=click.Path(exists=True, path_type=Path))
 @click.option('--model', default='ubcn-light-camvid', show_default=True,
               help='Name of a shipped model, or a model file.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
+@click.option('--device', default='auto', show_default=True, type=DEVICE,
+              help='auto, cpu, cuda or cuda:N.')
 @click.option('--backend', 'backends', multiple=True, default=('eager',), show_default=True,
-              help='Backend to compare; may be repeated.')
+              type=BACKEND, help='Backend to compare; may be repeated.')
 @click.option('--precision', 'precisions', multiple=True, default=('auto',), show_default=True,
+              type=PRECISION,
               help='Precision to compare; may be repeated. What a backend lacks is left out.')
 @click.option('--iterations', multiple=True, default=(1, 3), show_default=True,
               type=click.IntRange(1, 10), help='Steps of the loop; may be repeated.')
 @click.option('--every', default=1, show_default=True, type=click.IntRange(1),
               help='Take every so many of the images.')
-@click.option('--threads', type=click.IntRange(1), help='CPU threads [default: all cores].')
-@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
+@click.option('--threads', type=COUNT, help='CPU threads [default: all cores].')
+@click.option('--json', 'json_path', type=OUTPUT_FILE,
               help='Write the rows to this file, too.')
 def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[str, ...],
              precisions: tuple[str, ...], iterations: tuple[int, ...], every: int,
@@ -136,28 +141,28 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     from ubcn_ros.data.scenes import read_image
     from ubcn_ros.evaluation.report import write_json
     from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.export_folder import is_exported
     if threads:
         torch.set_num_threads(threads)
     files = _images(images)[::every]
-    try:
-        reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True)
-        engines = []
-        for backend in backends:
-            for precision in precisions:
-                try:
-                    engines.append(Engine.load(model, device, precision, backend,
-                                               allow_partial=True))
-                except ValueError as error:
-                    click.echo(f'left out: {backend}, {precision}: {error}', err=True)
-        if not engines:
-            raise click.ClickException('no backend and precision is left to compare')
-        rows = []
-        with tqdm(total=len(files) * len(iterations), unit=' images', disable=None) as bar:
-            for t in iterations:
-                rows += measure_equality(engines, reference, map(read_image, files), t,
-                                         bar.update)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+    if is_exported(model):
+        raise click.BadParameter(f'{model} is an export: give the .safetensors file that it was '
+                                 'made of, whose weights are the reference', param_hint='--model')
+    reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True)
+    engines = []
+    for backend in backends:
+        for precision in precisions:
+            try:
+                engines.append(Engine.load(model, device, precision, backend,
+                                           allow_partial=True))
+            except ValueError as error:
+                click.echo(f'left out: {backend}, {precision}: {error}', err=True)
+    if not engines:
+        raise click.ClickException('no backend and precision is left to compare')
+    rows = []
+    with tqdm(total=len(files) * len(iterations), unit=' images', disable=None) as bar:
+        for t in iterations:
+            rows += measure_equality(engines, reference, map(read_image, files), t, bar.update)
     click.echo(f'{len(files)} images, {model}, against eager fp32\n\n{report(rows)}')
     if json_path:
         write_json(json_path, rows)

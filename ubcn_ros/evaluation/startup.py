@@ -13,6 +13,9 @@ from typing import Any
 
 import click
 
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION, SIZE
+
 
 def probe(arguments: dict[str, Any]) -> dict[str, float]:
     """
@@ -58,33 +61,33 @@ def start_once(**arguments: Any) -> dict[str, float]:
             'second_frame': marks['second'] - marks['first']}
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option('--model', default='ubcn-light-camvid', show_default=True,
               help='Name of a shipped model, or a model file.')
-@click.option('--device', default='auto', show_default=True, help='auto, cpu, cuda or cuda:N.')
-@click.option('--precision', default='auto', show_default=True, help='auto, fp32, bf16 or fp16.')
-@click.option('--backend', default='auto', show_default=True, help="The engine's backend.")
-@click.option('--size', default='1024x512', show_default=True, help='WIDTHxHEIGHT, pixels.')
+@click.option('--device', default='auto', show_default=True, type=DEVICE,
+              help='auto, cpu, cuda or cuda:N.')
+@click.option('--precision', default='auto', show_default=True, type=PRECISION)
+@click.option('--backend', default='auto', show_default=True, type=BACKEND)
+@click.option('--size', default='1024x512', show_default=True, type=SIZE,
+              help='WIDTHxHEIGHT, pixels.')
 @click.option('--iterations', default=3, show_default=True, type=click.IntRange(1, 10),
               help='Steps of the loop.')
 @click.option('--runs', default=3, show_default=True, type=click.IntRange(1),
               help='Starts, after a first one that fills the caches.')
-@click.option('--threads', type=click.IntRange(1), help='CPU threads [default: all cores].')
-@click.option('--json', 'json_path', type=click.Path(dir_okay=False, path_type=Path),
+@click.option('--threads', type=COUNT, help='CPU threads [default: all cores].')
+@click.option('--json', 'json_path', type=OUTPUT_FILE,
               help='Write the figures to this file, too.')
-def startup(model: str, device: str, precision: str, backend: str, size: str, iterations: int,
-            runs: int, threads: int | None, json_path: Path | None) -> None:
+def startup(model: str, device: str, precision: str, backend: str, size: tuple[int, int],
+            iterations: int, runs: int, threads: int | None, json_path: Path | None) -> None:
     """Time the start of the engine, from a fresh interpreter to the first result."""
     from ubcn_ros.evaluation.report import table, write_json
-    width, _, height = size.lower().partition('x')
-    if not (width.isdigit() and height.isdigit()):
-        raise click.BadParameter(f"'{size}' is no WIDTHxHEIGHT, like 1024x512")
-    try:
-        rows = [start_once(model=model, device=device, precision=precision, backend=backend,
-                           threads=threads, width=int(width), height=int(height),
-                           iterations=iterations) for _ in range(runs + 1)]
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+    from ubcn_ros.runtime import find_model
+    from ubcn_ros.runtime.export_folder import is_exported
+    if not is_exported(model):
+        find_model(model)  # for its error, which the fresh process would take seconds to make
+    rows = [start_once(model=model, device=device, precision=precision, backend=backend,
+                       threads=threads, width=size[0], height=size[1], iterations=iterations)
+            for _ in range(runs + 1)]
     names = ('cold', *(f'warm {n}' for n in range(1, runs + 1)))
     click.echo(table(('seconds', *(key.replace('_', ' ') for key in rows[0])),
                      [(name, *(f'{value:.2f}' for value in row.values()))

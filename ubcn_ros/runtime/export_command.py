@@ -9,24 +9,27 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.options import OUTPUT_FOLDER
+
 if TYPE_CHECKING:
     from ubcn_ros.runtime.export_check import Difference
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option('--format', 'kind', required=True, type=click.Choice(['onnx', 'torch']),
               help='onnx: first.onnx and next.onnx; torch: first.pt2 and next.pt2.')
 @click.option('--model', default='ubcn-light-camvid', show_default=True,
               help='Name in models/, or path of a .safetensors file.')
-@click.option('--output', type=click.Path(file_okay=False, path_type=Path),
+@click.option('--output', type=OUTPUT_FOLDER,
               help='Folder to write [default: out/export/MODEL-FORMAT-PRECISION]; an export that '
               'is there is replaced.')
 @click.option('--precision', default='fp32', show_default=True,
               type=click.Choice(['fp32', 'fp16']),
               help='Of the weights and of what is computed; images and logits stay fp32.')
-@click.option('--height', type=click.IntRange(32),
+@click.option('--height', type=click.IntRange(32, 1 << 14),
               help='Fix the height, pixels; --width too; the batch is 1 then.')
-@click.option('--width', type=click.IntRange(32), help='Fix the width, pixels.')
+@click.option('--width', type=click.IntRange(32, 1 << 14), help='Fix the width, pixels.')
 @click.option('--opset', type=click.IntRange(14, 20), help='Of ONNX [default: 17].')
 def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
            width: int | None, opset: int | None) -> None:

@@ -1,0 +1,51 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Values that options take; test_mistakes.py has those that they do not."""
+
+import click
+import pytest
+
+from ubcn_ros.images.messages import MAX_PIXELS
+from ubcn_ros.runtime import options
+from ubcn_ros.runtime.engine import BACKENDS, PRECISIONS
+
+
+def test_choices_are_the_engines():
+    assert set(options.PRECISION.choices) == {'auto', *PRECISIONS}
+    assert set(options.BACKEND.choices) == {'auto', *BACKENDS}
+
+
+@pytest.mark.parametrize(('there', 'taken', 'refused'), [
+    (0, ('auto', 'cpu'), ('cuda', 'cuda:0')),
+    (2, ('auto', 'cpu', 'cuda', 'cuda:0', 'cuda:1'), ('cuda:2', 'cuda:x', 'gpu', ''))])
+def test_devices_are_those_that_are_there(monkeypatch, there, taken, refused):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: there > 0)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: there)
+    for device in taken:
+        assert options.DEVICE.convert(device, None, None) == device
+    for device in refused:
+        with pytest.raises(click.BadParameter, match='device'):
+            options.DEVICE.convert(device, None, None)
+
+
+def test_sizes_are_those_of_images():
+    assert options.SIZE.convert('1024X512', None, None) == (1024, 512)
+    assert options.SIZE.convert('8192x8192', None, None) == (8192, 8192)
+    assert 8192 * 8192 == MAX_PIXELS
+    for size in ('8192x8193', '31x64', '64'):
+        with pytest.raises(click.BadParameter, match='is not WIDTHxHEIGHT'):
+            options.SIZE.convert(size, None, None)
+
+
+def test_outputs_are_checked_without_a_trace(tmp_path):
+    path = tmp_path / 'new' / 'deep' / 'rows.json'
+    assert options.OUTPUT_FILE.convert(str(path), None, None) == path
+    assert options.OUTPUT_FOLDER.convert(str(path), None, None) == path
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / 'file').write_text('kept')
+    assert options.OUTPUT_FILE.convert(str(tmp_path / 'file'), None, None).read_text() == 'kept'
+    (tmp_path / 'dangling').symlink_to(tmp_path / 'nowhere')
+    for kind, name in ((options.OUTPUT_FOLDER, 'file'), (options.OUTPUT_FOLDER, 'file/x'),
+                       (options.OUTPUT_FILE, 'dangling/x'), (options.OUTPUT_FILE, '')):
+        with pytest.raises(click.BadParameter):
+            kind.convert(name and str(tmp_path / name), None, None)

@@ -1,0 +1,131 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Commands whose ordinary mistakes end in a line of text, and groups that load theirs by name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+# module -> what pip calls it, an extra of setup.py or a package of install_requires
+PACKAGES = {
+    'lightning': 'ubcn_ros[train]', 'matplotlib': 'ubcn_ros[train]',
+    'tensorboard': 'ubcn_ros[train]', 'torchmetrics': 'ubcn_ros[train]',
+    'onnx': 'ubcn_ros[export]', 'onnxruntime': 'ubcn_ros[export]',
+    'rclpy': 'ubcn_ros[ros]', 'sensor_msgs': 'ubcn_ros[ros]', 'diagnostic_msgs': 'ubcn_ros[ros]',
+    'torch': 'torch', 'safetensors': 'safetensors', 'rosbags': 'rosbags', 'numpy': 'numpy',
+    'tqdm': 'tqdm', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless',
+}
+_REMEDIES = {
+    errno.ENOSPC: 'make room, or choose another place',
+    errno.EDQUOT: 'make room, or choose another place',
+    errno.EFBIG: 'choose another place',
+    errno.EROFS: 'choose another place',
+    errno.EISDIR: 'give a file',
+    errno.ENOTDIR: 'a file is where a folder is needed: choose another path',
+    errno.ENAMETOOLONG: 'choose a shorter name',
+    errno.EMFILE: 'raise the limit (ulimit -n)',
+}
+# of PyTorch's RuntimeErrors those that say what the machine lacks; the others are bugs
+_MACHINE = re.compile(r'out of memory|allocate memory|No space left|PytorchStreamWriter|'
+                      r'NVIDIA driver|no kernel image|busy or unavailable|'
+                      r'address already in use|EADDRINUSE', re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def one_line() -> Iterator[None]:
+    """
+    Turn what the user can mend into a ClickException, which is printed without a traceback.
+
+    That is a package, file, device or memory that is not there, and every ValueError, which is
+    what this package raises for a wrong value. Whatever else is raised is a bug and passes.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = _explained(error)
+        if text is None:
+            raise
+        raise click.ClickException(re.sub(r'\s*\n\s*', ' ', text.strip())) from error
+
+
+def _explained(error: Exception) -> str | None:
+    """Say what went wrong and what helps; None for a bug."""
+    if isinstance(error, ModuleNotFoundError):
+        package = PACKAGES.get((error.name or '').split('.')[0])
+        return package and f"{error}: install it with pip install '{package}'"
+    if isinstance(error, OSError):
+        return None if error.errno == errno.EPIPE else _file_trouble(error)
+    if isinstance(error, ValueError):  # also ModelFileError, BagError, ImageFileError
+        return str(error)
+    torch = sys.modules.get('torch')
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+        return (f'not enough memory: {_first_line(error)}: take a smaller image, batch or model, '
+                'or another device')
+    if isinstance(error, RuntimeError) and _MACHINE.search(str(error)):
+        return f'{_first_line(error)}: free what is missing, or choose another device or place'
+    return None
+
+
+def _file_trouble(error: OSError) -> str:
+    if error.strerror is None:  # raised with a text of its own
+        return str(error)
+    gone = 'the current folder' if error.errno == errno.ENOENT else ''
+    remedy = _REMEDIES.get(error.errno, 'choose a path that exists and that you may use')
+    return ': '.join(filter(None, (str(error.filename or gone), error.strerror, remedy)))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ['no more is known'])[0].rstrip('.')
+
+
+class Command(click.Command):
+    """A command that ends an ordinary mistake in one line, also where it is called by itself."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        with one_line():
+            return super().invoke(ctx)
+
+
+class LazyGroup(click.Group):
+    """
+    A group that imports a command when it is asked for, so that `--help` answers at once.
+
+    :param lazy: name -> (module, attribute, line for the help), beside the group's own commands.
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, tuple[str, str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name all commands, importing none."""
+        return sorted([*super().list_commands(ctx), *self.lazy])
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import the command of this name."""
+        if name not in self.lazy:
+            return super().get_command(ctx, name)
+        module, attribute, _ = self.lazy[name]
+        return getattr(importlib.import_module(module), attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands with one line each, importing none."""
+        rows = [(name, self.lazy[name][2] if name in self.lazy
+                 else self.commands[name].get_short_help_str(80))
+                for name in self.list_commands(ctx)]
+        with formatter.section('Commands'):
+            formatter.write_dl(rows)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Import and run the command."""
+        with one_line():
+            return super().invoke(ctx)
