@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags import IMAGE, BagError, BagWriter
+from ubcn_ros.runtime.installed import shared_folders
 
 SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
@@ -44,15 +45,12 @@ def config_file(name: str) -> Path:
 
     :raises ReplayError: it is nowhere.
     """
-    folders = [Path(__file__).resolve().parents[1] / 'config']
-    folders += [Path(prefix) / 'share/ubcn_ros/config'
-                for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if prefix]
-    folders.append(Path(sys.prefix) / 'share/ubcn_ros/config')
+    folders = shared_folders('config')
     for folder in folders:
         if (folder / name).is_file():
             return folder / name
-    raise ReplayError(f'config/{name} is missing in {", ".join(map(str, folders))}: install the '
-                      'package again')
+    raise ReplayError(f'config/{name} is missing in {", ".join(map(str, folders)) or "no folder"}:'
+                      ' install the package again')
 
 
 def private_domain() -> dict[str, str]:

@@ -4,6 +4,7 @@
 
 import json
 import pickle
+import resource
 import shutil
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ubcn_ros.runtime import ModelFileError, find_model, load_model, save_model
+from ubcn_ros.runtime import Engine, ModelFileError, find_model, load_model, save_model
 from ubcn_ros.runtime.weights import PARTS
 
 
@@ -189,3 +190,32 @@ def test_found_by_name_on_the_ament_path(tiny_model, tmp_path, monkeypatch):
     shutil.copy(tiny_model, folder / 'elsewhere.safetensors')
     monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     assert find_model('elsewhere') == folder / 'elsewhere.safetensors'
+
+
+@pytest.mark.parametrize('backend', ['auto', 'eager', 'graphs', 'compiled'])
+def test_a_folder_is_named_and_an_export_says_which_backend(tmp_path, backend):
+    with pytest.raises(ModelFileError, match='is a folder: give a .safetensors file'):
+        Engine.load(tmp_path, device='cpu', backend=backend)
+    (tmp_path / 'export.json').write_text('{}')
+    with pytest.raises(ModelFileError, match="an export, which only the backend 'onnxruntime'"):
+        Engine.load(tmp_path, device='cpu', backend=backend)
+
+
+@pytest.mark.parametrize('name', ['~', '~/no.safetensors', '~nobody/no.safetensors', ''])
+def test_names_that_only_a_home_would_explain(monkeypatch, name):
+    monkeypatch.delenv('HOME', raising=False)
+    monkeypatch.setattr('pwd.getpwuid', lambda _: {}['uid not found'])
+    with pytest.raises(ModelFileError, match=f"no model '{name}'"):
+        find_model(name)
+
+
+def test_a_model_that_does_not_fit_on_the_disk_is_named(tiny_model, tmp_path):
+    network, _ = load_model(tiny_model)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match='big.safetensors cannot be written .*make room'):
+            save_model(tmp_path / 'big.safetensors', network, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ubcn_ros.network import UBCN, UBCNConfig, build
+from ubcn_ros.runtime.installed import shared_folders
 
 FORMAT = 'ubcn_ros/1'
 SUFFIX = '.safetensors'
@@ -93,14 +93,9 @@ class ModelInfo:
                                  '--allow-partial-model (ubcn)')
 
 
-def model_folders() -> list[Path]:
-    """Folders that are searched for a model's name, in this order; only those that exist."""
-    folders = [Path(__file__).resolve().parents[2] / 'models']
-    for prefix in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep):
-        if prefix:
-            folders.append(Path(prefix) / 'share' / 'ubcn_ros' / 'models')
-    folders.append(Path(sys.prefix) / 'share' / 'ubcn_ros' / 'models')
-    return [folder for folder in folders if folder.is_dir()]
+def expanded(path: str | Path) -> Path:
+    """Path with the home folder for `~`, which stays where there is none, as in a shell."""
+    return Path(os.path.expanduser(path))
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -109,10 +104,10 @@ def find_model(name_or_path: str | Path) -> Path:
 
     :raises ModelFileError: there is none; names where it looked and what is there.
     """
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if path.suffix == SUFFIX and path.is_file():
         return path
-    folders = model_folders()
+    folders = shared_folders('models')
     for folder in folders:
         candidate = folder / f'{name_or_path}{SUFFIX}'
         if candidate.is_file():
@@ -120,6 +115,11 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.is_file():
         raise ModelFileError(f'{path} is not a {SUFFIX} file: only those are loaded, because '
                              'other formats can run code')
+    if str(name_or_path) and path.is_dir():
+        raise ModelFileError(f'{path} is a folder: ' + (
+            "an export, which only the backend 'onnxruntime' runs: choose that backend, or give "
+            f'the {SUFFIX} file it was made of' if (path / 'export.json').is_file()
+            else f'give a {SUFFIX} file'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
     raise ModelFileError(
         f'no model {str(name_or_path)!r}: give the path of a {SUFFIX} file, or one of the names '
@@ -135,6 +135,7 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     :param metadata: plain values for JSON: training command, data, commit, seed, scores.
     :param half: keep convolution weights in fp16, for half the size; biases and normalisation,
         a hundredth of the file, stay fp32.
+    :raises OSError: the file cannot be written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -144,7 +145,12 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
               'metadata': json.dumps(metadata)}
     partial = path.with_suffix('.partial')
-    save_file(tensors, partial, header)
+    try:
+        save_file(tensors, partial, header)
+    except SafetensorError as error:  # whatever the system said
+        partial.unlink(missing_ok=True)
+        raise OSError(f'{path} cannot be written ({error}): make room, or choose another place'
+                      ) from error
     partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, path)
 
