@@ -4,16 +4,56 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """Where exports, TensorRT engines and compiled code are kept; may be removed at any time."""
-    root = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(root).expanduser() / 'ubcn_ros'
+    """
+    Where exports, TensorRT engines and compiled code are kept; may be removed at any time.
+
+    Below XDG_CACHE_HOME, else ~/.cache; where there is no home that can be written to (containers
+    with a user id of their own), a private folder below the system's temporary folder.
+
+    :raises OSError: there is none of these; the text says what to set.
+    """
+    chosen = os.environ.get('XDG_CACHE_HOME')
+    if chosen:
+        return Path(os.path.expanduser(chosen)) / 'ubcn_ros'
+    folder = Path(os.path.expanduser('~'), '.cache', 'ubcn_ros')
+    if _can_be_made(folder):
+        return folder
+    try:
+        return private_folder(Path(tempfile.gettempdir()) / f'ubcn_ros-{os.getuid()}')
+    except OSError as error:
+        raise OSError(f'no home folder and no temporary folder to keep files in ({error}): set '
+                      'XDG_CACHE_HOME to a folder that you can write to') from error
+
+
+def keep_kernels() -> None:
+    """
+    Have Triton keep compiled kernels in the cache folder where it has no home to keep them in.
+
+    It would leave them in a folder named `~` of the current one, or not be able to compile any.
+    """
+    if not {'TRITON_CACHE_DIR', 'TRITON_HOME'} & os.environ.keys() \
+            and not _can_be_made(Path(os.path.expanduser('~'), '.triton')):
+        os.environ['TRITON_CACHE_DIR'] = str(private_folder(cache_folder() / 'triton'))
+
+
+def _can_be_made(folder: Path) -> bool:
+    """Whether this process may make the folder, or write to it where it is there."""
+    if not folder.is_absolute():  # `~` stays as it is where nobody knows the user
+        return False
+    there = folder
+    while not os.path.exists(there) and there != there.parent:
+        there = there.parent
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def digest(*values: object) -> str:
@@ -21,17 +61,29 @@ def digest(*values: object) -> str:
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
+@contextlib.contextmanager
+def written_to(path: Path) -> Iterator[None]:
+    """Give an error of writing, on a full disk say, the name that its text lacks."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = str(path)
+        raise
+
+
 def private_folder(path: Path) -> Path:
     """
     Make a folder for code that will be run, or check the one that is there.
 
     :return: the path.
-    :raises PermissionError: somebody else owns it or may write to it.
+    :raises PermissionError: somebody else owns it or may write to it, or it is a link.
     :raises OSError: it cannot be made.
     """
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = path.stat()
-    if found.st_uid != os.getuid() or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() \
+            or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(
             f'{path} holds code that is run, and others than you could change it '
             f'(owner {found.st_uid}, mode {stat.S_IMODE(found.st_mode):o}): remove it, or set '

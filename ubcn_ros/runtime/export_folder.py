@@ -21,8 +21,9 @@ from typing import Any
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCNConfig
+from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.steps import STEPS
-from ubcn_ros.runtime.weights import ModelFileError, ModelInfo
+from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
 DESCRIPTION = 'export.json'
 FORMAT = 'ubcn_ros.export/1'
@@ -49,7 +50,7 @@ class Exported:
 
 def is_exported(path: Path | str) -> bool:
     """Whether this is a folder with an export's description."""
-    return (Path(path).expanduser() / DESCRIPTION).is_file()
+    return (expanded(path) / DESCRIPTION).is_file()
 
 
 def read_exported(folder: Path | str) -> Exported:
@@ -58,7 +59,7 @@ def read_exported(folder: Path | str) -> Exported:
 
     :raises ModelFileError: the description or a model is missing, damaged or changed.
     """
-    folder = Path(folder).expanduser()
+    folder = expanded(folder)
     path = folder / DESCRIPTION
     remedy = 'make it again with `ubcn export`'
     try:
@@ -104,18 +105,16 @@ def made_whole(folder: Path) -> Iterator[Path]:
     An export that was there is replaced. Where another process made one in the meantime, either
     stays, whole.
 
-    :raises ValueError: something that is no export is there, or nothing can be written there.
+    :raises ValueError: something that is not an export is there.
+    :raises OSError: nothing can be written there.
     """
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder).absolute()
     check_replaceable(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f'.{folder.name}.', dir=folder.parent))
-    except OSError as error:
-        raise ValueError(f'cannot write to {folder.parent} ({error}): choose another folder'
-                         ) from error
-    try:
-        yield made
+        with written_to(folder):
+            yield made
         made.chmod(0o755)  # temporary folders are for the owner alone
         _replace(made, folder)
     finally:
@@ -123,10 +122,10 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise ValueError where something is in the way that is no export."""
+    """Raise ValueError where something is in the way that is not an export."""
     if folder.exists() and not is_exported(folder) \
             and not (folder.is_dir() and not any(folder.iterdir())):
-        raise ValueError(f'{folder} is there and holds no export: choose another folder, or '
+        raise ValueError(f'{folder} is there and is not an export: choose another folder, or '
                          'remove it')
 
 

@@ -23,7 +23,7 @@ from ubcn_ros.runtime.export import PRECISIONS, versions, write_description, wri
 from ubcn_ros.runtime.export_check import compare, require_equal
 from ubcn_ros.runtime.export_folder import Exported, is_exported, made_whole, read_exported
 from ubcn_ros.runtime.steps import OUTPUTS, STEPS
-from ubcn_ros.runtime.weights import ModelFileError, load_model
+from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
 
 _SIZES = 16
 
@@ -54,7 +54,7 @@ def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
     runtime = _onnxruntime()
     providers(runtime, device, '', Path())  # before the seconds of exporting
     if not is_exported(model):
-        if Path(model).expanduser().is_dir():
+        if expanded(model).is_dir():
             raise ModelFileError(f'{model} is a folder without an export: make one with '
                                  '`ubcn export --format onnx`')
         exported = cached_export(model, resolve_precision(precision, device), progress, needs)

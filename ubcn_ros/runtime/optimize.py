@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ubcn_ros.runtime.cache import keep_kernels
 from ubcn_ros.runtime.path_mix import mix_in_strips
 from ubcn_ros.runtime.sparse_attention import sparsify
 
@@ -65,6 +66,7 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         from ubcn_ros.runtime.fused_resize import fuse_resizes
         from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes
         from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
+        keep_kernels()
         for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
             try:
                 fuse(network)
