@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ubcn_ros.training.config import StageConfig, TrainConfig
+from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig
 
 
 @pytest.fixture
@@ -51,9 +51,43 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('seed: 3', ['name']),
     ('[1, 2]', ['mapping']),
     ('a: [', ['YAML']),
+    ('name: 3', ['name', '3']),
+    ('name: a\nseed: -1', ['seed', '-1', '0 to']),
+    ('name: a\ndata: {exclude: [3]}', ['data', 'exclude', '3']),
+    ('name: a\ndata: {validation_stride: 0}', ['validation_stride', '1 or more']),
+    ('name: a\nstages: {derain: {batch: 0}}', ['stages.derain', 'batch', '1 or more']),
+    ('name: a\nstages: {derain: {steps: -3}}', ['stages.derain', 'steps', '-3']),
+    ('name: a\nstages: {derain: {save_every: 0}}', ['save_every is 0']),
+    ('name: a\nstages: {derain: {clip: .nan}}', ['clip is nan']),
+    ('name: a\nstages: {derain: {clip: .inf}}', ['clip is inf']),
+    ('name: a\nstages: {derain: {start: {derain: 3}}}', ['start', '3']),
+    ('name: a\nstages: {derain: {samples: {crop: [8, 8]}}}', ['samples', 'crop is 8', '32']),
+    ('name: a\nstages: {derain: {samples: {scale: [2, 1]}}}', ['scale', 'smaller']),
+    ('name: a\nstages: {derain: {samples: {rain: 1.5}}}', ['rain is 1.5', '0 to 1']),
+    ('name: a\nstages: {derain: {optimizer: {rate: -1}}}', ['optimizer', 'rate is -1']),
+    ('name: a\nstages: {derain: {optimizer: {every: 0}}}', ['every is 0']),
+    ('name: a\n3: b\nx: c', ['unknown 3, x']),
 ])
 def test_a_wrong_recipe_is_named(load, text, named):
     with pytest.raises(ValueError) as error:
         load(text)
+    for word in named:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(('overrides', 'named'), [
+    ({'derain': 3}, ['overrides.derain', '3']),
+    ({'label_set': {'a': 1}}, ['overrides.label_set']),
+    ({'derain': {'channels': 'many'}}, ['overrides.derain.channels', 'many']),
+    ({'derain': {'channels': -4}}, ['channels is -4']),
+    ({'derain': {'dilations': []}}, ['dilations']),
+    ({'attention': {'form': 'knot'}}, ['form', 'knot', 'trunk']),
+    ({'attention': {'colour': 3}}, ['colour']),
+    ({'segmentation_options': {'width': 'wide'}}, ['overrides']),
+    ({'segmentation_options': {'colour': 3}}, ['colour'])])
+def test_a_network_that_cannot_be_built_is_named(overrides, named):
+    from ubcn_ros.training.trainer import built
+    with pytest.raises(ValueError) as error:
+        built(TrainConfig('a', ModelConfig(overrides=overrides)))
     for word in named:
         assert word in str(error.value)

@@ -11,6 +11,7 @@ from torch import nn
 
 from ubcn_ros.network.blocks import (
     cbr,
+    check_sizes,
     conv3x3,
     cr,
     residual_stack,
@@ -65,6 +66,7 @@ class SAMConfig:
     coarse_from_previous: float = 0.0
 
     def __post_init__(self) -> None:
+        check_sizes(self)
         for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
             if getattr(self, name) not in known:
                 raise ValueError(f'SAM {name} {getattr(self, name)!r} is unknown: choose one of '

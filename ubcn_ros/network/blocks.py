@@ -4,9 +4,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional as F
+
+
+def check_sizes(config: Any) -> None:
+    """
+    Check what the configurations of IDM and SAM share.
+
+    :raises ValueError: a size that no network has, naming it.
+    """
+    for name, least in (('channels', 1), ('blocks', 0), ('unshuffle', 1), ('veil_channels', 0),
+                        ('veil_texture', 0), ('veil_depth', 0)):
+        value = getattr(config, name)
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f'{name} is {value!r}: expected {least} or more')
+    if not config.dilations or not all(isinstance(d, int) and d > 0 for d in config.dilations):
+        raise ValueError(f'dilations are {list(config.dilations)}: expected one or more, of 1 '
+                         'and above')
 
 
 def exporting() -> bool:

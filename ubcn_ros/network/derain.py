@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from ubcn_ros.network.blocks import cbr, conv3x3, cr, residual_stack, shuffle, unshuffle
+from ubcn_ros.network.blocks import (
+    cbr,
+    check_sizes,
+    conv3x3,
+    cr,
+    residual_stack,
+    shuffle,
+    unshuffle,
+)
 from ubcn_ros.network.veil import Lift, VeilField, thumbnail
 
 
@@ -32,6 +40,10 @@ class IDMConfig:
     veil_channels: int = 0
     veil_texture: int = 0
     veil_depth: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size that no network has."""
+        check_sizes(self)
 
 
 class IDM(nn.Module):

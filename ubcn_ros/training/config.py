@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,11 @@ class DataConfig:
     kind: str = 'camvid'
     exclude: tuple[str, ...] = ()
     validation_stride: int = 5
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is out of range."""
+        _check_text('exclude', *self.exclude)
+        _check_range(self, ('validation_stride',), 1)
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,16 @@ class SampleConfig:
     drives: float = 0.0
     distinct: int = 0
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is out of range."""
+        _check_range(self, ('crop',), 32, 8192)
+        _check_range(self, ('scale',), 0.01, 100)
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
+        _check_range(self, ('rain', 'generic', 'unusual', 'physical', 'light', 'drives'), 0, 1)
+        _check_range(self, ('renders', 'reuse'), 1)
+        _check_range(self, ('diversity', 'distinct'), 0)
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:
@@ -87,9 +104,12 @@ class OptimizerConfig:
     every: float = 0.3
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an unknown kind or schedule."""
+        """Raise ValueError for an unknown kind or schedule, or a value out of range."""
         _check_choice('optimizer', self.kind, ('adam', 'adamw', 'sgd'))
         _check_choice('schedule', self.schedule, ('constant', 'cosine', 'poly', 'step'))
+        _check_range(self, ('rate', 'weight_decay', 'gamma'), 0)
+        _check_range(self, ('momentum', 'warm_up'), 0, 1)
+        _check_range(self, ('every',), 1e-6, 1)
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,15 @@ class StageConfig:
     validate_every: int = 500
     save_every: int = 200
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is out of range."""
+        _check_text('start', *self.start, *self.start.values())
+        _check_range(self, ('steps', 'batch', 'derained_steps', 'validate_every', 'save_every'), 1)
+        _check_range(self, ('iterations',), 1, 10)
+        _check_range(self, ('derained_share',), 0, 1)
+        _check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
+                            'lovasz_weight', 'clip'), 0)
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -150,16 +179,22 @@ class TrainConfig:
     seed: int = 0
     stages: dict[str, StageConfig] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is out of range."""
+        _check_text('name', self.name)
+        _check_range(self, ('seed',), 0, 2 ** 40)
+
     @classmethod
     def load(cls, path: Path | str) -> TrainConfig:
         """
         Read a recipe file.
 
         :raises ValueError: unknown keys or stages, naming them and the known ones.
+        :raises OSError: the file cannot be read.
         """
         try:
-            values = yaml.safe_load(Path(path).read_text())
-        except yaml.YAMLError as error:
+            values = yaml.safe_load(Path(path).read_text('utf-8'))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
             raise ValueError(f'{path} is not YAML: {error}') from error
         if not isinstance(values, dict):
             raise ValueError(f'{path} is not a recipe: expected a mapping with at least "name"')
@@ -184,7 +219,7 @@ def _build(kind: type, values: dict[str, Any], where: str) -> Any:
     if not isinstance(values, dict):
         raise ValueError(f'{where} must be a mapping, got {values!r}')
     known = {f.name: f for f in fields(kind)}
-    unknown = sorted(set(values) - set(known))
+    unknown = [str(key) for key in values if key not in known]
     if unknown:
         raise ValueError(f'{where}: unknown {", ".join(unknown)}; known are {", ".join(known)}')
     built = {}
@@ -194,7 +229,7 @@ def _build(kind: type, values: dict[str, Any], where: str) -> Any:
         if is_dataclass(default) and not is_dataclass(value):
             value = _build(type(default), value, f'{where}.{key}')
         else:
-            value = _convert(value, default, f'{where}.{key}')
+            value = converted(value, default, f'{where}.{key}')
         built[key] = value
     missing = [key for key, f in known.items() if key not in built
                and f.default is MISSING and f.default_factory is MISSING]
@@ -206,14 +241,14 @@ def _build(kind: type, values: dict[str, Any], where: str) -> Any:
         raise ValueError(f'{where}: {error}') from error
 
 
-def _convert(value: Any, default: Any, where: str) -> Any:
+def converted(value: Any, default: Any, where: str) -> Any:
     """Value of the default's type: YAML reads 1e-3 as text. ValueError naming the key."""
     wanted = type(default)
     try:
         if isinstance(default, tuple):
             if not isinstance(value, (list, tuple)) or (default and len(value) != len(default)):
                 raise ValueError
-            return tuple(_convert(v, default[0], where) if default else v for v in value)
+            return tuple(converted(v, default[0], where) if default else v for v in value)
         if wanted is bool or isinstance(value, bool):
             if not (wanted is bool and isinstance(value, bool)):
                 raise ValueError
@@ -225,11 +260,49 @@ def _convert(value: Any, default: Any, where: str) -> Any:
             return int(float(value))
         elif wanted in (str, dict) and not isinstance(value, wanted):
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise ValueError(f'{where} is {value!r}: expected something like {default!r}') from None
     return value
+
+
+def decisive(config: TrainConfig, stage: str) -> dict[str, Any]:
+    """Return what of a recipe decides on a stage's weights, as the checkpoint holds it."""
+    recipe = config.to_dict()
+    chosen = recipe['stages'][stage]
+    for key in ('validate_every', 'save_every'):
+        del chosen[key]
+    del recipe['data']['validation_stride']
+    return json.loads(json.dumps({'model': recipe['model'], 'data': recipe['data'],
+                                  'seed': recipe['seed'], 'stages': {stage: chosen}}))
+
+
+def differences(begun: Any, now: Any, where: str = '') -> list[str]:
+    """Lines that name what differs between the recipe of a checkpoint and the one given."""
+    if isinstance(begun, dict) and isinstance(now, dict):
+        return [line for key in {**begun, **now}
+                for line in differences(begun.get(key), now.get(key),
+                                         f'{where}.{key}' if where else key)]
+    return [] if begun == now else [f'{where}: {begun} in the checkpoint, {now} in the recipe']
 
 
 def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
     if value not in known:
         raise ValueError(f'unknown {what} {value!r}: choose one of {", ".join(known)}')
+
+
+def _check_text(what: str, *values: Any) -> None:
+    for value in values:
+        if not isinstance(value, str) or not value:
+            raise ValueError(f'{what} holds {value!r}: expected text')
+
+
+def _check_range(config: Any, names: tuple[str, ...], least: float, most: float = math.inf
+                 ) -> None:
+    for name in names:
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            # NaN is in no range, infinity in none either
+            if not least <= number <= most or math.isinf(number):
+                raise ValueError(f'{name} is {number}: expected {least} or more' if
+                                 math.isinf(most) else
+                                 f'{name} is {number}: expected {least} to {most}')
