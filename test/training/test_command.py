@@ -3,6 +3,7 @@
 """`ubcn train` as people start it: killed, on two processes, and with something wrong."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -45,7 +46,7 @@ def invoke(arguments):
 @pytest.mark.slow
 @pytest.mark.integration
 def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
-    recipe('derain', {'steps': 400, 'save_every': 5})
+    recipe('derain', {'steps': 50, 'save_every': 2})
     checkpoint = tmp_path / 'out' / 'derain.ckpt'
     with open(tmp_path / 'log.txt', 'w') as log:
         process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '1'), log)
@@ -59,12 +60,11 @@ def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
     done = torch.load(checkpoint, weights_only=True)['step']
-    assert 5 <= done < 400
-    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--resume', '--steps',
-                              str(done + 2), '--workers', '0'))
+    assert 2 <= done < 50
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--resume', '--workers', '0'))
     assert result.exit_code == 0, result.output
     assert f'resumed at step {done}' in result.output and 'wrote' in result.output
-    assert load_model(tmp_path / 'out' / 'derain.safetensors')[1].metadata['steps'] == done + 2
+    assert load_model(tmp_path / 'out' / 'derain.safetensors')[1].metadata['steps'] == 50
 
 
 @pytest.mark.slow
@@ -106,6 +106,8 @@ def test_bf16_is_not_emulated(recipe, camvid_root, tmp_path, monkeypatch, comput
         raise ValueError(f'starts in {settings["precision"]}')
 
     monkeypatch.setattr('lightning.fabric.Fabric', fabric)
+    monkeypatch.setattr('torch.cuda.is_available', lambda: accelerator == 'cuda')
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
     monkeypatch.setattr('ubcn_ros.runtime.engine.cpu_computes_bf16', lambda: computes)
     recipe('derain')
     result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--accelerator', accelerator,
@@ -149,3 +151,112 @@ def test_a_broken_file_ends_in_one_line(recipe, camvid_root, tmp_path):
     result = invoke(arguments(recipe, tmp_path / 'data', tmp_path / 'out', '--workers', '1'))
     assert result.exit_code == 1 and 'Traceback' not in result.output
     assert f'Error: {path} holds 12, which no class has' in result.output.splitlines()[-1]
+
+
+@pytest.fixture
+def finished(recipe, camvid_root, tmp_path):
+    """A run of one step; a function that trains again with more options."""
+    recipe('derain', {'steps': 1, 'validate_every': 1})
+
+    def again(*more):
+        return invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', *more))
+    assert again().exit_code == 0
+    return again
+
+
+@pytest.mark.parametrize('gone', [None, 'derain.ckpt', 'derain.safetensors'])
+def test_a_run_is_not_overwritten_unasked(finished, tmp_path, gone):
+    out = tmp_path / 'out'
+    if gone:
+        (out / gone).unlink()
+    before = {path: path.read_bytes() for path in out.glob('derain.*')}
+    refused = finished()
+    assert refused.exit_code == 2 and refused.output.count('Error') == 1
+    named = 'derain.safetensors' if gone == 'derain.ckpt' else 'derain.ckpt'
+    assert all(text in refused.output for text in (named, '--resume', '--overwrite'))
+    assert {path: path.read_bytes() for path in out.glob('derain.*')} == before
+    assert finished('--resume', '--overwrite').exit_code == 2
+
+
+def test_overwriting_starts_again(finished, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    logs = set((out / 'log' / 'derain').iterdir())
+    assert logs
+    done = finished('--overwrite', '--steps', '2')
+    assert done.exit_code == 0 and 'resumed' not in done.output, done.output
+    assert load_model(out / 'derain.safetensors')[1].metadata['steps'] == 2
+    assert torch.load(out / 'derain.ckpt', weights_only=True)['step'] == 2
+    assert not logs & set((out / 'log' / 'derain').iterdir())
+    # killed before its first checkpoint it leaves nothing that looks like its own
+    monkeypatch.setattr('ubcn_ros.training.trainer.Trainer.fit', lambda *_: 1 / 0)
+    assert isinstance(finished('--overwrite').exception, ZeroDivisionError)
+    assert not list(out.glob('derain.*'))
+
+
+def test_resuming_where_nothing_is(finished, tmp_path):
+    (tmp_path / 'out' / 'derain.ckpt').unlink()
+    refused = finished('--resume')
+    assert refused.exit_code == 2 and 'no derain.ckpt to resume from' in refused.output
+    (tmp_path / 'out' / 'derain.safetensors').unlink()
+    done = finished('--resume')
+    assert done.exit_code == 0 and 'starting from the beginning' in done.output
+
+
+def test_a_finished_run_is_resumed_to_its_end(finished):
+    done = finished('--resume')
+    assert done.exit_code == 0 and 'resumed at step 1' in done.output
+
+
+def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_path):
+    recipe('derain', {'steps': 1, 'optimizer': {'rate': 2e-3}, 'samples': {'crop': [48, 48]},
+                      'validate_every': 7}, seed=6, name='renamed')
+    before = (tmp_path / 'out' / 'derain.ckpt').read_bytes()
+    result = finished('--resume')
+    assert result.exit_code == 1 and len(result.output.strip().splitlines()) == 1
+    differences = re.findall(r'([a-z.]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) in the '
+                             'recipe', result.output)
+    assert {name: values for name, *values in differences} == {
+        'seed': ['5', '6'], 'stages.derain.optimizer.rate': ['0.01', '0.002'],
+        'stages.derain.samples.crop': ['[32, 48]', '[48, 48]']}
+    assert (tmp_path / 'out' / 'derain.ckpt').read_bytes() == before
+
+
+def test_a_damaged_image_met_by_a_worker_is_one_line(recipe, camvid_root, tmp_path):
+    root = tmp_path / 'data'
+    shutil.copytree(camvid_root, root)
+    for image in (root / 'train' / 'images').iterdir():
+        image.write_bytes(image.read_bytes()[:100])
+    recipe('derain')
+    result = invoke(arguments(recipe, root, tmp_path / 'out', '--workers', '1'))
+    assert result.exit_code == 1 and isinstance(result.exception, SystemExit)
+    (line,) = [line for line in result.output.splitlines() if line.startswith('Error: ')]
+    assert '0001TP_' in line and 'Traceback' not in result.output
+
+
+def test_recipes_go_by_name(camvid_root, tmp_path):
+    result = invoke(['derain', '--config', 'light-camvids', '--data', str(camvid_root)])
+    assert result.exit_code == 2 and 'light-camvid, ' in result.output
+    # found: only then is the stage missing in it
+    result = invoke(['attend-x', '--config', 'light-camvid', '--data', str(camvid_root)])
+    assert result.exit_code == 1 and "'light-camvid' has no stage 'attend-x'" in result.output
+
+
+@pytest.mark.parametrize(('options', 'told'), [
+    (('--accelerator', 'cuda'), "'cuda' is not there"),
+    (('--accelerator', 'cuda', '--devices', '3'), "'cuda' is not there"),
+    (('--accelerator', 'tpu'), "'tpu' is not one of")])
+def test_accelerators_that_are_not_there(recipe, camvid_root, tmp_path, monkeypatch, options,
+                                         told):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    recipe('derain')
+    result = invoke([*arguments(recipe, camvid_root, tmp_path / 'out'), *options])
+    assert result.exit_code == 2 and told in result.output and '--accelerator' in result.output
+
+
+def test_more_devices_than_there_are(recipe, camvid_root, tmp_path, monkeypatch):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.device_count', lambda: 2)
+    recipe('derain')
+    result = invoke([*arguments(recipe, camvid_root, tmp_path / 'out'), '--accelerator', 'cuda',
+                     '--devices', '3'])
+    assert result.exit_code == 2 and '3 are asked for, PyTorch sees 2' in result.output

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs that are interrupted, resumed, refused and recorded."""
 
+import errno
+
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -156,7 +158,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
     stage.forward = diverging
     with pytest.raises(FloatingPointError, match='step 4'):
         trainer.fit()
-    again = run('out')
+    again = run('out', changes={'steps': 4})
     assert again.resume() and again.step == 2
     assert all(v.isfinite().all() for v in again.network.state_dict().values())
 
@@ -323,3 +325,18 @@ def test_an_unknown_override_is_named(recipe, overrides):
     config = recipe('derain', model={'preset': 'light', 'overrides': overrides})
     with pytest.raises(ValueError, match='derrain|chanels'):
         model_config(config)
+
+
+def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch):
+    trainer = run('out', changes={'steps': 4})
+    original = trainer.fabric.save
+
+    def save(path, state):
+        if state['step'] == 4:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        original(path, state)
+    monkeypatch.setattr(trainer.fabric, 'save', save)
+    with pytest.raises(OSError, match='No space left on device: .*derain.ckpt'):
+        trainer.fit()
+    again = run('out', changes={'steps': 4})
+    assert again.resume() and again.step == 2

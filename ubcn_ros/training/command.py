@@ -5,70 +5,151 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.runtime.commands import Command
+from ubcn_ros.runtime.installed import shared_folders
+from ubcn_ros.runtime.options import COUNT, OUTPUT_FOLDER
 
-@click.command()
+if TYPE_CHECKING:
+    from ubcn_ros.training.trainer import Trainer
+
+
+class _Recipe(click.Path):
+    """Path of a recipe, or the name of one of config/train."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        path = Path(value)
+        if path.suffix or path.exists():
+            return super().convert(value, param, ctx)
+        folders = shared_folders('config/train')
+        for folder in folders:
+            if (folder / f'{value}.yaml').is_file():
+                return folder / f'{value}.yaml'
+        known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
+        return self.fail(f'no recipe {value!r}: give the path of a .yaml file, or one of '
+                         f'{", ".join(known) or "(none)"}', param, ctx)
+
+
+@click.command(cls=Command)
 @click.argument('stage')
-@click.option('--config', 'recipe', required=True, type=click.Path(exists=True, dir_okay=False),
-              help='Recipe, one of config/train/*.yaml.')
-@click.option('--data', required=True, type=click.Path(exists=True, file_okay=False),
+@click.option('--config', 'recipe', required=True,
+              type=_Recipe(exists=True, dir_okay=False, path_type=Path),
+              help='Recipe: name in config/train/, or path of a .yaml file.')
+@click.option('--data', required=True,
+              type=click.Path(exists=True, file_okay=False, path_type=Path),
               help='Folder of the data set that the recipe names.')
-@click.option('--out', default=None, type=click.Path(file_okay=False),
+@click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder [default: runs/NAME of the recipe].')
-@click.option('--resume', is_flag=True, help="Continue from the stage's checkpoint, if any.")
-@click.option('--steps', type=int, help="Train this many steps instead of the recipe's.")
-@click.option('--accelerator', default='auto', show_default=True, help='cpu, cuda, ...')
-@click.option('--devices', default=1, show_default=True, help='Devices (or CPU processes).')
-@click.option('--nodes', default=1, show_default=True, help='Machines.')
+@click.option('--resume', is_flag=True,
+              help="Continue from the stage's checkpoint, if there is one, with the same recipe.")
+@click.option('--overwrite', is_flag=True,
+              help='Start again; what an earlier run of the stage left in OUT is removed.')
+@click.option('--steps', type=click.IntRange(1, 1 << 40),
+              help="Train this many steps instead of the recipe's.")
+@click.option('--accelerator', default='auto', show_default=True,
+              type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
+@click.option('--devices', default=1, show_default=True, type=COUNT,
+              help='Devices (or CPU processes).')
+@click.option('--nodes', default=1, show_default=True, type=COUNT, help='Machines.')
 @click.option('--precision', default='auto', show_default=True,
-              help='auto, 32-true, bf16-mixed or 16-mixed; auto is bf16-mixed, or 32-true on a '
-                   'processor that would only emulate it.')
-@click.option('--workers', default=1, show_default=True, help='Processes that render samples.')
-@click.option('--threads', type=int, help='CPU threads per process [default: all cores].')
+              type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
+              help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
+@click.option('--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
+              help='Processes that render samples.')
+@click.option('--threads', type=COUNT, help='CPU threads per process [default: all cores].')
 @click.option('--half', is_flag=True,
               help='Keep convolution weights in fp16 in the model file: half the size.')
-def train(stage: str, recipe: str, data: str, out: str | None, resume: bool, steps: int | None,
-          accelerator: str, devices: int, nodes: int, precision: str, workers: int,
-          threads: int | None, half: bool) -> None:
+def train(stage: str, recipe: Path, data: Path, out: Path | None, resume: bool, overwrite: bool,
+          steps: int | None, accelerator: str, devices: int, nodes: int, precision: str,
+          workers: int, threads: int | None, half: bool) -> None:
     """
     Train one STAGE of a recipe: derain, adapt, attend or joint, or a variant of these.
 
-    Leaves OUT/STAGE.safetensors, a model file, and OUT/STAGE.ckpt to resume from.
+    Leaves OUT/STAGE.safetensors, a model file, and OUT/STAGE.ckpt to resume from. Where one of
+    them is there already, nothing is done without --resume or --overwrite.
     """
+    if resume and overwrite:
+        raise click.UsageError('give --resume or --overwrite, not both')
+    _check_devices(accelerator, devices)
     import torch
     from lightning.fabric import Fabric
 
     from ubcn_ros.data.datasets import open_scenes
     from ubcn_ros.training.config import TrainConfig
-    from ubcn_ros.training.trainer import Trainer, shortened
+    from ubcn_ros.training.trainer import Trainer, find_stage, shortened
 
     if threads:
         torch.set_num_threads(threads)
-    try:
-        config = TrainConfig.load(recipe)
-        if steps:
-            config = shortened(config, stage, steps)
-        kind = config.data.kind
-        training = open_scenes(kind, data, 'train', exclude=config.data.exclude)
-        validation = open_scenes(kind, data, 'val')
-        strategy = 'auto'
-        if devices != 1 or nodes != 1:
-            # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
-            strategy = 'ddp_find_unused_parameters_true' if stage.startswith('joint') else 'ddp'
-        fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
-                        precision=_precision(precision, accelerator), strategy=strategy)
-        fabric.launch()
-        torch.backends.cudnn.benchmark = True  # every step has the same shapes
-        trainer = Trainer(fabric, config, stage, training, validation,
-                          Path(out or f'runs/{config.name}'), workers)
-        if resume and trainer.resume():
-            fabric.print(f'resumed at step {trainer.step}')
-        trainer.fit(half)
-    except (FloatingPointError, ValueError) as error:
-        raise click.ClickException(str(error)) from error
+    config = TrainConfig.load(recipe)
+    find_stage(config, stage)
+    if steps:
+        config = shortened(config, stage, steps)
+    out = out or Path('runs') / config.name
+    _check_free(out, stage, resume, overwrite)
+    kind = config.data.kind
+    training = open_scenes(kind, data, 'train', exclude=config.data.exclude)
+    validation = open_scenes(kind, data, 'val')
+    strategy = 'auto'
+    if devices != 1 or nodes != 1:
+        # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
+        strategy = 'ddp_find_unused_parameters_true' if stage.startswith('joint') else 'ddp'
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
+                    precision=_precision(precision, accelerator), strategy=strategy)
+    fabric.launch()
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
+    trainer = Trainer(fabric, config, stage, training, validation, out, workers)
+    if overwrite:
+        trainer.discard()
+    if resume:
+        fabric.print(f'resumed at step {trainer.step}' if trainer.resume() else
+                     f'{trainer.checkpoint_path} is not there: starting from the beginning')
+    _fit(trainer, half)
     fabric.print(f'wrote {trainer.model_path}')
+
+
+def _fit(trainer: Trainer, half: bool) -> None:
+    try:
+        trainer.fit(half)
+    except FloatingPointError as error:
+        raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        text = str(error)
+        if 'Original Traceback' in text:  # of a process that renders samples
+            text = text.strip().splitlines()[-1].split(': ', 1)[-1]
+        raise ValueError(text) from error
+
+
+def _check_free(out: Path, stage: str, resume: bool, overwrite: bool) -> None:
+    """Raise UsageError where the run would overwrite an earlier one unasked."""
+    checkpoint, model = (out / f'{stage}.{suffix}' for suffix in ('ckpt', 'safetensors'))
+    if overwrite or (resume and (checkpoint.exists() or not model.exists())):
+        return
+    if resume:
+        raise click.UsageError(f'{model} is there from an earlier run, but no {checkpoint.name} '
+                               'to resume from: give --overwrite to start again, or another --out')
+    for path in (checkpoint, model):
+        if path.exists():
+            raise click.UsageError(f'{path} is there from an earlier run: give --resume to go on '
+                                   'with it, --overwrite to start again, or another --out')
+
+
+def _check_devices(accelerator: str, devices: int) -> None:
+    """Raise BadParameter where this machine has no such accelerator, or fewer of them."""
+    if accelerator == 'cpu' or (accelerator == 'auto' and devices == 1):
+        return
+    import torch
+    count = (int(torch.backends.mps.is_available()) if accelerator == 'mps' else
+             torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    if count == 0 and accelerator != 'auto':
+        raise click.BadParameter(f'{accelerator!r} is not there: PyTorch sees none; choose '
+                                 "'auto' or 'cpu', or install PyTorch with it",
+                                 param_hint="'--accelerator'")
+    if 0 < count < devices:
+        raise click.BadParameter(f'{devices} are asked for, PyTorch sees {count} of '
+                                 f'{accelerator!r}', param_hint="'--devices'")
 
 
 def _precision(precision: str, accelerator: str) -> str:

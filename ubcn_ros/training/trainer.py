@@ -18,9 +18,16 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.network import UBCNConfig, build
+from ubcn_ros.network import UBCN, UBCNConfig, build
+from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import PARTS, load_model, save_model
-from ubcn_ros.training.config import StageConfig, TrainConfig
+from ubcn_ros.training.config import (
+    StageConfig,
+    TrainConfig,
+    converted,
+    decisive,
+    differences,
+)
 from ubcn_ros.training.losses import class_weights
 from ubcn_ros.training.optimizers import make_optimizer, rate_factor
 from ubcn_ros.training.samples import (
@@ -50,11 +57,34 @@ def model_config(config: TrainConfig, stage: StageConfig | None = None) -> UBCNC
         for key, value in overrides.items():
             if key not in values:
                 raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')
-            values[key] = {**values[key], **value} if isinstance(value, dict) else value
+            values[key] = _overridden(values[key], value, f'overrides.{key}')
     try:
         return UBCNConfig.from_dict(values)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f'overrides: {error}') from error
+
+
+def _overridden(value: Any, other: Any, where: str) -> Any:
+    """Return the other value, in the type of the first; of a mapping what is in the other."""
+    if isinstance(value, tuple):
+        return other  # of any length; the network checks it
+    if not isinstance(value, dict):
+        return converted(other, value, where)
+    return {**value, **{key: _overridden(value[key], more, f'{where}.{key}')
+                        if key in value else more
+                        for key, more in converted(other, value, where).items()}}
+
+
+def built(config: TrainConfig, stage: StageConfig | None = None) -> UBCN:
+    """
+    Build the network of a recipe, with random weights.
+
+    :raises ValueError: as ``model_config``, or no network has such sizes or options.
+    """
+    try:
+        return build(model_config(config, stage))
+    except (TypeError, RuntimeError, ZeroDivisionError) as error:
+        raise ValueError(f'overrides: the network cannot be built: {error}') from error
 
 
 class Trainer:
@@ -85,7 +115,7 @@ class Trainer:
         kind = stage_name.split('-')[0]
         _check_labels(config, kind, training, validation)
         torch.manual_seed(config.seed)
-        self.network = build(model_config(config, self.stage_config))
+        self.network = built(config, self.stage_config)
         self.trained_parts = {*STAGE_CLASSES[kind].trained, *self._start_modules()}
         weights = (class_weights(training)
                    if self.stage_config.class_balance and kind != 'derain' else None)
@@ -127,30 +157,47 @@ class Trainer:
 
     def _state(self) -> dict[str, Any]:
         return {'stage': self.stage, 'step': self.step,
+                'recipe': decisive(self.config, self.stage_name),
                 **{f'optimizer_{i}': o for i, o in enumerate(self.optimizers)}}
 
     def resume(self) -> bool:
         """
         Continue from the checkpoint if there is one; True if so. No pickled code is run.
 
-        :raises ValueError: it is damaged or of another recipe.
+        :raises ValueError: it is damaged; or of another recipe, naming what differs.
         """
-        if not self.checkpoint_path.is_file():
+        path = self.checkpoint_path
+        if not path.is_file():
             return False
         state = self._state()
         try:
-            self.fabric.load(self.checkpoint_path, state, strict=True, weights_only=True)
+            begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)['recipe']
+            changed = differences(begun, state['recipe'])
+            if not changed:
+                self.fabric.load(path, state, strict=True, weights_only=True)
         except Exception as error:  # torch raises what it likes for a damaged file
-            raise ValueError(f'{self.checkpoint_path} is damaged or of another recipe: remove it '
-                             f'or choose another output folder ({error})') from error
+            raise ValueError(f'{path} is damaged, or not a checkpoint of this version: remove it, '
+                             f'or choose another output folder ({error!r})') from error
+        if changed:
+            raise ValueError(f'{path} is of another recipe: {"; ".join(changed)}: resume with '
+                             'the recipe that it was begun with, or start again with --overwrite')
         self.step = int(state['step'])
         return True
+
+    def discard(self) -> None:
+        """Remove what an earlier run of the stage left: checkpoint, model file and log."""
+        if self.fabric.is_global_zero:
+            for path in (self.checkpoint_path, self.model_path,
+                         *(self.out / 'log' / self.stage_name).glob('events.out.tfevents.*')):
+                path.unlink(missing_ok=True)
+        self.fabric.barrier()
 
     def save(self) -> None:
         """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
         self.out.mkdir(parents=True, exist_ok=True)
         partial = self.checkpoint_path.with_name(self.checkpoint_path.name + '.partial')
-        self.fabric.save(partial, self._state())
+        with written_to(partial):
+            self.fabric.save(partial, self._state())
         if self.fabric.is_global_zero:
             os.replace(partial, self.checkpoint_path)
         self.fabric.barrier()
@@ -173,29 +220,28 @@ class Trainer:
         logger = (TensorBoardLogger(self.out / 'log', name=self.stage_name, version='',
                                     purge_step=self.step + 1 if self.step else None)
                   if fabric.is_global_zero else None)
-        bar = tqdm(total=c.steps, initial=self.step, desc=self.stage_name, mininterval=5,
-                   disable=not fabric.is_global_zero)
         scores: dict[str, float] = {}
         self.stage.train()
-        for batch in worker_batches(loader):
-            loss, logs = self._train_step(batch)
-            self.step += 1
-            last = self.step >= c.steps
-            bar.update()
-            saves = last or self.step % c.save_every == 0
-            if saves or self.step % _LOG_EVERY == 0:
-                self._check_finite(loss)
-            if logger is not None and (last or self.step % _LOG_EVERY == 0):
-                values = {k: float(v) for k, v in logs.items()}
-                rates = {f'rate_{i}': o.param_groups[0]['lr']
-                         for i, o in enumerate(self.optimizers)}
-                logger.log_metrics({'loss': float(loss), **values, **rates}, self.step)
-                bar.set_postfix({k: f'{v:.4f}' for k, v in values.items()})
-            if saves:
-                self.save()
-            if last or self.step % c.validate_every == 0:
-                scores = self._validate(logger)
-        bar.close()
+        with tqdm(total=c.steps, initial=self.step, desc=self.stage_name, mininterval=5,
+                  disable=not fabric.is_global_zero) as bar:
+            for batch in worker_batches(loader):
+                loss, logs = self._train_step(batch)
+                self.step += 1
+                last = self.step >= c.steps
+                bar.update()
+                saves = last or self.step % c.save_every == 0
+                if saves or self.step % _LOG_EVERY == 0:
+                    self._check_finite(loss)
+                if logger is not None and (last or self.step % _LOG_EVERY == 0):
+                    values = {k: float(v) for k, v in logs.items()}
+                    rates = {f'rate_{i}': o.param_groups[0]['lr']
+                             for i, o in enumerate(self.optimizers)}
+                    logger.log_metrics({'loss': float(loss), **values, **rates}, self.step)
+                    bar.set_postfix({k: f'{v:.4f}' for k, v in values.items()})
+                if saves:
+                    self.save()
+                if last or self.step % c.validate_every == 0:
+                    scores = self._validate(logger)
         # killed after its last checkpoint
         scores = scores or self._validate(logger)
         if fabric.is_global_zero:
@@ -224,7 +270,7 @@ class Trainer:
     def _check_finite(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f'the loss of {self.stage_name} is {float(loss)} at step {self.step}: resume '
+                f'the loss of {self.stage_name} is {float(loss)} at step {self.step}: start again '
                 'with a lower rate, a longer warm_up or a smaller clip')
 
     def _validate(self, logger: TensorBoardLogger | None) -> dict[str, float]:
@@ -276,7 +322,7 @@ def find_stage(config: TrainConfig, stage: str) -> StageConfig:
     """Stage of a recipe; ValueError naming those it has."""
     if stage not in config.stages:
         raise ValueError(f'the recipe {config.name!r} has no stage {stage!r}: it has '
-                         f'{", ".join(config.stages)}')
+                         f'{", ".join(config.stages) or "none"}')
     return config.stages[stage]
 
 
