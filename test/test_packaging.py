@@ -12,9 +12,11 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ubcn_ros
+from ubcn_ros.images.files import read_image, write_image
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,7 +119,7 @@ def test_make_installs_extras_that_exist(setup_arguments, sourced):
 
 
 def test_no_machine_path_and_no_registry_in_what_builds():
-    for name in ('setup.py', 'setup.cfg', 'Makefile', '.ci/run', 'package.xml'):
+    for name in ('setup.py', 'setup.cfg', 'pyproject.toml', 'Makefile', '.ci/run', 'package.xml'):
         text = (ROOT / name).read_text()
         assert not re.search(r'index-url|find-links|pypi\.org|trusted-host|/home/|/root/', text)
 
@@ -139,16 +141,92 @@ def test_imports_point_one_way(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.integration
-def test_colcon_builds_what_ros_finds(tmp_path):
-    pytest.importorskip('colcon_core')
-    source = tmp_path / 'src' / 'ubcn_ros'
-    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(
+def test_an_old_pip_builds_a_wheel_too():
+    """Else it would run setup.py, obey setup.cfg, and put the commands into lib/ubcn_ros."""
+    assert re.search(r"^\[build-system\]\nrequires = .*\nbuild-backend = 'setuptools.build_meta'$",
+                     (ROOT / 'pyproject.toml').read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """A copy of the tree, for what building leaves in it."""
+    copy = tmp_path_factory.mktemp('workspace') / 'src' / 'ubcn_ros'
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(
         '.*', 'build', 'install', 'log', 'out', 'runs', 'test', '*.egg-info', '__pycache__'))
-    done = subprocess.run([sys.executable, '-m', 'colcon', 'build'], cwd=tmp_path, timeout=240,
+    return copy
+
+
+@pytest.fixture(scope='module')
+def workspace(source):
+    """A colcon workspace in which the package is built."""
+    pytest.importorskip('colcon_core')
+    folder = source.parents[1]
+    done = subprocess.run([sys.executable, '-m', 'colcon', 'build'], cwd=folder, timeout=240,
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    prefix = tmp_path / 'install' / 'ubcn_ros'
+    return folder
+
+
+@pytest.fixture(scope='module')
+def wheel_prefix(source, tmp_path_factory):
+    """A prefix that pip has installed a wheel of the package in."""
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--quiet']
+    folder = tmp_path_factory.mktemp('wheel')
+    for arguments in (
+            ['wheel', '--no-index', '--no-deps', '--no-build-isolation', '-w', folder, source],
+            # --ignore-installed: else pip removes the package from where the tests run
+            ['install', '--no-index', '--no-deps', '--ignore-installed', '--prefix',
+             folder / 'prefix', '--find-links', folder, 'ubcn_ros']):
+        done = subprocess.run([*pip, *arguments], cwd=folder, timeout=120, capture_output=True,
+                              text=True)
+        if 'No module named pip' in done.stderr:
+            pytest.skip('pip is not installed')
+        assert done.returncode == 0, done.stdout + done.stderr
+    return folder / 'prefix'
+
+
+PLACES = """
+import ubcn_ros
+from ubcn_ros.replay import config_file
+from ubcn_ros.runtime import find_model
+from ubcn_ros.runtime.installed import shared_folders
+print(ubcn_ros.__file__)
+print(find_model('ubcn-light-camvid'))
+print(config_file('fastdds.xml'))
+print(shared_folders('config/train')[0] / 'light-camvid.yaml')
+"""
+
+
+def check_installed(prefix, program, call, folder):
+    """Run the installed command from another folder, and ask what it has found."""
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    write_image(folder / 'in.png', image)
+    version = call([program, '--version'])
+    assert version.stdout.split()[-1] == ubcn_ros.__version__, version.stderr
+    done = call([program, 'derain', 'in.png', 'out.png', '--iterations', '1', '--device', 'cpu',
+                 '--labels', 'labels'])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert read_image(folder / 'out.png').shape == (32, 32, 3)
+    assert (folder / 'labels' / 'out.png').is_file()
+    places = call(['python3', '-c', PLACES])
+    package, *data = map(Path, places.stdout.splitlines())
+    assert package.is_relative_to(prefix), places.stderr
+    share = prefix / 'share' / 'ubcn_ros'
+    assert data == [share / 'models/ubcn-light-camvid.safetensors', share / 'config/fastdds.xml',
+                    share / 'config/train/light-camvid.yaml']
+    assert all(path.is_file() for path in data)
+
+
+def clean_environment(**more):
+    """Environment without this tree, in which python3 is the one that runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    return {**kept, 'PATH': os.pathsep.join([str(Path(sys.executable).parent), kept['PATH']]),
+            'OMP_NUM_THREADS': '1', **more}
+
+
+@pytest.mark.integration
+def test_colcon_builds_what_ros_finds(workspace):
+    prefix = workspace / 'install' / 'ubcn_ros'
     for program in ('ubcn', 'ubcn_node'):
         first = (prefix / 'lib/ubcn_ros' / program).read_text().splitlines()[0]
         assert first == '#!/usr/bin/env python3'
@@ -156,3 +234,31 @@ def test_colcon_builds_what_ros_finds(tmp_path):
     for path in ('package.xml', 'launch/ubcn.launch.py', 'config/ubcn.yaml'):
         assert (prefix / 'share/ubcn_ros' / path).is_file()
     assert list(prefix.rglob('ubcn_ros/node/main.py'))
+
+
+@pytest.mark.integration
+def test_the_command_runs_in_a_sourced_workspace(workspace, tmp_path):
+    """As `ros2 run ubcn_ros ubcn` does: the program in lib/ubcn_ros of the package's prefix."""
+    prefix = workspace / 'install' / 'ubcn_ros'
+
+    def call(command):
+        sourced = f'. {workspace}/install/local_setup.bash && exec "$@"'
+        return subprocess.run(['bash', '-c', sourced, 'bash', *command], cwd=tmp_path, timeout=120,
+                              env=clean_environment(), capture_output=True, text=True)
+
+    found = call(['bash', '-c', 'echo $AMENT_PREFIX_PATH']).stdout.strip().split(os.pathsep)
+    assert str(prefix) in found
+    check_installed(prefix, str(prefix / 'lib/ubcn_ros/ubcn'), call, tmp_path)
+
+
+@pytest.mark.integration
+def test_the_command_runs_from_a_wheel(wheel_prefix, tmp_path):
+    packages = next(wheel_prefix.rglob('ubcn_ros/__init__.py')).parents[1]
+    assert {path.name for path in (wheel_prefix / 'bin').iterdir()} == {'ubcn', 'ubcn_node'}
+    assert not (wheel_prefix / 'lib/ubcn_ros').exists()
+
+    def call(command):
+        return subprocess.run(command, cwd=tmp_path, timeout=120, capture_output=True, text=True,
+                              env=clean_environment(PYTHONPATH=str(packages)))
+
+    check_installed(wheel_prefix, str(wheel_prefix / 'bin/ubcn'), call, tmp_path)
