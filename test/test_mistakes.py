@@ -1,0 +1,181 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every wrong value of every option of every command: one line that names it, no traceback."""
+
+import os
+import shutil
+
+import click
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ubcn_ros import cli
+from ubcn_ros.bags import create
+from ubcn_ros.images.files import read_image, write_image
+from ubcn_ros.runtime.options import DeviceType, OutputType, SizeType
+
+NEEDS = {'demo': 'rclpy', 'train': 'lightning', 'evaluate': 'torchmetrics', 'export': 'onnx'}
+STAGE = {'steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
+# What is there is made by `world`; all of it is small, as some is read before a mistake shows.
+MODEL = ('--model', 'tiny.safetensors')
+CPU = (*MODEL, '--device', 'cpu')
+VALID = {
+    'derain': ('in.png', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
+    'rain': ('in.png', 'out'),
+    'bag create': ('images', 'out'),
+    'bag process': ('bag', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
+    'demo': ('--bag', 'bag', '--out', 'out', *CPU, '--frames', '1'),
+    'train': ('derain', '--config', 'recipe.yaml', '--data', 'data', '--out', 'out',
+              '--accelerator', 'cpu', '--workers', '0'),
+    'evaluate': ('--data', 'data', *CPU, '--rates', '0', '--iterations', '1', '--limit', '1'),
+    'export': ('--format', 'onnx', *MODEL, '--output', 'out'),
+    'benchmark engine': (*CPU, '--size', '32x32', '--iterations', '1', '--frames', '1'),
+    'benchmark equality': ('images', *CPU, '--iterations', '1'),
+    'benchmark startup': (*CPU, '--size', '32x32', '--runs', '1'),
+    'benchmark node': (*CPU, '--size', '32x32', '--frames', '1'),
+}
+MODELS = ('missing', 'folder', 'export', 'empty.safetensors', 'text.safetensors', 'in.png', '',
+          '~nobody/x.safetensors', 'x' * 300, 'in.png/x.safetensors')
+BAGS = ('missing', 'folder', 'empty.mcap', 'text.mcap', 'text.db3', 'wrong_bag', 'in.png')
+IMAGES = ('missing.png', 'folder', 'empty.png', 'text.png')
+# Of options whose type does not say what is wrong; () for those that take any text.
+BY_NAME = {
+    'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS, 'peers': MODELS,
+    'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
+    'bag create folder': ('missing', 'in.png', 'folder'),
+    'in_bag': BAGS, 'bag_path': BAGS, 'bag process topic': ('/no/such', ''),
+    'demo topic': ('/no/such',),
+    'output': ('in.png/x', '/proc/ubcn/x'), 'bag process out_bag': ('bag', 'in.png/x'),
+    'bag create out': ('bag', 'in.png/x', '/proc/ubcn/x'),
+    'demo out': ('in.png', 'in.png/x', '/proc/ubcn/x'),
+    'recipe': ('missing', 'missing.yaml', 'folder', 'empty.yaml', 'text.yaml', 'binary.yaml',
+               'list.yaml', 'nothing.yaml', 'unknown.yaml', 'many.yaml', 'zero.yaml',
+               'negative.yaml', 'kind.yaml', 'network.yaml', 'in.png'),
+    'train data': ('missing', 'folder', 'in.png', 'images'), 'stage': ('x', '', 'joint'),
+    'evaluate data': ('missing', 'folder', 'in.png', 'images'),
+    'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
+    'bag create topic': (), 'frame_id': (),
+}
+
+
+# What is wrong in these files, which the error names instead of the file.
+IN_FILES = {'kind.yaml': 'kitti', 'network.yaml': 'channels is -4', 'nothing.yaml': "'a'"}
+
+
+def every_command(group=cli.main, path=()):
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        try:
+            command = group.get_command(context, name)
+        except ImportError:  # the node's benchmark, without ROS
+            continue
+        if isinstance(command, click.Group):
+            yield from every_command(command, (*path, name))
+        else:
+            yield ' '.join((*path, name)), command
+
+
+def wrong_values(name, parameter):
+    for key in (f'{name} {parameter.name}', parameter.name):
+        if key in BY_NAME:
+            return BY_NAME[key]
+    kind = parameter.type
+    if isinstance(kind, click.IntRange):
+        ends = [kind.min - 1] + ([] if kind.max is None else [kind.max + 1, 10 ** 30])
+        return ('x', '', 'nan', '1.5', *map(str, ends))
+    if isinstance(kind, click.FloatRange):
+        above = 'inf' if kind.max is None else str(kind.max + 1)
+        return ('x', '', 'nan', '-inf', '-1', above)
+    if isinstance(kind, click.Choice):
+        return ('x', '', kind.choices[0] + 'x')
+    if isinstance(kind, DeviceType):
+        return ('cuda:99', 'cuda:x', 'gpu', 'cpu:0:1', '', ' cpu')
+    if isinstance(kind, SizeType):
+        return ('x', '', '640', '640x', '0x0', '31x640', '-64x64', '1e3x64', '99999x99999')
+    if isinstance(kind, OutputType):
+        there = 'in.png' if kind.dir_okay else 'folder'
+        return (there, 'in.png/x.png', '/proc/ubcn/x.png', '')
+    raise AssertionError(f'{name}: say in BY_NAME what is wrong for {parameter.name}')
+
+
+def cases():
+    for name, command in every_command():
+        for parameter in command.params:
+            if getattr(parameter, 'is_flag', False) and parameter.name != 'help':
+                continue
+            for value in wrong_values(name, parameter):
+                yield pytest.param(name, parameter, value, id=f'{name} {parameter.name} {value}')
+
+
+def arguments(name, parameter, value):
+    """Return the valid arguments with this one in place."""
+    valid = list(VALID[name])
+    if isinstance(parameter, click.Option):
+        return [*valid, parameter.opts[-1], value]
+    _, command = next(pair for pair in every_command() if pair[0] == name)
+    place = [p.name for p in command.params if isinstance(p, click.Argument)].index(
+        parameter.name)
+    return [*valid[:place], value, *valid[place + 1:]]
+
+
+@pytest.fixture(scope='module')
+def world(tmp_path_factory, tiny_model):
+    root = tmp_path_factory.mktemp('world')
+    image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
+    for name in ('data/train/images', 'data/val/images', 'images', '.'):
+        write_image(root / name / 'in.png', image)
+    for split in ('train', 'val'):
+        write_image(root / 'data' / split / 'labels' / 'in.png', image[..., 0] % 11)
+    shutil.copy(tiny_model, root / 'tiny.safetensors')
+    create([read_image(root / 'in.png')], root / 'bag')
+    for name in ('folder', 'export', 'wrong_bag'):
+        (root / name).mkdir()
+    (root / 'export' / 'export.json').write_text('{}')
+    (root / 'wrong_bag' / 'metadata.yaml').write_text('no bag: [')
+    for suffix in ('png', 'safetensors', 'mcap', 'db3', 'yaml'):
+        (root / f'empty.{suffix}').touch()
+        (root / f'text.{suffix}').write_text('some words, [ and a bracket\n')
+    (root / 'binary.yaml').write_bytes(bytes(range(256)))
+    recipe = {'name': 'tiny', 'stages': {'derain': STAGE}}
+    for name, content in {
+            'recipe': recipe, 'list': [1, 2], 'nothing': {'name': 'a'},
+            'unknown': {**recipe, 'colour': 'red'},
+            'many': {**recipe, 'stages': {'derain': {**STAGE, 'steps': 'many'}}},
+            'zero': {**recipe, 'stages': {'derain': {**STAGE, 'batch': 0}}},
+            'negative': {**recipe, 'stages': {'derain': {**STAGE, 'save_every': -1}}},
+            'kind': {**recipe, 'data': {'kind': 'kitti'}},
+            'network': {**recipe, 'model': {'overrides': {'derain': {'channels': -4}}}}}.items():
+        (root / f'{name}.yaml').write_text(yaml.safe_dump(content))
+    return root
+
+
+@pytest.fixture
+def unchanged(world, monkeypatch):
+    """The world as the current folder, and an environment that is put back."""
+    monkeypatch.chdir(world)
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+    shutil.rmtree('out', ignore_errors=True)
+
+
+def test_every_command_is_called(world):
+    assert {name for name, _ in every_command()} <= VALID.keys()
+    assert {'derain', 'bag process', 'train', 'benchmark engine'} <= VALID.keys()
+
+
+@pytest.mark.parametrize('name, parameter, value', [*cases()])
+@pytest.mark.usefixtures('unchanged', 'one_thread')
+def test_a_wrong_value_is_one_line(name, parameter, value):
+    pytest.importorskip(NEEDS.get(name, 'torch'))
+    result = CliRunner().invoke(cli.main, [*name.split(), *arguments(name, parameter, value)])
+    assert isinstance(result.exception, SystemExit), result.output
+    assert result.exit_code in (1, 2), result.output
+    said = [line for line in result.output.splitlines() if 'Error: ' in line]
+    assert len(said) == 1, result.output
+    named = {repr(value), *parameter.opts, parameter.human_readable_name, IN_FILES.get(value)}
+    assert any(word in said[0] for word in (named | {value}) - {None, ''}), result.output
+    assert 'Traceback' not in result.output
