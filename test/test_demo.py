@@ -150,9 +150,17 @@ def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, compre
 def test_failures_end_in_an_error_with_the_nodes_log(tmp_path, tiny_model):
     pytest.importorskip('rclpy')
     create([np.zeros((48, 64, 3), np.uint8)], tmp_path / 'bag')
-    code, text = demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--model', tiny_model,
-                      '--device', 'toaster')
-    assert code == 1 and 'the node ended by itself with exit code 2' in text
+    # in a process of its own for the environment that it sets; the command refuses the device
+    code = ('from pathlib import Path\n'
+            'from ubcn_ros.demo import DemoError, DemoOptions, run\n'
+            'try:\n'
+            f'    run(DemoOptions(bag=Path({str(tmp_path / "bag")!r}), device="toaster",\n'
+            f'        out=Path({str(tmp_path / "out")!r}), model={str(tiny_model)!r}))\n'
+            'except DemoError as error:\n'
+            '    print(error)\n')
+    text = subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=150, check=True,
+                          capture_output=True, text=True).stdout
+    assert 'the node ended by itself with exit code 2' in text
     assert 'node.log:' in text and 'toaster' in text and 'Traceback' not in text
 
 
