@@ -23,7 +23,7 @@ from ubcn_ros.bags import (
     open_bag,
     read_images,
 )
-from ubcn_ros.demo import DemoOptions, _clear, _send
+from ubcn_ros.demo import DemoError, DemoOptions, _clear, _send, run
 from ubcn_ros.images.files import read_image
 from ubcn_ros.replay import DERAINED, LABELS
 
@@ -175,9 +175,10 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, tiny_model):
     pytest.importorskip('rclpy')
     (tmp_path / 'file').write_text('')
     code, text = demo('--out', tmp_path / 'file' / 'demo', '--model', tiny_model, '--frames', 1)
-    (line,) = text.strip().splitlines()
-    assert code == 1 and line.startswith(f'Error: {tmp_path}/file/demo cannot be written: Not a ')
-    assert 'give an --out' in line
+    assert code == 2 and text.strip().splitlines()[-1].startswith(
+        f"Error: Invalid value for '--out': '{tmp_path}/file/demo' cannot be written: ")
+    with pytest.raises(DemoError, match='demo cannot be written: Not a directory .*give an --out'):
+        run(DemoOptions(out=tmp_path / 'file' / 'demo', model=str(tiny_model)))
 
 
 @pytest.mark.integration

@@ -238,6 +238,15 @@ def test_a_service_whose_callback_raises_answers(spinning, peer, capfd):
         == 'unconfigured'
 
 
+def publish(peer, subscription, *texts):
+    """Publish once each side knows the other: what is sent before that may be lost."""
+    publisher = peer.publisher(subscription.topic_name, String)
+    wait_until(lambda: publisher.get_subscription_count() and subscription.get_publisher_count(),
+               f'both sides of {subscription.topic_name}')
+    for text in texts:
+        publisher.publish(String(data=text))
+
+
 def test_no_callback_ends_the_executor(spinning, peer, capfd):
     node, group = spinning, spinning.default_callback_group
 
@@ -249,14 +258,13 @@ def test_no_callback_ends_the_executor(spinning, peer, capfd):
 
     guard = node.create_guard_condition(fail, callback_group=group)
     timer = node.create_timer(0.05, fail)
-    node.create_subscription(String, '/text', fail, 10)
-    node.create_subscription(String, '/text_later', fail_later, 10)
+    subscriptions = [node.create_subscription(String, '/text', fail, 10),
+                     node.create_subscription(String, '/text_later', fail_later, 10)]
     assert peer.diagnostics('engine')['level'] == '2'
     timer.cancel()
     guard.trigger()
-    for topic in ('/text', '/text_later'):
-        peer.wait_for_subscriber(topic, String)
-        peer.publisher(topic, String).publish(String(data='x'))
+    for subscription in subscriptions:
+        publish(peer, subscription, 'x')
     node.executor.create_task(fail)
     wait_until(lambda: all(f'{where}: RuntimeError: injected (test_lifecycle.py:' in told(capfd)
                            for where in ('timer', 'guard condition', 'subscription /text',
@@ -301,9 +309,7 @@ def test_a_message_that_cannot_be_taken_does_not_stop_the_others(spinning, peer,
     monkeypatch.setattr(executor, '_take_subscription', lambda sub: take(
         SimpleNamespace(handle=Handle(), msg_type=sub.msg_type, raw=sub.raw, callback=sub.callback,
                         _callback_type=sub._callback_type) if sub is subscription else sub))
-    peer.wait_for_subscriber('/text', String)
-    for text in 'ab':
-        peer.publisher('/text', String).publish(String(data=text))
+    publish(peer, subscription, *'ab')
     wait_until(lambda: len(received) == 2, 'both messages: the first was not taken')
     assert [message.data for message in received] == ['a', 'b']
     assert node.callback_errors.last.startswith(
