@@ -15,7 +15,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-PINS := $(TORCH) rosbags==0.11.9 safetensors==0.8.0
+PINS := $(TORCH) rosbags==0.11.9 mcap==1.6.0 zstandard==0.25.0 safetensors==0.8.0
 
 # A sourced ROS 2 brings rclpy and its messages; mixing it with the wheels crashes both.
 ifneq ($(strip $(AMENT_PREFIX_PATH)),)

@@ -5,7 +5,7 @@
 import click
 import pytest
 
-from ubcn_ros.images.messages import MAX_PIXELS
+from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.runtime import options
 from ubcn_ros.runtime.engine import BACKENDS, PRECISIONS
 
