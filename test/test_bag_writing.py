@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import time
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -34,12 +35,15 @@ def ubcn(*arguments):
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
-@pytest.fixture
-def file_limit():
-    """Limit the size of files, which stands for a full disk: `file_limit(bytes)`."""
+@contextmanager
+def file_limit(size):
+    """Limit the size of files for a moment: a full disk. pytest's own output needs room, too."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize('storage', STORAGES)
@@ -58,11 +62,11 @@ def test_a_broken_image_leaves_no_bag_behind(tmp_path, storage, compressed, plac
 
 
 @pytest.mark.parametrize('storage', STORAGES)
-def test_a_full_disk_is_one_line_with_a_remedy(tmp_path, storage, file_limit):
+def test_a_full_disk_is_one_line_with_a_remedy(tmp_path, storage):
     for number in range(6):
         write_image(tmp_path / 'in' / f'{number}.png', picture(number, 120, 160))
-    file_limit(200_000)
-    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--storage', storage)
+    with file_limit(200_000):
+        done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--storage', storage)
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
     (line,) = done.output.strip().splitlines()
     assert line.startswith(f'Error: bag {tmp_path}/bag cannot be written: ')
@@ -71,14 +75,14 @@ def test_a_full_disk_is_one_line_with_a_remedy(tmp_path, storage, file_limit):
 
 
 @pytest.mark.parametrize('storage', STORAGES)
-def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path, storage, file_limit):
-    with (pytest.raises(BagError, match='make room'),
+def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path, storage):
+    with (ExitStack() as limited, pytest.raises(BagError, match='make room'),
           BagWriter(tmp_path / 'bag', storage) as writer):
         for number in range(1, 9):
             if number == 3:  # what came before is in the file by now
                 time.sleep(1.05)
             if number == 5:
-                file_limit(100_000)
+                limited.enter_context(file_limit(100_000))
             writer.write('/image', IMAGE, serialized(number, height=96, width=128),
                          number * SECOND)
     with open_bag(tmp_path / 'bag') as reader:
@@ -88,17 +92,15 @@ def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path, storage
 
 
 @pytest.mark.parametrize('storage', STORAGES)
-def test_nothing_is_left_where_nothing_could_be_written(tmp_path, storage, file_limit):
-    file_limit(1000)
-    with pytest.raises(BagError, match='cannot be written'):
+def test_nothing_is_left_where_nothing_could_be_written(tmp_path, storage):
+    with file_limit(1000), pytest.raises(BagError, match='cannot be written'):
         create([picture()], tmp_path / 'bag', storage=storage)
     assert not (tmp_path / 'bag').exists()
 
 
 @pytest.mark.parametrize('storage', STORAGES)
-def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path, storage, file_limit):
-    file_limit(100_000)
-    with (pytest.raises(BagError, match='make room on its disk'),
+def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path, storage):
+    with (file_limit(100_000), pytest.raises(BagError, match='make room on its disk'),
           BagWriter(tmp_path / 'bag', storage) as writer):
         with pytest.raises(BagError, match='make room on its disk'):
             for number in range(1, 90):
