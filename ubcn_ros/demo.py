@@ -111,7 +111,7 @@ def _clear(out: Path) -> None:
 def _render(options: DemoOptions) -> Path:
     from tqdm import tqdm
 
-    from ubcn_ros.data.drive import drive_clip
+    from ubcn_ros.data.drive.drive import drive_clip
     count = options.frames or DRIVE_FRAMES
     click.echo(f'Rendering a drive of {count} images in rain of {options.rain_mm_h:g} mm/hr')
     clip = drive_clip(DRIVE_SEED, count, DRIVE_RATE_HZ, DRIVE_HEIGHT, DRIVE_WIDTH,

@@ -65,7 +65,7 @@ class Subject:
 
 def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
     """Frames of a rendered drive in rain of 100 mm/hr, (H, W, 3) uint8 RGB each."""
-    from ubcn_ros.data.drive import Drive
+    from ubcn_ros.data.drive.drive import Drive
     from ubcn_ros.data.rain import add_rain
     drive = Drive(1, height, width)
     frames = [drive.frame(2.0 * i) for i in range(count)]

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.drive import Drive
+from ubcn_ros.data.drive.drive import Drive
 from ubcn_ros.data.generic_rain import generic_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import DataSetError, SceneList, Source

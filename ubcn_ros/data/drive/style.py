@@ -9,7 +9,7 @@ from math import cos, pi, radians, sin
 
 import numpy as np
 
-from ubcn_ros.data.drive_surfaces import Light
+from ubcn_ros.data.drive.surfaces import Light
 
 ZONES = ('shops', 'terrace', 'villas', 'offices', 'park', 'estate')
 

@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.drive_render import FAR_M, Billboard, Camera, Canvas, Label, Quad, Texture
+from ubcn_ros.data.drive.render import FAR_M, Billboard, Camera, Canvas, Label, Quad, Texture
 
 WHITE = Texture(np.full((8, 8, 3), 255, np.uint8))
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive_noise import noise_patch, noise_tile
-from ubcn_ros.data.drive_render import FAR_M, Camera
+from ubcn_ros.data.drive.noise import noise_patch, noise_tile
+from ubcn_ros.data.drive.render import FAR_M, Camera
 
 CELL_M = 0.05
 HALF_WIDTH_M = 25.6

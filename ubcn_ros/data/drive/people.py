@@ -9,7 +9,7 @@ from math import cos, pi, sin
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive_noise import noise_patch
+from ubcn_ros.data.drive.noise import noise_patch
 
 _LEAVES = {
     'summer': ((66, 92, 40), (78, 104, 48), (52, 78, 40)),

@@ -5,11 +5,11 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data import drive_figures as figures
-from ubcn_ros.data import drive_surfaces as surfaces
-from ubcn_ros.data.drive_noise import noise_patch, noise_tile
-from ubcn_ros.data.drive_render import Label
-from ubcn_ros.data.drive_vehicles import SHAPES, Vehicle
+from ubcn_ros.data.drive import people as figures
+from ubcn_ros.data.drive import surfaces
+from ubcn_ros.data.drive.noise import noise_patch, noise_tile
+from ubcn_ros.data.drive.render import Label
+from ubcn_ros.data.drive.vehicles import SHAPES, Vehicle
 
 LIGHT = surfaces.Light(0.5, 0.5, (0.0, -1.0, 0.0), 0.1)
 

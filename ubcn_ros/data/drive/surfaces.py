@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive_noise import noise_patch
+from ubcn_ros.data.drive.noise import noise_patch
 
 PIXELS_PER_METRE = 26
 _WALLS = {

@@ -5,11 +5,11 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.drive_ground import CELL_M, CHUNK_M, HALF_WIDTH_M
-from ubcn_ros.data.drive_render import Label
-from ubcn_ros.data.drive_style import draw_style
-from ubcn_ros.data.drive_traffic import Traffic
-from ubcn_ros.data.drive_world import World
+from ubcn_ros.data.drive.ground import CELL_M, CHUNK_M, HALF_WIDTH_M
+from ubcn_ros.data.drive.render import Label
+from ubcn_ros.data.drive.style import draw_style
+from ubcn_ros.data.drive.traffic import Traffic
+from ubcn_ros.data.drive.world import World
 
 
 @pytest.fixture(scope='module')

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ubcn_ros.data.drive_ground import CHUNK_M, HALF_WIDTH_M, GroundMap
-from ubcn_ros.data.drive_render import Label
+from ubcn_ros.data.drive.ground import CHUNK_M, HALF_WIDTH_M, GroundMap
+from ubcn_ros.data.drive.render import Label
 
 _WHITE, _YELLOW = (212, 212, 206), (206, 176, 70)
 
 
 def paint_ground(world, k: int) -> GroundMap:
-    """Return the finished ground of chunk k of a :class:`ubcn_ros.data.drive_world.World`."""
+    """Return the finished ground of chunk k of a :class:`ubcn_ros.data.drive.world.World`."""
     style, rng, chunk = world.style, world.rng(20, k), world.chunk(k)
     ground = GroundMap(rng)
     road, edge, end = style.half_road, style.edge, CHUNK_M

@@ -17,11 +17,11 @@ from math import atan, pi, sin
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive_ground import CHUNK_M, Ground, draw_sky
-from ubcn_ros.data.drive_render import FAR_M, Camera, Canvas, Label
-from ubcn_ros.data.drive_style import draw_style
-from ubcn_ros.data.drive_traffic import Traffic
-from ubcn_ros.data.drive_world import World
+from ubcn_ros.data.drive.ground import CHUNK_M, Ground, draw_sky
+from ubcn_ros.data.drive.render import FAR_M, Camera, Canvas, Label
+from ubcn_ros.data.drive.style import draw_style
+from ubcn_ros.data.drive.traffic import Traffic
+from ubcn_ros.data.drive.world import World
 
 _SEEN_CHUNKS = 5
 

@@ -10,12 +10,12 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ubcn_ros.data import drive_figures as figures
-from ubcn_ros.data import drive_surfaces as surfaces
-from ubcn_ros.data.drive_ground import CHUNK_M
-from ubcn_ros.data.drive_render import Texture
-from ubcn_ros.data.drive_style import ZONES, Style
-from ubcn_ros.data.drive_vehicles import Vehicle
+from ubcn_ros.data.drive import people as figures
+from ubcn_ros.data.drive import surfaces
+from ubcn_ros.data.drive.ground import CHUNK_M
+from ubcn_ros.data.drive.render import Texture
+from ubcn_ros.data.drive.style import ZONES, Style
+from ubcn_ros.data.drive.vehicles import Vehicle
 
 
 @dataclass

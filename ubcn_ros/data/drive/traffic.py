@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from math import atan, pi, sin
 
-from ubcn_ros.data.drive_ground import CHUNK_M
-from ubcn_ros.data.drive_render import Billboard, Label, Quad
+from ubcn_ros.data.drive.ground import CHUNK_M
+from ubcn_ros.data.drive.render import Billboard, Label, Quad
 
 _AHEAD_M, _BEHIND_M = 190.0, 14.0
 
@@ -15,7 +15,7 @@ _AHEAD_M, _BEHIND_M = 190.0, 14.0
 class Traffic:
     """Streams of road users that never end; where each of them is follows from the time.
 
-    :param world: the street, see :class:`ubcn_ros.data.drive_world.World`.
+    :param world: the street, see :class:`ubcn_ros.data.drive.world.World`.
     :param speed_m_s: our own speed, which cars in our lane keep.
     """
 

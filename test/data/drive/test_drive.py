@@ -5,8 +5,8 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.drive import Drive, drive_clip
-from ubcn_ros.data.drive_render import FAR_M, Label
+from ubcn_ros.data.drive.drive import Drive, drive_clip
+from ubcn_ros.data.drive.render import FAR_M, Label
 
 SIZE = {'height': 120, 'width': 160}
 

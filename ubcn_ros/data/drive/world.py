@@ -10,10 +10,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive_ground import CELL_M, CHUNK_M, HALF_WIDTH_M, GroundMap
-from ubcn_ros.data.drive_render import Billboard, Label, Quad
-from ubcn_ros.data.drive_stock import Stock
-from ubcn_ros.data.drive_style import ZONES, Style
+from ubcn_ros.data.drive.ground import CELL_M, CHUNK_M, HALF_WIDTH_M, GroundMap
+from ubcn_ros.data.drive.render import Billboard, Label, Quad
+from ubcn_ros.data.drive.stock import Stock
+from ubcn_ros.data.drive.style import ZONES, Style
 
 _SETBACK = {'shops': (0.0, 0.3), 'terrace': (0.5, 4.0), 'villas': (4.0, 11.0),
             'offices': (0.0, 7.0), 'park': (0.0, 0.0), 'estate': (3.0, 9.0)}
@@ -35,7 +35,7 @@ class World(Stock):
     """A street without end; every part follows from the seed alone.
 
     :param seed: draws everything that is not in the style.
-    :param style: see :func:`ubcn_ros.data.drive_style.draw_style`.
+    :param style: see :func:`ubcn_ros.data.drive.style.draw_style`.
     """
 
     def __init__(self, seed: int, style: Style):
@@ -286,7 +286,7 @@ class World(Stock):
     # -- ground ----------------------------------------------------------------------------
 
     def _ground_map(self, k: int) -> GroundMap:
-        from ubcn_ros.data.drive_paint import paint_ground
+        from ubcn_ros.data.drive.paint import paint_ground
         return paint_ground(self, k)
 
     def cast_shadows(self, k: int) -> np.ndarray | None:

@@ -10,9 +10,9 @@ from math import cos, sin
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive_noise import noise_patch
-from ubcn_ros.data.drive_render import Label, Quad, Texture
-from ubcn_ros.data.drive_surfaces import Light
+from ubcn_ros.data.drive.noise import noise_patch
+from ubcn_ros.data.drive.render import Label, Quad, Texture
+from ubcn_ros.data.drive.surfaces import Light
 
 CAR = int(Label.CAR)
 _SCALE = 56  # texture pixels per metre
