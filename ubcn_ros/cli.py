@@ -158,7 +158,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     others are done; the exit code is then 1.
     """
     from ubcn_ros.images.files import write_image
-    from ubcn_ros.runtime.visualize import overlay
+    from ubcn_ros.images.overlay import overlay
     jobs, listing = _jobs(source, output, recursive, (labels, overlays))
     root = output if source.is_dir() else jobs[0][1].parent
     names = {target: target.relative_to(root).with_suffix('.png') for _, target in jobs}

@@ -22,9 +22,9 @@ import numpy as np
 
 from ubcn_ros import accounts, bags
 from ubcn_ros.accounts import Replayed
-from ubcn_ros.contact_sheet import contact_sheet
+from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
-from ubcn_ros.runtime.visualize import overlay
+from ubcn_ros.images.overlay import overlay
 from ubcn_ros.stopping import stop_on_signals
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1

@@ -23,6 +23,7 @@ from ros_peer import (  # noqa: E402
 from stand_in import StandInEngine, StandInLabels  # noqa: E402
 from std_msgs.msg import Float64, Header, Int32  # noqa: E402
 
+from ubcn_ros.images import overlay as visualize  # noqa: E402
 from ubcn_ros.node import camera as camera_module  # noqa: E402
 from ubcn_ros.node.camera import (  # noqa: E402
     CAMERA_INFO,
@@ -40,7 +41,6 @@ from ubcn_ros.node.camera import (  # noqa: E402
 from ubcn_ros.node.diagnostics import Level  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
 from ubcn_ros.node.recovery import infer  # noqa: E402
-from ubcn_ros.runtime import visualize  # noqa: E402
 
 
 @pytest.fixture

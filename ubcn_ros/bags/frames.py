@@ -28,7 +28,7 @@ from ubcn_ros.bags.writer import BagWriter
 from ubcn_ros.images.files import list_images, read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
 from ubcn_ros.images.messages import output_encoding
-from ubcn_ros.runtime.visualize import overlay
+from ubcn_ros.images.overlay import overlay
 
 START_NS = 1_000_000_000
 """Stamp of the first frame of a bag made from images, ns; not 0, which means 'no stamp'."""

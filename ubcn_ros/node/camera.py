@@ -255,7 +255,7 @@ class Camera:
         if self._wanted(COLOR):
             self._publish_image(COLOR, header, self._label_set.colorize(frame.labels), 'rgb8')
         if self._wanted(OVERLAY):
-            from ubcn_ros.runtime.visualize import overlay  # with torch; the engine has it by now
+            from ubcn_ros.images.overlay import overlay  # with torch; the engine has it by now
             blended = overlay(frame.derained, frame.labels, self._label_set,
                               settings.overlay_alpha)
             self._publish_image(OVERLAY, header, blended, 'rgb8')

@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.contact_sheet import contact_sheet
+from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.labels import CAMVID, CITYSCAPES
 
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ubcn_ros.runtime.visualize import overlay
+from ubcn_ros.images.overlay import overlay
 
 RED = SimpleNamespace(colorize=lambda labels: np.tile(np.uint8([250, 0, 0]), (*labels.shape, 1)))
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 10, 3), np.uint8)
