@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ubcn_ros.runtime.cache import keep_kernels
-from ubcn_ros.runtime.path_mix import mix_in_strips
+from ubcn_ros.runtime.kernels.cpu_path_mix import mix_in_strips
 from ubcn_ros.runtime.sparse_attention import sparsify
 
 _LOG = logging.getLogger(__name__)
@@ -62,10 +62,10 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     if (fused_blocks and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
         # late: other devices have no use for it
-        from ubcn_ros.runtime.fused_convolution import fuse_convolutions
-        from ubcn_ros.runtime.fused_resize import fuse_resizes
-        from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes
-        from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
+        from ubcn_ros.runtime.kernels.fused_convolution import fuse_convolutions
+        from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes
+        from ubcn_ros.runtime.kernels.fused_residual import fuse_residual_blocks
+        from ubcn_ros.runtime.kernels.fused_resize import fuse_resizes
         keep_kernels()
         for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
             try:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.runtime.kernels import pack
+from ubcn_ros.runtime.kernels.launch import pack
 
 pytest.importorskip('triton')
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}

@@ -37,8 +37,8 @@ import torch
 import triton
 import triton.language as tl
 
-from ubcn_ros.runtime.kernels import check_offsets, on
-from ubcn_ros.runtime.triton_residual import CHANNELS
+from ubcn_ros.runtime.kernels.fused_residual import CHANNELS
+from ubcn_ros.runtime.kernels.launch import check_offsets, on
 
 _BLOCK = 128  # pixels per matrix product
 _WARPS = 4

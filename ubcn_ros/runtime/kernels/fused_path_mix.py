@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.choice import SHARED, Choices, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, applies, reason
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Features, masks, weights and biases of the paths; see ``path_mix_kernel.mix``."""
@@ -38,7 +38,7 @@ def mixes() -> dict[str, Mix]:
     """Return the ways to mix, by name; without Triton, the log says why one is missing."""
     found: dict[str, Mix] = {'one product': one_product}
     try:
-        from ubcn_ros.runtime.path_mix_kernel import mix
+        from ubcn_ros.runtime.kernels.triton_path_mix import mix
         found['Triton'] = mix
     except Exception as error:  # a broken Triton raises more than ImportError
         _LOG.warning("SAM's paths without Triton: %s", reason(error))

@@ -11,9 +11,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCNConfig, build
-from ubcn_ros.runtime import choice, fused_resize
-from ubcn_ros.runtime.choice import Choices
-from ubcn_ros.runtime.fused_resize import FusedResize, fuse_resizes
+from ubcn_ros.runtime.kernels import autotune as choice
+from ubcn_ros.runtime.kernels import fused_resize
+from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels.fused_resize import FusedResize, fuse_resizes
 from ubcn_ros.runtime.optimize import prepare
 
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
@@ -88,7 +89,7 @@ def test_plain_where_the_form_does_not_apply():
 
 def test_without_triton_all_stays_plain(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
-    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.resize_kernel', raising=False)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_resize', raising=False)
     network = build(UBCNConfig.preset('light'))
     assert fuse_resizes(network) == 0
     assert not isinstance(network.attention.resize, FusedResize)

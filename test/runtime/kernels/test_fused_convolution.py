@@ -14,17 +14,18 @@ from torch.nn import functional as F
 from ubcn_ros import runtime
 from ubcn_ros.network import UBCNConfig, build, build_segmentation
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime import choice, fused_convolution
-from ubcn_ros.runtime.choice import Choices
-from ubcn_ros.runtime.fused_convolution import (
+from ubcn_ros.runtime.kernels import autotune as choice
+from ubcn_ros.runtime.kernels import fused_convolution
+from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels.fused_convolution import (
     FusedBlock,
     FusedConv,
     FusedRES,
     fuse_convolutions,
 )
+from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes, one_product
+from ubcn_ros.runtime.kernels.fused_residual import fuse_residual_blocks
 from ubcn_ros.runtime.optimize import fold_batch_norm, prepare
-from ubcn_ros.runtime.triton_path_mix import fuse_path_mixes, one_product
-from ubcn_ros.runtime.triton_residual import fuse_residual_blocks
 
 CALLS: list[str] = []
 
@@ -161,7 +162,7 @@ def test_with_our_kernel_every_convolution_is_fused(fused, monkeypatch):
 def test_without_triton_the_log_says_so(monkeypatch, caplog):
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, 'triton', None)
-    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.convolution_kernel', raising=False)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_convolution', raising=False)
     monkeypatch.delattr(runtime, 'convolution_kernel', raising=False)
     network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
     assert fuse_convolutions(network, on_cpu()) == 1

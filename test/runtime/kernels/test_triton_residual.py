@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime import choice
-from ubcn_ros.runtime.choice import Choices
-from ubcn_ros.runtime.kernels import pack
-from ubcn_ros.runtime.triton_residual import TritonRES
+from ubcn_ros.runtime.kernels import autotune as choice
+from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels.fused_residual import TritonRES
+from ubcn_ros.runtime.kernels.launch import pack
 
 pytest.importorskip('triton')
 FORMS = ('one_kernel', 'two_kernels')

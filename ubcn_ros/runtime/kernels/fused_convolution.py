@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
-from ubcn_ros.runtime.choice import SHARED, Choices, Run, applies, reason
-from ubcn_ros.runtime.kernels import pack
-from ubcn_ros.runtime.triton_path_mix import FusedMixTrunk
-from ubcn_ros.runtime.triton_residual import TritonRES
+from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, Run, applies, reason
+from ubcn_ros.runtime.kernels.fused_path_mix import FusedMixTrunk
+from ubcn_ros.runtime.kernels.fused_residual import TritonRES
+from ubcn_ros.runtime.kernels.launch import pack
 
 ALIGNED = 8
 """Channels, 16 bytes, that cuDNN's fast kernels read at once."""
@@ -214,7 +214,7 @@ def fuse_convolutions(network: nn.Module, choices: Choices | None = None,
 def _kernel() -> Any:
     """Return the module ``convolution_kernel``; without Triton, None and a line in the log."""
     try:
-        from ubcn_ros.runtime import convolution_kernel
+        from ubcn_ros.runtime.kernels import triton_convolution as convolution_kernel
         return convolution_kernel
     except Exception as error:  # a broken Triton raises more than ImportError
         _LOG.warning('convolutions without Triton: %s', reason(error))

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk, SAMConfig
-from ubcn_ros.runtime import choice
-from ubcn_ros.runtime.choice import Choices
-from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.triton_path_mix import (
+from ubcn_ros.runtime.kernels import autotune as choice
+from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels.fused_path_mix import (
     FusedMixTrunk,
     fuse_path_mixes,
     mixes,
     one_product,
 )
+from ubcn_ros.runtime.optimize import prepare
 
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 """Norm of the difference over the norm of the reference."""
@@ -121,7 +121,7 @@ def test_plain_where_forms_do_not_apply(monkeypatch):
 
 def test_without_triton_there_is_one_product(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
-    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.path_mix_kernel', raising=False)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_path_mix', raising=False)
     assert list(mixes()) == ['one product']
     assert 'without Triton' in caplog.text
 

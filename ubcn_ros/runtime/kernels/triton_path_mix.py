@@ -17,7 +17,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ubcn_ros.runtime.kernels import check_offsets, on
+from ubcn_ros.runtime.kernels.launch import check_offsets, on
 
 WIDTHS = (16, 32, 64)
 """Channels that the kernel computes: powers of two for which a path's weights fit on the chip."""

@@ -16,7 +16,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ubcn_ros.runtime.kernels import check_offsets, on
+from ubcn_ros.runtime.kernels.launch import check_offsets, on
 
 _TILE = (8, 16)  # height and width of a program's pixels
 _WARPS = 4

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES, residual_stack
-from ubcn_ros.runtime import choice
-from ubcn_ros.runtime.choice import Choices
+from ubcn_ros.runtime.kernels import autotune as choice
+from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels.fused_residual import TritonRES, fuse_residual_blocks
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.triton_residual import TritonRES, fuse_residual_blocks
 
 
 def by_matrices(x, weight1, bias1, weight2, bias2, dilation):
@@ -106,7 +106,7 @@ def test_replaces_only_what_the_forms_compute(stack):
 
 def test_without_triton_all_stays_plain(stack, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
-    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.residual_kernel', raising=False)
+    monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_residual', raising=False)
     assert fuse_residual_blocks(stack) == 0
     assert {type(m) for m in stack} == {RES}
     record, = caplog.records

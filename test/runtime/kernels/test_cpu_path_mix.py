@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ubcn_ros.network.attention import SAM, SAMConfig
-from ubcn_ros.runtime import path_mix
+from ubcn_ros.runtime.kernels import cpu_path_mix as path_mix
 
 
 @pytest.mark.parametrize('strip', [2 ** 20, 500])

@@ -8,7 +8,7 @@ import torch
 import triton
 import triton.language as tl
 
-from ubcn_ros.runtime.kernels import check_offsets, on
+from ubcn_ros.runtime.kernels.launch import check_offsets, on
 
 _VALUES = 2048  # per program
 _WIDEST = 64  # channels per program

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.choice import SHARED, Choices, applies, reason
-from ubcn_ros.runtime.kernels import pack
+from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, applies, reason
+from ubcn_ros.runtime.kernels.launch import pack
 
 CHANNELS = 32
 """Channels of the blocks that the kernels compute."""
@@ -34,7 +34,7 @@ def triton_forms() -> dict[str, Form]:
 
     :raises ImportError: Triton is missing.
     """
-    from ubcn_ros.runtime.residual_kernel import one_kernel, two_kernels
+    from ubcn_ros.runtime.kernels.triton_residual import one_kernel, two_kernels
     return {'one kernel': one_kernel, 'two kernels': two_kernels}
 
 

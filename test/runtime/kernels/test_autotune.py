@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime import choice
-from ubcn_ros.runtime.choice import PLAIN, Choices, applies, fastest
+from ubcn_ros.runtime.kernels import autotune as choice
+from ubcn_ros.runtime.kernels.autotune import PLAIN, Choices, applies, fastest
 
 
 def add(x, other):

@@ -14,7 +14,7 @@ from torch import nn
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
 from ubcn_ros.network.veil import VeilField
-from ubcn_ros.runtime.choice import SHARED, Choices, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, applies, reason
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """(N, C, h, w) and (H, W) to (N, C, H, W)."""
@@ -67,7 +67,7 @@ def fuse_resizes(network: nn.Module, choices: Choices | None = None, form: Resiz
     found = [module for module in network.modules() if isinstance(module, _RESIZING)]
     if found and form is None:
         try:
-            from ubcn_ros.runtime.resize_kernel import resize as form
+            from ubcn_ros.runtime.kernels.triton_resize import resize as form
         except Exception as error:  # a broken Triton raises more than ImportError
             _LOG.warning('resizing without Triton: %s', reason(error))
             return 0
