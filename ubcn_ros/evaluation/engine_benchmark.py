@@ -279,7 +279,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
     import torch
 
     from ubcn_ros.runtime import find_model
-    from ubcn_ros.runtime.export_folder import is_exported
+    from ubcn_ros.runtime.export.folder import is_exported
     if threads:
         torch.set_num_threads(threads)
     if model is not None and not is_exported(model):

@@ -141,7 +141,7 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     from ubcn_ros.data.scenes import read_image
     from ubcn_ros.evaluation.report import write_json
     from ubcn_ros.runtime import Engine
-    from ubcn_ros.runtime.export_folder import is_exported
+    from ubcn_ros.runtime.export.folder import is_exported
     if threads:
         torch.set_num_threads(threads)
     files = _images(images)[::every]

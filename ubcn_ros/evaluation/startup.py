@@ -82,7 +82,7 @@ def startup(model: str, device: str, precision: str, backend: str, size: tuple[i
     """Time the start of the engine, from a fresh interpreter to the first result."""
     from ubcn_ros.evaluation.report import table, write_json
     from ubcn_ros.runtime import find_model
-    from ubcn_ros.runtime.export_folder import is_exported
+    from ubcn_ros.runtime.export.folder import is_exported
     if not is_exported(model):
         find_model(model)  # for its error, which the fresh process would take seconds to make
     rows = [start_once(model=model, device=device, precision=precision, backend=backend,

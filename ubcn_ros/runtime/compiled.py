@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
-from ubcn_ros.runtime.export import versions
+from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.graph_plan import Parts, Size
 from ubcn_ros.runtime.weights import ModelInfo
 

@@ -13,7 +13,7 @@ from ubcn_ros.runtime.commands import Command
 from ubcn_ros.runtime.options import OUTPUT_FOLDER
 
 if TYPE_CHECKING:
-    from ubcn_ros.runtime.export_check import Difference
+    from ubcn_ros.runtime.export.check import Difference
 
 
 @click.command(cls=Command)
@@ -67,9 +67,9 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     import torch
 
     from ubcn_ros.runtime import load_model
-    from ubcn_ros.runtime.export import OPSET, versions, write_description, write_steps
-    from ubcn_ros.runtime.export_check import SIZES, compare, exported_programs, require_equal
-    from ubcn_ros.runtime.export_folder import check_replaceable, made_whole, read_exported
+    from ubcn_ros.runtime.export.check import SIZES, compare, exported_programs, require_equal
+    from ubcn_ros.runtime.export.folder import check_replaceable, made_whole, read_exported
+    from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_steps
     network, info = load_model(model)
     if text := info.untrained_text():
         click.echo(f'Warning: {text}', err=True)

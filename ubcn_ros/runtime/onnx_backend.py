@@ -19,10 +19,10 @@ import torch
 
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.cache import cache_folder
-from ubcn_ros.runtime.export import PRECISIONS, versions, write_description, write_steps
-from ubcn_ros.runtime.export_check import compare, require_equal
-from ubcn_ros.runtime.export_folder import Exported, is_exported, made_whole, read_exported
-from ubcn_ros.runtime.steps import OUTPUTS, STEPS
+from ubcn_ros.runtime.export.check import compare, require_equal
+from ubcn_ros.runtime.export.folder import Exported, is_exported, made_whole, read_exported
+from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
+from ubcn_ros.runtime.export.write import PRECISIONS, versions, write_description, write_steps
 from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
 
 _SIZES = 16

@@ -32,9 +32,9 @@ from torch import nn
 
 from ubcn_ros import __version__
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.export_folder import DESCRIPTION, FORMAT, SUFFIXES
+from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
+from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
 from ubcn_ros.runtime.optimize import fold_batch_norm
-from ubcn_ros.runtime.steps import OUTPUTS, STEPS
 from ubcn_ros.runtime.weights import ModelInfo
 
 PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16}

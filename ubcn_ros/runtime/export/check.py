@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.runtime.steps import STEPS
+from ubcn_ros.runtime.export.steps import STEPS
 
 SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
 """Batch, height and width to check by default: the least, odd ones, and two at a time."""

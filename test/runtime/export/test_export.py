@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from ubcn_ros.runtime import Engine, ModelFileError, load_model
-from ubcn_ros.runtime.export_check import (
+from ubcn_ros.runtime.export.check import (
     ExportCheckError,
     compare,
     exported_programs,
@@ -97,7 +97,7 @@ def test_torch_programs_equal_the_network_too(tiny_model, tmp_path):
 
 
 def test_the_check_finds_another_network(tiny_model, exported):
-    from ubcn_ros.runtime.export_folder import read_exported
+    from ubcn_ros.runtime.export.folder import read_exported
     from ubcn_ros.runtime.onnx_backend import OnnxSteps
     network, _ = load_model(tiny_model)
     with torch.no_grad():

@@ -22,7 +22,7 @@ from typing import Any
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import written_to
-from ubcn_ros.runtime.steps import STEPS
+from ubcn_ros.runtime.export.steps import STEPS
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
 DESCRIPTION = 'export.json'
