@@ -96,7 +96,7 @@ def test_an_export_has_no_roofline(tmp_path):
 
 
 def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
-    from ubcn_ros.runtime import graph_backend
+    from ubcn_ros.runtime.backends import graphs as graph_backend
     monkeypatch.setattr(graph_backend, 'check', None)  # not callable: no recording passes
     found = tmp_path / 'rows.json'
     result = run('--iterations', 1, '--precision', 'fp32', '--backend', 'graphs', '--json', found)

@@ -111,7 +111,7 @@ def test_a_model_is_exported_without_a_home(homeless, tiny_model, tmp_path, monk
         (folder / 'first.onnx').touch()  # it can be written to
         raise Exported(folder)
 
-    monkeypatch.setattr('ubcn_ros.runtime.onnx_backend.write_steps', write_steps)
+    monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_steps', write_steps)
     homeless(None)
     with pytest.raises(Exported) as exported:
         Engine.load(tiny_model, device='cpu', precision='fp32', backend='onnxruntime')

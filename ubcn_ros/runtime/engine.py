@@ -17,8 +17,8 @@ from torch import nn
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
+from ubcn_ros.runtime.backends.eager import EagerSteps, Steps
 from ubcn_ros.runtime.budget import StepBudget
-from ubcn_ros.runtime.eager_backend import EagerSteps, Steps
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.stopwatch import Stopwatch
 from ubcn_ros.runtime.transfer import PlainTransfer, Transfer
@@ -103,7 +103,7 @@ class Engine:
         target = resolve_device(device)
         needs = () if allow_partial else PARTS
         if backend == 'onnxruntime':
-            from ubcn_ros.runtime.onnx_backend import load_steps
+            from ubcn_ros.runtime.backends.onnx import load_steps
             steps = load_steps(model, target, precision, progress, needs)
             return cls(steps, steps.info, target, steps.precision)
         precision = resolve_precision(precision, target)
@@ -115,7 +115,7 @@ class Engine:
         network, info = load_model(model, needs)
         if backend == 'eager':
             return cls(network, info, target, precision)
-        from ubcn_ros.runtime import graph_backend
+        from ubcn_ros.runtime.backends import graphs as graph_backend
         dtype = PRECISIONS[precision]
         if backend == 'graphs':
             steps = graph_backend.graph_steps(prepare(network, target, dtype), target, progress)

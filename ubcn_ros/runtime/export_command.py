@@ -81,7 +81,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         write_description(made, said)
         click.echo('comparing with PyTorch')
         if kind == 'onnx':
-            from ubcn_ros.runtime.onnx_backend import OnnxSteps
+            from ubcn_ros.runtime.backends.onnx import OnnxSteps
             steps = OnnxSteps(read_exported(made), torch.device('cpu'))
             first, following = steps.run_first, steps.run_next
         else:

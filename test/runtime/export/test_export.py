@@ -97,8 +97,8 @@ def test_torch_programs_equal_the_network_too(tiny_model, tmp_path):
 
 
 def test_the_check_finds_another_network(tiny_model, exported):
+    from ubcn_ros.runtime.backends.onnx import OnnxSteps
     from ubcn_ros.runtime.export.folder import read_exported
-    from ubcn_ros.runtime.onnx_backend import OnnxSteps
     network, _ = load_model(tiny_model)
     with torch.no_grad():
         network.segmentation.classifier.bias[0] += 5

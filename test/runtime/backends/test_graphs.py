@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.runtime import Engine, graph_backend, load_model
-from ubcn_ros.runtime.graph_backend import SIZES, GraphSteps, Way
-from ubcn_ros.runtime.graph_plan import Parts
-from ubcn_ros.runtime.graph_recorder import PlainRecorder
+from ubcn_ros.runtime import Engine, load_model
+from ubcn_ros.runtime.backends import graphs as graph_backend
+from ubcn_ros.runtime.backends.graph_plan import Parts
+from ubcn_ros.runtime.backends.graph_recorder import PlainRecorder
+from ubcn_ros.runtime.backends.graphs import SIZES, GraphSteps, Way
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.stopwatch import STAGES
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from ubcn_ros.runtime import Engine
-from ubcn_ros.runtime import compiled as compiled_module
-from ubcn_ros.runtime.compiled import CompileCache, compiled
-from ubcn_ros.runtime.graph_plan import Parts
+from ubcn_ros.runtime.backends import compiled as compiled_module
+from ubcn_ros.runtime.backends.compiled import CompileCache, compiled
+from ubcn_ros.runtime.backends.graph_plan import Parts
 
 CPU = torch.device('cpu')
 INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
@@ -22,7 +22,7 @@ INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.runtime.graph_backend.PATIENCE', 0)
+    monkeypatch.setattr('ubcn_ros.runtime.backends.graphs.PATIENCE', 0)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     return tmp_path
 
@@ -77,7 +77,7 @@ def test_parts_are_announced_once_per_size():
 
 
 def engine(tiny_model, monkeypatch, compile_):
-    monkeypatch.setattr('ubcn_ros.runtime.graph_backend.compiled',
+    monkeypatch.setattr('ubcn_ros.runtime.backends.graphs.compiled',
                         functools.partial(compiled, compile=compile_))
     return Engine.load(tiny_model, device='cpu', precision='fp32', backend='compiled')
 

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.runtime.graph_recorder import Recorder, Work
+from ubcn_ros.runtime.backends.graph_recorder import Recorder, Work
 from ubcn_ros.runtime.transfer import HostBuffers, Result, image_bytes, labels_of
 
 Size = tuple[int, int, int]

@@ -23,10 +23,10 @@ import torch
 from torch import nn
 
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.runtime.compiled import CompileCache, compiled
-from ubcn_ros.runtime.eager_backend import EagerSteps
-from ubcn_ros.runtime.graph_plan import Parts, Plan, Size, check
-from ubcn_ros.runtime.graph_recorder import GraphRecorder, PlainRecorder, Recorder
+from ubcn_ros.runtime.backends.compiled import CompileCache, compiled
+from ubcn_ros.runtime.backends.eager import EagerSteps
+from ubcn_ros.runtime.backends.graph_plan import Parts, Plan, Size, check
+from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, PlainRecorder, Recorder
 from ubcn_ros.runtime.kernels.autotune import fastest_convolutions
 from ubcn_ros.runtime.transfer import PlainTransfer, Result
 from ubcn_ros.runtime.weights import ModelInfo

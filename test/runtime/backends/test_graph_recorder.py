@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ubcn_ros import Engine
-from ubcn_ros.runtime.graph_recorder import WARM_UP, GraphRecorder, PlainRecorder
+from ubcn_ros.runtime.backends.graph_recorder import WARM_UP, GraphRecorder, PlainRecorder
 
 cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from ubcn_ros.runtime.backends.graph_plan import Parts, Size
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
 from ubcn_ros.runtime.export.write import versions
-from ubcn_ros.runtime.graph_plan import Parts, Size
 from ubcn_ros.runtime.weights import ModelInfo
 
 _FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
