@@ -10,11 +10,11 @@ from ubcn_ros.runtime.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
-    'engine': ('ubcn_ros.evaluation.engine_benchmark', 'engine',
+    'engine': ('ubcn_ros.benchmark.engine', 'engine',
                'Time the engine by stage, size, steps and precision.'),
-    'equality': ('ubcn_ros.evaluation.equality', 'equality',
+    'equality': ('ubcn_ros.benchmark.equality', 'equality',
                  'Compare backends and precisions with eager fp32.'),
-    'startup': ('ubcn_ros.evaluation.startup', 'startup',
+    'startup': ('ubcn_ros.benchmark.startup', 'startup',
                 'Time a fresh process to its first result.'),
     'node': ('ubcn_ros.node_benchmark_command', 'node',
              'Rate, loss, latency and memory of a running node; fuzz it.'),

@@ -118,8 +118,8 @@ def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[st
             kind: str, data: Path, split: str, only: tuple[str, ...], rates: tuple[float, ...],
             iterations: int, stride: int, limit: int | None) -> tuple[dict, list, dict]:
     from ubcn_ros.data.datasets import open_scenes
-    from ubcn_ros.evaluation.bars import scene_figures
     from ubcn_ros.evaluation.measure import measure_scenes
+    from ubcn_ros.evaluation.targets import scene_figures
     scenes = open_scenes(kind, data, split, only=only)
     indices = range(0, len(scenes), stride)[:limit]
     with _bar(len(indices) * len(rates)) as bar:
@@ -135,8 +135,8 @@ def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[st
 def _pairs(subject: Subject, rivals: dict[str, Subject], data: Path, iterations: int,
            stride: int, limit: int | None) -> tuple[dict, list, dict]:
     from ubcn_ros.data.pairs import pairs
-    from ubcn_ros.evaluation.bars import pair_figures
     from ubcn_ros.evaluation.measure import measure_pairs
+    from ubcn_ros.evaluation.targets import pair_figures
     chosen = pairs(data)[::stride][:limit]
     with _bar(len(chosen)) as bar:
         results = measure_pairs(subject, chosen, iterations, rivals, bar.update)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.evaluation.bars import Figure
+from ubcn_ros.evaluation.targets import Figure
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'clean': 'not derained, segmentation trained on clean images',

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from ubcn_ros.evaluation.bars import Figure, pair_figures, scene_figures
+from ubcn_ros.evaluation.targets import Figure, pair_figures, scene_figures
 
 
 def steps(psnr, miou):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ubcn_ros.evaluation import equality as module
-from ubcn_ros.evaluation.equality import compare, equality, measure_equality
+from ubcn_ros.benchmark import equality as module
+from ubcn_ros.benchmark.equality import compare, equality, measure_equality
 from ubcn_ros.runtime import Engine, Frame
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ubcn_ros.benchmark.fuzzing import any_compressed, any_image
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
-from ubcn_ros.node.fuzzing import any_compressed, any_image
 
 EXAMPLES, MESSAGES = 260, 25
 FUZZ = settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ubcn_ros.evaluation.roofline import Ceilings, counted, measure_ceilings
+from ubcn_ros.benchmark.roofline import Ceilings, counted, measure_ceilings
 
 
 def test_a_convolution_is_counted_each_time_it_runs():

@@ -193,8 +193,8 @@ def fuzz(count: int, compressed: bool, load: Load, seed: int = 0) -> dict[str, A
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import CompressedImage, Image
 
+    from ubcn_ros.benchmark.fuzzing import any_compressed, any_image
     from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
-    from ubcn_ros.node.fuzzing import any_compressed, any_image
     _environment(load.shared_memory)
     random = np.random.default_rng(seed)
     expected = {'processed': 0, 'malformed': 0}

@@ -4,7 +4,7 @@
 
 import torch
 
-from ubcn_ros.evaluation.prenet import PReNet
+from ubcn_ros.network.baselines.prenet import PReNet
 
 
 def test_it_has_the_published_parameters_and_keeps_the_size():

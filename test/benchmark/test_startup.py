@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from ubcn_ros.evaluation.startup import start_once, startup
+from ubcn_ros.benchmark.startup import start_once, startup
 
 
 def test_rows_of_fresh_processes(tiny_model, tmp_path):

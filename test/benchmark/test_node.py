@@ -74,7 +74,7 @@ def test_a_stamped_image_is_the_same_under_a_new_stamp():
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import Image
 
-    from ubcn_ros.node_benchmark import Stamped
+    from ubcn_ros.benchmark.node import Stamped
     stamped = Stamped(40, 50)
     first = stamped.now()
     time.sleep(0.001)
@@ -87,7 +87,7 @@ def test_a_stamped_image_is_the_same_under_a_new_stamp():
 
 def test_figures_of_this_process():
     pytest.importorskip('rclpy')
-    from ubcn_ros.node_benchmark import process_figures
+    from ubcn_ros.benchmark.node import process_figures
     memory, before = process_figures(os.getpid())
     end = time.process_time() + 0.05
     while time.process_time() < end:
@@ -98,7 +98,7 @@ def test_figures_of_this_process():
 @pytest.mark.parametrize('latencies, within', [([30.0, 130.0], True), ([30.0, 161.0], False)])
 def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
     pytest.importorskip('rclpy')
-    from ubcn_ros.node_benchmark import age_bound
+    from ubcn_ros.benchmark.node import age_bound
     frames = [{'pipeline latency (ms)': latency, 'processing time (ms)': inference}
               for latency, inference in zip(latencies, (20.0, 40.0), strict=True)]
     age = age_bound(frames, [1.0, 1.1, 1.22])
@@ -110,6 +110,6 @@ def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
 
 def test_an_age_without_frames_is_not_measured():
     pytest.importorskip('rclpy')
-    from ubcn_ros.node_benchmark import age_bound
+    from ubcn_ros.benchmark.node import age_bound
     age = age_bound([], [1.0, 1.1])
     assert age['within'] is None and age['max'] is None and age['frames'] == 0

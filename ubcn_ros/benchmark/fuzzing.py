@@ -17,8 +17,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.encodings import ENCODINGS, rows_and_bytes
-
-from .parameters import SPECS
+from ubcn_ros.node.parameters import SPECS
 
 _EDGES = (0, 1, 31, 32, 33, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
 _TEXTS = ('', 'RGB8', 'rgb8 ', '8UC2', '16SC1', '32FC1', 'jpeg', 'rgb8; drop', '\x00', 'é' * 300,

@@ -122,7 +122,7 @@ def prenet_subject(device: torch.device, precision: str, size: tuple[int, int]) 
     """PReNet in fp32 as published, or in a lower precision; uint8 to uint8 as well."""
     import torch
 
-    from ubcn_ros.evaluation.prenet import PReNet
+    from ubcn_ros.network.baselines.prenet import PReNet
     from ubcn_ros.runtime.engine import PRECISIONS
     dtype = PRECISIONS[precision]
     network = PReNet().eval().to(device, dtype, memory_format=torch.channels_last)
@@ -178,7 +178,7 @@ def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, floa
     """
     if not engine.info.path.is_file():
         return {}
-    from ubcn_ros.evaluation.roofline import counted, measure_ceilings
+    from ubcn_ros.benchmark.roofline import counted, measure_ceilings
     from ubcn_ros.runtime import Engine, load_model
     from ubcn_ros.runtime.engine import PRECISIONS
     from ubcn_ros.runtime.optimize import prepare
@@ -323,7 +323,7 @@ def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
     if peer_precision:
         subjects.append(prenet_subject(subjects[0].device, peer_precision, size))
     run_interleaved(subjects, images, frames)
-    from ubcn_ros.evaluation.peak_memory import peak_mib
+    from ubcn_ros.benchmark.peak_memory import peak_mib
     rows = []
     for subject in subjects:
         row = {**subject.result(), 'peak_mib': peak_mib(

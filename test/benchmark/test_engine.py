@@ -11,9 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ubcn_ros.evaluation import engine_benchmark
-from ubcn_ros.evaluation.engine_benchmark import Subject, engine, speed_up
-from ubcn_ros.evaluation.roofline import Ceilings, counted
+from ubcn_ros.benchmark import engine as engine_benchmark
+from ubcn_ros.benchmark.engine import Subject, engine, speed_up
+from ubcn_ros.benchmark.roofline import Ceilings, counted
 from ubcn_ros.runtime import Engine, load_model
 from ubcn_ros.runtime.optimize import prepare
 
@@ -24,7 +24,7 @@ KEYS = {'preset', 'height', 'width', 'iterations', 'precision', 'backend', 'devi
 @pytest.fixture
 def run(tiny_model, monkeypatch):
     # the real ceilings take seconds to measure
-    monkeypatch.setattr('ubcn_ros.evaluation.roofline.measure_ceilings',
+    monkeypatch.setattr('ubcn_ros.benchmark.roofline.measure_ceilings',
                         lambda *_: Ceilings(1e12, 1e12))
 
     def invoke(*arguments):
@@ -75,7 +75,7 @@ def test_a_ratio_is_the_median_of_the_turns():
 
 
 def test_the_roofline_is_that_of_the_plain_modules(tiny_model, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.evaluation.roofline.measure_ceilings',
+    monkeypatch.setattr('ubcn_ros.benchmark.roofline.measure_ceilings',
                         lambda *_: Ceilings(1e12, 1e12))
     image = np.zeros((48, 64, 3), np.uint8)
     fast, plain = (Engine(*load_model(tiny_model), torch.device('cpu'), 'fp32',

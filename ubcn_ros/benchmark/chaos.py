@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.benchmark import fuzzing
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
-from ubcn_ros.node import fuzzing
 from ubcn_ros.node.parameters import SPECS
 from ubcn_ros.replay import SOURCE, NodeProcess, Peer, ReplayError
 
