@@ -48,7 +48,7 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
         monkeypatch, tmp_path, tiny_model, transport, code):
     pytest.importorskip('rclpy')
     from ubcn_ros import node_benchmark_command as module
-    from ubcn_ros.replay import NoAnswerError
+    from ubcn_ros.bags.client import NoAnswerError
     figures = {'sent': 5, 'age_ms': {'within': None}}
 
     def stream(load):
@@ -77,7 +77,7 @@ def test_random_traffic_is_summed_up_and_what_goes_wrong_is_an_error(monkeypatch
                                                                      tiny_model):
     pytest.importorskip('rclpy')
     from ubcn_ros import node_benchmark_command as module
-    from ubcn_ros.replay import ReplayError
+    from ubcn_ros.bags.client import ReplayError
     figures = {'steps': 7, 'answers': 5, 'frames': {'sent': 2, 'received': 2}}
     monkeypatch.setattr(module, 'chaos', lambda steps, model, device: figures)
     out = tmp_path / 'new' / 'figures.json'

@@ -227,8 +227,8 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
                frame_id: str, storage: str) -> None:
     """Make the bag OUT from the image files of FOLDER, in the order of their names."""
     from ubcn_ros.bags import BagError, create
+    from ubcn_ros.bags.stopping import Stopped, stop_on_signals
     from ubcn_ros.images.files import ImageFileError, list_images
-    from ubcn_ros.stopping import Stopped, stop_on_signals
     count = 0
     try:
         paths = list_images(folder)
@@ -270,7 +270,7 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
     is processed; the exit code is then 1.
     """
     from ubcn_ros.bags import BagError, image_connection, open_bag, process
-    from ubcn_ros.stopping import Stopped, stop_on_signals
+    from ubcn_ros.bags.stopping import Stopped, stop_on_signals
     count = 0
     try:
         with stop_on_signals():
@@ -327,8 +327,8 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     Starts the node as its own process, replays a bag over DDS, records the outputs to
     OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
     """
-    from ubcn_ros.demo import DemoError, DemoOptions, run
-    from ubcn_ros.stopping import Stopped
+    from ubcn_ros.bags.demo import DemoError, DemoOptions, run
+    from ubcn_ros.bags.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
                           rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device)
     try:

@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
+from ubcn_ros.bags.client import NoAnswerError, ReplayError
 from ubcn_ros.benchmark.chaos import chaos
 from ubcn_ros.benchmark.node import Load, fuzz, stream
-from ubcn_ros.replay import NoAnswerError, ReplayError
 from ubcn_ros.runtime.commands import Command
 from ubcn_ros.runtime.options import DEVICE, OUTPUT_FILE, SIZE, Number
 

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
+from ubcn_ros.bags.client import ReplayError  # noqa: E402
 from ubcn_ros.benchmark import fuzzing  # noqa: E402
 from ubcn_ros.benchmark.chaos import POSSIBLE, Session, wanted_transition  # noqa: E402
 from ubcn_ros.node.parameters import SPECS  # noqa: E402
-from ubcn_ros.replay import ReplayError  # noqa: E402
 
 EXAMPLES, STEPS = 30, 12
 STAND_IN = [str(Path(__file__).parent / 'stand_in.py')]

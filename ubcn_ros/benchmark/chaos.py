@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.bags.client import SOURCE, NodeProcess, Peer, ReplayError
 from ubcn_ros.benchmark import fuzzing
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 from ubcn_ros.node.parameters import SPECS
-from ubcn_ros.replay import SOURCE, NodeProcess, Peer, ReplayError
 
 POSSIBLE = {'unconfigured': {1: 'configure', 5: 'shutdown'},
             'inactive': {2: 'cleanup', 3: 'activate', 6: 'shutdown'},
@@ -327,7 +327,7 @@ def chaos(steps: int, model: str, device: str, seed: int = 0,
     """
     from tqdm import tqdm
 
-    from ubcn_ros.replay import private_domain
+    from ubcn_ros.bags.client import private_domain
     os.environ.update(private_domain())
     random = np.random.default_rng(seed)
     total, nodes, left = Counter(), 0, steps

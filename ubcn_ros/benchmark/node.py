@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.replay import DERAINED, SOURCE, NodeProcess, Peer, ReplayError, header_bytes
+from ubcn_ros.bags.client import DERAINED, SOURCE, NodeProcess, Peer, ReplayError, header_bytes
 
 _START_SECONDS = 180.0
 _SOAKED = 1000  # frames after which memory should stay as it is
@@ -244,7 +244,7 @@ def _whole(compressed: bool) -> bytes:
 
 
 def _environment(shared_memory: bool) -> None:
-    from ubcn_ros.replay import _PROFILES, private_domain
+    from ubcn_ros.bags.client import _PROFILES, private_domain
     os.environ.update(private_domain())
     if not shared_memory:
         os.environ.pop(_PROFILES, None)

@@ -4,8 +4,8 @@
 
 import pytest
 
-from ubcn_ros.accounts import Replayed, latencies_ms, problems, table
-from ubcn_ros.replay import DERAINED, LABELS, Output
+from ubcn_ros.bags.client import DERAINED, LABELS, Output
+from ubcn_ros.bags.replay_report import Replayed, latencies_ms, problems, table
 
 
 def replayed(sent, derained, labels, **counts):

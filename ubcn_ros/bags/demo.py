@@ -20,12 +20,13 @@ from typing import Any
 import click
 import numpy as np
 
-from ubcn_ros import accounts, bags
-from ubcn_ros.accounts import Replayed
+from ubcn_ros import bags
+from ubcn_ros.bags import replay_report as accounts
+from ubcn_ros.bags.replay_report import Replayed
+from ubcn_ros.bags.stopping import stop_on_signals
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
-from ubcn_ros.stopping import stop_on_signals
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
 DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
@@ -69,7 +70,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
     :raises DemoError: the node died, nothing arrived, headers or counts do not fit, the bag or
         model cannot be read, or `options.out` cannot be written.
     """
-    from ubcn_ros.replay import ReplayError, private_domain
+    from ubcn_ros.bags.client import ReplayError, private_domain
     from ubcn_ros.runtime import ModelFileError, load_model
     try:
         import rclpy  # noqa: F401
@@ -123,7 +124,7 @@ def _render(options: DemoOptions) -> Path:
 
 
 def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
-    from ubcn_ros.replay import SOURCE, NodeProcess, Peer, ReplayError
+    from ubcn_ros.bags.client import SOURCE, NodeProcess, Peer, ReplayError
     result = Replayed()
     with bags.open_bag(source) as reader:
         for note in reader.notes:
@@ -175,7 +176,7 @@ def _send(options: DemoOptions, reader: Any, connection: Any, peer: Any, seconds
     """Publish the bag's messages in their time; `seconds` is what the node takes for one."""
     from tqdm import tqdm
 
-    from ubcn_ros.replay import header_bytes
+    from ubcn_ros.bags.client import header_bytes
     drive = options.bag is None
     count = min(connection.msgcount, options.frames or (DRIVE_FRAMES if drive else BAG_FRAMES))
     rate = options.rate_hz
@@ -211,7 +212,7 @@ def _send(options: DemoOptions, reader: Any, connection: Any, peer: Any, seconds
 
 def _wait_for_outputs(peer: Any, count: int) -> None:
     """Give outputs that the node has published the time to arrive."""
-    from ubcn_ros.replay import ReplayError
+    from ubcn_ros.bags.client import ReplayError
     try:
         peer.wait(lambda: len(peer.outputs) >= count, 'the last outputs', 10.0)
     except ReplayError:
@@ -220,7 +221,7 @@ def _wait_for_outputs(peer: Any, count: int) -> None:
 
 def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any, info: Any,
             started: float) -> dict[str, Any]:
-    from ubcn_ros.replay import DERAINED, ReplayError
+    from ubcn_ros.bags.client import DERAINED, ReplayError
     problems = [*result.unread, *accounts.problems(result)]
     counts, latency = result.counts, accounts.latencies_ms(result.sent, result.outputs, DERAINED)
     p50, p95 = np.percentile(latency, (50, 95)) if latency else (float('nan'),) * 2
@@ -260,7 +261,7 @@ def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any
 def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str, Any]
            ) -> np.ndarray:
     """Draw rows of frames spread over the recording, inputs found by their stamps."""
-    from ubcn_ros.replay import DERAINED, LABELS
+    from ubcn_ros.bags.client import DERAINED, LABELS
     outputs = options.out / 'outputs'
     with bags.open_bag(outputs) as reader:
         count = bags.image_connection(reader, DERAINED).msgcount

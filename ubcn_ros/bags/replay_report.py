@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ubcn_ros.replay import DERAINED, LABELS
+from ubcn_ros.bags.client import DERAINED, LABELS
 
 
 @dataclass

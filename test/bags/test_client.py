@@ -12,7 +12,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ubcn_ros import replay
 from ubcn_ros.bags import (
     IMAGE,
     BagError,
@@ -23,7 +22,8 @@ from ubcn_ros.bags import (
     open_bag,
     stamp_ns,
 )
-from ubcn_ros.replay import (
+from ubcn_ros.bags import client as replay
+from ubcn_ros.bags.client import (
     DERAINED,
     LABELS,
     NoAnswerError,

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
+from ubcn_ros.bags.stopping import Stopped, signals_held, stop_on_signals
 
 
 def test_a_signal_waits_for_the_end_of_a_write():

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ubcn_ros.accounts import Replayed
 from ubcn_ros.bags import (
     BagWriter,
     create,
@@ -23,9 +22,10 @@ from ubcn_ros.bags import (
     open_bag,
     read_images,
 )
-from ubcn_ros.demo import DemoError, DemoOptions, _clear, _send, run
+from ubcn_ros.bags.client import DERAINED, LABELS
+from ubcn_ros.bags.demo import DemoError, DemoOptions, _clear, _send, run
+from ubcn_ros.bags.replay_report import Replayed
 from ubcn_ros.images.files import read_image
-from ubcn_ros.replay import DERAINED, LABELS
 
 ROOT = Path(__file__).parent.parent
 
@@ -152,7 +152,7 @@ def test_failures_end_in_an_error_with_the_nodes_log(tmp_path, tiny_model):
     create([np.zeros((48, 64, 3), np.uint8)], tmp_path / 'bag')
     # in a process of its own for the environment that it sets; the command refuses the device
     code = ('from pathlib import Path\n'
-            'from ubcn_ros.demo import DemoError, DemoOptions, run\n'
+            'from ubcn_ros.bags.demo import DemoError, DemoOptions, run\n'
             'try:\n'
             f'    run(DemoOptions(bag=Path({str(tmp_path / "bag")!r}), device="toaster",\n'
             f'        out=Path({str(tmp_path / "out")!r}), model={str(tiny_model)!r}))\n'
