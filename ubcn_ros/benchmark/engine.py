@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from ubcn_ros.runtime.commands import Command
-from ubcn_ros.runtime.options import (
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
     BACKEND,
     COUNT,
     DEVICE,

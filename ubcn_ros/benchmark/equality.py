@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from ubcn_ros.runtime.commands import Command
-from ubcn_ros.runtime.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION
 
 if TYPE_CHECKING:
     from ubcn_ros.runtime.engine import Engine, Frame

@@ -13,8 +13,8 @@ from typing import Any
 
 import click
 
-from ubcn_ros.runtime.commands import Command
-from ubcn_ros.runtime.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION, SIZE
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION, SIZE
 
 
 def probe(arguments: dict[str, Any]) -> dict[str, float]:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from ubcn_ros.cli.export import export
 from ubcn_ros.runtime import Engine, ModelFileError, load_model
 from ubcn_ros.runtime.export.check import (
     ExportCheckError,
@@ -17,7 +18,6 @@ from ubcn_ros.runtime.export.check import (
     exported_programs,
     require_equal,
 )
-from ubcn_ros.runtime.export_command import export
 
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')

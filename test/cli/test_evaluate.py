@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from ubcn_ros.evaluation.command import evaluate
+from ubcn_ros.cli.evaluate import evaluate
 
 
 def run(*arguments):

@@ -18,19 +18,19 @@ from typing import Any, NoReturn
 import click
 
 from ubcn_ros import __version__
-from ubcn_ros.runtime.commands import LazyGroup
-from ubcn_ros.runtime.options import DEVICE, OUTPUT_FOLDER, PRECISION, Number
+from ubcn_ros.cli.commands import LazyGroup
+from ubcn_ros.cli.options import DEVICE, OUTPUT_FOLDER, PRECISION, Number
 
 DEFAULT_MODEL = 'ubcn-light-camvid'
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
-    'train': ('ubcn_ros.training.command', 'train', 'Train one stage of a recipe.'),
-    'evaluate': ('ubcn_ros.evaluation.command', 'evaluate',
+    'train': ('ubcn_ros.cli.train', 'train', 'Train one stage of a recipe.'),
+    'evaluate': ('ubcn_ros.cli.evaluate', 'evaluate',
                  'Measure a model per rain rate and step.'),
-    'benchmark': ('ubcn_ros.evaluation.benchmark_command', 'benchmark',
+    'benchmark': ('ubcn_ros.cli.benchmark', 'benchmark',
                   'Time and compare the engine, or time a running node.'),
-    'export': ('ubcn_ros.runtime.export_command', 'export',
+    'export': ('ubcn_ros.cli.export', 'export',
                'Write a model for ONNX Runtime or torch.export.'),
 }
 

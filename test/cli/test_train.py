@@ -16,9 +16,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from ubcn_ros.cli.train import train
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.training.command import train
 from ubcn_ros.training.trainer import model_config
 
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
@@ -34,7 +34,7 @@ def arguments(recipe, root, out, *more, stage='derain', precision='32-true'):
 
 def start(arguments, log):
     return subprocess.Popen(
-        [sys.executable, '-m', 'ubcn_ros.training.command', *arguments], stdout=log,
+        [sys.executable, '-m', 'ubcn_ros.cli.train', *arguments], stdout=log,
         stderr=subprocess.STDOUT, env={**os.environ, 'OMP_NUM_THREADS': '1'},
         start_new_session=True)
 

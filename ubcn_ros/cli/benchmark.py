@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import click
 
-from ubcn_ros.runtime.commands import LazyGroup
+from ubcn_ros.cli.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
@@ -16,7 +16,7 @@ COMMANDS = {
                  'Compare backends and precisions with eager fp32.'),
     'startup': ('ubcn_ros.benchmark.startup', 'startup',
                 'Time a fresh process to its first result.'),
-    'node': ('ubcn_ros.node_benchmark_command', 'node',
+    'node': ('ubcn_ros.cli.benchmark_node', 'node',
              'Rate, loss, latency and memory of a running node; fuzz it.'),
 }
 

@@ -5,8 +5,8 @@
 import click
 import pytest
 
+from ubcn_ros.cli import options
 from ubcn_ros.images.malformed import MAX_PIXELS
-from ubcn_ros.runtime import options
 from ubcn_ros.runtime.engine import BACKENDS, PRECISIONS
 
 

@@ -16,8 +16,8 @@ import click
 from ubcn_ros.bags.client import NoAnswerError, ReplayError
 from ubcn_ros.benchmark.chaos import chaos
 from ubcn_ros.benchmark.node import Load, fuzz, stream
-from ubcn_ros.runtime.commands import Command
-from ubcn_ros.runtime.options import DEVICE, OUTPUT_FILE, SIZE, Number
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import DEVICE, OUTPUT_FILE, SIZE, Number
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code

@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from ubcn_ros.runtime.commands import Command, LazyGroup
+from ubcn_ros.cli.commands import Command, LazyGroup
 
 
 def outcome(error):
@@ -64,7 +64,7 @@ def test_what_click_raises_passes(error):
 
 def test_a_reader_that_goes_away_is_not_an_error():
     """As in `ubcn ... | head -1`."""
-    code = ('import click\nfrom ubcn_ros.runtime.commands import Command\n'
+    code = ('import click\nfrom ubcn_ros.cli.commands import Command\n'
             '@click.command(cls=Command)\n'
             'def talk():\n'
             '    while True:\n'

@@ -8,12 +8,12 @@ import subprocess
 import pytest
 from click.testing import CliRunner
 
-from ubcn_ros.evaluation.benchmark_command import benchmark
+from ubcn_ros.cli.benchmark import benchmark
 
 
 def test_columns_are_laid_out_side_by_side():
     pytest.importorskip('rclpy')
-    from ubcn_ros.node_benchmark_command import table
+    from ubcn_ros.cli.benchmark_node import table
     text = table({'one': {'sent': 10, 'latency_ms': {'p50': 1.5}},
                   'other': {'sent': 9, 'latency_ms': None}})
     lines = [line.split() for line in text.splitlines()]
@@ -36,7 +36,7 @@ def test_help_names_the_commands():
 @pytest.mark.parametrize('within, verdict', [(True, 'pass'), (False, 'FAIL')])
 def test_the_verdict_on_the_age_gives_its_figures(within, verdict):
     pytest.importorskip('rclpy')
-    from ubcn_ros.node_benchmark_command import age_line
+    from ubcn_ros.cli.benchmark_node import age_line
     line = age_line('one', {'within': within, 'max': 70.0, 'period': 33.3, 'inference': 50.5})
     assert line.startswith('one: ') and verdict in line and '70.0 ms' in line
     assert '33.3 + 50.5 ms' in line
@@ -47,8 +47,8 @@ def test_the_verdict_on_the_age_gives_its_figures(within, verdict):
 def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
         monkeypatch, tmp_path, tiny_model, transport, code):
     pytest.importorskip('rclpy')
-    from ubcn_ros import node_benchmark_command as module
     from ubcn_ros.bags.client import NoAnswerError
+    from ubcn_ros.cli import benchmark_node as module
     figures = {'sent': 5, 'age_ms': {'within': None}}
 
     def stream(load):
@@ -76,8 +76,8 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
 def test_random_traffic_is_summed_up_and_what_goes_wrong_is_an_error(monkeypatch, tmp_path,
                                                                      tiny_model):
     pytest.importorskip('rclpy')
-    from ubcn_ros import node_benchmark_command as module
     from ubcn_ros.bags.client import ReplayError
+    from ubcn_ros.cli import benchmark_node as module
     figures = {'steps': 7, 'answers': 5, 'frames': {'sent': 2, 'received': 2}}
     monkeypatch.setattr(module, 'chaos', lambda steps, model, device: figures)
     out = tmp_path / 'new' / 'figures.json'

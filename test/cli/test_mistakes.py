@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from ubcn_ros import cli
 from ubcn_ros.bags import create
+from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
-from ubcn_ros.runtime.options import DeviceType, OutputType, SizeType
 
 NEEDS = {'demo': 'rclpy', 'train': 'lightning', 'evaluate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}

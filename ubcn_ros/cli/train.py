@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.runtime.commands import Command
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER
 from ubcn_ros.runtime.installed import shared_folders
-from ubcn_ros.runtime.options import COUNT, OUTPUT_FOLDER
 
 if TYPE_CHECKING:
     from ubcn_ros.training.trainer import Trainer

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.runtime.commands import Command
-from ubcn_ros.runtime.options import DEVICE, OUTPUT_FILE, PICTURE, PRECISION
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import DEVICE, OUTPUT_FILE, PICTURE, PRECISION
 
 if TYPE_CHECKING:
     from ubcn_ros.evaluation.measure import Subject

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.runtime.commands import Command
-from ubcn_ros.runtime.options import OUTPUT_FOLDER
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import OUTPUT_FOLDER
 
 if TYPE_CHECKING:
     from ubcn_ros.runtime.export.check import Difference
