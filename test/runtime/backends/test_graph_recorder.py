@@ -144,7 +144,7 @@ def test_work_that_waits_for_the_device_cannot_be_captured():
 
 def said_of_graphs(caplog):
     """Warnings of the backend; a kernel that is left out gives one, too."""
-    return [record for record in caplog.records if record.name.endswith('graph_backend')]
+    return [record for record in caplog.records if record.name.endswith('backends.graphs')]
 
 
 @cuda

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros import runtime
 from ubcn_ros.network import UBCNConfig, build, build_segmentation
 from ubcn_ros.network.blocks import RES
+from ubcn_ros.runtime import kernels
 from ubcn_ros.runtime.kernels import autotune as choice
 from ubcn_ros.runtime.kernels import fused_convolution
 from ubcn_ros.runtime.kernels.autotune import Choices
@@ -163,7 +163,7 @@ def test_without_triton_the_log_says_so(monkeypatch, caplog):
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, 'triton', None)
     monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_convolution', raising=False)
-    monkeypatch.delattr(runtime, 'convolution_kernel', raising=False)
+    monkeypatch.delattr(kernels, 'triton_convolution', raising=False)
     network = nn.Sequential(nn.Conv2d(8, 8, 3), nn.ReLU(), nn.Conv2d(8, 8, 3))
     assert fuse_convolutions(network, on_cpu()) == 1
     assert 'convolutions without Triton' in caplog.text

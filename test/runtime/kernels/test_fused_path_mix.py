@@ -56,19 +56,19 @@ def compare(form, trunk: PathTrunk, x, masks):
     ((3, 1, 5), 16, 1, torch.float16)])
 @pytest.mark.parametrize('name', ['Triton', 'one product'])
 def test_equals_float64(load_kernels, name, size, channels, paths, dtype, masks_last):
-    form = load_kernels('path_mix_kernel', True).mix if name == 'Triton' else one_product
+    form = load_kernels('triton_path_mix', True).mix if name == 'Triton' else one_product
     trunk = trunk_of(channels, paths).to(dtype)
     compare(form, trunk, *inputs_of(size, channels, paths, dtype, masks_last))
 
 
 def test_kernel_takes_masks_that_are_a_part_of_others(load_kernels):
-    form = load_kernels('path_mix_kernel', True).mix
+    form = load_kernels('triton_path_mix', True).mix
     x, masks = inputs_of((1, 6, 9), 32, 8, torch.float32, False)
     compare(form, trunk_of(), x, masks[:, 1:7:2])
 
 
 def test_kernel_refuses(load_kernels):
-    mix = load_kernels('path_mix_kernel', True).mix
+    mix = load_kernels('triton_path_mix', True).mix
     weights = torch.zeros(3, 32, 32), torch.zeros(3, 32)
     for channels, paths, height in ((8, 3, 4), (32, 2, 4), (32, 3, 0)):
         with pytest.raises(ValueError, match='run the plain module'):
@@ -80,7 +80,7 @@ def test_kernel_refuses(load_kernels):
 
 @pytest.mark.parametrize('capability, instruction', [(80, 'mma.sync'), (90, 'wgmma.mma_async')])
 def test_kernel_compiles_to_matrix_instructions(compile_kernel, capability, instruction):
-    ptx = compile_kernel('path_mix_kernel', '_mix', {'PATHS': 7, 'BLOCK': 128, 'CHANNELS': 32},
+    ptx = compile_kernel('triton_path_mix', '_mix', {'PATHS': 7, 'BLOCK': 128, 'CHANNELS': 32},
                          capability, num_warps=4)
     assert instruction in ptx
     assert 'ld.global.v4' in ptx or 'cp.async' in ptx, '16 bytes are read at once'

@@ -38,12 +38,12 @@ def compare(resize, x, size):
 @pytest.mark.parametrize('n, channels, dtype', [(2, 16, torch.float32), (1, 11, torch.float16),
                                                 (1, 80, torch.float16)])
 def test_interpreted_equals_float64(load_kernels, n, channels, dtype, before, after):
-    resize = load_kernels('resize_kernel', True).resize
+    resize = load_kernels('triton_resize', True).resize
     compare(resize, torch.randn(n, channels, *before).to(dtype), after)
 
 
 def test_refuses(load_kernels):
-    resize = load_kernels('resize_kernel', True).resize
+    resize = load_kernels('triton_resize', True).resize
     with pytest.raises(ValueError, match='run the plain module'):
         resize(torch.zeros(0, 3, 4, 4), (8, 8))
     with pytest.raises(ValueError, match='32-bit'):
@@ -98,7 +98,7 @@ def test_without_triton_all_stays_plain(monkeypatch, caplog):
 
 @pytest.mark.parametrize('capability', [80, 90])
 def test_kernel_compiles(compile_kernel, capability):
-    ptx = compile_kernel('resize_kernel', '_resize', {'CHANNELS': 16, 'BLOCK': 128, 'WIDTH': 16},
+    ptx = compile_kernel('triton_resize', '_resize', {'CHANNELS': 16, 'BLOCK': 128, 'WIDTH': 16},
                          capability, ('scale_y', 'scale_x'))
     assert 'ld.global.v4' in ptx and 'st.global.v4' in ptx, '16 bytes at once'
 
@@ -107,7 +107,7 @@ def test_kernel_compiles(compile_kernel, capability):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_equals_float64_on_a_gpu(load_kernels, dtype, caplog):
-    resize = load_kernels('resize_kernel', False).resize
+    resize = load_kernels('triton_resize', False).resize
     for before, after in (*SIZES, ((135, 241), (270, 480))):
         for channels in (11, 16, 64, 128):
             compare(resize, torch.randn(2, channels, *before, device='cuda').to(dtype), after)

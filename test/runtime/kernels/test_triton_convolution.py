@@ -41,11 +41,11 @@ def compare(kernels, case, size, dtype, with_skip, device='cpu', **options):
 @pytest.mark.parametrize('dtype, size, with_skip', [(torch.float32, (2, 9, 19), True),
                                                     (torch.float16, (1, 11, 8), False)])
 def test_interpreted_equals_float64(load_kernels, case, dtype, size, with_skip):
-    compare(load_kernels('convolution_kernel', True), case, size, dtype, with_skip)
+    compare(load_kernels('triton_convolution', True), case, size, dtype, with_skip)
 
 
 def test_refuses(load_kernels):
-    kernels = load_kernels('convolution_kernel', True)
+    kernels = load_kernels('triton_convolution', True)
     weight, bias = torch.zeros(9, 16, 8), torch.zeros(8)
     with pytest.raises(ValueError, match='does not fit'):
         kernels.convolve(torch.zeros(1, 8, 9, 9), weight, bias)
@@ -65,7 +65,7 @@ def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction
     constants = {'INPUTS': inputs, 'OUTPUTS': outputs, 'KERNEL': 3, 'STRIDE': stride,
                  'PADDING': 1, 'DILATION': 1, 'SKIP': True, 'TILE_H': 8, 'TILE_W': 16,
                  'CHUNK': 32 if inputs > 16 else 16, 'BLOCK': outputs}
-    ptx = compile_kernel('convolution_kernel', '_convolution', constants, capability, ('slope',),
+    ptx = compile_kernel('triton_convolution', '_convolution', constants, capability, ('slope',),
                          num_warps=4, num_stages=stages)
     assert instruction in ptx
     assert 'st.global.v4' in ptx, '16 bytes are written at once'
@@ -78,7 +78,7 @@ def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_equals_float64_on_a_gpu(load_kernels, case, dtype):
-    kernels = load_kernels('convolution_kernel', False)
+    kernels = load_kernels('triton_convolution', False)
     for with_skip in (False, True):
         for stages in (1, 3):
             compare(kernels, case, (2, 135, 241), dtype, with_skip, 'cuda', stages=stages)

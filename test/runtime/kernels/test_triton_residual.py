@@ -56,7 +56,7 @@ def compare(form, block: RES, x: torch.Tensor, **options):
     ('two_kernels', 2, torch.float16, (3, 5, 9), None),
     ('two_kernels', 4, torch.float16, (1, 13, 17), None)])
 def test_interpreted_equals_float64(load_kernels, name, dilation, dtype, size, region):
-    kernels = load_kernels('residual_kernel', True)
+    kernels = load_kernels('triton_residual', True)
     block = block_of(dilation, dtype)
     images, height, width = size
     x = torch.randn(images, 32, height, width).to(dtype)
@@ -67,7 +67,7 @@ def test_interpreted_equals_float64(load_kernels, name, dilation, dtype, size, r
 @pytest.mark.parametrize('name', FORMS)
 def test_block_runs_the_kernels_with_its_weights(load_kernels, monkeypatch, name):
     monkeypatch.setattr(choice, 'fastest', lambda *_: name)
-    form = getattr(load_kernels('residual_kernel', True), name)
+    form = getattr(load_kernels('triton_residual', True), name)
     block = block_of(2, torch.float16)
     fused = TritonRES(block, Choices('cpu', (torch.float16,)), {name: form})
     x = torch.randn(1, 32, 8, 9).half()
@@ -77,7 +77,7 @@ def test_block_runs_the_kernels_with_its_weights(load_kernels, monkeypatch, name
 
 
 def test_region_follows_from_size_and_dilation(load_kernels):
-    plan = load_kernels('residual_kernel', True).plan
+    plan = load_kernels('triton_residual', True).plan
     # tiles of 14x14 fill 100 programs once; those of any larger region leave most of them idle
     assert plan(140, 140, 1, 1, 100) == (16, 16)
     # with few programs, what counts is how little is repeated: 8 + 5 blocks for 24x24 pixels
@@ -90,7 +90,7 @@ def test_region_follows_from_size_and_dilation(load_kernels):
 
 @pytest.mark.parametrize('name', FORMS)
 def test_refuses(load_kernels, name):
-    kernels = load_kernels('residual_kernel', True)
+    kernels = load_kernels('triton_residual', True)
     form = getattr(kernels, name)
     block = block_of(1, torch.float16)
     weights = (*weights_of(block), 1)
@@ -107,7 +107,7 @@ def test_refuses(load_kernels, name):
     ('_convolution', {'DILATION': 2, 'SKIP': True})])
 def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction, kernel,
                                          constants):
-    ptx = compile_kernel('residual_kernel', kernel, constants | {'BLOCK': 128, 'CHANNELS': 32},
+    ptx = compile_kernel('triton_residual', kernel, constants | {'BLOCK': 128, 'CHANNELS': 32},
                          capability, num_warps=4)
     assert instruction in ptx
     assert 'cp.async' in ptx, 'loads overlap with products'
@@ -120,7 +120,7 @@ def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('dilation', [1, 2, 4])
 def test_equals_float64_on_a_gpu(load_kernels, name, dtype, dilation):
-    kernels = load_kernels('residual_kernel', False)
+    kernels = load_kernels('triton_residual', False)
     block = block_of(dilation, dtype, 'cuda')
     for size in ((2, 135, 241), (1, 1, 7), (1, 270, 480)):
         # not channels last, as the first of these: copied

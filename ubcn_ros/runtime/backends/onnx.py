@@ -108,13 +108,12 @@ def cached_export(model: str | Path, precision: str,
 
 def _source() -> str:
     """Digest of the source of the network and of the steps; '' where it is not in files."""
-    root = Path(__file__).resolve().parents[1]
-    files = sorted([*(root / 'network').rglob('*.py'), *(root / 'runtime').glob('export*.py'),
-                    root / 'runtime' / 'steps.py'])
+    root = Path(__file__).resolve().parents[2]
+    files = sorted([*(root / 'network').rglob('*.py'),
+                    *(root / 'runtime' / 'export').glob('*.py')])
     digest = hashlib.sha256()
     for file in files:
-        if file.is_file():
-            digest.update(file.read_bytes())
+        digest.update(file.read_bytes())
     return digest.hexdigest() if files else ''
 
 

@@ -42,7 +42,7 @@ class FusedConv(nn.Conv2d):
 
     :param conv: on its device, in its precision and layout; ``fits`` says which.
     :param slope: 0 for ReLU, 1 for none.
-    :param kernel: the module ``convolution_kernel``, or None to do without it.
+    :param kernel: the module ``triton_convolution``, or None to do without it.
     """
 
     def __init__(self, conv: nn.Conv2d, choices: Choices, slope: float = 1.0,
@@ -177,7 +177,7 @@ def fuse_convolutions(network: nn.Module, choices: Choices | None = None,
 
     :param network: its batch normalisations folded, on its device and in its precision; on a GPU
         in half precision unless the choices are for others.
-    :param kernel: the module ``convolution_kernel``, which by default is used where Triton is.
+    :param kernel: the module ``triton_convolution``, which by default is used where Triton is.
     :return: how many convolutions were replaced.
     """
     choices = choices or SHARED
@@ -212,10 +212,10 @@ def fuse_convolutions(network: nn.Module, choices: Choices | None = None,
 
 
 def _kernel() -> Any:
-    """Return the module ``convolution_kernel``; without Triton, None and a line in the log."""
+    """Return the module ``triton_convolution``; without Triton, None and a line in the log."""
     try:
-        from ubcn_ros.runtime.kernels import triton_convolution as convolution_kernel
-        return convolution_kernel
+        from ubcn_ros.runtime.kernels import triton_convolution
+        return triton_convolution
     except Exception as error:  # a broken Triton raises more than ImportError
         _LOG.warning('convolutions without Triton: %s', reason(error))
         return None

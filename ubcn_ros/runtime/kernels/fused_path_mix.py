@@ -14,7 +14,7 @@ from ubcn_ros.network.attention import PathTrunk
 from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, applies, reason
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""Features, masks, weights and biases of the paths; see ``path_mix_kernel.mix``."""
+"""Features, masks, weights and biases of the paths; see ``triton_path_mix.mix``."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -24,7 +24,7 @@ def one_product(features: torch.Tensor, masks: torch.Tensor, weight: torch.Tenso
     Mix the paths by one product of K weighted copies of the features with all weights stacked.
 
     What needs no Triton: it writes the K copies, but adds nothing up outside of the product.
-    Arguments and result as of ``path_mix_kernel.mix``.
+    Arguments and result as of ``triton_path_mix.mix``.
     """
     n, channels, height, width = features.shape
     pixels = features.permute(0, 2, 3, 1).reshape(-1, 1, channels)

@@ -24,7 +24,7 @@ CHANNELS = 32
 """Channels of the blocks that the kernels compute."""
 Form = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int],
                 torch.Tensor]
-"""Features, packed weights and bias of both convolutions, dilation; see ``residual_kernel``."""
+"""Features, packed weights and bias of both convolutions, dilation; see ``triton_residual``."""
 _LOG = logging.getLogger(__name__)
 
 

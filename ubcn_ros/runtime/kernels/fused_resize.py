@@ -29,7 +29,7 @@ class FusedResize:
     Resizes features that are channels last by what is fastest, all else by ``plain``.
 
     :param plain: of the network.
-    :param form: ``resize_kernel.resize``.
+    :param form: ``triton_resize.resize``.
     """
 
     def __init__(self, plain: Resize, choices: Choices, form: Resize) -> None:
@@ -61,7 +61,7 @@ def fuse_resizes(network: nn.Module, choices: Choices | None = None, form: Resiz
 
     Without Triton, nothing is changed and the log says why.
 
-    :param form: ``resize_kernel.resize`` by default.
+    :param form: ``triton_resize.resize`` by default.
     :return: how many parts do.
     """
     found = [module for module in network.modules() if isinstance(module, _RESIZING)]

@@ -13,7 +13,7 @@ def load_kernels(monkeypatch):
     def load(name: str, interpret: bool):
         pytest.importorskip('triton')
         monkeypatch.setenv('TRITON_INTERPRET', str(int(interpret)))
-        spec = importlib.util.find_spec(f'ubcn_ros.runtime.{name}')
+        spec = importlib.util.find_spec(f'ubcn_ros.runtime.kernels.{name}')
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return module
