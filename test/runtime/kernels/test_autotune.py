@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.kernels import autotune as choice
-from ubcn_ros.runtime.kernels.autotune import PLAIN, Choices, applies, fastest
+from ubcn_ros.runtime.kernels import autotune
+from ubcn_ros.runtime.kernels.autotune import REFERENCE, Autotuner, applies, fastest
 
 
 def add(x, other):
@@ -32,19 +32,19 @@ def failing(*_):
     raise RuntimeError('no such instruction\nand a page of code')
 
 
-def on_cpu() -> Choices:
-    return Choices('cpu', (torch.float32,))
+def on_cpu() -> Autotuner:
+    return Autotuner('cpu', (torch.float32,))
 
 
 def test_decides_once_per_kind_and_order_of_size(monkeypatch):
     tried = []
-    monkeypatch.setattr(choice, 'fastest',
-                        lambda plain, forms, x, title: tried.append(title) or 'other')
-    choices = on_cpu()
-    forms = {'other': lambda x, other: add(x, other) * 2}
+    monkeypatch.setattr(autotune, 'fastest', lambda reference, candidates, x, operation:
+                        tried.append(operation) or 'other')
+    autotuner = on_cpu()
+    candidates = {'other': lambda x, other: add(x, other) * 2}
     x = torch.ones(1, 4, 3, 3)
     for kind, values in (('a', x), ('a', x), ('b', x), ('a', torch.ones(1, 4, 30, 30))):
-        assert choices.run((kind,), kind, add, forms, values, values).eq(4).all()
+        assert autotuner.run((kind,), kind, add, candidates, values, values).eq(4).all()
     assert tried == ['a', 'b', 'a']
 
 
@@ -52,17 +52,17 @@ def test_decides_once_per_kind_and_order_of_size(monkeypatch):
     lambda x, other: x,  # right where the second is zero, as it is in the frame at hand
     lambda x, other: (_ for _ in ()).throw(RuntimeError('no such instruction'))])
 def test_what_is_wrong_is_left_out(wrong, caplog):
-    choices = on_cpu()
+    autotuner = on_cpu()
     x = torch.ones(1, 4, 3, 3)
-    assert torch.equal(choices.run(('a',), 'sum', add, {'w': wrong}, x, torch.zeros_like(x)), x)
-    assert set(choices.chosen.values()) == {PLAIN}
+    assert torch.equal(autotuner.run(('a',), 'sum', add, {'w': wrong}, x, torch.zeros_like(x)), x)
+    assert set(autotuner.chosen.values()) == {REFERENCE}
     assert 'sum: w is left out' in caplog.text
 
 
 def test_no_choice_is_no_failure(monkeypatch, caplog):
     def fastest(*_):
         raise torch.OutOfMemoryError('full')
-    monkeypatch.setattr(choice, 'fastest', fastest)
+    monkeypatch.setattr(autotune, 'fastest', fastest)
     x = torch.ones(1, 4, 3, 3)
     assert on_cpu().run(('a',), 'sum', add, {}, x, x).eq(2).all()
     assert 'sum: plain modules, nothing else could be tried' in caplog.text
@@ -71,11 +71,11 @@ def test_no_choice_is_no_failure(monkeypatch, caplog):
 def test_a_form_that_fails_later_gives_way(monkeypatch, caplog):
     def failing(*_):
         raise RuntimeError('lost')
-    monkeypatch.setattr(choice, 'fastest', lambda *_: 'failing')
-    choices = on_cpu()
+    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'failing')
+    autotuner = on_cpu()
     x = torch.ones(1, 4, 3, 3)
     for _ in range(2):
-        assert choices.run(('a',), 'sum', add, {'failing': failing}, x, x).eq(2).all()
+        assert autotuner.run(('a',), 'sum', add, {'failing': failing}, x, x).eq(2).all()
     assert caplog.text.count('lost') == 1
 
 
@@ -101,18 +101,18 @@ def test_applies_to_inference_that_nobody_watches():
 
 
 def test_takes_its_device_and_types():
-    assert on_cpu().takes(torch.ones(1))
-    assert not on_cpu().takes(torch.ones(1).half())
-    assert not Choices().takes(torch.ones(1).half())
+    assert on_cpu().supports(torch.ones(1))
+    assert not on_cpu().supports(torch.ones(1).half())
+    assert not Autotuner().supports(torch.ones(1).half())
 
 
 def test_fastest_takes_the_least_time():
     example = torch.zeros(1, 32, 6, 6)
-    plain = slow(torch.relu)
-    forms = {'late': slow(torch.relu, 0.04), 'early': torch.relu}
-    assert fastest(plain, forms, example) == 'early'
-    assert fastest(torch.relu, {'late': slow(torch.relu)}, example) == PLAIN
-    assert fastest(plain, {}, example) == PLAIN
+    reference = slow(torch.relu)
+    candidates = {'late': slow(torch.relu, 0.04), 'early': torch.relu}
+    assert fastest(reference, candidates, example) == 'early'
+    assert fastest(torch.relu, {'late': slow(torch.relu)}, example) == REFERENCE
+    assert fastest(reference, {}, example) == REFERENCE
 
 
 @pytest.mark.parametrize('wrong, reason', [
@@ -124,7 +124,7 @@ def test_fastest_takes_the_least_time():
     (failing, 'RuntimeError: no such instruction')])
 def test_fastest_leaves_out_what_is_wrong_and_says_why(caplog, wrong, reason):
     example = torch.zeros(1, 32, 6, 6)  # on zeros, some of these would pass
-    assert fastest(slow(torch.relu), {'wrong': wrong}, example, 'RES of the test') == PLAIN
+    assert fastest(slow(torch.relu), {'wrong': wrong}, example, 'RES of the test') == REFERENCE
     record, = caplog.records
     assert 'RES of the test: wrong is left out' in record.getMessage()
     assert record.getMessage().count('\n') == 0

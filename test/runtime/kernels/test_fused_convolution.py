@@ -14,9 +14,8 @@ from torch.nn import functional as F
 from ubcn_ros.network import UBCNConfig, build, build_segmentation
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.runtime import kernels
-from ubcn_ros.runtime.kernels import autotune as choice
-from ubcn_ros.runtime.kernels import fused_convolution
-from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels import autotune, fused_convolution
+from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_convolution import (
     FusedBlock,
     FusedConv,
@@ -51,9 +50,9 @@ def operations(monkeypatch):
 
 @pytest.fixture
 def fused(monkeypatch):
-    """Choose the last of the forms, whatever the time that it takes."""
-    monkeypatch.setattr(choice, 'fastest',
-                        lambda plain, forms, x, title: list(forms)[-1])
+    """Choose the last of the candidates, whatever the time that it takes."""
+    monkeypatch.setattr(autotune, 'fastest',
+                        lambda reference, candidates, x, operation: list(candidates)[-1])
 
 
 class Kernel:
@@ -68,8 +67,8 @@ class Kernel:
         return F.leaky_relu(y if skip is None else y + skip, slope)
 
 
-def on_cpu() -> Choices:
-    return Choices('cpu', (torch.float32,))
+def on_cpu() -> Autotuner:
+    return Autotuner('cpu', (torch.float32,))
 
 
 def trained(network: nn.Module) -> nn.Module:
@@ -90,8 +89,8 @@ def trained(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize('channels, stride, bias', [(16, 1, True), (12, 2, False), (3, 1, True)])
 def test_conv_equals_plain_modules(fused, caplog, channels, stride, bias, relu):
     conv = trained(nn.Conv2d(channels, 8, 3, stride, 2, 2, bias=bias))
-    choices = on_cpu()
-    one = FusedConv(conv, choices, 0.0 if relu else 1.0)
+    autotuner = on_cpu()
+    one = FusedConv(conv, autotuner, 0.0 if relu else 1.0)
     assert one.state_dict().keys() == conv.state_dict().keys()
     x = torch.randn(2, channels, 11, 13)
     for skip in (None, torch.randn_like(conv(x))):
@@ -100,13 +99,13 @@ def test_conv_equals_plain_modules(fused, caplog, channels, stride, bias, relu):
         torch.testing.assert_close(one(x, skip), expected, rtol=1e-4, atol=1e-4)
     filled_up = {True: 'cuDNN, channels filled up', False: 'PyTorch, channels filled up'}[relu]
     names = {'cuDNN'} if relu and channels == 16 else {filled_up} if channels != 16 else set()
-    assert set(choices.chosen.values()) == names
+    assert set(autotuner.chosen.values()) == names
     assert bool(CALLS) == relu
     assert not caplog.records
 
 
 def test_what_reads_the_memory_of_its_result_is_left_out(monkeypatch, caplog):
-    """As cuDNN may: its form without skip is the one with the result as skip, times 0."""
+    """As cuDNN may: its candidate without skip is the one with the result as skip, times 0."""
     memory = []
     full_like = torch.full_like
 
@@ -116,10 +115,10 @@ def test_what_reads_the_memory_of_its_result_is_left_out(monkeypatch, caplog):
     monkeypatch.setattr(torch, 'full_like', kept)
     monkeypatch.setattr(torch, 'cudnn_convolution_relu',
                         lambda *arguments: at_once(*arguments) + 0 * memory[-1])
-    choices = on_cpu()
+    autotuner = on_cpu()
     conv = trained(nn.Conv2d(8, 8, 3))
-    FusedConv(conv, choices, 0.0)(torch.randn(1, 8, 9, 9))
-    assert list(choices.chosen.values()) == ['plain']
+    FusedConv(conv, autotuner, 0.0)(torch.randn(1, 8, 9, 9))
+    assert list(autotuner.chosen.values()) == ['reference']
     assert 'cuDNN is left out' in caplog.text
 
 
@@ -136,14 +135,14 @@ def test_large_images_by_our_kernel(fused, monkeypatch, slope, skip):
         torch.testing.assert_close(one(x, add), expected, rtol=1e-4, atol=1e-4)
         assert CALLS == ['Triton 1'] if ours else 'Triton 1' not in CALLS
     oblong = FusedConv(trained(nn.Conv2d(8, 8, (1, 3))), on_cpu(), slope, Kernel)
-    assert 'Triton' not in oblong._forms(torch.zeros(1, 8, 99, 99))
+    assert 'Triton' not in oblong._candidates(torch.zeros(1, 8, 99, 99))
 
 
 def test_with_our_kernel_every_convolution_is_fused(fused, monkeypatch):
     monkeypatch.setattr(fused_convolution, 'LARGE', 1)
     network = trained(build(UBCNConfig.preset('light')))
     fold_batch_norm(network)
-    fuse_residual_blocks(network, on_cpu(), {'plain': None})
+    fuse_residual_blocks(network, on_cpu(), {'reference': None})
     fuse_path_mixes(network, on_cpu(), {'one product': one_product})
     plain = copy.deepcopy(network)
     fuse_convolutions(network, on_cpu(), Kernel)
@@ -183,7 +182,7 @@ def test_segmentation_equals_plain(fused, caplog, name):
     with torch.inference_mode():
         expected, result = plain(image), network(image)
     assert CALLS.count('add, relu') >= blocks and 'relu' in CALLS
-    assert not caplog.records, 'no form fails'
+    assert not caplog.records, 'no candidate fails'
     assert (result - expected).norm() <= 1e-4 * expected.norm()
 
 
@@ -203,13 +202,13 @@ def test_light_preset_equals_plain(fused, caplog):
         for found, expected in zip(network(image, 2), plain(image, 2), strict=True):
             assert (found.image - expected.image).abs().max() <= 1e-4
             assert (found.logits - expected.logits).norm() <= 1e-3 * expected.logits.norm()
-    assert not caplog.records, 'no form fails'
+    assert not caplog.records, 'no candidate fails'
 
 
 def test_plain_where_forms_do_not_apply():
     conv = trained(nn.Conv2d(12, 8, 3))
-    choices = on_cpu()
-    one = FusedConv(conv, choices, 0.0)
+    autotuner = on_cpu()
+    one = FusedConv(conv, autotuner, 0.0)
     x = torch.randn(1, 12, 9, 9)
     expected = conv(x).relu()
     assert torch.equal(torch.jit.trace(one, x, check_trace=False)(x), expected)
@@ -222,7 +221,7 @@ def test_plain_where_forms_do_not_apply():
     assert torch.equal(one(x), expected)
     assert seen, 'it is a convolution to whoever watches these'
     assert torch.equal(one.double()(x.double()), conv.double()(x.double()).relu())
-    assert not choices.chosen and not CALLS
+    assert not autotuner.chosen and not CALLS
 
 
 def test_leaves_what_does_not_fit():

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk, SAMConfig
-from ubcn_ros.runtime.kernels import autotune as choice
-from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels import autotune
+from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_path_mix import (
     FusedMixTrunk,
     fuse_path_mixes,
@@ -40,11 +40,11 @@ def inputs_of(size, channels, paths, dtype, masks_last):
     return x, masks
 
 
-def compare(form, trunk: PathTrunk, x, masks):
+def compare(candidate, trunk: PathTrunk, x, masks):
     exact = copy.deepcopy(trunk).double()
-    fused = FusedMixTrunk(trunk, Choices(), {})
+    fused = FusedMixTrunk(trunk, Autotuner(), {})
     expected = exact.weigh(x.double(), masks.double())
-    result = form(x, masks, fused.weight, fused.bias)
+    result = candidate(x, masks, fused.weight, fused.bias)
     assert result.dtype == x.dtype and result.shape == x.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     assert (result.double() - expected).norm() <= TOLERANCE[x.dtype] * expected.norm()
@@ -56,15 +56,15 @@ def compare(form, trunk: PathTrunk, x, masks):
     ((3, 1, 5), 16, 1, torch.float16)])
 @pytest.mark.parametrize('name', ['Triton', 'one product'])
 def test_equals_float64(load_kernels, name, size, channels, paths, dtype, masks_last):
-    form = load_kernels('triton_path_mix', True).mix if name == 'Triton' else one_product
+    candidate = load_kernels('triton_path_mix', True).mix if name == 'Triton' else one_product
     trunk = trunk_of(channels, paths).to(dtype)
-    compare(form, trunk, *inputs_of(size, channels, paths, dtype, masks_last))
+    compare(candidate, trunk, *inputs_of(size, channels, paths, dtype, masks_last))
 
 
 def test_kernel_takes_masks_that_are_a_part_of_others(load_kernels):
-    form = load_kernels('triton_path_mix', True).mix
+    candidate = load_kernels('triton_path_mix', True).mix
     x, masks = inputs_of((1, 6, 9), 32, 8, torch.float32, False)
-    compare(form, trunk_of(), x, masks[:, 1:7:2])
+    compare(candidate, trunk_of(), x, masks[:, 1:7:2])
 
 
 def test_kernel_refuses(load_kernels):
@@ -88,25 +88,25 @@ def test_kernel_compiles_to_matrix_instructions(compile_kernel, capability, inst
 
 
 def test_replaced_trunk_runs_the_form_chosen(monkeypatch):
-    monkeypatch.setattr(choice, 'fastest', lambda *_: 'one product')
+    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'one product')
     network = nn.ModuleDict({'paths': trunk_of()})
     plain = copy.deepcopy(network)
-    choices = Choices('cpu', (torch.float32,))
-    assert fuse_path_mixes(network, choices, {'one product': one_product}) == 1
-    assert fuse_path_mixes(network, choices, {}) == 0, 'none is left'
+    autotuner = Autotuner('cpu', (torch.float32,))
+    assert fuse_path_mixes(network, autotuner, {'one product': one_product}) == 1
+    assert fuse_path_mixes(network, autotuner, {}) == 0, 'none is left'
     assert network.state_dict().keys() == plain.state_dict().keys()
     x, masks = inputs_of((2, 6, 7), 32, 3, torch.float32, True)
     torch.testing.assert_close(network['paths'](x, masks), plain['paths'](x, masks),
                                rtol=1e-4, atol=1e-4)
-    assert list(choices.chosen.values()) == ['one product']
+    assert list(autotuner.chosen.values()) == ['one product']
 
 
 def test_plain_where_forms_do_not_apply(monkeypatch):
-    monkeypatch.setattr(choice, 'fastest', lambda *_: 'none')
+    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'none')
     network = nn.ModuleDict({'paths': trunk_of()})
     plain = copy.deepcopy(network['paths'])
-    choices = Choices('cpu', (torch.float32,))
-    fuse_path_mixes(network, choices, {'none': None})
+    autotuner = Autotuner('cpu', (torch.float32,))
+    fuse_path_mixes(network, autotuner, {'none': None})
     x, masks = inputs_of((1, 6, 7), 32, 3, torch.float32, True)
     traced = torch.jit.trace(network['paths'], (x, masks), check_trace=False)
     assert torch.equal(traced(x, masks), plain(x, masks))
@@ -116,7 +116,7 @@ def test_plain_where_forms_do_not_apply(monkeypatch):
     network['paths'].mix.register_forward_hook(lambda *_: seen.append(1))
     assert torch.equal(network['paths'](x, masks), plain(x, masks))
     assert seen, 'whoever watches the convolution sees it'
-    assert not choices.chosen
+    assert not autotuner.chosen
 
 
 def test_without_triton_there_is_one_product(monkeypatch, caplog):
@@ -142,8 +142,8 @@ def test_prepared_for_a_gpu_equals_float64(dtype, masks_last, caplog):
     expected = exact.weigh(x.double(), masks.double())
     with torch.inference_mode():
         results = [network[0](x.cuda(), masks.cuda())]
-        results += [form(x.cuda(), masks.cuda(), fused.weight, fused.bias)
-                    for form in mixes().values()]
+        results += [candidate(x.cuda(), masks.cuda(), fused.weight, fused.bias)
+                    for candidate in mixes().values()]
     assert 'left out' not in caplog.text
     for result in results:
         error = result.cpu().double() - expected

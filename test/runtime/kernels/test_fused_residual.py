@@ -12,14 +12,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES, residual_stack
-from ubcn_ros.runtime.kernels import autotune as choice
-from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels import autotune
+from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_residual import TritonRES, fuse_residual_blocks
 from ubcn_ros.runtime.optimize import prepare
 
 
 def by_matrices(x, weight1, bias1, weight2, bias2, dilation):
-    """RES from packed weights, not by convolution modules: a form for every machine."""
+    """RES from packed weights, not by convolution modules: a candidate for every machine."""
     def convolve(features, weight, bias):
         patches = F.unfold(features, 3, dilation, dilation).unflatten(1, (features.shape[1], 9))
         return torch.einsum('nctp,tco->nop', patches, weight).unflatten(
@@ -41,32 +41,32 @@ def stack():
     return result
 
 
-def on_cpu() -> Choices:
-    return Choices('cpu', (torch.float32,))
+def on_cpu() -> Autotuner:
+    return Autotuner('cpu', (torch.float32,))
 
 
 def test_replaced_blocks_run_the_form_chosen(stack, monkeypatch):
-    monkeypatch.setattr(choice, 'fastest', lambda plain, fused, x, title: 'matrices')
+    monkeypatch.setattr(autotune, 'fastest', lambda reference, fused, x, operation: 'matrices')
     plain = copy.deepcopy(stack)
     calls = []
 
-    def form(*arguments):
+    def candidate(*arguments):
         calls.append(arguments[-1])
         return by_matrices(*arguments)
-    choices = on_cpu()
-    assert fuse_residual_blocks(stack, choices, {'matrices': form}) == 3
-    assert fuse_residual_blocks(stack, choices, {'matrices': form}) == 0, 'none is left'
+    autotuner = on_cpu()
+    assert fuse_residual_blocks(stack, autotuner, {'matrices': candidate}) == 3
+    assert fuse_residual_blocks(stack, autotuner, {'matrices': candidate}) == 0, 'none is left'
     assert stack.state_dict().keys() == plain.state_dict().keys()
     x = torch.randn(2, 32, 11, 13)
     assert torch.allclose(stack(x), plain(x), atol=1e-4)
     assert calls == [1, 2, 4]
-    assert len(choices.chosen) == 3
+    assert len(autotuner.chosen) == 3
     stack(torch.randn(2, 32, 64, 64))
-    assert len(choices.chosen) == 6, 'chosen anew for another order of size'
+    assert len(autotuner.chosen) == 6, 'chosen anew for another order of size'
 
 
 def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypatch, caplog):
-    monkeypatch.setattr(choice, 'fastest', lambda plain, fused, x, title: 'failing')
+    monkeypatch.setattr(autotune, 'fastest', lambda reference, fused, x, operation: 'failing')
     plain = copy.deepcopy(stack)
     fuse_residual_blocks(stack, on_cpu(), {'failing': failing})
     x = torch.randn(1, 32, 9, 9)
@@ -77,10 +77,10 @@ def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypat
 
 
 def test_plain_where_forms_do_not_apply(stack, monkeypatch):
-    monkeypatch.setattr(choice, 'fastest', lambda plain, fused, x, title: 'failing')
+    monkeypatch.setattr(autotune, 'fastest', lambda reference, fused, x, operation: 'failing')
     plain = copy.deepcopy(stack)
-    choices = on_cpu()
-    fuse_residual_blocks(stack, choices, {'failing': failing})
+    autotuner = on_cpu()
+    fuse_residual_blocks(stack, autotuner, {'failing': failing})
     x = torch.randn(1, 32, 9, 9)
     needs_gradient = x.clone().requires_grad_()
     stack(needs_gradient).sum().backward()
@@ -93,7 +93,7 @@ def test_plain_where_forms_do_not_apply(stack, monkeypatch):
         block.conv2.register_forward_hook(lambda *_: seen.append(1))
     stack(x)
     assert len(seen) == 3, 'whoever watches the convolutions sees them'
-    assert not choices.chosen, 'nothing was tried'
+    assert not autotuner.chosen, 'nothing was tried'
 
 
 def test_replaces_only_what_the_forms_compute(stack):
@@ -132,7 +132,7 @@ def test_prepared_for_a_gpu_equals_float64(stack, dtype, caplog):
     x = torch.randn(2, 32, 200, 300, dtype=dtype)
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         result = network(x.cuda()).cpu().double()
-    assert not caplog.records, 'every form runs and agrees'
+    assert not caplog.records, 'every candidate runs and agrees'
     expected = exact(x.double())
     tolerance = 2e-3 if dtype == torch.float16 else 2e-2
     assert (result - expected).norm() <= tolerance * expected.norm()

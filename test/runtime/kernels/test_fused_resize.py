@@ -11,9 +11,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCNConfig, build
-from ubcn_ros.runtime.kernels import autotune as choice
-from ubcn_ros.runtime.kernels import fused_resize
-from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels import autotune, fused_resize
+from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_resize import FusedResize, fuse_resizes
 from ubcn_ros.runtime.optimize import prepare
 
@@ -21,7 +20,7 @@ TOLERANCE = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 SIZES = [((7, 5), (14, 10)), ((9, 16), (17, 31)), ((30, 17), (11, 8)), ((1, 1), (3, 5))]
 
 
-def plain(x, size):
+def reference(x, size):
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
 
 
@@ -29,7 +28,7 @@ def compare(resize, x, size):
     result = resize(x, size)
     assert result.dtype == x.dtype
     assert result.is_contiguous(memory_format=torch.channels_last)
-    expected = plain(x.cpu().double(), size)
+    expected = reference(x.cpu().double(), size)
     error = (result.cpu().double() - expected).abs().max()
     assert error <= TOLERANCE[x.dtype] * expected.abs().max() * 5
 
@@ -51,20 +50,20 @@ def test_refuses(load_kernels):
 
 
 def test_network_resizes_by_it(monkeypatch):
-    monkeypatch.setattr(choice, 'fastest', lambda *_: 'Triton')
+    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'Triton')
     monkeypatch.setattr(fused_resize, 'LARGE', 1)
     network = build(UBCNConfig.preset('light')).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)
     before = copy.deepcopy(network)
     sizes = []
 
-    def form(x, size):
+    def candidate(x, size):
         sizes.append((x.shape[1], *size))
-        return plain(x, size)
-    choices = Choices('cpu', (torch.float32,))
-    assert fuse_resizes(network, choices, form) == 5, 'SAM, two fields, and two of DDRNet'
-    assert fuse_resizes(network, choices, form) == 5
-    assert isinstance(network.derain.veil.resize.plain, type(plain)), 'once'
+        return reference(x, size)
+    autotuner = Autotuner('cpu', (torch.float32,))
+    assert fuse_resizes(network, autotuner, candidate) == 5, 'SAM, two fields, and two of DDRNet'
+    assert fuse_resizes(network, autotuner, candidate) == 5
+    assert isinstance(network.derain.veil.resize.reference, type(reference)), 'once'
     image = torch.rand(1, 3, 64, 96)
     for found, expected in zip(network(image, 2), before(image, 2), strict=True):
         assert torch.equal(found.image, expected.image)
@@ -73,18 +72,18 @@ def test_network_resizes_by_it(monkeypatch):
 
 
 def test_plain_where_the_form_does_not_apply():
-    choices = Choices('cpu', (torch.float32,))
-    resize = FusedResize(plain, choices, None)
+    autotuner = Autotuner('cpu', (torch.float32,))
+    resize = FusedResize(reference, autotuner, None)
     x = torch.randn(1, 8, 9, 9)
-    expected = plain(x, (200, 200))
+    expected = reference(x, (200, 200))
     assert torch.equal(resize(x, (200, 200)), expected), 'not channels last'
     x = x.to(memory_format=torch.channels_last)
-    assert torch.equal(resize(x, (20, 20)), plain(x, (20, 20))), 'small'
+    assert torch.equal(resize(x, (20, 20)), reference(x, (20, 20))), 'small'
     module = nn.Module()
     module.resize, module.forward = resize, lambda x: resize(x, (200, 200))
     code = torch.compile(module, backend='eager', fullgraph=True)
-    assert torch.equal(code(x), plain(x, (200, 200)))
-    assert not choices.chosen
+    assert torch.equal(code(x), reference(x, (200, 200)))
+    assert not autotuner.chosen
 
 
 def test_without_triton_all_stays_plain(monkeypatch, caplog):

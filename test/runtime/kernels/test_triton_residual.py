@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.kernels import autotune as choice
-from ubcn_ros.runtime.kernels.autotune import Choices
+from ubcn_ros.runtime.kernels import autotune
+from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_residual import TritonRES
 from ubcn_ros.runtime.kernels.launch import pack
 
@@ -31,12 +31,12 @@ def weights_of(block: RES) -> tuple[torch.Tensor, ...]:
             block.conv2.bias)
 
 
-def compare(form, block: RES, x: torch.Tensor, **options):
-    """Assert that a form gives what the block does in float64, at each single pixel, too."""
+def compare(candidate, block: RES, x: torch.Tensor, **options):
+    """Assert that a candidate gives what the block does in float64, at each single pixel, too."""
     exact = RES(32, block.conv1.dilation[0]).double().requires_grad_(False)
     exact.load_state_dict(block.state_dict())
     expected = exact(x.cpu().double())
-    result = form(x, *weights_of(block), block.conv1.dilation[0], **options)
+    result = candidate(x, *weights_of(block), block.conv1.dilation[0], **options)
     assert result.dtype == x.dtype and result.shape == x.shape
     assert result.is_contiguous(memory_format=torch.channels_last)
     error = result.cpu().double() - expected
@@ -66,10 +66,10 @@ def test_interpreted_equals_float64(load_kernels, name, dilation, dtype, size, r
 
 @pytest.mark.parametrize('name', FORMS)
 def test_block_runs_the_kernels_with_its_weights(load_kernels, monkeypatch, name):
-    monkeypatch.setattr(choice, 'fastest', lambda *_: name)
-    form = getattr(load_kernels('triton_residual', True), name)
+    monkeypatch.setattr(autotune, 'fastest', lambda *_: name)
+    candidate = getattr(load_kernels('triton_residual', True), name)
     block = block_of(2, torch.float16)
-    fused = TritonRES(block, Choices('cpu', (torch.float16,)), {name: form})
+    fused = TritonRES(block, Autotuner('cpu', (torch.float16,)), {name: candidate})
     x = torch.randn(1, 32, 8, 9).half()
     result, expected = fused(x), block.float()(x.float())
     assert not torch.equal(result, block.half()(x)), 'rounded less often than by the modules'
@@ -91,14 +91,14 @@ def test_region_follows_from_size_and_dilation(load_kernels):
 @pytest.mark.parametrize('name', FORMS)
 def test_refuses(load_kernels, name):
     kernels = load_kernels('triton_residual', True)
-    form = getattr(kernels, name)
+    candidate = getattr(kernels, name)
     block = block_of(1, torch.float16)
     weights = (*weights_of(block), 1)
     for shape in ((1, 16, 8, 8), (32, 8, 8), (0, 32, 8, 8)):
         with pytest.raises(ValueError, match='expected features'):
-            form(torch.zeros(shape), *weights)
+            candidate(torch.zeros(shape), *weights)
     with pytest.raises(ValueError, match='32-bit'):
-        form(torch.zeros(1, 32, 1, 1).expand(1, 32, 8192, 8192), *weights)
+        candidate(torch.zeros(1, 32, 1, 1).expand(1, 32, 8192, 8192), *weights)
 
 
 @pytest.mark.parametrize('capability, instruction', [(80, 'mma.sync'), (90, 'wgmma.mma_async')])

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which of several ways to compute the same runs: the plain one, or a faster that agrees."""
+"""Which of several ways to compute the same runs: the reference, or a faster that agrees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from ubcn_ros.network.blocks import exporting
 
-PLAIN = 'plain'
+REFERENCE = 'reference'
 Run = Callable[..., torch.Tensor]
 """Features, and tensors that go with them, to a result."""
 _LOG = logging.getLogger(__name__)
@@ -38,11 +38,11 @@ def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
     return not (learning or watched)
 
 
-class Choices:
+class Autotuner:
     """
     What runs for every kind of work, decided at the first use of a kind and kept.
 
-    :param device: type of the devices on which forms are tried.
+    :param device: type of the devices on which candidates are tried.
     :param dtypes: types of features for which they are.
     """
 
@@ -52,44 +52,45 @@ class Choices:
         self._dtypes = dtypes
         self.chosen: dict[tuple[object, ...], str] = {}
 
-    def takes(self, x: torch.Tensor) -> bool:
-        """Whether a tensor is of a device and type on which forms are tried."""
+    def supports(self, x: torch.Tensor) -> bool:
+        """Whether a tensor is of a device and type on which candidates are tried."""
         return x.device.type == self._device and x.dtype in self._dtypes
 
-    def run(self, kind: tuple[object, ...], title: str, plain: Run, forms: Mapping[str, Run],
-            x: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+    def run(self, kind: tuple[object, ...], operation: str, reference: Run,
+            candidates: Mapping[str, Run], x: torch.Tensor, *others: torch.Tensor
+            ) -> torch.Tensor:
         """
-        Run on ``x`` and what goes with it what is fastest there, ``plain`` if that fails.
+        Run on ``x`` and what goes with it what is fastest there, ``reference`` if that fails.
 
         :param kind: what the choice depends on beside the device, the type, and the order of
             magnitude (power of two) of the number of pixels.
-        :param title: what runs, for the log.
-        :param forms: the other ways, by name.
+        :param operation: what runs, for the log.
+        :param candidates: the other ways, by name.
         """
         pixels = x.numel() // max(1, x.shape[1])
         key = (*kind, x.device, x.dtype, *(other.dtype for other in others), pixels.bit_length())
         if key not in self.chosen:
             if x.is_cuda and torch.cuda.is_current_stream_capturing():
-                return plain(x, *others)  # a graph cannot wait for the device
-            self.chosen[key] = _fastest(title, plain, forms, x, others)
+                return reference(x, *others)  # a graph cannot wait for the device
+            self.chosen[key] = _fastest(operation, reference, candidates, x, others)
         name = self.chosen[key]
-        if name != PLAIN:
+        if name != REFERENCE:
             try:
-                return forms[name](x, *others)
+                return candidates[name](x, *others)
             except Exception as error:  # whatever it is, the frame can be had without it
-                self.chosen[key] = PLAIN
-                _LOG.warning('%s: %s failed, plain modules from now on: %s', title, name,
+                self.chosen[key] = REFERENCE
+                _LOG.warning('%s: %s failed, plain modules from now on: %s', operation, name,
                              reason(error))
-        return plain(x, *others)
+        return reference(x, *others)
 
 
-SHARED = Choices()
+SHARED = Autotuner()
 """Of this process: engines in it round alike, and a second one need not time anything again."""
 
 
-def _fastest(title: str, plain: Run, forms: Mapping[str, Run], x: torch.Tensor,
+def _fastest(operation: str, reference: Run, candidates: Mapping[str, Run], x: torch.Tensor,
              others: tuple[torch.Tensor, ...]) -> str:
-    """Name of the fastest that agrees with ``plain`` on random values, or 'plain'."""
+    """Name of the fastest that agrees with ``reference`` on random values, or 'reference'."""
     try:
         generator = torch.Generator(x.device)
         generator.seed()
@@ -99,43 +100,44 @@ def _fastest(title: str, plain: Run, forms: Mapping[str, Run], x: torch.Tensor,
         def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
             return lambda features: run(features, *random)
         return fastest(
-            with_random(plain), {name: with_random(run) for name, run in forms.items()}, x, title)
+            with_random(reference),
+            {name: with_random(run) for name, run in candidates.items()}, x, operation)
     except Exception as error:  # no memory for several results, say
-        _LOG.warning('%s: plain modules, nothing else could be tried: %s', title,
+        _LOG.warning('%s: plain modules, nothing else could be tried: %s', operation,
                      reason(error))
-        return PLAIN
+        return REFERENCE
 
 
 @torch.inference_mode()
-def fastest(plain: Callable[[torch.Tensor], torch.Tensor],
-            fused: Mapping[str, Callable[[torch.Tensor], torch.Tensor]], example: torch.Tensor,
-            title: str = 'RES') -> str:
+def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
+            candidates: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
+            example: torch.Tensor, operation: str = 'RES') -> str:
     """
     Find the fastest of several ways to compute the same, on the device of ``example``.
 
-    :param plain: the reference, kept unless another one agrees with it and is faster.
-    :param fused: the others, by name. One that raises, or whose result on random features
+    :param reference: kept unless another one agrees with it and is faster.
+    :param candidates: the others, by name. One that raises, or whose result on random features
         differs by more than rounding, is left out, with a line in the log.
     :param example: features, whose shape, layout and type are timed (on random values: zeros are
         faster on some devices).
-    :param title: what is timed, for the log.
-    :return: a name from ``fused``, or 'plain'.
+    :param operation: what is timed, for the log.
+    :return: a name from ``candidates``, or 'reference'.
     """
     generator = torch.Generator(example.device)
     generator.seed()
-    runs = {PLAIN: plain}
-    for name, run in fused.items():
+    runs = {REFERENCE: reference}
+    for name, run in candidates.items():
         try:
             # fresh values each time, so that no memory still holds the right answer
             features = torch.empty_like(example).normal_(generator=generator)
-            _spoil(plain(features))
+            _poison(reference(features))
             features.normal_(generator=generator)
-            _check(run(features), plain(features))
+            _check(run(features), reference(features))
             runs[name] = run
         except Exception as error:
-            _LOG.warning('%s: %s is left out: %s', title, name, reason(error))
+            _LOG.warning('%s: %s is left out: %s', operation, name, reason(error))
     if len(runs) == 1:
-        return PLAIN
+        return REFERENCE
     features = torch.empty_like(example).normal_(generator=generator)
     times: dict[str, list[float]] = {name: [] for name in runs}
     with fastest_convolutions(example.device):  # as a graph's are chosen
@@ -146,7 +148,7 @@ def fastest(plain: Callable[[torch.Tensor], torch.Tensor],
                 times[name].append(_seconds(run, features, _RUNS))
     medians = {name: statistics.median(measured) for name, measured in times.items()}
     best = min(medians, key=medians.get)
-    _LOG.info('%s, %s %s: %s of %s', title, tuple(example.shape), example.dtype, best,
+    _LOG.info('%s, %s %s: %s of %s', operation, tuple(example.shape), example.dtype, best,
               ', '.join(f'{name} {1e3 * median:.3f} ms' for name, median in medians.items()))
     return best
 
@@ -163,11 +165,11 @@ def fastest_convolutions(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before
 
 
-def _spoil(like: torch.Tensor) -> None:
+def _poison(like: torch.Tensor) -> None:
     """
     Leave NaN in the freed memory that a result of that size is likely put into.
 
-    A form that reads it before it writes is so found out: times zero it would do no harm
+    A candidate that reads it before it writes is so found out: times zero it would do no harm
     otherwise, until it does. ``like`` is the caller's last use of it.
     """
     freed = [torch.full_like(like, float('nan')) for _ in range(2)]

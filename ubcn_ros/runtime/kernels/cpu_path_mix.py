@@ -20,18 +20,18 @@ class StripMixTrunk(nn.Module):
     sum_k p_k (W_k f + b_k) is one product of the K weighted copies of f with all W_k stacked. The
     plain form writes K full-size results and reads them again; here they live for one strip.
 
-    :param plain: whose weights are used, in the layout and precision they have now.
+    :param reference: whose weights are used, in the layout and precision they have now.
     """
 
-    def __init__(self, plain: PathTrunk) -> None:
+    def __init__(self, reference: PathTrunk) -> None:
         super().__init__()
-        self.trunk = plain.trunk
-        channels = plain.channels
-        paths = plain.mix.out_channels // channels
-        weight = plain.mix.weight.detach().reshape(paths, channels, channels)
+        self.trunk = reference.trunk
+        channels = reference.channels
+        paths = reference.mix.out_channels // channels
+        weight = reference.mix.weight.detach().reshape(paths, channels, channels)
         self.register_buffer('weight', weight.transpose(1, 2).reshape(paths * channels, channels)
                              .contiguous())
-        self.register_buffer('bias', plain.mix.bias.detach().reshape(paths, channels).clone())
+        self.register_buffer('bias', reference.mix.bias.detach().reshape(paths, channels).clone())
 
     def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
-from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, Run, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, Run, applies, reason
 from ubcn_ros.runtime.kernels.fused_path_mix import FusedMixTrunk
 from ubcn_ros.runtime.kernels.fused_residual import TritonRES
 from ubcn_ros.runtime.kernels.launch import pack
@@ -45,7 +45,7 @@ class FusedConv(nn.Conv2d):
     :param kernel: the module ``triton_convolution``, or None to do without it.
     """
 
-    def __init__(self, conv: nn.Conv2d, choices: Choices, slope: float = 1.0,
+    def __init__(self, conv: nn.Conv2d, autotuner: Autotuner, slope: float = 1.0,
                  kernel: Any = None) -> None:
         super().__init__(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride,
                          conv.padding, conv.dilation, device='meta')
@@ -62,38 +62,39 @@ class FusedConv(nn.Conv2d):
         ours = kernel is not None and square
         self.register_buffer('_packed', pack(weight) if ours else None, persistent=False)
         self._convolve = kernel.convolve if ours else None
-        self._slope, self._choices = slope, choices
+        self._slope, self._autotuner = slope, autotuner
         self.train(conv.training)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         """(N, C, H, W) and, of the result's shape, the skip to (N, C', H', W')."""
-        if not (self._choices.takes(x) and applies(x, self)):
-            return self.plain(x, skip)
-        forms = self._forms(x)
-        if not forms:
-            return self.plain(x, skip)
+        if not (self._autotuner.supports(x) and applies(x, self)):
+            return self.reference(x, skip)
+        candidates = self._candidates(x)
+        if not candidates:
+            return self.reference(x, skip)
         skips = () if skip is None else (skip,)
         kind = ('convolution', self.in_channels, self.out_channels, self.kernel_size, self.stride,
                 self.padding, self.dilation, self._slope, len(skips))
-        title = (f'convolution {self.in_channels} to {self.out_channels}, '
+        operation = (f'convolution {self.in_channels} to {self.out_channels}, '
                  f'{self.kernel_size[0]}x{self.kernel_size[1]}, stride {self.stride[0]}'
                  + ', skip' * len(skips) + f', slope {self._slope}' * (self._slope != 1))
-        return self._choices.run(kind, title, self.plain, forms, x, *skips)
+        return self._autotuner.run(kind, operation, self.reference, candidates, x, *skips)
 
-    def plain(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
+    def reference(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         """Run the plain modules; as ``forward``."""
         return self._separately(self.weight, x, skip)
 
-    def _forms(self, x: torch.Tensor) -> dict[str, Run]:
+    def _candidates(self, x: torch.Tensor) -> dict[str, Run]:
         """Return the other ways to compute it for an ``x`` of that size, by name."""
         ways: dict[str, Run] = {'cuDNN': self._at_once} if self._slope == 0 else {}
-        forms: dict[str, Run] = {name: partial(way, self.weight) for name, way in ways.items()}
+        candidates: dict[str, Run] = {name: partial(way, self.weight)
+                                      for name, way in ways.items()}
         if self._aligned is not None:
-            forms |= {f'{name}, channels filled up': partial(self._filled_up, way)
-                      for name, way in {'PyTorch': self._separately, **ways}.items()}
+            candidates |= {f'{name}, channels filled up': partial(self._filled_up, way)
+                           for name, way in {'PyTorch': self._separately, **ways}.items()}
         if self._packed is not None and x.numel() // self.in_channels >= LARGE:
-            forms |= {'Triton': partial(self._ours, 3), 'Triton, L1': partial(self._ours, 1)}
-        return forms
+            candidates |= {'Triton': partial(self._ours, 3), 'Triton, L1': partial(self._ours, 1)}
+        return candidates
 
     def _separately(self, weight: torch.Tensor, x: torch.Tensor,
                     skip: torch.Tensor | None = None) -> torch.Tensor:
@@ -129,9 +130,9 @@ class FusedConv(nn.Conv2d):
 class FusedRES(RES):
     """A trained RES whose convolutions are fused with their ReLU; the skip comes after these."""
 
-    def __init__(self, block: RES, choices: Choices, kernel: Any = None) -> None:
+    def __init__(self, block: RES, autotuner: Autotuner, kernel: Any = None) -> None:
         nn.Module.__init__(self)  # with the block's convolutions, not with new ones
-        self.conv1, self.conv2 = (FusedConv(conv, choices, 0.0, kernel)
+        self.conv1, self.conv2 = (FusedConv(conv, autotuner, 0.0, kernel)
                                   for conv in (block.conv1, block.conv2))
         self.train(block.training)
 
@@ -147,11 +148,11 @@ class FusedBlock(nn.Module):
     :param slope: 0 if the block ends in ReLU, 1 if not.
     """
 
-    def __init__(self, block: nn.Module, choices: Choices, slope: float, kernel: Any = None
+    def __init__(self, block: nn.Module, autotuner: Autotuner, slope: float, kernel: Any = None
                  ) -> None:
         super().__init__()
         self.layers, self.skip = block.layers, block.skip
-        self.layers[-1][0] = FusedConv(block.layers[-1][0], choices, slope, kernel)
+        self.layers[-1][0] = FusedConv(block.layers[-1][0], autotuner, slope, kernel)
         self.train(block.training)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -167,47 +168,47 @@ def fits(module: nn.Module) -> bool:
             and not isinstance(module.padding, str))
 
 
-def fuse_convolutions(network: nn.Module, choices: Choices | None = None,
+def fuse_convolutions(network: nn.Module, autotuner: Autotuner | None = None,
                       kernel: Any = None) -> int:
     """
-    Replace a prepared network's convolutions where another form may be faster, in place.
+    Replace a prepared network's convolutions where another candidate may be faster, in place.
 
     Without Triton, those are the ones before a ReLU, the last ones of residual blocks with one,
     and those of a number of channels that is no multiple of 8.
 
     :param network: its batch normalisations folded, on its device and in its precision; on a GPU
-        in half precision unless the choices are for others.
+        in half precision unless the autotuner is for others.
     :param kernel: the module ``triton_convolution``, which by default is used where Triton is.
     :return: how many convolutions were replaced.
     """
-    choices = choices or SHARED
+    autotuner = autotuner or SHARED
     kernel = kernel or _kernel()
     before = sum(isinstance(module, FusedConv) for module in network.modules())
 
     def taken(module: nn.Module, slope: float = 0.0) -> bool:
         helps = slope == 0 or module.in_channels % ALIGNED or kernel is not None
-        return fits(module) and choices.takes(module.weight) and bool(helps)
+        return fits(module) and autotuner.supports(module.weight) and bool(helps)
 
-    # the convolutions of these are the reference of forms that do more at once
+    # the convolutions of these are the reference of candidates that do more at once
     whole = {id(part) for module in network.modules()
              for part in ((module.conv1, module.conv2) if isinstance(module, TritonRES) else
                           (module.mix,) if isinstance(module, FusedMixTrunk) else ())}
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is RES and taken(child.conv1) and taken(child.conv2):
-                setattr(parent, name, FusedRES(child, choices, kernel))
+                setattr(parent, name, FusedRES(child, autotuner, kernel))
             elif (slope := _closing(child)) is not None and taken(child.layers[-1][0], slope):
-                setattr(parent, name, FusedBlock(child, choices, slope, kernel))
+                setattr(parent, name, FusedBlock(child, autotuner, slope, kernel))
     for part in list(network.modules()):
         for i, child in enumerate(part if isinstance(part, nn.Sequential) else ()):
             after = next((j for j in range(i + 1, len(part)) if not _idle(part[j])), None)
             slope = _slope(part[after]) if after is not None else 1.0
             if type(child) is nn.Conv2d and slope != 1 and taken(child, slope):
-                part[i], part[after] = FusedConv(child, choices, slope, kernel), nn.Identity()
+                part[i], part[after] = FusedConv(child, autotuner, slope, kernel), nn.Identity()
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.Conv2d and id(child) not in whole and taken(child, 1.0):
-                setattr(parent, name, FusedConv(child, choices, 1.0, kernel))
+                setattr(parent, name, FusedConv(child, autotuner, 1.0, kernel))
     return sum(isinstance(module, FusedConv) for module in network.modules()) - before
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies, reason
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Features, masks, weights and biases of the paths; see ``triton_path_mix.mix``."""
@@ -49,51 +49,52 @@ class FusedMixTrunk(PathTrunk):
     """
     ``PathTrunk`` for inference, equal within rounding, mixed by what is fastest.
 
-    Takes the weights as they are now. Wherever the forms do not apply (another device or type,
-    gradients, tracing, compilation) the plain modules run.
+    Takes the weights as they are now. Wherever the candidates do not apply (another device or
+    type, gradients, tracing, compilation) the plain modules run.
 
-    :param plain: the trained module, on its device and in its precision.
-    :param forms: by name, as of ``mixes``.
+    :param reference: the trained module, on its device and in its precision.
+    :param candidates: by name, as of ``mixes``.
     """
 
-    def __init__(self, plain: PathTrunk, choices: Choices, forms: Mapping[str, Mix]) -> None:
+    def __init__(self, reference: PathTrunk, autotuner: Autotuner,
+                 candidates: Mapping[str, Mix]) -> None:
         nn.Module.__init__(self)  # with the trained convolutions, not with new ones
-        self.channels, self.trunk, self.mix = plain.channels, plain.trunk, plain.mix
-        paths = plain.mix.out_channels // plain.channels
-        weight = plain.mix.weight.detach().reshape(paths, self.channels, self.channels)
+        self.channels, self.trunk, self.mix = reference.channels, reference.trunk, reference.mix
+        paths = reference.mix.out_channels // reference.channels
+        weight = reference.mix.weight.detach().reshape(paths, self.channels, self.channels)
         self.register_buffer('weight', weight.transpose(1, 2).contiguous(), persistent=False)
-        self.register_buffer('bias', plain.mix.bias.detach().reshape(paths, self.channels).clone(),
-                             persistent=False)
-        self._choices, self._forms = choices, dict(forms)
-        self.train(plain.training)
+        bias = reference.mix.bias.detach().reshape(paths, self.channels).clone()
+        self.register_buffer('bias', bias, persistent=False)
+        self._autotuner, self._candidates = autotuner, dict(candidates)
+        self.train(reference.training)
 
     def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
         features = self.trunk(features)
-        if not (self._choices.takes(features) and applies(features, self.mix)):
+        if not (self._autotuner.supports(features) and applies(features, self.mix)):
             return self.weigh(features, paths)
-        runs = {name: lambda x, shares, form=form: form(x, shares, self.weight, self.bias)
-                for name, form in self._forms.items()}
-        return self._choices.run(('mix', self.channels, paths.shape[1], paths.is_contiguous()),
+        runs = {name: lambda x, shares, mix=mix: mix(x, shares, self.weight, self.bias)
+                for name, mix in self._candidates.items()}
+        return self._autotuner.run(('mix', self.channels, paths.shape[1], paths.is_contiguous()),
                                  "SAM's paths", self.weigh, runs, features, paths)
 
 
-def fuse_path_mixes(network: nn.Module, choices: Choices | None = None,
-                    forms: Mapping[str, Mix] | None = None) -> int:
+def fuse_path_mixes(network: nn.Module, autotuner: Autotuner | None = None,
+                    candidates: Mapping[str, Mix] | None = None) -> int:
     """
     Replace every ``PathTrunk`` of a prepared network by its fused form, in place.
 
     :param network: on its device and in its precision; on a GPU in half precision unless the
-        choices are for others.
-    :param forms: ``mixes`` by default.
+        autotuner is for others.
+    :param candidates: ``mixes`` by default.
     :return: how many were replaced.
     """
-    choices = choices or SHARED
+    autotuner = autotuner or SHARED
     found = [(parent, name, child) for parent in network.modules()
              for name, child in parent.named_children()
-             if type(child) is PathTrunk and choices.takes(child.mix.weight)]
+             if type(child) is PathTrunk and autotuner.supports(child.mix.weight)]
     if found:
-        forms = mixes() if forms is None else forms
+        candidates = mixes() if candidates is None else candidates
     for parent, name, child in found:
-        setattr(parent, name, FusedMixTrunk(child, choices, forms))
+        setattr(parent, name, FusedMixTrunk(child, autotuner, candidates))
     return len(found)

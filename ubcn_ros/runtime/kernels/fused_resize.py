@@ -14,7 +14,7 @@ from torch import nn
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
 from ubcn_ros.network.veil import VeilField
-from ubcn_ros.runtime.kernels.autotune import SHARED, Choices, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies, reason
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """(N, C, h, w) and (H, W) to (N, C, H, W)."""
@@ -26,53 +26,53 @@ _LOG = logging.getLogger(__name__)
 
 class FusedResize:
     """
-    Resizes features that are channels last by what is fastest, all else by ``plain``.
+    Resizes features that are channels last by what is fastest, all else by ``reference``.
 
-    :param plain: of the network.
-    :param form: ``triton_resize.resize``.
+    :param reference: of the network.
+    :param candidate: ``triton_resize.resize``.
     """
 
-    def __init__(self, plain: Resize, choices: Choices, form: Resize) -> None:
-        self.plain = plain
-        self._choices, self._form = choices, form
+    def __init__(self, reference: Resize, autotuner: Autotuner, candidate: Resize) -> None:
+        self.reference = reference
+        self._autotuner, self._candidate = autotuner, candidate
 
     def __call__(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """(N, C, h, w) and (H, W) to (N, C, H, W)."""
-        if not (self._choices.takes(x) and applies(x)):
-            return self.plain(x, size)
+        if not (self._autotuner.supports(x) and applies(x)):
+            return self.reference(x, size)
         size = tuple(size)
         pixels = len(x) * size[0] * size[1]
         if pixels < LARGE or not x.is_contiguous(memory_format=torch.channels_last):
-            return self.plain(x, size)
-        return self._choices.run(
+            return self.reference(x, size)
+        return self._autotuner.run(
             ('resize', x.shape[1], pixels.bit_length()), f'resizing of {x.shape[1]} channels',
-            partial(_of_size, self.plain, size), {'Triton': partial(_of_size, self._form, size)},
-            x)
+            partial(_of_size, self.reference, size),
+            {'Triton': partial(_of_size, self._candidate, size)}, x)
 
 
 def _of_size(resize: Resize, size: tuple[int, int], x: torch.Tensor) -> torch.Tensor:
     return resize(x, size)
 
 
-def fuse_resizes(network: nn.Module, choices: Choices | None = None, form: Resize | None = None
-                 ) -> int:
+def fuse_resizes(network: nn.Module, autotuner: Autotuner | None = None,
+                 candidate: Resize | None = None) -> int:
     """
     Let the parts of a prepared network resize by the fused form, in place.
 
     Without Triton, nothing is changed and the log says why.
 
-    :param form: ``triton_resize.resize`` by default.
+    :param candidate: ``triton_resize.resize`` by default.
     :return: how many parts do.
     """
     found = [module for module in network.modules() if isinstance(module, _RESIZING)]
-    if found and form is None:
+    if found and candidate is None:
         try:
-            from ubcn_ros.runtime.kernels.triton_resize import resize as form
+            from ubcn_ros.runtime.kernels.triton_resize import resize as candidate
         except Exception as error:  # a broken Triton raises more than ImportError
             _LOG.warning('resizing without Triton: %s', reason(error))
             return 0
-    choices = choices or SHARED
+    autotuner = autotuner or SHARED
     for module in found:
         if not isinstance(module.resize, FusedResize):
-            module.resize = FusedResize(module.resize, choices, form)
+            module.resize = FusedResize(module.resize, autotuner, candidate)
     return len(found)
