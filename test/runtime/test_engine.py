@@ -75,8 +75,8 @@ def test_a_batch_keeps_its_deadline(tiny_engine, image):
 
 def test_every_batch_size_is_warmed_up_as_it_will_run(tiny_engine, monkeypatch):
     seen, first, lines = [], tiny_engine._steps.first, []
-    monkeypatch.setattr(tiny_engine._steps, 'first',
-                        lambda image, lap: (seen.append(tuple(image.shape)), first(image, lap))[1])
+    monkeypatch.setattr(tiny_engine._steps, 'first', lambda image, mark:
+                        (seen.append(tuple(image.shape)), first(image, mark))[1])
     tiny_engine.warm_up(40, 48, lines.append)
     tiny_engine.warm_up(40, 48, lines.append, count=3)
     assert seen == [(1, 3, 40, 48)] * 2 + [(3, 3, 40, 48)] * 2

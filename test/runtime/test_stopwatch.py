@@ -45,7 +45,7 @@ def test_stages_are_summed_and_frames_are_apart(watch):
         for stage, ms in (('upload', 1), ('derain', 2), ('segment', 4), ('attend', 8),
                           ('segment', 16), ('download', 32)):
             PretendEvent.now += ms * scale
-            watch.lap(stage)
+            watch.mark(stage)
         found = watch.timings()
         assert {stage: round(found[stage], 6) for stage in STAGES} == {
             'upload': scale, 'derain': 2 * scale, 'segment': 20 * scale, 'attend': 8 * scale,

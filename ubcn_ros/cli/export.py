@@ -68,7 +68,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
 
     from ubcn_ros.runtime import load_model
     from ubcn_ros.runtime.export.check import SIZES, compare, exported_programs, require_equal
-    from ubcn_ros.runtime.export.folder import check_replaceable, made_whole, read_exported
+    from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
     from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_steps
     network, info = load_model(model)
     if text := info.untrained_text():
@@ -76,13 +76,13 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
-    with made_whole(folder) as made:
+    with atomic_folder(folder) as made:
         said = write_steps(network, info, made, kind, precision, size, opset or OPSET, click.echo)
         write_description(made, said)
         click.echo('comparing with PyTorch')
         if kind == 'onnx':
-            from ubcn_ros.runtime.backends.onnx import OnnxSteps
-            steps = OnnxSteps(read_exported(made), torch.device('cpu'))
+            from ubcn_ros.runtime.backends.onnx import OnnxBackend
+            steps = OnnxBackend(read_exported(made), torch.device('cpu'))
             first, following = steps.run_first, steps.run_next
         else:
             first, following = exported_programs(made).values()

@@ -17,7 +17,7 @@ from torch import nn
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.backends.eager import EagerSteps, Steps
+from ubcn_ros.runtime.backends.eager import Backend, EagerBackend
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.stopwatch import Stopwatch
@@ -58,13 +58,13 @@ class Engine:
     Use ``Engine.load``.
     """
 
-    def __init__(self, network: UBCN | Steps, info: ModelInfo, device: torch.device,
+    def __init__(self, network: UBCN | Backend, info: ModelInfo, device: torch.device,
                  precision: str, prepare: Callable[..., nn.Module] = prepare) -> None:
         """``network`` is a plain network, for the backend 'eager', or a backend's steps."""
         self.info = info
         self.device = device
         self.precision = precision
-        self._steps: Steps = network if not isinstance(network, nn.Module) else EagerSteps(
+        self._steps: Backend = network if not isinstance(network, nn.Module) else EagerBackend(
             prepare(network, device, PRECISIONS[precision]))
         self.label_set: LabelSet = self._steps.label_set
         # a backend with buffers of its own moves images itself
@@ -195,11 +195,11 @@ class Engine:
         watch.start()
         budget = self._budget((len(images), *images[0].shape[:2]))
         rainy = self._transfer.upload(images)
-        watch.lap('upload')
+        watch.mark('upload')
         if deadline is not None:
             self._synchronize()
         begun = time.monotonic()
-        step = self._steps.first(rainy, watch.lap)
+        step = self._steps.first(rainy, watch.mark)
         done = 1
         if deadline is not None:
             self._synchronize()
@@ -207,14 +207,14 @@ class Engine:
         while done < iterations and (
                 deadline is None or budget.fits(time.monotonic(), deadline)):
             started = time.monotonic()
-            step = self._steps.next(rainy, step, watch.lap)
+            step = self._steps.next(rainy, step, watch.mark)
             done += 1
             if deadline is not None:
                 self._synchronize()
                 budget.record_step(time.monotonic() - started)
         finishing = time.monotonic()
         results = self._transfer.download(step, confidence)
-        watch.lap('download')
+        watch.mark('download')
         timings = watch.timings()  # waits for the device, so that the results are there
         if deadline is not None:
             budget.record_finish(time.monotonic() - finishing)

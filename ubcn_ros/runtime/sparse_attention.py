@@ -10,7 +10,7 @@ what they see of other cells is the answer to zeros, worked out once on a small 
 (it is constant but for a rim, where the padding of the image's border is felt).
 
 The list of cells depends on the data, and its length is read by the host: this is for eager
-execution. A CUDA graph cannot capture it, so that graphs keep the plain modules.
+execution. A CUDA graph cannot capture it, so that graphs keep the reference modules.
 """
 
 from __future__ import annotations
@@ -57,16 +57,16 @@ class SparseStacks(nn.Module):
     Equal to the plain form within rounding for any masks. Without zeros in the masks it does the
     work of the plain form.
 
-    :param plain: whose stacks are used.
+    :param reference: whose stacks are used.
     :param cell: side of a cell in pixels, even, at least the largest dilation.
     :raises ValueError: the cell does not fit.
     """
 
-    def __init__(self, plain: PathStacks, cell: int = CELL) -> None:
+    def __init__(self, reference: PathStacks, cell: int = CELL) -> None:
         super().__init__()
-        self.stacks = plain.stacks
+        self.stacks = reference.stacks
         self.cell = cell
-        largest = max(block.conv1.dilation[0] for block in plain.stacks[0])
+        largest = max(block.conv1.dilation[0] for block in reference.stacks[0])
         if cell % 2 or cell < largest:
             raise ValueError(f'cell is {cell}: choose an even number from {largest}, the largest '
                              'dilation, up')
@@ -102,12 +102,12 @@ def reached(paths: torch.Tensor, dilations: list[int], cell: int) -> torch.Tenso
     height, width = paths.shape[-2:]
     there = F.pad((paths != 0).float(), (0, -width % cell, 0, -height % cell))
     there = F.max_pool2d(there, 2)  # all reaches are even
-    unreached, reach, half = 0, 0, cell // 2
+    unreached, reach, half_cell = 0, 0, cell // 2
     for dilation in dilations:
         reach += dilation
-        window = half + 2 * reach
-        near = F.max_pool2d(there, (1, window), (1, half), (0, reach))
-        unreached = unreached + (F.max_pool2d(near, (window, 1), (half, 1), (reach, 0)) == 0)
+        window = half_cell + 2 * reach
+        near = F.max_pool2d(there, (1, window), (1, half_cell), (0, reach))
+        unreached = unreached + (F.max_pool2d(near, (window, 1), (half_cell, 1), (reach, 0)) == 0)
     return unreached
 
 
@@ -245,9 +245,9 @@ def _convolve(conv: nn.Conv2d, source: torch.Tensor, around: torch.Tensor, first
     pixel = (inside[:, None] * cell + inside).flatten()
     rows = source.view(-1, channels)
     window = len(position)
-    step = max(1, _CHUNK_BYTES // (window ** 2 * channels * source.element_size()))
-    for start in range(0, len(around), step):
-        part = around[start:start + step]
+    count = max(1, _CHUNK_BYTES // (window ** 2 * channels * source.element_size()))
+    for start in range(0, len(around), count):
+        part = around[start:start + count]
         index = part.index_select(1, neighbour) * cell ** 2 + pixel
         view = rows.index_select(0, index.flatten()).view(len(part), window, window, channels)
         result = F.conv2d(view.permute(0, 3, 1, 2), conv.weight, conv.bias, 1, 0, dilation)

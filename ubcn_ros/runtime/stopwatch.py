@@ -27,9 +27,9 @@ class Stopwatch:
     def start(self) -> None:
         """Begin a frame."""
         self._marks = []
-        self.lap('')
+        self.mark('')
 
-    def lap(self, stage: str) -> None:
+    def mark(self, stage: str) -> None:
         """End a stage, one of STAGES."""
         self._marks.append((stage, self._now()))
 

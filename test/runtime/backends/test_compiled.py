@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compiled parts: what their code is kept by and where; and that they are the same parts."""
+"""Compiled stages: what their code is kept by and where; and that they are the same stages."""
 
 import functools
 import logging
@@ -14,7 +14,7 @@ import torch
 from ubcn_ros.runtime import Engine
 from ubcn_ros.runtime.backends import compiled as compiled_module
 from ubcn_ros.runtime.backends.compiled import CompileCache, compiled
-from ubcn_ros.runtime.backends.graph_plan import Parts
+from ubcn_ros.runtime.backends.static_buffers import StageFunctions
 
 CPU = torch.device('cpu')
 INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
@@ -64,12 +64,12 @@ def test_pytorch_keeps_its_code_there_while_preparing(home, monkeypatch, before)
 
 def test_parts_are_announced_once_per_size():
     said = []
-    parts = compiled(Parts(lambda x: x + 1, lambda x: x * 2, lambda x, step: x + step),
-                     said.append, compile=lambda part, dynamic: part)
+    stages = compiled(StageFunctions(lambda x: x + 1, lambda x: x * 2, lambda x, step: x + step),
+                     said.append, compile=lambda stage, dynamic: stage)
     small, large = torch.zeros(1, 3, 32, 40), torch.zeros(2, 3, 40, 48)
-    assert parts.derain(small).max() == 1 and parts.attend(small, 5).max() == 5
+    assert stages.derain(small).max() == 1 and stages.attend(small, 5).max() == 5
     for _ in range(2):
-        parts.segment(large)
+        stages.segment(large)
     assert [line.split(' in ')[0] for line in said] == [
         'compiling derain for 40x32, batch of 1', 'compiled derain',
         'compiling attend for 40x32, batch of 1', 'compiled attend',
@@ -97,7 +97,7 @@ def test_the_compiled_engine_equals_the_eager_one(tiny_model, tiny_engine, home,
 
 
 def test_without_a_compiler_the_graphs_run(tiny_model, tiny_engine, home, monkeypatch, caplog):
-    def compile_(part, dynamic):
+    def compile_(stage, dynamic):
         def run(*_):
             raise RuntimeError('Cannot find a working triton installation')
         return run
@@ -110,7 +110,7 @@ def test_without_a_compiler_the_graphs_run(tiny_model, tiny_engine, home, monkey
 
 
 def test_a_cache_that_others_may_change_is_not_used(tiny_model, home, monkeypatch, caplog):
-    found = engine(tiny_model, monkeypatch, lambda part, dynamic: part)
+    found = engine(tiny_model, monkeypatch, lambda stage, dynamic: stage)
     monkeypatch.setattr(CompileCache, 'folder', lambda *_: home / 'open')
     (home / 'open').mkdir()
     (home / 'open').chmod(0o777)

@@ -13,9 +13,9 @@ import torch
 
 from ubcn_ros.runtime import Engine, load_model
 from ubcn_ros.runtime.backends import graphs as graph_backend
-from ubcn_ros.runtime.backends.graph_plan import Parts
 from ubcn_ros.runtime.backends.graph_recorder import PlainRecorder
-from ubcn_ros.runtime.backends.graphs import SIZES, GraphSteps, Way
+from ubcn_ros.runtime.backends.graphs import SIZES, GraphsBackend, Strategy
+from ubcn_ros.runtime.backends.static_buffers import StageFunctions
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.stopwatch import STAGES
 
@@ -145,26 +145,27 @@ def test_what_is_not_kept_is_freed_at_once(tiny_model, monkeypatch):
     monkeypatch.setattr(graph_backend, 'SIZES', 1)
     engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs')
     engine(np.zeros((32, 40, 3), np.uint8), 1)
-    plan = weakref.ref(engine._steps._plan)
-    image = weakref.ref(plan().image)
+    buffers = weakref.ref(engine._steps._buffers)
+    image = weakref.ref(buffers().image)
     gc.disable()
     try:
         engine(np.zeros((40, 32, 3), np.uint8), 1)
-        assert plan() is None and image() is None
+        assert buffers() is None and image() is None
     finally:
         gc.enable()
 
 
 def test_buffers_are_the_same_for_every_frame(graphs):
     graphs(images(1)[0], 3)
-    plan = graphs._steps._plan
-    where = [tensor.data_ptr() for tensor in (plan.pixels, plan.rainy, *plan.step, plan.labels)]
+    buffers = graphs._steps._buffers
+    where = [tensor.data_ptr() for tensor in
+             (buffers.pixels, buffers.rainy, *buffers.step, buffers.labels)]
     addresses = set()
     for image in images(5, seed=1):
         addresses.add(graphs(image, 3).derained.ctypes.data)
-    assert graphs._steps._plan is plan
+    assert graphs._steps._buffers is buffers
     assert where == [tensor.data_ptr() for tensor in
-                     (plan.pixels, plan.rainy, *plan.step, plan.labels)]
+                     (buffers.pixels, buffers.rainy, *buffers.step, buffers.labels)]
     assert len(addresses) == 1  # results that nobody keeps
 
 
@@ -236,16 +237,17 @@ class StaleRecorder:
         return (lambda: None) if self.stale == 0 else work
 
 
-def engine_of(tiny_model, *ways, progress=lambda _: None):
+def engine_of(tiny_model, *strategies, progress=lambda _: None):
     network, info = load_model(tiny_model)
     prepare(network, CPU, torch.float32)
-    parts = Parts.of(network)
-    ways = [Way(name, change(parts), recorder) for name, change, recorder in ways]
-    return Engine(GraphSteps(network, CPU, ways, progress), info, CPU, 'fp32')
+    stages = StageFunctions.of(network)
+    strategies = [Strategy(name, change(stages), recorder)
+                  for name, change, recorder in strategies]
+    return Engine(GraphsBackend(network, CPU, strategies, progress), info, CPU, 'fp32')
 
 
-def unchanged(parts):
-    return parts
+def unchanged(stages):
+    return stages
 
 
 @pytest.mark.parametrize('works', [0, 3])
@@ -271,7 +273,7 @@ def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engi
     assert recorder.asked == 1 and engine.backend == 'graphs' and len(caplog.records) == 1
     assert "out of memory); going on with 'eager' for this size" in caplog.text
     engine(images(1, 33)[0], 1)
-    assert recorder.asked > 1 and engine._steps._plan is not None
+    assert recorder.asked > 1 and engine._steps._buffers is not None
 
 
 def test_what_failed_is_freed_at_once(tiny_model):
@@ -297,14 +299,15 @@ def test_recordings_that_do_not_follow_their_input_are_found(tiny_model, tiny_en
     assert name in caplog.text and engine.backend == 'eager'
 
 
-def wrong(parts):
-    return Parts(parts.derain, lambda image: parts.segment(image) * float('nan'), parts.attend)
+def wrong(stages):
+    return StageFunctions(stages.derain, lambda image: stages.segment(image) * float('nan'),
+                          stages.attend)
 
 
-def raising(parts):
+def raising(stages):
     def compile_(*_):
         raise RuntimeError('no working compiler')
-    return Parts(compile_, parts.segment, parts.attend)
+    return StageFunctions(compile_, stages.segment, stages.attend)
 
 
 @pytest.mark.parametrize(('change', 'told'), [(wrong, 'logits of step 1 differs by nan'),

@@ -97,12 +97,12 @@ def test_torch_programs_equal_the_network_too(tiny_model, tmp_path):
 
 
 def test_the_check_finds_another_network(tiny_model, exported):
-    from ubcn_ros.runtime.backends.onnx import OnnxSteps
+    from ubcn_ros.runtime.backends.onnx import OnnxBackend
     from ubcn_ros.runtime.export.folder import read_exported
     network, _ = load_model(tiny_model)
     with torch.no_grad():
         network.segmentation.classifier.bias[0] += 5
-    steps = OnnxSteps(read_exported(exported[0]), torch.device('cpu'))
+    steps = OnnxBackend(read_exported(exported[0]), torch.device('cpu'))
     with pytest.raises(ExportCheckError, match='differs from PyTorch'):
         require_equal(compare(network, steps.run_first, steps.run_next, [(1, 32, 32)]), 'fp32')
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ubcn_ros.runtime.backends.graph_plan import Parts, Size
+from ubcn_ros.runtime.backends.static_buffers import Size, StageFunctions
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
 from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.weights import ModelInfo
@@ -24,38 +24,38 @@ _FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
 _VARIABLES = (_FOLDER_VARIABLE, 'TRITON_CACHE_DIR')
 
 
-def compiled(parts: Parts, progress: Callable[[str], None] = lambda _: None,
-             compile: Callable[..., Any] = torch.compile) -> Parts:
+def compiled(stages: StageFunctions, progress: Callable[[str], None] = lambda _: None,
+             compile: Callable[..., Any] = torch.compile) -> StageFunctions:
     """
-    Return the parts as compiled code, which is made when a size first comes.
+    Return the stages as compiled code, which is made when a size first comes.
 
-    PyTorch compiles a part for eight sizes at most and calls the module for any further one.
+    PyTorch compiles a stage for eight sizes at most and calls the module for any further one.
 
     :param progress: called with a line of text before and after each first call.
     :param compile: torch.compile, or what stands for it.
     """
-    return Parts(*(_Announced(name, compile(part, dynamic=False), progress)
-                   for name, part in (('derain', parts.derain), ('segment', parts.segment),
-                                      ('attend', parts.attend))))
+    named = (('derain', stages.derain), ('segment', stages.segment), ('attend', stages.attend))
+    return StageFunctions(*(_Announced(name, compile(stage, dynamic=False), progress)
+                            for name, stage in named))
 
 
 class _Announced:
     """Says when a part is compiled, which is when it gets arguments of a new shape."""
 
-    def __init__(self, name: str, part: Callable[..., torch.Tensor],
+    def __init__(self, name: str, stage: Callable[..., torch.Tensor],
                  progress: Callable[[str], None]) -> None:
-        self._name, self._part, self._say = name, part, progress
+        self._name, self._stage, self._progress = name, stage, progress
         self._shapes: set[torch.Size] = set()
 
     def __call__(self, image: torch.Tensor, *rest: Any) -> torch.Tensor:
         if image.shape in self._shapes:
-            return self._part(image, *rest)
+            return self._stage(image, *rest)
         n, _, height, width = image.shape
-        self._say(f'compiling {self._name} for {width}x{height}, batch of {n}')
+        self._progress(f'compiling {self._name} for {width}x{height}, batch of {n}')
         begun = time.monotonic()
-        result = self._part(image, *rest)
+        result = self._stage(image, *rest)
         self._shapes.add(image.shape)
-        self._say(f'compiled {self._name} in {time.monotonic() - begun:.1f} s')
+        self._progress(f'compiled {self._name} in {time.monotonic() - begun:.1f} s')
         return result
 
 
@@ -70,7 +70,7 @@ class CompileCache:
     def __init__(self, info: ModelInfo, device: torch.device, precision: str,
                  progress: Callable[[str], None] = lambda _: None) -> None:
         self._info, self._device, self._precision = info, device, precision
-        self._say = progress
+        self._progress = progress
 
     def folder(self, size: Size) -> Path:
         """Where the code for images of this size is kept."""
@@ -89,7 +89,7 @@ class CompileCache:
         """
         folder = private_folder(self.folder(size))
         kept = any(folder.iterdir())
-        self._say(f'compiled code is {"taken from" if kept else "new and will be kept in"} '
+        self._progress(f'compiled code is {"taken from" if kept else "new and will be kept in"} '
                   f'{folder}')
         # whether the user or PyTorch itself has set these cannot be told: ours go first
         before = {name: os.environ.pop(name, None) for name in _VARIABLES}

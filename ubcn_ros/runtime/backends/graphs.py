@@ -24,9 +24,9 @@ from torch import nn
 
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.backends.compiled import CompileCache, compiled
-from ubcn_ros.runtime.backends.eager import EagerSteps
-from ubcn_ros.runtime.backends.graph_plan import Parts, Plan, Size, check
+from ubcn_ros.runtime.backends.eager import EagerBackend
 from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, PlainRecorder, Recorder
+from ubcn_ros.runtime.backends.static_buffers import Size, StageFunctions, StaticBuffers, check
 from ubcn_ros.runtime.kernels.autotune import fastest_convolutions
 from ubcn_ros.runtime.transfer import PlainTransfer, Result
 from ubcn_ros.runtime.weights import ModelInfo
@@ -39,20 +39,20 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Way:
+class Strategy:
     """
-    One way to run the steps: its name as a backend, the parts, and what records them.
+    One way to run the steps: its name as a backend, the stages, and what records them.
 
-    ``preparing`` is entered with the size while its parts run for the first time.
+    ``preparing`` is entered with the size while its stages run for the first time.
     """
 
     name: str
-    parts: Parts
+    stages: StageFunctions
     recorder: Recorder
     preparing: Callable[[Size], AbstractContextManager] = lambda _: nullcontext()
 
 
-class GraphSteps:
+class GraphsBackend:
     """
     Steps and transfer of the engine's backends 'graphs' and 'compiled'.
 
@@ -62,69 +62,71 @@ class GraphSteps:
     warning says why and the next way is taken for good; after the last, the modules are called
     one by one. Where only memory is short, they are for this size alone.
 
-    :param network: prepared, on the device; its parts must not wait for the device.
-    :param ways: the ways to try, the preferred one first.
+    :param network: prepared, on the device; its stages must not wait for the device.
+    :param strategies: the strategies to try, the preferred one first.
     :param progress: called with a line of text when a size is prepared.
     """
 
-    def __init__(self, network: UBCN, device: torch.device, ways: Sequence[Way],
+    def __init__(self, network: UBCN, device: torch.device, strategies: Sequence[Strategy],
                  progress: Callable[[str], None] = _LOG.info) -> None:
         self.label_set = network.label_set
-        self._eager = EagerSteps(network)
+        self._eager = EagerBackend(network)
         self._transfer = PlainTransfer(device)
-        self._parts = Parts.of(network)
+        self._stages = StageFunctions.of(network)
         self._device = device
-        self._ways = list(ways)
-        self._say = progress
-        self._plans: OrderedDict[Size, Plan | None] = OrderedDict()
-        self._plan: Plan | None = None
+        self._strategies = list(strategies)
+        self._progress = progress
+        self._prepared: OrderedDict[Size, StaticBuffers | None] = OrderedDict()
+        self._buffers: StaticBuffers | None = None
         self._waiting: OrderedDict[Size, int] = OrderedDict()
 
     @property
     def backend(self) -> str:
         """Name of the way that new sizes are prepared by; 'eager' when none works."""
-        return self._ways[0].name if self._ways else self._eager.backend
+        return self._strategies[0].name if self._strategies else self._eager.backend
 
     def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
         """N arrays (H, W, 3) uint8 RGB to (N, 3, H, W) fp32 0..1; begins a frame."""
-        self._plan = self._planned((len(images), *images[0].shape[:2]))
-        return (self._plan or self._transfer).upload(images)
+        self._buffers = self._buffers_of((len(images), *images[0].shape[:2]))
+        return (self._buffers or self._transfer).upload(images)
 
-    def first(self, image: torch.Tensor, lap: Callable[[str], None]) -> Step:
+    def first(self, image: torch.Tensor, mark: Callable[[str], None]) -> Step:
         """Derain and segment what was uploaded last."""
-        return self._run('derain', lap) if self._plan else self._eager.first(image, lap)
+        return self._run('derain', mark) if self._buffers else self._eager.first(image, mark)
 
-    def next(self, image: torch.Tensor, previous: Step, lap: Callable[[str], None]) -> Step:
+    def next(self, image: torch.Tensor, previous: Step, mark: Callable[[str], None]) -> Step:
         """Attend and segment again; ``previous`` is overwritten."""
-        return self._run('attend', lap) if self._plan else self._eager.next(image, previous, lap)
+        if self._buffers:
+            return self._run('attend', mark)
+        return self._eager.next(image, previous, mark)
 
     def download(self, step: Step, confidence: bool) -> list[Result]:
         """Return the results; complete once the device is synchronised."""
-        return (self._plan or self._transfer).download(step, confidence)
+        return (self._buffers or self._transfer).download(step, confidence)
 
     def modules(self) -> dict[str, nn.Module]:
         """Return what computes 'derain', 'segment' and 'attend'."""
         return self._eager.modules()
 
-    def _run(self, half: str, lap: Callable[[str], None]) -> Step:
-        self._plan.run(half)
-        lap(half)
-        self._plan.run('segment')
-        lap('segment')
-        return self._plan.step
+    def _run(self, stage: str, mark: Callable[[str], None]) -> Step:
+        self._buffers.run(stage)
+        mark(stage)
+        self._buffers.run('segment')
+        mark('segment')
+        return self._buffers.step
 
-    def _planned(self, size: Size) -> Plan | None:
-        """Return the plan of this size, or None where its frames go module by module."""
-        if size in self._plans:
-            self._plans.move_to_end(size)
-            return self._plans[size]
-        if not self._ways or not self._is_back(size):
+    def _buffers_of(self, size: Size) -> StaticBuffers | None:
+        """Return the buffers of this size, or None where its frames go module by module."""
+        if size in self._prepared:
+            self._prepared.move_to_end(size)
+            return self._prepared[size]
+        if not self._strategies or not self._is_back(size):
             return None
-        self._plan = None  # may be the one whose memory is needed now
-        while len(self._plans) >= SIZES:
-            self._plans.popitem(last=False)
-        self._plans[size] = self._prepare(size)
-        return self._plans[size]
+        self._buffers = None  # may be the one whose memory is needed now
+        while len(self._prepared) >= SIZES:
+            self._prepared.popitem(last=False)
+        self._prepared[size] = self._prepare(size)
+        return self._prepared[size]
 
     def _is_back(self, size: Size) -> bool:
         """Whether this size has come before, lately."""
@@ -134,27 +136,28 @@ class GraphSteps:
             self._waiting.popitem(last=False)
         return frames >= PATIENCE
 
-    def _prepare(self, size: Size) -> Plan | None:
+    def _prepare(self, size: Size) -> StaticBuffers | None:
         shown = f'{size[2]}x{size[1]}' + (f', {size[0]} images' if size[0] > 1 else '')
-        while self._ways:
-            way = self._ways[0]
+        while self._strategies:
+            strategy = self._strategies[0]
             begun = time.monotonic()
             try:
-                self._say(f'preparing {way.name} for {shown}')
-                with way.preparing(size), fastest_convolutions(self._device):
-                    plan = Plan(size, way.parts, way.recorder, self._device)
-                check(plan, size, self._parts)
-                self._say(f'prepared {way.name} for {shown} in {time.monotonic() - begun:.1f} s')
-                return plan
+                self._progress(f'preparing {strategy.name} for {shown}')
+                with strategy.preparing(size), fastest_convolutions(self._device):
+                    buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self._device)
+                check(buffers, size, self._stages)
+                self._progress(f'prepared {strategy.name} for {shown} in '
+                               f'{time.monotonic() - begun:.1f} s')
+                return buffers
             except Exception as error:  # whatever it is: a vehicle must start
                 causes = _causes(error)
-            plan = None  # its memory is needed now
+            buffers = None  # its memory is needed now
             full = any(isinstance(cause, torch.OutOfMemoryError) for cause in causes)
             if not full:
-                del self._ways[0]
-            following = EagerSteps.backend if full else self.backend
+                del self._strategies[0]
+            following = EagerBackend.backend if full else self.backend
             _LOG.warning("backend '%s' does not work on %s for %s: %s; going on with '%s'%s",
-                         way.name, self._device, shown, _reason(causes), following,
+                         strategy.name, self._device, shown, _reason(causes), following,
                          ' for this size' if full else '')
             del causes  # what failed is held by them
             if self._device.type == 'cuda':
@@ -165,7 +168,7 @@ class GraphSteps:
 
 
 def graph_steps(network: UBCN, device: torch.device,
-                progress: Callable[[str], None] = _LOG.info) -> GraphSteps:
+                progress: Callable[[str], None] = _LOG.info) -> GraphsBackend:
     """
     Return the steps of the backend 'graphs'.
 
@@ -174,23 +177,23 @@ def graph_steps(network: UBCN, device: torch.device,
     :param network: prepared, on the device.
     :param progress: called with lines of text while a size is prepared.
     """
-    return GraphSteps(network, device,
-                      [Way('graphs', Parts.of(network), recorder_of(device))], progress)
+    strategy = Strategy('graphs', StageFunctions.of(network), recorder_of(device))
+    return GraphsBackend(network, device, [strategy], progress)
 
 
 def compiled_steps(network: UBCN, info: ModelInfo, device: torch.device, precision: str,
-                   progress: Callable[[str], None] = _LOG.info) -> GraphSteps:
+                   progress: Callable[[str], None] = _LOG.info) -> GraphsBackend:
     """
     Return the steps of the backend 'compiled'; where compiling fails, those of 'graphs'.
 
     :param network, device, progress: as for ``graph_steps``.
     :param info, precision: which weights in which precision; the compiled code is kept by them.
     """
-    parts, recorder = Parts.of(network), recorder_of(device)
+    stages, recorder = StageFunctions.of(network), recorder_of(device)
     cache = CompileCache(info, device, precision, progress)
-    ways = [Way('compiled', compiled(parts, progress), recorder, cache.used),
-            Way('graphs', parts, recorder)]
-    return GraphSteps(network, device, ways, progress)
+    strategies = [Strategy('compiled', compiled(stages, progress), recorder, cache.used),
+                  Strategy('graphs', stages, recorder)]
+    return GraphsBackend(network, device, strategies, progress)
 
 
 def recorder_of(device: torch.device) -> Recorder:

@@ -20,7 +20,7 @@ import torch
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.cache import cache_folder
 from ubcn_ros.runtime.export.check import compare, require_equal
-from ubcn_ros.runtime.export.folder import Exported, is_exported, made_whole, read_exported
+from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
 from ubcn_ros.runtime.export.write import PRECISIONS, versions, write_description, write_steps
 from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
@@ -40,7 +40,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
                progress: Callable[[str], None] = lambda _: None,
-               needs: Sequence[str] = ()) -> OnnxSteps:
+               needs: Sequence[str] = ()) -> OnnxBackend:
     """
     Steps of an exported folder, or of a model, which is exported on first use.
 
@@ -67,7 +67,7 @@ def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
             raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
                              f"choose 'auto', or export it in {precision}")
         exported.info.require_trained(needs)
-    return OnnxSteps(exported, device)
+    return OnnxBackend(exported, device)
 
 
 def cached_export(model: str | Path, precision: str,
@@ -94,11 +94,11 @@ def cached_export(model: str | Path, precision: str,
     progress(f'exporting {info.name} in {precision} for ONNX Runtime, once; it is kept in '
              f'{folder}')
     try:
-        with made_whole(folder) as made:
+        with atomic_folder(folder) as made:
             write_description(made, write_steps(network, info, made, 'onnx', precision,
                                                 progress=progress))
             progress('comparing with PyTorch')
-            steps = OnnxSteps(read_exported(made), torch.device('cpu'))
+            steps = OnnxBackend(read_exported(made), torch.device('cpu'))
             require_equal(compare(network, steps.run_first, steps.run_next), precision)
     except OSError as error:
         raise ValueError(f'cannot keep an export in {folder} ({error}): set XDG_CACHE_HOME to a '
@@ -155,7 +155,7 @@ def providers(runtime: Any, device: torch.device, precision: str, cache: Path
     return chosen
 
 
-class OnnxSteps:
+class OnnxBackend:
     """
     The steps of an export as the engine runs them.
 
@@ -194,16 +194,16 @@ class OnnxSteps:
             self._sessions[step] = session
         self._shapes: OrderedDict[tuple[int, ...], tuple[int, ...]] = OrderedDict()
 
-    def first(self, image: torch.Tensor, lap: Callable[[str], None]) -> Step:
-        """(N, 3, H, W) fp32 image to the first step; ``lap`` ends a stage."""
+    def first(self, image: torch.Tensor, mark: Callable[[str], None]) -> Step:
+        """(N, 3, H, W) fp32 image to the first step; ``mark`` ends a stage."""
         step = Step(*self.run_first(image))
-        lap('derain')
+        mark('derain')
         return step
 
-    def next(self, image: torch.Tensor, previous: Step, lap: Callable[[str], None]) -> Step:
-        """Return the step after ``previous``; ``lap`` ends a stage."""
+    def next(self, image: torch.Tensor, previous: Step, mark: Callable[[str], None]) -> Step:
+        """Return the step after ``previous``; ``mark`` ends a stage."""
         step = Step(*self.run_next(image, *previous))
-        lap('attend')
+        mark('attend')
         return step
 
     def modules(self) -> dict[str, torch.nn.Module]:

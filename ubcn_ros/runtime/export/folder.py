@@ -98,7 +98,7 @@ def sha256_of(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """
     Give a new folder beside ``folder`` to write to, which takes its place when all went well.
 

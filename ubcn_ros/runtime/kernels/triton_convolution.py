@@ -45,9 +45,9 @@ def _convolution(source, weight, bias, skip, result, height, width, out_height, 
     x = tile % columns * TILE_W + pixel % TILE_W
     output = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     total = tl.full((TILE_H * TILE_W, BLOCK), 0.0, tl.float32)
-    for step in range(KERNEL * KERNEL * CHUNKS):
-        tap = step // CHUNKS
-        channel = step % CHUNKS * CHUNK + tl.arange(0, CHUNK)
+    for product in range(KERNEL * KERNEL * CHUNKS):
+        tap = product // CHUNKS
+        channel = product % CHUNKS * CHUNK + tl.arange(0, CHUNK)
         tap_y = y * STRIDE - PADDING + tap // KERNEL * DILATION
         tap_x = x * STRIDE - PADDING + tap % KERNEL * DILATION
         inside = ((tap_y >= 0) & (tap_y < height) & (tap_x >= 0) & (tap_x < width))[:, None]

@@ -29,7 +29,7 @@ class RecordingError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Parts:
+class StageFunctions:
     """What the halves of the steps compute, on tensors as in ``UBCN``."""
 
     derain: Callable[[torch.Tensor], torch.Tensor]
@@ -37,12 +37,12 @@ class Parts:
     attend: Callable[[torch.Tensor, Step], torch.Tensor]
 
     @classmethod
-    def of(cls, network: UBCN) -> Parts:
+    def of(cls, network: UBCN) -> StageFunctions:
         """Return the network's own modules."""
         return cls(network.derain, network.segmentation, network.attend)
 
 
-class Plan:
+class StaticBuffers:
     """
     The buffers of one size, and the recorded work on them.
 
@@ -52,10 +52,11 @@ class Plan:
     All that is needed per frame is made here.
 
     :param size: images, height and width.
-    :param parts: called as often as the recorder asks for.
+    :param stages: called as often as the recorder asks for.
     """
 
-    def __init__(self, size: Size, parts: Parts, recorder: Recorder, device: torch.device) -> None:
+    def __init__(self, size: Size, stages: StageFunctions, recorder: Recorder,
+                 device: torch.device) -> None:
         n, height, width = size
         count = n * height * width
         cuda = device.type == 'cuda'
@@ -66,7 +67,7 @@ class Plan:
         self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)
         self._lengths = {False: 4 * count, True: 5 * count}
 
-        # Names of this function, not of self: the work refers to the buffers, not to the plan,
+        # Names of this function, not of self: the work refers to the buffers, not to the object,
         # whose memory is so free at once when it is dropped.
         pixels = host.to(device, copy=True)
         rows = -(-height // STRIPS)
@@ -82,13 +83,13 @@ class Plan:
             torch.mul(pixels.permute(0, 3, 1, 2), 1 / 255, out=rainy)
 
         def derain() -> None:
-            image.copy_(parts.derain(rainy))
+            image.copy_(stages.derain(rainy))
 
         def segment() -> None:
-            logits.copy_(parts.segment(image))
+            logits.copy_(stages.segment(image))
 
         def attend() -> None:
-            image.copy_(parts.attend(rainy, Step(image, logits)))
+            image.copy_(stages.attend(rainy, Step(image, logits)))
 
         def pack(confidence: bool) -> None:
             for i in range(n):
@@ -99,9 +100,9 @@ class Plan:
                         view[i].copy_(values)
 
         unpack()
-        first = parts.derain(rainy)
+        first = stages.derain(rainy)
         image = torch.empty_like(first).copy_(first)
-        logits = torch.empty_like(parts.segment(image))
+        logits = torch.empty_like(stages.segment(image))
         del first
         self._work: dict[str, Work] = {
             name: recorder.record(work) for name, work in (
@@ -144,32 +145,32 @@ class Plan:
                 for i in range(len(derained))]
 
 
-def check(plan: Plan, size: Size, plain: Parts, steps: int = 3) -> None:
+def check(buffers: StaticBuffers, size: Size, reference: StageFunctions, steps: int = 3) -> None:
     """
-    Compare recorded steps with the plain parts, on other images than they were recorded with.
+    Compare recorded steps with the plain stages, on other images than they were recorded with.
 
     :raises RecordingError: they differ by more than half precision and another order of the same
         sums explain.
     """
-    pixels = _random_pixels(size, seed=1).to(plan.pixels.device)
-    plan.pixels.copy_(pixels)
-    plan.run('unpack')
+    pixels = _random_pixels(size, seed=1).to(buffers.pixels.device)
+    buffers.pixels.copy_(pixels)
+    buffers.run('unpack')
     rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
     for number in range(1, steps + 1):
-        plan.run('derain' if number == 1 else 'attend')
-        plan.run('segment')
-        image = plain.derain(rainy) if number == 1 else plain.attend(rainy, step)  # noqa: F821
-        step = Step(image, plain.segment(image))
-        _require(plan.image, step.image, 1 / 255, f'image of step {number}')
+        buffers.run('derain' if number == 1 else 'attend')
+        buffers.run('segment')
+        image = reference.derain(rainy) if number == 1 else reference.attend(rainy, step)  # noqa: F821
+        step = Step(image, reference.segment(image))
+        _require(buffers.image, step.image, 1 / 255, f'image of step {number}')
         spread = step.logits.float().std().item()
-        _require(plan.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
-    plan.run('pack, confidence')
+        _require(buffers.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
+    buffers.run('pack, confidence')
     for i in range(size[0]):
-        _require(plan.derained[i], image_bytes(plan.image[i]), 0.01, 'packed image')
-        labels, sure = labels_of(plan.logits[i], size[1:], True)
+        _require(buffers.derained[i], image_bytes(buffers.image[i]), 0.01, 'packed image')
+        labels, sure = labels_of(buffers.logits[i], size[1:], True)
         # where two classes are equal but for rounding, either may win
-        _require(plan.labels[i] != labels, torch.zeros_like(labels), 0.001, 'packed labels')
-        _require(plan.confidence[i], sure, 0.5, 'packed confidence')
+        _require(buffers.labels[i] != labels, torch.zeros_like(labels), 0.001, 'packed labels')
+        _require(buffers.confidence[i], sure, 0.5, 'packed confidence')
 
 
 def _require(found: torch.Tensor, expected: torch.Tensor, most: float, name: str) -> None:
