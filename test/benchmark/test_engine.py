@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 
 from ubcn_ros.benchmark import engine as engine_benchmark
-from ubcn_ros.benchmark.engine import Subject, engine, speed_up
+from ubcn_ros.benchmark.engine import TimedCall, engine, speed_up
 from ubcn_ros.benchmark.roofline import Ceilings, counted
 from ubcn_ros.runtime import Engine, load_model
 from ubcn_ros.runtime.optimize import prepare
@@ -34,7 +34,7 @@ def run(tiny_model, monkeypatch):
     return invoke
 
 
-def test_rows_of_sizes_steps_and_precisions_with_the_peer(run, tmp_path):
+def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
     found, picture = tmp_path / 'rows.json', tmp_path / 'rows.svg'
     result = run('--size', '80x40', '--iterations', 1, '--iterations', 2, '--precision', 'fp32',
                  '--peer', 'prenet', '--json', found, '--picture', picture)
@@ -46,13 +46,13 @@ def test_rows_of_sizes_steps_and_precisions_with_the_peer(run, tmp_path):
     for row in rows:
         assert KEYS <= set(row) and 0 < row['p50_ms'] <= row['p95_ms'] and row['peak_mib'] > 50
         assert (row['precision'], row['device'], row['frames']) == ('fp32', 'cpu', 3)
-    one, two, peer = rows[:3]
+    one, two, baseline = rows[:3]
     assert one['stages_ms']['attend']['p50'] == 0 < two['stages_ms']['attend']['p50']
     assert set(one['roofline_share']) == {'derain', 'segment'}
     assert two['roofline_ms']['derain'] == one['roofline_ms']['derain']
     assert two['roofline_ms']['segment'] == pytest.approx(2 * one['roofline_ms']['segment'],
                                                           abs=0.002)
-    assert one['speed_up'] > 0 and peer['precision'] == 'fp32' and 'speed_up' not in peer
+    assert one['speed_up'] > 0 and baseline['precision'] == 'fp32' and 'speed_up' not in baseline
     assert 'prenet' in result.output and 'segment' in result.output
     assert '<svg' in picture.read_text()
 
@@ -69,7 +69,7 @@ def test_the_waterfall_adds_one_optimisation_after_the_other(run, tmp_path):
 
 
 def test_a_ratio_is_the_median_of_the_turns():
-    ours, theirs = (Subject({}, None, None, [{'total': t} for t in times])
+    ours, theirs = (TimedCall({}, None, None, [{'total': t} for t in times])
                     for times in ((1, 2, 8), (4, 4, 4)))
     assert speed_up(ours, theirs) == 2 and speed_up(theirs, ours) == 0.5
 
@@ -83,7 +83,7 @@ def test_the_roofline_is_that_of_the_plain_modules(tiny_model, monkeypatch):
                    for fast in (True, False))
     with counted(plain.modules()['attend'], Ceilings(1e12, 1e12)) as work:
         plain(image, 2)
-    found = engine_benchmark.floors(fast, image, 2)
+    found = engine_benchmark.roofline_ms(fast, image, 2)
     assert found['attend'] == pytest.approx(1e3 * work.seconds)
     with counted(fast.modules()['attend'], Ceilings(1e12, 1e12)) as less:
         fast(image, 2)
@@ -92,7 +92,7 @@ def test_the_roofline_is_that_of_the_plain_modules(tiny_model, monkeypatch):
 
 def test_an_export_has_no_roofline(tmp_path):
     exported = SimpleNamespace(info=SimpleNamespace(path=tmp_path))
-    assert engine_benchmark.floors(exported, None, 1) == {}
+    assert engine_benchmark.roofline_ms(exported, None, 1) == {}
 
 
 def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):

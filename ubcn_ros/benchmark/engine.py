@@ -36,7 +36,7 @@ WARM_UP = 2
 
 
 @dataclass
-class Subject:
+class TimedCall:
     """What is timed in turn with the others: a call per image, and how long the calls took."""
 
     row: dict[str, Any]
@@ -72,22 +72,22 @@ def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
     return [add_rain(frame.image, 100.0, i, frame.depth) for i, frame in enumerate(frames)]
 
 
-def run_interleaved(subjects: Sequence[Subject], images: Sequence[np.ndarray],
+def run_interleaved(timed: Sequence[TimedCall], images: Sequence[np.ndarray],
                     frames: int) -> None:
-    """Time every subject on every frame in turn, so that a noisy moment meets all of them."""
+    """Time each call on every frame in turn, so that a noisy moment meets all of them."""
     from tqdm import trange
-    for subject in subjects:
+    for one in timed:
         for i in range(WARM_UP):
-            subject.call(images[i % len(images)])
+            one.call(images[i % len(images)])
     for i in trange(frames, unit=' images', disable=None):
-        for subject in subjects:
-            subject.measure(images[i % len(images)])
+        for one in timed:
+            one.measure(images[i % len(images)])
 
 
-def speed_up(subject: Subject, base: Subject) -> float:
+def speed_up(one: TimedCall, base: TimedCall) -> float:
     """How many times faster than ``base``, the median over the turns in which both were timed."""
     return round(float(np.median([theirs['total'] / ours['total'] for ours, theirs in
-                                  zip(subject.times, base.times, strict=True)])), 3)
+                                  zip(one.times, base.times, strict=True)])), 3)
 
 
 def open_engine(preset: str, model: str | None, folder: Path, **options: Any) -> Engine:
@@ -104,9 +104,9 @@ def open_engine(preset: str, model: str | None, folder: Path, **options: Any) ->
     return Engine.load(model, **options, allow_partial=True)  # as quick as a trained one
 
 
-def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
-                   **more: str) -> Subject:
-    """Return an engine as a subject: T steps per image, uint8 to uint8."""
+def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
+                 **more: str) -> TimedCall:
+    """Return an engine, to be timed: T steps per image, uint8 to uint8."""
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
            'precision': engine.precision, 'backend': '', 'device': str(engine.device), **more}
 
@@ -115,10 +115,10 @@ def engine_subject(engine: Engine, preset: str, size: tuple[int, int], iteration
         row['backend'] = engine.backend  # known only now: graphs that fail are left
         return {stage: ms for stage, ms in timings.items() if stage != 'total'}
 
-    return Subject(row, call, engine.device)
+    return TimedCall(row, call, engine.device)
 
 
-def prenet_subject(device: torch.device, precision: str, size: tuple[int, int]) -> Subject:
+def timed_prenet(device: torch.device, precision: str, size: tuple[int, int]) -> TimedCall:
     """PReNet in fp32 as published, or in a lower precision; uint8 to uint8 as well."""
     import torch
 
@@ -133,13 +133,13 @@ def prenet_subject(device: torch.device, precision: str, size: tuple[int, int]) 
         network(tensor).clamp(0, 1).mul(255).round().to(torch.uint8)[0].cpu().numpy()
         return {}
 
-    return Subject({'preset': 'prenet', 'height': size[1], 'width': size[0], 'iterations': 1,
+    return TimedCall({'preset': 'prenet', 'height': size[1], 'width': size[0], 'iterations': 1,
                     'precision': precision, 'backend': 'eager', 'device': str(device)},
                    call, device)
 
 
-def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str,
-                       precision: str, size: tuple[int, int], iterations: int) -> list[Subject]:
+def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
+                    precision: str, size: tuple[int, int], iterations: int) -> list[TimedCall]:
     """Return the engine without its optimisations, and with one more of them each."""
     import torch
 
@@ -154,7 +154,7 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
         steps.append((f'+ {best.precision}', best.precision, 3))
         if best.device.type == 'cuda':
             steps.append(('+ fused kernels', best.precision, 4))
-    subjects = []
+    timed = []
     for name, kind, level in steps:
         network, info = load_model(best.info.path)
         engine = Engine(network, info, best.device, kind, prepare=functools.partial(
@@ -164,13 +164,13 @@ def waterfall_subjects(preset: str, model: str | None, folder: Path, device: str
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        subjects.append(engine_subject(engine, preset, size, iterations, optimisation=name))
+        timed.append(timed_engine(engine, preset, size, iterations, optimisation=name))
     if best.backend == 'graphs':
-        subjects.append(engine_subject(best, preset, size, iterations, optimisation='+ graphs'))
-    return subjects
+        timed.append(timed_engine(best, preset, size, iterations, optimisation='+ graphs'))
+    return timed
 
 
-def floors(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, float]:
+def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, float]:
     """
     Milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
@@ -256,9 +256,10 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
               help=f'Images per row, after {WARM_UP} that do not count.')
 @click.option('--threads', type=COUNT, help='CPU threads [default: all cores].')
-@click.option('--peer', type=click.Choice(['prenet']), help='Time this network in turn with ours.')
-@click.option('--peer-precision', default='fp32', show_default=True,
-              type=click.Choice(['fp32', 'bf16', 'fp16']), help='What the peer computes in.')
+@click.option('--peer', 'baseline', type=click.Choice(['prenet']),
+              help='Time this network in turn with ours.')
+@click.option('--peer-precision', 'baseline_precision', default='fp32', show_default=True,
+              type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
 @click.option('--json', 'json_path', type=OUTPUT_FILE,
@@ -267,14 +268,15 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
               help='Draw the stages of every row here (PNG, PDF or SVG).')
 def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
            iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
-           device: str, frames: int, threads: int | None, peer: str | None, peer_precision: str,
-           waterfall: bool, json_path: Path | None, picture: Path | None) -> None:
+           device: str, frames: int, threads: int | None, baseline: str | None,
+           baseline_precision: str, waterfall: bool, json_path: Path | None, picture: Path | None
+           ) -> None:
     """
     Time the engine on images of a rendered drive.
 
     All rows of one size are timed in turn, image by image, so that their ratios hold on a busy
-    machine. "times" is how many times faster than the peer, or than the first row of a waterfall:
-    the median of the turns' ratios.
+    machine. "times" is how many times faster than the baseline, or than the first row of a
+    waterfall: the median of the turns' ratios.
     """
     import torch
 
@@ -288,7 +290,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             rows += _rows(presets, model, size, iterations, precisions, backends, device,
-                          frames, peer and peer_precision, waterfall, Path(folder))
+                          frames, baseline and baseline_precision, waterfall, Path(folder))
     click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
                f'{torch.__version__}\n\n{report(rows)}')
     if json_path:
@@ -302,15 +304,15 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
 
 def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
           iterations: Sequence[int], precisions: Sequence[str], backends: Sequence[str],
-          device: str, frames: int, peer_precision: str | None, waterfall: bool, folder: Path
+          device: str, frames: int, baseline_precision: str | None, waterfall: bool, folder: Path
           ) -> list[dict[str, Any]]:
     images = rainy_images(size[1], size[0], 3)
-    subjects, engines = [], {}
+    timed, engines = [], {}
     if waterfall:
         for preset in presets:
             for t in iterations:
-                subjects += waterfall_subjects(preset, model, folder, device, precisions[0], size,
-                                               t)
+                timed += timed_waterfall(preset, model, folder, device, precisions[0], size,
+                                         t)
     else:
         for preset in presets:
             for precision in precisions:
@@ -318,29 +320,29 @@ def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
                     engine = open_engine(preset, model, folder, device=device,
                                          precision=precision, backend=backend)
                     for t in iterations:
-                        subjects.append(engine_subject(engine, preset, size, t))
-                        engines[id(subjects[-1])] = engine
-    if peer_precision:
-        subjects.append(prenet_subject(subjects[0].device, peer_precision, size))
-    run_interleaved(subjects, images, frames)
+                        timed.append(timed_engine(engine, preset, size, t))
+                        engines[id(timed[-1])] = engine
+    if baseline_precision:
+        timed.append(timed_prenet(timed[0].device, baseline_precision, size))
+    run_interleaved(timed, images, frames)
     from ubcn_ros.benchmark.peak_memory import peak_mib
     rows = []
-    for subject in subjects:
-        row = {**subject.result(), 'peak_mib': peak_mib(
-            functools.partial(subject.call, images[0]), subject.device)}
-        if id(subject) in engines:
-            limits = floors(engines[id(subject)], images[0], row['iterations'])
+    for one in timed:
+        row = {**one.result(), 'peak_mib': peak_mib(
+            functools.partial(one.call, images[0]), one.device)}
+        if id(one) in engines:
+            limits = roofline_ms(engines[id(one)], images[0], row['iterations'])
             row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}
             row['roofline_share'] = {
                 stage: round(ms / row['stages_ms'][stage]['p50'], 3)
                 for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
         rows.append(row)
-    if peer_precision:
-        for row, subject in zip(rows[:-1], subjects, strict=False):
-            row['speed_up'] = speed_up(subject, subjects[-1])
+    if baseline_precision:
+        for row, one in zip(rows[:-1], timed, strict=False):
+            row['speed_up'] = speed_up(one, timed[-1])
     elif waterfall:
         first = {}
-        for row, subject in zip(rows, subjects, strict=True):
-            base = first.setdefault((row['preset'], row['iterations']), subject)
-            row['speed_up'] = speed_up(subject, base)
+        for row, one in zip(rows, timed, strict=True):
+            base = first.setdefault((row['preset'], row['iterations']), one)
+            row['speed_up'] = speed_up(one, base)
     return rows

@@ -4,8 +4,9 @@
 The least time that a network's convolutions need on this machine (Williams et al., CACM 2009).
 
 Every convolution does its operations and moves its input, output and weights once; whichever
-takes longer on the machine's measured ceilings is its floor. What stands between convolutions is
-free here, so a share of the roofline is never flattered. Fused layers could go below it.
+takes longer on the machine's measured ceilings is its roofline time. What stands between
+convolutions is free here, so a share of the roofline is never flattered. Fused layers could go
+below it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Ceilings:
 
 @dataclass
 class Work:
-    """Convolutions that ran: multiply-accumulates, bytes, and their floor in seconds."""
+    """Convolutions that ran: multiply-accumulates, bytes, and their roofline time in seconds."""
 
     macs: float = 0.0
     bytes: float = 0.0
