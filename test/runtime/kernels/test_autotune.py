@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.kernels import autotune
 from ubcn_ros.runtime.kernels.autotune import REFERENCE, Autotuner, applies, fastest
 
 
@@ -32,15 +31,14 @@ def failing(*_):
     raise RuntimeError('no such instruction\nand a page of code')
 
 
-def on_cpu() -> Autotuner:
-    return Autotuner('cpu', (torch.float32,))
+def on_cpu(choose=fastest) -> Autotuner:
+    return Autotuner('cpu', (torch.float32,), choose)
 
 
-def test_decides_once_per_kind_and_order_of_size(monkeypatch):
+def test_decides_once_per_kind_and_order_of_size():
     tried = []
-    monkeypatch.setattr(autotune, 'fastest', lambda reference, candidates, x, operation:
-                        tried.append(operation) or 'other')
-    autotuner = on_cpu()
+    autotuner = on_cpu(lambda reference, candidates, x, operation:
+                       tried.append(operation) or 'other')
     candidates = {'other': lambda x, other: add(x, other) * 2}
     x = torch.ones(1, 4, 3, 3)
     for kind, values in (('a', x), ('a', x), ('b', x), ('a', torch.ones(1, 4, 30, 30))):
@@ -59,20 +57,18 @@ def test_what_is_wrong_is_left_out(wrong, caplog):
     assert 'sum: w is left out' in caplog.text
 
 
-def test_no_choice_is_no_failure(monkeypatch, caplog):
-    def fastest(*_):
+def test_no_choice_is_no_failure(caplog):
+    def full(*_):
         raise torch.OutOfMemoryError('full')
-    monkeypatch.setattr(autotune, 'fastest', fastest)
     x = torch.ones(1, 4, 3, 3)
-    assert on_cpu().run(('a',), 'sum', add, {}, x, x).eq(2).all()
+    assert on_cpu(full).run(('a',), 'sum', add, {}, x, x).eq(2).all()
     assert 'sum: plain modules, nothing else could be tried' in caplog.text
 
 
-def test_a_form_that_fails_later_gives_way(monkeypatch, caplog):
+def test_a_candidate_that_fails_later_gives_way(caplog):
     def failing(*_):
         raise RuntimeError('lost')
-    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'failing')
-    autotuner = on_cpu()
+    autotuner = on_cpu(lambda *_: 'failing')
     x = torch.ones(1, 4, 3, 3)
     for _ in range(2):
         assert autotuner.run(('a',), 'sum', add, {'failing': failing}, x, x).eq(2).all()

@@ -10,14 +10,13 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk, SAMConfig
-from ubcn_ros.runtime.kernels import autotune
 from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_path_mix import (
     FusedMixTrunk,
     fuse_path_mixes,
-    mixes,
     one_product,
 )
+from ubcn_ros.runtime.kernels.swap import load_kernel
 from ubcn_ros.runtime.optimize import prepare
 
 TOLERANCE = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}
@@ -87,11 +86,10 @@ def test_kernel_compiles_to_matrix_instructions(compile_kernel, capability, inst
     assert 'st.global.v4' in ptx, '16 bytes are written at once'
 
 
-def test_replaced_trunk_runs_the_form_chosen(monkeypatch):
-    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'one product')
+def test_replaced_trunk_runs_the_candidate_chosen():
     network = nn.ModuleDict({'paths': trunk_of()})
     plain = copy.deepcopy(network)
-    autotuner = Autotuner('cpu', (torch.float32,))
+    autotuner = Autotuner('cpu', (torch.float32,), lambda *_: 'one product')
     assert fuse_path_mixes(network, autotuner, {'one product': one_product}) == 1
     assert fuse_path_mixes(network, autotuner, {}) == 0, 'none is left'
     assert network.state_dict().keys() == plain.state_dict().keys()
@@ -101,11 +99,10 @@ def test_replaced_trunk_runs_the_form_chosen(monkeypatch):
     assert list(autotuner.chosen.values()) == ['one product']
 
 
-def test_plain_where_forms_do_not_apply(monkeypatch):
-    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'none')
+def test_plain_where_candidates_do_not_apply():
     network = nn.ModuleDict({'paths': trunk_of()})
     plain = copy.deepcopy(network['paths'])
-    autotuner = Autotuner('cpu', (torch.float32,))
+    autotuner = Autotuner('cpu', (torch.float32,), lambda *_: 'none')
     fuse_path_mixes(network, autotuner, {'none': None})
     x, masks = inputs_of((1, 6, 7), 32, 3, torch.float32, True)
     traced = torch.jit.trace(network['paths'], (x, masks), check_trace=False)
@@ -122,8 +119,14 @@ def test_plain_where_forms_do_not_apply(monkeypatch):
 def test_without_triton_there_is_one_product(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
     monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_path_mix', raising=False)
-    assert list(mixes()) == ['one product']
-    assert 'without Triton' in caplog.text
+    network = nn.Sequential(trunk_of())
+    tried = []
+    autotuner = Autotuner('cpu', (torch.float32,), lambda reference, candidates, *_:
+                          tried.extend(candidates) or 'one product')
+    assert fuse_path_mixes(network, autotuner) == 1
+    network[0](*inputs_of((1, 6, 7), 32, 3, torch.float32, True))
+    assert tried == ['one product']
+    assert 'triton_path_mix is not used' in caplog.text
 
 
 @pytest.mark.gpu
@@ -143,7 +146,7 @@ def test_prepared_for_a_gpu_equals_float64(dtype, masks_last, caplog):
     with torch.inference_mode():
         results = [network[0](x.cuda(), masks.cuda())]
         results += [candidate(x.cuda(), masks.cuda(), fused.weight, fused.bias)
-                    for candidate in mixes().values()]
+                    for candidate in (one_product, load_kernel('triton_path_mix').mix)]
     assert 'left out' not in caplog.text
     for result in results:
         error = result.cpu().double() - expected

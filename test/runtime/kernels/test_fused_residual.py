@@ -12,7 +12,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES, residual_stack
-from ubcn_ros.runtime.kernels import autotune
 from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_residual import TritonRES, fuse_residual_blocks
 from ubcn_ros.runtime.optimize import prepare
@@ -41,19 +40,18 @@ def stack():
     return result
 
 
-def on_cpu() -> Autotuner:
-    return Autotuner('cpu', (torch.float32,))
+def on_cpu(choice='failing') -> Autotuner:
+    return Autotuner('cpu', (torch.float32,), lambda *_: choice)
 
 
-def test_replaced_blocks_run_the_form_chosen(stack, monkeypatch):
-    monkeypatch.setattr(autotune, 'fastest', lambda reference, fused, x, operation: 'matrices')
+def test_replaced_blocks_run_the_form_chosen(stack):
     plain = copy.deepcopy(stack)
     calls = []
 
     def candidate(*arguments):
         calls.append(arguments[-1])
         return by_matrices(*arguments)
-    autotuner = on_cpu()
+    autotuner = on_cpu('matrices')
     assert fuse_residual_blocks(stack, autotuner, {'matrices': candidate}) == 3
     assert fuse_residual_blocks(stack, autotuner, {'matrices': candidate}) == 0, 'none is left'
     assert stack.state_dict().keys() == plain.state_dict().keys()
@@ -65,8 +63,7 @@ def test_replaced_blocks_run_the_form_chosen(stack, monkeypatch):
     assert len(autotuner.chosen) == 6, 'chosen anew for another order of size'
 
 
-def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypatch, caplog):
-    monkeypatch.setattr(autotune, 'fastest', lambda reference, fused, x, operation: 'failing')
+def test_a_candidate_that_fails_later_gives_way_to_the_plain_modules(stack, caplog):
     plain = copy.deepcopy(stack)
     fuse_residual_blocks(stack, on_cpu(), {'failing': failing})
     x = torch.randn(1, 32, 9, 9)
@@ -76,8 +73,7 @@ def test_a_form_that_fails_later_gives_way_to_the_plain_modules(stack, monkeypat
     assert len(lines) == 3 and all('no such instruction' in line for line in lines)
 
 
-def test_plain_where_forms_do_not_apply(stack, monkeypatch):
-    monkeypatch.setattr(autotune, 'fastest', lambda reference, fused, x, operation: 'failing')
+def test_plain_where_candidates_do_not_apply(stack):
     plain = copy.deepcopy(stack)
     autotuner = on_cpu()
     fuse_residual_blocks(stack, autotuner, {'failing': failing})
@@ -96,7 +92,7 @@ def test_plain_where_forms_do_not_apply(stack, monkeypatch):
     assert not autotuner.chosen, 'nothing was tried'
 
 
-def test_replaces_only_what_the_forms_compute(stack):
+def test_replaces_only_what_the_kernels_compute(stack):
     network = nn.ModuleDict({'wide': RES(64), 'fp16': RES(32).half(), 'block': RES(32)})
     assert fuse_residual_blocks(network, on_cpu(), {}) == 1
     assert [type(m) for m in network.values()] == [RES, RES, TritonRES]
@@ -107,10 +103,10 @@ def test_replaces_only_what_the_forms_compute(stack):
 def test_without_triton_all_stays_plain(stack, monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
     monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_residual', raising=False)
-    assert fuse_residual_blocks(stack) == 0
+    assert fuse_residual_blocks(stack, on_cpu()) == 0
     assert {type(m) for m in stack} == {RES}
     record, = caplog.records
-    assert 'plain modules' in record.getMessage() and 'triton' in record.getMessage()
+    assert 'triton_residual is not used' in record.getMessage()
 
 
 def test_prepared_for_a_cpu_asks_for_no_triton(stack, monkeypatch, caplog):

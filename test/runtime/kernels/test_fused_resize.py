@@ -11,7 +11,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCNConfig, build
-from ubcn_ros.runtime.kernels import autotune, fused_resize
 from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_resize import FusedResize, fuse_resizes
 from ubcn_ros.runtime.optimize import prepare
@@ -49,9 +48,7 @@ def test_refuses(load_kernels):
         resize(torch.zeros(1, 64, 4, 4), (8192, 8192))
 
 
-def test_network_resizes_by_it(monkeypatch):
-    monkeypatch.setattr(autotune, 'fastest', lambda *_: 'Triton')
-    monkeypatch.setattr(fused_resize, 'LARGE', 1)
+def test_network_resizes_by_it():
     network = build(UBCNConfig.preset('light')).eval().requires_grad_(False)
     network.to(memory_format=torch.channels_last)
     before = copy.deepcopy(network)
@@ -60,18 +57,18 @@ def test_network_resizes_by_it(monkeypatch):
     def candidate(x, size):
         sizes.append((x.shape[1], *size))
         return reference(x, size)
-    autotuner = Autotuner('cpu', (torch.float32,))
+    autotuner = Autotuner('cpu', (torch.float32,), lambda *_: 'Triton')
     assert fuse_resizes(network, autotuner, candidate) == 5, 'SAM, two fields, and two of DDRNet'
     assert fuse_resizes(network, autotuner, candidate) == 5
     assert isinstance(network.derain.veil.resize.reference, type(reference)), 'once'
-    image = torch.rand(1, 3, 64, 96)
+    image = torch.rand(1, 3, 256, 256)
     for found, expected in zip(network(image, 2), before(image, 2), strict=True):
         assert torch.equal(found.image, expected.image)
         assert torch.equal(found.logits, expected.logits)
-    assert (16, 32, 48) in sizes
+    assert (16, 128, 128) in sizes
 
 
-def test_plain_where_the_form_does_not_apply():
+def test_plain_where_the_candidate_does_not_apply():
     autotuner = Autotuner('cpu', (torch.float32,))
     resize = FusedResize(reference, autotuner, None)
     x = torch.randn(1, 8, 9, 9)
@@ -92,7 +89,7 @@ def test_without_triton_all_stays_plain(monkeypatch, caplog):
     network = build(UBCNConfig.preset('light'))
     assert fuse_resizes(network) == 0
     assert not isinstance(network.attention.resize, FusedResize)
-    assert 'resizing without Triton' in caplog.text
+    assert 'triton_resize is not used' in caplog.text
 
 
 @pytest.mark.parametrize('capability', [80, 90])

@@ -7,7 +7,6 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.kernels import autotune
 from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.fused_residual import TritonRES
 from ubcn_ros.runtime.kernels.launch import pack
@@ -65,11 +64,11 @@ def test_interpreted_equals_float64(load_kernels, name, dilation, dtype, size, r
 
 
 @pytest.mark.parametrize('name', FORMS)
-def test_block_runs_the_kernels_with_its_weights(load_kernels, monkeypatch, name):
-    monkeypatch.setattr(autotune, 'fastest', lambda *_: name)
+def test_block_runs_the_kernels_with_its_weights(load_kernels, name):
     candidate = getattr(load_kernels('triton_residual', True), name)
     block = block_of(2, torch.float16)
-    fused = TritonRES(block, Autotuner('cpu', (torch.float16,)), {name: candidate})
+    autotuner = Autotuner('cpu', (torch.float16,), lambda *_: name)
+    fused = TritonRES(block, autotuner, {name: candidate})
     x = torch.randn(1, 32, 8, 9).half()
     result, expected = fused(x), block.float()(x.float())
     assert not torch.equal(result, block.half()(x)), 'rounded less often than by the modules'

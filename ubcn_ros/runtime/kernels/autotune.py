@@ -25,7 +25,7 @@ _HEAD_START_CYCLES = 4_000_000  # some 2 ms, in which the launches queue up
 
 def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
     """
-    Whether ``x`` may be computed by anything but the plain modules.
+    Return whether ``x`` may be computed by anything but the plain modules.
 
     Not for gradients, nor where the modules are traced or compiled or somebody watches ``parts``
     of them by hooks: the roofline counts their work.
@@ -36,76 +36,6 @@ def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
         x.requires_grad or any(p.requires_grad for part in parts for p in part.parameters()))
     watched = any(part._forward_hooks or part._forward_pre_hooks for part in parts)
     return not (learning or watched)
-
-
-class Autotuner:
-    """
-    What runs for every kind of work, decided at the first use of a kind and kept.
-
-    :param device: type of the devices on which candidates are tried.
-    :param dtypes: types of features for which they are.
-    """
-
-    def __init__(self, device: str = 'cuda',
-                 dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16)) -> None:
-        self._device = device
-        self._dtypes = dtypes
-        self.chosen: dict[tuple[object, ...], str] = {}
-
-    def supports(self, x: torch.Tensor) -> bool:
-        """Whether a tensor is of a device and type on which candidates are tried."""
-        return x.device.type == self._device and x.dtype in self._dtypes
-
-    def run(self, kind: tuple[object, ...], operation: str, reference: Run,
-            candidates: Mapping[str, Run], x: torch.Tensor, *others: torch.Tensor
-            ) -> torch.Tensor:
-        """
-        Run on ``x`` and what goes with it what is fastest there, ``reference`` if that fails.
-
-        :param kind: what the choice depends on beside the device, the type, and the order of
-            magnitude (power of two) of the number of pixels.
-        :param operation: what runs, for the log.
-        :param candidates: the other ways, by name.
-        """
-        pixels = x.numel() // max(1, x.shape[1])
-        key = (*kind, x.device, x.dtype, *(other.dtype for other in others), pixels.bit_length())
-        if key not in self.chosen:
-            if x.is_cuda and torch.cuda.is_current_stream_capturing():
-                return reference(x, *others)  # a graph cannot wait for the device
-            self.chosen[key] = _fastest(operation, reference, candidates, x, others)
-        name = self.chosen[key]
-        if name != REFERENCE:
-            try:
-                return candidates[name](x, *others)
-            except Exception as error:  # whatever it is, the frame can be had without it
-                self.chosen[key] = REFERENCE
-                _LOG.warning('%s: %s failed, plain modules from now on: %s', operation, name,
-                             reason(error))
-        return reference(x, *others)
-
-
-SHARED = Autotuner()
-"""Of this process: engines in it round alike, and a second one need not time anything again."""
-
-
-def _fastest(operation: str, reference: Run, candidates: Mapping[str, Run], x: torch.Tensor,
-             others: tuple[torch.Tensor, ...]) -> str:
-    """Name of the fastest that agrees with ``reference`` on random values, or 'reference'."""
-    try:
-        generator = torch.Generator(x.device)
-        generator.seed()
-        # a first frame's own values may be all alike, and hide what is wrong
-        random = [torch.empty_like(other).uniform_(generator=generator) for other in others]
-
-        def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
-            return lambda features: run(features, *random)
-        return fastest(
-            with_random(reference),
-            {name: with_random(run) for name, run in candidates.items()}, x, operation)
-    except Exception as error:  # no memory for several results, say
-        _LOG.warning('%s: plain modules, nothing else could be tried: %s', operation,
-                     reason(error))
-        return REFERENCE
 
 
 @torch.inference_mode()
@@ -215,3 +145,75 @@ def reason(error: Exception) -> str:
     """Return one line; compilers write pages."""
     text = str(error).strip()
     return f'{type(error).__name__}: {text.splitlines()[0]}' if text else type(error).__name__
+
+
+class Autotuner:
+    """
+    What runs for every kind of work, decided at the first use of a kind and kept.
+
+    :param device: type of the devices on which candidates are tried.
+    :param dtypes: types of features for which they are.
+    :param choose: finds the fastest that is right; arguments and result as of ``fastest``.
+    """
+
+    def __init__(self, device: str = 'cuda',
+                 dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16),
+                 choose: Callable[..., str] = fastest) -> None:
+        self._device = device
+        self._dtypes = dtypes
+        self._choose = choose
+        self.chosen: dict[tuple[object, ...], str] = {}
+
+    def supports(self, x: torch.Tensor) -> bool:
+        """Return whether a tensor is of a device and type on which candidates are tried."""
+        return x.device.type == self._device and x.dtype in self._dtypes
+
+    def run(self, kind: tuple[object, ...], operation: str, reference: Run,
+            candidates: Mapping[str, Run], x: torch.Tensor, *others: torch.Tensor
+            ) -> torch.Tensor:
+        """
+        Run on ``x`` and what goes with it what is fastest there, ``reference`` if that fails.
+
+        :param kind: what the choice depends on beside the device, the type, and the order of
+            magnitude (power of two) of the number of pixels.
+        :param operation: what runs, for the log.
+        :param candidates: the other ways, by name.
+        """
+        pixels = x.numel() // max(1, x.shape[1])
+        key = (*kind, x.device, x.dtype, *(other.dtype for other in others), pixels.bit_length())
+        if key not in self.chosen:
+            if x.is_cuda and torch.cuda.is_current_stream_capturing():
+                return reference(x, *others)  # a graph cannot wait for the device
+            self.chosen[key] = self._tune(operation, reference, candidates, x, others)
+        name = self.chosen[key]
+        if name != REFERENCE:
+            try:
+                return candidates[name](x, *others)
+            except Exception as error:  # whatever it is, the frame can be had without it
+                self.chosen[key] = REFERENCE
+                _LOG.warning('%s: %s failed, plain modules from now on: %s', operation, name,
+                             reason(error))
+        return reference(x, *others)
+
+    def _tune(self, operation: str, reference: Run, candidates: Mapping[str, Run],
+              x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
+        """Name of the fastest that agrees with ``reference`` on random values, or 'reference'."""
+        try:
+            generator = torch.Generator(x.device)
+            generator.seed()
+            # a first frame's own values may be all alike, and hide what is wrong
+            random = [torch.empty_like(other).uniform_(generator=generator) for other in others]
+
+            def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
+                return lambda features: run(features, *random)
+            return self._choose(
+                with_random(reference),
+                {name: with_random(run) for name, run in candidates.items()}, x, operation)
+        except Exception as error:  # no memory for several results, say
+            _LOG.warning('%s: plain modules, nothing else could be tried: %s', operation,
+                         reason(error))
+            return REFERENCE
+
+
+SHARED = Autotuner()
+"""Of this process: engines in it round alike, and a second one need not time anything again."""

@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
+from ubcn_ros.runtime.kernels.swap import swap
 
-_STRIP_VALUES = 2 ** 20
+STRIP_VALUES = 2 ** 20
 """Weighted features at a time: what a core's cache holds."""
 
 
@@ -18,14 +19,16 @@ class StripMixTrunk(nn.Module):
     ``PathTrunk`` for inference on a CPU, equal within rounding.
 
     sum_k p_k (W_k f + b_k) is one product of the K weighted copies of f with all W_k stacked. The
-    plain form writes K full-size results and reads them again; here they live for one strip.
+    plain module writes K full-size results and reads them again; here they live for one strip.
 
     :param reference: whose weights are used, in the layout and precision they have now.
+    :param strip_values: how many weighted features a strip has at most.
     """
 
-    def __init__(self, reference: PathTrunk) -> None:
+    def __init__(self, reference: PathTrunk, strip_values: int = STRIP_VALUES) -> None:
         super().__init__()
         self.trunk = reference.trunk
+        self._strip_values = strip_values
         channels = reference.channels
         paths = reference.mix.out_channels // channels
         weight = reference.mix.weight.detach().reshape(paths, channels, channels)
@@ -40,7 +43,7 @@ class StripMixTrunk(nn.Module):
         pixels = features.permute(0, 2, 3, 1).reshape(-1, channels)
         shares = paths.to(features.dtype).permute(0, 2, 3, 1).reshape(-1, paths.shape[1])
         result = torch.empty_like(pixels)
-        strip = max(1, _STRIP_VALUES // len(self.weight))
+        strip = max(1, self._strip_values // len(self.weight))
         for start in range(0, len(pixels), strip):
             part = slice(start, start + strip)
             weighted = (pixels[part, None] * shares[part, :, None]).flatten(1)
@@ -48,17 +51,13 @@ class StripMixTrunk(nn.Module):
         return result.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
-def mix_in_strips(network: nn.Module) -> int:
+def mix_in_strips(network: nn.Module, strip_values: int = STRIP_VALUES) -> int:
     """
     Replace every ``PathTrunk`` by its fast form, in place.
 
     :param network: in evaluation mode, in its final layout and precision.
+    :param strip_values: how many weighted features a strip has at most.
     :return: how many were replaced.
     """
-    replaced = 0
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, PathTrunk):
-                setattr(module, name, StripMixTrunk(child))
-                replaced += 1
-    return replaced
+    return swap(network, lambda module: StripMixTrunk(module, strip_values)
+                if isinstance(module, PathTrunk) else None)

@@ -11,7 +11,7 @@ of the input are no multiple of 8, which zeros make up for.
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -21,16 +21,14 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, Run, applies, reason
-from ubcn_ros.runtime.kernels.fused_path_mix import FusedMixTrunk
-from ubcn_ros.runtime.kernels.fused_residual import TritonRES
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, Run, applies
 from ubcn_ros.runtime.kernels.launch import pack
+from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
 
 ALIGNED = 8
 """Channels, 16 bytes, that cuDNN's fast kernels read at once."""
 LARGE = 2 ** 14
 """Pixels from which our kernel is tried: below, launches count, and compiling it takes longer."""
-_LOG = logging.getLogger(__name__)
 
 
 class FusedConv(nn.Conv2d):
@@ -168,58 +166,59 @@ def fits(module: nn.Module) -> bool:
             and not isinstance(module.padding, str))
 
 
-def fuse_convolutions(network: nn.Module, autotuner: Autotuner | None = None,
+def fuse_convolutions(network: nn.Module, autotuner: Autotuner = SHARED,
                       kernel: Any = None) -> int:
     """
-    Replace a prepared network's convolutions where another candidate may be faster, in place.
+    Replace a prepared network's convolutions where another way may be faster, in place.
 
     Without Triton, those are the ones before a ReLU, the last ones of residual blocks with one,
     and those of a number of channels that is no multiple of 8.
 
     :param network: its batch normalisations folded, on its device and in its precision; on a GPU
-        in half precision unless the autotuner is for others.
-    :param kernel: the module ``triton_convolution``, which by default is used where Triton is.
+        in half precision unless the autotuner is for others. The modules of a
+        ``WithReference`` stay: call this after the other swaps.
+    :param kernel: by default the module ``triton_convolution`` where Triton is.
     :return: how many convolutions were replaced.
     """
-    autotuner = autotuner or SHARED
-    kernel = kernel or _kernel()
-    before = sum(isinstance(module, FusedConv) for module in network.modules())
+    kernel = kernel or load_kernel('triton_convolution')
+    before = _count(network)
 
-    def taken(module: nn.Module, slope: float = 0.0) -> bool:
+    def takes(module: nn.Module, slope: float) -> bool:
         helps = slope == 0 or module.in_channels % ALIGNED or kernel is not None
         return fits(module) and autotuner.supports(module.weight) and bool(helps)
 
-    # the convolutions of these are the reference of candidates that do more at once
-    whole = {id(part) for module in network.modules()
-             for part in ((module.conv1, module.conv2) if isinstance(module, TritonRES) else
-                          (module.mix,) if isinstance(module, FusedMixTrunk) else ())}
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is RES and taken(child.conv1) and taken(child.conv2):
-                setattr(parent, name, FusedRES(child, autotuner, kernel))
-            elif (slope := _closing(child)) is not None and taken(child.layers[-1][0], slope):
-                setattr(parent, name, FusedBlock(child, autotuner, slope, kernel))
-    for part in list(network.modules()):
-        for i, child in enumerate(part if isinstance(part, nn.Sequential) else ()):
-            after = next((j for j in range(i + 1, len(part)) if not _idle(part[j])), None)
-            slope = _slope(part[after]) if after is not None else 1.0
-            if type(child) is nn.Conv2d and slope != 1 and taken(child, slope):
-                part[i], part[after] = FusedConv(child, autotuner, slope, kernel), nn.Identity()
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.Conv2d and id(child) not in whole and taken(child, 1.0):
-                setattr(parent, name, FusedConv(child, autotuner, 1.0, kernel))
-    return sum(isinstance(module, FusedConv) for module in network.modules()) - before
-
-
-def _kernel() -> Any:
-    """Return the module ``triton_convolution``; without Triton, None and a line in the log."""
-    try:
-        from ubcn_ros.runtime.kernels import triton_convolution
-        return triton_convolution
-    except Exception as error:  # a broken Triton raises more than ImportError
-        _LOG.warning('convolutions without Triton: %s', reason(error))
+    def block(module: nn.Module) -> nn.Module | None:
+        if type(module) is RES and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
+            return FusedRES(module, autotuner, kernel)
+        slope = _closing(module)
+        if slope is not None and takes(module.layers[-1][0], slope):
+            return FusedBlock(module, autotuner, slope, kernel)
         return None
+
+    swap(network, block)
+    for sequence in list(network.modules()):
+        if isinstance(sequence, nn.Sequential):
+            _fuse_activations(sequence, takes, partial(FusedConv, autotuner=autotuner,
+                                                       kernel=kernel))
+    kept = {id(module) for fused in network.modules() if isinstance(fused, WithReference)
+            for module in fused.reference_modules()}
+    swap(network, lambda module: FusedConv(module, autotuner, 1.0, kernel)
+         if type(module) is nn.Conv2d and id(module) not in kept and takes(module, 1.0) else None)
+    return _count(network) - before
+
+
+def _fuse_activations(sequence: nn.Sequential, takes: Callable[[nn.Module, float], bool],
+                      fused: Callable[..., FusedConv]) -> None:
+    """Replace every convolution with the activation after it in a Sequential, in place."""
+    for i, child in enumerate(sequence):
+        after = next((j for j in range(i + 1, len(sequence)) if not _idle(sequence[j])), None)
+        slope = _slope(sequence[after]) if after is not None else 1.0
+        if type(child) is nn.Conv2d and slope != 1 and takes(child, slope):
+            sequence[i], sequence[after] = fused(child, slope=slope), nn.Identity()
+
+
+def _count(network: nn.Module) -> int:
+    return sum(isinstance(module, FusedConv) for module in network.modules())
 
 
 def _slope(module: nn.Module) -> float:

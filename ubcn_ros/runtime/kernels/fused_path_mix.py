@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
+from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """Features, masks, weights and biases of the paths; see ``triton_path_mix.mix``."""
-_LOG = logging.getLogger(__name__)
 
 
 def one_product(features: torch.Tensor, masks: torch.Tensor, weight: torch.Tensor,
@@ -34,18 +33,7 @@ def one_product(features: torch.Tensor, masks: torch.Tensor, weight: torch.Tenso
     return result.view(n, height, width, channels).permute(0, 3, 1, 2)
 
 
-def mixes() -> dict[str, Mix]:
-    """Return the ways to mix, by name; without Triton, the log says why one is missing."""
-    found: dict[str, Mix] = {'one product': one_product}
-    try:
-        from ubcn_ros.runtime.kernels.triton_path_mix import mix
-        found['Triton'] = mix
-    except Exception as error:  # a broken Triton raises more than ImportError
-        _LOG.warning("SAM's paths without Triton: %s", reason(error))
-    return found
-
-
-class FusedMixTrunk(PathTrunk):
+class FusedMixTrunk(PathTrunk, WithReference):
     """
     ``PathTrunk`` for inference, equal within rounding, mixed by what is fastest.
 
@@ -53,7 +41,7 @@ class FusedMixTrunk(PathTrunk):
     type, gradients, tracing, compilation) the plain modules run.
 
     :param reference: the trained module, on its device and in its precision.
-    :param candidates: by name, as of ``mixes``.
+    :param candidates: by name.
     """
 
     def __init__(self, reference: PathTrunk, autotuner: Autotuner,
@@ -78,23 +66,27 @@ class FusedMixTrunk(PathTrunk):
         return self._autotuner.run(('mix', self.channels, paths.shape[1], paths.is_contiguous()),
                                  "SAM's paths", self.weigh, runs, features, paths)
 
+    def reference_modules(self) -> tuple[nn.Module, ...]:
+        """Return the convolution that mixes."""
+        return (self.mix,)
 
-def fuse_path_mixes(network: nn.Module, autotuner: Autotuner | None = None,
+
+def fuse_path_mixes(network: nn.Module, autotuner: Autotuner = SHARED,
                     candidates: Mapping[str, Mix] | None = None) -> int:
     """
     Replace every ``PathTrunk`` of a prepared network by its fused form, in place.
 
     :param network: on its device and in its precision; on a GPU in half precision unless the
         autotuner is for others.
-    :param candidates: ``mixes`` by default.
+    :param candidates: by name; by default ``one_product`` and, where Triton is, the kernel of
+        ``triton_path_mix``.
     :return: how many were replaced.
     """
-    autotuner = autotuner or SHARED
-    found = [(parent, name, child) for parent in network.modules()
-             for name, child in parent.named_children()
-             if type(child) is PathTrunk and autotuner.supports(child.mix.weight)]
-    if found:
-        candidates = mixes() if candidates is None else candidates
-    for parent, name, child in found:
-        setattr(parent, name, FusedMixTrunk(child, autotuner, candidates))
-    return len(found)
+    def fits(module: nn.Module) -> bool:
+        return type(module) is PathTrunk and autotuner.supports(module.mix.weight)
+
+    if candidates is None and any(map(fits, network.modules())):
+        kernel = load_kernel('triton_path_mix')
+        candidates = {'one product': one_product} | ({'Triton': kernel.mix} if kernel else {})
+    return swap(network, lambda module: FusedMixTrunk(module, autotuner, candidates)
+                if fits(module) else None)

@@ -9,7 +9,6 @@ with it on random features and took less time, on the very device, at the size o
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 
@@ -17,35 +16,25 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
 from ubcn_ros.runtime.kernels.launch import pack
+from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
 
 CHANNELS = 32
-"""Channels of the blocks that the kernels compute."""
+"""Channels of the blocks that are replaced: for others the kernels were not measured."""
 Candidate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, int],
-                torch.Tensor]
+                     torch.Tensor]
 """Features, packed weights and bias of both convolutions, dilation; see ``triton_residual``."""
-_LOG = logging.getLogger(__name__)
 
 
-def triton_candidates() -> dict[str, Candidate]:
-    """
-    Return RES in Triton, by name.
-
-    :raises ImportError: Triton is missing.
-    """
-    from ubcn_ros.runtime.kernels.triton_residual import one_kernel, two_kernels
-    return {'one kernel': one_kernel, 'two kernels': two_kernels}
-
-
-class TritonRES(RES):
+class TritonRES(RES, WithReference):
     """
     A trained RES, (N, 32, H, W) to the same, by what is fastest.
 
     For inference: takes the weights as they are now. Wherever the candidates do not apply (another
     device or type, gradients, tracing, compilation) the plain modules run.
 
-    :param candidates: by name, as of ``triton_candidates``.
+    :param candidates: by name.
     :raises ValueError: a block of another number of channels.
     """
 
@@ -73,36 +62,37 @@ class TritonRES(RES):
         """Run the plain modules."""
         return super().forward(x)
 
+    def reference_modules(self) -> tuple[nn.Module, ...]:
+        """Return both convolutions."""
+        return self.conv1, self.conv2
+
     def run(self, candidate: Candidate, x: torch.Tensor) -> torch.Tensor:
         """Run a candidate with this block's weights."""
         return candidate(x, self.packed1, self.conv1.bias, self.packed2, self.conv2.bias,
                     self.conv1.dilation[0])
 
 
-def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner | None = None,
+def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner = SHARED,
                          candidates: Mapping[str, Candidate] | None = None) -> int:
     """
     Replace every RES of 32 channels in a prepared network by a TritonRES, in place.
 
-    Without Triton, nothing is replaced and the log says why.
+    Without Triton, nothing is replaced.
 
     :param network: on its device and in its precision; on a GPU in half precision unless the
         autotuner is for others.
-    :param candidates: ``triton_candidates`` by default.
+    :param candidates: by name; by default the kernels of ``triton_residual``.
     :return: how many were replaced.
     """
-    autotuner = autotuner or SHARED
-    found = [(parent, name, child) for parent in network.modules()
-             for name, child in parent.named_children()
-             if type(child) is RES and child.conv1.in_channels == CHANNELS]
-    if not found:
+    def fits(module: nn.Module) -> bool:
+        return (type(module) is RES and module.conv1.in_channels == CHANNELS
+                and autotuner.supports(module.conv1.weight))
+
+    if candidates is None and any(map(fits, network.modules())):
+        kernel = load_kernel('triton_residual')
+        candidates = kernel and {'one kernel': kernel.one_kernel,
+                                 'two kernels': kernel.two_kernels}
+    if candidates is None:
         return 0
-    try:
-        candidates = triton_candidates() if candidates is None else candidates
-    except Exception as error:  # a broken Triton raises more than ImportError
-        _LOG.warning('RES by plain modules, no Triton: %s', reason(error))
-        return 0
-    taken = [place for place in found if autotuner.supports(place[2].conv1.weight)]
-    for parent, name, child in taken:
-        setattr(parent, name, TritonRES(child, autotuner, candidates))
-    return len(taken)
+    return swap(network, lambda module: TritonRES(module, autotuner, candidates)
+                if fits(module) else None)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import partial
 
@@ -14,14 +13,14 @@ from torch import nn
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
 from ubcn_ros.network.veil import VeilField
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies, reason
+from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
+from ubcn_ros.runtime.kernels.swap import load_kernel
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """(N, C, h, w) and (H, W) to (N, C, H, W)."""
 LARGE = 2 ** 14
 """Pixels of the result from which our kernel is tried."""
 _RESIZING = (SAM, DAPPM, DDRNet23Slim, VeilField)
-_LOG = logging.getLogger(__name__)
 
 
 class FusedResize:
@@ -54,24 +53,22 @@ def _of_size(resize: Resize, size: tuple[int, int], x: torch.Tensor) -> torch.Te
     return resize(x, size)
 
 
-def fuse_resizes(network: nn.Module, autotuner: Autotuner | None = None,
+def fuse_resizes(network: nn.Module, autotuner: Autotuner = SHARED,
                  candidate: Resize | None = None) -> int:
     """
     Let the parts of a prepared network resize by the fused form, in place.
 
-    Without Triton, nothing is changed and the log says why.
+    Without Triton, nothing is changed.
 
-    :param candidate: ``triton_resize.resize`` by default.
+    :param candidate: by default the kernel of ``triton_resize``.
     :return: how many parts do.
     """
     found = [module for module in network.modules() if isinstance(module, _RESIZING)]
-    if found and candidate is None:
-        try:
-            from ubcn_ros.runtime.kernels.triton_resize import resize as candidate
-        except Exception as error:  # a broken Triton raises more than ImportError
-            _LOG.warning('resizing without Triton: %s', reason(error))
-            return 0
-    autotuner = autotuner or SHARED
+    if candidate is None and found:
+        kernel = load_kernel('triton_resize')
+        candidate = kernel and kernel.resize
+    if candidate is None:
+        return 0
     for module in found:
         if not isinstance(module.resize, FusedResize):
             module.resize = FusedResize(module.resize, autotuner, candidate)

@@ -37,7 +37,6 @@ import torch
 import triton
 import triton.language as tl
 
-from ubcn_ros.runtime.kernels.fused_residual import CHANNELS
 from ubcn_ros.runtime.kernels.launch import check_offsets, on
 
 _BLOCK = 128  # pixels per matrix product
@@ -174,7 +173,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     :return: as ``x``, channels last.
     :raises ValueError: another shape, too many values, or too large a dilation.
     """
-    x = _checked(x)
+    x = _checked(x, weight1)
     images, channels, height, width = x.shape
     programs = _programs(x.device)
     region = region or plan(height, width, images, dilation, programs)
@@ -194,7 +193,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
 def two_kernels(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
                 weight2: torch.Tensor, bias2: torch.Tensor, dilation: int) -> torch.Tensor:
     """RES in two kernels; as ``one_kernel``, at any dilation."""
-    x = _checked(x)
+    x = _checked(x, weight1)
     images, channels, height, width = x.shape
     pixels = images * height * width
     grid = (-(-pixels // _BLOCK),)
@@ -207,9 +206,10 @@ def two_kernels(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     return result
 
 
-def _checked(x: torch.Tensor) -> torch.Tensor:
-    if x.ndim != 4 or x.shape[1] != CHANNELS or not x.numel():
-        raise ValueError(f'expected features of shape (N, {CHANNELS}, H, W), got '
+def _checked(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    channels = weight.shape[-1]
+    if x.ndim != 4 or x.shape[1] != channels or not x.numel():
+        raise ValueError(f'expected features of shape (N, {channels}, H, W), got '
                          f'{tuple(x.shape)}: run the plain module')
     check_offsets(x.numel())
     return x.contiguous(memory_format=torch.channels_last)
