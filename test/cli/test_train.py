@@ -108,7 +108,7 @@ def test_bf16_is_not_emulated(recipe, camvid_root, tmp_path, monkeypatch, comput
     monkeypatch.setattr('lightning.fabric.Fabric', fabric)
     monkeypatch.setattr('torch.cuda.is_available', lambda: accelerator == 'cuda')
     monkeypatch.setattr('torch.cuda.device_count', lambda: 1)
-    monkeypatch.setattr('ubcn_ros.runtime.engine.cpu_computes_bf16', lambda: computes)
+    monkeypatch.setattr('ubcn_ros.runtime.device.cpu_computes_bf16', lambda: computes)
     recipe('derain')
     result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--accelerator', accelerator,
                               precision='auto'))

@@ -1,71 +1,68 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Deadlines under load: the engine around a network whose steps take a time of the test's own."""
-
-from types import SimpleNamespace
+"""Deadlines under load: the engine on a backend whose steps take a time of the test's own."""
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from ubcn_ros.labels import get_label_set
-from ubcn_ros.runtime import engine as engine_module
 from ubcn_ros.runtime.engine import Engine
 
 IMAGE = np.zeros((32, 32, 3), np.uint8)
 
 
 class Clock:
-    """Stands for the module `time`; goes on only when told to."""
+    """Goes on only when told to."""
 
     def __init__(self):
         self.now = 1000.0
 
-    def monotonic(self):
+    def __call__(self):
         return self.now
 
-    perf_counter = monotonic
 
-
-class SlowNetwork(nn.Module):
+class SlowBackend:
     """
     Computes nothing, in known time: a step takes `step` seconds, times `load`, give or take 10 %.
     """
 
+    name, info, device, precision = 'slow', None, torch.device('cpu'), 'fp32'
+    label_set = get_label_set('camvid')
+
     def __init__(self, clock, step):
-        super().__init__()
-        self.label_set, self.clock, self.step = get_label_set('camvid'), clock, step
+        self.clock, self.step = clock, step
         self.load = lambda: 1.0
         self._random = np.random.default_rng(1)
 
-    def _take(self, share):
-        self.clock.now += share * self.step * self.load() * self._random.uniform(0.9, 1.1)
+    def _take(self):
+        for share in (0.4, 0.6):
+            self.clock.now += share * self.step * self.load() * self._random.uniform(0.9, 1.1)
 
-    def derain(self, image):
-        self._take(0.4)
-        return image
+    def upload(self, images):
+        return images
 
-    def segmentation(self, image):
-        self._take(0.6)
-        return torch.zeros(len(image), 11, 4, 4)
+    def first(self, image, mark):
+        self._take()
 
-    def attend(self, image, step):
-        self._take(0.4)
-        return step.image
+    def next(self, image, previous, mark):
+        self._take()
+
+    def download(self, step, confidence):
+        return [(IMAGE, IMAGE[..., 0], None)]
+
+    def warm_up(self, size):
+        pass
 
 
 @pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(engine_module, 'time', clock)
-    return clock
+def clock():
+    return Clock()
 
 
 def make(clock, step=0.010):
-    network = SlowNetwork(clock, step)
-    info = SimpleNamespace(name='slow')
-    return Engine(network, info, torch.device('cpu'), 'fp32'), network
+    backend = SlowBackend(clock, step)
+    return Engine(backend, clock), backend
 
 
 def run(engine, clock, frames, deadline, iterations=5):
@@ -81,13 +78,13 @@ def run(engine, clock, frames, deadline, iterations=5):
 @pytest.mark.parametrize('deadline', [0.022, 0.025, 0.033, 0.045, 0.060])
 def test_the_deadline_is_met_when_the_load_doubles_step_time(clock, deadline):
     # at twice the load one step takes at most 2 x 11 ms: it fits
-    engine, network = make(clock)
+    engine, backend = make(clock)
     calm, met = run(engine, clock, 200, deadline)
     assert met >= 0.95
-    network.load = lambda: 2.0
+    backend.load = lambda: 2.0
     loaded, met = run(engine, clock, 200, deadline)
     assert met >= 0.95
-    network.load = lambda: 1.0
+    backend.load = lambda: 1.0
     again, met = run(engine, clock, 200, deadline)
     assert met >= 0.95
     assert np.mean(loaded) < np.mean(calm) or deadline < 0.025
@@ -97,8 +94,8 @@ def test_the_deadline_is_met_when_the_load_doubles_step_time(clock, deadline):
 
 
 def test_a_load_that_comes_and_goes_within_frames(clock):
-    engine, network = make(clock)
-    network.load = lambda: 2.0 if int(clock.now / 0.5) % 2 else 1.0
+    engine, backend = make(clock)
+    backend.load = lambda: 2.0 if int(clock.now / 0.5) % 2 else 1.0
     used, met = run(engine, clock, 600, 0.045)
     assert met >= 0.95 and np.mean(used) > 2
 
@@ -110,7 +107,7 @@ def test_a_deadline_that_one_step_misses_still_gives_one_step(clock):
 
 
 def test_sizes_have_budgets_of_their_own(clock):
-    engine, network = make(clock)
+    engine, backend = make(clock)
     run(engine, clock, 20, 0.045)
     small = IMAGE
     for _ in range(20):

@@ -10,7 +10,9 @@ import torch
 
 from ubcn_ros import Engine
 from ubcn_ros.runtime import ModelFileError, load_model
-from ubcn_ros.runtime.engine import resolve_device, resolve_precision
+from ubcn_ros.runtime.backends.backend import LoadOptions
+from ubcn_ros.runtime.backends.eager import build
+from ubcn_ros.runtime.device import resolve_device, resolve_precision
 from ubcn_ros.runtime.stopwatch import STAGES
 
 
@@ -73,14 +75,21 @@ def test_a_batch_keeps_its_deadline(tiny_engine, image):
     assert [f.iterations for f in tiny_engine.batch([image] * 2, 3, deadline=past)] == [1, 1]
 
 
-def test_every_batch_size_is_warmed_up_as_it_will_run(tiny_engine, monkeypatch):
-    seen, first, lines = [], tiny_engine._steps.first, []
-    monkeypatch.setattr(tiny_engine._steps, 'first', lambda image, mark:
-                        (seen.append(tuple(image.shape)), first(image, mark))[1])
-    tiny_engine.warm_up(40, 48, lines.append)
-    tiny_engine.warm_up(40, 48, lines.append, count=3)
+def test_every_batch_size_is_warmed_up_as_it_will_run(tiny_model):
+    seen, lines = [], []
+    backend = build(LoadOptions(tiny_model, torch.device('cpu'), 'fp32'))
+    backend.network.derain.register_forward_pre_hook(
+        lambda _, inputs: seen.append(tuple(inputs[0].shape)))
+    engine = Engine(backend)
+    engine.warm_up(40, 48, lines.append)
+    engine.warm_up(40, 48, lines.append, count=3)
     assert seen == [(1, 3, 40, 48)] * 2 + [(3, 3, 40, 48)] * 2
     assert ' at 48x40 on' in lines[0] and ' at 3 x 48x40 on' in lines[2]
+
+
+def test_a_size_that_is_too_small_is_not_warmed_up(tiny_engine):
+    with pytest.raises(ValueError, match='40x31 is too small'):
+        tiny_engine.warm_up(31, 40)
 
 
 @pytest.mark.parametrize(('images', 'told'), [

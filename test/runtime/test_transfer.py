@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from ubcn_ros.network import Step
-from ubcn_ros.runtime.transfer import HostBuffers, PlainTransfer, image_bytes, labels_of
+from ubcn_ros.runtime.transfer import HostBuffers, download, image_bytes, labels_of, upload
 
 CPU = torch.device('cpu')
 
 
 def test_upload_scales_and_turns_the_axes():
     images = [np.random.default_rng(i).integers(0, 256, (33, 40, 3), np.uint8) for i in (1, 2)]
-    found = PlainTransfer(CPU).upload([images[0][:, ::-1], images[1]])
+    found = upload([images[0][:, ::-1], images[1]], CPU)
     assert found.shape == (2, 3, 33, 40) and found.dtype == torch.float32
     expected = images[1].astype(np.float32).transpose(2, 0, 1) * np.float32(1 / 255)
     assert np.array_equal(found[1].numpy(), expected)
@@ -40,9 +40,7 @@ def test_labels_and_how_sure_they_are(dtype):
 def test_both_ways_to_find_labels_agree():
     torch.manual_seed(4)
     step = Step(torch.rand(2, 3, 40, 52), torch.randn(2, 11, 10, 13))
-    transfer = PlainTransfer(CPU)
-    for one, other in zip(transfer.download(step, False), transfer.download(step, True),
-                          strict=True):
+    for one, other in zip(download(step, False), download(step, True), strict=True):
         assert np.array_equal(one[0], other[0]) and (one[1] == other[1]).mean() > 0.999
         assert one[2] is None and other[2] is not None
 

@@ -29,6 +29,7 @@ from ubcn_ros.cli.options import (
 if TYPE_CHECKING:
     import torch
 
+    from ubcn_ros.network import UBCN
     from ubcn_ros.runtime.engine import Engine
 
 WARM_UP = 2
@@ -104,6 +105,16 @@ def open_engine(preset: str, model: str | None, folder: Path, **options: Any) ->
     return Engine.load(model, **options, allow_partial=True)  # as quick as a trained one
 
 
+def eager_engine(model: Path, device: torch.device, precision: str, **preparation: bool
+                 ) -> tuple[Engine, UBCN]:
+    """Load an eager engine that is prepared otherwise than usual; return its network, too."""
+    from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.backends.backend import LoadOptions
+    from ubcn_ros.runtime.backends.eager import load_eager
+    backend = load_eager(LoadOptions(model, device, precision), **preparation)
+    return Engine(backend), backend.network
+
+
 def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
                  **more: str) -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
@@ -123,7 +134,7 @@ def timed_prenet(device: torch.device, precision: str, size: tuple[int, int]) ->
     import torch
 
     from ubcn_ros.network.baselines.prenet import PReNet
-    from ubcn_ros.runtime.engine import PRECISIONS
+    from ubcn_ros.runtime.device import PRECISIONS
     dtype = PRECISIONS[precision]
     network = PReNet().eval().to(device, dtype, memory_format=torch.channels_last)
 
@@ -142,24 +153,20 @@ def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
                     precision: str, size: tuple[int, int], iterations: int) -> list[TimedCall]:
     """Return the engine without its optimisations, and with one more of them each."""
     import torch
-
-    from ubcn_ros.runtime import Engine, load_model
-    from ubcn_ros.runtime.optimize import prepare
     best = open_engine(preset, model, folder, device=device, precision=precision)
-    steps = [('fp32, layers as trained', 'fp32', 0), ('+ batch normalisation folded', 'fp32', 1),
-             ('+ channels last', 'fp32', 2)]
+    variants = [('fp32, layers as trained', 'fp32', 0),
+                ('+ batch normalisation folded', 'fp32', 1), ('+ channels last', 'fp32', 2)]
     if best.device.type == 'cpu':
-        steps.append(('+ paths mixed in strips', 'fp32', 3))
+        variants.append(('+ paths mixed in strips', 'fp32', 3))
     if best.precision != 'fp32':
-        steps.append((f'+ {best.precision}', best.precision, 3))
+        variants.append((f'+ {best.precision}', best.precision, 3))
         if best.device.type == 'cuda':
-            steps.append(('+ fused kernels', best.precision, 4))
+            variants.append(('+ fused kernels', best.precision, 4))
     timed = []
-    for name, kind, level in steps:
-        network, info = load_model(best.info.path)
-        engine = Engine(network, info, best.device, kind, prepare=functools.partial(
-            prepare, fold=level > 0, channels_last=level > 1, fast_attention=level > 2,
-            fused_blocks=level > 3))
+    for name, kind, level in variants:
+        engine, network = eager_engine(
+            best.info.path, best.device, kind, fold=level > 0, channels_last=level > 1,
+            fast_attention=level > 2, fused=level > 3)
         if level < 2:
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
@@ -179,16 +186,15 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str,
     if not engine.info.path.is_file():
         return {}
     from ubcn_ros.benchmark.roofline import counted, measure_ceilings
-    from ubcn_ros.runtime import Engine, load_model
-    from ubcn_ros.runtime.engine import PRECISIONS
-    from ubcn_ros.runtime.optimize import prepare
+    from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
-    plain = Engine(*load_model(engine.info.path), engine.device, engine.precision,
-                   prepare=functools.partial(prepare, fast_attention=False))
+    reference, network = eager_engine(engine.info.path, engine.device, engine.precision,
+                                      fast_attention=False, fused=False)
     result = {}
-    for stage, part in plain.modules().items():
+    for stage, part in (('derain', network.derain), ('segment', network.segmentation),
+                        ('attend', network.attention)):
         with counted(part, ceilings) as work:
-            plain(image, iterations)
+            reference(image, iterations)
         result[stage] = 1e3 * work.seconds
     return result
 

@@ -157,7 +157,7 @@ def _precision(precision: str, accelerator: str) -> str:
         return precision
     import torch
 
-    from ubcn_ros.runtime.engine import cpu_computes_bf16
+    from ubcn_ros.runtime.device import cpu_computes_bf16
     on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
     return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
 

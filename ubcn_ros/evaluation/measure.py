@@ -32,12 +32,8 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.engine import (
-    PRECISIONS,
-    check_image,
-    resolve_device,
-    resolve_precision,
-)
+from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
+from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 

@@ -13,21 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
-from ubcn_ros.labels import LabelSet
-from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.backends.eager import Backend, EagerBackend
+from ubcn_ros.images.messages import MIN_SIDE
+from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
+from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget
-from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.device import resolve_device
 from ubcn_ros.runtime.stopwatch import Stopwatch
-from ubcn_ros.runtime.transfer import PlainTransfer, Transfer
-from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
+from ubcn_ros.runtime.weights import PARTS
 
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-BACKENDS = ('eager', 'graphs', 'compiled', 'onnxruntime')
-MIN_SIDE = 32
-"""Smallest height and width of an image, pixels."""
 _SIZES = 16
 _LOG = logging.getLogger(__name__)
 
@@ -37,17 +31,20 @@ class Frame:
     """
     Results for one image.
 
-    ``derained`` (H, W, 3) uint8 RGB; ``labels`` (H, W) uint8 class ids; ``confidence`` (H, W)
-    uint8, the probability of the label times 255, or None when it was not asked for;
-    ``iterations`` the steps that ran; ``timings`` milliseconds per stage ('upload', 'derain',
-    'segment', 'attend', 'download', each summed over the steps) and in all ('total'). A backend
-    that cannot split a step counts the first under 'derain' and the others under 'attend'.
+    A backend that cannot split a step counts the first under 'derain' and the others under
+    'attend'.
     """
 
+    # (H, W, 3) uint8 RGB.
     derained: np.ndarray
+    # (H, W) uint8 class ids.
     labels: np.ndarray
+    # (H, W) uint8, the probability of the label times 255; None when it was not asked for.
     confidence: np.ndarray | None
+    # Steps of the loop that ran.
     iterations: int
+    # Milliseconds per stage ('upload', 'derain', 'segment', 'attend', 'download', each summed
+    # over the steps) and in all ('total').
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -56,26 +53,27 @@ class Engine:
     A loaded network, ready for frames. Not thread-safe: one thread owns it.
 
     Use ``Engine.load``.
+
+    ``info`` is what the model's file says, ``label_set`` its classes, ``device`` and
+    ``precision`` where and in which it runs.
     """
 
-    def __init__(self, network: UBCN | Backend, info: ModelInfo, device: torch.device,
-                 precision: str, prepare: Callable[..., nn.Module] = prepare) -> None:
-        """``network`` is a plain network, for the backend 'eager', or a backend's steps."""
-        self.info = info
-        self.device = device
-        self.precision = precision
-        self._steps: Backend = network if not isinstance(network, nn.Module) else EagerBackend(
-            prepare(network, device, PRECISIONS[precision]))
-        self.label_set: LabelSet = self._steps.label_set
-        # a backend with buffers of its own moves images itself
-        self._transfer: Transfer = (self._steps if hasattr(self._steps, 'upload')
-                                    else PlainTransfer(device))
-        self._watch = Stopwatch(device)
+    def __init__(self, backend: Backend, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Make an engine of a backend.
+
+        :param clock: of deadlines, seconds.
+        """
+        self.info, self.label_set = backend.info, backend.label_set
+        self.device, self.precision = backend.device, backend.precision
+        self._backend = backend
+        self._clock = clock
+        self._watch = Stopwatch(backend.device)
         self._budgets: OrderedDict[tuple[int, ...], StepBudget] = OrderedDict()
 
     @classmethod
     def load(cls, model: str | Path = 'ubcn-light-camvid', device: str = 'auto',
-             precision: str = 'auto', backend: str = 'auto',
+             precision: str = 'auto', backend: str = 'auto', fused: bool = True,
              progress: Callable[[str], None] = _LOG.info,
              allow_partial: bool = False) -> Engine:
         """
@@ -86,58 +84,35 @@ class Engine:
         :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
         :param precision: 'auto' (fp16 on a GPU, bf16 on a CPU that computes in it, else fp32),
             'fp32', 'bf16' or 'fp16'.
-        :param backend: 'eager' (PyTorch, module by module), 'graphs' (the same captured as CUDA
-            graphs for every size of image that comes again; on a CPU the same buffers without
-            graphs), 'compiled' (graphs of what torch.compile makes of the modules, which takes
-            minutes for a new size and is kept in the cache folder; needs Triton on a GPU, a C++
-            compiler on a CPU), 'onnxruntime' (exports a model on first use, which takes a while,
-            and keeps the export; fp16 on a GPU, fp32 on a CPU by default, no bf16), or 'auto':
-            'graphs' on a GPU, 'eager' on a CPU. 'graphs' and 'compiled' are compared with 'eager'
-            for every size, and left for it, with a warning, where they fail or differ.
+        :param backend: 'eager' (PyTorch, module by module), 'graphs' (CUDA graphs, captured for
+            every size of image that comes again; on a CPU the same buffers without graphs),
+            'compiled' (graphs of what torch.compile makes of the modules, which takes minutes for
+            a new size and is kept in the cache folder; needs Triton on a GPU, a C++ compiler on a
+            CPU), 'onnxruntime' (exports a model on first use, which takes a while, and keeps the
+            export; fp16 on a GPU, fp32 on a CPU by default, no bf16), or 'auto': 'graphs' on a
+            GPU, 'eager' on a CPU. 'graphs' and 'compiled' are compared with their modules called
+            one by one for every size, and left for these, with a warning, where they fail or
+            differ.
+        :param fused: on a GPU in half precision, let 'graphs' and 'compiled' use kernels that do
+            several operations at once, each where a measurement at the first frame says that it
+            is faster. False leaves PyTorch's: the same kernels at every start. 'eager' never
+            uses any; on a CPU, and for 'onnxruntime', it changes nothing.
         :param progress: called with lines of text where loading takes long; logs by default.
         :param allow_partial: take a model with parts that were never trained, too.
         :raises ModelFileError: the file is missing, damaged or of another architecture, or a
             part of it was never trained.
         :raises ValueError: device, precision or backend unknown or not to be had here.
         """
-        target = resolve_device(device)
-        needs = () if allow_partial else PARTS
-        if backend == 'onnxruntime':
-            from ubcn_ros.runtime.backends.onnx import load_steps
-            steps = load_steps(model, target, precision, progress, needs)
-            return cls(steps, steps.info, target, steps.precision)
-        precision = resolve_precision(precision, target)
-        if backend == 'auto':
-            backend = 'graphs' if target.type == 'cuda' else 'eager'
-        if backend not in BACKENDS:
-            raise ValueError(f"unknown backend {backend!r}: choose 'auto' or one of "
-                             f'{", ".join(BACKENDS)}')
-        network, info = load_model(model, needs)
-        if backend == 'eager':
-            return cls(network, info, target, precision)
-        from ubcn_ros.runtime.backends import graphs as graph_backend
-        dtype = PRECISIONS[precision]
-        if backend == 'graphs':
-            steps = graph_backend.graph_steps(prepare(network, target, dtype), target, progress)
-        else:
-            # the CPU's fast attention follows the data, which compiled code cannot
-            prepared = prepare(network, target, dtype, fast_attention=False)
-            steps = graph_backend.compiled_steps(prepared, info, target, precision, progress)
-        return cls(steps, info, target, precision)
+        return cls(build_backend(backend, LoadOptions(
+            model, resolve_device(device), precision, fused, progress,
+            () if allow_partial else PARTS)))
 
     @property
     def backend(self) -> str:
         """What runs the steps: the backend that was chosen, or 'eager' where that failed."""
-        return self._steps.backend
+        return self._backend.name
 
-    def modules(self) -> dict[str, nn.Module]:
-        """
-        Return what computes each stage, 'derain', 'segment' and 'attend', to be looked at.
-
-        Empty where a backend shows nothing. Recorded and compiled steps call no hooks of theirs.
-        """
-        return self._steps.modules()
-
+    @torch.inference_mode()
     def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
                 count: int = 1) -> None:
         """
@@ -146,17 +121,19 @@ class Engine:
         :param height, width: pixels.
         :param progress: called with a line of text before and after.
         :param count: images in the batch; each count is warmed up by itself.
+        :raises ValueError: the size is below the smallest.
         """
-        say = progress or (lambda _: None)
-        say(f'warming up {self.info.name} at {f"{count} x " if count > 1 else ""}{width}x{height} '
-            f'on {self.device}, {self.precision}' + (
-                '; at a first start kernels are compiled, which takes up to a minute'
-                if self.device.type == 'cuda' and self.precision != 'fp32' else ''))
-        blank = np.zeros((height, width, 3), np.uint8)
-        # graphs are made before the second batch of a size: the third shows what they take
-        for _ in range(3 if self._transfer is self._steps else 2):
-            frame = self.batch([blank] * count, iterations=2)[0]
-        say(f'warm: {frame.timings["total"]:.0f} ms for two steps')
+        batch = [np.zeros((height, width, 3), np.uint8)] * count
+        check_batch(batch)
+        progress = progress or (lambda _: None)
+        images = f'{count} x ' if count > 1 else ''
+        compiling = ('; at a first start kernels are compiled, which takes up to a minute'
+                     if self.device.type == 'cuda' and self.precision != 'fp32' else '')
+        progress(f'warming up {self.info.name} at {images}{width}x{height} on {self.device}, '
+                 f'{self.precision}{compiling}')
+        self._backend.warm_up((count, height, width))
+        frame = self.batch(batch, iterations=2)[0]
+        progress(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
                  confidence: bool = False) -> Frame:
@@ -183,45 +160,40 @@ class Engine:
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
-        for image in images:
-            check_image(image)
-        if len({image.shape for image in images}) != 1:
-            sizes = ', '.join(f'{image.shape[1]}x{image.shape[0]}' for image in images)
-            raise ValueError(f'a batch takes images of one size, got {sizes or "none"}: process '
-                             'them one by one')
+        check_batch(images)
         if iterations < 1:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
-        watch = self._watch
+        backend, watch = self._backend, self._watch
         watch.start()
         budget = self._budget((len(images), *images[0].shape[:2]))
-        rainy = self._transfer.upload(images)
+        rainy = backend.upload(images)
         watch.mark('upload')
         if deadline is not None:
             self._synchronize()
-        begun = time.monotonic()
-        step = self._steps.first(rainy, watch.mark)
+        begun = self._clock()
+        step = backend.first(rainy, watch.mark)
         done = 1
         if deadline is not None:
             self._synchronize()
-            budget.record_first(time.monotonic() - begun)
+            budget.record_first(self._clock() - begun)
         while done < iterations and (
-                deadline is None or budget.fits(time.monotonic(), deadline)):
-            started = time.monotonic()
-            step = self._steps.next(rainy, step, watch.mark)
+                deadline is None or budget.fits(self._clock(), deadline)):
+            started = self._clock()
+            step = backend.next(rainy, step, watch.mark)
             done += 1
             if deadline is not None:
                 self._synchronize()
-                budget.record_step(time.monotonic() - started)
-        finishing = time.monotonic()
-        results = self._transfer.download(step, confidence)
+                budget.record_step(self._clock() - started)
+        finishing = self._clock()
+        results = backend.download(step, confidence)
         watch.mark('download')
         timings = watch.timings()  # waits for the device, so that the results are there
         if deadline is not None:
-            budget.record_finish(time.monotonic() - finishing)
+            budget.record_finish(self._clock() - finishing)
         return [Frame(*result, done, timings) for result in results]
 
     def _budget(self, size: tuple[int, ...]) -> StepBudget:
-        """Budget of this batch, height and width; the few sizes used last are kept."""
+        """Return the budget of this size; those of the few used last are kept."""
         budget = self._budgets.pop(size, None) or StepBudget()
         self._budgets[size] = budget
         if len(self._budgets) > _SIZES:
@@ -231,6 +203,16 @@ class Engine:
     def _synchronize(self) -> None:
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
+
+
+def check_batch(images: Sequence[np.ndarray]) -> None:
+    """Raise ValueError unless the images can be processed, and are of one size."""
+    for image in images:
+        check_image(image)
+    if len({image.shape for image in images}) != 1:
+        sizes = ', '.join(f'{image.shape[1]}x{image.shape[0]}' for image in images)
+        raise ValueError(f'a batch takes images of one size, got {sizes or "none"}: process '
+                         'them one by one')
 
 
 def check_image(image: np.ndarray) -> None:
@@ -244,40 +226,3 @@ def check_image(image: np.ndarray) -> None:
     if min(image.shape[:2]) < MIN_SIDE:
         raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} is too small: '
                          f'{MIN_SIDE}x{MIN_SIDE} is the least')
-
-
-def resolve_device(device: str) -> torch.device:
-    """'auto', 'cpu', 'cuda' or 'cuda:N' to a device that is there; ValueError otherwise."""
-    if device == 'auto':
-        return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
-    kind, _, number = device.partition(':')
-    if kind not in ('cpu', 'cuda') or (number and not number.isdigit()):
-        raise ValueError(f"unknown device {device!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'")
-    if kind == 'cpu':
-        return torch.device('cpu')
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(number or 0) >= count:
-        raise ValueError(f"device {device!r} is not there: PyTorch sees {count} CUDA devices; "
-                         "choose 'auto' or 'cpu', or install PyTorch with CUDA")
-    return torch.device('cuda', int(number or 0))
-
-
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """'auto' to the fastest precision that the device computes in; ValueError if unknown."""
-    if precision == 'auto':
-        if device.type == 'cuda':
-            return 'fp16'
-        return 'bf16' if cpu_computes_bf16() else 'fp32'
-    if precision not in PRECISIONS:
-        raise ValueError(f"unknown precision {precision!r}: choose 'auto' or one of "
-                         f'{", ".join(PRECISIONS)}')
-    return precision
-
-
-def cpu_computes_bf16() -> bool:
-    """Whether the processor has bfloat16 instructions; emulating them is slower than fp32."""
-    try:
-        flags = Path('/proc/cpuinfo').read_text()
-    except OSError:
-        return False
-    return 'avx512_bf16' in flags or 'amx_bf16' in flags

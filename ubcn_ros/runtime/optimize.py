@@ -38,16 +38,16 @@ def fold_batch_norm(module: nn.Module) -> int:
 
 def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
             channels_last: bool = True, fast_attention: bool = True,
-            fused_blocks: bool = True) -> nn.Module:
+            fused: bool = True) -> nn.Module:
     """
     Return the network as frames are processed with it; changed in place.
 
     Evaluation mode without gradients, on the device, in the precision.
 
-    :param fold, channels_last, fast_attention, fused_blocks: leave one out to see what it gains.
+    :param fold, channels_last, fast_attention, fused: leave one out to see what it gains.
         fast_attention is for CPUs: SAM's paths in strips or, where a threshold makes zeros in
         their masks, in cells. Its work follows the data, which a GPU's graphs cannot.
-        fused_blocks is for GPUs in half precision, channels last: RES, the mix of SAM's paths,
+        fused is for GPUs in half precision, channels last: RES, the mix of SAM's paths,
         convolutions with what follows them, and resizing by kernels that do more at once, where
         they are faster.
     """
@@ -59,7 +59,7 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     if fast_attention and device.type == 'cpu':
         mix_in_strips(network)
         sparsify(network)
-    if (fused_blocks and channels_last and device.type == 'cuda'
+    if (fused and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
         # late: other devices have no use for it
         from ubcn_ros.runtime.kernels.fused_convolution import fuse_convolutions

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,54 +18,35 @@ Result = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """Derained (H, W, 3), labels (H, W) and confidence (H, W) or None, uint8 each."""
 
 
-class Transfer(Protocol):
-    """How images reach a backend and how its results come back."""
-
-    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """N arrays (H, W, 3) uint8 RGB to (N, 3, H, W) fp32 0..1 on the device."""
-
-    def download(self, step: Step, confidence: bool) -> list[Result]:
-        """
-        Return the step's results, one per image.
-
-        From a GPU they may be on their way: their values are there once the device is
-        synchronised. They are the caller's; no later frame changes them.
-        """
+def upload(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
+    """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1, channels last."""
+    return torch.cat([_upload(image, device) for image in images])
 
 
-class PlainTransfer:
-    """Tensors made anew for every frame; on a CPU by its own fast kernels."""
+def _upload(image: np.ndarray, device: torch.device) -> torch.Tensor:
+    # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
+    image = np.ascontiguousarray(image)
+    if not image.flags.writeable:
+        image = image.copy()
+    tensor = torch.from_numpy(image).to(device, non_blocking=True)
+    return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
 
-    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """N arrays (H, W, 3) uint8 RGB to (N, 3, H, W) fp32 0..1, channels last."""
-        return torch.cat([self._upload(image) for image in images])
+def download(step: Step, confidence: bool) -> list[Result]:
+    """Return a step's results in new memory; on a CPU by its own fast kernels."""
+    return [_download(image, logits, confidence) for image, logits in zip(*step, strict=True)]
 
-    def _upload(self, image: np.ndarray) -> torch.Tensor:
-        # a view with negative strides (a mirrored image, BGR turned RGB) has to be copied
-        image = np.ascontiguousarray(image)
-        if not image.flags.writeable:
-            image = image.copy()
-        tensor = torch.from_numpy(image).to(self._device, non_blocking=True)
-        return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
 
-    def download(self, step: Step, confidence: bool) -> list[Result]:
-        """Return the step's results; a GPU's are complete."""
-        return [self._download(image, logits, confidence)
-                for image, logits in zip(*step, strict=True)]
-
-    def _download(self, image: torch.Tensor, logits: torch.Tensor, confidence: bool) -> Result:
-        if self._device.type == 'cpu' and not confidence:
-            return to_bytes(image), label_map(logits, tuple(image.shape[-2:])), None
-        labels, sure = labels_of(logits, image.shape[-2:], confidence)
-        return (image_bytes(image).cpu().numpy(), labels.cpu().numpy(),
-                None if sure is None else sure.cpu().numpy())
+def _download(image: torch.Tensor, logits: torch.Tensor, confidence: bool) -> Result:
+    if image.device.type == 'cpu' and not confidence:
+        return to_bytes(image), label_map(logits, tuple(image.shape[-2:])), None
+    labels, sure = labels_of(logits, image.shape[-2:], confidence)
+    return (image_bytes(image).cpu().numpy(), labels.cpu().numpy(),
+            None if sure is None else sure.cpu().numpy())
 
 
 def image_bytes(image: torch.Tensor) -> torch.Tensor:
-    """(3, H, W) RGB 0..1, clamped and rounded half to even, to (H, W, 3) uint8."""
+    """Clamp (3, H, W) RGB 0..1 and round it, half to even, to (H, W, 3) uint8."""
     rounded = image.clamp(0, 1).mul(255).round_().to(torch.uint8)
     return rounded.permute(1, 2, 0).contiguous()
 
@@ -74,7 +54,7 @@ def image_bytes(image: torch.Tensor) -> torch.Tensor:
 def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool
               ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """
-    Label of every pixel, and how sure it is.
+    Find the label of every pixel, and how sure it is.
 
     :param logits: (K, h, w), K up to 255; enlarged bilinearly.
     :param size: (H, W) pixels.

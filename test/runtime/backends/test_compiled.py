@@ -13,7 +13,9 @@ import torch
 
 from ubcn_ros.runtime import Engine
 from ubcn_ros.runtime.backends import compiled as compiled_module
-from ubcn_ros.runtime.backends.compiled import CompileCache, compiled
+from ubcn_ros.runtime.backends.backend import LoadOptions
+from ubcn_ros.runtime.backends.compiled import CompileCache, compiled, compiled_backend
+from ubcn_ros.runtime.backends.eager import load_eager
 from ubcn_ros.runtime.backends.static_buffers import StageFunctions
 
 CPU = torch.device('cpu')
@@ -22,7 +24,6 @@ INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    monkeypatch.setattr('ubcn_ros.runtime.backends.graphs.PATIENCE', 0)
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     return tmp_path
 
@@ -76,17 +77,15 @@ def test_parts_are_announced_once_per_size():
         'compiling segment for 48x40, batch of 2', 'compiled segment']
 
 
-def engine(tiny_model, monkeypatch, compile_):
-    monkeypatch.setattr('ubcn_ros.runtime.backends.graphs.compiled',
-                        functools.partial(compiled, compile=compile_))
-    return Engine.load(tiny_model, device='cpu', precision='fp32', backend='compiled')
+def engine(tiny_model, compile_):
+    eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'), fast_attention=False)
+    return Engine(compiled_backend(eager, lambda _: None, compile_, patience=0))
 
 
-def test_the_compiled_engine_equals_the_eager_one(tiny_model, tiny_engine, home, monkeypatch,
-                                                  caplog):
+def test_the_compiled_engine_equals_the_eager_one(tiny_model, tiny_engine, home, caplog):
     # traced by torch.compile, but not turned into machine code, which takes long
-    found = engine(tiny_model, monkeypatch, functools.partial(torch.compile, backend='eager',
-                                                              fullgraph=True))
+    found = engine(tiny_model, functools.partial(torch.compile, backend='eager',
+                                                 fullgraph=True))
     image = np.random.default_rng(1).integers(0, 256, (45, 62, 3), np.uint8)
     with caplog.at_level(logging.WARNING, 'ubcn_ros'):
         frame = found(image, 3, confidence=True)
@@ -96,23 +95,23 @@ def test_the_compiled_engine_equals_the_eager_one(tiny_model, tiny_engine, home,
     assert (frame.labels == expected.labels).mean() >= 0.999
 
 
-def test_without_a_compiler_the_graphs_run(tiny_model, tiny_engine, home, monkeypatch, caplog):
+def test_without_a_compiler_the_graphs_run(tiny_model, tiny_engine, home, caplog):
     def compile_(stage, dynamic):
         def run(*_):
             raise RuntimeError('Cannot find a working triton installation')
         return run
 
-    found = engine(tiny_model, monkeypatch, compile_)
+    found = engine(tiny_model, compile_)
     image = np.random.default_rng(1).integers(0, 256, (40, 40, 3), np.uint8)
     frame = found(image, 2, confidence=True)
     assert found.backend == 'graphs' and 'working triton' in caplog.text
     assert (frame.labels == tiny_engine(image, 2, confidence=True).labels).mean() >= 0.999
 
 
-def test_a_cache_that_others_may_change_is_not_used(tiny_model, home, monkeypatch, caplog):
-    found = engine(tiny_model, monkeypatch, lambda stage, dynamic: stage)
-    monkeypatch.setattr(CompileCache, 'folder', lambda *_: home / 'open')
-    (home / 'open').mkdir()
-    (home / 'open').chmod(0o777)
+def test_a_cache_that_others_may_change_is_not_used(tiny_model, home, caplog):
+    found = engine(tiny_model, lambda stage, dynamic: stage)
+    kept = CompileCache(found.info, CPU, 'fp32').folder((1, 32, 32))
+    kept.mkdir(parents=True)
+    kept.chmod(0o777)
     found(np.zeros((32, 32, 3), np.uint8), 1)
     assert found.backend == 'graphs' and 'XDG_CACHE_HOME' in caplog.text

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The halves of the steps by torch.compile, whose code is kept for the next start."""
+"""The backend 'compiled': stages by torch.compile, whose code is kept for the next start."""
 
 from __future__ import annotations
 
@@ -15,13 +15,41 @@ from typing import Any
 
 import torch
 
-from ubcn_ros.runtime.backends.static_buffers import Size, StageFunctions
+from ubcn_ros.runtime.backends.backend import LoadOptions, Size
+from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
+from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, recorder_of
+from ubcn_ros.runtime.backends.static_buffers import StageFunctions
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
 from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.weights import ModelInfo
 
 _FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
 _VARIABLES = (_FOLDER_VARIABLE, 'TRITON_CACHE_DIR')
+
+
+def build(options: LoadOptions) -> GraphsBackend:
+    """Build the backend 'compiled'; where compiling fails, it goes on as 'graphs'."""
+    # the CPU's fast attention follows the data, which compiled code cannot
+    eager = load_eager(options, fast_attention=False, fused=options.fused)
+    return compiled_backend(eager, options.progress)
+
+
+def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
+                     compile: Callable[..., Any] = torch.compile, **options: int
+                     ) -> GraphsBackend:
+    """
+    Return graphs of a network's compiled stages.
+
+    :param eager: holds the prepared network.
+    :param progress: called with lines of text while a size is prepared.
+    :param compile: torch.compile, or what stands for it.
+    :param options: of ``GraphsBackend``.
+    """
+    stages, recorder = StageFunctions.of(eager.network), recorder_of(eager.device)
+    cache = CompileCache(eager.info, eager.device, eager.precision, progress)
+    return GraphsBackend(
+        eager, [Strategy('compiled', compiled(stages, progress, compile), recorder, cache.used),
+                Strategy('graphs', stages, recorder)], progress, **options)
 
 
 def compiled(stages: StageFunctions, progress: Callable[[str], None] = lambda _: None,
@@ -73,7 +101,7 @@ class CompileCache:
         self._progress = progress
 
     def folder(self, size: Size) -> Path:
-        """Where the code for images of this size is kept."""
+        """Return where the code for images of this size is kept."""
         key = digest(self._info.sha256, size, self._precision, processor(self._device),
                      versions('torch', 'triton'), torch.version.cuda,
                      torch.backends.cudnn.version())

@@ -1,66 +1,80 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The loop's steps by PyTorch's modules; and what any backend of the engine offers."""
+"""The loop's steps by PyTorch, module by module."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Sequence
 
+import numpy as np
 import torch
-from torch import nn
 
-from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, Step
-
-
-class Backend(Protocol):
-    """
-    What the engine asks of a backend: whole steps, so that one that cannot split them fits, too.
-
-    ``mark`` is called with the name of a stage that has just ended ('derain', 'segment' or
-    'attend'); what a step does belongs to one of them. ``backend`` is its name.
-
-    Steps may have ``upload`` and ``download`` as ``Transfer`` has; the engine uses them then.
-    """
-
-    backend: str
-    label_set: LabelSet
-
-    def first(self, image: torch.Tensor, mark: Callable[[str], None]) -> Step:
-        """(N, 3, H, W) fp32 image, RGB 0..1, on the device, to the first step."""
-
-    def next(self, image: torch.Tensor, previous: Step, mark: Callable[[str], None]) -> Step:
-        """Return the step after ``previous`` of the same image."""
-
-    def modules(self) -> dict[str, nn.Module]:
-        """Return what computes each stage, as far as it can be looked at."""
+from ubcn_ros.runtime.backends.backend import LoadOptions, Mark, Size, run_once
+from ubcn_ros.runtime.device import PRECISIONS, resolve_precision
+from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.transfer import Result, download, upload
+from ubcn_ros.runtime.weights import ModelInfo, load_model
 
 
 class EagerBackend:
-    """A prepared network, module by module."""
+    """
+    A prepared network, called module by module.
 
-    backend = 'eager'
+    :param network: as ``prepare`` returned it.
+    :param info: of its file.
+    :param device, precision: that it was prepared for.
+    """
 
-    def __init__(self, network: UBCN) -> None:
-        self._network = network
+    name = 'eager'
+
+    def __init__(self, network: UBCN, info: ModelInfo, device: torch.device, precision: str
+                 ) -> None:
+        self.network = network
+        self.info, self.device, self.precision = info, device, precision
         self.label_set = network.label_set
 
-    def first(self, image: torch.Tensor, mark: Callable[[str], None]) -> Step:
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1 on the device."""
+        return upload(images, self.device)
+
+    def first(self, image: torch.Tensor, mark: Mark) -> Step:
         """Derain and segment."""
-        return self._segment(self._network.derain(image), 'derain', mark)
+        return self._segment(self.network.derain(image), 'derain', mark)
 
-    def next(self, image: torch.Tensor, previous: Step, mark: Callable[[str], None]) -> Step:
-        """Attend and segment."""
-        return self._segment(self._network.attend(image, previous), 'attend', mark)
+    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+        """Attend and segment again."""
+        return self._segment(self.network.attend(image, previous), 'attend', mark)
 
-    def modules(self) -> dict[str, nn.Module]:
-        """Return what computes 'derain', 'segment' and 'attend'."""
-        return {'derain': self._network.derain, 'segment': self._network.segmentation,
-                'attend': self._network.attention}
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """Return the step's results; a GPU's are complete."""
+        return download(step, confidence)
 
-    def _segment(self, restored: torch.Tensor, stage: str, mark: Callable[[str], None]) -> Step:
+    def warm_up(self, size: Size) -> None:
+        """Run one batch: libraries choose their algorithms, and fused kernels are compiled."""
+        run_once(self, size)
+
+    def _segment(self, restored: torch.Tensor, stage: str, mark: Mark) -> Step:
         mark(stage)
-        step = Step(restored, self._network.segmentation(restored))
+        step = Step(restored, self.network.segmentation(restored))
         mark('segment')
         return step
+
+
+def load_eager(options: LoadOptions, **preparation: bool) -> EagerBackend:
+    """
+    Load a model and prepare it.
+
+    :param preparation: options of ``prepare``.
+    :raises ModelFileError: of the model's file, also where a needed part was never trained.
+    :raises ValueError: the precision is unknown.
+    """
+    precision = resolve_precision(options.precision, options.device)
+    network, info = load_model(options.model, options.needs)
+    prepare(network, options.device, PRECISIONS[precision], **preparation)
+    return EagerBackend(network, info, options.device, precision)
+
+
+def build(options: LoadOptions) -> EagerBackend:
+    """Build the backend 'eager', whose modules are PyTorch's own on a GPU, never fused ones."""
+    return load_eager(options, fused=False)

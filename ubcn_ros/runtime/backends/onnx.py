@@ -18,46 +18,55 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import Step
+from ubcn_ros.runtime.backends.backend import LoadOptions, Mark, Size, run_once
 from ubcn_ros.runtime.cache import cache_folder
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
-from ubcn_ros.runtime.export.write import PRECISIONS, versions, write_description, write_steps
+from ubcn_ros.runtime.export.write import (
+    EXPORTED_PRECISIONS,
+    versions,
+    write_description,
+    write_steps,
+)
+from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
 
 _SIZES = 16
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
-    """'auto' to fp16 on a GPU and fp32 on a CPU; ValueError for what ONNX Runtime has not."""
+def export_precision(precision: str, device: torch.device) -> str:
+    """
+    Turn 'auto' into fp16 on a GPU and fp32 on a CPU.
+
+    :raises ValueError: no export has this precision.
+    """
     if precision == 'auto':
         return 'fp16' if device.type == 'cuda' else 'fp32'
-    if precision not in PRECISIONS:
+    if precision not in EXPORTED_PRECISIONS:
         raise ValueError(f"the onnxruntime backend has no precision {precision!r}: choose 'auto' "
-                         f'or one of {", ".join(PRECISIONS)}')
+                         f'or one of {", ".join(EXPORTED_PRECISIONS)}')
     return precision
 
 
-def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
-               progress: Callable[[str], None] = lambda _: None,
-               needs: Sequence[str] = ()) -> OnnxBackend:
+def build(options: LoadOptions) -> OnnxBackend:
     """
-    Steps of an exported folder, or of a model, which is exported on first use.
+    Build the backend 'onnxruntime' of an exported folder, or of a model, exported on first use.
 
-    :param model: folder that `ubcn export --format onnx` wrote; or name or path of a model.
-    :param progress: called with lines of text while a model is exported.
-    :param needs: parts of the model that must have been trained.
+    :param options: as ``model`` a folder that `ubcn export --format onnx` wrote, or a model;
+        ``fused`` has no say: ONNX Runtime fuses by itself.
     :raises ModelFileError: the model or the folder is missing, damaged or of another kind, or a
         needed part was never trained.
     :raises ValueError: ONNX Runtime or the provider for the device is missing.
     """
-    runtime = _onnxruntime()
-    providers(runtime, device, '', Path())  # before the seconds of exporting
+    model, device, precision = options.model, options.device, options.precision
+    providers(_onnxruntime(), device, '', Path())  # before the seconds of exporting
     if not is_exported(model):
         if expanded(model).is_dir():
             raise ModelFileError(f'{model} is a folder without an export: make one with '
                                  '`ubcn export --format onnx`')
-        exported = cached_export(model, resolve_precision(precision, device), progress, needs)
+        exported = cached_export(model, export_precision(precision, device), options.progress,
+                                 options.needs)
     else:
         exported = read_exported(model)
         if exported.kind != 'onnx':
@@ -66,7 +75,7 @@ def load_steps(model: str | Path, device: torch.device, precision: str = 'auto',
         if precision not in ('auto', exported.precision):
             raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
                              f"choose 'auto', or export it in {precision}")
-        exported.info.require_trained(needs)
+        exported.info.require_trained(options.needs)
     return OnnxBackend(exported, device)
 
 
@@ -74,7 +83,7 @@ def cached_export(model: str | Path, precision: str,
                   progress: Callable[[str], None] = lambda _: None,
                   needs: Sequence[str] = ()) -> Exported:
     """
-    Export of a model, checked, in the cache folder; made there when it is not there.
+    Return the export of a model, checked, in the cache folder; make it when it is not there.
 
     It is found by the weights, the precision, the versions of what exported it and the source of
     the network: another of any of these is another export.
@@ -84,7 +93,7 @@ def cached_export(model: str | Path, precision: str,
     """
     network, info = load_model(model, needs)
     key = hashlib.sha256(repr((info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
-                               _source())).encode()).hexdigest()
+                               source_digest())).encode()).hexdigest()
     folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key[:16]}'
     if is_exported(folder):
         try:
@@ -106,11 +115,10 @@ def cached_export(model: str | Path, precision: str,
     return read_exported(folder)
 
 
-def _source() -> str:
-    """Digest of the source of the network and of the steps; '' where it is not in files."""
-    root = Path(__file__).resolve().parents[2]
-    files = sorted([*(root / 'network').rglob('*.py'),
-                    *(root / 'runtime' / 'export').glob('*.py')])
+def source_digest(package: Path = Path(__file__).parents[2]) -> str:
+    """Return a digest of the source of the network and its export; '' where it is not in files."""
+    files = sorted([*(package / 'network').rglob('*.py'),
+                    *(package / 'runtime' / 'export').glob('*.py')])
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())
@@ -129,7 +137,7 @@ def _onnxruntime() -> Any:
 def providers(runtime: Any, device: torch.device, precision: str, cache: Path
               ) -> list[tuple[str, dict[str, Any]]]:
     """
-    Execution providers for a device, the preferred one first, with their options.
+    List execution providers for a device, the preferred one first, with their options.
 
     On a GPU TensorRT, where it is installed, then CUDA. TensorRT builds an engine for the first
     size it sees, which takes minutes, keeps it in ``cache``, and builds another where a later
@@ -157,7 +165,7 @@ def providers(runtime: Any, device: torch.device, precision: str, cache: Path
 
 class OnnxBackend:
     """
-    The steps of an export as the engine runs them.
+    The steps of an export.
 
     A step is one call and cannot be split: it counts under 'derain' (the first) or 'attend' (the
     others), and 'segment' is zero. Where the size is fixed, images of a batch go one by one.
@@ -166,7 +174,7 @@ class OnnxBackend:
     :raises ValueError: it runs them elsewhere than on ``device``.
     """
 
-    backend = 'onnxruntime'
+    name = 'onnxruntime'
 
     def __init__(self, exported: Exported, device: torch.device) -> None:
         runtime = _onnxruntime()
@@ -194,29 +202,37 @@ class OnnxBackend:
             self._sessions[step] = session
         self._shapes: OrderedDict[tuple[int, ...], tuple[int, ...]] = OrderedDict()
 
-    def first(self, image: torch.Tensor, mark: Callable[[str], None]) -> Step:
-        """(N, 3, H, W) fp32 image to the first step; ``mark`` ends a stage."""
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1 on the device."""
+        return upload(images, self.device)
+
+    def first(self, image: torch.Tensor, mark: Mark) -> Step:
+        """Derain and segment, as one stage."""
         step = Step(*self.run_first(image))
         mark('derain')
         return step
 
-    def next(self, image: torch.Tensor, previous: Step, mark: Callable[[str], None]) -> Step:
-        """Return the step after ``previous``; ``mark`` ends a stage."""
+    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+        """Attend and segment again, as one stage."""
         step = Step(*self.run_next(image, *previous))
         mark('attend')
         return step
 
-    def modules(self) -> dict[str, torch.nn.Module]:
-        """Nothing: what runs here are not modules."""
-        return {}
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """Return the step's results; a GPU's are complete."""
+        return download(step, confidence)
+
+    def warm_up(self, size: Size) -> None:
+        """Run one batch: TensorRT builds an engine for a new size."""
+        run_once(self, size)
 
     def run_first(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tensors to tensors, as ``FirstStep``."""
+        """Run the first step on tensors, as ``FirstStep``."""
         return self._run('first', image)
 
     def run_next(self, image: torch.Tensor, previous: torch.Tensor, logits: torch.Tensor
                  ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tensors to tensors, as ``NextStep``."""
+        """Run the next step on tensors, as ``NextStep``."""
         return self._run('next', image, previous, logits)
 
     def _run(self, step: str, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -12,11 +12,9 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.backends.backend import Mark, Size
 from ubcn_ros.runtime.backends.graph_recorder import Recorder, Work
 from ubcn_ros.runtime.transfer import HostBuffers, Result, image_bytes, labels_of
-
-Size = tuple[int, int, int]
-"""Images, height, width."""
 
 RESULTS = 2
 """Results per size that may be in use before further ones need memory of their own."""
@@ -30,10 +28,13 @@ class RecordingError(RuntimeError):
 
 @dataclass(frozen=True)
 class StageFunctions:
-    """What the halves of the steps compute, on tensors as in ``UBCN``."""
+    """What the stages of the steps compute, on tensors as in ``UBCN``."""
 
+    # Rainy image to the derained one.
     derain: Callable[[torch.Tensor], torch.Tensor]
+    # Derained image to logits.
     segment: Callable[[torch.Tensor], torch.Tensor]
+    # Rainy image and the step before to the derained image.
     attend: Callable[[torch.Tensor, Step], torch.Tensor]
 
     @classmethod
@@ -117,12 +118,26 @@ class StaticBuffers:
         """The last step; overwritten by the next one."""
         return Step(self.image, self.logits)
 
+    def first(self, _image: torch.Tensor, mark: Mark) -> Step:
+        """Derain and segment what was uploaded last."""
+        return self._run_step('derain', mark)
+
+    def next(self, _image: torch.Tensor, _previous: Step, mark: Mark) -> Step:
+        """Attend and segment again; the previous step is overwritten."""
+        return self._run_step('attend', mark)
+
+    def _run_step(self, stage: str, mark: Mark) -> Step:
+        for name in (stage, 'segment'):
+            self.run(name)
+            mark(name)
+        return self.step
+
     def run(self, name: str) -> None:
         """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or 'pack'."""
         self._work[name]()
 
     def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """(H, W, 3) uint8 arrays, in any layout, to ``rainy``."""
+        """Turn (H, W, 3) uint8 arrays, in any layout, into ``rainy``."""
         if self._sent is not None:
             self._sent.synchronize()  # a frame that failed half-way may still be on its way
         for image, strips in zip(images, self._strips, strict=True):
@@ -134,7 +149,7 @@ class StaticBuffers:
         self.run('unpack')
         return self.rainy
 
-    def download(self, _: Step, confidence: bool) -> list[Result]:
+    def download(self, _step: Step, confidence: bool) -> list[Result]:
         """Return the last step's results; from a GPU they are on their way."""
         self.run('pack, confidence' if confidence else 'pack')
         length = self._lengths[confidence]
@@ -147,7 +162,7 @@ class StaticBuffers:
 
 def check(buffers: StaticBuffers, size: Size, reference: StageFunctions, steps: int = 3) -> None:
     """
-    Compare recorded steps with the plain stages, on other images than they were recorded with.
+    Compare recorded steps with stages called one by one, on other images than the recorded.
 
     :raises RecordingError: they differ by more than half precision and another order of the same
         sums explain.

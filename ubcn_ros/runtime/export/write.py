@@ -31,16 +31,17 @@ import torch
 from torch import nn
 
 from ubcn_ros import __version__
+from ubcn_ros.images.messages import MIN_SIDE
 from ubcn_ros.network import UBCN
+from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
 from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
 from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.weights import ModelInfo
 
-PRECISIONS = {'fp32': torch.float32, 'fp16': torch.float16}
+EXPORTED_PRECISIONS = ('fp32', 'fp16')
 OPSET = 17
 """Of ONNX, by default: old enough for the TensorRT of JetPack 5 and 6."""
-MIN_SIDE = 32
 # Small, as tracing computes; large, as torch.export computes nothing but tells sizes of 1 from
 # others: here, none within the network is 1.
 _TRACED = {'onnx': (1, 3, 33, 35), 'torch': (2, 3, 577, 1153)}
@@ -65,8 +66,9 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
     :return: the description, for ``write_description``.
     :raises ValueError: kind or precision unknown, or this PyTorch cannot export so.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f'cannot export in {precision!r}: choose one of {", ".join(PRECISIONS)}')
+    if precision not in EXPORTED_PRECISIONS:
+        raise ValueError(f'cannot export in {precision!r}: choose one of '
+                         f'{", ".join(EXPORTED_PRECISIONS)}')
     if kind not in SUFFIXES:
         raise ValueError(f'unknown format {kind!r}: choose one of {", ".join(SUFFIXES)}')
     if size is not None and min(size) < MIN_SIDE:

@@ -1,0 +1,90 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the engine asks of a backend, and what a backend is built from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from ubcn_ros.labels import LabelSet
+from ubcn_ros.network import Step
+from ubcn_ros.runtime.transfer import Result
+from ubcn_ros.runtime.weights import ModelInfo
+
+Size = tuple[int, int, int]
+"""Images, height, width."""
+Mark = Callable[[str], None]
+"""Called with the name of a stage that has just ended: 'derain', 'segment' or 'attend'."""
+
+
+class Backend(Protocol):
+    """
+    Runs the steps of the loop on batches of images of one size.
+
+    A frame is one ``upload``, one ``first``, any number of ``next`` and one ``download``, all in
+    one thread and in inference mode. A step that cannot be split counts as one stage.
+    """
+
+    # What runs the steps now, as in ``Engine.load``; another one where that failed.
+    name: str
+    # What the model's file says.
+    info: ModelInfo
+    # The classes that the logits are of.
+    label_set: LabelSet
+    # Where the steps run.
+    device: torch.device
+    # 'fp32', 'bf16' or 'fp16'.
+    precision: str
+
+    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1 on the device."""
+
+    def first(self, image: torch.Tensor, mark: Mark) -> Step:
+        """Derain and segment what ``upload`` returned."""
+
+    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+        """Attend and segment again; ``previous`` may be overwritten."""
+
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """
+        Return the step's results, one per image.
+
+        From a GPU they may be on their way: their values are there once the device is
+        synchronised. They are the caller's; no later frame changes them.
+        """
+
+    def warm_up(self, size: Size) -> None:
+        """Run batches of this size until a further one is as fast as all after it."""
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What a backend is built from; as in ``Engine.load``."""
+
+    # Name or path of a model, or the folder of an export.
+    model: str | Path
+    # Where to run it.
+    device: torch.device
+    # 'auto', 'fp32', 'bf16' or 'fp16'.
+    precision: str = 'auto'
+    # Whether kernels that do several operations at once may be used on a GPU.
+    fused: bool = True
+    # Called with lines of text where something takes long.
+    progress: Callable[[str], None] = lambda _: None
+    # Parts of the model, of ``PARTS``, that must have been trained.
+    needs: Sequence[str] = ()
+
+
+def run_once(backend: Backend, size: Size) -> None:
+    """Run every kind of stage on a black batch of this size."""
+    images, height, width = size
+    rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images)
+    step = backend.first(rainy, lambda _: None)
+    step = backend.next(rainy, step, lambda _: None)
+    backend.download(step, False)

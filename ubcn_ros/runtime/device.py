@@ -1,0 +1,59 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Devices and precisions by the names that users give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+"""What the network may compute in."""
+
+
+def resolve_device(device: str) -> torch.device:
+    """
+    Turn a device's name into a device that is there.
+
+    :param device: 'auto' (the first GPU, else the CPU), 'cpu', 'cuda' or 'cuda:N'.
+    :raises ValueError: the name is unknown, or there is no such device.
+    """
+    if device == 'auto':
+        return torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')
+    kind, _, number = device.partition(':')
+    if kind not in ('cpu', 'cuda') or (number and not number.isdigit()):
+        raise ValueError(f"unknown device {device!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'")
+    if kind == 'cpu':
+        return torch.device('cpu')
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(number or 0) >= count:
+        raise ValueError(f"device {device!r} is not there: PyTorch sees {count} CUDA devices; "
+                         "choose 'auto' or 'cpu', or install PyTorch with CUDA")
+    return torch.device('cuda', int(number or 0))
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """
+    Turn 'auto' into the fastest precision that the device computes in.
+
+    :param precision: 'auto' or one of ``PRECISIONS``, which is returned.
+    :raises ValueError: the name is unknown.
+    """
+    if precision == 'auto':
+        if device.type == 'cuda':
+            return 'fp16'
+        return 'bf16' if cpu_computes_bf16() else 'fp32'
+    if precision not in PRECISIONS:
+        raise ValueError(f"unknown precision {precision!r}: choose 'auto' or one of "
+                         f'{", ".join(PRECISIONS)}')
+    return precision
+
+
+def cpu_computes_bf16() -> bool:
+    """Return whether the processor has bfloat16 instructions; emulated, it is slower than fp32."""
+    try:
+        flags = Path('/proc/cpuinfo').read_text()
+    except OSError:
+        return False
+    return 'avx512_bf16' in flags or 'amx_bf16' in flags
