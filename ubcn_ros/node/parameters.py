@@ -166,6 +166,11 @@ SPECS = (
          'a CPU; compiled (torch.compile) takes minutes for a new size and keeps the code.',
          Changes.AT_CONFIGURE, pattern=r'[a-z0-9_]+',
          allowed='auto, eager, graphs, compiled or onnxruntime'),
+    Spec('fused', True,
+         'On a GPU in half precision, let graphs and compiled use kernels that do several '
+         'operations at once, where measuring them at the first frame shows that they are faster; '
+         "false: PyTorch's own, the same at every start.",
+         Changes.AT_CONFIGURE),
     Spec('input_transport', 'raw',
          'raw subscribes to image, compressed to image/compressed (JPEG or PNG); one value, or a '
          'list with one for each camera.',
@@ -218,6 +223,7 @@ class Settings:
     device: str
     precision: str
     backend: str
+    fused: bool
     input_transport: str | tuple[str, ...]
     cameras: tuple[str, ...]
     warm_up_width: int
