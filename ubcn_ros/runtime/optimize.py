@@ -71,5 +71,5 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
             try:
                 fuse(network)
             except Exception as error:  # a vehicle must start
-                _LOG.warning('%s: modules stay plain: %s', fuse.__name__, error)
+                _LOG.warning('%s: modules stay as they are: %s', fuse.__name__, error)
     return network

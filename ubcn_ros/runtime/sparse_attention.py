@@ -54,8 +54,8 @@ class SparseStacks(nn.Module):
     """
     ``PathStacks`` for inference, at a cost that falls with the masks' zeros.
 
-    Equal to the plain form within rounding for any masks. Without zeros in the masks it does the
-    work of the plain form.
+    Equal to the reference within rounding for any masks. Without zeros in the masks it does the
+    work of the reference.
 
     :param reference: whose stacks are used.
     :param cell: side of a cell in pixels, even, at least the largest dilation.

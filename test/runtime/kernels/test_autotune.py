@@ -62,7 +62,7 @@ def test_no_choice_is_no_failure(caplog):
         raise torch.OutOfMemoryError('full')
     x = torch.ones(1, 4, 3, 3)
     assert on_cpu(full).run(('a',), 'sum', add, {}, x, x).eq(2).all()
-    assert 'sum: plain modules, nothing else could be tried' in caplog.text
+    assert 'sum: reference modules, nothing else could be tried' in caplog.text
 
 
 def test_a_candidate_that_fails_later_gives_way(caplog):
@@ -112,7 +112,7 @@ def test_fastest_takes_the_least_time():
 
 
 @pytest.mark.parametrize('wrong, reason', [
-    (lambda x: x, 'values differ from the plain modules'),
+    (lambda x: x, 'values differ from the reference modules'),
     (lambda x: torch.relu(x) * float('nan'), 'values differ'),
     (lambda x: torch.relu(x).index_fill(2, torch.tensor(5), 0.3), 'values differ'),  # one border
     (lambda x: torch.relu(x).half(), 'torch.float16 where'),

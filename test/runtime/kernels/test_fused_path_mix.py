@@ -70,7 +70,7 @@ def test_kernel_refuses(load_kernels):
     mix = load_kernels('triton_path_mix', True).mix
     weights = torch.zeros(3, 32, 32), torch.zeros(3, 32)
     for channels, paths, height in ((8, 3, 4), (32, 2, 4), (32, 3, 0)):
-        with pytest.raises(ValueError, match='run the plain module'):
+        with pytest.raises(ValueError, match='run the reference module'):
             mix(torch.zeros(1, channels, height, 4), torch.zeros(1, paths, height, 4), *weights)
     with pytest.raises(ValueError, match='32-bit'):
         mix(torch.zeros(1, 32, 1, 1).expand(1, 32, 8192, 8192),

@@ -42,7 +42,7 @@ def test_interpreted_equals_float64(load_kernels, n, channels, dtype, before, af
 
 def test_refuses(load_kernels):
     resize = load_kernels('triton_resize', True).resize
-    with pytest.raises(ValueError, match='run the plain module'):
+    with pytest.raises(ValueError, match='run the reference module'):
         resize(torch.zeros(0, 3, 4, 4), (8, 8))
     with pytest.raises(ValueError, match='32-bit'):
         resize(torch.zeros(1, 64, 4, 4), (8192, 8192))

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels against plain modules in float64: interpreted, compiled, and on a GPU."""
+"""The kernels against reference modules in float64: interpreted, compiled, and on a GPU."""
 
 import pytest
 import torch

@@ -25,7 +25,7 @@ _HEAD_START_CYCLES = 4_000_000  # some 2 ms, in which the launches queue up
 
 def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
     """
-    Return whether ``x`` may be computed by anything but the plain modules.
+    Return whether ``x`` may be computed by anything but the reference modules.
 
     Not for gradients, nor where the modules are traced or compiled or somebody watches ``parts``
     of them by hooks: the roofline counts their work.
@@ -110,7 +110,7 @@ def _poison(like: torch.Tensor) -> None:
 def _check(result: torch.Tensor, reference: torch.Tensor) -> None:
     """Raise ValueError unless they agree within the roundings that their type makes."""
     if result.shape != reference.shape or result.dtype != reference.dtype:
-        raise ValueError(f'gives {tuple(result.shape)} {result.dtype} where the plain modules '
+        raise ValueError(f'gives {tuple(result.shape)} {result.dtype} where the reference modules '
                          f'give {tuple(reference.shape)} {reference.dtype}')
     difference = (result.float() - reference.float()).abs_()
     magnitude = reference.float().abs_()
@@ -118,8 +118,8 @@ def _check(result: torch.Tensor, reference: torch.Tensor) -> None:
         16 * torch.finfo(reference.dtype).eps)
     wrong = int((difference <= allowed).logical_not_().sum())  # NaN is wrong, too
     if wrong:
-        raise ValueError(f'{wrong} of {difference.numel()} values differ from the plain modules, '
-                         f'by up to {float(difference.max()):.3g}')
+        raise ValueError(f'{wrong} of {difference.numel()} values differ from the reference '
+                         f'modules, by up to {float(difference.max()):.3g}')
 
 
 def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor, times: int
@@ -191,7 +191,7 @@ class Autotuner:
                 return candidates[name](x, *others)
             except Exception as error:  # whatever it is, the frame can be had without it
                 self.chosen[key] = REFERENCE
-                _LOG.warning('%s: %s failed, plain modules from now on: %s', operation, name,
+                _LOG.warning('%s: %s failed, reference modules from now on: %s', operation, name,
                              reason(error))
         return reference(x, *others)
 
@@ -210,7 +210,7 @@ class Autotuner:
                 with_random(reference),
                 {name: with_random(run) for name, run in candidates.items()}, x, operation)
         except Exception as error:  # no memory for several results, say
-            _LOG.warning('%s: plain modules, nothing else could be tried: %s', operation,
+            _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
                          reason(error))
             return REFERENCE
 

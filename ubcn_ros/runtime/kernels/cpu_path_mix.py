@@ -19,7 +19,7 @@ class StripMixTrunk(nn.Module):
     ``PathTrunk`` for inference on a CPU, equal within rounding.
 
     sum_k p_k (W_k f + b_k) is one product of the K weighted copies of f with all W_k stacked. The
-    plain module writes K full-size results and reads them again; here they live for one strip.
+    reference module writes K full-size results and reads them again; here they live for one strip.
 
     :param reference: whose weights are used, in the layout and precision they have now.
     :param strip_values: how many weighted features a strip has at most.

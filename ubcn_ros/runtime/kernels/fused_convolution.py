@@ -35,8 +35,8 @@ class FusedConv(nn.Conv2d):
     """
     A trained convolution, plus a skip where one is given, and what is negative times a slope.
 
-    For inference: takes the weights as they are now. Equal to the plain modules within rounding:
-    these round to half precision after each of the operations.
+    For inference: takes the weights as they are now. Equal to the reference modules within
+    rounding: these round to half precision after each of the operations.
 
     :param conv: on its device, in its precision and layout; ``fits`` says which.
     :param slope: 0 for ReLU, 1 for none.
@@ -79,7 +79,7 @@ class FusedConv(nn.Conv2d):
         return self._autotuner.run(kind, operation, self.reference, candidates, x, *skips)
 
     def reference(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
-        """Run the plain modules; as ``forward``."""
+        """Run the reference modules; as ``forward``."""
         return self._separately(self.weight, x, skip)
 
     def _candidates(self, x: torch.Tensor) -> dict[str, Run]:

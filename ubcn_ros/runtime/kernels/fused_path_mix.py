@@ -38,7 +38,7 @@ class FusedMixTrunk(PathTrunk, WithReference):
     ``PathTrunk`` for inference, equal within rounding, mixed by what is fastest.
 
     Takes the weights as they are now. Wherever the candidates do not apply (another device or
-    type, gradients, tracing, compilation) the plain modules run.
+    type, gradients, tracing, compilation) the reference modules run.
 
     :param reference: the trained module, on its device and in its precision.
     :param candidates: by name.

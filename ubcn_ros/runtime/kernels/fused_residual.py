@@ -3,7 +3,7 @@
 """
 RES of a prepared network by Triton's kernels, where they are there, right, and faster.
 
-The plain module stays the reference and the way back: a candidate is used only after it agreed
+The reference module stays the reference and the way back: a candidate is used only after it agreed
 with it on random features and took less time, on the very device, at the size of the first frame.
 """
 
@@ -32,7 +32,7 @@ class TritonRES(RES, WithReference):
     A trained RES, (N, 32, H, W) to the same, by what is fastest.
 
     For inference: takes the weights as they are now. Wherever the candidates do not apply (another
-    device or type, gradients, tracing, compilation) the plain modules run.
+    device or type, gradients, tracing, compilation) the reference modules run.
 
     :param candidates: by name.
     :raises ValueError: a block of another number of channels.
@@ -59,7 +59,7 @@ class TritonRES(RES, WithReference):
                                    runs, x)
 
     def reference(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the plain modules."""
+        """Run the reference modules."""
         return super().forward(x)
 
     def reference_modules(self) -> tuple[nn.Module, ...]:

@@ -92,7 +92,7 @@ def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
     if inputs != expected or min(shape) < 1 or (skip is not None and skip.shape != shape):
         raise ValueError(f'{tuple(x.shape)} by {tuple(weight.shape)} with a skip of '
                          f'{None if skip is None else tuple(skip.shape)} does not fit: run the '
-                         'plain module')
+                         'reference module')
     check_offsets(max(x.numel(), n * outputs * out_height * out_width))
     x = x.contiguous(memory_format=torch.channels_last)
     result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)

@@ -70,7 +70,7 @@ def mix(features: torch.Tensor, masks: torch.Tensor, weight: torch.Tensor, bias:
     if channels not in WIDTHS or masks.shape != (n, paths, height, width) or not masks.numel():
         raise ValueError(f'features {tuple(features.shape)} and masks {tuple(masks.shape)} are '
                          f'not of one size with channels of {WIDTHS} and {paths} paths: run the '
-                         'plain module')
+                         'reference module')
     check_offsets(max(features.numel(), masks.numel()))
     features = features.contiguous(memory_format=torch.channels_last)
     if not (masks.is_contiguous() or masks.is_contiguous(memory_format=torch.channels_last)):

@@ -155,7 +155,7 @@ def plan(height: int, width: int, images: int, dilation: int, programs: int) -> 
     fitting = [region for region in _REGIONS if min(region) > 2 * dilation]
     if not fitting:
         raise ValueError(f'a dilation of {dilation} leaves nothing of a region of '
-                         f'{max(map(min, _REGIONS))} pixels: run the plain module')
+                         f'{max(map(min, _REGIONS))} pixels: run the reference module')
     return min(fitting, key=blocks)
 
 
@@ -210,7 +210,7 @@ def _checked(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     channels = weight.shape[-1]
     if x.ndim != 4 or x.shape[1] != channels or not x.numel():
         raise ValueError(f'expected features of shape (N, {channels}, H, W), got '
-                         f'{tuple(x.shape)}: run the plain module')
+                         f'{tuple(x.shape)}: run the reference module')
     check_offsets(x.numel())
     return x.contiguous(memory_format=torch.channels_last)
 

@@ -61,7 +61,7 @@ def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     n, channels, height, width = x.shape
     pixels = n * size[0] * size[1]
     if not x.numel() or not pixels:
-        raise ValueError(f'cannot resize {tuple(x.shape)} to {size}: run the plain module')
+        raise ValueError(f'cannot resize {tuple(x.shape)} to {size}: run the reference module')
     check_offsets(max(x.numel(), pixels * channels))
     x = x.contiguous(memory_format=torch.channels_last)
     result = torch.empty((n, channels, *size), dtype=x.dtype, device=x.device,
