@@ -65,7 +65,7 @@ class TimedCall:
 
 
 def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
-    """Frames of a rendered drive in rain of 100 mm/hr, (H, W, 3) uint8 RGB each."""
+    """Render frames of a drive in rain of 100 mm/hr, (H, W, 3) uint8 RGB each."""
     from ubcn_ros.data.drive.drive import Drive
     from ubcn_ros.data.rain import add_rain
     drive = Drive(1, height, width)
@@ -86,7 +86,7 @@ def run_interleaved(timed: Sequence[TimedCall], images: Sequence[np.ndarray],
 
 
 def speed_up(one: TimedCall, base: TimedCall) -> float:
-    """How many times faster than ``base``, the median over the turns in which both were timed."""
+    """Return how many times faster it is than ``base``: the median over the turns."""
     return round(float(np.median([theirs['total'] / ours['total'] for ours, theirs in
                                   zip(one.times, base.times, strict=True)])), 3)
 
@@ -130,7 +130,7 @@ def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations:
 
 
 def timed_prenet(device: torch.device, precision: str, size: tuple[int, int]) -> TimedCall:
-    """PReNet in fp32 as published, or in a lower precision; uint8 to uint8 as well."""
+    """Return PReNet, to be timed, in fp32 as published or lower; uint8 to uint8 as well."""
     import torch
 
     from ubcn_ros.network.baselines.prenet import PReNet
@@ -179,9 +179,9 @@ def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
 
 def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, float]:
     """
-    Milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
+    Work out milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
-    Counted on plain modules, as a backend's may work out of sight; empty for an export.
+    Counted on the reference modules, as a backend's may work out of sight; empty for an export.
     """
     if not engine.info.path.is_file():
         return {}
@@ -200,7 +200,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str,
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a table: the whole, then the stages' medians, milliseconds."""
+    """Show rows as a table: the whole, then the stages' medians, milliseconds."""
     from ubcn_ros.evaluation.report import table
     stages = list(dict.fromkeys(stage for row in rows for stage in row['stages_ms']))
     shares = any('roofline_share' in row for row in rows)

@@ -85,7 +85,7 @@ def measure_equality(engines: Sequence[Engine], reference: Engine, images: Itera
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as a table."""
+    """Show rows as a table."""
     from ubcn_ros.evaluation.report import table
     return table(
         ('backend', 'precision', 'device', 'T', 'difference of 255', 'worst image', 'worst pixel',

@@ -13,7 +13,7 @@ import torch
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:
     """
-    Most memory while something runs once, MiB.
+    Measure the most memory while something runs once, MiB.
 
     On a GPU what PyTorch's allocator held, with the memory of all CUDA graphs there are; on a CPU
     the process' resident memory, with whatever else it holds, and where the system does not let

@@ -19,7 +19,7 @@ from ubcn_ros.cli.options import BACKEND, COUNT, DEVICE, OUTPUT_FILE, PRECISION,
 
 def probe(arguments: dict[str, Any]) -> dict[str, float]:
     """
-    What the fresh process does: import, load, two frames.
+    Do what the fresh process does: import, load, two frames.
 
     :return: when each was done, on the monotonic clock that all processes share.
     """

@@ -82,8 +82,8 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         click.echo('comparing with PyTorch')
         if kind == 'onnx':
             from ubcn_ros.runtime.backends.onnx import OnnxBackend
-            steps = OnnxBackend(read_exported(made), torch.device('cpu'))
-            first, following = steps.run_first, steps.run_next
+            backend = OnnxBackend(read_exported(made), torch.device('cpu'))
+            first, following = backend.run_first, backend.run_next
         else:
             first, following = exported_programs(made).values()
         rows = compare(network, first, following, [(1, *size)] if size else SIZES)

@@ -42,7 +42,7 @@ class StepBudget:
         self._finishes.append(seconds)
 
     def fits(self, now: float, deadline: float) -> bool:
-        """Whether one more step started now ends by the deadline; both in seconds."""
+        """Return whether one more step started now ends by the deadline; both in seconds."""
         if not self._ratios:
             # Nothing measured: find out, unless it is late already.
             return now < deadline

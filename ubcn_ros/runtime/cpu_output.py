@@ -11,7 +11,7 @@ import torch
 
 def label_map(logits: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
     """
-    Label of every pixel: the class whose enlarged logit is largest, the first one of equals.
+    Find the label of every pixel: the class with the largest enlarged logit, the first of equals.
 
     One class after the other is enlarged and compared while it is in the cache; the full-size
     logits of all classes never exist, which is 20 times faster than interpolate and argmax.
@@ -36,7 +36,7 @@ def label_map(logits: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def to_bytes(image: torch.Tensor) -> np.ndarray:
-    """(3, H, W) RGB 0..1, clamped and rounded, as (H, W, 3) uint8; half to even."""
+    """Clamp (3, H, W) RGB 0..1 and round it, half to even, to (H, W, 3) uint8."""
     pixels = np.ascontiguousarray(image.float().permute(1, 2, 0).numpy())
     # convertScaleAbs would fold negative values over
     return cv2.convertScaleAbs(np.maximum(pixels, 0), alpha=255)

@@ -109,7 +109,7 @@ class Engine:
 
     @property
     def backend(self) -> str:
-        """What runs the steps: the backend that was chosen, or 'eager' where that failed."""
+        """Name what runs the steps: the backend that was chosen, or 'eager' where that failed."""
         return self._backend.name
 
     @torch.inference_mode()

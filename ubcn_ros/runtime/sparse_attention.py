@@ -73,7 +73,7 @@ class SparseStacks(nn.Module):
 
     @torch.no_grad()
     def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) features and (N, K, H, W) path weights to (N, C, H, W)."""
+        """Turn (N, C, H, W) features and (N, K, H, W) path weights into (N, C, H, W)."""
         size, cell = features.shape[-2:], self.cell
         levels = reached(paths, [b.conv1.dilation[0] for b in self.stacks[0]], cell)
         pixels = cells_of(features, cell)
@@ -93,7 +93,7 @@ class SparseStacks(nn.Module):
 
 def reached(paths: torch.Tensor, dilations: list[int], cell: int) -> torch.Tensor:
     """
-    First block whose result can differ from the answer to zeros, per path and cell.
+    Find the first block whose result can differ from the answer to zeros, per path and cell.
 
     :param paths: (N, K, H, W) weights.
     :param dilations: of the blocks, two convolutions each.
@@ -112,7 +112,7 @@ def reached(paths: torch.Tensor, dilations: list[int], cell: int) -> torch.Tenso
 
 
 def cells_of(image: torch.Tensor, cell: int) -> torch.Tensor:
-    """(N, C, H, W) to (N, rows, columns, cell, cell, C), filled up with zeros at the ends."""
+    """Cut (N, C, H, W) into (N, rows, columns, cell, cell, C); zeros fill up the ends."""
     height, width = image.shape[-2:]
     image = F.pad(image.permute(0, 2, 3, 1), (0, 0, 0, -width % cell, 0, -height % cell))
     n, height, width, channels = image.shape
@@ -121,7 +121,7 @@ def cells_of(image: torch.Tensor, cell: int) -> torch.Tensor:
 
 
 def image_of(cells: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Inverse of ``cells_of``, cut to ``size`` (H, W), channels last in memory."""
+    """Undo ``cells_of``, cut to ``size`` (H, W), channels last in memory."""
     image = cells.transpose(2, 3).flatten(3, 4).flatten(1, 2)
     return image[:, :size[0], :size[1]].contiguous().permute(0, 3, 1, 2)
 
@@ -145,20 +145,16 @@ def rim(length: int, reach: int, cell: int) -> tuple[torch.Tensor, int]:
 
 @dataclass(frozen=True)
 class ZeroResponse:
-    """
-    What a stack answers to zeros.
+    """What a stack answers to zeros."""
 
-    ``layers``: the input and the result of every convolution and block in turn, (cells, cell,
-    cell, C) each; ``kinds``: which of these cells stands for a cell of the image, (rows,
-    columns).
-    """
-
+    # Input and result of every convolution and block in turn, (cells, cell, cell, C) each.
     layers: list[torch.Tensor]
+    # Which of these cells stands for a cell of the image, (rows, columns).
     kinds: torch.Tensor
 
     @classmethod
     def of(cls, stack: nn.Sequential, like: torch.Tensor, cell: int) -> ZeroResponse:
-        """Answer of that stack for features of that size, type and place."""
+        """Work out the answer of that stack for features of that size, type and place."""
         reach = sum(2 * block.conv1.dilation[0] for block in stack)
         rows, height = rim(like.shape[-2], reach, cell)
         columns, width = rim(like.shape[-1], reach, cell)
@@ -223,7 +219,7 @@ def run_plane(stack: nn.Sequential, zeros: ZeroResponse, size: tuple[int, int],
 
 
 def _around(slots: torch.Tensor) -> torch.Tensor:
-    """(rows, columns) slots to (rows * columns, 9): those of a cell and its eight neighbours."""
+    """Return, of (rows, columns) slots, a cell's and its neighbours', (rows * columns, 9)."""
     slots = F.pad(slots, (1, 1, 1, 1), value=_OUTSIDE)
     return slots.unfold(0, 3, 1).unfold(1, 3, 1).reshape(-1, 9)
 

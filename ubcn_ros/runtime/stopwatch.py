@@ -34,7 +34,7 @@ class Stopwatch:
         self._marks.append((stage, self._now()))
 
     def timings(self) -> dict[str, float]:
-        """Milliseconds per stage and 'total'; waits for the device."""
+        """Return milliseconds per stage and 'total'; waits for the device."""
         if self._cuda:
             self._marks[-1][1].synchronize()
         result = dict.fromkeys(STAGES, 0.0)

@@ -84,7 +84,7 @@ class GraphsBackend:
 
     @property
     def name(self) -> str:
-        """Name of the strategy by which new sizes are prepared; 'eager' when none works."""
+        """Name the strategy by which new sizes are prepared; 'eager' when none works."""
         return self._strategies[0].name if self._strategies else self._eager.name
 
     def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
@@ -123,7 +123,7 @@ class GraphsBackend:
         return self.prepared[size]
 
     def _is_back(self, size: Size) -> bool:
-        """Whether this size has come before, lately."""
+        """Return whether this size has come before, lately."""
         frames = self._waiting.pop(size, 0)
         self._waiting[size] = frames + 1
         if len(self._waiting) > 4 * self._sizes:

@@ -107,8 +107,8 @@ def cached_export(model: str | Path, precision: str,
             write_description(made, write_steps(network, info, made, 'onnx', precision,
                                                 progress=progress))
             progress('comparing with PyTorch')
-            steps = OnnxBackend(read_exported(made), torch.device('cpu'))
-            require_equal(compare(network, steps.run_first, steps.run_next), precision)
+            backend = OnnxBackend(read_exported(made), torch.device('cpu'))
+            require_equal(compare(network, backend.run_first, backend.run_next), precision)
     except OSError as error:
         raise ValueError(f'cannot keep an export in {folder} ({error}): set XDG_CACHE_HOME to a '
                          'folder that can be written to') from error

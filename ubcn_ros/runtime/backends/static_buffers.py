@@ -68,8 +68,6 @@ class StaticBuffers:
         self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)
         self._lengths = {False: 4 * count, True: 5 * count}
 
-        # Names of this function, not of self: the work refers to the buffers, not to the object,
-        # whose memory is so free at once when it is dropped.
         pixels = host.to(device, copy=True)
         rows = -(-height // STRIPS)
         self._strips = [[(slice(top, top + rows), array[top:top + rows], tensor[top:top + rows],
@@ -79,43 +77,21 @@ class StaticBuffers:
                             memory_format=torch.channels_last)
         packed = torch.empty(5 * count, dtype=torch.uint8, device=device)
         views = _views(packed, size)
-
-        def unpack() -> None:
-            torch.mul(pixels.permute(0, 3, 1, 2), 1 / 255, out=rainy)
-
-        def derain() -> None:
-            image.copy_(stages.derain(rainy))
-
-        def segment() -> None:
-            logits.copy_(stages.segment(image))
-
-        def attend() -> None:
-            image.copy_(stages.attend(rainy, Step(image, logits)))
-
-        def pack(confidence: bool) -> None:
-            for i in range(n):
-                found = (image_bytes(image[i]),
-                         *labels_of(logits[i], (height, width), confidence))
-                for view, values in zip(views, found, strict=True):
-                    if values is not None:
-                        view[i].copy_(values)
-
-        unpack()
+        _unpack(pixels, rainy)
         first = stages.derain(rainy)
         image = torch.empty_like(first).copy_(first)
         logits = torch.empty_like(stages.segment(image))
         del first
         self._work: dict[str, Work] = {
-            name: recorder.record(work) for name, work in (
-                ('unpack', unpack), ('derain', derain), ('segment', segment), ('attend', attend),
-                ('pack', lambda: pack(False)), ('pack, confidence', lambda: pack(True)))}
+            name: recorder.record(work)
+            for name, work in _work_on(pixels, rainy, image, logits, views, stages).items()}
         self.pixels, self.rainy, self.image, self.logits = pixels, rainy, image, logits
         self._packed = packed
         self.derained, self.labels, self.confidence = views
 
     @property
     def step(self) -> Step:
-        """The last step; overwritten by the next one."""
+        """Return the last step; it is overwritten by the next one."""
         return Step(self.image, self.logits)
 
     def first(self, _image: torch.Tensor, mark: Mark) -> Step:
@@ -160,6 +136,38 @@ class StaticBuffers:
                 for i in range(len(derained))]
 
 
+def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
+             logits: torch.Tensor, views: tuple, stages: StageFunctions) -> dict[str, Work]:
+    """
+    Return all work on these buffers, by name, in the order in which it is recorded.
+
+    It refers to the buffers, not to the object that holds them: their memory is so free at once
+    when that is dropped.
+    """
+    def derain() -> None:
+        image.copy_(stages.derain(rainy))
+
+    def segment() -> None:
+        logits.copy_(stages.segment(image))
+
+    def attend() -> None:
+        image.copy_(stages.attend(rainy, Step(image, logits)))
+
+    def pack(confidence: bool) -> None:
+        for i in range(len(image)):
+            found = (image_bytes(image[i]), *labels_of(logits[i], image.shape[-2:], confidence))
+            for view, values in zip(views, found, strict=True):
+                if values is not None:
+                    view[i].copy_(values)
+
+    return {'unpack': lambda: _unpack(pixels, rainy), 'derain': derain, 'segment': segment,
+            'attend': attend, 'pack': lambda: pack(False), 'pack, confidence': lambda: pack(True)}
+
+
+def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
+    torch.mul(pixels.permute(0, 3, 1, 2), 1 / 255, out=rainy)
+
+
 def check(buffers: StaticBuffers, size: Size, reference: StageFunctions, steps: int = 3) -> None:
     """
     Compare recorded steps with stages called one by one, on other images than the recorded.
@@ -196,14 +204,14 @@ def _require(found: torch.Tensor, expected: torch.Tensor, most: float, name: str
 
 
 def _views(packed: torch.Tensor | np.ndarray, size: Size) -> tuple:
-    """Derained (N, H, W, 3), labels and confidence (N, H, W) in a packed buffer."""
+    """View derained (N, H, W, 3), labels and confidence (N, H, W) in a packed buffer."""
     pixels = size[0] * size[1] * size[2]
     return (packed[:3 * pixels].reshape(*size, 3), packed[3 * pixels:4 * pixels].reshape(size),
             packed[4 * pixels:].reshape(size))
 
 
 def _random_pixels(size: Size, seed: int) -> torch.Tensor:
-    """(N, H, W, 3) uint8: a coarse pattern, so that it looks like surfaces, with noise."""
+    """Return (N, H, W, 3) uint8: a coarse pattern that looks like surfaces, with noise."""
     random = torch.Generator().manual_seed(seed)
     n, height, width = size
     coarse = torch.rand((n, 3, 5, 7), generator=random) * 200

@@ -124,7 +124,7 @@ def _check(result: torch.Tensor, reference: torch.Tensor) -> None:
 
 def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor, times: int
              ) -> float:
-    """Seconds per run; on a GPU the GPU's alone, for a graph launches at no cost."""
+    """Measure seconds per run; on a GPU the GPU's alone, for a graph launches at no cost."""
     if features.device.type == 'cuda':
         with torch.cuda.device(features.device):
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -197,7 +197,7 @@ class Autotuner:
 
     def _tune(self, operation: str, reference: Run, candidates: Mapping[str, Run],
               x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
-        """Name of the fastest that agrees with ``reference`` on random values, or 'reference'."""
+        """Name the fastest that agrees with ``reference`` on random values, or 'reference'."""
         try:
             generator = torch.Generator(x.device)
             generator.seed()

@@ -37,7 +37,7 @@ class StripMixTrunk(nn.Module):
         self.register_buffer('bias', reference.mix.bias.detach().reshape(paths, channels).clone())
 
     def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        """Turn (N, C, H, W) features and (N, K, H, W) path probabilities into (N, C, H, W)."""
         features = self.trunk(features)
         n, channels, height, width = features.shape
         pixels = features.permute(0, 2, 3, 1).reshape(-1, channels)

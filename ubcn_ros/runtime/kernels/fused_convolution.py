@@ -64,7 +64,7 @@ class FusedConv(nn.Conv2d):
         self.train(conv.training)
 
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
-        """(N, C, H, W) and, of the result's shape, the skip to (N, C', H', W')."""
+        """Turn (N, C, H, W) and, of the result's shape, the skip into (N, C', H', W')."""
         if not (self._autotuner.supports(x) and applies(x, self)):
             return self.reference(x, skip)
         candidates = self._candidates(x)
@@ -161,7 +161,7 @@ class FusedBlock(nn.Module):
 
 
 def fits(module: nn.Module) -> bool:
-    """Whether a module is a convolution that can be fused."""
+    """Return whether a module is a convolution that can be fused."""
     return (type(module) is nn.Conv2d and module.groups == 1 and module.padding_mode == 'zeros'
             and not isinstance(module.padding, str))
 
@@ -222,13 +222,13 @@ def _count(network: nn.Module) -> int:
 
 
 def _slope(module: nn.Module) -> float:
-    """What an activation multiplies negative values by; 1 for all that is none."""
+    """Return what an activation multiplies negative values by; 1 for all that is none."""
     return (0.0 if type(module) is nn.ReLU else
             module.negative_slope if type(module) is nn.LeakyReLU else 1.0)
 
 
 def _closing(block: nn.Module) -> float | None:
-    """Slope at the end of a block of layers + skip whose last layer is a convolution, or None."""
+    """Return the slope at the end of a block whose last layer is a convolution, or None."""
     if type(block) not in (pspnet.Bottleneck, ddrnet.Bottleneck, ddrnet.BasicBlock):
         return None
     last = block.layers[-1]

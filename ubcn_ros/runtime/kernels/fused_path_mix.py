@@ -57,7 +57,7 @@ class FusedMixTrunk(PathTrunk, WithReference):
         self.train(reference.training)
 
     def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        """Turn (N, C, H, W) features and (N, K, H, W) path probabilities into (N, C, H, W)."""
         features = self.trunk(features)
         if not (self._autotuner.supports(features) and applies(features, self.mix)):
             return self.weigh(features, paths)

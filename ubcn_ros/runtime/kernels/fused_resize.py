@@ -17,7 +17,7 @@ from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
 from ubcn_ros.runtime.kernels.swap import load_kernel
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
-"""(N, C, h, w) and (H, W) to (N, C, H, W)."""
+"""Resize (N, C, h, w) to (N, C, *size), (H, W)."""
 LARGE = 2 ** 14
 """Pixels of the result from which our kernel is tried."""
 _RESIZING = (SAM, DAPPM, DDRNet23Slim, VeilField)
@@ -36,7 +36,7 @@ class FusedResize:
         self._autotuner, self._candidate = autotuner, candidate
 
     def __call__(self, x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-        """(N, C, h, w) and (H, W) to (N, C, H, W)."""
+        """Resize (N, C, h, w) to (N, C, *size), (H, W)."""
         if not (self._autotuner.supports(x) and applies(x)):
             return self.reference(x, size)
         size = tuple(size)

@@ -10,7 +10,7 @@ import torch
 
 
 def pack(weight: torch.Tensor) -> torch.Tensor:
-    """(C out, C in, k, k) weights as the kernels read them, (k * k, C in, C out)."""
+    """Lay out (C out, C in, k, k) weights as the kernels read them, (k * k, C in, C out)."""
     return weight.detach().permute(2, 3, 1, 0).flatten(0, 1).contiguous()
 
 
@@ -26,5 +26,5 @@ def check_offsets(values: int) -> None:
 
 
 def on(device: torch.device) -> AbstractContextManager:
-    """Triton launches on the current device."""
+    """Make a device the current one, on which Triton launches."""
     return torch.cuda.device(device) if device.type == 'cuda' else nullcontext()

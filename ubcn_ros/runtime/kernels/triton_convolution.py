@@ -33,7 +33,7 @@ def _convolution(source, weight, bias, skip, result, height, width, out_height, 
                  DILATION: tl.constexpr, SKIP: tl.constexpr, TILE_H: tl.constexpr,
                  TILE_W: tl.constexpr, CHUNK: tl.constexpr, BLOCK: tl.constexpr):
     """
-    A tile of ``rows`` x ``columns`` per image and BLOCK output channels per program.
+    Compute a tile of ``rows`` x ``columns`` per image and BLOCK output channels per program.
 
     Negative results are multiplied by ``slope``.
     """

@@ -30,7 +30,7 @@ _SIZES = ['pixels', 'area', 'mask_image', 'mask_path', 'mask_pixel']  # no recom
 def _mix(features, masks, weight, bias, result, pixels, area, mask_image, mask_path, mask_pixel,
          PATHS: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr):
     """
-    BLOCK of a batch's ``pixels`` per program, ``area`` of them per image.
+    Mix BLOCK of a batch's ``pixels`` per program, ``area`` of them per image.
 
     ``mask_image``, ``mask_path`` and ``mask_pixel`` are the strides of the masks.
     """

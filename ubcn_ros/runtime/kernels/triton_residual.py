@@ -49,7 +49,7 @@ _SIZES = ['height', 'width', 'rows', 'columns', 'tiles', 'pixels']  # no recompi
 def _convolve(source, base, weight, y, x, height, width, DILATION: tl.constexpr,
               PADDED: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr):
     """
-    3x3 convolution at BLOCK pixels (y, x) of a (height, width, CHANNELS) image, fp32.
+    Convolve 3x3 at BLOCK pixels (y, x) of a (height, width, CHANNELS) image, fp32.
 
     The image begins ``base`` elements into ``source``; PADDED: with zeros, else no tap may leave.
     """
@@ -75,7 +75,7 @@ def _convolve(source, base, weight, y, x, height, width, DILATION: tl.constexpr,
 def _residual(x_pointer, result, scratch, weight1, bias1, weight2, bias2, height, width, rows,
               columns, tiles, DILATION: tl.constexpr, REGION_H: tl.constexpr,
               REGION_W: tl.constexpr, BLOCK: tl.constexpr, CHANNELS: tl.constexpr):
-    """Every tile of a batch, ``rows`` x ``columns`` per image, shared out over the programs."""
+    """Compute every tile of a batch, ``rows`` x ``columns`` per image, shared by programs."""
     TILE_H: tl.constexpr = REGION_H - 2 * DILATION
     TILE_W: tl.constexpr = REGION_W - 2 * DILATION
     channel = tl.arange(0, CHANNELS)
@@ -121,7 +121,7 @@ def _residual(x_pointer, result, scratch, weight1, bias1, weight2, bias2, height
 def _convolution(source, skip, result, weight, bias, height, width, pixels,
                  DILATION: tl.constexpr, SKIP: tl.constexpr, BLOCK: tl.constexpr,
                  CHANNELS: tl.constexpr):
-    """relu(conv(source)), plus ``skip`` where SKIP: BLOCK of a batch's ``pixels`` per program."""
+    """Compute relu(conv(source)), plus ``skip`` where SKIP; BLOCK of ``pixels`` a program."""
     channel = tl.arange(0, CHANNELS)
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = (pixel < pixels)[:, None]
@@ -163,7 +163,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
                weight2: torch.Tensor, bias2: torch.Tensor, dilation: int,
                region: tuple[int, int] | None = None) -> torch.Tensor:
     """
-    RES in one kernel.
+    Run RES in one kernel.
 
     :param x: (N, 32, H, W), channels last (else it is copied first), fewer than 2**31 values.
     :param weight1, bias1, weight2, bias2: what ``kernels.pack`` returns, (9, 32, 32),
@@ -192,7 +192,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
 
 def two_kernels(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
                 weight2: torch.Tensor, bias2: torch.Tensor, dilation: int) -> torch.Tensor:
-    """RES in two kernels; as ``one_kernel``, at any dilation."""
+    """Run RES in two kernels; as ``one_kernel``, at any dilation."""
     x = _checked(x, weight1)
     images, channels, height, width = x.shape
     pixels = images * height * width
@@ -216,7 +216,7 @@ def _checked(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 
 def _programs(device: torch.device) -> int:
-    """How many programs fill the device; few without a GPU, where they run one by one."""
+    """Return how many programs fill the device; few without a GPU, where they run one by one."""
     if device.type != 'cuda':
         return 2
     properties = torch.cuda.get_device_properties(device)

@@ -17,7 +17,7 @@ _SIZES = ['height', 'width', 'out_height', 'out_width', 'pixels', 'scale_y', 'sc
 
 @triton.jit
 def _between(position, scale, size):
-    """Neighbours in a line of ``size`` and the second one's share, as PyTorch places them."""
+    """Find neighbours in a line of ``size`` and the second's share, as PyTorch places them."""
     place = tl.maximum((position.to(tl.float32) + 0.5) * scale - 0.5, 0.0)
     first = tl.minimum(place.to(tl.int32), size - 1)
     return first, tl.minimum(first + 1, size - 1), place - first.to(tl.float32)
@@ -26,7 +26,7 @@ def _between(position, scale, size):
 @triton.jit(do_not_specialize=_SIZES)
 def _resize(source, result, height, width, out_height, out_width, pixels, scale_y, scale_x,
             CHANNELS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr):
-    """BLOCK of a batch's ``pixels`` and WIDTH channels per program."""
+    """Compute BLOCK of a batch's ``pixels`` and WIDTH channels per program."""
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     channel = tl.program_id(1) * WIDTH + tl.arange(0, WIDTH)[None, :]
     row = pixel // out_width
