@@ -7,7 +7,8 @@ import pytest
 
 from ubcn_ros.cli import options
 from ubcn_ros.images.malformed import MAX_PIXELS
-from ubcn_ros.runtime.engine import BACKENDS, PRECISIONS
+from ubcn_ros.runtime.backends.registry import BACKENDS
+from ubcn_ros.runtime.device import PRECISIONS
 
 
 def test_choices_are_the_engines():

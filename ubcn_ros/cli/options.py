@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from ubcn_ros.images.malformed import MAX_PIXELS, MIN_SIDE
+
 PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
 COUNT = click.IntRange(1, 1024)
@@ -30,7 +32,7 @@ class DeviceType(click.ParamType):
             self.fail(f"unknown device {value!r}: choose 'auto', 'cpu', 'cuda' or 'cuda:N'",
                       param, ctx)
         if value.startswith('cuda'):
-            from ubcn_ros.runtime.engine import resolve_device
+            from ubcn_ros.runtime.device import resolve_device
             try:
                 resolve_device(value)
             except ValueError as error:
@@ -49,9 +51,9 @@ class SizeType(click.ParamType):
             return value
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})', value.lower())
         size = (int(found[1]), int(found[2])) if found else (0, 0)
-        if min(size) < 32 or math.prod(size) > 1 << 26:  # images.messages.MAX_PIXELS
-            self.fail(f"'{value}' is not WIDTHxHEIGHT of at least 32x32 and at most "
-                      f'{1 << 26} pixels, like 1024x512', param, ctx)
+        if min(size) < MIN_SIDE or math.prod(size) > MAX_PIXELS:
+            self.fail(f"'{value}' is not WIDTHxHEIGHT of at least {MIN_SIDE}x{MIN_SIDE} and "
+                      f'at most {MAX_PIXELS} pixels, like 1024x512', param, ctx)
         return size
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ubcn_ros.images.messages import MIN_SIDE
+from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget

@@ -31,7 +31,7 @@ import torch
 from torch import nn
 
 from ubcn_ros import __version__
-from ubcn_ros.images.messages import MIN_SIDE
+from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
