@@ -142,9 +142,9 @@ def test_share_of_rain():
         assert all(rainy) if share else not any(rainy)
 
 
-def test_unusual_views_are_for_frames_without_rendered_rain(monkeypatch):
+def test_strong_augmentation_is_for_frames_without_rendered_rain(monkeypatch):
     seen = []
-    monkeypatch.setattr(samples_module, 'unusual_view', lambda image, labels, rng:
+    monkeypatch.setattr(samples_module, 'augment_strongly', lambda image, labels, rng:
                         (seen.append(1), (255 - image, labels))[1])
     for rain, generic, expected in ((0.0, 0.0, 8), (1.0, 1.0, 8), (1.0, 0.0, 0)):
         config = SampleConfig(crop=(64, 80), rain=rain, generic=generic, unusual=1.0, reuse=1)

@@ -15,11 +15,10 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.generic_rain import generic_rain
 from ubcn_ros.data.rain_streaks import Camera, DropField, draw_streaks
 
-__all__ = ['MAX_RATE_MM_H', 'RainParameters', 'RainRenderer', 'add_rain',
-           'estimate_airlight', 'generic_rain', 'sample_rate', 'veil_extinction']
+__all__ = ['MAX_RATE_MM_H', 'RainParameters', 'RainRenderer', 'add_rain', 'estimate_airlight',
+           'sample_rate', 'veil_extinction']
 
 MAX_RATE_MM_H = 300.0
 

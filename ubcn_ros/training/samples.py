@@ -15,10 +15,10 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.drive.drive import Drive
-from ubcn_ros.data.generic_rain import generic_rain
+from ubcn_ros.data.painted_rain import paint_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import DataSetError, SceneList, Source
-from ubcn_ros.data.unusual_views import unusual_view
+from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import CAMVID, UNLABELED
 from ubcn_ros.training.config import SampleConfig
@@ -123,9 +123,9 @@ class TrainingSamples(Dataset):
             return image, rainy, labels
         painted = wet and rng.random() < c.generic
         if c.unusual and (painted or not wet) and rng.random() < c.unusual:
-            image, labels = unusual_view(image, labels, rng)
+            image, labels = augment_strongly(image, labels, rng)
         if painted:
-            return image, generic_rain(image, rng), labels
+            return image, paint_rain(image, rng), labels
         if not wet:
             return image, image, labels
         rate = sample_rate(rng)

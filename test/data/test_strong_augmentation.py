@@ -1,12 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Unusual views keep size and type, move labels with their pixels and vary widely."""
+"""Strong augmentation keeps size and type, moves labels with their pixels and varies widely."""
 
 import numpy as np
 import pytest
 
-from ubcn_ros.data import unusual_views
-from ubcn_ros.data.unusual_views import unusual_view
+from ubcn_ros.data import strong_augmentation
+from ubcn_ros.data.strong_augmentation import augment_strongly
 
 
 @pytest.fixture
@@ -18,15 +18,15 @@ def frame():
 
 
 def test_seed_repeats_and_differs(frame):
-    first, again, other = (unusual_view(*frame, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (augment_strongly(*frame, np.random.default_rng(s)) for s in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
 
 
 @pytest.mark.parametrize('seed', range(24))
 def test_labels_go_along(frame, seed, monkeypatch):
-    monkeypatch.setattr(unusual_views, '_recolour', lambda image, rng: image)
-    image, labels = unusual_view(*frame, np.random.default_rng(seed))
+    monkeypatch.setattr(strong_augmentation, '_recolour', lambda image, rng: image)
+    image, labels = augment_strongly(*frame, np.random.default_rng(seed))
     assert image.shape == frame[0].shape and labels.shape == frame[1].shape
     assert image.dtype == labels.dtype == np.uint8
     # but for the edges of the patches, where the image is smoothed
@@ -35,12 +35,12 @@ def test_labels_go_along(frame, seed, monkeypatch):
 
 
 def test_the_whole_frame_is_turned_and_resized(monkeypatch):
-    monkeypatch.setattr(unusual_views, '_recolour', lambda image, rng: image)
+    monkeypatch.setattr(strong_augmentation, '_recolour', lambda image, rng: image)
     stripes = np.tile((255 * (np.arange(96) // 8 % 2)).astype(np.uint8), (64, 1))
     image = np.repeat(stripes[..., None], 3, 2)
     flips = []
     for seed in range(24):
-        view = unusual_view(image, stripes, np.random.default_rng(seed))[0][..., 0] > 127
+        view = augment_strongly(image, stripes, np.random.default_rng(seed))[0][..., 0] > 127
         flips.append((np.count_nonzero(view[:, 1:] != view[:, :-1]) / 64,
                       np.count_nonzero(view[1:] != view[:-1]) / 96))
     across, along = np.array(flips).T
@@ -51,7 +51,7 @@ def test_the_whole_frame_is_turned_and_resized(monkeypatch):
 def test_colours_and_contrast_vary():
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
     image[..., 2] //= 4
-    views = [unusual_view(image, image[..., 0], np.random.default_rng(s))[0].astype(float)
+    views = [augment_strongly(image, image[..., 0], np.random.default_rng(s))[0].astype(float)
              for s in range(40)]
     assert {int(view.mean((0, 1)).argmin()) for view in views} == {0, 1, 2}
     deviations = [view.std() for view in views]

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Views that no camera on a car has, so that training does not know streets alone."""
+"""Strong augmentation: views that no camera on a car has, so that training knows other scenes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 
-def unusual_view(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+def augment_strongly(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
                  ) -> tuple[np.ndarray, np.ndarray]:
     """
     Turn, resize and recolour a frame far beyond what a drive shows.

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rain as photo editors paint it: a second family, so that training does not know just one."""
+"""Painted rain, as photo editors draw it: a second kind, so that training sees more than one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 
-def generic_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None
+def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None
                  ) -> np.ndarray:
     """
     Return the image under painted rain, (H, W, 3) uint8 RGB.
@@ -57,8 +57,8 @@ def _layer(height: int, width: int, rng: np.random.Generator, angle: float, seve
 
 def _line(length: float, thickness: float, angle: float) -> np.ndarray:
     """Soft line through the kernel's centre, peak 1; angle in degrees from the vertical."""
-    half = int(np.ceil(length / 2 + thickness + 1))
-    y, x = np.mgrid[-half:half + 1, -half:half + 1].astype(np.float32)
+    radius = int(np.ceil(length / 2 + thickness + 1))
+    y, x = np.mgrid[-radius:radius + 1, -radius:radius + 1].astype(np.float32)
     c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
     across, along = x * c - y * s, x * s + y * c
     sigma = thickness / 2

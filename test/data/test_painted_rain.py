@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.generic_rain import generic_rain
+from ubcn_ros.data.painted_rain import paint_rain
 
 
 @pytest.fixture
@@ -19,24 +19,24 @@ def psnr(a, b):
 
 
 def test_seed_repeats_and_differs(image):
-    first, again, other = (generic_rain(image, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (paint_rain(image, np.random.default_rng(s)) for s in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert first.shape == image.shape and first.dtype == np.uint8
 
 
 def test_severity_spans_light_to_very_heavy(image):
-    light, heavy = (np.mean([psnr(generic_rain(image, np.random.default_rng(s), severity), image)
+    light, heavy = (np.mean([psnr(paint_rain(image, np.random.default_rng(s), severity), image)
                              for s in range(12)]) for severity in (0.0, 1.0))
     assert light > 24 and heavy < 13
 
 
 def test_streaks_brighten_dark_ground():
     dark = np.zeros((96, 128, 3), np.uint8)
-    assert generic_rain(dark, np.random.default_rng(0), 0.7).mean() > 5
+    assert paint_rain(dark, np.random.default_rng(0), 0.7).mean() > 5
 
 
 def test_errors(image):
     with pytest.raises(ValueError, match='1.5'):
-        generic_rain(image, np.random.default_rng(0), 1.5)
+        paint_rain(image, np.random.default_rng(0), 1.5)
     with pytest.raises(ValueError, match='uint8'):
-        generic_rain(image.astype(float), np.random.default_rng(0))
+        paint_rain(image.astype(float), np.random.default_rng(0))
