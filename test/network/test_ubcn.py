@@ -3,12 +3,15 @@
 """The loop: its shapes, and what must hold for any weights."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 
 from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
 
+MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': SAMConfig(8, 1), 'trunk': SAMConfig(8, 1, 2, form='trunk',
                                                        residual='previous')}
 
@@ -100,6 +103,12 @@ def test_iterations_below_one_are_refused(network):
 def test_configuration_there_and_back(preset):
     config = UBCNConfig.preset(preset, 'camvid')
     assert UBCNConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_the_light_preset_is_the_network_that_ships():
+    with safe_open(MODEL, 'pt') as file:
+        shipped = json.loads(file.metadata()['config'])
+    assert UBCNConfig.from_dict(shipped) == UBCNConfig.preset('light', 'camvid')
 
 
 def test_unknown_preset_is_named():
