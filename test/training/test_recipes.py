@@ -33,21 +33,11 @@ def tiny(config):
 
 
 def test_there_are_recipes():
-    assert {'paper', 'light-camvid'} <= {path.stem for path in RECIPES}
+    assert {path.stem for path in RECIPES} == {'paper', 'light', 'holdout', 'ablations'}
 
 
 # recipes that start from another one's results, in one output folder
-CONTINUES = {'light-camvid-long': 'light-camvid', 'ablation-uniform-masks': 'light-camvid-long',
-             'light-camvid-veil': 'light-camvid-long', 'ablation-paths': 'light-camvid-veil',
-             'light-camvid-physical': 'light-camvid-veil',
-             'light-camvid-distance': 'light-camvid-physical',
-             'light-camvid-decibel': 'light-camvid-distance',
-             'light-camvid-views': 'light-camvid-decibel',
-             'light-camvid-coarse': 'light-camvid-views',
-             'light-camvid-gpu': 'light-camvid-coarse',
-             'light-camvid-settle': 'light-camvid-gpu', 'light-camvid-last': 'light-camvid-settle',
-             'light-camvid-labels': 'light-camvid-last',
-             'ablation-masks': 'light-camvid-settle'}
+CONTINUES = {'ablations': 'light'}
 
 
 @pytest.fixture(scope='module')
