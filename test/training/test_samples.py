@@ -3,7 +3,6 @@
 """Samples follow from their number, their parts belong together, processes share batches."""
 
 import shutil
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -56,19 +55,6 @@ def one(scene, config, label_set=CAMVID, seed=1):
 
 def equal(a, b):
     return all(torch.equal(a[k], b[k]) for k in ('clean', 'degraded', 'labels'))
-
-
-def test_distinct_samples_come_again_in_another_order(scenes):
-    samples = TrainingSamples(scenes, replace(CONFIG, distinct=6), 1)
-    laps = [[samples[lap * 6 + place] for place in range(6)] for lap in range(3)]
-    orders = [[int(s['number']) for s in lap] for lap in laps]
-    assert all(sorted(order) == list(range(6)) for order in orders)
-    assert orders[0] != orders[1] and orders[1] != orders[2]
-    for lap in laps:
-        for sample in lap:
-            other = laps[0][orders[0].index(int(sample['number']))]
-            assert all(torch.equal(sample[k], other[k]) for k in sample)
-    assert 'number' not in TrainingSamples(scenes, CONFIG, 1)[0]
 
 
 def test_shapes_and_types(scenes):

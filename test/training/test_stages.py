@@ -124,22 +124,6 @@ def test_derained_share_takes_the_labels_to_the_derained_images(make, batch):
     assert not torch.equal(loss, other)
 
 
-def test_derained_steps_show_the_images_of_later_steps_too(make, batch):
-    """A step drawn at random, worked out as at inference."""
-    stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': 1.0,
-                                   'derained_steps': 3})
-    image = batch(config)['degraded']
-    stage.eval()
-    wanted = [step.image.clamp(0, 1) for step in stage.network(image, 3)]
-    stage.train()
-    before = {k: v.clone() for k, v in stage.named_buffers()}
-    drawn = [stage._derained(image) for _ in range(20)]
-    seen = [[torch.allclose(d, w, atol=1e-5) for w in wanted] for d in drawn]
-    assert all(sum(row) == 1 for row in seen) and {row.index(True) for row in seen} == {0, 1, 2}
-    assert stage.network.segmentation.training
-    assert all(torch.equal(v, before[k]) for k, v in stage.named_buffers())
-
-
 @pytest.mark.parametrize('kind', ['attend', 'joint'])
 def test_every_step_has_its_loss(make, batch, kind):
     stage, config = make(kind, {'iterations': 3})
@@ -259,32 +243,6 @@ def test_without_a_veil_field_there_is_none_to_train(make):
     with pytest.raises(ValueError, match='set derain.veil_channels'):
         make('derain', {'veil_only': True},
              derain={'channels': 4, 'blocks': 1, 'veil_channels': 0})
-
-
-def test_the_first_step_of_a_sample_is_remembered(make, batch):
-    stage, config = make('attend', {'iterations': 2, 'segmentation_weight': 0, 'one_step': True})
-    data = batch(config)
-    stage.eval()
-    plain = float(stage(data)[0].detach())
-    data['number'] = torch.tensor([7, 3])
-    calls = []
-    stage.network.derain.register_forward_hook(lambda *_: calls.append(1))
-    for half in (False, True):
-        with torch.autocast('cpu', torch.bfloat16, enabled=half):
-            loss = float(stage(data)[0].detach())
-        assert loss == pytest.approx(plain, rel=2e-2)  # halves
-    data['number'] = torch.tensor([3, 8])
-    stage(data)
-    assert len(calls) == 3 and set(stage.first_steps) == {3, 7, 8}
-
-
-def test_a_frozen_veil_field_keeps_its_features(make, batch):
-    stage, config = make('derain', {'freeze_veil': True})
-    stage.network.derain.veil.field.weight.data.normal_(std=0.05)
-    _, changed = parts_that_change(stage, config, batch(config))
-    assert {'derain.veil.field.weight', 'derain.head.0.0.weight'} <= changed
-    assert not {name for name in changed if '.veil.' in name
-                and not name.startswith(('derain.veil.field.', 'derain.veil.hints.'))}
 
 
 @pytest.mark.parametrize(('named', 'kept'), [({'attention': 'x'}, True), ({}, False)])

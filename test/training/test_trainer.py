@@ -214,66 +214,6 @@ def test_modules_start_from_model_files(run):
     assert_equal(trained, second.network.derain.state_dict())
 
 
-def test_a_veil_field_that_the_start_lacks_starts_as_no_change(run):
-    def model(veil):
-        return {'preset': 'light', 'overrides': {
-            'derain': {'channels': 4, 'blocks': 1, 'veil_channels': veil},
-            'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 8}}}
-
-    first = run('out', model=model(0))
-    first.fit()
-    second = run('out', changes={'start': {'derain': 'derain.safetensors'}}, model=model(4))
-    plain, veiled = load_model(first.model_path)[0].derain.eval(), second.network.derain.eval()
-    image = torch.rand(1, 3, 32, 48)
-    assert veiled.veil is not None
-    torch.testing.assert_close(veiled(image), plain(image))
-
-
-def test_a_veil_field_and_a_head_that_grow_start_as_what_they_were(run):
-    def model(texture, depth, half):
-        return {'preset': 'light', 'overrides': {
-            'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_texture': texture,
-                       'veil_depth': depth},
-            'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_texture': texture},
-            'segmentation_options': {'width': 8, 'half_head': half}}}
-
-    first = run('out', 'joint', model=model(0, 0, False))
-    torch.nn.init.normal_(first.network.derain.veil.field.weight, std=0.05)
-    first.fit()
-    start = {'derain': 'joint.safetensors', 'segmentation': 'joint.safetensors'}
-    second = run('out', 'derain', {'start': start}, model=model(3, 0, True))
-    before, _ = load_model(first.model_path)
-    after = second.network.eval()
-    image = torch.rand(1, 3, 32, 48)
-    torch.testing.assert_close(after.derain(image), before.derain(image))
-    logits = after.segmentation(image)
-    torch.testing.assert_close(logits, torch.nn.functional.interpolate(
-        before.segmentation(image), logits.shape[-2:], mode='bilinear', align_corners=False))
-    deeper = run('out', 'derain', {'start': start}, model=model(3, 1, True)).network.eval()
-    change = (deeper.derain(image) - before.derain(image)).abs().mean()
-    assert 0 < change < 0.02
-
-
-def test_a_fresh_veil_field_keeps_what_it_gives_whatever_it_sees(run):
-    model = {'preset': 'light', 'overrides': {
-        'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 4},
-        'attention': {'channels': 4, 'blocks': 1}, 'segmentation_options': {'width': 8}}}
-    first = run('out', model=model)
-    with torch.no_grad():
-        for name in ('field', 'hints'):
-            torch.nn.init.normal_(getattr(first.network.derain.veil, name).bias, std=0.1)
-    first.fit()
-    fresh = run('out', changes={'start': {'derain': 'derain.safetensors'}, 'fresh_veil': True},
-                model=model).network.derain.eval()
-    dead = load_model(first.model_path)[0].derain
-    image = torch.rand(1, 3, 32, 48)
-    assert not torch.allclose(fresh(image), dead(image), atol=1e-4)
-    for weight in (dead.veil.up0[0].weight, dead.veil.up0[0].bias):
-        torch.nn.init.zeros_(weight)  # whatever it sees, its features are zero
-    torch.testing.assert_close(fresh(image), dead(image))
-    assert not torch.equal(fresh.veil.down1[0].weight, dead.veil.down1[0].weight)
-
-
 def test_a_stage_may_vary_the_network(run):
     trainer = run('out', changes={'overrides': {'attention': {'uniform_masks': True}}})
     assert trainer.network.config.attention.uniform_masks

@@ -97,52 +97,51 @@ class RainParameters:
         return replace(cls(rate_mm_h), **overrides)
 
     @classmethod
-    def random(cls, rng: np.random.Generator, rate_mm_h: float, diversity: float = 1.0
+    def random(cls, rng: np.random.Generator, rate_mm_h: float, physical: bool = False
                ) -> RainParameters:
         """
         Draw parameters for training.
 
-        At diversity 0 only what differs between real drives varies: speed 0..12 m/s, wind +-4
-        m/s, exposure 6..16 ms. Above it the appearance spreads beyond the physical defaults,
-        proportionally to diversity (0..2).
+        :param rng: generator that everything is drawn from.
+        :param rate_mm_h: rain rate, 0..300 mm/hr.
+        :param physical: vary only what differs between real drives: speed 0..12 m/s, wind +-4 m/s,
+            exposure 6..16 ms. False lets the appearance spread beyond the physical defaults.
         """
-        if not 0 <= diversity <= 2:
-            raise ValueError(f'diversity is {diversity}, must be 0..2')
         drive = {'speed_m_s': float(rng.uniform(0, 12)),
                  'wind_m_s': (float(rng.uniform(-4, 4)), float(rng.uniform(-4, 4))),
                  'exposure_s': float(rng.uniform(0.006, 0.016))}
-        if diversity == 0:
+        if physical:
             return cls(rate_mm_h, **drive)
 
         def around(value: float, spread: float) -> float:
             """Log-normal around a value, at most three spreads away."""
             z = float(np.clip(rng.standard_normal(), -3, 3))
-            return value * float(np.exp(diversity * spread * z))
+            return value * float(np.exp(spread * z))
 
-        tint = 1 + diversity * 0.04 * np.clip(rng.standard_normal(3), -2, 2)
+        tint = 1 + 0.04 * np.clip(rng.standard_normal(3), -2, 2)
         level = rng.uniform(0.75, 1.0)  # darker would turn a bright sky into a wall
-        own = rng.random() < 0.25 * min(diversity, 1.0)
+        own = rng.random() < 0.25
         airlight = tuple(float(c) for c in np.clip(level * tint, 0, 1)) if own else None
-        drive['wind_m_s'] = (drive['wind_m_s'][0] * (1 + 0.8 * diversity * float(rng.random())),
+        drive['wind_m_s'] = (drive['wind_m_s'][0] * (1 + 0.8 * float(rng.random())),
                              drive['wind_m_s'][1])
         drive['exposure_s'] = float(np.clip(around(drive['exposure_s'], 0.4), 0.002, 0.04))
         return cls(
             rate_mm_h, **drive,
             turbulence_m_s=around(0.25, 0.6),
             focal=around(1.0, 0.15),
-            horizon=float(np.clip(0.45 + 0.05 * diversity * rng.standard_normal(), 0.2, 0.7)),
-            roll_deg=float(diversity * 8 * np.clip(rng.standard_normal(), -3, 3)),
+            horizon=float(np.clip(0.45 + 0.05 * rng.standard_normal(), 0.2, 0.7)),
+            roll_deg=float(8 * np.clip(rng.standard_normal(), -3, 3)),
             density_gain=around(1.0, 0.4),
             width_gain=around(1.0, 0.3),
             streak_gain=around(0.3, 0.4),
             brightness_gain=float(np.clip(around(1.0, 0.12), 0.5, 1.4)),
             aperture_mm=around(1.2, 0.6),
             unevenness=float(np.clip(around(0.4, 0.4), 0, 1.2)),
-            ambient=float(np.clip(0.85 + 0.15 * diversity * rng.uniform(-1, 1), 0, 1)),
+            ambient=float(np.clip(0.85 + 0.15 * rng.uniform(-1, 1), 0, 1)),
             veil_strength=around(0.38, 0.5),
             airlight=airlight,
             airlight_gain=around(1.0, 0.08),
-            noise_sigma=float(diversity * rng.uniform(0, 4) * (rng.random() < 0.6)))
+            noise_sigma=float(rng.uniform(0, 4) * (rng.random() < 0.6)))
 
 
 def veil_extinction(rate_mm_h: float) -> float:
@@ -290,13 +289,13 @@ def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray |
     """
     Return one rainy frame, (H, W, 3) uint8 RGB, the same for the same arguments.
 
-    Without parameters they are RainParameters.random at diversity 0, drawn from the seed; given
+    Without parameters they are RainParameters.random, physical, drawn from the seed; given
     parameters keep everything but their rate. Rate 0 returns the image unchanged. window as for
     RainRenderer, for crops. Raises ValueError for a rate outside 0..300.
     """
     if parameters is None:
         rng = np.random.default_rng([seed, 2])
-        parameters = RainParameters.random(rng, rate_mm_h, diversity=0.0)
+        parameters = RainParameters.random(rng, rate_mm_h, physical=True)
     elif parameters.rate_mm_h != rate_mm_h:
         parameters = replace(parameters, rate_mm_h=rate_mm_h)
     if rate_mm_h == 0:

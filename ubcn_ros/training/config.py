@@ -53,12 +53,10 @@ class SampleConfig:
     rainy ones under painted instead of rendered rain. unusual: share of the frames without
     rendered rain, dry or painted, that are turned, resized and recoloured beyond what a drive
     shows. physical: share of the rendered ones with physical parameters and distances tied to the
-    classes; the others have the diversity, of RainParameters.random, and now and then a distance
-    that is not.
+    classes; the others look more various, and have now and then a distance that is not.
     renders, reuse: rendered frames kept at a time, and crops taken from each. light: strength of
     the random change of brightness, contrast and colour, 0..1. drives: share of samples from
-    procedural drives. distinct: number of samples that come again and again, in an order of every
-    round's own, 0 for endlessly many; ``renders`` of that many save rendering them again.
+    procedural drives.
     """
 
     crop: tuple[int, int] = (192, 192)
@@ -67,12 +65,10 @@ class SampleConfig:
     generic: float = 0.15
     unusual: float = 0.0
     physical: float = 0.0
-    diversity: float = 1.0
     renders: int = 64
     reuse: int = 4
     light: float = 0.0
     drives: float = 0.0
-    distinct: int = 0
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
@@ -123,12 +119,9 @@ class StageConfig:
     segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
     segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
     psnr_weight: of minus the PSNR in dB beside the deraining loss (and the veil's).
-    derained_share (adapt): share of the labelled loss that takes derained images, those of a
-    step of the loop that is drawn at random up to derained_steps. one_step (attend): a single
-    step of the loop, drawn at random, learns from a batch. fresh_veil: the veil fields of the
-    modules that start names start anew, but for their constants. veil_only (derain): the veil
-    field alone is trained, on 8x8 means of the image it hands on. freeze_veil: the features of
-    the veil fields stay as they are, what is read off them learns on. warm_start: SAM starts
+    derained_share (adapt): share of the labelled loss that takes derained images. one_step
+    (attend): a single step of the loop, drawn at random, learns from a batch. veil_only (derain):
+    the veil field alone is trained, on 8x8 means of the image it hands on. warm_start: SAM starts
     from IDM's weights (joint: unless start names SAM's). freeze_norm: batch normalisation
     keeps its statistics. clip: largest gradient norm, 0 for any. validate_every, save_every:
     steps between validations and between checkpoints.
@@ -147,13 +140,10 @@ class StageConfig:
     adversarial_weight: float = 1e-3
     lovasz_weight: float = 0.0
     derained_share: float = 0.0
-    derained_steps: int = 1
     class_balance: bool = True
     warm_start: bool = True
     one_step: bool = False
-    fresh_veil: bool = False
     veil_only: bool = False
-    freeze_veil: bool = False
     freeze_norm: bool = False
     clip: float = 1.0
     validate_every: int = 500

@@ -39,8 +39,7 @@ class TrainingSamples(Dataset):
     worker process meets the same frames again when it takes every W-th batch and the number of
     batches in ``renders`` frames is a multiple of W.
 
-    A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB and 'labels' (h, w) uint8; where
-    samples come again, 'number' () int64, too, the same for the same sample.
+    A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB and 'labels' (h, w) uint8.
 
     :raises ValueError: drives are asked for with labels other than CamVid's.
     """
@@ -58,9 +57,6 @@ class TrainingSamples(Dataset):
     def __getitem__(self, n: int) -> Sample:
         """Sample n, 0 or more."""
         c = self.config
-        if c.distinct:
-            lap, place = divmod(n, c.distinct)
-            n = int(np.random.default_rng([self.seed, 6, lap]).permutation(c.distinct)[place])
         block, place = divmod(n, c.renders * c.reuse)
         frame = block * c.renders + place % c.renders
         if frame not in self._frames:
@@ -69,11 +65,8 @@ class TrainingSamples(Dataset):
                 self._frames.popitem(last=False)
         clean, degraded, labels = _crop(self._frames[frame], c,
                                         np.random.default_rng([self.seed, 1, n]))
-        sample = {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
-                  'labels': torch.from_numpy(labels)}
-        if c.distinct:
-            sample['number'] = torch.tensor(n)
-        return sample
+        return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
+                'labels': torch.from_numpy(labels)}
 
     def _source(self, frame: int) -> Source:
         # drives are spread evenly over the frames, so that counting them needs no history
@@ -130,7 +123,7 @@ class TrainingSamples(Dataset):
             return image, image, labels
         rate = sample_rate(rng)
         physical = rng.random() < c.physical
-        parameters = RainParameters.random(rng, rate, 0.0 if physical else c.diversity)
+        parameters = RainParameters.random(rng, rate, physical)
         if depth is not None or (self.scenes.label_set is not None
                                  and (physical or rng.random() < 0.6)):
             depth = complete_depth(depth, labels, self.scenes.label_set, parameters.horizon,

@@ -10,7 +10,6 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Discriminator, Step
-from ubcn_ros.network.veil import VeilField
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     block_means,
@@ -50,11 +49,6 @@ class Stage(nn.Module):
         self.register_buffer('weights', weights, persistent=False)
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
-        if config.freeze_veil:
-            for veil in (m for m in network.modules() if isinstance(m, VeilField)):
-                for name, layer in veil.named_children():
-                    if name not in ('field', 'hints'):
-                        layer.requires_grad_(False)
         self.prepare()
 
     def prepare(self) -> None:
@@ -145,8 +139,7 @@ class AdaptStage(Stage):
     FAM: segmentation plus adversarial alignment of clean and degraded features, 1 : 1e-3.
 
     The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
-    labelled loss takes the degraded images after IDM, which is what the loop will show it, or
-    after a step drawn from the first ``derained_steps``, so that it knows SAM's images, too. With
+    labelled loss takes the degraded images after IDM, which is what the loop will show it. With
     ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
     they are.
     """
@@ -193,14 +186,6 @@ class AdaptStage(Stage):
     @torch.no_grad()
     def _derained(self, image: torch.Tensor) -> torch.Tensor:
         derained = self.network.derain(image)
-        steps = int(torch.randint(1, self.config.derained_steps + 1, ()))
-        if steps > 1:
-            # as at inference: these images must leave no trace in the statistics
-            self.network.segmentation.eval()
-            for _ in range(steps - 1):
-                step = Step(derained, self.network.segmentation(derained))
-                derained = self.network.attend(image, step)
-            self.train()
         _forget_casts()
         return derained.float().clamp(0, 1)
 
@@ -223,9 +208,7 @@ class AttendStage(Stage):
     SAM, unrolled over the steps, each on its own predecessor, with the loss on each.
 
     With ``one_step`` only one of the steps, drawn at random, learns from a batch, and those before
-    it are what they are: a fraction of the work, for more batches. IDM and the segmentation
-    network stay as they are, so that with ``samples.distinct`` the first step of a sample is
-    worked out once and remembered, in half precision.
+    it are what they are: a fraction of the work, for more batches.
 
     :raises ValueError: iterations below 2.
     """
@@ -236,13 +219,12 @@ class AttendStage(Stage):
         if self.config.iterations < 2:
             raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
                              'use SAM, so this stage needs 2 or more')
-        self.first_steps: dict[int, Step] = {}
         if self.config.warm_start:
             start_from_derain(self.network)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
-            steps = [self._first_step(batch)]
+            steps = [self.network.first_step(batch['degraded'])]
             if self.config.one_step:
                 chosen = int(torch.randint(2, self.config.iterations + 1, ()))
                 while len(steps) < chosen - 1:
@@ -251,19 +233,6 @@ class AttendStage(Stage):
         if self.config.one_step:
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
-
-    def _first_step(self, batch: Batch) -> Step:
-        if 'number' not in batch:
-            return self.network.first_step(batch['degraded'])
-        steps = []
-        for number, image in zip(batch['number'].tolist(), batch['degraded'], strict=True):
-            if number not in self.first_steps:  # one by one: the same whatever the batch holds
-                step = self.network.first_step(image[None])
-                self.first_steps[number] = Step(*(part.half() for part in step))
-            steps.append(self.first_steps[number])
-        image, logits = (torch.cat([part.float() for part in parts])
-                         for parts in zip(*steps, strict=True))
-        return Step(image.contiguous(memory_format=torch.channels_last), logits)
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
         image = self.network.attend(batch['degraded'], previous)

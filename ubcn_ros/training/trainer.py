@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers import TensorBoardLogger
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
@@ -41,8 +40,6 @@ from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.validation import validate
 
 _LOG_EVERY = 20
-# parts that change nothing, or next to nothing, before they are trained
-_LATECOMERS = ('veil.', 'narrow.', 'half_head.')
 
 
 def model_config(config: TrainConfig, stage: StageConfig | None = None) -> UBCNConfig:
@@ -148,8 +145,7 @@ class Trainer:
             trained += {module} & set(info.trained)
             ours, state = getattr(self.network, module), getattr(source, module).state_dict()
             try:
-                ours.load_state_dict(_grown(state, ours.state_dict(),
-                                            self.stage_config.fresh_veil))
+                ours.load_state_dict(state)
             except RuntimeError as error:
                 raise ValueError(f'{path} does not fit the {module} of the recipe: {error}'
                                  ) from error
@@ -292,30 +288,6 @@ class Trainer:
                 'recipe': self.config.to_dict(), 'data': self.training.name,
                 'scenes': len(self.training), 'commit': _commit(), 'seed': self.config.seed,
                 'steps': self.step, 'validation': scores}
-
-
-def _grown(state: dict[str, torch.Tensor], ours: dict[str, torch.Tensor], fresh_veil: bool
-           ) -> dict[str, torch.Tensor]:
-    """
-    Weights of a module for a larger one: what has come to it starts as no change.
-
-    :param fresh_veil: of the veil field only what it gives whatever it sees is kept.
-    """
-    grown = dict(state)
-    if fresh_veil and 'veil.field.weight' in state:
-        kept = {key: value for key, value in ours.items() if key.startswith('veil.')}
-        kept |= {key: state[key] for key in state
-                 if key.startswith('veil.hints.') or key == 'veil.field.bias'}
-        state = grown = {**grown, **kept, 'veil.field.weight': torch.zeros_like(
-            ours['veil.field.weight'])}
-    for key, mine in ours.items():
-        if not key.startswith(_LATECOMERS):
-            continue
-        theirs = state.get(key, mine)
-        more = mine.ndim == 4 and mine.shape[1] - theirs.shape[1]
-        # further inputs come last, and count for nothing at first
-        grown[key] = F.pad(theirs, (0, 0, 0, 0, 0, more)) if more > 0 else theirs
-    return grown
 
 
 def find_stage(config: TrainConfig, stage: str) -> StageConfig:
