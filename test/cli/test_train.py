@@ -23,8 +23,8 @@ from ubcn_ros.training.trainer import model_config
 
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
 # frozen statistics and the losses on images compare; in 64 bits, for rounding grows at such a rate
-COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'steps': 6, 'batch': 4,
-              'iterations': 2, 'optimizer': {'kind': 'sgd', 'rate': 5}}
+COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'optimizer_steps': 6, 'batch': 4,
+              'iterations': 2, 'optimizer': {'kind': 'sgd', 'lr': 5}}
 
 
 def arguments(recipe, root, out, *more, stage='derain', precision='32-true'):
@@ -46,7 +46,7 @@ def invoke(arguments):
 @pytest.mark.slow
 @pytest.mark.integration
 def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
-    recipe('derain', {'steps': 50, 'save_every': 2})
+    recipe('derain', {'optimizer_steps': 50, 'save_every': 2})
     checkpoint = tmp_path / 'out' / 'derain.ckpt'
     with open(tmp_path / 'log.txt', 'w') as log:
         process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '1'), log)
@@ -59,12 +59,12 @@ def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    done = torch.load(checkpoint, weights_only=True)['step']
+    done = torch.load(checkpoint, weights_only=True)['optimizer_step']
     assert 2 <= done < 50
     result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--resume', '--workers', '0'))
     assert result.exit_code == 0, result.output
-    assert f'resumed at step {done}' in result.output and 'wrote' in result.output
-    assert load_model(tmp_path / 'out' / 'derain.safetensors')[1].metadata['steps'] == 50
+    assert f'resumed at optimizer step {done}' in result.output and 'wrote' in result.output
+    assert load_model(tmp_path / 'out' / 'derain.safetensors')[1].metadata['optimizer_steps'] == 50
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_derain_trains_on_pairs(recipe, camvid_root, tmp_path):
     for name in ('input', 'target'):
         (tmp_path / 'pairs' / name).parent.mkdir(exist_ok=True)
         (tmp_path / 'pairs' / name).symlink_to(camvid_root / 'train' / 'images')
-    recipe('derain', {'steps': 1}, data={'kind': 'pairs'})
+    recipe('derain', {'optimizer_steps': 1}, data={'kind': 'pairs'})
     result = invoke(arguments(recipe, tmp_path / 'pairs', tmp_path / 'out', '--workers', '0'))
     assert result.exit_code == 0, result.output
 
@@ -156,7 +156,7 @@ def test_a_broken_file_ends_in_one_line(recipe, camvid_root, tmp_path):
 @pytest.fixture
 def finished(recipe, camvid_root, tmp_path):
     """A run of one step; a function that trains again with more options."""
-    recipe('derain', {'steps': 1, 'validate_every': 1})
+    recipe('derain', {'optimizer_steps': 1, 'validate_every': 1})
 
     def again(*more):
         return invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', *more))
@@ -184,8 +184,8 @@ def test_overwriting_starts_again(finished, tmp_path, monkeypatch):
     assert logs
     done = finished('--overwrite', '--steps', '2')
     assert done.exit_code == 0 and 'resumed' not in done.output, done.output
-    assert load_model(out / 'derain.safetensors')[1].metadata['steps'] == 2
-    assert torch.load(out / 'derain.ckpt', weights_only=True)['step'] == 2
+    assert load_model(out / 'derain.safetensors')[1].metadata['optimizer_steps'] == 2
+    assert torch.load(out / 'derain.ckpt', weights_only=True)['optimizer_step'] == 2
     assert not logs & set((out / 'log' / 'derain').iterdir())
     # killed before its first checkpoint it leaves nothing that looks like its own
     monkeypatch.setattr('ubcn_ros.training.trainer.Trainer.fit', lambda *_: 1 / 0)
@@ -204,11 +204,11 @@ def test_resuming_where_nothing_is(finished, tmp_path):
 
 def test_a_finished_run_is_resumed_to_its_end(finished):
     done = finished('--resume')
-    assert done.exit_code == 0 and 'resumed at step 1' in done.output
+    assert done.exit_code == 0 and 'resumed at optimizer step 1' in done.output
 
 
 def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_path):
-    recipe('derain', {'steps': 1, 'optimizer': {'rate': 2e-3}, 'samples': {'crop': [48, 48]},
+    recipe('derain', {'optimizer_steps': 1, 'optimizer': {'lr': 2e-3}, 'samples': {'crop': [48, 48]},
                       'validate_every': 7}, seed=6, name='renamed')
     before = (tmp_path / 'out' / 'derain.ckpt').read_bytes()
     result = finished('--resume')
@@ -216,7 +216,7 @@ def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_pa
     differences = re.findall(r'([a-z.]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) in the '
                              'recipe', result.output)
     assert {name: values for name, *values in differences} == {
-        'seed': ['5', '6'], 'stages.derain.optimizer.rate': ['0.01', '0.002'],
+        'seed': ['5', '6'], 'stages.derain.optimizer.lr': ['0.01', '0.002'],
         'stages.derain.samples.crop': ['[32, 48]', '[48, 48]']}
     assert (tmp_path / 'out' / 'derain.ckpt').read_bytes() == before
 

@@ -17,9 +17,9 @@ TINY_MODEL = {
     'overrides': {'derain': {'channels': 4, 'blocks': 1},
                   'attention': {'channels': 4, 'blocks': 1},
                   'segmentation_options': {'width': 8}}}
-STAGE = {'steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
+STAGE = {'optimizer_steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
          'samples': {'crop': [32, 48], 'renders': 4, 'reuse': 2},
-         'optimizer': {'kind': 'adam', 'rate': 1e-2, 'warm_up': 0}}
+         'optimizer': {'kind': 'adam', 'lr': 1e-2, 'warm_up': 0}}
 
 
 @pytest.fixture(autouse=True, scope='module')

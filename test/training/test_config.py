@@ -20,29 +20,30 @@ def load(tmp_path):
 
 def test_values_and_defaults(load):
     config = load('name: a\nseed: 3\n'
-                  'stages: {derain: {steps: 7, samples: {crop: [32, 64]}}, adapt-clean: }')
-    assert config.seed == 3 and config.stages['derain'].steps == 7
+                  'stages:\n'
+                  '  derain: {optimizer_steps: 7, samples: {crop: [32, 64]}}\n  adapt-clean:')
+    assert config.seed == 3 and config.stages['derain'].optimizer_steps == 7
     assert config.stages['derain'].samples.crop == (32, 64)
     assert config.stages['adapt-clean'] == StageConfig()
     json.dumps(config.to_dict())
 
 
 def test_numbers_that_yaml_reads_as_text(load):
-    stage = load('name: a\nstages: {derain: {steps: 1e3, optimizer: {rate: 1e-3}, clip: 5}}'
-                 ).stages['derain']
-    assert stage.optimizer.rate == 1e-3 and isinstance(stage.optimizer.rate, float)
-    assert stage.steps == 1000 and isinstance(stage.steps, int)
-    assert isinstance(stage.clip, float)
+    stage = load('name: a\nstages:\n  derain: {optimizer_steps: 1e3, optimizer: {lr: 1e-3}, '
+                 'grad_clip_norm: 5}').stages['derain']
+    assert stage.optimizer.lr == 1e-3 and isinstance(stage.optimizer.lr, float)
+    assert stage.optimizer_steps == 1000 and isinstance(stage.optimizer_steps, int)
+    assert isinstance(stage.grad_clip_norm, float)
 
 
 @pytest.mark.parametrize(('text', 'named'), [
     ('name: a\nstagse: {}', ['stagse', 'stages']),
     ('name: a\nstages: {dehaze: {}}', ['dehaze', 'derain, adapt, attend, joint']),
-    ('name: a\nstages: {derain: {step: 3}}', ['stages.derain', 'step', 'steps']),
+    ('name: a\nstages: {derain: {step: 3}}', ['stages.derain', 'step', 'optimizer_steps']),
     ('name: a\nstages: {derain: {samples: {crops: 3}}}', ['samples', 'crops', 'crop']),
     ('name: a\nstages: {derain: {samples: 3}}', ['samples', '3']),
-    ('name: a\nstages: {derain: {steps: many}}', ['stages.derain.steps', 'many']),
-    ('name: a\nstages: {derain: {steps: 1.5}}', ['stages.derain.steps', '1.5']),
+    ('name: a\nstages: {derain: {batch: many}}', ['stages.derain.batch', 'many']),
+    ('name: a\nstages: {derain: {batch: 1.5}}', ['stages.derain.batch', '1.5']),
     ('name: a\nstages: {derain: {samples: {crop: 192}}}', ['crop', '192']),
     ('name: a\nstages: {derain: {freeze_norm: 3}}', ['freeze_norm', '3']),
     ('name: a\nstages: {derain: {optimizer: {kind: lion}}}', ['lion', 'adam, adamw, sgd']),

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.labels import CAMVID
 from ubcn_ros.training.losses import (
+    adversarial_loss,
     block_means,
     class_weights,
     derain_loss,
     discriminator_loss,
-    fool_loss,
     lovasz_loss,
     psnr_loss,
     segmentation_loss,
@@ -90,8 +90,8 @@ def test_segmentation_loss_without_labels_is_zero_with_gradient(weights):
 
 def test_adversarial_losses():
     sure, unsure = torch.full((1, 1, 2, 2), 40.0), torch.zeros(1, 1, 2, 2)
-    assert float(fool_loss(sure)) == pytest.approx(0, abs=1e-6)
-    assert float(fool_loss(unsure)) == pytest.approx(log(2))
+    assert float(adversarial_loss(sure)) == pytest.approx(0, abs=1e-6)
+    assert float(adversarial_loss(unsure)) == pytest.approx(log(2))
     assert float(discriminator_loss(sure, -sure)) == pytest.approx(0, abs=1e-6)
     assert float(discriminator_loss(unsure, unsure)) == pytest.approx(log(2))
     assert float(discriminator_loss(-sure, sure)) == pytest.approx(40)

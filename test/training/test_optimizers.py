@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ubcn_ros.training.config import OptimizerConfig
-from ubcn_ros.training.optimizers import make_optimizer, rate_factor
+from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 
 
 def test_kinds():
@@ -28,10 +28,10 @@ def test_kinds():
 def test_schedules(schedule, at):
     config = OptimizerConfig(schedule=schedule, warm_up=0)
     for progress, factor in at.items():
-        assert rate_factor(config, progress) == pytest.approx(factor, abs=1e-9)
+        assert lr_factor(config, progress) == pytest.approx(factor, abs=1e-9)
 
 
 def test_warm_up_rises_to_the_full_rate():
     config = OptimizerConfig(schedule='constant', warm_up=0.1)
-    factors = [rate_factor(config, p) for p in (0, 0.05, 0.099, 0.1)]
+    factors = [lr_factor(config, p) for p in (0, 0.05, 0.099, 0.1)]
     assert 0 < factors[0] < 0.02 and factors == sorted(factors) and factors[-1] == 1

@@ -24,8 +24,8 @@ def tiny(config):
     for name, stage in config.stages.items():
         # the discriminator needs features of 12x12 at stride 8
         side = 96 if name.startswith('adapt') and stage.adversarial_weight else 32
-        stages[name] = replace(stage, steps=1, batch=2, samples=replace(
-            stage.samples, crop=(side, side), renders=2, drives=0))
+        stages[name] = replace(stage, optimizer_steps=1, batch=2, samples=replace(
+            stage.samples, crop=(side, side), renders=2, drive_share=0))
     return replace(config, stages=stages, model=replace(
         config.model, overrides={**config.model.overrides, **{
             key: {**config.model.overrides.get(key, {}), **value}
@@ -62,7 +62,7 @@ def train_all_stages(scenes, tmp_path_factory):
             trainer = Trainer(Fabric(accelerator='cpu', devices=1, precision='32-true'), config,
                               stage, data, None, out, workers=0)
             trainer.fit()
-            assert trainer.step == 1 and trainer.model_path.is_file()
+            assert trainer.optimizer_step == 1 and trainer.model_path.is_file()
         done.add(path.stem)
         return out
     return train

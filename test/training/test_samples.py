@@ -15,7 +15,7 @@ from ubcn_ros.labels import CAMVID, CITYSCAPES
 from ubcn_ros.training import samples as samples_module
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.samples import (
-    StepBatches,
+    SharedBatchSampler,
     TrainingSamples,
     ValidationSamples,
     to_float,
@@ -23,7 +23,8 @@ from ubcn_ros.training.samples import (
     worker_batches,
 )
 
-CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), renders=4, reuse=2, light=1.0, rain=0.8)
+CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), rain_probability=0.8, color_jitter=1.0,
+                      renders=4, reuse=2)
 
 
 class ArrayScene(Scene):
@@ -79,7 +80,7 @@ def test_samples_differ_by_number_and_by_seed(scenes):
 
 
 def test_changing_a_sample_does_not_change_the_next_from_the_same_frame():
-    whole = SampleConfig(crop=(64, 80), renders=1, reuse=8, rain=0)
+    whole = SampleConfig(crop=(64, 80), renders=1, reuse=8, rain_probability=0)
     samples = one(ArrayScene(), whole)
     expected = [samples[n]['clean'].clone() for n in range(8)]
     for n in range(8):
@@ -88,7 +89,7 @@ def test_changing_a_sample_does_not_change_the_next_from_the_same_frame():
 
 
 def test_image_and_labels_are_cropped_and_mirrored_alike():
-    samples = one(ArrayScene(), SampleConfig(crop=(32, 48), rain=0))
+    samples = one(ArrayScene(), SampleConfig(crop=(32, 48), rain_probability=0))
     for n in range(12):
         sample = samples[n]
         assert torch.equal(sample['clean'][0], 10 * sample['labels'])
@@ -96,7 +97,7 @@ def test_image_and_labels_are_cropped_and_mirrored_alike():
 
 
 def test_a_crop_larger_than_the_frame_is_unlabeled_outside():
-    sample = one(ArrayScene(), SampleConfig(crop=(96, 100), rain=0))[0]
+    sample = one(ArrayScene(), SampleConfig(crop=(96, 100), rain_probability=0))[0]
     outside = sample['labels'] == 255
     assert int(outside.sum()) == 96 * 100 - 64 * 80
     # mirrored or not, the labelled part is one rectangle
@@ -106,12 +107,13 @@ def test_a_crop_larger_than_the_frame_is_unlabeled_outside():
 @pytest.mark.parametrize('scale', [1.01, 1.37, 1.6, 0.73])
 def test_no_pixel_is_made_up_where_the_frame_is_large_enough(scale):
     samples = one(ArrayScene(shape=(128, 160)),
-                  SampleConfig(crop=(53, 67), scale=(scale, scale), rain=0))
+                  SampleConfig(crop=(53, 67), scale=(scale, scale), rain_probability=0))
     assert not any((samples[n]['labels'] == 255).any() for n in range(8))
 
 
 def test_every_scene_comes_once_an_epoch(scenes):
-    samples = TrainingSamples(scenes, SampleConfig(crop=(64, 80), rain=0, renders=5, reuse=1), 1)
+    config = SampleConfig(crop=(64, 80), rain_probability=0, renders=5, reuse=1)
+    samples = TrainingSamples(scenes, config, 1)
     clean = {scene.image().tobytes() for scene in scenes.scenes}
     for epoch in range(2):
         seen = set()
@@ -123,7 +125,8 @@ def test_every_scene_comes_once_an_epoch(scenes):
 
 def test_share_of_rain():
     for share in (0.0, 1.0):
-        samples = one(ArrayScene(), SampleConfig(crop=(64, 80), rain=share, generic=1.0))
+        samples = one(ArrayScene(), SampleConfig(crop=(64, 80), rain_probability=share,
+                                                 painted_rain_probability=1.0))
         rainy = [not torch.equal(samples[n]['clean'], samples[n]['degraded']) for n in range(8)]
         assert all(rainy) if share else not any(rainy)
 
@@ -132,8 +135,10 @@ def test_strong_augmentation_is_for_frames_without_rendered_rain(monkeypatch):
     seen = []
     monkeypatch.setattr(samples_module, 'augment_strongly', lambda image, labels, rng:
                         (seen.append(1), (255 - image, labels))[1])
-    for rain, generic, expected in ((0.0, 0.0, 8), (1.0, 1.0, 8), (1.0, 0.0, 0)):
-        config = SampleConfig(crop=(64, 80), rain=rain, generic=generic, unusual=1.0, reuse=1)
+    for rain, painted, expected in ((0.0, 0.0, 8), (1.0, 1.0, 8), (1.0, 0.0, 0)):
+        config = SampleConfig(crop=(64, 80), rain_probability=rain, reuse=1,
+                              painted_rain_probability=painted,
+                              strong_augmentation_probability=1.0)
         samples = one(ArrayScene(), config)
         seen.clear()
         taken = [samples[n] for n in range(8)]
@@ -148,7 +153,7 @@ def test_measured_depth_is_used_and_completed(monkeypatch):
     monkeypatch.setattr(samples_module, 'add_rain',
                         lambda image, rate, seed, depth, parameters: seen.append(
                             (depth, parameters)) or image)
-    one(ArrayScene(depth=depth), SampleConfig(crop=(32, 32), generic=0))[0]
+    one(ArrayScene(depth=depth), SampleConfig(crop=(32, 32), painted_rain_probability=0))[0]
     used, parameters = seen[0]
     assert (used[20:] == 30).all()
     prior = depth_prior(64, 80, ArrayScene().labels(), CAMVID, horizon=parameters.horizon,
@@ -161,8 +166,9 @@ def test_physical_rain_ties_distances_to_the_classes_and_varies_like_drives_alon
     monkeypatch.setattr(samples_module, 'add_rain', lambda image, rate, seed, depth, parameters:
                         (seen.append((depth, parameters)), image)[1])
     for physical in (1.0, 0.0):
-        samples = one(ArrayScene(), SampleConfig(crop=(32, 32), generic=0, physical=physical,
-                                                 reuse=1))
+        samples = one(ArrayScene(), SampleConfig(
+            crop=(32, 32), painted_rain_probability=0, physical_rain_probability=physical,
+            reuse=1))
         for n in range(30):
             samples[n]
     ours, others = seen[:30], seen[30:]
@@ -175,7 +181,7 @@ def test_physical_rain_ties_distances_to_the_classes_and_varies_like_drives_alon
 def test_pairs_show_their_own_rain():
     rainy = np.full((64, 80, 3), 222, np.uint8)
     scene = ArrayScene(rainy=rainy)
-    sample = one(scene, SampleConfig(crop=(32, 32), light=0), None)[0]
+    sample = one(scene, SampleConfig(crop=(32, 32), color_jitter=0), None)[0]
     assert (sample['degraded'] == 222).all() and not (sample['clean'] == 222).all()
     scenes = SceneList('pairs', None, (scene,))
     assert (ValidationSamples(scenes, 150)[0]['degraded'] == 222).all()
@@ -227,27 +233,27 @@ def small_drives(monkeypatch):
 
 
 def test_drives_have_their_share_and_follow_from_their_number(scenes, small_drives):
-    config = SampleConfig(crop=(32, 32), rain=0, renders=4, reuse=1, drives=0.25)
+    config = SampleConfig(crop=(32, 32), rain_probability=0, renders=4, reuse=1, drive_share=0.25)
     samples, again = TrainingSamples(scenes, config, 1), TrainingSamples(scenes, config, 1)
-    shapes = [samples._source(n).image.shape[:2] for n in range(8)]
+    shapes = [samples._clean_frame(n).image.shape[:2] for n in range(8)]
     assert shapes.count((48, 64)) == 2
     number = shapes.index((48, 64))
     assert equal(again[number], samples[number])
-    frame = again._source(number)
+    frame = again._clean_frame(number)
     assert frame.depth.shape == (48, 64) and (frame.depth > 0).all()
     assert len(samples._drives) == 1, 'neighbouring drive frames share a street'
 
 
 def test_drives_need_the_labels_of_camvid(scenes):
-    config = SampleConfig(drives=0.5)
+    config = SampleConfig(drive_share=0.5)
     with pytest.raises(ValueError, match='drives'):
         TrainingSamples(SceneList('cityscapes/train', CITYSCAPES, scenes.scenes), config, 1)
 
 
 def test_processes_share_what_one_process_takes():
-    whole = list(StepBatches(3, 9, 6))
-    shares = [list(StepBatches(3, 9, 6, rank, 3)) for rank in range(3)]
-    assert len(whole) == len(shares[0]) == len(StepBatches(3, 9, 6)) == 6
+    whole = list(SharedBatchSampler(3, 9, 6))
+    shares = [list(SharedBatchSampler(3, 9, 6, rank, 3)) for rank in range(3)]
+    assert len(whole) == len(shares[0]) == len(SharedBatchSampler(3, 9, 6)) == 6
     for step, batch in enumerate(whole):
         assert batch == [n for share in shares for n in share[step]]
     assert [n for batch in whole for n in batch] == list(range(18, 54))
@@ -255,13 +261,13 @@ def test_processes_share_what_one_process_takes():
 
 def test_a_batch_that_cannot_be_shared_says_so():
     with pytest.raises(ValueError, match='multiple'):
-        StepBatches(0, 1, 5, 0, 2)
+        SharedBatchSampler(0, 1, 5, 0, 2)
 
 
 def test_loader_with_a_worker_gives_the_samples_in_order(scenes):
     samples = TrainingSamples(scenes, CONFIG, 1)
-    loaded = list(training_loader(samples, StepBatches(1, 4, 2), workers=1))
-    for batch, numbers in zip(loaded, StepBatches(1, 4, 2), strict=True):
+    loaded = list(training_loader(samples, SharedBatchSampler(1, 4, 2), workers=1))
+    for batch, numbers in zip(loaded, SharedBatchSampler(1, 4, 2), strict=True):
         for i, n in enumerate(numbers):
             assert equal({k: v[i] for k, v in batch.items()}, samples[n])
 

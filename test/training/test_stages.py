@@ -64,7 +64,7 @@ def train(stage, config, batch, steps):
 def test_a_stage_learns_and_leaves_the_other_modules_alone(make, batch, kind):
     # joint trains normalisation on a batch of two: from 1e-3 on, rounding decides if it learns
     rate = {'derain': 2e-3, 'attend': 2e-3, 'joint': 5e-4}.get(kind)
-    stage, config = make(kind, rate and {'optimizer': {'rate': rate}})
+    stage, config = make(kind, rate and {'optimizer': {'lr': rate}})
     before = {k: v.clone() for k, v in stage.network.state_dict().items()}
     losses = train(stage, config, batch(config), 4 if kind == 'adapt' else 15)
     assert min(losses[-3:]) < 0.97 * losses[0]
@@ -231,7 +231,7 @@ def parts_that_change(stage, config, data, steps=15):
 
 
 def test_a_veil_field_is_trained_alone(make, batch):
-    stage, config = make('derain', {'veil_only': True, 'optimizer': {'rate': 3e-3}})
+    stage, config = make('derain', {'veil_only': True, 'optimizer': {'lr': 3e-3}})
     losses, changed = parts_that_change(stage, config, batch(config))
     assert min(losses[-3:]) < 0.97 * losses[0]
     assert changed and all(name.startswith('derain.veil.') for name in changed)

@@ -18,7 +18,7 @@ from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.trainer import Trainer, model_config, shortened
 
 # the discriminator is not tiny: two steps of it
-ADAPT = {'samples': {'crop': [96, 96]}, 'steps': 2, 'save_every': 1}
+ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def stop_at(trainer, step):
     original = trainer._train_step
 
     def stopping(batch):
-        if trainer.step == step:
+        if trainer.optimizer_step == step:
             raise Killed
         return original(batch)
     trainer._train_step = stopping
@@ -62,17 +62,17 @@ def assert_equal(a, b):
 @pytest.mark.parametrize(('stage', 'changes'), [
     ('derain', {}), ('adapt', ADAPT), ('joint', {'optimizer': {'kind': 'sgd'}})])
 def test_a_resumed_run_ends_with_the_same_bits(run, stage, changes):
-    changes = {'steps': 4, **changes}
+    changes = {'optimizer_steps': 4, **changes}
     whole = run('whole', stage, changes, workers=1 if stage == 'derain' else 0)
     whole.fit()
-    stop_at(run('parts', stage, changes), changes['steps'] - 1)
+    stop_at(run('parts', stage, changes), changes['optimizer_steps'] - 1)
     resumed = run('parts', stage, changes)
-    assert resumed.resume() and resumed.step == changes['steps'] // 2
+    assert resumed.resume() and resumed.optimizer_step == changes['optimizer_steps'] // 2
     resumed.fit()
     assert_equal(weights(whole.model_path), weights(resumed.model_path))
     ends = [torch.load(t.checkpoint_path, weights_only=True) for t in (whole, resumed)]
     assert_equal(ends[0]['stage'], ends[1]['stage'])
-    assert ends[0]['step'] == ends[1]['step'] == changes['steps']
+    assert ends[0]['optimizer_step'] == ends[1]['optimizer_step'] == changes['optimizer_steps']
 
 
 def test_resume_without_a_checkpoint_starts_anew(run):
@@ -92,9 +92,9 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(run, monkeypatch):
     with pytest.raises(Killed):
         trainer.fit()
     monkeypatch.undo()
-    assert trainer.step == 4
+    assert trainer.optimizer_step == 4
     again = run('out')
-    assert again.resume() and again.step == 2
+    assert again.resume() and again.optimizer_step == 2
     again.fit()
     whole = run('whole')
     whole.fit()
@@ -107,7 +107,7 @@ def test_a_kill_after_the_last_checkpoint_loses_no_model(run, scenes):
     with pytest.raises(Killed):
         trainer.fit()
     again = run('out', validation=scenes)
-    assert again.resume() and again.step == 6 and not again.model_path.exists()
+    assert again.resume() and again.optimizer_step == 6 and not again.model_path.exists()
     assert again.fit()
     assert load_model(again.model_path)[1].metadata['validation']
 
@@ -133,7 +133,8 @@ class Exploding:
 def test_a_checkpoint_runs_no_code(run):
     trainer = run('out')
     trainer.out.mkdir()
-    torch.save({'stage': Exploding(), 'step': 3, 'optimizer_0': {}}, trainer.checkpoint_path)
+    state = {'stage': Exploding(), 'optimizer_step': 3, 'optimizer_0': {}}
+    torch.save(state, trainer.checkpoint_path)
     with pytest.raises(ValueError, match='damaged'):
         trainer.resume()
     assert not Exploding.ran
@@ -148,18 +149,18 @@ def test_a_checkpoint_of_another_width_is_refused(run):
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
-    trainer = run('out', changes={'steps': 4})
+    trainer = run('out', changes={'optimizer_steps': 4})
     stage = trainer.stage.module
     original = stage.forward
 
     def diverging(batch):
         loss, logs = original(batch)
-        return (loss * float('nan') if trainer.step == 3 else loss), logs
+        return (loss * float('nan') if trainer.optimizer_step == 3 else loss), logs
     stage.forward = diverging
     with pytest.raises(FloatingPointError, match='step 4'):
         trainer.fit()
-    again = run('out', changes={'steps': 4})
-    assert again.resume() and again.step == 2
+    again = run('out', changes={'optimizer_steps': 4})
+    assert again.resume() and again.optimizer_step == 2
     assert all(v.isfinite().all() for v in again.network.state_dict().values())
 
 
@@ -167,7 +168,7 @@ def test_a_model_says_how_it_came_about(run, scenes):
     trainer = run('out', validation=scenes)
     scores = trainer.fit()
     info = load_model(trainer.model_path)[1]
-    assert info.metadata['validation'] == scores and info.metadata['steps'] == 6
+    assert info.metadata['validation'] == scores and info.metadata['optimizer_steps'] == 6
     assert info.metadata['recipe']['stages']['derain']['samples']['crop'] == [32, 48]
     assert info.metadata['data'] == 'camvid/train' and info.metadata['seed'] == 5
     assert set(scores) == {'psnr_0_T1', 'psnr_150_T1'}
@@ -179,9 +180,9 @@ def test_a_model_says_which_of_its_parts_were_trained(run):
     assert load_model(derain.model_path)[1].trained == ('derain',)
     # of a file without it, the segmentation network is as untrained as it was there
     start = {name: 'derain.safetensors' for name in ('derain', 'segmentation')}
-    attend = run('out', 'attend', {'start': start, 'steps': 1, 'iterations': 2})
+    attend = run('out', 'attend', {'start': start, 'optimizer_steps': 1, 'iterations': 2})
     assert attend.record({})['trained'] == ['derain', 'attention']
-    joint = run('out', 'joint', {'start': start, 'steps': 1})
+    joint = run('out', 'joint', {'start': start, 'optimizer_steps': 1})
     assert joint.record({})['trained'] == ['derain', 'segmentation', 'attention']
 
 
@@ -190,14 +191,14 @@ def test_the_parts_of_a_stage_are_those_that_its_file_claims():
 
 
 def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
-    trainer = run('out', 'joint', {'iterations': 2, 'steps': 2}, precision='bf16-mixed',
+    trainer = run('out', 'joint', {'iterations': 2, 'optimizer_steps': 2}, precision='bf16-mixed',
                   validation=camvid(camvid_root, 'val'))
     scores = trainer.fit()
     assert set(scores) == {f'{kind}_{rate}_T{t}' for kind in ('psnr', 'miou')
                            for rate in (0, 150) for t in (1, 2)}
     events = EventAccumulator(str(trainer.out / 'log' / 'joint'))
     events.Reload()
-    assert {'loss', 'derain_1', 'segmentation_2', 'rate_0', *scores} <= set(
+    assert {'loss', 'derain_1', 'segmentation_2', 'lr_0', *scores} <= set(
         events.Tags()['scalars'])
     assert events.Scalars('loss')[-1].step == 2
     assert set(events.Tags()['images']) == {'rain_0', 'rain_150'}
@@ -247,7 +248,7 @@ def test_an_unknown_stage_names_the_known_ones(recipe):
     config = recipe('derain')
     with pytest.raises(ValueError, match="no stage 'joint': it has derain"):
         shortened(config, 'joint', 3)
-    assert shortened(config, 'derain', 3).stages['derain'].steps == 3
+    assert shortened(config, 'derain', 3).stages['derain'].optimizer_steps == 3
 
 
 def test_the_path_threshold_is_set_by_a_recipe(recipe):
@@ -278,5 +279,5 @@ def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch)
     monkeypatch.setattr(trainer.fabric, 'save', save)
     with pytest.raises(OSError, match='No space left on device: .*derain.ckpt'):
         trainer.fit()
-    again = run('out', changes={'steps': 4})
-    assert again.resume() and again.step == 2
+    again = run('out', changes={'optimizer_steps': 4})
+    assert again.resume() and again.optimizer_step == 2

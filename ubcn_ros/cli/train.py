@@ -104,7 +104,7 @@ def train(stage: str, recipe: Path, data: Path, out: Path | None, resume: bool, 
     if overwrite:
         trainer.discard()
     if resume:
-        fabric.print(f'resumed at step {trainer.step}' if trainer.resume() else
+        fabric.print(f'resumed at optimizer step {trainer.optimizer_step}' if trainer.resume() else
                      f'{trainer.checkpoint_path} is not there: starting from the beginning')
     _fit(trainer, half)
     fabric.print(f'wrote {trainer.model_path}')

@@ -25,7 +25,7 @@ from ubcn_ros.labels import CAMVID, UNLABELED, LabelSet
 _CAMVID_IDS = {**{i: i for i in range(CAMVID.num_classes)}, 11: UNLABELED, UNLABELED: UNLABELED}
 
 
-class Source(NamedTuple):
+class CleanFrame(NamedTuple):
     """
     A clean frame, its labels and, where known, its depth (0 where not) and real rain.
 
@@ -54,9 +54,9 @@ class Scene:
     depth_path: Path | None = None
     rainy_path: Path | None = None
 
-    def read(self) -> Source:
+    def read(self) -> CleanFrame:
         """All of the scene; DataSetError, also where two files are of different sizes."""
-        source = Source(self.image(), self.labels(), self.depth(), self.rainy())
+        source = CleanFrame(self.image(), self.labels(), self.depth(), self.rainy())
         for path, part in zip((self.label_path, self.depth_path, self.rainy_path), source[1:],
                               strict=True):
             if part is not None:

@@ -48,27 +48,28 @@ class SampleConfig:
     """
     How one training sample is drawn.
 
-    crop: (height, width) pixels. scale: range of the random resize before cropping. rain: share
-    of samples whose degraded image has rendered rain, the rest stays dry. generic: share of the
-    rainy ones under painted instead of rendered rain. unusual: share of the frames without
-    rendered rain, dry or painted, that are turned, resized and recoloured beyond what a drive
-    shows. physical: share of the rendered ones with physical parameters and distances tied to the
-    classes; the others look more various, and have now and then a distance that is not.
-    renders, reuse: rendered frames kept at a time, and crops taken from each. light: strength of
-    the random change of brightness, contrast and colour, 0..1. drives: share of samples from
-    procedural drives.
+    crop: (height, width) pixels. scale: range of the random resize before cropping.
+    rain_probability: share of samples whose degraded image has rendered rain, the rest stays dry.
+    painted_rain_probability: share of the rainy ones under painted instead of rendered rain.
+    strong_augmentation_probability: share of the frames without rendered rain, dry or painted,
+    that are turned, resized and recoloured beyond what a drive shows. physical_rain_probability:
+    share of the rendered ones with physical parameters and distances tied to the classes; the
+    others look more various, and have now and then a distance that is not. renders, reuse:
+    rendered frames kept at a time, and crops taken from each. color_jitter: strength of the random
+    change of brightness, contrast and colour, 0..1. drive_share: share of samples from procedural
+    drives.
     """
 
     crop: tuple[int, int] = (192, 192)
     scale: tuple[float, float] = (1.0, 1.0)
-    rain: float = 1.0
-    generic: float = 0.15
-    unusual: float = 0.0
-    physical: float = 0.0
+    rain_probability: float = 1.0
+    painted_rain_probability: float = 0.15
+    strong_augmentation_probability: float = 0.0
+    physical_rain_probability: float = 0.0
     renders: int = 64
     reuse: int = 4
-    light: float = 0.0
-    drives: float = 0.0
+    color_jitter: float = 0.0
+    drive_share: float = 0.0
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
@@ -91,7 +92,7 @@ class OptimizerConfig:
     """
 
     kind: str = 'adam'
-    rate: float = 1e-3
+    lr: float = 1e-3
     weight_decay: float = 0.0
     momentum: float = 0.9
     schedule: str = 'cosine'
@@ -113,21 +114,21 @@ class StageConfig:
     """
     One of the four stages.
 
-    steps: optimizer steps; batch: samples per step over all processes. start: model files that
+    optimizer_steps: length; batch: samples per step over all processes. start: model files that
     give modules their weights at the start, by module, relative to the output folder. overrides:
     of the preset, on top of the recipe's, in this stage alone. iterations: T of the unrolled loop.
     segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
-    segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it).
-    psnr_weight: of minus the PSNR in dB beside the deraining loss (and the veil's).
-    derained_share (adapt): share of the labelled loss that takes derained images. one_step
-    (attend): a single step of the loop, drawn at random, learns from a batch. veil_only (derain):
-    the veil field alone is trained, on 8x8 means of the image it hands on. warm_start: SAM starts
-    from IDM's weights (joint: unless start names SAM's). freeze_norm: batch normalisation
-    keeps its statistics. clip: largest gradient norm, 0 for any. validate_every, save_every:
-    steps between validations and between checkpoints.
+    segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it). psnr_weight:
+    of minus the PSNR in dB beside the deraining loss (and the veil's). derained_share (adapt):
+    share of the labelled loss that takes derained images. one_step (attend): a single step of the
+    loop, drawn at random, learns from a batch. veil_only (derain): the veil field alone is
+    trained, on 8x8 means of the image it hands on. warm_start: SAM starts from IDM's weights
+    (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its statistics.
+    grad_clip_norm: largest gradient norm, 0 for any. validate_every, save_every: steps between
+    validations and between checkpoints.
     """
 
-    steps: int = 1000
+    optimizer_steps: int = 1000
     batch: int = 8
     samples: SampleConfig = field(default_factory=SampleConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -145,7 +146,7 @@ class StageConfig:
     one_step: bool = False
     veil_only: bool = False
     freeze_norm: bool = False
-    clip: float = 1.0
+    grad_clip_norm: float = 1.0
     validate_every: int = 500
     save_every: int = 200
 

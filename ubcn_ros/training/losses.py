@@ -121,7 +121,7 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
     return (weights / weights.mean()).float()
 
 
-def fool_loss(logits: torch.Tensor) -> torch.Tensor:
+def adversarial_loss(logits: torch.Tensor) -> torch.Tensor:
     """Adversarial loss of the segmentation network: degraded features should pass for clean."""
     return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
 

@@ -15,13 +15,13 @@ def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig
                    ) -> torch.optim.Optimizer:
     """Build the optimizer of a configuration."""
     if config.kind == 'sgd':
-        return torch.optim.SGD(parameters, config.rate, config.momentum,
+        return torch.optim.SGD(parameters, config.lr, config.momentum,
                                weight_decay=config.weight_decay)
     kinds = {'adam': torch.optim.Adam, 'adamw': torch.optim.AdamW}
-    return kinds[config.kind](parameters, config.rate, weight_decay=config.weight_decay)
+    return kinds[config.kind](parameters, config.lr, weight_decay=config.weight_decay)
 
 
-def rate_factor(config: OptimizerConfig, progress: float) -> float:
+def lr_factor(config: OptimizerConfig, progress: float) -> float:
     """Factor on the learning rate at a share (0..1) of the run."""
     if progress < config.warm_up:
         return (progress + 1e-3) / (config.warm_up + 1e-3)

@@ -17,7 +17,7 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.drive.drive import Drive
 from ubcn_ros.data.painted_rain import paint_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
-from ubcn_ros.data.scenes import DataSetError, SceneList, Source
+from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import CAMVID, UNLABELED
@@ -35,7 +35,7 @@ class TrainingSamples(Dataset):
     Endless training samples; sample n depends on n, the seed and the scenes alone.
 
     That is what makes a resumed run, and one on several processes, see the same data. Rendering
-    costs more than a training step, so ``reuse`` crops are taken from every rendered frame; a
+    costs more than an optimizer step, so ``reuse`` crops are taken from every rendered frame; a
     worker process meets the same frames again when it takes every W-th batch and the number of
     batches in ``renders`` frames is a multiple of W.
 
@@ -45,11 +45,11 @@ class TrainingSamples(Dataset):
     """
 
     def __init__(self, scenes: SceneList, config: SampleConfig, seed: int) -> None:
-        if config.drives and scenes.label_set not in (CAMVID, None):
+        if config.drive_share and scenes.label_set not in (CAMVID, None):
             raise ValueError(f'drives have the labels of camvid, {scenes.name} has those of '
-                             f'{scenes.label_set.name}: set samples.drives to 0')
+                             f'{scenes.label_set.name}: set samples.drive_share to 0')
         self.scenes, self.config, self.seed = scenes, config, seed
-        self._files: OrderedDict[int, Source] = OrderedDict()
+        self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
         self._drives: OrderedDict[int, Drive] = OrderedDict()
@@ -57,8 +57,8 @@ class TrainingSamples(Dataset):
     def __getitem__(self, n: int) -> Sample:
         """Sample n, 0 or more."""
         c = self.config
-        block, place = divmod(n, c.renders * c.reuse)
-        frame = block * c.renders + place % c.renders
+        group, place = divmod(n, c.renders * c.reuse)
+        frame = group * c.renders + place % c.renders
         if frame not in self._frames:
             self._frames[frame] = self._render(frame)
             while len(self._frames) > c.renders:
@@ -68,17 +68,17 @@ class TrainingSamples(Dataset):
         return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
                 'labels': torch.from_numpy(labels)}
 
-    def _source(self, frame: int) -> Source:
+    def _clean_frame(self, frame: int) -> CleanFrame:
         # drives are spread evenly over the frames, so that counting them needs no history
-        drives = math.floor(frame * self.config.drives)
-        if math.floor((frame + 1) * self.config.drives) > drives:
+        drives = math.floor(frame * self.config.drive_share)
+        if math.floor((frame + 1) * self.config.drive_share) > drives:
             return self._drive_frame(drives)
         # every scene comes once an epoch, in an order of the epoch's own
         epoch, place = divmod(frame - drives, len(self.scenes))
         order = np.random.default_rng([self.seed, 2, epoch]).permutation(len(self.scenes))
         return self._scene(int(order[place]))
 
-    def _drive_frame(self, number: int) -> Source:
+    def _drive_frame(self, number: int) -> CleanFrame:
         """Frame of a drive; neighbouring numbers share a street, some seconds apart."""
         drive, place = divmod(number, _DRIVE_FRAMES)
         if drive not in self._drives:
@@ -91,13 +91,13 @@ class TrainingSamples(Dataset):
         labels = shown.labels
         if self.scenes.label_set is None:
             labels = np.full_like(labels, UNLABELED)
-        return Source(shown.image, labels, shown.depth)
+        return CleanFrame(shown.image, labels, shown.depth)
 
-    def _scene(self, index: int) -> Source:
+    def _scene(self, index: int) -> CleanFrame:
         if index not in self._files:
-            source = self.scenes.scenes[index].read()
-            self._files[index] = source
-            self._files_bytes += _bytes(source)
+            frame = self.scenes.scenes[index].read()
+            self._files[index] = frame
+            self._files_bytes += _bytes(frame)
             while self._files_bytes > _FILES_BYTES and len(self._files) > 1:
                 self._files_bytes -= _bytes(self._files.popitem(last=False)[1])
         return self._files[index]
@@ -106,23 +106,24 @@ class TrainingSamples(Dataset):
         """Clean and degraded image and labels of one whole frame."""
         c = self.config
         rng = np.random.default_rng([self.seed, 3, frame])
-        image, labels, depth, rainy = self._source(frame)
-        if c.light:
-            table = _light_table(c.light, rng)
-            image = _relight(image, table)
-            rainy = None if rainy is None else _relight(rainy, table)
-        wet = rng.random() < c.rain
+        image, labels, depth, rainy = self._clean_frame(frame)
+        if c.color_jitter:
+            table = _color_jitter_table(c.color_jitter, rng)
+            image = _apply_table(image, table)
+            rainy = None if rainy is None else _apply_table(rainy, table)
+        wet = rng.random() < c.rain_probability
         if wet and rainy is not None:
             return image, rainy, labels
-        painted = wet and rng.random() < c.generic
-        if c.unusual and (painted or not wet) and rng.random() < c.unusual:
+        painted = wet and rng.random() < c.painted_rain_probability
+        if (c.strong_augmentation_probability and (painted or not wet)
+                and rng.random() < c.strong_augmentation_probability):
             image, labels = augment_strongly(image, labels, rng)
         if painted:
             return image, paint_rain(image, rng), labels
         if not wet:
             return image, image, labels
         rate = sample_rate(rng)
-        physical = rng.random() < c.physical
+        physical = rng.random() < c.physical_rain_probability
         parameters = RainParameters.random(rng, rate, physical)
         if depth is not None or (self.scenes.label_set is not None
                                  and (physical or rng.random() < 0.6)):
@@ -131,11 +132,11 @@ class TrainingSamples(Dataset):
         return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
 
 
-def _bytes(source: Source) -> int:
-    return sum(part.nbytes for part in source if part is not None)
+def _bytes(frame: CleanFrame) -> int:
+    return sum(part.nbytes for part in frame if part is not None)
 
 
-def _light_table(strength: float, rng: np.random.Generator) -> np.ndarray:
+def _color_jitter_table(strength: float, rng: np.random.Generator) -> np.ndarray:
     """Random gain and gamma, in all and per channel, as (256, 3) uint8."""
     gain = np.exp(strength * (0.25 * rng.standard_normal() + 0.08 * rng.standard_normal(3)))
     gamma = np.exp(strength * 0.25 * rng.standard_normal())
@@ -143,7 +144,7 @@ def _light_table(strength: float, rng: np.random.Generator) -> np.ndarray:
     return np.clip(table + 0.5, 0, 255).astype(np.uint8)
 
 
-def _relight(image: np.ndarray, table: np.ndarray) -> np.ndarray:
+def _apply_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     return np.stack([cv2.LUT(np.ascontiguousarray(image[..., i]), table[:, i])
                      for i in range(3)], -1)
 
@@ -189,9 +190,9 @@ def to_float(batch: Sample) -> Sample:
             if v.ndim == 4 else v for k, v in batch.items()}
 
 
-class StepBatches(Sampler):
+class SharedBatchSampler(Sampler):
     """
-    Sample numbers of every step from ``first`` to ``last``, this process's share.
+    Sample numbers of every optimizer step from ``first`` to ``last``, this process's share.
 
     Together the processes take the samples that one process would take.
 
@@ -219,7 +220,8 @@ def _single_thread(_worker: int) -> None:
     torch.set_num_threads(1)
 
 
-def training_loader(samples: TrainingSamples, batches: StepBatches, workers: int) -> DataLoader:
+def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, workers: int
+                    ) -> DataLoader:
     """Loader over the batches, with rendering in worker processes."""
     return DataLoader(samples, batch_sampler=batches, num_workers=workers,
                       worker_init_fn=_single_thread, prefetch_factor=4 if workers else None,

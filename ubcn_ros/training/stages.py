@@ -12,10 +12,10 @@ from torch.nn import functional as F
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
+    adversarial_loss,
     block_means,
     derain_loss,
     discriminator_loss,
-    fool_loss,
     lovasz_loss,
     psnr_loss,
     segmentation_loss,
@@ -175,12 +175,13 @@ class AdaptStage(Stage):
             # one backward pass serves both sides: the discriminator sees detached features, the
             # features see a detached discriminator
             frozen = {k: v.detach() for k, v in self.discriminator.named_parameters()}
-            fooled = fool_loss(functional_call(self.discriminator, frozen, (features[n:],)))
+            adversarial = adversarial_loss(
+                functional_call(self.discriminator, frozen, (features[n:],)))
             detached = features.detach()
-            told = discriminator_loss(self.discriminator(detached[:n]),
-                                      self.discriminator(detached[n:]))
-            loss = loss + self.config.adversarial_weight * fooled + told
-            logs |= {'adversarial': fooled.detach(), 'discriminator': told.detach()}
+            discriminator = discriminator_loss(self.discriminator(detached[:n]),
+                                               self.discriminator(detached[n:]))
+            loss = loss + self.config.adversarial_weight * adversarial + discriminator
+            logs |= {'adversarial': adversarial.detach(), 'discriminator': discriminator.detach()}
         return loss, logs
 
     @torch.no_grad()

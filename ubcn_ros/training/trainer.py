@@ -28,9 +28,9 @@ from ubcn_ros.training.config import (
     differences,
 )
 from ubcn_ros.training.losses import class_weights
-from ubcn_ros.training.optimizers import make_optimizer, rate_factor
+from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.samples import (
-    StepBatches,
+    SharedBatchSampler,
     TrainingSamples,
     to_float,
     training_loader,
@@ -108,7 +108,7 @@ class Trainer:
         self.stage_config: StageConfig = find_stage(config, stage_name)
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.training, self.validation, self.out, self.workers = training, validation, out, workers
-        self.step = 0
+        self.optimizer_step = 0
         kind = stage_name.split('-')[0]
         _check_labels(config, kind, training, validation)
         torch.manual_seed(config.seed)
@@ -120,7 +120,7 @@ class Trainer:
         stage.to(memory_format=torch.channels_last)
         groups = stage.parameter_groups()
         optimizers = [make_optimizer(parameters, c) for parameters, c in groups]
-        self.rates = [c for _, c in groups]
+        self.optimizer_configs = [c for _, c in groups]
         self.stage, *self.optimizers = fabric.setup(stage, *optimizers)
 
     @property
@@ -152,7 +152,7 @@ class Trainer:
         return trained
 
     def _state(self) -> dict[str, Any]:
-        return {'stage': self.stage, 'step': self.step,
+        return {'stage': self.stage, 'optimizer_step': self.optimizer_step,
                 'recipe': decisive(self.config, self.stage_name),
                 **{f'optimizer_{i}': o for i, o in enumerate(self.optimizers)}}
 
@@ -177,7 +177,7 @@ class Trainer:
         if changed:
             raise ValueError(f'{path} is of another recipe: {"; ".join(changed)}: resume with '
                              'the recipe that it was begun with, or start again with --overwrite')
-        self.step = int(state['step'])
+        self.optimizer_step = int(state['optimizer_step'])
         return True
 
     def discard(self) -> None:
@@ -209,34 +209,36 @@ class Trainer:
         c, fabric = self.stage_config, self.fabric
         self.out.mkdir(parents=True, exist_ok=True)
         samples = TrainingSamples(self.training, c.samples, self.config.seed)
-        batches = StepBatches(self.step, c.steps, c.batch, fabric.global_rank, fabric.world_size)
+        batches = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
+                                     fabric.global_rank, fabric.world_size)
         loader = fabric.setup_dataloaders(training_loader(samples, batches, self.workers),
                                           use_distributed_sampler=False)
-        # steps after the checkpoint that a killed run logged are dropped
+        # optimizer steps after the checkpoint that a killed run logged are dropped
         logger = (TensorBoardLogger(self.out / 'log', name=self.stage_name, version='',
-                                    purge_step=self.step + 1 if self.step else None)
+                                    purge_step=(self.optimizer_step + 1 if self.optimizer_step
+                                                else None))
                   if fabric.is_global_zero else None)
         scores: dict[str, float] = {}
         self.stage.train()
-        with tqdm(total=c.steps, initial=self.step, desc=self.stage_name, mininterval=5,
+        with tqdm(total=c.optimizer_steps, initial=self.optimizer_step, desc=self.stage_name, mininterval=5,
                   disable=not fabric.is_global_zero) as bar:
             for batch in worker_batches(loader):
                 loss, logs = self._train_step(batch)
-                self.step += 1
-                last = self.step >= c.steps
+                self.optimizer_step += 1
+                last = self.optimizer_step >= c.optimizer_steps
                 bar.update()
-                saves = last or self.step % c.save_every == 0
-                if saves or self.step % _LOG_EVERY == 0:
+                saves = last or self.optimizer_step % c.save_every == 0
+                if saves or self.optimizer_step % _LOG_EVERY == 0:
                     self._check_finite(loss)
-                if logger is not None and (last or self.step % _LOG_EVERY == 0):
+                if logger is not None and (last or self.optimizer_step % _LOG_EVERY == 0):
                     values = {k: float(v) for k, v in logs.items()}
-                    rates = {f'rate_{i}': o.param_groups[0]['lr']
+                    lrs = {f'lr_{i}': o.param_groups[0]['lr']
                              for i, o in enumerate(self.optimizers)}
-                    logger.log_metrics({'loss': float(loss), **values, **rates}, self.step)
+                    logger.log_metrics({'loss': float(loss), **values, **lrs}, self.optimizer_step)
                     bar.set_postfix({k: f'{v:.4f}' for k, v in values.items()})
                 if saves:
                     self.save()
-                if last or self.step % c.validate_every == 0:
+                if last or self.optimizer_step % c.validate_every == 0:
                     scores = self._validate(logger)
         # killed after its last checkpoint
         scores = scores or self._validate(logger)
@@ -247,17 +249,19 @@ class Trainer:
         return scores
 
     def _train_step(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict]:
-        # the step's own seed: a resumed run draws what the uninterrupted one would have drawn
-        torch.manual_seed(self.config.seed * 1_000_003 + self.step)
-        for optimizer, config in zip(self.optimizers, self.rates, strict=True):
-            rate = config.rate * rate_factor(config, self.step / self.stage_config.steps)
+        # a seed of its own: a resumed run draws what the uninterrupted one would have drawn
+        torch.manual_seed(self.config.seed * 1_000_003 + self.optimizer_step)
+        for optimizer, config in zip(self.optimizers, self.optimizer_configs, strict=True):
+            progress = self.optimizer_step / self.stage_config.optimizer_steps
+            lr = config.lr * lr_factor(config, progress)
             for group in optimizer.param_groups:
-                group['lr'] = rate
+                group['lr'] = lr
         loss, logs = self.stage(to_float(batch))
         self.fabric.backward(loss)
         for optimizer in self.optimizers:
-            if self.stage_config.clip:
-                self.fabric.clip_gradients(self.stage, optimizer, max_norm=self.stage_config.clip,
+            if self.stage_config.grad_clip_norm:
+                self.fabric.clip_gradients(self.stage, optimizer,
+                                           max_norm=self.stage_config.grad_clip_norm,
                                            error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad()
@@ -266,8 +270,9 @@ class Trainer:
     def _check_finite(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             raise FloatingPointError(
-                f'the loss of {self.stage_name} is {float(loss)} at step {self.step}: start again '
-                'with a lower rate, a longer warm_up or a smaller clip')
+                f'the loss of {self.stage_name} is {float(loss)} at optimizer step '
+                f'{self.optimizer_step}: start again with a lower lr, a longer warm_up or a '
+                'smaller grad_clip_norm')
 
     def _validate(self, logger: TensorBoardLogger | None) -> dict[str, float]:
         if self.validation is None or logger is None:
@@ -275,9 +280,9 @@ class Trainer:
         scores = validate(self.fabric, self.stage.module, self.validation,
                           self.config.data.validation_stride,
                           lambda name, picture: logger.experiment.add_image(name, picture,
-                                                                            self.step))
-        logger.log_metrics(scores, self.step)
-        tqdm.write(f'{self.stage_name} step {self.step}: ' +
+                                                                            self.optimizer_step))
+        logger.log_metrics(scores, self.optimizer_step)
+        tqdm.write(f'{self.stage_name} step {self.optimizer_step}: ' +
                    ', '.join(f'{k} {v:.2f}' for k, v in scores.items()))
         return scores
 
@@ -287,7 +292,7 @@ class Trainer:
                 'trained': [part for part in PARTS if part in self.trained_parts],
                 'recipe': self.config.to_dict(), 'data': self.training.name,
                 'scenes': len(self.training), 'commit': _commit(), 'seed': self.config.seed,
-                'steps': self.step, 'validation': scores}
+                'optimizer_steps': self.optimizer_step, 'validation': scores}
 
 
 def find_stage(config: TrainConfig, stage: str) -> StageConfig:
@@ -299,9 +304,9 @@ def find_stage(config: TrainConfig, stage: str) -> StageConfig:
 
 
 def shortened(config: TrainConfig, stage: str, steps: int) -> TrainConfig:
-    """Return the recipe with another number of steps in a stage, for a trial."""
-    return replace(config, stages={**config.stages,
-                                   stage: replace(find_stage(config, stage), steps=steps)})
+    """Return the recipe with another number of optimizer steps in a stage, for a trial."""
+    changed = replace(find_stage(config, stage), optimizer_steps=steps)
+    return replace(config, stages={**config.stages, stage: changed})
 
 
 def _check_labels(config: TrainConfig, kind: str, training: SceneList,
