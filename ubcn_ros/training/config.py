@@ -17,24 +17,25 @@ STAGES = ('derain', 'adapt', 'attend', 'joint')
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Preset and label set; ``overrides`` replaces single values of the preset, by part."""
+    """What network is trained."""
 
+    # 'paper' or 'light', as of UBCNConfig.preset
     preset: str = 'light'
+    # name of the label set
     label_set: str = 'camvid'
+    # values that replace those of the preset, by part: {attention: {blocks: 3}}
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """
-    Which scenes of the folder --data train and validate.
+    """Which scenes of the folder --data train and validate."""
 
-    kind: data set, see ``ubcn_ros.data.datasets``. exclude: starts of the names that are left
-    out of training. validation_stride: every so many scenes of the split val validate.
-    """
-
+    # kind of the data set, as of ubcn_ros.data.datasets
     kind: str = 'camvid'
+    # starts of the names of scenes that are left out of training
     exclude: tuple[str, ...] = ()
+    # every so many scenes of the split val validate
     validation_stride: int = 5
 
     def __post_init__(self) -> None:
@@ -45,30 +46,29 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """
-    How one training sample is drawn.
+    """How one training sample is drawn."""
 
-    crop: (height, width) pixels. scale: range of the random resize before cropping.
-    rain_probability: share of samples whose degraded image has rendered rain, the rest stays dry.
-    painted_rain_probability: share of the rainy ones under painted instead of rendered rain.
-    strong_augmentation_probability: share of the frames without rendered rain, dry or painted,
-    that are turned, resized and recoloured beyond what a drive shows. physical_rain_probability:
-    share of the rendered ones with physical parameters and distances tied to the classes; the
-    others look more various, and have now and then a distance that is not. renders, reuse:
-    rendered frames kept at a time, and crops taken from each. color_jitter: strength of the random
-    change of brightness, contrast and colour, 0..1. drive_share: share of samples from procedural
-    drives.
-    """
-
+    # height and width, pixels
     crop: tuple[int, int] = (192, 192)
+    # range of the factor that a frame is resized by before cropping, log-uniform
     scale: tuple[float, float] = (1.0, 1.0)
+    # of rain on the degraded image, 0..1; the other samples stay dry
     rain_probability: float = 1.0
+    # of painted instead of rendered rain, 0..1, among the rainy samples
     painted_rain_probability: float = 0.15
+    # of a frame turned, resized and recoloured beyond what a drive shows, 0..1, among the frames
+    # without rendered rain
     strong_augmentation_probability: float = 0.0
+    # of physical parameters and distances tied to the classes, 0..1, among the rendered ones; the
+    # others vary in everything, now and then with distances that follow no class
     physical_rain_probability: float = 0.0
+    # whole frames that are rendered ahead and kept
     renders: int = 64
+    # crops taken from each of them
     reuse: int = 4
+    # strength of the random change of brightness, contrast and colour, 0 (off) to 1
     color_jitter: float = 0.0
+    # share of frames from procedural drives, 0..1, spread evenly
     drive_share: float = 0.0
 
     def __post_init__(self) -> None:
@@ -85,19 +85,25 @@ class SampleConfig:
 @dataclass(frozen=True)
 class OptimizerConfig:
     """
-    One optimizer: kind 'adam', 'adamw' or 'sgd'.
+    One optimizer and its learning-rate schedule.
 
-    schedule: 'constant', 'cosine' (to zero), 'poly' (power 0.9) or 'step' (times ``gamma`` every
-    ``every`` of the run). warm_up is a share of the run.
+    :raises ValueError: an unknown kind or schedule.
     """
 
+    # 'adam', 'adamw' or 'sgd'
     kind: str = 'adam'
+    # learning rate after the warm-up
     lr: float = 1e-3
     weight_decay: float = 0.0
+    # of sgd
     momentum: float = 0.9
+    # 'constant', 'cosine' (to zero), 'poly' (power 0.9) or 'step' (times gamma now and then)
     schedule: str = 'cosine'
+    # share of the run in which the learning rate rises linearly, 0..1
     warm_up: float = 0.05
+    # factor of each step of the schedule 'step'
     gamma: float = 0.2
+    # share of the run between two steps of the schedule 'step'
     every: float = 0.3
 
     def __post_init__(self) -> None:
@@ -111,43 +117,50 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """
-    One of the four stages.
+    """One of the four stages, or a variant of it."""
 
-    optimizer_steps: length; batch: samples per step over all processes. start: model files that
-    give modules their weights at the start, by module, relative to the output folder. overrides:
-    of the preset, on top of the recipe's, in this stage alone. iterations: T of the unrolled loop.
-    segmentation_weight, adversarial_weight: of the losses beside the deraining loss (adapt: the
-    segmentation loss has weight 1, lovasz_weight that of the Lovasz loss beside it). psnr_weight:
-    of minus the PSNR in dB beside the deraining loss (and the veil's). derained_share (adapt):
-    share of the labelled loss that takes derained images. one_step (attend): a single step of the
-    loop, drawn at random, learns from a batch. veil_only (derain): the veil field alone is
-    trained, on 8x8 means of the image it hands on. warm_start: SAM starts from IDM's weights
-    (joint: unless start names SAM's). freeze_norm: batch normalisation keeps its statistics.
-    grad_clip_norm: largest gradient norm, 0 for any. validate_every, save_every: steps between
-    validations and between checkpoints.
-    """
-
+    # length of the run, iterations of the optimizer
     optimizer_steps: int = 1000
+    # samples per optimizer step, over all processes
     batch: int = 8
     samples: SampleConfig = field(default_factory=SampleConfig)
+    # of what is trained
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    # of the discriminator (adapt)
     discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
+    # model files that give modules their weights at the start, by module, relative to the output
+    # folder: {derain: derain.safetensors}
     start: dict[str, str] = field(default_factory=dict)
+    # of the preset, on top of the recipe's, in this stage alone
     overrides: dict[str, Any] = field(default_factory=dict)
+    # T, steps of the unrolled loop (attend, joint)
     iterations: int = 3
+    # weight of the segmentation loss beside the deraining loss (attend, joint)
     segmentation_weight: float = 0.1
+    # weight of minus the PSNR in dB beside the deraining loss
     psnr_weight: float = 0.0
+    # weight of the adversarial loss (adapt, where that of the segmentation loss is 1); 0 leaves
+    # the discriminator out
     adversarial_weight: float = 1e-3
+    # weight of the Lovasz loss beside the segmentation loss (adapt)
     lovasz_weight: float = 0.0
+    # share of the segmentation loss that takes derained instead of clean images, 0..1 (adapt)
     derained_share: float = 0.0
+    # weigh the classes of the segmentation loss by how rare they are
     class_balance: bool = True
+    # SAM starts from IDM's weights (attend; joint, unless start names SAM's)
     warm_start: bool = True
+    # a single step of the loop, drawn at random, learns from a batch (attend)
     one_step: bool = False
+    # IDM's veil field alone is trained, on means of 8x8 pixels of the image it hands on (derain)
     veil_only: bool = False
+    # batch normalisation keeps its statistics
     freeze_norm: bool = False
+    # largest norm of the gradient, 0 for any
     grad_clip_norm: float = 1.0
+    # optimizer steps between two validations
     validate_every: int = 500
+    # optimizer steps between two checkpoints
     save_every: int = 200
 
     def __post_init__(self) -> None:
@@ -164,10 +177,13 @@ class StageConfig:
 class TrainConfig:
     """A whole recipe."""
 
+    # of the recipe, and of its output folder
     name: str
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
+    # of weights, samples and everything else that is drawn
     seed: int = 0
+    # by name, a kind of stage or KIND-VARIANT
     stages: dict[str, StageConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -180,6 +196,7 @@ class TrainConfig:
         """
         Read a recipe file.
 
+        :param path: of a YAML file.
         :raises ValueError: unknown keys or stages, naming them and the known ones.
         :raises OSError: the file cannot be read.
         """
