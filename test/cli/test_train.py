@@ -208,8 +208,8 @@ def test_a_finished_run_is_resumed_to_its_end(finished):
 
 
 def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_path):
-    recipe('derain', {'optimizer_steps': 1, 'optimizer': {'lr': 2e-3}, 'samples': {'crop': [48, 48]},
-                      'validate_every': 7}, seed=6, name='renamed')
+    recipe('derain', {'optimizer_steps': 1, 'optimizer': {'lr': 2e-3},
+                      'samples': {'crop': [48, 48]}, 'validate_every': 7}, seed=6, name='renamed')
     before = (tmp_path / 'out' / 'derain.ckpt').read_bytes()
     result = finished('--resume')
     assert result.exit_code == 1 and len(result.output.strip().splitlines()) == 1
@@ -234,11 +234,11 @@ def test_a_damaged_image_met_by_a_worker_is_one_line(recipe, camvid_root, tmp_pa
 
 
 def test_recipes_go_by_name(camvid_root, tmp_path):
-    result = invoke(['derain', '--config', 'light-camvids', '--data', str(camvid_root)])
-    assert result.exit_code == 2 and 'light-camvid, ' in result.output
+    result = invoke(['derain', '--config', 'lights', '--data', str(camvid_root)])
+    assert result.exit_code == 2 and 'light, ' in result.output
     # found: only then is the stage missing in it
-    result = invoke(['attend-x', '--config', 'light-camvid', '--data', str(camvid_root)])
-    assert result.exit_code == 1 and "'light-camvid' has no stage 'attend-x'" in result.output
+    result = invoke(['attend-x', '--config', 'light', '--data', str(camvid_root)])
+    assert result.exit_code == 1 and "'light' has no stage 'attend-x'" in result.output
 
 
 @pytest.mark.parametrize(('options', 'told'), [

@@ -70,7 +70,7 @@ def test_sam_tells_the_paths_apart_and_uniform_masks_do_not(form):
         config = SAMConfig(8, 1, form=form, share_paths=False, uniform_masks=uniform)
         sam = awake(SAM(config, 2)).eval()
         if form == 'trunk':
-            torch.nn.init.normal_(sam.paths.mix.weight, std=0.1)
+            torch.nn.init.normal_(sam.path_mixer.mix.weight, std=0.1)
         same = torch.allclose(sam(image, previous, first), sam(image, previous, first.flip(1)))
         assert same == uniform
 
@@ -111,7 +111,7 @@ def test_the_threshold_is_the_same_in_training_and_inference(form):
                         2))
         sam.tail[0][1] = torch.nn.Identity()  # batch statistics are a difference of their own
         if form == 'trunk':
-            torch.nn.init.normal_(sam.paths.mix.weight, std=0.1)
+            torch.nn.init.normal_(sam.path_mixer.mix.weight, std=0.1)
         results[threshold] = sam(image, previous, paths)
         assert torch.equal(results[threshold], sam.eval()(image, previous, paths))
     assert not torch.allclose(results[0.0], results[0.1], atol=1e-5)
@@ -181,10 +181,10 @@ def test_segmentation_takes_any_size(name, size):
     assert features.shape[1] == network.feature_channels
 
 
-def test_the_half_head_starts_as_no_change_and_doubles_the_logits_size():
+def test_the_stride_2_head_starts_as_no_change_and_doubles_the_logits_size():
     torch.manual_seed(0)
     plain = build_segmentation('ddrnet23_slim', 5, width=8).eval()
-    finer = build_segmentation('ddrnet23_slim', 5, width=8, half_head=True).eval()
+    finer = build_segmentation('ddrnet23_slim', 5, width=8, stride2_head=True).eval()
     missing = finer.load_state_dict(plain.state_dict(), strict=False)
     assert missing.missing_keys and not missing.unexpected_keys
     image = torch.rand(1, 3, 64, 96)
@@ -193,7 +193,7 @@ def test_the_half_head_starts_as_no_change_and_doubles_the_logits_size():
         assert coarse.shape[-2:] == (16, 24) and fine.shape[-2:] == (32, 48)
         torch.testing.assert_close(fine, torch.nn.functional.interpolate(
             coarse, (32, 48), mode='bilinear', align_corners=False))
-        finer.half_head[1].weight.normal_()
+        finer.stride2_head[1].weight.normal_()
         assert not torch.allclose(finer(image), fine)
 
 

@@ -137,7 +137,7 @@ def test_a_sparsified_network_shares_its_weights_and_answers_the_same():
     network = torch.nn.Sequential(sam)
     fast = copy.deepcopy(network)
     assert sparsify(fast) == 1
-    assert isinstance(fast[0].paths, SparseStacks)
+    assert isinstance(fast[0].path_mixer, SparseStacks)
     assert fast.state_dict().keys() == network.state_dict().keys()
     image, previous = torch.rand(2, 1, 3, 75, 90)
     paths = (5 * torch.randn(1, 4, 10, 12)).softmax(1)
@@ -151,7 +151,7 @@ def test_a_sparsified_network_shares_its_weights_and_answers_the_same():
     ('cpu', 0.1, SparseStacks), ('cpu', 0.0, PathStacks), ('meta', 0.1, PathStacks)])
 def test_only_a_processor_with_zeros_in_the_masks_gets_the_sparse_form(device, threshold, kind):
     sam = SAM(SAMConfig(4, 1, path_threshold=threshold), 2)
-    assert type(prepare(sam, torch.device(device), torch.float32).paths) is kind
+    assert type(prepare(sam, torch.device(device), torch.float32).path_mixer) is kind
 
 
 @pytest.mark.parametrize('cell', [3, 2])

@@ -208,7 +208,8 @@ def test_files_of_two_sizes_are_an_error(broken_scenes):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
     scenes, path = broken_scenes
-    loader = training_loader(TrainingSamples(scenes, CONFIG, 1), StepBatches(0, 8, 2), workers)
+    loader = training_loader(TrainingSamples(scenes, CONFIG, 1), SharedBatchSampler(0, 8, 2),
+                             workers)
     with pytest.raises(DataSetError) as error:
         list(worker_batches(loader))
     text = str(error.value)

@@ -82,18 +82,19 @@ class SAMConfig:
 class PathStacks(nn.Module):
     """DOT, 9 x RES per path and Add of table 3."""
 
-    def __init__(self, config: SAMConfig, paths: int) -> None:
+    def __init__(self, config: SAMConfig, num_paths: int) -> None:
         super().__init__()
         self.stacks = nn.ModuleList(
             residual_stack(config.channels, config.blocks, config.dilations)
-            for _ in range(1 if config.share_paths else paths))
+            for _ in range(1 if config.share_paths else num_paths))
 
-    def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, path_probabilities: torch.Tensor
+                ) -> torch.Tensor:
         """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
         total = torch.zeros_like(features)
-        for k in range(paths.shape[1]):
+        for k in range(path_probabilities.shape[1]):
             stack = self.stacks[k if len(self.stacks) > 1 else 0]
-            total = total + stack(features * paths[:, k:k + 1])
+            total = total + stack(features * path_probabilities[:, k:k + 1])
         return total
 
 
@@ -105,24 +106,25 @@ class PathTrunk(nn.Module):
     semantics change nothing.
     """
 
-    def __init__(self, config: SAMConfig, paths: int) -> None:
+    def __init__(self, config: SAMConfig, num_paths: int) -> None:
         super().__init__()
         self.channels = config.channels
         self.trunk = residual_stack(config.channels, config.blocks, config.dilations)
-        self.mix = nn.Conv2d(config.channels, config.channels * paths, 1)
+        self.mix = nn.Conv2d(config.channels, config.channels * num_paths, 1)
         identity = torch.eye(config.channels)[:, :, None, None]
         with torch.no_grad():
-            self.mix.weight.copy_(identity.repeat(paths, 1, 1, 1))
+            self.mix.weight.copy_(identity.repeat(num_paths, 1, 1, 1))
         nn.init.zeros_(self.mix.bias)
 
-    def forward(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor, path_probabilities: torch.Tensor
+                ) -> torch.Tensor:
         """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
-        return self.weigh(self.trunk(features), paths)
+        return self.weigh(self.trunk(features), path_probabilities)
 
-    def weigh(self, features: torch.Tensor, paths: torch.Tensor) -> torch.Tensor:
+    def weigh(self, features: torch.Tensor, path_probabilities: torch.Tensor) -> torch.Tensor:
         """Mix what the trunk made of the features; shapes as of ``forward``."""
-        mixed = self.mix(features).unflatten(1, (paths.shape[1], self.channels))
-        return (mixed * paths[:, :, None]).sum(1)
+        mixed = self.mix(features).unflatten(1, (path_probabilities.shape[1], self.channels))
+        return (mixed * path_probabilities[:, :, None]).sum(1)
 
 
 class SAM(nn.Module):
@@ -130,83 +132,86 @@ class SAM(nn.Module):
     Rainy image, previous image and path probabilities to a better image.
 
     :param config: size and form.
-    :param paths: K, the number of semantic paths.
+    :param num_paths: K, the number of semantic paths.
     :raises ValueError: the configuration's path_threshold is 1 / K or more.
     """
 
     resize = staticmethod(resize)
 
-    def __init__(self, config: SAMConfig = SAMConfig(), paths: int = 10) -> None:  # noqa: B008
+    def __init__(self, config: SAMConfig = SAMConfig(), num_paths: int = 10  # noqa: B008
+                 ) -> None:
         super().__init__()
-        if not config.path_threshold < 1 / paths:
-            raise ValueError(f'SAM path_threshold {config.path_threshold} is too high for {paths} '
-                             f'paths: choose one below 1 / {paths}, else pixels may be left '
-                             'without a path')
+        if not config.path_threshold < 1 / num_paths:
+            raise ValueError(f'SAM path_threshold {config.path_threshold} is too high for '
+                             f'{num_paths} paths: choose one below 1 / {num_paths}, else pixels '
+                             'may be left without a path')
         self.config = config
         self.factor = config.unshuffle
         image_channels = 3 * config.unshuffle ** 2
         self.head = nn.Sequential(cr(2 * image_channels, config.channels),
                                   cr(config.channels, config.channels))
-        self.paths = (PathTrunk if config.form == 'trunk' else PathStacks)(config, paths)
+        self.path_mixer = (PathTrunk if config.form == 'trunk' else PathStacks)(config, num_paths)
         self.tail = nn.Sequential(cbr(config.channels, config.channels),
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        seen = 6 + (2 if config.veil_below else 1) * paths
+        seen = 6 + (2 if config.veil_below else 1) * num_paths
         self.veil = (VeilField(seen, config.veil_channels, config.channels, config.unshuffle,
                                config.veil_texture, config.veil_depth)
                      if config.veil_channels else None)
 
-    def forward(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
-                ) -> torch.Tensor:
+    def forward(self, image: torch.Tensor, previous: torch.Tensor,
+                path_probabilities: torch.Tensor) -> torch.Tensor:
         """
         Restore the image again.
 
         :param image: O, (N, 3, H, W) RGB 0..1, the rainy input.
         :param previous: B of the step before, (N, 3, H, W).
-        :param paths: (N, K, h, w) probability of every path, summing to 1 over K; any size, it
-            is resized bilinearly to the module's working size.
+        :param path_probabilities: (N, K, h, w), summing to 1 over K; any size, they are resized
+            bilinearly to the module's working size.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
         dtype = self.tail[1].weight.dtype
         base = 0 if self.config.residual == 'input' else 1
-        blocks = [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
+        unshuffled = [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
         if self.veil is None:
-            features = self.head(torch.cat(blocks, 1))
-            residual = self.tail(self.paths(features, self.masks(paths, features.shape[-2:])))
+            features = self.head(torch.cat(unshuffled, 1))
+            residual = self.tail(self.path_mixer(
+                features, self.masks(path_probabilities, features.shape[-2:])))
         else:
-            change, hints = self.veil(self._small(image, previous, paths).to(dtype), blocks[base],
-                                      blocks[0])
-            blocks[base] = blocks[base] + change
-            features = self.head(torch.cat(blocks, 1)) + hints
-            residual = change + self.tail(
-                self.paths(features, self.masks(paths, features.shape[-2:])))
+            small = self._small(image, previous, path_probabilities).to(dtype)
+            change, hints = self.veil(small, unshuffled[base], unshuffled[0])
+            unshuffled[base] = unshuffled[base] + change
+            features = self.head(torch.cat(unshuffled, 1)) + hints
+            residual = change + self.tail(self.path_mixer(
+                features, self.masks(path_probabilities, features.shape[-2:])))
         restored = (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
         if self.config.coarse_from_previous:
             difference = coarse(previous - restored) * self.config.coarse_from_previous
             restored = restored + difference
         return restored
 
-    def _small(self, image: torch.Tensor, previous: torch.Tensor, paths: torch.Tensor
-               ) -> torch.Tensor:
+    def _small(self, image: torch.Tensor, previous: torch.Tensor,
+               path_probabilities: torch.Tensor) -> torch.Tensor:
         """What the veil field looks at, (N, channels, 96, 128)."""
-        masks = self.masks(paths, THUMBNAIL)
+        masks = self.masks(path_probabilities, THUMBNAIL)
         parts = [thumbnail(image), thumbnail(previous), masks]
         if self.config.veil_below:
             parts.append(masks.flip(2).cumsum(2).flip(2) / THUMBNAIL[0])
         return torch.cat([part.to(image.dtype) for part in parts], 1)
 
-    def masks(self, paths: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    def masks(self, path_probabilities: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """
         Weights of the paths at the working size.
 
-        :param paths: (N, K, h, w) probabilities.
+        :param path_probabilities: (N, K, h, w).
         :param size: (H, W) of the features.
         :return: (N, K, H, W): resized, then exactly zero where under ``path_threshold``.
         """
         if self.config.uniform_masks:
-            paths = torch.full_like(paths, 1.0 / paths.shape[1])
-        paths = self.resize(paths, size)
+            path_probabilities = torch.full_like(path_probabilities,
+                                                 1.0 / path_probabilities.shape[1])
+        masks = self.resize(path_probabilities, size)
         if self.config.path_threshold > 0:
-            paths = torch.where(paths >= self.config.path_threshold, paths, 0.0)
-        return paths
+            masks = torch.where(masks >= self.config.path_threshold, masks, 0.0)
+        return masks

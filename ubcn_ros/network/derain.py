@@ -27,7 +27,7 @@ class IDMConfig:
     Size of an IDM; the defaults are the published table 1 (223,779 parameters, 0.854 MiB).
 
     The 13.40 MB of table 4 would need 92 channels and 22 blocks. ``unshuffle`` = 2 works on the
-    image's 2x2 blocks as 12 channels, a quarter of the work per layer. ``dilations`` cycle over
+    image's 2x2 pixels as 12 channels, a quarter of the work per layer. ``dilations`` cycle over
     the residual blocks: a wider view at no cost, for the veil that small windows cannot tell.
     ``veil_channels`` above 0 puts a ``VeilField`` of that width in front, with ``veil_texture``
     channels of texture and ``veil_depth`` more residual blocks a level.
@@ -74,12 +74,12 @@ class IDM(nn.Module):
 
         The image keeps its precision: in half precision only the residual is computed so.
         """
-        blocks = self._blocks(image)
+        unshuffled = self._unshuffled(image)
         if self.veil is None:
-            residual = self.tail(self.body(self.head(blocks)))
+            residual = self.tail(self.body(self.head(unshuffled)))
         else:
-            change, hints = self._lift(image, blocks)
-            residual = self.tail(self.body(self.head(blocks + change) + hints)) + change
+            change, hints = self._lift(image, unshuffled)
+            residual = self.tail(self.body(self.head(unshuffled + change) + hints)) + change
         return image + shuffle(residual, self.factor, image.shape[-2:])
 
     def lift(self, image: torch.Tensor) -> torch.Tensor:
@@ -90,11 +90,11 @@ class IDM(nn.Module):
         """
         if self.veil is None:
             raise ValueError('this IDM has no veil field: set derain.veil_channels')
-        change, _ = self._lift(image, self._blocks(image))
+        change, _ = self._lift(image, self._unshuffled(image))
         return image + shuffle(change, self.factor, image.shape[-2:])
 
-    def _blocks(self, image: torch.Tensor) -> torch.Tensor:
+    def _unshuffled(self, image: torch.Tensor) -> torch.Tensor:
         return unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
 
-    def _lift(self, image: torch.Tensor, blocks: torch.Tensor) -> Lift:
-        return self.veil(thumbnail(image).to(blocks.dtype), blocks)
+    def _lift(self, image: torch.Tensor, unshuffled: torch.Tensor) -> Lift:
+        return self.veil(thumbnail(image).to(unshuffled.dtype), unshuffled)

@@ -51,8 +51,9 @@ class UBCNConfig:
         Return the configuration of that name.
 
         'paper' is tables 1 and 3 with PSPNet-ResNet50; 'light' is the network that ships, for real
-        time: it works on 2x2 blocks, has veil fields, the trunk form of SAM, which takes most of
-        the coarse difference to the previous image back, and DDRNet-23-slim with finer heads.
+        time: it works on 2x2 pixels at a time, has veil fields, the trunk form of SAM, which takes
+        most of the coarse difference to the previous image back, and DDRNet-23-slim with finer
+        heads.
 
         :param name: 'paper' or 'light'.
         :param label_set: name of the label set.
@@ -66,7 +67,7 @@ class UBCNConfig:
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, **veil),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
                                  veil_below=True, coarse_from_previous=0.7, **veil),
-                       'ddrnet23_slim', {'half_head': True})
+                       'ddrnet23_slim', {'stride2_head': True})
         raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ class UBCN(nn.Module):
         return self.attention(image, previous.image, self.path_probabilities(previous.logits))
 
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """(N, classes, h, w) logits to (N, paths, h, w) probabilities of the path groups."""
+        """(N, classes, h, w) logits to (N, num_paths, h, w) probabilities of the path groups."""
         return F.conv2d(logits.softmax(1), self.path_groups)
 
 

@@ -19,7 +19,7 @@ _LEAK = 0.1
 
 
 class Lift(NamedTuple):
-    """What to add to an image's blocks to lift the veil, and to the features of the result."""
+    """What to add to an unshuffled image to lift the veil, and to the features of the result."""
 
     change: torch.Tensor
     features: torch.Tensor
@@ -39,13 +39,13 @@ class VeilField(nn.Module):
     It starts as no change at all: a network trained without it can be trained on with it.
 
     In a thumbnail streaks are averaged away, and with them what tells how hard it rains. With
-    ``texture`` the field also sees features of the blocks that are rectified before they are
+    ``texture`` the field also sees features of the image that are rectified before they are
     averaged: how much fine structure there is where.
 
     :param in_channels: channels of what the thumbnail is made of.
     :param channels: width of the U.
     :param features: channels of the features that it adds to.
-    :param factor: side of the blocks (unshuffle) that gain and offset are applied to.
+    :param factor: of the unshuffled image that gain and offset are applied to.
     :param texture: channels of texture, 0 for none.
     :param depth: residual blocks at each of the two finer levels, and as many more at the third.
     """
@@ -82,18 +82,18 @@ class VeilField(nn.Module):
             with torch.no_grad():  # next to no change, for fields that grow
                 block.conv2.weight.mul_(0.1)
 
-    def forward(self, thumbnail: torch.Tensor, blocks: torch.Tensor,
+    def forward(self, thumbnail: torch.Tensor, unshuffled: torch.Tensor,
                 textured: torch.Tensor | None = None) -> Lift:
         """
         Estimate the veil.
 
         :param thumbnail: (N, in_channels, 96, 128).
-        :param blocks: (N, 3 * factor**2, h, w), the image on its blocks, RGB 0..1.
+        :param unshuffled: (N, 3 * factor**2, h, w), the unshuffled image, RGB 0..1.
         :param textured: likewise, the image whose texture counts; None for the same.
-        :return: the change of the blocks, of their shape, and (N, features, h, w).
+        :return: the change of the unshuffled image, of its shape, and (N, features, h, w).
         """
         if self.texture is not None:
-            texture = F.avg_pool2d(self.texture(blocks if textured is None else textured),
+            texture = F.avg_pool2d(self.texture(unshuffled if textured is None else textured),
                                    max(1, 4 // self.factor))
             thumbnail = torch.cat((thumbnail, self.resize(texture, THUMBNAIL)), 1)
         fine = self.fine(self.down1(thumbnail))
@@ -103,12 +103,12 @@ class VeilField(nn.Module):
         x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
         x = self.up1(self.resize(x, fine.shape[-2:])) + fine
         x = self.up0(torch.cat((self.resize(x, THUMBNAIL), thumbnail), 1))
-        field = self.resize(self.field(x), blocks.shape[-2:])
+        field = self.resize(self.field(x), unshuffled.shape[-2:])
         gain, offset, hints = field.split((3, 3, _HINTS), 1)
-        if self.factor > 1:  # the pixels of a block share gain and offset
+        if self.factor > 1:  # pixels that were unshuffled into one share gain and offset
             gain = gain.repeat_interleave(self.factor ** 2, 1)
             offset = offset.repeat_interleave(self.factor ** 2, 1)
-        return Lift(torch.addcmul(offset, blocks, gain), self.hints(hints))
+        return Lift(torch.addcmul(offset, unshuffled, gain), self.hints(hints))
 
 
 def thumbnail(image: torch.Tensor) -> torch.Tensor:

@@ -43,10 +43,10 @@ def sparsify(network: nn.Module) -> int:
     :return: how many were replaced.
     """
     found = [module for module in network.modules()
-             if isinstance(module, SAM) and isinstance(module.paths, PathStacks)
+             if isinstance(module, SAM) and isinstance(module.path_mixer, PathStacks)
              and module.config.path_threshold > 0]
     for sam in found:
-        sam.paths = SparseStacks(sam.paths)
+        sam.path_mixer = SparseStacks(sam.path_mixer)
     return len(found)
 
 

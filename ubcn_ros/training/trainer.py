@@ -220,8 +220,8 @@ class Trainer:
                   if fabric.is_global_zero else None)
         scores: dict[str, float] = {}
         self.stage.train()
-        with tqdm(total=c.optimizer_steps, initial=self.optimizer_step, desc=self.stage_name, mininterval=5,
-                  disable=not fabric.is_global_zero) as bar:
+        with tqdm(total=c.optimizer_steps, initial=self.optimizer_step, desc=self.stage_name,
+                  mininterval=5, disable=not fabric.is_global_zero) as bar:
             for batch in worker_batches(loader):
                 loss, logs = self._train_step(batch)
                 self.optimizer_step += 1

@@ -39,8 +39,8 @@ def start_from_derain(network: UBCN) -> None:
             target.head[0][0].weight[:, :weight.shape[1]] = 0.5 * weight
             target.head[0][0].weight[:, weight.shape[1]:] = 0.5 * weight
         target.head[1].load_state_dict(source.head[1].state_dict())
-        stacks = ([target.paths.trunk] if target.config.form == 'trunk'
-                  else target.paths.stacks)
+        stacks = ([target.path_mixer.trunk] if target.config.form == 'trunk'
+                  else target.path_mixer.stacks)
         for stack in stacks:
             for ours, theirs in zip(stack, source.body, strict=False):
                 ours.load_state_dict(theirs.state_dict())

@@ -13,7 +13,7 @@ from ubcn_ros.runtime.kernels.cpu_path_mix import mix_in_strips
 @pytest.mark.parametrize('size', [(16, 24), (13, 21)])
 def test_equal_to_the_reference(strip, size):
     torch.manual_seed(0)
-    sam = SAM(SAMConfig(8, 2, 2, form='trunk'), paths=5).eval().requires_grad_(False)
+    sam = SAM(SAMConfig(8, 2, 2, form='trunk'), num_paths=5).eval().requires_grad_(False)
     for parameter in sam.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     height, width = size
@@ -28,4 +28,4 @@ def test_equal_to_the_reference(strip, size):
 
 
 def test_the_stacks_form_stays():
-    assert mix_in_strips(SAM(SAMConfig(8, 1), paths=2)) == 0
+    assert mix_in_strips(SAM(SAMConfig(8, 1), num_paths=2)) == 0

@@ -169,7 +169,7 @@ def test_without_triton_the_log_says_so(caplog):
 
 @pytest.mark.parametrize('name', ['ddrnet23_slim', 'pspnet_resnet50'])
 def test_segmentation_equals_plain(caplog, name):
-    options = {'width': 8, 'half_head': True} if name == 'ddrnet23_slim' else {}
+    options = {'width': 8, 'stride2_head': True} if name == 'ddrnet23_slim' else {}
     network = trained(build_segmentation(name, 4, **options))
     fold_batch_norm(network)
     plain = copy.deepcopy(network)

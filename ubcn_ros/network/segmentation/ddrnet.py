@@ -24,8 +24,8 @@ from ubcn_ros.network.segmentation.base import SegmentationNetwork
 class Context(NamedTuple):
     """What the heads take besides the features: those of stride 2, 4 and early ones of 8."""
 
-    half: torch.Tensor
-    quarter: torch.Tensor
+    stride2: torch.Tensor
+    stride4: torch.Tensor
     detail: torch.Tensor
 
 
@@ -105,13 +105,13 @@ class DDRNet23Slim(SegmentationNetwork):
         with 8 or more: with fewer, PyTorch 2.13 (oneDNN) overruns its buffers in the gradient of
         the strided 1x1 convolutions on processors without AVX-512.
     :param fine_head: classify at stride 4; False is the paper's head, at stride 8.
-    :param half_head: correct the logits at stride 2; the correction starts at zero.
+    :param stride2_head: correct the logits at stride 2; the correction starts at zero.
     """
 
     resize = staticmethod(resize)
 
     def __init__(self, num_classes: int, width: int = 32, fine_head: bool = True,
-                 half_head: bool = False) -> None:
+                 stride2_head: bool = False) -> None:
         super().__init__()
         w = width
         self.feature_channels = 4 * w
@@ -146,21 +146,21 @@ class DDRNet23Slim(SegmentationNetwork):
                                             nn.ReLU(inplace=True),
                                             nn.Conv2d(2 * w, num_classes, 1))
         # what the fine features say, narrowed, beside what one convolution saw at stride 2
-        self.narrow = _conv_bn(2 * w, w // 2, 1, relu=True) if half_head else None
-        self.half_head = (nn.Sequential(_conv_bn(w + w // 2, w, relu=True),
-                                   nn.Conv2d(w, num_classes, 1)) if half_head else None)
+        self.narrow = _conv_bn(2 * w, w // 2, 1, relu=True) if stride2_head else None
+        self.stride2_head = (nn.Sequential(_conv_bn(w + w // 2, w, relu=True),
+                                   nn.Conv2d(w, num_classes, 1)) if stride2_head else None)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')
                 if m.bias is not None:
                     nn.init.zeros_(m.bias)
-        if self.half_head is not None:
-            nn.init.zeros_(self.half_head[1].weight)
+        if self.stride2_head is not None:
+            nn.init.zeros_(self.stride2_head[1].weight)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, Context]:
-        half = self.stem[0](x)
-        quarter = self.stem[1:](half)
-        early = F.relu(self.layer2(quarter))
+        stride2 = self.stem[0](x)
+        stride4 = self.stem[1:](stride2)
+        early = F.relu(self.layer2(stride4))
         context, detail = self.context3(early), self.detail3(early)
         early_detail = detail
         # bilateral fusion: each branch adds the other's features
@@ -173,19 +173,19 @@ class DDRNet23Slim(SegmentationNetwork):
                                                        detail.shape[-2:])))
         pyramid = self.pyramid(self.context5(context))
         features = self.detail5(detail) + self.resize(pyramid, detail.shape[-2:])
-        return features, Context(half, quarter, early_detail)
+        return features, Context(stride2, stride4, early_detail)
 
     def classify(self, features: torch.Tensor, context: Context) -> torch.Tensor:
         x = self.head(features)
         if self.fine_head:
-            x = torch.cat((self.resize(x, context.quarter.shape[-2:]), context.quarter), 1)
+            x = torch.cat((self.resize(x, context.stride4.shape[-2:]), context.stride4), 1)
         x = self.fine(x)
         logits = self.classifier(x)
-        if self.half_head is None:
+        if self.stride2_head is None:
             return logits
-        size = context.half.shape[-2:]
-        return self.resize(logits, size) + self.half_head(
-            torch.cat((self.resize(self.narrow(x), size), context.half), 1))
+        size = context.stride2.shape[-2:]
+        return self.resize(logits, size) + self.stride2_head(
+            torch.cat((self.resize(self.narrow(x), size), context.stride2), 1))
 
     def auxiliary(self, context: Context) -> list[torch.Tensor]:
         return [self.auxiliary_head(context.detail)]
