@@ -27,42 +27,43 @@ class SAMConfig:
     """
     Size and form of a SAM; the defaults are the published table 3 with shared weights.
 
-    ``form``: 'stacks' runs the residual blocks once per path, on the features times the path's
-    probability map; 'trunk' runs them once and lets each path re-weight the result by a 1x1
-    convolution of its own, weighted by the same maps (a K-th of the work).
-    ``share_paths`` (stacks): one set of weights for all paths, as table 4's 0.40 MB says, or one
-    per path. ``residual``: what the prediction is added to, the rainy 'input' or the 'previous'
-    step's image. ``uniform_masks`` replaces the semantic maps by 1 / K: the ablation that
-    shows what the semantics are worth. ``veil_channels`` above 0 puts a ``VeilField`` of that
-    width in front, which sees the paths, too: how far a place is follows from what is there;
-    ``veil_texture``, always of the rainy image, and ``veil_depth`` are as in ``IDMConfig``. With
-    ``veil_below`` the field also sees how much of each path lies below a place, in its column: a
-    house is as far away as the ground that it stands on.
-    ``path_threshold``: path probabilities under it are zero at the module's working size, in
-    training as in inference, so that a path has nothing to do where its class is not. From 0
-    (off, the paper's definition) to below 1 / K, so that the likeliest path of a pixel always
-    stays. What stays is not scaled up to a sum of 1 again: at most (K - 1) times the threshold
-    is lost, and a probability does not jump where another one passes the threshold.
-    ``coarse_from_previous``: share, 0 (off, the paper's definition) to below 1, of the coarse
-    difference to the previous image (means over 24x32 cells of the frame) that is taken back.
-    What is coarse is the veil, of which two estimates are better than one.
-
     :raises ValueError: an unknown form or residual, or a threshold or share outside 0..1.
     """
 
+    # features between the first and the last convolution
     channels: int = 32
+    # RES in every path
     blocks: int = 9
+    # side of the squares of pixels that are worked on as one, in 3 * side**2 channels
     unshuffle: int = 1
+    # of the RES, which cycle through them
     dilations: tuple[int, ...] = (1,)
+    # 'stacks' runs the RES once per path, on the features times the path's mask; 'trunk' runs them
+    # once and lets each path weigh the result by a 1x1 convolution of its own, a K-th of the work
     form: str = 'stacks'
+    # of stacks: one set of weights for all paths, as table 4's 0.40 MB says, or one per path
     share_paths: bool = True
+    # what the prediction is added to: the rainy 'input' or the 'previous' step's image
     residual: str = 'input'
+    # masks of 1 / K instead of the semantic ones: the ablation that shows what these are worth
     uniform_masks: bool = False
+    # probabilities under it are zero at the working size, in training as in inference, so that a
+    # path has nothing to do where its class is not; 0 (off, the paper's definition) to below
+    # 1 / K, so that a pixel's likeliest path stays. What stays is not scaled up to a sum of 1, so
+    # that no probability jumps where another passes the threshold; at most K - 1 thresholds go
     path_threshold: float = 0.0
+    # width of a VeilField in front, which sees the paths, too; 0 for none
     veil_channels: int = 0
+    # channels of the rainy image's texture that the veil field sees
     veil_texture: int = 0
+    # further RES at each level of the veil field
     veil_depth: int = 0
+    # the veil field sees how much of each path lies below a place in its column: a house is as far
+    # away as the ground that it stands on
     veil_below: bool = False
+    # share of the coarse difference to the previous image (means over 24x32 cells of the frame)
+    # that is taken back, 0 (off, the paper's definition) to below 1: what is coarse is the veil,
+    # of which two estimates are better than one
     coarse_from_previous: float = 0.0
 
     def __post_init__(self) -> None:
@@ -72,11 +73,11 @@ class SAMConfig:
                 raise ValueError(f'SAM {name} {getattr(self, name)!r} is unknown: choose one of '
                                  f'{", ".join(known)}')
         if not 0 <= self.path_threshold < 1:  # so that NaN is refused, too
-            raise ValueError(f'SAM path_threshold {self.path_threshold} is no probability: choose '
-                             'one from 0 (off) to below 1 / paths')
+            raise ValueError(f'SAM path_threshold {self.path_threshold} is not a probability: '
+                             'choose one from 0 (off) to below 1 / paths')
         if not 0 <= self.coarse_from_previous < 1:
-            raise ValueError(f'SAM coarse_from_previous {self.coarse_from_previous} is no share: '
-                             'choose one from 0 (off) to below 1')
+            raise ValueError(f'SAM coarse_from_previous {self.coarse_from_previous} is not a '
+                             'share: choose one from 0 (off) to below 1')
 
 
 class PathStacks(nn.Module):
@@ -90,7 +91,13 @@ class PathStacks(nn.Module):
 
     def forward(self, features: torch.Tensor, path_probabilities: torch.Tensor
                 ) -> torch.Tensor:
-        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        """
+        Run the stacks and add their results.
+
+        :param features: (N, C, H, W).
+        :param path_probabilities: (N, K, H, W).
+        :return: (N, C, H, W).
+        """
         total = torch.zeros_like(features)
         for k in range(path_probabilities.shape[1]):
             stack = self.stacks[k if len(self.stacks) > 1 else 0]
@@ -118,7 +125,13 @@ class PathTrunk(nn.Module):
 
     def forward(self, features: torch.Tensor, path_probabilities: torch.Tensor
                 ) -> torch.Tensor:
-        """(N, C, H, W) features and (N, K, H, W) path probabilities to (N, C, H, W)."""
+        """
+        Run the trunk and mix its result.
+
+        :param features: (N, C, H, W).
+        :param path_probabilities: (N, K, H, W).
+        :return: (N, C, H, W).
+        """
         return self.weigh(self.trunk(features), path_probabilities)
 
     def weigh(self, features: torch.Tensor, path_probabilities: torch.Tensor) -> torch.Tensor:
@@ -171,29 +184,41 @@ class SAM(nn.Module):
             bilinearly to the module's working size.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
-        dtype = self.tail[1].weight.dtype
         base = 0 if self.config.residual == 'input' else 1
-        unshuffled = [unshuffle(i, self.factor).to(dtype) for i in (image, previous)]
+        dtype = self.tail[1].weight.dtype
+        inputs = [unshuffle(x, self.factor).to(dtype) for x in (image, previous)]
         if self.veil is None:
-            features = self.head(torch.cat(unshuffled, 1))
-            residual = self.tail(self.path_mixer(
-                features, self.masks(path_probabilities, features.shape[-2:])))
+            residual = self._residual(inputs, path_probabilities)
         else:
-            small = self._small(image, previous, path_probabilities).to(dtype)
-            change, hints = self.veil(small, unshuffled[base], unshuffled[0])
-            unshuffled[base] = unshuffled[base] + change
-            features = self.head(torch.cat(unshuffled, 1)) + hints
-            residual = change + self.tail(self.path_mixer(
-                features, self.masks(path_probabilities, features.shape[-2:])))
+            seen = self._seen_by_veil(image, previous, path_probabilities).to(dtype)
+            change, hints = self.veil(seen, inputs[base], inputs[0])
+            inputs[base] = inputs[base] + change
+            residual = change + self._residual(inputs, path_probabilities, hints)
         restored = (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
         if self.config.coarse_from_previous:
             difference = coarse(previous - restored) * self.config.coarse_from_previous
             restored = restored + difference
         return restored
 
-    def _small(self, image: torch.Tensor, previous: torch.Tensor,
-               path_probabilities: torch.Tensor) -> torch.Tensor:
-        """What the veil field looks at, (N, channels, 96, 128)."""
+    def _residual(self, inputs: list[torch.Tensor], path_probabilities: torch.Tensor,
+                  hints: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        Predict the residual: table 3, row by row.
+
+        :param inputs: O and Bt-1, unshuffled, (N, 3 * factor**2, h, w) each.
+        :param hints: the veil field's features, (N, C, h, w), or None.
+        :return: of the shape of one input.
+        """
+        features = self.head(torch.cat(inputs, 1))  # CR 6 -> 32, CR 32 -> 32
+        if hints is not None:
+            features = features + hints
+        masks = self.masks(path_probabilities, features.shape[-2:])
+        features = self.path_mixer(features, masks)  # DOT, RES 32 in every path, Add
+        return self.tail(features)  # CBR 32 -> 32, Conv 32 -> 3
+
+    def _seen_by_veil(self, image: torch.Tensor, previous: torch.Tensor,
+                      path_probabilities: torch.Tensor) -> torch.Tensor:
+        """Make the thumbnail that the veil field looks at, (N, channels, 96, 128)."""
         masks = self.masks(path_probabilities, THUMBNAIL)
         parts = [thumbnail(image), thumbnail(previous), masks]
         if self.config.veil_below:
@@ -202,7 +227,7 @@ class SAM(nn.Module):
 
     def masks(self, path_probabilities: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """
-        Weights of the paths at the working size.
+        Work out the weights of the paths at the working size.
 
         :param path_probabilities: (N, K, h, w).
         :param size: (H, W) of the features.

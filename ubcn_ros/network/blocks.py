@@ -29,7 +29,7 @@ def check_sizes(config: Any) -> None:
 
 def exporting() -> bool:
     """
-    Whether the network is being traced for export, not run.
+    Tell whether the network is being traced for export, not run.
 
     What is traced then has to hold for every height and width: no branch may depend on them.
     """
@@ -39,17 +39,17 @@ def exporting() -> bool:
 
 
 def conv3x3(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Conv2d:
-    """3x3 convolution with stride 1 that keeps the size."""
+    """Make a 3x3 convolution with stride 1 that keeps the size."""
     return nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
 
 
 def cr(in_channels: int, out_channels: int) -> nn.Sequential:
-    """CR of tables 1 and 3: convolution and ReLU."""
+    """Make a CR of tables 1 and 3: convolution and ReLU."""
     return nn.Sequential(conv3x3(in_channels, out_channels), nn.ReLU(inplace=True))
 
 
 def cbr(in_channels: int, out_channels: int) -> nn.Sequential:
-    """CBR of tables 1 and 3: convolution, batch normalisation and ReLU."""
+    """Make a CBR of tables 1 and 3: convolution, batch normalisation and ReLU."""
     return nn.Sequential(conv3x3(in_channels, out_channels), nn.BatchNorm2d(out_channels),
                          nn.ReLU(inplace=True))
 
@@ -78,16 +78,20 @@ class RES(nn.Module):
 
 def residual_stack(channels: int, blocks: int, dilations: tuple[int, ...] = (1,)
                    ) -> nn.Sequential:
-    """``blocks`` RES in a row, whose dilations cycle through ``dilations``."""
+    """Make ``blocks`` RES in a row, whose dilations cycle through ``dilations``."""
     return nn.Sequential(*(RES(channels, dilations[i % len(dilations)]) for i in range(blocks)))
 
 
 def unshuffle(image: torch.Tensor, factor: int) -> torch.Tensor:
     """
-    Space to depth, (N, C, H, W) to (N, C * factor**2, ceil(H / factor), ceil(W / factor)).
+    Move space to depth.
 
     Sizes that ``factor`` does not divide are padded on the right and at the bottom by repeating
     the edge; ``shuffle`` cuts it off again.
+
+    :param image: (N, C, H, W).
+    :param factor: side of the squares of pixels that become one, 1 or more.
+    :return: (N, C * factor**2, ceil(H / factor), ceil(W / factor)).
     """
     if factor == 1:
         return image
@@ -99,12 +103,12 @@ def unshuffle(image: torch.Tensor, factor: int) -> torch.Tensor:
 
 
 def shuffle(features: torch.Tensor, factor: int, size: tuple[int, int]) -> torch.Tensor:
-    """Depth to space, the inverse of ``unshuffle``, cut to ``size`` (H, W)."""
+    """Move depth to space, the inverse of ``unshuffle``, cut to ``size`` (H, W)."""
     if factor == 1:
         return features
     return F.pixel_shuffle(features, factor)[..., :size[0], :size[1]]
 
 
 def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """(N, C, h, w) to (N, C, *size), bilinearly; modules hold it, so that it can be replaced."""
+    """Resize (N, C, h, w) to (N, C, *size), bilinearly; modules hold it, to be replaced there."""
     return F.interpolate(x, size, mode='bilinear', align_corners=False)

@@ -26,19 +26,23 @@ class IDMConfig:
     """
     Size of an IDM; the defaults are the published table 1 (223,779 parameters, 0.854 MiB).
 
-    The 13.40 MB of table 4 would need 92 channels and 22 blocks. ``unshuffle`` = 2 works on the
-    image's 2x2 pixels as 12 channels, a quarter of the work per layer. ``dilations`` cycle over
-    the residual blocks: a wider view at no cost, for the veil that small windows cannot tell.
-    ``veil_channels`` above 0 puts a ``VeilField`` of that width in front, with ``veil_texture``
-    channels of texture and ``veil_depth`` more residual blocks a level.
+    The 13.40 MB of table 4 would need 92 channels and 22 blocks.
     """
 
+    # features between the first and the last convolution
     channels: int = 32
+    # RES, of two convolutions each
     blocks: int = 11
+    # side of the squares of pixels that are worked on as one, in 3 * side**2 channels: 2 takes a
+    # quarter of the work per layer
     unshuffle: int = 1
+    # of the RES, which cycle through them: a wider view at no cost
     dilations: tuple[int, ...] = (1,)
+    # width of a VeilField in front; 0 for none
     veil_channels: int = 0
+    # channels of texture that the veil field sees
     veil_texture: int = 0
+    # further RES at each level of the veil field
     veil_depth: int = 0
 
     def __post_init__(self) -> None:
@@ -70,22 +74,41 @@ class IDM(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """
-        (N, 3, H, W) RGB 0..1 to the same; not clamped, so that gradients pass.
+        Derain an image.
 
-        The image keeps its precision: in half precision only the residual is computed so.
+        It keeps its precision: in half precision only the residual is computed so.
+
+        :param image: O, (N, 3, H, W) RGB 0..1.
+        :return: B1, (N, 3, H, W), not clamped, so that gradients pass.
         """
         unshuffled = self._unshuffled(image)
         if self.veil is None:
-            residual = self.tail(self.body(self.head(unshuffled)))
+            residual = self._residual(unshuffled)
         else:
             change, hints = self._lift(image, unshuffled)
-            residual = self.tail(self.body(self.head(unshuffled + change) + hints)) + change
+            residual = self._residual(unshuffled + change, hints) + change
         return image + shuffle(residual, self.factor, image.shape[-2:])
+
+    def _residual(self, unshuffled: torch.Tensor, hints: torch.Tensor | None = None
+                  ) -> torch.Tensor:
+        """
+        Predict the residual: table 1, row by row.
+
+        :param unshuffled: the image, (N, 3 * factor**2, h, w).
+        :param hints: the veil field's features, (N, C, h, w), or None.
+        :return: of the shape of the unshuffled image.
+        """
+        features = self.head(unshuffled)  # CR 3 -> 32, CR 32 -> 32
+        if hints is not None:
+            features = features + hints
+        return self.tail(self.body(features))  # 11 x RES 32, CBR 32 -> 32, Conv 32 -> 3
 
     def lift(self, image: torch.Tensor) -> torch.Tensor:
         """
-        The image as the veil field hands it on, (N, 3, H, W), not clamped.
+        Lift the veil alone.
 
+        :param image: (N, 3, H, W) RGB 0..1.
+        :return: the image as the veil field hands it on, (N, 3, H, W), not clamped.
         :raises ValueError: there is no veil field.
         """
         if self.veil is None:

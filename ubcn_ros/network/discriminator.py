@@ -31,7 +31,13 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(N, C, h, w) features to (N, 1, h', w') logits, positive for clean."""
+        """
+        Judge features.
+
+        :param features: (N, in_channels, h, w), h and w from 12 up.
+        :return: logits (N, 1, h', w'), positive for clean.
+        :raises ValueError: smaller features.
+        """
         if min(features.shape[-2:]) < 12:
             raise ValueError(f'features of {tuple(features.shape[-2:])} are too small for the '
                              'discriminator: train on crops whose features are 12x12 or larger')

@@ -21,8 +21,9 @@ class Step(NamedTuple):
     """
     What one step of the loop yields; each step is a usable answer.
 
-    ``image`` is Bt, (N, 3, H, W) RGB, not clamped; ``logits`` are St before the softmax,
-    (N, K, h, w) at the segmentation network's stride.
+    :param image: Bt, (N, 3, H, W) RGB, not clamped.
+    :param logits: St before the softmax, (N, num_classes, h, w) at the segmentation network's
+        stride.
     """
 
     image: torch.Tensor
@@ -39,10 +40,15 @@ class Step(NamedTuple):
 class UBCNConfig:
     """Everything needed to build a UBCN; kept in the model file's metadata."""
 
+    # name of the label set, which has the classes and the path groups
     label_set: str = 'cityscapes'
+    # IDM
     derain: IDMConfig = field(default_factory=IDMConfig)
+    # SAM
     attention: SAMConfig = field(default_factory=SAMConfig)
+    # FAM's network: a name of network.segmentation.REGISTRY, or module:callable
     segmentation: str = 'pspnet_resnet50'
+    # keyword arguments of that network, besides the number of classes
     segmentation_options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -76,7 +82,12 @@ class UBCNConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> UBCNConfig:
-        """Rebuild a configuration from ``to_dict``; TypeError names an unknown key."""
+        """
+        Rebuild a configuration.
+
+        :param values: as of ``to_dict``.
+        :raises TypeError: an unknown key, naming it.
+        """
         values = dict(values)
         for key, kind in (('derain', IDMConfig), ('attention', SAMConfig)):
             if key in values:
@@ -117,6 +128,7 @@ class UBCN(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
         :return: T steps.
+        :raises ValueError: iterations below 1.
         """
         if iterations < 1:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
@@ -126,26 +138,45 @@ class UBCN(nn.Module):
         return steps
 
     def first_step(self, image: torch.Tensor) -> Step:
-        """Bottom-up: B1 = IDM(O), S1 = FAM(B1)."""
+        """
+        Run the first step, bottom-up: B1 = IDM(O), S1 = FAM(B1).
+
+        :param image: O, (N, 3, H, W) RGB 0..1.
+        """
         derained = self.derain(image)
         return Step(derained, self.segmentation(derained))
 
     def next_step(self, image: torch.Tensor, previous: Step) -> Step:
-        """Top-down, then bottom-up: Bt = SAM(O, Bt-1, St-1), St = FAM(Bt)."""
+        """
+        Run a further step, top-down and bottom-up: Bt = SAM(O, Bt-1, St-1), St = FAM(Bt).
+
+        :param image: O, (N, 3, H, W) RGB 0..1.
+        :param previous: the step before.
+        """
         derained = self.attend(image, previous)
         return Step(derained, self.segmentation(derained))
 
     def attend(self, image: torch.Tensor, previous: Step) -> torch.Tensor:
-        """Bt = SAM(O, Bt-1, St-1) alone, (N, 3, H, W)."""
+        """Restore the image alone, without its labels: Bt = SAM(O, Bt-1, St-1), (N, 3, H, W)."""
         return self.attention(image, previous.image, self.path_probabilities(previous.logits))
 
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
-        """(N, classes, h, w) logits to (N, num_paths, h, w) probabilities of the path groups."""
+        """
+        Sum up the classes' probabilities by path group.
+
+        :param logits: (N, num_classes, h, w), before the softmax.
+        :return: (N, num_paths, h, w), summing to 1 over the paths.
+        """
         return F.conv2d(logits.softmax(1), self.path_groups)
 
 
 def build(config: UBCNConfig) -> UBCN:
-    """Build the network of a configuration, with random weights."""
+    """
+    Build the network of a configuration, with random weights.
+
+    :param config: kept as the network's ``config``.
+    :raises ValueError: an unknown label set or segmentation network.
+    """
     label_set = get_label_set(config.label_set)
     network = UBCN(
         IDM(config.derain),

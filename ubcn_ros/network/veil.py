@@ -19,7 +19,12 @@ _LEAK = 0.1
 
 
 class Lift(NamedTuple):
-    """What to add to an unshuffled image to lift the veil, and to the features of the result."""
+    """
+    What lifts the veil.
+
+    :param change: what to add to the unshuffled image, of its shape.
+    :param features: what to add to the features of the result, (N, features, h, w).
+    """
 
     change: torch.Tensor
     features: torch.Tensor
@@ -79,7 +84,7 @@ class VeilField(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         for block in (*self.fine, *self.coarse, *self.coarsest):
-            with torch.no_grad():  # next to no change, for fields that grow
+            with torch.no_grad():  # starts as next to no change
                 block.conv2.weight.mul_(0.1)
 
     def forward(self, thumbnail: torch.Tensor, unshuffled: torch.Tensor,
@@ -112,12 +117,12 @@ class VeilField(nn.Module):
 
 
 def thumbnail(image: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W), H and W from 32 up, to (N, C, 96, 128): averaged, then bilinear."""
+    """Shrink (N, C, H, W), H and W from 32 up, to (N, C, 96, 128): averaged, then bilinear."""
     return resize(F.avg_pool2d(image, 4), THUMBNAIL)
 
 
 def coarse(image: torch.Tensor) -> torch.Tensor:
-    """(N, C, H, W), H and W from 32 up, to the same with 24x32 cells of detail left."""
+    """Smooth (N, C, H, W), H and W from 32 up, until 24x32 cells of detail are left."""
     return resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
 
 

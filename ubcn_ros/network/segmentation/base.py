@@ -28,15 +28,25 @@ class SegmentationNetwork(nn.Module):
         self.register_buffer('std', torch.tensor(_STD).view(1, 3, 1, 1), persistent=False)
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, object]:
-        """Normalised (N, 3, H, W) image to features and context."""
+        """
+        Work out the features.
+
+        :param x: normalised image, (N, 3, H, W), in the weights' precision.
+        :return: features (N, feature_channels, h', w') and context.
+        """
         raise NotImplementedError
 
     def classify(self, features: torch.Tensor, context: object) -> torch.Tensor:
-        """Features and context to logits at the network's stride."""
+        """
+        Work out the logits.
+
+        :param features, context: of ``encode``.
+        :return: (N, num_classes, h, w) at the network's own stride.
+        """
         raise NotImplementedError
 
     def auxiliary(self, context: object) -> list[torch.Tensor]:
-        """Context to the logits of the auxiliary heads; none by default."""
+        """Work out the logits of the auxiliary heads from the context; none by default."""
         return []
 
     def _encode(self, image: torch.Tensor) -> tuple[torch.Tensor, object]:
@@ -45,19 +55,19 @@ class SegmentationNetwork(nn.Module):
         return self.encode(x.to(next(self.parameters()).dtype))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) RGB 0..1 to logits (N, num_classes, h, w)."""
+        """Segment (N, 3, H, W) RGB 0..1: logits (N, num_classes, h, w)."""
         return self.classify(*self._encode(image))
 
     def features(self, image: torch.Tensor) -> torch.Tensor:
-        """(N, 3, H, W) RGB 0..1 to (N, feature_channels, h', w')."""
+        """Return the features of (N, 3, H, W) RGB 0..1, (N, feature_channels, h', w')."""
         return self._encode(image)[0]
 
     def with_auxiliary(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Logits and auxiliary logits, for training."""
+        """Return logits and auxiliary logits, for training."""
         return self.with_features(image)[:2]
 
     def with_features(self, image: torch.Tensor
                       ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
-        """Logits, auxiliary logits and features in one pass, for training."""
+        """Return logits, auxiliary logits and features in one pass, for training."""
         features, context = self._encode(image)
         return self.classify(features, context), self.auxiliary(context), features

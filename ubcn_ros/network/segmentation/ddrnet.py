@@ -98,20 +98,19 @@ class DAPPM(nn.Module):
 
 class DDRNet23Slim(SegmentationNetwork):
     """
-    Logits at stride 4, or 2; features for the discriminator at stride 8.
+    Logits at stride 4 (the paper's head: 8), or 2; features for the discriminator at stride 8.
 
     :param num_classes: number of classes.
     :param width: channels at full detail, 32 in the paper; all others scale with it. Train
         with 8 or more: with fewer, PyTorch 2.13 (oneDNN) overruns its buffers in the gradient of
         the strided 1x1 convolutions on processors without AVX-512.
-    :param fine_head: classify at stride 4; False is the paper's head, at stride 8.
     :param stride2_head: correct the logits at stride 2; the correction starts at zero.
     """
 
     resize = staticmethod(resize)
 
-    def __init__(self, num_classes: int, width: int = 32, fine_head: bool = True,
-                 stride2_head: bool = False) -> None:
+    def __init__(self, num_classes: int, width: int = 32, stride2_head: bool = False
+                 ) -> None:
         super().__init__()
         w = width
         self.feature_channels = 4 * w
@@ -137,10 +136,8 @@ class DDRNet23Slim(SegmentationNetwork):
                                    _conv_bn(4 * w, 8 * w, 3, 2))
         self.pyramid = DAPPM(16 * w, 4 * w, 4 * w)
         self.head = _pre(4 * w, 2 * w, 3)
-        self.fine = (nn.Sequential(nn.BatchNorm2d(3 * w), nn.ReLU(inplace=True),
-                                   _conv_bn(3 * w, 2 * w, relu=True)) if fine_head else
-                     nn.Sequential(nn.BatchNorm2d(2 * w), nn.ReLU(inplace=True)))
-        self.fine_head = fine_head
+        self.fine = nn.Sequential(nn.BatchNorm2d(3 * w), nn.ReLU(inplace=True),
+                                  _conv_bn(3 * w, 2 * w, relu=True))
         self.classifier = nn.Conv2d(2 * w, num_classes, 1)
         self.auxiliary_head = nn.Sequential(_pre(2 * w, 2 * w, 3), nn.BatchNorm2d(2 * w),
                                             nn.ReLU(inplace=True),
@@ -176,10 +173,8 @@ class DDRNet23Slim(SegmentationNetwork):
         return features, Context(stride2, stride4, early_detail)
 
     def classify(self, features: torch.Tensor, context: Context) -> torch.Tensor:
-        x = self.head(features)
-        if self.fine_head:
-            x = torch.cat((self.resize(x, context.stride4.shape[-2:]), context.stride4), 1)
-        x = self.fine(x)
+        enlarged = self.resize(self.head(features), context.stride4.shape[-2:])
+        x = self.fine(torch.cat((enlarged, context.stride4), 1))
         logits = self.classifier(x)
         if self.stride2_head is None:
             return logits
