@@ -35,7 +35,7 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
     assert report['data']['images'] == ['A_0', 'A_2']
     assert report['data']['rain_seeds'] == [0, 2]
     assert report['segmentation_models'].keys() == {'clean', 'rain'}
-    assert report['peer_models'].keys() == {'identity'}
+    assert report['baseline_models'].keys() == {'identity'}
     assert report['command'].split()[0] == 'ubcn'
     assert (report['device'], report['precision'], report['iterations']) == ('cpu', 'fp32', 3)
     assert report['rates'].keys() == {'0', '150'}

@@ -14,7 +14,7 @@ from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.measure import (
     ImageScore,
     LabelScore,
-    Subject,
+    LoadedModel,
     measure_pairs,
     measure_scenes,
 )
@@ -28,12 +28,12 @@ def psnr(image, clean):
 
 @pytest.fixture(scope='module')
 def identity(identity_model):
-    return Subject.load(identity_model, 'cpu', 'fp32')
+    return LoadedModel.load(identity_model, 'cpu', 'fp32')
 
 
 @pytest.fixture(scope='module')
 def tiny(tiny_model):
-    return Subject.load(tiny_model, 'cpu', 'fp32')
+    return LoadedModel.load(tiny_model, 'cpu', 'fp32')
 
 
 def test_image_score_is_of_the_rounded_image_and_the_mean_over_images():
@@ -124,11 +124,12 @@ def test_figures_are_those_of_the_engine_s_output(tiny, tiny_engine, camvid_fold
         assert step['miou'] == pytest.approx(score.result()['miou'])
 
 
-def test_peers_and_segmentations_are_measured_on_the_same_images(tiny, identity, camvid_folder):
+def test_baselines_and_segmentations_are_measured_on_the_same_images(tiny, identity,
+                                                                     camvid_folder):
     scenes = camvid(camvid_folder, 'val')
     both = measure_scenes(identity, scenes, [0], [50.0], 2, {'clean': tiny}, {'other': tiny})
     alone = measure_scenes(tiny, scenes, [0], [50.0], 2)
-    assert both['rates']['50']['peers']['other'] == alone['rates']['50']['steps']
+    assert both['rates']['50']['baselines']['other'] == alone['rates']['50']['steps']
     assert both['rates']['50']['segmentation']['clean'] == \
         alone['rates']['50']['segmentation']['own']
     assert both['clean']['clean'] == alone['clean']['own']
@@ -153,4 +154,4 @@ def test_pairs_by_hand(identity, pairs_folder):
     assert result['input']['psnr'] == pytest.approx(expected, abs=1e-3)
     assert [step['psnr'] for step in result['steps']] == pytest.approx([expected] * 2, abs=1e-3)
     assert 'miou' not in result['steps'][0]
-    assert result['peers']['other'] == result['steps']
+    assert result['baselines']['other'] == result['steps']

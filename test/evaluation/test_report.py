@@ -15,13 +15,13 @@ LABELS = {'miou': 50.5, 'iou': {'Sky': 80.0, 'Road': None}}
 RESULTS = {
     'clean': {'own': LABELS, 'clean': {**LABELS, 'miou': 71.5}},
     'rates': {'0': {'input': {'psnr': math.inf, 'ssim': 1.0}, 'segmentation': {'own': LABELS},
-                    'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}], 'peers': {}},
+                    'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}], 'baselines': {}},
               '50': {'input': {'psnr': 22.25, 'ssim': 0.7},
                      'segmentation': {'own': LABELS, 'clean': {**LABELS, 'miou': 33.75}},
                      'steps': [{'t': 1, **STEP}, {'t': 2, **STEP}],
-                     'peers': {'plain': [{'t': 1, **STEP}]}}}}
+                     'baselines': {'plain': [{'t': 1, **STEP}]}}}}
 PAIRS = {'input': {'psnr': 20.0, 'ssim': 0.5}, 'steps': [{'t': 1, 'psnr': 23.5, 'ssim': 0.6}],
-         'peers': {}}
+         'baselines': {}}
 
 
 def test_columns_line_up():
@@ -38,10 +38,10 @@ def test_every_measured_figure_is_in_the_table():
     assert road.split() == ['Road', '-', '-', '-']
 
 
-def test_pairs_have_no_bars():
+def test_pairs_have_no_targets():
     text = pair_text(PAIRS, [Figure('k', 'gain', 3.5, 'dB')])
     assert '23.50' in text and '3.50' in text
-    assert 'bar' not in text
+    assert 'target' not in text
     assert 'missed' in figure_text([Figure('k', 'gain', 3.5, 'dB', 4.0)])
 
 

@@ -14,7 +14,7 @@ def steps(psnr, miou):
 
 
 def entry(before, psnr, miou, clean_trained=0.0):
-    return {'input': {'psnr': before}, 'steps': steps(psnr, miou), 'peers': {},
+    return {'input': {'psnr': before}, 'steps': steps(psnr, miou), 'baselines': {},
             'segmentation': {'own': {'miou': 0.0}, 'clean': {'miou': clean_trained}}}
 
 
@@ -68,7 +68,7 @@ def test_what_was_not_measured_is_left_out(results):
         'psnr_gain_50', 'psnr_gain_150', 'clean_miou'}
 
 
-def test_an_untouched_dry_frame_reaches_the_bar(results):
+def test_an_untouched_dry_frame_reaches_the_target(results):
     results['rates'] = {'0': entry(math.inf, (math.inf,) * 3, (70,) * 3, 75)}
     figures = {figure.key: figure for figure in scene_figures(results)}
     assert figures['dry_psnr'].value == math.inf
@@ -76,8 +76,8 @@ def test_an_untouched_dry_frame_reaches_the_bar(results):
     assert 'worst_step_psnr' not in figures
 
 
-def test_peers_are_compared_at_the_last_step(results):
-    results['rates']['50']['peers'] = {'plain': steps((29.0, 29.0, 29.0), (60, 60, 60))}
+def test_baselines_are_compared_at_the_last_step(results):
+    results['rates']['50']['baselines'] = {'plain': steps((29.0, 29.0, 29.0), (60, 60, 60))}
     figures = {figure.key: figure for figure in scene_figures(results)}
     assert figures['psnr_over_plain_50'].value == pytest.approx(0.7)
     assert figures['miou_over_plain_50'].value == pytest.approx(6.0)
@@ -88,7 +88,7 @@ def test_pairs_gain_over_the_input():
     assert [f.value for f in figures] == pytest.approx([3.0, 4.5])
 
 
-@pytest.mark.parametrize('low, high, bar', [
+@pytest.mark.parametrize('low, high, target', [
     (None, None, ''), (4.0, None, '>= 4'), (None, 7.0, '<= 7'), (-0.5, 0.5, '-0.5 .. 0.5')])
-def test_bar_in_words(low, high, bar):
-    assert Figure('key', 'text', 1.0, 'dB', low, high).bar == bar
+def test_target_in_words(low, high, target):
+    assert Figure('key', 'text', 1.0, 'dB', low, high).target == target

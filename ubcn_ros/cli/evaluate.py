@@ -15,7 +15,7 @@ from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import DEVICE, OUTPUT_FILE, PICTURE, PRECISION
 
 if TYPE_CHECKING:
-    from ubcn_ros.evaluation.measure import Subject
+    from ubcn_ros.evaluation.measure import LoadedModel
 
 
 def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
@@ -80,42 +80,43 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
         raise click.UsageError('pairs have no labels: leave out --clean-segmentation and '
                                '--rain-segmentation')
     from ubcn_ros.evaluation import report
-    from ubcn_ros.evaluation.measure import Subject
+    from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.runtime.weights import PARTS
 
-    def load(path: str, *needs: str) -> Subject:
-        loaded = Subject.load(path, device, precision, () if allow_partial_model else needs)
+    def load(path: str, *needs: str) -> LoadedModel:
+        loaded = LoadedModel.load(path, device, precision, () if allow_partial_model else needs)
         if text := loaded.info.untrained_text(needs):
             click.echo(f'Warning: {text}', err=True)
         return loaded
 
-    subject = load(model, *PARTS)
+    loaded = load(model, *PARTS)
     segmentations = {name: load(path, 'segmentation') for name, path in
                      (('clean', clean_segmentation), ('rain', rain_segmentation))
                      if path is not None}
-    rivals = _named([load(path, *PARTS) for path in peers])
+    baselines = _named([load(path, *PARTS) for path in peers])
     if kind != 'pairs':
-        results, figures, about = _scenes(subject, segmentations, rivals, kind, data, split,
+        results, figures, about = _scenes(loaded, segmentations, baselines, kind, data, split,
                                           only, rates, iterations, stride, limit)
         text = report.scene_text(results, figures)
     else:
-        results, figures, about = _pairs(subject, rivals, data, iterations, stride, limit)
+        results, figures, about = _pairs(loaded, baselines, data, iterations, stride, limit)
         text = report.pair_text(results, figures)
-    click.echo(f'{subject.info.name} on {about["name"]}, {about["count"]} images, '
-               f'{subject.precision} on {subject.device}\n\n{text}')
+    click.echo(f'{loaded.info.name} on {about["name"]}, {about["count"]} images, '
+               f'{loaded.precision} on {loaded.device}\n\n{text}')
     if json_path:
         report.write_json(json_path, {
-            **_configuration(subject, segmentations, rivals), 'data': about,
+            **_configuration(loaded, segmentations, baselines), 'data': about,
             'iterations': iterations, **results,
             'figures': {figure.key: figure.to_dict() for figure in figures}})
         click.echo(f'wrote {json_path}')
     if picture:
-        report.draw(picture, f'{subject.info.name} on {about["name"]}', results)
+        report.draw(picture, f'{loaded.info.name} on {about["name"]}', results)
         click.echo(f'wrote {picture}')
 
 
-def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[str, Subject],
-            kind: str, data: Path, split: str, only: tuple[str, ...], rates: tuple[float, ...],
+def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
+            baselines: dict[str, LoadedModel], kind: str, data: Path, split: str,
+            only: tuple[str, ...], rates: tuple[float, ...],
             iterations: int, stride: int, limit: int | None) -> tuple[dict, list, dict]:
     from ubcn_ros.data.datasets import open_scenes
     from ubcn_ros.evaluation.measure import measure_scenes
@@ -123,8 +124,8 @@ def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[st
     scenes = open_scenes(kind, data, split, only=only)
     indices = range(0, len(scenes), stride)[:limit]
     with _bar(len(indices) * len(rates)) as bar:
-        results = measure_scenes(subject, scenes, indices, rates, iterations, segmentations,
-                                 rivals, bar.update)
+        results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
+                                 baselines, bar.update)
     about = {'kind': kind, 'name': scenes.name, 'path': str(data), 'split': split,
              'only': list(only), 'stride': stride, 'count': len(indices),
              'images': [scenes.scenes[i].name for i in indices], 'rain_seeds': list(indices),
@@ -132,40 +133,40 @@ def _scenes(subject: Subject, segmentations: dict[str, Subject], rivals: dict[st
     return results, scene_figures(results), about
 
 
-def _pairs(subject: Subject, rivals: dict[str, Subject], data: Path, iterations: int,
+def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], data: Path, iterations: int,
            stride: int, limit: int | None) -> tuple[dict, list, dict]:
     from ubcn_ros.data.pairs import pairs
     from ubcn_ros.evaluation.measure import measure_pairs
     from ubcn_ros.evaluation.targets import pair_figures
     chosen = pairs(data)[::stride][:limit]
     with _bar(len(chosen)) as bar:
-        results = measure_pairs(subject, chosen, iterations, rivals, bar.update)
+        results = measure_pairs(loaded, chosen, iterations, baselines, bar.update)
     about = {'kind': 'pairs', 'name': data.resolve().name, 'path': str(data), 'stride': stride,
              'count': len(chosen), 'images': [pair.name for pair in chosen]}
     return results, pair_figures(results), about
 
 
-def _named(subjects: list[Subject]) -> dict[str, Subject]:
+def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:
     """Name models by their files' names, or by their paths where those are the same."""
-    names = [subject.info.name for subject in subjects]
-    return {name if names.count(name) == 1 else str(subject.info.path): subject
-            for name, subject in zip(names, subjects, strict=True)}
+    names = [loaded.info.name for loaded in loaded_models]
+    return {name if names.count(name) == 1 else str(loaded.info.path): loaded
+            for name, loaded in zip(names, loaded_models, strict=True)}
 
 
-def _configuration(subject: Subject, segmentations: dict[str, Subject],
-                   rivals: dict[str, Subject]) -> dict[str, Any]:
+def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
+                   baselines: dict[str, LoadedModel]) -> dict[str, Any]:
     import torch
 
     from ubcn_ros import __version__
 
-    def model(subject: Subject) -> dict[str, Any]:
-        return {'name': subject.info.name, 'path': str(subject.info.path),
-                'sha256': subject.info.sha256}
+    def model(loaded: LoadedModel) -> dict[str, Any]:
+        return {'name': loaded.info.name, 'path': str(loaded.info.path),
+                'sha256': loaded.info.sha256}
 
-    return {'command': shlex.join(['ubcn', *sys.argv[1:]]), 'model': model(subject),
+    return {'command': shlex.join(['ubcn', *sys.argv[1:]]), 'model': model(loaded),
             'segmentation_models': {name: model(s) for name, s in segmentations.items()},
-            'peer_models': {name: model(s) for name, s in rivals.items()},
-            'device': str(subject.device), 'precision': subject.precision,
+            'baseline_models': {name: model(s) for name, s in baselines.items()},
+            'device': str(loaded.device), 'precision': loaded.precision,
             'versions': {'ubcn_ros': __version__, 'torch': torch.__version__},
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%'}}
 

@@ -41,7 +41,7 @@ Progress = Callable[[], object]
 
 
 @dataclass(frozen=True)
-class Subject:
+class LoadedModel:
     """A network that is measured, where and in which precision it runs."""
 
     network: UBCN
@@ -51,7 +51,7 @@ class Subject:
 
     @classmethod
     def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32',
-             needs: Sequence[str] = PARTS) -> Subject:
+             needs: Sequence[str] = PARTS) -> LoadedModel:
         """
         Load a model file, prepared as the engine prepares it.
 
@@ -134,15 +134,15 @@ class LabelScore:
 class LoopScore:
     """Image and, where there is a ground truth, label figures of every step of the loop."""
 
-    def __init__(self, subject: Subject, iterations: int) -> None:
-        self._subject = subject
+    def __init__(self, loaded: LoadedModel, iterations: int) -> None:
+        self._loaded = loaded
         self._images = [ImageScore() for _ in range(iterations)]
-        self._labels = [LabelScore(subject.network.label_set, subject.device)
+        self._labels = [LabelScore(loaded.network.label_set, loaded.device)
                         for _ in range(iterations)]
 
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None) -> None:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
-        steps = self._subject.network(image, len(self._images))
+        steps = self._loaded.network(image, len(self._images))
         for step, images, labels in zip(steps, self._images, self._labels, strict=True):
             images.add(step.image, clean)
             if truth is not None:
@@ -161,10 +161,10 @@ def rate_key(rate: float) -> str:
 
 
 @torch.inference_mode()
-def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
+def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int],
                    rates: Sequence[float], iterations: int,
-                   segmentations: Mapping[str, Subject] | None = None,
-                   peers: Mapping[str, Subject] | None = None,
+                   segmentations: Mapping[str, LoadedModel] | None = None,
+                   baselines: Mapping[str, LoadedModel] | None = None,
                    progress: Progress = lambda: None) -> dict[str, Any]:
     """
     Measure a model on labelled scenes, dry and in the validation rain.
@@ -174,19 +174,19 @@ def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
     :param iterations: T, the steps that are measured.
     :param segmentations: networks whose segmentation alone is measured, on the clean and on the
         rainy images, by name.
-    :param peers: models whose loop is measured on the same images, by name.
+    :param baselines: models whose loop is measured on the same images, by name.
     :param progress: called after every image and rate.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
-        'segmentation': {segmentation: labels}, 'steps': [image and labels], 'peers': {peer:
-        steps}}}}; the model's own segmentation network goes by the name 'own'.
+        'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
+        {baseline: steps}}}}; the model's own segmentation network goes by the name 'own'.
     :raises ValueError: a network has another label set than the scenes.
     """
     segmentations = {'own': model, **(segmentations or {})}
-    loops = {'': model, **(peers or {})}
-    for name, subject in {**loops, **segmentations}.items():
-        if subject.network.label_set != scenes.label_set:
+    loops = {'': model, **(baselines or {})}
+    for name, loaded in {**loops, **segmentations}.items():
+        if loaded.network.label_set != scenes.label_set:
             raise ValueError(f'the labels of {name or "the model"} are '
-                             f'{subject.network.label_set.name!r}, those of {scenes.name} '
+                             f'{loaded.network.label_set.name!r}, those of {scenes.name} '
                              f'{scenes.label_set.name!r}: choose a model trained on these classes')
     device = model.device
 
@@ -196,18 +196,18 @@ def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
     dry = label_scores()
     inputs = {rate: ImageScore() for rate in rates}
     alone = {rate: label_scores() for rate in rates}
-    looped = {rate: {name: LoopScore(subject, iterations) for name, subject in loops.items()}
+    looped = {rate: {name: LoopScore(loaded, iterations) for name, loaded in loops.items()}
               for rate in rates}
     for index in indices:
         image, ids, depth, _ = scenes.scenes[index].read()
         clean, truth = model.upload(image), torch.from_numpy(ids).to(device).long()
-        for name, subject in segmentations.items():
-            dry[name].add(subject.segment(clean), truth)
+        for name, loaded in segmentations.items():
+            dry[name].add(loaded.segment(clean), truth)
         for rate in rates:
             rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth))
             inputs[rate].add(rainy, clean)
-            for name, subject in segmentations.items():
-                alone[rate][name].add(subject.segment(rainy), truth)
+            for name, loaded in segmentations.items():
+                alone[rate][name].add(loaded.segment(rainy), truth)
             for score in looped[rate].values():
                 score.add(rainy, clean, truth)
             progress()
@@ -217,23 +217,23 @@ def measure_scenes(model: Subject, scenes: SceneList, indices: Iterable[int],
             'input': inputs[rate].result(),
             'segmentation': {name: score.result() for name, score in alone[rate].items()},
             'steps': looped[rate][''].result(),
-            'peers': {name: score.result() for name, score in looped[rate].items() if name},
+            'baselines': {name: score.result() for name, score in looped[rate].items() if name},
         } for rate in rates},
     }
 
 
 @torch.inference_mode()
-def measure_pairs(model: Subject, pairs: Iterable[Pair], iterations: int,
-                  peers: Mapping[str, Subject] | None = None,
+def measure_pairs(model: LoadedModel, pairs: Iterable[Pair], iterations: int,
+                  baselines: Mapping[str, LoadedModel] | None = None,
                   progress: Progress = lambda: None) -> dict[str, Any]:
     """
     Measure a model on pairs of a degraded and a clean image.
 
-    :return: {'input': image, 'steps': [image of every step], 'peers': {peer: steps}}.
+    :return: {'input': image, 'steps': [image of every step], 'baselines': {baseline: steps}}.
     """
     source = ImageScore()
-    loops = {name: LoopScore(subject, iterations)
-             for name, subject in {'': model, **(peers or {})}.items()}
+    loops = {name: LoopScore(loaded, iterations)
+             for name, loaded in {'': model, **(baselines or {})}.items()}
     for pair in pairs:
         degraded, clean = map(model.upload, pair.images())
         source.add(degraded, clean)
@@ -241,4 +241,4 @@ def measure_pairs(model: Subject, pairs: Iterable[Pair], iterations: int,
             score.add(degraded, clean, None)
         progress()
     return {'input': source.result(), 'steps': loops.pop('').result(labelled=False),
-            'peers': {name: score.result(labelled=False) for name, score in loops.items()}}
+            'baselines': {name: score.result(labelled=False) for name, score in loops.items()}}

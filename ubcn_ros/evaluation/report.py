@@ -42,7 +42,7 @@ def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
         rows += [['', f'T = {step["t"]}', *_image(step), _number(step['miou'])]
                  for step in entry['steps']]
         rows += [['', f'{name}, T = {step["t"]}', *_image(step), _number(step['miou'])]
-                 for name, steps in entry['peers'].items() for step in steps]
+                 for name, steps in entry['baselines'].items() for step in steps]
     parts = [table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %'), rows, left=(0, 1))]
     last = {rate: entry['steps'][-1] for rate, entry in results['rates'].items()}
     clean = results['clean']['own']['iou']
@@ -59,16 +59,16 @@ def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
     rows = [['input', *_image(results['input'])]]
     rows += [[f'T = {step["t"]}', *_image(step)] for step in results['steps']]
     rows += [[f'{name}, T = {step["t"]}', *_image(step)]
-             for name, steps in results['peers'].items() for step in steps]
+             for name, steps in results['baselines'].items() for step in steps]
     return table(('', 'PSNR dB', 'SSIM'), rows) + '\n\n' + figure_text(figures)
 
 
 def figure_text(figures: Sequence[Figure]) -> str:
-    """Derived figures and their bars, as a table."""
+    """Derived figures and their targets, as a table."""
     verdict = {None: '', True: 'reached', False: 'missed'}
-    rows = [[f.text, f'{f.value:.2f}', f.unit, f.bar, verdict[f.reached]] for f in figures]
-    columns = 5 if any(f.bar for f in figures) else 3
-    return table(('figure', 'value', 'unit', 'bar', '')[:columns],
+    rows = [[f.text, f'{f.value:.2f}', f.unit, f.target, verdict[f.reached]] for f in figures]
+    columns = 5 if any(f.target for f in figures) else 3
+    return table(('figure', 'value', 'unit', 'target', '')[:columns],
                  [row[:columns] for row in rows], left=(0, 2, 3, 4))
 
 

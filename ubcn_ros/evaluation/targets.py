@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that a model is judged by, derived from what was measured, and their bars."""
+"""The figures that a model is judged by, derived from what was measured, and their targets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Figure:
     """
     One derived figure.
 
-    ``low`` and ``high`` are the bar that this project sets itself; both None where there is none.
+    ``low`` and ``high`` are the target that this project sets itself, None where there is none.
     """
 
     key: str
@@ -32,15 +32,15 @@ class Figure:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the bar is reached; None without one."""
+        """Whether the target is reached; None without one."""
         if self.low is None and self.high is None:
             return None
         return ((self.low is None or self.value >= self.low) and
                 (self.high is None or self.value <= self.high))
 
     @property
-    def bar(self) -> str:
-        """The bar in words; empty without one."""
+    def target(self) -> str:
+        """The target in words; empty without one."""
         if self.low is not None and self.high is not None:
             return f'{self.low:g} .. {self.high:g}'
         if self.low is not None:
@@ -62,7 +62,7 @@ def scene_figures(results: dict[str, Any]) -> list[Figure]:
     """
     rates = {float(key): entry for key, entry in results['rates'].items()}
     found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
-             *_dry(rates, results['clean']), *_peers(rates)]
+             *_dry(rates, results['clean']), *_baselines(rates)]
     return [figure for figure in found if not math.isnan(figure.value)]
 
 
@@ -129,9 +129,9 @@ def _dry(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
                      steps[2]['miou'] - clean['own']['miou'], 'points', -0.5, 0.5)
 
 
-def _peers(rates: dict[float, Any]) -> Iterator[Figure]:
+def _baselines(rates: dict[float, Any]) -> Iterator[Figure]:
     for rate, entry in rates.items():
-        for name, steps in entry['peers'].items():
+        for name, steps in entry['baselines'].items():
             last, theirs = entry['steps'][-1], steps[-1]
             where = f'{name}, T = {last["t"]}, {rate:g} mm/hr'
             yield Figure(f'psnr_over_{name}_{rate:g}', f'PSNR over {where}',

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The peer of the engine's benchmark is as large as its paper says."""
+"""The baseline of the engine's benchmark is as large as its paper says."""
 
 import torch
 
