@@ -15,12 +15,15 @@ __all__ = ['add_gaussian', 'add_haze', 'add_pepper']
 def add_haze(image: np.ndarray, beta: float, depth: np.ndarray | None = None,
              airlight: tuple[float, float, float] | None = None) -> np.ndarray:
     """
-    Return the image in homogeneous haze, (H, W, 3) uint8 RGB.
+    Render homogeneous haze: I exp(-beta l) + A (1 - exp(-beta l)), l the distance.
 
-    I exp(-beta l) + A (1 - exp(-beta l)) with beta >= 0 in 1/m (0.005, 0.01 and 0.03 in the
-    paper; Sakaridis et al. 2018) and l the distance in metres: depth (H, W), where not finite or
-    not positive is far, or the prior. airlight A is RGB 0..1, estimated from the image when None.
-    beta 0 returns the image unchanged. Raises ValueError for a negative beta or another size.
+    :param image: (H, W, 3) uint8 RGB.
+    :param beta: extinction, 0/m (the image unchanged) or more; 0.005, 0.01 and 0.03 in the paper
+        (Sakaridis et al. 2018).
+    :param depth: l, (H, W) metres, far where not finite or not positive; None for the prior.
+    :param airlight: A, RGB 0..1; None to estimate it from the image.
+    :return: (H, W, 3) uint8 RGB.
+    :raises ValueError: beta out of range, or an image or depth of another size or type.
     """
     _check(image)
     if not 0 <= beta < np.inf:
@@ -42,9 +45,14 @@ def add_haze(image: np.ndarray, beta: float, depth: np.ndarray | None = None,
 
 def add_pepper(image: np.ndarray, probability: float, seed: int) -> np.ndarray:
     """
-    Return the image with every pixel black with a probability 0..1, (H, W, 3) uint8 RGB.
+    Blacken pixels at random.
 
     The same seed at a higher probability blackens the same pixels and more.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param probability: of every pixel to be black, 0..1.
+    :return: (H, W, 3) uint8 RGB.
+    :raises ValueError: a probability out of range, or an image of another type.
     """
     _check(image)
     if not 0 <= probability <= 1:
@@ -55,7 +63,14 @@ def add_pepper(image: np.ndarray, probability: float, seed: int) -> np.ndarray:
 
 
 def add_gaussian(image: np.ndarray, sigma: float, seed: int) -> np.ndarray:
-    """Return the image with noise of sigma on 0..255, clipped; (H, W, 3) uint8 RGB."""
+    """
+    Add gaussian noise, clipped to 0..255.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param sigma: standard deviation on 0..255, 0 or more.
+    :return: (H, W, 3) uint8 RGB.
+    :raises ValueError: sigma out of range, or an image of another type.
+    """
     _check(image)
     if not 0 <= sigma < np.inf:
         raise ValueError(f'sigma is {sigma}, must be finite and 0 or more')

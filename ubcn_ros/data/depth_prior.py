@@ -51,8 +51,15 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None, label
     column meets the ground but not behind the corridor wall, and every object stands as one
     piece on its foot point.
 
-    horizon is the horizon's row as a fraction of the height, focal the focal length as a fraction
-    of the width. Raises ValueError for labels of another size or without a label set.
+    :param labels: (H, W) uint8 ids, or None.
+    :param label_set: whose ids they are.
+    :param horizon: the horizon's row, fraction of the height.
+    :param focal: focal length, fraction of the width.
+    :param camera_height_m: above the ground.
+    :param corridor_m: from the camera to the corridor's walls, sideways.
+    :param cap_m: farthest distance of anything but the sky.
+    :param sky_m: distance of the sky.
+    :raises ValueError: labels of another size, or without a label set.
     """
     plain = _plain(height, width, horizon, focal, camera_height_m, corridor_m, cap_m)
     if labels is None:

@@ -11,11 +11,16 @@ import numpy as np
 def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None
                  ) -> np.ndarray:
     """
-    Return the image under painted rain, (H, W, 3) uint8 RGB.
+    Paint rain over an image.
 
     One to three layers of motion-blurred specks (angle, length, width, density and brightness at
-    random), added or screened over the image, now and then with a soft haze. severity 0..1 (None
-    = random) goes from a few faint streaks to nearly nothing but rain.
+    random) are added or screened over it, now and then with a soft haze.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param rng: generator that everything is drawn from.
+    :param severity: 0 (a few faint streaks) to 1 (nearly nothing but rain); None for random.
+    :return: (H, W, 3) uint8 RGB.
+    :raises ValueError: a severity out of range, or an image of another type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8')

@@ -3,8 +3,9 @@
 """
 Rain on an image or a video, parameterised by the rain rate in mm/hr.
 
-Drops follow Marshall and Palmer, streaks the geometry and photometry of design.md section 5, and
-what is too thin for a streak of its own becomes a veil that grows with distance.
+Drops follow Marshall and Palmer, streaks what a moving camera's pinhole and shutter make of them
+(``rain_streaks``), and what is too thin for a streak of its own becomes a veil that grows with
+distance.
 """
 
 from __future__ import annotations
@@ -28,51 +29,60 @@ class RainParameters:
     """
     Everything that decides what rain looks like, except the seed.
 
-    rate_mm_h: rain rate, 0..300 mm/hr. exposure_s: shutter time, 0.0005..0.1 s. speed_m_s:
-    forward speed of the camera. wind_m_s: wind to the right and forward. turbulence_m_s: spread
-    of single drops' velocities. focal: focal length as a fraction of the frame's width. horizon:
-    row of the horizon (and of the focus of expansion), fraction of the frame's height. roll_deg:
-    rotation of the fall direction about the optical axis. near_m, far_m: distances between which
-    drops are drawn one by one. smallest_mm: smallest drop drawn. thinnest_px: thinnest streak
-    drawn; what is thinner belongs to the veil.
+    The defaults of streak_gain and veil_strength are not physical: they were chosen so that CamVid
+    val without depth has an input PSNR of about 26, 20, 18 dB at 50, 150, 250 mm/hr (with
+    streak_gain 1 it is 7 dB less).
 
-    Factors on the formulas: density_gain (number of drops), width_gain (drop size), streak_gain
-    (opacity), brightness_gain (drop radiance), airlight_gain (veil radiance), veil_strength (on
-    the extinction 0.312 R^0.67 per km). The defaults of streak_gain and veil_strength are
-    not physical: they were chosen so that CamVid val without depth has an input PSNR of about
-    26, 20, 18 dB at 50, 150, 250 mm/hr (with streak_gain 1 it is 7 dB less). aperture_mm: lens
-    aperture, which softens near streaks. unevenness: spread (log scale) of single streaks'
-    opacity. ambient: share of the airlight in a drop's radiance, 0..1, the rest being the mean
-    radiance around it. airlight: RGB 0..1, or None to estimate it from the image. noise_sigma:
-    camera noise on 0..255.
+    :raises ValueError: a value out of range.
     """
 
+    # rain rate, 0..300 mm/hr
     rate_mm_h: float
+    # shutter time, 0.0005..0.1 s
     exposure_s: float = 0.010
+    # forward speed of the camera
     speed_m_s: float = 6.0
+    # wind to the right and forward
     wind_m_s: tuple[float, float] = (0.0, 0.0)
+    # spread of single drops' velocities
     turbulence_m_s: float = 0.25
+    # focal length, fraction of the frame's width
     focal: float = 1.0
+    # row of the horizon (and of the focus of expansion), fraction of the frame's height
     horizon: float = 0.45
+    # rotation of the fall direction about the optical axis
     roll_deg: float = 0.0
+    # distances between which drops are drawn one by one
     near_m: float = 0.35
     far_m: float = 6.0
+    # smallest drop drawn
     smallest_mm: float = 1.0
+    # thinnest streak drawn; what is thinner belongs to the veil
     thinnest_px: float = 0.3
+    # factor on the number of drops
     density_gain: float = 1.0
+    # factor on the size of drops
     width_gain: float = 1.0
+    # factor on the opacity of streaks
     streak_gain: float = 0.3
+    # factor on the radiance of drops
     brightness_gain: float = 1.0
+    # lens aperture, which softens near streaks
     aperture_mm: float = 1.2
+    # spread (log scale) of single streaks' opacity
     unevenness: float = 0.4
+    # share of the airlight in a drop's radiance, 0..1; the rest is the mean radiance around it
     ambient: float = 0.85
+    # factor on the extinction of 0.312 R^0.67 per km
     veil_strength: float = 0.38
+    # RGB 0..1, or None to estimate it from the image
     airlight: tuple[float, float, float] | None = None
+    # factor on the radiance of the veil
     airlight_gain: float = 1.0
+    # camera noise on 0..255
     noise_sigma: float = 0.0
 
-    def __post_init__(self):
-        """Raise ValueError for a value out of range."""
+    def __post_init__(self) -> None:
         if not 0 <= self.rate_mm_h <= MAX_RATE_MM_H:
             raise ValueError(f'rate_mm_h is {self.rate_mm_h}, must be 0..{MAX_RATE_MM_H:g} mm/hr')
         if not 0.0005 <= self.exposure_s <= 0.1:
@@ -93,7 +103,12 @@ class RainParameters:
 
     @classmethod
     def physical(cls, rate_mm_h: float, **overrides) -> RainParameters:
-        """Return the defaults of the physical model at a rate, with some values replaced."""
+        """
+        Return the defaults of the physical model at a rain rate.
+
+        :param rate_mm_h: 0..300 mm/hr.
+        :param overrides: values that replace the defaults, by name.
+        """
         return replace(cls(rate_mm_h), **overrides)
 
     @classmethod
@@ -145,16 +160,18 @@ class RainParameters:
 
 
 def veil_extinction(rate_mm_h: float) -> float:
-    """Return the extinction of rain in 1/m: 0.312 R^0.67 per km (design.md section 5)."""
+    """Return the extinction of rain in 1/m at a rain rate R in mm/hr: 0.312 R^0.67 per km."""
     return 0.312e-3 * rate_mm_h ** 0.67
 
 
 def estimate_airlight(image: np.ndarray) -> np.ndarray:
     """
-    Radiance of the bright sky in an image (H, W, 3) uint8 RGB: (3,) float32 on 0..1.
+    Estimate the radiance of the bright sky.
 
-    The mean of the brightest twentieth, half desaturated: an overcast sky is nearly grey. Better
-    taken from the whole frame than from a crop that may hold no sky.
+    It is the mean of the brightest twentieth, half desaturated: an overcast sky is nearly grey.
+
+    :param image: (H, W, 3) uint8 RGB, better a whole frame than a crop that may hold no sky.
+    :return: (3,) float32 RGB, 0.35..1.
     """
     small = image[::4, ::4].reshape(-1, 3).astype(np.float32)
     luminance = small @ np.array([0.299, 0.587, 0.114], np.float32)
@@ -168,9 +185,14 @@ class RainRenderer:
     Rain in front of one camera, continuous over time.
 
     Calls are independent of each other: the result depends on the image, depth and time alone,
-    so frames can be rendered in any order. window = (top, left, frame height, frame width) says
-    that height x width is a crop of a larger frame: drops, vanishing point and prior are those
-    of that frame at that place.
+    so frames can be rendered in any order.
+
+    :param parameters: what the rain looks like.
+    :param height, width: of the images, pixels.
+    :param seed: of the drops and the noise.
+    :param window: (top, left, frame height, frame width) where the images are crops of a larger
+        frame: drops, vanishing point and prior are those of that frame at that place.
+    :raises ValueError: an empty image, or a window that does not hold it.
     """
 
     def __init__(self, parameters: RainParameters, height: int, width: int, seed: int,
@@ -206,11 +228,14 @@ class RainRenderer:
     def __call__(self, image: np.ndarray, depth: np.ndarray | None = None, time_s: float = 0.0
                  ) -> np.ndarray:
         """
-        Return the rainy image, (H, W, 3) uint8 RGB.
+        Render the rain at a time.
 
-        image is (H, W, 3) uint8 RGB; depth (H, W) in metres (not finite or not positive = far),
-        or None for the prior; time_s seconds since the field's start. Raises ValueError for an
-        image or depth of another size or type.
+        :param image: (height, width, 3) uint8 RGB.
+        :param depth: (height, width) metres, far where not finite or not positive; None for the
+            prior.
+        :param time_s: seconds since the field's start.
+        :return: the rainy image, (height, width, 3) uint8 RGB.
+        :raises ValueError: an image or depth of another size or type.
         """
         p = self.parameters
         if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
@@ -287,11 +312,17 @@ def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray |
              parameters: RainParameters | None = None,
              window: tuple[int, int, int, int] | None = None) -> np.ndarray:
     """
-    Return one rainy frame, (H, W, 3) uint8 RGB, the same for the same arguments.
+    Render rain on one frame, the same for the same arguments.
 
-    Without parameters they are RainParameters.random, physical, drawn from the seed; given
-    parameters keep everything but their rate. Rate 0 returns the image unchanged. window as for
-    RainRenderer, for crops. Raises ValueError for a rate outside 0..300.
+    :param image: (H, W, 3) uint8 RGB.
+    :param rate_mm_h: rain rate, 0..300 mm/hr; 0 returns the image unchanged.
+    :param seed: of the drops, the noise and, where none are given, the parameters.
+    :param depth: (H, W) metres, as for ``RainRenderer``.
+    :param parameters: what the rain looks like, but for its rate; None draws those of a drive
+        (``RainParameters.random``, physical).
+    :param window: for crops, as for ``RainRenderer``.
+    :return: the rainy frame, (H, W, 3) uint8 RGB.
+    :raises ValueError: a rate out of range, or an image or depth of another size or type.
     """
     if parameters is None:
         rng = np.random.default_rng([seed, 2])
@@ -307,8 +338,11 @@ def sample_rate(rng: np.random.Generator, zeros: float = 0.08) -> float:
     """
     Draw a rain rate for training, mm/hr on 0..300.
 
-    A share of zeros, half of the rest uniform over 0..300 (heavy rain is where the network has
-    most to do), half log-uniform over 5..300 (light rain is where people drive most).
+    A share is dry, half of the rest uniform over 0..300 (heavy rain is where the network has most
+    to do), half log-uniform over 5..300 (light rain is where people drive most).
+
+    :param rng: generator that the rate is drawn from.
+    :param zeros: share of dry frames, 0..1.
     """
     kind = rng.random()
     if kind < zeros:

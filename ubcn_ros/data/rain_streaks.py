@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 LARGEST_DROP_MM = 6.0
-TAU0_S = 0.681e-3  # photometric constant of design.md section 5
+TAU0_S = 0.681e-3  # a drop that is over a pixel for so long, or longer, covers it fully
 _NEAREST_M = 0.12  # a drop closer than this to the lens is not drawn
 _LEVELS = 4  # pyramid levels: streaks up to 2**3 pixels wide keep their width
 _SHELLS = 9
@@ -18,7 +18,7 @@ _PAD = 2  # cells around every level, so that splats never wrap to another row
 
 
 def terminal_speed(diameter_mm: np.ndarray) -> np.ndarray:
-    """Terminal speed of drops in m/s (Atlas et al.: 9.65 - 10.3 exp(-0.6 D)), D in mm."""
+    """Return drops' terminal speed in m/s: 9.65 - 10.3 exp(-0.6 D), D in mm (Atlas et al.)."""
     return np.maximum(9.65 - 10.3 * np.exp(-0.6 * diameter_mm), 0.1)
 
 
@@ -58,16 +58,19 @@ class DropField:
     """
     Drops in depth shells that repeat in space, so that the field never runs empty.
 
-    position (N, 3) on 0..1 of the shell's box at time 0; velocity (N, 3) m/s relative to the
-    camera; diameter (N,) mm; strength (N,) factor on the opacity; phase (N,) rad. Axes: x right,
-    y down, z forward. All float32.
+    Arrays are float32; axes are x right, y down, z forward.
     """
 
     shells: tuple[Shell, ...]
+    # (N, 3), 0..1 of the shell's box at time 0
     position: np.ndarray
+    # (N, 3), m/s relative to the camera
     velocity: np.ndarray
+    # (N,), mm
     diameter: np.ndarray
+    # (N,), factor on the opacity
     strength: np.ndarray
+    # (N,), rad
     phase: np.ndarray
 
     @classmethod
@@ -78,10 +81,17 @@ class DropField:
         """
         Fill the view from near_m to far_m with Marshall-Palmer drops.
 
-        slopes: extent of the view to either side, up and down, per metre of distance; margin_m
-        is added around it. drift: sideways and forward speed of the air relative to the camera,
-        m/s. thinnest_mm_m is the smallest diameter per distance that still draws a streak of its
-        own. turbulence (m/s) and unevenness (log scale) spread velocities and opacities.
+        :param rng: generator that the drops are drawn from.
+        :param rate_mm_h: rain rate, above 0 mm/hr.
+        :param near_m, far_m: distances between which there are drops.
+        :param slopes: extent of the view to either side, up and down, per metre of distance.
+        :param margin_m: what is added around it.
+        :param drift: sideways and forward speed of the air relative to the camera, m/s.
+        :param thinnest_mm_m: smallest diameter per distance that draws a streak of its own.
+        :param smallest_mm: smallest diameter at all.
+        :param density_gain: factor on the number of drops.
+        :param turbulence: spread of the velocities, m/s.
+        :param unevenness: spread of the opacities, log scale.
         """
         edges = np.geomspace(near_m, far_m, _SHELLS + 1)
         side, up, down = slopes
@@ -111,7 +121,7 @@ class DropField:
                    strength, phase)
 
     def at(self, time_s: float) -> np.ndarray:
-        """Positions (N, 3) in metres in camera axes at a time in seconds."""
+        """Return the positions (N, 3), metres in camera axes, at a time in seconds."""
         result = np.empty_like(self.position)
         for shell in self.shells:
             place = self.position[shell.rows]
@@ -127,12 +137,22 @@ def draw_streaks(field: DropField, camera: Camera, time_s: float, exposure_s: fl
                  thinnest_mm_m: float, width_gain: float, aperture_mm: float, gain: float
                  ) -> np.ndarray:
     """
-    Optical thickness (H, W) float32 >= 0 of all streaks of one exposure; 1 - exp(-x) covers.
+    Draw all streaks of one exposure.
 
     Both ends of each drop's path are projected, so streaks converge at the focus of expansion by
     themselves. A streak's strength is tau1 / tau0 with tau1 = T w / (L + w), T the exposure, w
-    and L its width and length in pixels; a lens aperture in mm widens near streaks (focus at
-    infinity) and thins them by as much.
+    and L its width and length in pixels.
+
+    :param field: the drops.
+    :param camera: what they are seen through.
+    :param time_s: when the shutter opens, seconds since the field's start.
+    :param exposure_s: how long it stays open.
+    :param thinnest_mm_m: smallest diameter per distance that is drawn.
+    :param width_gain: factor on the size of drops.
+    :param aperture_mm: of the lens, focused at infinity: it widens near streaks and thins them by
+        as much.
+    :param gain: factor on the opacity.
+    :return: optical thickness x, (H, W) float32, 0 or more; a share of 1 - exp(-x) is covered.
     """
     start = field.at(time_s)
     end = start + field.velocity * np.float32(exposure_s)

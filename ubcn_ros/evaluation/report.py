@@ -18,7 +18,7 @@ _SEGMENTATION = {'own': 'not derained, own segmentation',
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """Plain text table; the columns in ``left`` are flush left, the others right."""
+    """Lay out a plain text table; the columns in ``left`` are flush left, the others right."""
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
 
     def line(row: Sequence[str]) -> str:
@@ -31,7 +31,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[i
 
 
 def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Summary per rate, IoU per class and the derived figures, as tables."""
+    """Tabulate the summary per rate, IoU per class and the derived figures."""
     rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou'])]
             for name, score in results['clean'].items()]
     for rate, entry in results['rates'].items():
@@ -55,7 +55,7 @@ def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
 
 
 def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
-    """Summary of pairs and the derived figures, as tables."""
+    """Tabulate the summary of pairs and the derived figures."""
     rows = [['input', *_image(results['input'])]]
     rows += [[f'T = {step["t"]}', *_image(step)] for step in results['steps']]
     rows += [[f'{name}, T = {step["t"]}', *_image(step)]
@@ -64,7 +64,7 @@ def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
 
 
 def figure_text(figures: Sequence[Figure]) -> str:
-    """Derived figures and their targets, as a table."""
+    """Tabulate derived figures and their targets."""
     verdict = {None: '', True: 'reached', False: 'missed'}
     rows = [[f.text, f'{f.value:.2f}', f.unit, f.target, verdict[f.reached]] for f in figures]
     columns = 5 if any(f.target for f in figures) else 3
@@ -83,7 +83,7 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     Draw PSNR and mIoU against T, one line per rain rate; T = 0 is the image as it came.
 
     :param results: of ``measure_scenes`` or ``measure_pairs``.
-    :raises ValueError: the path's suffix is no picture format.
+    :raises ValueError: the path's suffix is not a picture format.
     """
     from matplotlib.figure import Figure as Canvas  # not pyplot: no display is touched
     labelled = 'rates' in results

@@ -23,16 +23,19 @@ class Figure:
     ``low`` and ``high`` are the target that this project sets itself, None where there is none.
     """
 
+    # name in the JSON report
     key: str
+    # what it is, in words
     text: str
     value: float
+    # 'dB', '%', 'points' or '' for a share
     unit: str
     low: float | None = None
     high: float | None = None
 
     @property
     def reached(self) -> bool | None:
-        """Whether the target is reached; None without one."""
+        """Tell whether the target is reached; None without one."""
         if self.low is None and self.high is None:
             return None
         return ((self.low is None or self.value >= self.low) and
@@ -40,7 +43,7 @@ class Figure:
 
     @property
     def target(self) -> str:
-        """The target in words; empty without one."""
+        """Return the target in words; empty without one."""
         if self.low is not None and self.high is not None:
             return f'{self.low:g} .. {self.high:g}'
         if self.low is not None:
@@ -55,7 +58,7 @@ class Figure:
 
 def scene_figures(results: dict[str, Any]) -> list[Figure]:
     """
-    Figures of ``measure_scenes`` results.
+    Derive the figures of ``measure_scenes`` results.
 
     Those whose rates, steps or networks were not measured are left out, and so are differences
     of two infinite PSNRs.
@@ -67,7 +70,7 @@ def scene_figures(results: dict[str, Any]) -> list[Figure]:
 
 
 def pair_figures(results: dict[str, Any]) -> list[Figure]:
-    """Figures of ``measure_pairs`` results: the gain over the input at every step."""
+    """Derive the figures of ``measure_pairs`` results: the gain over the input at every step."""
     before = results['input']['psnr']
     return [Figure(f'psnr_gain_T{step["t"]}', f'PSNR over the input, T = {step["t"]}',
                    step['psnr'] - before, 'dB') for step in results['steps']]

@@ -21,9 +21,12 @@ _LOVASZ_GRID = 4
 
 def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     """
-    L1 + 0.2 (1 - SSIM) of (N, 3, H, W) images, RGB 0..1; in fp32 under autocast too.
+    Compare derained images with the clean ones: L1 + 0.2 (1 - SSIM).
 
-    SSIM's variances are small differences of large numbers: in bf16 an SSIM of 0.99 reads 0.89.
+    In fp32 under autocast too: SSIM's variances are small differences of large numbers, in bf16
+    an SSIM of 0.99 reads 0.89.
+
+    :param image, clean: (N, 3, H, W) RGB 0..1.
     """
     with torch.autocast(image.device.type, enabled=False):
         image = image.float()
@@ -33,16 +36,19 @@ def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 
 
 def block_means(image: torch.Tensor) -> torch.Tensor:
-    """Means over 8x8 pixels, (N, C, H // 8, W // 8): in them streaks hardly count."""
+    """Average over 8x8 pixels, (N, C, H // 8, W // 8): there streaks hardly count."""
     return F.avg_pool2d(image, 8)
 
 
 def psnr_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
     """
-    Minus the PSNR in dB of (N, 3, H, W) images, RGB 0..1, capped at 50 dB; the mean over images.
+    Compare derained images with the clean ones: minus the PSNR in dB, capped at 50 dB.
 
     The form is HINet's (Chen et al., CVPR workshops 2021). An image's share in the gradient does
     not grow with its error, so that light rain and dry frames count like a cloudburst.
+
+    :param image, clean: (N, 3, H, W) RGB 0..1.
+    :return: the mean over the images.
     """
     squared = (image.float() - clean).square().mean((1, 2, 3))
     return 10 * torch.log10(squared + _SQUARED_FLOOR).mean()
@@ -51,9 +57,12 @@ def psnr_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
                       weights: torch.Tensor | None = None) -> torch.Tensor:
     """
-    Cross entropy of logits (N, K, h, w), enlarged to the labels' size, and labels (N, H, W).
+    Compare logits with labels: cross entropy.
 
-    Unlabeled pixels do not count; a batch without any labeled pixel gives 0.
+    :param logits: (N, K, h, w), enlarged bilinearly to the labels' size.
+    :param labels: (N, H, W) ids; unlabeled pixels do not count.
+    :param weights: of the classes, (K,), or None.
+    :return: the weighted mean over the labeled pixels; 0 for a batch without any.
     """
     logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
     labels = labels.long()
@@ -67,7 +76,7 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
 
 def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     """
-    Lovasz-softmax loss (Berman et al., CVPR 2018): 1 - mIoU, made differentiable.
+    Compare logits with labels: 1 - mIoU, made differentiable (Berman et al., CVPR 2018).
 
     What cross entropy hardly sees, a pole's few pixels, counts here like the road. All images of
     the batch count as one; of their pixels a grid that starts at a random place is taken, every
@@ -98,11 +107,12 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 def class_weights(scenes: SceneList) -> torch.Tensor:
     """
-    Weight of every class, 1 / ln(1.1 + share of the pixels), scaled to mean 1; (K,).
+    Weigh the classes by how rare they are: 1 / ln(1.1 + share of the pixels).
 
     The form is ENet's (Paszke et al., 2016), milder: rare classes count about four times as much
     as the commonest. Of many scenes some hundred, evenly spread, are counted.
 
+    :return: (K,) float32 of mean 1.
     :raises ValueError: the scenes have no labels, or nothing in them has a class.
     """
     if scenes.label_set is None:
@@ -122,12 +132,20 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
 
 
 def adversarial_loss(logits: torch.Tensor) -> torch.Tensor:
-    """Adversarial loss of the segmentation network: degraded features should pass for clean."""
+    """
+    Tell the segmentation network that its degraded features should pass for clean.
+
+    :param logits: the discriminator's, for the degraded features.
+    """
     return F.binary_cross_entropy_with_logits(logits, torch.ones_like(logits))
 
 
 def discriminator_loss(clean: torch.Tensor, degraded: torch.Tensor) -> torch.Tensor:
-    """Loss of the discriminator on its logits for clean and for degraded features."""
+    """
+    Tell the discriminator what is clean and what is degraded.
+
+    :param clean, degraded: its logits for features of either kind.
+    """
     return 0.5 * (
         F.binary_cross_entropy_with_logits(clean, torch.ones_like(clean)) +
         F.binary_cross_entropy_with_logits(degraded, torch.zeros_like(degraded)))

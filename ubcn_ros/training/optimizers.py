@@ -22,7 +22,11 @@ def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig
 
 
 def lr_factor(config: OptimizerConfig, progress: float) -> float:
-    """Factor on the learning rate at a share (0..1) of the run."""
+    """
+    Return the schedule's factor on the learning rate.
+
+    :param progress: share of the run that is done, 0..1.
+    """
     if progress < config.warm_up:
         return (progress + 1e-3) / (config.warm_up + 1e-3)
     after = (progress - config.warm_up) / max(1.0 - config.warm_up, 1e-9)

@@ -41,6 +41,9 @@ class TrainingSamples(Dataset):
 
     A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB and 'labels' (h, w) uint8.
 
+    :param scenes: what is cropped.
+    :param config: how samples are drawn.
+    :param seed: of everything that is drawn.
     :raises ValueError: drives are asked for with labels other than CamVid's.
     """
 
@@ -55,7 +58,7 @@ class TrainingSamples(Dataset):
         self._drives: OrderedDict[int, Drive] = OrderedDict()
 
     def __getitem__(self, n: int) -> Sample:
-        """Sample n, 0 or more."""
+        """Return sample n, 0 or more."""
         c = self.config
         group, place = divmod(n, c.renders * c.reuse)
         frame = group * c.renders + place % c.renders
@@ -185,7 +188,7 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def to_float(batch: Sample) -> Sample:
-    """Images of a batch from uint8 to float RGB 0..1, channels last."""
+    """Convert the images of a batch from uint8 to float RGB 0..1, channels last."""
     return {k: v.float().div(255).contiguous(memory_format=torch.channels_last)
             if v.ndim == 4 else v for k, v in batch.items()}
 
@@ -196,7 +199,11 @@ class SharedBatchSampler(Sampler):
 
     Together the processes take the samples that one process would take.
 
-    :raises ValueError: the batch is no multiple of the number of processes.
+    :param first, last: optimizer steps, the last one left out.
+    :param batch: samples per optimizer step, over all processes.
+    :param rank: of this process, 0 to world - 1.
+    :param world: number of processes.
+    :raises ValueError: the batch is not a multiple of the number of processes.
     """
 
     def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1) -> None:
@@ -222,7 +229,11 @@ def _single_thread(_worker: int) -> None:
 
 def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, workers: int
                     ) -> DataLoader:
-    """Loader over the batches, with rendering in worker processes."""
+    """
+    Make a loader over the batches.
+
+    :param workers: processes that render, 0 to render in this one.
+    """
     return DataLoader(samples, batch_sampler=batches, num_workers=workers,
                       worker_init_fn=_single_thread, prefetch_factor=4 if workers else None,
                       pin_memory=torch.cuda.is_available())
@@ -246,6 +257,9 @@ class ValidationSamples(Dataset):
     Whole validation frames, dry and at fixed rain rates with fixed seeds.
 
     Scenes with rain of their own show it at every rate above 0.
+
+    :param rate_mm_h: rain rate, 0..300 mm/hr.
+    :param stride: every so many scenes are taken.
     """
 
     def __init__(self, scenes: SceneList, rate_mm_h: float, stride: int = 1) -> None:

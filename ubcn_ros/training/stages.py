@@ -40,7 +40,7 @@ class Stage(nn.Module):
 
     trained: tuple[str, ...] = ()
     measures: tuple[str, ...] = ('psnr', 'miou')
-    """What of ``unrolled`` is worth measuring."""
+    """What of ``unrolled`` is worth measuring: 'psnr', 'miou' or both."""
 
     def __init__(self, network: UBCN, config: StageConfig, weights: torch.Tensor | None) -> None:
         super().__init__()
@@ -55,12 +55,12 @@ class Stage(nn.Module):
         """Change the network before the first step; nothing by default."""
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
-        """One entry per optimizer."""
+        """Return parameters and settings, one entry per optimizer."""
         return [([p for p in self.network.parameters() if p.requires_grad],
                  self.config.optimizer)]
 
     def train(self, mode: bool = True) -> Stage:
-        """Training mode for what is trained; the rest keeps its normalisation statistics."""
+        """Put what is trained in training mode; the rest keeps its normalisation statistics."""
         super().train(mode)
         for name, module in self.network.named_children():
             if name not in self.trained:
@@ -73,14 +73,14 @@ class Stage(nn.Module):
 
     def image_loss(self, image: torch.Tensor, clean: torch.Tensor, logs: Logs, suffix: str = ''
                    ) -> torch.Tensor:
-        """Loss of a derained image; what it is made of is logged under its name and a suffix."""
+        """Work out the loss of a derained image; its parts are logged by name and suffix."""
         loss = derain_loss(image, clean)
         logs[f'derain{suffix}'] = loss.detach()
         return self.with_psnr(loss, image, clean, logs, f'psnr_loss{suffix}')
 
     def with_psnr(self, loss: torch.Tensor, image: torch.Tensor, clean: torch.Tensor, logs: Logs,
                   name: str) -> torch.Tensor:
-        """Loss with the weighted PSNR beside it, which is logged by name; without weight as is."""
+        """Add the weighted PSNR, logged by name, to a loss; without a weight it stays as it is."""
         if not self.config.psnr_weight:
             return loss
         minus_psnr = psnr_loss(image, clean)
@@ -88,7 +88,7 @@ class Stage(nn.Module):
         return loss + self.config.psnr_weight * minus_psnr
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
-        """The steps that this stage trains, for validation too."""
+        """Return the steps of the loop that this stage trains, for validation too."""
         return self.network(image, self.config.iterations)
 
 
@@ -280,7 +280,7 @@ class JointStage(AttendStage):
     trained = ('derain', 'segmentation', 'attention')
 
     def prepare(self) -> None:
-        """Everything starts where the other stages ended; SAM from IDM if it has no weights."""
+        """Start SAM from IDM if it has no weights of its own."""
         if 'attention' not in self.config.start:
             super().prepare()
 

@@ -26,7 +26,7 @@ Show = Callable[[str, torch.Tensor], None]
 def validate(fabric: Fabric, stage: Stage, scenes: SceneList, stride: int, show: Show
              ) -> dict[str, float]:
     """
-    PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
+    Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
     :param stage: evaluated in eval mode, left in training mode.
     :param scenes: every stride-th is used.

@@ -1,6 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Procedural drives: a camera moving along a street, with exact labels and depth.
+"""
+Procedural drives: a camera moving along a street, with exact labels and depth.
 
 >>> drive = Drive(seed=3, height=90, width=160)
 >>> frame = drive.frame(0.5)
@@ -28,10 +29,13 @@ _SEEN_CHUNKS = 5
 
 @dataclass(frozen=True)
 class DriveFrame:
-    """One frame of a drive.
+    """
+    One frame of a drive.
 
-    image: (H, W, 3) uint8 RGB. labels: (H, W) uint8, ids of the CamVid label set, 255 unlabeled.
-    depth: (H, W) float32, metres along the optical axis, 1000 for the sky. time_s: seconds.
+    :param image: (H, W, 3) uint8 RGB.
+    :param labels: (H, W) uint8, ids of the CamVid label set, 255 unlabeled.
+    :param depth: (H, W) float32, metres along the optical axis, 1000 for the sky.
+    :param time_s: seconds since the drive's start.
     """
 
     image: np.ndarray
@@ -41,7 +45,8 @@ class DriveFrame:
 
 
 class Drive:
-    """A drive along a street that follows from its seed alone.
+    """
+    A drive along a street that follows from its seed alone.
 
     Frames can be asked for in any order: a time always gives the same frame.
 
@@ -49,7 +54,7 @@ class Drive:
     :param height: of the image, 32 pixels or more.
     :param width: of the image, 32 pixels or more.
     :param speed_m_s: the camera's speed along the street, 0 or more.
-    :raises ValueError: size or speed out of range.
+    :raises ValueError: seed, size or speed out of range.
     """
 
     def __init__(self, seed: int, height: int = 360, width: int = 640, speed_m_s: float = 8.0):
@@ -158,10 +163,13 @@ class Drive:
 
 def drive_clip(seed: int, frames: int = 60, rate_hz: float = 15, height: int = 360,
                width: int = 640, rain_mm_h: float = 0.0) -> Iterator[DriveFrame]:
-    """Yield consecutive frames of a drive, in the rain if ``rain_mm_h`` is above 0.
+    """
+    Yield consecutive frames of a drive, in the rain if ``rain_mm_h`` is above 0.
 
-    :param frames: how many.
-    :param rate_hz: frames per second.
+    :param seed: of the drive and of the rain.
+    :param frames: how many, 0 or more.
+    :param rate_hz: frames per second, above 0.
+    :param height, width: of the images, 32 pixels or more.
     :param rain_mm_h: rain rate, mm/hr; labels and depth stay those of the dry street.
     :raises ValueError: a size, rate or number out of range.
     """

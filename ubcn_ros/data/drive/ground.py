@@ -19,7 +19,8 @@ _LEVELS = ((1, 1, 13.0), (2, 8, 38.0), (4, 32, 1e9))  # cells across, along, up 
 
 
 class GroundMap:
-    """A chunk of ground: colours and labels on a grid of (along, across), ``CELL_M`` apart.
+    """
+    A chunk of ground: colours and labels on a grid of (along, across), ``CELL_M`` apart.
 
     Row 0 is the chunk's start, column 0 is ``-HALF_WIDTH_M``. The drawing methods take metres
     from the centre line and from the chunk's start.
@@ -75,7 +76,8 @@ class GroundMap:
 
 
 class Ground:
-    """Looks at the maps of consecutive chunks in perspective.
+    """
+    Looks at the maps of consecutive chunks in perspective.
 
     :param get_map: chunk number -> finished :class:`GroundMap`.
     :param center: world z (array) -> x of the road's centre line there.
@@ -150,15 +152,16 @@ class Ground:
 
 def draw_sky(rays: np.ndarray, rows: int, zenith, horizon, cloud, cover: float, offset,
              image: np.ndarray) -> None:
-    """Paint the first ``rows`` rows with a gradient and clouds on a plane high above.
+    """
+    Paint the first ``rows`` rows with a gradient and clouds on a plane high above.
 
     ``cover`` 0..1 is the clouds' share, ``offset`` (2,) shifts them.
     """
-    half = (slice(0, rows + 1, 2), slice(None, None, 2))  # clouds are soft: half size will do
-    up = np.maximum(-rays[1][half], 0.004)
+    coarse = (slice(0, rows + 1, 2), slice(None, None, 2))  # clouds are soft: half size will do
+    up = np.maximum(-rays[1][coarse], 0.004)
     tile = noise_tile(512, 1.45, 5)
-    x = rays[0][half] / (up + 0.06) * 55 + np.float32(offset[0])
-    y = rays[2][half] / (up + 0.06) * 55 + np.float32(offset[1])
+    x = rays[0][coarse] / (up + 0.06) * 55 + np.float32(offset[0])
+    y = rays[2][coarse] / (up + 0.06) * 55 + np.float32(offset[1])
     noise = cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     noise += 0.35 * cv2.remap(tile, 3.1 * x, 3.1 * y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     amount = ((noise + (cover - 0.5) * 3.6) * 0.8 + 0.35).clip(0, 1) * (up * 9).clip(0.25, 1)

@@ -12,7 +12,8 @@ import numpy as np
 
 @lru_cache(maxsize=16)
 def noise_tile(size: int = 512, slope: float = 1.6, seed: int = 0) -> np.ndarray:
-    """Return a (size, size) float32 tile of mean 0 and deviation 1 whose spectrum is 1/f^slope.
+    """
+    Return a (size, size) float32 tile of mean 0 and deviation 1 whose spectrum is 1/f^slope.
 
     It repeats without a seam. Treat it as read-only: the tile is shared.
     """

@@ -124,8 +124,8 @@ def _markings(world, ground: GroundMap, rng, k: int) -> None:
         u, z = style.our_side * lane / 2, rng.uniform(4, 40)
         ground.fill(u - 0.08, u + 0.08, z, z + 3, white, None)
         for i in range(14):
-            half = 0.5 * (1 - i / 14)
-            ground.fill(u - half, u + half, z + 3 + i * 0.1, z + 3.1 + i * 0.1, white, None)
+            reach = 0.5 * (1 - i / 14)
+            ground.fill(u - reach, u + reach, z + 3 + i * 0.1, z + 3.1 + i * 0.1, white, None)
     if rng.random() < 0.2:  # hatching along the middle
         z = rng.uniform(0, 20)
         for i in range(8):
@@ -133,7 +133,7 @@ def _markings(world, ground: GroundMap, rng, k: int) -> None:
 
 
 def _wear(ground: GroundMap, rng, road: float) -> None:
-    """Patches, cracks, covers and tyre tracks."""
+    """Add patches, cracks, covers and tyre tracks."""
     for _ in range(rng.poisson(3)):
         u, z = rng.uniform(-road, road - 1), rng.uniform(0, CHUNK_M)
         ground.darken(u, u + rng.uniform(0.5, 2.2), z, z + rng.uniform(0.6, 9),

@@ -61,7 +61,7 @@ def _leaves(rng, picture, shape, palette, gain):
 
 
 def _bare(rng, h, w, ink):
-    """Branches without leaves, grown on a large sheet and then cut to fit, none cut off."""
+    """Draw branches without leaves, grown on a large sheet and then cut to fit, none cut off."""
     sheet = np.zeros((3 * h, 4 * w, 4), np.uint8)
     middle = 2 * w
     _branches(rng, sheet, (middle, 3.0 * h), -pi / 2, rng.uniform(80, 130), rng.uniform(12, 18),
@@ -144,7 +144,8 @@ def pedestrian(seed: int, phase: float, walking: bool, gain: float) -> np.ndarra
 
 
 def cyclist(seed: int, phase: float, view: str, gain: float) -> np.ndarray:
-    """Return a rider and bicycle, uint8 RGBA; view 'side' (256, 256) heads right, 'end' (256, 96).
+    """
+    Return a rider and bicycle, uint8 RGBA; view 'side' (256, 256) heads right, 'end' (256, 96).
 
     Both are 1.75 m high; phase 0..1 is the turn of the pedals.
     """

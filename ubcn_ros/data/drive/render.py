@@ -1,6 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Draws textured rectangles in perspective with an exact label and depth for every pixel.
+"""
+Draws textured rectangles in perspective with an exact label and depth for every pixel.
 
 World axes in metres: x right, y **down** (the road is y = 0, heights negative), z along the road.
 Camera axes: x right, y down, z along the optical axis.
@@ -40,7 +41,8 @@ _SHIFT = 4  # fractional bits of polygon vertices
 
 
 class Texture:
-    """A picture in 8-bit RGBA with lazily made smaller versions, halved per axis (a rip map).
+    """
+    A picture in 8-bit RGBA with lazily made smaller versions, halved per axis (a rip map).
 
     :param rgba: (h, w, 3 or 4) uint8; without alpha the texture is opaque.
     """
@@ -79,7 +81,8 @@ def _bleed(rgba: np.ndarray) -> np.ndarray:
 
 @dataclass(slots=True)
 class Quad:
-    """A flat textured parallelogram in the world, seen from the side where u runs right.
+    """
+    A flat textured parallelogram in the world, seen from the side where u runs right.
 
     ``corner`` is the texture's upper left, ``right`` and ``down`` its edges as vectors (metres).
     ``outline`` cuts a polygon out of it, in texture units 0..1. ``label`` None only darkens what
@@ -136,7 +139,7 @@ class Camera:
         self.rotation = roll @ pitch @ yaw
 
     def rays(self) -> np.ndarray:
-        """World directions (3, height, width) float32 whose component along the axis is 1."""
+        """Return world directions (3, height, width) float32, 1 along the axis."""
         x = (np.arange(self.width, dtype=np.float32) + 0.5 - self.width / 2) / self.focal
         y = (np.arange(self.height, dtype=np.float32) + 0.5 - self.height / 2) / self.focal
         r = self.rotation.astype(np.float32)

@@ -75,7 +75,7 @@ class Stock:
                      Texture(surfaces.roof(rng, style.base)))
 
     def _row(self, index: int) -> Texture:
-        """Fronts side by side, ``CHUNK_M`` wide and 14 m high, for what is seen far behind."""
+        """Return fronts in a row, ``CHUNK_M`` wide and 14 m high, for what is seen far behind."""
         rng, scale = self.rng(14, index), surfaces.PIXELS_PER_METRE // 2
         row = np.zeros((14 * scale, int(CHUNK_M * scale), 4), np.uint8)
         x = 0

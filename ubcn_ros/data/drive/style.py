@@ -59,25 +59,25 @@ class Style:
 
     @property
     def half_road(self) -> float:
-        """Half the carriageway's width, parking included."""
+        """Return half the carriageway's width, parking included."""
         return self.lanes * self.lane + self.parking
 
     @property
     def edge(self) -> float:
-        """Distance of the pavement's outer edge from the centre line."""
+        """Return the distance of the pavement's outer edge from the centre line."""
         return self.half_road + 0.15 + self.verge + self.pavement
 
     @property
     def our_side(self) -> int:
-        """Sign of the lateral position that we drive on."""
+        """Return the sign of the lateral position that we drive on."""
         return -1 if self.left_hand else 1
 
     def center(self, z):
-        """Lateral position of the centre line at z (metres); scalar or array."""
+        """Return the lateral position of the centre line at z (metres); scalar or array."""
         return sum(a * np.sin(2 * pi * z / w + p) for a, w, p in self.bends)
 
     def slope(self, z: float) -> float:
-        """Derivative of :meth:`center`."""
+        """Return the derivative of :meth:`center`."""
         return float(sum(a * 2 * pi / w * cos(2 * pi * z / w + p) for a, w, p in self.bends))
 
 

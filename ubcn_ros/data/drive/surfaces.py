@@ -1,6 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Textures of what lines a street: facades, roofs, hedges, fences, walls and signs.
+"""
+Textures of what lines a street: facades, roofs, hedges, fences, walls and signs.
 
 Every function takes a numpy Generator and returns uint8 pictures, RGB or RGBA.
 """
@@ -27,7 +28,8 @@ _WALLS = {
 
 @dataclass(frozen=True)
 class Light:
-    """How bright surfaces are: ambient and sun strength, and where the sun stands.
+    """
+    How bright surfaces are: ambient and sun strength, and where the sun stands.
 
     ``sun`` points from the ground to the sun (x right, y down, z forward). ``lit`` is the share
     of windows with a lamp behind.
@@ -39,7 +41,7 @@ class Light:
     lit: float
 
     def gain(self, normal: tuple[float, float, float]) -> float:
-        """Brightness of a surface with this unit normal."""
+        """Return the brightness of a surface with this unit normal."""
         facing = sum(a * b for a, b in zip(normal, self.sun, strict=True))
         return self.ambient + self.strength * max(facing, 0.0)
 

@@ -13,7 +13,8 @@ _AHEAD_M, _BEHIND_M = 190.0, 14.0
 
 
 class Traffic:
-    """Streams of road users that never end; where each of them is follows from the time.
+    """
+    Streams of road users that never end; where each of them is follows from the time.
 
     :param world: the street, see :class:`ubcn_ros.data.drive.world.World`.
     :param speed_m_s: our own speed, which cars in our lane keep.

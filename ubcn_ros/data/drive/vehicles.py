@@ -51,7 +51,8 @@ SHAPES = {
 
 
 class Vehicle:
-    """One painted vehicle that can be placed anywhere.
+    """
+    One painted vehicle that can be placed anywhere.
 
     :param rng: draws the colour and the details.
     :param kind: a name in :data:`SHAPES`.
@@ -82,7 +83,7 @@ class Vehicle:
 
     @property
     def length(self) -> float:
-        """Length in metres."""
+        """Return the length in metres."""
         return self.shape.length
 
     def _tone(self, rgb) -> np.ndarray:
@@ -203,7 +204,7 @@ class Vehicle:
         """Return the vehicle's faces and its shadow, centred at (x, z); heading 0 is along +z."""
         s = self.shape
         c, n = cos(heading), sin(heading)
-        half, tail = s.width / 2, -s.length / 2
+        flank, tail = s.width / 2, -s.length / 2
 
         def point(across, up, along):
             return (x + along * n + across * c, -up, z + along * c - across * n)
@@ -216,14 +217,14 @@ class Vehicle:
 
         quads = []
         high = max(h for _, h in s.top)
-        inset = half * (1 - s.taper)
+        inset = flank * (1 - s.taper)
         for side in (1, -1):
             upper, lower = self.side[side]
             g = gain(side, 0, 0) + 0.08
             start = tail if side > 0 else -tail
-            quads.append(Quad(lower, point(side * half, s.belt, start),
+            quads.append(Quad(lower, point(side * flank, s.belt, start),
                               vector(0, 0, side * s.length), vector(0, -s.belt, 0), CAR, g))
-            quads.append(Quad(upper, point(side * (half - inset), high, start),
+            quads.append(Quad(upper, point(side * (flank - inset), high, start),
                               vector(0, 0, side * s.length),
                               vector(side * inset, s.belt - high, 0), CAR, g))
         roof_front = s.top[-2]
@@ -231,35 +232,35 @@ class Vehicle:
         narrow = s.taper
         trim = (((1 - narrow) / 2, 0.0), ((1 + narrow) / 2, 0.0), (1.0, 1.0), (0.0, 1.0))
         forward, backward, top = gain(0, 0, 1), gain(0, 0, -1), gain(0, 1, 0)
-        quads.append(Quad(self.glass, point(half, roof_front[1], tail + roof_front[0]),
+        quads.append(Quad(self.glass, point(flank, roof_front[1], tail + roof_front[0]),
                           vector(-s.width, 0, 0),
                           vector(0, base[1] - roof_front[1], base[0] - roof_front[0]), CAR,
                           (forward + top) / 2, trim))
         rear_top, rear_base = s.top[1], s.top[0]
         quads.append(Quad(self.glass if s.windows > 1 else self.panel,
-                          point(-half, rear_top[1], tail + rear_top[0]), vector(s.width, 0, 0),
+                          point(-flank, rear_top[1], tail + rear_top[0]), vector(s.width, 0, 0),
                           vector(0, rear_base[1] - rear_top[1], rear_base[0] - rear_top[0]),
                           CAR, (backward + top) / 2, trim))
-        quads.append(Quad(self.panel, point(half * narrow, rear_top[1], tail + rear_top[0]),
+        quads.append(Quad(self.panel, point(flank * narrow, rear_top[1], tail + rear_top[0]),
                           vector(-s.width * narrow, 0, 0),
                           vector(0, roof_front[1] - rear_top[1], roof_front[0] - rear_top[0]),
                           CAR, top))
         nose = s.nose if base[0] < s.length - 0.4 else s.belt
         if base[0] < s.length - 0.1:
-            quads.append(Quad(self.panel, point(half, base[1], tail + base[0]),
+            quads.append(Quad(self.panel, point(flank, base[1], tail + base[0]),
                               vector(-s.width, 0, 0),
                               vector(0, nose - base[1], s.length - base[0] - 0.05), CAR, top))
         if rear_base[0] > 0.2:
-            quads.append(Quad(self.panel, point(-half, rear_base[1], tail + rear_base[0]),
+            quads.append(Quad(self.panel, point(-flank, rear_base[1], tail + rear_base[0]),
                               vector(s.width, 0, 0),
                               vector(0, s.belt - rear_base[1], -rear_base[0]), CAR, top))
-        quads.append(Quad(self.front, point(half, nose, -tail - 0.02), vector(-s.width, 0, 0),
+        quads.append(Quad(self.front, point(flank, nose, -tail - 0.02), vector(-s.width, 0, 0),
                           vector(0, -nose, 0), CAR, forward))
-        quads.append(Quad(self.rear, point(-half, s.belt, tail + 0.02), vector(s.width, 0, 0),
+        quads.append(Quad(self.rear, point(-flank, s.belt, tail + 0.02), vector(s.width, 0, 0),
                           vector(0, -s.belt, 0), CAR, backward))
         for quad in quads:
             quad.max_m = 45.0 if quad.texture is self.panel else 140.0
-        wide, long = half * 1.35, s.length / 2 * 1.32
+        wide, long = flank * 1.35, s.length / 2 * 1.32
         shadow = Quad(self.shadow, point(-wide, 0, long), vector(0, 0, -2 * long),
                       vector(2 * wide, 0, 0), None, two_sided=True, max_m=60.0)
         return quads, shadow

@@ -32,7 +32,8 @@ class Chunk:
 
 
 class World(Stock):
-    """A street without end; every part follows from the seed alone.
+    """
+    A street without end; every part follows from the seed alone.
 
     :param seed: draws everything that is not in the style.
     :param style: see :func:`ubcn_ros.data.drive.style.draw_style`.
@@ -44,13 +45,13 @@ class World(Stock):
         self.ground_map = lru_cache(maxsize=12)(self._ground_map)
 
     def point(self, u: float, up: float, z: float) -> tuple[float, float, float]:
-        """World position of lateral u and height ``up`` at z along the road."""
+        """Return the world position of lateral u and height ``up`` at z along the road."""
         return (float(self.style.center(z)) + u, -up, z)
 
     # -- layout ----------------------------------------------------------------------------
 
     def zone(self, k: int, side: int) -> str:
-        """Kind of surroundings of chunk k on this side (-1 left, 1 right)."""
+        """Return the kind of surroundings of chunk k on this side (-1 left, 1 right)."""
         rng = self.rng(2, side, k // 2)
         return ZONES[rng.choice(len(ZONES), p=self.style.zones)]
 
@@ -84,7 +85,7 @@ class World(Stock):
         return self.style.light.gain((-side, 0, 0)) / self.style.base
 
     def along(self, side: int, u: float, za: float, zb: float, bottom: float, top: float):
-        """Corner, right and down of an upright plane along the street that faces the road."""
+        """Return corner, right and down of an upright plane that faces the road."""
         a, b = (za, zb) if side < 0 else (zb, za)
         start, end = self.point(side * u, top, a), self.point(side * u, top, b)
         return start, (end[0] - start[0], 0.0, end[2] - start[2]), (0.0, top - bottom, 0.0)
@@ -290,7 +291,7 @@ class World(Stock):
         return paint_ground(self, k)
 
     def cast_shadows(self, k: int) -> np.ndarray | None:
-        """Shadows of houses and trees on chunk k: mask 0..1 on a quarter of the ground's grid."""
+        """Return the shadows on chunk k: 0..1 on a quarter of the ground's grid."""
         sun = self.style.light.sun
         if self.style.light.strength < 0.3 or sun[1] > -0.1:
             return None
