@@ -3,16 +3,16 @@
 """Samples follow from their number, their parts belong together, processes share batches."""
 
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, camvid
 from ubcn_ros.labels import CAMVID, CITYSCAPES
-from ubcn_ros.training import samples as samples_module
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
@@ -131,51 +131,52 @@ def test_share_of_rain():
         assert all(rainy) if share else not any(rainy)
 
 
-def test_strong_augmentation_is_for_frames_without_rendered_rain(monkeypatch):
-    seen = []
-    monkeypatch.setattr(samples_module, 'augment_strongly', lambda image, labels, rng:
-                        (seen.append(1), (255 - image, labels))[1])
+def test_strong_augmentation_is_for_frames_without_rendered_rain():
     for rain, painted, expected in ((0.0, 0.0, 8), (1.0, 1.0, 8), (1.0, 0.0, 0)):
         config = SampleConfig(crop=(64, 80), rain_probability=rain, reuse=1,
                               painted_rain_probability=painted,
                               strong_augmentation_probability=1.0)
         samples = one(ArrayScene(), config)
-        seen.clear()
-        taken = [samples[n] for n in range(8)]
-        assert len(seen) == expected
-        assert all((sample['clean'].max() > 200) == bool(expected) for sample in taken)
+        # recoloured, red is no longer 10 times the class
+        recoloured = [not torch.equal(samples[n]['clean'][0], 10 * samples[n]['labels'])
+                      for n in range(8)]
+        assert sum(recoloured) == expected
 
 
-def test_measured_depth_is_used_and_completed(monkeypatch):
-    depth = np.full((64, 80), 30, np.float32)
+def test_measured_depth_is_used_and_completed():
+    depth = np.full((64, 80), 200, np.float32)
     depth[:20] = 0
-    seen = []
-    monkeypatch.setattr(samples_module, 'add_rain',
-                        lambda image, rate, seed, depth, parameters: seen.append(
-                            (depth, parameters)) or image)
-    one(ArrayScene(depth=depth), SampleConfig(crop=(32, 32), painted_rain_probability=0))[0]
-    used, parameters = seen[0]
-    assert (used[20:] == 30).all()
-    prior = depth_prior(64, 80, ArrayScene().labels(), CAMVID, horizon=parameters.horizon,
-                        focal=parameters.focal)
-    np.testing.assert_array_equal(used[:20], prior[:20])
+    # physical rain leaves horizon and focal length of the prior as they are
+    config = SampleConfig(crop=(64, 80), painted_rain_probability=0, physical_rain_probability=1)
+    completed = complete_depth(depth, ArrayScene().labels(), CAMVID)
+    measured, whole, prior = (
+        [one(ArrayScene(depth=d), config)[n] for n in range(4)]
+        for d in (depth, completed, None))
+    assert all(equal(a, b) for a, b in zip(measured, whole, strict=True))
+    assert not any(equal(a, b) for a, b in zip(measured, prior, strict=True))
 
 
-def test_physical_rain_ties_distances_to_the_classes_and_varies_like_drives_alone(monkeypatch):
-    seen = []
-    monkeypatch.setattr(samples_module, 'add_rain', lambda image, rate, seed, depth, parameters:
-                        (seen.append((depth, parameters)), image)[1])
-    for physical in (1.0, 0.0):
-        samples = one(ArrayScene(), SampleConfig(
-            crop=(32, 32), painted_rain_probability=0, physical_rain_probability=physical,
-            reuse=1))
-        for n in range(30):
-            samples[n]
-    ours, others = seen[:30], seen[30:]
-    assert all(depth is not None for depth, _ in ours)
-    assert {p.veil_strength for _, p in ours} == {0.38}
-    assert any(depth is None for depth, _ in others)
-    assert len({p.veil_strength for _, p in others}) > 20
+@pytest.mark.parametrize('physical', [1.0, 0.0])
+def test_physical_rain_ties_distances_to_the_classes(physical):
+    class Labelled(ArrayScene):
+        """The same picture, with one class everywhere."""
+
+        def __init__(self, label):
+            super().__init__()
+            self.__dict__['label'] = label
+
+        def image(self):
+            return np.full((64, 80, 3), 60, np.uint8)
+
+        def labels(self):
+            return np.full((64, 80), self.label, np.uint8)
+
+    config = SampleConfig(crop=(64, 80), painted_rain_probability=0,
+                          physical_rain_probability=physical, reuse=1)
+    sky, road = (one(Labelled(CAMVID.classes.index(name)), config) for name in ('Sky', 'Road'))
+    rainy = [n for n in range(20) if not torch.equal(sky[n]['clean'], sky[n]['degraded'])]
+    same = [torch.equal(sky[n]['degraded'], road[n]['degraded']) for n in rainy]
+    assert any(same) != bool(physical) and not all(same)
 
 
 def test_pairs_show_their_own_rain():
@@ -216,33 +217,34 @@ def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
     assert text.startswith(f'{path} is 40x32') and '\n' not in text
 
 
-def test_kept_files_are_bounded(scenes, monkeypatch):
-    size = 64 * 80 * 4
-    monkeypatch.setattr(samples_module, '_FILES_BYTES', 2 * size)
-    bounded = TrainingSamples(scenes, CONFIG, 1)
-    free = TrainingSamples(scenes, CONFIG, 1)
-    monkeypatch.undo()
-    for n in range(16):
-        monkeypatch.setattr(samples_module, '_FILES_BYTES', 2 * size)
-        assert equal(bounded[n], free[n])
-        assert len(bounded._files) <= 2
+def test_kept_files_are_bounded(scenes):
+    reads = []
+
+    class Counted(Scene):
+        def image(self):
+            reads.append(self.name)
+            return super().image()
+
+    counted = SceneList(scenes.name, scenes.label_set, tuple(
+        Counted(scene.name, scene.image_path, scene.label_path) for scene in scenes.scenes))
+    config = replace(CONFIG, renders=5, reuse=1)  # an epoch, and then another
+    free = TrainingSamples(counted, config, 1)
+    expected = [free[n] for n in range(10)]
+    assert sorted(reads) == sorted({scene.name for scene in scenes.scenes})
+    reads.clear()
+    bounded = TrainingSamples(counted, config, 1, kept_bytes=2 * 64 * 80 * 4)
+    assert all(equal(bounded[n], expected[n]) for n in range(10))
+    assert len(reads) >= 8  # of the second epoch at most two were kept
 
 
-@pytest.fixture
-def small_drives(monkeypatch):
-    monkeypatch.setattr(samples_module, '_DRIVE_SIZE', (48, 64))
-
-
-def test_drives_have_their_share_and_follow_from_their_number(scenes, small_drives):
-    config = SampleConfig(crop=(32, 32), rain_probability=0, renders=4, reuse=1, drive_share=0.25)
-    samples, again = TrainingSamples(scenes, config, 1), TrainingSamples(scenes, config, 1)
-    shapes = [samples._clean_frame(n).image.shape[:2] for n in range(8)]
-    assert shapes.count((48, 64)) == 2
-    number = shapes.index((48, 64))
-    assert equal(again[number], samples[number])
-    frame = again._clean_frame(number)
-    assert frame.depth.shape == (48, 64) and (frame.depth > 0).all()
-    assert len(samples._drives) == 1, 'neighbouring drive frames share a street'
+def test_drives_have_their_share_and_follow_from_their_number(scenes):
+    config = SampleConfig(crop=(64, 80), rain_probability=0, renders=4, reuse=1, drive_share=0.25)
+    samples, again = (TrainingSamples(scenes, config, 1, drive_size=(48, 64)) for _ in range(2))
+    # smaller than the crop, their frames leave two fifths of it unlabeled
+    drives = [n for n in range(8) if (samples[n]['labels'] == 255).float().mean() > 0.3]
+    assert len(drives) == 2
+    assert all(equal(again[n], samples[n]) for n in reversed(drives))
+    assert not equal(samples[drives[0]], samples[drives[1]])
 
 
 def test_drives_need_the_labels_of_camvid(scenes):

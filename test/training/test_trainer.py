@@ -9,7 +9,7 @@ import torch
 from lightning.fabric import Fabric
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ubcn_ros.data.scenes import SceneList, camvid
+from ubcn_ros.data.scenes import Scene, SceneList, camvid
 from ubcn_ros.labels import CITYSCAPES
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model
@@ -38,13 +38,10 @@ class Killed(BaseException):
 
 def stop_at(trainer, step):
     """Make the trainer end as if killed before this step."""
-    original = trainer._train_step
-
-    def stopping(batch):
+    def stopping(*_):
         if trainer.optimizer_step == step:
             raise Killed
-        return original(batch)
-    trainer._train_step = stopping
+    trainer.stage.register_forward_pre_hook(stopping)
     with pytest.raises(Killed):
         trainer.fit()
 
@@ -102,8 +99,12 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(run, monkeypatch):
 
 
 def test_a_kill_after_the_last_checkpoint_loses_no_model(run, scenes):
-    trainer = run('out', validation=scenes)
-    trainer._validate = lambda logger: (_ for _ in ()).throw(Killed)
+    class Deadly(Scene):
+        def image(self):
+            raise Killed
+
+    deadly = SceneList('deadly', scenes.label_set, (Deadly('a', None, None),))
+    trainer = run('out', validation=deadly)
     with pytest.raises(Killed):
         trainer.fit()
     again = run('out', validation=scenes)

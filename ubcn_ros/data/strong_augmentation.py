@@ -21,12 +21,25 @@ def augment_strongly(image: np.ndarray, labels: np.ndarray, rng: np.random.Gener
     :return: both, of the same sizes: turned by a multiple of 90 degrees, a part enlarged up to
         three times or the whole shrunk and repeated in mirrors, with other colours and contrast.
     """
+    image, labels = change_view(image, labels, rng)
+    return _recolour(image, rng), labels
+
+
+def change_view(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+                ) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Turn and resize a frame, the colours as they are.
+
+    :param image: (H, W, 3) uint8 RGB.
+    :param labels: (H, W) uint8 ids, which go along with the pixels.
+    :return: both, of the same sizes.
+    """
     height, width = labels.shape
     turns, zoom = int(rng.integers(4)), float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))
     spot = rng.random(2)
     image = _window(np.rot90(image, turns), zoom, (height, width), spot, cv2.INTER_LINEAR)
     labels = _window(np.rot90(labels, turns), zoom, (height, width), spot, cv2.INTER_NEAREST)
-    return _recolour(image, rng), labels
+    return image, labels
 
 
 def _window(part: np.ndarray, zoom: float, size: tuple[int, int], spot: np.ndarray,

@@ -24,8 +24,6 @@ from ubcn_ros.labels import CAMVID, UNLABELED
 from ubcn_ros.training.config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
-_FILES_BYTES = 512 << 20  # decoded files that a worker keeps: all of CamVid
-_DRIVE_SIZE = (360, 480)
 _DRIVE_FRAMES = 16  # building a street costs about as much as rendering ten of its frames
 _DRIVE_SPACING_S = 1.7
 
@@ -44,14 +42,18 @@ class TrainingSamples(Dataset):
     :param scenes: what is cropped.
     :param config: how samples are drawn.
     :param seed: of everything that is drawn.
+    :param drive_size: height and width of the frames of procedural drives.
+    :param kept_bytes: of decoded files that a worker keeps; the default is all of CamVid.
     :raises ValueError: drives are asked for with labels other than CamVid's.
     """
 
-    def __init__(self, scenes: SceneList, config: SampleConfig, seed: int) -> None:
+    def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, *,
+                 drive_size: tuple[int, int] = (360, 480), kept_bytes: int = 512 << 20) -> None:
         if config.drive_share and scenes.label_set not in (CAMVID, None):
             raise ValueError(f'drives have the labels of camvid, {scenes.name} has those of '
                              f'{scenes.label_set.name}: set samples.drive_share to 0')
         self.scenes, self.config, self.seed = scenes, config, seed
+        self.drive_size, self.kept_bytes = drive_size, kept_bytes
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
@@ -86,7 +88,7 @@ class TrainingSamples(Dataset):
         drive, place = divmod(number, _DRIVE_FRAMES)
         if drive not in self._drives:
             rng = np.random.default_rng([self.seed, 4, drive])
-            self._drives[drive] = Drive(int(rng.integers(1 << 31)), *_DRIVE_SIZE)
+            self._drives[drive] = Drive(int(rng.integers(1 << 31)), *self.drive_size)
             while len(self._drives) > 2:
                 self._drives.popitem(last=False)
         jitter = np.random.default_rng([self.seed, 5, number]).random()
@@ -101,7 +103,7 @@ class TrainingSamples(Dataset):
             frame = self.scenes.scenes[index].read()
             self._files[index] = frame
             self._files_bytes += _bytes(frame)
-            while self._files_bytes > _FILES_BYTES and len(self._files) > 1:
+            while self._files_bytes > self.kept_bytes and len(self._files) > 1:
                 self._files_bytes -= _bytes(self._files.popitem(last=False)[1])
         return self._files[index]
 
