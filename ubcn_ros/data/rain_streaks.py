@@ -235,12 +235,20 @@ def _splat(u0, v0, u1, v1, width, mass, phase, turns, height, image_width) -> np
     index += stride_b[owner]
     sums += np.bincount(np.minimum(index, size - 1), weight * b, size)[:size]
 
-    total = np.zeros((height, image_width), np.float32)
+    return _sum_levels(sums, starts, rows, cols, (height, image_width))
+
+
+def _sum_levels(sums: np.ndarray, starts: np.ndarray, rows: np.ndarray, cols: np.ndarray,
+                size: tuple[int, int]) -> np.ndarray:
+    """Enlarge the pyramid's levels, which lie one after the other, and add them up."""
+    height, width = size
+    total = np.zeros(size, np.float32)
     for k in range(_LEVELS):
+        cell = 1 << k
         grid = sums[starts[k]:starts[k + 1]].reshape(rows[k], cols[k]).astype(np.float32)
-        cell, pad = int(cells[k]), _PAD * int(cells[k])
+        pad = _PAD * cell
         if k and grid.any():
             grid = cv2.resize(grid, None, fx=cell, fy=cell, interpolation=cv2.INTER_LINEAR)
         if k == 0 or len(grid) > rows[k]:
-            total += grid[pad:pad + height, pad:pad + image_width]
+            total += grid[pad:pad + height, pad:pad + width]
     return total

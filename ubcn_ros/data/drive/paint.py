@@ -105,21 +105,7 @@ def _markings(world, ground: GroundMap, rng, k: int) -> None:
             u = side * (road - style.parking - (1.4 if style.cycle_lane else 0.15))
             dashed(u, 1.5, 1.5)
     if chunk.crossing is not None:
-        z = chunk.crossing - k * CHUNK_M
-        if world.rng(22, k).random() < 0.6:
-            for u in np.arange(-road + 0.3, road - 0.3, 1.1):
-                ground.fill(u, u + 0.55, z, z + 2.8, white, None)
-        else:
-            for u in np.arange(-road, road, 0.5):
-                for line in (z, z + 2.8):
-                    ground.fill(u, u + 0.25, line, line + 0.15, white, None)
-        for side, at in ((style.our_side, z - 1.6), (-style.our_side, z + 4.3)):
-            u0, u1 = (0, side * (road - style.parking))
-            ground.fill(min(u0, u1), max(u0, u1), at, at + 0.25, white, None)
-        if zigzag:
-            for u in (0.35, -0.35, road - 0.4, 0.4 - road):
-                points = [(u + 0.22 * (-1) ** i, z + 5 + 1.6 * i) for i in range(6)]
-                ground.line(points, tuple(white.tolist()), 0.1)
+        _crossing(world, ground, k, white, zigzag)
     if rng.random() < 0.3:  # an arrow in our lane
         u, z = style.our_side * lane / 2, rng.uniform(4, 40)
         ground.fill(u - 0.08, u + 0.08, z, z + 3, white, None)
@@ -130,6 +116,25 @@ def _markings(world, ground: GroundMap, rng, k: int) -> None:
         z = rng.uniform(0, 20)
         for i in range(8):
             ground.line([(-0.5, z + i * 2.2), (0.5, z + 1 + i * 2.2)], tuple(white.tolist()), 0.15)
+
+
+def _crossing(world, ground: GroundMap, k: int, white: np.ndarray, zigzag: bool) -> None:
+    style, road = world.style, world.style.half_road
+    z = world.chunk(k).crossing - k * CHUNK_M
+    if world.rng(22, k).random() < 0.6:
+        for u in np.arange(-road + 0.3, road - 0.3, 1.1):
+            ground.fill(u, u + 0.55, z, z + 2.8, white, None)
+    else:
+        for u in np.arange(-road, road, 0.5):
+            for line in (z, z + 2.8):
+                ground.fill(u, u + 0.25, line, line + 0.15, white, None)
+    for side, at in ((style.our_side, z - 1.6), (-style.our_side, z + 4.3)):
+        u0, u1 = (0, side * (road - style.parking))
+        ground.fill(min(u0, u1), max(u0, u1), at, at + 0.25, white, None)
+    if zigzag:
+        for u in (0.35, -0.35, road - 0.4, 0.4 - road):
+            points = [(u + 0.22 * (-1) ** i, z + 5 + 1.6 * i) for i in range(6)]
+            ground.line(points, tuple(white.tolist()), 0.1)
 
 
 def _wear(ground: GroundMap, rng, road: float) -> None:

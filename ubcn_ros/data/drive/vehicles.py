@@ -90,9 +90,13 @@ class Vehicle:
         return np.clip(np.asarray(rgb, np.float32) * self.base, 0, 255)
 
     def _side(self, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Paint what is above and what is below the belt line."""
+        lower = self._below_belt(rng)
+        return self._above_belt(rng), lower
+
+    def _below_belt(self, rng) -> np.ndarray:
         s, k = self.shape, _SCALE
-        high = max(h for _, h in s.top)
-        w, belt, roof = int(s.length * k), int(s.belt * k), int((high - s.belt) * k)
+        w, belt = int(s.length * k), int(s.belt * k)
         lower = np.zeros((belt, w, 4), np.float32)
         profile = np.linspace(1.12, 0.62, belt)[:, None, None]
         lower[..., :3] = self._tone(self.color) * profile
@@ -128,7 +132,12 @@ class Vehicle:
                       (*self._tone((225, 225, 215)).tolist(), 255), -1)
         cv2.rectangle(lower, (2, int(.18 * belt)), (8, int(.42 * belt)),
                       (*self._tone((190, 26, 26)).tolist(), 255), -1)
+        return lower.clip(0, 255).astype(np.uint8)
 
+    def _above_belt(self, rng) -> np.ndarray:
+        s, k = self.shape, _SCALE
+        high = max(h for _, h in s.top)
+        w, roof = int(s.length * k), int((high - s.belt) * k)
         upper = np.zeros((max(roof, 4), w, 4), np.float32)
         points = np.array([[x * k, (high - h) * k] for x, h in s.top], np.float32)
         points[0, 1] = points[-1, 1] = upper.shape[0]
@@ -149,7 +158,7 @@ class Vehicle:
         for i in range(1, max(s.windows, 1)):
             x = int(left + i * (right - left) / s.windows)
             upper[3:, x - 3:x + 3, :3] = self._tone(self.color * 0.4)
-        return upper.clip(0, 255).astype(np.uint8), lower.clip(0, 255).astype(np.uint8)
+        return upper.clip(0, 255).astype(np.uint8)
 
     def _end(self, rng, front: bool) -> np.ndarray:
         s, k = self.shape, _SCALE

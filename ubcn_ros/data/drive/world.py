@@ -201,17 +201,7 @@ class World(Stock):
         while z < z0 + CHUNK_M:
             self._lamp(chunk, side, kerb, z, high, pole_kind)
             z += spacing
-        for _ in range(rng.poisson(1.7)):  # signs
-            z = z0 + rng.uniform(0, CHUNK_M)
-            kind = ('round', 'triangle', 'blue', 'board', 'back', 'board')[rng.integers(6)]
-            size = rng.uniform(0.55, 0.95) * (1.5 if kind == 'board' else 1)
-            high = rng.uniform(2.0, 2.8)
-            u = kerb + side * rng.uniform(-0.1, 0.9)
-            self._pole(chunk, u, z, high + size * 0.8, 0.08, pole_kind)
-            foot = self.point(u, high, z - 0.06)
-            chunk.billboards.append(Billboard(self.picture(kind, int(rng.integers(6))), foot,
-                                              size * rng.uniform(0.7, 1.0), size, Label.SIGN,
-                                              max_m=120))
+        self._signs(rng, chunk, z0, side, kerb, pole_kind)
         if style.trees > 0.4 and self.rng(8, side).random() < 0.5:  # an avenue
             for z in np.arange(z0 + 4, z0 + CHUNK_M, self.rng(9).uniform(9, 18)):
                 if rng.random() < 0.85:
@@ -235,6 +225,24 @@ class World(Stock):
                 rng.uniform(0.4, 0.9), rng.uniform(0.9, 1.4), Label.UNLABELED))
         if chunk.junction and side in chunk.junction[2] and rng.random() < 0.5:
             self._signal(rng, chunk, kerb, chunk.junction[0] - 3.5)
+        self._parked(rng, chunk, k, side)
+
+    def _signs(self, rng, chunk, z0, side, kerb, pole_kind) -> None:
+        for _ in range(rng.poisson(1.7)):
+            z = z0 + rng.uniform(0, CHUNK_M)
+            kind = ('round', 'triangle', 'blue', 'board', 'back', 'board')[rng.integers(6)]
+            size = rng.uniform(0.55, 0.95) * (1.5 if kind == 'board' else 1)
+            high = rng.uniform(2.0, 2.8)
+            u = kerb + side * rng.uniform(-0.1, 0.9)
+            self._pole(chunk, u, z, high + size * 0.8, 0.08, pole_kind)
+            foot = self.point(u, high, z - 0.06)
+            chunk.billboards.append(Billboard(self.picture(kind, int(rng.integers(6))), foot,
+                                              size * rng.uniform(0.7, 1.0), size, Label.SIGN,
+                                              max_m=120))
+
+    def _parked(self, rng, chunk, k, side) -> None:
+        """Add a row of parked cars, but for junctions and crossings."""
+        style, z0 = self.style, k * CHUNK_M
         parked = style.parked * (1.0 if style.parking else 0.25)
         lane = style.half_road - 1.05 if style.parking else style.half_road + 0.9
         z = z0 + rng.uniform(2, 6)
