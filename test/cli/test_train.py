@@ -24,7 +24,7 @@ from ubcn_ros.training.trainer import model_config
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
 # frozen statistics and the losses on images compare; in 64 bits, for rounding grows at such a rate
 COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'optimizer_steps': 6, 'batch': 4,
-              'iterations': 2, 'optimizer': {'kind': 'sgd', 'lr': 5}}
+              'iterations': 2, 'optimizer': {'kind': 'sgd', 'lr': 8}}
 
 
 def arguments(recipe, root, out, *more, stage='derain', precision='32-true'):
