@@ -77,9 +77,10 @@ class SampleConfig:
         _check_range(self, ('scale',), 0.01, 100)
         if self.scale[0] > self.scale[1]:
             raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
-        _check_range(self, ('rain', 'generic', 'unusual', 'physical', 'light', 'drives'), 0, 1)
+        _check_range(self, ('rain_probability', 'painted_rain_probability',
+                            'strong_augmentation_probability', 'physical_rain_probability',
+                            'color_jitter', 'drive_share'), 0, 1)
         _check_range(self, ('renders', 'reuse'), 1)
-        _check_range(self, ('diversity', 'distinct'), 0)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class OptimizerConfig:
         """Raise ValueError for an unknown kind or schedule, or a value out of range."""
         _check_choice('optimizer', self.kind, ('adam', 'adamw', 'sgd'))
         _check_choice('schedule', self.schedule, ('constant', 'cosine', 'poly', 'step'))
-        _check_range(self, ('rate', 'weight_decay', 'gamma'), 0)
+        _check_range(self, ('lr', 'weight_decay', 'gamma'), 0)
         _check_range(self, ('momentum', 'warm_up'), 0, 1)
         _check_range(self, ('every',), 1e-6, 1)
 
@@ -166,11 +167,11 @@ class StageConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
         _check_text('start', *self.start, *self.start.values())
-        _check_range(self, ('steps', 'batch', 'derained_steps', 'validate_every', 'save_every'), 1)
+        _check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
         _check_range(self, ('iterations',), 1, 10)
         _check_range(self, ('derained_share',), 0, 1)
         _check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
-                            'lovasz_weight', 'clip'), 0)
+                            'lovasz_weight', 'grad_clip_norm'), 0)
 
 
 @dataclass(frozen=True)
