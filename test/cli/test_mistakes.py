@@ -17,7 +17,7 @@ from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'train': 'lightning', 'evaluate': 'torchmetrics', 'export': 'onnx'}
-STAGE = {'steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
+STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
 MODEL = ('--model', 'tiny.safetensors')
 CPU = (*MODEL, '--device', 'cpu')
@@ -142,7 +142,7 @@ def world(tmp_path_factory, tiny_model):
     for name, content in {
             'recipe': recipe, 'list': [1, 2], 'nothing': {'name': 'a'},
             'unknown': {**recipe, 'colour': 'red'},
-            'many': {**recipe, 'stages': {'derain': {**STAGE, 'steps': 'many'}}},
+            'many': {**recipe, 'stages': {'derain': {**STAGE, 'optimizer_steps': 'many'}}},
             'zero': {**recipe, 'stages': {'derain': {**STAGE, 'batch': 0}}},
             'negative': {**recipe, 'stages': {'derain': {**STAGE, 'save_every': -1}}},
             'kind': {**recipe, 'data': {'kind': 'kitti'}},

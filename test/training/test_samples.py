@@ -226,7 +226,8 @@ def test_kept_files_are_bounded(scenes):
             return super().image()
 
     counted = SceneList(scenes.name, scenes.label_set, tuple(
-        Counted(scene.name, scene.image_path, scene.label_path) for scene in scenes.scenes))
+        Counted(scene.name, scene.image_path, scene.label_path, scene.ids)
+        for scene in scenes.scenes))
     config = replace(CONFIG, renders=5, reuse=1)  # an epoch, and then another
     free = TrainingSamples(counted, config, 1)
     expected = [free[n] for n in range(10)]

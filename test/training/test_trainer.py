@@ -270,11 +270,11 @@ def test_an_unknown_override_is_named(recipe, overrides):
 
 
 def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch):
-    trainer = run('out', changes={'steps': 4})
+    trainer = run('out', changes={'optimizer_steps': 4})
     original = trainer.fabric.save
 
     def save(path, state):
-        if state['step'] == 4:
+        if state['optimizer_step'] == 4:
             raise OSError(errno.ENOSPC, 'No space left on device')
         original(path, state)
     monkeypatch.setattr(trainer.fabric, 'save', save)
