@@ -337,7 +337,3 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
         raise click.ClickException(str(error)) from error
     except Stopped as stop:
         _stopped(stop, 'what was received', out / 'outputs')
-
-
-if __name__ == '__main__':
-    main(prog_name='ubcn')

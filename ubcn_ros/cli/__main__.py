@@ -1,0 +1,7 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m ubcn_ros.cli` is `ubcn`."""
+
+from ubcn_ros.cli import main
+
+main(prog_name='ubcn')
