@@ -1,12 +1,9 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Serialized headers, and the node's process as the demonstration handles it."""
+"""The client of the node: serialized headers, images that get lost, and its recording."""
 
 import struct
-import sys
-import textwrap
 import time
-import xml.etree.ElementTree as ElementTree
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,19 +19,16 @@ from ubcn_ros.bags import (
     open_bag,
     stamp_ns,
 )
-from ubcn_ros.bags import client as replay
 from ubcn_ros.bags.client import (
     DERAINED,
     LABELS,
+    Client,
     NoAnswerError,
-    NodeProcess,
     Output,
-    Peer,
-    ReplayError,
-    config_file,
     header_bytes,
     with_stamp,
 )
+from ubcn_ros.bags.node_process import private_domain
 
 IMAGE_BYTES = b'\0\1\0\0' + struct.pack('<iII', 1, 0, 2) + b'x\0' + bytes(8)
 
@@ -82,7 +76,7 @@ def test_bytes_without_a_header_are_refused():
         header_bytes(b'\0\1\0\0abc')
 
 
-class LossyPeer(Peer):
+class LossyClient(Client):
     """Of the images that are published those with the numbers in ``lost`` get no answer."""
 
     def __init__(self, lost):
@@ -101,83 +95,27 @@ class LossyPeer(Peer):
 
 @pytest.mark.parametrize('lost', [{0}, {2}, {1, 2, 3}])
 def test_a_lossy_transport_is_probed_by_what_comes_through(monkeypatch, lost):
-    monkeypatch.setattr(replay, '_LOST_SECONDS', 0.01)
-    assert LossyPeer(lost).probe(IMAGE_BYTES) < 1.5
+    monkeypatch.setattr('ubcn_ros.bags.client._LOST_SECONDS', 0.01)
+    assert LossyClient(lost).probe(IMAGE_BYTES) < 1.5
 
 
 def test_an_image_that_never_comes_through_is_no_answer():
     with pytest.raises(NoAnswerError, match='a first image'):
-        LossyPeer(range(100)).probe(IMAGE_BYTES, timeout=0.05)
+        LossyClient(range(100)).probe(IMAGE_BYTES, timeout=0.05)
 
 
 @pytest.mark.integration
 def test_a_recording_that_fails_is_told(tmp_path, monkeypatch):
     pytest.importorskip('rclpy')
-    for name, value in replay.private_domain().items():
+    from sensor_msgs.msg import Image
+    for name, value in private_domain().items():
         monkeypatch.setenv(name, value)
     node, recorder = SimpleNamespace(check=lambda: None), BagWriter(tmp_path / 'file' / 'bag')
     (tmp_path / 'file').write_text('')
     with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory'), \
-            Peer(node, False, recorder) as peer:
-        peer.recording = True
-        peer._on_output(DERAINED, IMAGE_BYTES)
-
-
-def test_the_profile_is_found_and_missing_files_are_named(monkeypatch):
-    assert ElementTree.parse(config_file('fastdds.xml')).getroot().tag.endswith('dds')
-    with pytest.raises(ReplayError, match='config/absent.xml is missing in'):
-        config_file('absent.xml')
-    domain = replay.private_domain()
-    assert 1 <= int(domain['ROS_DOMAIN_ID']) <= 101
-    assert domain['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
-
-
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Run a Python program in the node's stead: `program(text)`."""
-    python = sys.executable
-
-    def start(text, **parameters):
-        (tmp_path / 'stand_in.py').write_text(textwrap.dedent(text))
-        launcher = tmp_path / 'python'
-        launcher.write_text(f'#!/bin/sh\nexec {python} {tmp_path}/stand_in.py "$@"\n')
-        launcher.chmod(0o755)
-        monkeypatch.setattr(sys, 'executable', str(launcher))
-        return NodeProcess(tmp_path / 'log', parameters, {'image': '/x'})
-    return start
-
-
-def test_parameters_keep_their_types_and_the_log_its_end(program):
-    with program('import sys; print(*sys.argv[1:], sep="\\n")', model='007', iterations=2,
-                 autostart=True) as node:
-        assert node.process.wait(30) == 0
-        with pytest.raises(ReplayError, match='ended by itself with exit code 0'):
-            node.check()
-    lines = node.log.read_text().splitlines()
-    assert {'model:="007"', 'iterations:=2', 'autostart:=true', 'image:=/x'} <= set(lines)
-    assert node.tail(2).splitlines() == lines[-2:]
-
-
-def test_it_ends_by_the_signal_or_by_force(program):
-    obedient = program("""
-        import signal, sys, time
-        signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
-        print('ready', flush=True)
-        time.sleep(60)""")
-    _wait_for(obedient, 'ready')
-    obedient.check()
-    assert obedient.stop() == 3
-    stubborn = program("""
-        import signal, time
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print('ready', flush=True)
-        time.sleep(60)""")
-    _wait_for(stubborn, 'ready')
-    assert stubborn.stop(timeout=0.3) == -9
-
-
-def _wait_for(node, text):
-    end = time.monotonic() + 30
-    while text not in node.log.read_text():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+            Client(node, False, recorder) as client:
+        client.recording = True
+        publisher = client.node.create_publisher(Image, DERAINED, 1)
+        client.wait(publisher.get_subscription_count, 'the subscription', 10.0)
+        publisher.publish(IMAGE_BYTES)
+        client.wait(lambda: client.outputs, 'the output', 10.0)

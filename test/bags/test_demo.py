@@ -27,7 +27,7 @@ from ubcn_ros.bags.demo import DemoError, DemoOptions, _clear, _send, run
 from ubcn_ros.bags.replay_report import Replayed
 from ubcn_ros.images.files import read_image
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def test_only_what_an_earlier_run_left_is_removed(tmp_path):

@@ -1,11 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the accounts of a replay find, and how they are laid out."""
+"""What the report on a replay finds, and how it is laid out."""
 
 import pytest
 
 from ubcn_ros.bags.client import DERAINED, LABELS, Output
-from ubcn_ros.bags.replay_report import Replayed, latencies_ms, problems, table
+from ubcn_ros.bags.replay_report import Replayed, latencies_ms, problems, summary_text
 
 
 def replayed(sent, derained, labels, **counts):
@@ -43,9 +43,9 @@ def test_latency_matches_by_header_also_where_stamps_repeat():
 
 
 def test_the_table_shows_every_figure():
-    text = table({'sent': 61, 'processed': 52, 'dropped': 7, 'malformed': 2, 'rate_hz': 4.5,
-                  'latency_ms': {'p50': 123.4, 'p95': 567.8}, 'iterations': 3, 'model': 'm',
-                  'device': 'cpu', 'precision': 'fp32', 'backend': 'eager'})
+    text = summary_text({'sent': 61, 'processed': 52, 'dropped': 7, 'malformed': 2, 'rate_hz': 4.5,
+                         'latency_ms': {'p50': 123.4, 'p95': 567.8}, 'iterations': 3, 'model': 'm',
+                         'device': 'cpu', 'precision': 'fp32', 'backend': 'eager'})
     for figure in ('61 at 4.5 Hz', '52', '7', '2', '123.4 ms', '567.8 ms', '3',
                    'm (cpu, fp32, eager)'):
         assert any(line.strip().endswith(figure) for line in text.splitlines())

@@ -1,26 +1,19 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node in a process of its own, and the other side of its topics: replay and record."""
+"""A DDS client of the node: publishes images, records the outputs, reads the diagnostics."""
 
 from __future__ import annotations
 
-import json
-import os
 import queue
-import signal
 import struct
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags import IMAGE, BagError, BagWriter
-from ubcn_ros.runtime.installed import shared_folders
+from ubcn_ros.bags.node_process import NodeProcess, ReplayError
 
 SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
@@ -28,94 +21,10 @@ DERAINED, LABELS = '/derained/image_raw', '/labels/image_raw'
 FRAME = '/debug/frame'
 _PROBE_SECONDS = 10.0  # enough to know a slow node's pace
 _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer does not come
-_PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
-
-
-class ReplayError(RuntimeError):
-    """The node or the topics failed; the text says what was waited for, or the node's exit."""
 
 
 class NoAnswerError(ReplayError):
     """An active node's outputs of a first image, sent again and again, did not come."""
-
-
-def config_file(name: str) -> Path:
-    """
-    Find a file of config/: in the source tree, else where colcon or pip put it.
-
-    :raises ReplayError: it is nowhere.
-    """
-    folders = shared_folders('config')
-    for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    raise ReplayError(f'config/{name} is missing in {", ".join(map(str, folders)) or "no folder"}:'
-                      ' install the package again')
-
-
-def private_domain() -> dict[str, str]:
-    """
-    Environment in which DDS stays on this machine, among processes given the same one.
-
-    It has to be set before rclpy is initialised. A Fast DDS profile that is set already stays.
-    """
-    profile = os.environ.get(_PROFILES) or str(config_file('fastdds.xml'))
-    return {'ROS_DOMAIN_ID': str(1 + os.getpid() % 101),  # above 101 ports meet the system's
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            _PROFILES: profile}
-
-
-class NodeProcess:
-    """
-    `ubcn_node` as a process; a context manager that ends it.
-
-    :param log: file for all that it prints.
-    :param parameters: of the node, by name.
-    :param remappings: topic to topic.
-    :param program: what Python is to run.
-    """
-
-    def __init__(self, log: Path, parameters: dict[str, Any], remappings: dict[str, str],
-                 program: Sequence[str] = ('-m', 'ubcn_ros.node.main')):
-        command = [sys.executable, *program, '--ros-args']
-        for name, value in parameters.items():
-            command += ['-p', f'{name}:={json.dumps(value)}']
-        for name, topic in remappings.items():
-            command += ['-r', f'{name}:={topic}']
-        self.log = log
-        self._ros_log = tempfile.TemporaryDirectory(prefix='ubcn_ros_log_')
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1', 'ROS_LOG_DIR': self._ros_log.name}
-        with open(log, 'wb') as file:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file,
-                                            stderr=subprocess.STDOUT, env=environment)
-
-    def __enter__(self) -> NodeProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def check(self) -> None:
-        """Raise ReplayError if it has ended."""
-        code = self.process.poll()
-        if code is not None:
-            raise ReplayError(f'the node ended by itself with exit code {code}')
-
-    def stop(self, timeout: float = 20.0) -> int:
-        """End it as Ctrl-C does, by force when it does not follow; return the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
-            try:
-                self.process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self._ros_log.cleanup()
-        return self.process.returncode
-
-    def tail(self, lines: int = 20) -> str:
-        """Return the end of what it printed."""
-        return '\n'.join(self.log.read_text(errors='replace').splitlines()[-lines:])
 
 
 def header_bytes(data: bytes) -> bytes:
@@ -149,7 +58,7 @@ class Output:
     time: float
 
 
-class Peer:
+class Client:
     """
     Publishes serialized images to the node and records what it publishes; a context manager.
 
@@ -178,7 +87,7 @@ class Peer:
         self._write_error: BagError | None = None
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('ubcn_demo', context=self._context)
+        self._node = rclpy.create_node('ubcn_client', context=self._context)
         topic = SOURCE + '/compressed' if compressed else SOURCE
         self._publisher = self._node.create_publisher(
             CompressedImage if compressed else Image, topic, QoSProfile(depth=5))
@@ -197,7 +106,7 @@ class Peer:
         for thread in self._threads:
             thread.start()
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> Client:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -8,8 +8,6 @@ The demonstration: a bag replayed through the real node, recorded, and shown.
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -21,12 +19,15 @@ import click
 import numpy as np
 
 from ubcn_ros import bags
-from ubcn_ros.bags import replay_report as accounts
-from ubcn_ros.bags.replay_report import Replayed
+from ubcn_ros.bags.client import DERAINED, LABELS, SOURCE, Client, header_bytes
+from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.bags.replay_report import Replayed, latencies_ms, problems, summary_text
 from ubcn_ros.bags.stopping import stop_on_signals
+from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
 DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
@@ -50,7 +51,7 @@ class DemoOptions:
     bag: Path | None = None
     topic: str | None = None
     out: Path = Path('out/demo')
-    model: str = 'ubcn-light-camvid'
+    model: str = DEFAULT_MODEL
     iterations: int = 3
     rate_hz: float | None = None
     frames: int | None = None
@@ -70,7 +71,6 @@ def run(options: DemoOptions) -> dict[str, Any]:
     :raises DemoError: the node died, nothing arrived, headers or counts do not fit, the bag or
         model cannot be read, or `options.out` cannot be written.
     """
-    from ubcn_ros.bags.client import ReplayError, private_domain
     from ubcn_ros.runtime import ModelFileError, load_model
     try:
         import rclpy  # noqa: F401
@@ -81,7 +81,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
     try:
         network, info = load_model(options.model)
         _clear(options.out)
-        os.environ.update(private_domain())
+        enter_private_domain()
         with stop_on_signals():  # else the node would outlive this process
             source = options.bag or _render(options)
             replayed = _replay(options, source, info.path)
@@ -124,7 +124,6 @@ def _render(options: DemoOptions) -> Path:
 
 
 def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
-    from ubcn_ros.bags.client import SOURCE, NodeProcess, Peer, ReplayError
     result = Replayed()
     with bags.open_bag(source) as reader:
         for note in reader.notes:
@@ -140,18 +139,18 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
                       'device': options.device, 'warm_up_height': height, 'warm_up_width': width,
                       'input_transport': 'compressed' if compressed else 'raw'},
                 {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'}) as node, \
-                Peer(node, compressed, recorder) as peer:
-            peer.wait_until_active(_START_SECONDS)
-            seconds = peer.probe(first)
-            before = peer.settled_counts()
-            peer.outputs.clear()
-            peer.recording = True
-            _send(options, reader, connection, peer, seconds, result)
-            after = peer.settled_counts()
+                Client(node, compressed, recorder) as client:
+            client.wait_until_active(_START_SECONDS)
+            seconds = client.probe(first)
+            before = client.settled_counts()
+            client.outputs.clear()
+            client.recording = True
+            _send(options, reader, connection, client, seconds, result)
+            after = client.settled_counts()
             result.counts = {name: after[name] - before[name] for name in after}
-            _wait_for_outputs(peer, 2 * result.counts['processed'])
-            result.outputs = list(peer.outputs)
-            result.camera, result.engine = peer.status('camera'), peer.status('engine')
+            _wait_for_outputs(client, 2 * result.counts['processed'])
+            result.outputs = list(client.outputs)
+            result.camera, result.engine = client.status('camera'), client.status('engine')
             code = node.stop()
             if code:
                 raise ReplayError(f'the node ended with exit code {code} when it was told to stop')
@@ -171,12 +170,10 @@ def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
                                    *reader.problems(connection, found)]))
 
 
-def _send(options: DemoOptions, reader: Any, connection: Any, peer: Any, seconds: float,
+def _send(options: DemoOptions, reader: Any, connection: Any, client: Client, seconds: float,
           result: Replayed) -> None:
     """Publish the bag's messages in their time; `seconds` is what the node takes for one."""
     from tqdm import tqdm
-
-    from ubcn_ros.bags.client import header_bytes
     drive = options.bag is None
     count = min(connection.msgcount, options.frames or (DRIVE_FRAMES if drive else BAG_FRAMES))
     rate = options.rate_hz
@@ -197,33 +194,31 @@ def _send(options: DemoOptions, reader: Any, connection: Any, peer: Any, seconds
                            f'{REPLAY_SECONDS:g} s')
                 break
             time.sleep(max(0.0, start + due - time.monotonic()))
-            peer.check()
+            client.check()
             try:
                 header = header_bytes(data)
             except ValueError as error:
                 result.unread.append(f'message {found} of {connection.topic}: {error}')
                 continue
-            result.sent.append((header, peer.publish(data)))
+            result.sent.append((header, client.publish(data)))
             bar.update()
         else:
             result.unread += reader.problems(connection, found)
     result.seconds = time.monotonic() - start
 
 
-def _wait_for_outputs(peer: Any, count: int) -> None:
+def _wait_for_outputs(client: Client, count: int) -> None:
     """Give outputs that the node has published the time to arrive."""
-    from ubcn_ros.bags.client import ReplayError
     try:
-        peer.wait(lambda: len(peer.outputs) >= count, 'the last outputs', 10.0)
+        client.wait(lambda: len(client.outputs) >= count, 'the last outputs', 10.0)
     except ReplayError:
-        peer.check()  # what is missing is counted and judged later
+        client.check()  # what is missing is counted and judged later
 
 
 def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any, info: Any,
             started: float) -> dict[str, Any]:
-    from ubcn_ros.bags.client import DERAINED, ReplayError
-    problems = [*result.unread, *accounts.problems(result)]
-    counts, latency = result.counts, accounts.latencies_ms(result.sent, result.outputs, DERAINED)
+    unfit = [*result.unread, *problems(result)]
+    counts, latency = result.counts, latencies_ms(result.sent, result.outputs, DERAINED)
     p50, p95 = np.percentile(latency, (50, 95)) if latency else (float('nan'),) * 2
     used = result.camera.get('iterations used (mean)')
     summary = {
@@ -244,15 +239,15 @@ def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any
         'backend': result.engine.get('backend'),
         'bag': str(source),
         'seconds': round(time.monotonic() - started, 1),
-        'problems': problems,
+        'problems': unfit,
     }
     if latency:
         sheet = _sheet(options, source, label_set, summary)
         write_image(options.out / 'sheet.png', sheet)
-    (options.out / 'summary.json').write_text(json.dumps(summary, indent=2) + '\n')
-    click.echo(accounts.table(summary))
-    if problems:
-        raise ReplayError('; '.join(problems))
+    write_json(options.out / 'summary.json', summary)
+    click.echo(summary_text(summary))
+    if unfit:
+        raise ReplayError('; '.join(unfit))
     click.echo(f"Contact sheet: {options.out / 'sheet.png'}\nSummary: "
                f"{options.out / 'summary.json'}\nOutputs (bag): {options.out / 'outputs'}")
     return summary
@@ -261,7 +256,6 @@ def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any
 def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str, Any]
            ) -> np.ndarray:
     """Draw rows of frames spread over the recording, inputs found by their stamps."""
-    from ubcn_ros.bags.client import DERAINED, LABELS
     outputs = options.out / 'outputs'
     with bags.open_bag(outputs) as reader:
         count = bags.image_connection(reader, DERAINED).msgcount

@@ -1,14 +1,16 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The accounts of a replay: what was sent, what came back for it, and whether that adds up."""
+"""Report on a replay: what was sent, what came back for it, and whether that adds up."""
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from ubcn_ros.bags.client import DERAINED, LABELS
+from ubcn_ros.bags.client import DERAINED, LABELS, Output
+from ubcn_ros.evaluation.report import table
 
 
 @dataclass
@@ -16,7 +18,7 @@ class Replayed:
     """What was sent and what came back."""
 
     sent: list[tuple[bytes, float]] = field(default_factory=list)  # header, time
-    outputs: list[Any] = field(default_factory=list)
+    outputs: list[Output] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     camera: dict[str, str] = field(default_factory=dict)
     engine: dict[str, str] = field(default_factory=dict)
@@ -34,7 +36,7 @@ def problems(result: Replayed) -> list[str]:
             found.append(f'nothing arrived on {topic}')
         elif strange := got - sent:
             found.append(f'{strange.total()} messages on {topic} carry a header that was not '
-                            'sent, or twice')
+                         'sent, or twice')
         if got.total() != result.counts['processed']:
             found.append(f"{got.total()} messages arrived on {topic}, but the node processed "
                             f"{result.counts['processed']}")
@@ -44,12 +46,12 @@ def problems(result: Replayed) -> list[str]:
     return found
 
 
-def latencies_ms(sent: list[tuple[bytes, float]], outputs: list[Any], topic: str) -> list[float]:
+def latencies_ms(sent: list[tuple[bytes, float]], outputs: list[Output], topic: str
+                 ) -> list[float]:
     """
     Match outputs to inputs by header and return the times between them, milliseconds.
 
     :param sent: header and time of each input, seconds.
-    :param outputs: with `topic`, `header` and `time`.
     """
     times: dict[bytes, list[float]] = {}
     for header, moment in reversed(sent):
@@ -58,16 +60,14 @@ def latencies_ms(sent: list[tuple[bytes, float]], outputs: list[Any], topic: str
             if output.topic == topic and times.get(output.header)]
 
 
-def table(summary: dict[str, Any]) -> str:
-    """Lay the summary out in lines of name and value."""
+def summary_text(summary: dict[str, Any]) -> str:
+    """Lay a summary out in lines of name and value."""
     latency = summary['latency_ms']
     rows = [('frames sent', f"{summary['sent']} at {summary['rate_hz']} Hz"),
-            ('processed', summary['processed']), ('dropped', summary['dropped']),
-            ('malformed', summary['malformed']),
+            *((name, str(summary[name])) for name in ('processed', 'dropped', 'malformed')),
             ('latency p50', f"{latency['p50']} ms" if latency else '-'),
             ('latency p95', f"{latency['p95']} ms" if latency else '-'),
-            ('iterations', summary['iterations']),
+            ('iterations', str(summary['iterations'])),
             ('model', f"{summary['model']} ({summary['device']}, {summary['precision']}, "
              f"{summary['backend']})")]
-    width = max(len(name) for name, _ in rows)
-    return '\n'.join(['', *(f'  {name:<{width}}  {value}' for name, value in rows), ''])
+    return '\n' + textwrap.indent(table(None, rows, left=(0, 1)), '  ') + '\n'

@@ -9,18 +9,18 @@ while the node was active has to be in its counters.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ubcn_ros.bags.client import SOURCE, NodeProcess, Peer, ReplayError
+from ubcn_ros.bags.client import SOURCE, Client
+from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.benchmark import fuzzing
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 from ubcn_ros.node.parameters import SPECS
@@ -90,10 +90,10 @@ class Session:
             self.process = stack.enter_context(NodeProcess(
                 Path(folder) / 'node.log', parameters,
                 {'image': SOURCE, 'image/compressed': _COMPRESSED, 'camera_info': _INFO}, program))
-            self._peer = stack.enter_context(Peer(self.process, False, None))
-            self._publishers, self._clients = self._topics(), self._services()
-            for client in self._clients.values():
-                self._peer.wait(client.service_is_ready, client.srv_name, _SECONDS)
+            self._client = stack.enter_context(Client(self.process, False, None))
+            self._publishers, self._services = self._open_topics(), self._open_services()
+            for service in self._services.values():
+                self._client.wait(service.service_is_ready, service.srv_name, _SECONDS)
             self._running = stack.pop_all()
 
     def __enter__(self) -> Session:
@@ -136,16 +136,16 @@ class Session:
             self._publishers[kind].publish(self._message(kind, random, width=64, height=64))
         else:
             self._send_image(kind, random)
-        self._peer.check()
+        self._client.check()
 
     def ask_transitions(self, number: int, label: str, times: int = 1) -> None:
         """Ask for the same transition so many times without waiting, then hold the answers."""
         wanted = wanted_transition(self.state, number, label)
         if self.state == 'active' and wanted:
             self.settle()
-        request = self._clients['change_state'].srv_type.Request()
+        request = self._services['change_state'].srv_type.Request()
         request.transition.id, request.transition.label = number, label
-        for future in [self._clients['change_state'].call_async(request) for _ in range(times)]:
+        for future in [self._services['change_state'].call_async(request) for _ in range(times)]:
             wanted = wanted_transition(self.state, number, label)
             success = self._result('change_state', future).success
             # what was set may not suit; then it says so, and nothing has changed
@@ -164,12 +164,12 @@ class Session:
 
     def settle(self) -> None:
         """Wait until the node's counters hold every frame that was sent since `configure`."""
-        reports, counts = self._peer.reports, {}
+        reports, counts = self._client.reports, {}
 
         def settled() -> bool:
-            status = self._peer.status('camera')
+            status = self._client.status('camera')
             counts.update({name: int(status.get(name, -1)) for name in _COUNTERS})
-            return (self._peer.reports > reports
+            return (self._client.reports > reports
                     and counts['received'] - counts[_UNREAD] == self._sent
                     and counts['received'] == counts['processed'] + counts['dropped']
                     + counts['malformed']
@@ -177,13 +177,13 @@ class Session:
                     and counts['malformed'] <= self._sent - self._whole)
 
         try:
-            self._peer.wait(settled, 'the counters', self._seconds)
+            self._client.wait(settled, 'the counters', self._seconds)
         except ReplayError as error:
-            self._peer.check()
+            self._client.check()
             raise ReplayError(f'{self._sent} frames were sent to the active node, of them '
                               f'{self._whole} images, but it counted {counts}') from error
         self._counts = Counter(counts)
-        self._peer.outputs.clear()
+        self._client.outputs.clear()
 
     def finish(self) -> None:
         """Bring the node to active, account for all frames, and end it."""
@@ -197,7 +197,7 @@ class Session:
             self._send_image('image', np.random.default_rng(0))
             self.settle()
             self._close_account()
-        engine = self._peer.status('engine')
+        engine = self._client.status('engine')
         self.done['callback errors', ''] += int(engine.get('callback errors', 0))
         if code := self.process.stop():
             raise ReplayError(f'the node ended with exit code {code}')
@@ -208,7 +208,7 @@ class Session:
             self._close_account()
         self.state = _GOALS[transition]
         wanted = int(self.state == 'active')
-        self._peer.wait(lambda: self._taken('image') + self._taken('compressed') == wanted,
+        self._client.wait(lambda: self._taken('image') + self._taken('compressed') == wanted,
                         f'{wanted} subscriptions to images', _SECONDS)
 
     def _taken(self, name: str) -> int:
@@ -256,8 +256,8 @@ class Session:
                 setattr(content, fuzzing.FIELDS[kind],
                         list(value) if isinstance(value, tuple) else value)
             parameters.append(Parameter(name=name, value=content))
-        request = self._clients[service].srv_type.Request(parameters=parameters)
-        response = self._result(service, self._clients[service].call_async(request))
+        request = self._services[service].srv_type.Request(parameters=parameters)
+        response = self._result(service, self._services[service].call_async(request))
         results = [response.result] * len(drawn) if atomically else response.results
         if len(results) != len(drawn) or any(
                 not result.successful and not result.reason for result in results):
@@ -273,10 +273,10 @@ class Session:
             value for _, value in (usual, *fuzzing.ACCEPTABLE.get(name, ()))]]
 
     def _query(self, service: str, names: Sequence[str] = ()) -> None:
-        request = self._clients[service].srv_type.Request()
+        request = self._services[service].srv_type.Request()
         if hasattr(request, 'names'):
             request.names = names
-        response = self._result(service, self._clients[service].call_async(request))
+        response = self._result(service, self._services[service].call_async(request))
         if service == 'get_state' and response.current_state.label != self.state:
             raise ReplayError(f'the node is {response.current_state.label}, not {self.state}')
         if service == 'get_available_transitions':
@@ -289,62 +289,59 @@ class Session:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         if not done.wait(1.0):
-            self._peer.wait(future.done, f'an answer of {service}', _SECONDS)
+            self._client.wait(future.done, f'an answer of {service}', _SECONDS)
         self.done['answers', ''] += 1
         return future.result()
 
-    def _topics(self) -> dict[str, Any]:
+    def _open_topics(self) -> dict[str, Any]:
         from rosgraph_msgs.msg import Clock
         from sensor_msgs.msg import CameraInfo, CompressedImage, Image
-        node = self._peer.node
+        node = self._client.node
         return {'image': node.create_publisher(Image, SOURCE, 1000),
                 'compressed': node.create_publisher(CompressedImage, _COMPRESSED, 1000),
                 'camera_info': node.create_publisher(CameraInfo, _INFO, 10),
                 'clock': node.create_publisher(Clock, '/clock', 10)}
 
-    def _services(self) -> dict[str, Any]:
+    def _open_services(self) -> dict[str, Any]:
         import lifecycle_msgs.srv
         import rcl_interfaces.srv
         kinds = {**_QUERIES, 'change_state': 'ChangeState', 'set_parameters': 'SetParameters',
                  'set_parameters_atomically': 'SetParametersAtomically'}
-        return {name: self._peer.node.create_client(
+        return {name: self._client.node.create_client(
             getattr(lifecycle_msgs.srv, kind, None) or getattr(rcl_interfaces.srv, kind),
             f'/ubcn/{name}') for name, kind in kinds.items()}
 
 
 def chaos(steps: int, model: str, device: str, seed: int = 0,
-          program: Sequence[str] = ('-m', 'ubcn_ros.node.main')) -> dict[str, Any]:
+          progress: Callable[[], Any] = lambda: None) -> dict[str, Any]:
     """
     Send random traffic at a node, and at another one each time it has been shut down.
 
     Sets the environment of DDS for this process, and must be the first in it to use rclpy.
 
-    :param program: what Python is to run as the node.
+    :param progress: called after every step.
     :return: `steps`, `nodes` that were started, `answers`, `transitions`, `parameters` and
         `frames` by what became of them, `callback_errors` that the nodes lived through, and
         `sent`, the steps by kind.
     :raises ReplayError: a node ended, did not answer, answered wrongly or miscounted.
     """
-    from tqdm import tqdm
-
-    from ubcn_ros.bags.client import private_domain
-    os.environ.update(private_domain())
+    enter_private_domain()
     random = np.random.default_rng(seed)
     total, nodes, left = Counter(), 0, steps
-    with tqdm(total=steps, unit=' steps', disable=None) as bar:
-        while left:
-            with Session(model, device, program) as session:
-                try:
-                    while left and not session.over:
-                        session.step(random)
-                        left -= 1
-                        bar.update()
-                    session.finish()
-                except ReplayError as error:
-                    raise ReplayError(f'after {steps - left} steps: {error}; the end of its log:\n'
-                                      f'{session.process.tail()}') from error
-            total.update(session.done)
-            nodes += 1
+    while left:
+        with Session(model, device) as session:
+            try:
+                while left and not session.over:
+                    session.step(random)
+                    left -= 1
+                    progress()
+                session.finish()
+            except ReplayError as error:
+                raise ReplayError(f'after {steps - left} steps: {error}; the end of its log:\n'
+                                  f'{session.process.tail()}') from error
+        total.update(session.done)
+        nodes += 1
+
     def part(name: str) -> dict[str, int]:
         return {kind: count for (group, kind), count in sorted(total.items()) if group == name}
 

@@ -14,13 +14,16 @@ import os
 import struct
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ubcn_ros.bags.client import DERAINED, SOURCE, NodeProcess, Peer, ReplayError, header_bytes
+from ubcn_ros.bags.client import DERAINED, SOURCE, Client, Output, header_bytes
+from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 _START_SECONDS = 180.0
 _SOAKED = 1000  # frames after which memory should stay as it is
@@ -36,7 +39,7 @@ class Load:
     width: int = 640
     height: int = 480
     rate_hz: float = 30.0
-    model: str = 'ubcn-light-camvid'
+    model: str = DEFAULT_MODEL
     device: str = 'auto'
     iterations: int = 3
     shared_memory: bool = True
@@ -81,80 +84,104 @@ class Stamped:
         return bytes(self._data)
 
 
-def stream(load: Load) -> dict[str, Any]:
+class ProcessUsage:
+    """What a process uses from now on; see `process_figures`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._resident, self._cpu = process_figures(pid)
+        self._started = time.monotonic()
+        self._soaked: float | None = None
+
+    def mark(self) -> None:
+        """Count the growth of memory from here."""
+        self._soaked = process_figures(self._pid)[0]
+
+    def figures(self) -> dict[str, Any]:
+        """Return `cpu_percent` (of one core) and `rss_mib` {start, after_1000, end, growth}."""
+        end, cpu = process_figures(self._pid)
+        base = self._resident if self._soaked is None else self._soaked
+        return {'cpu_percent': round(100 * (cpu - self._cpu)
+                                     / (time.monotonic() - self._started), 1),
+                'rss_mib': {'start': round(self._resident, 1),
+                            'after_1000': None if self._soaked is None else round(self._soaked, 1),
+                            'end': round(end, 1), 'growth': round(end - base, 1)}}
+
+
+def stream(load: Load, progress: Callable[[], Any] = lambda: None) -> dict[str, Any]:
     """
     Send images at a steady rate and report what became of them.
 
     Sets the environment of DDS for this process, and must be the first in it to use rclpy.
 
+    :param progress: called after every image.
     :return: `sent` = `processed` + `dropped` + `malformed`, of the dropped `lost_in_transport`, of
         the processed `received` here; `latency_ms` {p50, p95, p99, max}, `age_ms` as of
-        `age_bound`, `jitter_ms`, `rate_in_hz`, `rate_out_hz`, `cpu_percent` (of one core),
-        `rss_mib` {start, after_1000, end, growth}, and the load.
+        `age_bound`, `jitter_ms`, `rate_in_hz`, `rate_out_hz`, what the process used as of
+        `ProcessUsage`, and the load.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
-    _environment(load.shared_memory)
+    enter_private_domain(load.shared_memory)
     with tempfile.TemporaryDirectory() as folder, _node(load, Path(folder)) as node, \
-            Peer(node, False, None, debug=True) as peer:
-        peer.wait_until_active(_START_SECONDS)
+            Client(node, False, None, debug=True) as client:
+        client.wait_until_active(_START_SECONDS)
         image = Stamped(load.height, load.width)
-        peer.probe(image.now())
-        before = _counters(peer)
-        peer.outputs.clear()
-        peer.frames.clear()
-        start_rss, start_cpu = process_figures(node.process.pid)
-        soaked = None
+        client.probe(image.now())
+        before = _counters(client)
+        client.outputs.clear()
+        client.frames.clear()
+        usage = ProcessUsage(node.process.pid)
         sent: dict[bytes, float] = {}
         started = time.monotonic()
-        for number in _paced(load.frames, load.rate_hz, 'images'):
-            peer.check()
+        for number in _paced(load.frames, load.rate_hz, progress):
+            client.check()
             if number == _SOAKED:
-                soaked = process_figures(node.process.pid)[0]
+                usage.mark()
             data = image.now()
-            sent[header_bytes(data)] = peer.publish(data)
+            sent[header_bytes(data)] = client.publish(data)
         seconds = time.monotonic() - started
-        change = _counters(peer, before)
-        end_rss, end_cpu = process_figures(node.process.pid)
-        cpu_seconds = time.monotonic() - started
-        frames = list(peer.frames)
-        arrivals = [(o.header, o.time) for o in peer.outputs if o.topic == DERAINED]
-        camera, engine = peer.status('camera'), peer.status('engine')
+        change = _counters(client, before)
+        used = usage.figures()
+        outputs, frames = list(client.outputs), list(client.frames)
+        camera, engine = client.status('camera'), client.status('engine')
         if node.stop():
             raise ReplayError(f'the node ended with exit code {node.process.returncode}')
-    latencies = [(time - sent[header]) * 1e3 for header, time in arrivals if header in sent]
-    gaps = np.diff([time for header, time in arrivals if header in sent]) * 1e3
-    never_counted = load.frames - change['received']
+    return {**_delivered(sent, outputs, change),
+            'age_ms': age_bound(frames, list(sent.values())),
+            'node_latency_ms': {name: _number(camera, f'latency {name} (ms)')
+                                for name in ('p50', 'p95')},
+            'rate_in_hz': round(load.frames / seconds, 2),
+            'rate_out_hz': round(change['processed'] / seconds, 2),
+            **used,
+            'seconds': round(seconds, 1),
+            'iterations_used': _number(camera, 'iterations used (mean)'),
+            'precision': engine.get('precision'), 'backend': engine.get('backend'),
+            'model_sha256': engine.get('model sha256'),
+            **asdict(load),
+            'device': engine.get('device', load.device)}
+
+
+def _delivered(sent: dict[bytes, float], outputs: list[Output], change: dict[str, int]
+               ) -> dict[str, Any]:
+    """Match outputs to what was sent by their headers; ReplayError where the counts do not fit."""
+    arrivals = [(output.time, sent[output.header]) for output in outputs
+                if output.topic == DERAINED and output.header in sent]
+    latencies = [1e3 * (received - published) for received, published in arrivals]
+    gaps = 1e3 * np.diff([received for received, _ in arrivals])
+    never_counted = len(sent) - change['received']
     if never_counted < 0 or len(latencies) > change['processed']:
-        raise ReplayError(f"{load.frames} images sent and {len(latencies)} received, but the node "
+        raise ReplayError(f"{len(sent)} images sent and {len(latencies)} received, but the node "
                           f"counted {change['received']} and {change['processed']}")
-    return {
-        'sent': load.frames,
-        'processed': change['processed'],
-        'received': len(latencies),
-        'dropped': change['dropped'] + never_counted,
-        'malformed': change['malformed'],
-        'failed': change['dropped (failed)'],
-        'lost_in_transport': never_counted + change['dropped (of the stale, in transport)'],
-        'latency_ms': {**_percentiles(latencies, (50, 95, 99)),
-                       'max': round(max(latencies), 2) if latencies else None},
-        'age_ms': age_bound(frames, list(sent.values())),
-        'node_latency_ms': {name: _number(camera, f'latency {name} (ms)')
-                            for name in ('p50', 'p95')},
-        'jitter_ms': round(float(gaps.std()), 2) if len(gaps) else None,
-        'rate_in_hz': round(load.frames / seconds, 2),
-        'rate_out_hz': round(change['processed'] / seconds, 2),
-        'cpu_percent': round(100 * (end_cpu - start_cpu) / cpu_seconds, 1),
-        'rss_mib': {'start': round(start_rss, 1),
-                    'after_1000': None if soaked is None else round(soaked, 1),
-                    'end': round(end_rss, 1),
-                    'growth': round(end_rss - (start_rss if soaked is None else soaked), 1)},
-        'seconds': round(seconds, 1),
-        'iterations_used': _number(camera, 'iterations used (mean)'),
-        'precision': engine.get('precision'), 'backend': engine.get('backend'),
-        'model_sha256': engine.get('model sha256'),
-        **asdict(load),
-        'device': engine.get('device', load.device),
-    }
+    return {'sent': len(sent),
+            'processed': change['processed'],
+            'received': len(latencies),
+            'dropped': change['dropped'] + never_counted,
+            'malformed': change['malformed'],
+            'failed': change['dropped (failed)'],
+            'lost_in_transport': never_counted + change['dropped (of the stale, in transport)'],
+            'latency_ms': {**_percentiles(latencies, (50, 95, 99)),
+                           'max': round(max(latencies), 2) if latencies else None},
+            'jitter_ms': round(float(gaps.std()), 2) if len(gaps) else None}
 
 
 def age_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, Any]:
@@ -182,47 +209,37 @@ def age_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, An
             'frames': len(frames)}
 
 
-def fuzz(count: int, compressed: bool, load: Load, seed: int = 0) -> dict[str, Any]:
+def fuzz(count: int, compressed: bool, load: Load, seed: int = 0,
+         progress: Callable[[], Any] = lambda: None) -> dict[str, Any]:
     """
     Send malformed messages, and among them whole ones, through a node that has to survive them.
 
+    :param progress: called after every message.
     :return: `sent` = `processed` + `malformed` + `dropped`, and what the conversion layer said of
         the same messages here, `expected_malformed` and `expected_processed`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
-    from rclpy.serialization import serialize_message
-    from sensor_msgs.msg import CompressedImage, Image
-
-    from ubcn_ros.benchmark.fuzzing import any_compressed, any_image
-    from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
-    _environment(load.shared_memory)
+    enter_private_domain(load.shared_memory)
     random = np.random.default_rng(seed)
     expected = {'processed': 0, 'malformed': 0}
     with tempfile.TemporaryDirectory() as folder, \
             _node(load, Path(folder), 'compressed' if compressed else 'raw') as node, \
-            Peer(node, compressed, None) as peer:
-        peer.wait_until_active(_START_SECONDS)
-        peer.probe(_whole(compressed))
-        before = _counters(peer)
-        for number in _paced(count, 1e9, 'messages'):
-            message = CompressedImage(data=any_compressed(random)) if compressed else \
-                Image(**any_image(random))
-            message.header.stamp.sec = number
-            try:
-                (compressed_to_rgb if compressed else to_rgb)(message)
-                whole = True
-            except MalformedImage:
-                whole = False
+            Client(node, compressed, None) as client:
+        client.wait_until_active(_START_SECONDS)
+        client.probe(_whole(compressed))
+        before = _counters(client)
+        for number in range(count):
+            data, whole = _any_message(random, compressed, number)
             expected['processed' if whole else 'malformed'] += 1
-            outputs = len(peer.outputs)
-            data = serialize_message(message)
-            peer.publish(data)
-            peer.check()
+            outputs = len(client.outputs)
+            client.publish(data)
+            client.check()
             # one at a time, so that none is replaced before it has been looked at
             end = time.monotonic() + (2.0 if whole else 0.006)
-            while time.monotonic() < end and len(peer.outputs) < outputs + 2:
+            while time.monotonic() < end and len(client.outputs) < outputs + 2:
                 time.sleep(0.0005)
-        change = _counters(peer, before)
+            progress()
+        change = _counters(client, before)
         if node.stop():
             raise ReplayError(f'the node ended with exit code {node.process.returncode}')
     never_counted = count - change['received']
@@ -231,6 +248,24 @@ def fuzz(count: int, compressed: bool, load: Load, seed: int = 0) -> dict[str, A
             'dropped': change['dropped'] + never_counted, 'failed': change['dropped (failed)'],
             'expected_processed': expected['processed'],
             'expected_malformed': expected['malformed']}
+
+
+def _any_message(random: np.random.Generator, compressed: bool, second: int
+                 ) -> tuple[bytes, bool]:
+    """Draw a message; return it serialized, and whether an image can be read of it."""
+    from rclpy.serialization import serialize_message
+    from sensor_msgs.msg import CompressedImage, Image
+
+    from ubcn_ros.benchmark.fuzzing import any_compressed, any_image
+    from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
+    message = CompressedImage(data=any_compressed(random)) if compressed else \
+        Image(**any_image(random))
+    message.header.stamp.sec = second
+    try:
+        (compressed_to_rgb if compressed else to_rgb)(message)
+    except MalformedImage:
+        return serialize_message(message), False
+    return serialize_message(message), True
 
 
 def _whole(compressed: bool) -> bytes:
@@ -243,13 +278,6 @@ def _whole(compressed: bool) -> bytes:
         data=cv2.imencode('.png', np.zeros((64, 64, 3), np.uint8))[1].tobytes()))
 
 
-def _environment(shared_memory: bool) -> None:
-    from ubcn_ros.bags.client import _PROFILES, private_domain
-    os.environ.update(private_domain())
-    if not shared_memory:
-        os.environ.pop(_PROFILES, None)
-
-
 def _node(load: Load, folder: Path, transport: str = 'raw') -> NodeProcess:
     return NodeProcess(
         folder / 'node.log',
@@ -259,20 +287,20 @@ def _node(load: Load, folder: Path, transport: str = 'raw') -> NodeProcess:
         {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'})
 
 
-def _counters(peer: Peer, before: dict[str, int] | None = None) -> dict[str, int]:
+def _counters(client: Client, before: dict[str, int] | None = None) -> dict[str, int]:
     """Wait until the node's counters rest and add up; return them, or what they gained."""
-    peer.settled_counts(60.0)
-    status = peer.status('camera')
+    client.settled_counts(60.0)
+    status = client.status('camera')
     return {name: int(status[name]) - (before[name] if before else 0) for name in _COUNTERS}
 
 
-def _paced(count: int, rate_hz: float, unit: str) -> Any:
-    """Yield 0 .. count - 1, each when it is due, with a progress bar."""
-    from tqdm import tqdm
+def _paced(count: int, rate_hz: float, progress: Callable[[], Any]) -> Iterator[int]:
+    """Yield 0 .. count - 1, each when it is due."""
     start = time.monotonic()
-    for number in tqdm(range(count), unit=f' {unit}', disable=None):
+    for number in range(count):
         time.sleep(max(0.0, start + number / rate_hz - time.monotonic()))
         yield number
+        progress()
 
 
 def _percentiles(values: list[float], which: tuple[int, ...]) -> dict[str, float | None]:

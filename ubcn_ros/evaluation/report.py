@@ -17,17 +17,25 @@ _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'rain': 'not derained, segmentation trained on rain'}
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> str:
-    """Lay out a plain text table; the columns in ``left`` are flush left, the others right."""
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+def table(header: Sequence[str] | None, rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+          ) -> str:
+    """
+    Lay out a text table, as every command shows one.
+
+    :param header: of the columns; None leaves it out.
+    :param left: columns that are flush left; the others are flush right.
+    """
+    heads = [] if header is None else [header]
+    widths = [max(map(len, column)) for column in zip(*heads, *rows, strict=True)]
 
     def line(row: Sequence[str]) -> str:
         return '  '.join(cell.ljust(width) if i in left else cell.rjust(width)
                          for i, (cell, width) in enumerate(zip(row, widths, strict=True))
                          ).rstrip()
 
-    return '\n'.join([line(header), '  '.join('-' * width for width in widths).rstrip(),
-                      *map(line, rows)])
+    rule = '  '.join('-' * width for width in widths)
+    return '\n'.join([text for head in heads for text in (line(head), rule)]
+                     + [line(row) for row in rows])
 
 
 def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
@@ -72,8 +80,8 @@ def figure_text(figures: Sequence[Figure]) -> str:
                  [row[:columns] for row in rows], left=(0, 2, 3, 4))
 
 
-def write_json(path: Path, report: dict[str, Any]) -> None:
-    """Write a report; figures that are not finite (PSNR of equal images) become null."""
+def write_json(path: Path, report: Any) -> None:
+    """Write a report, and its folder; figures that are not finite (PSNR of equal images): null."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_finite(report), indent=1) + '\n')
 

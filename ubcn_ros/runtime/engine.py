@@ -19,6 +19,7 @@ from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.device import resolve_device
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.runtime.stopwatch import Stopwatch
 from ubcn_ros.runtime.weights import PARTS
 
@@ -72,7 +73,7 @@ class Engine:
         self._budgets: OrderedDict[tuple[int, ...], StepBudget] = OrderedDict()
 
     @classmethod
-    def load(cls, model: str | Path = 'ubcn-light-camvid', device: str = 'auto',
+    def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
              precision: str = 'auto', backend: str = 'auto', fused: bool = True,
              progress: Callable[[str], None] = _LOG.info,
              allow_partial: bool = False) -> Engine:

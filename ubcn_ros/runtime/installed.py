@@ -8,6 +8,9 @@ import os
 import sys
 from pathlib import Path
 
+DEFAULT_MODEL = 'ubcn-light-camvid'
+"""Name of the model that ships, in models/."""
+
 _HERE = Path(__file__).resolve()
 
 
