@@ -28,13 +28,13 @@ COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'optimizer_steps': 
 
 
 def arguments(recipe, root, out, *more, stage='derain', precision='32-true'):
-    return [stage, '--config', str(recipe.path), '--data', str(root), '--out', str(out),
+    return [str(recipe.path), '--stage', stage, '--data', str(root), '--out', str(out),
             '--accelerator', 'cpu', '--precision', precision, '--threads', '1', *more]
 
 
 def start(arguments, log):
     return subprocess.Popen(
-        [sys.executable, '-m', 'ubcn_ros.cli.train', *arguments], stdout=log,
+        [sys.executable, '-m', 'ubcn_ros.cli', 'train', *arguments], stdout=log,
         stderr=subprocess.STDOUT, env={**os.environ, 'OMP_NUM_THREADS': '1'},
         start_new_session=True)
 
@@ -129,9 +129,12 @@ def test_an_unknown_kind_of_data_names_the_known_ones(recipe, camvid_root, tmp_p
 
 def test_an_unknown_stage_names_the_known_ones(recipe, camvid_root, tmp_path):
     recipe('derain')
-    wrong = ['joint', *arguments(recipe, camvid_root, tmp_path / 'out', '--steps', '3')[1:]]
-    result = invoke(wrong)
+    options = [recipe.path, '--data', camvid_root, '--out', tmp_path / 'out', '--steps', 3]
+    result = invoke([*map(str, options), '--stage', 'joint'])
     assert result.exit_code == 1 and 'it has derain' in result.output
+    result = invoke([*map(str, options)])
+    assert result.exit_code == 2
+    assert "--stage is missing: the recipe 'tiny' has derain" in result.output
 
 
 def test_derain_trains_on_pairs(recipe, camvid_root, tmp_path):
@@ -234,10 +237,10 @@ def test_a_damaged_image_met_by_a_worker_is_one_line(recipe, camvid_root, tmp_pa
 
 
 def test_recipes_go_by_name(camvid_root, tmp_path):
-    result = invoke(['derain', '--config', 'lights', '--data', str(camvid_root)])
+    result = invoke(['lights', '--stage', 'derain', '--data', str(camvid_root)])
     assert result.exit_code == 2 and 'light, ' in result.output
     # found: only then is the stage missing in it
-    result = invoke(['attend-x', '--config', 'light', '--data', str(camvid_root)])
+    result = invoke(['light', '--stage', 'attend-x', '--data', str(camvid_root)])
     assert result.exit_code == 1 and "'light' has no stage 'attend-x'" in result.output
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn train`."""
+"""`ubcn train`: one stage of a recipe."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER
+from ubcn_ros.cli.options import (
+    COUNT,
+    OUTPUT_FOLDER,
+    data_option,
+    precision_option,
+    threads_option,
+)
 from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+    from ubcn_ros.training.config import TrainConfig
     from ubcn_ros.training.trainer import Trainer
 
 
@@ -34,13 +43,9 @@ class _Recipe(click.Path):
 
 
 @click.command(cls=Command)
-@click.argument('stage')
-@click.option('--config', 'recipe', required=True,
-              type=_Recipe(exists=True, dir_okay=False, path_type=Path),
-              help='Recipe: name in config/train/, or path of a .yaml file.')
-@click.option('--data', required=True,
-              type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help='Folder of the data set that the recipe names.')
+@click.argument('recipe', type=_Recipe(exists=True, dir_okay=False, path_type=Path))
+@click.option('--stage', help='Stage to train, of those in the recipe.  [required]')
+@data_option(help='Folder of the data set that the recipe names.')
 @click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder [default: runs/NAME of the recipe].')
 @click.option('--resume', is_flag=True,
@@ -54,19 +59,22 @@ class _Recipe(click.Path):
 @click.option('--devices', default=1, show_default=True, type=COUNT,
               help='Devices (or CPU processes).')
 @click.option('--nodes', default=1, show_default=True, type=COUNT, help='Machines.')
-@click.option('--precision', default='auto', show_default=True,
-              type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
-              help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
+@precision_option(
+    type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
+    help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
 @click.option('--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
               help='Processes that render samples.')
-@click.option('--threads', type=COUNT, help='CPU threads per process [default: all cores].')
+@threads_option(help='CPU threads per process [default: all cores].')
 @click.option('--half', is_flag=True,
               help='Keep convolution weights in fp16 in the model file: half the size.')
-def train(stage: str, recipe: Path, data: Path, out: Path | None, resume: bool, overwrite: bool,
-          steps: int | None, accelerator: str, devices: int, nodes: int, precision: str,
-          workers: int, threads: int | None, half: bool) -> None:
+def train(recipe: Path, stage: str | None, data: Path, out: Path | None, resume: bool,
+          overwrite: bool, steps: int | None, accelerator: str, devices: int, nodes: int,
+          precision: str, workers: int, threads: int | None, half: bool) -> None:
     """
-    Train one STAGE of a recipe: derain, adapt, attend or joint, or a variant of these.
+    Train one stage of a recipe.
+
+    RECIPE is the name of one in config/train/, or the path of a .yaml file; its stages are
+    derain, adapt, attend and joint, or variants of these, each trained by a run of its own.
 
     Leaves OUT/STAGE.safetensors, a model file, and OUT/STAGE.ckpt to resume from. Where one of
     them is there already, nothing is done without --resume or --overwrite.
@@ -74,31 +82,20 @@ def train(stage: str, recipe: Path, data: Path, out: Path | None, resume: bool, 
     if resume and overwrite:
         raise click.UsageError('give --resume or --overwrite, not both')
     _check_devices(accelerator, devices)
-    import torch
-    from lightning.fabric import Fabric
-
-    from ubcn_ros.data.datasets import open_scenes
-    from ubcn_ros.training.config import TrainConfig
-    from ubcn_ros.training.trainer import Trainer, find_stage, shortened
-
-    if threads:
-        torch.set_num_threads(threads)
-    config = TrainConfig.load(recipe)
-    find_stage(config, stage)
-    if steps:
-        config = shortened(config, stage, steps)
+    config = _load_recipe(recipe, stage, steps)
     out = out or Path('runs') / config.name
     _check_free(out, stage, resume, overwrite)
+
+    import torch
+
+    from ubcn_ros.data.datasets import open_scenes
+    from ubcn_ros.training.trainer import Trainer
+    if threads:
+        torch.set_num_threads(threads)
     kind = config.data.kind
     training = open_scenes(kind, data, 'train', exclude=config.data.exclude)
     validation = open_scenes(kind, data, 'val')
-    strategy = 'auto'
-    if devices != 1 or nodes != 1:
-        # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
-        strategy = 'ddp_find_unused_parameters_true' if stage.startswith('joint') else 'ddp'
-    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
-                    precision=_precision(precision, accelerator), strategy=strategy)
-    fabric.launch()
+    fabric = _launch(stage, accelerator, devices, nodes, precision)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     trainer = Trainer(fabric, config, stage, training, validation, out, workers)
     if overwrite:
@@ -108,6 +105,31 @@ def train(stage: str, recipe: Path, data: Path, out: Path | None, resume: bool, 
                      f'{trainer.checkpoint_path} is not there: starting from the beginning')
     _fit(trainer, half)
     fabric.print(f'wrote {trainer.model_path}')
+
+
+def _load_recipe(recipe: Path, stage: str | None, steps: int | None) -> TrainConfig:
+    """Load a recipe that has this stage; with other optimizer steps where they are given."""
+    from ubcn_ros.training.config import TrainConfig
+    config = TrainConfig.load(recipe)
+    if stage is None:
+        raise click.UsageError(f'--stage is missing: the recipe {config.name!r} has '
+                               f'{", ".join(config.stages) or "none"}')
+    from ubcn_ros.training.trainer import find_stage, shortened
+    find_stage(config, stage)
+    return shortened(config, stage, steps) if steps else config
+
+
+def _launch(stage: str, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
+    """Start the processes that train together."""
+    from lightning.fabric import Fabric
+    strategy = 'auto'
+    if devices != 1 or nodes != 1:
+        # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
+        strategy = 'ddp_find_unused_parameters_true' if stage.startswith('joint') else 'ddp'
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
+                    precision=_precision(precision, accelerator), strategy=strategy)
+    fabric.launch()
+    return fabric
 
 
 def _fit(trainer: Trainer, half: bool) -> None:
@@ -160,7 +182,3 @@ def _precision(precision: str, accelerator: str) -> str:
     from ubcn_ros.runtime.device import cpu_computes_bf16
     on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
     return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
-
-
-if __name__ == '__main__':
-    train()
