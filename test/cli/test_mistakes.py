@@ -16,7 +16,8 @@ from ubcn_ros.bags import create
 from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
-NEEDS = {'demo': 'rclpy', 'train': 'lightning', 'evaluate': 'torchmetrics', 'export': 'onnx'}
+NEEDS = {'demo': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
+         'evaluate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
 MODEL = ('--model', 'tiny.safetensors')
@@ -27,7 +28,7 @@ VALID = {
     'bag create': ('images', 'out'),
     'bag process': ('bag', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
     'demo': ('--bag', 'bag', '--out', 'out', *CPU, '--frames', '1'),
-    'train': ('derain', '--config', 'recipe.yaml', '--data', 'data', '--out', 'out',
+    'train': ('recipe.yaml', '--stage', 'derain', '--data', 'data', '--out', 'out',
               '--accelerator', 'cpu', '--workers', '0'),
     'evaluate': ('--data', 'data', *CPU, '--rates', '0', '--iterations', '1', '--limit', '1'),
     'export': ('--format', 'onnx', *MODEL, '--output', 'out'),
@@ -42,7 +43,8 @@ BAGS = ('missing', 'folder', 'empty.mcap', 'text.mcap', 'text.db3', 'wrong_bag',
 IMAGES = ('missing.png', 'folder', 'empty.png', 'text.png')
 # Of options whose type does not say what is wrong; () for those that take any text.
 BY_NAME = {
-    'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS, 'peers': MODELS,
+    'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS,
+    'baselines': MODELS,
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
     'bag create folder': ('missing', 'in.png', 'folder'),
     'in_bag': BAGS, 'bag_path': BAGS, 'bag process topic': ('/no/such', ''),
@@ -67,10 +69,7 @@ IN_FILES = {'kind.yaml': 'kitti', 'network.yaml': 'channels is -4', 'nothing.yam
 def every_command(group=cli.main, path=()):
     context = click.Context(group)
     for name in group.list_commands(context):
-        try:
-            command = group.get_command(context, name)
-        except ImportError:  # the node's benchmark, without ROS
-            continue
+        command = group.get_command(context, name)
         if isinstance(command, click.Group):
             yield from every_command(command, (*path, name))
         else:

@@ -1,30 +1,20 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn benchmark engine`: times of the engine, stage by stage, beside the machine's limits."""
+"""Times of the engine, stage by stage, beside the machine's limits."""
 
 from __future__ import annotations
 
 import functools
-import tempfile
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 import numpy as np
 
-from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import (
-    BACKEND,
-    COUNT,
-    DEVICE,
-    OUTPUT_FILE,
-    PICTURE,
-    PRECISION,
-    SIZE,
-)
+from ubcn_ros.evaluation.report import table
 
 if TYPE_CHECKING:
     import torch
@@ -34,6 +24,26 @@ if TYPE_CHECKING:
 
 WARM_UP = 2
 """First calls of everything that is timed; they do not count."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What to time: every combination of these, or a waterfall."""
+
+    presets: tuple[str, ...]
+    # name or path; None takes random weights
+    model: str | None
+    # T of the loop
+    iterations: tuple[int, ...]
+    precisions: tuple[str, ...]
+    backends: tuple[str, ...]
+    device: str
+    # images per row
+    frames: int
+    # of PReNet, timed in turn with ours; None leaves it out
+    baseline_precision: str | None = None
+    # the engine without its optimisations, adding one after the other
+    waterfall: bool = False
 
 
 @dataclass
@@ -73,16 +83,16 @@ def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
     return [add_rain(frame.image, 100.0, i, frame.depth) for i, frame in enumerate(frames)]
 
 
-def run_interleaved(timed: Sequence[TimedCall], images: Sequence[np.ndarray],
-                    frames: int) -> None:
+def run_interleaved(timed: Sequence[TimedCall], images: Sequence[np.ndarray], frames: int,
+                    progress: Callable[[], Any] = lambda: None) -> None:
     """Time each call on every frame in turn, so that a noisy moment meets all of them."""
-    from tqdm import trange
     for one in timed:
         for i in range(WARM_UP):
             one.call(images[i % len(images)])
-    for i in trange(frames, unit=' images', disable=None):
+    for i in range(frames):
         for one in timed:
             one.measure(images[i % len(images)])
+        progress()
 
 
 def speed_up(one: TimedCall, base: TimedCall) -> float:
@@ -199,9 +209,65 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str,
     return result
 
 
+def measure(rows: Rows, size: tuple[int, int], folder: Path,
+            progress: Callable[[], Any] = lambda: None) -> list[dict[str, Any]]:
+    """
+    Time all rows of one size (width, height) in turn, image by image.
+
+    :param folder: for models of random weights.
+    :param progress: called after every image.
+    :return: a dictionary per row, as `report` shows it; the baseline's is the last.
+    """
+    images = rainy_images(size[1], size[0], 3)
+    timed, engines = _timed(rows, size, folder)
+    if rows.baseline_precision:
+        timed.append(timed_prenet(timed[0].device, rows.baseline_precision, size))
+    run_interleaved(timed, images, rows.frames, progress)
+    results = [_result(one, engines.get(id(one)), images[0]) for one in timed]
+    if rows.baseline_precision:
+        for result, one in zip(results[:-1], timed, strict=False):
+            result['speed_up'] = speed_up(one, timed[-1])
+    elif rows.waterfall:
+        first: dict[tuple[str, int], TimedCall] = {}
+        for result, one in zip(results, timed, strict=True):
+            base = first.setdefault((result['preset'], result['iterations']), one)
+            result['speed_up'] = speed_up(one, base)
+    return results
+
+
+def _timed(rows: Rows, size: tuple[int, int], folder: Path
+           ) -> tuple[list[TimedCall], dict[int, Engine]]:
+    """Return what is to be timed, and by its id the engine of which a roofline is wanted."""
+    if rows.waterfall:
+        return [timed for preset in rows.presets for t in rows.iterations
+                for timed in timed_waterfall(preset, rows.model, folder, rows.device,
+                                             rows.precisions[0], size, t)], {}
+    found, engines = [], {}
+    for preset, precision, backend in itertools.product(rows.presets, rows.precisions,
+                                                        rows.backends):
+        engine = open_engine(preset, rows.model, folder, device=rows.device,
+                             precision=precision, backend=backend)
+        for t in rows.iterations:
+            found.append(timed_engine(engine, preset, size, t))
+            engines[id(found[-1])] = engine
+    return found, engines
+
+
+def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[str, Any]:
+    """Return a row with its peak memory, and with its share of the roofline for an engine."""
+    from ubcn_ros.benchmark.peak_memory import peak_mib
+    row = {**one.result(), 'peak_mib': peak_mib(functools.partial(one.call, image), one.device)}
+    if engine is not None:
+        limits = roofline_ms(engine, image, row['iterations'])
+        row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}
+        row['roofline_share'] = {
+            stage: round(ms / row['stages_ms'][stage]['p50'], 3)
+            for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
+    return row
+
+
 def report(rows: Sequence[dict[str, Any]]) -> str:
     """Show rows as a table: the whole, then the stages' medians, milliseconds."""
-    from ubcn_ros.evaluation.report import table
     stages = list(dict.fromkeys(stage for row in rows for stage in row['stages_ms']))
     shares = any('roofline_share' in row for row in rows)
     header = ['', 'size', 'T', 'precision', 'p50 ms', 'p95 ms', 'images/s', 'peak MiB', *stages,
@@ -243,112 +309,3 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
     pyplot.close(figure)
-
-
-@click.command(cls=Command)
-@click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
-              type=click.Choice(['light', 'paper']), help='Network; may be repeated.')
-@click.option('--model', help='Time this model (name or path) instead of random weights.')
-@click.option('--size', 'sizes', multiple=True, default=('1024x512',), show_default=True,
-              type=SIZE, help='WIDTHxHEIGHT, pixels; may be repeated.')
-@click.option('--iterations', multiple=True, default=(1, 3), show_default=True,
-              type=click.IntRange(1, 10), help='Steps of the loop; may be repeated.')
-@click.option('--precision', 'precisions', multiple=True, default=('auto',), show_default=True,
-              type=PRECISION, help='May be repeated.')
-@click.option('--backend', 'backends', multiple=True, default=('auto',), show_default=True,
-              type=BACKEND, help='May be repeated.')
-@click.option('--device', default='auto', show_default=True, type=DEVICE,
-              help='auto, cpu, cuda or cuda:N.')
-@click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
-              help=f'Images per row, after {WARM_UP} that do not count.')
-@click.option('--threads', type=COUNT, help='CPU threads [default: all cores].')
-@click.option('--peer', 'baseline', type=click.Choice(['prenet']),
-              help='Time this network in turn with ours.')
-@click.option('--peer-precision', 'baseline_precision', default='fp32', show_default=True,
-              type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
-@click.option('--waterfall', is_flag=True,
-              help='Time the engine without its optimisations, adding one after the other.')
-@click.option('--json', 'json_path', type=OUTPUT_FILE,
-              help='Write the rows to this file, too.')
-@click.option('--picture', type=PICTURE,
-              help='Draw the stages of every row here (PNG, PDF or SVG).')
-def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
-           iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
-           device: str, frames: int, threads: int | None, baseline: str | None,
-           baseline_precision: str, waterfall: bool, json_path: Path | None, picture: Path | None
-           ) -> None:
-    """
-    Time the engine on images of a rendered drive.
-
-    All rows of one size are timed in turn, image by image, so that their ratios hold on a busy
-    machine. "times" is how many times faster than the baseline, or than the first row of a
-    waterfall: the median of the turns' ratios.
-    """
-    import torch
-
-    from ubcn_ros.runtime import find_model
-    from ubcn_ros.runtime.export.folder import is_exported
-    if threads:
-        torch.set_num_threads(threads)
-    if model is not None and not is_exported(model):
-        find_model(model)  # for its error, before images are rendered
-    rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for size in sizes:
-            rows += _rows(presets, model, size, iterations, precisions, backends, device,
-                          frames, baseline and baseline_precision, waterfall, Path(folder))
-    click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
-               f'{torch.__version__}\n\n{report(rows)}')
-    if json_path:
-        from ubcn_ros.evaluation.report import write_json
-        write_json(json_path, rows)
-        click.echo(f'wrote {json_path}')
-    if picture:
-        draw(picture, rows)
-        click.echo(f'wrote {picture}')
-
-
-def _rows(presets: Sequence[str], model: str | None, size: tuple[int, int],
-          iterations: Sequence[int], precisions: Sequence[str], backends: Sequence[str],
-          device: str, frames: int, baseline_precision: str | None, waterfall: bool, folder: Path
-          ) -> list[dict[str, Any]]:
-    images = rainy_images(size[1], size[0], 3)
-    timed, engines = [], {}
-    if waterfall:
-        for preset in presets:
-            for t in iterations:
-                timed += timed_waterfall(preset, model, folder, device, precisions[0], size,
-                                         t)
-    else:
-        for preset in presets:
-            for precision in precisions:
-                for backend in backends:
-                    engine = open_engine(preset, model, folder, device=device,
-                                         precision=precision, backend=backend)
-                    for t in iterations:
-                        timed.append(timed_engine(engine, preset, size, t))
-                        engines[id(timed[-1])] = engine
-    if baseline_precision:
-        timed.append(timed_prenet(timed[0].device, baseline_precision, size))
-    run_interleaved(timed, images, frames)
-    from ubcn_ros.benchmark.peak_memory import peak_mib
-    rows = []
-    for one in timed:
-        row = {**one.result(), 'peak_mib': peak_mib(
-            functools.partial(one.call, images[0]), one.device)}
-        if id(one) in engines:
-            limits = roofline_ms(engines[id(one)], images[0], row['iterations'])
-            row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}
-            row['roofline_share'] = {
-                stage: round(ms / row['stages_ms'][stage]['p50'], 3)
-                for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
-        rows.append(row)
-    if baseline_precision:
-        for row, one in zip(rows[:-1], timed, strict=False):
-            row['speed_up'] = speed_up(one, timed[-1])
-    elif waterfall:
-        first = {}
-        for row, one in zip(rows, timed, strict=True):
-            base = first.setdefault((row['preset'], row['iterations']), one)
-            row['speed_up'] = speed_up(one, base)
-    return rows

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `ubcn benchmark`; what it commands is loaded by name, when it is asked for."""
+"""`ubcn benchmark`: the group, a file a sub-command."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from ubcn_ros.cli.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
-    'engine': ('ubcn_ros.benchmark.engine', 'engine',
+    'engine': ('ubcn_ros.cli.benchmark_engine', 'engine',
                'Time the engine by stage, size, steps and precision.'),
-    'equality': ('ubcn_ros.benchmark.equality', 'equality',
+    'equality': ('ubcn_ros.cli.benchmark_equality', 'equality',
                  'Compare backends and precisions with eager fp32.'),
-    'startup': ('ubcn_ros.benchmark.startup', 'startup',
+    'startup': ('ubcn_ros.cli.benchmark_startup', 'startup',
                 'Time a fresh process to its first result.'),
     'node': ('ubcn_ros.cli.benchmark_node', 'node',
-             'Rate, loss, latency and memory of a running node; fuzz it.'),
+             'Measure a running node: rate, loss, latency and memory; or fuzz it.'),
 }
 
 

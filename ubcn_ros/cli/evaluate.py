@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import DEVICE, OUTPUT_FILE, PICTURE, PRECISION
+from ubcn_ros.cli.options import (
+    data_option,
+    device_option,
+    iterations_option,
+    json_option,
+    model_option,
+    partial_option,
+    picture_option,
+    precision_option,
+)
+from ubcn_ros.cli.output import progress_bar, save_json, warn
 
 if TYPE_CHECKING:
     from ubcn_ros.evaluation.measure import LoadedModel
@@ -30,11 +40,8 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 
 
 @click.command(cls=Command)
-@click.option('--model', default='ubcn-light-camvid', show_default=True,
-              help='Name in models/, or path of a .safetensors file.')
-@click.option('--data', required=True,
-              type=click.Path(exists=True, file_okay=False, path_type=Path),
-              help='Folder of the data set.')
+@model_option()
+@data_option()
 @click.option('--kind', default='camvid', show_default=True,
               type=click.Choice(['camvid', 'cityscapes', 'voc2012', 'pairs']),
               help='camvid, cityscapes and voc2012 in their own layouts, rain is rendered; pairs: '
@@ -44,29 +51,25 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
               help='Only drives of this name; may be repeated.')
 @click.option('--rates', default='0,50,150,250', show_default=True, callback=_rates,
               help='Rain rates, mm/hr.')
-@click.option('--iterations', default=4, show_default=True, type=click.IntRange(1, 10),
-              help='Steps to measure.')
+@iterations_option(default=4, help='Steps to measure.')
 @click.option('--stride', default=1, show_default=True, type=click.IntRange(1),
               help='Take every n-th image.')
 @click.option('--limit', type=click.IntRange(1), help='Take this many images at most.')
-@click.option('--device', default='auto', show_default=True, type=DEVICE,
-              help='auto, cpu, cuda or cuda:N.')
-@click.option('--precision', default='fp32', show_default=True, type=PRECISION,
-              help='auto is what the engine takes.')
+@device_option()
+@precision_option(default='fp32', help='auto is what the engine takes.')
 @click.option('--clean-segmentation', metavar='FILE',
               help='Model whose segmentation was trained on clean images: the bound.')
 @click.option('--rain-segmentation', metavar='FILE',
               help='Model whose segmentation was trained on rain, to use without deraining.')
-@click.option('--peers', multiple=True, metavar='FILE',
+@click.option('--peers', 'baselines', multiple=True, metavar='FILE',
               help='Model to measure in the same way beside this one; may be repeated.')
-@click.option('--allow-partial-model', is_flag=True,
-              help='Measure models with parts that were never trained, too.')
-@click.option('--json', 'json_path', type=OUTPUT_FILE, help='Write all figures here.')
-@click.option('--picture', type=PICTURE, help='Draw quality against T here (PNG, PDF or SVG).')
+@partial_option(help='Measure models with parts that were never trained, too.')
+@json_option('json_path', help='Write all figures here.')
+@picture_option(help='Draw quality against T here (PNG, PDF or SVG).')
 def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...],
              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
              device: str, precision: str, clean_segmentation: str | None,
-             rain_segmentation: str | None, peers: tuple[str, ...], allow_partial_model: bool,
+             rain_segmentation: str | None, baselines: tuple[str, ...], allow_partial_model: bool,
              json_path: Path | None, picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
@@ -85,30 +88,27 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
 
     def load(path: str, *needs: str) -> LoadedModel:
         loaded = LoadedModel.load(path, device, precision, () if allow_partial_model else needs)
-        if text := loaded.info.untrained_text(needs):
-            click.echo(f'Warning: {text}', err=True)
+        warn(loaded.info.untrained_text(needs))
         return loaded
 
     loaded = load(model, *PARTS)
     segmentations = {name: load(path, 'segmentation') for name, path in
                      (('clean', clean_segmentation), ('rain', rain_segmentation))
                      if path is not None}
-    baselines = _named([load(path, *PARTS) for path in peers])
+    rivals = _named([load(path, *PARTS) for path in baselines])
     if kind != 'pairs':
-        results, figures, about = _scenes(loaded, segmentations, baselines, kind, data, split,
+        results, figures, about = _scenes(loaded, segmentations, rivals, kind, data, split,
                                           only, rates, iterations, stride, limit)
         text = report.scene_text(results, figures)
     else:
-        results, figures, about = _pairs(loaded, baselines, data, iterations, stride, limit)
+        results, figures, about = _pairs(loaded, rivals, data, iterations, stride, limit)
         text = report.pair_text(results, figures)
     click.echo(f'{loaded.info.name} on {about["name"]}, {about["count"]} images, '
                f'{loaded.precision} on {loaded.device}\n\n{text}')
-    if json_path:
-        report.write_json(json_path, {
-            **_configuration(loaded, segmentations, baselines), 'data': about,
-            'iterations': iterations, **results,
-            'figures': {figure.key: figure.to_dict() for figure in figures}})
-        click.echo(f'wrote {json_path}')
+    save_json(json_path, {
+        **_configuration(loaded, segmentations, rivals), 'data': about,
+        'iterations': iterations, **results,
+        'figures': {figure.key: figure.to_dict() for figure in figures}})
     if picture:
         report.draw(picture, f'{loaded.info.name} on {about["name"]}', results)
         click.echo(f'wrote {picture}')
@@ -123,7 +123,7 @@ def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
     from ubcn_ros.evaluation.targets import scene_figures
     scenes = open_scenes(kind, data, split, only=only)
     indices = range(0, len(scenes), stride)[:limit]
-    with _bar(len(indices) * len(rates)) as bar:
+    with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
                                  baselines, bar.update)
     about = {'kind': kind, 'name': scenes.name, 'path': str(data), 'split': split,
@@ -139,7 +139,7 @@ def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], data: Path, i
     from ubcn_ros.evaluation.measure import measure_pairs
     from ubcn_ros.evaluation.targets import pair_figures
     chosen = pairs(data)[::stride][:limit]
-    with _bar(len(chosen)) as bar:
+    with progress_bar(total=len(chosen)) as bar:
         results = measure_pairs(loaded, chosen, iterations, baselines, bar.update)
     about = {'kind': 'pairs', 'name': data.resolve().name, 'path': str(data), 'stride': stride,
              'count': len(chosen), 'images': [pair.name for pair in chosen]}
@@ -169,12 +169,3 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'device': str(loaded.device), 'precision': loaded.precision,
             'versions': {'ubcn_ros': __version__, 'torch': torch.__version__},
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%'}}
-
-
-def _bar(total: int) -> Any:
-    from tqdm import tqdm
-    return tqdm(total=total, unit=' images', disable=None)  # None: silent off a terminal
-
-
-if __name__ == '__main__':
-    evaluate()

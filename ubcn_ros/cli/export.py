@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The command `ubcn export`."""
+"""`ubcn export`: a model for ONNX Runtime or torch.export."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER
+from ubcn_ros.cli.options import OUTPUT_FOLDER, model_option, precision_option
+from ubcn_ros.cli.output import warn
+from ubcn_ros.images.malformed import MIN_SIDE
 
 if TYPE_CHECKING:
     from ubcn_ros.runtime.export.check import Difference
@@ -19,17 +21,15 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.option('--format', 'kind', required=True, type=click.Choice(['onnx', 'torch']),
               help='onnx: first.onnx and next.onnx; torch: first.pt2 and next.pt2.')
-@click.option('--model', default='ubcn-light-camvid', show_default=True,
-              help='Name in models/, or path of a .safetensors file.')
+@model_option()
 @click.option('--output', type=OUTPUT_FOLDER,
               help='Folder to write [default: out/export/MODEL-FORMAT-PRECISION]; an export that '
               'is there is replaced.')
-@click.option('--precision', default='fp32', show_default=True,
-              type=click.Choice(['fp32', 'fp16']),
-              help='Of the weights and of what is computed; images and logits stay fp32.')
-@click.option('--height', type=click.IntRange(32, 1 << 14),
+@precision_option(default='fp32', type=click.Choice(['fp32', 'fp16']),
+                  help='Of the weights and of what is computed; images and logits stay fp32.')
+@click.option('--height', type=click.IntRange(MIN_SIDE, 1 << 14),
               help='Fix the height, pixels; --width too; the batch is 1 then.')
-@click.option('--width', type=click.IntRange(32, 1 << 14), help='Fix the width, pixels.')
+@click.option('--width', type=click.IntRange(MIN_SIDE, 1 << 14), help='Fix the width, pixels.')
 @click.option('--opset', type=click.IntRange(14, 20), help='Of ONNX [default: 17].')
 def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
            width: int | None, opset: int | None) -> None:
@@ -71,8 +71,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
     from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_steps
     network, info = load_model(model)
-    if text := info.untrained_text():
-        click.echo(f'Warning: {text}', err=True)
+    warn(info.untrained_text())
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
@@ -99,8 +98,9 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
 
 
 def _table(rows: list[Difference]) -> str:
-    lines = ['batch    size  T  image max/255  image mean/255   logits  labels equal %']
-    lines += [f'{row.batch:5}  {f"{row.width}x{row.height}":>6}  {row.iterations}  '
-              f'{255 * row.derained:13.2e}  {255 * row.derained_mean:14.2e}  {row.logits:7.1e}  '
-              f'{100 * row.labels:14.3f}' for row in rows]
-    return '\n'.join(lines)
+    from ubcn_ros.evaluation.report import table
+    return table(
+        ('batch', 'size', 'T', 'image max/255', 'image mean/255', 'logits', 'labels equal %'),
+        [(str(row.batch), f'{row.width}x{row.height}', str(row.iterations),
+          f'{255 * row.derained:.2e}', f'{255 * row.derained_mean:.2e}', f'{row.logits:.1e}',
+          f'{100 * row.labels:.3f}') for row in rows], left=())

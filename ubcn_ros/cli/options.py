@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Types of options that commands share: a wrong value is told before anything slow begins."""
+"""Options that commands share, and their types: a wrong value is told before slow work begins."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import math
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ubcn_ros.images.malformed import MAX_PIXELS, MIN_SIDE
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
@@ -112,3 +114,53 @@ SIZE = SizeType()
 OUTPUT_FILE = OutputType()
 OUTPUT_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
+
+
+def _shared(name: str, **usual: Any) -> Callable[..., Callable]:
+    """
+    Make an option that commands share.
+
+    :param usual: what `click.option` is given.
+    :return: a function that makes the decorator: its positional argument is the name of the
+        command's parameter where it is not the option's, the others replace those of ``usual``.
+    """
+    def option(*parameter: str, **changes: Any) -> Callable:
+        return click.option(name, *parameter, **{'show_default': 'default' in usual, **usual,
+                                                 **changes})
+    return option
+
+
+model_option = _shared('--model', default=DEFAULT_MODEL,
+                       help='Name in models/, or path of a .safetensors file.')
+partial_option = _shared('--allow-partial-model', is_flag=True,
+                         help='Take a model with parts that were never trained, too.')
+device_option = _shared('--device', default='auto', type=DEVICE,
+                        help='auto, cpu, cuda or cuda:N.')
+precision_option = _shared('--precision', default='auto', type=PRECISION)
+backend_option = _shared('--backend', default='auto', type=BACKEND)
+iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10),
+                            help='Steps of derain and segment: 1 is fastest.')
+size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
+threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
+data_option = _shared('--data', required=True,
+                      type=click.Path(exists=True, file_okay=False, path_type=Path),
+                      help='Folder of the data set.')
+json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
+picture_option = _shared('--picture', type=PICTURE)
+
+
+def engine_options(command: Callable) -> Callable:
+    """Add the options that choose an engine (see `load_engine`) and the number of steps."""
+    for option in (partial_option(), iterations_option(), precision_option(), device_option(),
+                   model_option()):
+        command = option(command)
+    return command
+
+
+def load_engine(model: str, device: str, precision: str, allow_partial: bool) -> Any:
+    """Load the Engine that `engine_options` choose; warn of parts that were never trained."""
+    from ubcn_ros.cli.output import warn
+    from ubcn_ros.runtime import Engine
+    engine = Engine.load(model, device=device, precision=precision, allow_partial=allow_partial)
+    warn(engine.info.untrained_text())
+    return engine

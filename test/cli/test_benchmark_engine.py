@@ -1,0 +1,79 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark engine`: rows, their keys and their files, on a small model."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.benchmark.roofline import Ceilings
+from ubcn_ros.cli.benchmark_engine import engine
+
+KEYS = {'preset', 'height', 'width', 'iterations', 'precision', 'backend', 'device', 'p50_ms',
+        'p95_ms', 'peak_mib', 'images_per_s', 'stages_ms', 'frames'}
+
+
+@pytest.fixture
+def run(tiny_model, monkeypatch):
+    # the real ceilings take seconds to measure
+    monkeypatch.setattr('ubcn_ros.benchmark.roofline.measure_ceilings',
+                        lambda *_: Ceilings(1e12, 1e12))
+
+    def invoke(*arguments):
+        return CliRunner().invoke(engine, [
+            '--model', str(tiny_model), '--device', 'cpu', '--size', '64x48', '--frames', '3',
+            *map(str, arguments)])
+    return invoke
+
+
+def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
+    found, picture = tmp_path / 'rows.json', tmp_path / 'rows.svg'
+    result = run('--size', '80x40', '--iterations', 1, '--iterations', 2, '--precision', 'fp32',
+                 '--peer', 'prenet', '--json', found, '--picture', picture)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(found.read_text())
+    assert [(r['preset'], r['width'], r['height'], r['iterations']) for r in rows] == [
+        (preset, *size, t) for size in ((64, 48), (80, 40))
+        for preset, t in (('light', 1), ('light', 2), ('prenet', 1))]
+    for row in rows:
+        assert KEYS <= set(row) and 0 < row['p50_ms'] <= row['p95_ms'] and row['peak_mib'] > 50
+        assert (row['precision'], row['device'], row['frames']) == ('fp32', 'cpu', 3)
+    one, two, baseline = rows[:3]
+    assert one['stages_ms']['attend']['p50'] == 0 < two['stages_ms']['attend']['p50']
+    assert set(one['roofline_share']) == {'derain', 'segment'}
+    assert two['roofline_ms']['derain'] == one['roofline_ms']['derain']
+    assert two['roofline_ms']['segment'] == pytest.approx(2 * one['roofline_ms']['segment'],
+                                                          abs=0.002)
+    assert one['speed_up'] > 0 and baseline['precision'] == 'fp32' and 'speed_up' not in baseline
+    assert 'prenet' in result.output and 'segment' in result.output
+    assert '<svg' in picture.read_text()
+
+
+def test_the_waterfall_adds_one_optimisation_after_the_other(run, tmp_path):
+    found = tmp_path / 'rows.json'
+    result = run('--waterfall', '--iterations', 1, '--precision', 'bf16', '--json', found)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(found.read_text())
+    assert [row['optimisation'] for row in rows] == [
+        'fp32, layers as trained', '+ batch normalisation folded', '+ channels last',
+        '+ paths mixed in strips', '+ bf16']
+    assert rows[0]['speed_up'] == 1 and all(row['speed_up'] > 0 for row in rows)
+
+
+def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
+    from ubcn_ros.runtime.backends import graphs as graph_backend
+    monkeypatch.setattr(graph_backend, 'check', None)  # not callable: no recording passes
+    found = tmp_path / 'rows.json'
+    result = run('--iterations', 1, '--precision', 'fp32', '--backend', 'graphs', '--json', found)
+    assert result.exit_code == 0, result.output
+    assert json.loads(found.read_text())[0]['backend'] == 'eager'
+
+
+@pytest.mark.parametrize('arguments, told', [
+    (['--size', '640'], 'is not WIDTHxHEIGHT'), (['--precision', 'fp7'], "'fp7' is not one of"),
+    (['--backend', 'magic'], "'magic' is not one of"),
+    (['--picture', 'rows.gif'], "'rows.gif' ends in none of .png")])
+def test_errors_name_the_value(run, arguments, told):
+    result = run(*arguments)
+    assert result.exit_code != 0 and told in result.output and 'Traceback' not in result.output

@@ -1,0 +1,52 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark equality`: what is compared, what is left out, and the exit code."""
+
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.cli.benchmark_equality import equality
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        assert cv2.imwrite(str(tmp_path / f'{i}.png'), rng.integers(0, 256, (48, 64, 3), np.uint8))
+    return tmp_path
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(equality, [*map(str, arguments), '--device', 'cpu'])
+
+
+def test_the_command_compares_and_leaves_out_what_is_not_to_be_had(tiny_model, images, tmp_path,
+                                                                   monkeypatch):
+    found = tmp_path / 'rows.json'
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--backend', 'eager',
+                    '--backend', 'onnxruntime', '--iterations', 2, '--every', 2, '--json', found)
+    assert result.exit_code == 0, result.output
+    assert 'left out: onnxruntime, fp32: the onnxruntime backend needs' in result.output
+    (row,) = json.loads(found.read_text())
+    assert (row['images'], row['iterations'], row['labels'], row['equal']) == (2, 2, 100, True)
+
+
+def test_what_differs_ends_with_one(tiny_model, images, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.benchmark.equality.MIN_LABELS', 101)
+    result = invoke(images, '--model', tiny_model, '--precision', 'fp32', '--iterations', 1)
+    assert result.exit_code == 1 and 'no' in result.output.split()
+
+
+def test_nothing_to_compare_is_named(tiny_model, images, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    result = invoke(images, '--model', tiny_model, '--backend', 'onnxruntime')
+    assert result.exit_code == 1 and 'no backend and precision is left' in result.output
+    (tmp_path / 'empty').mkdir()
+    result = invoke(tmp_path / 'empty', '--model', tiny_model)
+    assert result.exit_code == 1 and 'holds no .png or .jpg' in result.output

@@ -1,0 +1,81 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark engine`: times of the engine, stage by stage, as a table."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    backend_option,
+    device_option,
+    iterations_option,
+    json_option,
+    picture_option,
+    precision_option,
+    size_option,
+    threads_option,
+)
+from ubcn_ros.cli.output import progress_bar, save_json
+
+
+@click.command(cls=Command)
+@click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
+              type=click.Choice(['light', 'paper']), help='Network; may be repeated.')
+@click.option('--model', help='Time this model (name or path) instead of random weights.')
+@size_option('sizes', multiple=True, default=('1024x512',),
+             help='WIDTHxHEIGHT, pixels; may be repeated.')
+@iterations_option(multiple=True, default=(1, 3), help='Steps of the loop; may be repeated.')
+@precision_option('precisions', multiple=True, default=('auto',), help='May be repeated.')
+@backend_option('backends', multiple=True, default=('auto',), help='May be repeated.')
+@device_option()
+@click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
+              help='Images per row, after 2 that do not count.')
+@threads_option()
+@click.option('--peer', 'baseline', type=click.Choice(['prenet']),
+              help='Time this network in turn with ours.')
+@click.option('--peer-precision', 'baseline_precision', default='fp32', show_default=True,
+              type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
+@click.option('--waterfall', is_flag=True,
+              help='Time the engine without its optimisations, adding one after the other.')
+@json_option('json_path', help='Write the rows to this file, too.')
+@picture_option(help='Draw the stages of every row here (PNG, PDF or SVG).')
+def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
+           iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
+           device: str, frames: int, threads: int | None, baseline: str | None,
+           baseline_precision: str, waterfall: bool, json_path: Path | None, picture: Path | None
+           ) -> None:
+    """
+    Time the engine by stage, size, steps and precision.
+
+    The images are of a rendered drive. All rows of one size are timed in turn, image by image, so
+    that their ratios hold on a busy machine. "times" is how many times faster than the baseline,
+    or than the first row of a waterfall: the median of the turns' ratios.
+    """
+    import torch
+
+    from ubcn_ros.benchmark.engine import Rows, draw, measure, report
+    from ubcn_ros.runtime import find_model
+    from ubcn_ros.runtime.export.folder import is_exported
+    if threads:
+        torch.set_num_threads(threads)
+    if model is not None and not is_exported(model):
+        find_model(model)  # for its error, before images are rendered
+    wanted = Rows(presets, model, iterations, precisions, backends, device, frames,
+                  baseline and baseline_precision, waterfall)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, \
+            progress_bar(total=len(sizes) * frames) as bar:
+        for size in sizes:
+            rows += measure(wanted, size, Path(folder), bar.update)
+    click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
+               f'{torch.__version__}\n\n{report(rows)}')
+    save_json(json_path, rows)
+    if picture:
+        draw(picture, rows)
+        click.echo(f'wrote {picture}')

@@ -1,0 +1,99 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark equality`: backends and precisions beside eager fp32."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    backend_option,
+    device_option,
+    iterations_option,
+    json_option,
+    model_option,
+    precision_option,
+    threads_option,
+)
+from ubcn_ros.cli.output import progress_bar, save_json
+
+
+@click.command(cls=Command)
+@click.argument('images', nargs=-1, required=True,
+                type=click.Path(exists=True, path_type=Path))
+@model_option()
+@device_option()
+@backend_option('backends', multiple=True, default=('eager',),
+                help='Backend to compare; may be repeated.')
+@precision_option('precisions', multiple=True, default=('auto',),
+                  help='Precision to compare; may be repeated. What a backend lacks is left out.')
+@iterations_option(multiple=True, default=(1, 3), help='Steps of the loop; may be repeated.')
+@click.option('--every', default=1, show_default=True, type=click.IntRange(1),
+              help='Take every so many of the images.')
+@threads_option()
+@json_option('json_path', help='Write the rows to this file, too.')
+def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[str, ...],
+             precisions: tuple[str, ...], iterations: tuple[int, ...], every: int,
+             threads: int | None, json_path: Path | None) -> None:
+    """
+    Compare backends and precisions with eager fp32.
+
+    IMAGES are files, or folders of them. Equal means: on every image a mean absolute difference
+    of at most 1 of 255, and the same label on at least 99.5 % of the pixels. The exit code is 1
+    if something is not.
+    """
+    import torch
+
+    from ubcn_ros.benchmark.equality import measure_equality, report
+    from ubcn_ros.images.files import read_image
+    from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.export.folder import is_exported
+    if threads:
+        torch.set_num_threads(threads)
+    files = _image_files(images)[::every]
+    if is_exported(model):
+        raise click.BadParameter(f'{model} is an export: give the .safetensors file that it was '
+                                 'made of, whose weights are the reference', param_hint='--model')
+    reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True)
+    engines = _load_engines(model, device, backends, precisions)
+    rows = []
+    with progress_bar(total=len(files) * len(iterations)) as bar:
+        for t in iterations:
+            rows += measure_equality(engines, reference, map(read_image, files), t, bar.update)
+    click.echo(f'{len(files)} images, {model}, against eager fp32\n\n{report(rows)}')
+    save_json(json_path, rows)
+    if not all(row['equal'] for row in rows):
+        raise click.exceptions.Exit(1)
+
+
+def _image_files(paths: Sequence[Path]) -> list[Path]:
+    files = []
+    for path in paths:
+        files += (sorted(p for p in path.iterdir() if p.suffix.lower() in ('.png', '.jpg'))
+                  if path.is_dir() else [path])
+    if not files:
+        raise click.ClickException(f'{", ".join(map(str, paths))} holds no .png or .jpg: give '
+                                   'images, or folders that hold them')
+    return files
+
+
+def _load_engines(model: str, device: str, backends: Sequence[str], precisions: Sequence[str]
+                  ) -> list[Any]:
+    """Load an Engine of each backend and precision that is to be had; name the others."""
+    from ubcn_ros.runtime import Engine
+    engines = []
+    for backend in backends:
+        for precision in precisions:
+            try:
+                engines.append(Engine.load(model, device, precision, backend,
+                                           allow_partial=True))
+            except ValueError as error:
+                click.echo(f'left out: {backend}, {precision}: {error}', err=True)
+    if not engines:
+        raise click.ClickException('no backend and precision is left to compare')
+    return engines

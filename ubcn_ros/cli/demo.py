@@ -1,0 +1,55 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn demo`: a bag through the running node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FOLDER,
+    Number,
+    device_option,
+    iterations_option,
+    model_option,
+)
+from ubcn_ros.cli.output import exit_stopped
+
+
+@click.command(cls=Command)
+@click.option('--bag', 'bag_path', type=click.Path(path_type=Path),
+              help='Replay this bag [default: a rainy drive, rendered].')
+@click.option('--topic', help="The bag's image topic [default: the only one].")
+@click.option('--out', default=Path('out/demo'), show_default=True, type=OUTPUT_FOLDER,
+              help='Output folder.')
+@model_option()
+@iterations_option()
+@click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
+              help="Images per second [default: the bag's own; of the drive, "
+              'what this machine keeps up with].')
+@click.option('--frames', type=click.IntRange(1),
+              help='Replay this many images at most [default: 60 of the drive, 150 of a bag].')
+@click.option('--rain', 'rain_mm_h', default=100.0, show_default=True,
+              type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
+@device_option()
+def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
+         rate_hz: float | None, frames: int | None, rain_mm_h: float, device: str) -> None:
+    """
+    Replay a rainy drive through the node and show what comes out.
+
+    Starts the node as its own process, replays a bag over DDS, records the outputs to
+    OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
+    """
+    from ubcn_ros.bags.demo import DemoError, DemoOptions, run
+    from ubcn_ros.bags.stopping import Stopped
+    options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
+                          rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device)
+    try:
+        run(options)
+    except DemoError as error:
+        raise click.ClickException(str(error)) from error
+    except Stopped as stop:
+        exit_stopped(stop, 'what was received', out / 'outputs')

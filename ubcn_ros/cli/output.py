@@ -1,0 +1,44 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+What commands show and write: progress, warnings, and figures as JSON.
+
+Text tables are `ubcn_ros.evaluation.report.table`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+
+def progress_bar(items: Iterable[Any] | None = None, total: int | None = None,
+                 unit: str = 'images') -> Any:
+    """Return tqdm's bar, a context manager; off a terminal it shows nothing."""
+    from tqdm import tqdm
+    return tqdm(items, total=total, unit=f' {unit}', disable=None)  # None: silent off a terminal
+
+
+def warn(text: str | None) -> None:
+    """Print a warning, if there is a text."""
+    if text:
+        click.echo(f'Warning: {text}', err=True)
+
+
+def save_json(path: Path | None, figures: Any) -> None:
+    """Write figures where the user wants them, and say so."""
+    if path is not None:
+        from ubcn_ros.evaluation.report import write_json
+        write_json(path, figures)
+        click.echo(f'wrote {path}')
+
+
+def exit_stopped(stop: Any, written: str, out: Path) -> NoReturn:
+    """Say what there is in spite of a signal, and exit as a shell expects."""
+    click.echo(f'Stopped by {stop}: ' + (f'{written} written to {out}' if out.exists()
+                                         else f'{out} was not made'), err=True)
+    sys.exit(stop.exit_code)
