@@ -25,7 +25,6 @@ ROS_WHEELS = [
     'ros-jazzy-sensor-msgs==5.3.6',
     'ros-jazzy-std-msgs==5.3.6',
     'ros-jazzy-diagnostic-msgs==5.3.6',
-    'ros-jazzy-std-srvs==5.3.6',
     'ros-wheels-bootstrapper==0.1.2',
 ]
 

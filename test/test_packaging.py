@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One description of the package for pip, colcon and ROS, and imports that point one way."""
 
+import ast
 import configparser
+import importlib
 import json
 import os
 import re
@@ -55,8 +57,8 @@ def test_ros_imports_of_the_sources_are_in_the_manifest(manifest):
     imported = set()
     for path in [*(ROOT / 'ubcn_ros').rglob('*.py'), *(ROOT / 'launch').glob('*.py')]:
         imported |= set(re.findall(
-            r'^\s*(?:from|import) (\w+_msgs|rclpy|cv_bridge|launch|launch_ros|'
-            r'ament_index_python|std_srvs|rcl_interfaces|builtin_interfaces)\b',
+            r'^\s*(?:from|import) (\w+_(?:msgs|srvs|interfaces)|rclpy|cv_bridge|launch|launch_ros|'
+            r'ament_index_python)\b',
             path.read_text(), re.MULTILINE))
     assert {'rclpy', 'sensor_msgs', 'launch_ros'} <= imported <= declared
 
@@ -141,6 +143,54 @@ def test_imports_point_one_way(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def strings(path):
+    """Line and text of the strings of a source file, docstrings left out."""
+    tree = ast.parse(path.read_text())
+    prose = {node.value for node in ast.walk(tree)
+             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)}
+    return [(node.lineno, node.value) for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+            and node not in prose]
+
+
+def modules_by_name():
+    """File, line and name of every module of the package that a string in it names."""
+    for path in sorted((ROOT / 'ubcn_ros').rglob('*.py')):
+        for line, text in strings(path):
+            # a '/' follows in the name of a file format
+            for name in re.findall(r'\bubcn_ros(?:\.\w+)+(?::\w+)?(?![\w/]|\.\w)', text):
+                yield path.relative_to(ROOT), line, name
+
+
+def exists(name):
+    """Whether it is a module, or an attribute of one."""
+    module, _, attribute = name.partition(':')
+    path = ROOT / module.replace('.', '/')
+    if path.is_dir() or path.with_suffix('.py').is_file():
+        return not attribute or hasattr(importlib.import_module(module), attribute)
+    module, _, attribute = module.rpartition('.')
+    return exists(module) and hasattr(importlib.import_module(module), attribute)
+
+
+def test_modules_named_in_strings_exist_and_are_not_above():
+    """Which the linter of imports cannot see."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / '.importlinter')
+    rows = config['importlinter:contract:layers']['layers'].split('\n')
+    level = {package.strip(): number for number, row in enumerate(rows)
+             for package in row.split('|') if package.strip()}
+    found, wrong = 0, []
+    for path, line, name in modules_by_name():
+        found += 1
+        here = '.'.join(path.with_suffix('').parts[:2])
+        there = '.'.join(name.partition(':')[0].split('.')[:2])
+        if not exists(name):
+            wrong.append(f'{path}:{line}: no {name}')
+        elif here in level and there != here and level[there] <= level[here]:
+            wrong.append(f'{path}:{line}: {name} is not below {here}')
+    assert found > 10 and not wrong, '\n'.join(wrong)
+
+
 def test_an_old_pip_builds_a_wheel_too():
     """Else it would run setup.py, obey setup.cfg, and put the commands into lib/ubcn_ros."""
     assert re.search(r"^\[build-system\]\nrequires = .*\nbuild-backend = 'setuptools.build_meta'$",
@@ -187,13 +237,13 @@ def wheel_prefix(source, tmp_path_factory):
 
 PLACES = """
 import ubcn_ros
-from ubcn_ros.bags.client import config_file
+from ubcn_ros.bags.node_process import config_file
 from ubcn_ros.runtime import find_model
 from ubcn_ros.runtime.installed import shared_folders
 print(ubcn_ros.__file__)
 print(find_model('ubcn-light-camvid'))
 print(config_file('fastdds.xml'))
-print(shared_folders('config/train')[0] / 'light-camvid.yaml')
+print(shared_folders('config/train')[0] / 'light.yaml')
 """
 
 
@@ -213,7 +263,7 @@ def check_installed(prefix, program, call, folder):
     assert package.is_relative_to(prefix), places.stderr
     share = prefix / 'share' / 'ubcn_ros'
     assert data == [share / 'models/ubcn-light-camvid.safetensors', share / 'config/fastdds.xml',
-                    share / 'config/train/light-camvid.yaml']
+                    share / 'config/train/light.yaml']
     assert all(path.is_file() for path in data)
 
 
