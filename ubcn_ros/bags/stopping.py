@@ -5,11 +5,19 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Hold:
+    """Of the main thread, the only one that Python's handlers run in."""
+
+    depth = 0
+    waiting: int | None = None  # signal
 
 
 class Stopped(KeyboardInterrupt):
@@ -29,7 +37,10 @@ def stop_on_signals() -> Iterator[None]:
     is ignored, as under nohup. Elsewhere than in the main thread nothing changes.
     """
     def stop(number: int, frame: Any) -> None:
-        raise Stopped(number)
+        if _Hold.depth:
+            _Hold.waiting = number
+        else:
+            raise Stopped(number)
 
     before = {}
     try:
@@ -48,9 +59,17 @@ def stop_on_signals() -> Iterator[None]:
 @contextmanager
 def signals_held() -> Iterator[None]:
     """Hold these signals back in this thread until the block ends."""
+    in_main = threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    _Hold.depth += in_main  # another thread may take the signal: the handler runs here even so
     try:
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        finally:
+            _Hold.depth -= in_main
+        if in_main and not _Hold.depth and _Hold.waiting is not None:
+            number, _Hold.waiting = _Hold.waiting, None
+            raise Stopped(number)
