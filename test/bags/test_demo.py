@@ -23,7 +23,7 @@ from ubcn_ros.bags import (
     read_images,
 )
 from ubcn_ros.bags.client import DERAINED, LABELS
-from ubcn_ros.bags.demo import DemoError, DemoOptions, _clear, _send, run
+from ubcn_ros.bags.demo import DemoError, DemoOptions, remove_earlier_run, run, send_bag
 from ubcn_ros.bags.replay_report import Replayed
 from ubcn_ros.images.files import read_image
 
@@ -36,7 +36,7 @@ def test_only_what_an_earlier_run_left_is_removed(tmp_path):
     (tmp_path / 'input' / 'holiday.png').write_bytes(b'')
     for name in ('sheet.png', 'notes.txt'):
         (tmp_path / name).write_bytes(b'')
-    _clear(tmp_path)
+    remove_earlier_run(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['input', 'notes.txt']
 
 
@@ -57,8 +57,8 @@ class Publisher:
 def send(bag):
     result, publisher = Replayed(), Publisher()
     with open_bag(bag) as reader:
-        _send(DemoOptions(bag=bag, rate_hz=1000.0), reader, image_connection(reader), publisher,
-              0.001, result)
+        send_bag(DemoOptions(bag=bag, rate_hz=1000.0), reader, image_connection(reader),
+                 publisher, 0.001, result)
     assert len(publisher.published) == len(result.sent)
     return result
 

@@ -191,7 +191,7 @@ def test_the_command_says_how_much_is_there_after_a_signal(tmp_path, monkeypatch
         write_image(tmp_path / 'in' / f'{number}.png', picture(number))
     done = []
 
-    def bar(**_):
+    def bar(*_, **__):
         def update():
             done.append(1)
             if len(done) == 3:
@@ -199,7 +199,7 @@ def test_the_command_says_how_much_is_there_after_a_signal(tmp_path, monkeypatch
         from contextlib import nullcontext
         return nullcontext(SimpleNamespace(update=update))
 
-    monkeypatch.setattr(cli, '_bar', bar)
+    monkeypatch.setattr('tqdm.tqdm', bar)
     result = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
     assert result.exit_code == 143
     assert result.output == f'Stopped by SIGTERM: 3 of 5 images written to {tmp_path}/bag\n'

@@ -80,7 +80,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
     started = time.monotonic()
     try:
         network, info = load_model(options.model)
-        _clear(options.out)
+        remove_earlier_run(options.out)
         enter_private_domain()
         with stop_on_signals():  # else the node would outlive this process
             source = options.bag or _render(options)
@@ -97,7 +97,7 @@ def run(options: DemoOptions) -> dict[str, Any]:
         raise DemoError('\n'.join(lines)) from error
 
 
-def _clear(out: Path) -> None:
+def remove_earlier_run(out: Path) -> None:
     """Remove what an earlier run left; nothing else."""
     out.mkdir(parents=True, exist_ok=True)
     for name in ('sheet.png', 'summary.json', 'node.log'):
@@ -145,7 +145,7 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
             before = client.settled_counts()
             client.outputs.clear()
             client.recording = True
-            _send(options, reader, connection, client, seconds, result)
+            send_bag(options, reader, connection, client, seconds, result)
             after = client.settled_counts()
             result.counts = {name: after[name] - before[name] for name in after}
             _wait_for_outputs(client, 2 * result.counts['processed'])
@@ -170,8 +170,8 @@ def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
                                    *reader.problems(connection, found)]))
 
 
-def _send(options: DemoOptions, reader: Any, connection: Any, client: Client, seconds: float,
-          result: Replayed) -> None:
+def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
+             seconds: float, result: Replayed) -> None:
     """Publish the bag's messages in their time; `seconds` is what the node takes for one."""
     from tqdm import tqdm
     drive = options.bag is None
