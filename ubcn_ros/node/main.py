@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from .recovery import one_line
@@ -23,16 +23,18 @@ _STOP_SECONDS = 10.0
 _SPINS = 20_000
 
 
-def rest_between_layers() -> None:
+def limit_openmp_spinning(environment: MutableMapping[str, str]) -> None:
     """
     Let PyTorch's CPU threads spin for each other only briefly; before PyTorch is imported.
 
     GNU OpenMP's threads wait for milliseconds without letting go of their cores. Where other
     processes want these, too, every layer then waits for a thread that is not running. What the
     environment says of it stays.
+
+    :param environment: of the process, changed in place.
     """
-    if 'OMP_WAIT_POLICY' not in os.environ:
-        os.environ.setdefault('GOMP_SPINCOUNT', str(_SPINS))
+    if 'OMP_WAIT_POLICY' not in environment:
+        environment.setdefault('GOMP_SPINCOUNT', str(_SPINS))
 
 
 def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = None) -> int:
@@ -58,7 +60,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
-    rest_between_layers()
+    limit_openmp_spinning(os.environ)
     node = rclpy = None
     code = 0
     try:
@@ -67,8 +69,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         try:
             rclpy.init(args=args)
             from .executor import ReportingExecutor
-            from .ubcn_node import UBCNNode, load_engine
-            node = UBCNNode(load or load_engine)
+            from .ubcn_node import UBCNNode
+            node = UBCNNode(load) if load else UBCNNode()
             if node.settings.autostart and not node.start():
                 code = 1
                 if rclpy.ok():
