@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Input topics follow the remapped image, as in image_transport; what is remapped by hand wins."""
 
-import sys
 import time
 
 import messages
@@ -23,15 +22,14 @@ RAW = '/camera/image_raw'
 
 
 @pytest.fixture
-def resolve(ros, monkeypatch):
+def resolve(ros):
     """Resolve the inputs of a node that is started with these rules, as subscriptions do."""
     nodes = []
 
     def make(*rules, namespace='', prefix='', transport='raw'):
         arguments = ['--ros-args', *(part for rule in rules for part in ('-r', rule))]
-        monkeypatch.setattr(sys, 'argv', ['ubcn_node', *arguments])
         nodes.append(ros.create_node('topics_test', namespace=namespace, cli_args=arguments))
-        found = inputs(nodes[-1], prefix, transport)
+        found = inputs(nodes[-1], prefix, transport, arguments)
         return Inputs(*map(nodes[-1].resolve_topic_name, (found.image, found.camera_info)),
                       found.remap)
 

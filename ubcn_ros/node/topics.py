@@ -15,6 +15,7 @@ A remapping of `image/compressed` or of `camera_info` itself comes first.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -31,33 +32,36 @@ class Inputs:
     remap: str
 
 
-def inputs(node: Any, prefix: str, transport: str) -> Inputs:
+def inputs(node: Any, prefix: str, transport: str, arguments: Sequence[str] | None = None
+           ) -> Inputs:
     """
     Find the topics of a camera.
 
     :param node: rclpy node, for its namespace and remappings.
     :param prefix: put before every topic, like 'front/'; '' for none.
     :param transport: 'raw' or 'compressed'.
+    :param arguments: command line that the node was started with; the process's own by default.
     """
+    arguments = sys.argv if arguments is None else arguments
     remap = image = prefix + IMAGE
     base = node.resolve_topic_name(image)
     if transport == 'compressed':
         image += COMPRESSED
-        if remapped(node, image):
+        if remapped(node, image, arguments):
             remap = image
             base = node.resolve_topic_name(image).removesuffix(COMPRESSED)
         else:
             image = base + COMPRESSED
     camera_info = prefix + CAMERA_INFO
-    if not remapped(node, camera_info):
+    if not remapped(node, camera_info, arguments):
         camera_info = f'{base.rpartition("/")[0]}/{CAMERA_INFO}'
     return Inputs(image, camera_info, remap)
 
 
-def remapped(node: Any, name: str) -> bool:
-    """Say whether a remapping rule names this topic, also one that leads to itself."""
+def remapped(node: Any, name: str, arguments: Sequence[str]) -> bool:
+    """Say whether a remapping rule of a command line names this topic, or leads it to itself."""
     expanded = node.resolve_topic_name(name, only_expand=True)
     # rclpy cannot tell camera_info:=camera_info, which asks for this very topic, from no rule.
     return node.resolve_topic_name(name) != expanded or any(
         flag in ('-r', '--remap') and rule.partition(':=')[0].rpartition(':')[2]
-        in (name, expanded) for flag, rule in pairwise(sys.argv))
+        in (name, expanded) for flag, rule in pairwise(arguments))
