@@ -1,17 +1,40 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The deadline of a batch leaves time to publish every frame of it, one after the other."""
+"""A frame's size and encoding, and the deadline of a batch, which leaves time to publish it."""
 
+from types import SimpleNamespace
+
+import messages
+import numpy as np
 import pytest
 
-from ubcn_ros.node.jobs import Arrival, Job, engine_deadline
+from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline
+
+RGB = np.zeros((50, 70, 3), np.uint8)
 
 
-def job(deadline, publishing):
-    return Job(Arrival(None, 0.0), None, deadline, False, 0.0, 0.0, publishing)
+def test_the_size_is_read_without_converting():
+    claimed = SimpleNamespace(height=50, width=70)  # and no data at all
+    assert Arrival(claimed, 0.0).size() == (50, 70)
+    jpeg = messages.compressed(messages.encode(RGB, '.jpg'))
+    assert Arrival(jpeg, 0.0, compressed=True).size() == (50, 70)
+    assert Arrival(messages.compressed(b'not an image'), 0.0, compressed=True).size() is None
 
 
-@pytest.mark.parametrize('jobs, expected', [
+@pytest.mark.parametrize('message, compressed, encoding', [
+    (messages.sample('bgr8', RGB), False, 'bgr8'), (messages.sample('mono8', RGB), False, 'rgb8'),
+    (messages.compressed(messages.encode(RGB, '.png')), True, 'rgb8')], ids=['bgr', 'mono', 'png'])
+def test_the_derained_image_keeps_the_order_of_colours(message, compressed, encoding):
+    arrival = Arrival(message, 0.0, compressed)
+    assert arrival.output_encoding() == encoding
+    assert np.array_equal(arrival.to_rgb(), RGB)
+
+
+def pending(deadline, publishing):
+    return PendingFrame(None, Arrival(None, 0.0), None, deadline, False, 0.0, 0.0, publishing)
+
+
+@pytest.mark.parametrize('frames, expected', [
     ([(10.0, 0.5)], 10.0),  # its own publishing is off already
     ([(10.0, 0.5), (10.0, 0.25)], 9.5),  # the second waits for the first
     ([(10.0, 0.5), (10.0, 0.25), (10.0, 0.0)], 9.25),
@@ -19,5 +42,5 @@ def job(deadline, publishing):
     ([(None, 0.5), (10.0, 0.25)], 9.5),
     ([(None, 0.5), (None, 0.25)], None),
 ], ids=str)
-def test_every_frame_of_a_batch_is_to_be_out_in_time(jobs, expected):
-    assert engine_deadline([job(*values) for values in jobs]) == expected
+def test_every_frame_of_a_batch_is_to_be_out_in_time(frames, expected):
+    assert engine_deadline([pending(*values) for values in frames]) == expected

@@ -13,7 +13,7 @@ from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState  #
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
-from ros_peer import image_message, wait_until  # noqa: E402
+from ros_peer import Image, image_message, wait_until  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from stand_in import StandInEngine  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -167,34 +167,43 @@ def test_a_transition_asked_for_by_another_one_is_refused(ros):
         node.destroy_node()
 
 
-def test_what_fails_on_the_way_down_does_not_keep_the_rest(node, monkeypatch):
+def test_what_fails_on_the_way_down_does_not_keep_the_rest(node):
+    publishers = len(list(node.publishers))
     node.set_parameters([rclpy.Parameter('cameras', value=['front', 'left'])])
     bring(node, 'active')
-    publishers = len(list(node.publishers))
-    first, worker = node._cameras[0], node._worker
-    monkeypatch.setattr(first, 'destroy', lambda: [][1])
+    node.cameras.insert(1, SimpleNamespace(destroy=lambda: [][1]))
     assert not ask(node, 0, 'shutdown')  # an error, and error processing finds nothing to do
-    assert node.lifecycle_state == 'unconfigured' and not node._cameras
-    assert len(list(node.publishers)) == publishers - len(list(first._publishers)), 'the second'
-    with pytest.raises(RuntimeError, match='the worker is closed'):
-        worker.submit(print)
-    monkeypatch.undo()
-    first.destroy()
+    assert node.lifecycle_state == 'unconfigured' and not node.cameras and node.engine is None
+    assert len(list(node.publishers)) == publishers, 'those of the cameras on both sides are gone'
+    wait_until(lambda: all(thread.name != 'engine' for thread in threading.enumerate()),
+               'the thread to end')
     assert node.change_state('configure') == SUCCESS
 
 
 @pytest.mark.parametrize('first', ['deactivate', 'shutdown', 'nothing'])
 def test_giving_up_meets_another_transition(node, first):
+    node.set_parameters([rclpy.Parameter('model', value='raises:1'),
+                         rclpy.Parameter('max_failures', value=1)])
     bring(node, 'active')
-    node._gave_up = 'gave up'  # as the worker's thread notes
-    if first != 'nothing':
+    camera, = node.cameras
+    node.create_subscription(Image, 'labels/image_raw', print, 1)
+    wait_until(camera.outputs.any_wanted, 'the subscription')
+    camera.on_image(image_message(), {})
+    wait_until(lambda: node.gave_up, 'the failure')
+    executor = ReportingExecutor(node.callback_failed)
+    executor.add_node(node)
+    if first == 'nothing':
+        wait_until(lambda: executor.spin_once(0.1) or node.lifecycle_state != 'active',
+                   'the error transition')
+    else:
         node.change_state(first)
-    node._give_up()  # as the executor runs later
     assert node.lifecycle_state == ('finalized' if first == 'shutdown' else 'unconfigured')
     assert node.change_state('configure') == (FAILURE if first == 'shutdown' else SUCCESS)
-    node._give_up()  # of an earlier time
+    for _ in range(5):
+        executor.spin_once(0.01)  # giving up of an earlier time is of no effect
     assert node.lifecycle_state == ('finalized' if first == 'shutdown' else 'inactive')
     assert node.callback_errors.count == 0
+    executor.shutdown()
 
 
 def bad_parameters():
@@ -317,13 +326,19 @@ def test_a_message_that_cannot_be_taken_does_not_stop_the_others(spinning, peer,
     assert peer.state() == 'unconfigured'
 
 
-def test_waiting_that_fails_is_tried_again(node, monkeypatch):
-    executor = ReportingExecutor(node.callback_failed)
+def test_waiting_that_fails_is_tried_again(node):
+    class FailingOnce(ReportingExecutor):
+        failures = [IndexError('list index out of range')]
+
+        def get_nodes(self):
+            if self.failures:
+                raise self.failures.pop()
+            return super().get_nodes()
+
+    executor = FailingOnce(node.callback_failed)
     executor.add_node(node)
-    monkeypatch.setattr(executor, 'get_nodes', lambda: [][1])
     executor.spin_once(0.01)
     assert node.callback_errors.last.startswith('waiting for callbacks: IndexError')
-    monkeypatch.undo()
     ran = []
     executor.create_task(lambda: ran.append(1))
     executor.spin_once(1.0)

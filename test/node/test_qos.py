@@ -9,8 +9,13 @@ import pytest
 pytest.importorskip('rclpy')
 from ros_peer import CompressedImage, Image, wait_until  # noqa: E402
 
-from ubcn_ros.node import qos  # noqa: E402
-from ubcn_ros.node.qos import Silence, explain_silence, other_users  # noqa: E402
+from ubcn_ros.node.qos import (  # noqa: E402
+    UNKNOWN_NODE,
+    IncompatibleEndpoints,
+    Silence,
+    explain_silence,
+    other_users,
+)
 
 RAW = Silence('/front/image', 'raw', 'front/image', 6.0)
 COMPRESSED = Silence('/front/image/compressed', 'compressed', 'front/image', 6.0)
@@ -94,12 +99,13 @@ def test_a_stream_that_stopped_is_not_to_be_remapped(node, driver, tmp_path):
 @pytest.mark.parametrize('silence', [RAW, STOPPED], ids=['never', 'stopped'])
 def test_a_driver_of_another_user_is_thought_of(node, driver, tmp_path, monkeypatch, silence):
     driver('/front/image')
-    (tmp_path / 'fastrtps_0123456789abcdef').touch()
+    segment = tmp_path / 'fastrtps_0123456789abcdef'
+    segment.touch()
     assert 'user' not in explain_silence(node, silence, tmp_path)
     owner = os.getuid()
     monkeypatch.setattr(os, 'getuid', lambda: owner + 1)
     text = explain_silence(node, silence, tmp_path)
-    assert f'Fast DDS segments of {qos._user(owner)}, not usable by' in text
+    assert f'Fast DDS segments of {segment.owner()}, not usable by' in text
     assert 'Run both as one user' in text and 'FASTDDS_BUILTIN_TRANSPORTS=UDPv4' in text
 
 
@@ -109,3 +115,24 @@ def test_only_segments_of_fast_dds_count(tmp_path, monkeypatch):
     assert not other_users(tmp_path) and not other_users(tmp_path / 'missing')
     (tmp_path / 'fastdds_port7413').touch()
     assert len(other_users(tmp_path)) == 1
+
+
+def test_incompatible_qos_waits_for_the_name_of_the_other_side():
+    asked = []
+
+    def explain(node, topic, policy, subscribing):
+        asked.append((topic, policy, subscribing))
+        return f'of {UNKNOWN_NODE if len(asked) < 3 else "/driver"}'
+
+    endpoints = IncompatibleEndpoints(None, explain)
+    for _ in range(2):  # an endpoint is told once, however often it is noted
+        endpoints.note_publisher('/front/image', 'reliability')
+    assert [endpoints.explain() for _ in range(4)] == [[], [], ['of /driver'], []]
+    assert set(asked) == {('/front/image', 'reliability', True)}
+
+
+def test_incompatible_qos_is_told_without_the_name_in_the_end():
+    endpoints = IncompatibleEndpoints(None, lambda *endpoint: f'{UNKNOWN_NODE} {endpoint[1:]}')
+    endpoints.note_subscriber('/labels/color', 'durability')
+    texts = [text for _ in range(10) for text in endpoints.explain()]
+    assert texts == [f"{UNKNOWN_NODE} ('/labels/color', 'durability', False)"]

@@ -93,11 +93,19 @@ def test_a_real_allocation_that_cannot_be_is_out_of_memory():
 
 def test_a_streak_ends_with_a_success_and_zero_means_never():
     streak = FailureStreak()
-    assert [streak.failed(3) for _ in range(2)] == [False, False]
+    assert [streak.failed('x', 3) for _ in range(2)] == [False, False]
     streak.succeeded()
-    assert [streak.failed(3) for _ in range(3)] == [False, False, True]
-    assert streak.failed(2), 'the limit may have been lowered meanwhile'
-    assert not any(FailureStreak().failed(0) for _ in range(99))
+    assert [streak.failed(reason, 3) for reason in 'abc'] == [False, False, True]
+    told = 'gave up after 3 failures in a row, the last: c'
+    assert streak.gave_up == told
+    streak.succeeded()
+    assert not streak.failed('later', 1) and streak.gave_up == told, 'it gives up once'
+    assert not any(FailureStreak().failed('x', 0) for _ in range(99))
+
+
+def test_the_limit_may_be_lowered_meanwhile():
+    streak = FailureStreak()
+    assert [streak.failed('x', limit) for limit in (9, 9, 2)] == [False, False, True]
 
 
 def test_errors_are_worded_in_one_line():

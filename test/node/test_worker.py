@@ -14,22 +14,22 @@ from ubcn_ros.node.worker import Worker
 
 @pytest.fixture
 def bench():
-    """A worker with two sources that notes what it handles and stops at a gate when told to."""
+    """A worker of two mailboxes that notes what it handles and stops at a gate when told to."""
     bench = SimpleNamespace(handled=[], threads=set(), gate=threading.Event(),
                             begun=threading.Semaphore(0))
     bench.gate.set()
 
     def handle(batch):
-        (source, item), *more = batch
+        (owner, item), *more = batch
         bench.begun.release()
         assert bench.gate.wait(10.0)
         bench.threads.add(threading.current_thread())
-        bench.handled.append((source.name, item))
-        bench.handled += [(source.name, item, 'together') for source, item in more]
+        bench.handled.append((owner.name, item))
+        bench.handled += [(owner.name, item, 'together') for owner, item in more]
         if item == 'bad':
             raise RuntimeError('bad item')
 
-    bench.worker = Worker(handle, lambda source, item: item if item == 'same' else None)
+    bench.worker = Worker(handle, lambda item: item if item == 'same' else None)
     bench.left, bench.right = (
         SimpleNamespace(name=name, mailbox=Mailbox(bench.worker.condition)) for name in 'lr')
     yield bench
@@ -37,7 +37,7 @@ def bench():
     assert bench.worker.close(10.0)
 
 
-def test_jobs_and_items_run_in_the_same_thread(bench):
+def test_tasks_and_items_run_in_the_same_thread(bench):
     thread = bench.worker.submit(threading.current_thread).result(10.0)
     bench.worker.serve([bench.left])
     bench.left.mailbox.put(1)
@@ -47,7 +47,7 @@ def test_jobs_and_items_run_in_the_same_thread(bench):
     assert bench.handled == [('l', 1)]
 
 
-def test_a_job_that_raises_hands_on_its_error(bench):
+def test_a_task_that_raises_hands_on_its_error(bench):
     with pytest.raises(ZeroDivisionError):
         bench.worker.submit(lambda: 1 / 0).result(10.0)
     assert bench.worker.submit(lambda: 7).result(10.0) == 7
@@ -59,13 +59,13 @@ def test_nothing_is_taken_unless_serving(bench):
     assert bench.left.mailbox.pending and not bench.handled
 
 
-def test_sources_take_turns(bench):
+def test_mailboxes_take_turns(bench):
     bench.worker.submit(lambda: None).result(10.0)
     bench.gate.clear()
     bench.worker.serve([bench.left, bench.right])
     bench.left.mailbox.put(0)
     assert bench.begun.acquire(timeout=10.0)
-    for item in range(1, 4):  # a busy source and a quiet one
+    for item in range(1, 4):  # a busy camera and a quiet one
         bench.left.mailbox.put(item)
     bench.right.mailbox.put(9)
     bench.gate.set()
@@ -97,8 +97,8 @@ def test_no_more_than_the_most_are_handled_together_and_the_rest_is_next(bench):
     third = SimpleNamespace(name='t', mailbox=Mailbox(bench.worker.condition))
     bench.worker.submit(lambda: None).result(10.0)
     bench.worker.most = 2
-    for source in (bench.left, bench.right, third):
-        source.mailbox.put('same')
+    for owner in (bench.left, bench.right, third):
+        owner.mailbox.put('same')
     bench.worker.serve([bench.left, bench.right, third])
     for _ in range(2):
         assert bench.begun.acquire(timeout=10.0)
@@ -134,11 +134,11 @@ def test_closing_cancels_what_has_not_begun(bench):
     bench.gate.clear()
     begun = threading.Event()
 
-    def job():
+    def task():
         begun.set()
         return bench.gate.wait(10.0)
 
-    running, queued = bench.worker.submit(job), bench.worker.submit(lambda: None)
+    running, queued = bench.worker.submit(task), bench.worker.submit(lambda: None)
     assert begun.wait(10.0)
     assert not bench.worker.close(timeout=0.01)
     with pytest.raises(CancelledError):

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""An image on its way from the mailbox to the engine, and the deadline of a batch; ROS-free."""
+"""A frame on its way through the node: as it arrived, and as the engine takes it; ROS-free."""
 
 from __future__ import annotations
 
@@ -8,17 +8,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ubcn_ros.images.messages import (
+    MalformedImage,
+    compressed_size,
+    compressed_to_rgb,
+    output_encoding,
+    to_rgb,
+)
+
 
 @dataclass(frozen=True)
 class Arrival:
-    """An image message and time.monotonic() when it arrived, seconds."""
+    """
+    An image message as it arrived.
+
+    `time` is time.monotonic(), seconds; `compressed` says that it is a CompressedImage.
+    """
 
     message: Any
     time: float
+    compressed: bool = False
+
+    def size(self) -> tuple[int, int] | None:
+        """Read the height and width that the message claims; None where it cannot be an image."""
+        if not self.compressed:
+            return self.message.height, self.message.width
+        try:
+            return compressed_size(memoryview(self.message.data).cast('B'))
+        except MalformedImage:
+            return None
+
+    def to_rgb(self) -> Any:
+        """
+        Convert the message for the engine.
+
+        :return: (H, W, 3) uint8 RGB.
+        :raises MalformedImage: the message holds no image.
+        """
+        return compressed_to_rgb(self.message) if self.compressed else to_rgb(self.message)
+
+    def output_encoding(self) -> str:
+        """Return the encoding in which the derained image keeps the order of the colours."""
+        return output_encoding('rgb8' if self.compressed else self.message.encoding)
 
 
 @dataclass(frozen=True)
-class Job:
+class PendingFrame:
     """
     An image ready for the engine: (H, W, 3) uint8 RGB, and what is asked for.
 
@@ -26,6 +61,7 @@ class Job:
     deadline is that of the engine: `publishing`, the seconds it may take then, is taken off.
     """
 
+    camera: Any
     arrival: Arrival
     image: Any
     deadline: float | None
@@ -35,16 +71,16 @@ class Job:
     publishing: float = 0.0
 
 
-def engine_deadline(jobs: Sequence[Job]) -> float | None:
+def engine_deadline(frames: Sequence[PendingFrame]) -> float | None:
     """
     Return when the engine has to be done with a batch for each of its frames to be out in time.
 
-    :param jobs: in the order of publishing: each waits for those before it.
+    :param frames: in the order of publishing: each waits for those before it.
     :return: time.monotonic(), seconds; None without a deadline.
     """
     deadlines, before = [], 0.0
-    for job in jobs:
-        if job.deadline is not None:
-            deadlines.append(job.deadline - before)
-        before += job.publishing
+    for frame in frames:
+        if frame.deadline is not None:
+            deadlines.append(frame.deadline - before)
+        before += frame.publishing
     return min(deadlines, default=None)

@@ -4,7 +4,7 @@
 Every parameter of the node in one table: default, range, meaning, and when it may change.
 
 The table declares them, validates them, makes the launch arguments and the help text, and is what
-config/ubcn.yaml and the README are checked against. Only `declare` touches ROS.
+config/ubcn.yaml and the README are checked against; ROS-free.
 """
 
 from __future__ import annotations
@@ -321,37 +321,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, 1)
     return f'did you mean {near[0]}?' if near else 'known are ' + ', '.join(known)
-
-
-def declare(node: Any) -> Settings:
-    """
-    Declare every parameter on an rclpy node and read the values it was started with.
-
-    :raises ValueError: a value out of range or of the wrong type.
-    """
-    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-
-    values = {}
-    for spec in SPECS:
-        descriptor = ParameterDescriptor(
-            name=spec.name, description=f'{spec.description} Changes: {spec.changes.value}.',
-            additional_constraints=spec.constraint,
-            # An integer given for a number is taken, and refusals are worded here.
-            dynamic_typing=True)
-        if isinstance(spec.default, float):
-            descriptor.floating_point_range.append(
-                FloatingPointRange(from_value=spec.low, to_value=spec.high, step=0.0))
-        elif spec.low is not None:
-            descriptor.integer_range.append(
-                IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1))
-        default = list(spec.default) if isinstance(spec.default, tuple) else spec.default
-        free = ParameterDescriptor(dynamic_typing=True)
-        values[spec.name] = node.declare_parameter(spec.name, default, free).value
-        if values[spec.name] is None and default == []:
-            # What an empty list in a file leaves could be neither read nor dumped by others.
-            node.undeclare_parameter(spec.name)
-            node.declare_parameter(spec.name, default, free, ignore_override=True)
-        if reason := spec.refusal(values[spec.name]):
-            raise ValueError(reason)
-        node.set_descriptor(spec.name, descriptor)  # with the range, whose refusal says less
-    return Settings.of(values)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -27,20 +28,21 @@ TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/Compress
 """Type of message by transport."""
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
 """What rmw calls the node of an endpoint that was discovered before its node."""
+_REPORTS_TO_WAIT = 5
 
 
 def input_qos() -> QoSProfile:
-    """Best effort connects to every publisher; only the newest image is of interest."""
+    """Connect to every publisher, by best effort; only the newest image is of interest."""
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def output_qos() -> QoSProfile:
-    """Reliable connects to every subscriber, RViz's default included."""
+    """Connect to every subscriber, RViz's default included, by being reliable."""
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def latched_qos() -> QoSProfile:
-    """Published once, kept for whoever subscribes later."""
+    """Keep what is published once for whoever subscribes later."""
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                       durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -86,6 +88,44 @@ def explain_incompatible(node: Any, topic: str, kind: Any, subscribing: bool) ->
             f'{policy}. {side.capitalize()}s there: {", ".join(map(describe, others)) or "gone"}. '
             f"Change {policy} in that {side}, or ours with the parameter "
             f"'qos_overrides.{topic}.{ours}.{policy}'")
+
+
+class IncompatibleEndpoints:
+    """
+    Endpoints on the other side whose QoS does not fit, until the log has said so.
+
+    They are explained with a later report: the other side's name is not known at first.
+    """
+
+    def __init__(self, node: Any, explain: Callable[..., str] = explain_incompatible):
+        """
+        Begin without any.
+
+        :param node: the rclpy node, asked for the other side's endpoints.
+        :param explain: words one, as `explain_incompatible` does.
+        """
+        self._node, self._explain = node, explain
+        self._waited: dict[tuple[str, Any, bool], int] = {}  # reports, by endpoint
+
+    def note_publisher(self, topic: str, kind: Any) -> None:
+        """Note a publisher that our subscription cannot hear; topic resolved, kind of policy."""
+        self._waited.setdefault((topic, kind, True), 0)
+
+    def note_subscriber(self, topic: str, kind: Any) -> None:
+        """Note a subscriber that cannot hear our publisher; topic resolved, kind of policy."""
+        self._waited.setdefault((topic, kind, False), 0)
+
+    def explain(self) -> list[str]:
+        """Word those whose node is known by now, or will not be; each of them once."""
+        texts = []
+        for endpoint, waited in list(self._waited.items()):
+            text = self._explain(self._node, *endpoint)
+            if UNKNOWN_NODE in text and waited < _REPORTS_TO_WAIT:
+                self._waited[endpoint] = waited + 1
+            else:
+                del self._waited[endpoint]
+                texts.append(text)
+        return texts
 
 
 @dataclass(frozen=True)

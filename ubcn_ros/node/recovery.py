@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is done when the engine fails on a frame; ROS-free."""
+"""Go on, with fewer steps or without a frame, where the engine fails on it; ROS-free."""
 
 from __future__ import annotations
 
@@ -88,18 +88,29 @@ def _infer_one_step(engine: Any, image: Any, confidence: bool, reduced: str) -> 
 
 class FailureStreak:
     """
-    Counts failures in a row; one success ends the streak.
+    Counts failures in a row, and gives up at a limit; one success ends the streak.
 
     :ivar count: failures since the last success.
+    :ivar gave_up: why it gave up; '' where it did not. What came later does not change it.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.gave_up = ''
 
-    def failed(self, limit: int) -> bool:
-        """Count one; say whether the limit is reached (0: never)."""
+    def failed(self, reason: str, limit: int) -> bool:
+        """
+        Count a failure.
+
+        :param reason: what failed, in one line.
+        :param limit: failures in a row at which to give up; 0: never.
+        :return: whether it gives up now.
+        """
         self.count += 1
-        return 0 < limit <= self.count
+        if self.gave_up or not 0 < limit <= self.count:
+            return False
+        self.gave_up = f'gave up after {self.count} failures in a row, the last: {reason}'
+        return True
 
     def succeeded(self) -> None:
         """End the streak."""

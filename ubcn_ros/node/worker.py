@@ -18,44 +18,44 @@ from typing import Any, Protocol
 from .mailbox import Mailbox
 
 
-class Source(Protocol):
-    """What the worker serves: something with a mailbox."""
+class MailboxOwner(Protocol):
+    """What the worker serves: something with a mailbox, as a camera is."""
 
     mailbox: Mailbox
 
 
 class Worker:
     """
-    Runs jobs, and between them takes items from the mailboxes of its sources in turn.
+    Runs tasks, and between them takes items from the mailboxes that it serves in turn.
 
     Items that wait in several mailboxes are handled together where `key` says that they go
     together; each is taken only when it is its turn, so that newer ones still replace it.
 
-    `condition` is the one that all the sources' mailboxes share, `most` the number of items that
-    are handled together at most (None: all that go together).
+    :ivar condition: the one that all the mailboxes share.
+    :ivar most: number of items that are handled together at most; None: all that go together.
     """
 
     def __init__(self, handle: Callable[[list[tuple[Any, Any]]], None],
-                 key: Callable[[Any, Any], Any] = lambda source, item: None):
+                 key: Callable[[Any], Any] = lambda item: None):
         """
         Make a worker; its thread starts with the first `submit`.
 
-        :param handle: called in the worker's thread with sources and an item of each's mailbox. It
-            must not raise; what it raises all the same goes to `threading.excepthook`.
-        :param key: of a source and its item; equal keys go together, None goes alone. It must be
+        :param handle: called in the worker's thread with pairs of a mailbox's owner and its item.
+            It must not raise; what it raises all the same goes to `threading.excepthook`.
+        :param key: of an item; items of equal keys go together, those of None alone. It must be
             quick, as the mailboxes are locked meanwhile, and not raise.
         """
         self.condition = threading.Condition()
         self.most: int | None = None
         self._handle, self._key = handle, key
-        self._jobs: list[tuple[Future, Callable[[], Any]]] = []
-        self._sources: list[Source] = []
+        self._tasks: list[tuple[Future, Callable[[], Any]]] = []
+        self._owners: list[MailboxOwner] = []
         self._closing = False
         self._busy = False
         self._thread: threading.Thread | None = None
 
-    def submit(self, job: Callable[[], Any]) -> Future:
-        """Run a job in the worker's thread, before any further item."""
+    def submit(self, task: Callable[[], Any]) -> Future:
+        """Run a task in the worker's thread, before any further item."""
         future: Future = Future()
         with self.condition:
             if self._closing:
@@ -63,14 +63,14 @@ class Worker:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name='engine', daemon=True)
                 self._thread.start()
-            self._jobs.append((future, job))
+            self._tasks.append((future, task))
             self.condition.notify_all()
         return future
 
-    def serve(self, sources: Sequence[Source]) -> None:
-        """Take items from these sources' mailboxes from now on; needs a started thread."""
+    def serve(self, owners: Sequence[MailboxOwner]) -> None:
+        """Take items from these owners' mailboxes from now on; needs a started thread."""
         with self.condition:
-            self._sources = list(sources)
+            self._owners = list(owners)
             self.condition.notify_all()
 
     def pause(self, timeout: float | None = None) -> bool:
@@ -81,22 +81,22 @@ class Worker:
         :return: False where the item in hand took longer.
         """
         with self.condition:
-            self._sources = []
+            self._owners = []
             return self.condition.wait_for(lambda: not self._busy, timeout)
 
     def close(self, timeout: float | None = None) -> bool:
         """
-        End the thread after what it has in hand; jobs not begun are cancelled.
+        End the thread after what it has in hand; tasks not begun are cancelled.
 
         :param timeout: seconds to wait at most.
         :return: False where the thread still runs.
         """
         with self.condition:
             self._closing = True
-            self._sources = []
-            for future, _ in self._jobs:
+            self._owners = []
+            for future, _ in self._tasks:
                 future.cancel()
-            self._jobs.clear()
+            self._tasks.clear()
             self.condition.notify_all()
             thread = self._thread
         if thread is None:
@@ -112,10 +112,10 @@ class Worker:
             while True:
                 if self._closing:
                     return None
-                if self._jobs:
+                if self._tasks:
                     self._busy = True
-                    future, job = self._jobs.pop(0)
-                    return lambda: _settle(future, job)
+                    future, task = self._tasks.pop(0)
+                    return lambda: _settle(future, task)
                 batch = self._take()
                 if batch:
                     self._busy = True
@@ -124,18 +124,17 @@ class Worker:
 
     def _take(self) -> list[tuple[Any, Any]]:
         """Take the next item and what goes together with it; [] where nothing waits."""
-        waiting = [source for source in self._sources if source.mailbox.pending]
+        waiting = [owner for owner in self._owners if owner.mailbox.pending]
         if not waiting:
             return []
         taken = waiting[:1]
-        key = self._key(taken[0], taken[0].mailbox.peek())
+        key = self._key(taken[0].mailbox.peek())
         if key is not None:
-            taken += [source for source in waiting[1:]
-                      if self._key(source, source.mailbox.peek()) == key]
+            taken += [owner for owner in waiting[1:] if self._key(owner.mailbox.peek()) == key]
             taken = taken[:self.most]
-        # to the back of the queue, so that no source starves another
-        self._sources = [source for source in self._sources if source not in taken] + taken
-        return [(source, source.mailbox.take()) for source in taken]
+        # to the back of the queue, so that no camera starves another
+        self._owners = [owner for owner in self._owners if owner not in taken] + taken
+        return [(owner, owner.mailbox.take()) for owner in taken]
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
@@ -147,10 +146,10 @@ class Worker:
             del work  # an item must not live on while the thread waits
 
 
-def _settle(future: Future, job: Callable[[], Any]) -> None:
+def _settle(future: Future, task: Callable[[], Any]) -> None:
     if not future.set_running_or_notify_cancel():
         return
     try:
-        future.set_result(job())
+        future.set_result(task())
     except Exception as error:
         future.set_exception(error)

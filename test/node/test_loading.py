@@ -1,0 +1,44 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine is warmed up for every batch that the cameras can form, as far as memory goes."""
+
+import pytest
+from stand_in import StandInEngine
+
+from ubcn_ros.node.loading import LARGEST_BATCH, load_and_warm_up
+from ubcn_ros.node.parameters import Settings
+
+
+class Counting(StandInEngine):
+    """Notes what it is warmed up for."""
+
+    def warm_up(self, height, width, progress=None, count=1):
+        super().warm_up(height, width, progress, count)
+        self.calls.append((height, width, count))
+
+
+def load(behaviour='fast', **settings):
+    said = []
+    engine, most = load_and_warm_up(lambda settings, say: Counting(behaviour),
+                                    Settings.of(settings), said.append)
+    return engine.calls, most, said
+
+
+@pytest.mark.parametrize('behaviour, cameras, most', [
+    ('fast', [], 1), ('fast', ['front', 'left', 'right'], 3),
+    ('fast', list('abcdef'), LARGEST_BATCH), ('most:2', ['front', 'left', 'right'], 2)])
+def test_every_batch_that_can_come_is_warmed_up(behaviour, cameras, most):
+    calls, found, said = load(behaviour, cameras=cameras, warm_up_height=48, warm_up_width=64)
+    assert calls == [(48, 64, count) for count in range(1, most + 1)] and found == most
+    assert said[-1].startswith('warmed up for 64 x 48 in ')
+    assert any('memory suffices for 2 of the cameras at a time: MemoryError' in text
+               for text in said) == (behaviour == 'most:2')
+
+
+def test_without_warm_up_batches_are_bounded_all_the_same():
+    assert load(cameras=['front', 'left'], warm_up_height=0) == ([], 2, [])
+
+
+def test_what_is_not_enough_for_one_image_is_an_error():
+    with pytest.raises(MemoryError):
+        load('most:0')

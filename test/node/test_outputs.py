@@ -1,0 +1,127 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Outputs are worked out and published only while somebody subscribes."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from ros_peer import CameraInfo, Image, picture, wait_until  # noqa: E402
+from stand_in import StandInEngine, StandInLabels  # noqa: E402
+from std_msgs.msg import Float64, Header, Int32  # noqa: E402
+
+from ubcn_ros.node import outputs as outputs_module  # noqa: E402
+from ubcn_ros.node.outputs import (  # noqa: E402
+    CAMERA_INFO,
+    COLOR,
+    CONFIDENCE,
+    DEBUG_FRAME,
+    DERAINED,
+    ITERATIONS,
+    LABELS,
+    OVERLAY,
+    PIPELINE_LATENCY,
+    PROCESSING_TIME,
+    FrameNumbers,
+    Outputs,
+)
+
+HEADER = Header(frame_id='front_camera')
+HEADER.stamp.sec = 42
+NUMBERS = FrameNumbers(iterations=2, processing_ms=15.0, latency_ms=20.5, deadline_ms=20.0,
+                       timings={'derain': 1.0})
+
+
+@pytest.fixture
+def node(ros):
+    node = ros.create_node('outputs_test')
+    yield node
+    node.destroy_node()
+
+
+@pytest.fixture
+def outputs(node):
+    outputs = Outputs(node, 'front/', StandInLabels(), lambda topic, policy: None)
+    yield outputs
+    outputs.destroy()
+
+
+def subscribe(node, outputs, topic, kind=Image):
+    received = []
+    node.create_subscription(kind, f'front/{topic}', received.append, 10)
+    wait_until(lambda: outputs.wanted(topic), topic)
+    return received
+
+
+def receive(ros, node, received):
+    def arrived():
+        ros.spin_once(node, timeout_sec=0.1)
+        return received
+    return wait_until(arrived, 'a message')[0]
+
+
+def test_nothing_is_worked_out_that_nobody_listens_to(node, outputs):
+    unread = SimpleNamespace(confidence=None)  # whatever else is read of it is not there
+    assert not outputs.any_wanted()
+    outputs.publish(HEADER, unread, 'rgb8', 0.5)
+    outputs.publish_numbers(HEADER, NUMBERS, '/front/image')
+    subscribe(node, outputs, ITERATIONS, Int32)
+    assert outputs.any_wanted()
+    outputs.publish(HEADER, unread, 'rgb8', 0.5)
+
+
+@pytest.mark.parametrize('topic, encoding', [
+    (DERAINED, 'bgr8'), (LABELS, 'mono8'), (COLOR, 'rgb8'), (CONFIDENCE, 'mono8'),
+    (OVERLAY, 'rgb8')])
+def test_what_somebody_listens_to_is_published(ros, node, outputs, topic, encoding):
+    received = subscribe(node, outputs, topic)
+    frame = StandInEngine()(picture(), confidence=True)
+    outputs.publish(HEADER, frame, 'bgr8', 0.25)
+    message = receive(ros, node, received)
+    assert (message.header, message.encoding) == (HEADER, encoding)
+    pixels = np.frombuffer(message.data, np.uint8).reshape(48, 64, -1).squeeze()
+    color = StandInLabels().colorize(frame.labels)
+    expected = {DERAINED: frame.derained[..., ::-1], LABELS: frame.labels, COLOR: color,
+                CONFIDENCE: frame.confidence, OVERLAY: 0.75 * frame.derained + 0.25 * color}
+    assert np.abs(pixels - expected[topic].astype(float)).max() <= 0.5
+
+
+def test_the_numbers_of_a_frame_are_published_under_its_stamp(ros, node, outputs):
+    frames = subscribe(node, outputs, DEBUG_FRAME, DiagnosticArray)
+    iterations = subscribe(node, outputs, ITERATIONS, Int32)
+    times = [subscribe(node, outputs, topic, Float64)
+             for topic in (PROCESSING_TIME, PIPELINE_LATENCY)]
+    outputs.publish_numbers(HEADER, NUMBERS, '/front/image')
+    assert receive(ros, node, iterations).data == 2
+    assert [receive(ros, node, received).data for received in times] == [15.0, 20.5]
+    frame = receive(ros, node, frames)
+    assert frame.header == HEADER
+    status, = frame.status
+    assert {item.key: item.value for item in status.values} == {
+        'iterations': '2', 'deadline (ms)': '20', 'pipeline latency (ms)': '20.500',
+        'processing time (ms)': '15.000', 'derain (ms)': '1.000'}
+    assert (status.name, status.hardware_id, status.message, ord(status.level)) == (
+        'front', '/front/image', 'deadline missed', 1)
+
+
+def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outputs):
+    received = subscribe(node, outputs, CAMERA_INFO, CameraInfo)
+    frame = StandInEngine()(picture())
+    outputs.publish(Header(), frame, 'rgb8', 0.5)  # before any camera info: nothing to pass on
+    outputs.pass_on(CameraInfo(width=64, distortion_model='plumb_bob'))
+    outputs.publish(HEADER, frame, 'rgb8', 0.5)
+    info = receive(ros, node, received)
+    assert info.header == HEADER and info.distortion_model == 'plumb_bob'
+
+
+def test_label_info_names_the_classes(node, monkeypatch):
+    if outputs_module.LabelInfo is None:  # vision_msgs cannot be had as a wheel: its fields
+        monkeypatch.setattr(outputs_module, 'LabelInfo', lambda: SimpleNamespace(
+            header=Header(), class_map=[], threshold=0.0))
+        monkeypatch.setattr(outputs_module, 'VisionClass', SimpleNamespace)
+    message = outputs_module.label_info(StandInLabels(), node.get_clock().now())
+    assert [(item.class_id, item.class_name) for item in message.class_map] == \
+        list(enumerate(StandInLabels.classes))

@@ -1,0 +1,219 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The way of a frame: what the engine is asked for, what is counted, and when to give up."""
+
+from types import SimpleNamespace
+
+import messages
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+from stand_in import StandInEngine  # noqa: E402
+
+from ubcn_ros.node.diagnostics import CameraStatistics  # noqa: E402
+from ubcn_ros.node.frames import Arrival  # noqa: E402
+from ubcn_ros.node.outputs import CONFIDENCE, LABELS  # noqa: E402
+from ubcn_ros.node.parameters import Settings  # noqa: E402
+from ubcn_ros.node.pipeline import Pipeline  # noqa: E402
+from ubcn_ros.node.recovery import FailureStreak  # noqa: E402
+
+NOW = 2_000_000_000.0  # seconds since the epoch, by the node's clock
+
+
+class Clock:
+    """A time that moves only when it is told to."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+class Outputs:
+    """Outputs that note what they are given, each publishing in a time of its own."""
+
+    def __init__(self, clock, wanted=(LABELS,), seconds=0.0):
+        self.clock, self.subscribed, self.seconds = clock, set(wanted), seconds
+        self.published, self.numbers = [], []
+
+    def wanted(self, topic):
+        return topic in self.subscribed
+
+    def any_wanted(self):
+        return bool(self.subscribed)
+
+    def publish(self, header, frame, encoding, overlay_alpha):
+        self.clock.now += self.seconds
+        self.published.append((header, frame, encoding, overlay_alpha))
+
+    def publish_numbers(self, header, numbers, topic):
+        self.numbers.append(numbers)
+
+
+class Camera:
+    """A camera without ROS."""
+
+    def __init__(self, clock, **outputs):
+        self.topic, self.warnings = '/image', []
+        self.outputs, self.statistics = Outputs(clock, **outputs), CameraStatistics(clock)
+
+    def warn(self, key, text):
+        self.warnings.append(text)
+
+
+class Node:
+    """What the pipeline asks of a node."""
+
+    def __init__(self, **settings):
+        self.settings = Settings.of(settings)
+        self.errors, self.running = [], True
+        self.context = SimpleNamespace(ok=lambda: self.running)
+
+    def get_logger(self):
+        return SimpleNamespace(error=self.errors.append)
+
+    def get_clock(self):
+        return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=int(NOW * 1e9)))
+
+
+@pytest.fixture
+def bench():
+    """Make a pipeline around an engine of this behaviour, with a node, a clock and a camera."""
+    def make(behaviour='fast', **settings):
+        bench = SimpleNamespace(node=Node(**settings), clock=Clock(), streak=FailureStreak(),
+                                engine=StandInEngine(behaviour), given_up=[])
+        bench.pipeline = Pipeline(bench.node, bench.engine, bench.streak,
+                                  lambda: bench.given_up.append(bench.streak.gave_up), bench.clock)
+        bench.camera = Camera(bench.clock)
+        return bench
+    return make
+
+
+def arrival(encoding='rgb8', time=100.0, age=None):
+    """An image that arrived at a time, stamped so many seconds ago, or not at all."""
+    message = messages.sample(encoding, np.full((32, 32, 3), 7, np.uint8))
+    second = 0.0 if age is None else NOW - age
+    message.header.stamp = SimpleNamespace(sec=int(second), nanosec=0)
+    return Arrival(message, time)
+
+
+def test_the_engine_gets_iterations_and_deadline_of_the_settings(bench):
+    for settings, expected in (({'iterations': 2}, (2, None)),
+                               ({'deadline_ms': 33}, (3, pytest.approx(100.033)))):
+        made = bench(**settings)
+        made.pipeline.process([(made.camera, arrival())])
+        call, = made.engine.calls
+        assert (call['iterations'], call['deadline'], call['confidence']) == (*expected, False)
+
+
+def test_a_change_of_the_settings_holds_from_the_next_frame_on(bench):
+    made = bench(iterations=3)
+    made.pipeline.process([(made.camera, arrival())])
+    made.node.settings = Settings.of({'iterations': 1, 'overlay_alpha': 0.25})
+    made.pipeline.process([(made.camera, arrival('bgr8'))])
+    assert [call['iterations'] for call in made.engine.calls] == [3, 1]
+    assert [published[2:] for published in made.camera.outputs.published] == [
+        ('rgb8', 0.5), ('bgr8', 0.25)]
+
+
+def test_the_deadline_leaves_the_time_that_publishing_took(bench):
+    made = bench(deadline_ms=50)
+    made.camera.outputs.seconds = 0.02
+    for _ in range(2):
+        made.clock.now = 100.0
+        made.pipeline.process([(made.camera, arrival())])
+    assert [call['deadline'] for call in made.engine.calls] == pytest.approx([100.05, 100.03])
+
+
+def test_a_batch_has_to_be_done_in_time_to_publish_all_of_it(bench):
+    made = bench(deadline_ms=50)
+    batch = [(Camera(made.clock, seconds=seconds), arrival()) for seconds in (0.02, 0.01, 0.005)]
+    for _ in range(2):
+        made.clock.now = 100.0
+        made.pipeline.process(batch)
+    deadlines = [call['deadline'] for call in made.engine.calls if 'deadline' in call]
+    assert deadlines == pytest.approx([100.05] * 3 + [100.05 - 0.035] * 3)
+
+
+def test_confidence_is_asked_for_where_one_camera_of_a_batch_wants_it(bench):
+    made = bench()
+    other = Camera(made.clock, wanted=(LABELS, CONFIDENCE))
+    made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+    assert made.engine.calls[-1]['confidence']
+
+
+def test_numbers_of_a_frame_add_up(bench):
+    made = bench(deadline_ms=20, iterations=2)
+    made.camera.outputs.seconds = 0.03
+    made.clock.now = 100.1
+    made.pipeline.process([(made.camera, arrival(age=5))])
+    numbers, = made.camera.outputs.numbers
+    assert numbers.iterations == 2 and numbers.late
+    assert (numbers.processing_ms, numbers.latency_ms) == pytest.approx((30.0, 130.0))
+    assert list(numbers.timings) == ['convert', 'upload', 'derain', 'total', 'publish']
+    assert numbers.timings['publish'] == pytest.approx(30.0)
+    values = made.camera.statistics.report().values
+    assert values['deadline missed'] == '1 of 1' and values['age p50 (ms)'] == '5000.00'
+
+
+@pytest.mark.parametrize('age', [None, -3600.0, 3600.0])
+def test_an_age_needs_a_stamp_of_this_clock(bench, age):
+    made = bench()
+    made.pipeline.process([(made.camera, arrival(age=age))])
+    values = made.camera.statistics.report().values
+    assert values['processed'] == '1' and 'age p50 (ms)' not in values
+
+
+def test_a_malformed_image_is_counted_and_leaves_the_rest_of_its_batch_alone(bench):
+    made, other = bench(), arrival()
+    other.message.step = 1
+    made.pipeline.process([(made.camera, other), (Camera(made.clock), arrival())])
+    assert made.camera.statistics.malformed == {'step': 1}
+    assert made.camera.warnings[0].startswith('/image: malformed image dropped: step 1 is shorter')
+    assert len(made.engine.calls) == 1 and not made.streak.count, 'no failure of the engine'
+
+
+def test_nothing_is_converted_while_nobody_listens(bench):
+    made, bad = bench(), arrival()
+    made.camera.outputs.subscribed.clear()
+    bad.message.step = 1  # converting it would tell
+    made.pipeline.process([(made.camera, bad)])
+    assert not made.engine.calls and not made.camera.statistics.malformed
+    assert made.camera.statistics.idle == 1
+
+
+def test_too_little_memory_is_warned_of_and_counted(bench):
+    made = bench('small')
+    made.pipeline.process([(made.camera, arrival())])
+    assert made.camera.statistics.reduced == made.camera.statistics.processed == 1
+    assert made.camera.warnings == [
+        '/image: one step instead of 3: MemoryError: no memory for 3 steps; use a smaller image '
+        'or fewer iterations']
+
+
+def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
+    made = bench('raises:1', max_failures=3)
+    for _ in range(5):
+        made.pipeline.process([(made.camera, arrival())])
+    reason = 'gave up after 3 failures in a row, the last: RuntimeError: injected failure'
+    assert made.given_up == [reason] and made.streak.gave_up == reason
+    assert len(made.engine.calls) == 3, 'frames that come later are dropped'
+    assert made.camera.statistics.failed == 5
+    assert made.node.errors == ['/image: frame dropped: RuntimeError: injected failure']
+
+
+def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):
+    made = bench()
+    other = Camera(made.clock)
+    made.camera.outputs.publish = lambda *_: [][1]
+    made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+    assert (made.camera.statistics.failed, other.statistics.processed) == (1, 1)
+
+
+def test_what_fails_while_the_process_ends_is_not_told(bench):
+    made = bench('raises:1', max_failures=1)
+    made.node.running = False
+    made.pipeline.process([(made.camera, arrival())])
+    assert not made.node.errors and not made.given_up and not made.camera.statistics.failed

@@ -1,0 +1,91 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's /diagnostics: a status of the engine, and one of each camera, once a second."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock
+from rclpy.clock_type import ClockType
+
+from .diagnostics import Level, Report, Throttle, resident_mib
+
+
+class DiagnosticsPublisher:
+    """Publishes what the node says of itself, in every state of its lifecycle."""
+
+    def __init__(self, node: Any):
+        """
+        Start publishing.
+
+        :param node: the UBCNNode, asked for its state, engine, cameras and settings.
+        """
+        self._node = node
+        self._throttle = Throttle(60.0)
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        # Diagnostics go on when simulated time stands still.
+        node.create_timer(1.0, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def publish(self) -> None:
+        """Publish all reports."""
+        node, message = self._node, DiagnosticArray()
+        message.header.stamp = node.get_clock().now().to_msg()
+        name = node.get_fully_qualified_name().lstrip('/')
+        engine = engine_report(node)
+        if warning := self._duplicate_name_warning():
+            engine.level, engine.message = max(engine.level, Level.WARN), warning
+        node.callback_errors.put_into(engine)
+        message.status = [status_message(f'{name}: engine', engine, node.settings.model)]
+        message.status += [status_message(f'{name}: {camera.name}', camera.report(), camera.topic)
+                           for camera in node.cameras]
+        self._publisher.publish(message)
+
+    def _duplicate_name_warning(self) -> str:
+        """Warn where another node has the name of this one; return '' where none has."""
+        node = self._node
+        own = (node.get_name(), node.get_namespace())
+        count = node.get_node_names_and_namespaces().count(own)
+        if count < 2:
+            return ''
+        text = (f'{count} nodes are named {node.get_fully_qualified_name()}: parameters and '
+                'lifecycle services reach any of them; rename one with -r __node:=NAME or '
+                '-r __ns:=/NAMESPACE')
+        if self._throttle.passes('duplicate name') is not None:
+            node.get_logger().warning(text)
+        return text
+
+
+def engine_report(node: Any) -> Report:
+    """
+    Summarise the engine: what it is and where it runs, or why there is none.
+
+    :param node: the UBCNNode.
+    """
+    memory = {'resident memory (MiB)': f'{resident_mib():.1f}'}
+    engine, settings = node.engine, node.settings
+    if engine is None:
+        return Report(Level.ERROR if node.gave_up else Level.WARN,
+                      f'{node.lifecycle_state}: {node.gave_up or "no model loaded"}', memory)
+    if engine.device.type == 'cuda':
+        import torch
+        memory['GPU memory (MiB)'] = f'{torch.cuda.memory_reserved(engine.device) / 2**20:.1f}'
+    untrained = engine.info.untrained_text()
+    level = Level.WARN if untrained else Level.OK
+    return Report(level, untrained or f'{engine.info.name} on {engine.device}', {
+        'model': engine.info.name, 'model sha256': engine.info.sha256,
+        'device': str(engine.device), 'precision': engine.precision,
+        'backend': engine.backend, 'iterations': str(settings.iterations),
+        'deadline (ms)': f'{settings.deadline_ms:g}', **memory})
+
+
+def status_message(name: str, report: Report, hardware_id: str) -> DiagnosticStatus:
+    """
+    Put a report into a message.
+
+    :param hardware_id: what is reported on: a model, a topic.
+    """
+    return DiagnosticStatus(
+        level=bytes([report.level]), name=name, message=report.message, hardware_id=hardware_id,
+        values=[KeyValue(key=key, value=value) for key, value in report.values.items()])

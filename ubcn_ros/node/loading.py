@@ -1,0 +1,60 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Load the engine and warm it up for the cameras; ROS-free."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from .parameters import Settings
+from .recovery import free_memory, one_line, out_of_memory
+
+Say = Callable[[str], None]
+Load = Callable[[Settings, Say], Any]
+
+LARGEST_BATCH = 4
+"""Images at a time, at most: each waits for the whole batch, and each count is warmed up."""
+
+
+def load_engine(settings: Settings, progress: Say) -> Any:
+    """Load the engine that the settings name; lines of text say what takes long."""
+    from ubcn_ros.runtime import Engine  # takes seconds: not before it is needed
+    return Engine.load(settings.model, device=settings.device, precision=settings.precision,
+                       backend=settings.backend, fused=settings.fused, progress=progress,
+                       allow_partial=settings.allow_partial_model)
+
+
+def load_and_warm_up(load: Load, settings: Settings, say: Say) -> tuple[Any, int]:
+    """
+    Load an engine and warm it up for every batch that the cameras can form.
+
+    :param load: makes the engine of the settings, as `load_engine` does.
+    :param say: takes a line of text about what takes long.
+    :return: the engine, and how many images it takes at a time, at most.
+    """
+    engine = load(settings, say)
+    most = min(max(len(settings.cameras), 1), LARGEST_BATCH)
+    height, width = settings.warm_up_height, settings.warm_up_width
+    if height and width:
+        started = time.monotonic()
+        most = _warm_up(engine, height, width, most, say)
+        say(f'warmed up for {width} x {height} in {time.monotonic() - started:.1f} s')
+    return engine, most
+
+
+def _warm_up(engine: Any, height: int, width: int, most: int, say: Say) -> int:
+    """Warm up for one image, two, ... up to the most; return the largest batch that fits."""
+    for count in range(1, most + 1):
+        try:
+            engine.warm_up(height, width, progress=say, count=count)
+            continue
+        except Exception as error:
+            if count == 1 or not out_of_memory(error):
+                raise
+            reason = one_line(error)
+        free_memory()  # outside the handler: the traceback kept what had been allocated
+        say(f'memory suffices for {count - 1} of the cameras at a time: {reason}')
+        return count - 1
+    return most

@@ -1,0 +1,183 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a camera's frames are published as, each only while somebody subscribes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.event_handler import PublisherEventCallbacks
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Float64, Int32
+
+from ubcn_ros.images.messages import fill_image
+
+from . import qos
+from .diagnostics import Level, Report
+from .diagnostics_publisher import status_message
+
+try:
+    from vision_msgs.msg import LabelInfo, VisionClass
+except ImportError:  # not to be had as a wheel
+    LabelInfo = VisionClass = None
+
+DERAINED, CAMERA_INFO = 'derained/image_raw', 'derained/camera_info'
+LABELS, LABEL_INFO, COLOR = 'labels/image_raw', 'labels/label_info', 'labels/color'
+CONFIDENCE, OVERLAY = 'labels/confidence', 'overlay/image_raw'
+# Per frame, names as in Autoware; the last holds all, under the image's stamp.
+ITERATIONS, DEBUG_FRAME = 'debug/iterations', 'debug/frame'
+PROCESSING_TIME, PIPELINE_LATENCY = 'debug/processing_time_ms', 'debug/pipeline_latency_ms'
+ON_DEMAND = {DERAINED: Image, LABELS: Image, COLOR: Image, CONFIDENCE: Image, OVERLAY: Image,
+             CAMERA_INFO: CameraInfo, ITERATIONS: Int32, PROCESSING_TIME: Float64,
+             PIPELINE_LATENCY: Float64, DEBUG_FRAME: DiagnosticArray}
+"""Outputs and their types, of which at least one needs a subscriber for the engine to work."""
+
+
+@dataclass(frozen=True)
+class FrameNumbers:
+    """
+    What is measured of one frame.
+
+    `processing_ms` is from the beginning of its conversion to its last publish, `latency_ms` from
+    its arrival, `timings` by stage; all in milliseconds. `deadline_ms` is 0 where none was asked.
+    """
+
+    iterations: int
+    processing_ms: float
+    latency_ms: float
+    deadline_ms: float
+    timings: dict[str, float]
+
+    @property
+    def late(self) -> bool:
+        """Whether the frame missed its deadline."""
+        return bool(self.deadline_ms) and self.latency_ms > self.deadline_ms
+
+
+class Outputs:
+    """
+    The publishers of one camera, from creation to `destroy`.
+
+    The worker's thread asks and publishes; `pass_on` belongs to the executor's.
+    """
+
+    def __init__(self, node: Any, prefix: str, label_set: Any,
+                 incompatible: Callable[[str, Any], None]):
+        """
+        Make the publishers and announce the classes.
+
+        :param node: rclpy node.
+        :param prefix: put before every topic, like 'front/'.
+        :param label_set: classes of the model's labels.
+        :param incompatible: called, in the executor's thread, with topic and policy where the QoS
+            of a subscriber does not fit.
+        """
+        self._node, self._prefix, self._label_set = node, prefix, label_set
+        self._incompatible = incompatible
+        self._camera_info: CameraInfo | None = None
+        self._publishers = {topic: self._publisher(kind, topic, qos.output_qos())
+                            for topic, kind in ON_DEMAND.items()}
+        if LabelInfo is not None:
+            self._publishers[LABEL_INFO] = self._publisher(
+                LabelInfo, LABEL_INFO, qos.latched_qos())
+            self._publishers[LABEL_INFO].publish(label_info(label_set, node.get_clock().now()))
+
+    def destroy(self) -> None:
+        """Take the publishers down."""
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        self._publishers = {}
+
+    def wanted(self, topic: str) -> bool:
+        """Say whether somebody subscribes to an output, named as in this module."""
+        return self._publishers[topic].get_subscription_count() > 0
+
+    def any_wanted(self) -> bool:
+        """Say whether somebody subscribes to any output that needs the engine."""
+        return any(map(self.wanted, ON_DEMAND))
+
+    def pass_on(self, camera_info: CameraInfo) -> None:
+        """Publish this camera info with every derained image from now on."""
+        self._camera_info = camera_info
+
+    def publish(self, header: Any, frame: Any, encoding: str, overlay_alpha: float) -> None:
+        """
+        Publish what somebody subscribes to, what a controller waits for first.
+
+        :param header: of the image that came in.
+        :param frame: as the engine returns it.
+        :param encoding: of the derained image, rgb8 or bgr8.
+        :param overlay_alpha: share of the class colours in the overlay, 0 to 1.
+        """
+        if self.wanted(LABELS):
+            self._publish_image(LABELS, header, frame.labels, 'mono8')
+        if self.wanted(DERAINED):
+            self._publish_image(DERAINED, header, frame.derained, encoding)
+        info = self._camera_info
+        if info is not None and self.wanted(CAMERA_INFO):
+            info.header = header
+            self._publishers[CAMERA_INFO].publish(info)
+        if frame.confidence is not None and self.wanted(CONFIDENCE):
+            self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
+        if self.wanted(COLOR):
+            self._publish_image(COLOR, header, self._label_set.colorize(frame.labels), 'rgb8')
+        if self.wanted(OVERLAY):
+            from ubcn_ros.images.overlay import overlay  # with torch; the engine has it by now
+            blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
+            self._publish_image(OVERLAY, header, blended, 'rgb8')
+
+    def publish_numbers(self, header: Any, numbers: FrameNumbers, topic: str) -> None:
+        """
+        Publish the numbers of one frame to whoever subscribes to them.
+
+        :param header: of the image that came in.
+        :param topic: that the image came on.
+        """
+        if self.wanted(ITERATIONS):
+            self._publishers[ITERATIONS].publish(Int32(data=numbers.iterations))
+        if self.wanted(PROCESSING_TIME):
+            self._publishers[PROCESSING_TIME].publish(Float64(data=numbers.processing_ms))
+        if self.wanted(PIPELINE_LATENCY):
+            self._publishers[PIPELINE_LATENCY].publish(Float64(data=numbers.latency_ms))
+        if not self.wanted(DEBUG_FRAME):
+            return
+        report = Report(
+            Level.WARN if numbers.late else Level.OK, 'deadline missed' if numbers.late else '',
+            {'iterations': str(numbers.iterations), 'deadline (ms)': f'{numbers.deadline_ms:g}',
+             'pipeline latency (ms)': f'{numbers.latency_ms:.3f}',
+             'processing time (ms)': f'{numbers.processing_ms:.3f}',
+             **{f'{stage} (ms)': f'{time:.3f}' for stage, time in numbers.timings.items()}})
+        self._publishers[DEBUG_FRAME].publish(DiagnosticArray(
+            header=header, status=[status_message(camera_name(self._prefix), report, topic)]))
+
+    def _publish_image(self, topic: str, header: Any, image: Any, encoding: str) -> None:
+        self._publishers[topic].publish(fill_image(Image(), header, image, encoding))
+
+    def _publisher(self, kind: Any, topic: str, profile: Any) -> Any:
+        name = self._node.resolve_topic_name(self._prefix + topic)
+        return self._node.create_publisher(
+            kind, self._prefix + topic, profile, qos_overriding_options=qos.overridable(),
+            event_callbacks=PublisherEventCallbacks(
+                incompatible_qos=lambda event: self._incompatible(name, event.last_policy_kind)))
+
+
+def camera_name(prefix: str) -> str:
+    """Name the camera whose topics begin with a prefix, '' for one without a name."""
+    return prefix.rstrip('/') or 'camera'
+
+
+def label_info(label_set: Any, now: Any) -> Any:
+    """
+    Describe the classes of the masks as a vision_msgs/LabelInfo.
+
+    :param label_set: names by class id.
+    :param now: rclpy Time for the header.
+    """
+    message = LabelInfo()
+    message.header.stamp = now.to_msg()
+    message.class_map = [VisionClass(class_id=number, class_name=name)
+                         for number, name in enumerate(label_set.classes)]
+    return message

@@ -1,0 +1,143 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The way of a frame through the node.
+
+| step    | by                                       | thread   |
+|---------|------------------------------------------|----------|
+| arrive  | `Camera.on_image`, into its mailbox      | executor |
+| take    | `Worker`, from the mailboxes in turn     | worker   |
+| convert | `Pipeline.process` and what it calls     | worker   |
+| infer   | the engine, through `recovery.infer`     | worker   |
+| publish | `Outputs`, what somebody subscribes to   | worker   |
+| count   | `CameraStatistics`                       | worker   |
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ubcn_ros.images.messages import MalformedImage
+
+from .camera import Camera
+from .diagnostics import Throttle, Window
+from .frames import Arrival, PendingFrame, engine_deadline
+from .outputs import CONFIDENCE, FrameNumbers
+from .parameters import Settings
+from .recovery import FailureStreak, Outcome, infer, one_line
+
+# A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
+_OTHER_CLOCK_SECONDS = 60.0
+
+
+class Pipeline:
+    """Convert images, run the engine on them, publish and count; in the worker's thread."""
+
+    def __init__(self, node: Any, engine: Any, streak: FailureStreak,
+                 give_up: Callable[[], None], clock: Callable[[], float] = time.monotonic):
+        """
+        Make a pipeline around a warm engine.
+
+        :param node: rclpy node with `settings`, read anew for each batch.
+        :param engine: as `Engine.load` returns it.
+        :param streak: counts failures in a row; once it has given up, frames are dropped.
+        :param give_up: called when the streak reaches the limit of the settings.
+        :param clock: seconds, of the same clock as the time of the arrivals.
+        """
+        self.engine = engine
+        self._node, self._streak, self._give_up, self._clock = node, streak, give_up, clock
+        self._throttle = Throttle()
+        # seconds that publishing took, by camera
+        self._publishing: dict[Camera, Window] = defaultdict(lambda: Window(16))
+
+    def process(self, batch: Sequence[tuple[Camera, Arrival]]) -> None:
+        """
+        Take an image of each of these cameras all the way; nothing that goes wrong is raised.
+
+        :param batch: images of one size.
+        """
+        settings = self._node.settings
+        frames = [frame for camera, arrival in batch
+                  if (frame := self._convert(camera, arrival, settings)) is not None]
+        if not frames:
+            return
+        outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
+                         engine_deadline(frames), any(frame.confidence for frame in frames))
+        for frame, outcome in zip(frames, outcomes, strict=True):
+            try:
+                if outcome.error is not None:
+                    raise outcome.error
+                self._publish(frame, outcome, settings)
+                self._streak.succeeded()
+            except Exception as error:
+                self._failed(frame.camera, error)
+
+    def _convert(self, camera: Camera, arrival: Arrival, settings: Settings
+                 ) -> PendingFrame | None:
+        """
+        Convert an image for the engine.
+
+        :return: None where the image goes no further: it is counted, and where it is malformed or
+            fails, named in the log.
+        """
+        if self._streak.gave_up:
+            camera.statistics.dropped_failed(self._streak.gave_up)
+            return None
+        try:
+            if not camera.outputs.any_wanted():
+                camera.statistics.dropped_idle()
+                return None
+            started = self._clock()
+            image = arrival.to_rgb()
+            deadline, publishing = None, self._publishing[camera].worst()
+            if settings.deadline_ms:
+                deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
+            confidence = camera.outputs.wanted(CONFIDENCE)
+            return PendingFrame(camera, arrival, image, deadline, confidence, started,
+                                self._clock(), publishing)
+        except MalformedImage as error:
+            camera.statistics.dropped_malformed(error.kind, str(error))
+            camera.warn(error.kind, f'{camera.topic}: malformed image dropped: {error}')
+        except Exception as error:
+            self._failed(camera, error)
+        return None
+
+    def _publish(self, pending: PendingFrame, outcome: Outcome, settings: Settings) -> None:
+        """Publish what is wanted of a frame, and count it."""
+        camera, arrival, frame = pending.camera, pending.arrival, outcome.frame
+        header, inferred = arrival.message.header, self._clock()
+        if outcome.reduced:
+            camera.statistics.reduced_to_one_step(outcome.reduced)
+            camera.warn('reduced', f'{camera.topic}: one step instead of {settings.iterations}: '
+                        f'{outcome.reduced}; use a smaller image or fewer iterations')
+        camera.outputs.publish(header, frame, arrival.output_encoding(), settings.overlay_alpha)
+        done = self._clock()
+        numbers = FrameNumbers(
+            iterations=frame.iterations, processing_ms=(done - pending.started) * 1e3,
+            latency_ms=(done - arrival.time) * 1e3, deadline_ms=settings.deadline_ms,
+            timings={'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
+                     'publish': (done - inferred) * 1e3})
+        camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
+                               self._age_ms(header.stamp), numbers.deadline_ms)
+        camera.outputs.publish_numbers(header, numbers, camera.topic)
+        # with the numbers: other cameras of the batch wait for these, too
+        self._publishing[camera].add(self._clock() - inferred)
+
+    def _age_ms(self, stamp: Any) -> float | None:
+        """Return the milliseconds since a header's stamp; None where it is of another clock."""
+        seconds = self._node.get_clock().now().nanoseconds / 1e9 - stamp.sec - stamp.nanosec / 1e9
+        return seconds * 1e3 if 0 <= seconds < _OTHER_CLOCK_SECONDS else None
+
+    def _failed(self, camera: Camera, error: Exception) -> None:
+        """Count and log a frame that is dropped, and give up where it is one too many."""
+        if not self._node.context.ok():  # publishers are gone when the process is told to stop
+            return
+        reason = one_line(error)
+        camera.statistics.dropped_failed(reason)
+        if self._throttle.passes(type(error).__name__) is not None:
+            self._node.get_logger().error(f'{camera.topic}: frame dropped: {reason}')
+        if self._streak.failed(reason, self._node.settings.max_failures):
+            self._give_up()
