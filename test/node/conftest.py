@@ -29,7 +29,7 @@ def ros(tmp_path_factory):
 
 @contextmanager
 def _starter(folder):
-    from ros_peer import NodeProcess
+    from ros_client import NodeProcess
     running = []
 
     def start_process(**options):
@@ -56,11 +56,11 @@ def start_shared(ros, tmp_path_factory):
 
 
 @pytest.fixture
-def peer(ros, request):
+def client(ros, request):
     """A node of the tests, spinning."""
-    from ros_peer import Peer
+    from ros_client import RosClient
     # A lifecycle node of an earlier test keeps its services, unanswered, until it is collected.
     gc.collect()
-    peer = Peer('peer')
-    yield peer
-    peer.close()
+    client = RosClient('client')
+    yield client
+    client.close()

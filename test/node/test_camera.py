@@ -8,7 +8,7 @@ import threading
 import pytest
 
 pytest.importorskip('rclpy')
-from ros_peer import CameraInfo, Image, image_message, wait_until  # noqa: E402
+from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E402
 from stand_in import StandInLabels  # noqa: E402
 
 from ubcn_ros.node.camera import Camera  # noqa: E402

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-from ros_peer import Image, image_message, picture, wait_until  # noqa: E402
+from ros_client import Image, image_message, picture, wait_until  # noqa: E402
 
 pytestmark = pytest.mark.integration
 
 DERAINED = '/derained/image_raw'
 
 
-def exchange(peer, make, outputs, timeout=20.0):
+def exchange(client, make, outputs, timeout=20.0):
     """Publish messages of `make()` until one is answered; return the answer."""
     outputs.clear()
 
     def answered():
-        peer.publisher('/image').publish(make())
+        client.publisher('/image').publish(make())
         time.sleep(0.05)
         return outputs
 
@@ -29,138 +29,139 @@ def exchange(peer, make, outputs, timeout=20.0):
 
 
 @pytest.fixture
-def outputs(peer):
+def outputs(client):
     """Outputs of a node that is started in the test, before or after this."""
     received = []
-    peer.node.create_subscription(Image, DERAINED, received.append, 10)
-    peer.publisher('/image')
+    client.node.create_subscription(Image, DERAINED, received.append, 10)
+    client.publisher('/image')
     return received
 
 
-def test_failing_without_end_is_an_error_transition_and_can_be_mended(start, peer, outputs):
+def test_failing_without_end_is_an_error_transition_and_can_be_mended(start, client, outputs):
     node = start(stand_in=True, model='raises:1', max_failures=4)
-    peer.wait_for_subscriber('/image')
+    client.wait_for_subscriber('/image')
 
     def given_up():
-        peer.publisher('/image').publish(image_message())
+        client.publisher('/image').publish(image_message())
         time.sleep(0.03)
         return 'gave up after 4 failures in a row' in node.log
 
     wait_until(given_up, 'the node to give up')
-    wait_until(lambda: peer.state() == 'unconfigured', 'the error transition')
-    status = peer.diagnostics('engine')
+    wait_until(lambda: client.state() == 'unconfigured', 'the error transition')
+    status = client.diagnostics('engine')
     assert status['level'] == '2'
     assert 'gave up after 4 failures in a row, the last: RuntimeError: injected' \
         in status['message']
     assert 'configure and activate it again' in node.log and not outputs
     assert node.process.poll() is None, 'the process lives on'
-    assert peer.set_parameter('model', 'fast').successful
-    assert peer.change_state('configure') and peer.change_state('activate')
-    peer.wait_for_subscriber('/image')
-    exchange(peer, image_message, outputs)
-    assert peer.diagnostics('engine')['level'] == '0'
+    assert client.set_parameter('model', 'fast').successful
+    assert client.change_state('configure') and client.change_state('activate')
+    client.wait_for_subscriber('/image')
+    exchange(client, image_message, outputs)
+    assert client.diagnostics('engine')['level'] == '0'
     assert node.stop() == 0 and 'Traceback' not in node.log
 
 
-def test_failures_with_successes_between_them_go_on(start, peer, outputs):
+def test_failures_with_successes_between_them_go_on(start, client, outputs):
     node = start(stand_in=True, model='raises:2', max_failures=2)
-    peer.wait_for_subscriber('/image')
+    client.wait_for_subscriber('/image')
     for _ in range(4):
-        exchange(peer, image_message, outputs)
+        exchange(client, image_message, outputs)
     assert 'gave up' not in node.log
-    wait_until(lambda: int(peer.diagnostics()['dropped (failed)']) >= 3, 'three failures')
+    wait_until(lambda: int(client.diagnostics()['dropped (failed)']) >= 3, 'three failures')
     assert node.stop() == 0
 
 
-def test_out_of_memory_means_one_step_and_says_so(start, peer, outputs):
+def test_out_of_memory_means_one_step_and_says_so(start, client, outputs):
     node = start(stand_in=True, model='small', iterations=3)
-    peer.wait_for_subscriber('/image')
-    answer = exchange(peer, image_message, outputs)
+    client.wait_for_subscriber('/image')
+    answer = exchange(client, image_message, outputs)
     step = np.frombuffer(answer.data, np.uint8).astype(int) - picture().ravel()
     assert step.max() == 1, 'as many as steps ran, says the stand-in'
-    values = wait_until(lambda: (now := peer.diagnostics())['reduced to one step'] != '0' and now,
-                        'the report')
+    values = wait_until(
+        lambda: (now := client.diagnostics())['reduced to one step'] != '0' and now, 'the report')
     assert values['dropped (failed)'] == '0'
     assert 'one step instead of 3: MemoryError: no memory for 3 steps' in node.log
     assert node.stop() == 0
 
 
-def test_out_of_memory_for_a_single_step_drops_the_frame(start, peer, outputs):
+def test_out_of_memory_for_a_single_step_drops_the_frame(start, client, outputs):
     node = start(stand_in=True, model='full', max_failures=0)
-    peer.wait_for_subscriber('/image')
+    client.wait_for_subscriber('/image')
     node_dropped = 'frame dropped: MemoryError: no memory for 1 steps'
 
     def dropped():
-        peer.publisher('/image').publish(image_message())
+        client.publisher('/image').publish(image_message())
         time.sleep(0.05)
         return node_dropped in node.log
 
     wait_until(dropped, 'a dropped frame')
-    wait_until(lambda: peer.diagnostics()['last problem'].startswith('MemoryError'), 'the report')
-    assert not outputs and peer.state() == 'active'
+    wait_until(lambda: client.diagnostics()['last problem'].startswith('MemoryError'),
+               'the report')
+    assert not outputs and client.state() == 'active'
     assert node.stop() == 0
 
 
-def test_size_and_encoding_may_change_from_frame_to_frame(start, peer, outputs):
+def test_size_and_encoding_may_change_from_frame_to_frame(start, client, outputs):
     node = start(stand_in=True)
-    peer.wait_for_subscriber('/image')
-    exchange(peer, image_message, outputs)
+    client.wait_for_subscriber('/image')
+    exchange(client, image_message, outputs)
     for height, width, encoding in ((40, 56, 'bgr8'), (120, 80, 'rgb8'), (32, 32, 'mono8'),
                                     (64, 64, 'yuv422'), (50, 70, 'bayer_grbg8')):
         fields = vars(messages.sample(encoding, picture(height, width)))
         fields = {name: value for name, value in fields.items() if name != 'header'}
-        peer.publisher('/image').publish(Image(**fields))  # once is enough
+        client.publisher('/image').publish(Image(**fields))  # once is enough
         wait_until(lambda: outputs and outputs[-1].height == height, encoding)  # noqa: B023
         assert outputs[-1].width == width
         assert outputs[-1].encoding == ('bgr8' if encoding == 'bgr8' else 'rgb8')
-    assert peer.diagnostics()['malformed'] == '0'
+    assert client.diagnostics()['malformed'] == '0'
     assert node.stop() == 0
 
 
-def test_a_camera_that_goes_is_named_and_is_taken_again_when_it_comes_back(start, peer, outputs):
+def test_a_camera_that_goes_is_named_and_is_taken_again_when_it_comes_back(start, client, outputs):
     node = start(stand_in=True)
-    peer.wait_for_subscriber('/image')
-    exchange(peer, image_message, outputs)
+    client.wait_for_subscriber('/image')
+    exchange(client, image_message, outputs)
     for _ in range(20):
-        peer.publisher('/image').publish(image_message())
-    peer.node.destroy_publisher(peer._publishers.pop('/image'))
+        client.publisher('/image').publish(image_message())
+    client.node.destroy_publisher(client._publishers.pop('/image'))
     node.wait_for_log('no image on /image for ')
-    assert '0 publishers' in peer.diagnostics()['message']
-    before = peer.diagnostics()
-    peer.wait_for_subscriber('/image')
+    assert '0 publishers' in client.diagnostics()['message']
+    before = client.diagnostics()
+    client.wait_for_subscriber('/image')
     outputs.clear()
     for number in range(3):
-        peer.publisher('/image').publish(image_message(100 + number))
+        client.publisher('/image').publish(image_message(100 + number))
         wait_until(lambda: len(outputs) > number, 'an answer')  # noqa: B023
-    wait_until(lambda: peer.diagnostics()['level'] == '0', 'a good report')
-    peer.counted(before, received=3, dropped=0)  # its new count is no gap
+    wait_until(lambda: client.diagnostics()['level'] == '0', 'a good report')
+    client.counted(before, received=3, dropped=0)  # its new count is no gap
     assert node.stop() == 0
 
 
-def test_stamps_of_zero_are_passed_on_and_give_no_age(start, peer, outputs):
+def test_stamps_of_zero_are_passed_on_and_give_no_age(start, client, outputs):
     node = start(stand_in=True)
-    peer.wait_for_subscriber('/image')
+    client.wait_for_subscriber('/image')
 
     def unstamped():
         message = image_message()
         message.header.stamp.sec = message.header.stamp.nanosec = 0
         return message
 
-    stamp = exchange(peer, unstamped, outputs).header.stamp
+    stamp = exchange(client, unstamped, outputs).header.stamp
     assert (stamp.sec, stamp.nanosec) == (0, 0)
-    values = peer.diagnostics()
+    values = client.diagnostics()
     assert 'age p50 (ms)' not in values and 'latency p50 (ms)' in values
     assert node.stop() == 0
 
 
-def test_simulated_time_may_loop(start, peer, outputs):
+def test_simulated_time_may_loop(start, client, outputs):
     clock_messages = pytest.importorskip('rosgraph_msgs.msg')
     node = start(stand_in=True, use_sim_time='true')
-    peer.wait_for_subscriber('/image')
-    clock = peer.node.create_publisher(clock_messages.Clock, '/clock', 10)
+    client.wait_for_subscriber('/image')
+    clock = client.node.create_publisher(clock_messages.Clock, '/clock', 10)
     wait_until(clock.get_subscription_count, 'the node to follow /clock')
-    exchange(peer, image_message, outputs)
-    before = peer.diagnostics()
+    exchange(client, image_message, outputs)
+    before = client.diagnostics()
     outputs.clear()
     sent = []
     for _ in range(3):  # a bag that is played in a loop: time falls back twice
@@ -168,47 +169,48 @@ def test_simulated_time_may_loop(start, peer, outputs):
             tick = clock_messages.Clock()
             tick.clock.sec = second
             clock.publish(tick)
-            peer.publisher('/image').publish(image_message(second))
+            client.publisher('/image').publish(image_message(second))
             sent.append(second)
             wait_until(lambda: len(outputs) == len(sent), 'an answer')
     assert [output.header.stamp.sec for output in outputs] == sent
-    values = peer.counted(before, processed=len(sent))
+    values = client.counted(before, processed=len(sent))
     assert float(values.get('age p95 (ms)', 0)) < 60_000, 'an age across the jump is none'
     assert node.stop() == 0 and 'Traceback' not in node.log
 
 
-def test_two_nodes_of_one_name_are_named(start, peer):
+def test_two_nodes_of_one_name_are_named(start, client):
     first, second = start(stand_in=True), start(stand_in=True)
     for node in (first, second):
         node.wait_for_log('2 nodes are named /ubcn')
         assert 'rename one with -r __node:=NAME' in node.log
-    status = peer.diagnostics('engine')
+    status = client.diagnostics('engine')
     assert status['level'] == '1' and '2 nodes are named /ubcn' in status['message']
     assert second.stop() == 0
-    wait_until(lambda: peer.diagnostics('engine')['level'] == '0', 'one node alone')
+    wait_until(lambda: client.diagnostics('engine')['level'] == '0', 'one node alone')
     assert first.stop() == 0
 
 
-def test_while_nobody_listens_the_engine_rests_and_says_so(start, peer):
+def test_while_nobody_listens_the_engine_rests_and_says_so(start, client):
     node = start(stand_in=True, model='raises:1')  # would say that it was asked
-    peer.wait_for_subscriber('/image')
+    client.wait_for_subscriber('/image')
     node.wait_for_log('active')
     for number in range(10):
-        peer.publisher('/image').publish(image_message(number))
+        client.publisher('/image').publish(image_message(number))
         time.sleep(0.02)
-    wait_until(lambda: peer.diagnostics()['dropped (idle)'] != '0', 'idle frames')
-    peer.publisher('/image').publish(image_message())
-    status = wait_until(lambda: (now := peer.diagnostics())['received'] == now['dropped'] and now,
-                        'a report of all that came')
+    wait_until(lambda: client.diagnostics()['dropped (idle)'] != '0', 'idle frames')
+    client.publisher('/image').publish(image_message())
+    status = wait_until(
+        lambda: (now := client.diagnostics())['received'] == now['dropped'] and now,
+        'a report of all that came')
     assert status['dropped (failed)'] == '0'
     assert status['message'].startswith('idle: nobody subscribes to an output')
     assert status['level'] == '0' and 'frame dropped' not in node.log
     received, dropped = int(status['received']), int(status['dropped'])
     assert received == dropped >= 1
-    peer.record(DERAINED)
+    client.record(DERAINED)
 
     def asked():
-        peer.publisher('/image').publish(image_message())
+        client.publisher('/image').publish(image_message())
         time.sleep(0.05)
         return 'injected failure' in node.log
 

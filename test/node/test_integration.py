@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-from ros_peer import (  # noqa: E402
+from ros_client import (  # noqa: E402
     CameraInfo,
     Image,
-    Peer,
+    RosClient,
     image_message,
     picture,
     wait_until,
@@ -40,7 +40,7 @@ def node(start_shared, tiny_model):
 @pytest.fixture(scope='module')
 def camera(node):
     """A camera on /image that listens to every output."""
-    camera = Peer('camera')
+    camera = RosClient('camera')
     camera.wait_for_subscriber('/image')
     camera.wait_for_subscriber('/camera_info', CameraInfo)
     for topic in OUTPUTS:
@@ -162,18 +162,18 @@ def test_it_ends_cleanly_when_told_to(camera, node):
     assert 'Traceback' not in node.log
 
 
-def test_a_bad_model_file_fails_configure_with_one_message(start, peer, tiny_model, partial_model,
-                                                           tmp_path):
+def test_a_bad_model_file_fails_configure_with_one_message(
+        start, client, tiny_model, partial_model, tmp_path):
     truncated, pickled = tmp_path / 'truncated.safetensors', tmp_path / 'pickled.safetensors'
     truncated.write_bytes(tiny_model.read_bytes()[:-1000])
     pickled.write_bytes(pickle.dumps({'weights': [1.0]}))
     node = start(autostart='false', device='cpu', warm_up_width=64, warm_up_height=48)
     for count, path in enumerate((tmp_path / 'missing.safetensors', truncated, pickled,
                                   partial_model), 1):
-        assert peer.set_parameter('model', str(path)).successful
-        assert not peer.change_state('configure')
-        assert peer.state() == 'unconfigured'
+        assert client.set_parameter('model', str(path)).successful
+        assert not client.change_state('configure')
+        assert client.state() == 'unconfigured'
         assert path.name in node.log and node.log.count('cannot configure: ') == count
-    assert peer.set_parameter('model', str(tiny_model)).successful
-    assert peer.change_state('configure')
+    assert client.set_parameter('model', str(tiny_model)).successful
+    assert client.change_state('configure')
     assert node.stop() == 0 and 'Traceback' not in node.log

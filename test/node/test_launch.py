@@ -205,9 +205,9 @@ def test_a_launch_with_a_wrong_argument_fails_with_one_line(launch_file, argumen
 
 
 @pytest.mark.integration
-def test_arguments_reach_a_node_that_processes_images(launch_file, peer, tiny_model, tmp_path):
+def test_arguments_reach_a_node_that_processes_images(launch_file, client, tiny_model, tmp_path):
     from rcl_interfaces.srv import GetParameters
-    from ros_peer import image_message, wait_until
+    from ros_client import image_message, wait_until
     log, params_file = tmp_path / 'launch.log', tmp_path / 'dumped.yaml'
     # as ros2 param dump names the node
     params_file.write_text(yaml.dump({'/front/ubcn': {'ros__parameters': {
@@ -222,21 +222,21 @@ def test_arguments_reach_a_node_that_processes_images(launch_file, peer, tiny_mo
             return 'active: waiting for images on /camera/image_raw' in log.read_text()
 
         wait_until(active, 'the node to be active', timeout=60.0)
-        outputs = peer.record('/front/derained/image_raw')
+        outputs = client.record('/front/derained/image_raw')
 
         def answered():
-            peer.publisher('/camera/image_raw').publish(image_message(7))
+            client.publisher('/camera/image_raw').publish(image_message(7))
             time.sleep(0.1)
             return outputs
 
         wait_until(answered, 'an output')
         assert outputs[0].header.stamp.sec == 7
-        values = peer.call(GetParameters, '/front/ubcn/get_parameters',
+        values = client.call(GetParameters, '/front/ubcn/get_parameters',
                            GetParameters.Request(names=['iterations', 'model',
                                                         'overlay_alpha'])).values
         assert (values[0].integer_value, values[1].string_value) == (2, str(tiny_model))
         assert values[2].double_value == 0.25
-        assert peer.node.count_subscribers('/camera/camera_info') == 1
+        assert client.node.count_subscribers('/camera/camera_info') == 1
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         assert process.wait(20) == 0
         assert 'process has finished cleanly' in log.read_text()

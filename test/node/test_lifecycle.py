@@ -13,7 +13,7 @@ from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState  #
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
-from ros_peer import Image, image_message, wait_until  # noqa: E402
+from ros_client import Image, image_message, wait_until  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from stand_in import StandInEngine  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -97,24 +97,24 @@ def test_what_is_possible_is_done(node, state, label, form):
         'cleanup': 'unconfigured', 'shutdown': 'finalized'}[label]
 
 
-def test_a_manager_that_repeats_itself_is_answered_twice(start, peer):
+def test_a_manager_that_repeats_itself_is_answered_twice(start, client):
     node = start(stand_in=True, autostart='false', model='loading')
-    client = peer.node.create_client(ChangeState, '/ubcn/change_state')
-    assert client.wait_for_service(60.0)
+    service = client.node.create_client(ChangeState, '/ubcn/change_state')
+    assert service.wait_for_service(60.0)
     request = ChangeState.Request()
     request.transition.id = 1
-    answers = [client.call_async(request) for _ in range(3)]
+    answers = [service.call_async(request) for _ in range(3)]
     wait_until(lambda: all(answer.done() for answer in answers), 'three answers')
     assert [answer.result().success for answer in answers] == [True, False, False]
-    assert peer.state() == 'inactive'
+    assert client.state() == 'inactive'
     for _ in range(2):
         request.transition.label = 'shutdown'
-        answers.append(peer.call(ChangeState, '/ubcn/change_state', request))
+        answers.append(client.call(ChangeState, '/ubcn/change_state', request))
     assert [answer.success for answer in answers[3:]] == [True, False]
-    assert peer.state() == 'finalized'
-    assert not peer.call(GetAvailableTransitions, '/ubcn/get_available_transitions',
+    assert client.state() == 'finalized'
+    assert not client.call(GetAvailableTransitions, '/ubcn/get_available_transitions',
                          GetAvailableTransitions.Request()).available_transitions
-    assert peer.diagnostics('engine')['message'] == 'finalized: no model loaded'
+    assert client.diagnostics('engine')['message'] == 'finalized: no model loaded'
     assert node.stop() == 0 and 'Traceback' not in node.log
 
 
@@ -212,51 +212,51 @@ def bad_parameters():
             Parameter(name='iterations', value=ParameterValue(type=2, integer_value=1))]
 
 
-def test_parameters_of_no_known_type_are_refused_with_a_reason(spinning, peer):
-    results = peer.call(SetParameters, '/ubcn/set_parameters',
+def test_parameters_of_no_known_type_are_refused_with_a_reason(spinning, client):
+    results = client.call(SetParameters, '/ubcn/set_parameters',
                         SetParameters.Request(parameters=bad_parameters())).results
     assert [result.successful for result in results] == [True, False, False]
     assert all('77 is not a valid' in result.reason for result in results[1:])
     assert spinning.settings.iterations == 2
-    result = peer.call(SetParametersAtomically, '/ubcn/set_parameters_atomically',
+    result = client.call(SetParametersAtomically, '/ubcn/set_parameters_atomically',
                        SetParametersAtomically.Request(parameters=bad_parameters()[1:])).result
     assert not result.successful and '77 is not a valid' in result.reason
     assert spinning.settings.iterations == 2
-    assert peer.diagnostics('engine')['callback errors'] == '2'
+    assert client.diagnostics('engine')['callback errors'] == '2'
 
 
-def test_parameters_are_not_removed(spinning, peer):
+def test_parameters_are_not_removed(spinning, client):
     for name in ('cameras', 'iterations', 'use_sim_time', ''):
         parameters = [Parameter(name=name), Parameter(name='iterations', value=ParameterValue(
             type=2, integer_value=2))]
-        results = peer.call(SetParameters, '/ubcn/set_parameters',
+        results = client.call(SetParameters, '/ubcn/set_parameters',
                             SetParameters.Request(parameters=parameters)).results
         assert [result.successful for result in results] == [False, True] and results[0].reason
-    values = peer.call(GetParameters, '/ubcn/get_parameters', GetParameters.Request(
+    values = client.call(GetParameters, '/ubcn/get_parameters', GetParameters.Request(
         names=['cameras', 'iterations', 'use_sim_time'])).values
     assert len(values) == 3 and all(value.type for value in values)
 
 
-def test_a_service_whose_callback_raises_answers(spinning, peer, capfd):
+def test_a_service_whose_callback_raises_answers(spinning, client, capfd):
     spinning.add_pre_set_parameters_callback(lambda parameters: [][1])
-    result = peer.set_parameter('iterations', 2)
+    result = client.set_parameter('iterations', 2)
     assert not result.successful and result.reason == 'IndexError: list index out of range'
     assert 'service ubcn/set_parameters: IndexError: list index out of range (test_lifecycle.py:' \
         in capfd.readouterr().err
-    assert peer.call(GetState, '/ubcn/get_state', GetState.Request()).current_state.label \
+    assert client.call(GetState, '/ubcn/get_state', GetState.Request()).current_state.label \
         == 'unconfigured'
 
 
-def publish(peer, subscription, *texts):
+def publish(client, subscription, *texts):
     """Publish once each side knows the other: what is sent before that may be lost."""
-    publisher = peer.publisher(subscription.topic_name, String)
+    publisher = client.publisher(subscription.topic_name, String)
     wait_until(lambda: publisher.get_subscription_count() and subscription.get_publisher_count(),
                f'both sides of {subscription.topic_name}')
     for text in texts:
         publisher.publish(String(data=text))
 
 
-def test_no_callback_ends_the_executor(spinning, peer, capfd):
+def test_no_callback_ends_the_executor(spinning, client, capfd):
     node, group = spinning, spinning.default_callback_group
 
     def fail(*_):
@@ -269,20 +269,20 @@ def test_no_callback_ends_the_executor(spinning, peer, capfd):
     timer = node.create_timer(0.05, fail)
     subscriptions = [node.create_subscription(String, '/text', fail, 10),
                      node.create_subscription(String, '/text_later', fail_later, 10)]
-    assert peer.diagnostics('engine')['level'] == '2'
+    assert client.diagnostics('engine')['level'] == '2'
     timer.cancel()
     guard.trigger()
     for subscription in subscriptions:
-        publish(peer, subscription, 'x')
+        publish(client, subscription, 'x')
     node.executor.create_task(fail)
     wait_until(lambda: all(f'{where}: RuntimeError: injected (test_lifecycle.py:' in told(capfd)
                            for where in ('timer', 'guard condition', 'subscription /text',
                                          'subscription /text_later', 'task')), 'the log')
-    status = peer.diagnostics('engine')
+    status = client.diagnostics('engine')
     count = int(status['callback errors'])
     assert count >= 5 and 'RuntimeError: injected' in status['last callback error']
-    wait_until(lambda: peer.diagnostics('engine')['level'] == '1', 'a period without one')
-    assert node.callback_errors.count == count and peer.change_state('configure')
+    wait_until(lambda: client.diagnostics('engine')['level'] == '1', 'a period without one')
+    assert node.callback_errors.count == count and client.change_state('configure')
 
 
 def told(capfd, seen=[]):  # noqa: B006
@@ -291,7 +291,7 @@ def told(capfd, seen=[]):  # noqa: B006
     return ''.join(seen)
 
 
-def test_a_message_that_cannot_be_taken_does_not_stop_the_others(spinning, peer, monkeypatch):
+def test_a_message_that_cannot_be_taken_does_not_stop_the_others(spinning, client, monkeypatch):
     """rclpy leaves the callback group locked for ever where taking raises."""
     node, received = spinning, []
     subscription = node.create_subscription(String, '/text', received.append, 10)
@@ -318,12 +318,12 @@ def test_a_message_that_cannot_be_taken_does_not_stop_the_others(spinning, peer,
     monkeypatch.setattr(executor, '_take_subscription', lambda sub: take(
         SimpleNamespace(handle=Handle(), msg_type=sub.msg_type, raw=sub.raw, callback=sub.callback,
                         _callback_type=sub._callback_type) if sub is subscription else sub))
-    publish(peer, subscription, *'ab')
+    publish(client, subscription, *'ab')
     wait_until(lambda: len(received) == 2, 'both messages: the first was not taken')
     assert [message.data for message in received] == ['a', 'b']
     assert node.callback_errors.last.startswith(
         'subscription /text, taking: RuntimeError: cannot be deserialized')
-    assert peer.state() == 'unconfigured'
+    assert client.state() == 'unconfigured'
 
 
 def test_waiting_that_fails_is_tried_again(node):
@@ -346,24 +346,24 @@ def test_waiting_that_fails_is_tried_again(node):
     executor.shutdown()
 
 
-def test_a_callback_that_fails_at_the_rate_of_a_camera_is_told_once(start, peer):
+def test_a_callback_that_fails_at_the_rate_of_a_camera_is_told_once(start, client):
     node = start(stand_in=True, use_sim_time='true', autostart='false')
-    assert peer.state() == 'unconfigured'
-    clock = peer.node.create_publisher(Clock, '/clock', 100)
+    assert client.state() == 'unconfigured'
+    clock = client.node.create_publisher(Clock, '/clock', 100)
     wait_until(clock.get_subscription_count, 'the node to follow /clock')
     tick = Clock()
     tick.clock.sec = -5
-    before = peer.diagnostics('engine')
+    before = client.diagnostics('engine')
     for _ in range(60):
         clock.publish(tick)
         time.sleep(0.005)
-    wait_until(lambda: int(peer.diagnostics('engine')['callback errors'])
+    wait_until(lambda: int(client.diagnostics('engine')['callback errors'])
                > int(before['callback errors']) + 10, 'the count')
     assert node.log.count('subscription /clock: ValueError: Seconds value must not') <= 2
-    assert peer.change_state('configure') and peer.change_state('activate')
-    outputs = peer.record('/derained/image_raw')
-    peer.wait_for_subscriber('/image')
-    peer.publisher('/image').publish(image_message())
-    wait_until(lambda: peer.publisher('/image').publish(image_message()) or time.sleep(0.1)
+    assert client.change_state('configure') and client.change_state('activate')
+    outputs = client.record('/derained/image_raw')
+    client.wait_for_subscriber('/image')
+    client.publisher('/image').publish(image_message())
+    wait_until(lambda: client.publisher('/image').publish(image_message()) or time.sleep(0.1)
                or outputs, 'an output')
     assert node.stop() == 0 and 'Traceback' not in node.log

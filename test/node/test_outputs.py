@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from ros_peer import CameraInfo, Image, picture, wait_until  # noqa: E402
+from ros_client import CameraInfo, Image, picture, wait_until  # noqa: E402
 from stand_in import StandInEngine, StandInLabels  # noqa: E402
 from std_msgs.msg import Float64, Header, Int32  # noqa: E402
 

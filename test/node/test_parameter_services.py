@@ -9,7 +9,7 @@ pytest.importorskip('rclpy')
 from rcl_interfaces.srv import GetParameters, ListParameters  # noqa: E402
 from rclpy.parameter import Parameter, parameter_value_to_python  # noqa: E402
 from rclpy.parameter_client import AsyncParameterClient  # noqa: E402
-from ros_peer import Peer, wait_until  # noqa: E402
+from ros_client import RosClient, wait_until  # noqa: E402
 from test_parameters import CONFIG  # noqa: E402
 
 from ubcn_ros.node.parameters import SPECS  # noqa: E402
@@ -18,16 +18,16 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope='module')
-def client(start_shared, ros):
-    """A client of a configured node that was started with the shipped parameter file."""
+def parameters(start_shared, ros):
+    """The parameter services of a configured node, started with the shipped parameter file."""
     node = start_shared(stand_in=True, params_file=CONFIG, model='fast')
-    peer = Peer('parameters')
+    client = RosClient('parameters')
     node.wait_for_log('active: waiting for images')
-    client = AsyncParameterClient(peer.node, 'ubcn')
-    assert client.wait_for_services(60.0)
-    client.peer = peer
-    yield client
-    peer.close()
+    parameters = AsyncParameterClient(client.node, 'ubcn')
+    assert parameters.wait_for_services(60.0)
+    parameters.client = client
+    yield parameters
+    client.close()
 
 
 def result(future):
@@ -35,13 +35,13 @@ def result(future):
     return future.result()
 
 
-def dump(client, path):
+def dump(parameters, path):
     """Write what `ros2 param dump` does; return the names."""
-    names = client.peer.call(ListParameters, '/ubcn/list_parameters',
+    names = parameters.client.call(ListParameters, '/ubcn/list_parameters',
                              ListParameters.Request()).result.names
     content = {}
     for name in names:
-        value, = client.peer.call(GetParameters, '/ubcn/get_parameters',
+        value, = parameters.client.call(GetParameters, '/ubcn/get_parameters',
                                   GetParameters.Request(names=[name])).values
         value = parameter_value_to_python(value)
         *groups, last = name.split('.')
@@ -53,9 +53,9 @@ def dump(client, path):
     return names
 
 
-def test_a_dumped_file_can_be_edited_and_loaded(client, tmp_path):
+def test_a_dumped_file_can_be_edited_and_loaded(parameters, tmp_path):
     path = tmp_path / 'ubcn.yaml'
-    names = dump(client, path)
+    names = dump(parameters, path)
     assert {spec.name for spec in SPECS} <= set(names)
     assert {'use_sim_time', 'start_type_description_service',
             'qos_overrides./image.subscription.depth'} <= set(names)
@@ -65,13 +65,13 @@ def test_a_dumped_file_can_be_edited_and_loaded(client, tmp_path):
         assert old in text
         text = text.replace(old, new)
     path.write_text(text)
-    results = result(client.load_parameter_file(str(path), True)).results
+    results = result(parameters.load_parameter_file(str(path), True)).results
     refused = {name: answer.reason for name, answer in zip(
         _flat(yaml.safe_load(text)['/ubcn']['ros__parameters']), results, strict=True)
         if not answer.successful}
     assert list(refused) == ['device']
     assert 'fixed while the node is configured' in refused['device']
-    values = result(client.get_parameters(['iterations', 'deadline_ms', 'device'])).values
+    values = result(parameters.get_parameters(['iterations', 'deadline_ms', 'device'])).values
     assert [parameter_value_to_python(value) for value in values] == [2, 40, 'auto']
 
 
@@ -80,16 +80,16 @@ def _flat(content, prefix=''):
         _flat(value, f'{prefix}{key}.') if isinstance(value, dict) else [prefix + key])]
 
 
-def test_what_is_unchanged_does_not_stand_in_the_way_of_what_changes(client):
+def test_what_is_unchanged_does_not_stand_in_the_way_of_what_changes(parameters):
     unchanged = [Parameter('model', value='fast'), Parameter('autostart', value=True),
                  Parameter('cameras', Parameter.Type.STRING_ARRAY, []),
                  Parameter('use_sim_time', value=False),
                  Parameter('qos_overrides./image.subscription.reliability', value='reliable'),
                  Parameter('overlay_alpha', value=0.5)]
     for change in ([Parameter('iterations', value=1)], []):
-        answer = result(client.set_parameters_atomically([*unchanged, *change])).result
+        answer = result(parameters.set_parameters_atomically([*unchanged, *change])).result
         assert answer.successful, answer.reason
-    assert result(client.get_parameters(['iterations'])).values[0].integer_value == 1
+    assert result(parameters.get_parameters(['iterations'])).values[0].integer_value == 1
 
 
 @pytest.mark.parametrize('name, value, reason', [
@@ -102,6 +102,6 @@ def test_what_is_unchanged_does_not_stand_in_the_way_of_what_changes(client):
     ('iterations', None, 'iterations cannot be deleted'),
     ('input_transport', ['raw', 'theora'], 'input_transport'),
 ])
-def test_what_changes_is_still_refused_where_it_cannot(client, name, value, reason):
-    answer, = result(client.set_parameters([Parameter(name, value=value)])).results
+def test_what_changes_is_still_refused_where_it_cannot(parameters, name, value, reason):
+    answer, = result(parameters.set_parameters([Parameter(name, value=value)])).results
     assert not answer.successful and reason in answer.reason

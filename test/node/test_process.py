@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip('rclpy')
 from lifecycle_msgs.srv import ChangeState  # noqa: E402
-from ros_peer import CompressedImage, image_message, picture, wait_until  # noqa: E402
+from ros_client import CompressedImage, image_message, picture, wait_until  # noqa: E402
 
 pytestmark = pytest.mark.integration
 
@@ -23,80 +23,80 @@ PROFILE = Path(__file__).parents[2] / 'config' / 'fastdds.xml'
 ACTIVE = 'active: waiting for images'
 
 
-def connect(peer, topic='/derained/image_raw', source='/image', make=image_message):
+def connect(client, topic='/derained/image_raw', source='/image', make=image_message):
     """Publish until an output arrives; return the list of outputs, emptied."""
     kind = type(make(0))
-    outputs = peer.record(topic)
-    peer.wait_for_subscriber(source, kind)
+    outputs = client.record(topic)
+    client.wait_for_subscriber(source, kind)
 
     def answered():
-        peer.publisher(source, kind).publish(make(0))
+        client.publisher(source, kind).publish(make(0))
         time.sleep(0.1)
         return bool(outputs)
 
     wait_until(answered, f'an answer on {topic}')
     time.sleep(0.3)
     outputs.clear()
-    peer.times[topic].clear()
+    client.times[topic].clear()
     return outputs
 
 
-def test_under_overload_the_newest_frame_wins(start, peer):
+def test_under_overload_the_newest_frame_wins(start, client):
     period, frames = 0.01, 200
     node = start(stand_in=True, model='slow:0.03', iterations=2)
-    outputs = connect(peer)
-    before = peer.diagnostics()
+    outputs = connect(client)
+    before = client.diagnostics()
     sent = {}
     for number in range(1, frames + 1):
         message = image_message(number)
         sent[number] = time.monotonic()
-        peer.publisher('/image').publish(message)
+        client.publisher('/image').publish(message)
         time.sleep(max(0.0, sent[1] + number * period - time.monotonic()))
     wait_until(lambda: outputs and outputs[-1].header.stamp.sec == frames, 'the last frame')
     numbers = [output.header.stamp.sec for output in outputs]
     assert numbers == sorted(set(numbers)), 'each frame once, in order'
     ages = [arrived - sent[number] for arrived, number
-            in zip(peer.times['/derained/image_raw'], numbers, strict=True)]
+            in zip(client.times['/derained/image_raw'], numbers, strict=True)]
     # newest wins: a frame waits for at most one inference, then takes one itself; how long that
     # is on a machine that may be busy elsewhere, the outputs' own pace says
-    times = peer.times['/derained/image_raw']
+    times = client.times['/derained/image_raw']
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert median(ages) < period + 3 * median(gaps)
-    peer.counted(before, received=frames, processed=len(numbers), dropped=frames - len(numbers),
+    client.counted(before, received=frames, processed=len(numbers), dropped=frames - len(numbers),
                  malformed=0)
     assert len(numbers) < frames / 2
     assert node.stop() == 0
 
 
-def test_lifecycle_by_services(start, peer):
+def test_lifecycle_by_services(start, client):
     node = start(stand_in=True, autostart='false', model='broken')
-    assert peer.state() == 'unconfigured'
-    assert not peer.change_state('configure')
-    assert peer.state() == 'unconfigured'
+    assert client.state() == 'unconfigured'
+    assert not client.change_state('configure')
+    assert client.state() == 'unconfigured'
     assert 'cannot configure: broken.safetensors is no model file: train one' in node.log
-    assert peer.set_parameter('model', 'fast').successful
-    assert peer.change_state('configure')
-    assert peer.state() == 'inactive'
-    assert peer.node.count_subscribers('/image') == 0
-    assert not peer.set_parameter('model', 'other').successful
+    assert client.set_parameter('model', 'fast').successful
+    assert client.change_state('configure')
+    assert client.state() == 'inactive'
+    assert client.node.count_subscribers('/image') == 0
+    assert not client.set_parameter('model', 'other').successful
     for _ in range(2):
-        assert peer.change_state('activate')
-        outputs = connect(peer)
-        peer.publisher('/image').publish(image_message(5))
+        assert client.change_state('activate')
+        outputs = connect(client)
+        client.publisher('/image').publish(image_message(5))
         wait_until(lambda got=outputs: got, 'an output')
-        assert peer.change_state('deactivate')
-        wait_until(lambda: peer.node.count_subscribers('/image') == 0, 'the subscription to go')
-    assert peer.change_state('cleanup')
-    assert peer.state() == 'unconfigured'
-    assert peer.diagnostics('engine')['message'] == 'unconfigured: no model loaded'
-    wait_until(lambda: peer.node.count_publishers('/derained/image_raw') == 0,
+        assert client.change_state('deactivate')
+        wait_until(lambda: client.node.count_subscribers('/image') == 0, 'the subscription to go')
+    assert client.change_state('cleanup')
+    assert client.state() == 'unconfigured'
+    assert client.diagnostics('engine')['message'] == 'unconfigured: no model loaded'
+    wait_until(lambda: client.node.count_publishers('/derained/image_raw') == 0,
                'the publishers to go')
-    assert peer.set_parameter('device', 'cpu').successful
-    assert peer.change_state('configure')
+    assert client.set_parameter('device', 'cpu').successful
+    assert client.change_state('configure')
     assert node.stop() == 0, node.log
 
 
-def test_compressed_images_and_their_faults(start, peer):
+def test_compressed_images_and_their_faults(start, client):
     node = start(stand_in=True, input_transport='compressed')
     good, source = messages.encode(picture(), '.jpg'), '/image/compressed'
 
@@ -105,57 +105,57 @@ def test_compressed_images_and_their_faults(start, peer):
         message.header.stamp.sec = number
         return message
 
-    outputs = connect(peer, source=source, make=make)
-    before = peer.diagnostics()
+    outputs = connect(client, source=source, make=make)
+    before = client.diagnostics()
     for count, (data, text) in enumerate(((b'no image', 'neither JPEG nor PNG'),
                                           (good[:-50], 'end before its end marker')), 1):
-        peer.publisher(source).publish(make(1, data))
-        wait_until(lambda text=text: text in peer.diagnostics().get('last problem', ''), text)
-        assert int(peer.diagnostics()['malformed']) - int(before['malformed']) == count
-    peer.publisher(source).publish(make(9))
+        client.publisher(source).publish(make(1, data))
+        wait_until(lambda text=text: text in client.diagnostics().get('last problem', ''), text)
+        assert int(client.diagnostics()['malformed']) - int(before['malformed']) == count
+    client.publisher(source).publish(make(9))
     wait_until(lambda: outputs, 'the good frame')
     assert (outputs[0].encoding, outputs[0].header.stamp.sec) == ('rgb8', 9)
-    peer.counted(before, processed=1, malformed=2)
+    client.counted(before, processed=1, malformed=2)
     assert 'neither JPEG nor PNG' in node.log
     assert node.stop() == 0
 
 
-def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(start, peer):
+def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(start, client):
     node = start(stand_in=True, model='raises:3')
-    outputs = connect(peer)
-    before = peer.diagnostics()
+    outputs = connect(client)
+    before = client.diagnostics()
     for number in range(1, 10):
-        peer.publisher('/image').publish(image_message(number))
+        client.publisher('/image').publish(image_message(number))
         end, answered = time.monotonic() + 1.0, len(outputs)  # one by one: none is skipped
         while len(outputs) == answered and time.monotonic() < end:
             time.sleep(0.01)
-    values = peer.counted(before, **{'dropped (failed)': 3})
+    values = client.counted(before, **{'dropped (failed)': 3})
     assert values['last problem'] == 'RuntimeError: injected failure'
     assert 'frame dropped: RuntimeError: injected failure' in node.log
     assert node.stop() == 0
 
 
-def test_incompatible_qos_and_silence_are_explained(start, peer):
+def test_incompatible_qos_and_silence_are_explained(start, client):
     node = start(stand_in=True,
                  **{'qos_overrides./image.subscription.reliability': 'reliable'})
     node.wait_for_log(ACTIVE)
-    peer.publisher('/image', best_effort=True)
+    client.publisher('/image', best_effort=True)
     node.wait_for_log('/image: a publisher with incompatible QoS')
-    assert 'Policy: reliability. Publishers there: /peer (sensor_msgs/msg/Image, best_effort' \
+    assert 'Policy: reliability. Publishers there: /client (sensor_msgs/msg/Image, best_effort' \
         in node.log
     assert "'qos_overrides./image.subscription.reliability'" in node.log
     node.wait_for_log('no image on /image for ')
-    values = peer.diagnostics()
-    assert values['level'] == '1' and '1 publisher(s): /peer' in values['message']
+    values = client.diagnostics()
+    assert values['level'] == '1' and '1 publisher(s): /client' in values['message']
     assert node.stop() == 0
 
 
-def test_the_shared_memory_profile_gives_the_node_its_segment(start, peer):
+def test_the_shared_memory_profile_gives_the_node_its_segment(start, client):
     node = start(stand_in=True, environment={'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)})
-    outputs = connect(peer)
+    outputs = connect(client)
     large = picture(480, 640)
-    wait_until(lambda: peer.publisher('/image').publish(image_message(5, large)) or time.sleep(0.2)
-               or outputs, 'a large image')
+    wait_until(lambda: client.publisher('/image').publish(image_message(5, large))
+               or time.sleep(0.2) or outputs, 'a large image')
     assert (outputs[0].height, outputs[0].width) == (480, 640)
     segments = [int(end, 16) - int(begin, 16) for begin, end in (
         line.split()[0].split('-') for line
@@ -175,11 +175,11 @@ def test_unknown_parameters_are_named(start):
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_signals_in_the_middle_of_a_frame_end_it_cleanly(start, peer, number):
+def test_signals_in_the_middle_of_a_frame_end_it_cleanly(start, client, number):
     node = start(stand_in=True, model='slow:1.5', iterations=1)
-    peer.wait_for_subscriber('/image')
+    client.wait_for_subscriber('/image')
     node.wait_for_log(ACTIVE)
-    peer.publisher('/image').publish(image_message(1))
+    client.publisher('/image').publish(image_message(1))
     time.sleep(0.5)
     assert node.stop(number) == 0, node.log
     assert 'Traceback' not in node.log and 'terminate called' not in node.log
@@ -194,13 +194,13 @@ def test_signals_while_loading_end_it_cleanly(start, number):
     assert 'Traceback' not in node.log
 
 
-def test_signals_in_the_middle_of_a_service_end_it_cleanly(start, peer):
+def test_signals_in_the_middle_of_a_service_end_it_cleanly(start, client):
     node = start(stand_in=True, model='loading', autostart='false')
-    client = peer.node.create_client(ChangeState, '/ubcn/change_state')
-    assert client.wait_for_service(60.0)
+    service = client.node.create_client(ChangeState, '/ubcn/change_state')
+    assert service.wait_for_service(60.0)
     request = ChangeState.Request()
     request.transition.id = 1
-    client.call_async(request)
+    service.call_async(request)
     node.wait_for_log('loading model')
     time.sleep(0.2)
     assert node.stop(signal.SIGTERM) == 0, node.log

@@ -7,7 +7,7 @@ import os
 import pytest
 
 pytest.importorskip('rclpy')
-from ros_peer import CompressedImage, Image, wait_until  # noqa: E402
+from ros_client import CompressedImage, Image, wait_until  # noqa: E402
 
 from ubcn_ros.node.qos import (  # noqa: E402
     UNKNOWN_NODE,

@@ -8,7 +8,7 @@ import messages
 import pytest
 
 pytest.importorskip('rclpy')
-from ros_peer import (  # noqa: E402
+from ros_client import (  # noqa: E402
     CameraInfo,
     CompressedImage,
     image_message,
@@ -82,7 +82,7 @@ def test_namespaces_and_names_of_cameras(resolve):
 
 
 @pytest.mark.integration
-def test_each_camera_has_its_transport_and_gets_its_calibration(start, peer):
+def test_each_camera_has_its_transport_and_gets_its_calibration(start, client):
     node = start(stand_in=True, lossless=False, cameras='[front, left]',
                  input_transport='[raw, compressed]',
                  remap={'front/image': '/a/image_raw', 'left/image': '/b/image_raw'})
@@ -90,24 +90,24 @@ def test_each_camera_has_its_transport_and_gets_its_calibration(start, peer):
     jpeg = CompressedImage(format='jpeg', data=messages.encode(picture(), '.jpg'))
     sources = {'/a/image_raw': image_message(), '/b/image_raw/compressed': jpeg}
     infos = {'/a/camera_info': CameraInfo(width=1), '/b/camera_info': CameraInfo(width=2)}
-    outputs = [peer.record(f'/{name}/derained/camera_info', CameraInfo)
+    outputs = [client.record(f'/{name}/derained/camera_info', CameraInfo)
                for name in ('front', 'left')]
 
     def answered():
         for topic, message in {**infos, **sources}.items():
-            peer.publisher(topic, type(message)).publish(message)
+            client.publisher(topic, type(message)).publish(message)
         time.sleep(0.05)
         return all(outputs)
 
     wait_until(answered, 'camera infos')
     assert [output[-1].width for output in outputs] == [1, 2]
-    wait_until(lambda: peer.diagnostics(': left')['camera info'].endswith(' on /b/camera_info'),
+    wait_until(lambda: client.diagnostics(': left')['camera info'].endswith(' on /b/camera_info'),
                'the report')
     assert node.stop() == 0
 
 
 @pytest.mark.integration
-def test_transports_that_do_not_fit_the_cameras_are_refused_when_configuring(start, peer):
+def test_transports_that_do_not_fit_the_cameras_are_refused_when_configuring(start, client):
     node = start(stand_in=True, lossless=False, cameras='[front, left, right]',
                  input_transport='[raw, compressed]')
     assert node.wait() == 1

@@ -104,7 +104,7 @@ class NodeProcess:
             self.process.wait()
 
 
-class Peer:
+class RosClient:
     """Publishes to the node under test and records what it publishes."""
 
     def __init__(self, name: str):
@@ -227,5 +227,5 @@ def image_message(number: int = 1, rgb: np.ndarray | None = None, encoding: str 
     return fill_image(message, message.header, picture() if rgb is None else rgb, encoding)
 
 
-__all__ = ['CameraInfo', 'CompressedImage', 'Image', 'NodeProcess', 'Peer', 'image_message',
+__all__ = ['CameraInfo', 'CompressedImage', 'Image', 'NodeProcess', 'RosClient', 'image_message',
            'picture', 'wait_until']
