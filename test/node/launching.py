@@ -24,13 +24,20 @@ SINGLE, SEVERAL = FOLDER / 'ubcn.launch.py', FOLDER / 'multi_camera.launch.py'
 
 def launch(path: Path, **arguments: str) -> Node:
     """Do what `ros2 launch PATH NAME:=VALUE ...` does; return the one node, not started."""
+    node, = launch_all(path, **arguments)
+    return node
+
+
+def launch_all(path: Path, **arguments: str) -> list[Node]:
+    """Do the same for a launch file of several nodes."""
     description = LaunchDescription([IncludeLaunchDescription(
         AnyLaunchDescriptionSource(str(path)), launch_arguments=arguments.items())])
     context = LaunchContext()
     context.extend_locals({'event': Began(description)})
-    node, = _nodes(description, context)
-    node._perform_substitutions(context)
-    return node
+    nodes = _nodes(description, context)
+    for node in nodes:
+        node._perform_substitutions(context)
+    return nodes
 
 
 @contextmanager

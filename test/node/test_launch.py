@@ -260,19 +260,29 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
     assert not sets()
 
 
-@pytest.mark.parametrize('names, image, expected', [
-    (['', ''], 'camera/raw', {'/image': '/camera/raw'}),
-    (['car', ''], 'camera/raw', {'/image': '/car/camera/raw',
-                                 '/labels/color': '/car/labels/color'}),
-    (['car', 'front'], 'front/raw', {'/image': '/car/front/raw',
-                                     '/labels/color': '/car/front/labels/color'}),
-    (['', 'front'], '/rig/front', {'/image': '/rig/front',
-                                   '/labels/color': '/front/labels/color'}),
+@pytest.mark.parametrize('arguments, expected', [
+    ({'image': 'camera/raw'}, {'/image': '/camera/raw'}),
+    ({'image': 'camera/raw', 'namespace': 'car'},
+     {'/image': '/car/camera/raw', '/labels/color': '/car/labels/color'}),
+    ({'image': '{camera}/raw', 'namespace': 'car', 'cameras': 'front,left'},
+     {'/image': '/car/front/raw', '/labels/color': '/car/front/labels/color'}),
+    ({'image': '/rig/{camera}', 'cameras': 'front,left'},
+     {'/image': '/rig/front', '/labels/color': '/front/labels/color'}),
 ], ids=str)
-def test_rviz_is_led_to_the_outputs_of_the_first_camera(launch_file, monkeypatch, names, image,
-                                                        expected):
-    monkeypatch.setattr(launch_file, 'get_package_prefix', lambda name: '/opt')
-    monkeypatch.setattr(launch_file, 'Node', lambda **options: options)
-    topics = dict(launch_file._rviz(names, image)['remappings'])
+def test_rviz_is_led_to_the_outputs_of_the_first_camera(launch_file, monkeypatch, tmp_path,
+                                                        arguments, expected):
+    from launching import SINGLE, launch_all, remappings
+    installed = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages'
+    installed.mkdir(parents=True)
+    (installed / 'rviz2').touch()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    _, rviz = launch_all(SINGLE, rviz='true', **arguments)
+    topics = dict(remappings(rviz))
     assert topics.items() >= expected.items()
-    assert len(topics) == (4 if any(names) else 1)
+    assert len(topics) == (4 if len(expected) > 1 else 1)
+
+
+def test_rviz_that_is_not_installed_is_told(launch_file, monkeypatch, tmp_path):
+    from launching import SINGLE, launch
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    launch(SINGLE, rviz='true')  # the node alone
