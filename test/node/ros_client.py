@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import rclpy
@@ -22,6 +20,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from ubcn_ros.bags.client import NodeProcess as UbcnProcess
 from ubcn_ros.images.messages import fill_image
 
 HERE = Path(__file__).parent
@@ -38,18 +37,17 @@ def wait_until(condition, what: str, timeout: float = TIMEOUT):
     return value
 
 
-def lossless_inputs(parameters: dict) -> dict:
+def lossless_inputs(cameras=(), input_transport='raw', **_) -> dict:
     """Return the QoS overrides that make the images of these parameters' cameras reliable."""
-    cameras = parameters.get('cameras', '').strip('[]').split(',')
-    prefixes = [f'/{name.strip()}' if name.strip() else '' for name in cameras]
-    images = '/image/compressed' if parameters.get('input_transport') == 'compressed' else '/image'
+    image = '/image/compressed' if input_transport == 'compressed' else '/image'
     return {f'qos_overrides.{prefix}{topic}.subscription.{policy}': value
-            for prefix in prefixes for topic in (images, '/camera_info')
+            for prefix in [f'/{name}' for name in cameras] or ['']
+            for topic in (image, '/camera_info')
             for policy, value in (('reliability', 'reliable'), ('depth', 500))}
 
 
-class NodeProcess:
-    """The node in its own process: the real one, or with the stand-in engine."""
+class NodeProcess(UbcnProcess):
+    """The node in its own process, the real one or with the stand-in engine."""
 
     def __init__(self, log: Path, stand_in: bool = False, environment: dict | None = None,
                  lossless: bool = True, remap: dict[str, str] | None = None,
@@ -60,48 +58,41 @@ class NodeProcess:
         Its best-effort inputs may lose a message whenever the machine is busy elsewhere, so tests
         that count messages need `lossless`: inputs that are reliable and keep 500.
         """
-        command = [str(HERE / 'stand_in.py')] if stand_in else ['-m', 'ubcn_ros.node.main']
+        program = [str(HERE / 'stand_in.py')] if stand_in else ['-m', 'ubcn_ros.node.main']
+        if params_file:
+            program += ['--ros-args', '--params-file', str(params_file)]
         if lossless:
-            parameters = {**lossless_inputs(parameters), **parameters}
-        arguments = [f'{name}:={value}' for name, value in parameters.items()]
-        command += ['--ros-args', *(['--params-file', str(params_file)] if params_file else [])]
-        command += [part for text in arguments for part in ('-p', text)]
-        command += [part for rule in (remap or {}).items() for part in ('-r', ':='.join(rule))]
-        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONUNBUFFERED': '1',
-                       **(environment or {})}
-        environment['PYTHONPATH'] = os.pathsep.join(
-            [str(HERE.parents[1]), *filter(None, [os.environ.get('PYTHONPATH')])])
-        self._log = log
-        with open(log, 'wb') as file:
-            self.process = subprocess.Popen([sys.executable, *command], stdout=file,
-                                            stderr=subprocess.STDOUT, env=environment)
+            parameters = {**lossless_inputs(**parameters), **parameters}
+        paths = [str(HERE.parents[1]), *filter(None, [os.environ.get('PYTHONPATH')])]
+        with patch.dict(os.environ, {'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(paths),
+                                     **(environment or {})}):
+            super().__init__(log, parameters, remap or {}, program)
 
     @property
-    def log(self) -> str:
+    def output(self) -> str:
         """What it has printed."""
-        return self._log.read_text(errors='replace')
+        return self.log.read_text(errors='replace')
 
-    def wait_for_log(self, text: str, timeout: float = TIMEOUT) -> None:
+    def wait_for_log(self, text: str) -> None:
         """Wait until it has printed this."""
-        def seen():
-            return text in self.log or self.process.poll() is not None
-        wait_until(seen, f"'{text}' in the log:\n{self.log}", timeout)
-        assert text in self.log, f"ended without '{text}':\n{self.log}"
+        wait_until(lambda: text in self.output or self.process.poll() is not None,
+                   f"'{text}' in the log:\n{self.output}")
+        assert text in self.output, f"ended without '{text}':\n{self.output}"
 
-    def wait(self, timeout: float = TIMEOUT) -> int:
+    def wait(self) -> int:
         """Wait until it ends by itself; return the exit code."""
-        return self.process.wait(timeout)
+        return self.process.wait(TIMEOUT)
 
-    def stop(self, number: int = signal.SIGINT) -> int:
+    def end(self, number: int) -> int:
         """Send a signal; return the exit code."""
         self.process.send_signal(number)
         return self.wait()
 
     def kill(self) -> None:
         """End it whatever it does."""
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        self.process.kill()
+        self.process.wait()
+        self.stop()
 
 
 class RosClient:
@@ -131,15 +122,18 @@ class RosClient:
         self._diagnostics = message
         self.diagnostics_count += 1
 
-    def diagnostics(self, what: str = 'camera') -> dict[str, str]:
-        """Wait for a report that is complete as of now; return a status' values and message."""
+    def reports(self) -> dict[str, dict[str, str]]:
+        """Wait for a report that is complete as of now; return each status' values by its name."""
         after = self.diagnostics_count
         wait_until(lambda: self.diagnostics_count > after, 'diagnostics')
-        for status in self._diagnostics.status:
-            if status.name.endswith(what):
-                values = {item.key: item.value for item in status.values}
-                return {**values, 'level': str(ord(status.level)), 'message': status.message}
-        return {}
+        return {status.name.rpartition(': ')[2]: {
+            **{item.key: item.value for item in status.values},
+            'level': str(ord(status.level)), 'message': status.message}
+            for status in self._diagnostics.status}
+
+    def diagnostics(self, what: str = 'camera') -> dict[str, str]:
+        """Return the values and the message of one status of such a report."""
+        return self.reports().get(what, {})
 
     def counted(self, before: dict[str, str], what: str = 'camera', **changes: int
                 ) -> dict[str, str]:
@@ -177,6 +171,10 @@ class RosClient:
                 profile.reliability = ReliabilityPolicy.BEST_EFFORT
             self._publishers[topic] = self.node.create_publisher(kind, topic, profile)
         return self._publishers[topic]
+
+    def stop_publishing(self, topic: str) -> None:
+        """Take the publisher of this topic down, as a driver that goes."""
+        self.node.destroy_publisher(self._publishers.pop(topic))
 
     def wait_for_subscriber(self, topic: str, kind: type = Image) -> None:
         """Wait until the node under test takes what is published."""

@@ -4,8 +4,8 @@
 An engine that computes next to nothing, and the node around it as a process of its own.
 
 `python stand_in.py --ros-args ...` is the real node except for the engine; the model's name says
-how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded), `loading`
-(takes long to load), `raises:3` (every third frame), `small` (memory for one step only), `full`
+how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded), `loading:2`
+(seconds to load), `raises:3` (every third frame), `small` (memory for one step only), `full`
 (memory for none), `most:2` (memory to warm up for two images at a time).
 """
 
@@ -83,9 +83,10 @@ class StandInEngine:
 def load(settings, progress):
     """Load a stand-in as the settings' model says."""
     if settings.model == 'broken':
-        raise ValueError('broken.safetensors is\nno model file: train one')
-    if settings.model == 'loading':
-        time.sleep(2.0)
+        raise ValueError('broken.safetensors is\nnot a model file: train one')
+    kind, _, seconds = settings.model.partition(':')
+    if kind == 'loading':
+        time.sleep(float(seconds))
     return StandInEngine(settings.model)
 
 

@@ -88,6 +88,15 @@ def test_a_camera_that_stopped_is_told_from_one_that_never_came(camera, clock):
                     'still running', report.message)
 
 
+def test_a_publisher_that_sends_nothing_is_named(node, camera, clock):
+    node.create_publisher(Image, 'front/image', 1)
+    wait_until(lambda: node.count_publishers('/front/image') == 1, 'the publisher')
+    clock.now += 6
+    report = camera.report()
+    assert report.level is Level.WARN and '1 publisher(s): /camera_test (' in report.message
+    assert 'connected but sends nothing' in report.message
+
+
 def test_a_silent_camera_does_not_hide_an_error(camera, clock):
     clock.now += 6
     camera.statistics.dropped_failed('out of memory')

@@ -31,9 +31,9 @@ OUTPUTS = {'/derained/image_raw': 'rgb8', '/labels/image_raw': 'mono8', '/labels
 @pytest.fixture(scope='module')
 def node(start_shared, tiny_model):
     """The node, active, shared by the tests of this file up to the one that ends it."""
-    node = start_shared(model=tiny_model, device='cpu', iterations=2, warm_up_width=64,
+    node = start_shared(model=str(tiny_model), device='cpu', iterations=2, warm_up_width=64,
                  warm_up_height=48)
-    node.wait_for_log('active: waiting for images on /image', timeout=60.0)
+    node.wait_for_log('active: waiting for images on /image')
     return node
 
 
@@ -148,18 +148,19 @@ def test_malformed_images_are_counted_and_the_next_good_one_is_processed(camera,
 
 def test_diagnostics_name_the_model_and_the_times(camera):
     assert exchange(camera, image_message(1))
-    engine, values = camera.diagnostics('engine'), camera.diagnostics()
+    reports = camera.reports()
+    engine, values = reports['engine'], reports['camera']
     assert len(engine['model sha256']) == 64 and float(engine['resident memory (MiB)']) > 10
     for quantity in ('latency', 'convert', 'derain', 'segment', 'publish', 'total'):
         assert float(values[f'{quantity} p50 (ms)']) <= float(values[f'{quantity} p95 (ms)'])
     before, start = camera.diagnostics_count, time.monotonic()
-    wait_until(lambda: camera.diagnostics_count - before >= 4, 'four reports')
-    assert time.monotonic() - start > 2.5, 'a report a second'
+    wait_until(lambda: camera.diagnostics_count - before >= 2, 'two reports')
+    assert time.monotonic() - start > 1.5, 'a report a second'
 
 
 def test_it_ends_cleanly_when_told_to(camera, node):
-    assert node.stop() == 0, node.log
-    assert 'Traceback' not in node.log
+    assert node.stop() == 0, node.output
+    assert 'Traceback' not in node.output
 
 
 def test_a_bad_model_file_fails_configure_with_one_message(
@@ -167,13 +168,13 @@ def test_a_bad_model_file_fails_configure_with_one_message(
     truncated, pickled = tmp_path / 'truncated.safetensors', tmp_path / 'pickled.safetensors'
     truncated.write_bytes(tiny_model.read_bytes()[:-1000])
     pickled.write_bytes(pickle.dumps({'weights': [1.0]}))
-    node = start(autostart='false', device='cpu', warm_up_width=64, warm_up_height=48)
+    node = start(autostart=False, device='cpu', warm_up_width=64, warm_up_height=48)
     for count, path in enumerate((tmp_path / 'missing.safetensors', truncated, pickled,
                                   partial_model), 1):
         assert client.set_parameter('model', str(path)).successful
         assert not client.change_state('configure')
         assert client.state() == 'unconfigured'
-        assert path.name in node.log and node.log.count('cannot configure: ') == count
+        assert path.name in node.output and node.output.count('cannot configure: ') == count
     assert client.set_parameter('model', str(tiny_model)).successful
     assert client.change_state('configure')
-    assert node.stop() == 0 and 'Traceback' not in node.log
+    assert node.stop() == 0 and 'Traceback' not in node.output

@@ -98,7 +98,7 @@ def test_what_is_possible_is_done(node, state, label, form):
 
 
 def test_a_manager_that_repeats_itself_is_answered_twice(start, client):
-    node = start(stand_in=True, autostart='false', model='loading')
+    node = start(stand_in=True, autostart=False, model='loading:0.5')
     service = client.node.create_client(ChangeState, '/ubcn/change_state')
     assert service.wait_for_service(60.0)
     request = ChangeState.Request()
@@ -115,7 +115,7 @@ def test_a_manager_that_repeats_itself_is_answered_twice(start, client):
     assert not client.call(GetAvailableTransitions, '/ubcn/get_available_transitions',
                          GetAvailableTransitions.Request()).available_transitions
     assert client.diagnostics('engine')['message'] == 'finalized: no model loaded'
-    assert node.stop() == 0 and 'Traceback' not in node.log
+    assert node.stop() == 0 and 'Traceback' not in node.output
 
 
 class Failing(AnsweringNode):
@@ -347,7 +347,7 @@ def test_waiting_that_fails_is_tried_again(node):
 
 
 def test_a_callback_that_fails_at_the_rate_of_a_camera_is_told_once(start, client):
-    node = start(stand_in=True, use_sim_time='true', autostart='false')
+    node = start(stand_in=True, use_sim_time=True, autostart=False)
     assert client.state() == 'unconfigured'
     clock = client.node.create_publisher(Clock, '/clock', 100)
     wait_until(clock.get_subscription_count, 'the node to follow /clock')
@@ -359,11 +359,11 @@ def test_a_callback_that_fails_at_the_rate_of_a_camera_is_told_once(start, clien
         time.sleep(0.005)
     wait_until(lambda: int(client.diagnostics('engine')['callback errors'])
                > int(before['callback errors']) + 10, 'the count')
-    assert node.log.count('subscription /clock: ValueError: Seconds value must not') <= 2
+    assert node.output.count('subscription /clock: ValueError: Seconds value must not') <= 2
     assert client.change_state('configure') and client.change_state('activate')
     outputs = client.record('/derained/image_raw')
     client.wait_for_subscriber('/image')
     client.publisher('/image').publish(image_message())
     wait_until(lambda: client.publisher('/image').publish(image_message()) or time.sleep(0.1)
                or outputs, 'an output')
-    assert node.stop() == 0 and 'Traceback' not in node.log
+    assert node.stop() == 0 and 'Traceback' not in node.output

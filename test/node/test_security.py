@@ -69,6 +69,6 @@ def test_enforced_security_that_cannot_be_had_ends_the_node(start, tmp_path, enc
     node = start(stand_in=True, environment={
         'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
         'ROS_SECURITY_KEYSTORE': str(tmp_path), 'ROS_SECURITY_ENCLAVE_OVERRIDE': f'/{enclave}'})
-    assert node.wait() == 2, node.log
-    assert 'ubcn_node: ROS cannot be started: ' in node.log and 'Traceback' not in node.log
-    assert 'needs an enclave of ROS_SECURITY_KEYSTORE' in node.log
+    assert node.wait() == 2, node.output
+    assert 'ubcn_node: ROS cannot be started: ' in node.output and 'Traceback' not in node.output
+    assert 'needs an enclave of ROS_SECURITY_KEYSTORE' in node.output

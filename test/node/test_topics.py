@@ -83,8 +83,8 @@ def test_namespaces_and_names_of_cameras(resolve):
 
 @pytest.mark.integration
 def test_each_camera_has_its_transport_and_gets_its_calibration(start, client):
-    node = start(stand_in=True, lossless=False, cameras='[front, left]',
-                 input_transport='[raw, compressed]',
+    node = start(stand_in=True, lossless=False, cameras=['front', 'left'],
+                 input_transport=['raw', 'compressed'],
                  remap={'front/image': '/a/image_raw', 'left/image': '/b/image_raw'})
     node.wait_for_log('waiting for images on /a/image_raw, /b/image_raw/compressed')
     jpeg = CompressedImage(format='jpeg', data=messages.encode(picture(), '.jpg'))
@@ -101,15 +101,15 @@ def test_each_camera_has_its_transport_and_gets_its_calibration(start, client):
 
     wait_until(answered, 'camera infos')
     assert [output[-1].width for output in outputs] == [1, 2]
-    wait_until(lambda: client.diagnostics(': left')['camera info'].endswith(' on /b/camera_info'),
+    wait_until(lambda: client.diagnostics('left')['camera info'].endswith(' on /b/camera_info'),
                'the report')
     assert node.stop() == 0
 
 
 @pytest.mark.integration
 def test_transports_that_do_not_fit_the_cameras_are_refused_when_configuring(start, client):
-    node = start(stand_in=True, lossless=False, cameras='[front, left, right]',
-                 input_transport='[raw, compressed]')
+    node = start(stand_in=True, lossless=False, cameras=['front', 'left', 'right'],
+                 input_transport=['raw', 'compressed'])
     assert node.wait() == 1
-    assert 'input_transport lists 2 (raw, compressed) for 3 cameras' in node.log
-    assert 'loading model' in node.log and 'Traceback' not in node.log
+    assert 'input_transport lists 2 (raw, compressed) for 3 cameras' in node.output
+    assert 'loading model' in node.output and 'Traceback' not in node.output
