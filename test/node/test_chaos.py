@@ -51,7 +51,7 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
     assert frames['malformed'] > 10 and frames['processed'] > 0 and frames['dropped'] > 0
     assert done['transitions', 'made'] > 5 and done['transitions', 'refused'] > 20
     assert done['parameters', 'set'] > 5 and done['parameters', 'refused'] > 20
-    assert done['callback errors', ''] > 0, 'rclpy raises at a type of parameter that is none'
+    assert done['callback errors', ''] > 0, 'rclpy raises at an unknown type of parameter'
 
 
 @pytest.mark.integration

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the node's callbacks raised: counted for diagnostics, and worded for the log; ROS-free."""
+"""Count what callbacks raise for diagnostics, and word it for the log; ROS-free."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One camera on the side of ROS: its subscriptions, its outputs, and its part of diagnostics."""
+"""Subscribe to one camera, hold its outputs, and report on it in the diagnostics."""
 
 from __future__ import annotations
 

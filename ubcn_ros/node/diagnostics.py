@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-What one camera's frames went through, counted and summarised; ROS-free.
+Count what one camera's frames went through, and summarise it; ROS-free.
 
 Vocabulary: `age` is from the header's stamp to publishing, `latency` from the frame's arrival at
 the node to publishing, both in milliseconds. Every frame that was sent ends in exactly one
@@ -46,7 +46,7 @@ class Report:
 
 
 class Window:
-    """Keeps the newest samples of one quantity for percentiles."""
+    """The newest samples of one quantity, for percentiles."""
 
     def __init__(self, size: int = 300):
         self._samples: deque[float] = deque(maxlen=size)
@@ -116,7 +116,7 @@ class CameraStatistics:
             self.idle += 1
 
     def dropped_malformed(self, kind: str, text: str) -> None:
-        """Count a message that was no image, by kind of reason."""
+        """Count a message that is not an image, by kind of reason."""
         with self._lock:
             self.malformed[kind] += 1
             self._last_problem = text

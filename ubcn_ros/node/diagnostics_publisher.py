@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The node's /diagnostics: a status of the engine, and one of each camera, once a second."""
+"""Publish /diagnostics: a status of the engine and one of each camera, once a second."""
 
 from __future__ import annotations
 

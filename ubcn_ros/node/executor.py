@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The executor of the node's process: no callback's exception ends it."""
+"""Run callbacks so that no exception of one of them ends the process."""
 
 from __future__ import annotations
 

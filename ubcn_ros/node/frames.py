@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A frame on its way through the node: as it arrived, and as the engine takes it; ROS-free."""
+"""Hold a frame on its way through the node: as it arrived, as the engine takes it; ROS-free."""
 
 from __future__ import annotations
 
@@ -19,15 +19,11 @@ from ubcn_ros.images.messages import (
 
 @dataclass(frozen=True)
 class Arrival:
-    """
-    An image message as it arrived.
+    """An image message as it arrived."""
 
-    `time` is time.monotonic(), seconds; `compressed` says that it is a CompressedImage.
-    """
-
-    message: Any
-    time: float
-    compressed: bool = False
+    message: Any  # sensor_msgs Image or CompressedImage
+    time: float  # time.monotonic(), seconds
+    compressed: bool = False  # whether it is a CompressedImage
 
     def size(self) -> tuple[int, int] | None:
         """Read the height and width that the message claims; None where it cannot be an image."""
@@ -54,21 +50,16 @@ class Arrival:
 
 @dataclass(frozen=True)
 class PendingFrame:
-    """
-    An image ready for the engine: (H, W, 3) uint8 RGB, and what is asked for.
-
-    `deadline`, `started` (of the conversion) and `converted` are time.monotonic(), seconds. The
-    deadline is that of the engine: `publishing`, the seconds it may take then, is taken off.
-    """
+    """An image ready for the engine; times are time.monotonic(), seconds."""
 
     camera: Any
     arrival: Arrival
-    image: Any
-    deadline: float | None
-    confidence: bool
-    started: float
-    converted: float
-    publishing: float = 0.0
+    image: Any  # (H, W, 3) uint8 RGB
+    deadline: float | None  # of the engine: `publishing` is taken off
+    confidence: bool  # whether it is asked for
+    started: float  # when its conversion began
+    converted: float  # when that ended
+    publishing: float = 0.0  # seconds that publishing may take
 
 
 def engine_deadline(frames: Sequence[PendingFrame]) -> float | None:

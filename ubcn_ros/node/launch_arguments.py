@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: I001 (our folder launch/ makes the sorter take launch for a package of ours)
-"""Launch arguments for the node's parameters, made from their table; for the launch files only."""
+"""Make launch arguments of the node's parameters, from their table; for the launch files."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A lifecycle node that answers every request, whatever is asked of it in whatever state."""
+"""Answer every request to a lifecycle node, whatever is asked of it in whatever state."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""One slot between the executor, which fills it, and the worker, which empties it."""
+"""Hand the newest item from the executor to the worker, in one slot."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a camera's frames are published as, each only while somebody subscribes to it."""
+"""Publish what comes of a camera's frames, each output only while somebody subscribes."""
 
 from __future__ import annotations
 
@@ -38,18 +38,13 @@ ON_DEMAND = {DERAINED: Image, LABELS: Image, COLOR: Image, CONFIDENCE: Image, OV
 
 @dataclass(frozen=True)
 class FrameNumbers:
-    """
-    What is measured of one frame.
+    """What is measured of one frame, times in milliseconds."""
 
-    `processing_ms` is from the beginning of its conversion to its last publish, `latency_ms` from
-    its arrival, `timings` by stage; all in milliseconds. `deadline_ms` is 0 where none was asked.
-    """
-
-    iterations: int
-    processing_ms: float
-    latency_ms: float
-    deadline_ms: float
-    timings: dict[str, float]
+    iterations: int  # steps it took
+    processing_ms: float  # from the beginning of its conversion to its last publish
+    latency_ms: float  # from its arrival to its last publish
+    deadline_ms: float  # latency that was asked for; 0 where none was
+    timings: dict[str, float]  # by stage
 
     @property
     def late(self) -> bool:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters of the table on a node: declared, checked when they are set, and applied."""
+"""Declare the parameters of the table on a node, check them when they are set, apply them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Every parameter of the node in one table: default, range, meaning, and when it may change.
+Define every parameter of the node in one table: default, range, meaning, when it may change.
 
 The table declares them, validates them, makes the launch arguments and the help text, and is what
 config/ubcn.yaml and the README are checked against; ROS-free.
@@ -30,23 +30,18 @@ class Changes(Enum):
 
 @dataclass(frozen=True)
 class Spec:
-    """
-    One parameter: `low` and `high` bound numbers, `choices` or `pattern` bound strings.
-
-    A list of strings is a tuple here; `pattern` bounds each of them, and no two may be equal.
-    `per_camera` also takes a list of such values, one for each camera.
-    """
+    """One parameter: its default, what is allowed, what it means, and when it may change."""
 
     name: str
-    default: bool | int | float | str | tuple[str, ...]
-    description: str
+    default: bool | int | float | str | tuple[str, ...]  # a tuple is a list of strings to ROS
+    description: str  # one sentence or more, for --help and `ros2 param describe`
     changes: Changes
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    pattern: str = ''
-    allowed: str = ''
-    per_camera: bool = False
+    low: float | None = None  # of a number
+    high: float | None = None  # of a number, included
+    choices: tuple[str, ...] = ()  # all that a string may be
+    pattern: str = ''  # regular expression that a string, or each one of a list, has to match
+    allowed: str = ''  # `pattern` in words
+    per_camera: bool = False  # also takes a list of such values, one for each camera
 
     @property
     def constraint(self) -> str:
@@ -124,7 +119,7 @@ class Spec:
 
 def _items(value: Any) -> tuple[str, ...] | None:
     """
-    Return a list of strings as a tuple; None where it is none.
+    Return a list of strings as a tuple; None where it is anything else.
 
     An empty list in a parameter file arrives as no value at all; [''] is how people write one.
     """
@@ -216,7 +211,11 @@ _BY_NAME = {spec.name: spec for spec in SPECS}
 
 @dataclass(frozen=True)
 class Settings:
-    """All values at one moment; replaced as a whole, so that a frame sees one consistent set."""
+    """
+    All values at one moment, described in the table.
+
+    Replaced as a whole, so that a frame sees one consistent set.
+    """
 
     model: str
     allow_partial_model: bool

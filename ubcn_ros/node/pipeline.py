@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The way of a frame through the node.
+Take a frame all the way through the node.
 
 | step    | by                                       | thread   |
 |---------|------------------------------------------|----------|

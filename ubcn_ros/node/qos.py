@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""QoS of the node's topics, and sentences that explain why nothing arrives."""
+"""Set the QoS of the node's topics, and explain in words why nothing arrives."""
 
 from __future__ import annotations
 
@@ -130,20 +130,14 @@ class IncompatibleEndpoints:
 
 @dataclass(frozen=True)
 class Silence:
-    """
-    A subscription to images to which nothing comes.
+    """A subscription to images to which nothing comes."""
 
-    `topic` is its resolved name, `remap` the name whose remapping leads there; `seconds` is the
-    time without an image, `received` how many came before, `last` the time of the last, in seconds
-    since the epoch.
-    """
-
-    topic: str
-    transport: str
-    remap: str
-    seconds: float
-    received: int = 0
-    last: float = 0.0
+    topic: str  # resolved
+    transport: str  # raw or compressed
+    remap: str  # the name whose remapping leads to the topic
+    seconds: float  # without an image
+    received: int = 0  # images before
+    last: float = 0.0  # when the last of them came, seconds since the epoch
 
 
 def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_MEMORY) -> str:

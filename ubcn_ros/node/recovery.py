@@ -37,11 +37,11 @@ def one_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A frame, `reduced` saying why it ran a single step only, or the `error` instead of it."""
+    """What came of an image: a frame, or an error."""
 
-    frame: Any = None
-    reduced: str = ''
-    error: Exception | None = None
+    frame: Any = None  # as the engine returns it
+    reduced: str = ''  # why it ran a single step only; '' where it ran as many as asked for
+    error: Exception | None = None  # instead of the frame
 
 
 def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Names of the input topics, resolved as image_transport does.
+Resolve the names of the input topics as image_transport does.
 
 | input         | topic                                                                     |
 |---------------|---------------------------------------------------------------------------|

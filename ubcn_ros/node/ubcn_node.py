@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The lifecycle node.
+Run the lifecycle: what the node holds in each state, and the transitions between them.
 
 | state        | holds                                                          |
 |--------------|----------------------------------------------------------------|

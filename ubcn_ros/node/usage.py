@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The text of `ubcn_node --help`, made from the table of parameters; ROS-free."""
+"""Write the text of `ubcn_node --help` from the table of parameters; ROS-free."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The one thread that owns the engine: loading, warming up, frames and release all run in it.
+Run everything that touches the engine in one thread: loading, warming up, frames and release.
 
 CUDA graphs and compiled code belong to the thread that made them, and the executor's thread has
 to stay free to swap messages.
