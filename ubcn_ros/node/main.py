@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The process around the node.
+Run the node as a process.
 
 Exit codes: 0 when told to stop (SIGINT, SIGTERM, also in the middle of a frame or of loading),
 1 when autostart could not configure and activate, 2 when a parameter cannot be taken or ROS cannot
@@ -48,18 +48,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     if wants_help(sys.argv[1:] if args is None else list(args)):
         print(usage())
         return 0
-    stopping = False
-
-    def stop(number: int, frame: Any) -> None:
-        # Once: a terminal and a launch file both send one, and tidying up must not be cut short.
-        nonlocal stopping
-        if not stopping:
-            stopping = True
-            raise KeyboardInterrupt
-
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    signals = _StopSignals()
     limit_openmp_spinning(os.environ)
     node = rclpy = None
     code = 0
@@ -76,7 +66,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
                 if rclpy.ok():
                     node.get_logger().fatal('autostart failed, ending; start with '
                                             'autostart:=false to configure by hand')
-            elif not stopping:
+            elif not signals.stopping:
                 executor = ReportingExecutor(node.callback_failed)
                 executor.add_node(node)
                 executor.spin()
@@ -94,17 +84,41 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
             code = 0 if code == 1 else code
     except KeyboardInterrupt:
         code = 0
-    stopping = True
-    if node is not None and not node.stop(_STOP_SECONDS):
+    signals.stopping = True
+    _tidy_up(node, code)
+    if rclpy is not None:
+        rclpy.try_shutdown()
+    return code
+
+
+class _StopSignals:
+    """
+    Turns the first SIGINT or SIGTERM into a KeyboardInterrupt.
+
+    Once: a terminal and a launch file both send one, and tidying up must not be cut short.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def _stop(self, number: int, frame: Any) -> None:
+        if not self.stopping:
+            self.stopping = True
+            raise KeyboardInterrupt
+
+
+def _tidy_up(node: Any, code: int) -> None:
+    """Take a node down, None for none; end the process at once where its worker does not end."""
+    if node is None:
+        return
+    if not node.stop(_STOP_SECONDS):
         # A thread inside native code would be torn down with the interpreter, and crash.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    if node is not None:
-        node.destroy_node()
-    if rclpy is not None:
-        rclpy.try_shutdown()
-    return code
+    node.destroy_node()
 
 
 def _explain(error: Exception) -> str:
