@@ -1,7 +1,8 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The table is consistent, refuses with reasons, and config/ubcn.yaml says the same."""
+"""The table is consistent, refuses with reasons, and the files of config/ say the same."""
 
+import re
 import subprocess
 import sys
 from array import array
@@ -22,6 +23,7 @@ from ubcn_ros.node.parameters import (
 )
 
 CONFIG = Path(__file__).parents[2] / 'config' / 'ubcn.yaml'
+DOCUMENT = CONFIG.with_name('README.md')
 
 
 def test_settings_hold_what_the_table_lists_in_its_order():
@@ -45,6 +47,16 @@ def test_the_configuration_file_lists_every_parameter_with_its_default():
     for spec in SPECS:
         line = text[:text.index(f'    {spec.name}:')].rstrip().splitlines()[-1]
         assert line.strip().startswith('#'), f'{spec.name} has no comment'
+
+
+def test_the_document_lists_every_parameter_as_the_table_does():
+    when = {Changes.AT_START: 'start', Changes.AT_CONFIGURE: 'configure',
+            Changes.AT_RUNTIME: 'runtime'}
+    section = DOCUMENT.read_text().split('## Parameters')[1].split('\n## ')[0]
+    rows = re.findall(r'^\| `(\w+)` \| `([^`]+)` \| (.+?) \| (\w+) \| .+ \|$', section,
+                      re.MULTILINE)
+    assert sorted(rows) == sorted((spec.name, spec.typed(spec.default), spec.constraint,
+                                   when[spec.changes]) for spec in SPECS)
 
 
 @pytest.mark.parametrize('name, value, reason', [
