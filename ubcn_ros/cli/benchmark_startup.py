@@ -37,7 +37,7 @@ def startup(model: str, device: str, precision: str, backend: str, size: tuple[i
             iterations: int, runs: int, threads: int | None, json_path: Path | None) -> None:
     """Time a fresh process to its first result."""
     from ubcn_ros.benchmark.startup import start_once
-    from ubcn_ros.evaluation.report import table
+    from ubcn_ros.evaluation.text_table import table
     from ubcn_ros.runtime import find_model
     from ubcn_ros.runtime.export.folder import is_exported
     if not is_exported(model):

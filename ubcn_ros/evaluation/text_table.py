@@ -1,0 +1,28 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one text table that commands print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def table(header: Sequence[str] | None, rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+          ) -> str:
+    """
+    Lay out a text table, as every command shows one.
+
+    :param header: of the columns; None leaves it out.
+    :param left: columns that are flush left; the others are flush right.
+    """
+    heads = [] if header is None else [header]
+    widths = [max(map(len, column)) for column in zip(*heads, *rows, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        return '  '.join(cell.ljust(width) if i in left else cell.rjust(width)
+                         for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+                         ).rstrip()
+
+    rule = '  '.join('-' * width for width in widths)
+    return '\n'.join([text for head in heads for text in (line(head), rule)]
+                     + [line(row) for row in rows])
