@@ -145,14 +145,15 @@ def turned_webp(image, orientation):
     return b'RIFF' + struct.pack('<I', len(body)) + body
 
 
-def tiff(image, orientation=1, order='<', big=False):
-    """Write an RGB TIFF of one strip from its definition, fields first."""
-    height, width = image.shape[:2]
+def tiff(image, orientation=1, order='<', big=False, extra=None, sample_format=1):
+    """Write a TIFF of one strip from its definition, fields first; ``extra``: kind of alpha."""
+    height, width, channels = image.shape
     entry, offset = ('HHQ', 'Q') if big else ('HHI', 'I')
     # bits per sample is left for decoders to find inline: three shorts fit in BigTIFF alone
-    fields = [(256, 3, width), (257, 3, height), (258, 3, 8), (259, 3, 1), (262, 3, 2),
-              (273, 4, None), (274, 3, orientation), (277, 3, 3), (278, 3, height),
-              (279, 4, image.size)]
+    fields = [(256, 3, width), (257, 3, height), (258, 3, 8 * image.itemsize), (259, 3, 1),
+              (262, 3, 2), (273, 4, None), (274, 3, orientation), (277, 3, channels),
+              (278, 3, height), (279, 4, image.nbytes), (339, 3, sample_format)]
+    fields[-1:-1] = [(338, 3, extra)] * (extra is not None)
     head = (b'II' if order == '<' else b'MM') + (
         struct.pack(order + 'HHHQ', 43, 8, 0, 16) if big else struct.pack(order + 'HI', 42, 8))
     start = len(head) + (8 if big else 2) + len(fields) * (20 if big else 12) + struct.calcsize(
@@ -182,6 +183,38 @@ def test_orientation_is_ignored_in_every_format(name, orientation):
     assert read_header(data, FILE_FORMATS)[:3] == (name.split(',')[0].removeprefix('Big'), 90, 122)
     wanted = decode(jpeg(image=image[..., ::-1])) if name == 'JPEG' else image
     assert np.array_equal(decode(data, FILE_FORMATS), wanted)
+
+
+@pytest.mark.parametrize('extra', [0, 1, 2])
+@pytest.mark.parametrize('order, big', [('<', False), ('>', False), ('<', True), ('>', True)])
+def test_alpha_of_a_tiff_is_dropped_and_does_not_darken(extra, order, big):
+    image = picture()
+    data = tiff(np.dstack([image, np.full_like(image[..., 0], 64)]), 1, order, big, extra)
+    assert np.array_equal(decode(data, FILE_FORMATS), image)
+
+
+@pytest.mark.parametrize('kind, sample_format, text', [
+    (np.float32, 3, 'floating point samples of 32'), (np.float64, 3, 'floating point samples'),
+    (np.int32, 2, 'signed samples of 32 bits'), (np.uint32, 1, 'TIFF of samples of 32 bits'),
+    (np.int16, 2, 'signed samples of 16 bits'), (np.int8, 2, 'signed samples of 8 bits')])
+def test_samples_that_are_no_colours_are_named(kind, sample_format, text):
+    data = tiff(picture().astype(kind), sample_format=sample_format)
+    with pytest.raises(MalformedImage, match=text) as caught:
+        decode(data, FILE_FORMATS)
+    assert caught.value.text('file').endswith('convert it to unsigned samples of 8 or 16 bits')
+    assert 'again' not in caught.value.text('file')
+
+
+def test_the_type_of_samples_is_found_where_each_channel_has_its_own():
+    data = messages.encode(picture().astype(np.float32), '.tiff')
+    with pytest.raises(MalformedImage, match='floating point samples of 32 bits'):
+        decode(data, FILE_FORMATS)
+
+
+def test_a_tiff_of_more_than_four_channels_says_so():
+    with pytest.raises(MalformedImage, match='a TIFF of 6 channels') as caught:
+        decode(tiff(np.dstack([picture(), picture()])), FILE_FORMATS)
+    assert caught.value.text('file').endswith('convert it to RGB or grey')
 
 
 @pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.tiff'])

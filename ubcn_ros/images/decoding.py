@@ -7,8 +7,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from . import tiff
 from .encodings import demosaic
-from .formats import MESSAGE_FORMATS, find_end, read_header, tiff_orientation
+from .formats import MESSAGE_FORMATS, find_end, read_header
 from .malformed import CUT, DAMAGED, MalformedImage, check_size
 
 # Most pixels that a byte can stand for. JPEG: one bit per 8 x 8 block at least; PNG: deflate
@@ -46,7 +47,8 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
                                  'end before its end marker', CUT)
         data = data[:end]
     elif header.format == 'TIFF':
-        data = _as_stored(data)
+        tiff.check_samples(data)
+        data = tiff.as_stored(data)
     if mosaic is None or not header.grey:
         return cv2.cvtColor(image := _decode(data, height, width, cv2.IMREAD_COLOR),
                             cv2.COLOR_BGR2RGB, dst=image)
@@ -70,12 +72,3 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
                                  'have an end marker but no data for its last rows', CUT)
     return image
-
-
-def _as_stored(data: memoryview | bytes) -> memoryview | bytes:
-    """Take the orientation out of a TIFF: OpenCV turns TIFFs even where it is told not to."""
-    found = tiff_orientation(data)
-    if found is None:
-        return data
-    place, upright = found
-    return b''.join((data[:place], upright, data[place + len(upright):]))

@@ -3,7 +3,7 @@
 """
 What encoded images say of themselves before they are decoded: format, size, where they end.
 
-JPEG: ITU-T T.81, annex B; PNG: W3C PNG, 5; TIFF: revision 6.0 and BigTIFF; WebP: RFC 9649.
+JPEG: ITU-T T.81, annex B; PNG: W3C PNG, 5; WebP: RFC 9649.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from . import tiff
 from .malformed import CUT, MalformedImage, Remedy
 
 MESSAGE_FORMATS = ('JPEG', 'PNG')
@@ -34,9 +35,6 @@ _FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
 _MOST_MARKERS = 1 << 12
 # A PNG of MAX_PIXELS in chunks of 8 KiB, as libpng writes them, has fewer.
 _MOST_CHUNKS = 1 << 16
-
-_TIFF_WIDTH, _TIFF_HEIGHT, _TIFF_ORIENTATION = 256, 257, 274
-_TIFF_BYTES = {3: 2, 4: 4, 16: 8}  # type of a field -> bytes of a value
 
 
 class Header(NamedTuple):
@@ -77,12 +75,6 @@ def find_end(data: memoryview | bytes) -> int | None:
     if _PATTERNS['PNG'].match(data):
         return _png_end(data)
     return next((body for marker, body in _jpeg_markers(data) if marker == _EOI), None)
-
-
-def tiff_orientation(data: memoryview | bytes) -> tuple[int, bytes] | None:
-    """Return where a TIFF's first image keeps its orientation, and the bytes for 'as stored'."""
-    place, size, order = _tiff_fields(data).get(_TIFF_ORIENTATION, (0, 0, 'little'))
-    return (place, (1).to_bytes(size, order)) if size else None
 
 
 def _jpeg_markers(data: memoryview | bytes) -> Iterator[tuple[int, int]]:
@@ -161,31 +153,8 @@ def _webp_header(data: memoryview | bytes) -> Header | None:
 
 
 def _tiff_header(data: memoryview | bytes) -> Header | None:
-    fields = _tiff_fields(data)
-    if _TIFF_WIDTH not in fields or _TIFF_HEIGHT not in fields:
-        return None
-    height, width = (int.from_bytes(data[place:place + size], order)
-                     for place, size, order in (fields[_TIFF_HEIGHT], fields[_TIFF_WIDTH]))
-    return Header('TIFF', height, width)
-
-
-def _tiff_fields(data: memoryview | bytes) -> dict[int, tuple[int, int, str]]:
-    """Find the numbers of the first image: tag -> place, bytes and their order."""
-    order = 'little' if data[0] == ord('I') else 'big'
-    big = ord('+') in (data[2], data[3])  # BigTIFF: offsets of 64 bits
-
-    def number(place: int, size: int) -> int:
-        return int.from_bytes(data[place:place + size], order)
-
-    start = number(8, 8) if big else number(4, 4)
-    first, entry, value = (start + 8, 20, 12) if big else (start + 2, 12, 8)
-    count = min(number(start, first - start), (len(data) - first) // entry)
-    fields = {}
-    for place in range(first, first + count * entry, entry):
-        size = _TIFF_BYTES.get(number(place + 2, 2))
-        if size is not None:
-            fields.setdefault(number(place, 2), (place + value, size, order))
-    return fields
+    size = tiff.size(data)
+    return size and Header('TIFF', *size)
 
 
 _READERS = {'JPEG': _jpeg_header, 'PNG': _png_header, 'BMP': _bmp_header, 'WebP': _webp_header,
