@@ -15,19 +15,29 @@ from ubcn_ros.data.files import DataSetError, images_by_name, read_image, read_l
 IDENTITY = {i: i for i in range(256)}
 
 
-def png(ids, depth=8, colour=0, width=None):
-    """Bytes of a PNG of any depth and colour type; a row is packed bits or bytes."""
+def packed(ids, depth):
+    """Rows as a PNG has them before compression: no filter, then packed bits or bytes."""
+    bits = np.unpackbits(ids.astype('>u2').view(np.uint8).reshape(*ids.shape, 2), axis=2)
+    rows = np.packbits(bits[:, :, 16 - depth:].reshape(len(ids), -1), axis=1)
+    return b''.join(b'\0' + row.tobytes() for row in rows)
+
+
+def png(ids, depth=8, colour=0, width=None, interlaced=False, lost=0):
+    """Bytes of a PNG of any depth and colour type, the last ``lost`` of its pixels left out."""
     def chunk(kind, data):
         body = kind + data
         return struct.pack('>I', len(data)) + body + struct.pack('>I', zlib.crc32(body))
     height, own = ids.shape
-    bits = np.unpackbits(ids.astype('>u2').view(np.uint8).reshape(height, own, 2), axis=2)
-    rows = np.packbits(bits[:, :, 16 - depth:].reshape(height, -1), axis=1)
+    passes = [ids] if not interlaced else [ids[::8, ::8], ids[::8, 4::8], ids[4::8, ::4],
+                                           ids[::4, 2::4], ids[2::4, ::2], ids[::2, 1::2],
+                                           ids[1::2]]
+    pixels = b''.join(packed(part, depth) for part in passes if part.size)
+    compressed = zlib.compress(pixels[:len(pixels) - lost])
     return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack(
-        '>IIBBBBB', width or own, height, depth, colour, 0, 0, 0))
+        '>IIBBBBB', width or own, height, depth, colour, 0, 0, interlaced))
         + (chunk(b'PLTE', bytes(range(255, 255 - 3 * min(1 << depth, 85), -1)))
            if colour == 3 else b'')
-        + chunk(b'IDAT', zlib.compress(b''.join(b'\0' + row.tobytes() for row in rows)))
+        + chunk(b'IDAT', compressed[:40]) + chunk(b'IDAT', compressed[40:])
         + chunk(b'IEND', b''))
 
 
@@ -105,6 +115,20 @@ def test_every_damaged_byte_and_every_cut_is_noticed(tmp_path):
         with pytest.raises(DataSetError, match=r'a\.png') as error:
             read_labels(path, IDENTITY)
         assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('interlaced', [False, True], ids=['rows', 'interlaced'])
+@pytest.mark.parametrize('depth, colour', [(1, 3), (2, 0), (4, 3), (8, 0), (16, 0)])
+def test_pixels_that_were_never_written_are_not_class_0(tmp_path, depth, colour, interlaced):
+    bits = max(depth, 8)
+    for height, width in ((64, 48), (33, 37), (5, 3), (1, 1)):
+        ids = np.random.default_rng(0).integers(0, 1 << depth, (height, width)).astype(np.uint16)
+        (tmp_path / 'a.png').write_bytes(png(ids, depth, colour, interlaced=interlaced))
+        assert np.array_equal(read_png(tmp_path / 'a.png', bits, 'numbers'), ids)
+        for lost in {1, height * width * depth // 8 // 2} - {0}:
+            (tmp_path / 'a.png').write_bytes(png(ids, depth, colour, None, interlaced, lost))
+            with pytest.raises(DataSetError, match=r'damaged \([0-9]+ of [0-9]+ bytes of pixels'):
+                read_png(tmp_path / 'a.png', bits, 'numbers')
 
 
 def test_a_size_is_bounded_before_anything_is_decoded(tmp_path):

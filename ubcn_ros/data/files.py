@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -18,6 +19,9 @@ _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_START = b'\xff\xd8\xff'
 # PNG specification, 11.2.2: colour types
 _GREY, _PALETTE = 0, 3
+# 8.1: of an interlaced PNG the first column and row of each pass, and the steps between them
+_ONE_PASS, _ADAM7 = ((0, 0, 1, 1),), ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
+                                      (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _SPREAD = {1: 1, 2: 85, 4: 17, 8: 1}
 _COLOUR_TYPES = {_GREY: 'grey', 2: 'RGB', _PALETTE: 'palette', 4: 'grey and alpha', 6: 'RGBA'}
 
@@ -126,6 +130,7 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
                            'make image and labels smaller')
     try:
         PngImageFile(io.BytesIO(data)).verify()  # the checksums, which decoding leaves out
+        _check_rows(data, width, height, depth)
         with PngImageFile(io.BytesIO(data)) as png:
             values = np.asarray(png)
     except Exception as error:  # Pillow's parsers raise a dozen types
@@ -135,6 +140,24 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
     values = values.astype(np.uint8)
     # Pillow spreads grey of few bits over 0..255, but for a single bit
     return values // _SPREAD[depth] if colour == _GREY else values
+
+
+def _check_rows(data: bytes, width: int, height: int, depth: int) -> None:
+    """Raise ValueError where a PNG of one channel lacks rows: Pillow would fill them with 0."""
+    expected = 0
+    for left, top, across, down in _ADAM7 if data[28] else _ONE_PASS:
+        columns, rows = -((left - width) // across), -((top - height) // down)
+        if columns > 0 and rows > 0:
+            expected += rows * (1 + -(-columns * depth // 8))  # 1: the filter of the row
+    parts, place = [], 8
+    while place < len(data):
+        size = int.from_bytes(data[place:place + 4], 'big')
+        if data[place + 4:place + 8] == b'IDAT':
+            parts.append(data[place + 8:place + 8 + size])
+        place += 12 + size
+    stored = len(zlib.decompressobj().decompress(b''.join(parts), expected))
+    if stored < expected:
+        raise ValueError(f'{stored} of {expected} bytes of pixels')
 
 
 def _ranges(ids: Collection[int]) -> str:
