@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Encoded images are decoded whole or refused: their ends, their formats, their orientation."""
 
+import io
+import re
 import struct
 import time
 import zlib
@@ -69,7 +71,7 @@ def test_what_follows_a_jpeg_is_no_part_of_it(kind, tail):
 def test_a_jpeg_cut_anywhere_is_refused_whatever_follows(kind, tail):
     data = jpeg(kind)
     for size in np.linspace(700, len(data) - 1, 12).astype(int):
-        with pytest.raises(MalformedImage, match='end before its end marker|no data for its last'):
+        with pytest.raises(MalformedImage, match='end before its end marker|end marker but'):
             decode(data[:size] + tail)
 
 
@@ -78,8 +80,75 @@ def test_a_jpeg_cut_anywhere_is_refused_whatever_follows(kind, tail):
 def test_a_cut_jpeg_with_an_end_marker_is_refused(kind, grey):
     data = jpeg(kind, picture()[..., 0] if grey else picture())
     for size in np.linspace(700, len(data) * 0.9, 12).astype(int):
-        with pytest.raises(MalformedImage, match='no data for its last rows'):
+        with pytest.raises(MalformedImage, match='an end marker but'):
             decode(data[:size] + b'\xff\xd9', mosaic='bayer_rggb8' if grey else None)
+
+
+SAMPLINGS = {name: getattr(cv2, f'IMWRITE_JPEG_SAMPLING_FACTOR_{name}')
+             for name in ('411', '420', '422', '440', '444')}
+
+
+@pytest.mark.parametrize('progressive', [0, 1], ids=['sequential', 'progressive'])
+@pytest.mark.parametrize('height, width', [(32, 33), (65, 127), (90, 122)])
+def test_no_whole_jpeg_is_refused(height, width, progressive):
+    image = picture(height, width)
+    for interval in (0, 1, 4, 7, 100):
+        options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive,
+                   cv2.IMWRITE_JPEG_RST_INTERVAL, interval]
+        files = [cv2.imencode('.jpg', image[..., 0], options)[1].tobytes()]
+        for sampling in SAMPLINGS.values():
+            chosen = [*options, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling]
+            files.append(cv2.imencode('.jpg', image, chosen)[1].tobytes())
+        for data in files:
+            assert np.array_equal(decode(data)[..., ::-1], cv2.imdecode(
+                np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR))
+
+
+@pytest.mark.parametrize('sampling', SAMPLINGS)
+@pytest.mark.parametrize('progressive', [0, 1], ids=['sequential', 'progressive'])
+def test_a_jpeg_that_lacks_a_restart_is_refused(progressive, sampling):
+    data = cv2.imencode('.jpg', picture(), [
+        cv2.IMWRITE_JPEG_RST_INTERVAL, 2, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR, SAMPLINGS[sampling]])[1].tobytes()
+    decode(data)
+    for found in re.finditer(b'\xff[\xd0-\xd7]', data):
+        with pytest.raises(MalformedImage, match='an end marker but'):
+            decode(data[:found.start()] + b'\xff\xd9')
+
+
+@pytest.mark.parametrize('grey', [False, True])
+def test_a_progressive_jpeg_that_lacks_a_scan_is_refused(grey):
+    data = jpeg('progressive', picture()[..., 0] if grey else picture())
+    decode(data)
+    scans = [found.start() for found in re.finditer(b'\xff\xda', data)]
+    for start in scans:
+        with pytest.raises(MalformedImage, match='an end marker but'):
+            decode(data[:start] + b'\xff\xd9')
+    for size in np.linspace(700, scans[-1], 12).astype(int):
+        with pytest.raises(MalformedImage, match='end marker'):
+            decode(data[:size] + b'\xff\xd9')
+
+
+def test_a_cut_jpeg_of_inks_is_refused():
+    file, pillow = io.BytesIO(), pytest.importorskip('PIL.Image')
+    pillow.fromarray(picture()).convert('CMYK').save(file, 'JPEG')
+    data = file.getvalue()
+    assert decode(data).shape == (90, 122, 3)
+    for size in np.linspace(900, len(data) * 0.9, 12).astype(int):
+        with pytest.raises(MalformedImage, match='an end marker but'):
+            decode(data[:size] + b'\xff\xd9')
+
+
+def test_damaged_headers_are_read_or_refused_by_the_decoder():
+    random = np.random.default_rng(0)
+    for number in range(400):
+        data = bytearray(jpeg(('restarts', 'progressive')[number % 2], picture(32, 40)))
+        for place in random.integers(2, 700, 3):
+            data[place] = random.integers(0, 256)
+        try:
+            assert decode(bytes(data)).dtype == np.uint8
+        except MalformedImage:
+            pass
 
 
 def test_a_jpeg_that_is_grey_itself_is_decoded():

@@ -7,7 +7,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import tiff
+from . import jpeg, tiff
 from .encodings import demosaic
 from .formats import MESSAGE_FORMATS, find_end, read_header
 from .malformed import CUT, DAMAGED, MalformedImage, check_size
@@ -15,6 +15,8 @@ from .malformed import CUT, DAMAGED, MalformedImage, check_size
 # Most pixels that a byte can stand for. JPEG: one bit per 8 x 8 block at least; PNG: deflate
 # shrinks to 1/1032 at most, and a pixel takes one bit at least.
 _DENSEST = {'JPEG': 8 * 64, 'PNG': 8 * 1032}
+# What 128 in every component becomes: of YCbCr, RGB and grey; of CMYK; of YCCK.
+_PAINTED = (128, 65, 64)
 # Image data for a JPEG that has not enough of it. No ff, which would begin a marker; the first
 # byte is 0, so that one before it does not begin one either.
 _FILLER = bytes(number * 151 % 255 for number in range(4096))
@@ -46,6 +48,9 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
                                  'end before its end marker', CUT)
         data = data[:end]
+        if header.format == 'JPEG' and jpeg.has_gaps(data):
+            raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
+                                 'have an end marker but not all of the data before it', CUT)
     elif header.format == 'TIFF':
         tiff.check_samples(data)
         data = tiff.as_stored(data)
@@ -64,8 +69,8 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
     if image is None or image.shape[:2] != (height, width):
         raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
                              f'{height} image cannot be decoded', DAMAGED)
-    # libjpeg paints what it has no data for in this grey, and lets more data change it.
-    if data[0] == 0xff and (image[-1, -1] == 128).all():
+    # libjpeg paints what it has no data for in a grey, and lets more data change it.
+    if data[0] == 0xff and np.isin(image[-1, -1], _PAINTED).all():
         longer = b''.join((data[:-2], _FILLER, data[-2:]))
         again = cv2.imdecode(np.frombuffer(longer, np.uint8), flags)
         if not np.array_equal(image, again):

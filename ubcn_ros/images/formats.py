@@ -3,16 +3,15 @@
 """
 What encoded images say of themselves before they are decoded: format, size, where they end.
 
-JPEG: ITU-T T.81, annex B; PNG: W3C PNG, 5; WebP: RFC 9649.
+PNG: W3C PNG, 5; WebP: RFC 9649.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
-from . import tiff
+from . import jpeg, tiff
 from .malformed import CUT, MalformedImage, Remedy
 
 MESSAGE_FORMATS = ('JPEG', 'PNG')
@@ -25,14 +24,6 @@ _PATTERNS = {name: re.compile(start, re.DOTALL) for name, start in _STARTS.items
 _OTHER = Remedy('publish one of these, or raw images with input_transport:=raw',
                 'record one of these, or raw images', 'convert it to PNG or JPEG')
 
-# In image data any marker but those of restarts; 0 is no marker. Elsewhere the next byte begins
-# one; more of ff may fill the space before it.
-_AFTER_SCAN = re.compile(b'\xff[^\x00\xd0-\xd7\xff]')
-_NEXT = re.compile(b'\xff+[^\x00\xd0-\xd7\xff]')
-_SOI, _EOI, _SOS = 0xd8, 0xd9, 0xda
-_FRAMES = {*range(0xc0, 0xd0)} - {0xc4, 0xc8, 0xcc}
-# More than any camera or editor writes: a message of empty segments must not take seconds.
-_MOST_MARKERS = 1 << 12
 # A PNG of MAX_PIXELS in chunks of 8 KiB, as libpng writes them, has fewer.
 _MOST_CHUNKS = 1 << 16
 
@@ -74,36 +65,12 @@ def find_end(data: memoryview | bytes) -> int | None:
     """
     if _PATTERNS['PNG'].match(data):
         return _png_end(data)
-    return next((body for marker, body in _jpeg_markers(data) if marker == _EOI), None)
-
-
-def _jpeg_markers(data: memoryview | bytes) -> Iterator[tuple[int, int]]:
-    """Yield each marker and where its body begins, up to the end marker or the first wrong one."""
-    position, find = 2, _NEXT.match
-    for _ in range(_MOST_MARKERS):
-        found = find(data, position)
-        if found is None:
-            return
-        marker, position = data[found.end() - 1], found.end()
-        # A second start means another image: this one was cut. 02 to bf are reserved.
-        if marker == _SOI or 0x01 < marker < 0xc0:
-            return
-        yield marker, position
-        if marker == _EOI:
-            return
-        if marker != 0x01:  # the only other one without a body
-            position += int.from_bytes(data[position:position + 2], 'big')
-        find = _AFTER_SCAN.search if marker == _SOS else _NEXT.match
+    return jpeg.find_end(data)
 
 
 def _jpeg_header(data: memoryview | bytes) -> Header | None:
-    for marker, body in _jpeg_markers(data):
-        if marker == _SOS:
-            return None
-        if marker in _FRAMES and body + 8 <= len(data):
-            return Header('JPEG', int.from_bytes(data[body + 3:body + 5], 'big'),
-                          int.from_bytes(data[body + 5:body + 7], 'big'), data[body + 7] == 1)
-    return None
+    found = jpeg.size(data)
+    return found and Header('JPEG', found[0], found[1], found[2] == 1)
 
 
 def _png_header(data: memoryview | bytes) -> Header | None:
