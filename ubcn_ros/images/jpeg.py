@@ -83,10 +83,10 @@ class _Frame(NamedTuple):
 
     @classmethod
     def read(cls, segment: memoryview | bytes, progressive: bool) -> _Frame | None:
-        """Read the body of a frame header; None where it is damaged."""
+        """Read the body of a frame header; None where it is damaged, or names are not unique."""
         sampling = {segment[at]: divmod(segment[at + 1], 16)
                     for at in range(6, len(segment) - 2, 3)}
-        if not sampling or not all(map(all, sampling.values())):
+        if not sampling or len(sampling) != segment[5] or not all(map(all, sampling.values())):
             return None
         return cls(int.from_bytes(segment[1:3], 'big'), int.from_bytes(segment[3:5], 'big'),
                    sampling, progressive)
