@@ -141,6 +141,32 @@ def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick
     assert names(tmp_path / 'out') == ['a.png', 'b.png']
 
 
+@pytest.mark.parametrize('command', ['derain', 'rain'])
+@pytest.mark.parametrize('output, text', [
+    ('/proc/ubcn/out', 'cannot be written'), ('notes.txt/out', 'is not a folder'),
+    ('notes.txt', 'notes.txt is a file, but'), ('x' * 300, 'File name too long')])
+def test_an_output_that_cannot_be_is_told_once_before_the_work(
+        folder, monkeypatch, command, output, text):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr('ubcn_ros.runtime.Engine.load', lambda *_, **__: pytest.fail('loaded'))
+    before = names(folder)
+    for source in ('.', 'a.png'):
+        result = ubcn(command, source, output)
+        assert result.exit_code in (1, 2), result.output
+        assert result.output.count('Error: ') == 1 and text in result.output, result.output
+    assert names(folder) == before
+
+
+def test_a_name_of_several_lines_is_told_on_one(tmp_path, folder):
+    (folder / 'in\ntwo.png').write_text('not an image')
+    result = ubcn('rain', folder, tmp_path / 'out')
+    assert names(tmp_path / 'out') == ['a.png', 'b.png']
+    said = result.output.splitlines()
+    assert len(said) == 2 and said[0].startswith('Error: ') and 'in two.png: 12 bytes' in said[0]
+    said = ubcn('rain', folder / 'in\ntwo.png', folder / 'in\ntwo.png').output.splitlines()
+    assert len(said) == 1 and 'in two.png would overwrite its input' in said[0]
+
+
 @pytest.fixture
 def tree(folder):
     """The folder with two images in sub-folders and what macOS leaves beside one."""

@@ -45,8 +45,13 @@ def test_outputs_are_checked_without_a_trace(tmp_path):
     assert list(tmp_path.iterdir()) == []
     (tmp_path / 'file').write_text('kept')
     assert options.OUTPUT_FILE.convert(str(tmp_path / 'file'), None, None).read_text() == 'kept'
+    either = options.OUTPUT_FILE_OR_FOLDER
+    for there in (path, tmp_path, tmp_path / 'file', tmp_path / 'new'):
+        assert either.convert(str(there), None, None) == there
     (tmp_path / 'dangling').symlink_to(tmp_path / 'nowhere')
     for kind, name in ((options.OUTPUT_FOLDER, 'file'), (options.OUTPUT_FOLDER, 'file/x'),
-                       (options.OUTPUT_FILE, 'dangling/x'), (options.OUTPUT_FILE, '')):
+                       (options.OUTPUT_FILE, 'dangling/x'), (options.OUTPUT_FILE, ''),
+                       (either, 'file/x'), (either, 'dangling/x'), (either, ''),
+                       (either, 'x' * 300)):
         with pytest.raises(click.BadParameter):
             kind.convert(name and str(tmp_path / name), None, None)

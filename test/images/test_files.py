@@ -126,7 +126,7 @@ def test_a_full_disk_leaves_no_cut_file_behind(tmp_path, before):
         target.write_bytes(before)
     limits = leave_room(2000)
     try:
-        with pytest.raises(ImageFileError, match='a.png cannot be written: File too large'):
+        with pytest.raises(ImageFileError, match='File too large: make room, or choose another'):
             write_image(target, noise.astype(np.uint8))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -163,7 +163,7 @@ def test_places_that_cannot_be_written_to_are_named(tmp_path):
                        ('a.gif', "written as '.gif'"), ('a', "written as ''")):
         with pytest.raises(ImageFileError, match=text) as caught:
             write_image(tmp_path / name, picture())
-        assert str(tmp_path / name) in str(caught.value)
+        assert str(tmp_path / name) in str(caught.value) and 'room' not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'folder.png']
 
 

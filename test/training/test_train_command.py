@@ -167,6 +167,25 @@ def finished(recipe, camvid_root, tmp_path):
     return again
 
 
+def test_other_steps_are_not_said_to_be_in_the_recipe(finished):
+    told = finished('--resume', '--steps', '2')
+    assert told.exit_code == 1 and 'optimizer_steps: 1 in the checkpoint, 2 now' in told.output
+    assert 'the recipe and --steps that it was begun with' in told.output
+
+
+@pytest.mark.parametrize('more, file, remedy', [
+    ({'derain': {'optimizer_steps': 1}}, 'derain.safetensors', 'train the stage derain first'),
+    ({}, 'derain.safetensors', 'give the --out of the run that wrote it'),
+    ({'derain': {}}, '../derain.safetensors', 'give the --out of the run that wrote it')])
+def test_a_stage_without_its_start_names_what_to_train_first(recipe, camvid_root, tmp_path, more,
+                                                             file, remedy):
+    joint = {'optimizer_steps': 1, 'start': {'derain': file}}
+    recipe('joint', stages={**more, 'joint': joint})
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', stage='joint'))
+    assert result.exit_code == 2 and not (tmp_path / 'out').exists()
+    assert f'the stage joint starts from it: {remedy}' in result.output.splitlines()[-1]
+
+
 @pytest.mark.parametrize('gone', [None, 'derain.ckpt', 'derain.safetensors'])
 def test_a_run_is_not_overwritten_unasked(finished, tmp_path, gone):
     out = tmp_path / 'out'
@@ -216,8 +235,8 @@ def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_pa
     before = (tmp_path / 'out' / 'derain.ckpt').read_bytes()
     result = finished('--resume')
     assert result.exit_code == 1 and len(result.output.strip().splitlines()) == 1
-    differences = re.findall(r'([a-z.]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) in the '
-                             'recipe', result.output)
+    differences = re.findall(r'([a-z.]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) now',
+                             result.output)
     assert {name: values for name, *values in differences} == {
         'seed': ['5', '6'], 'stages.derain.optimizer.lr': ['0.01', '0.002'],
         'stages.derain.samples.crop': ['[32, 48]', '[48, 48]']}

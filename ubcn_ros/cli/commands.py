@@ -49,11 +49,19 @@ def one_line() -> Iterator[None]:
     """
     try:
         yield
+    except click.ClickException as error:
+        error.message = as_line(error.message)
+        raise
     except Exception as error:
         text = _explained(error)
         if text is None:
             raise
-        raise click.ClickException(re.sub(r'\s*\n\s*', ' ', text.strip())) from error
+        raise click.ClickException(as_line(text)) from error
+
+
+def as_line(text: str) -> str:
+    """Put a text that has several lines, or names a file whose name has, on one."""
+    return ' '.join(part for line in text.splitlines() if (part := line.strip()))
 
 
 def _explained(error: Exception) -> str | None:

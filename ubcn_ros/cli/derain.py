@@ -12,12 +12,17 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.image_jobs import pair_files, recursive_option, run_jobs
-from ubcn_ros.cli.options import OUTPUT_FOLDER, engine_options, load_engine
+from ubcn_ros.cli.options import (
+    OUTPUT_FILE_OR_FOLDER,
+    OUTPUT_FOLDER,
+    engine_options,
+    load_engine,
+)
 
 
 @click.command(cls=Command)
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
-@click.argument('output', type=click.Path(path_type=Path))
+@click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--labels', type=OUTPUT_FOLDER,
               help='Folder for the label ids, single-channel PNG; 255 is unlabeled.')
 @click.option('--overlay', 'overlays', type=OUTPUT_FOLDER,

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.cli.commands import as_line
 from ubcn_ros.cli.output import progress_bar
 
 recursive_option = click.option('--recursive', is_flag=True,
@@ -27,14 +28,14 @@ def pair_files(source: Path, target: Path, recursive: bool, without: Iterable[Pa
     :return: the pairs, and the listing of the folder they come from.
     """
     from ubcn_ros.images.files import KINDS, Listing, find_images, is_image_name
+    to_file = not source.is_dir() and is_image_name(target) and not target.is_dir()
+    if target.exists() and not target.is_dir() and not to_file:
+        kind = f'{source} is a folder' if source.is_dir() else 'not an image'
+        raise click.ClickException(f'{target} is a file, but {kind}: give a folder to write to')
     if not source.is_dir():
-        to_file = is_image_name(target) and not target.is_dir()
         listing = Listing([source])
         jobs = [(source, target if to_file else target / f'{source.stem}.png')]
     else:
-        if target.is_file():
-            raise click.ClickException(f'{target} is a file, but {source} is a folder: give a '
-                                       'folder to write to')
         listing = find_images(source, recursive, filter(None, (target, *without)))
         if not listing.images:
             raise click.ClickException(f'{source} holds no images ({KINDS}){_skipped(listing)}')
@@ -66,7 +67,7 @@ def run_jobs(jobs: list[tuple[Path, Path]], listing: Any,
     from ubcn_ros.images.files import ImageFileError, read_image
     errors = list(listing.unreadable)
     for text in errors:
-        click.echo(f'Error: {text}', err=True)
+        click.echo(f'Error: {as_line(text)}', err=True)
     broken = 0
     with progress_bar(jobs) as bar:
         for source, output in bar:
@@ -75,7 +76,7 @@ def run_jobs(jobs: list[tuple[Path, Path]], listing: Any,
             except ImageFileError as error:
                 broken += 1
                 bar.clear()
-                click.echo(f'Error: {error}', err=True)
+                click.echo(f'Error: {as_line(str(error))}', err=True)
     click.echo(f'{len(jobs) - broken} of {len(jobs)} images written{_skipped(listing)}')
     if broken or errors:
         sys.exit(1)

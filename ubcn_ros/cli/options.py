@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import re
@@ -76,43 +77,48 @@ class OutputType(click.Path):
 
     Missing folders above it are for the command to make.
 
-    :param folder: it is a folder.
+    :param file: it may be a file.
+    :param folder: it may be a folder.
     :param suffixes: of the file, one of them; any when empty.
     """
 
-    def __init__(self, folder: bool = False, suffixes: tuple[str, ...] = ()) -> None:
-        super().__init__(file_okay=not folder, dir_okay=folder, path_type=Path)
-        self._folder, self._suffixes = folder, suffixes
+    def __init__(self, file: bool = True, folder: bool = False, suffixes: tuple[str, ...] = ()
+                 ) -> None:
+        super().__init__(file_okay=file, dir_okay=folder, path_type=Path)
+        self._suffixes = suffixes
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the path."""
         if not str(value):
-            self.fail(f"'' is not the path of a {'folder' if self._folder else 'file'}", param,
-                      ctx)
+            kinds = ['file'] * self.file_okay + ['folder'] * self.dir_okay
+            self.fail(f"'' is not the path of a {' or '.join(kinds)}", param, ctx)
         path = super().convert(value, param, ctx)
         if self._suffixes and path.suffix.lower() not in self._suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self._suffixes)}", param, ctx)
-        there = path if self._folder else path.parent
+        there = path if os.path.isdir(path) or not self.file_okay else path.parent
         while not os.path.lexists(there) and there != there.parent:
             there = there.parent
         if not there.is_dir():
             self.fail(f"'{path}' cannot be written: {there} is not a folder", param, ctx)
         try:
+            with contextlib.suppress(FileNotFoundError):
+                path.lstat()  # a name that cannot be one
             # asking for permission says nothing of a read-only or virtual file system
             with tempfile.TemporaryFile(dir=there):
                 pass
             if path.is_file() and not os.access(path, os.W_OK):
                 raise PermissionError('the file is read-only')
         except OSError as error:
-            self.fail(f"'{path}' cannot be written: {error.strerror or error} in {there}", param,
-                      ctx)
+            self.fail(f"'{path}' cannot be written: {error.strerror or error} in {there}: "
+                      'choose another place', param, ctx)
         return path
 
 
 DEVICE = DeviceType()
 SIZE = SizeType()
 OUTPUT_FILE = OutputType()
-OUTPUT_FOLDER = OutputType(folder=True)
+OUTPUT_FOLDER = OutputType(file=False, folder=True)
+OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
 
 

@@ -10,12 +10,12 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.image_jobs import pair_files, recursive_option, run_jobs
-from ubcn_ros.cli.options import Number
+from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number
 
 
 @click.command(cls=Command)
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
-@click.argument('output', type=click.Path(path_type=Path))
+@click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--rate', default=100.0, show_default=True, type=Number(0, 300),
               help='Rain rate, mm/hr.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),

@@ -85,6 +85,7 @@ def train(recipe: Path, stage: str | None, data: Path, out: Path | None, resume:
     config = _load_recipe(recipe, stage, steps)
     out = out or Path('runs') / config.name
     _check_free(out, stage, resume, overwrite)
+    _check_start(config, stage, out)
 
     import torch
 
@@ -156,6 +157,19 @@ def _check_free(out: Path, stage: str, resume: bool, overwrite: bool) -> None:
         if path.exists():
             raise click.UsageError(f'{path} is there from an earlier run: give --resume to go on '
                                    'with it, --overwrite to start again, or another --out')
+
+
+def _check_start(config: TrainConfig, stage: str, out: Path) -> None:
+    """Raise UsageError where a model file that the stage starts from is missing."""
+    for name in config.stages[stage].start.values():
+        path = out / name  # `name` alone where it is absolute
+        if path.exists():
+            continue
+        first = Path(name).stem
+        remedy = (f'train the stage {first} first' if name == f'{first}.safetensors'
+                  and first in config.stages else 'give the --out of the run that wrote it')
+        raise click.UsageError(f'{path} is not there, but the stage {stage} starts from it: '
+                               f'{remedy}, or change start in the recipe')
 
 
 def _check_devices(accelerator: str, devices: int) -> None:

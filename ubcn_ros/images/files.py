@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import uuid
@@ -144,8 +145,9 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        raise ImageFileError(f'{path} cannot be written: {error.strerror or error}; give a place '
-                             'with room that you may write to') from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        raise ImageFileError(f'{path} cannot be written: {error.strerror or error}: '
+                             f'{"make room, or " if full else ""}choose another place') from error
 
 
 def _natural(name: str) -> list[tuple[bool, int, str]]:

@@ -291,7 +291,7 @@ def differences(begun: Any, now: Any, where: str = '') -> list[str]:
         return [line for key in {**begun, **now}
                 for line in differences(begun.get(key), now.get(key),
                                          f'{where}.{key}' if where else key)]
-    return [] if begun == now else [f'{where}: {begun} in the checkpoint, {now} in the recipe']
+    return [] if begun == now else [f'{where}: {begun} in the checkpoint, {now} now']
 
 
 def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:

@@ -176,7 +176,8 @@ class Trainer:
                              f'or choose another output folder ({error!r})') from error
         if changed:
             raise ValueError(f'{path} is of another recipe: {"; ".join(changed)}: resume with '
-                             'the recipe that it was begun with, or start again with --overwrite')
+                             'the recipe and --steps that it was begun with, or start again with '
+                             '--overwrite')
         self.optimizer_step = int(state['optimizer_step'])
         return True
 
