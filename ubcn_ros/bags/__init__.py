@@ -20,7 +20,8 @@ from ubcn_ros.bags.messages import (
     make_image,
     stamp_ns,
 )
-from ubcn_ros.bags.reader import BagReader, Connection, image_connection, open_bag
+from ubcn_ros.bags.reader import BagReader, Connection, open_bag
+from ubcn_ros.bags.topics import image_connection
 from ubcn_ros.bags.writer import STORAGES, BagWriter
 
 __all__ = [

@@ -23,7 +23,8 @@ from ubcn_ros.bags.messages import (
     make_image,
     stamp_ns,
 )
-from ubcn_ros.bags.reader import image_connection, open_bag
+from ubcn_ros.bags.reader import Connection, open_bag
+from ubcn_ros.bags.topics import check_names, image_connection
 from ubcn_ros.bags.writer import BagWriter
 from ubcn_ros.images.files import list_images, read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
@@ -72,9 +73,11 @@ def create(images: Path | str | Iterable[Path | np.ndarray], out: Path | str,
     :param storage: 'mcap' or 'sqlite3'.
     :param progress: called with the number of images written so far.
     :return: the number of images.
-    :raises BagError: rate out of range, or `out` exists or cannot be written.
+    :raises BagError: a rate, topic or frame id that cannot be, or `out` exists or cannot be
+        written.
     :raises ImageFileError: a folder without images, or a file that cannot be read; no bag is left.
     """
+    check_names(topic, frame_id)
     if not rate_hz > 0:
         raise BagError(f'rate_hz is {rate_hz}: use more than 0 (on the command line, --rate)')
     if isinstance(images, Path | str):
@@ -168,12 +171,14 @@ def process(in_bag: Path | str, out_bag: Path | str, engine: Any, iterations: in
     """
     with open_bag(in_bag) as reader:
         source = image_connection(reader, topic)
-        infos = [c for c in reader.connections
-                 if c.topic == _beside(source.topic) and c.msgtype == CAMERA_INFO]
-        result, done = Processed(source.topic), 0
+        beside = _beside(source.topic)
+        info = next((c for c in reader.connections if (c.topic, c.msgtype, c.encoding)
+                     == (beside, CAMERA_INFO, 'cdr')), Connection(beside, CAMERA_INFO, 0))
+        result, done, copied = Processed(source.topic), 0, 0
         with BagWriter(out_bag, storage) as writer:
-            for connection, recorded, data in reader.messages([source, *infos]):
-                if connection.msgtype == CAMERA_INFO:
+            for connection, recorded, data in reader.messages([source, info]):
+                if connection == info:
+                    copied += 1
                     writer.write('/derained/camera_info', CAMERA_INFO, data, recorded)
                     continue
                 done += 1
@@ -193,7 +198,7 @@ def process(in_bag: Path | str, out_bag: Path | str, engine: Any, iterations: in
                     progress(done, source.msgcount)
         if not result.frames:
             writer.remove()
-        result.problems = reader.problems(source, done)
+        result.problems = [*reader.problems(source, done), *reader.left_out(info, copied)]
     return result
 
 

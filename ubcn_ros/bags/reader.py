@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES
+from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage import (
+    LZ4_MAGIC,
     SUFFIXES,
     ZSTD_MAGIC,
     decompress_message,
@@ -41,17 +43,15 @@ class Connection(NamedTuple):
     encoding: str = 'cdr'
 
 
+class _ValueError(ValueError):
+    """A value of metadata.yaml that cannot be; the text names it."""
+
+
 class _Metadata(NamedTuple):
     """What metadata.yaml says; `counts` by topic and type."""
 
     files: list[str]
     counts: Counter[tuple[str, str]]
-
-    def as_stored(self, stored: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
-        """Return the counts with the encodings of the storage; they are not compared."""
-        encodings = {key[:2]: key[2] for key in stored}
-        return Counter({(*key, encodings.get(key, 'cdr')): number
-                        for key, number in self.counts.items()})
 
 
 class BagReader:
@@ -76,11 +76,13 @@ class BagReader:
             self.notes += storage.notes
             for topic, msgtype, encoding, messages in storage.topics.values():
                 stored[topic, msgtype, encoding] += messages
-        said = [stored] if metadata is None else [metadata.as_stored(stored), stored]
-        self._announced = {key: [counts[key] for counts in said]
-                           for key in dict.fromkeys(key for counts in said for key in counts)}
-        self.connections = [Connection(topic, msgtype, max(counts), encoding)
-                            for (topic, msgtype, encoding), counts in self._announced.items()]
+        said = [stored] if metadata is None else [self._as_stored(metadata.counts, stored), stored]
+        self._announced: dict[Connection, list[int]] = {}
+        for key in dict.fromkeys(key for counts in said for key in counts):
+            numbers = [counts[key] for counts in said]
+            topic, msgtype, encoding = key
+            self._announced[Connection(topic, msgtype, max(numbers), encoding)] = numbers
+        self.connections = list(self._announced)
 
     def messages(self, connections: Collection[Connection] = ()
                  ) -> Iterator[tuple[Connection, int, bytes]]:
@@ -110,10 +112,18 @@ class BagReader:
         """
         if data[:4] == ZSTD_MAGIC:
             raise MalformedMessage('its zstd compression is damaged')
+        if data[:4] == LZ4_MAGIC:
+            raise MalformedMessage('it is compressed with lz4, and only zstd is read: convert the '
+                                   'bag with `ros2 bag convert`')
         try:
             return TYPES.deserialize_cdr(data, msgtype)
         except Exception as error:  # wrong bytes end in errors of many kinds
             raise MalformedMessage(f'it is not a {msgtype}: {reason(error)}') from error
+
+    @property
+    def damage(self) -> list[str]:
+        """What is known by now that could not be read, of all topics, a line each."""
+        return [*self._missing, *(line for s in self._storages for line in s.problems)]
 
     def problems(self, connection: Connection, found: int) -> list[str]:
         """
@@ -121,13 +131,46 @@ class BagReader:
 
         :param found: the number of messages of this connection that it yielded.
         """
-        lines = [*self._missing, *(line for s in self._storages for line in s.problems)]
-        announced = self._announced[connection.topic, connection.msgtype, connection.encoding]
+        return [*self.damage, *self.left_out(connection, found)]
+
+    def left_out(self, connection: Connection, found: int) -> list[str]:
+        """Tell what is missing of a topic, as `problems`, and what it has of another type."""
+        lines = [f'{c.topic}: {c.msgcount} messages of type {c.msgtype or "(none)"}, encoded as '
+                 f'{c.encoding or "(nothing)"}, were left out: of this topic '
+                 f'only {connection.msgtype}, encoded as {connection.encoding}, is read; give '
+                 'each type and encoding a topic of its own' for c in self.connections
+                 if c.topic == connection.topic and c != connection and c.msgcount]
+        announced = self._announced.get(connection, [0])
         if different := [number for number in announced if number != found]:
+            remedy = ('take another copy, if there is one'
+                      if self.damage or announced[-1] != found else
+                      f'if {self.path} was edited, `ros2 bag reindex` counts them anew')
             lines.append(f'{connection.topic}: {different[0]} messages are announced, {found} '
-                         'were found' + ('' if lines else f'; if {self.path} was edited, '
-                                         '`ros2 bag reindex` counts them anew'))
+                         f'were found; {remedy}')
         return lines
+
+    def _as_stored(self, said: Counter[tuple[str, str]],
+                   stored: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
+        """
+        Tell what metadata.yaml says by the types and encodings of the storage, which decides.
+
+        Of several encodings, CDR takes the difference to what the storage has of the others.
+        """
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for (topic, msgtype), number in said.items():
+            of_topic = [key for key in stored if key[0] == topic]
+            same = [key for key in of_topic if key[1] == msgtype]
+            if of_topic and not same:
+                self.notes.append(f'{self.path / "metadata.yaml"} says that {topic} is of type '
+                                  f'{msgtype}, but what is stored is of type {of_topic[0][1]}, '
+                                  'which is taken; `ros2 bag reindex` corrects it')
+                same = of_topic[:1]
+            same = sorted(same, key=lambda key: key[2] != 'cdr') or [(topic, msgtype, 'cdr')]
+            for key in same[1:]:
+                counts[key] += stored[key]
+                number -= stored[key]
+            counts[same[0]] += number
+        return counts
 
     def _read_metadata(self) -> _Metadata | None:
         path = self.path / 'metadata.yaml'
@@ -137,13 +180,24 @@ class BagReader:
             for entry in information['topics_with_message_count'] or []:
                 topic = entry['topic_metadata']
                 counts[topic['name'], topic['type']] += entry['message_count']
-            return _Metadata([PurePath(name).name for name in information['relative_file_paths']
-                              or []], counts)
+            files = information['relative_file_paths'] or []
+            # as Windows separates them, too
+            names = [re.split(r'[/\\]', str(name))[-1] for name in files]
+            if not isinstance(files, list) or {'', '.', '..', 'None'} & {*names}:
+                raise _ValueError(f'relative_file_paths is {files!r}, not a list of files')
+            compression = information.get('compression_format')
+            if (str(information.get('compression_mode')).upper() == 'MESSAGE'
+                    and compression not in ('', None, 'zstd')):
+                self.notes.append(f'{path} says that the messages are compressed as '
+                                  f'{compression}: only zstd is read, convert the bag with '
+                                  '`ros2 bag convert`')
+            return _Metadata(list(dict.fromkeys(names)), counts)
         except FileNotFoundError:
             self.notes.append(f'{self.path} has no metadata.yaml, as a recording that was killed '
                               'leaves it: what is there was read; `ros2 bag reindex` makes one')
         except Exception as error:  # unreadable, no YAML, or other YAML
-            why = reason(error) if isinstance(error, OSError) else 'not the metadata of a bag'
+            why = (reason(error) if isinstance(error, OSError | _ValueError)
+                   else 'not the metadata of a bag')
             self.notes.append(f'{path} cannot be read ({why}): what is there was read; '
                               '`ros2 bag reindex` writes it anew')
         return None
@@ -170,6 +224,9 @@ class BagReader:
                               f'{", ".join(file.name for file in there)}, which is read instead; '
                               '`ros2 bag reindex` corrects it')
             return there
+        self.notes += [f'{file}, which metadata.yaml does not name, was not read; '
+                       '`ros2 bag reindex` adds it' for file in there
+                       if file not in files]
         self._missing += [f'{file}, which metadata.yaml names, is missing: the others were read; '
                           'copy the bag again, with all its files' for file in missing]
         return [file for file in files if file not in missing]
@@ -224,37 +281,3 @@ def open_bag(path: Path | str) -> Iterator[BagReader]:
             raise BagError(f'{path} cannot be read: {reason(error)}; give a bag that you may '
                            'read') from error
         yield reader
-
-
-def image_connection(reader: BagReader, topic: str | None = None) -> Connection:
-    """
-    Find the image topic of an open bag.
-
-    :param topic: its name; None takes the only one that there is.
-    :raises BagError: no such topic, of another type or encoding, without messages, or several to
-        choose from; the text lists the topics there are.
-    """
-    listing = ', '.join(f'{c.topic} ({c.msgtype or c.encoding}, {c.msgcount})'
-                        for c in reader.connections) or '(none)'
-    found = [c for c in reader.connections if c.msgtype in (IMAGE, COMPRESSED)]
-    if topic is not None:
-        names = ('/' + topic.lstrip('/'), topic)
-        of_topic = [c for c in reader.connections if c.topic in names]
-        if not of_topic:
-            raise BagError(f'the bag has no topic {topic}; its topics are {listing}')
-        found = [c for c in found if c in of_topic]
-        if not found:
-            raise BagError(f'topic {topic} is of type {of_topic[0].msgtype}, not {IMAGE} or '
-                           f'{COMPRESSED}; the topics are {listing}')
-    filled = [c for c in found if c.msgcount]
-    if not filled:
-        raise BagError(f'the bag has no images{f" on {topic}" if topic else ""}; its topics are '
-                       f'{listing}')
-    readable = [c for c in filled if c.encoding == 'cdr']
-    if not readable:
-        raise BagError(f'topic {filled[0].topic} is encoded as {filled[0].encoding}, not as cdr: '
-                       'record it with ROS 2, or convert it to a bag of ROS 2')
-    if len(readable) > 1:
-        raise BagError('the bag has several image topics, choose one with --topic: '
-                       + ', '.join(c.topic for c in readable))
-    return readable[0]

@@ -31,12 +31,12 @@ class SqliteFile:
     """Whether the file was closed by its writer: an sqlite3 file does not say."""
 
     def __init__(self, path: Path, name: str, recover: bool = False):
-        self.problems: list[str] = []
-        """What could not be read, and why."""
+        self._problems: list[str] = []
         self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
                       'as it had been committed'] if recover else []
-        self._name = name
-        self._damaged: set[int] = set()
+        self._name, self._path, self._recovered = name, path, recover
+        self._damage = ''  # the first that was met
+        self._checked = self._told = False
         mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
         self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True)
         try:
@@ -44,15 +44,20 @@ class SqliteFile:
             self._database.execute('PRAGMA writable_schema=ON')
             topics = self._database.execute(
                 'SELECT id, name, type, serialization_format FROM topics').fetchall()
-            counts = self._counts()
+            self._counted = self._counts()
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
                            f'{reason(error)}; take another copy of the file, or see what '
                            f'`sqlite3 {name} .recover` gets out of it') from error
-        self.topics = {number: StoredTopic(topic, msgtype, encoding, counts[number])
+        self.topics = {number: StoredTopic(topic, msgtype, encoding,
+                                           self._counted[number])
                        for number, topic, msgtype, encoding in topics}
         """By row."""
+        if unknown := sum(self._counted[key] for key in self._counted.keys() - self.topics.keys()):
+            self._problems.append(f'{name}: {unknown} messages are of no known topic, as the row '
+                                  'that names it is missing; take another copy of the file, if '
+                                  'there is one')
 
     def __enter__(self) -> SqliteFile:
         return self
@@ -60,10 +65,25 @@ class SqliteFile:
     def __exit__(self, *_: object) -> None:
         self._database.close()
 
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read, and why; the first time, all pages are checked."""
+        if not self._checked:
+            self._checked = True
+            self._note_damage(self._cut() or self._inconsistency())
+        if self._damage and not self._told:
+            self._told = True
+            self._problems.insert(0, f'{self._name} is damaged ({self._damage}): what is whole '
+                                  f'before and after was read{self._lost()}; take another copy of '
+                                  'the file, if there is one')
+        return self._problems
+
     def blocks(self, topics: set[int]) -> Iterator[tuple[int, int]]:
         """Yield the time, nanoseconds, and the key of each message of these topics."""
         for number, time, topic in self._rows(topics):
-            if topic in topics:
+            if topic in topics and time is None:
+                self._note_damage(f'message {number} has no timestamp')
+            elif topic in topics:
                 yield time, number
 
     def load(self, number: int, topics: set[int]) -> Iterator[tuple[int, int, bytes]]:
@@ -73,7 +93,7 @@ class SqliteFile:
                 'SELECT CAST(timestamp AS INTEGER), topic_id, CAST(data AS BLOB) FROM messages '
                 'WHERE id = ?', (number,)).fetchone()
         except (sqlite3.DatabaseError, TypeError) as error:  # TypeError: no such row
-            self._note_damage(number, error)
+            self._note_damage(reason(error))
         else:
             yield time, topic, data or b''
 
@@ -96,7 +116,7 @@ class SqliteFile:
             try:
                 rows += self._database.execute(query + ' WHERE id = ?', (number,)).fetchall()
             except sqlite3.DatabaseError as error:
-                self._note_damage(number, error)
+                self._note_damage(reason(error))
         return rows
 
     def _numbers(self) -> Iterable[int]:
@@ -115,9 +135,34 @@ class SqliteFile:
         gap = range(first + 1, min(last, first + _LONGEST_GAP))
         return dict.fromkeys([*ends[0], *gap, *reversed(ends[1])])
 
-    def _note_damage(self, number: int, error: Exception) -> None:
-        if not self._damaged:
-            self.problems.append(f'{self._name} is damaged ({reason(error)}): what is whole '
-                                 'before and after was read; take another copy of the file, if '
-                                 'there is one')
-        self._damaged.add(number)
+    def _cut(self) -> str:
+        """Return what pages are missing at the end of the file, where it says how many it has."""
+        with self._path.open('rb') as file:
+            header = file.read(100)
+        size, change, pages, valid = (int.from_bytes(header[at:end]) for at, end in (
+            (16, 18), (24, 28), (28, 32), (92, 96)))
+        there = self._path.stat().st_size // (65536 if size == 1 else size)
+        if self._recovered or change != valid or there >= pages:
+            return ''
+        return f'of its {pages} pages, {there} are there'
+
+    def _inconsistency(self) -> str:
+        """Return what does not fit together in the file: SQLite may leave out rows unsaid."""
+        try:
+            (text,) = self._database.execute('PRAGMA integrity_check(1)').fetchone()
+        except sqlite3.DatabaseError as error:
+            return reason(error)
+        return '' if text == 'ok' else ' '.join(text.split())
+
+    def _lost(self) -> str:
+        """Say how many messages are missing, where the index tells."""
+        try:
+            ((listed,),) = self._database.execute(
+                'SELECT count(*) FROM messages INDEXED BY timestamp_idx')
+        except sqlite3.DatabaseError:
+            return ''
+        there = sum(self._counted.values())
+        return f', {there} of {listed} messages' if listed > there else ''
+
+    def _note_damage(self, why: str) -> None:
+        self._damage = self._damage or why

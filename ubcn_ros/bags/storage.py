@@ -20,6 +20,7 @@ SUFFIXES = ('.mcap', '.db3')
 _ANOTHER_COPY = 'take another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
+LZ4_MAGIC = b'\x04\x22\x4d\x18'
 
 
 def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapFile | SqliteFile:
@@ -51,6 +52,9 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapF
     except OSError as error:
         raise BagError(f'{name} cannot be read: {reason(error)}; give a file that you may '
                        'read') from error
+    if magic.startswith(LZ4_MAGIC):
+        raise BagError(f'{name} is compressed with lz4, and only zstd is read: decompress it '
+                       f'first (lz4 -d {path} {path.with_suffix("")})')
     if magic.startswith(b'#ROSBAG'):
         raise ros1_error(path)
     if not magic:
@@ -74,12 +78,17 @@ def decompress_message(data: bytes) -> bytes:
     """
     if data[:4] != ZSTD_MAGIC:
         return data
-    decompressor = zstandard.ZstdDecompressor().decompressobj()
+    whole, left = [], data
     try:
-        whole = decompressor.decompress(data)
+        while left:  # several frames are one message
+            decompressor = zstandard.ZstdDecompressor().decompressobj()
+            whole.append(decompressor.decompress(left))
+            if not decompressor.eof:
+                return data
+            left = decompressor.unused_data
     except (zstandard.ZstdError, MemoryError):
         return data
-    return whole if decompressor.eof else data
+    return b''.join(whole)
 
 
 def _decompressed(path: Path, stack: ExitStack) -> tuple[Path, str | None]:

@@ -27,7 +27,8 @@ STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 FLUSH_SECONDS = 1.0
 """How often what is written goes to the file, so that a kill does not lose more."""
 
-_FAILURES = (WriterError, OSError, sqlite3.Error, OverflowError)
+_FAILURES = (WriterError, OSError, sqlite3.Error)
+_TIMES = {'mcap': (0, 2**64), 'sqlite3': (-2**63, 2**63)}  # ns that a storage can hold
 _SQLITE_URI = '?#%'  # rosbags puts the path into a URI as it is
 
 
@@ -52,6 +53,7 @@ class BagWriter:
             raise BagError(f'bag {path} cannot be written: sqlite3 bags cannot have one of '
                            f'{" ".join(_SQLITE_URI)} in their path; give another path, or mcap as '
                            'storage')
+        self._storage = storage
         self._connections: dict[str, Connection] = {}
         self._made, self._failure = False, None
         self._flushed = 0.0
@@ -90,6 +92,14 @@ class BagWriter:
         :param recorded_ns: the time that it counts as recorded at.
         :raises BagError: it cannot be written.
         """
+        first, end = _TIMES[self._storage]
+        if not first <= recorded_ns < end:
+            other = next((name for name, (low, high) in _TIMES.items()
+                          if low <= recorded_ns < high), None)
+            raise BagError(f'a message of {topic} was recorded at {recorded_ns} ns, which '
+                           f'{self._storage} cannot hold: '
+                           + (f'use {other} as storage (on the command line, --storage)' if other
+                              else 'correct the time in its source'))
         if not isinstance(message, bytes | memoryview):
             message = TYPES.serialize_cdr(message, type_name)
         with signals_held():

@@ -78,9 +78,9 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
     try:
         with stop_on_signals():
             with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
-                image_connection(reader, topic)
                 for note in reader.notes:
                     warn(note)
+                image_connection(reader, topic)
             engine = load_engine(model, device, precision, allow_partial_model)
             with progress_bar() as bar:
                 def show(done: int, total: int) -> None:
