@@ -1,0 +1,245 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a bag holds beside the images that are read is counted and told, never dropped unsaid."""
+
+import sqlite3
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from bag_files import SECOND, edit_metadata, found, picture, serialized, write_mcap
+from click.testing import CliRunner
+
+from ubcn_ros import cli
+from ubcn_ros.bags import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    BagError,
+    BagWriter,
+    create,
+    image_connection,
+    make_compressed,
+    make_header,
+    open_bag,
+    process,
+)
+from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.images.files import write_image
+
+
+class Engine:
+    """Inverts; all of class 0."""
+
+    def __call__(self, image, iterations):
+        return SimpleNamespace(derained=255 - image, labels=np.zeros(image.shape[:2], np.uint8))
+
+
+def compressed(number):
+    image = np.frombuffer(b'\x89PNG', np.uint8)
+    return bytes(TYPES.serialize_cdr(
+        make_compressed(make_header(number * SECOND, 'c'), bytes(image)), COMPRESSED))
+
+
+@pytest.mark.parametrize(('other', 'said'), [
+    (('/image', IMAGE, 'jsonschema', b'{}', 'json', b'{}'), f'{IMAGE}, encoded as json'),
+    (('/image', IMAGE, 'protobuf', b'', 'protobuf', b'x'), f'{IMAGE}, encoded as protobuf'),
+    (('/image', '', '', b'', 'cdr', serialized(5)), '(none), encoded as cdr'),
+    (('/image', 'std_msgs/msg/Header', 'ros2msg', b'', 'cdr', b''),
+     'std_msgs/msg/Header, encoded as cdr'),
+    (('/image', COMPRESSED, 'ros2msg', b'', 'cdr', compressed(1)),
+     f'{COMPRESSED}, encoded as cdr')], ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize('topic', [None, '/image', 'image'])
+def test_other_messages_of_the_topic_are_told(tmp_path, other, said, topic):
+    path = write_mcap(tmp_path / 'x.mcap', [1, 2, 3], channels=2, more=[other, other])
+    numbers, (problem,) = found(path, topic)
+    assert numbers == [1, 2, 3] and f'/image: 2 messages of type {said}, were left out' in problem
+
+
+def test_the_command_fails_where_messages_of_the_topic_are_left_out(tmp_path, tiny_model):
+    path = write_mcap(tmp_path / 'x.mcap', [1, 2], more=[
+        ('/image', IMAGE, 'jsonschema', b'{}', 'json', b'{}')])
+    done = CliRunner().invoke(cli.main, [str(argument) for argument in (
+        'bag', 'process', path, tmp_path / 'out', '--model', tiny_model, '--device', 'cpu',
+        '--iterations', 1)])
+    assert done.exit_code == 1 and '2 images of /image written' in done.output
+    assert f'Error: /image: 1 messages of type {IMAGE}, encoded as json, were' in done.output
+
+
+def test_an_exact_topic_name_wins(tmp_path):
+    path = write_mcap(tmp_path / 'x.mcap', [1, 2], more=[
+        ('image', IMAGE, 'ros2msg', b'', 'cdr', serialized(1))])
+    with pytest.raises(BagError, match='choose one with --topic: /image, image'):
+        found(path)
+    assert found(path, '/image') == ([1, 2], [])
+    assert found(path, 'image') == ([1], [])
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_the_storage_decides_on_the_type(tmp_path, storage):
+    create([picture(n) for n in (1, 2)], tmp_path / 'bag', '/image', storage=storage)
+    path = tmp_path / 'bag' / 'metadata.yaml'
+    path.write_text(path.read_text().replace(IMAGE, COMPRESSED))
+    with open_bag(tmp_path / 'bag') as reader:
+        connection = image_connection(reader)
+        assert (connection.msgtype, connection.msgcount) == (IMAGE, 2)
+        assert f'/image is of type {COMPRESSED}, but what is stored is of' in reader.notes[0]
+        assert len(list(reader.messages([connection]))) == 2
+        assert reader.problems(connection, 2) == []
+
+
+@pytest.mark.parametrize('encoding', ['cdr', 'json'])
+def test_camera_info_is_copied_only_as_cdr(tmp_path, encoding):
+    info = ('/camera_info', CAMERA_INFO, 'ros2msg', b'', encoding, b'\0\1\0\0info')
+    path = write_mcap(tmp_path / 'x.mcap', [1, 2], more=[info])
+    done = process(path, tmp_path / 'out', Engine())
+    with open_bag(tmp_path / 'out') as reader:
+        infos = [data for c, _, data in reader.messages() if c.topic == '/derained/camera_info']
+    assert done.frames == 2 and infos == ([info[-1]] if encoding == 'cdr' else [])
+    assert [f'/camera_info: 1 messages of type {CAMERA_INFO}, encoded as json' in line
+            for line in done.problems] == ([] if encoding == 'cdr' else [True])
+
+
+@pytest.fixture
+def database(tmp_path):
+    """An sqlite3 bag of nine images without metadata.yaml, and a way to change it."""
+    create([picture(n, 60, 80) for n in range(1, 10)], tmp_path / 'bag', '/image', rate_hz=1.0,
+           storage='sqlite3')
+    (tmp_path / 'bag' / 'metadata.yaml').unlink()
+    path = tmp_path / 'bag' / 'bag.db3'
+
+    def change(script):
+        connection = sqlite3.connect(path)
+        connection.executescript('PRAGMA writable_schema=ON; UPDATE sqlite_schema SET sql = '
+                                 "replace(sql, 'NOT NULL', '')")
+        connection.close()
+        connection = sqlite3.connect(path)
+        connection.executescript(script)
+        connection.close()
+
+    return path, change
+
+
+def read(path, topic='/image'):
+    with open_bag(path) as reader:
+        connection = image_connection(reader, topic)
+        times = [time // SECOND for _, time, _ in reader.messages([connection])]
+        return times, reader.problems(connection, len(times))
+
+
+@pytest.mark.parametrize('topic', ['NULL', '7'])
+def test_rows_of_unknown_topics_are_counted(database, topic):
+    path, change = database
+    change(f'UPDATE messages SET topic_id = {topic} WHERE id IN (3, 4)')
+    times, (problem,) = read(path)
+    assert times == [1, 2, 5, 6, 7, 8, 9] and '2 messages are of no known topic' in problem
+
+
+def test_a_bag_without_topics_says_that_it_has_messages(database):
+    path, change = database
+    change('DELETE FROM topics')
+    with pytest.raises(BagError, match='no images.*9 messages are of no known topic'):
+        read(path, None)
+
+
+def test_a_row_of_the_topic_in_another_encoding_is_told(database):
+    path, change = database
+    change("INSERT INTO topics SELECT 2, name, type, 'protobuf', offered_qos_profiles, "
+           'type_description_hash FROM topics; UPDATE messages SET topic_id = 2 WHERE id > 6')
+    times, (problem,) = read(path)
+    assert times == [1, 2, 3, 4, 5, 6]
+    assert f'/image: 3 messages of type {IMAGE}, encoded as protobuf' in problem
+
+
+def test_a_row_without_timestamp_is_left_out_and_told(database):
+    path, change = database
+    change('UPDATE messages SET timestamp = NULL WHERE id = 3')
+    times, problems = read(path)
+    assert times == [1, 2, 4, 5, 6, 7, 8, 9]
+    assert 'message 3 has no timestamp' in problems[0]
+    assert '9 messages are announced, 8 were found; take another copy' in problems[1]
+
+
+@pytest.mark.parametrize('how', ['cut', 'a lost page', 'fewer cells', 'no pages'])
+def test_damage_that_sqlite_passes_over_is_told(database, how):
+    path, _ = database
+    data = bytearray(path.read_bytes())
+    page = int.from_bytes(data[16:18], 'big')
+    (root,) = sqlite3.connect(path).execute(
+        "SELECT rootpage FROM sqlite_schema WHERE name = 'messages'").fetchone()
+    leaf = (root - 1) * page if data[(root - 1) * page] == 13 else next(
+        at for at in range(page, len(data), page) if data[at] == 13 and at > root * page)
+    cells = int.from_bytes(data[leaf + 3:leaf + 5], 'big')
+    if how == 'cut':
+        del data[-page:]
+    elif how == 'a lost page':
+        place = data.index(picture(5, 60, 80).tobytes()[6000:6040]) // page * page
+        data[place:place + page] = bytes(page)
+    else:
+        data[leaf + 3:leaf + 5] = (cells - 1 if how == 'fewer cells' else 0).to_bytes(2, 'big')
+    path.write_bytes(data)
+    try:
+        times, problems = read(path.parent)
+    except BagError as error:
+        times, problems = [], [str(error)]
+    assert len(times) < 9 or how == 'cut'
+    assert any('bag.db3 is damaged (' in line for line in problems)
+    if how == 'fewer cells':
+        assert any(f'{len(times)} of 9 messages' in line for line in problems)
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+@pytest.mark.parametrize('time', [-1, 2**63, 2**64])
+def test_a_time_that_a_storage_cannot_hold_is_named(tmp_path, storage, time):
+    held = {('sqlite3', -1), ('mcap', 2**63)}
+    with BagWriter(tmp_path / 'bag', storage) as writer:
+        writer.write('/image', IMAGE, serialized(1), 1)
+        if (storage, time) in held:
+            writer.write('/image', IMAGE, serialized(2), time)
+        else:
+            with pytest.raises(BagError, match=f'/image was recorded at {time} ns, which {storage}'
+                               f' cannot hold: {"use" if time < 2**64 else "correct"}'):
+                writer.write('/image', IMAGE, serialized(2), time)
+    with open_bag(tmp_path / 'bag') as reader:
+        times = [recorded for _, recorded, _ in reader.messages()]
+    assert times == sorted([1, time] if (storage, time) in held else [1])
+
+
+@pytest.mark.parametrize(('option', 'name'), [
+    *(('--topic', name) for name in ('', '/', 'a b', '/a//b', '/a/', '/1a', 'a/ä', '~a', '/a\n',
+                                     '\udcff')), ('--frame-id', 'cam\udcff')])
+def test_names_that_ros_does_not_allow_are_refused(tmp_path, option, name):
+    write_image(tmp_path / 'images' / '1.png', picture())
+    done = CliRunner().invoke(cli.main, ['bag', 'create', str(tmp_path / 'images'),
+                                         str(tmp_path / 'bag'), option, name])
+    assert done.exit_code == 1 and done.output.startswith('Error: ')
+    assert done.output.count('\n') == 1 and f'{name!a} cannot be' in done.output
+    assert option in done.output and not (tmp_path / 'bag').exists()
+
+
+@pytest.mark.parametrize('name', ['image', '/image', '~/image', '/a_1/_b/C'])
+def test_names_that_ros_allows_are_taken(tmp_path, name):
+    create([picture(1)], tmp_path / 'bag', name)
+    with open_bag(tmp_path / 'bag') as reader:
+        assert [c.topic for c in reader.connections] == [name]
+
+
+@pytest.mark.parametrize(('names', 'said'), [
+    (['bag.mcap', 'bag.mcap'], ''), (['old\\bag.mcap'], ''),
+    ([''], "relative_file_paths is ['']"), (['..'], "relative_file_paths is ['..']"),
+    ('bag.mcap', "relative_file_paths is 'bag.mcap'"), ([None], 'relative_file_paths is [None]')])
+def test_odd_file_names_in_metadata_are_read_or_named(tmp_path, names, said):
+    create([picture(n) for n in (1, 2)], tmp_path / 'bag', '/image', rate_hz=1.0)
+    edit_metadata(tmp_path / 'bag', relative_file_paths=names)
+    assert found(tmp_path / 'bag') == ([1, 2], [])
+    with open_bag(tmp_path / 'bag') as reader:
+        assert [said in note and 'metadata.yaml' in note for note in reader.notes] == (
+            [True] if said else [])
+
+
+def test_a_file_that_metadata_does_not_name_is_noted(tmp_path):
+    create([picture(1)], tmp_path / 'bag', '/image')
+    write_mcap(tmp_path / 'bag' / 'stray.mcap', [5])
+    assert found(tmp_path / 'bag') == ([1], [])
+    with open_bag(tmp_path / 'bag') as reader:
+        assert 'stray.mcap, which metadata.yaml does not name' in reader.notes[0]
