@@ -42,6 +42,7 @@ from ubcn_ros.bags import (
 )
 from ubcn_ros.bags.messages import TYPES
 
+LZ4 = b'\x04\x22\x4d\x18' + bytes(40)
 STORAGES = {'mcap': '.mcap', 'sqlite3': '.db3'}
 
 
@@ -288,3 +289,33 @@ def test_the_option_is_named_as_it_is_typed(tmp_path):
         ('/rear', IMAGE, 'ros2msg', b'', 'cdr', serialized())])
     with open_bag(path) as reader, pytest.raises(BagError, match='choose one with --topic: /'):
         image_connection(reader)
+
+
+def test_a_message_of_several_zstd_frames_is_read(tmp_path):
+    data = serialized(1)
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write('/image', IMAGE, zstandard.compress(data[:900])
+                     + zstandard.compress(data[900:]), SECOND)
+    assert found(tmp_path / 'bag') == ([1], [])
+
+
+def test_messages_compressed_with_lz4_are_named(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        writer.write('/image', IMAGE, LZ4, 1)
+    edit_metadata(tmp_path / 'bag', compression_mode='MESSAGE', compression_format='lz4')
+    with open_bag(tmp_path / 'bag') as reader:
+        assert 'messages are compressed as lz4: only zstd is read' in reader.notes[0]
+    with pytest.raises(MalformedMessage, match='compressed with lz4.*`ros2 bag convert`'):
+        found(tmp_path / 'bag')
+
+
+def test_a_file_compressed_with_lz4_is_named(tmp_path):
+    bag = write_bag(tmp_path / 'bag', [1])
+    file = bag / 'bag.mcap.lz4'
+    file.write_bytes(LZ4)
+    (bag / 'bag.mcap').unlink()
+    edit_metadata(bag, relative_file_paths=[file.name], compression_mode='FILE',
+                  compression_format='lz4')
+    for path in (bag, file):
+        with pytest.raises(BagError, match='bag.mcap.lz4 is compressed with lz4.*decompress it'):
+            found(path)

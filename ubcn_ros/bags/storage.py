@@ -54,7 +54,7 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapF
                        'read') from error
     if magic.startswith(LZ4_MAGIC):
         raise BagError(f'{name} is compressed with lz4, and only zstd is read: decompress it '
-                       f'first (lz4 -d {path} {path.with_suffix("")})')
+                       'with `lz4 -d`, and give the file that this makes')
     if magic.startswith(b'#ROSBAG'):
         raise ros1_error(path)
     if not magic:
