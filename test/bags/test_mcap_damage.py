@@ -111,3 +111,22 @@ def test_damage_that_only_the_checksum_of_the_data_shows_is_told(tmp_path):
     change(path, records(data, Opcode.MESSAGE)[4] + 1000, data[1] ^ 1)
     numbers, (problem,) = found(path)
     assert numbers == [1, 2, 3, 4, 6, 7, 8, 9] and 'checksum of its data differs' in problem
+
+
+@pytest.mark.parametrize('summary', [NO_INDEX, NO_SUMMARY], ids=['summary', 'no summary'])
+def test_the_head_of_a_chunk_is_checked(tmp_path, summary):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS, chunk_size=1, **summary)
+    data = bytearray(path.read_bytes())
+    place = records(data, Opcode.CHUNK)[4]
+    data[place + 25:place + 125] = bytes(100)  # size, checksum, compression, length of its data
+    path.write_bytes(data)
+    numbers, problems = found(path)
+    assert numbers == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert f'damaged at byte {place} (its lengths do not fit' in problems[0]
+
+
+def test_a_channel_that_the_summary_contradicts_is_read_and_told(tmp_path):
+    path = write_mcap(tmp_path / 'x.mcap', NUMBERS, channels=2, use_chunking=False)
+    change(path, path.read_bytes().index(b'/image') + 2, ord('x'))
+    numbers, (problem,) = found(path, '/image')
+    assert numbers == NUMBERS and 'is there twice, and different' in problem

@@ -124,10 +124,11 @@ class McapFile:
         for offset in self._offsets():
             times, found = [], Counter()
             for record in self._records(offset):
-                if isinstance(record, Schema):
-                    schemas[record.id] = record
-                elif isinstance(record, Channel):
-                    channels[record.id] = record
+                if isinstance(record, Schema | Channel):
+                    known = schemas if isinstance(record, Schema) else channels
+                    if known.setdefault(record.id, record) != record:
+                        self._note_damage(offset, f'record {record.id} of its schemas or channels '
+                                          'is there twice, and different')
                 else:
                     times.append(record.time)
                     found[record.channel] += 1
@@ -232,6 +233,9 @@ class McapFile:
                 yield from _parse(opcode, memoryview(body))
                 return
             chunk = Chunk.read(ReadDataStream(BytesIO(body)))
+            if len(body) == length and (len(chunk.data) + len(chunk.compression.encode())
+                                        + _IN_DATA[Opcode.CHUNK] != length):
+                raise ValueError('its lengths do not fit each other')
             stream, size = get_chunk_data_stream(chunk, validate_crc=len(body) == length)
             data, at = memoryview(stream.read(size)), 0
             while at < size:
