@@ -243,3 +243,10 @@ def test_a_file_that_metadata_does_not_name_is_noted(tmp_path):
     assert found(tmp_path / 'bag') == ([1], [])
     with open_bag(tmp_path / 'bag') as reader:
         assert 'stray.mcap, which metadata.yaml does not name' in reader.notes[0]
+
+
+def test_a_topic_without_name_is_no_known_one(database):
+    path, change = database
+    change('INSERT INTO topics (id) VALUES (2); UPDATE messages SET topic_id = 2 WHERE id > 6')
+    times, (problem,) = read(path)
+    assert times == [1, 2, 3, 4, 5, 6] and '3 messages are of no known topic' in problem

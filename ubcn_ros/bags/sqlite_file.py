@@ -14,6 +14,7 @@ from urllib.parse import quote
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.stored import StoredTopic
 
+_ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
 _LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
 
 
@@ -45,19 +46,20 @@ class SqliteFile:
             topics = self._database.execute(
                 'SELECT id, name, type, serialization_format FROM topics').fetchall()
             self._counted = self._counts()
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             self._database.close()
             raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
                            f'{reason(error)}; take another copy of the file, or see what '
                            f'`sqlite3 {name} .recover` gets out of it') from error
-        self.topics = {number: StoredTopic(topic, msgtype, encoding,
+        self.topics = {number: StoredTopic(topic, msgtype or '', encoding or '',
                                            self._counted[number])
-                       for number, topic, msgtype, encoding in topics}
+                       for number, topic, msgtype, encoding in topics if topic}
         """By row."""
-        if unknown := sum(self._counted[key] for key in self._counted.keys() - self.topics.keys()):
+        unknown = sum(self._counted[key] for key in self._counted.keys() - self.topics.keys())
+        if unknown:
             self._problems.append(f'{name}: {unknown} messages are of no known topic, as the row '
-                                  'that names it is missing; take another copy of the file, if '
-                                  'there is one')
+                                  'that names it is missing or damaged; take another copy of the '
+                                  'file, if there is one')
 
     def __enter__(self) -> SqliteFile:
         return self
@@ -92,7 +94,7 @@ class SqliteFile:
             time, topic, data = self._database.execute(
                 'SELECT CAST(timestamp AS INTEGER), topic_id, CAST(data AS BLOB) FROM messages '
                 'WHERE id = ?', (number,)).fetchone()
-        except (sqlite3.DatabaseError, TypeError) as error:  # TypeError: no such row
+        except (*_ERRORS, TypeError) as error:  # TypeError: no such row
             self._note_damage(reason(error))
         else:
             yield time, topic, data or b''
@@ -101,7 +103,7 @@ class SqliteFile:
         try:
             return Counter(dict(self._database.execute(
                 'SELECT topic_id, count(*) FROM messages GROUP BY topic_id')))
-        except sqlite3.DatabaseError:
+        except _ERRORS:
             return Counter(topic for _, _, topic in self._rows(None))
 
     def _rows(self, topics: set[int] | None) -> Iterable[tuple[int, int, int]]:
@@ -110,26 +112,27 @@ class SqliteFile:
         chosen = '' if topics is None else f' WHERE topic_id IN ({", ".join(map(str, topics))})'
         try:
             return self._database.execute(query + chosen).fetchall()
-        except sqlite3.DatabaseError:
+        except _ERRORS:
             rows = []
         for number in self._numbers():
             try:
                 rows += self._database.execute(query + ' WHERE id = ?', (number,)).fetchall()
-            except sqlite3.DatabaseError as error:
+            except _ERRORS as error:
                 self._note_damage(reason(error))
         return rows
 
     def _numbers(self) -> Iterable[int]:
         """List the ids of the messages: of the index, else of both ends and all in between."""
-        with suppress(sqlite3.DatabaseError):
+        with suppress(*_ERRORS):
             return [number for (number,) in self._database.execute(
                 'SELECT id FROM messages INDEXED BY timestamp_idx ORDER BY timestamp')]
         ends: list[list[int]] = []
         for order in ('ASC', 'DESC'):
             ends.append([])
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*_ERRORS):
                 for (number,) in self._database.execute(
-                        f'SELECT id FROM messages NOT INDEXED ORDER BY id {order}'):
+                        'SELECT id FROM messages NOT INDEXED WHERE id IS NOT NULL '
+                        f'ORDER BY id {order}'):
                     ends[-1].append(number)
         first, last = ends[0][-1] if ends[0] else 0, ends[1][-1] if ends[1] else 0
         gap = range(first + 1, min(last, first + _LONGEST_GAP))
@@ -150,7 +153,7 @@ class SqliteFile:
         """Return what does not fit together in the file: SQLite may leave out rows unsaid."""
         try:
             (text,) = self._database.execute('PRAGMA integrity_check(1)').fetchone()
-        except sqlite3.DatabaseError as error:
+        except _ERRORS as error:
             return reason(error)
         return '' if text == 'ok' else ' '.join(text.split())
 
@@ -159,7 +162,7 @@ class SqliteFile:
         try:
             ((listed,),) = self._database.execute(
                 'SELECT count(*) FROM messages INDEXED BY timestamp_idx')
-        except sqlite3.DatabaseError:
+        except _ERRORS:
             return ''
         there = sum(self._counted.values())
         return f', {there} of {listed} messages' if listed > there else ''
