@@ -250,3 +250,16 @@ def test_a_topic_without_name_is_no_known_one(database):
     change('INSERT INTO topics (id) VALUES (2); UPDATE messages SET topic_id = 2 WHERE id > 6')
     times, (problem,) = read(path)
     assert times == [1, 2, 3, 4, 5, 6] and '3 messages are of no known topic' in problem
+
+
+@pytest.mark.parametrize('other', [
+    ('/image', IMAGE, 'jsonschema', b'{}', 'json', b'{}'),
+    ('/image', COMPRESSED, 'ros2msg', b'', 'cdr', b'')], ids=['encoding', 'type'])
+def test_metadata_counts_all_types_and_encodings_of_a_topic(tmp_path, other):
+    create([picture(n) for n in (1, 2, 3)], tmp_path / 'bag', '/image')
+    write_mcap(tmp_path / 'bag' / 'bag.mcap', [1, 2, 3], more=[other, other])
+    for count, told in ((5, []), (7, ['/image: 5 messages are announced, 3 were found'])):
+        edit_metadata(tmp_path / 'bag', count=count)
+        numbers, (left_out, *problems) = found(tmp_path / 'bag')
+        assert numbers == [1, 2, 3] and '/image: 2 messages of type ' in left_out
+        assert [line.partition(';')[0] for line in problems] == told

@@ -202,8 +202,9 @@ class McapFile:
                 for _ in range(_CHAIN):
                     opcode, length = (_HEAD.unpack_from(data, at) if at + _HEAD.size <= limit
                                       else (0, 0))
-                    at += _HEAD.size + length
-                    if not _is_record(opcode, length) or at > limit:
+                    first, at = at == match.start(), at + _HEAD.size + length
+                    if not _is_record(opcode, length) or at > limit or (
+                            first and opcode == Opcode.DATA_END):  # 13 bytes may be by chance
                         break
                     if opcode == Opcode.DATA_END or at == limit:
                         return match.start()

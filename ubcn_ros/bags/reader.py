@@ -154,22 +154,22 @@ class BagReader:
         """
         Tell what metadata.yaml says by the types and encodings of the storage, which decides.
 
-        Of several encodings, CDR takes the difference to what the storage has of the others.
+        rosbag2 counts by topic: of several types and encodings, the one that metadata.yaml names,
+        as CDR, takes the difference to what the storage has of the others.
         """
         counts: Counter[tuple[str, str, str]] = Counter()
         for (topic, msgtype), number in said.items():
-            of_topic = [key for key in stored if key[0] == topic]
-            same = [key for key in of_topic if key[1] == msgtype]
-            if of_topic and not same:
+            kinds = sorted((key for key in stored if key[0] == topic
+                            and (key[1] == msgtype or key[:2] not in said)),
+                           key=lambda key: (key[1] != msgtype, key[2] != 'cdr'))
+            first, *others = kinds or [(topic, msgtype, 'cdr')]
+            if first[1] != msgtype:
                 self.notes.append(f'{self.path / "metadata.yaml"} says that {topic} is of type '
-                                  f'{msgtype}, but what is stored is of type {of_topic[0][1]}, '
-                                  'which is taken; `ros2 bag reindex` corrects it')
-                same = of_topic[:1]
-            same = sorted(same, key=lambda key: key[2] != 'cdr') or [(topic, msgtype, 'cdr')]
-            for key in same[1:]:
+                                  f'{msgtype}, but what is stored is of type {first[1]}, which is '
+                                  'taken; `ros2 bag reindex` corrects it')
+            for key in others:
                 counts[key] += stored[key]
-                number -= stored[key]
-            counts[same[0]] += number
+            counts[first] += max(0, number - sum(stored[key] for key in others))
         return counts
 
     def _read_metadata(self) -> _Metadata | None:
