@@ -263,3 +263,10 @@ def test_metadata_counts_all_types_and_encodings_of_a_topic(tmp_path, other):
         numbers, (left_out, *problems) = found(tmp_path / 'bag')
         assert numbers == [1, 2, 3] and '/image: 2 messages of type ' in left_out
         assert [line.partition(';')[0] for line in problems] == told
+
+
+def test_a_lost_table_is_told(database):
+    path, change = database
+    change('DROP TABLE messages')
+    with pytest.raises(BagError, match=r'no images.*bag.db3 is damaged \(no such table: messages'):
+        read(path, None)

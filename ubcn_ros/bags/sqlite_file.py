@@ -112,7 +112,8 @@ class SqliteFile:
         chosen = '' if topics is None else f' WHERE topic_id IN ({", ".join(map(str, topics))})'
         try:
             return self._database.execute(query + chosen).fetchall()
-        except _ERRORS:
+        except _ERRORS as error:
+            self._note_damage(reason(error))
             rows = []
         for number in self._numbers():
             try:
