@@ -131,3 +131,40 @@ def test_closing_drops_what_waits_and_opening_starts_anew(camera):
     assert camera.report().message == 'not subscribed: the node is inactive'
     camera.open('compressed')
     assert camera.topic == '/front/image/compressed'
+
+
+@pytest.fixture
+def refusing(ros):
+    """Make a node whose QoS parameters refuse one topic."""
+    nodes = []
+
+    def make(parameter):
+        nodes.append(ros.create_node('refusing', cli_args=[
+            '--ros-args', '-p', f'qos_overrides.{parameter}.depth:=0']))
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.destroy_node()
+
+
+@pytest.mark.parametrize('topic', ['/image', '/camera_info'])
+def test_a_camera_that_cannot_be_opened_leaves_no_subscription(refusing, topic):
+    node = refusing(f'{topic}.subscription')
+    camera = Camera(node, threading.Condition(), StandInLabels())
+    for _ in range(3):
+        with pytest.raises(Exception, match='depth must be at least 1'):
+            camera.open('raw')
+    assert not list(node.subscriptions)
+    assert camera.report().message == 'not subscribed: the node is inactive'
+    camera.destroy()
+
+
+@pytest.mark.parametrize('topic', ['derained/image_raw', 'debug/frame'])
+def test_a_camera_that_cannot_be_made_leaves_no_publisher(refusing, topic):
+    node = refusing(f'/front/{topic}.publisher')
+    before = len(list(node.publishers))
+    for _ in range(2):
+        with pytest.raises(Exception, match='depth must be at least 1'):
+            Camera(node, threading.Condition(), StandInLabels(), 'front/')
+    assert len(list(node.publishers)) == before

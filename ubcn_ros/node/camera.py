@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -64,7 +65,7 @@ class Camera:
 
     def open(self, transport: str) -> None:
         """
-        Subscribe to images and camera info.
+        Subscribe to images and camera info, to both or, where one of them raises, to neither.
 
         :param transport: 'raw' or 'compressed'.
         """
@@ -75,9 +76,12 @@ class Camera:
         self._sequence = None
         self._infos = 0
         self._opened = self._clock()
-        self._subscriptions = [
-            self._subscription(kind, inputs.image, self.on_image),
-            self._subscription(CameraInfo, inputs.camera_info, self.on_camera_info)]
+        with ExitStack() as stack:
+            stack.callback(self.close)
+            for subscribed in ((kind, inputs.image, self.on_image),
+                               (CameraInfo, inputs.camera_info, self.on_camera_info)):
+                self._subscriptions.append(self._subscription(*subscribed))
+            stack.pop_all()  # all are there: they stay
 
     def close(self) -> None:
         """Unsubscribe and drop what waits."""

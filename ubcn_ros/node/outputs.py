@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +63,7 @@ class Outputs:
     def __init__(self, node: Any, prefix: str, label_set: Any,
                  incompatible: Callable[[str, Any], None]):
         """
-        Make the publishers and announce the classes.
+        Make the publishers, all or none, and announce the classes.
 
         :param node: rclpy node.
         :param prefix: put before every topic, like 'front/'.
@@ -73,12 +74,16 @@ class Outputs:
         self._node, self._prefix, self._label_set = node, prefix, label_set
         self._incompatible = incompatible
         self._camera_info: CameraInfo | None = None
-        self._publishers = {topic: self._publisher(kind, topic, qos.output_qos())
-                            for topic, kind in ON_DEMAND.items()}
-        if LabelInfo is not None:
-            self._publishers[LABEL_INFO] = self._publisher(
-                LabelInfo, LABEL_INFO, qos.latched_qos())
-            self._publishers[LABEL_INFO].publish(label_info(label_set, node.get_clock().now()))
+        self._publishers: dict[str, Any] = {}
+        with ExitStack() as stack:
+            stack.callback(self.destroy)
+            for topic, kind in ON_DEMAND.items():
+                self._publishers[topic] = self._publisher(kind, topic, qos.output_qos())
+            if LabelInfo is not None:
+                announced = self._publisher(LabelInfo, LABEL_INFO, qos.latched_qos())
+                self._publishers[LABEL_INFO] = announced
+                announced.publish(label_info(label_set, node.get_clock().now()))
+            stack.pop_all()  # all are there: they stay
 
     def destroy(self) -> None:
         """Take the publishers down."""
