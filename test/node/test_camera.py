@@ -133,6 +133,31 @@ def test_closing_drops_what_waits_and_opening_starts_anew(camera):
     assert camera.topic == '/front/image/compressed'
 
 
+@pytest.mark.parametrize('reopen', [False, True])
+def test_deadlines_missed_before_the_camera_was_closed_raise_no_level(camera, reopen):
+    for _ in range(5):
+        camera.statistics.done(1, {}, 90.0, None, 40.0)
+    report = camera.report(40.0)
+    assert (report.level, report.message) == (Level.ERROR, '5 of 5 deadlines missed (40 ms)')
+    camera.close()
+    if reopen:
+        camera.open('raw')
+    report = camera.report(40.0)
+    assert report.level is Level.OK and 'deadlines' not in report.message
+    assert report.values['deadline missed'] == '5 of 5'
+
+
+def test_a_failure_just_before_the_camera_was_closed_is_still_told(camera):
+    camera.statistics.dropped_failed('out of memory')
+    camera.close()
+    report = camera.report()
+    assert report.level is Level.ERROR
+    assert report.message == \
+        '1 frames failed: out of memory; not subscribed: the node is inactive'
+    report = camera.report()
+    assert (report.level, report.message) == (Level.OK, 'not subscribed: the node is inactive')
+
+
 @pytest.fixture
 def refusing(ros):
     """Make a node whose QoS parameters refuse one topic."""

@@ -120,6 +120,16 @@ def test_missed_deadlines_are_forgotten_with_newer_frames_with_time_and_with_the
     assert statistics.report().values['deadline missed'] == '81 of 182'
 
 
+@pytest.mark.parametrize('deadline_ms', [0.0, 60.0])
+def test_frames_are_not_judged_by_a_deadline_that_was_changed_since(statistics, deadline_ms):
+    finish_in_time(statistics, 5, 5)
+    assert statistics.report(50.0).level is Level.ERROR
+    for asked in (deadline_ms, 50.0):
+        report = statistics.report(asked)
+        assert report.level is Level.OK and 'deadlines' not in report.message
+    assert report.values['deadline missed'] == '5 of 5'
+
+
 def test_the_severest_finding_gives_level_and_message(statistics):
     finish_in_time(statistics, 60, 60)
     statistics.dropped_malformed('data', '5 bytes of data')

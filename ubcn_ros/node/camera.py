@@ -89,6 +89,7 @@ class Camera:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
         self.mailbox.clear()
+        self.statistics.forget_deadlines()
         self._count_replaced()
 
     def destroy(self) -> None:
@@ -118,16 +119,20 @@ class Camera:
         self.outputs.pass_on(message)
         self._infos += 1
 
-    def report(self) -> Report:
-        """Summarise for diagnostics; warn in the log of silence and of QoS that does not fit."""
+    def report(self, deadline_ms: float | None = None) -> Report:
+        """
+        Summarise for diagnostics; warn in the log of silence and of QoS that does not fit.
+
+        :param deadline_ms: that is asked for now, 0 for none; None: that of the newest frame.
+        """
         for text in self._incompatible.explain():
             self._logger.warning(text)
         self._count_replaced()
         if self._subscriptions and not self._node.count_publishers(self.topic):
             self._sequence = None  # the next publisher has a count of its own
-        report = self.statistics.report()
+        report = self.statistics.report(deadline_ms)
         if not self._subscriptions:
-            report.message = 'not subscribed: the node is inactive'
+            report.add(Level.OK, 'not subscribed: the node is inactive')
             return report
         info_topic = self._subscriptions[1].topic_name
         report.values['camera info'] = f'{self._infos or "none"} on {info_topic}'
@@ -137,8 +142,7 @@ class Camera:
             text = qos.explain_silence(self._node, qos.Silence(
                 self.topic, self._transport, self._remap, quiet, self.statistics.received,
                 time.time() - since))
-            report.message = text if report.level is Level.OK else f'{report.message}; {text}'
-            report.level = max(report.level, Level.WARN)
+            report.add(Level.WARN, text)
             if self._silence_throttle.passes('silence') is not None:
                 self._logger.warning(text)
         return report

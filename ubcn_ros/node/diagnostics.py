@@ -44,6 +44,11 @@ class Report:
     message: str
     values: dict[str, str] = field(default_factory=dict)
 
+    def add(self, level: Level, text: str) -> None:
+        """Raise the level, and say why: instead of the summary of what is OK, or after it."""
+        self.message = text if self.level is Level.OK else f'{self.message}; {text}'
+        self.level = max(self.level, level)
+
 
 class Window:
     """The newest samples of one quantity, for percentiles."""
@@ -147,9 +152,7 @@ class CameraStatistics:
         """
         with self._lock:
             self.processed += 1
-            if deadline_ms != self._deadline_ms:
-                self._deadline_ms = deadline_ms
-                self._lateness.clear()
+            self._set_deadline(deadline_ms)
             if deadline_ms:
                 late = latency_ms > deadline_ms
                 self._deadlines += 1
@@ -167,14 +170,23 @@ class CameraStatistics:
         with self._lock:
             return None if self._last_arrival is None else self._clock() - self._last_arrival
 
-    def report(self) -> Report:
+    def forget_deadlines(self) -> None:
+        """Judge deadlines anew, as where frames cease to come; the counters stay."""
+        with self._lock:
+            self._lateness.clear()
+
+    def report(self, deadline_ms: float | None = None) -> Report:
         """
         Summarise; rates and the level are over the time since the last report.
 
         Only deadlines are judged over a window of their own; the severest finding gives the level
         and the message.
+
+        :param deadline_ms: that is asked for now, 0 for none; None: that of the newest frame.
         """
         with self._lock:
+            if deadline_ms is not None:
+                self._set_deadline(deadline_ms)
             now, malformed = self._clock(), sum(self.malformed.values())
             counts = (self.received, self.processed, malformed, self.failed, self.reduced,
                       self.idle)
@@ -184,6 +196,12 @@ class CameraStatistics:
             rate_in, rate_out = (count / max(now - then, 1e-6) for count in new[:2])
             level, message = self._worst(now, rate_in, rate_out, *new[1:])
             return Report(level, message, self._values(rate_in, rate_out, malformed))
+
+    def _set_deadline(self, deadline_ms: float) -> None:
+        """Forget frames that had another deadline."""
+        if deadline_ms != self._deadline_ms:
+            self._deadline_ms = deadline_ms
+            self._lateness.clear()
 
     def _worst(self, now: float, rate_in: float, rate_out: float, processed: int, malformed: int,
                failed: int, reduced: int, idle: int) -> tuple[Level, str]:

@@ -38,8 +38,10 @@ class DiagnosticsPublisher:
             engine.level, engine.message = max(engine.level, Level.WARN), warning
         node.callback_errors.put_into(engine)
         message.status = [status_message(f'{name}: engine', engine, node.settings.model)]
-        message.status += [status_message(f'{name}: {camera.name}', camera.report(), camera.topic)
-                           for camera in node.cameras]
+        deadline_ms = node.settings.deadline_ms
+        message.status += [
+            status_message(f'{name}: {camera.name}', camera.report(deadline_ms), camera.topic)
+            for camera in node.cameras]
         self._publisher.publish(message)
 
     def _duplicate_name_warning(self) -> str:
