@@ -28,3 +28,38 @@ node.limit_openmp_spinning = rest
 node.main([])
 """
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 5
+
+
+@pytest.mark.parametrize('cause', ["RuntimeError('the given context is not valid')",
+                                   "ParameterNotDeclaredException('model')",
+                                   'ExternalShutdownException()'])
+def test_what_fails_as_the_process_is_told_to_stop_is_no_error(cause):
+    pytest.importorskip('rclpy')
+    code = f"""
+import sys
+import rclpy
+from rclpy.exceptions import ParameterNotDeclaredException
+from rclpy.executors import ExternalShutdownException
+import ubcn_ros.node.main as main
+import ubcn_ros.node.ubcn_node as module
+def create():
+    rclpy.shutdown()
+    raise {cause}
+module.UBCNNode = create
+sys.exit(main.main([]))
+"""
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+@pytest.mark.parametrize('given', [
+    'use_sim_time:=3', 'use_sim_time:="true"', 'use_sim_time:=[true]',
+    'start_type_description_service:=1'])
+def test_a_wrong_type_of_a_parameter_of_rclpy_is_told_in_one_line(given):
+    pytest.importorskip('rclpy')
+    done = subprocess.run([sys.executable, '-m', 'ubcn_ros.node.main', '--ros-args', '-p', given],
+                          capture_output=True, text=True, check=False)
+    line, = done.stderr.splitlines()
+    assert done.returncode == 2 and line.startswith('ubcn_node: ')
+    assert given.partition(':=')[0] in line and 'BOOL' in line

@@ -52,12 +52,14 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     signals = _StopSignals()
     limit_openmp_spinning(os.environ)
     node = rclpy = None
-    code = 0
+    code, initialised = 0, False
     try:
         import rclpy
+        from rclpy.exceptions import ParameterException
         from rclpy.executors import ExternalShutdownException
         try:
             rclpy.init(args=args)
+            initialised = True
             from .executor import ReportingExecutor
             from .ubcn_node import UBCNNode
             node = UBCNNode(load) if load else UBCNNode()
@@ -72,16 +74,15 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
                 executor.spin()
         except ExternalShutdownException:
             pass
-        except ValueError as error:
-            code = 2
-            print(f'ubcn_node: {error}', file=sys.stderr)
-        except RuntimeError as error:  # what rclpy's own errors are
-            if node is not None:
-                raise
-            code = 2
-            print(f'ubcn_node: {_explain(error)}', file=sys.stderr)
-        if not rclpy.ok():  # told to stop while starting
-            code = 0 if code == 1 else code
+        except (ValueError, ParameterException, RuntimeError) as error:
+            # What of ROS is needed while starting is gone once the process is told to stop.
+            if not initialised or rclpy.ok():
+                if node is not None:
+                    raise
+                code = 2
+                print(f'ubcn_node: {_explain(error)}', file=sys.stderr)
+        if initialised and not rclpy.ok():  # told to stop while starting
+            code = 0
     except KeyboardInterrupt:
         code = 0
     signals.stopping = True
@@ -122,7 +123,13 @@ def _tidy_up(node: Any, code: int) -> None:
 
 
 def _explain(error: Exception) -> str:
-    """Word why ROS cannot be started, in one line, with what to do where SROS 2 is the cause."""
+    """
+    Word why the node cannot be started, in one line.
+
+    A RuntimeError is what rclpy's own errors are, and says what to do where SROS 2 is the cause.
+    """
+    if not isinstance(error, RuntimeError):
+        return ' '.join(str(error).split())
     text = f'ROS cannot be started: {one_line(error)}'
     if os.environ.get('ROS_SECURITY_ENABLE') == 'true' and 'security' in text.lower():
         text += ('. ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave of '
