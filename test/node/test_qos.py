@@ -7,7 +7,9 @@ import os
 import pytest
 
 pytest.importorskip('rclpy')
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from ros_client import CompressedImage, Image, wait_until  # noqa: E402
+from std_msgs.msg import String  # noqa: E402
 
 from ubcn_ros.node.qos import (  # noqa: E402
     UNKNOWN_NODE,
@@ -20,6 +22,8 @@ from ubcn_ros.node.qos import (  # noqa: E402
 RAW = Silence('/front/image', 'raw', 'front/image', 6.0)
 COMPRESSED = Silence('/front/image/compressed', 'compressed', 'front/image', 6.0)
 STOPPED = Silence('/front/image', 'raw', 'front/image', 6.0, 20, 1_800_000_000.0)
+RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+TRANSIENT_LOCAL, VOLATILE = DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE
 NOBODY = 'nobody publishes sensor_msgs/msg/Image at all; is the camera driver running'
 
 
@@ -39,10 +43,11 @@ def driver(ros, node):
     """Publish or subscribe as another node, known to the first when it returns."""
     other = ros.create_node('driver')
 
-    def add(topic, kind=Image, publish=True):
+    def add(topic, kind=Image, publish=True, qos=1):
         if publish:
-            other.create_publisher(kind, topic, 1)
-            wait_until(lambda: node.count_publishers(topic), topic)
+            count = node.count_publishers(topic)
+            other.create_publisher(kind, topic, qos)
+            wait_until(lambda: node.count_publishers(topic) > count, topic)
             wait_until(lambda: all(info.node_name == 'driver' for info
                                    in node.get_publishers_info_by_topic(topic)), 'its name')
         else:
@@ -80,10 +85,72 @@ def test_images_of_the_other_transport_are_named(node, driver):
 
 
 def test_a_topic_of_another_type_is_named(node, driver):
-    driver('/rig/front', CompressedImage)
+    driver('/rig/front', String)
     text = explain_silence(node, Silence('/rig/front', 'raw', 'front/image', 6.0))
-    assert '1 publisher(s): /driver (sensor_msgs/msg/CompressedImage' in text
-    assert 'we subscribe to sensor_msgs/msg/Image: remap front/image to a topic of that' in text
+    assert '1 publisher(s): /driver (std_msgs/msg/String' in text
+    assert "we subscribe to sensor_msgs/msg/Image: remap front/image to the camera's topic; " \
+        f'{NOBODY}' in text
+    assert 'input_transport' not in text
+
+
+ELSEWHERE = '/elsewhere/image_raw'
+
+
+@pytest.mark.parametrize('remapped, transport, topic, published, kind, remedy', [
+    ('image:=/c/image', 'raw', '/c/image', '/c/image/compressed', CompressedImage,
+     'set input_transport to compressed'),
+    ('image:=/c/image', 'compressed', '/c/image/compressed', '/c/image', Image,
+     'set input_transport to raw'),
+    ('image:=/c/image/compressed', 'raw', '/c/image/compressed', '/c/image/compressed',
+     CompressedImage, 'set input_transport to compressed and remap image to /c/image'),
+    ('image:=/c/jpeg', 'raw', '/c/jpeg', '/c/jpeg', CompressedImage,
+     'set input_transport to compressed and remap image/compressed to /c/jpeg'),
+    ('image/compressed:=/c/image', 'compressed', '/c/image', '/c/image', Image,
+     'set input_transport to raw and remap image to /c/image'),
+    ('image/compressed:=/c/image/compressed', 'compressed', '/c/image/compressed', '/c/image',
+     Image, 'set input_transport to raw and remap image to /c/image')])
+@pytest.mark.parametrize('received', [0, 20], ids=['never', 'stopped'])
+def test_the_same_camera_in_the_other_transport_comes_before_other_cameras(
+        ros, driver, remapped, transport, topic, published, kind, remedy, received):
+    driver(ELSEWHERE)
+    driver(f'{ELSEWHERE}/compressed', CompressedImage)
+    driver(published, kind)
+    node = ros.create_node('remapped', cli_args=['--ros-args', '-r', remapped])
+    try:
+        wait_until(lambda: node.get_publishers_info_by_topic(published), published)
+        text = explain_silence(node, Silence(
+            topic, transport, remapped.partition(':=')[0], 6.0, received, 1_800_000_000.0))
+    finally:
+        node.destroy_node()
+    assert text.endswith(f'comes on {published}: {remedy}') and ELSEWHERE not in text
+
+
+def test_the_other_transport_of_a_camera_with_a_name(node, driver):
+    driver('/front/image/compressed', CompressedImage)
+    assert explain_silence(node, RAW).endswith(
+        '/front/image/compressed: set input_transport to compressed')
+
+
+@pytest.mark.parametrize('offered, asked, values', [
+    ({'reliability': BEST_EFFORT}, {'reliability': RELIABLE},
+     {'reliability': ('best_effort', 'reliable')}),
+    ({'durability': VOLATILE}, {'durability': TRANSIENT_LOCAL},
+     {'durability': ('volatile', 'transient_local')}),
+    ({'reliability': BEST_EFFORT}, {'reliability': RELIABLE, 'durability': TRANSIENT_LOCAL},
+     {'reliability': ('best_effort', 'reliable'), 'durability': ('volatile', 'transient_local')}),
+    ({'reliability': RELIABLE}, {'reliability': BEST_EFFORT}, {})], ids=str)
+def test_qos_that_does_not_fit_is_the_reason_and_says_what_to_set(
+        node, driver, tmp_path, offered, asked, values):
+    node.create_subscription(Image, '/rig/front', print, QoSProfile(depth=1, **asked))
+    driver('/rig/front', qos=QoSProfile(depth=1, **offered))
+    silence = Silence('/rig/front', 'raw', 'front/image', 6.0)
+    text = explain_silence(node, silence, tmp_path)
+    assert ('sends nothing' in text) == (not values)
+    for policy, (theirs, ours) in values.items():
+        assert f'{policy} offered is {theirs}, asked for is {ours}: set the parameter ' \
+            f"'qos_overrides./rig/front.subscription.{policy}' to {theirs}" in text
+    driver('/rig/front', qos=QoSProfile(depth=1, reliability=RELIABLE, durability=TRANSIENT_LOCAL))
+    assert 'sends nothing' in explain_silence(node, silence, tmp_path), 'one of them fits'
 
 
 def test_a_stream_that_stopped_is_not_to_be_remapped(node, driver, tmp_path):

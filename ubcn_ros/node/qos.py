@@ -14,14 +14,16 @@ from typing import Any
 
 from rclpy.qos import (
     DurabilityPolicy,
+    QoSCompatibility,
     QoSPolicyKind,
     QoSProfile,
     ReliabilityPolicy,
+    qos_check_compatible,
     qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
 
-from .topics import COMPRESSED
+from .topics import COMPRESSED, IMAGE, inputs
 
 SHARED_MEMORY = Path('/dev/shm')
 TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
@@ -29,6 +31,8 @@ TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/Compress
 UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
 """What rmw calls the node of an endpoint that was discovered before its node."""
 _REPORTS_TO_WAIT = 5
+_MATCHED = ('reliability', 'durability')
+"""Policies that both sides have to agree on, of those that parameters override."""
 
 
 def input_qos() -> QoSProfile:
@@ -154,14 +158,17 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
         last = datetime.fromtimestamp(silence.last).astimezone().isoformat(' ', 'seconds')
         text += f'stopped after {silence.received} images, last at {last}; '
     if not publishers:
-        return f'{text}0 publishers; ' + (
+        return f'{text}0 publishers; ' + (_other_transport(node, silence) or (
             'is the camera driver still running?' if silence.received else
-            _where_to_remap(node, silence))
+            _where_to_remap(node, silence)))
     text += f'{len(publishers)} publisher(s): {", ".join(map(describe, publishers))}; '
     wanted = TYPES[silence.transport]
-    if all(publisher.topic_type != wanted for publisher in publishers):
-        return (f'{text}we subscribe to {wanted}: remap {silence.remap} to a topic of that type '
-                'or change input_transport')
+    publishers = [publisher for publisher in publishers if publisher.topic_type == wanted]
+    if not publishers:
+        return f'{text}we subscribe to {wanted}: ' + (
+            _other_transport(node, silence) or _where_to_remap(node, silence))
+    if misfits := _qos_misfits(node, silence.topic, publishers):
+        return f'{text}QoS incompatible: {misfits}'
     text += 'the driver is connected but sends nothing'
     if users := other_users(shared_memory):
         return (f'{text}, or cannot reach us as it runs as another user: in {shared_memory} are '
@@ -173,6 +180,47 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
         return f'{text} any more: see its log'
     return (f'{text}, or large messages are lost: run it with the shared-memory profile '
             'config/fastdds.xml')
+
+
+def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:
+    """Say which policies keep all these publishers from our subscription; '' where one fits."""
+    ours = next((subscription.qos_profile for subscription in node.subscriptions
+                 if subscription.topic_name == topic), input_qos())
+    misfits: dict[str, str] = {}
+    for publisher in publishers:
+        found = {policy: getattr(publisher.qos_profile, policy) for policy in _MATCHED
+                 if not _fits(policy, publisher.qos_profile, ours)}
+        if not found:
+            return ''
+        misfits |= {policy: f'{policy} offered is {value.name.lower()}, asked for is '
+                    f'{getattr(ours, policy).name.lower()}: set the parameter '
+                    f"'qos_overrides.{topic}.subscription.{policy}' to {value.name.lower()}, or "
+                    "change the publisher's" for policy, value in found.items()}
+    return '; '.join(misfits.values())
+
+
+def _fits(policy: str, theirs: QoSProfile, ours: QoSProfile) -> bool:
+    """Say whether a subscription of ours can hear a publisher as far as one policy goes."""
+    compatibility, _ = qos_check_compatible(
+        *(QoSProfile(depth=1, **{policy: getattr(profile, policy)}) for profile in (theirs, ours)))
+    return compatibility != QoSCompatibility.ERROR
+
+
+def _other_transport(node: Any, silence: Silence) -> str:
+    """Say how to take the images that the same camera publishes in the other transport, if any."""
+    other, = TYPES.keys() - {silence.transport}
+    name = silence.remap.removesuffix(COMPRESSED)
+    base = silence.topic.removesuffix(COMPRESSED)
+    topic = next((topic for topic in (base, base + COMPRESSED) if TYPES[other] in (
+        info.topic_type for info in node.get_publishers_info_by_topic(topic))), '')
+    if not topic:
+        return ''
+    text = f'{TYPES[other]} comes on {topic}: set input_transport to {other}'
+    if node.resolve_topic_name(inputs(node, name.removesuffix(IMAGE), other).image) == topic:
+        return text
+    if other == 'compressed' and topic.endswith(COMPRESSED):
+        return f'{text} and remap {name} to {base}'
+    return f'{text} and remap {name}{COMPRESSED if other == "compressed" else ""} to {topic}'
 
 
 def _where_to_remap(node: Any, silence: Silence) -> str:
