@@ -56,7 +56,8 @@ class ModelInfo:
         Return which of PARTS were trained.
 
         A file without the key says so by its stage and recipe: the stage's own part, and those
-        that it took from other files. One that does not say how it was made, has them all.
+        that it took from other files, where it says so. One that names no stage of ours has them
+        all.
 
         :raises ModelFileError: the key holds something else.
         """
@@ -71,7 +72,7 @@ class ModelInfo:
             try:
                 said = {*said, *self.metadata['recipe']['stages'][stage]['start']}
             except (KeyError, TypeError):  # not a recipe of ours
-                said = PARTS
+                pass
         return tuple(part for part in PARTS if part in said)
 
     def untrained_text(self, needs: Sequence[str] = PARTS) -> str:
