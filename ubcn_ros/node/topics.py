@@ -14,6 +14,7 @@ A remapping of `image/compressed` or of `camera_info` itself comes first.
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from itertools import pairwise
 from typing import Any
 
 IMAGE, CAMERA_INFO, COMPRESSED = 'image', 'camera_info', '/compressed'
+_RULE = re.compile(r'((?P<node>\w+):(?!//))?(rostopic://)?(?P<topic>[^:]+):=.*')
 
 
 @dataclass(frozen=True)
@@ -63,5 +65,11 @@ def remapped(node: Any, name: str, arguments: Sequence[str]) -> bool:
     expanded = node.resolve_topic_name(name, only_expand=True)
     # rclpy cannot tell camera_info:=camera_info, which asks for this very topic, from no rule.
     return node.resolve_topic_name(name) != expanded or any(
-        flag in ('-r', '--remap') and rule.partition(':=')[0].rpartition(':')[2]
-        in (name, expanded) for flag, rule in pairwise(arguments))
+        flag in ('-r', '--remap') and _names(rule, node.get_name(), (name, expanded))
+        for flag, rule in pairwise(arguments))
+
+
+def _names(rule: str, node_name: str, topics: Sequence[str]) -> bool:
+    """Say whether a remapping rule is for a node of this name, and for one of these topics."""
+    match = _RULE.fullmatch(rule)
+    return match is not None and match['topic'] in topics and match['node'] in (None, node_name)
