@@ -164,12 +164,25 @@ def test_an_unknown_argument_of_an_included_file_is_a_warning(launch_file, tmp_p
                                     given={'iteration': '1', 'overlay_alpha': '0.25'}))
     with warnings() as texts:
         assert parameters(launch(parent, image_topic='/other'))['overlay_alpha'] == 0.25
-    assert texts == [
-        "argument 'iteration' is not known and has no effect; did you mean iterations?"]
+    assert texts == ["argument 'iteration' is not one of ubcn.launch.py; did you mean iterations?"]
     parent.write_text(PARENT.format(path=str(ROOT / 'launch' / name), given={'iterations': '1'}))
     with warnings() as texts:
         assert parameters(launch(parent))['iterations'] == 1
     assert not texts, 'image_topic is an argument of the parent'
+
+
+def test_arguments_of_an_including_file_that_cannot_be_seen_are_not_complained_of(launch_file):
+    from launch import LaunchContext, LaunchDescription
+    from launch.events import IncludeLaunchDescription, Shutdown
+
+    from ubcn_ros.node.launch_arguments import unknown_arguments
+    context = LaunchContext()
+    context.launch_configurations.update(image='/image', vehicle='x', rvis='true')
+    for event, complaints in ((Shutdown(), 0), (IncludeLaunchDescription(LaunchDescription()), 1)):
+        context.extend_locals({'event': event})
+        texts = unknown_arguments(context, LAUNCH_FILE.parent, ['image', 'rviz'])
+        assert texts == ["argument 'rvis' is not one of ubcn.launch.py; did you mean rviz?"
+                         ][:complaints]
 
 
 RUN = """

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +52,29 @@ def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]
     :param context: of the running launch.
     :param folder: of our launch files.
     :param known: names of our arguments.
-    :return: a sentence for each, where the launch file is another's that includes ours: it may
-        have arguments of its own that cannot be seen from here.
+    :return: where the launch file is another's that includes ours, a sentence for each that is
+        like one of ours: it may have arguments of its own that cannot be seen from here. None
+        where it includes ours later, after an event: nothing of it can be seen then.
     :raises RuntimeError: there is one, and the launch file is one of ours.
     """
     event = context.get_locals_as_dict().get('event')
     description = getattr(event, 'launch_description', None)  # what the launch began with
-    declared = set(known)
-    if description is not None:
-        declared |= {argument.name for argument in description.get_launch_arguments()}
-    complaints = [
-        f"argument '{name}' is not known and has no effect; {nearest(name, known)}"
-        for name, value in context.launch_configurations.items()
-        if name not in declared | _OF_LAUNCH and isinstance(value, str)]
-    if complaints and _launched_file(description).parent == folder:
-        raise RuntimeError('; '.join(complaints))
-    return complaints
+    if description is None:
+        return []
+    declared = {argument.name for argument in description.get_launch_arguments()}
+    strangers = [name for name, value in context.launch_configurations.items()
+                 if name not in declared.union(known, _OF_LAUNCH) and isinstance(value, str)]
+    if strangers and _launched_file(description).parent == folder:
+        raise RuntimeError('; '.join(
+            f"argument '{name}' is not known and has no effect; {nearest(name, known)}"
+            for name in strangers))
+    return [f"argument '{name}' is not one of ubcn.launch.py; {nearest(name, known)}"
+            for name in strangers if get_close_matches(name, known, 1)]
 
 
-def _launched_file(description: LaunchDescription | None) -> Path:
+def _launched_file(description: LaunchDescription) -> Path:
     """Return the file that `ros2 launch` was given; an empty path for other descriptions."""
-    only, *others = description.entities if description is not None else (None,)
-    if others or not isinstance(only, IncludeLaunchDescription):
-        return Path()
-    return Path(only.launch_description_source.location).resolve()
+    entities = description.entities
+    if len(entities) == 1 and isinstance(entities[0], IncludeLaunchDescription):
+        return Path(entities[0].launch_description_source.location).resolve()
+    return Path()
