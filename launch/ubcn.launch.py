@@ -22,6 +22,7 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from ubcn_ros.node.launch_arguments import (
+    node_parameters,
     parameter_arguments,
     parameter_values,
     unknown_arguments,
@@ -64,6 +65,9 @@ def set_up(context):
         get_logger('launch.user').warning(text)
     overrides = parameter_values(given)
     cameras = [name for name in overrides.get('cameras', []) if name]
+    if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
+        raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
+                           'the path of a parameter file')
     for name in ('image', 'camera_info'):
         if len(cameras) > 1 and given[name] and '{camera}' not in given[name]:
             raise RuntimeError(f"argument {name}:='{given[name]}' is the same topic for all "
@@ -81,7 +85,7 @@ def set_up(context):
         actions.append(SetEnvironmentVariable(PROFILES, str(CONFIG / 'fastdds.xml')))
     actions.append(Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
-        parameters=[given['params_file'], overrides] if overrides else [given['params_file']],
+        parameters=[given['params_file'], *([node_parameters(overrides)] if overrides else [])],
         remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)]))
     if given['rviz'] == 'true':
         first = cameras[0] if cameras else ''

@@ -78,8 +78,8 @@ def test_every_parameter_is_an_argument_declared_once_and_described(launch_file,
 VALUES = [
     ('model', '2024', '2024'), ('device', 'cuda:1', 'cuda:1'), ('precision', 'bf16', 'bf16'),
     ('backend', 'onnxruntime', 'onnxruntime'), ('input_transport', 'compressed', 'compressed'),
-    ('input_transport', 'raw,compressed', ('raw', 'compressed')),
-    ('input_transport', '[raw, compressed]', ('raw', 'compressed')), ('cameras', '[]', ('',)),
+    ('input_transport', 'raw,compressed', ['raw', 'compressed']),
+    ('input_transport', '[raw, compressed]', ['raw', 'compressed']), ('cameras', '[]', ['']),
     ('warm_up_width', '0', 0), ('warm_up_height', '8192', 8192), ('autostart', 'false', False),
     ('autostart', 'True', True), ('allow_partial_model', 'true', True), ('fused', 'false', False),
     ('iterations', '2', 2), ('deadline_ms', '40', 40.0),
@@ -92,6 +92,23 @@ def test_a_parameter_given_as_an_argument_reaches_the_node(launch_file, name, te
     given = parameters(launch(SINGLE, **{name: text}))
     assert given[name] == value and type(given[name]) is type(value)
     assert {name for name, _, _ in VALUES} >= {spec.name for spec in SPECS}, 'one is not tried'
+
+
+@pytest.mark.parametrize('text', ['y', 'n', '1e3', '0o7', '1:30', 'nan', '.inf', '~', 'null',
+                                  'a: #b', "it's", '"q"', 'C:\\\\x\\n', 'ünï', '2026-01-01'])
+def test_strings_stay_strings_for_ros(launch_file, ros, text):
+    from launching import SINGLE, launch
+    name = text if text.isalpha() and text.isascii() else 'y'
+    action = launch(SINGLE, model=text, cameras=f'{name},on', image='{camera}/image')
+    files = [part for path, _ in action._Node__expanded_parameter_arguments
+             for part in ('--params-file', str(path))]
+    node = ros.create_node('ubcn', cli_args=['--ros-args', *files],
+                           automatically_declare_parameters_from_overrides=True)
+    try:
+        assert node.get_parameter('model').value == text
+        assert list(node.get_parameter('cameras').value) == [name, 'on']
+    finally:
+        node.destroy_node()
 
 
 def test_without_arguments_the_parameter_file_decides(launch_file):
@@ -120,6 +137,13 @@ def test_a_value_that_the_node_would_refuse_names_argument_value_and_what_is_all
         launch(SINGLE, **{name: text})
     message = str(caught.value)
     assert message.startswith(f"argument {name}:='{text}': {reason}") and '\n' not in message
+
+
+@pytest.mark.parametrize('path', ['/nowhere/robot.yaml', '/', ''])
+def test_a_parameter_file_that_is_missing_is_named(launch_file, path):
+    from launching import SINGLE, launch
+    with pytest.raises(RuntimeError, match=f"argument params_file:='{path}' is not a file: give"):
+        launch(SINGLE, params_file=path)
 
 
 def test_camera_info_is_remapped_only_where_it_is_given(launch_file):
@@ -172,9 +196,9 @@ def test_an_unknown_argument_of_an_included_file_is_a_warning(launch_file, tmp_p
 
 
 def test_arguments_of_an_including_file_that_cannot_be_seen_are_not_complained_of(launch_file):
-    from launch import LaunchContext, LaunchDescription
     from launch.events import IncludeLaunchDescription, Shutdown
 
+    from launch import LaunchContext, LaunchDescription
     from ubcn_ros.node.launch_arguments import unknown_arguments
     context = LaunchContext()
     context.launch_configurations.update(image='/image', vehicle='x', rvis='true')

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from launch import LaunchContext, LaunchDescription
+import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch_ros.parameter_descriptions import ParameterValue
 
 from .parameters import SPECS, USE_SIM_TIME, nearest
 
@@ -41,8 +43,41 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
             value = spec.parse(text)
             if reason := spec.refusal(value):
                 raise RuntimeError(f"argument {spec.name}:='{text}': {reason}")
-            values[spec.name] = [''] if value == [] else value  # launch_ros refuses []
+            values[spec.name] = value
     return values
+
+
+def node_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Wrap values for launch_ros, so that a string, or a list of them, reaches the node as such.
+
+    launch_ros writes a string without quotes where PyYAML reads it as one. ROS reads some of
+    these, like y and 1e3, as other types.
+    """
+    return {name: value if isinstance(value, bool | int | float) else _Texts(value)
+            for name, value in values.items()}
+
+
+class _Texts(ParameterValue):
+    """A string, or a list of them, that launch_ros writes as it is."""
+
+    def __init__(self, texts: str | Sequence[str]):
+        super().__init__('')
+        self._texts = texts
+
+    def evaluate(self, context: LaunchContext) -> str | list[str]:
+        """Return what launch_ros is to write."""
+        if isinstance(self._texts, str):
+            return _Quoted(self._texts)
+        return [_Quoted(text) for text in self._texts or ['']]  # an empty list has no type
+
+
+class _Quoted(str):
+    """A string that PyYAML writes with quotes."""
+
+
+yaml.add_representer(_Quoted, lambda dumper, text: dumper.represent_scalar(
+    'tag:yaml.org,2002:str', str(text), style='"'))
 
 
 def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]) -> list[str]:
