@@ -146,6 +146,14 @@ def test_a_parameter_file_that_is_missing_is_named(launch_file, path):
         launch(SINGLE, params_file=path)
 
 
+def test_transports_that_do_not_fit_the_cameras_are_told_before_the_node_starts(launch_file):
+    from launching import SINGLE, launch
+    with pytest.raises(RuntimeError, match="argument input_transport:='raw,raw': input_transport "
+                       r'lists 2 \(raw, raw\) for 3 cameras: give'):
+        launch(SINGLE, input_transport='raw,raw', cameras='a,b,c', image='{camera}/image')
+    launch(SINGLE, input_transport='raw,raw')  # the cameras may be those of the parameter file
+
+
 def test_camera_info_is_remapped_only_where_it_is_given(launch_file):
     from launching import SINGLE, launch, remappings
     assert remappings(launch(SINGLE, image='/camera/image_raw')) == {

@@ -15,7 +15,7 @@ import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch_ros.parameter_descriptions import ParameterValue
 
-from .parameters import SPECS, USE_SIM_TIME, nearest
+from .parameters import SPECS, USE_SIM_TIME, Settings, nearest
 
 _OF_LAUNCH = {'emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'ros_namespace',
               'sigkill_timeout', 'sigterm_timeout'}
@@ -44,6 +44,12 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
             if reason := spec.refusal(value):
                 raise RuntimeError(f"argument {spec.name}:='{text}': {reason}")
             values[spec.name] = value
+    if {'cameras', 'input_transport'} <= values.keys():  # else the parameter file may say more
+        try:
+            Settings.of(values).transports()
+        except ValueError as error:
+            raise RuntimeError(f"argument input_transport:='{given['input_transport']}': {error}"
+                               ) from error
     return values
 
 

@@ -12,10 +12,12 @@ from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
 
 from .callback_errors import CallbackErrors
 from .recovery import one_line
 
+_TYPES = {kind.value for kind in Parameter.Type}
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 
 
@@ -62,6 +64,8 @@ class AnsweringNode(LifecycleNode):
             if service.srv_type is ChangeState:
                 service.callback = self._on_change_state
             service.callback = self._always_answering(service)
+            if service.srv_type in (SetParameters, SetParametersAtomically):
+                service.callback = _refuse_unknown_types(service.callback)
 
     @property
     def lifecycle_state(self) -> str:
@@ -125,6 +129,27 @@ class AnsweringNode(LifecycleNode):
                 self.callback_failed(f'service {service.srv_name}', error)
                 return _refusal(request, response, error)
         return answer
+
+
+def _refuse_unknown_types(set_parameters: Callable[[Any, Any], Any]
+                          ) -> Callable[[Any, Any], Any]:
+    """Decorate a callback that sets parameters: a type that rclpy does not know raises there."""
+    def checked(request: Any, response: Any) -> Any:
+        refused = [None if parameter.value.type in _TYPES else SetParametersResult(
+            successful=False, reason=f"parameter '{parameter.name}' has the type "
+            f'{parameter.value.type}, which rcl_interfaces/msg/ParameterType does not name')
+            for parameter in request.parameters]
+        if any(refused) and isinstance(response, SetParametersAtomically.Response):
+            response.result = next(filter(None, refused))
+            return response
+        request.parameters = [parameter for parameter, refusal in zip(
+            request.parameters, refused, strict=True) if refusal is None]
+        response = set_parameters(request, response)
+        if any(refused):
+            results = iter(response.results)
+            response.results = [refusal or next(results) for refusal in refused]
+        return response
+    return checked
 
 
 def _refusal(request: Any, response: Any, error: Exception) -> Any:
