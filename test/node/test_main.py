@@ -63,3 +63,11 @@ def test_a_wrong_type_of_a_parameter_of_rclpy_is_told_in_one_line(given):
     line, = done.stderr.splitlines()
     assert done.returncode == 2 and line.startswith('ubcn_node: ')
     assert given.partition(':=')[0] in line and 'BOOL' in line
+
+
+def test_a_usage_that_cannot_be_written_is_told_in_one_line():
+    with open('/dev/full', 'w') as full:
+        done = subprocess.run([sys.executable, '-m', 'ubcn_ros.node.main', '--help'], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False)
+    line, = done.stderr.splitlines()
+    assert done.returncode == 1 and 'No space left' in line

@@ -4,8 +4,9 @@
 Run the node as a process.
 
 Exit codes: 0 when told to stop (SIGINT, SIGTERM, also in the middle of a frame or of loading),
-1 when autostart could not configure and activate, 2 when a parameter cannot be taken or ROS cannot
-be started, as where security is enforced and cannot be had.
+1 when autostart could not configure and activate or the usage cannot be written, 2 when a
+parameter cannot be taken or ROS cannot be started, as where security is enforced and cannot be
+had.
 """
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     :return: the exit code.
     """
     if wants_help(sys.argv[1:] if args is None else list(args)):
-        print(usage())
-        return 0
+        return _print_usage()
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signals = _StopSignals()
     limit_openmp_spinning(os.environ)
@@ -90,6 +90,17 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     if rclpy is not None:
         rclpy.try_shutdown()
     return code
+
+
+def _print_usage() -> int:
+    """Print the usage; return the exit code."""
+    try:
+        print(usage(), flush=True)
+    except OSError as error:
+        print(f'ubcn_node: the usage cannot be written: {error}', file=sys.stderr)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left of it
+        return 1
+    return 0
 
 
 class _StopSignals:
