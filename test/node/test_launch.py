@@ -209,10 +209,11 @@ def test_arguments_of_an_including_file_that_cannot_be_seen_are_not_complained_o
     from launch import LaunchContext, LaunchDescription
     from ubcn_ros.node.launch_arguments import unknown_arguments
     context = LaunchContext()
-    context.launch_configurations.update(image='/image', vehicle='x', rvis='true')
+    context.launch_configurations.update(
+        image='/image', vehicle='x', use_rviz='true', rvis='true')
     for event, complaints in ((Shutdown(), 0), (IncludeLaunchDescription(LaunchDescription()), 1)):
         context.extend_locals({'event': event})
-        texts = unknown_arguments(context, LAUNCH_FILE.parent, ['image', 'rviz'])
+        texts = unknown_arguments(context, LAUNCH_FILE.parent, ['image', 'device', 'rviz'])
         assert texts == ["argument 'rvis' is not one of ubcn.launch.py; did you mean rviz?"
                          ][:complaints]
 

@@ -20,6 +20,8 @@ from .parameters import SPECS, USE_SIM_TIME, Settings, nearest
 _OF_LAUNCH = {'emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'ros_namespace',
               'sigkill_timeout', 'sigterm_timeout'}
 """Names that launch and launch_ros read by themselves, of those whose values are strings."""
+_MISSPELT = 0.75
+"""Likeness from which a name is one of ours misspelt: use_rviz is another's, iteration is ours."""
 
 
 def parameter_arguments() -> list[DeclareLaunchArgument]:
@@ -94,7 +96,7 @@ def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]
     :param folder: of our launch files.
     :param known: names of our arguments.
     :return: where the launch file is another's that includes ours, a sentence for each that is
-        like one of ours: it may have arguments of its own that cannot be seen from here. None
+        one of ours misspelt: it may have arguments of its own that cannot be seen from here. None
         where it includes ours later, after an event: nothing of it can be seen then.
     :raises RuntimeError: there is one, and the launch file is one of ours.
     """
@@ -110,7 +112,7 @@ def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]
             f"argument '{name}' is not known and has no effect; {nearest(name, known)}"
             for name in strangers))
     return [f"argument '{name}' is not one of ubcn.launch.py; {nearest(name, known)}"
-            for name in strangers if get_close_matches(name, known, 1)]
+            for name in strangers if get_close_matches(name, known, 1, _MISSPELT)]
 
 
 def _launched_file(description: LaunchDescription) -> Path:
