@@ -67,7 +67,6 @@ def parameters(node: Node) -> dict:
     """Return the parameters that the node gets, of files in their order."""
     merged = {}
     for path, _ in node._Node__expanded_parameter_arguments:
-        # unsafe: launch_ros writes lists as tuples of Python
-        for content in yaml.unsafe_load(Path(path).read_text()).values():
+        for content in yaml.safe_load(Path(path).read_text()).values():
             merged.update(content['ros__parameters'])
     return merged

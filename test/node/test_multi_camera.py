@@ -127,11 +127,11 @@ def test_each_camera_is_led_to_its_topics(rules):
     remapped, given = rules(cameras='front, left', image='/rig/{camera}/raw', iterations='2',
                             input_transport='raw,compressed')
     assert remapped == {('front/image', '/rig/front/raw'), ('left/image', '/rig/left/raw')}
-    assert given['cameras'] == ('front', 'left') and given['iterations'] == 2
-    assert given['input_transport'] == ('raw', 'compressed')
+    assert given['cameras'] == ['front', 'left'] and given['iterations'] == 2
+    assert given['input_transport'] == ['raw', 'compressed']
     remapped, given = rules()
     assert ('right/image', 'right/image_raw') in remapped
-    assert given['cameras'] == ('front', 'left', 'right')
+    assert given['cameras'] == ['front', 'left', 'right']
     remapped, _ = rules(camera_info='/calibration/{camera}')
     assert ('right/camera_info', '/calibration/right') in remapped
 
