@@ -18,8 +18,8 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from stand_in import StandInEngine  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
+from ubcn_ros.node.answering_node import AnsweringNode, log_exceptions  # noqa: E402
 from ubcn_ros.node.executor import ReportingExecutor  # noqa: E402
-from ubcn_ros.node.lifecycle import AnsweringNode, log_exceptions  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 
 SUCCESS, FAILURE, ERROR = (TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE,

@@ -23,6 +23,7 @@ import numpy as np
 
 from ubcn_ros.bags.client import DERAINED, SOURCE, Client, Output, header_bytes
 from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.node.diagnostics import resident_mib
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 _START_SECONDS = 180.0
@@ -52,12 +53,11 @@ def process_figures(pid: int) -> tuple[float, float]:
     :return: resident memory in MiB, and CPU seconds of user and system; NaN where it is gone.
     """
     try:
-        pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
         # the name before the last ')' may hold anything
         fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     except OSError:
         return float('nan'), float('nan')
-    return (pages * os.sysconf('SC_PAGE_SIZE') / 2**20,
+    return (resident_mib(pid),
             (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK'))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from . import qos, topics
+from . import hints, qos, topics
 from .diagnostics import CameraStatistics, Level, Report, Throttle
 from .frames import Arrival
 from .mailbox import Mailbox
@@ -48,7 +48,7 @@ class Camera:
         :param clock: seconds, for the time of arrivals and of silence.
         """
         self.name, self.topic = camera_name(prefix), ''
-        self._incompatible = qos.IncompatibleEndpoints(node)
+        self._incompatible = hints.IncompatibleEndpoints(node)
         self.outputs = Outputs(node, prefix, label_set, self._incompatible.note_subscriber)
         self.mailbox: Mailbox[Arrival] = Mailbox(condition)
         self.statistics = CameraStatistics(clock)
@@ -139,7 +139,7 @@ class Camera:
         since, opened = self.statistics.silence() or 0.0, self._clock() - self._opened
         quiet = min(since, opened) if self.statistics.received else opened
         if quiet >= SILENCE_SECONDS:
-            text = qos.explain_silence(self._node, qos.Silence(
+            text = hints.explain_silence(self._node, hints.Silence(
                 self.topic, self._transport, self._remap, quiet, self.statistics.received,
                 time.time() - since))
             report.add(Level.WARN, text)

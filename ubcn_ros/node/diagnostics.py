@@ -264,10 +264,10 @@ def _put(values: dict[str, str], name: str, window: Window) -> None:
         values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = (f'{p:.2f}' for p in percentiles)
 
 
-def resident_mib() -> float:
-    """Return this process's resident memory in MiB; NaN where /proc is missing."""
+def resident_mib(process: int | str = 'self') -> float:
+    """Return a process's resident memory in MiB; NaN where it, or /proc, is not there."""
     try:
-        with open('/proc/self/statm') as file:
+        with open(f'/proc/{process}/statm') as file:
             return int(file.read().split()[1]) * os.sysconf('SC_PAGE_SIZE') / 2**20
     except OSError:
         return float('nan')

@@ -13,7 +13,7 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
-from .lifecycle import AnsweringNode
+from .answering_node import AnsweringNode
 from .parameters import SPECS, Settings, Spec, refusal, unchanged, unknown_names
 
 

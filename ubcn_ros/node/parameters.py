@@ -4,7 +4,7 @@
 Define every parameter of the node in one table: default, range, meaning, when it may change.
 
 The table declares them, validates them, makes the launch arguments and the help text, and is what
-config/ubcn.yaml and the README are checked against; ROS-free.
+config/ubcn.yaml and config/README.md are checked against; ROS-free.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from enum import Enum
 from typing import Any
 
 import yaml
+
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 
 class Changes(Enum):
@@ -143,7 +145,7 @@ def _listed(text: str) -> Any:
 _KINDS = {bool: 'true or false', int: 'an integer', float: 'a number', str: 'a string'}
 
 SPECS = (
-    Spec('model', 'ubcn-light-camvid',
+    Spec('model', DEFAULT_MODEL,
          'Trained network: a name in models/, or the path of a .safetensors file.',
          Changes.AT_CONFIGURE, pattern=r'(?s).+', allowed='a name or a path, not empty'),
     Spec('allow_partial_model', False,

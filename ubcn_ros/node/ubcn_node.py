@@ -20,10 +20,10 @@ from typing import Any
 
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
+from .answering_node import log_exceptions
 from .camera import Camera
 from .diagnostics_publisher import DiagnosticsPublisher
 from .frames import Arrival
-from .lifecycle import log_exceptions
 from .loading import Load, load_and_warm_up, load_engine
 from .parameter_node import ParameterNode
 from .pipeline import Pipeline

@@ -174,7 +174,7 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
         raise ModelFileError(f'{path} is damaged or not a safetensors file ({error}): copy or '
                              'download it again') from error
     if header.get('format') != FORMAT:
-        raise ModelFileError(f'{path} is no model of this package (format '
+        raise ModelFileError(f'{path} is not a model of this package (format '
                              f'{header.get("format")!r}, expected {FORMAT!r}): train or export '
                              'one with the ubcn command')
     try:

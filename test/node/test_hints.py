@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E
 from ros_client import CompressedImage, Image, wait_until  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
-from ubcn_ros.node.qos import (  # noqa: E402
+from ubcn_ros.node.hints import (  # noqa: E402
     UNKNOWN_NODE,
     IncompatibleEndpoints,
     Silence,

@@ -1,0 +1,233 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Explain in words why nothing arrives, or nobody hears: topics, types, QoS, and the remedy."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from rclpy.qos import (
+    QoSCompatibility,
+    QoSProfile,
+    qos_check_compatible,
+    qos_policy_name_from_kind,
+)
+
+from .qos import input_qos
+from .topics import COMPRESSED, IMAGE, inputs
+
+SHARED_MEMORY = Path('/dev/shm')
+TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
+"""Type of message by transport."""
+UNKNOWN_NODE = '_NODE_NAME_UNKNOWN_'
+"""What rmw calls the node of an endpoint that was discovered before its node."""
+_REPORTS_TO_WAIT = 5
+_MATCHED = ('reliability', 'durability')
+"""Policies that both sides have to agree on, of those that parameters override."""
+
+
+def describe(endpoint: Any) -> str:
+    """Put a TopicEndpointInfo into words: node, type and QoS."""
+    profile = endpoint.qos_profile
+    namespace = endpoint.node_namespace.rstrip('/')
+    return (f'{namespace}/{endpoint.node_name} ({endpoint.topic_type}, '
+            f'{profile.reliability.name.lower()}, {profile.durability.name.lower()})')
+
+
+def explain_incompatible(node: Any, topic: str, kind: Any, subscribing: bool) -> str:
+    """
+    Word the warning for an endpoint on the other side whose QoS does not fit.
+
+    :param node: the rclpy node, asked for the other side's endpoints.
+    :param topic: resolved name.
+    :param kind: policy that does not fit, as in the event.
+    :param subscribing: whether our side subscribes.
+    """
+    policy = qos_policy_name_from_kind(kind).lower()
+    if subscribing:
+        others, side, ours = node.get_publishers_info_by_topic(topic), 'publisher', 'subscription'
+    else:
+        others, side, ours = node.get_subscriptions_info_by_topic(topic), 'subscriber', 'publisher'
+    return (f'{topic}: a {side} with incompatible QoS, no messages pass between us. Policy: '
+            f'{policy}. {side.capitalize()}s there: {", ".join(map(describe, others)) or "gone"}. '
+            f"Change {policy} in that {side}, or ours with the parameter "
+            f"'qos_overrides.{topic}.{ours}.{policy}'")
+
+
+class IncompatibleEndpoints:
+    """
+    Endpoints on the other side whose QoS does not fit, until the log has said so.
+
+    They are explained with a later report: the other side's name is not known at first.
+    """
+
+    def __init__(self, node: Any, explain: Callable[..., str] = explain_incompatible):
+        """
+        Begin without any.
+
+        :param node: the rclpy node, asked for the other side's endpoints.
+        :param explain: words one, as `explain_incompatible` does.
+        """
+        self._node, self._explain = node, explain
+        self._waited: dict[tuple[str, Any, bool], int] = {}  # reports, by endpoint
+
+    def note_publisher(self, topic: str, kind: Any) -> None:
+        """Note a publisher that our subscription cannot hear; topic resolved, kind of policy."""
+        self._waited.setdefault((topic, kind, True), 0)
+
+    def note_subscriber(self, topic: str, kind: Any) -> None:
+        """Note a subscriber that cannot hear our publisher; topic resolved, kind of policy."""
+        self._waited.setdefault((topic, kind, False), 0)
+
+    def explain(self) -> list[str]:
+        """Word those whose node is known by now, or will not be; each of them once."""
+        texts = []
+        for endpoint, waited in list(self._waited.items()):
+            text = self._explain(self._node, *endpoint)
+            if UNKNOWN_NODE in text and waited < _REPORTS_TO_WAIT:
+                self._waited[endpoint] = waited + 1
+            else:
+                del self._waited[endpoint]
+                texts.append(text)
+        return texts
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A subscription to images to which nothing comes."""
+
+    topic: str  # resolved
+    transport: str  # raw or compressed
+    remap: str  # the name whose remapping leads to the topic
+    seconds: float  # without an image
+    received: int = 0  # images before
+    last: float = 0.0  # when the last of them came, seconds since the epoch
+
+
+def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_MEMORY) -> str:
+    """
+    Say why no image may be arriving: who publishes on the topic, as what, with which QoS.
+
+    :param node: the rclpy node.
+    :param silence: what is known of the subscription.
+    :param shared_memory: folder of this host's shared memory segments.
+    """
+    publishers = node.get_publishers_info_by_topic(silence.topic)
+    text = f'no image on {silence.topic} for {silence.seconds:.0f} s: '
+    if silence.received:
+        last = datetime.fromtimestamp(silence.last).astimezone().isoformat(' ', 'seconds')
+        text += f'stopped after {silence.received} images, last at {last}; '
+    if not publishers:
+        return f'{text}0 publishers; ' + (_other_transport(node, silence) or (
+            'is the camera driver still running?' if silence.received else
+            _where_to_remap(node, silence)))
+    text += f'{len(publishers)} publisher(s): {", ".join(map(describe, publishers))}; '
+    wanted = TYPES[silence.transport]
+    publishers = [publisher for publisher in publishers if publisher.topic_type == wanted]
+    if not publishers:
+        return f'{text}we subscribe to {wanted}: ' + (
+            _other_transport(node, silence) or _where_to_remap(node, silence))
+    if misfits := _qos_misfits(node, silence.topic, publishers):
+        return f'{text}QoS incompatible: {misfits}'
+    text += 'the driver is connected but sends nothing'
+    if users := other_users(shared_memory):
+        return (f'{text}, or cannot reach us as it runs as another user: in {shared_memory} are '
+                f'Fast DDS segments of {", ".join(users)}, not usable by {_user(os.getuid())}. '
+                'Run both as one user, or both over UDP: with FASTDDS_BUILTIN_TRANSPORTS=UDPv4, '
+                'which is of no effect beside config/fastdds.xml (shared_memory:=true) or '
+                'ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST')
+    if silence.received:
+        return f'{text} any more: see its log'
+    return (f'{text}, or large messages are lost: run it with the shared-memory profile '
+            'config/fastdds.xml')
+
+
+def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:
+    """Say which policies keep all these publishers from our subscription; '' where one fits."""
+    ours = next((subscription.qos_profile for subscription in node.subscriptions
+                 if subscription.topic_name == topic), input_qos())
+    misfits: dict[str, str] = {}
+    for publisher in publishers:
+        found = {policy: getattr(publisher.qos_profile, policy) for policy in _MATCHED
+                 if not _fits(policy, publisher.qos_profile, ours)}
+        if not found:
+            return ''
+        misfits |= {policy: f'{policy} offered is {value.name.lower()}, asked for is '
+                    f'{getattr(ours, policy).name.lower()}: set the parameter '
+                    f"'qos_overrides.{topic}.subscription.{policy}' to {value.name.lower()}, or "
+                    "change the publisher's" for policy, value in found.items()}
+    return '; '.join(misfits.values())
+
+
+def _fits(policy: str, theirs: QoSProfile, ours: QoSProfile) -> bool:
+    """Say whether a subscription of ours can hear a publisher as far as one policy goes."""
+    compatibility, _ = qos_check_compatible(
+        *(QoSProfile(depth=1, **{policy: getattr(profile, policy)}) for profile in (theirs, ours)))
+    return compatibility != QoSCompatibility.ERROR
+
+
+def _other_transport(node: Any, silence: Silence) -> str:
+    """Say how to take the images that the same camera publishes in the other transport, if any."""
+    other, = TYPES.keys() - {silence.transport}
+    name = silence.remap.removesuffix(COMPRESSED)
+    base = silence.topic.removesuffix(COMPRESSED)
+    topic = next((topic for topic in (base, base + COMPRESSED) if TYPES[other] in (
+        info.topic_type for info in node.get_publishers_info_by_topic(topic))), '')
+    if not topic:
+        return ''
+    text = f'{TYPES[other]} comes on {topic}: set input_transport to {other}'
+    if node.resolve_topic_name(inputs(node, name.removesuffix(IMAGE), other).image) == topic:
+        return text
+    if other == 'compressed' and topic.endswith(COMPRESSED):
+        return f'{text} and remap {name} to {base}'
+    return f'{text} and remap {name}{COMPRESSED if other == "compressed" else ""} to {topic}'
+
+
+def _where_to_remap(node: Any, silence: Silence) -> str:
+    """Name the topics that could be meant, those that somebody else publishes."""
+    own = {publisher.topic_name for publisher in node.publishers}
+    published = {kind: sorted(name for name, types in node.get_topic_names_and_types()
+                              if kind in types and name not in own
+                              and node.count_publishers(name)) for kind in TYPES.values()}
+    wanted = TYPES[silence.transport]
+    to = "the camera's topic"
+    if silence.transport == 'compressed' and not silence.remap.endswith(COMPRESSED):
+        to += f' without {COMPRESSED}'
+    text = f'remap {silence.remap} to {to}; '
+    if like := published[wanted]:
+        return f'{text}topics of type {wanted} are {", ".join(like)}'
+    text += f'nobody publishes {wanted} at all'
+    for transport, kind in TYPES.items():
+        if published[kind]:
+            return f'{text}, but {kind} on {", ".join(published[kind])}: for these set ' \
+                f'input_transport to {transport}'
+    return f'{text}; is the camera driver running, in this ROS_DOMAIN_ID?'
+
+
+def other_users(folder: Path = SHARED_MEMORY) -> list[str]:
+    """
+    Name the other users who have segments of Fast DDS in shared memory.
+
+    Such a segment is for its owner alone: a publisher and a subscription of two users discover
+    each other, but no message passes.
+    """
+    owners = set()
+    for path in [*folder.glob('fastrtps_*'), *folder.glob('fastdds_*')]:
+        try:
+            owners.add(path.stat().st_uid)
+        except OSError:  # gone meanwhile
+            continue
+    return [_user(owner) for owner in sorted(owners - {os.getuid()})]
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # as in a container
+        return f'user {number}'
