@@ -38,7 +38,8 @@ def _starter(folder):
 
     yield start_process
     for process in running:
-        process.kill()
+        # A killed node stays discovered for seconds: the next test's requests would go to it.
+        process.stop(5.0)
 
 
 @pytest.fixture

@@ -88,12 +88,6 @@ class NodeProcess(UbcnProcess):
         self.process.send_signal(number)
         return self.wait()
 
-    def kill(self) -> None:
-        """End it whatever it does."""
-        self.process.kill()
-        self.process.wait()
-        self.stop()
-
 
 class RosClient:
     """Publishes to the node under test and records what it publishes."""

@@ -98,7 +98,7 @@ def test_pickle_is_not_read(tmp_path, name):
 def test_foreign_file(tmp_path):
     path = tmp_path / 'foreign.safetensors'
     save_file({'weight': torch.zeros(3)}, path)
-    with pytest.raises(ModelFileError, match='no model of this package'):
+    with pytest.raises(ModelFileError, match='is not a model of this package'):
         load_model(path)
 
 
