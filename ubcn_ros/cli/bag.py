@@ -36,9 +36,9 @@ def bag() -> None:
 def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: bool,
                frame_id: str, storage: str) -> None:
     """Make the bag OUT from the image files of FOLDER, in the order of their names."""
-    from ubcn_ros.bags import BagError, create
+    from ubcn_ros.bags import create
     from ubcn_ros.bags.stopping import Stopped, stop_on_signals
-    from ubcn_ros.images.files import ImageFileError, list_images
+    from ubcn_ros.images.files import list_images
     count = 0
     try:
         paths = list_images(folder)
@@ -48,8 +48,6 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
                 count = done
                 bar.update()
             create(paths, out, topic, rate_hz, compressed, frame_id, storage, show)
-    except (BagError, ImageFileError) as error:
-        raise click.ClickException(str(error)) from error
     except Stopped as stop:
         exit_stopped(stop, f'{count} of {len(paths)} images', out)
     click.echo(f'{count} images written to {out}')
@@ -72,7 +70,7 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
     of its input. Malformed messages are reported and left out, and of a damaged bag, what is whole
     is processed; the exit code is then 1.
     """
-    from ubcn_ros.bags import BagError, image_connection, open_bag, process
+    from ubcn_ros.bags import image_connection, open_bag, process
     from ubcn_ros.bags.stopping import Stopped, stop_on_signals
     count = 0
     try:
@@ -89,8 +87,6 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
                     bar.total = total
                     bar.update(done - bar.n)
                 done = process(in_bag, out_bag, engine, iterations, topic, pictures, storage, show)
-    except BagError as error:
-        raise click.ClickException(str(error)) from error
     except Stopped as stop:
         exit_stopped(stop, f'the outputs of {count} messages', out_bag)
     for line in [*done.malformed, *done.problems]:

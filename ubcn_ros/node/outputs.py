@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float64, Int32
 
 from ubcn_ros.images.messages import fill_image
+from ubcn_ros.images.overlay import overlay
 
 from . import qos
 from .diagnostics import Level, Report
@@ -125,7 +126,6 @@ class Outputs:
         if self.wanted(COLOR):
             self._publish_image(COLOR, header, self._label_set.colorize(frame.labels), 'rgb8')
         if self.wanted(OVERLAY):
-            from ubcn_ros.images.overlay import overlay  # with torch; the engine has it by now
             blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
             self._publish_image(OVERLAY, header, blended, 'rgb8')
 
