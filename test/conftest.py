@@ -21,10 +21,11 @@ def tiny_model(tmp_path_factory):
     """Path of a small model file with random weights and the CamVid labels."""
     import torch
 
+    from ubcn_ros.data.formats.camvid import CAMVID
     from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
     from ubcn_ros.runtime import save_model
     torch.manual_seed(0)
-    config = UBCNConfig('camvid', IDMConfig(8, 2, 2),
+    config = UBCNConfig(CAMVID, IDMConfig(8, 2, 2),
                         SAMConfig(8, 2, 2, form='trunk', coarse_from_previous=0.5),
                         'ddrnet23_slim', {'width': 4})
     network = build(config)

@@ -2,10 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Label sets: sizes, colours, and paths that share the classes out."""
 
+import json
+
 import numpy as np
 import pytest
 
-from ubcn_ros.labels import CAMVID, CITYSCAPES, UNLABELED, VOC2012, LabelSet, get_label_set
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.formats.cityscapes import CITYSCAPES
+from ubcn_ros.data.formats.voc2012 import VOC2012
+from ubcn_ros.labels import (
+    UNLABELED,
+    LabelSet,
+    distinct_colors,
+    dominant_paths,
+    numbered_labels,
+)
 
 SETS = (CAMVID, CITYSCAPES, VOC2012)
 
@@ -14,8 +25,8 @@ SETS = (CAMVID, CITYSCAPES, VOC2012)
     (CAMVID, 11, 7), (CITYSCAPES, 19, 10), (VOC2012, 21, 2)], ids=lambda v: getattr(v, 'name', v))
 def test_sizes_are_those_of_the_data_set_and_the_paper(labels, classes, paths):
     assert labels.num_classes == classes
-    assert len(labels.paths) == len(labels.path_names) == paths
-    assert labels.path_names.count('others') == 1
+    assert len(labels.paths) == paths
+    assert sum(len(group) > 1 for group in labels.paths) == 1
 
 
 @pytest.mark.parametrize('labels', SETS, ids=lambda s: s.name)
@@ -38,10 +49,36 @@ def test_unlabeled_and_unknown_ids_are_black():
     assert CAMVID.palette().shape == (256, 3)
 
 
-def test_label_sets_are_found_by_name():
-    assert all(get_label_set(labels.name) is labels for labels in SETS)
-    with pytest.raises(ValueError, match="'kitti'.*camvid, cityscapes, voc2012"):
-        get_label_set('kitti')
+@pytest.mark.parametrize('labels', SETS, ids=lambda s: s.name)
+def test_a_label_set_there_and_back_through_json(labels):
+    plain = json.loads(json.dumps(labels.to_dict()))
+    assert plain['ignore'] == UNLABELED
+    assert LabelSet.from_dict(plain) == labels
+
+
+@pytest.mark.parametrize('values', [
+    'camvid', None, {}, {'name': 'a', 'classes': ['x'], 'colors': [1], 'paths': [[0]]},
+    {'name': 'a', 'classes': 3, 'colors': [], 'paths': []},
+    {'name': 'a', 'classes': ['x'], 'colors': [[1, 2]], 'paths': [[0]]},
+    {'name': 'a', 'classes': ['x'], 'colors': [[1, 2, 300]], 'paths': [[0]]},
+    {'name': 'a', 'classes': ['x', 'x'], 'colors': [[1, 2, 3]] * 2, 'paths': [[0, 1]]},
+    {'name': 'a', 'classes': [], 'colors': [], 'paths': []}])
+def test_what_is_no_label_set_is_refused(values):
+    with pytest.raises(ValueError, match='label set'):
+        LabelSet.from_dict(values)
+
+
+def test_the_classes_with_most_pixels_have_paths_of_their_own():
+    assert dominant_paths([0.1, 0.5, 0.2, 0.2], 2) == ((1,), (2,), (0, 3))
+    assert dominant_paths([3, 1]) == ((0,), (1,))
+    assert len(dominant_paths(range(19))) == 10
+
+
+@pytest.mark.parametrize('count', [1, 8, 19, 200])
+def test_colours_that_are_made_up_differ_and_are_not_black(count):
+    colors = distinct_colors(count)
+    assert len(set(colors)) == count and (0, 0, 0) not in colors
+    assert numbered_labels(count).colors == colors
 
 
 @pytest.mark.parametrize('colors, paths, text', [

@@ -4,25 +4,37 @@
 
 from __future__ import annotations
 
+import colorsys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 UNLABELED = 255
 """Label id of a pixel without a class: ignored in training and evaluation, black in colour."""
 
+MAX_CLASSES = 200
+"""Most classes of a label set; ids above serve groups of classes in training, and 255."""
+
+_DOMINANT = 9
+_GOLDEN_RATIO = 0.618034
+
 
 @dataclass(frozen=True)
 class LabelSet:
     """
-    The classes that a segmentation network predicts.
+    The classes that a segmentation network predicts; a model file holds its own.
 
-    ``colors`` are RGB, 0..255. ``paths`` are the groups of class ids that share one path of the
-    semantic attentive module: the dominant classes by pixel share, one each, then the others
-    together (the paper's section 3.1: 10 paths for Cityscapes, 2 for VOC2012).
-
-    :raises ValueError: the number of colours differs from the number of classes, or the paths
-        are not a partition of the class ids.
+    :param name: where the classes come from, for people.
+    :param classes: names by class id, each once.
+    :param colors: RGB, 0..255, by class id.
+    :param paths: groups of class ids that share one path of the semantic attentive module: the
+        dominant classes by pixel share, one each, then the others together (the paper's section
+        3.1: 10 paths for Cityscapes, 2 for VOC2012).
+    :raises ValueError: no class or too many; names that are empty or come twice; the number of
+        colours differs from the number of classes, or one is not RGB; the paths are not a
+        partition of the class ids.
     """
 
     name: str
@@ -31,11 +43,22 @@ class LabelSet:
     paths: tuple[tuple[int, ...], ...]
 
     def __post_init__(self) -> None:
+        if not 1 <= self.num_classes <= MAX_CLASSES:
+            raise ValueError(f'label set {self.name!r} has {self.num_classes} classes: expected '
+                             f'1 to {MAX_CLASSES}')
+        twice = [name for name in self.classes if self.classes.count(name) > 1 or not name]
+        if twice:
+            raise ValueError(f'label set {self.name!r} has the class {twice[0]!r} twice, or '
+                             'without a name: give each class a name of its own')
         if len(self.colors) != len(self.classes):
             raise ValueError(f'label set {self.name!r} has {len(self.classes)} classes but '
                              f'{len(self.colors)} colours: give one colour per class')
+        for color in self.colors:
+            if len(color) != 3 or not all(0 <= part <= 255 for part in color):
+                raise ValueError(f'label set {self.name!r} has the colour {color}: expected red, '
+                                 'green and blue, 0 to 255')
         ids = sorted(i for group in self.paths for i in group)
-        if ids != list(range(self.num_classes)):
+        if ids != list(range(self.num_classes)) or not all(self.paths):
             raise ValueError(f'the paths of label set {self.name!r} must hold each class id '
                              f'0..{self.num_classes - 1} exactly once, got {ids}')
 
@@ -43,11 +66,6 @@ class LabelSet:
     def num_classes(self) -> int:
         """Number of classes, without the unlabeled id."""
         return len(self.classes)
-
-    @property
-    def path_names(self) -> tuple[str, ...]:
-        """One name per path: the class's own, or 'others' for a group."""
-        return tuple(self.classes[g[0]] if len(g) == 1 else 'others' for g in self.paths)
 
     def palette(self) -> np.ndarray:
         """Colour of every uint8 id: (256, 3) uint8 RGB; ids without a class are black."""
@@ -59,53 +77,58 @@ class LabelSet:
         """Colours of a label mask: (H, W) uint8 ids to (H, W, 3) uint8 RGB."""
         return np.take(self.palette(), labels, axis=0)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON or YAML; with the id of unlabeled pixels, for other readers."""
+        return {'name': self.name, 'classes': list(self.classes),
+                'colors': [list(color) for color in self.colors],
+                'paths': [list(group) for group in self.paths], 'ignore': UNLABELED}
 
-def _paths(num_classes: int, dominant: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    @classmethod
+    def from_dict(cls, values: Any) -> LabelSet:
+        """
+        Rebuild a label set.
+
+        :param values: as of ``to_dict``.
+        :raises ValueError: they are something else, or contradict each other.
+        """
+        try:
+            return cls(str(values['name']), tuple(str(name) for name in values['classes']),
+                       tuple(tuple(int(part) for part in color) for color in values['colors']),
+                       tuple(tuple(int(i) for i in group) for group in values['paths']))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f'{values!r} is not a label set: expected name, classes, colors and '
+                             'paths') from error
+
+
+def dominant_paths(shares: Sequence[float], dominant: int = _DOMINANT
+                   ) -> tuple[tuple[int, ...], ...]:
+    """
+    Group classes into paths: one each for those with most pixels, and one for the others.
+
+    :param shares: of the pixels, by class id, of any sum.
+    :param dominant: how many at most have a path of their own (the paper's section 3.1: 9).
+    """
+    order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
+    return paths_of(len(shares), order[:dominant])
+
+
+def paths_of(num_classes: int, dominant: Iterable[int]) -> tuple[tuple[int, ...], ...]:
+    """Give each dominant class id a path of its own, and the others one together."""
+    dominant = tuple(dominant)
     others = tuple(i for i in range(num_classes) if i not in dominant)
     return tuple((i,) for i in dominant) + ((others,) if others else ())
 
 
-CAMVID = LabelSet(
-    'camvid',
-    ('Sky', 'Building', 'Pole', 'Road', 'Sidewalk', 'Tree', 'SignSymbol', 'Fence', 'Car',
-     'Pedestrian', 'Bicyclist'),
-    ((128, 128, 128), (128, 0, 0), (192, 192, 128), (128, 64, 128), (0, 0, 192), (128, 128, 0),
-     (192, 128, 128), (64, 64, 128), (64, 0, 128), (64, 64, 0), (0, 128, 192)),
-    # the six classes with 4 % of the training pixels or more
-    _paths(11, (0, 1, 3, 4, 5, 8)))
-
-CITYSCAPES = LabelSet(
-    'cityscapes',
-    ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
-     'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
-     'motorcycle', 'bicycle'),
-    ((128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153),
-     (153, 153, 153), (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152),
-     (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100),
-     (0, 80, 100), (0, 0, 230), (119, 11, 32)),
-    # the nine classes with most pixels: road, building, vegetation, car, sidewalk, sky,
-    # pole, person, terrain
-    _paths(19, (0, 2, 8, 13, 1, 10, 5, 11, 9)))
-
-VOC2012 = LabelSet(
-    'voc2012',
-    ('background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
-     'chair', 'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person', 'pottedplant',
-     'sheep', 'sofa', 'train', 'tvmonitor'),
-    ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128),
-     (0, 128, 128), (128, 128, 128), (64, 0, 0), (192, 0, 0), (64, 128, 0), (192, 128, 0),
-     (64, 0, 128), (192, 0, 128), (64, 128, 128), (192, 128, 128), (0, 64, 0), (128, 64, 0),
-     (0, 192, 0), (128, 192, 0), (0, 64, 128)),
-    # background and foreground
-    _paths(21, (0,)))
-
-_LABEL_SETS = {s.name: s for s in (CAMVID, CITYSCAPES, VOC2012)}
+def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours for classes that come without: RGB 0..255, neighbours far apart in hue."""
+    return tuple(
+        tuple(round(255 * part) for part in colorsys.hsv_to_rgb(
+            i * _GOLDEN_RATIO % 1, (0.85, 0.55)[i // 2 % 2], (0.95, 0.65)[i % 2]))
+        for i in range(count))
 
 
-def get_label_set(name: str) -> LabelSet:
-    """Label set of that name; ValueError naming the known ones otherwise."""
-    try:
-        return _LABEL_SETS[name]
-    except KeyError:
-        raise ValueError(f'unknown label set {name!r}: choose one of '
-                         f'{", ".join(sorted(_LABEL_SETS))}') from None
+def numbered_labels(num_classes: int) -> LabelSet:
+    """Label set of classes without names, for a network that is timed or counted, not used."""
+    return LabelSet('numbered', tuple(str(i) for i in range(num_classes)),
+                    distinct_colors(num_classes), paths_of(num_classes, range(
+                        min(_DOMINANT, num_classes))))

@@ -18,8 +18,8 @@ from ubcn_ros.bags import (
     process,
     read_images,
 )
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import ImageFileError, write_image
-from ubcn_ros.labels import CAMVID
 
 IMAGE = 'sensor_msgs/msg/Image'
 

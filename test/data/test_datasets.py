@@ -11,8 +11,10 @@ import pytest
 from PIL import Image
 
 from ubcn_ros.data.datasets import KINDS, open_scenes
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.formats.cityscapes import CITYSCAPES
+from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.scenes import DataSetError
-from ubcn_ros.labels import CAMVID, CITYSCAPES, VOC2012
 
 SIZE = (36, 40)
 CAMERA = {'extrinsic': {'baseline': 0.2}, 'intrinsic': {'fx': 1000}}

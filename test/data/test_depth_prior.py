@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data.depth_prior import complete_depth, depth_prior
-from ubcn_ros.labels import CAMVID, CITYSCAPES, VOC2012
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.formats.cityscapes import CITYSCAPES
+from ubcn_ros.data.formats.voc2012 import VOC2012
 
 H, W = 180, 240
 

@@ -3,9 +3,9 @@
 
 import numpy as np
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.labels import CAMVID
 
 SCENES = SceneList('none', CAMVID, ())
 IMAGE = np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)

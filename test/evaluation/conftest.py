@@ -47,10 +47,11 @@ def identity_model(tmp_path_factory):
     """Path of a model whose every step leaves the image as it is."""
     import torch
 
+    from ubcn_ros.data.formats.camvid import CAMVID
     from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
     from ubcn_ros.runtime import save_model
     torch.manual_seed(1)
-    network = build(UBCNConfig('camvid', IDMConfig(8, 2, 2), SAMConfig(8, 2, 2, form='trunk'),
+    network = build(UBCNConfig(CAMVID, IDMConfig(8, 2, 2), SAMConfig(8, 2, 2, form='trunk'),
                                'ddrnet23_slim', {'width': 4}))
     for module in (network.derain, network.attention):
         torch.nn.init.zeros_(module.tail[1].weight)

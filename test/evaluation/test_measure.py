@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from ubcn_ros.data.formats.camvid import CAMVID, camvid
+from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.pairs import pairs
-from ubcn_ros.data.scenes import camvid
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.measure import (
     ImageScore,
@@ -18,7 +19,6 @@ from ubcn_ros.evaluation.measure import (
     measure_pairs,
     measure_scenes,
 )
-from ubcn_ros.labels import CAMVID, VOC2012
 
 
 def psnr(image, clean):

@@ -5,8 +5,9 @@
 import numpy as np
 import pytest
 
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.formats.cityscapes import CITYSCAPES
 from ubcn_ros.images.contact_sheet import contact_sheet
-from ubcn_ros.labels import CAMVID, CITYSCAPES
 
 
 def plain(color, height=60, width=100):

@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
@@ -19,7 +20,7 @@ FORMS = {'stacks': SAMConfig(8, 1), 'trunk': SAMConfig(8, 1, 2, form='trunk',
 @pytest.fixture(params=list(FORMS), scope='module')
 def network(request):
     torch.manual_seed(3)
-    net = build(UBCNConfig('camvid', IDMConfig(8, 2), FORMS[request.param], 'ddrnet23_slim',
+    net = build(UBCNConfig(CAMVID, IDMConfig(8, 2), FORMS[request.param], 'ddrnet23_slim',
                            {'width': 4}))
     for module in (net.derain, net.attention):
         torch.nn.init.normal_(module.tail[1].weight, std=0.05)
@@ -101,14 +102,14 @@ def test_iterations_below_one_are_refused(network):
 
 @pytest.mark.parametrize('preset', ['paper', 'light'])
 def test_configuration_there_and_back(preset):
-    config = UBCNConfig.preset(preset, 'camvid')
+    config = UBCNConfig.preset(preset, CAMVID)
     assert UBCNConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_the_light_preset_is_the_network_that_ships():
     with safe_open(MODEL, 'pt') as file:
         shipped = json.loads(file.metadata()['config'])
-    assert UBCNConfig.from_dict(shipped) == UBCNConfig.preset('light', 'camvid')
+    assert UBCNConfig.from_dict(shipped) == UBCNConfig.preset('light', CAMVID)
 
 
 def test_unknown_preset_is_named():

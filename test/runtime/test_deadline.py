@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.labels import get_label_set
+from ubcn_ros.labels import numbered_labels
 from ubcn_ros.runtime.engine import Engine
 
 IMAGE = np.zeros((32, 32, 3), np.uint8)
@@ -28,7 +28,7 @@ class SlowBackend:
     """
 
     name, info, device, precision = 'slow', None, torch.device('cpu'), 'fp32'
-    label_set = get_label_set('camvid')
+    label_set = numbered_labels(11)
 
     def __init__(self, clock, step):
         self.clock, self.step = clock, step

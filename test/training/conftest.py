@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import yaml
 
-from ubcn_ros.data.scenes import camvid
+from ubcn_ros.data.formats.camvid import camvid
 from ubcn_ros.training.config import TrainConfig
 
 TINY_MODEL = {
-    'preset': 'light', 'label_set': 'camvid',
+    'preset': 'light',
     'overrides': {'derain': {'channels': 4, 'blocks': 1},
                   'attention': {'channels': 4, 'blocks': 1},
                   'segmentation_options': {'width': 8}}}

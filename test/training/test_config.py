@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig
 
 
@@ -80,7 +81,7 @@ def test_a_wrong_recipe_is_named(load, text, named):
 
 @pytest.mark.parametrize(('overrides', 'named'), [
     ({'derain': 3}, ['overrides.derain', '3']),
-    ({'label_set': {'a': 1}}, ['overrides.label_set']),
+    ({'label_set': {'a': 1}}, ['unknown label_set']),
     ({'derain': {'channels': 'many'}}, ['overrides.derain.channels', 'many']),
     ({'derain': {'channels': -4}}, ['channels is -4']),
     ({'derain': {'dilations': []}}, ['dilations']),
@@ -91,6 +92,6 @@ def test_a_wrong_recipe_is_named(load, text, named):
 def test_a_network_that_cannot_be_built_is_named(overrides, named):
     from ubcn_ros.training.trainer import built
     with pytest.raises(ValueError) as error:
-        built(TrainConfig('a', ModelConfig(overrides=overrides)))
+        built(TrainConfig('a', ModelConfig(overrides=overrides)), CAMVID)
     for word in named:
         assert word in str(error.value)

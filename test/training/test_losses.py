@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.scenes import Scene, SceneList
-from ubcn_ros.labels import CAMVID
 from ubcn_ros.training.losses import (
     adversarial_loss,
     block_means,

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, camvid
-from ubcn_ros.labels import CAMVID, CITYSCAPES
+from ubcn_ros.data.formats.camvid import CAMVID, camvid
+from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
+from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
@@ -248,10 +249,15 @@ def test_drives_have_their_share_and_follow_from_their_number(scenes):
     assert not equal(samples[drives[0]], samples[drives[1]])
 
 
-def test_drives_need_the_labels_of_camvid(scenes):
-    config = SampleConfig(drive_share=0.5)
-    with pytest.raises(ValueError, match='drives'):
-        TrainingSamples(SceneList('cityscapes/train', CITYSCAPES, scenes.scenes), config, 1)
+@pytest.mark.parametrize('classes, known', [
+    (('road', 'car', 'lamp'), {0, 1}), (('lamp', 'tram'), set())])
+def test_drives_have_the_classes_of_the_same_names(scenes, classes, known):
+    config = SampleConfig(crop=(64, 80), rain_probability=0, renders=4, reuse=1, drive_share=1)
+    own = LabelSet('own', classes, distinct_colors(len(classes)), paths_of(len(classes), ()))
+    samples = TrainingSamples(SceneList('own', own, scenes.scenes), config, 1,
+                              drive_size=(48, 64))
+    seen = set(np.unique(torch.stack([samples[n]['labels'] for n in range(4)])).tolist())
+    assert seen - {255} == known
 
 
 def test_processes_share_what_one_process_takes():

@@ -5,6 +5,7 @@
 import pytest
 import torch
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.training.losses import derain_loss
 from ubcn_ros.training.optimizers import make_optimizer
@@ -35,7 +36,7 @@ def make(recipe):
         config = recipe(kind, {'samples': {'crop': CROP.get(kind, [32, 48])},
                                'segmentation_weight': 0.1, **(changes or {})})
         config.model.overrides.update(overrides)
-        network = build(model_config(config))
+        network = build(model_config(config, CAMVID))
         # the last convolutions start at zero, which leaves nothing before them a gradient
         for module in (network.derain, network.attention):
             torch.nn.init.normal_(module.tail[1].weight, std=0.02)

@@ -17,6 +17,7 @@ import torch
 from click.testing import CliRunner
 
 from ubcn_ros.cli.train import train
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.training.trainer import model_config
@@ -73,7 +74,7 @@ def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
     config = recipe('joint', {**COMPARABLE, 'start': {
         'segmentation': str(tmp_path / 'start.safetensors')}})
     torch.manual_seed(0)
-    network = build(model_config(config))
+    network = build(model_config(config, CAMVID))
     for parameter in network.segmentation.parameters():
         if parameter.ndim == 1:  # of a ReLU's input of 0, rounding decides the gradient
             torch.nn.init.normal_(parameter, 0.5, 0.2)

@@ -9,8 +9,9 @@ import torch
 from lightning.fabric import Fabric
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ubcn_ros.data.scenes import Scene, SceneList, camvid
-from ubcn_ros.labels import CITYSCAPES
+from ubcn_ros.data.formats.camvid import CAMVID, camvid
+from ubcn_ros.data.formats.cityscapes import CITYSCAPES
+from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model
 from ubcn_ros.runtime.weights import STAGE_PARTS
@@ -235,11 +236,11 @@ def test_a_wrong_start_is_named(run):
         run('out', changes={'start': {'derain': 'derain.safetensors'}}, model=other)
 
 
-def test_labels_must_be_those_of_the_network(run, scenes):
+def test_labels_must_be_those_of_the_validation(run, scenes):
     other = SceneList('cityscapes/train', CITYSCAPES, scenes.scenes)
     unlabeled = SceneList('pairs/a', None, scenes.scenes)
     with pytest.raises(ValueError, match='cityscapes'):
-        run('out', 'joint', training=other)
+        run('out', 'joint', training=other, validation=scenes)
     with pytest.raises(ValueError, match='only the stage derain'):
         run('out', 'joint', training=unlabeled)
     run('out', 'derain', training=unlabeled)
@@ -254,19 +255,20 @@ def test_an_unknown_stage_names_the_known_ones(recipe):
 
 def test_the_path_threshold_is_set_by_a_recipe(recipe):
     overrides = {'attention': {'path_threshold': 0.02}}
-    config = model_config(recipe('derain', model={'preset': 'light', 'overrides': overrides}))
+    model = {'preset': 'light', 'overrides': overrides}
+    config = model_config(recipe('derain', model=model), CAMVID)
     assert config.attention.path_threshold == 0.02
     assert build(config).attention.config == config.attention
     overrides['attention']['path_threshold'] = -1
     with pytest.raises(ValueError, match='path_threshold -1'):
-        model_config(recipe('derain', model={'preset': 'light', 'overrides': overrides}))
+        model_config(recipe('derain', model={'preset': 'light', 'overrides': overrides}), CAMVID)
 
 
 @pytest.mark.parametrize('overrides', [{'derrain': {}}, {'derain': {'chanels': 3}}])
 def test_an_unknown_override_is_named(recipe, overrides):
     config = recipe('derain', model={'preset': 'light', 'overrides': overrides})
     with pytest.raises(ValueError, match='derrain|chanels'):
-        model_config(config)
+        model_config(config, CAMVID)
 
 
 def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.trainer import model_config
@@ -16,7 +17,7 @@ from ubcn_ros.training.validation import validate
 def measured(recipe, scenes):
     def run(kind):
         config = recipe(kind, {'iterations': 2})
-        stage = STAGE_CLASSES[kind](build(model_config(config)), config.stages[kind], None)
+        stage = STAGE_CLASSES[kind](build(model_config(config, CAMVID)), config.stages[kind], None)
         before = {k: v.clone() for k, v in stage.state_dict().items()}
         pictures = {}
         scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, 3,

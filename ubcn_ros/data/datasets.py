@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from ubcn_ros.data.cityscapes import cityscapes
+from ubcn_ros.data.formats.camvid import camvid
+from ubcn_ros.data.formats.cityscapes import cityscapes
+from ubcn_ros.data.formats.voc2012 import voc2012
 from ubcn_ros.data.pairs import pairs
-from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, camvid, choose, chosen_or_fail
-from ubcn_ros.data.voc2012 import voc2012
+from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, choose, chosen_or_fail
 
 
 def paired_scenes(root: Path | str, split: str = 'train', only: Iterable[str] = (),

@@ -13,16 +13,11 @@ import numpy as np
 
 from ubcn_ros.data.files import (
     DataSetError,
-    check_folder,
     check_size,
-    images_by_name,
     read_image,
     read_labels,
 )
-from ubcn_ros.labels import CAMVID, UNLABELED, LabelSet
-
-# the void of the SegNet distribution is 11, which no class has
-_CAMVID_IDS = {**{i: i for i in range(CAMVID.num_classes)}, 11: UNLABELED, UNLABELED: UNLABELED}
+from ubcn_ros.labels import UNLABELED, LabelSet
 
 
 class CleanFrame(NamedTuple):
@@ -113,29 +108,3 @@ def chosen_or_fail(scenes: list[Scene], where: Path, only: Iterable[str], exclud
         raise DataSetError(f'no scenes in {where} (only={list(only)}, exclude={list(exclude)}): '
                            f'{expected}')
     return tuple(scenes)
-
-
-def camvid(root: Path | str, split: str = 'train', only: Iterable[str] = (),
-           exclude: Iterable[str] = ()) -> SceneList:
-    """
-    Scenes of CamVid in the layout ROOT/{train,val,test}/{images,labels}/NAME.{jpg,png}.
-
-    :param only: keep the drives whose names start with one of these ('0006R0'), all when empty.
-    :param exclude: leave out the drives whose names start with one of these.
-    :raises DataSetError: the folders are missing or empty, an image has no label, or nothing is
-        left.
-    """
-    base = Path(root) / split
-    images, labels = base / 'images', base / 'labels'
-    expected = f'expected CamVid as {Path(root)}/{split}/images/NAME.jpg (or .png) with ' \
-               f'{split}/labels/NAME.png'
-    files = images_by_name(images, expected)
-    check_folder(labels, expected)
-    scenes = []
-    for name in choose(files, only, exclude):
-        label = labels / f'{name}.png'
-        if not label.is_file():
-            raise DataSetError(f'{label} is missing: {expected}')
-        scenes.append(Scene(name, files[name], label, _CAMVID_IDS))
-    return SceneList(f'camvid/{split}', CAMVID,
-                     chosen_or_fail(scenes, images, only, exclude, expected))

@@ -11,10 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.labels import LabelSet, get_label_set
+from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
+
+# as many classes and paths as the paper has for Cityscapes (section 3.1)
+_NUMBERED = numbered_labels(19)
 
 
 class Step(NamedTuple):
@@ -40,8 +43,8 @@ class Step(NamedTuple):
 class UBCNConfig:
     """Everything needed to build a UBCN; kept in the model file's metadata."""
 
-    # name of the label set, which has the classes and the path groups
-    label_set: str = 'cityscapes'
+    # classes and their path groups; by default as many as the paper's, without names
+    label_set: LabelSet = _NUMBERED
     # IDM
     derain: IDMConfig = field(default_factory=IDMConfig)
     # SAM
@@ -52,7 +55,7 @@ class UBCNConfig:
     segmentation_options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def preset(cls, name: str, label_set: str = 'cityscapes') -> UBCNConfig:
+    def preset(cls, name: str, label_set: LabelSet = _NUMBERED) -> UBCNConfig:
         """
         Return the configuration of that name.
 
@@ -62,7 +65,7 @@ class UBCNConfig:
         heads.
 
         :param name: 'paper' or 'light'.
-        :param label_set: name of the label set.
+        :param label_set: classes and paths; by default as many as the paper's, without names.
         :raises ValueError: the name is neither.
         """
         if name == 'paper':
@@ -78,7 +81,7 @@ class UBCNConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON or YAML."""
-        return asdict(self)
+        return {**asdict(self), 'label_set': self.label_set.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> UBCNConfig:
@@ -87,8 +90,11 @@ class UBCNConfig:
 
         :param values: as of ``to_dict``.
         :raises TypeError: an unknown key, naming it.
+        :raises ValueError: a value that makes no network or label set.
         """
         values = dict(values)
+        if 'label_set' in values:
+            values['label_set'] = LabelSet.from_dict(values['label_set'])
         for key, kind in (('derain', IDMConfig), ('attention', SAMConfig)):
             if key in values:
                 part = dict(values[key])
@@ -175,9 +181,9 @@ def build(config: UBCNConfig) -> UBCN:
     Build the network of a configuration, with random weights.
 
     :param config: kept as the network's ``config``.
-    :raises ValueError: an unknown label set or segmentation network.
+    :raises ValueError: an unknown segmentation network.
     """
-    label_set = get_label_set(config.label_set)
+    label_set = config.label_set
     network = UBCN(
         IDM(config.derain),
         build_segmentation(config.segmentation, label_set.num_classes,

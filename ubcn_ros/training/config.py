@@ -21,8 +21,6 @@ class ModelConfig:
 
     # 'paper' or 'light', as of UBCNConfig.preset
     preset: str = 'light'
-    # name of the label set
-    label_set: str = 'camvid'
     # values that replace those of the preset, by part: {attention: {blocks: 3}}
     overrides: dict[str, Any] = field(default_factory=dict)
 

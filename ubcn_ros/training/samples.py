@@ -14,13 +14,13 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.drive.drive import Drive
+from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.data.painted_rain import paint_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.labels import CAMVID, UNLABELED
+from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.training.config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
@@ -44,16 +44,13 @@ class TrainingSamples(Dataset):
     :param seed: of everything that is drawn.
     :param drive_size: height and width of the frames of procedural drives.
     :param kept_bytes: of decoded files that a worker keeps; the default is all of CamVid.
-    :raises ValueError: drives are asked for with labels other than CamVid's.
     """
 
     def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, *,
                  drive_size: tuple[int, int] = (360, 480), kept_bytes: int = 512 << 20) -> None:
-        if config.drive_share and scenes.label_set not in (CAMVID, None):
-            raise ValueError(f'drives have the labels of camvid, {scenes.name} has those of '
-                             f'{scenes.label_set.name}: set samples.drive_share to 0')
         self.scenes, self.config, self.seed = scenes, config, seed
         self.drive_size, self.kept_bytes = drive_size, kept_bytes
+        self._drive_ids = _ids_by_name(LABEL_SET, scenes.label_set)
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
@@ -93,10 +90,7 @@ class TrainingSamples(Dataset):
                 self._drives.popitem(last=False)
         jitter = np.random.default_rng([self.seed, 5, number]).random()
         shown = self._drives[drive].frame(_DRIVE_SPACING_S * (place + float(jitter)))
-        labels = shown.labels
-        if self.scenes.label_set is None:
-            labels = np.full_like(labels, UNLABELED)
-        return CleanFrame(shown.image, labels, shown.depth)
+        return CleanFrame(shown.image, cv2.LUT(shown.labels, self._drive_ids), shown.depth)
 
     def _scene(self, index: int) -> CleanFrame:
         if index not in self._files:
@@ -135,6 +129,16 @@ class TrainingSamples(Dataset):
             depth = complete_depth(depth, labels, self.scenes.label_set, parameters.horizon,
                                    parameters.focal)
         return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
+
+
+def _ids_by_name(source: LabelSet, target: LabelSet | None) -> np.ndarray:
+    """Ids of the target's classes of the same names, (256,) uint8; others are unlabeled."""
+    table = np.full(256, UNLABELED, np.uint8)
+    names = [] if target is None else [name.lower() for name in target.classes]
+    for i, name in enumerate(source.classes):
+        if name.lower() in names:
+            table[i] = names.index(name.lower())
+    return table
 
 
 def _bytes(frame: CleanFrame) -> int:

@@ -17,6 +17,7 @@ from lightning.fabric.loggers import TensorBoardLogger
 from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import PARTS, load_model, save_model
@@ -42,21 +43,23 @@ from ubcn_ros.training.validation import validate
 _LOG_EVERY = 20
 
 
-def model_config(config: TrainConfig, stage: StageConfig | None = None) -> UBCNConfig:
+def model_config(config: TrainConfig, label_set: LabelSet, stage: StageConfig | None = None
+                 ) -> UBCNConfig:
     """
     Network of a recipe: the preset with the recipe's overrides, and the stage's on top of them.
 
-    :raises ValueError: an unknown preset, label set or override.
+    :raises ValueError: an unknown preset or override.
     """
-    preset = UBCNConfig.preset(config.model.preset, config.model.label_set)
+    preset = UBCNConfig.preset(config.model.preset, label_set)
     values: dict[str, Any] = preset.to_dict()
+    del values['label_set']  # of the data, not of a recipe
     for overrides in (config.model.overrides, stage.overrides if stage else {}):
         for key, value in overrides.items():
             if key not in values:
                 raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')
             values[key] = _overridden(values[key], value, f'overrides.{key}')
     try:
-        return UBCNConfig.from_dict(values)
+        return UBCNConfig.from_dict({**values, 'label_set': label_set.to_dict()})
     except (TypeError, ValueError) as error:
         raise ValueError(f'overrides: {error}') from error
 
@@ -72,14 +75,14 @@ def _overridden(value: Any, other: Any, where: str) -> Any:
                         for key, more in converted(other, value, where).items()}}
 
 
-def built(config: TrainConfig, stage: StageConfig | None = None) -> UBCN:
+def built(config: TrainConfig, label_set: LabelSet, stage: StageConfig | None = None) -> UBCN:
     """
     Build the network of a recipe, with random weights.
 
     :raises ValueError: as ``model_config``, or no network has such sizes or options.
     """
     try:
-        return build(model_config(config, stage))
+        return build(model_config(config, label_set, stage))
     except (TypeError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(f'overrides: the network cannot be built: {error}') from error
 
@@ -112,7 +115,7 @@ class Trainer:
         kind = stage_name.split('-')[0]
         _check_labels(config, kind, training, validation)
         torch.manual_seed(config.seed)
-        self.network = built(config, self.stage_config)
+        self.network = built(config, training.label_set or numbered_labels(1), self.stage_config)
         self.trained_parts = {*STAGE_CLASSES[kind].trained, *self._start_modules()}
         weights = (class_weights(training)
                    if self.stage_config.class_balance and kind != 'derain' else None)
@@ -318,9 +321,9 @@ def _check_labels(config: TrainConfig, kind: str, training: SceneList,
         if scenes.label_set is None:
             raise ValueError(f'the stage {kind} needs labels, {scenes.name} has none: only the '
                              'stage derain trains on pairs')
-        if scenes.label_set.name != config.model.label_set:
-            raise ValueError(f'{scenes.name} has the labels of {scenes.label_set.name}, the '
-                             f'network those of {config.model.label_set}: set model.label_set')
+        if scenes.label_set != training.label_set:
+            raise ValueError(f'{scenes.name} has the labels of {scenes.label_set.name}, '
+                             f'{training.name} those of {training.label_set.name}')
 
 
 def _commit() -> str:

@@ -23,8 +23,18 @@ from ubcn_ros.data.drive.render import FAR_M, Camera, Canvas, Label
 from ubcn_ros.data.drive.style import draw_style
 from ubcn_ros.data.drive.traffic import Traffic
 from ubcn_ros.data.drive.world import World
+from ubcn_ros.labels import LabelSet, paths_of
 
 _SEEN_CHUNKS = 5
+
+LABEL_SET = LabelSet(
+    'drive',
+    ('Sky', 'Building', 'Pole', 'Road', 'Sidewalk', 'Tree', 'SignSymbol', 'Fence', 'Car',
+     'Pedestrian', 'Bicyclist'),
+    ((70, 130, 180), (70, 70, 70), (153, 153, 153), (128, 64, 128), (244, 35, 232),
+     (107, 142, 35), (220, 220, 0), (190, 153, 153), (0, 0, 142), (220, 20, 60), (119, 11, 32)),
+    paths_of(11, (0, 1, 3, 4, 5, 8)))
+"""What a drive shows; ids as of ``render.Label``."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +43,7 @@ class DriveFrame:
     One frame of a drive.
 
     :param image: (H, W, 3) uint8 RGB.
-    :param labels: (H, W) uint8, ids of the CamVid label set, 255 unlabeled.
+    :param labels: (H, W) uint8, ids of LABEL_SET, 255 unlabeled.
     :param depth: (H, W) float32, metres along the optical axis, 1000 for the sky.
     :param time_s: seconds since the drive's start.
     """

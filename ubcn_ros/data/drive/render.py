@@ -21,7 +21,7 @@ FAR_M = 1000.0
 
 
 class Label(IntEnum):
-    """Ids of the CamVid label set, in its order."""
+    """Ids of the classes that are drawn, those of the SegNet distribution of CamVid."""
 
     SKY = 0
     BUILDING = 1

@@ -67,14 +67,10 @@ def read_exported(folder: Path | str) -> Exported:
         if not isinstance(said, dict) or said.get('format') != FORMAT:
             raise ModelFileError(f'{path} does not describe an export of this version (expected '
                                  f'format {FORMAT!r}): {remedy}')
-        labels = said['label_set']
-        label_set = LabelSet(labels['name'], tuple(labels['classes']),
-                             tuple(map(tuple, labels['colors'])),
-                             tuple(map(tuple, labels['paths'])))
         exported = Exported(
             ModelInfo(said['model'], folder, said['weights_sha256'],
                       UBCNConfig.from_dict(said['config']), said['metadata']),
-            said['kind'], label_set, said['precision'],
+            said['kind'], LabelSet.from_dict(said['label_set']), said['precision'],
             tuple(said['size']) if said['size'] else None,
             # the names are ours: a description cannot point anywhere else
             {step: folder / f'{step}{SUFFIXES[said["kind"]]}' for step in STEPS}, said)

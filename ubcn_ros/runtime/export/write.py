@@ -96,7 +96,6 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
             'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
             'inputs': [tensors[n] for n in module.inputs],
             'outputs': [tensors[n] for n in OUTPUTS]}
-    labels = network.label_set
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
         'precision': precision, 'size': list(size) if size else None,
@@ -105,8 +104,7 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
                 'next(image, derained, logits); a label is the argmax of the logits, enlarged '
                 "bilinearly to the image's size without aligned corners",
         'steps': steps,
-        'label_set': {'name': labels.name, 'classes': labels.classes, 'colors': labels.colors,
-                      'paths': labels.paths},
+        'label_set': network.label_set.to_dict(),
         'config': info.config.to_dict(),
         'metadata': {**info.metadata, 'trained': list(info.trained)},
         'versions': versions('torch', *(['onnx'] if kind == 'onnx' else []))}

@@ -9,7 +9,19 @@ from pathlib import Path
 
 from ubcn_ros.data.files import DataSetError, check_folder
 from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
-from ubcn_ros.labels import UNLABELED, VOC2012
+from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
+
+VOC2012 = LabelSet(
+    'voc2012',
+    ('background', 'aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', 'cat',
+     'chair', 'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person', 'pottedplant',
+     'sheep', 'sofa', 'train', 'tvmonitor'),
+    ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128),
+     (0, 128, 128), (128, 128, 128), (64, 0, 0), (192, 0, 0), (64, 128, 0), (192, 128, 0),
+     (64, 0, 128), (192, 0, 128), (64, 128, 128), (192, 128, 128), (0, 64, 0), (128, 64, 0),
+     (0, 192, 0), (128, 192, 0), (0, 64, 128)),
+    # background and foreground
+    paths_of(21, (0,)))
 
 _IDS = {i: i for i in (*range(VOC2012.num_classes), UNLABELED)}
 

@@ -15,7 +15,20 @@ import numpy as np
 from ubcn_ros.data.files import DataSetError, check_folder, read_png
 from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
 from ubcn_ros.images.files import is_image_name
-from ubcn_ros.labels import CITYSCAPES, UNLABELED
+from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
+
+CITYSCAPES = LabelSet(
+    'cityscapes',
+    ('road', 'sidewalk', 'building', 'wall', 'fence', 'pole', 'traffic light', 'traffic sign',
+     'vegetation', 'terrain', 'sky', 'person', 'rider', 'car', 'truck', 'bus', 'train',
+     'motorcycle', 'bicycle'),
+    ((128, 64, 128), (244, 35, 232), (70, 70, 70), (102, 102, 156), (190, 153, 153),
+     (153, 153, 153), (250, 170, 30), (220, 220, 0), (107, 142, 35), (152, 251, 152),
+     (70, 130, 180), (220, 20, 60), (255, 0, 0), (0, 0, 142), (0, 0, 70), (0, 60, 100),
+     (0, 80, 100), (0, 0, 230), (119, 11, 32)),
+    # the nine classes with most pixels: road, building, vegetation, car, sidewalk, sky,
+    # pole, person, terrain
+    paths_of(19, (0, 2, 8, 13, 1, 10, 5, 11, 9)))
 
 # labelIds of the 19 classes in the order of their trainIds: the table of cityscapesScripts
 _LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
