@@ -18,6 +18,7 @@ COMMANDS = {
     'bag': ('ubcn_ros.cli.bag', 'bag', 'Make bags from images, and process bags frame by frame.'),
     'benchmark': ('ubcn_ros.cli.benchmark', 'benchmark',
                   'Time and compare the engine, or time a running node.'),
+    'data': ('ubcn_ros.cli.data', 'data', 'Make an example of own data.'),
     'demo': ('ubcn_ros.cli.demo', 'demo',
              'Replay a rainy drive through the node and show what comes out.'),
     'derain': ('ubcn_ros.cli.derain', 'derain',
