@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import colorsys
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,11 @@ class LabelSet:
         except (KeyError, TypeError) as error:
             raise ValueError(f'{values!r} is not a label set: expected name, classes, colors and '
                              'paths') from error
+
+
+def plain_name(name: str) -> str:
+    """Name of a class as it is compared: case, `_`, `-` and blanks do not count."""
+    return re.sub(r'[\s_-]+', '', name).casefold()
 
 
 def dominant_paths(shares: Sequence[float], dominant: int = _DOMINANT

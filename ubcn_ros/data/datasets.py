@@ -1,17 +1,29 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every data set by the name of its kind."""
+"""Open a data set whose layout is recognised."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
+from ubcn_ros.data.formats import camvid as camvid_format
+from ubcn_ros.data.formats import cityscapes as cityscapes_format
+from ubcn_ros.data.formats import voc2012 as voc_format
 from ubcn_ros.data.formats.camvid import camvid
 from ubcn_ros.data.formats.cityscapes import cityscapes
 from ubcn_ros.data.formats.voc2012 import voc2012
 from ubcn_ros.data.pairs import pairs
-from ubcn_ros.data.scenes import DataSetError, Scene, SceneList, choose, chosen_or_fail
+from ubcn_ros.data.scenes import (
+    DataSet,
+    DataSetError,
+    Listing,
+    Scene,
+    SceneList,
+    choose,
+    chosen_or_fail,
+)
 
 
 def paired_scenes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
@@ -50,3 +62,24 @@ def open_scenes(kind: str, root: Path | str, split: str = 'train', only: Iterabl
     if kind not in KINDS:
         raise DataSetError(f'unknown data kind {kind!r}: choose one of {", ".join(KINDS)}')
     return KINDS[kind](root, split, tuple(only), tuple(exclude))
+
+
+def open_dataset(path: Path | str) -> DataSet:
+    """
+    Open a data set.
+
+    :param path: its folder, whose layout is recognised.
+    :raises DataSetError: no layout that is known; the text says what was looked for.
+    """
+    root = Path(path)
+    found = {'camvid': ('*/images', camvid, camvid_format.CAMVID),
+             'cityscapes': ('leftImg8bit', cityscapes, cityscapes_format.CITYSCAPES),
+             'voc2012': ('ImageSets/Segmentation', voc2012, voc_format.VOC2012),
+             'pairs': ('input', paired_scenes, None)}
+    for name, (mark, reader, label_set) in found.items():
+        if list(root.glob(mark)):
+            def listing(split: str, reader=reader) -> Listing:
+                return Listing(reader(root, split).scenes)
+            return DataSet(root.resolve().name, root, name, label_set, '', {
+                split: partial(listing, split) for split in ('train', 'val')})
+    raise DataSetError(f'{root} has no layout that is known')

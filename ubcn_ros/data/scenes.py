@@ -1,11 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Labelled driving scenes on disk: image and label files in the data sets' own layouts."""
+"""Scenes on disk, lists of them, and the data sets that they are listed from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,6 +49,11 @@ class Scene:
     depth_path: Path | None = None
     rainy_path: Path | None = None
 
+    @property
+    def labelled(self) -> bool:
+        """Whether there are labels; without, all of ``labels()`` is unlabeled."""
+        return self.label_path is not None
+
     def read(self) -> CleanFrame:
         """All of the scene; DataSetError, also where two files are of different sizes."""
         source = CleanFrame(self.image(), self.labels(), self.depth(), self.rainy())
@@ -81,16 +86,85 @@ class Scene:
         return None if self.rainy_path is None else read_image(self.rainy_path)
 
 
+class Group(NamedTuple):
+    """Classes that a coarser data set has as one: its name, and the class ids."""
+
+    name: str
+    ids: tuple[int, ...]
+
+
 @dataclass(frozen=True)
 class SceneList:
-    """Scenes of one split and the label set of their ids, None without labels."""
+    """
+    Scenes of one split and the label set of their ids, None without labels.
+
+    The id ``label_set.num_classes + i`` says that a pixel has one of the classes of groups[i].
+    """
 
     name: str
     label_set: LabelSet | None
     scenes: tuple[Scene, ...]
+    groups: tuple[Group, ...] = ()
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+    def labelled(self) -> SceneList:
+        """Only the scenes with labels."""
+        return replace(self, scenes=tuple(scene for scene in self.scenes if scene.labelled))
+
+
+class Listing(NamedTuple):
+    """Scenes of a split, and a line for everything that is wrong with its layout."""
+
+    scenes: tuple[Scene, ...]
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """
+    A data set on disk; nothing of it is listed before ``listing``.
+
+    :param name: for people: of its YAML file or folder.
+    :param root: folder of its files.
+    :param format: name of its layout, as of ubcn_ros.data.datasets.FORMATS.
+    :param label_set: its own classes; None where it has no labels.
+    :param license: its terms, empty where nothing says.
+    :param readers: list a split, by its name.
+    :param class_mapping: names of another data set's classes by this one's class: one, several
+        that this class does not tell apart, or none where the class is left out.
+    :param paths_given: whether the paths of the label set are meant; otherwise pixel shares say.
+    """
+
+    name: str
+    root: Path
+    format: str
+    label_set: LabelSet | None
+    license: str
+    readers: Mapping[str, Callable[[], Listing]] = field(repr=False, compare=False)
+    class_mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    paths_given: bool = True
+    _listings: dict[str, Listing] = field(default_factory=dict, init=False, repr=False,
+                                          compare=False)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of its splits: of train, val and test those that are there."""
+        return tuple(self.readers)
+
+    def listing(self, split: str) -> Listing:
+        """
+        List the scenes of a split and what is wrong with its layout, once.
+
+        :raises DataSetError: there is no such split, or nothing that could be listed.
+        """
+        if split not in self.readers:
+            raise DataSetError(f'{self.name} has no split {split!r}: choose one of '
+                               f'{", ".join(self.splits)}')
+        if split not in self._listings:
+            self._listings[split] = self.readers[split]()
+        return self._listings[split]
 
 
 def choose(names: Iterable[str], only: Iterable[str] = (), exclude: Iterable[str] = ()

@@ -1,0 +1,198 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Several data sets as one: the classes of the others are mapped onto those of the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from ubcn_ros.data.datasets import open_dataset
+from ubcn_ros.data.scenes import (
+    DataSet,
+    DataSetError,
+    Group,
+    Scene,
+    SceneList,
+    choose,
+)
+from ubcn_ros.data.shares import pixel_shares
+from ubcn_ros.labels import UNLABELED, LabelSet, dominant_paths, plain_name
+
+_SHOWN = 5
+_MOST_IDS = UNLABELED  # classes and groups share the ids below
+
+
+@dataclass(frozen=True)
+class Data:
+    """
+    Data sets that are used together.
+
+    :param sets: the first one with labels gives the classes, unless ``classes`` does.
+    :param classes: label set that the classes of every data set are mapped onto.
+    :raises DataSetError: a class of a set has neither a mapping nor a namesake.
+    """
+
+    sets: tuple[DataSet, ...]
+    classes: LabelSet | None = None
+
+    def __post_init__(self) -> None:
+        _ = self._tables  # what cannot be mapped is said before anything is read
+
+    @cached_property
+    def label_set(self) -> LabelSet | None:
+        """
+        Classes of all scenes, None where no set has labels.
+
+        Where its data set does not give the paths, the dominant classes by pixel share of the
+        split train have one each.
+        """
+        source = self._source
+        if source is None or source.paths_given:
+            return self._names
+        split = 'train' if 'train' in source.splits else source.splits[0]
+        scenes = SceneList(source.name, source.label_set, _sound(source, split))
+        return replace(source.label_set, paths=dominant_paths(pixel_shares(scenes).tolist()))
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """Groups of classes that a set does not tell apart."""
+        return self._tables[1]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Names of the splits that any set has."""
+        return tuple(dict.fromkeys(split for s in self.sets for split in s.splits))
+
+    @property
+    def licenses(self) -> tuple[str, ...]:
+        """Terms of the sets, each once."""
+        return tuple(dict.fromkeys(s.license for s in self.sets if s.license))
+
+    def split(self, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()
+              ) -> SceneList:
+        """
+        Scenes of a split: of every set for 'train', else of the first set that has one.
+
+        A set with labels in the classes comes before one without.
+
+        :param only: keep the scenes whose names start with one of these, all when empty.
+        :param exclude: leave out the scenes whose names start with one of these.
+        :raises DataSetError: there is no such split; its layout is wrong, with the first
+            problems; nothing is left.
+        """
+        only, exclude = tuple(only), tuple(exclude)
+        having = [i for i, s in enumerate(self.sets) if name in s.splits]
+        if not having:
+            raise DataSetError(f'{self._said()} has no split {name!r}: choose one of '
+                               f'{", ".join(self.splits)}')
+        if name != 'train':
+            having = sorted(having, key=lambda i: self.sets[i].label_set is None)[:1]
+        scenes: list[Scene] = []
+        for i in having:
+            scenes += self._mapped(i, _sound(self.sets[i], name))
+        kept = set(choose((scene.name for scene in scenes), only, exclude))
+        scenes = [scene for scene in scenes if scene.name in kept]
+        if not scenes:
+            raise DataSetError(f'no scenes in the split {name!r} of {self._said()} '
+                               f'(only={list(only)}, exclude={list(exclude)}): give starts of '
+                               'names that are there')
+        names = '+'.join(self.sets[i].name for i in having)
+        return SceneList(f'{names}/{name}', self.label_set, tuple(scenes), self.groups)
+
+    @property
+    def _source(self) -> DataSet | None:
+        if self.classes is not None:
+            return None
+        return next((s for s in self.sets if s.label_set is not None), None)
+
+    @property
+    def _names(self) -> LabelSet | None:
+        """Label set whose classes count, its paths perhaps not yet."""
+        return self.classes or (self._source.label_set if self._source else None)
+
+    @cached_property
+    def _tables(self) -> tuple[tuple[Mapping[int, int] | None, ...], tuple[Group, ...]]:
+        """Id by class id of every set, None where it stays; and the groups."""
+        groups: list[Group] = []
+        tables = tuple(None if s.label_set is None or s is self._source else
+                       _table(s, self._names, groups) for s in self.sets)
+        count = (self._names.num_classes if self._names else 0) + len(groups)
+        if count > _MOST_IDS:
+            raise DataSetError(f'{self._said()} have {count} classes and groups of classes: at '
+                               f'most {_MOST_IDS} fit; map fewer classes onto lists')
+        return tables, tuple(groups)
+
+    def _mapped(self, index: int, scenes: tuple[Scene, ...]) -> list[Scene]:
+        table = self._tables[0][index]
+        if table is None:
+            return list(scenes)
+        composed = {id(scene.ids): {stored: table.get(i, UNLABELED)
+                                    for stored, i in scene.ids.items()}
+                    for scene in {id(scene.ids): scene for scene in scenes}.values()}
+        return [replace(scene, ids=composed[id(scene.ids)]) for scene in scenes]
+
+    def _said(self) -> str:
+        return ' and '.join(s.name for s in self.sets)
+
+
+def open_data(paths: Sequence[Path | str], label_set: LabelSet | None = None) -> Data:
+    """
+    Open data sets to use them together.
+
+    :param paths: of YAML files, or of folders whose layout is recognised.
+    :param label_set: that the classes are mapped onto, such as a model's; by default that of the
+        first set with labels.
+    :raises DataSetError: as of ``open_dataset`` and ``Data``.
+    """
+    if not paths:
+        raise DataSetError('no data set: give the path of a YAML file or of a folder')
+    return Data(tuple(open_dataset(path) for path in paths), label_set)
+
+
+def _sound(dataset: DataSet, split: str) -> tuple[Scene, ...]:
+    """Scenes of a split without problems."""
+    scenes, problems = dataset.listing(split)
+    if problems:
+        more = f'\n  and {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
+        raise DataSetError(f'the split {split!r} of {dataset.name} has {len(problems)} '
+                           'problems:\n  ' + '\n  '.join(problems[:_SHOWN]) + more)
+    return scenes
+
+
+def _table(dataset: DataSet, onto: LabelSet, groups: list[Group]) -> dict[int, int]:
+    """Id by class id of a data set; groups that are new are added."""
+    ids = {plain_name(name): i for i, name in enumerate(onto.classes)}
+    mapping = {plain_name(name): targets for name, targets in dataset.class_mapping.items()}
+    table: dict[int, int] = {}
+    lost: list[str] = []
+    for i, name in enumerate(dataset.label_set.classes):
+        targets = mapping.get(plain_name(name), (name,))
+        unknown = [target for target in targets if plain_name(target) not in ids]
+        if unknown and plain_name(name) in mapping:
+            raise DataSetError(f'class_mapping of {dataset.name} maps {name!r} onto '
+                               f'{unknown[0]!r}, which is not a class of {onto.name}: choose '
+                               f'from {", ".join(onto.classes)}')
+        if unknown:
+            lost.append(name)
+            continue
+        found = tuple(sorted({ids[plain_name(target)] for target in targets}))
+        if not found:
+            table[i] = UNLABELED
+        elif len(found) == 1:
+            table[i] = found[0]
+        else:
+            place = next((g for g, group in enumerate(groups) if group.ids == found), None)
+            if place is None:
+                place = len(groups)
+                groups.append(Group(name, found))
+            table[i] = onto.num_classes + place
+    if lost:
+        lines = ''.join(f'\n  {name}: ignore' for name in lost)
+        raise DataSetError(f'{dataset.name} has classes that {onto.name} lacks: '
+                           f'{", ".join(lost)}. Add to the YAML of {dataset.name} what they are '
+                           f'({", ".join(onto.classes)}; a list of several; or ignore):\n'
+                           f'class_mapping:{lines}')
+    return table

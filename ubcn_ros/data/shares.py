@@ -1,0 +1,28 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How many of the pixels each class has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ubcn_ros.data.scenes import SceneList
+
+
+def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
+    """
+    Count the pixels of each class.
+
+    :param scenes: with a label set.
+    :param at_most: so many of the labelled scenes are read, spread evenly over all.
+    :return: (K,) float64, of the pixels that have a class; all 0 where none has.
+    :raises DataSetError: labels cannot be read.
+    """
+    labelled = scenes.labelled().scenes
+    count = min(at_most, len(labelled))
+    pixels = np.zeros(256, np.int64)
+    for i in range(count):
+        labels = labelled[i * len(labelled) // count].labels()
+        pixels += np.bincount(labels.ravel(), minlength=256)
+    pixels = pixels[:scenes.label_set.num_classes]
+    return pixels / max(1, pixels.sum())
