@@ -9,7 +9,7 @@ import pytest
 
 from ubcn_ros.evaluation.report import draw, figure_text, pair_text, scene_text, write_json
 from ubcn_ros.evaluation.targets import Figure
-from ubcn_ros.evaluation.text_table import table
+from ubcn_ros.text_table import table
 
 STEP = {'psnr': 27.5, 'ssim': 0.9, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None}}
 LABELS = {'miou': 50.5, 'iou': {'Sky': 80.0, 'Road': None}}

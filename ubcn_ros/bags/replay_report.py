@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ubcn_ros.bags.client import DERAINED, LABELS, Output
-from ubcn_ros.evaluation.text_table import table
+from ubcn_ros.text_table import table
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ubcn_ros.evaluation.text_table import table
+from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
     import torch

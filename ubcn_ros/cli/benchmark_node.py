@@ -23,7 +23,7 @@ from ubcn_ros.cli.options import (
     size_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
-from ubcn_ros.evaluation.text_table import table
+from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
     from ubcn_ros.benchmark.node import Load

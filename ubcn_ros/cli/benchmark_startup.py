@@ -37,9 +37,9 @@ def startup(model: str, device: str, precision: str, backend: str, size: tuple[i
             iterations: int, runs: int, threads: int | None, json_path: Path | None) -> None:
     """Time a fresh process to its first result."""
     from ubcn_ros.benchmark.startup import start_once
-    from ubcn_ros.evaluation.text_table import table
     from ubcn_ros.runtime import find_model
     from ubcn_ros.runtime.export.folder import is_exported
+    from ubcn_ros.text_table import table
     if not is_exported(model):
         find_model(model)  # for its error, which the fresh process would take seconds to make
     rows = [start_once(model=model, device=device, precision=precision, backend=backend,

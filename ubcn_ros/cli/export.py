@@ -98,7 +98,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
 
 
 def _table(rows: list[Difference]) -> str:
-    from ubcn_ros.evaluation.text_table import table
+    from ubcn_ros.text_table import table
     return table(
         ('batch', 'size', 'T', 'image max/255', 'image mean/255', 'logits', 'labels equal %'),
         [(str(row.batch), f'{row.width}x{row.height}', str(row.iterations),

@@ -3,7 +3,7 @@
 """
 What commands show and write: progress, warnings, and figures as JSON.
 
-Text tables are `ubcn_ros.evaluation.text_table.table`.
+Text tables are `ubcn_ros.text_table.table`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.evaluation.targets import Figure
-from ubcn_ros.evaluation.text_table import table
+from ubcn_ros.text_table import table
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'clean': 'not derained, segmentation trained on clean images',

@@ -1,0 +1,87 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The record in a model file: plain, the same for the same run, with every licence once."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.network import UBCNConfig
+from ubcn_ros.runtime.weights import ModelInfo
+from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.record import (
+    data_record,
+    joined_license,
+    model_record,
+    source_commit,
+    typed_command,
+)
+
+
+def model(license=None):
+    metadata = {} if license is None else {'license': license}
+    return ModelInfo('start', Path('/somewhere/start.safetensors'), 'ab' * 32, UBCNConfig(),
+                     metadata)
+
+
+def record(**changes):
+    return model_record(**{
+        'command': 'ubcn train light', 'config': TrainConfig('light', seed=7), 'stage': 'adapt',
+        'trained': {'segmentation', 'derain'}, 'data': [{'name': 'own', 'counts': {'train': 3}}],
+        'license': 'MIT', 'init': model(), 'optimizer_steps': 5, 'iterations': 3,
+        'validation': {}, **changes})
+
+
+def test_a_record_is_plain_and_always_the_same():
+    said = record(validation={'miou': np.float32(50), 'psnr': float('inf'),
+                              'loss': torch.tensor(0.5)})
+    assert json.loads(json.dumps(said, allow_nan=False)) == said
+    assert said == record(validation={'miou': 50, 'psnr': -float('inf'), 'loss': 0.5})
+    assert said['validation'] == {'miou': 50.0, 'psnr': None, 'loss': 0.5}
+    assert said['trained'] == ['derain', 'segmentation']
+    assert said['recipe']['name'] == 'light' and said['seed'] == 7
+    assert said['init'] == {'name': 'start', 'sha256': 'ab' * 32}
+    assert set(said['versions']) == {'ubcn_ros', 'torch', 'numpy', 'python'}
+    assert all(said['versions'].values())
+    assert said['commit'] == source_commit()
+    assert '/somewhere' not in json.dumps(said)
+    assert record(init=None)['init'] is None
+
+
+def test_the_command_of_a_resumed_run_is_that_of_an_uninterrupted_one():
+    whole = ['train', 'my recipe.yaml', '--data', 'own']
+    assert typed_command(whole) == "ubcn train 'my recipe.yaml' --data own"
+    assert typed_command([*whole, '--resume']) == typed_command(whole)
+
+
+@pytest.mark.parametrize('init, licenses, expected', [
+    (None, [], ''),
+    (None, ['', ''], ''),
+    (model(), ['MIT'], 'MIT'),
+    (model('research use only'), [], 'research use only'),
+    (model('A (x, y)'), ['B', 'A (x, y)', '', 'B'], 'A (x, y); B'),
+    (model('A; B'), ['B', 'C'], 'A; B; C'),
+    (model(None), [' MIT '], 'MIT')])
+def test_licences_are_joined_each_once(init, licenses, expected):
+    assert joined_license(init, licenses) == expected
+
+
+def test_a_data_set_is_told_by_counts_and_hash_not_by_place():
+    listings = {'train': range(5), 'val': range(2)}
+    data_set = SimpleNamespace(
+        name='own', root=Path('/home/me/own'), format='yaml', license='MIT',
+        splits=('train', 'val'), listing=lambda split: SimpleNamespace(scenes=listings[split]))
+    assert data_record(data_set, 'cd') == {
+        'name': 'own', 'format': 'yaml', 'license': 'MIT', 'counts': {'train': 5, 'val': 2},
+        'sha256': 'cd'}
+
+
+def test_an_installed_package_does_not_take_the_commit_of_what_it_lies_in(monkeypatch, tmp_path):
+    module = tmp_path / 'site-packages' / 'ubcn_ros' / 'training' / 'record.py'
+    monkeypatch.setattr('ubcn_ros.training.record.__file__', str(module))
+    (tmp_path / '.git').mkdir()
+    assert source_commit() == 'unknown'

@@ -1,0 +1,167 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The start of a training from another model: what fits is taken, the rest starts anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import torch
+
+from ubcn_ros.labels import MAX_CLASSES, LabelSet, numbered_labels, paths_of
+from ubcn_ros.network import UBCN, UBCNConfig, build
+from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.text_table import table
+
+_NAMED = 6
+
+
+@dataclass(frozen=True)
+class PartStart:
+    """
+    What a part of a network took from another model.
+
+    ``weights`` counts the numbers in the tensors; ``anew`` says of each tensor that was not taken
+    why, in the network's order.
+    """
+
+    part: str
+    tensors: int
+    weights: int
+    taken_tensors: int = 0
+    taken_weights: int = 0
+    anew: dict[str, str] = field(default_factory=dict)
+
+
+def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> list[PartStart]:
+    """
+    Copy into a network what fits of another one, and say part by part what that was.
+
+    A tensor is copied where the source has one of the same name and shape. Those that depend on
+    the classes are copied only where both label sets have the same class names in the same order,
+    those that depend on the paths only where the paths hold classes of the same names. Everything
+    else keeps its values.
+
+    :param network: is changed in place.
+    :param source: of any configuration.
+    :param trained: parts of the source that were trained; nothing is taken of the others.
+    :return: a row for each of PARTS.
+    """
+    labels, others = network.config.label_set, source.config.label_set
+    dependent = {}
+    if _paths(labels) != _paths(others):
+        dependent |= dict.fromkeys(_varying(network.config, _other_paths(labels)), 'other paths')
+    if labels.classes != others.classes:
+        dependent |= dict.fromkeys(_varying(network.config, _other_classes(labels)),
+                                   'other classes')
+    rows = []
+    for part in PARTS:
+        ours = getattr(network, part).state_dict()
+        theirs = getattr(source, part).state_dict()
+        anew = {}
+        for name, tensor in ours.items():
+            if part not in trained:
+                anew[name] = 'never trained in the source'
+            elif f'{part}.{name}' in dependent:
+                anew[name] = dependent[f'{part}.{name}']
+            elif name not in theirs:
+                anew[name] = 'not in the source'
+            elif theirs[name].shape != tensor.shape:
+                anew[name] = 'another shape'
+            else:
+                tensor.copy_(theirs[name])  # the module's own tensor, detached
+        taken = [tensor for name, tensor in ours.items() if name not in anew]
+        rows.append(PartStart(part, len(ours), _count(ours.values()), len(taken), _count(taken),
+                              anew))
+    return rows
+
+
+def trained_after(rows: Iterable[PartStart], trained: Sequence[str]) -> tuple[str, ...]:
+    """
+    Return the parts that count as trained after such a start, before any stage has run.
+
+    Those that were taken whole: one tensor that starts anew, a head of other classes, makes what
+    the part yields worthless until a stage trains it.
+
+    :param trained: parts of the source that were trained.
+    """
+    return tuple(row.part for row in rows if row.part in trained and not row.anew)
+
+
+def init_table(rows: Sequence[PartStart]) -> str:
+    """Lay out what each part took, and what of it starts anew and why, as text."""
+    return table(('part', 'tensors taken', 'weights taken', 'starts anew'), [
+        (row.part, f'{row.taken_tensors} of {row.tensors}',
+         f'{row.taken_weights:,} of {row.weights:,}', _anew_text(row)) for row in rows],
+        left=(0, 3))
+
+
+def _anew_text(row: PartStart) -> str:
+    reasons = {why: [name for name, other in row.anew.items() if other == why]
+               for why in row.anew.values()}
+    if not row.taken_tensors:
+        return f'all of it, nothing fits ({", ".join(reasons)})'
+    return '; '.join(f'{_modules(names)} ({why})' for why, names in reasons.items()) or '-'
+
+
+def _modules(names: Sequence[str]) -> str:
+    """Name the modules of tensors, at most some of them."""
+    modules = [module for module, _ in groupby(names, lambda name: name.rpartition('.')[0])]
+    more = f' and {len(modules) - _NAMED} more' if len(modules) > _NAMED else ''
+    return ', '.join(modules[:_NAMED]) + more
+
+
+def _paths(labels: LabelSet) -> list[frozenset[str]]:
+    return [frozenset(labels.classes[i] for i in group) for group in labels.paths]
+
+
+def _other_classes(labels: LabelSet) -> LabelSet:
+    """Return a label set with one class more (or less, at the most) and as many paths."""
+    count = labels.num_classes + (1 if labels.num_classes < MAX_CLASSES else -1)
+    return _with_paths(count, min(len(labels.paths), count))
+
+
+def _other_paths(labels: LabelSet) -> LabelSet:
+    """Return a label set with as many classes, where that can be, and another number of paths."""
+    count = len(labels.paths) - 1 or 2
+    return _with_paths(max(labels.num_classes, count), count)
+
+
+def _with_paths(classes: int, paths: int) -> LabelSet:
+    return replace(numbered_labels(classes), paths=paths_of(classes, range(paths - 1)))
+
+
+def _varying(config: UBCNConfig, label_set: LabelSet) -> set[str]:
+    """
+    Names of the tensors that another label set changes.
+
+    Their shape changes, or there are more or fewer of the kind: of lists with an entry for each
+    class or path all entries vary.
+    """
+    # a threshold that fits few paths only changes no shape
+    config = replace(config, attention=replace(config.attention, path_threshold=0))
+    ours, theirs = _shapes(config), _shapes(replace(config, label_set=label_set))
+    kinds = {_kind(name) for name in ours.keys() ^ theirs.keys()}
+    return {name for name, shape in ours.items()
+            if theirs.get(name, shape) != shape or _kind(name) in kinds}
+
+
+def _kind(name: str) -> str:
+    return re.sub(r'\d+', '#', name)
+
+
+def _shapes(config: UBCNConfig) -> dict[str, torch.Size]:
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device('meta'):
+                network = build(config)
+        except (NotImplementedError, RuntimeError):  # one of somebody's own that reads its weights
+            network = build(config)
+    return {name: tensor.shape for name, tensor in network.state_dict().items()}
+
+
+def _count(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() for tensor in tensors)

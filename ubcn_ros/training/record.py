@@ -1,0 +1,108 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a model file says of how it came about: the metadata that a training writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import shlex
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from ubcn_ros import __version__
+from ubcn_ros.runtime.weights import PARTS, ModelInfo
+
+if TYPE_CHECKING:
+    from ubcn_ros.training.config import TrainConfig
+
+_JOIN = '; '
+
+
+def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iterable[str],
+                 data: Sequence[Mapping[str, Any]], license: str, init: ModelInfo | None,
+                 optimizer_steps: int, iterations: int, validation: Mapping[str, float]
+                 ) -> dict[str, Any]:
+    """
+    Say how a model came about, in plain values for JSON.
+
+    The same run says the same: there are no times, and no paths but those that were typed.
+
+    :param command: as of ``typed_command``.
+    :param stage: that trained last; ``trained`` are the parts that it and those before it did.
+    :param data: one of ``data_record`` for each data set.
+    :param license: as of ``joined_license``.
+    :param init: of the model that the training started from.
+    :param optimizer_steps: that the stage has run; ``iterations`` of the loop, as it trained.
+    :param validation: figures by name; one that is not finite is None.
+    """
+    record = {
+        'command': command, 'recipe': config.to_dict(), 'stage': stage,
+        'trained': [part for part in PARTS if part in set(trained)],
+        'data': [dict(entry) for entry in data], 'license': license,
+        'init': None if init is None else {'name': init.name, 'sha256': init.sha256},
+        'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
+        'optimizer_steps': optimizer_steps, 'iterations': iterations,
+        'validation': {name: float(value) if math.isfinite(value) else None
+                       for name, value in validation.items()}}
+    return json.loads(json.dumps(record))
+
+
+def typed_command(arguments: Sequence[str]) -> str:
+    """
+    Return the command as typed, without --resume: a run that was interrupted says the same.
+
+    :param arguments: after the program's name.
+    """
+    return shlex.join(['ubcn', *(part for part in arguments if part != '--resume')])
+
+
+def data_record(data_set: Any, sha256: str | None = None) -> dict[str, Any]:
+    """
+    Say what a data set was: name, format, scenes by split, licence and hash, but not where.
+
+    :param data_set: a data set as ``data.description.open_dataset`` returns it.
+    :param sha256: over its files, as ``ubcn data check`` says it.
+    """
+    return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
+            'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},
+            'sha256': sha256}
+
+
+def joined_license(init: ModelInfo | None, licenses: Iterable[str]) -> str:
+    """
+    Join the licences of the model to start from and of the data sets, each once.
+
+    :return: '' where none of them states one.
+    """
+    texts = [*_parts('' if init is None else str(init.metadata.get('license') or '')),
+             *(part for text in licenses for part in _parts(text))]
+    return _JOIN.join(dict.fromkeys(texts))
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in map(str.strip, text.split(_JOIN.strip())) if part]
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides on the numbers."""
+    return {'ubcn_ros': __version__, 'torch': str(torch.__version__), 'numpy': np.__version__,
+            'python': platform.python_version()}
+
+
+def source_commit() -> str:
+    """Return the commit of this package's sources, or 'unknown' where they are no checkout."""
+    root = Path(__file__).parents[2]
+    if not (root / '.git').exists():  # installed, maybe below a checkout of something else
+        return 'unknown'
+    try:
+        return subprocess.run(['git', 'describe', '--always', '--dirty'], check=True, text=True,
+                              capture_output=True, cwd=root).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return 'unknown'
