@@ -47,6 +47,15 @@ def test_captions_and_title_leave_ink():
         assert added > 0 and sheet[:added + 20].min() < 130 < without[:20].min()
 
 
+def test_every_image_can_have_a_caption():
+    images = [plain(c) for c in COLORS]
+    without = contact_sheet([('', images)], '   ', cell_width=90)
+    captions = contact_sheet([(['', '9 dB', '8 dB'], images)], '   ', cell_width=90)
+    changed = (captions != without).any(2).any(0)
+    assert not changed[:20 + 90 + 8].any(), 'an empty caption darkens nothing'
+    assert changed[20 + 98:20 + 188].any() and changed[20 + 196:].any()
+
+
 def test_a_text_too_long_for_the_sheet_is_cut():
     images = [plain(c, 32, 32) for c in COLORS]
     sheet = contact_sheet([('w' * 200, images)], ['w' * 200] * 3, CAMVID, 'w' * 300, 'w' * 300,

@@ -16,14 +16,14 @@ _FINE = 4  # text is drawn so many times larger, then averaged: OpenCV's strokes
 _CAP = 22  # height of a capital letter at scale 1, pixels (Hershey fonts)
 
 
-def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Sequence[str],
-                  label_set: Any = None, title: str = '', subtitle: str = '',
-                  cell_width: int = 400) -> np.ndarray:
+def contact_sheet(rows: Sequence[tuple[str | Sequence[str], Sequence[np.ndarray]]],
+                  columns: Sequence[str], label_set: Any = None, title: str = '',
+                  subtitle: str = '', cell_width: int = 400) -> np.ndarray:
     """
     Lay images out in a grid.
 
-    :param rows: for each, its caption and one (H, W, 3) uint8 RGB image per column; images may
-        differ in size, each is scaled to the cell's width.
+    :param rows: for each, its caption, or one per image, and one (H, W, 3) uint8 RGB image per
+        column; images may differ in size, each is scaled to the cell's width.
     :param columns: the columns' captions.
     :param label_set: LabelSet whose classes and colours are listed below; None lists none.
     :param title: line above; '' for none.
@@ -36,7 +36,7 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Seq
         raise ValueError('a contact sheet needs at least one row')
     for caption, images in rows:
         if len(images) != len(columns):
-            raise ValueError(f"row '{caption}' has {len(images)} images, but there are "
+            raise ValueError(f'row {caption!r} has {len(images)} images, but there are '
                              f'{len(columns)} columns')
     width = 2 * _MARGIN + len(columns) * (cell_width + _GAP) - _GAP
     lefts = [_MARGIN + i * (cell_width + _GAP) for i in range(len(columns))]
@@ -52,7 +52,10 @@ def contact_sheet(rows: Sequence[tuple[str, Sequence[np.ndarray]]], columns: Seq
         band = _paper(height + _GAP, width)
         for left, cell in zip(lefts, cells, strict=True):
             band[:cell.shape[0], left:left + cell_width] = cell
-        _tag(band[:cells[0].shape[0], _MARGIN:_MARGIN + cell_width], caption)
+        # one caption alone belongs to the first image
+        for text, left, cell in zip([caption] if isinstance(caption, str) else caption, lefts,
+                                    cells, strict=False):
+            _tag(band[:cell.shape[0], left:left + cell_width], text)
         bands.append(band)
     if label_set is not None:
         bands += _legend(width, label_set)

@@ -1,0 +1,144 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The sheets show what the training sees and makes, and change nothing."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.scenes import Group
+from ubcn_ros.network import Step
+from ubcn_ros.training.pictures import ValidationPictures, samples_sheet
+from ubcn_ros.training.samples import TrainingSamples
+
+
+def colors_of(sheet):
+    return set(map(tuple, sheet.reshape(-1, 3).tolist()))
+
+
+@pytest.fixture
+def sheet(recipe, scenes):
+    """Function that draws the samples of a tiny recipe whose crops are as wide as a cell."""
+    def drawn(changes=None, training=scenes, stages=('derain',)):
+        samples = {'crop': [100, 260], 'rain_probability': 0.5, **(changes or {})}
+        config = recipe('derain', {'samples': samples})
+        config = replace(config, stages={name: config.stages['derain'] for name in stages})
+        return samples_sheet(training, config, stages, rows=2), config
+    return drawn
+
+
+def test_the_samples_are_those_of_the_run(sheet, scenes):
+    drawn, config = sheet()
+    samples = TrainingSamples(scenes, config.stages['derain'].samples, config.seed)
+    rows = drawn.tobytes()
+    for n in range(4):
+        for key in ('clean', 'degraded'):
+            # the first line of a sample is not covered by its caption
+            line = np.ascontiguousarray(samples[n][key].permute(1, 2, 0).numpy()[0])
+            assert line.tobytes() in rows, f'{key} of sample {n}'
+
+
+def test_drawing_leaves_random_states_alone(sheet):
+    torch.manual_seed(3)
+    np.random.seed(3)
+    expected = torch.rand(1), np.random.rand()
+    torch.manual_seed(3)
+    np.random.seed(3)
+    sheet()
+    assert (torch.rand(1), np.random.rand()) == expected
+
+
+def test_stages_that_draw_alike_share_a_block(sheet):
+    one, two = (sheet(stages=stages)[0] for stages in (('derain',), ('derain', 'attend')))
+    assert one.shape == two.shape and (one != two).any(), 'the title names both'
+
+
+def test_stages_that_draw_otherwise_have_a_block_each(recipe, scenes):
+    config = recipe('derain')
+    other = replace(config.stages['derain'].samples, crop=(64, 64))
+    config = replace(config, stages={**config.stages, 'adapt': replace(
+        config.stages['derain'], samples=other)})
+    both = samples_sheet(scenes, config, ['derain', 'adapt'], 1)
+    alone = samples_sheet(scenes, config, ['derain'], 1)
+    assert both.shape[1] == alone.shape[1] and both.shape[0] > alone.shape[0] + 260
+
+
+def test_scenes_without_labels_have_no_column_of_labels(sheet, scenes):
+    with_labels = sheet()[0]
+    without = sheet(training=replace(scenes, label_set=None))[0]
+    assert without.shape[1] < with_labels.shape[1]
+    assert set(CAMVID.colors) <= colors_of(with_labels)
+    assert not set(CAMVID.colors) <= colors_of(without)
+
+
+def test_groups_of_classes_have_a_name_and_the_mean_of_their_colors(sheet, scenes):
+    grouped = replace(scenes, groups=(Group('flat', (3, 4)),))
+    mean = tuple(int(round((a + b) / 2)) for a, b in zip(CAMVID.colors[3], CAMVID.colors[4],
+                                                         strict=True))
+    assert mean in colors_of(sheet(training=grouped)[0])
+
+
+def frame(value, height=40, width=64):
+    labels = torch.full((1, height, width), 3)
+    labels[:, :10] = 255
+    return {'degraded': torch.full((1, 3, height, width), value),
+            'clean': torch.full((1, 3, height, width), value + 0.1), 'labels': labels}
+
+
+def step(batch, class_id=3):
+    image = batch['degraded'] + 0.05
+    logits = torch.zeros(1, CAMVID.num_classes, 5, 8)
+    logits[:, class_id] = 1
+    return Step(image, logits)
+
+
+@pytest.fixture
+def validated():
+    """Function that shows a validation of some frames to pictures."""
+    def shown(measures=('psnr', 'miou'), frames=7, rates=(0.0, 150.0), class_id=3):
+        pictures = ValidationPictures(CAMVID, measures, frames)
+        for rate in rates:
+            for n in range(frames):
+                batch = frame(0.07 * n)
+                pictures(rate, n, batch, [step(batch, class_id)] * 2)
+        return pictures.sheet('tiny', {'psnr_150_T1': 26.0})
+    return shown
+
+
+def test_kept_frames_are_spread_evenly_at_every_rate(validated):
+    both, dry = validated(), validated(rates=(0.0,))
+    for shown in (both, dry):
+        inputs = colors_of(shown[:, 40:41])
+        assert {n for n in range(7) if (round(17.85 * n),) * 3 in inputs} == {0, 2, 4}
+    assert both.shape[0] > 1.7 * dry.shape[0]
+
+
+@pytest.mark.parametrize('frames', [1, 2])
+def test_few_frames_are_all_kept(validated, frames):
+    assert validated(frames=frames).shape[0] > 100 * frames
+
+
+def test_labels_are_shown_where_the_stage_has_them(validated):
+    """Right masks have the colour of the labels, wrong ones another."""
+    with_labels, wrong = validated(), validated(class_id=5)
+    assert with_labels.shape[0] > validated(('psnr',)).shape[0]
+
+    def area(sheet, class_id):
+        return int((sheet == CAMVID.colors[class_id]).all(2).sum())
+    assert area(with_labels, 3) > 2 * area(wrong, 3) > 1000
+    assert area(wrong, 5) > 1000
+
+
+def test_large_frames_are_kept_small():
+    pictures = ValidationPictures(CAMVID, ('psnr', 'miou'), 1)
+    batch = frame(0.5, 512, 1024)
+    pictures(0.0, 0, batch, [step(batch)])
+    assert pictures.sheet('', {}).shape[1] < 1100
+
+
+def test_nothing_validated_has_no_sheet():
+    with pytest.raises(ValueError, match='at least one row'):
+        ValidationPictures(CAMVID, ('psnr',), 4).sheet('', {})

@@ -1,0 +1,180 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Sheets of pictures for whoever trains: the samples before, the validation frames after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torchmetrics.functional.classification import multiclass_jaccard_index
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.images.contact_sheet import contact_sheet
+from ubcn_ros.images.overlay import overlay
+from ubcn_ros.labels import UNLABELED, LabelSet
+from ubcn_ros.network import Step
+from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.samples import TrainingSamples
+
+_SAMPLE_WIDTH, _FRAME_WIDTH = 260, 320  # of a picture on a sheet, pixels
+_KEPT_FRAMES = 3
+_BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
+
+
+def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str], rows: int = 4
+                  ) -> np.ndarray:
+    """
+    Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
+
+    They are those that the run starts with: a sample is fixed by its number. Stages that draw
+    their samples alike share a block.
+
+    :param stages: names of those that will run.
+    :param rows: of samples in a block.
+    :return: (H, W, 3) uint8 RGB.
+    :raises DataSetError: a file of the scenes cannot be read.
+    """
+    alike: dict[object, list[str]] = {}
+    for name in stages:
+        alike.setdefault(config.stages[name].samples, []).append(name)
+    blocks = []
+    for drawn, names in alike.items():
+        height, width = drawn.crop
+        batches = ', '.join(f'{name} (batch {config.stages[name].batch})' for name in names)
+        blocks.append(contact_sheet(
+            _sample_rows(TrainingSamples(training, drawn, config.seed), rows),
+            ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
+            _legend(training) if names is [*alike.values()][-1] else None,
+            f'{config.name}: {batches}',
+            f'{width}x{height} from {len(training)} scenes, {training.name}', _SAMPLE_WIDTH))
+    return np.concatenate(blocks)
+
+
+def _sample_rows(samples: TrainingSamples, rows: int
+                 ) -> list[tuple[list[str], list[np.ndarray]]]:
+    legend = _legend(samples.scenes)
+    drawn = []
+    for n in range(2 * rows):
+        sample = samples[n]
+        clean, degraded = (_array(sample[key]) for key in ('clean', 'degraded'))
+        dry = ', dry' if np.array_equal(clean, degraded) else ''
+        images, captions = [clean, degraded], ['', f'sample {n}{dry}']
+        if legend is not None:
+            labels = sample['labels'].numpy()
+            images.append(overlay(clean, labels, legend))
+            captions.append('' if (labels != UNLABELED).any() else 'no labels')
+        drawn.append((captions, images))
+    return [(left[0] + right[0], left[1] + right[1])
+            for left, right in zip(drawn[::2], drawn[1::2], strict=True)]
+
+
+@dataclass(frozen=True)
+class _Legend:
+    """Names and colours of classes and of groups of classes, as a label set has them."""
+
+    classes: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+
+    def colorize(self, labels: np.ndarray) -> np.ndarray:
+        """(H, W) uint8 ids to (H, W, 3) uint8 RGB, black without a class or group."""
+        table = np.zeros((256, 3), np.uint8)
+        table[:len(self.colors)] = self.colors
+        return table[labels]
+
+
+def _legend(scenes: SceneList) -> LabelSet | _Legend | None:
+    """What the ids of the scenes' labels look like; a group has its classes' mean colour."""
+    label_set, groups = scenes.label_set, scenes.groups
+    if label_set is None or not groups:
+        return label_set
+    means = (np.mean([label_set.colors[i] for i in group.ids], 0).round() for group in groups)
+    return _Legend((*label_set.classes, *(f'{group.name} (group)' for group in groups)),
+                   (*label_set.colors, *(tuple(int(part) for part in mean) for mean in means)))
+
+
+class ValidationPictures:
+    """
+    Keep a few frames of a validation at every rain rate: input, steps and clean image, each
+    over its labels, with the frame's own figures.
+
+    Give it to ``validate`` to be called with every frame.
+
+    :param label_set: the network's.
+    :param measures: of the stage: 'psnr', 'miou' or both; without 'miou' no labels are shown.
+    :param frames: how many frames a rate has; those kept are spread evenly over them.
+    """
+
+    def __init__(self, label_set: LabelSet, measures: Collection[str], frames: int) -> None:
+        self.label_set, self.measures = label_set, measures
+        self._kept = {i * frames // _KEPT_FRAMES for i in range(_KEPT_FRAMES)}
+        self._rows: dict[tuple[int, float], tuple[list[str], list[np.ndarray]]] = {}
+
+    def __call__(self, rate_mm_h: float, n: int, batch: Mapping[str, torch.Tensor],
+                 steps: Sequence[Step]) -> None:
+        """
+        Keep a frame, if it is one of those to keep.
+
+        :param rate_mm_h: rain rate.
+        :param n: number of the frame among those of the rate.
+        :param batch: 'clean' and 'degraded' (1, 3, H, W) RGB 0..1, 'labels' (1, H, W).
+        :param steps: what the network made of it.
+        """
+        if n not in self._kept:
+            return
+        clean = batch['clean'].float()
+        images = [batch['degraded'].float(), *(s.image.float().clamp(0, 1) for s in steps)]
+        texts = [[f'{rate_mm_h:g} mm/hr'], *([] for _ in steps), [f'frame {n}']]
+        if 'psnr' in self.measures:
+            for text, image in zip(texts, images, strict=False):
+                psnr = float(peak_signal_noise_ratio(image, clean, data_range=1.0))
+                text.append(f'{min(psnr, _BEST_PSNR_DB):.1f} dB')
+        pictures = [_array(image[0].mul(255).round().byte().cpu()) for image in (*images, clean)]
+        if 'miou' in self.measures:
+            masks = [s.full_logits.argmax(1) for s in steps]
+            for text, mask in zip(texts[1:], masks, strict=False):
+                text.append(f'mIoU {self._miou(mask, batch["labels"]):.0f} %')
+            colors = [self.label_set.colorize(mask[0].to(torch.uint8).cpu().numpy())
+                      for mask in (*masks, batch['labels'])]
+            pictures[1:] = [np.concatenate(pair) for pair in zip(pictures[1:], colors,
+                                                                 strict=True)]
+        self._rows[n, rate_mm_h] = ([', '.join(text) for text in texts],
+                                    [_narrow(picture) for picture in pictures])
+
+    def _miou(self, mask: torch.Tensor, labels: torch.Tensor) -> float:
+        return 100 * float(multiclass_jaccard_index(mask, labels.long(),
+                                                    self.label_set.num_classes,
+                                                    ignore_index=UNLABELED))
+
+    def sheet(self, title: str, scores: Mapping[str, float]) -> np.ndarray:
+        """
+        Lay out what was kept, (H, W, 3) uint8 RGB; frame after frame, each at every rain rate.
+
+        :param title: line above.
+        :param scores: of the whole validation, by name.
+        :raises ValueError: nothing was kept.
+        """
+        rows = [self._rows[key] for key in sorted(self._rows)]
+        steps = len(rows[0][1]) - 2 if rows else 0
+        return contact_sheet(
+            rows, ('input', *(f'step {t + 1}' for t in range(steps)), 'clean'),
+            self.label_set if 'miou' in self.measures else None, title,
+            ', '.join(f'{name} {value:.2f}' for name, value in scores.items()), _FRAME_WIDTH)
+
+
+def _array(image: torch.Tensor) -> np.ndarray:
+    """(3, H, W) uint8 as (H, W, 3) array."""
+    return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+
+
+def _narrow(picture: np.ndarray) -> np.ndarray:
+    """Shrink a picture to its place on the sheet, so that large frames fill no memory."""
+    height, width = picture.shape[:2]
+    if width <= _FRAME_WIDTH:
+        return picture
+    return cv2.resize(picture, (_FRAME_WIDTH, max(1, round(height * _FRAME_WIDTH / width))),
+                      interpolation=cv2.INTER_AREA)
