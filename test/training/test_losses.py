@@ -11,13 +11,14 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.data.scenes import Scene, SceneList
+from ubcn_ros.data.scenes import Group, Scene, SceneList
 from ubcn_ros.training.losses import (
     adversarial_loss,
     block_means,
     class_weights,
     derain_loss,
     discriminator_loss,
+    group_members,
     lovasz_loss,
     psnr_loss,
     segmentation_loss,
@@ -88,6 +89,92 @@ def test_segmentation_loss_without_labels_is_zero_with_gradient(weights):
     assert loss.item() == 0 and float(logits.grad.abs().sum()) == 0
 
 
+GROUPS = group_members([Group('rider', (1, 3)), Group('thing', (0, 2, 3))], 5)
+
+
+def naive_loss(logits, labels, weights, groups):
+    """Sum up probabilities pixel by pixel, in double precision."""
+    logits = F.interpolate(logits, labels.shape[-2:], mode='bilinear', align_corners=False)
+    num_classes = logits.shape[1]
+    total, count = 0, 0
+    for n, y, x in np.ndindex(*labels.shape):
+        label = int(labels[n, y, x])
+        if label == 255:
+            continue
+        ids = [label] if label < num_classes else groups[label - num_classes].nonzero()[:, 0]
+        weight = 1 if weights is None else weights[ids].mean()
+        total = total - weight * logits[n, :, y, x].softmax(0)[ids].sum().log()
+        count = count + weight
+    return total / count
+
+
+@pytest.mark.parametrize('weighted', [False, True])
+def test_segmentation_loss_of_groups_is_that_of_summed_probabilities(weighted, monkeypatch):
+    monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)  # as exact as the reference
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.tensor([0, 1, 2, 3, 4, 5, 6, 255], dtype=torch.uint8)[
+        torch.randint(8, (2, 6, 8), generator=generator)]
+    weights = torch.rand(5, dtype=torch.float64, generator=generator) if weighted else None
+    results = []
+    for loss in (segmentation_loss, naive_loss):
+        logits = 3 * torch.randn(2, 5, 3, 4, dtype=torch.float64,
+                                 generator=torch.Generator().manual_seed(1))
+        value = loss(logits.requires_grad_(), labels, weights, GROUPS)
+        value.backward()
+        results.append((value.detach(), logits.grad))
+    torch.testing.assert_close(*results, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize('weights', [None, torch.tensor([0.5, 2.0, 1.0, 3.0, 0.1])])
+def test_groups_change_nothing_for_pixels_of_one_class(weights):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 3, 4, generator=generator)
+    labels = torch.randint(6, (2, 6, 8), generator=generator).to(torch.uint8)
+    labels[labels == 5] = 255
+    assert float(segmentation_loss(logits, labels, weights, GROUPS)) == pytest.approx(
+        float(segmentation_loss(logits, labels, weights)), rel=1e-6)
+
+
+@pytest.mark.parametrize('label, expected', [(1, 400.0), (5, 200.0), (6, 0.0)])
+def test_groups_stay_finite_where_probabilities_underflow(label, expected):
+    logits = torch.tensor([400.0, 0.0, 0.0, 200.0, -9e3]).view(1, 5, 1, 1).requires_grad_()
+    loss = segmentation_loss(logits, torch.full((1, 1, 1), label), None, GROUPS)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(expected, abs=1e-4)
+    assert logits.grad.isfinite().all() and abs(float(logits.grad.sum())) < 1e-6
+
+
+def test_a_group_pulls_its_likeliest_class_most_and_leaves_it_the_choice():
+    logits = torch.tensor([0.0, 2.0, 0.0, 1.0, 0.0]).view(1, 5, 1, 1).requires_grad_()
+    segmentation_loss(logits, torch.full((1, 1, 1), 5), None, GROUPS).backward()
+    zero, first, two, third, four = logits.grad.flatten().tolist()
+    assert first < third < 0 < zero == two == four
+
+
+def test_two_hundred_classes_and_their_groups_up_to_the_void():
+    groups = group_members([Group(str(i), (i, i + 1)) for i in range(55)], 200)
+    labels = torch.arange(256).view(1, 16, 16).to(torch.uint8)
+    loss = segmentation_loss(torch.zeros(1, 200, 16, 16), labels, None, groups)
+    assert float(loss) == pytest.approx((200 * log(200) + 55 * log(100)) / 255, rel=1e-5)
+
+
+def test_no_groups_make_no_members():
+    assert group_members((), 4) is None
+    assert GROUPS.tolist()[0] == [False, True, False, True, False]
+
+
+def test_lovasz_loss_leaves_pixels_of_groups_out():
+    logits = torch.randn(1, 5, 16, 16, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(5, (1, 16, 16), generator=torch.Generator().manual_seed(1)).byte()
+    void = labels.clone()
+    labels[:, 4:9], void[:, 4:9] = 6, 255
+    values = []
+    for given in (labels, void):
+        torch.manual_seed(0)
+        values.append(float(lovasz_loss(logits, given)))
+    assert values[0] == values[1] > 0
+
+
 def test_adversarial_losses():
     sure, unsure = torch.full((1, 1, 2, 2), 40.0), torch.zeros(1, 1, 2, 2)
     assert float(adversarial_loss(sure)) == pytest.approx(0, abs=1e-6)
@@ -100,11 +187,12 @@ def test_adversarial_losses():
 def test_class_weights_are_higher_for_rarer_classes(tmp_path):
     labels = np.zeros((10, 10), np.uint8)
     labels[:2], labels[9] = 1, 255
+    labels[8, 5:] = 77  # of a group
     path = tmp_path / 'labels.png'
     cv2.imwrite(str(path), labels)
-    scene = Scene('a', path, path, {0: 0, 1: 1, 255: 255})
+    scene = Scene('a', path, path, {0: 0, 1: 1, 77: 11, 255: 255})
     weights = class_weights(SceneList('a', CAMVID, (scene,)))
-    raw = np.array([1 / log(1.1 + 70 / 90), 1 / log(1.1 + 20 / 90), *[1 / log(1.1)] * 9])
+    raw = np.array([1 / log(1.1 + 65 / 85), 1 / log(1.1 + 20 / 85), *[1 / log(1.1)] * 9])
     np.testing.assert_allclose(weights.numpy(), raw / raw.mean(), rtol=1e-5)
 
 
@@ -117,7 +205,7 @@ def test_class_weights_need_a_labeled_pixel(tmp_path):
     path = tmp_path / 'labels.png'
     cv2.imwrite(str(path), np.full((10, 10), 255, np.uint8))
     scene = Scene('a', path, path, {255: 255})
-    with pytest.raises(ValueError, match='no pixel of all-void has a class, all are 255'):
+    with pytest.raises(ValueError, match='no pixel of all-void has a class'):
         class_weights(SceneList('all-void', CAMVID, (scene,)))
 
 

@@ -258,3 +258,15 @@ def test_a_sam_of_another_width_says_so(make):
     with pytest.raises(ValueError, match='channels 8 and 4: set warm_start'):
         make('attend', attention={'channels': 8, 'blocks': 1})
     make('attend', {'warm_start': False}, attention={'channels': 8, 'blocks': 1})
+
+
+@pytest.mark.parametrize('kind', ['adapt', 'attend', 'joint'])
+def test_labels_of_a_group_cost_what_its_probabilities_lack(kind, make, batch):
+    stage, config = make(kind)
+    stage.groups = torch.ones(1, CAMVID.num_classes, dtype=torch.bool)
+    given = batch(config)
+    given['labels'].fill_(CAMVID.num_classes)  # any class will do
+    loss, logs = stage(given)
+    loss.backward()
+    costs = [value for name, value in logs.items() if name.startswith('segmentation')]
+    assert costs and max(costs) < 1e-5

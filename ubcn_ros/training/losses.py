@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional as F
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.scenes import Group, SceneList
+from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED
 
 # sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
 _SQUARED_FLOOR = 1e-5  # 50 dB
-_COUNTED_SCENES = 400
 _LOVASZ_GRID = 4
 
 
@@ -55,23 +57,58 @@ def psnr_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 
 
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
-                      weights: torch.Tensor | None = None) -> torch.Tensor:
+                      weights: torch.Tensor | None = None, groups: torch.Tensor | None = None
+                      ) -> torch.Tensor:
     """
     Compare logits with labels: cross entropy.
 
+    A pixel of which a coarser data set says only that it has one of several classes costs minus
+    the logarithm of the sum of their probabilities.
+
     :param logits: (N, K, h, w), enlarged bilinearly to the labels' size.
-    :param labels: (N, H, W) ids; unlabeled pixels do not count.
-    :param weights: of the classes, (K,), or None.
+    :param labels: (N, H, W) ids; unlabeled pixels do not count; the id K + i is the group i.
+    :param weights: of the classes, (K,), or None; a group has the mean of its classes'.
+    :param groups: of ``group_members``, or None where there are none.
     :return: the weighted mean over the labeled pixels; 0 for a batch without any.
     """
     logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
     labels = labels.long()
-    total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction='sum')
     known = labels != UNLABELED
+    if groups is None:
+        total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction='sum')
+    else:
+        if weights is not None:
+            weights = torch.cat((weights, groups.to(weights.dtype) @ weights / groups.sum(1)))
+        ids = labels * known
+        costs = _costs_of_sums(logits, ids, groups) * known
+        total = (costs if weights is None else costs * weights[ids]).sum()
     # no indexing by `known`: on a GPU that waits for the GPU
     count = known.sum() if weights is None else (weights[labels * known] * known).sum()
     # a batch without labels has a count, and a total, of 0
     return total / torch.where(count > 0, count, 1)
+
+
+def _costs_of_sums(logits: torch.Tensor, ids: torch.Tensor, groups: torch.Tensor) -> torch.Tensor:
+    """
+    Minus the logarithm of the summed probability of what each pixel may be, (N, H, W).
+
+    :param logits: (N, K, H, W).
+    :param ids: (N, H, W) of classes, or K + the number of a group.
+    :param groups: (G, K) bool.
+    """
+    single = torch.eye(groups.shape[1], dtype=torch.bool, device=groups.device)
+    allowed = torch.cat((single, groups))[ids].movedim(-1, 1)
+    return -logits.log_softmax(1).masked_fill(~allowed, -torch.inf).logsumexp(1)
+
+
+def group_members(groups: Sequence[Group], num_classes: int) -> torch.Tensor | None:
+    """Return which classes the groups of a list of scenes hold, (G, K) bool; None without any."""
+    if not groups:
+        return None
+    members = torch.zeros(len(groups), num_classes, dtype=torch.bool)
+    for row, group in zip(members, groups, strict=True):
+        row[list(group.ids)] = True
+    return members
 
 
 def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -83,13 +120,14 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     fourth of every fourth row, for the sorting costs more than the rest of the loss.
 
     :param logits: (N, K, h, w), enlarged bilinearly to the labels' size.
-    :param labels: (N, H, W) ids; unlabeled pixels and absent classes do not count.
+    :param labels: (N, H, W) ids; pixels that are unlabeled or of a group, and absent classes, do
+        not count.
     :return: 0..1; 0 for a batch without any labeled pixel.
     """
     logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
     top, left = torch.randint(_LOVASZ_GRID, (2,)).tolist()
     labels = labels[:, top::_LOVASZ_GRID, left::_LOVASZ_GRID].flatten().long()
-    known = labels != UNLABELED
+    known = labels < logits.shape[1]
     probabilities = logits[:, :, top::_LOVASZ_GRID, left::_LOVASZ_GRID].softmax(1)
     probabilities = probabilities.transpose(0, 1).flatten(1)
     present = (F.one_hot(labels * known, len(probabilities)).T * known).to(probabilities.dtype)
@@ -110,7 +148,7 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
     Weigh the classes by how rare they are: 1 / ln(1.1 + share of the pixels).
 
     The form is ENet's (Paszke et al., 2016), milder: rare classes count about four times as much
-    as the commonest. Of many scenes some hundred, evenly spread, are counted.
+    as the commonest. Pixels of groups of classes count for none.
 
     :return: (K,) float32 of mean 1.
     :raises ValueError: the scenes have no labels, or nothing in them has a class.
@@ -118,16 +156,11 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
     if scenes.label_set is None:
         raise ValueError(f'{scenes.name} has no labels to weigh classes by: set class_balance to '
                          'false')
-    counts = torch.zeros(256, dtype=torch.float64)
-    for scene in scenes.scenes[::max(1, len(scenes) // _COUNTED_SCENES)]:
-        counts += torch.bincount(torch.from_numpy(scene.labels()).flatten().long(),
-                                 minlength=256)
-    counts = counts[:scenes.label_set.num_classes]
-    if not counts.any():
-        raise ValueError(f'no pixel of {scenes.name} has a class, all are {UNLABELED}: there is '
-                         'nothing to learn from these labels')
-    share = counts / counts.sum()
-    weights = 1.0 / torch.log(1.1 + share)
+    shares = torch.from_numpy(pixel_shares(scenes))
+    if not shares.any():
+        raise ValueError(f'no pixel of {scenes.name} has a class: there is nothing to weigh the '
+                         'classes by')
+    weights = 1.0 / torch.log(1.1 + shares)
     return (weights / weights.mean()).float()
 
 

@@ -36,17 +36,20 @@ class Stage(nn.Module):
     :param network: the UBCN that is trained in place.
     :param config: the stage's settings.
     :param weights: (K,) class weights or None.
+    :param groups: (G, K) classes of the labels' groups, as of ``losses.group_members``, or None.
     """
 
     trained: tuple[str, ...] = ()
     measures: tuple[str, ...] = ('psnr', 'miou')
     """What of ``unrolled`` is worth measuring: 'psnr', 'miou' or both."""
 
-    def __init__(self, network: UBCN, config: StageConfig, weights: torch.Tensor | None) -> None:
+    def __init__(self, network: UBCN, config: StageConfig, weights: torch.Tensor | None = None,
+                 groups: torch.Tensor | None = None) -> None:
         super().__init__()
         self.network = network
         self.config = config
         self.register_buffer('weights', weights, persistent=False)
+        self.register_buffer('groups', groups, persistent=False)
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
         self.prepare()
@@ -70,6 +73,10 @@ class Stage(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
+
+    def labels_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Compare logits with labels, by the stage's class weights and groups of classes."""
+        return segmentation_loss(logits, labels, self.weights, self.groups)
 
     def image_loss(self, image: torch.Tensor, clean: torch.Tensor, logs: Logs, suffix: str = ''
                    ) -> torch.Tensor:
@@ -193,11 +200,11 @@ class AdaptStage(Stage):
     def _supervised(self, outputs: tuple[torch.Tensor, list[torch.Tensor]], labels: torch.Tensor
                     ) -> torch.Tensor:
         logits, auxiliary = outputs
-        loss = segmentation_loss(logits, labels, self.weights)
+        loss = self.labels_loss(logits, labels)
         if self.config.lovasz_weight:
             loss = loss + self.config.lovasz_weight * lovasz_loss(logits, labels)
         for extra in auxiliary:
-            loss = loss + 0.4 * segmentation_loss(extra, labels, self.weights)
+            loss = loss + 0.4 * self.labels_loss(extra, labels)
         return loss
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
@@ -241,8 +248,7 @@ class AttendStage(Stage):
         self.image_loss(previous.image.float(), batch['clean'], logs, '_before')
         loss = self.image_loss(image.float(), batch['clean'], logs)
         if self.config.segmentation_weight:
-            labels = segmentation_loss(self.network.segmentation(image), batch['labels'],
-                                       self.weights)
+            labels = self.labels_loss(self.network.segmentation(image), batch['labels'])
             loss = loss + self.config.segmentation_weight * labels
             logs['segmentation'] = labels.detach()
         return loss, logs
@@ -258,7 +264,7 @@ class AttendStage(Stage):
         for t, step in enumerate(steps, 1):
             loss = loss + self.image_loss(step.image.float(), batch['clean'], logs, f'_{t}')
             if weight:
-                labels = segmentation_loss(step.logits, batch['labels'], self.weights)
+                labels = self.labels_loss(step.logits, batch['labels'])
                 loss = loss + weight * labels
                 logs[f'segmentation_{t}'] = labels.detach()
         return loss / len(steps), logs

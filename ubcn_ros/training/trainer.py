@@ -28,7 +28,7 @@ from ubcn_ros.training.config import (
     decisive,
     differences,
 )
-from ubcn_ros.training.losses import class_weights
+from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
@@ -119,7 +119,8 @@ class Trainer:
         self.trained_parts = {*STAGE_CLASSES[kind].trained, *self._start_modules()}
         weights = (class_weights(training)
                    if self.stage_config.class_balance and kind != 'derain' else None)
-        stage = STAGE_CLASSES[kind](self.network, self.stage_config, weights)
+        groups = group_members(training.groups, self.network.label_set.num_classes)
+        stage = STAGE_CLASSES[kind](self.network, self.stage_config, weights, groups)
         stage.to(memory_format=torch.channels_last)
         groups = stage.parameter_groups()
         optimizers = [make_optimizer(parameters, c) for parameters, c in groups]
