@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ubcn_ros.data.files import DataSetError, images_by_name, read_image, read_labels, read_png
+from ubcn_ros.data.files import (
+    DataSetError,
+    check_size,
+    images_by_name,
+    read_image,
+    read_labels,
+    read_png,
+)
 
 IDENTITY = {i: i for i in range(256)}
 
@@ -115,6 +122,33 @@ def test_every_damaged_byte_and_every_cut_is_noticed(tmp_path):
         with pytest.raises(DataSetError, match=r'a\.png') as error:
             read_labels(path, IDENTITY)
         assert '\n' not in str(error.value)
+
+
+JPEG = cv2.imencode('.jpg', np.zeros((40, 40), np.uint8))[1].tobytes()
+GREY = png(np.full((40, 40), 3, np.uint16))
+SMALL = png(np.zeros((31, 40), np.uint16))
+
+
+@pytest.mark.parametrize('data, of_image, of_labels', [
+    (None, 'missing', 'missing'), (b'', 'damaged', 'damaged'), (b'text', 'damaged', 'format'),
+    (JPEG, None, 'format'), (JPEG[:300], 'damaged', 'format'), (GREY, None, 'ids'),
+    (GREY[:20], 'damaged', 'damaged'), (GREY[:60], 'damaged', 'damaged'), (SMALL, 'size', None),
+    (png(np.zeros((1 << 14, 1), np.uint16), width=1 << 14), 'size', 'size'),
+    (png(np.zeros((40, 40), np.uint16), 16), None, 'channels')])
+def test_errors_are_grouped_by_kind(tmp_path, data, of_image, of_labels):
+    path = tmp_path / 'a.png'
+    if data is not None:
+        path.write_bytes(data)
+    for read, kind in ((read_image, of_image), (lambda p: read_labels(p, {0: 0}), of_labels)):
+        if kind is None:
+            read(path)
+            continue
+        with pytest.raises(DataSetError) as error:
+            read(path)
+        assert error.value.kind == kind
+    with pytest.raises(DataSetError) as error:
+        check_size(path, np.zeros((2, 3)), path, np.zeros((3, 2)))
+    assert error.value.kind == 'mismatch'
 
 
 @pytest.mark.parametrize('interlaced', [False, True], ids=['rows', 'interlaced'])

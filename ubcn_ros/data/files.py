@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images import files
-from ubcn_ros.images.malformed import MAX_PIXELS
+from ubcn_ros.images.malformed import MAX_PIXELS, MalformedImage
 
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_START = b'\xff\xd8\xff'
@@ -27,7 +27,18 @@ _COLOUR_TYPES = {_GREY: 'grey', 2: 'RGB', _PALETTE: 'palette', 4: 'grey and alph
 
 
 class DataSetError(ValueError):
-    """A data set is not where or what it should be; the text says what was expected."""
+    """
+    A data set is not where or what it should be; the text says what was expected.
+
+    :param kind: groups errors of files: 'damaged', 'missing', 'size' (too small or too large),
+        'mismatch' (another size than the image), 'format' (no PNG where ids are stored),
+        'channels' (a PNG of colours or of other bits), 'ids' (numbers that no class has); empty
+        where the error is of no file's content.
+    """
+
+    def __init__(self, text: str, kind: str = '') -> None:
+        super().__init__(text)
+        self.kind = kind
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -40,7 +51,11 @@ def read_image(path: Path) -> np.ndarray:
     try:
         return files.read_image(path)
     except files.ImageFileError as error:
-        raise DataSetError(str(error)) from error
+        cause = error.__cause__
+        kind = ('missing' if isinstance(cause, OSError) else
+                'size' if isinstance(cause, MalformedImage) and cause.kind == 'size' else
+                'damaged')
+        raise DataSetError(str(error), kind) from error
 
 
 def images_by_name(folder: Path, expected: str) -> dict[str, Path]:
@@ -75,7 +90,7 @@ def check_size(path: Path | None, values: np.ndarray, image_path: Path | None,
         raise DataSetError(
             f'{path} is {values.shape[1]}x{values.shape[0]} but {image_path} is '
             f'{image.shape[1]}x{image.shape[0]}: they must be of one size; resize one of them '
-            '(labels by nearest neighbour)')
+            '(labels by nearest neighbour)', 'mismatch')
 
 
 def read_labels(path: Path, meaning: Mapping[int, int]) -> np.ndarray:
@@ -94,7 +109,8 @@ def read_labels(path: Path, meaning: Mapping[int, int]) -> np.ndarray:
     if cv2.LUT(stored, unknown).any():
         found = set(np.unique(stored).tolist()) - set(known)
         raise DataSetError(f'{path} holds {_ranges(found)}, which no class has: expected the ids '
-                           f'{_ranges(known)}; change void and unknown ids to 255, unlabeled')
+                           f'{_ranges(known)}; change void and unknown ids to 255, unlabeled',
+                           'ids')
     return cv2.LUT(stored, table)
 
 
@@ -113,28 +129,32 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
     try:
         data = Path(path).read_bytes()
     except OSError as error:
-        raise DataSetError(f'{path} cannot be read: {error.strerror or error}') from error
+        raise DataSetError(f'{path} cannot be read: {error.strerror or error}',
+                           'missing') from error
     if not data.startswith(_PNG_START) or len(data) < 33:
         kind = ('a JPEG, whose compression changes numbers' if data.startswith(_JPEG_START) else
                 f'not a PNG ({len(data)} bytes)')
-        raise DataSetError(f'{path} is {kind}: replace it by a {wanted}')
+        raise DataSetError(f'{path} is {kind}: replace it by a {wanted}',
+                           'damaged' if _PNG_START.startswith(data[:8]) else 'format')
     width, height = int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
     depth, colour = data[24], data[25]
     fits = (colour == _GREY and depth == 16 if bits == 16 else
             colour in (_GREY, _PALETTE) and depth in _SPREAD)
     if not fits:
         kind = _COLOUR_TYPES.get(colour, 'unknown')
-        raise DataSetError(f'{path} is a PNG ({kind}, {depth} bits): convert it to a {wanted}')
+        raise DataSetError(f'{path} is a PNG ({kind}, {depth} bits): convert it to a {wanted}',
+                           'channels')
     if width * height > MAX_PIXELS:
         raise DataSetError(f'{path} is {width}x{height}, above the limit of {MAX_PIXELS} pixels: '
-                           'make image and labels smaller')
+                           'make image and labels smaller', 'size')
     try:
         PngImageFile(io.BytesIO(data)).verify()  # the checksums, which decoding leaves out
         _check_rows(data, width, height, depth)
         with PngImageFile(io.BytesIO(data)) as png:
             values = np.asarray(png)
     except Exception as error:  # Pillow's parsers raise a dozen types
-        raise DataSetError(f'{path} is damaged ({error}): replace it by a {wanted}') from error
+        raise DataSetError(f'{path} is damaged ({error}): replace it by a {wanted}',
+                           'damaged') from error
     if bits == 16:
         return values.astype(np.uint16, copy=False)
     values = values.astype(np.uint8)
