@@ -2,11 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each stage learns, and trains its own modules alone."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.network import build
+from ubcn_ros.network import UBCNConfig, build
+from ubcn_ros.runtime.weights import PARTS, ModelInfo
 from ubcn_ros.training.losses import derain_loss
 from ubcn_ros.training.optimizers import make_optimizer
 from ubcn_ros.training.samples import TrainingSamples, to_float
@@ -270,3 +273,11 @@ def test_labels_of_a_group_cost_what_its_probabilities_lack(kind, make, batch):
     loss.backward()
     costs = [value for name, value in logs.items() if name.startswith('segmentation')]
     assert costs and max(costs) < 1e-5
+
+
+def test_an_untrained_part_is_told_the_stage_that_trains_it():
+    for part in PARTS:
+        others = {'trained': [other for other in PARTS if other != part]}
+        text = ModelInfo('a', Path('a'), '', UBCNConfig(), others).untrained_text()
+        stage = text.partition(': train ')[2].partition(',')[0]
+        assert STAGE_CLASSES[stage].trained == (part,)

@@ -24,11 +24,7 @@ SUFFIX = '.safetensors'
 PARTS = ('derain', 'segmentation', 'attention')
 """Parts of a network, which the stages of training train one by one."""
 
-STAGE_PARTS = {'derain': ('derain',), 'adapt': ('segmentation',), 'attend': ('attention',),
-               'joint': PARTS}
-"""What each stage of training trains."""
-
-_PART_STAGES = {parts[0]: stage for stage, parts in STAGE_PARTS.items() if len(parts) == 1}
+_PART_STAGES = {'derain': 'derain', 'segmentation': 'adapt', 'attention': 'attend'}
 
 
 class ModelFileError(ValueError):
@@ -53,26 +49,17 @@ class ModelInfo:
     @property
     def trained(self) -> tuple[str, ...]:
         """
-        Return which of PARTS were trained.
+        Return which of PARTS were trained: those that the metadata's key ``trained`` lists.
 
-        A file without the key says so by its stage and recipe: the stage's own part, and those
-        that it took from other files, where it says so. One that names no stage of ours has them
-        all.
+        A file without the key has them all: training writes it always, and who makes a file of
+        weights from elsewhere with ``save_model`` vouches for them.
 
         :raises ModelFileError: the key holds something else.
         """
-        if 'trained' in self.metadata:
-            said = self.metadata['trained']
-            if not isinstance(said, list) or not all(part in PARTS for part in said):
-                raise ModelFileError(f'{self.path} says that {said!r} is trained: expected a list '
-                                     f'of {", ".join(PARTS)}; train or export it again')
-        else:
-            stage = str(self.metadata.get('stage', ''))
-            said = STAGE_PARTS.get(stage.split('-')[0], PARTS)
-            try:
-                said = {*said, *self.metadata['recipe']['stages'][stage]['start']}
-            except (KeyError, TypeError):  # not a recipe of ours
-                pass
+        said = self.metadata.get('trained', list(PARTS))
+        if not isinstance(said, list) or not all(part in PARTS for part in said):
+            raise ModelFileError(f'{self.path} says that {said!r} is trained: expected a list '
+                                 f'of {", ".join(PARTS)}; train or export it again')
         return tuple(part for part in PARTS if part in said)
 
     def untrained_text(self, needs: Sequence[str] = PARTS) -> str:
