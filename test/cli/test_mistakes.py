@@ -28,6 +28,7 @@ VALID = {
     'bag create': ('images', 'out'),
     'bag process': ('bag', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
     'data example': ('out', '--frames', '1', '--val', '1', '--size', '32x32'),
+    'model info': ('tiny.safetensors',),
     'demo': ('--bag', 'bag', '--out', 'out', *CPU, '--frames', '1'),
     'train': ('recipe.yaml', '--stage', 'derain', '--data', 'data', '--out', 'out',
               '--accelerator', 'cpu', '--workers', '0'),

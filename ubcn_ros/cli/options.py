@@ -80,11 +80,12 @@ class OutputType(click.Path):
     :param file: it may be a file.
     :param folder: it may be a folder.
     :param suffixes: of the file, one of them; any when empty.
+    :param dash: it may be '-' for standard output.
     """
 
-    def __init__(self, file: bool = True, folder: bool = False, suffixes: tuple[str, ...] = ()
-                 ) -> None:
-        super().__init__(file_okay=file, dir_okay=folder, path_type=Path)
+    def __init__(self, file: bool = True, folder: bool = False, suffixes: tuple[str, ...] = (),
+                 dash: bool = False) -> None:
+        super().__init__(file_okay=file, dir_okay=folder, allow_dash=dash, path_type=Path)
         self._suffixes = suffixes
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
@@ -93,6 +94,8 @@ class OutputType(click.Path):
             kinds = ['file'] * self.file_okay + ['folder'] * self.dir_okay
             self.fail(f"'' is not the path of a {' or '.join(kinds)}", param, ctx)
         path = super().convert(value, param, ctx)
+        if self.allow_dash and str(path) == '-':
+            return path
         if self._suffixes and path.suffix.lower() not in self._suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self._suffixes)}", param, ctx)
         there = path if os.path.isdir(path) or not self.file_okay else path.parent
@@ -117,6 +120,7 @@ class OutputType(click.Path):
 DEVICE = DeviceType()
 SIZE = SizeType()
 OUTPUT_FILE = OutputType()
+OUTPUT_FILE_OR_DASH = OutputType(dash=True)
 OUTPUT_FOLDER = OutputType(file=False, folder=True)
 OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))

@@ -30,8 +30,11 @@ def warn(text: str | None) -> None:
 
 
 def save_json(path: Path | None, figures: Any) -> None:
-    """Write figures where the user wants them, and say so."""
-    if path is not None:
+    """Write figures where the user wants them, and say so; to standard output for '-'."""
+    if path is not None and str(path) == '-':
+        from ubcn_ros.evaluation.report import json_text
+        click.echo(json_text(figures), nl=False)
+    elif path is not None:
         from ubcn_ros.evaluation.report import write_json
         write_json(path, figures)
         click.echo(f'wrote {path}')

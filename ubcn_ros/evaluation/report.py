@@ -60,10 +60,15 @@ def figure_text(figures: Sequence[Figure]) -> str:
                  [row[:columns] for row in rows], left=(0, 2, 3, 4))
 
 
+def json_text(report: Any) -> str:
+    """Return a report as JSON; figures that are not finite (PSNR of equal images) are null."""
+    return json.dumps(_finite(report), indent=1) + '\n'
+
+
 def write_json(path: Path, report: Any) -> None:
-    """Write a report, and its folder; figures that are not finite (PSNR of equal images): null."""
+    """Write a report as of ``json_text``, and its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_finite(report), indent=1) + '\n')
+    path.write_text(json_text(report))
 
 
 def draw(path: Path, title: str, results: dict[str, Any]) -> None:

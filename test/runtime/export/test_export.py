@@ -11,6 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from ubcn_ros.cli.export import export
+from ubcn_ros.cli.model import model_info
 from ubcn_ros.runtime import Engine, ModelFileError, load_model
 from ubcn_ros.runtime.export.check import (
     ExportCheckError,
@@ -55,6 +56,15 @@ def test_the_command_writes_a_model_per_step_and_describes_it(exported):
     assert said['label_set']['name'] == 'camvid' and len(said['weights_sha256']) == 64
     assert len({(row['height'], row['width']) for row in said['check']['rows']}) >= 3
     assert 'largest difference' in output
+
+
+def test_an_export_tells_of_its_weights_what_their_file_tells(exported, tiny_model):
+    said, expected = (json.loads(CliRunner().invoke(model_info, [str(path), '--json', '-']).output)
+                      for path in (exported[0], tiny_model))
+    assert said.pop('path') != expected.pop('path')
+    assert said.pop('metadata') == {**expected.pop('metadata'),
+                                    'trained': ['derain', 'segmentation', 'attention']}
+    assert said == expected
 
 
 @pytest.mark.parametrize('size', [(48, 64), (57, 75)])

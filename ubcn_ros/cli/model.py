@@ -1,0 +1,155 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn model`: what a model file says of itself."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import OUTPUT_FILE_OR_DASH, json_option
+from ubcn_ros.cli.output import save_json
+
+if TYPE_CHECKING:
+    from ubcn_ros.labels import LabelSet
+    from ubcn_ros.network import UBCN
+    from ubcn_ros.runtime.weights import ModelInfo
+
+_NOT_SAID = '-'
+_WIDTH = 100
+
+
+@click.group()
+def model() -> None:
+    """Say what a model file is."""
+
+
+@model.command('info', cls=Command)
+@click.argument('model')
+@json_option('json_path', type=OUTPUT_FILE_OR_DASH,
+             help='Write all of it to this file; - prints it instead of the text.')
+def model_info(model: str, json_path: Path | None) -> None:
+    """
+    Say what MODEL is and how it came about.
+
+    MODEL is a name in models/, the path of a .safetensors file, or the folder of an export. What
+    is printed: parts and which of them were trained, classes, licence, command, recipe, data,
+    versions and the figures of its validation.
+    """
+    from ubcn_ros.network import build
+    from ubcn_ros.runtime.export.folder import is_exported, read_exported
+    from ubcn_ros.runtime.weights import load_model
+    if is_exported(model):
+        info = read_exported(model).info
+        network = build(info.config)
+    else:
+        network, info = load_model(model)
+    if str(json_path) != '-':
+        click.echo(_text(network, info))
+    save_json(json_path, describe(network, info))
+
+
+def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:
+    """Return what a model file says of itself, as plain values."""
+    config = info.config.to_dict()
+    label_set = config.pop('label_set')
+    parts = {part: {'parameters': count, 'trained': trained}
+             for part, count, trained in _parts(network, info)}
+    return {'name': info.name, 'path': str(info.path), 'sha256': info.sha256, 'parts': parts,
+            'network': config, 'label_set': label_set, 'metadata': info.metadata}
+
+
+def _parts(network: UBCN, info: ModelInfo) -> list[tuple[str, int, bool]]:
+    from ubcn_ros.runtime.weights import PARTS
+    return [(part, sum(p.numel() for p in getattr(network, part).parameters()),
+             part in info.trained) for part in PARTS]
+
+
+def _text(network: UBCN, info: ModelInfo) -> str:
+    from ubcn_ros.text_table import table
+    said, config = info.metadata, info.config.to_dict()
+    recipe = said.get('recipe')
+    rows = [
+        ('model', info.name), ('path', str(info.path)), ('sha256', info.sha256),
+        ('licence', said.get('license')), ('command', said.get('command')),
+        ('recipe', recipe.get('name') if isinstance(recipe, dict) else recipe),
+        *((key.replace('_', ' '), said.get(key)) for key in
+          ('stage', 'optimizer_steps', 'iterations', 'seed')),
+        ('started from', said.get('init')), *_data_rows(said),
+        ('commit', said.get('commit')), ('versions', said.get('versions'))]
+    parts = [(part, f'{count:,}', 'yes' if trained else 'no: random numbers')
+             for part, count, trained in _parts(network, info)]
+    configuration = [('derain', config['derain']),
+                     (config['segmentation'], config['segmentation_options']),
+                     ('attention', config['attention'])]
+    return '\n\n'.join(filter(None, [
+        '\n'.join(f'{key:<16}{_plain(value)}' for key, value in rows),
+        table(('part', 'parameters', 'trained'), parts, left=(0, 2)),
+        '\n'.join(textwrap.fill(f'{name}: {_plain(values)}', _WIDTH, subsequent_indent='    ')
+                  for name, values in configuration),
+        _classes(info.config.label_set), _figures(said.get('validation'))]))
+
+
+def _data_rows(said: dict[str, Any]) -> list[tuple[str, Any]]:
+    data = said.get('data')
+    rows = []
+    for entry in data if isinstance(data, list) and data else [data]:
+        if isinstance(entry, dict):
+            values = {key: value for key, value in entry.items() if value and key != 'name'}
+            counts = values.pop('counts', None)
+            entry = {_plain(entry.get('name')): '', **(counts if isinstance(counts, dict) else {}),
+                     **values}
+        rows.append(('data', entry))
+    return rows
+
+
+def _classes(labels: LabelSet) -> str:
+    """Lay out the classes, with a swatch of each one's colour on a terminal."""
+    from ubcn_ros.labels import UNLABELED
+    from ubcn_ros.text_table import table
+    paths = {i: str(path) for path, group in enumerate(labels.paths) for i in group}
+    lines = table(('id', 'class', 'colour', 'path'), [
+        (str(i), name, '#{:02x}{:02x}{:02x}'.format(*color), paths[i])
+        for i, (name, color) in enumerate(zip(labels.classes, labels.colors, strict=True))],
+        left=(1, 2)).splitlines()
+    swatches = ['  '] * 2 + [click.style('  ', bg=color) for color in labels.colors]
+    return '\n'.join([f'{labels.name}: {labels.num_classes} classes, {len(labels.paths)} paths, '
+                      f'{UNLABELED} is unlabeled',
+                      *(f'{swatch} {line}' for swatch, line in zip(swatches, lines, strict=True))])
+
+
+def _figures(validation: Any) -> str:
+    """Lay out figures such as psnr_150_T2: a row for each rate, a column for each step."""
+    from ubcn_ros.text_table import table
+    if not isinstance(validation, dict) or not validation:
+        return ''
+    found = {name: re.fullmatch(r'(.+)_T(\d+)', name) for name in validation}
+    steps = sorted({int(match[2]) for match in found.values() if match})
+    names = dict.fromkeys(match[1] if match else name for name, match in found.items())
+    rows = [(name.replace('_', ' '), _number(validation.get(name)),
+             *(_number(validation.get(f'{name}_T{t}')) for t in steps)) for name in names]
+    header = ('validation', '', *(f'T = {t}' for t in steps))
+    if all(row[1] == _NOT_SAID for row in rows):  # nothing that is not of a step
+        header, rows = header[:1] + header[2:], [row[:1] + row[2:] for row in rows]
+    return table(header, rows)
+
+
+def _number(value: Any) -> str:
+    return f'{value:.2f}' if isinstance(value, float) else _plain(value)
+
+
+def _plain(value: Any) -> str:
+    """Put any value of the metadata on one line."""
+    if value is None or value == '':
+        return _NOT_SAID
+    if isinstance(value, dict):
+        return ', '.join(f'{key} {"" if item == "" else _plain(item)}'.strip()
+                         for key, item in value.items()) or _NOT_SAID
+    if isinstance(value, list):
+        return ' '.join(map(_plain, value)) or _NOT_SAID
+    return f'{value:g}' if isinstance(value, float) else ' '.join(str(value).split())
