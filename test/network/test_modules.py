@@ -195,14 +195,3 @@ def test_the_stride_2_head_starts_as_no_change_and_doubles_the_logits_size():
             coarse, (32, 48), mode='bilinear', align_corners=False))
         finer.stride2_head[1].weight.normal_()
         assert not torch.allclose(finer(image), fine)
-
-
-def test_segmentation_by_module_and_callable():
-    network = build_segmentation('ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim', 3, width=4)
-    assert network.classifier.out_channels == 3
-
-
-@pytest.mark.parametrize('name', ['resnet', 'no_such_module:Net', 'ubcn_ros.labels:Nothing'])
-def test_unknown_segmentation_is_named(name):
-    with pytest.raises(ValueError, match=name.split(':')[0]):
-        build_segmentation(name, 3)

@@ -49,7 +49,7 @@ class UBCNConfig:
     derain: IDMConfig = field(default_factory=IDMConfig)
     # SAM
     attention: SAMConfig = field(default_factory=SAMConfig)
-    # FAM's network: a name of network.segmentation.REGISTRY, or module:callable
+    # FAM's network: a name of network.segmentation.REGISTRY, or module:Class
     segmentation: str = 'pspnet_resnet50'
     # keyword arguments of that network, besides the number of classes
     segmentation_options: dict[str, Any] = field(default_factory=dict)

@@ -12,14 +12,23 @@ A segmentation network is an ``nn.Module`` built with ``num_classes`` (and optio
 - ``with_auxiliary(image)``: (logits, list of auxiliary logits) for deep supervision, and
   ``with_features(image)``: (logits, list of auxiliary logits, features) in one pass.
 
-A new one is a file here and a line in ``REGISTRY``; one that lives in another package is named
-as ``module:callable``.
+``segmentation.base.SegmentationNetwork`` has all of these for a subclass with ``encode`` and
+``classify``. A new one is a file here and a line in ``REGISTRY``; one that lives elsewhere is
+named as ``module:Class``.
+
+Model files come from anywhere and name their network, so that a name must not be able to run
+anything else: a module is imported only if its source defines a class of that name, and the class
+is called only if it is an ``nn.Module``.
 """
 
 from __future__ import annotations
 
+import ast
 import importlib
-from collections.abc import Callable
+import importlib.util
+import sys
+from importlib.machinery import PathFinder
+from typing import Any
 
 from torch import nn
 
@@ -27,22 +36,61 @@ REGISTRY = {
     'ddrnet23_slim': 'ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim',
     'pspnet_resnet50': 'ubcn_ros.network.segmentation.pspnet:PSPNetResNet50',
 }
+_NEEDED = ('feature_channels', 'features', 'with_auxiliary', 'with_features')
 
 
-def build_segmentation(name: str, num_classes: int, **options: object) -> nn.Module:
+def build_segmentation(name: str, num_classes: int, /, **options: object) -> nn.Module:
     """
     Build the segmentation network of that name.
 
-    :param name: a key of ``REGISTRY``, or ``module:callable``.
-    :raises ValueError: the name is neither, or cannot be imported.
+    :param name: a key of ``REGISTRY``, or ``module:Class`` of an ``nn.Module``.
+    :raises ValueError: the name is neither, or cannot be imported; the class cannot be built so,
+        or lacks what training needs.
     """
-    target = REGISTRY.get(name, name)
+    constructor = _find_class(name)
+    try:
+        network = constructor(num_classes=num_classes, **options)
+    except Exception as error:  # somebody's own raises what it likes
+        raise ValueError(f'the segmentation network {name!r} cannot be built with num_classes='
+                         f'{num_classes} and the options {options}: {error}') from error
+    missing = [attribute for attribute in _NEEDED if not hasattr(network, attribute)]
+    if missing:
+        raise ValueError(f'the segmentation network {name!r} has no {", ".join(missing)}: derive '
+                         'it from ubcn_ros.network.segmentation.base.SegmentationNetwork, and set '
+                         'feature_channels')
+    return network
+
+
+def _find_class(name: str) -> type[nn.Module]:
+    target = REGISTRY.get(name, name) if isinstance(name, str) else ''
     module, _, attribute = target.partition(':')
     if not attribute:
         raise ValueError(f'unknown segmentation network {name!r}: choose one of '
-                         f'{", ".join(sorted(REGISTRY))}, or name yours as module:callable')
+                         f'{", ".join(sorted(REGISTRY))}, or name yours as module:Class')
     try:
-        constructor: Callable[..., nn.Module] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f'cannot import the segmentation network {name!r}: {error}') from error
-    return constructor(num_classes=num_classes, **options)
+        if module not in sys.modules and not _defines(module, attribute):
+            raise ImportError(f'the source of {module} has no statement "class {attribute}"')
+        # vars: a module's own __getattr__ is not to run
+        found = vars(importlib.import_module(module)).get(attribute)
+    except Exception as error:  # a module raises what it likes
+        raise ValueError(f'cannot import the segmentation network {name!r} ({error}): name it as '
+                         'module:Class, and put the folder of the module on PYTHONPATH, for the '
+                         'node, too') from error
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ValueError(f'{name!r} is not a segmentation network: expected module:Class of a '
+                         f'subclass of torch.nn.Module, not {found!r}')
+    return found
+
+
+def _defines(module: str, attribute: str) -> bool:
+    """Tell whether the source of a module defines a class; neither it nor its parents are run."""
+    top, *rest = module.split('.')
+    spec: Any = importlib.util.find_spec(top)
+    for part in rest:
+        path = spec and spec.submodule_search_locations
+        spec = path and PathFinder.find_spec(f'{spec.name}.{part}', path)
+    if not spec:
+        raise ImportError(f'there is no module {module}')
+    source = spec.loader.get_source(spec.name) if spec.loader else None
+    return any(isinstance(node, ast.ClassDef) and node.name == attribute
+               for node in ast.parse(source or '').body)
