@@ -27,6 +27,7 @@ VALID = {
     'rain': ('in.png', 'out'),
     'bag create': ('images', 'out'),
     'bag process': ('bag', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
+    'data check': ('data',),
     'data example': ('out', '--frames', '1', '--val', '1', '--size', '32x32'),
     'model info': ('tiny.safetensors',),
     'demo': ('--bag', 'bag', '--out', 'out', *CPU, '--frames', '1'),
@@ -60,6 +61,7 @@ BY_NAME = {
                'negative.yaml', 'kind.yaml', 'network.yaml', 'in.png'),
     'train data': ('missing', 'folder', 'in.png', 'images'), 'stage': ('x', '', 'joint'),
     'evaluate data': ('missing', 'folder', 'in.png', 'images'),
+    'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'bag create topic': (), 'frame_id': (),
 }

@@ -4,18 +4,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, size_option
-from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.options import OUTPUT_FOLDER, json_option, size_option
+from ubcn_ros.cli.output import progress_bar, save_json
 
 
 @click.group()
 def data() -> None:
-    """Make an example of own data."""
+    """Check data before it is trained on, or make an example of own data."""
 
 
 @data.command('example', cls=Command)
@@ -41,3 +43,49 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
             bar.update()
     click.echo(f'{frames} images for training and {val} for validation written to {folder}; '
                f'{folder / "data.yaml"} describes them')
+
+
+@data.command('check', cls=Command)
+@click.argument('paths', metavar='DATA...', nargs=-1, required=True,
+                type=click.Path(exists=True, path_type=Path))
+@json_option()
+def data_check(paths: tuple[Path, ...], json: Path | None) -> None:
+    """
+    Look for faults in data sets that are trained on together.
+
+    DATA is a YAML file, or a folder whose layout is known; the first one gives the classes. Files
+    that were read before and are unchanged are not read again. Errors end with exit code 1;
+    warnings are for you to judge.
+    """
+    from ubcn_ros.data.check.check import check_data
+    from ubcn_ros.data.mixture import open_data
+    opened = open_data(paths)
+    with progress_bar() as bar:
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+        report = check_data(opened, show)
+    click.echo(_counts(report))
+    for found in report.findings:
+        click.echo(as_line(str(found)))
+    click.echo(report.summary())
+    save_json(json, report.to_dict())
+    if report.errors:
+        sys.exit(1)
+
+
+def _counts(report: Any) -> str:
+    """Tabulate images and shares of classes by split."""
+    from ubcn_ros.text_table import table
+    rows = [[s.set_name, s.split, str(len(s.scenes)), str(s.labelled),
+             ', '.join(size for size, _ in s.sizes.most_common(2))
+             + (f' and {len(s.sizes) - 2} more' if len(s.sizes) > 2 else '')]
+            for s in report.splits]
+    parts = [table(('data', 'split', 'images', 'labelled', 'size'), rows, left=(0, 1, 4))]
+    for name, shares in report.shares.items():
+        shares = {split: found for split, found in shares.items() if found}
+        if shares:
+            classes = next(iter(shares.values()))
+            parts.append(table((f'pixels of {name}, %', *shares), [
+                [c, *(f'{100 * found[c]:.2f}' for found in shares.values())] for c in classes]))
+    return '\n\n'.join(parts) + '\n'

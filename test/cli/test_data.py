@@ -1,0 +1,63 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn data check`: what it prints, what it writes, and how it ends."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros import cli
+from ubcn_ros.images.files import write_image
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Three images of noise in CamVid's layout, in which some classes are missing."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+    rng = np.random.default_rng(0)
+    for split, name in (('train', 'a'), ('train', 'b'), ('val', 'c')):
+        folder = tmp_path / 'set' / split
+        write_image(folder / 'images' / f'{name}.png', rng.integers(0, 256, (40, 48, 3), np.uint8))
+        write_image(folder / 'labels' / f'{name}.png', rng.integers(0, 9, (40, 48), np.uint8))
+    return tmp_path / 'set'
+
+
+def check(*arguments):
+    return CliRunner().invoke(cli.main, ['data', 'check', *map(str, arguments)])
+
+
+def test_warnings_are_printed_and_end_with_0(folder, tmp_path):
+    done = check(folder, '--json', tmp_path / 'report.json')
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[2].split() == ['set', 'train', '2', '2', '48x40']
+    assert 'warning: train of set: no pixel of Pedestrian, Bicyclist: ' \
+        'the model cannot learn it' in lines
+    assert '0 errors and 2 warnings in 3 images' in lines
+    written = json.loads((tmp_path / 'report.json').read_text())
+    assert written['counts'] == {'set': {'train': 2, 'val': 1}}
+    assert [f['level'] for f in written['findings']] == ['warning', 'warning']
+    assert len(written['fingerprints']['set']) == 64
+
+
+def test_errors_end_with_1_and_come_first(folder):
+    (folder / 'val/images/c.png').write_bytes(b'')
+    done = check(folder)
+    assert done.exit_code == 1
+    levels = [line.split(':')[0] for line in done.output.splitlines() if ': ' in line]
+    assert levels == ['error', 'warning', 'warning']
+    assert '1 error and 2 warnings in 3 images' in done.output
+
+
+def test_a_check_imports_no_pytorch(folder):
+    code = ('import sys\n'
+            'from ubcn_ros.cli import main\n'
+            f"main(['data', 'check', {str(folder)!r}], standalone_mode=False)\n"
+            "print([n for n in ('torch', 'lightning', 'matplotlib') if n in sys.modules])")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == '[]'

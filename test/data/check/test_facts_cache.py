@@ -1,0 +1,91 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files are read again when they have changed, and only then."""
+
+import os
+
+import pytest
+from small_set import add, opened, picture
+
+from ubcn_ros.data.check import check as module
+from ubcn_ros.data.check.check import check_data
+from ubcn_ros.data.check.facts import SceneFacts, look_at, look_at_all
+from ubcn_ros.images.files import write_image
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Names of the scenes that were looked at since the last time it was asked."""
+    seen = []
+
+    def looked(scenes, processes):
+        seen.extend(scene.name for scene in scenes)
+        return look_at_all(scenes, processes)
+
+    def names():
+        found = sorted(seen)
+        seen.clear()
+        return found
+
+    monkeypatch.setattr(module, 'look_at_all', looked)
+    return names
+
+
+def test_a_second_check_reads_nothing_and_finds_the_same(clean, read):
+    (clean / 'train/labels/streetb.png').write_bytes(b'')
+    steps = []
+    first = check_data(opened(clean), lambda *step: steps.append(step))
+    assert len(read()) == 9 and steps == [(i, 9) for i in range(1, 10)]
+    second = check_data(opened(clean), lambda *step: steps.append(step))
+    assert read() == [] and len(steps) == 9
+    assert first.to_dict() == second.to_dict() and len(first.errors) == 1
+
+
+def test_what_changes_is_read_again(clean, read):
+    check_data(opened(clean))
+    read()
+    write_image(clean / 'train/images/streetb.png', picture(77))
+    os.utime(clean / 'val/labels/roada.png', ns=(1, 1))
+    add(clean, 'train', 'new', picture(78))
+    assert not check_data(opened(clean)).findings
+    assert read() == ['new', 'roada', 'streetb']
+    (clean / 'val/labels/roada.png').unlink()
+    (clean / 'val/images/roada.png').unlink()
+    assert check_data(opened(clean)).counts['set']['val'] == 2 and read() == []
+
+
+@pytest.mark.parametrize('harm', [
+    lambda data: b'', lambda data: data[:200], lambda data: b'\xff\xfe' + data,
+    lambda data: data.replace(b'[', b'{', 1), lambda data: data.replace(b'255', b'254', 1)])
+def test_a_damaged_cache_is_rebuilt(clean, read, cache_folder, harm):
+    report = check_data(opened(clean))
+    (path,) = cache_folder.iterdir()
+    whole = path.read_bytes()
+    path.write_bytes(harm(whole))
+    read()
+    assert check_data(opened(clean)).to_dict() == report.to_dict() and len(read()) == 9
+    assert path.read_bytes() == whole
+
+
+def test_without_a_cache_nothing_is_kept(clean, read, cache_folder):
+    for _ in range(2):
+        check_data(opened(clean), cache=False)
+        assert len(read()) == 9 and not cache_folder.exists()
+
+
+def test_a_cache_that_cannot_be_written_is_none(clean, read, tmp_path, monkeypatch):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    for _ in range(2):
+        assert not check_data(opened(clean)).findings and len(read()) == 9
+
+
+def test_processes_find_what_one_finds(clean):
+    (clean / 'val/images/roada.png').write_bytes(b'text')
+    alone = check_data(opened(clean), cache=False, processes=1)
+    assert check_data(opened(clean), cache=False, processes=2).to_dict() == alone.to_dict()
+
+
+def test_facts_are_kept_whole(clean):
+    facts = look_at(opened(clean).sets[0].listing('train').scenes[0])
+    assert SceneFacts.from_list(facts.to_list()) == facts

@@ -1,0 +1,181 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to know of one scene's files, and of many of them in several processes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ubcn_ros import __version__
+from ubcn_ros.data.check.similarity import look_of
+from ubcn_ros.data.files import DataSetError, check_size
+from ubcn_ros.data.scenes import Scene
+from ubcn_ros.runtime.cache import digest
+
+UPRIGHT = 1
+"""EXIF's orientation of an image that is shown as it is stored."""
+
+_ORIENTATION = 0x0112  # EXIF 2.32, 4.6.4
+_AT_ONCE = 16  # scenes that a process is given at a time
+_WORTH_PROCESSES = 200  # scenes; fewer are read in less time than processes take to start
+
+
+@dataclass(frozen=True)
+class SceneFacts:
+    """
+    What a look at a scene's files found.
+
+    :param problems: part ('image', 'mask', 'depth', 'rainy'), kind (of DataSetError) and text of
+        everything that reading the scene fails with.
+    :param size: width and height of the image; None if it cannot be read, and so below.
+    :param orientation: EXIF's, 1 to 8.
+    :param pixels: hash of the decoded image; empty if it cannot be read, and so below.
+    :param look: ``similarity.look_of`` the image.
+    :param counts: class id and number of pixels of each id in the labels, 255 unlabeled; None
+        without labels that can be read.
+    :param content: hash of all files' bytes.
+    """
+
+    problems: tuple[tuple[str, str, str], ...]
+    size: tuple[int, int] | None
+    orientation: int
+    pixels: str
+    look: str
+    counts: tuple[tuple[int, int], ...] | None
+    content: str
+
+    @classmethod
+    def from_list(cls, values: list[Any]) -> SceneFacts:
+        """Rebuild the facts from their values in order, lists for tuples, as JSON has them."""
+        return cls(*(_frozen(value) for value in values))
+
+    def to_list(self) -> list[Any]:
+        """Values in the order of the fields."""
+        return [getattr(self, f.name) for f in fields(self)]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def state_of(scene: Scene) -> str:
+    """Key of a scene and its files as they are: path, size and time of change of each."""
+    values = [(f.name, _stamp(value) if isinstance(value, Path) else value)
+              for f in fields(scene) for value in [getattr(scene, f.name)]]
+    return digest(__version__, [f.name for f in fields(SceneFacts)],
+                  type(scene).__qualname__, values)
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return str(path), -1, -1
+    return str(path), found.st_size, found.st_mtime_ns
+
+
+def look_at(scene: Scene) -> SceneFacts:
+    """Read all of a scene as training does, and note what cannot be read."""
+    problems: list[tuple[str, str, str]] = []
+
+    def attempt(part: str, read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except DataSetError as error:
+            problems.append((part, error.kind or 'damaged', str(error)))
+            return None
+
+    image = attempt('image', scene.image)
+    labels = attempt('mask', scene.labels) if scene.labelled else None
+    for part, path, values in (('mask', scene.label_path, labels),
+                               ('depth', scene.depth_path, attempt('depth', scene.depth)),
+                               ('rainy', scene.rainy_path, attempt('rainy', scene.rainy))):
+        if image is not None and values is not None:
+            attempt(part, check_size, path, values, scene.image_path, image)
+    counts = None
+    if labels is not None:
+        pixels = np.bincount(labels.ravel(), minlength=256)
+        counts = tuple((int(i), int(pixels[i])) for i in np.flatnonzero(pixels))
+    return SceneFacts(
+        tuple(problems), *((None, UPRIGHT, '', '') if image is None else (
+            (image.shape[1], image.shape[0]), _orientation(scene.image_path),
+            _hash(str(image.shape).encode(), np.ascontiguousarray(image)), look_of(image))),
+        counts, _content(scene, labels))
+
+
+def _orientation(path: Path) -> int:
+    from PIL import Image  # of the extra train
+    try:
+        with Image.open(path) as image:
+            found = image.getexif().get(_ORIENTATION, UPRIGHT)
+    except Exception:  # Pillow's parsers raise a dozen types, and the image itself was read
+        return UPRIGHT
+    return found if found in range(1, 9) else UPRIGHT
+
+
+def _content(scene: Scene, labels: np.ndarray | None) -> str:
+    """Hash all files of a scene, and labels that are of no file as they were decoded."""
+    found = hashlib.sha256()
+    for f in fields(scene):
+        path = getattr(scene, f.name)
+        if isinstance(path, Path):
+            try:
+                found.update(f'{f.name} {_file_hash(*_stamp(path))}\n'.encode())
+            except OSError:
+                found.update(f'{f.name} missing\n'.encode())
+    if scene.label_path is None and labels is not None:
+        found.update(_hash(np.ascontiguousarray(labels)).encode())
+    return found.hexdigest()
+
+
+@functools.lru_cache(maxsize=8)  # a file may be that of many scenes
+def _file_hash(path: str, size: int, changed: int) -> str:
+    return _hash(Path(path).read_bytes())
+
+
+def _hash(*parts: Any) -> str:
+    found = hashlib.sha256()
+    for part in parts:
+        found.update(part)
+    return found.hexdigest()
+
+
+def look_at_all(scenes: Sequence[Scene], processes: int | None = None) -> Iterator[SceneFacts]:
+    """
+    Look at many scenes, in order.
+
+    :param processes: to use; by default one a core this process may use, and none for few scenes.
+    :raises MemoryError: a process was ended from outside.
+    """
+    if processes is None:
+        processes = len(os.sched_getaffinity(0)) if len(scenes) >= _WORTH_PROCESSES else 1
+    if processes == 1:
+        yield from map(look_at, scenes)
+        return
+    # spawned, for a fork of a process with threads may wait for ever
+    with ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'), _prepare) as pool:
+        try:
+            yield from pool.map(look_at, scenes, chunksize=_AT_ONCE)
+        except BrokenProcessPool as error:
+            raise MemoryError('a process that reads images was ended') from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _prepare() -> None:
+    """Leave Ctrl-C to the first process, and the cores to the others."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)

@@ -1,0 +1,152 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of facts that one split shows: files, layout, and the shares of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ubcn_ros.data.check.facts import UPRIGHT
+from ubcn_ros.data.check.report import Finding, SplitFacts, counted, listed, relative
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.images.files import is_image_name
+from ubcn_ros.labels import UNLABELED, plain_name
+
+MUCH_VOID = 0.3
+"""Share of unlabeled pixels in a split that is worth a look: CamVid has 0.04, Cityscapes 0.1."""
+
+MOSTLY_VOID = 0.9
+"""Share of unlabeled pixels in an image that teaches almost nothing."""
+
+RARE = 0.0002
+"""Share of pixels below which a class is hardly learnt; Cityscapes' rarest has 0.001."""
+
+_FILES = {
+    ('image', 'damaged'): ('damaged image', 'damaged images'),
+    ('image', 'missing'): ('image that cannot be read', 'images that cannot be read'),
+    ('image', 'size'): ('image too small or too large', 'images too small or too large'),
+    ('mask', 'damaged'): ('damaged mask', 'damaged masks'),
+    ('mask', 'missing'): ('mask that cannot be read', 'masks that cannot be read'),
+    ('mask', 'size'): ('mask too large', 'masks too large'),
+    ('mask', 'mismatch'): ('mask of another size than its image',
+                           'masks of another size than their images'),
+    ('mask', 'format'): ('mask that is not a PNG', 'masks that are not PNGs'),
+    ('mask', 'channels'): ('mask of colours instead of ids', 'masks of colours instead of ids'),
+    ('mask', 'ids'): ('mask with ids that no class has', 'masks with ids that no class has'),
+}
+
+
+def split_findings(split: SplitFacts) -> Iterator[Finding]:
+    """Yield what is wrong with a split alone."""
+    yield from _layout(split)
+    yield from _files(split)
+    yield from _orientations(split)
+    if split.dataset.label_set is not None and split.pixels.any():
+        yield from _void(split)
+
+
+def _layout(split: SplitFacts) -> Iterator[Finding]:
+    if split.problems:
+        first = '; '.join(split.problems[:3])
+        more = len(split.problems) - 3
+        yield Finding('error', 'layout', split.where,
+                      f'{counted(len(split.problems), "problem")} of the layout: {first}'
+                      + (f'; and {more} more' if more > 0 else ''), split.problems)
+    elif not split.scenes:
+        yield Finding('error', 'empty split', split.where, 'there is no image: add some, or '
+                      f'leave {split.split} out')
+
+
+def _files(split: SplitFacts) -> Iterator[Finding]:
+    """Group what cannot be read by part and kind."""
+    groups: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for scene, found in zip(split.scenes, split.facts, strict=True):
+        paths = {'image': scene.image_path, 'mask': scene.label_path, 'depth': scene.depth_path,
+                 'rainy': scene.rainy_path}
+        for part, kind, text in found.problems:
+            path = paths[part]
+            if path is None or not is_image_name(path):  # labels of many scenes in one file
+                path = scene.image_path
+            groups.setdefault((part, kind), []).append(
+                (relative(path, split.dataset.root), text))
+    for (part, kind), members in groups.items():
+        one, many = _FILES.get((part, kind), (f'{kind} file of {part}', f'{kind} files of {part}'))
+        names = tuple(name for name, _ in members)
+        also = f'; also {listed(names[1:])}' if names[1:] else ''
+        yield Finding('error', many, split.where,
+                      f'{counted(len(names), one, many)}: {members[0][1]}{also}', names)
+
+
+def _orientations(split: SplitFacts) -> Iterator[Finding]:
+    names = tuple(split.file(i) for i, found in enumerate(split.facts)
+                  if found.orientation != UPRIGHT)
+    if names:
+        yield Finding('warning', 'EXIF orientation', split.where,
+                      f'{counted(len(names), "image is", "images are")} stored turned, with an '
+                      'EXIF orientation that is not applied, here as in the node: masks must be '
+                      f'drawn on the image as it is stored ({listed(names)})', names)
+
+
+def _void(split: SplitFacts) -> Iterator[Finding]:
+    shares = {i: dict(found.counts).get(UNLABELED, 0) / sum(n for _, n in found.counts)
+              for i, found in enumerate(split.facts) if found.counts}
+    empty = tuple(split.file(i) for i, share in shares.items() if share == 1)
+    almost = tuple(split.file(i) for i, share in shares.items() if MOSTLY_VOID < share < 1)
+    if empty:
+        level = 'error' if len(empty) == len(shares) else 'warning'
+        yield Finding(level, 'masks without a class', split.where,
+                      f'{counted(len(empty), "mask has", "masks have")} unlabeled pixels alone: '
+                      f'label these images, or leave them out ({listed(empty)})', empty)
+    if almost:
+        yield Finding('warning', 'masks almost without a class', split.where,
+                      f'{counted(len(almost), "mask is", "masks are")} unlabeled to more than '
+                      f'{MOSTLY_VOID:.0%} ({listed(almost)})', almost)
+    share = split.shares()['unlabeled']
+    if share > MUCH_VOID and len(empty) < len(shares):
+        yield Finding('warning', 'void share', split.where,
+                      f'{share:.0%} of the pixels are unlabeled: nothing is learnt from them')
+
+
+def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding]:
+    """Yield classes that are missing or rare where the model learns or is validated."""
+    source = next((s.label_set for s in data.sets if s.label_set is not None), None)
+    label_set = data.classes or source
+    if label_set is None:
+        return
+    train = [s for s in splits if s.split == 'train' and s.pixels[:UNLABELED].any()]
+    val = [s for s in splits if s.split == 'val' and s.pixels[:UNLABELED].any()][:1]
+    for name, chosen in (('train', train), ('val', val)):
+        if not chosen:
+            continue
+        where = ' and '.join(s.where for s in chosen)
+        pixels = _pixels_by_class(label_set.classes, chosen)
+        shares = pixels / max(1, sum(int(s.pixels[:UNLABELED].sum()) for s in chosen))
+        missing = tuple(c for c, n in zip(label_set.classes, pixels, strict=True) if n == 0)
+        if missing:
+            effect = 'the model cannot learn it' if name == 'train' else 'it is not validated'
+            yield Finding('warning', f'classes missing in {name}', where,
+                          f'no pixel of {listed(missing, 10)}: {effect}')
+        rare = [f'{c} ({share:.4%})' for c, share in zip(label_set.classes, shares, strict=True)
+                if 0 < share < RARE]
+        if rare and name == 'train':
+            yield Finding('warning', 'rare classes', where,
+                          f'less than {RARE:.2%} of the pixels each: {listed(rare, 10)}')
+
+
+def _pixels_by_class(classes: Sequence[str], splits: Sequence[SplitFacts]) -> np.ndarray:
+    """
+    Add up the pixels of the model's classes over sets with classes of their own.
+
+    Pixels of a coarser class count for none of those that it may be.
+    """
+    ids = {plain_name(name): i for i, name in enumerate(classes)}
+    result = np.zeros(len(classes), np.int64)
+    for split in splits:
+        mapping = {plain_name(own): onto for own, onto in split.dataset.class_mapping.items()}
+        for i, own in enumerate(split.dataset.label_set.classes):
+            onto = mapping.get(plain_name(own), (own,))
+            if len(onto) == 1 and plain_name(onto[0]) in ids:
+                result[ids[plain_name(onto[0])]] += split.pixels[i]
+    return result
