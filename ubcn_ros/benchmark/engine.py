@@ -255,7 +255,7 @@ def _timed(rows: Rows, size: tuple[int, int], folder: Path
 
 def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[str, Any]:
     """Return a row with its peak memory, and with its share of the roofline for an engine."""
-    from ubcn_ros.benchmark.peak_memory import peak_mib
+    from ubcn_ros.runtime.peak_memory import peak_mib
     row = {**one.result(), 'peak_mib': peak_mib(functools.partial(one.call, image), one.device)}
     if engine is not None:
         limits = roofline_ms(engine, image, row['iterations'])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.benchmark.peak_memory import peak_mib
+from ubcn_ros.runtime.peak_memory import peak_mib
 
 CPU = torch.device('cpu')
 

@@ -1,0 +1,114 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of time and memory follows from what is measured, and measuring leaves nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.estimate import (
+    StageEstimate,
+    TimeLeft,
+    duration,
+    plan_table,
+    rendered_share,
+    step_seconds,
+)
+
+DERAIN = StageEstimate('derain', 100, 8, (288, 384), 30, 2.0, 10.0, 2048)
+ADAPT = StageEstimate('adapt', 50, 4, (256, 352), 1000, 4.0, 20.0, 3072)
+
+
+def test_a_stage_takes_its_steps_and_its_validations():
+    assert DERAIN.seconds == 100 * 2 + 4 * 10, 'after 30, 60, 90 and 100 steps'
+    assert ADAPT.seconds == 50 * 4 + 20
+    assert replace(DERAIN, steps=90).seconds == 90 * 2 + 3 * 10
+    assert DERAIN.seconds_at(0) == 0 and DERAIN.seconds_at(45) == 45 * 2 + 10
+
+
+@pytest.mark.parametrize(('preparation', 'workers', 'expected'), [
+    (2.0, 0, 5.0),   # one after the other
+    (2.0, 1, 4.0),   # 3 s on both of two cores and 2 s on one are 8 s of cores
+    (0.1, 1, 3.05),
+    (20.0, 1, 20.0),
+    (20.0, 2, 13.0)])
+def test_steps_and_rendering_share_the_cores(preparation, workers, expected):
+    assert step_seconds(3.0, preparation, workers, threads=2, cores=2) == pytest.approx(expected)
+
+
+def test_a_gpu_waits_for_rendering_alone():
+    assert step_seconds(0.05, 0.4, 8, threads=1, cores=16) == 0.05
+    assert step_seconds(0.05, 0.4, 4, threads=1, cores=16) == pytest.approx(0.1)
+
+
+def test_in_a_long_run_every_frame_is_rendered_once():
+    samples = SampleConfig(renders=64, reuse=4)
+    assert rendered_share(samples, 8, 10_000) == pytest.approx(1 / 4, rel=0.05)
+    assert rendered_share(samples, 8, 10_000, workers=4) == pytest.approx(1 / 4, rel=0.05)
+    assert rendered_share(replace(samples, reuse=1), 8, 10_000) == 1
+
+
+def test_a_short_run_renders_every_sample():
+    assert rendered_share(SampleConfig(renders=64, reuse=4), 8, 8) == 1
+    assert rendered_share(SampleConfig(renders=64, reuse=4), 8, 16) == 0.5
+
+
+def test_processes_that_do_not_meet_their_frames_again_render_more():
+    samples = SampleConfig(renders=64, reuse=4)
+    assert rendered_share(samples, 6, 10_000, workers=2) > 0.3
+    assert rendered_share(samples, 8, 10_000, workers=2, world=4) < 0.3
+
+
+@pytest.mark.parametrize(('seconds', 'text'), [
+    (0, '0 s'), (12.4, '12 s'), (59.6, '1 min'), (720, '12 min'), (3599, '1 h 0 min'),
+    (4320, '1 h 12 min'), (100_000, '27 h 47 min'), (300_000, '3 d 11 h')])
+def test_durations_read_well(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_the_plan_says_every_stage_and_the_whole():
+    lines = plan_table([DERAIN, ADAPT], 'random weights').splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ['derain', 'adapt', 'all']
+    for text in ('random weights', '100', '384x288', '800', '2.0 GiB', '4 min'):
+        assert text in lines[2]
+    assert 'best of derain' in lines[3] and '3.0 GiB' in lines[3]
+    for text in ('150', '1000', '3.0 GiB', '8 min'):
+        assert text in lines[4]
+
+
+class Clock:
+    now = 50.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_time_left_follows_the_estimates_and_then_the_run():
+    clock = Clock()
+    left = TimeLeft([DERAIN, ADAPT], clock)
+    left.begin('derain')
+    assert left.seconds(0) == pytest.approx(240 + 220)
+    clock.now += 29 * 4  # twice as slow as estimated
+    after = left.seconds(29)
+    assert 1.5 * (240 - 58 + 220) < after < 2 * (240 - 58 + 220)
+    clock.now += 2 * (240 - 58)
+    assert 1.8 * 220 < left.seconds(100) < 2 * 220
+    left.begin('adapt')
+    assert left.seconds(0) == pytest.approx(left.seconds(0)) and 1.8 * 220 < left.seconds(0)
+    clock.now += 220  # as estimated after all
+    assert left.seconds(50) == pytest.approx(0) and left.text(50) == '0 s'
+
+
+def test_time_left_of_a_resumed_run_counts_what_is_left():
+    clock = Clock()
+    left = TimeLeft([DERAIN, ADAPT], clock)
+    left.begin('adapt', 40)
+    assert left.seconds(40) == pytest.approx(10 * 4 + 20)
+    clock.now += 5 * 4
+    assert left.seconds(45) == pytest.approx(5 * 4 + 20)
+
+
+def test_time_left_of_an_unknown_stage_is_refused():
+    with pytest.raises(ValueError, match='no estimate of joint: there are those of derain, adapt'):
+        TimeLeft([DERAIN, ADAPT]).begin('joint')

@@ -1,0 +1,301 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How long a training run will take and how much memory it needs, from a few steps."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import torch
+from torch.utils.data import default_collate
+
+from ubcn_ros.runtime.peak_memory import peak_mib
+from ubcn_ros.text_table import table
+from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.samples import TrainingSamples
+from ubcn_ros.training.validation import validate
+
+if TYPE_CHECKING:
+    from ubcn_ros.training.trainer import Trainer
+
+_WARM_UP_STEPS = 2  # the first ones choose algorithms and fill pools
+_FEWEST_STEPS, _MOST_STEPS = 3, 20
+_FEWEST_FRAMES, _MOST_FRAMES = 4, 32
+_COUNTED_SAMPLES = 20_000
+_PRIOR_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class StageEstimate:
+    """
+    What a stage will take.
+
+    :param steps: optimizer steps.
+    :param batch: samples per optimizer step, over all processes.
+    :param crop: height and width of a sample, pixels.
+    :param validate_every: optimizer steps between two validations; one more comes at the end.
+    :param seconds_per_step: with the rendering of its samples.
+    :param seconds_per_validation: 0 without validation.
+    :param peak_mib: of the GPU, or on a CPU of the process without those that render samples.
+    """
+
+    stage: str
+    steps: int
+    batch: int
+    crop: tuple[int, int]
+    validate_every: int
+    seconds_per_step: float
+    seconds_per_validation: float
+    peak_mib: float
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the whole stage."""
+        return self.seconds_at(self.steps)
+
+    def seconds_at(self, step: int) -> float:
+        """Duration of the first optimizer steps, with the validations that follow them."""
+        validations = step // self.validate_every + (
+            step >= self.steps and self.steps % self.validate_every != 0)
+        return step * self.seconds_per_step + validations * self.seconds_per_validation
+
+
+def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
+    """
+    Time a few optimizer steps, renderings and validation frames of a stage.
+
+    Writes no file and leaves the random state as it was.
+
+    :param trainer: of the stage; its network and optimizers are worn out afterwards, the run
+        itself needs others. Every process calls this.
+    :param seconds: spent on optimizer steps, and on rendering, beyond a few that it takes anyway.
+    :raises DataSetError: a file of the scenes cannot be read.
+    """
+    c, fabric = trainer.stage_config, trainer.fabric
+    device = fabric.device
+    measured: dict[str, float] = {}
+
+    def run() -> None:
+        samples = trainer.samples()
+        share = c.batch // fabric.world_size
+        measured['render'], measured['crop'] = _rendering_seconds(samples, trainer.workers > 0,
+                                                                    seconds)
+        batch = fabric.to_device(default_collate([samples[n] for n in range(share)]))
+        measured['step'] = _step_seconds(trainer, batch, seconds)
+        measured['validation'] = _validation_seconds(trainer)
+
+    with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
+        peak = peak_mib(run, device)
+    return StageEstimate(trainer.stage_name, c.optimizer_steps, c.batch, c.samples.crop,
+                         c.validate_every, _combined(trainer, measured), measured['validation'],
+                         peak)
+
+
+def _combined(trainer: Trainer, measured: dict[str, float]) -> float:
+    """Seconds of an optimizer step beside the processes that render the samples."""
+    c, world = trainer.stage_config, trainer.fabric.world_size
+    rendered = rendered_share(c.samples, c.batch, c.optimizer_steps, trainer.workers, world)
+    threads = 1 if trainer.fabric.device.type == 'cuda' else torch.get_num_threads()
+    cores = max(1.0, len(os.sched_getaffinity(0)) / world)
+    return sum(share * step_seconds(measured['step'], c.batch // world * seconds,
+                                    trainer.workers, threads, cores)
+               for share, seconds in ((rendered, measured['render']),
+                                      (1 - rendered, measured['crop'])))
+
+
+def step_seconds(optimizer: float, preparation: float, workers: int, threads: int, cores: float
+                 ) -> float:
+    """
+    Seconds from one optimizer step to the next, in the long run.
+
+    :param optimizer: seconds of the step itself.
+    :param preparation: seconds that one core needs for the samples of a batch.
+    :param workers: processes that prepare batches meanwhile; 0: they are prepared in between.
+    :param threads: that the step itself keeps busy.
+    :param cores: that steps and workers share.
+    """
+    if workers == 0:
+        return optimizer + preparation
+    work = optimizer * min(threads, cores) + preparation
+    return max(optimizer, preparation / workers, work / cores)
+
+
+def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, world: int = 1
+                   ) -> float:
+    """
+    Share of the samples whose frame has to be rendered first, 0..1: 1 / reuse at the best.
+
+    A process knows only the frames that it has rendered itself, and a short run ends before
+    many come again.
+    """
+    numbers = range(min(batch * steps, _COUNTED_SAMPLES))
+    met = set()
+    for n in numbers:
+        step, place = divmod(n, batch)
+        group, again = divmod(n, c.renders * c.reuse)
+        met.add((step % max(1, workers), place // (batch // world), group, again % c.renders))
+    return len(met) / len(numbers)
+
+
+def _rendering_seconds(samples: TrainingSamples, in_worker: bool, seconds: float
+                       ) -> tuple[float, float]:
+    """Seconds of a sample whose frame is new, and of one whose frame is known."""
+    c = samples.config
+    render, crop = [], []
+    with _one_thread() if in_worker else contextlib.nullcontext():
+        samples[0]  # imports and opens what all need
+        for frame in range(1, _MOST_FRAMES + 1):
+            group, place = divmod(frame, c.renders)
+            n = group * c.renders * c.reuse + place
+            render.append(_seconds(lambda n=n: samples[n]))
+            crop.append(_seconds(lambda n=n: samples[n]))
+            if frame >= _FEWEST_FRAMES and sum(render) > seconds:
+                break
+    return sum(render) / len(render), sum(crop) / len(crop)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute as a process that renders samples."""
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])
+
+
+def _step_seconds(trainer: Trainer, batch: dict[str, torch.Tensor], seconds: float) -> float:
+    steps = trainer.stage_config.optimizer_steps
+
+    def step() -> None:
+        trainer.train_step(batch)
+        # stages may draw by its number
+        trainer.optimizer_step = (trainer.optimizer_step + 1) % steps
+
+    device = trainer.fabric.device
+    trainer.stage.train()
+    for _ in range(_WARM_UP_STEPS):
+        one = _seconds(step, device)
+    # all processes take as many
+    count = trainer.fabric.broadcast(round(min(max(seconds / one, _FEWEST_STEPS), _MOST_STEPS)))
+    # the median: a moment in which the machine does something else does not count
+    return statistics.median(_seconds(step, device) for _ in range(count))
+
+
+def _validation_seconds(trainer: Trainer) -> float:
+    """Seconds of a validation, from those of its second frame; the first is slower."""
+    if trainer.validation is None or not trainer.fabric.is_global_zero:
+        return 0.0
+    images = min(trainer.config.data.validation_images, len(trainer.validation))
+
+    def of(frames: int) -> None:
+        few = replace(trainer.validation, scenes=trainer.validation.scenes[:frames])
+        validate(trainer.fabric, trainer.stage.module, few, frames, lambda *_: None)
+
+    of(1)
+    return images * _seconds(lambda: of(1), trainer.fabric.device)
+
+
+def _seconds(call: Callable[[], object], device: torch.device | None = None) -> float:
+    synchronize = (functools.partial(torch.cuda.synchronize, device)
+                   if device is not None and device.type == 'cuda' else lambda: None)
+    synchronize()
+    start = time.perf_counter()
+    call()
+    synchronize()
+    return time.perf_counter() - start
+
+
+def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
+    """
+    Text table of what would run, with the total.
+
+    :param estimates: of the stages in their order.
+    :param start: what the first stage starts from.
+    """
+    rows = []
+    for e in estimates:
+        rows.append([e.stage, start, f'{e.steps}', f'{e.batch}', f'{e.crop[1]}x{e.crop[0]}',
+                     f'{e.steps * e.batch}', f'{e.seconds_per_step:.3g}',
+                     f'{e.peak_mib / 1024:.1f} GiB', duration(e.seconds)])
+        start = f'best of {e.stage}'
+    total = [sum(e.steps for e in estimates), sum(e.steps * e.batch for e in estimates)]
+    rows.append(['all', '', f'{total[0]}', '', '', f'{total[1]}', '',
+                 f'{max(e.peak_mib for e in estimates) / 1024:.1f} GiB',
+                 duration(sum(e.seconds for e in estimates))])
+    return table(['stage', 'starts from', 'steps', 'batch', 'crop', 'samples', 's/step', 'memory',
+                  'time'], rows, left=(0, 1))
+
+
+def duration(seconds: float) -> str:
+    """Say a duration in its two largest units, such as '1 h 12 min'."""
+    if seconds < 59.5:
+        return f'{seconds:.0f} s'
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f'{minutes} min'
+    if minutes < 48 * 60:
+        return f'{minutes // 60} h {minutes % 60} min'
+    hours = round(minutes / 60)
+    return f'{hours // 24} d {hours % 24} h'
+
+
+class TimeLeft:
+    """
+    Time left of a whole run: the estimates, corrected by how the run really goes.
+
+    :param estimates: of the stages that run, in their order.
+    :param clock: seconds, for tests.
+    """
+
+    def __init__(self, estimates: Sequence[StageEstimate],
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self.estimates, self._clock = tuple(estimates), clock
+        self._place, self._first = 0, 0
+        self._began: float | None = None
+        self._prior = 1.0  # real over estimated time of what came before
+
+    def begin(self, stage: str, step: int = 0) -> None:
+        """
+        Note that a stage begins, or goes on at an optimizer step.
+
+        :raises ValueError: there is no estimate of the stage.
+        """
+        names = [e.stage for e in self.estimates]
+        if stage not in names:
+            raise ValueError(f'no estimate of {stage}: there are those of {", ".join(names)}')
+        if self._began is not None:  # the one before has ended
+            self._prior = self._ratio(self.estimates[self._place].steps)
+        self._place, self._first, self._began = names.index(stage), step, self._clock()
+
+    def _ratio(self, step: int) -> float:
+        """Real over estimated time; what few steps say counts little."""
+        now = self.estimates[self._place]
+        if self._began is None:
+            return self._prior
+        expected = now.seconds_at(step) - now.seconds_at(self._first)
+        weight = _PRIOR_SHARE * now.seconds
+        if expected + weight <= 0:
+            return self._prior
+        return (self._clock() - self._began + weight * self._prior) / (expected + weight)
+
+    def seconds(self, step: int) -> float:
+        """Seconds left when the present stage has done so many optimizer steps."""
+        now, *later = self.estimates[self._place:]
+        return self._ratio(step) * (now.seconds - now.seconds_at(step)
+                                    + sum(e.seconds for e in later))
+
+    def text(self, step: int) -> str:
+        """As ``seconds``, in words."""
+        return duration(self.seconds(step))
