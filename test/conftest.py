@@ -51,3 +51,33 @@ def tiny_engine(tiny_model):
     """Engine of the tiny model on the CPU in fp32."""
     from ubcn_ros.runtime import Engine
     return Engine.load(tiny_model, device='cpu', precision='fp32')
+
+
+@pytest.fixture(scope='session')
+def own_model(tmp_path_factory):
+    """Function that returns the path of a small model of so many made-up classes."""
+    import functools
+
+    import torch
+
+    from ubcn_ros.labels import LabelSet, paths_of
+    from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+    from ubcn_ros.runtime import save_model
+
+    @functools.cache
+    def made(count):
+        torch.manual_seed(count)
+        labels = LabelSet('made up', tuple(f'thing {count - i}' for i in range(count)),
+                          tuple((i, 255 - i, i * 7 % 256) for i in range(count)),
+                          paths_of(count, range(1, min(4, count))))
+        network = build(UBCNConfig(labels, IDMConfig(4, 1, 2), SAMConfig(4, 1, 2, form='trunk'),
+                                   'ddrnet23_slim', {'width': 4}))
+        classifier = network.segmentation.classifier
+        torch.nn.init.normal_(classifier.weight, std=3)
+        with torch.no_grad():  # every class has its turn
+            logits = network.eval().segmentation(torch.rand(1, 3, 48, 64))
+            classifier.bias -= logits.mean((0, 2, 3))
+        path = tmp_path_factory.mktemp('models') / f'own_{count}.safetensors'
+        save_model(path, network, {})
+        return path
+    return made

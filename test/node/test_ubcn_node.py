@@ -3,16 +3,23 @@
 """The node in this process: what it takes and reports, and what stays behind."""
 
 import threading
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from ros_client import RosClient, wait_until  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
 
+from ubcn_ros.node import outputs as outputs_module  # noqa: E402
 from ubcn_ros.node.diagnostics import Level, resident_mib  # noqa: E402
 from ubcn_ros.node.diagnostics_publisher import engine_report  # noqa: E402
+from ubcn_ros.node.outputs import COLOR  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
+from ubcn_ros.runtime import load_model  # noqa: E402
 
 
 def make_node(**parameters):
@@ -60,3 +67,31 @@ def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_mod
         finally:
             assert node.stop(10.0)
             node.destroy_node()
+
+
+@pytest.mark.parametrize('count', [2, 200])
+def test_names_and_colours_are_those_of_the_model_file(ros, own_model, monkeypatch, count):
+    announced = []
+    if outputs_module.LabelInfo is not None:
+        monkeypatch.setattr(outputs_module, 'label_info', lambda labels, now: announced.append(
+            labels.classes) or outputs_module.LabelInfo())
+    node = make_node(model=str(own_model(count)), device='cpu', precision='fp32',
+                     warm_up_width=0)
+    client = RosClient('labels')
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        labels = load_model(own_model(count))[1].config.label_set
+        assert announced in ([], [labels.classes])
+        outputs = node.cameras[0].outputs
+        client.record('/labels/color')
+        wait_until(lambda: outputs.wanted(COLOR), COLOR)
+        ids = np.arange(count, dtype=np.uint8)[None]
+        outputs.publish(Header(), SimpleNamespace(labels=ids, confidence=None), 'rgb8', 0.5)
+        wait_until(lambda: client.received['/labels/color'], 'colours')
+        assert bytes(client.received['/labels/color'][0].data) == bytes(
+            np.uint8(labels.colors))
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    finally:
+        client.close()
+        assert node.stop(10.0)
+        node.destroy_node()
