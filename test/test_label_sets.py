@@ -20,10 +20,8 @@ from ubcn_ros.images.files import read_image, write_image
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.runtime import Engine, load_model
 
-SIZES = [2, 200]
 
-
-@pytest.fixture(params=SIZES)
+@pytest.fixture(params=[1, 2, 200])
 def model(own_model, request):
     return own_model(request.param)
 
@@ -47,7 +45,7 @@ def test_the_engine_labels_in_the_classes_of_the_file(model, labels, image):
     frame = engine(image, iterations=2, confidence=True)
     found = np.unique(frame.labels)
     assert engine.label_set == labels
-    assert found.max() < labels.num_classes and len(found) > 1
+    assert found.max() < labels.num_classes and len(found) > 1 or labels.num_classes == 1
     if labels.num_classes == 200:
         assert found.max() > 127
     colors = labels.colorize(frame.labels)
@@ -93,4 +91,4 @@ def test_evaluation_reports_the_classes_of_the_file(model, labels):
     assert list(results['clean']['own']['iou']) == list(labels.classes)
     text = scene_text(results, scene_figures(results))
     assert {f'thing {i + 1}' for i in range(count)} <= set(re.findall(r'thing \d+', text))
-    assert np.isfinite(results['clean']['own']['miou'])
+    assert 0 <= results['clean']['own']['miou'] <= 100

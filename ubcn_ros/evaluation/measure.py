@@ -125,7 +125,7 @@ class LabelScore:
         """
         present = self._metric.confmat.sum(1) > 0
         iou = [100 * float(value) if there else None
-               for value, there in zip(self._metric.compute(), present, strict=True)]
+               for value, there in zip(self._metric.compute().flatten(), present, strict=True)]
         known = [value for value in iou if value is not None]
         return {'miou': float(np.mean(known)) if known else math.nan,
                 'iou': dict(zip(self._classes, iou, strict=True))}
