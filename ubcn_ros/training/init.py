@@ -16,7 +16,7 @@ from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.text_table import table
 
-_NAMED = 6
+_NAMED = 4
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class PartStart:
     """
     What a part of a network took from another model.
 
-    ``weights`` counts the numbers in the tensors; ``anew`` says of each tensor that was not taken
-    why, in the network's order.
+    ``tensors`` counts the statistics of normalisation, too, ``weights`` the learned numbers alone;
+    ``anew`` says of each tensor that was not taken why, in the network's order.
     """
 
     part: str
@@ -73,8 +73,9 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
                 anew[name] = 'another shape'
             else:
                 tensor.copy_(theirs[name])  # the module's own tensor, detached
-        taken = [tensor for name, tensor in ours.items() if name not in anew]
-        rows.append(PartStart(part, len(ours), _count(ours.values()), len(taken), _count(taken),
+        counts = {name: p.numel() for name, p in getattr(network, part).named_parameters()}
+        taken = sum(count for name, count in counts.items() if name not in anew)
+        rows.append(PartStart(part, len(ours), sum(counts.values()), len(ours) - len(anew), taken,
                               anew))
     return rows
 
@@ -161,7 +162,3 @@ def _shapes(config: UBCNConfig) -> dict[str, torch.Size]:
         except ValueError:  # one of somebody's own that reads its weights
             network = build(config)
     return {name: tensor.shape for name, tensor in network.state_dict().items()}
-
-
-def _count(tensors: Iterable[torch.Tensor]) -> int:
-    return sum(tensor.numel() for tensor in tensors)
