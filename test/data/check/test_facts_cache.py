@@ -3,13 +3,17 @@
 """Files are read again when they have changed, and only then."""
 
 import os
+from dataclasses import dataclass, replace
+from typing import Any
 
+import numpy as np
 import pytest
 from small_set import add, opened, picture
 
 from ubcn_ros.data.check import check as module
 from ubcn_ros.data.check.check import check_data
-from ubcn_ros.data.check.facts import SceneFacts, look_at, look_at_all
+from ubcn_ros.data.check.facts import SceneFacts, look_at, look_at_all, state_of
+from ubcn_ros.data.scenes import Scene
 from ubcn_ros.images.files import write_image
 
 
@@ -89,3 +93,24 @@ def test_processes_find_what_one_finds(clean):
 def test_facts_are_kept_whole(clean):
     facts = look_at(opened(clean).sets[0].listing('train').scenes[0])
     assert SceneFacts.from_list(facts.to_list()) == facts
+
+
+@dataclass(frozen=True)
+class DrawnScene(Scene):
+    """A scene whose labels come from values of its own, as COCO's do."""
+
+    outline: Any = None
+
+
+def test_the_state_is_of_all_that_a_scene_reads(clean):
+    plain = opened(clean).sets[0].listing('train').scenes[0]
+    again = opened(clean).sets[0].listing('train').scenes[0]
+    outline = np.arange(4000.)
+    moved = outline.copy()
+    moved[2000] += 1
+    states = [state_of(scene) for scene in (
+        plain, replace(plain, ids={**plain.ids, 3: 4}), replace(plain, name='x'),
+        replace(plain, label_path=None), replace(plain, depth_path=plain.label_path),
+        *(DrawnScene(plain.name, plain.image_path, plain.label_path, plain.ids, outline=values)
+          for values in (None, outline, moved)))]
+    assert state_of(again) == states[0] and len(set(states)) == len(states)

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import multiprocessing
 import os
+import pickle
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,7 +24,6 @@ from ubcn_ros import __version__
 from ubcn_ros.data.check.similarity import look_of
 from ubcn_ros.data.files import DataSetError, check_size
 from ubcn_ros.data.scenes import Scene
-from ubcn_ros.runtime.cache import digest
 
 UPRIGHT = 1
 """EXIF's orientation of an image that is shown as it is stored."""
@@ -75,8 +75,10 @@ def state_of(scene: Scene) -> str:
     """Key of a scene and its files as they are: path, size and time of change of each."""
     values = [(f.name, _stamp(value) if isinstance(value, Path) else value)
               for f in fields(scene) for value in [getattr(scene, f.name)]]
-    return digest(__version__, [f.name for f in fields(SceneFacts)],
-                  type(scene).__qualname__, values)
+    known = __version__, [f.name for f in fields(SceneFacts)], type(scene).__qualname__, values
+    # a repr leaves out the middle of an array; equal values that are pickled otherwise are read
+    # once more
+    return hashlib.sha256(pickle.dumps(known)).hexdigest()[:32]
 
 
 def _stamp(path: Path) -> tuple[str, int, int]:
