@@ -37,7 +37,6 @@ setup(
     maintainer_email='ubcn_ros@users.noreply.github.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['data/check/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -62,8 +61,14 @@ setup(
     extras_require={
         # For machines without a ROS 2 installation; never beside a sourced one.
         'ros': ROS_WHEELS,
-        'train': ['jinja2>=3', 'lightning>=2.4', 'matplotlib', 'pillow>=9', 'tensorboard',
-                  'torchmetrics>=1.4'],
+        'train': [
+            'lightning>=2.4',
+            'matplotlib',
+            'pillow>=9',
+            'pycocotools>=2.0.8',
+            'tensorboard',
+            'torchmetrics>=1.4',
+        ],
         'export': ['onnx', 'onnxruntime'],
         'test': [
             'colcon-common-extensions==0.3.0',

@@ -58,9 +58,9 @@ BY_NAME = {
     'demo out': ('in.png', 'in.png/x', '/proc/ubcn/x'),
     'recipe': ('missing', 'missing.yaml', 'folder', 'empty.yaml', 'text.yaml', 'binary.yaml',
                'list.yaml', 'nothing.yaml', 'unknown.yaml', 'many.yaml', 'zero.yaml',
-               'negative.yaml', 'kind.yaml', 'network.yaml', 'in.png'),
-    'train data': ('missing', 'folder', 'in.png', 'images'), 'stage': ('x', '', 'joint'),
-    'evaluate data': ('missing', 'folder', 'in.png', 'images'),
+               'negative.yaml', 'network.yaml', 'in.png'),
+    'train data': ('missing', 'folder', 'in.png', 'list.yaml'), 'stage': ('x', '', 'joint'),
+    'evaluate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'bag create topic': (), 'frame_id': (),
@@ -68,7 +68,7 @@ BY_NAME = {
 
 
 # What is wrong in these files, which the error names instead of the file.
-IN_FILES = {'kind.yaml': 'kitti', 'network.yaml': 'channels is -4', 'nothing.yaml': "'a'"}
+IN_FILES = {'network.yaml': 'channels is -4', 'nothing.yaml': "'a'"}
 
 
 def every_command(group=cli.main, path=()):

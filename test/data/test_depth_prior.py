@@ -42,7 +42,7 @@ def scene(label_set):
 
 @pytest.mark.parametrize('label_set', [CAMVID, CITYSCAPES])
 def test_labels_shape_the_scene(label_set):
-    depth = depth_prior(H, W, scene(label_set), label_set)
+    depth = depth_prior(H, W, scene(label_set), label_set.classes)
     assert depth[10, 120] > 200
     car = depth[75:115, 105:135]
     assert car.std() < 0.02 * car.mean()
@@ -56,22 +56,33 @@ def test_labels_of_unknown_classes_keep_the_prior():
     labels = np.full((H, W), VOC2012.classes.index('background'), np.uint8)
     labels[:20] = 255
     plain = depth_prior(H, W)
-    assert np.abs(depth_prior(H, W, labels, VOC2012) / plain - 1).max() < 0.05
+    assert np.abs(depth_prior(H, W, labels, VOC2012.classes) / plain - 1).max() < 0.05
 
 
 def test_errors():
-    with pytest.raises(ValueError, match='label_set'):
+    with pytest.raises(ValueError, match='class_names'):
         depth_prior(H, W, np.zeros((H, W), np.uint8))
     with pytest.raises(ValueError, match=r'\(2, 3\)'):
-        depth_prior(H, W, np.zeros((2, 3), np.uint8), CAMVID)
+        depth_prior(H, W, np.zeros((2, 3), np.uint8), CAMVID.classes)
 
 
 def test_what_is_not_measured_comes_from_the_prior():
     labels = scene(CAMVID)
-    prior = depth_prior(H, W, labels, CAMVID)
-    np.testing.assert_array_equal(complete_depth(None, labels, CAMVID), prior)
+    prior = depth_prior(H, W, labels, CAMVID.classes)
+    np.testing.assert_array_equal(complete_depth(None, labels, CAMVID.classes), prior)
     measured = np.full((H, W), 7.0, np.float32)
-    assert complete_depth(measured, labels, CAMVID) is measured
+    assert complete_depth(measured, labels, CAMVID.classes) is measured
     measured[:2], measured[2] = 0, np.nan
-    np.testing.assert_array_equal(complete_depth(measured, labels, CAMVID)[:3], prior[:3])
-    assert (complete_depth(measured, labels, CAMVID)[3:] == 7).all()
+    np.testing.assert_array_equal(complete_depth(measured, labels, CAMVID.classes)[:3], prior[:3])
+    assert (complete_depth(measured, labels, CAMVID.classes)[3:] == 7).all()
+
+
+@pytest.mark.parametrize('name', ['Vehicle', 'two_wheeler', 'Traffic-Cone', 'PEOPLE'])
+def test_objects_of_any_set_stand_on_their_foot_point(name):
+    names = ['lane marking', 'Nature', name, 'something']
+    labels = np.zeros((H, W), np.uint8)
+    labels[:100], labels[70:120, 100:140] = 3, 2
+    found = depth_prior(H, W, labels, names)
+    assert found[75:115, 105:135].std() < 0.02 * found[75:115, 105:135].mean()
+    unknown = depth_prior(H, W, labels, ['lane marking', 'Nature', 'cloud', 'something'])
+    assert unknown[75:115, 105:135].std() > 0.1 * unknown[75:115, 105:135].mean()

@@ -13,7 +13,6 @@ from PIL import Image
 from ubcn_ros.data.files import (
     DataSetError,
     check_size,
-    images_by_name,
     read_image,
     read_labels,
     read_png,
@@ -191,14 +190,3 @@ def test_a_jpeg_that_is_cut_short_is_an_error(tmp_path):
         path.write_bytes(data[:int(share * len(data))])
         with pytest.raises(DataSetError, match=r'a\.jpg'):
             read_image(path)
-
-
-def test_images_by_name_in_order(tmp_path):
-    for name in ('b.PNG', 'a.jpg', '._a.jpg', '.b.png', 'notes.txt'):
-        (tmp_path / name).touch()
-    assert list(images_by_name(tmp_path, 'x')) == ['a', 'b']
-    (tmp_path / 'a.png').touch()
-    with pytest.raises(DataSetError, match=r'a\.jpg and a\.png are two images of one name'):
-        images_by_name(tmp_path, 'x')
-    with pytest.raises(DataSetError, match='is not a folder: as this'):
-        images_by_name(tmp_path / 'nowhere', 'as this')

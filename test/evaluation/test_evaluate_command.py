@@ -25,8 +25,8 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
                  '--rain-segmentation', tiny_model, '--peers', identity_model, '--json', found,
                  '--picture', picture)
     assert result.exit_code == 0, result.output
-    for expected in ('tiny on camvid/val, 2 images', 'T = 3', 'identity, T = 3', 'rain tax',
-                     'trained on rain', 'Building'):
+    for expected in (f'tiny on {camvid_folder.name}/val, 2 images', 'T = 3', 'identity, T = 3',
+                     'rain tax', 'trained on rain', 'Building'):
         assert expected in result.output
     assert picture.stat().st_size > 1000
     report = json.loads(found.read_text())
@@ -60,10 +60,10 @@ def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):
 
 def test_pairs(tmp_path, tiny_model, pairs_folder):
     found, picture = tmp_path / 'report.json', tmp_path / 'quality.svg'
-    result = run('--model', tiny_model, '--data', pairs_folder, '--kind', 'pairs',
+    result = run('--model', tiny_model, '--data', pairs_folder,
                  '--iterations', 2, '--json', found, '--picture', picture)
     assert result.exit_code == 0, result.output
-    assert 'tiny on drops, 2 images' in result.output
+    assert 'tiny on drops/train, 2 images' in result.output
     report = json.loads(found.read_text())
     assert report['data']['images'] == ['001', '002']
     assert len(report['steps']) == 2
@@ -75,11 +75,8 @@ def test_pairs(tmp_path, tiny_model, pairs_folder):
     (['--rates', 'heavy'], "'heavy' is not a list of numbers"),
     (['--rates', '0,400'], '400 mm/hr is outside 0..300'),
     (['--model', 'no-such-model'], "no model 'no-such-model'"),
-    (['--split', 'train'], 'expected CamVid as'),
+    (['--split', 'train'], "no split 'train': choose one of val"),
     (['--only', 'Z'], 'no scenes in'),
-    (['--kind', 'cityscapes'], 'leftImg8bit'),
-    (['--kind', 'pairs'], 'expected pairs as'),
-    (['--kind', 'pairs', '--clean-segmentation', 'x'], 'pairs have no labels'),
     (['--precision', 'fp7'], "'fp7' is not one of"),
     (['--data', 'no/such/folder'], 'no/such/folder'),
 ])
@@ -127,3 +124,47 @@ def test_untrained_parts_are_refused_where_they_are_used(tiny_model, partial_mod
     result = run(*common, '--model', partial_model, '--allow-partial-model')
     assert result.exit_code == 0
     assert result.output.startswith('Warning: ') and 'derain and attention' in result.output
+
+
+def test_what_cannot_be_measured_is_said(tmp_path, tiny_model, pairs_folder):
+    result = run('--model', tiny_model, '--data', pairs_folder, '--clean-segmentation', 'x')
+    assert result.exit_code == 2 and 'has no labels' in result.output
+    result = run('--model', tiny_model, '--data', pairs_folder / 'target')
+    assert result.exit_code == 2 and 'neither labels nor rain' in result.output
+    result = run('--model', tiny_model, '--data', tmp_path)
+    assert result.exit_code == 1 and 'no layout that is known' in result.output
+
+
+@pytest.fixture
+def own_set(tmp_path, camvid_folder):
+    """YAML of the folder's frames under names that are the model's in part."""
+    shutil.copytree(camvid_folder / 'val' / 'images', tmp_path / 'images')
+    shutil.copytree(camvid_folder / 'val' / 'labels', tmp_path / 'masks')
+    (tmp_path / 'own.yaml').write_text("""
+val: images
+names: {0: SKY, 1: 'house, or wall', 3: road}
+class_mapping: {'house, or wall': [Building, Fence]}
+""")
+    return tmp_path / 'own.yaml'
+
+
+def test_classes_of_the_same_names_or_mapped_are_measured(tmp_path, identity_model, own_set,
+                                                          camvid_folder):
+    reports = {}
+    for name, data in (('own', own_set), ('camvid', camvid_folder)):
+        result = run('--model', identity_model, '--data', data, '--iterations', 1, '--rates',
+                     '0', '--json', tmp_path / 'report.json')
+        assert result.exit_code == 0, result.output
+        reports[name] = json.loads((tmp_path / 'report.json').read_text())['clean']['own']['iou']
+    # which of the two classes of a group a pixel has is not known: they are left out
+    assert reports['own']['Building'] is None and reports['own']['Sky'] is not None
+    assert reports['camvid']['Building'] is not None
+    assert reports['own'].keys() == reports['camvid'].keys()
+
+
+def test_classes_that_the_model_lacks_are_listed(tiny_model, own_set):
+    own_set.write_text(own_set.read_text().split('class_mapping')[0])
+    result = run('--model', tiny_model, '--data', own_set)
+    assert result.exit_code == 1
+    assert 'has classes that camvid lacks: house, or wall.' in result.output
+    assert "class_mapping: {'house, or wall': ignore}" in result.output

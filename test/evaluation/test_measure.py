@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.data.formats.camvid import CAMVID, camvid
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.formats.voc2012 import VOC2012
-from ubcn_ros.data.pairs import pairs
+from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.measure import (
     ImageScore,
@@ -86,7 +86,7 @@ def test_label_score_without_any_labelled_pixel():
 
 
 def test_identity_keeps_the_figures_of_the_input(identity, camvid_folder):
-    scenes = camvid(camvid_folder, 'val')
+    scenes = open_data([camvid_folder]).split('val')
     result = measure_scenes(identity, scenes, [0, 2], [0.0, 100.0], 3)
     rainy = result['rates']['100']
     for step in rainy['steps']:
@@ -99,7 +99,7 @@ def test_identity_keeps_the_figures_of_the_input(identity, camvid_folder):
 
 
 def test_the_rain_is_the_validation_rain_of_the_scene_s_index(identity, camvid_folder):
-    scenes = camvid(camvid_folder, 'val')
+    scenes = open_data([camvid_folder]).split('val')
     expected = []
     for index in (1, 3):
         scene = scenes.scenes[index]
@@ -110,7 +110,7 @@ def test_the_rain_is_the_validation_rain_of_the_scene_s_index(identity, camvid_f
 
 
 def test_figures_are_those_of_the_engine_s_output(tiny, tiny_engine, camvid_folder):
-    scenes = camvid(camvid_folder, 'val')
+    scenes = open_data([camvid_folder]).split('val')
     result = measure_scenes(tiny, scenes, [1], [150.0], 3)['rates']['150']
     scene = scenes.scenes[1]
     image, truth = scene.image(), scene.labels()
@@ -126,7 +126,7 @@ def test_figures_are_those_of_the_engine_s_output(tiny, tiny_engine, camvid_fold
 
 def test_baselines_and_segmentations_are_measured_on_the_same_images(tiny, identity,
                                                                      camvid_folder):
-    scenes = camvid(camvid_folder, 'val')
+    scenes = open_data([camvid_folder]).split('val')
     both = measure_scenes(identity, scenes, [0], [50.0], 2, {'clean': tiny}, {'other': tiny})
     alone = measure_scenes(tiny, scenes, [0], [50.0], 2)
     assert both['rates']['50']['baselines']['other'] == alone['rates']['50']['steps']
@@ -137,19 +137,21 @@ def test_baselines_and_segmentations_are_measured_on_the_same_images(tiny, ident
 
 def test_progress_per_image_and_rate(identity, camvid_folder):
     calls = []
-    measure_scenes(identity, camvid(camvid_folder, 'val'), [0, 1], [0.0, 50.0, 150.0], 1,
+    scenes = open_data([camvid_folder]).split('val')
+    measure_scenes(identity, scenes, [0, 1], [0.0, 50.0, 150.0], 1,
                    progress=lambda: calls.append(1))
     assert len(calls) == 6
 
 
 def test_another_label_set_is_refused(identity, camvid_folder):
-    scenes = replace(camvid(camvid_folder, 'val'), label_set=VOC2012)
-    with pytest.raises(ValueError, match="'camvid'.*'voc2012'"):
+    scenes = replace(open_data([camvid_folder]).split('val'), label_set=VOC2012)
+    with pytest.raises(ValueError, match='Sky, Building.*background, aeroplane'):
         measure_scenes(identity, scenes, [0], [0.0], 1)
 
 
 def test_pairs_by_hand(identity, pairs_folder):
-    result = measure_pairs(identity, pairs(pairs_folder), 2, {'other': identity})
+    pairs = open_data([pairs_folder]).split('train').scenes
+    result = measure_pairs(identity, pairs, 2, {'other': identity})
     expected = (20 * math.log10(255 / 10) + 20 * math.log10(255 / 20)) / 2
     assert result['input']['psnr'] == pytest.approx(expected, abs=1e-3)
     assert [step['psnr'] for step in result['steps']] == pytest.approx([expected] * 2, abs=1e-3)

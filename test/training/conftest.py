@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from ubcn_ros.data.formats.camvid import camvid
+from ubcn_ros.data.mixture import open_data
 from ubcn_ros.training.config import TrainConfig
 
 TINY_MODEL = {
@@ -55,7 +55,7 @@ def camvid_root(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def scenes(camvid_root):
-    return camvid(camvid_root, 'train')
+    return open_data([camvid_root]).split('train')
 
 
 @pytest.fixture

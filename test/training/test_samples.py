@@ -4,6 +4,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.formats.camvid import CAMVID, camvid
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.training.config import SampleConfig
@@ -32,7 +34,7 @@ class ArrayScene(Scene):
     """A scene from memory, whose red is 10 times its class and whose rain may be given."""
 
     def __init__(self, name='a', shape=(64, 80), depth=None, rainy=None):
-        super().__init__(name, None, None)
+        super().__init__(name, None, Path(f'{name}.png'))
         labels = np.random.default_rng(0).integers(0, 11, (4, 5)).astype(np.uint8)
         labels = labels.repeat(shape[0] // 4, 0).repeat(shape[1] // 5, 1)
         object.__setattr__(self, 'arrays', (labels, depth, rainy))
@@ -149,7 +151,7 @@ def test_measured_depth_is_used_and_completed():
     depth[:20] = 0
     # physical rain leaves horizon and focal length of the prior as they are
     config = SampleConfig(crop=(64, 80), painted_rain_probability=0, physical_rain_probability=1)
-    completed = complete_depth(depth, ArrayScene().labels(), CAMVID)
+    completed = complete_depth(depth, ArrayScene().labels(), CAMVID.classes)
     measured, whole, prior = (
         [one(ArrayScene(depth=d), config)[n] for n in range(4)]
         for d in (depth, completed, None))
@@ -197,7 +199,7 @@ def broken_scenes(camvid_root, tmp_path):
     shutil.copytree(camvid_root, tmp_path / 'camvid')
     path = tmp_path / 'camvid/train/labels/0001TP_1.png'
     cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[::2, ::2])
-    return camvid(tmp_path / 'camvid'), path
+    return open_data([tmp_path / 'camvid']).split('train'), path
 
 
 def test_files_of_two_sizes_are_an_error(broken_scenes):

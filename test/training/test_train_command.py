@@ -119,13 +119,7 @@ def test_bf16_is_not_emulated(recipe, camvid_root, tmp_path, monkeypatch, comput
 def test_a_wrong_folder_is_one_clear_error(recipe, tmp_path):
     recipe('derain')
     result = invoke(arguments(recipe, tmp_path, tmp_path / 'out'))
-    assert result.exit_code == 1 and 'expected CamVid as' in result.output
-
-
-def test_an_unknown_kind_of_data_names_the_known_ones(recipe, camvid_root, tmp_path):
-    recipe('derain', data={'kind': 'kitti'})
-    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out'))
-    assert result.exit_code == 1 and 'camvid, cityscapes, voc2012, pairs' in result.output
+    assert result.exit_code == 1 and 'no layout that is known' in result.output
 
 
 def test_an_unknown_stage_names_the_known_ones(recipe, camvid_root, tmp_path):
@@ -142,7 +136,7 @@ def test_derain_trains_on_pairs(recipe, camvid_root, tmp_path):
     for name in ('input', 'target'):
         (tmp_path / 'pairs' / name).parent.mkdir(exist_ok=True)
         (tmp_path / 'pairs' / name).symlink_to(camvid_root / 'train' / 'images')
-    recipe('derain', {'optimizer_steps': 1}, data={'kind': 'pairs'})
+    recipe('derain', {'optimizer_steps': 1})
     result = invoke(arguments(recipe, tmp_path / 'pairs', tmp_path / 'out', '--workers', '0'))
     assert result.exit_code == 0, result.output
 

@@ -25,6 +25,9 @@ from ubcn_ros.cli.options import (
 from ubcn_ros.cli.output import progress_bar, save_json, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ubcn_ros.data.scenes import Scene, SceneList
     from ubcn_ros.evaluation.measure import LoadedModel
 
 
@@ -42,11 +45,7 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @click.command(cls=Command)
 @model_option()
 @data_option()
-@click.option('--kind', default='camvid', show_default=True,
-              type=click.Choice(['camvid', 'cityscapes', 'voc2012', 'pairs']),
-              help='camvid, cityscapes and voc2012 in their own layouts, rain is rendered; pairs: '
-              'input and target, no labels.')
-@click.option('--split', default='val', show_default=True, help='Of a data set with labels.')
+@click.option('--split', help='Of the data set  [default: val, or the only one].')
 @click.option('--only', multiple=True, metavar='PREFIX',
               help='Only drives of this name; may be repeated.')
 @click.option('--rates', default='0,50,150,250', show_default=True, callback=_rates,
@@ -66,7 +65,7 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @partial_option(help='Measure models with parts that were never trained, too.')
 @json_option('json_path', help='Write all figures here.')
 @picture_option(help='Draw quality against T here (PNG, PDF or SVG).')
-def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...],
+def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
              device: str, precision: str, clean_segmentation: str | None,
              rain_segmentation: str | None, baselines: tuple[str, ...], allow_partial_model: bool,
@@ -78,10 +77,11 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
     mean over the images. IoU is over all pixels of the set, and mIoU the mean over the classes
     that occur in the ground truth. The rain of an image depends on its place in the data set
     alone, so that figures compare.
+
+    The data set's classes are the model's where their names are the same, or class_mapping in
+    its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.
     """
-    if kind == 'pairs' and (clean_segmentation or rain_segmentation):
-        raise click.UsageError('pairs have no labels: leave out --clean-segmentation and '
-                               '--rain-segmentation')
+    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation import report
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.runtime.weights import PARTS
@@ -92,16 +92,26 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
         return loaded
 
     loaded = load(model, *PARTS)
+    chosen = open_data([data], loaded.network.label_set)
+    split = split or ('val' if len(chosen.splits) > 1 else chosen.splits[0])
+    scenes = chosen.split(split, only=only)
+    labelled = bool(scenes.labelled())
+    _check_truth(scenes, labelled, clean_segmentation or rain_segmentation)
     segmentations = {name: load(path, 'segmentation') for name, path in
                      (('clean', clean_segmentation), ('rain', rain_segmentation))
                      if path is not None}
     rivals = _named([load(path, *PARTS) for path in baselines])
-    if kind != 'pairs':
-        results, figures, about = _scenes(loaded, segmentations, rivals, kind, data, split,
-                                          only, rates, iterations, stride, limit)
+    indices = range(0, len(scenes), stride)[:limit]
+    about = {'name': scenes.name, 'format': chosen.sets[0].format, 'path': str(data),
+             'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
+             'images': [scenes.scenes[i].name for i in indices]}
+    if labelled:
+        results, figures = _scenes(loaded, segmentations, rivals, scenes, indices, rates,
+                                   iterations)
+        about |= {'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
         text = report.scene_text(results, figures)
     else:
-        results, figures, about = _pairs(loaded, rivals, data, iterations, stride, limit)
+        results, figures = _pairs(loaded, rivals, [scenes.scenes[i] for i in indices], iterations)
         text = report.pair_text(results, figures)
     click.echo(f'{loaded.info.name} on {about["name"]}, {about["count"]} images, '
                f'{loaded.precision} on {loaded.device}\n\n{text}')
@@ -114,36 +124,34 @@ def evaluate(model: str, data: Path, kind: str, split: str, only: tuple[str, ...
         click.echo(f'wrote {picture}')
 
 
+def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None) -> None:
+    """Raise an error where there is nothing to measure against."""
+    if not labelled and not all(scene.rainy_path for scene in scenes.scenes):
+        raise click.UsageError(f'{scenes.name} has neither labels nor rain of its own: give a '
+                               'data set with labels, or pairs')
+    if not labelled and segmentation:
+        raise click.UsageError(f'{scenes.name} has no labels: leave out --clean-segmentation and '
+                               '--rain-segmentation')
+
+
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
-            baselines: dict[str, LoadedModel], kind: str, data: Path, split: str,
-            only: tuple[str, ...], rates: tuple[float, ...],
-            iterations: int, stride: int, limit: int | None) -> tuple[dict, list, dict]:
-    from ubcn_ros.data.datasets import open_scenes
+            baselines: dict[str, LoadedModel], scenes: SceneList, indices: Sequence[int],
+            rates: tuple[float, ...], iterations: int) -> tuple[dict, list]:
     from ubcn_ros.evaluation.measure import measure_scenes
     from ubcn_ros.evaluation.targets import scene_figures
-    scenes = open_scenes(kind, data, split, only=only)
-    indices = range(0, len(scenes), stride)[:limit]
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
                                  baselines, bar.update)
-    about = {'kind': kind, 'name': scenes.name, 'path': str(data), 'split': split,
-             'only': list(only), 'stride': stride, 'count': len(indices),
-             'images': [scenes.scenes[i].name for i in indices], 'rain_seeds': list(indices),
-             'rain_rates_mm_h': list(rates)}
-    return results, scene_figures(results), about
+    return results, scene_figures(results)
 
 
-def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], data: Path, iterations: int,
-           stride: int, limit: int | None) -> tuple[dict, list, dict]:
-    from ubcn_ros.data.pairs import pairs
+def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], pairs: Sequence[Scene],
+           iterations: int) -> tuple[dict, list]:
     from ubcn_ros.evaluation.measure import measure_pairs
     from ubcn_ros.evaluation.targets import pair_figures
-    chosen = pairs(data)[::stride][:limit]
-    with progress_bar(total=len(chosen)) as bar:
-        results = measure_pairs(loaded, chosen, iterations, baselines, bar.update)
-    about = {'kind': 'pairs', 'name': data.resolve().name, 'path': str(data), 'stride': stride,
-             'count': len(chosen), 'images': [pair.name for pair in chosen]}
-    return results, pair_figures(results), about
+    with progress_bar(total=len(pairs)) as bar:
+        results = measure_pairs(loaded, pairs, iterations, baselines, bar.update)
+    return results, pair_figures(results)
 
 
 def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:

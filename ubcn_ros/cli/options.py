@@ -153,8 +153,8 @@ iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
 threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
 data_option = _shared('--data', required=True,
-                      type=click.Path(exists=True, file_okay=False, path_type=Path),
-                      help='Folder of the data set.')
+                      type=click.Path(exists=True, path_type=Path),
+                      help='Data set: a YAML file, or a folder whose layout is known.')
 json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
 picture_option = _shared('--picture', type=PICTURE)
 

@@ -45,7 +45,7 @@ class _Recipe(click.Path):
 @click.command(cls=Command)
 @click.argument('recipe', type=_Recipe(exists=True, dir_okay=False, path_type=Path))
 @click.option('--stage', help='Stage to train, of those in the recipe.  [required]')
-@data_option(help='Folder of the data set that the recipe names.')
+@data_option()
 @click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder [default: runs/NAME of the recipe].')
 @click.option('--resume', is_flag=True,
@@ -89,13 +89,13 @@ def train(recipe: Path, stage: str | None, data: Path, out: Path | None, resume:
 
     import torch
 
-    from ubcn_ros.data.datasets import open_scenes
+    from ubcn_ros.data.mixture import open_data
     from ubcn_ros.training.trainer import Trainer
     if threads:
         torch.set_num_threads(threads)
-    kind = config.data.kind
-    training = open_scenes(kind, data, 'train', exclude=config.data.exclude)
-    validation = open_scenes(kind, data, 'val')
+    sets = open_data([data])
+    training = sets.split('train', exclude=config.data.exclude)
+    validation = sets.split('val') if 'val' in sets.splits else None
     fabric = _launch(stage, accelerator, devices, nodes, precision)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     trainer = Trainer(fabric, config, stage, training, validation, out, workers)

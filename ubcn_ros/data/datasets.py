@@ -1,85 +1,130 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Open a data set whose layout is recognised."""
+"""Open a data set: what its YAML says, or a folder whose layout is recognised."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from ubcn_ros.data.formats import camvid as camvid_format
-from ubcn_ros.data.formats import cityscapes as cityscapes_format
-from ubcn_ros.data.formats import voc2012 as voc_format
-from ubcn_ros.data.formats.camvid import camvid
-from ubcn_ros.data.formats.cityscapes import cityscapes
-from ubcn_ros.data.formats.voc2012 import voc2012
-from ubcn_ros.data.pairs import pairs
-from ubcn_ros.data.scenes import (
-    DataSet,
-    DataSetError,
-    Listing,
-    Scene,
-    SceneList,
-    choose,
-    chosen_or_fail,
+from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.files import DataSetError
+from ubcn_ros.data.formats import (
+    Format,
+    camvid,
+    cityscapes,
+    coco,
+    cvat,
+    images,
+    mmseg,
+    own,
+    pairs,
+    voc2012,
 )
+from ubcn_ros.data.scenes import DataSet, Listing
+from ubcn_ros.images.files import natural_key
 
-
-def paired_scenes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
-                  exclude: Iterable[str] = ()) -> SceneList:
-    """
-    Pairs of ROOT/SPLIT/{input,target}, or of ROOT/{input,target}, which serve every split.
-
-    The target is a scene's image, the input the image in rain; there are no labels.
-
-    :raises DataSetError: as ``pairs``, or nothing is left.
-    """
-    base = Path(root) / split if (Path(root) / split).is_dir() else Path(root)
-    found = {pair.name: pair for pair in pairs(base)}
-    scenes = [Scene(name, found[name].target_path, None, rainy_path=found[name].input_path)
-              for name in choose(found, only, exclude)]
-    return SceneList(f'pairs/{base.name}', None, chosen_or_fail(
-        scenes, base, only, exclude, f'expected pairs as {base}/{{input,target}}/NAME.png'))
-
-
-KINDS: dict[str, Callable[..., SceneList]] = {
-    'camvid': camvid, 'cityscapes': cityscapes, 'voc2012': voc2012, 'pairs': paired_scenes}
-
-
-def open_scenes(kind: str, root: Path | str, split: str = 'train', only: Iterable[str] = (),
-                exclude: Iterable[str] = ()) -> SceneList:
-    """
-    Scenes of one split of a data set.
-
-    :param kind: 'camvid', 'cityscapes', 'voc2012' or 'pairs'.
-    :param root: the data set's folder, in its own layout.
-    :param only: keep the scenes whose names start with one of these, all when empty.
-    :param exclude: leave out the scenes whose names start with one of these.
-    :raises DataSetError: an unknown kind, naming the known ones; a wrong or incomplete folder,
-        saying what was expected.
-    """
-    if kind not in KINDS:
-        raise DataSetError(f'unknown data kind {kind!r}: choose one of {", ".join(KINDS)}')
-    return KINDS[kind](root, split, tuple(only), tuple(exclude))
+FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (
+    # in the order in which they are tried: what could be several is the first
+    cityscapes, cvat, voc2012, coco, mmseg, own, camvid, pairs, images)}
+_EVERY_KEY = frozenset({'path', 'format', 'license', 'class_mapping', 'colors', 'paths'})
+_YAML = ('.yaml', '.yml')
+_IN_FOLDER = 'data.yaml'
 
 
 def open_dataset(path: Path | str) -> DataSet:
     """
     Open a data set.
 
-    :param path: its folder, whose layout is recognised.
-    :raises DataSetError: no layout that is known; the text says what was looked for.
+    :param path: of its YAML; or of its folder, which may hold a data.yaml, and whose layout is
+        recognised otherwise.
+    :raises DataSetError: the YAML is wrong, saying where and how; or no layout is recognised,
+        saying what was looked for.
     """
-    root = Path(path)
-    found = {'camvid': ('*/images', camvid, camvid_format.CAMVID),
-             'cityscapes': ('leftImg8bit', cityscapes, cityscapes_format.CITYSCAPES),
-             'voc2012': ('ImageSets/Segmentation', voc2012, voc_format.VOC2012),
-             'pairs': ('input', paired_scenes, None)}
-    for name, (mark, reader, label_set) in found.items():
-        if list(root.glob(mark)):
-            def listing(split: str, reader=reader) -> Listing:
-                return Listing(reader(root, split).scenes)
-            return DataSet(root.resolve().name, root, name, label_set, '', {
-                split: partial(listing, split) for split in ('train', 'val')})
-    raise DataSetError(f'{root} has no layout that is known')
+    description = _describe(Path(path))
+    layout = _layout(description)
+    for key in sorted(description.given - layout.keys - _EVERY_KEY):
+        if not (key == 'val' and description.val_fraction):
+            raise DataSetError(f'{description.source}: {key}: means nothing for the format '
+                               f'{layout.name}: leave it out')
+    dataset = layout.open(description)
+    if dataset.label_set is not None:
+        description.check_class_mapping(dataset.label_set.classes)
+    elif meant := description.given & {'colors', 'paths', 'class_mapping'}:
+        raise DataSetError(f'{description.source}: {min(meant)}: the format {layout.name} has no '
+                           'classes: leave it out')
+    readers = {split: partial(_not_empty, dataset, split, layout) for split in dataset.splits}
+    return _split(description, replace(dataset, readers=readers,
+                                       class_mapping=description.class_mapping))
+
+
+def _describe(path: Path) -> Description:
+    if os.path.isfile(path):
+        if path.suffix.lower() not in _YAML:
+            raise DataSetError(f'{path} is a file, but not a YAML: give a YAML file or a folder'
+                               + (', unpacked' if path.suffix.lower() in ('.zip', '.tar', '.gz')
+                                  else ''))
+        return Description.load(path)
+    if not os.path.isdir(path):
+        raise DataSetError(f'{path} is not there: give a YAML file or a folder')
+    inside = path / _IN_FOLDER
+    return Description.load(inside) if os.path.isfile(inside) else Description(path, path)
+
+
+def _layout(description: Description) -> Format:
+    """Return the format that the YAML names or implies, or the one that the folder has."""
+    if description.format is not None:
+        if description.format not in FORMATS:
+            raise description.wrong('format', description.format, 'is not known: choose one of '
+                                    f'{", ".join(FORMATS)}')
+        return FORMATS[description.format]
+    places = [place for places in description.places.values() for place in places]
+    if places:
+        json = all(place.suffix.lower() == '.json' for place in places)
+        return FORMATS['coco' if json else 'own']
+    try:
+        found = next((f for f in FORMATS.values() if f.recognises(description.root)), None)
+    except OSError as error:
+        raise DataSetError(f'{description.root} cannot be read: {error.strerror or error}'
+                           ) from error
+    if found is None:
+        raise DataSetError(f'{description.root} has no layout that is known. Looked for:\n' +
+                           ';\n'.join(f.layout for f in FORMATS.values()))
+    return found
+
+
+def _not_empty(dataset: DataSet, split: str, layout: Format) -> Listing:
+    """Listing of a split; that it is empty is a problem, too."""
+    listing = dataset.listing(split)
+    if any(listing):
+        return listing
+    return Listing((), (f'no images for the split {split!r} in {dataset.root}: expected '
+                        f'{layout.layout}',))
+
+
+def _split(description: Description, dataset: DataSet) -> DataSet:
+    """Make the split val of a share of train where the YAML says so."""
+    fraction = description.val_fraction
+    if not fraction:
+        return dataset
+    if 'val' in dataset.splits or 'train' not in dataset.splits:
+        raise description.wrong('val', fraction, f'is a share of train, but {dataset.name} has '
+                                f'{", ".join(dataset.splits)}: leave it out, or name folders')
+    readers = {**dataset.readers, 'train': partial(_part, dataset, fraction, False),
+               'val': partial(_part, dataset, fraction, True)}
+    return replace(dataset, readers={split: readers[split] for split in SPLITS
+                                     if split in readers})
+
+
+def _part(dataset: DataSet, fraction: float, last: bool) -> Listing:
+    """Last scenes of train in the order of their names, or all others, with the problems."""
+    scenes, problems = dataset.listing('train')
+    ordered = sorted(scenes, key=lambda scene: natural_key(scene.name))
+    count = len(ordered) - max(1, min(len(ordered) - 1, round(fraction * len(ordered))))
+    if last:
+        return Listing(tuple(ordered[count:]))
+    if not problems and not count:
+        problems = (f'{dataset.name} has a single image: too few to train and to validate',)
+    return Listing(tuple(ordered[:count]), problems)

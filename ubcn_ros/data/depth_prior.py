@@ -4,72 +4,83 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
-from ubcn_ros.labels import LabelSet
+from ubcn_ros.labels import plain_name
 
-# Names over all label sets, lower case. A class in none of these keeps the plain prior.
+# Names that data sets give, as of plain_name. A class in none of these keeps the plain prior.
 SKY = frozenset({'sky'})
-GROUND = frozenset({'road', 'sidewalk', 'pavement', 'terrain'})
+GROUND = frozenset({
+    'road', 'street', 'lane', 'lanemarking', 'lanemarkings', 'lanes', 'roadmarking',
+    'roadmarkings', 'marking', 'markings', 'crosswalk', 'drivable', 'drivablearea', 'asphalt',
+    'parking', 'railtrack', 'sidewalk', 'pavement', 'curb', 'ground', 'terrain', 'grass', 'dirt',
+    'gravel', 'sand', 'soil', 'path', 'track', 'flat'})
 STATIC = frozenset({
-    'building', 'wall', 'fence', 'pole', 'tree', 'vegetation', 'signsymbol', 'traffic light',
-    'traffic sign'})
+    'building', 'buildings', 'house', 'construction', 'wall', 'fence', 'guardrail', 'barrier',
+    'bridge', 'tunnel', 'pole', 'polegroup', 'post', 'lamp', 'streetlight', 'tree', 'trees',
+    'bush', 'vegetation', 'nature', 'foliage', 'signsymbol', 'sign', 'signs', 'trafficlight',
+    'trafficlights', 'trafficsign', 'trafficsigns', 'streetfurniture', 'infrastructure',
+    'static'})
 OBJECTS = frozenset({
-    'car', 'pedestrian', 'bicyclist', 'person', 'rider', 'truck', 'bus', 'train', 'motorcycle',
-    'bicycle', 'motorbike'})
+    'car', 'cars', 'vehicle', 'vehicles', 'van', 'truck', 'trailer', 'caravan', 'bus', 'tram',
+    'train', 'motorcycle', 'motorcyclist', 'motorbike', 'twowheeler', 'bicycle', 'bike', 'cycle',
+    'cyclist', 'bicyclist', 'rider', 'person', 'people', 'human', 'humans', 'pedestrian',
+    'pedestrians', 'animal', 'trafficcone', 'cone', 'dynamic'})
 
 
-def complete_depth(depth: np.ndarray | None, labels: np.ndarray, label_set: LabelSet | None,
-                   horizon: float = 0.45, focal: float = 1.0) -> np.ndarray:
+def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
+                   class_names: Sequence[str] | None, horizon: float = 0.45,
+                   focal: float = 1.0) -> np.ndarray:
     """
     Return a distance for every pixel, (H, W) float32 in metres: measured, else from the prior.
 
     :param depth: (H, W) metres, 0 or not finite where unknown; None where nothing is measured.
-    :param labels, label_set, horizon, focal: as for ``depth_prior``; no label set, no labels.
+    :param labels, class_names, horizon, focal: as for ``depth_prior``; no names, no labels.
     """
     known = None if depth is None else np.isfinite(depth) & (depth > 0)
     if known is not None and known.all():
         return depth
-    prior = depth_prior(*labels.shape, None if label_set is None else labels, label_set,
+    prior = depth_prior(*labels.shape, None if class_names is None else labels, class_names,
                         horizon=horizon, focal=focal)
     return prior if known is None else np.where(known, depth, prior)
 
 
-def depth_prior(height: int, width: int, labels: np.ndarray | None = None, label_set=None,
-                horizon: float = 0.45, focal: float = 1.0, camera_height_m: float = 1.4,
-                corridor_m: float = 9.0, cap_m: float = 150.0, sky_m: float = 250.0
-                ) -> np.ndarray:
+def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
+                class_names: Sequence[str] | None = None, horizon: float = 0.45,
+                focal: float = 1.0, camera_height_m: float = 1.4, corridor_m: float = 9.0,
+                cap_m: float = 150.0, sky_m: float = 250.0) -> np.ndarray:
     """
     Return a plausible distance per pixel, (H, W) float32 in metres.
 
     Without labels it is a soft minimum of a ground plane, two corridor walls and a cap, blurred,
     because a hard minimum shows its edges through the veil. With labels (H, W) uint8 and their
-    LabelSet the sky is far, ground classes lie on the plane, static classes stand where their
+    names the sky is far, ground classes lie on the plane, static classes stand where their
     column meets the ground but not behind the corridor wall, and every object stands as one
     piece on its foot point.
 
     :param labels: (H, W) uint8 ids, or None.
-    :param label_set: whose ids they are.
+    :param class_names: of the ids, in order; case, `_`, `-` and blanks do not count.
     :param horizon: the horizon's row, fraction of the height.
     :param focal: focal length, fraction of the width.
     :param camera_height_m: above the ground.
     :param corridor_m: from the camera to the corridor's walls, sideways.
     :param cap_m: farthest distance of anything but the sky.
     :param sky_m: distance of the sky.
-    :raises ValueError: labels of another size, or without a label set.
+    :raises ValueError: labels of another size, or without names.
     """
     plain = _plain(height, width, horizon, focal, camera_height_m, corridor_m, cap_m)
     if labels is None:
         return plain.copy()
-    if label_set is None:
-        raise ValueError('depth_prior: labels were given without label_set; pass the LabelSet '
-                         'that names their ids')
+    if class_names is None:
+        raise ValueError('depth_prior: labels were given without class_names; pass the names of '
+                         'their ids')
     if labels.shape != (height, width):
         raise ValueError(f'depth_prior: labels are {labels.shape}, expected {(height, width)}')
-    names = [name.lower() for name in label_set.classes]
+    names = [plain_name(name) for name in class_names]
 
     def mask_of(group: frozenset[str]) -> np.ndarray:
         table = np.zeros(256, bool)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import cv2
@@ -17,13 +17,15 @@ from ubcn_ros.images.malformed import MAX_PIXELS, MalformedImage
 
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_START = b'\xff\xd8\xff'
-# PNG specification, 11.2.2: colour types
-_GREY, _PALETTE = 0, 3
+# PNG specification, 11.2.2: colour types, and their numbers a pixel
+_GREY, _RGB, _PALETTE, _RGBA = 0, 2, 3, 6
+_CHANNELS = {_GREY: 1, _RGB: 3, _PALETTE: 1, _RGBA: 4}
 # 8.1: of an interlaced PNG the first column and row of each pass, and the steps between them
 _ONE_PASS, _ADAM7 = ((0, 0, 1, 1),), ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4),
                                       (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _SPREAD = {1: 1, 2: 85, 4: 17, 8: 1}
-_COLOUR_TYPES = {_GREY: 'grey', 2: 'RGB', _PALETTE: 'palette', 4: 'grey and alpha', 6: 'RGBA'}
+_COLOUR_TYPES = {_GREY: 'grey', _RGB: 'RGB', _PALETTE: 'palette', 4: 'grey and alpha',
+                 _RGBA: 'RGBA'}
 
 
 class DataSetError(ValueError):
@@ -32,8 +34,8 @@ class DataSetError(ValueError):
 
     :param kind: groups errors of files: 'damaged', 'missing', 'size' (too small or too large),
         'mismatch' (another size than the image), 'format' (no PNG where ids are stored),
-        'channels' (a PNG of colours or of other bits), 'ids' (numbers that no class has); empty
-        where the error is of no file's content.
+        'channels' (a PNG of colours or of other bits), 'ids' (numbers or colours that no class
+        has); empty where the error is of no file's content.
     """
 
     def __init__(self, text: str, kind: str = '') -> None:
@@ -56,31 +58,6 @@ def read_image(path: Path) -> np.ndarray:
                 'size' if isinstance(cause, MalformedImage) and cause.kind == 'size' else
                 'damaged')
         raise DataSetError(str(error), kind) from error
-
-
-def images_by_name(folder: Path, expected: str) -> dict[str, Path]:
-    """
-    List the images of a folder by their names without suffix, in order; hidden files are none.
-
-    :param expected: of the layout, for the error.
-    :raises DataSetError: no such folder, or two images of one name.
-    """
-    check_folder(folder, expected)
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith('.') or not files.is_image_name(path):
-            continue
-        if path.stem in found:
-            raise DataSetError(f'{found[path.stem]} and {path.name} are two images of one name: '
-                               'remove one')
-        found[path.stem] = path
-    return found
-
-
-def check_folder(folder: Path, expected: str) -> None:
-    """Raise DataSetError unless this is a folder."""
-    if not folder.is_dir():
-        raise DataSetError(f'{folder} is not a folder: {expected}')
 
 
 def check_size(path: Path | None, values: np.ndarray, image_path: Path | None,
@@ -109,7 +86,8 @@ def read_labels(path: Path, meaning: Mapping[int, int]) -> np.ndarray:
     if cv2.LUT(stored, unknown).any():
         found = set(np.unique(stored).tolist()) - set(known)
         raise DataSetError(f'{path} holds {_ranges(found)}, which no class has: expected the ids '
-                           f'{_ranges(known)}; change void and unknown ids to 255, unlabeled',
+                           f'{_ranges(known)}; change void and unknown ids to 255, unlabeled, or '
+                           'say in a YAML what they are: names, label_mapping, ignore',
                            'ids')
     return cv2.LUT(stored, table)
 
@@ -123,9 +101,70 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
     :return: (H, W) uint8 or uint16.
     :raises DataSetError: missing, damaged, not such a PNG, or of a size out of range.
     """
+    wanted = f'{"single-channel" if bits == 16 else "grey or palette"} {bits}-bit PNG of {what}'
+    fits = ({(_GREY, 16)} if bits == 16 else
+            {(colour, depth) for colour in (_GREY, _PALETTE) for depth in _SPREAD})
+    values, _, (colour, depth) = _decoded(path, fits, wanted)
+    if bits == 16:
+        return values.astype(np.uint16, copy=False)
+    values = values.astype(np.uint8)
+    # Pillow spreads grey of few bits over 0..255, but for a single bit
+    return values // _SPREAD[depth] if colour == _GREY else values
+
+
+def read_color_labels(path: Path, colors: Sequence[tuple[int, int, int]],
+                      meaning: Mapping[int, int]) -> np.ndarray:
+    """
+    Read a PNG whose colours say the classes: RGB, or a palette, whose colours count.
+
+    :param colors: RGB, 0..255, each once.
+    :param meaning: class id of every place in ``colors``.
+    :return: (H, W) uint8 class ids.
+    :raises DataSetError: missing, damaged, not such a PNG, or a colour that is not among them.
+    """
+    fits = {(colour, 8) for colour in (_GREY, _RGB, _RGBA)} | {
+        (_PALETTE, depth) for depth in _SPREAD}
+    values, palette, (colour, _) = _decoded(path, fits, 'PNG in the colours of the classes')
+    known = np.array([_packed(np.array(color)) for color in colors])
+    order = np.argsort(known)
+    places = np.array([meaning[int(i)] for i in order], np.uint8)
+    found, back = (palette, values) if colour == _PALETTE else (
+        (np.repeat(values[..., None], 3, -1) if colour == _GREY else values[..., :3]), None)
+    found = _packed(found)
+    nearest = np.minimum(np.searchsorted(known[order], found), len(known) - 1)
+    unknown = known[order][nearest] != found
+    ids = places[nearest]
+    if back is not None:
+        used = np.bincount(back.ravel(), minlength=len(found)) > 0
+        if len(used) > len(found):
+            raise DataSetError(f'{path} has pixels beyond its palette of {len(found)} colours: '
+                               'export it again', 'damaged')
+        unknown, ids = unknown & used, ids[back]
+    if unknown.any():
+        strange = [f'{c >> 16},{c >> 8 & 255},{c & 255}' for c in np.unique(found[unknown])]
+        more = f' and {len(strange) - 5} more' if len(strange) > 5 else ''
+        raise DataSetError(f'{path} has the colours {"; ".join(strange[:5])}{more}, which no '
+                           'class has: export it again, with a list of classes that has them',
+                           'ids')
+    return ids
+
+
+def _packed(colors: np.ndarray) -> np.ndarray:
+    """(..., 3) colours as one number each."""
+    return colors.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
+
+
+def _decoded(path: Path, fits: Collection[tuple[int, int]], wanted: str
+             ) -> tuple[np.ndarray, np.ndarray | None, tuple[int, int]]:
+    """
+    Decode a PNG whole or not at all.
+
+    :param fits: colour types and bits that are taken.
+    :param wanted: these, for the errors.
+    :return: the numbers that it stores, its palette (N, 3), and its colour type and bits.
+    """
     from PIL.PngImagePlugin import PngImageFile  # of the extra train
 
-    wanted = f'{"single-channel" if bits == 16 else "grey or palette"} {bits}-bit PNG of {what}'
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -138,9 +177,7 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
                            'damaged' if _PNG_START.startswith(data[:8]) else 'format')
     width, height = int.from_bytes(data[16:20], 'big'), int.from_bytes(data[20:24], 'big')
     depth, colour = data[24], data[25]
-    fits = (colour == _GREY and depth == 16 if bits == 16 else
-            colour in (_GREY, _PALETTE) and depth in _SPREAD)
-    if not fits:
+    if (colour, depth) not in fits:
         kind = _COLOUR_TYPES.get(colour, 'unknown')
         raise DataSetError(f'{path} is a PNG ({kind}, {depth} bits): convert it to a {wanted}',
                            'channels')
@@ -149,26 +186,24 @@ def read_png(path: Path, bits: int, what: str) -> np.ndarray:
                            'make image and labels smaller', 'size')
     try:
         PngImageFile(io.BytesIO(data)).verify()  # the checksums, which decoding leaves out
-        _check_rows(data, width, height, depth)
+        _check_rows(data, width, height, depth * _CHANNELS[colour])
         with PngImageFile(io.BytesIO(data)) as png:
             values = np.asarray(png)
+            palette = (np.array(png.getpalette(), np.uint8).reshape(-1, 3)
+                       if colour == _PALETTE else None)
     except Exception as error:  # Pillow's parsers raise a dozen types
         raise DataSetError(f'{path} is damaged ({error}): replace it by a {wanted}',
                            'damaged') from error
-    if bits == 16:
-        return values.astype(np.uint16, copy=False)
-    values = values.astype(np.uint8)
-    # Pillow spreads grey of few bits over 0..255, but for a single bit
-    return values // _SPREAD[depth] if colour == _GREY else values
+    return values, palette, (colour, depth)
 
 
-def _check_rows(data: bytes, width: int, height: int, depth: int) -> None:
-    """Raise ValueError where a PNG of one channel lacks rows: Pillow would fill them with 0."""
+def _check_rows(data: bytes, width: int, height: int, bits: int) -> None:
+    """Raise ValueError where a PNG of so many bits a pixel lacks rows: Pillow would fill in 0."""
     expected = 0
     for left, top, across, down in _ADAM7 if data[28] else _ONE_PASS:
         columns, rows = -((left - width) // across), -((top - height) // down)
         if columns > 0 and rows > 0:
-            expected += rows * (1 + -(-columns * depth // 8))  # 1: the filter of the row
+            expected += rows * (1 + -(-columns * bits // 8))  # 1: the filter of the row
     parts, place = [], 8
     while place < len(data):
         size = int.from_bytes(data[place:place + 4], 'big')

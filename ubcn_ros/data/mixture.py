@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 from ubcn_ros.data.datasets import open_dataset
 from ubcn_ros.data.scenes import (
     DataSet,
@@ -156,9 +158,9 @@ def _sound(dataset: DataSet, split: str) -> tuple[Scene, ...]:
     """Scenes of a split without problems."""
     scenes, problems = dataset.listing(split)
     if problems:
-        more = f'\n  and {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
-        raise DataSetError(f'the split {split!r} of {dataset.name} has {len(problems)} '
-                           'problems:\n  ' + '\n  '.join(problems[:_SHOWN]) + more)
+        more = f';\nand {len(problems) - _SHOWN} more' if len(problems) > _SHOWN else ''
+        raise DataSetError(f'{len(problems)} problems with the split {split!r} of '
+                           f'{dataset.name}:\n' + ';\n'.join(problems[:_SHOWN]) + more)
     return scenes
 
 
@@ -190,9 +192,11 @@ def _table(dataset: DataSet, onto: LabelSet, groups: list[Group]) -> dict[int, i
                 groups.append(Group(name, found))
             table[i] = onto.num_classes + place
     if lost:
-        lines = ''.join(f'\n  {name}: ignore' for name in lost)
+        lines = yaml.safe_dump({'class_mapping': dict.fromkeys(lost, 'ignore')}, sort_keys=False,
+                               allow_unicode=True, default_flow_style=None,
+                               width=1 << 20).rstrip()
         raise DataSetError(f'{dataset.name} has classes that {onto.name} lacks: '
-                           f'{", ".join(lost)}. Add to the YAML of {dataset.name} what they are '
-                           f'({", ".join(onto.classes)}; a list of several; or ignore):\n'
-                           f'class_mapping:{lines}')
+                           f'{", ".join(lost)}. Say in the YAML of {dataset.name} which of '
+                           f'{", ".join(onto.classes)} they are, or a list of several, or ignore:'
+                           f'\n{lines}')
     return table

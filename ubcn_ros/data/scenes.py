@@ -56,7 +56,9 @@ class Scene:
 
     def read(self) -> CleanFrame:
         """All of the scene; DataSetError, also where two files are of different sizes."""
-        source = CleanFrame(self.image(), self.labels(), self.depth(), self.rainy())
+        image = self.image()
+        labels = self.labels() if self.labelled else _unlabeled(image)
+        source = CleanFrame(image, labels, self.depth(), self.rainy())
         for path, part in zip((self.label_path, self.depth_path, self.rainy_path), source[1:],
                               strict=True):
             if part is not None:
@@ -74,7 +76,7 @@ class Scene:
         :raises DataSetError: the file cannot be decoded, or holds ids that no class has.
         """
         if self.label_path is None:
-            return np.full(self.image().shape[:2], UNLABELED, np.uint8)
+            return _unlabeled(self.image())
         return read_labels(self.label_path, self.ids)
 
     def depth(self) -> np.ndarray | None:
@@ -84,6 +86,10 @@ class Scene:
     def rainy(self) -> np.ndarray | None:
         """(H, W, 3) uint8 RGB, the same frame in real rain, or None: rain must be rendered."""
         return None if self.rainy_path is None else read_image(self.rainy_path)
+
+
+def _unlabeled(image: np.ndarray) -> np.ndarray:
+    return np.full(image.shape[:2], UNLABELED, np.uint8)
 
 
 class Group(NamedTuple):
@@ -108,6 +114,13 @@ class SceneList:
 
     def __len__(self) -> int:
         return len(self.scenes)
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Name of every id that labels hold, groups last; None without labels."""
+        if self.label_set is None:
+            return None
+        return (*self.label_set.classes, *(group.name for group in self.groups))
 
     def labelled(self) -> SceneList:
         """Only the scenes with labels."""
@@ -173,12 +186,3 @@ def choose(names: Iterable[str], only: Iterable[str] = (), exclude: Iterable[str
     only, exclude = tuple(only), tuple(exclude)
     return [name for name in names
             if (not only or name.startswith(only)) and not (exclude and name.startswith(exclude))]
-
-
-def chosen_or_fail(scenes: list[Scene], where: Path, only: Iterable[str], exclude: Iterable[str],
-                   expected: str) -> tuple[Scene, ...]:
-    """Return the scenes; DataSetError saying what was looked for when there is none."""
-    if not scenes:
-        raise DataSetError(f'no scenes in {where} (only={list(only)}, exclude={list(exclude)}): '
-                           f'{expected}')
-    return tuple(scenes)

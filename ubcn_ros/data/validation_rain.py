@@ -17,10 +17,10 @@ def rainy_view(image: np.ndarray, labels: np.ndarray, scenes: SceneList, rate_mm
     Render validation rain: physical parameters; (H, W, 3) uint8 RGB.
 
     :param image: (H, W, 3) uint8 RGB.
-    :param labels: (H, W) uint8 ids of the scenes' label set.
+    :param labels: (H, W) uint8 ids of the scenes' classes and groups.
     :param rate_mm_h: 0..300; 0 gives the image unchanged.
     :param seed: the frame's index in the scene list.
     :param depth: (H, W) metres where the data set measured it; where not, it is tied to the
         classes.
     """
-    return add_rain(image, rate_mm_h, seed, complete_depth(depth, labels, scenes.label_set))
+    return add_rain(image, rate_mm_h, seed, complete_depth(depth, labels, scenes.class_names))

@@ -27,10 +27,9 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
-from ubcn_ros.data.pairs import Pair
-from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.labels import UNLABELED, LabelSet
+from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
 from ubcn_ros.runtime.engine import check_image
@@ -169,6 +168,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     """
     Measure a model on labelled scenes, dry and in the validation rain.
 
+    Pixels of a group of classes are left out, as unlabeled ones are.
+
     :param indices: which scenes; each one's index is the seed of its rain.
     :param rates: mm/hr, 0..300.
     :param iterations: T, the steps that are measured.
@@ -179,15 +180,16 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
         {baseline: steps}}}}; the model's own segmentation network goes by the name 'own'.
-    :raises ValueError: a network has another label set than the scenes.
+    :raises ValueError: a network has other classes than the scenes, or in another order.
     """
     segmentations = {'own': model, **(segmentations or {})}
     loops = {'': model, **(baselines or {})}
     for name, loaded in {**loops, **segmentations}.items():
-        if loaded.network.label_set != scenes.label_set:
-            raise ValueError(f'the labels of {name or "the model"} are '
-                             f'{loaded.network.label_set.name!r}, those of {scenes.name} '
-                             f'{scenes.label_set.name!r}: choose a model trained on these classes')
+        if not _same_classes(loaded.network.label_set, scenes.label_set):
+            raise ValueError(f'the classes of {name or "the model"} are '
+                             f'{", ".join(loaded.network.label_set.classes)}, those of '
+                             f'{scenes.name} {", ".join(scenes.label_set.classes)}: choose a '
+                             'model trained on these classes')
     device = model.device
 
     def label_scores() -> dict[str, LabelScore]:
@@ -200,7 +202,10 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
               for rate in rates}
     for index in indices:
         image, ids, depth, _ = scenes.scenes[index].read()
-        clean, truth = model.upload(image), torch.from_numpy(ids).to(device).long()
+        clean = model.upload(image)
+        # which class of a group a pixel has is not known
+        truth = torch.from_numpy(np.where(ids < scenes.label_set.num_classes, ids, UNLABELED))
+        truth = truth.to(device).long()
         for name, loaded in segmentations.items():
             dry[name].add(loaded.segment(clean), truth)
         for rate in rates:
@@ -222,20 +227,26 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     }
 
 
+def _same_classes(one: LabelSet, other: LabelSet) -> bool:
+    return [*map(plain_name, one.classes)] == [*map(plain_name, other.classes)]
+
+
 @torch.inference_mode()
-def measure_pairs(model: LoadedModel, pairs: Iterable[Pair], iterations: int,
+def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
                   baselines: Mapping[str, LoadedModel] | None = None,
                   progress: Progress = lambda: None) -> dict[str, Any]:
     """
     Measure a model on pairs of a degraded and a clean image.
 
+    :param pairs: scenes with rain of their own.
     :return: {'input': image, 'steps': [image of every step], 'baselines': {baseline: steps}}.
     """
     source = ImageScore()
     loops = {name: LoopScore(loaded, iterations)
              for name, loaded in {'': model, **(baselines or {})}.items()}
     for pair in pairs:
-        degraded, clean = map(model.upload, pair.images())
+        image, _, _, rainy = pair.read()
+        degraded, clean = model.upload(rainy), model.upload(image)
         source.add(degraded, clean)
         for score in loops.values():
             score.add(degraded, clean, None)

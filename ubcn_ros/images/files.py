@@ -84,7 +84,7 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
             if current == folder:
                 raise ImageFileError(text) from error
             listing.unreadable.append(text)
-    listing.images.sort(key=lambda path: [_natural(part) for part in path.parts])
+    listing.images.sort(key=lambda path: [natural_key(part) for part in path.parts])
     return listing
 
 
@@ -150,6 +150,7 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
                              f'{"make room, or " if full else ""}choose another place') from error
 
 
-def _natural(name: str) -> list[tuple[bool, int, str]]:
+def natural_key(name: str) -> list[tuple[bool, int, str]]:
+    """Key to sort names by, numbers in them counted as numbers."""
     return [(part.isdigit(), int(part) if part.isdigit() else 0, part)
             for part in re.findall(r'[0-9]+|[^0-9]+', name)]

@@ -20,7 +20,7 @@ from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.labels import UNLABELED, LabelSet
+from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.training.config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
@@ -126,7 +126,7 @@ class TrainingSamples(Dataset):
         parameters = RainParameters.random(rng, rate, physical)
         if depth is not None or (self.scenes.label_set is not None
                                  and (physical or rng.random() < 0.6)):
-            depth = complete_depth(depth, labels, self.scenes.label_set, parameters.horizon,
+            depth = complete_depth(depth, labels, self.scenes.class_names, parameters.horizon,
                                    parameters.focal)
         return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
 
@@ -134,10 +134,10 @@ class TrainingSamples(Dataset):
 def _ids_by_name(source: LabelSet, target: LabelSet | None) -> np.ndarray:
     """Ids of the target's classes of the same names, (256,) uint8; others are unlabeled."""
     table = np.full(256, UNLABELED, np.uint8)
-    names = [] if target is None else [name.lower() for name in target.classes]
+    names = [] if target is None else [plain_name(name) for name in target.classes]
     for i, name in enumerate(source.classes):
-        if name.lower() in names:
-            table[i] = names.index(name.lower())
+        if plain_name(name) in names:
+            table[i] = names.index(plain_name(name))
     return table
 
 

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
-from ubcn_ros.data.files import DataSetError, check_folder, images_by_name
-from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
+from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.formats import Format
+from ubcn_ros.data.listing import images_below, with_masks
+from ubcn_ros.data.scenes import DataSet, Listing
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
 CAMVID = LabelSet(
@@ -27,27 +29,23 @@ LICENSE = 'CamVid: for personal and research use only (CC BY-NC 4.0 at its sourc
 _IDS = {**{i: i for i in range(CAMVID.num_classes)}, 11: UNLABELED, UNLABELED: UNLABELED}
 
 
-def camvid(root: Path | str, split: str = 'train', only: Iterable[str] = (),
-           exclude: Iterable[str] = ()) -> SceneList:
-    """
-    Scenes of CamVid in the layout ROOT/{train,val,test}/{images,labels}/NAME.{jpg,png}.
+def _recognises(root: Path) -> bool:
+    return any((root / split / 'images').is_dir() and next(
+        (root / split / 'labels').glob('*.png'), None) for split in SPLITS)
 
-    :param only: keep the drives whose names start with one of these ('0006R0'), all when empty.
-    :param exclude: leave out the drives whose names start with one of these.
-    :raises DataSetError: the folders are missing or empty, an image has no label, or nothing is
-        left.
-    """
-    base = Path(root) / split
-    images, labels = base / 'images', base / 'labels'
-    expected = f'expected CamVid as {Path(root)}/{split}/images/NAME.jpg (or .png) with ' \
-               f'{split}/labels/NAME.png'
-    files = images_by_name(images, expected)
-    check_folder(labels, expected)
-    scenes = []
-    for name in choose(files, only, exclude):
-        label = labels / f'{name}.png'
-        if not label.is_file():
-            raise DataSetError(f'{label} is missing: {expected}')
-        scenes.append(Scene(name, files[name], label, _IDS))
-    return SceneList(f'camvid/{split}', CAMVID,
-                     chosen_or_fail(scenes, images, only, exclude, expected))
+
+def _open(description: Description) -> DataSet:
+    label_set, _ = description.label_set(CAMVID)
+    return DataSet(description.name, description.root, FORMAT.name, label_set,
+                   description.license or LICENSE,
+                   {split: partial(_list, description.root / split) for split in SPLITS
+                    if (description.root / split / 'images').is_dir()})
+
+
+def _list(base: Path) -> Listing:
+    return with_masks(*images_below(base / 'images', recursive=False),
+                      lambda image: base / 'labels' / f'{image.stem}.png', _IDS)
+
+
+FORMAT = Format('camvid', 'CamVid: {train,val,test}/images/NAME.jpg (or .png) with '
+                '{train,val,test}/labels/NAME.png', frozenset(), _recognises, _open)

@@ -6,15 +6,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from ubcn_ros.data.files import DataSetError, check_folder, read_png
-from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
-from ubcn_ros.images.files import is_image_name
+from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.files import DataSetError, read_png
+from ubcn_ros.data.formats import Format
+from ubcn_ros.data.listing import existing, images_below
+from ubcn_ros.data.scenes import DataSet, Listing, Scene
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
 CITYSCAPES = LabelSet(
@@ -29,6 +31,9 @@ CITYSCAPES = LabelSet(
     # the nine classes with most pixels: road, building, vegetation, car, sidewalk, sky,
     # pole, person, terrain
     paths_of(19, (0, 2, 8, 13, 1, 10, 5, 11, 9)))
+
+LICENSE = 'Cityscapes: for non-commercial purposes such as research and teaching only'
+"""What its terms of use state."""
 
 # labelIds of the 19 classes in the order of their trainIds: the table of cityscapesScripts
 _LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
@@ -79,44 +84,40 @@ class CityscapesScene(Scene):
         return values
 
 
-def cityscapes(root: Path | str, split: str = 'train', only: Iterable[str] = (),
-               exclude: Iterable[str] = ()) -> SceneList:
-    """
-    Scenes of Cityscapes: ROOT/leftImg8bit/SPLIT/CITY/NAME_leftImg8bit.png and the like.
+def _recognises(root: Path) -> bool:
+    return (root / 'leftImg8bit').is_dir()
 
-    Labels are gtFine's labelTrainIds where they are, else its labelIds; disparity and camera are
-    used where present.
 
-    :param only: keep the frames whose names start with one of these ('aachen'), all when empty.
-    :param exclude: leave out the frames whose names start with one of these.
-    :raises DataSetError: the folders are missing or empty, an image has no label, or nothing is
-        left.
-    """
-    root = Path(root)
-    images, labels = root / 'leftImg8bit' / split, root / 'gtFine' / split
-    expected = f'expected Cityscapes as {root}/leftImg8bit/{split}/CITY/NAME_leftImg8bit.png ' \
-               f'with gtFine/{split}/CITY/NAME_gtFine_labelIds.png'
-    check_folder(images, expected)
-    check_folder(labels, expected)
-    ending = '_leftImg8bit.png'
-    files = {p.name[:-len(ending)]: p for p in sorted(images.glob(f'*/*{ending}'))
-             if is_image_name(p) and not p.name.startswith('.')}
+def _open(description: Description) -> DataSet:
+    root = description.root
+    label_set, _ = description.label_set(CITYSCAPES)
+    return DataSet(description.name, root, FORMAT.name, label_set, description.license or LICENSE,
+                   {split: partial(_list, root, split) for split in SPLITS
+                    if (root / 'leftImg8bit' / split).is_dir()
+                    # the labels of test are not published
+                    and (split != 'test' or (root / 'gtFine' / split).is_dir())})
+
+
+def _list(root: Path, split: str) -> Listing:
+    """Scenes with labelTrainIds where they are, else labelIds; depth and camera where present."""
+    images, problems = images_below(root / 'leftImg8bit' / split, '_leftImg8bit.png')
     scenes = []
-    for name in choose(files, only, exclude):
-        city = files[name].parent.name
-        label = _first(labels / city / f'{name}_gtFine_labelTrainIds.png',
-                       labels / city / f'{name}_gtFine_labelIds.png')
+    for path in images.values():
+        city, name = path.parent.name, path.name[:-len('_leftImg8bit.png')]
+        labels = root / 'gtFine' / split / city
+        label = existing(labels / f'{name}_gtFine_labelTrainIds.png',
+                         labels / f'{name}_gtFine_labelIds.png')
         if label is None:
-            raise DataSetError(f'{labels / city}/{name}_gtFine_labelIds.png is missing: '
-                               f'{expected}')
+            problems.append(f'{path} has no labels: expected {labels}/{name}_gtFine_labelIds.png')
+            continue
         scenes.append(CityscapesScene(
-            name, files[name], label,
+            name, path, label,
             _FROM_TRAIN_IDS if label.stem.endswith('TrainIds') else _FROM_LABEL_IDS,
-            _first(root / 'disparity' / split / city / f'{name}_disparity.png'),
-            camera_path=_first(root / 'camera' / split / city / f'{name}_camera.json')))
-    return SceneList(f'cityscapes/{split}', CITYSCAPES,
-                     chosen_or_fail(scenes, images, only, exclude, expected))
+            existing(root / 'disparity' / split / city / f'{name}_disparity.png'),
+            camera_path=existing(root / 'camera' / split / city / f'{name}_camera.json')))
+    return Listing(tuple(scenes), tuple(problems))
 
 
-def _first(*paths: Path) -> Path | None:
-    return next((p for p in paths if p.is_file()), None)
+FORMAT = Format('cityscapes', 'Cityscapes: leftImg8bit/{train,val}/CITY/NAME_leftImg8bit.png with '
+                'gtFine/{train,val}/CITY/NAME_gtFine_labelIds.png', frozenset(), _recognises,
+                _open)

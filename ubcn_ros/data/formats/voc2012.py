@@ -4,11 +4,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
-from ubcn_ros.data.files import DataSetError, check_folder
-from ubcn_ros.data.scenes import Scene, SceneList, choose, chosen_or_fail
+from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.formats import Format
+from ubcn_ros.data.listing import existing, text_lines, with_masks
+from ubcn_ros.data.scenes import DataSet, Listing
+from ubcn_ros.images.files import SUFFIXES
 from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
 
 VOC2012 = LabelSet(
@@ -23,45 +27,61 @@ VOC2012 = LabelSet(
     # background and foreground
     paths_of(21, (0,)))
 
+LICENSE = 'PASCAL VOC2012: the images under the terms of use of Flickr'
+"""What its page states."""
+
 _IDS = {i: i for i in (*range(VOC2012.num_classes), UNLABELED)}
 
 
-def voc2012(root: Path | str, split: str = 'train', only: Iterable[str] = (),
-            exclude: Iterable[str] = ()) -> SceneList:
-    """
-    Scenes that ROOT/ImageSets/Segmentation/SPLIT.txt names.
-
-    Labels are the indices of a palette PNG, whatever its colours, or plain ids.
-
-    ROOT is VOC2012 itself, with JPEGImages and SegmentationClass, or the folder of its
-    VOCdevkit.
-
-    :param only: keep the frames whose names start with one of these ('2007'), all when empty.
-    :param exclude: leave out the frames whose names start with one of these.
-    :raises DataSetError: the list or a folder is missing, a listed frame has no image or label,
-        or nothing is left.
-    """
-    root = Path(root)
+def voc_base(root: Path) -> Path:
+    """Folder of the data set: this one, or the one that its VOCdevkit holds."""
     nested = root / 'VOCdevkit' / 'VOC2012'
-    base = nested if nested.is_dir() else root
-    listing = base / 'ImageSets' / 'Segmentation' / f'{split}.txt'
-    expected = f'expected VOC2012 as {base}/JPEGImages/NAME.jpg with SegmentationClass/NAME.png ' \
-               f'and the names in ImageSets/Segmentation/{split}.txt'
-    check_folder(base / 'JPEGImages', expected)
-    check_folder(base / 'SegmentationClass', expected)
-    if not listing.is_file():
-        raise DataSetError(f'{listing} is missing: {expected}')
-    try:
-        names = listing.read_text('utf-8').split()
-    except (OSError, ValueError) as error:
-        raise DataSetError(f'{listing} cannot be read as text ({error}): {expected}') from error
-    scenes = []
-    for name in choose(names, only, exclude):
-        image = base / 'JPEGImages' / f'{name}.jpg'
-        label = base / 'SegmentationClass' / f'{name}.png'
-        for path in (image, label):
-            if not path.is_file():
-                raise DataSetError(f'{path} is missing but {listing.name} names it: {expected}')
-        scenes.append(Scene(name, image, label, _IDS))
-    return SceneList(f'voc2012/{split}', VOC2012,
-                     chosen_or_fail(scenes, listing, only, exclude, expected))
+    return nested if nested.is_dir() else root
+
+
+def _recognises(root: Path) -> bool:
+    base = voc_base(root)
+    return (base / 'SegmentationClass').is_dir() and (base / 'ImageSets/Segmentation').is_dir()
+
+
+def _open(description: Description) -> DataSet:
+    base = voc_base(description.root)
+    label_set, given = description.label_set(VOC2012)
+    ids = _IDS if description.names is None else description.ids()
+    lists = {split: base / 'ImageSets' / 'Segmentation' / f'{split}.txt' for split in SPLITS}
+    return DataSet(description.name, base, FORMAT.name, label_set,
+                   description.license or ('' if description.names else LICENSE),
+                   {split: partial(_list, base, lists[split], ids) for split in SPLITS
+                    if lists[split].is_file()}, paths_given=given)
+
+
+def _list(base: Path, file: Path, ids: Mapping[int, int]) -> Listing:
+    images, problems = listed_images(base / 'JPEGImages', file)
+    return with_masks(images, problems, lambda image: (
+        base / 'SegmentationClass' / image.relative_to(base / 'JPEGImages').with_suffix('.png')),
+        ids)
+
+
+def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]:
+    """
+    Images that a file names, a line each, without folder and suffix.
+
+    :return: by name; and a line for each that is missing or named twice.
+    :raises DataSetError: the file cannot be read.
+    """
+    images: dict[str, Path] = {}
+    problems = []
+    for name in text_lines(file, 'names of images without suffix, one a line'):
+        path = existing(*(folder / f'{name}{suffix}' for suffix in SUFFIXES))
+        if name in images:
+            problems.append(f'{file} names {name} twice: leave one out')
+        elif path is None:
+            problems.append(f'{folder}/{name}.jpg (or .png) is missing, but {file} names it')
+        else:
+            images[name] = path
+    return images, problems
+
+
+FORMAT = Format('voc2012', 'PASCAL VOC2012: JPEGImages/NAME.jpg with SegmentationClass/NAME.png '
+                'and the names in ImageSets/Segmentation/{train,val}.txt',
+                frozenset({'names', 'label_mapping', 'ignore'}), _recognises, _open)

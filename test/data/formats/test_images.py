@@ -1,0 +1,33 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Images without labels."""
+
+import pytest
+from set_files import picture, scene_names, write
+
+from ubcn_ros.data.datasets import open_dataset
+from ubcn_ros.data.scenes import DataSetError
+
+
+def test_a_folder_is_the_split_train(tmp_path):
+    for name in ('f10.jpg', 'f9.png', '._f9.png', 'notes.txt'):
+        write(tmp_path / name, picture(7)) if '.txt' not in name else (
+            tmp_path / name).write_text('x')
+    dataset = open_dataset(tmp_path)
+    assert (dataset.format, dataset.label_set, dataset.splits) == ('images', None, ('train',))
+    assert scene_names(dataset.listing('train')) == ['f9', 'f10']
+    frame = dataset.listing('train').scenes[0].read()
+    assert (frame.labels == 255).all() and frame.rainy is None
+
+
+def test_folders_of_splits(tmp_path):
+    write(tmp_path / 'train/a.png', picture())
+    write(tmp_path / 'val/b.png', picture())
+    assert open_dataset(tmp_path).splits == ('train', 'val')
+
+
+def test_images_beside_masks_are_not_taken_for_unlabeled(tmp_path):
+    write(tmp_path / 'images/a.png', picture())
+    write(tmp_path / 'masks/a.png', picture())
+    with pytest.raises(DataSetError, match='give train, val and names'):
+        open_dataset(tmp_path)

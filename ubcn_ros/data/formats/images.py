@@ -1,0 +1,45 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of images without labels, for the stages that learn deraining alone."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from ubcn_ros.data.description import SPLITS, Description
+from ubcn_ros.data.formats import Format
+from ubcn_ros.data.listing import images_below
+from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.images.files import is_image_name
+
+
+def _found(root: Path) -> dict[str, Path]:
+    """Folder of each split; without splits all of it is the split train."""
+    found = {split: root / split for split in SPLITS if _holds_images(root / split)}
+    return found or ({'train': root} if _holds_images(root) else {})
+
+
+def _holds_images(folder: Path) -> bool:
+    return folder.is_dir() and any(is_image_name(path) and not path.name.startswith('.')
+                                   for path in folder.iterdir())
+
+
+def _recognises(root: Path) -> bool:
+    return bool(_found(root))
+
+
+def _open(description: Description) -> DataSet:
+    return DataSet(description.name, description.root, FORMAT.name, None, description.license,
+                   {split: partial(_list, folder)
+                    for split, folder in _found(description.root).items()})
+
+
+def _list(folder: Path) -> Listing:
+    images, problems = images_below(folder, recursive=False)
+    return Listing(tuple(Scene(name, path, None) for name, path in images.items()),
+                   tuple(problems))
+
+
+FORMAT = Format('images', 'images without labels: NAME.jpg (or .png), if you like below train and '
+                'val', frozenset(), _recognises, _open)

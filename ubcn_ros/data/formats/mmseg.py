@@ -1,0 +1,59 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The folders that mmsegmentation takes: images in one, masks in the other, by split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from ubcn_ros.data.description import Description
+from ubcn_ros.data.files import DataSetError
+from ubcn_ros.data.formats import Format
+from ubcn_ros.data.listing import images_below, with_masks, without_suffix
+from ubcn_ros.data.scenes import DataSet, Listing
+
+# of its custom data sets, and of ADE20K
+_FOLDERS = (('img_dir', 'ann_dir'), ('images', 'annotations'))
+_SPLITS = {'train': ('train', 'training'), 'val': ('val', 'validation'), 'test': ('test',
+                                                                                  'testing')}
+
+
+def _found(root: Path) -> Iterator[tuple[str, Path, Path]]:
+    """Splits with their folders of images and of masks."""
+    for images, masks in _FOLDERS:
+        for split, names in _SPLITS.items():
+            for name in names:
+                if (root / images / name).is_dir() and (root / masks / name).is_dir():
+                    yield split, root / images / name, root / masks / name
+
+
+def _recognises(root: Path) -> bool:
+    return any(_found(root))
+
+
+def _open(description: Description) -> DataSet:
+    d = description
+    if d.names is None:
+        raise DataSetError(f'{d.source}: the names of the classes are not among its files: give '
+                           'path and names (a list) in a YAML file')
+    label_set, given = d.label_set()
+    ids = d.ids()
+    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
+                   {split: partial(_list, images, masks, d, ids)
+                    for split, images, masks in _found(d.root)}, paths_given=given)
+
+
+def _list(images: Path, masks: Path, d: Description, ids: Mapping[int, int]) -> Listing:
+    def mask_of(image: Path) -> Path:
+        inner = without_suffix(image.relative_to(images), d.image_suffix)
+        return masks / inner.with_name(inner.name + d.mask_suffix)
+
+    return with_masks(*images_below(images, d.image_suffix), mask_of, ids)
+
+
+FORMAT = Format('mmseg', 'mmsegmentation: img_dir/{train,val}/NAME.jpg (or .png) with '
+                'ann_dir/{train,val}/NAME.png, and a YAML file with path and names',
+                frozenset({'names', 'label_mapping', 'ignore', 'image_suffix', 'mask_suffix'}),
+                _recognises, _open)

@@ -1,0 +1,140 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One's own images and masks of the same names, which a YAML describes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ubcn_ros.data.description import Description
+from ubcn_ros.data.files import DataSetError, read_png
+from ubcn_ros.data.formats import Format
+from ubcn_ros.data.listing import add_image, images_below, text_lines, with_masks, without_suffix
+from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.images.files import is_image_name
+
+_OF_MASKS = ('masks_dir', 'mask_suffix', 'label_mapping', 'ignore', 'colors', 'paths',
+             'class_mapping')
+
+
+@dataclass(frozen=True)
+class OwnScene(Scene):
+    """A frame whose depth, where present, is a 16-bit PNG."""
+
+    depth_scale: float = 1.0
+
+    def depth(self) -> np.ndarray | None:
+        """(H, W) float32 metres, 0 where the file holds 0; None without a file."""
+        if self.depth_path is None:
+            return None
+        return read_png(self.depth_path, 16, 'depth').astype(np.float32) / self.depth_scale
+
+
+def _recognises(root: Path) -> bool:
+    return (root / 'images').is_dir() and (root / 'masks').is_dir()
+
+
+def _open(description: Description) -> DataSet:
+    d = description
+    if not d.places:
+        raise DataSetError(f'{d.source}: which images and classes there are is not said: give '
+                           'train, val and names (a list) in a YAML file')
+    for split, places in d.places.items():
+        for place in places:
+            _check_place(d, split, place)
+    label_set, given, ids = None, True, {}
+    if d.names is not None:
+        (label_set, given), ids = d.label_set(), d.ids()
+    elif meant := [key for key in _OF_MASKS if key in d.given]:
+        raise DataSetError(f'{d.source}: names is missing, which {meant[0]} needs: list the '
+                           'classes, or leave both out for images without masks')
+    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
+                   {split: partial(_list, d, places, ids) for split, places in d.places.items()},
+                   paths_given=given)
+
+
+def _check_place(d: Description, split: str, place: Path) -> None:
+    if os.path.isdir(place):
+        if d.names is None and (inside := _beside(d, place, 'masks')) and os.path.isdir(inside):
+            raise DataSetError(f'{d.source}: names is missing, but there are masks in {inside}: '
+                               'list the classes, by id')
+    elif not (os.path.isfile(place) and place.suffix.lower() == '.txt'):
+        raise d.wrong(split, str(place), 'is not a folder or a .txt list of images: give one, '
+                      f'relative to {d.root}')
+
+
+def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> Listing:
+    images: dict[str, Path] = {}
+    problems: list[str] = []
+    for place in places:
+        found, wrong = (_listed(d, place) if place.is_file() else
+                        images_below(place, d.image_suffix, (d.masks_dir, d.depth_dir or '')))
+        problems += wrong
+        for name, path in found.items():
+            if len(places) > 1:  # names of one folder may be those of another
+                name = without_suffix(_inner(d.root, path), d.image_suffix).as_posix()
+            add_image(images, problems, name, path)
+    if d.names is None:
+        return Listing(tuple(OwnScene(name, path, None) for name, path in images.items()),
+                       tuple(problems))
+
+    def place_of(folder: str, suffix: str) -> Callable[[Path], Path]:
+        return lambda image: _beside(d, image.parent, folder) / (
+            without_suffix(image, d.image_suffix).name + suffix)
+
+    return with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids,
+                      place_of(d.depth_dir, '.png') if d.depth_dir else None,
+                      partial(OwnScene, depth_scale=d.depth_scale))
+
+
+def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
+    """Images that a text file names, relative to the data set's folder or to the file's."""
+    images: dict[str, Path] = {}
+    problems = []
+    for line in text_lines(file, 'paths of images, one a line'):
+        path = next((p for p in (d.root / line, file.parent / line) if os.path.isfile(p)), None)
+        if path is None or not is_image_name(path):
+            problems.append(f'{file} names {line}, which is not an image below {d.root}')
+        elif path in images.values():
+            problems.append(f'{file} names {line} twice: leave one out')
+        else:
+            add_image(images, problems, without_suffix(_inner(d.root, path), d.image_suffix)
+                      .as_posix(), path)
+    return images, problems
+
+
+def _beside(d: Description, folder: Path, name: str) -> Path:
+    """
+    Folder of what belongs to the images of a folder.
+
+    It is the one whose path has this name in place of the last ``images``; where there is no
+    ``images``, the one inside, or the same path below ROOT/NAME.
+    """
+    inner = _inner(d.root, folder)
+    places = [i for i, part in enumerate(inner.parts) if part == 'images']
+    base = d.root if not inner.is_absolute() else Path()
+    if places:
+        return base / Path(*inner.parts[:places[-1]], name, *inner.parts[places[-1] + 1:])
+    if os.path.isdir(folder / name) or inner.is_absolute():
+        return folder / name
+    return d.root / name / inner
+
+
+def _inner(root: Path, path: Path) -> Path:
+    """Path below the root, or in full where it is elsewhere."""
+    path = Path(os.path.abspath(path))
+    root = Path(os.path.abspath(root))
+    return path.relative_to(root) if path.is_relative_to(root) else path
+
+
+FORMAT = Format('own', 'your own: images/{train,val}/NAME.jpg (or .png) with '
+                'masks/{train,val}/NAME.png, and a YAML file with path, train, val and names',
+                frozenset({'train', 'val', 'test', 'masks_dir', 'image_suffix', 'mask_suffix',
+                           'names', 'label_mapping', 'ignore', 'depth_dir', 'depth_scale'}),
+                _recognises, _open)

@@ -1,0 +1,102 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the images of a split, and the mask of each; say everything that is missing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from ubcn_ros.data.files import DataSetError
+from ubcn_ros.data.scenes import Listing, Scene
+from ubcn_ros.images.files import SUFFIXES, ImageFileError, find_images
+
+
+def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
+                 recursive: bool = True) -> tuple[dict[str, Path], list[str]]:
+    """
+    Find the images of a folder; hidden files are none.
+
+    :param suffix: of the images' names; '' for that of any image.
+    :param without: names of sub-folders to leave out, such as of masks.
+    :return: them by name, relative to the folder and without suffix, numbers in names counted as
+        numbers; and a line for each that cannot be taken.
+    """
+    try:
+        found = find_images(folder, recursive)
+    except ImageFileError as error:
+        return {}, [str(error)]
+    images: dict[str, Path] = {}
+    problems = list(found.unreadable)
+    for path in found.images:
+        inner = path.relative_to(folder)
+        if path.name.endswith(suffix) and not set(inner.parts[:-1]).intersection(without):
+            add_image(images, problems, str(without_suffix(inner, suffix).as_posix()), path)
+    return images, problems
+
+
+def add_image(images: dict[str, Path], problems: list[str], name: str, path: Path) -> None:
+    """Add an image by its name, or the problem that another one has it."""
+    if name in images:
+        problems.append(f'{images[name]} and {path.name} are two images of one name: remove one')
+    else:
+        images[name] = path
+
+
+def without_suffix(path: Path, suffix: str = '') -> Path:
+    """Path without this end of its name, or without its suffix where none is given."""
+    return path.with_name(path.name[:-len(suffix)] or path.name) if suffix else \
+        path.with_suffix('')
+
+
+def text_lines(file: Path, what: str) -> list[str]:
+    """
+    Read the lines of a text file that are not blank.
+
+    :param what: they should be, for the error.
+    :raises DataSetError: the file cannot be read as text.
+    """
+    try:
+        lines = file.read_bytes().decode('utf-8-sig').splitlines()
+    except OSError as error:
+        raise DataSetError(f'{file} cannot be read: {error.strerror or error}') from error
+    except ValueError as error:
+        raise DataSetError(f'{file} is not a text in UTF-8 ({error}): expected {what}') from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Callable[
+        [Path], Path], ids: Mapping[int, int], depth_of: Callable[[Path], Path] | None = None,
+        scene: Callable[..., Scene] = Scene) -> Listing:
+    """
+    Scenes of the images that have masks; each of the others is a problem.
+
+    :param problems: that are known already.
+    :param mask_of: where an image's mask is expected, as a PNG.
+    :param ids: class id of every number that a mask may store.
+    :param depth_of: where an image's depth is, if it has one.
+    """
+    scenes, problems = [], list(problems)
+    for name, image in images.items():
+        expected = mask_of(image)
+        mask = existing(expected, expected.with_suffix('.PNG'))
+        if mask is None:
+            problems.append(_missing(image, expected))
+            continue
+        depth = existing(depth_of(image)) if depth_of else None
+        scenes.append(scene(name, image, mask, ids, depth))
+    return Listing(tuple(scenes), tuple(problems))
+
+
+def existing(*paths: Path) -> Path | None:
+    """Return the first of these that is a file."""
+    return next((path for path in paths if os.path.isfile(path)), None)
+
+
+def _missing(image: Path, expected: Path) -> str:
+    """Say that an image lacks its mask, and what is there instead."""
+    other = existing(*(expected.with_suffix(suffix) for suffix in SUFFIXES))
+    if other is not None and other != image:
+        return f'{other}, the mask of {image.name}, is not a PNG: export it as one'
+    return f'{image} has no mask: expected {expected}'
