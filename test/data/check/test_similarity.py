@@ -49,7 +49,7 @@ def test_most_similar_is_that_of_all_pairs():
     bits = rng.choice([-1, 1], (5000, BITS)).astype(np.float32)
     others = rng.choice([-1, 1], (30, BITS)).astype(np.float32)
     indices, differences = most_similar(bits, others)
-    for i in (0, 2047, 2048, 4999):
+    for i in (0, 511, 512, 4999):
         each = (bits[i] != others).sum(1)
         assert differences[i] == each.min() and each[indices[i]] == each.min()
     indices, differences = most_similar(others, others)
