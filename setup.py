@@ -37,6 +37,7 @@ setup(
     maintainer_email='ubcn_ros@users.noreply.github.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
+    package_data={NAME: ['data/check/*.html']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -62,6 +63,7 @@ setup(
         # For machines without a ROS 2 installation; never beside a sourced one.
         'ros': ROS_WHEELS,
         'train': [
+            'jinja2>=3',
             'lightning>=2.4',
             'matplotlib',
             'pillow>=9',

@@ -85,6 +85,13 @@ def test_every_package_of_the_tree_installs(setup_arguments):
     assert all((folder / '__init__.py').exists() for folder in folders)
 
 
+def test_every_file_of_the_package_installs(setup_arguments):
+    found = {path for path in (ROOT / 'ubcn_ros').rglob('*')
+             if path.is_file() and path.suffix not in ('.py', '.pyc')}
+    patterns = setup_arguments['package_data']['ubcn_ros']
+    assert found == {path for pattern in patterns for path in (ROOT / 'ubcn_ros').glob(pattern)}
+
+
 def test_programs_are_where_ros_looks_for_them(setup_arguments):
     scripts = dict(line.split(' = ') for line in setup_arguments['entry_points'][
         'console_scripts'])

@@ -61,3 +61,12 @@ def test_a_check_imports_no_pytorch(folder):
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
                           check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == '[]'
+
+
+def test_a_sheet_is_written_in_spite_of_errors(folder, tmp_path):
+    (folder / 'val/images/c.png').write_bytes(b'')
+    done = check(folder, '--sheet', tmp_path / 'sheet.html')
+    assert done.exit_code == 1 and f'wrote {tmp_path / "sheet.html"}' in done.output
+    assert 'damaged image' in (tmp_path / 'sheet.html').read_text()
+    wrong = check(folder, '--sheet', tmp_path / 'sheet.png')
+    assert wrong.exit_code == 2 and 'sheet.png' in wrong.output

@@ -16,8 +16,8 @@ import click
 
 # module -> what pip calls it, an extra of setup.py or a package of install_requires
 PACKAGES = {
-    'PIL': 'ubcn_ros[train]', 'lightning': 'ubcn_ros[train]', 'matplotlib': 'ubcn_ros[train]',
-    'pycocotools': 'ubcn_ros[train]',
+    'PIL': 'ubcn_ros[train]', 'jinja2': 'ubcn_ros[train]', 'lightning': 'ubcn_ros[train]',
+    'matplotlib': 'ubcn_ros[train]', 'pycocotools': 'ubcn_ros[train]',
     'tensorboard': 'ubcn_ros[train]', 'torchmetrics': 'ubcn_ros[train]',
     'onnx': 'ubcn_ros[export]', 'onnxruntime': 'ubcn_ros[export]',
     'rclpy': 'ubcn_ros[ros]', 'sensor_msgs': 'ubcn_ros[ros]', 'diagnostic_msgs': 'ubcn_ros[ros]',

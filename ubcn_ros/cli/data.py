@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.options import OUTPUT_FOLDER, json_option, size_option
+from ubcn_ros.cli.options import OUTPUT_FOLDER, OutputType, json_option, size_option
 from ubcn_ros.cli.output import progress_bar, save_json
 
 
@@ -48,8 +48,10 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
 @data.command('check', cls=Command)
 @click.argument('paths', metavar='DATA...', nargs=-1, required=True,
                 type=click.Path(exists=True, path_type=Path))
+@click.option('--sheet', type=OutputType(suffixes=('.html', '.htm')),
+              help='Write masks over images, shares and rain to this HTML file, too.')
 @json_option()
-def data_check(paths: tuple[Path, ...], json: Path | None) -> None:
+def data_check(paths: tuple[Path, ...], sheet: Path | None, json: Path | None) -> None:
     """
     Look for faults in data sets that are trained on together.
 
@@ -70,6 +72,10 @@ def data_check(paths: tuple[Path, ...], json: Path | None) -> None:
         click.echo(as_line(str(found)))
     click.echo(report.summary())
     save_json(json, report.to_dict())
+    if sheet is not None:
+        from ubcn_ros.data.check.sheet import write_sheet
+        write_sheet(sheet, report)
+        click.echo(f'wrote {sheet}')
     if report.errors:
         sys.exit(1)
 
