@@ -31,7 +31,7 @@ VALID = {
     'data example': ('out', '--frames', '1', '--val', '1', '--size', '32x32'),
     'model info': ('tiny.safetensors',),
     'demo': ('--bag', 'bag', '--out', 'out', *CPU, '--frames', '1'),
-    'train': ('recipe.yaml', '--stage', 'derain', '--data', 'data', '--out', 'out',
+    'train': ('recipe.yaml', '--data', 'data', '--out', 'out',
               '--accelerator', 'cpu', '--workers', '0'),
     'evaluate': ('--data', 'data', *CPU, '--rates', '0', '--iterations', '1', '--limit', '1'),
     'export': ('--format', 'onnx', *MODEL, '--output', 'out'),
@@ -47,7 +47,7 @@ IMAGES = ('missing.png', 'folder', 'empty.png', 'text.png')
 # Of options whose type does not say what is wrong; () for those that take any text.
 BY_NAME = {
     'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS,
-    'baselines': MODELS,
+    'baselines': MODELS, 'init': MODELS,
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
     'bag create folder': ('missing', 'in.png', 'folder'),
     'in_bag': BAGS, 'bag_path': BAGS, 'bag process topic': ('/no/such', ''),
@@ -142,15 +142,15 @@ def world(tmp_path_factory, tiny_model):
         (root / f'empty.{suffix}').touch()
         (root / f'text.{suffix}').write_text('some words, [ and a bracket\n')
     (root / 'binary.yaml').write_bytes(bytes(range(256)))
-    recipe = {'name': 'tiny', 'stages': {'derain': STAGE}}
+    recipe = {'name': 'tiny', 'model': {'preset': 'light'}, 'stages': {'derain': STAGE}}
     for name, content in {
             'recipe': recipe, 'list': [1, 2], 'nothing': {'name': 'a'},
             'unknown': {**recipe, 'colour': 'red'},
             'many': {**recipe, 'stages': {'derain': {**STAGE, 'optimizer_steps': 'many'}}},
             'zero': {**recipe, 'stages': {'derain': {**STAGE, 'batch': 0}}},
             'negative': {**recipe, 'stages': {'derain': {**STAGE, 'save_every': -1}}},
-            'kind': {**recipe, 'data': {'kind': 'kitti'}},
-            'network': {**recipe, 'model': {'overrides': {'derain': {'channels': -4}}}}}.items():
+            'network': {**recipe, 'model': {
+                'preset': 'light', 'overrides': {'derain': {'channels': -4}}}}}.items():
         (root / f'{name}.yaml').write_text(yaml.safe_dump(content))
     return root
 

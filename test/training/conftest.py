@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from ubcn_ros.data.mixture import open_data
-from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.config import STAGES, TrainConfig
 
 TINY_MODEL = {
     'preset': 'light',
@@ -58,12 +58,17 @@ def scenes(camvid_root):
     return open_data([camvid_root]).split('train')
 
 
+@pytest.fixture(scope='session')
+def data(camvid_root):
+    return open_data([camvid_root])
+
+
 @pytest.fixture
 def recipe(tmp_path):
     """Function that makes a recipe: stage name and changes of it to TrainConfig."""
     def make(stage, changes=None, **more):
         values = copy.deepcopy({'name': 'tiny', 'model': TINY_MODEL, 'seed': 5,
-                                'data': {'validation_stride': 2},
+                                'data': {'validation_images': 1},
                                 'stages': {stage: merge(STAGE, changes or {})}, **more})
         path = tmp_path / f'{stage}.yaml'
         path.write_text(yaml.safe_dump(values))
@@ -76,3 +81,21 @@ def merge(values, changes):
     """Values with the changes put in, mappings within mappings too."""
     return {**values, **{k: merge(values.get(k, {}), v) if isinstance(v, dict) else v
                          for k, v in changes.items()}}
+
+
+TINY_STAGE = {'optimizer_steps': 2, 'save_every': 1, 'validate_every': 1, 'iterations': 2,
+              'adversarial_weight': 0,
+              'samples': {'crop': [32, 32], 'renders': 2, 'reuse': 2},
+              'optimizer': {'kind': 'adam', 'lr': 1e-3, 'warm_up': 0}}
+
+
+@pytest.fixture(scope='session')
+def write_recipe():
+    """Function that writes a tiny recipe of several stages, and returns its path."""
+    def written(path, changes=None, stages=STAGES):
+        values = {'name': 'tiny', 'model': TINY_MODEL, 'seed': 5,
+                  'data': {'validation_images': 1},
+                  'stages': {name: merge(STAGE, TINY_STAGE) for name in stages}}
+        path.write_text(yaml.safe_dump(merge(values, changes or {})))
+        return path
+    return written

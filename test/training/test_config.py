@@ -22,10 +22,11 @@ def load(tmp_path):
 def test_values_and_defaults(load):
     config = load('name: a\nseed: 3\n'
                   'stages:\n'
-                  '  derain: {optimizer_steps: 7, samples: {crop: [32, 64]}}\n  adapt-clean:')
+                  '  adapt:\n  derain: {optimizer_steps: 7, samples: {crop: [32, 64]}}')
     assert config.seed == 3 and config.stages['derain'].optimizer_steps == 7
     assert config.stages['derain'].samples.crop == (32, 64)
-    assert config.stages['adapt-clean'] == StageConfig()
+    assert config.stages['adapt'] == StageConfig()
+    assert list(config.stages) == ['derain', 'adapt'], 'in their order'
     json.dumps(config.to_dict())
 
 
@@ -56,14 +57,15 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: 3', ['name', '3']),
     ('name: a\nseed: -1', ['seed', '-1', '0 to']),
     ('name: a\ndata: {exclude: [3]}', ['data', 'exclude', '3']),
-    ('name: a\ndata: {validation_stride: 0}', ['validation_stride', '1 or more']),
+    ('name: a\ndata: {validation_images: 0}', ['validation_images', '1 or more']),
     ('name: a\nstages: {derain: {batch: 0}}', ['stages.derain', 'batch', '1 or more']),
     ('name: a\nstages: {derain: {optimizer_steps: -3}}',
      ['stages.derain', 'optimizer_steps', '-3']),
     ('name: a\nstages: {derain: {save_every: 0}}', ['save_every is 0']),
     ('name: a\nstages: {derain: {grad_clip_norm: .nan}}', ['grad_clip_norm is nan']),
     ('name: a\nstages: {derain: {grad_clip_norm: .inf}}', ['grad_clip_norm is inf']),
-    ('name: a\nstages: {derain: {start: {derain: 3}}}', ['start', '3']),
+    ('name: a\nstages: {derain-more: {}}', ['derain-more', 'derain, adapt, attend, joint']),
+    ('name: a\nstages: {derain: {start: {}}}', ['unknown start']),
     ('name: a\nstages: {derain: {samples: {crop: [8, 8]}}}', ['samples', 'crop is 8', '32']),
     ('name: a\nstages: {derain: {samples: {scale: [2, 1]}}}', ['scale', 'smaller']),
     ('name: a\nstages: {derain: {samples: {color_jitter: 1.5}}}',
@@ -87,11 +89,11 @@ def test_a_wrong_recipe_is_named(load, text, named):
     ({'derain': {'dilations': []}}, ['dilations']),
     ({'attention': {'form': 'knot'}}, ['form', 'knot', 'trunk']),
     ({'attention': {'colour': 3}}, ['colour']),
-    ({'segmentation_options': {'width': 'wide'}}, ['overrides']),
+    ({'segmentation_options': {'width': 'wide'}}, ['wide']),
     ({'segmentation_options': {'colour': 3}}, ['colour'])])
 def test_a_network_that_cannot_be_built_is_named(overrides, named):
-    from ubcn_ros.training.trainer import built
+    from ubcn_ros.training.architecture import built
     with pytest.raises(ValueError) as error:
-        built(TrainConfig('a', ModelConfig(overrides=overrides)), CAMVID)
+        built(TrainConfig('a', ModelConfig('light', overrides)), CAMVID)
     for word in named:
         assert word in str(error.value)

@@ -188,8 +188,8 @@ def test_pairs_show_their_own_rain():
     sample = one(scene, SampleConfig(crop=(32, 32), color_jitter=0), None)[0]
     assert (sample['degraded'] == 222).all() and not (sample['clean'] == 222).all()
     scenes = SceneList('pairs', None, (scene,))
-    assert (ValidationSamples(scenes, 150)[0]['degraded'] == 222).all()
-    dry = ValidationSamples(scenes, 0)[0]
+    assert (ValidationSamples(scenes, 150, 1)[0]['degraded'] == 222).all()
+    dry = ValidationSamples(scenes, 0, 1)[0]
     assert torch.equal(dry['degraded'], dry['clean'])
 
 
@@ -204,7 +204,7 @@ def broken_scenes(camvid_root, tmp_path):
 
 def test_files_of_two_sizes_are_an_error(broken_scenes):
     scenes, path = broken_scenes
-    for samples in (TrainingSamples(scenes, CONFIG, 1), ValidationSamples(scenes, 0)):
+    for samples in (TrainingSamples(scenes, CONFIG, 1), ValidationSamples(scenes, 0, 5)):
         with pytest.raises(DataSetError, match=f'{path} is 40x32 .*0001TP_1.png is 80x64'):
             [samples[n] for n in range(5)]
 
@@ -285,11 +285,12 @@ def test_loader_with_a_worker_gives_the_samples_in_order(scenes):
 
 
 def test_validation_rain_is_fixed(scenes):
-    first, second = ValidationSamples(scenes, 150, 2), ValidationSamples(scenes, 150, 2)
+    first, second = ValidationSamples(scenes, 150, 3), ValidationSamples(scenes, 150, 3)
+    assert ValidationSamples(scenes, 0, 9).indices == [0, 1, 2, 3, 4], 'there are no more'
     assert len(first) == 3
     assert equal(first[1], second[1]) and len(list(first)) == 3
     assert not torch.equal(first[1]['clean'], first[1]['degraded'])
-    dry = ValidationSamples(scenes, 0.0)[1]
+    dry = ValidationSamples(scenes, 0.0, 5)[1]
     assert torch.equal(dry['clean'], dry['degraded'])
 
 

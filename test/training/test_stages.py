@@ -10,11 +10,11 @@ import torch
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import UBCNConfig, build
 from ubcn_ros.runtime.weights import PARTS, ModelInfo
+from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.losses import derain_loss
 from ubcn_ros.training.optimizers import make_optimizer
 from ubcn_ros.training.samples import TrainingSamples, to_float
 from ubcn_ros.training.stages import STAGE_CLASSES
-from ubcn_ros.training.trainer import model_config
 from ubcn_ros.training.warm_start import start_from_derain
 
 MODULES = {'derain': {'derain'}, 'adapt': {'segmentation'}, 'attend': {'attention'},
@@ -69,6 +69,8 @@ def test_a_stage_learns_and_leaves_the_other_modules_alone(make, batch, kind):
     # joint trains normalisation on a batch of two: from 1e-3 on, rounding decides if it learns
     rate = {'derain': 2e-3, 'attend': 2e-3, 'joint': 5e-4}.get(kind)
     stage, config = make(kind, rate and {'optimizer': {'lr': rate}})
+    if kind == 'joint':
+        start_from_derain(stage.network)
     before = {k: v.clone() for k, v in stage.network.state_dict().items()}
     losses = train(stage, config, batch(config), 4 if kind == 'adapt' else 15)
     assert min(losses[-3:]) < 0.97 * losses[0]
@@ -162,7 +164,7 @@ def test_one_step_learns_from_a_batch_and_every_step_has_its_turn(make, batch):
     stage.eval()
     with torch.no_grad():
         for weight in stage.network.attention.parameters():
-            weight += 0.1 * torch.randn_like(weight)  # it started as IDM's copy: steps were alike
+            weight += 0.1 * torch.randn_like(weight)  # so that no two steps are alike
         steps = stage.network(data['degraded'], 3)
         wanted = [float(derain_loss(s.image, data['clean'])) for s in steps]
     assert min(abs(wanted[i] / wanted[j] - 1) for i, j in ((0, 1), (0, 2), (1, 2))) > 1e-3
@@ -194,9 +196,8 @@ TEXTURED = pytest.mark.parametrize(('veil', 'texture'), [(0, 0), (4, 0), (4, 5)]
 
 def network_with_veil(make, residual, veil, texture=0):
     """Network in evaluation mode; a veil field of IDM has values to work with."""
-    stage, _ = make('joint', {'start': {'attention': 'x'}},
-                    derain={'channels': 4, 'blocks': 1, 'veil_channels': veil,
-                            'veil_texture': texture},
+    stage, _ = make('joint', derain={'channels': 4, 'blocks': 1, 'veil_channels': veil,
+                                     'veil_texture': texture},
                     attention={'channels': 4, 'blocks': 1, 'residual': residual,
                                'veil_channels': veil, 'veil_texture': texture})
     if veil:
@@ -249,18 +250,20 @@ def test_without_a_veil_field_there_is_none_to_train(make):
              derain={'channels': 4, 'blocks': 1, 'veil_channels': 0})
 
 
-@pytest.mark.parametrize(('named', 'kept'), [({'attention': 'x'}, True), ({}, False)])
-def test_joint_starts_sam_from_idm_unless_it_has_weights(make, named, kept):
-    stage, _ = make('joint', {'start': named})
-    same = torch.equal(stage.network.derain.tail[0][0].weight,
-                       stage.network.attention.tail[0][0].weight)
-    assert same != kept
-
-
 def test_a_sam_of_another_width_says_so(make):
+    stage, _ = make('joint', attention={'channels': 8, 'blocks': 1})
     with pytest.raises(ValueError, match='channels 8 and 4: set warm_start'):
-        make('attend', attention={'channels': 8, 'blocks': 1})
-    make('attend', {'warm_start': False}, attention={'channels': 8, 'blocks': 1})
+        start_from_derain(stage.network)
+
+
+@pytest.mark.parametrize(('kind', 'scores', 'expected'), [
+    ('derain', {'psnr_0_T1': 50, 'psnr_150_T1': 27}, 27),
+    ('adapt', {'miou_0_T1': 60, 'miou_150_T1': 40}, 50),
+    ('attend', {'psnr_150_T1': 30, 'psnr_150_T2': 28, 'miou_150_T2': 9}, 28),
+    ('joint', {'psnr_150_T1': 30, 'psnr_150_T2': 28, 'miou_150_T2': 9}, 37)])
+def test_the_best_is_that_of_the_last_step_in_heavy_rain(make, kind, scores, expected):
+    stage, _ = make(kind, {'iterations': 2})
+    assert stage.quality(scores) == expected and stage.quality_text
 
 
 @pytest.mark.parametrize('kind', ['adapt', 'attend', 'joint'])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,7 +21,9 @@ from ubcn_ros.cli.train import train
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.training.trainer import model_config
+from ubcn_ros.training.architecture import model_config
+
+ROOT = Path(__file__).parents[2]
 
 # each process normalises, and averages over labeled pixels, within its own share of a batch: only
 # frozen statistics and the losses on images compare; in 64 bits, for rounding grows at such a rate
@@ -28,16 +31,16 @@ COMPARABLE = {'freeze_norm': True, 'segmentation_weight': 0, 'optimizer_steps': 
               'iterations': 2, 'optimizer': {'kind': 'sgd', 'lr': 8}}
 
 
-def arguments(recipe, root, out, *more, stage='derain', precision='32-true'):
-    return [str(recipe.path), '--stage', stage, '--data', str(root), '--out', str(out),
+def arguments(recipe, root, out, *more, precision='32-true'):
+    return [str(recipe.path), '--data', str(root), '--out', str(out),
             '--accelerator', 'cpu', '--precision', precision, '--threads', '1', *more]
 
 
-def start(arguments, log):
+def start(arguments, log, folder=None):
     return subprocess.Popen(
-        [sys.executable, '-m', 'ubcn_ros.cli', 'train', *arguments], stdout=log,
-        stderr=subprocess.STDOUT, env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        start_new_session=True)
+        [sys.executable, '-m', 'ubcn_ros.cli', 'train', *arguments], stdout=log, cwd=folder,
+        stderr=subprocess.STDOUT, start_new_session=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)})
 
 
 def invoke(arguments):
@@ -46,11 +49,18 @@ def invoke(arguments):
 
 @pytest.mark.slow
 @pytest.mark.integration
-def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
-    recipe('derain', {'optimizer_steps': 50, 'save_every': 2})
-    checkpoint = tmp_path / 'out' / 'derain.ckpt'
+def test_a_run_of_all_stages_killed_and_resumed_is_an_uninterrupted_one(
+        write_recipe, camvid_root, tmp_path, monkeypatch):
+    write_recipe(tmp_path / 'tiny.yaml', {'stages': {'adapt': {'optimizer_steps': 40,
+                                                               'validate_every': 20}}})
+    options = ['../tiny.yaml', '--data', str(camvid_root), '--out', 'out', '--accelerator', 'cpu',
+               '--precision', '32-true', '--threads', '1', '--workers', '0']
+    folders = [tmp_path / name for name in ('parts', 'whole')]
+    for folder in folders:
+        folder.mkdir()
     with open(tmp_path / 'log.txt', 'w') as log:
-        process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '1'), log)
+        checkpoint = folders[0] / 'out/stages/adapt/last.ckpt'
+        process = start(options, log, folders[0])
         try:
             deadline = time.monotonic() + 120
             while not checkpoint.is_file():
@@ -60,37 +70,42 @@ def test_a_killed_run_is_resumed(recipe, camvid_root, tmp_path):
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    done = torch.load(checkpoint, weights_only=True)['optimizer_step']
-    assert 2 <= done < 50
-    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--resume', '--workers', '0'))
-    assert result.exit_code == 0, result.output
-    assert f'resumed at optimizer step {done}' in result.output and 'wrote' in result.output
-    assert load_model(tmp_path / 'out' / 'derain.safetensors')[1].metadata['optimizer_steps'] == 50
+    assert not (checkpoint.parent / 'last.safetensors').exists(), 'killed too late'
+    for folder, more in zip(folders, (['--resume'], []), strict=True):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr('sys.argv', ['ubcn', 'train', *options, *more])
+        done = invoke([*options, *more])
+        assert done.exit_code == 0, done.output
+        assert ('adapt goes on at optimizer step' in done.output) == bool(more)
+    for name in ('tiny.safetensors', 'results.csv', 'stages/adapt/best.safetensors'):
+        parts, whole = ((folder / 'out' / name).read_bytes() for folder in folders)
+        assert parts == whole, name
 
 
 @pytest.mark.slow
 @pytest.mark.integration
 def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
-    config = recipe('joint', {**COMPARABLE, 'start': {
-        'segmentation': str(tmp_path / 'start.safetensors')}})
+    config = recipe('joint', COMPARABLE)
     torch.manual_seed(0)
     network = build(model_config(config, CAMVID))
     for parameter in network.segmentation.parameters():
         if parameter.ndim == 1:  # of a ReLU's input of 0, rounding decides the gradient
             torch.nn.init.normal_(parameter, 0.5, 0.2)
-    save_model(tmp_path / 'start.safetensors', network, {})
+    given = tmp_path / 'start.safetensors'
+    save_model(given, network, {'trained': ['segmentation']})
+    options = ['--workers', '0', '--init', str(given)]
     with open(tmp_path / 'log.txt', 'w') as log:
-        two = start(arguments(recipe, camvid_root, tmp_path / 'two', '--devices', '2',
-                              '--workers', '0', stage='joint', precision='64-true'), log)
+        two = start(arguments(recipe, camvid_root, tmp_path / 'two', '--devices', '2', *options,
+                              precision='64-true'), log)
         try:
-            one = invoke(arguments(recipe, camvid_root, tmp_path / 'one', '--workers', '0',
-                                   stage='joint', precision='64-true'))
+            one = invoke(arguments(recipe, camvid_root, tmp_path / 'one', *options,
+                                   precision='64-true'))
             assert two.wait(150) == 0, (tmp_path / 'log.txt').read_text()
         finally:
             if two.poll() is None:
                 os.killpg(two.pid, signal.SIGKILL)
     assert one.exit_code == 0, one.output
-    first, second = (load_model(tmp_path / name / 'joint.safetensors')[0].state_dict()
+    first, second = (load_model(tmp_path / name / 'stages/joint/last.safetensors')[0].state_dict()
                      for name in ('one', 'two'))
     torch.testing.assert_close(first, second, rtol=1e-6, atol=1e-8)
     for module in ('derain', 'attention'):
@@ -120,16 +135,14 @@ def test_a_wrong_folder_is_one_clear_error(recipe, tmp_path):
     recipe('derain')
     result = invoke(arguments(recipe, tmp_path, tmp_path / 'out'))
     assert result.exit_code == 1 and 'no layout that is known' in result.output
+    assert 'Traceback' not in result.output
 
 
 def test_an_unknown_stage_names_the_known_ones(recipe, camvid_root, tmp_path):
     recipe('derain')
-    options = [recipe.path, '--data', camvid_root, '--out', tmp_path / 'out', '--steps', 3]
-    result = invoke([*map(str, options), '--stage', 'joint'])
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--stage', 'joint'))
     assert result.exit_code == 1 and 'it has derain' in result.output
-    result = invoke([*map(str, options)])
-    assert result.exit_code == 2
-    assert "--stage is missing: the recipe 'tiny' has derain" in result.output
+    assert not (tmp_path / 'out').exists()
 
 
 def test_derain_trains_on_pairs(recipe, camvid_root, tmp_path):
@@ -162,37 +175,17 @@ def finished(recipe, camvid_root, tmp_path):
     return again
 
 
-def test_other_steps_are_not_said_to_be_in_the_recipe(finished):
-    told = finished('--resume', '--steps', '2')
-    assert told.exit_code == 1 and 'optimizer_steps: 1 in the checkpoint, 2 now' in told.output
-    assert 'the recipe and --steps that it was begun with' in told.output
+def contents(out):
+    return {path: path.read_bytes() for path in out.rglob('*') if path.is_file()}
 
 
-@pytest.mark.parametrize('more, file, remedy', [
-    ({'derain': {'optimizer_steps': 1}}, 'derain.safetensors', 'train the stage derain first'),
-    ({}, 'derain.safetensors', 'give the --out of the run that wrote it'),
-    ({'derain': {}}, '../derain.safetensors', 'give the --out of the run that wrote it')])
-def test_a_stage_without_its_start_names_what_to_train_first(recipe, camvid_root, tmp_path, more,
-                                                             file, remedy):
-    joint = {'optimizer_steps': 1, 'start': {'derain': file}}
-    recipe('joint', stages={**more, 'joint': joint})
-    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', stage='joint'))
-    assert result.exit_code == 2 and not (tmp_path / 'out').exists()
-    assert f'the stage joint starts from it: {remedy}' in result.output.splitlines()[-1]
-
-
-@pytest.mark.parametrize('gone', [None, 'derain.ckpt', 'derain.safetensors'])
-def test_a_run_is_not_overwritten_unasked(finished, tmp_path, gone):
-    out = tmp_path / 'out'
-    if gone:
-        (out / gone).unlink()
-    before = {path: path.read_bytes() for path in out.glob('derain.*')}
+def test_a_run_is_not_overwritten_unasked(finished, tmp_path):
+    before = contents(tmp_path / 'out')
     refused = finished()
-    assert refused.exit_code == 2 and refused.output.count('Error') == 1
-    named = 'derain.safetensors' if gone == 'derain.ckpt' else 'derain.ckpt'
-    assert all(text in refused.output for text in (named, '--resume', '--overwrite'))
-    assert {path: path.read_bytes() for path in out.glob('derain.*')} == before
+    assert refused.exit_code == 1 and refused.output.count('Error') == 1
+    assert all(text in refused.output for text in ('tiny.safetensors', '--resume', '--overwrite'))
     assert finished('--resume', '--overwrite').exit_code == 2
+    assert contents(tmp_path / 'out') == before
 
 
 def test_overwriting_starts_again(finished, tmp_path, monkeypatch):
@@ -200,42 +193,58 @@ def test_overwriting_starts_again(finished, tmp_path, monkeypatch):
     logs = set((out / 'log' / 'derain').iterdir())
     assert logs
     done = finished('--overwrite', '--steps', '2')
-    assert done.exit_code == 0 and 'resumed' not in done.output, done.output
-    assert load_model(out / 'derain.safetensors')[1].metadata['optimizer_steps'] == 2
-    assert torch.load(out / 'derain.ckpt', weights_only=True)['optimizer_step'] == 2
+    assert done.exit_code == 0 and 'goes on' not in done.output, done.output
+    assert load_model(out / 'tiny.safetensors')[1].metadata['optimizer_steps'] == 2
+    assert torch.load(out / 'stages/derain/last.ckpt', weights_only=True)['optimizer_step'] == 2
     assert not logs & set((out / 'log' / 'derain').iterdir())
     # killed before its first checkpoint it leaves nothing that looks like its own
     monkeypatch.setattr('ubcn_ros.training.trainer.Trainer.fit', lambda *_: 1 / 0)
     assert isinstance(finished('--overwrite').exception, ZeroDivisionError)
-    assert not list(out.glob('derain.*'))
+    assert not list((out / 'stages/derain').iterdir())
+    assert not (out / 'tiny.safetensors').exists()
 
 
-def test_resuming_where_nothing_is(finished, tmp_path):
-    (tmp_path / 'out' / 'derain.ckpt').unlink()
-    refused = finished('--resume')
-    assert refused.exit_code == 2 and 'no derain.ckpt to resume from' in refused.output
-    (tmp_path / 'out' / 'derain.safetensors').unlink()
+def test_a_finished_run_is_resumed_to_its_end(finished, tmp_path):
+    before = contents(tmp_path / 'out')
     done = finished('--resume')
-    assert done.exit_code == 0 and 'starting from the beginning' in done.output
-
-
-def test_a_finished_run_is_resumed_to_its_end(finished):
-    done = finished('--resume')
-    assert done.exit_code == 0 and 'resumed at optimizer step 1' in done.output
+    assert done.exit_code == 0 and 'nothing is left to train' in done.output
+    assert contents(tmp_path / 'out') == before
 
 
 def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_path):
     recipe('derain', {'optimizer_steps': 1, 'optimizer': {'lr': 2e-3},
-                      'samples': {'crop': [48, 48]}, 'validate_every': 7}, seed=6, name='renamed')
-    before = (tmp_path / 'out' / 'derain.ckpt').read_bytes()
-    result = finished('--resume')
+                      'samples': {'crop': [48, 48]}, 'save_every': 7, 'validate_every': 1},
+           seed=6)
+    before = contents(tmp_path / 'out')
+    result = finished('--resume', '--steps', '3')
     assert result.exit_code == 1 and len(result.output.strip().splitlines()) == 1
-    differences = re.findall(r'([a-z.]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) now',
+    differences = re.findall(r'([a-z._]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) now',
                              result.output)
     assert {name: values for name, *values in differences} == {
         'seed': ['5', '6'], 'stages.derain.optimizer.lr': ['0.01', '0.002'],
+        'stages.derain.optimizer_steps': ['1', '3'],
         'stages.derain.samples.crop': ['[32, 48]', '[48, 48]']}
-    assert (tmp_path / 'out' / 'derain.ckpt').read_bytes() == before
+    assert 'the recipe, data and --steps that it was begun with' in result.output
+    assert contents(tmp_path / 'out') == before
+
+
+def test_half_halves_the_result_alone(recipe, camvid_root, tmp_path):
+    recipe('derain', {'optimizer_steps': 1})
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', '--half'))
+    assert result.exit_code == 0, result.output
+    half, best = (tmp_path / 'out' / name for name in ('tiny.safetensors',
+                                                       'stages/derain/best.safetensors'))
+    assert half.stat().st_size < 0.7 * best.stat().st_size
+    assert load_model(half)[1].metadata == load_model(best)[1].metadata
+
+
+def test_a_dry_run_leaves_nothing(write_recipe, camvid_root, tmp_path):
+    path = write_recipe(tmp_path / 'tiny.yaml')
+    result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
+                     '--accelerator', 'cpu', '--dry-run'])
+    assert result.exit_code == 0, result.output
+    assert all(stage in result.output for stage in ('derain', 'adapt', 'attend', 'joint'))
+    assert [path.name for path in tmp_path.iterdir()] == ['tiny.yaml']
 
 
 def test_a_damaged_image_met_by_a_worker_is_one_line(recipe, camvid_root, tmp_path):
@@ -251,11 +260,14 @@ def test_a_damaged_image_met_by_a_worker_is_one_line(recipe, camvid_root, tmp_pa
 
 
 def test_recipes_go_by_name(camvid_root, tmp_path):
-    result = invoke(['lights', '--stage', 'derain', '--data', str(camvid_root)])
-    assert result.exit_code == 2 and 'light, ' in result.output
+    result = invoke(['lights', '--data', str(camvid_root)])
+    assert result.exit_code == 2 and 'fine-tune, holdout, light, paper' in result.output
     # found: only then is the stage missing in it
-    result = invoke(['light', '--stage', 'attend-x', '--data', str(camvid_root)])
+    result = invoke(['light', '--stage', 'attend-x', '--data', str(camvid_root), '--out',
+                     str(tmp_path / 'out')])
     assert result.exit_code == 1 and "'light' has no stage 'attend-x'" in result.output
+    result = invoke(['fine-tune', '--data', str(camvid_root), '--out', str(tmp_path / 'out')])
+    assert result.exit_code == 1 and 'give --init MODEL' in result.output
 
 
 @pytest.mark.parametrize(('options', 'told'), [

@@ -1,7 +1,8 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs that are interrupted, resumed, refused and recorded."""
+"""One stage that is interrupted, resumed, refused and recorded."""
 
+import csv
 import errno
 
 import pytest
@@ -15,7 +16,9 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model
-from ubcn_ros.training.trainer import Trainer, model_config, shortened
+from ubcn_ros.training.architecture import built, model_config
+from ubcn_ros.training.config import find_stage, shortened
+from ubcn_ros.training.trainer import Trainer
 
 # the discriminator is not tiny: two steps of it
 ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
@@ -23,12 +26,15 @@ ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
 
 @pytest.fixture
 def run(recipe, scenes, tmp_path):
-    """Function that makes a trainer of a tiny recipe in an output folder of that name."""
+    """Function that makes a trainer of a tiny recipe in a folder of that name."""
     def made(out, stage='derain', changes=None, workers=0, validation=None, training=scenes,
-             precision='32-true', **more):
+             precision='32-true', settings=None, **more):
         fabric = Fabric(accelerator='cpu', devices=1, precision=precision)
-        return Trainer(fabric, recipe(stage, changes, **more), stage, training, validation,
-                       tmp_path / out, workers)
+        config = recipe(stage, changes, **more)
+        torch.manual_seed(config.seed)
+        network = built(config, scenes.label_set)
+        return Trainer(fabric, config, stage, network, training, validation, tmp_path / out,
+                       workers, settings=settings)
     return made
 
 
@@ -46,14 +52,10 @@ def stop_at(trainer, step):
         trainer.fit()
 
 
-def weights(path):
-    return load_model(path)[0].state_dict()
-
-
-def assert_equal(a, b):
-    assert a.keys() == b.keys()
-    for name, value in a.items():
-        assert torch.equal(value, b[name]), name
+def files(trainer):
+    """Contents of what a stage leaves, but for the log and the optimizers."""
+    return {path.name: path.read_bytes() for path in trainer.folder.iterdir()
+            if path.suffix in ('.safetensors', '.csv')}
 
 
 @pytest.mark.parametrize(('stage', 'changes'), [
@@ -66,10 +68,90 @@ def test_a_resumed_run_ends_with_the_same_bits(run, stage, changes):
     resumed = run('parts', stage, changes)
     assert resumed.resume() and resumed.optimizer_step == changes['optimizer_steps'] // 2
     resumed.fit()
-    assert_equal(weights(whole.model_path), weights(resumed.model_path))
-    ends = [torch.load(t.checkpoint_path, weights_only=True) for t in (whole, resumed)]
-    assert_equal(ends[0]['stage'], ends[1]['stage'])
+    assert files(whole) == files(resumed)
+    ends = [torch.load(t.folder / 'last.ckpt', weights_only=True) for t in (whole, resumed)]
+    assert all(torch.equal(value, ends[1]['stage'][name])
+               for name, value in ends[0]['stage'].items())
     assert ends[0]['optimizer_step'] == ends[1]['optimizer_step'] == changes['optimizer_steps']
+
+
+def measured(monkeypatch, *qualities, kill_at=None):
+    """Let the validations have these figures, and the one of this number end the run."""
+    figures = iter(enumerate(qualities))
+
+    def validate(*_):
+        n, quality = next(figures)
+        if n == kill_at:
+            raise Killed
+        return {'psnr_0_T1': 40.0, 'psnr_150_T1': quality}
+    monkeypatch.setattr('ubcn_ros.training.trainer.validate', validate)
+    monkeypatch.setattr('ubcn_ros.training.pictures.ValidationPictures.sheet',
+                        lambda *_: torch.zeros(40, 40, 3, dtype=torch.uint8).numpy())
+
+
+EVERY = {'optimizer_steps': 4, 'validate_every': 1, 'save_every': 3}
+
+
+@pytest.mark.parametrize(('qualities', 'best'), [
+    ((20, 22, 21, 21), 2), ((20, 22, 22, 21), 2), ((20, 21, 22, 23), 4),
+    ((float('nan'), 21, 20, float('nan')), 4), ((float('inf'), 21, 20, 22), 1)])
+def test_the_best_is_kept_beside_the_last(run, scenes, monkeypatch, qualities, best):
+    measured(monkeypatch, *qualities)
+    trainer = run('out', changes=EVERY, validation=scenes)
+    trainer.fit()
+    told = {name: load_model(trainer.folder / f'{name}.safetensors')[1].metadata
+            for name in ('best', 'last')}
+    assert told['best']['optimizer_steps'] == best and told['last']['optimizer_steps'] == 4
+    assert str(told['best']['validation']['psnr_150_T1']) == str(float(qualities[best - 1])) or \
+        told['best']['validation']['psnr_150_T1'] == qualities[best - 1]
+
+
+@pytest.mark.parametrize('kill_at', range(4))
+def test_killed_at_a_validation_the_best_is_the_same(run, scenes, monkeypatch, kill_at):
+    qualities = (20, 22, 21, 21)
+    measured(monkeypatch, *qualities)
+    whole = run('whole', changes=EVERY, validation=scenes)
+    whole.fit()
+    measured(monkeypatch, *qualities, kill_at=kill_at)
+    with pytest.raises(Killed):
+        run('parts', changes=EVERY, validation=scenes).fit()
+    again = run('parts', changes=EVERY, validation=scenes)
+    assert again.resume() == (kill_at > 0)
+    measured(monkeypatch, *qualities[again.optimizer_step:])
+    again.fit()
+    assert files(whole) == files(again)
+
+
+def test_killed_after_the_best_was_written_and_before_the_checkpoint(run, scenes, monkeypatch):
+    """The best of steps that a resumed run makes again is made again."""
+    measured(monkeypatch, 20, 22, 21, 21)
+    whole = run('whole', changes=EVERY, validation=scenes)
+    whole.fit()
+    measured(monkeypatch, 20, 22)
+    trainer = run('parts', changes=EVERY, validation=scenes)
+    save = trainer.save
+    trainer.save = lambda: save() if trainer.optimizer_step == 1 else stopped()
+    with pytest.raises(Killed):
+        trainer.fit()
+    again = run('parts', changes=EVERY, validation=scenes)
+    assert again.resume() and again.best['step'] == again.optimizer_step == 1
+    measured(monkeypatch, 22, 21, 21)
+    again.fit()
+    assert files(whole) == files(again)
+
+
+def stopped(*_):
+    raise Killed
+
+
+def test_results_have_a_row_a_validation(run, scenes):
+    trainer = run('out', changes={'validate_every': 2}, validation=scenes)
+    trainer.fit()
+    with open(trainer.folder / 'results.csv', newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [(row['stage'], row['step']) for row in rows] == [
+        ('derain', '2'), ('derain', '4'), ('derain', '6')]
+    assert all(float(row[name]) > 0 for row in rows for name in ('loss', 'psnr_150_T1'))
 
 
 def test_resume_without_a_checkpoint_starts_anew(run):
@@ -95,30 +177,46 @@ def test_a_kill_while_saving_leaves_the_checkpoint_before(run, monkeypatch):
     again.fit()
     whole = run('whole')
     whole.fit()
-    assert_equal(weights(again.model_path), weights(whole.model_path))
+    assert files(again) == files(whole)
 
 
-def test_a_kill_after_the_last_checkpoint_loses_no_model(run, scenes):
+def test_a_kill_before_the_last_validation_loses_no_model(run, scenes):
     class Deadly(Scene):
-        def image(self):
-            raise Killed
+        image = stopped
 
     deadly = SceneList('deadly', scenes.label_set, (Deadly('a', None, None),))
     trainer = run('out', validation=deadly)
     with pytest.raises(Killed):
         trainer.fit()
     again = run('out', validation=scenes)
-    assert again.resume() and again.optimizer_step == 6 and not again.model_path.exists()
+    assert again.resume() and again.optimizer_step == 4
     assert again.fit()
-    assert load_model(again.model_path)[1].metadata['validation']
+    assert load_model(again.folder / 'last.safetensors')[1].metadata['validation']
+
+
+@pytest.mark.parametrize('name', ['best', 'last'])
+def test_a_kill_after_the_last_checkpoint_loses_no_model(run, scenes, monkeypatch, name):
+    whole = run('whole')
+    whole.fit()
+    trainer = run('out')
+    save_model = trainer._save_model
+    monkeypatch.setattr(trainer, '_save_model', lambda file: stopped() if file.startswith(name)
+                        else save_model(file))
+    with pytest.raises(Killed):
+        trainer.fit()
+    again = run('out')
+    assert again.resume() and again.optimizer_step == 6
+    again.fit()
+    assert files(whole) == files(again)
 
 
 def test_a_damaged_checkpoint_is_named(run):
     trainer = run('out')
     trainer.fit()
-    content = trainer.checkpoint_path.read_bytes()
-    trainer.checkpoint_path.write_bytes(content[:len(content) // 2])
-    with pytest.raises(ValueError, match='derain.ckpt is damaged'):
+    path = trainer.folder / 'last.ckpt'
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+    with pytest.raises(ValueError, match='last.ckpt is damaged'):
         run('out').resume()
 
 
@@ -133,20 +231,22 @@ class Exploding:
 
 def test_a_checkpoint_runs_no_code(run):
     trainer = run('out')
-    trainer.out.mkdir()
+    trainer.folder.mkdir()
     state = {'stage': Exploding(), 'optimizer_step': 3, 'optimizer_0': {}}
-    torch.save(state, trainer.checkpoint_path)
+    torch.save(state, trainer.folder / 'last.ckpt')
     with pytest.raises(ValueError, match='damaged'):
         trainer.resume()
     assert not Exploding.ran
 
 
-def test_a_checkpoint_of_another_width_is_refused(run):
-    run('out').fit()
+def test_a_checkpoint_of_another_width_or_start_is_refused(run):
+    run('out', settings={'start': 'a'}).fit()
     other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
                                               'segmentation_options': {'width': 8}}}
-    with pytest.raises(ValueError, match='another recipe'):
-        run('out', model=other).resume()
+    with pytest.raises(ValueError, match='another recipe.*channels: 4 in the checkpoint, 6 now'):
+        run('out', model=other, settings={'start': 'a'}).resume()
+    with pytest.raises(ValueError, match='start: a in the checkpoint, b now'):
+        run('out', settings={'start': 'b'}).resume()
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
@@ -165,77 +265,26 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
     assert all(v.isfinite().all() for v in again.network.state_dict().values())
 
 
-def test_a_model_says_how_it_came_about(run, scenes):
-    trainer = run('out', validation=scenes)
-    scores = trainer.fit()
-    info = load_model(trainer.model_path)[1]
-    assert info.metadata['validation'] == scores and info.metadata['optimizer_steps'] == 6
-    assert info.metadata['recipe']['stages']['derain']['samples']['crop'] == [32, 48]
-    assert info.metadata['data'] == 'camvid/train' and info.metadata['seed'] == 5
-    assert set(scores) == {'psnr_0_T1', 'psnr_150_T1'}
-
-
-def test_a_model_says_which_of_its_parts_were_trained(run):
-    derain = run('out')
-    derain.fit()
-    assert load_model(derain.model_path)[1].trained == ('derain',)
-    # of a file without it, the segmentation network is as untrained as it was there
-    start = {name: 'derain.safetensors' for name in ('derain', 'segmentation')}
-    attend = run('out', 'attend', {'start': start, 'optimizer_steps': 1, 'iterations': 2})
-    assert attend.record({})['trained'] == ['derain', 'attention']
-    joint = run('out', 'joint', {'start': start, 'optimizer_steps': 1})
-    assert joint.record({})['trained'] == ['derain', 'segmentation', 'attention']
-
-
 def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
     trainer = run('out', 'joint', {'iterations': 2, 'optimizer_steps': 2}, precision='bf16-mixed',
                   validation=open_data([camvid_root]).split('val'))
     scores = trainer.fit()
     assert set(scores) == {f'{kind}_{rate}_T{t}' for kind in ('psnr', 'miou')
                            for rate in (0, 150) for t in (1, 2)}
-    events = EventAccumulator(str(trainer.out / 'log' / 'joint'))
+    events = EventAccumulator(str(trainer.folder / 'log'))
     events.Reload()
     assert {'loss', 'derain_1', 'segmentation_2', 'lr_0', *scores} <= set(
         events.Tags()['scalars'])
     assert events.Scalars('loss')[-1].step == 2
-    assert set(events.Tags()['images']) == {'rain_0', 'rain_150'}
-    picture = events.Images('rain_150')[0]
-    # input, two steps and the clean image, over their labels
-    assert (picture.width, picture.height) == (4 * 80, 2 * 64)
+    assert set(events.Tags()['images']) == {'validation'}
+    assert (trainer.folder / 'validation.jpg').stat().st_size > 1000
 
 
-def test_modules_start_from_model_files(run):
-    first = run('out')
-    first.fit()
-    second = run('out', 'joint', {'start': {'derain': 'derain.safetensors'}})
-    trained = load_model(first.model_path)[0].derain.state_dict()
-    assert_equal(trained, second.network.derain.state_dict())
-
-
-def test_a_stage_may_vary_the_network(run):
-    trainer = run('out', changes={'overrides': {'attention': {'uniform_masks': True}}})
-    assert trainer.network.config.attention.uniform_masks
-    assert trainer.network.config.attention.channels == 4  # the recipe's own stays
-    assert not run('out').network.config.attention.uniform_masks
-
-
-def test_a_wrong_start_is_named(run):
-    with pytest.raises(ValueError, match='nothing.safetensors'):
-        run('out', changes={'start': {'derain': 'nothing.safetensors'}})
-    with pytest.raises(ValueError, match='unknown module'):
-        run('out', changes={'start': {'idm': 'derain.safetensors'}})
-    run('out').fit()
-    other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
-                                              'segmentation_options': {'width': 8}}}
-    with pytest.raises(ValueError, match='does not fit'):
-        run('out', changes={'start': {'derain': 'derain.safetensors'}}, model=other)
-
-
-def test_labels_must_be_those_of_the_validation(run, scenes):
+def test_labels_must_be_those_of_the_network(run, scenes):
     other = SceneList('cityscapes/train', CITYSCAPES, scenes.scenes)
     unlabeled = SceneList('pairs/a', None, scenes.scenes)
     with pytest.raises(ValueError, match='cityscapes'):
-        run('out', 'joint', training=other, validation=scenes)
+        run('out', 'joint', training=other)
     with pytest.raises(ValueError, match='only the stage derain'):
         run('out', 'joint', training=unlabeled)
     run('out', 'derain', training=unlabeled)
@@ -244,8 +293,8 @@ def test_labels_must_be_those_of_the_validation(run, scenes):
 def test_an_unknown_stage_names_the_known_ones(recipe):
     config = recipe('derain')
     with pytest.raises(ValueError, match="no stage 'joint': it has derain"):
-        shortened(config, 'joint', 3)
-    assert shortened(config, 'derain', 3).stages['derain'].optimizer_steps == 3
+        find_stage(config, 'joint')
+    assert shortened(config, 3).stages['derain'].optimizer_steps == 3
 
 
 def test_the_path_threshold_is_set_by_a_recipe(recipe):
@@ -257,6 +306,16 @@ def test_the_path_threshold_is_set_by_a_recipe(recipe):
     overrides['attention']['path_threshold'] = -1
     with pytest.raises(ValueError, match='path_threshold -1'):
         model_config(recipe('derain', model={'preset': 'light', 'overrides': overrides}), CAMVID)
+
+
+def test_a_recipe_without_a_preset_takes_the_network_of_the_model(recipe):
+    source = model_config(recipe('derain'), CITYSCAPES)
+    bare = recipe('derain', model={'overrides': {'attention': {'path_threshold': 0.02}}})
+    with pytest.raises(ValueError, match='give --init MODEL'):
+        model_config(bare, CAMVID)
+    config = model_config(bare, CAMVID, source)
+    assert config.derain == source.derain and config.label_set == CAMVID
+    assert config.attention.path_threshold == 0.02
 
 
 @pytest.mark.parametrize('overrides', [{'derrain': {}}, {'derain': {'chanels': 3}}])
@@ -275,7 +334,7 @@ def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch)
             raise OSError(errno.ENOSPC, 'No space left on device')
         original(path, state)
     monkeypatch.setattr(trainer.fabric, 'save', save)
-    with pytest.raises(OSError, match='No space left on device: .*derain.ckpt'):
+    with pytest.raises(OSError, match='No space left on device: .*last.ckpt'):
         trainer.fit()
     again = run('out', changes={'optimizer_steps': 4})
     assert again.resume() and again.optimizer_step == 2

@@ -8,8 +8,8 @@ from lightning.fabric import Fabric
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
+from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.stages import STAGE_CLASSES
-from ubcn_ros.training.trainer import model_config
 from ubcn_ros.training.validation import validate
 
 
@@ -19,22 +19,22 @@ def measured(recipe, scenes):
         config = recipe(kind, {'iterations': 2})
         stage = STAGE_CLASSES[kind](build(model_config(config, CAMVID)), config.stages[kind], None)
         before = {k: v.clone() for k, v in stage.state_dict().items()}
-        pictures = {}
-        scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, 3,
-                          pictures.__setitem__)
+        seen = []
+        scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, 2,
+                          lambda *frame: seen.append(frame))
         assert all(torch.equal(v, before[k]) for k, v in stage.state_dict().items())
         assert stage.training
-        return scores, pictures
+        return scores, seen
     return run
 
 
 def test_derain_is_measured_by_its_image(measured):
-    scores, pictures = measured('derain')
+    scores, seen = measured('derain')
     # an untrained IDM is the identity
     assert scores['psnr_0_T1'] == float('inf') and 10 < scores['psnr_150_T1'] < 40
     assert len(scores) == 2
-    assert {k: tuple(v.shape) for k, v in pictures.items()} == {
-        'rain_0': (3, 64, 240), 'rain_150': (3, 64, 240)}
+    assert [(rate, n, len(steps)) for rate, n, _, steps in seen] == [
+        (0, 0, 1), (0, 1, 1), (150, 0, 1), (150, 1, 1)]
 
 
 def test_adapt_is_measured_by_its_labels(measured):
@@ -44,8 +44,28 @@ def test_adapt_is_measured_by_its_labels(measured):
 
 
 def test_the_loop_is_measured_at_every_step(measured):
-    scores, pictures = measured('attend')
+    scores, seen = measured('attend')
     assert set(scores) == {f'{kind}_{rate}_T{t}' for kind in ('psnr', 'miou')
                            for rate in (0, 150) for t in (1, 2)}
-    picture = pictures['rain_0']
-    assert picture.shape == (3, 128, 320) and 0 <= picture.min() and picture.max() <= 1
+    assert all(len(steps) == 2 for *_, steps in seen)
+
+
+def test_adapt_is_measured_on_what_idm_hands_on(recipe, scenes):
+    config = recipe('adapt')
+    network = build(model_config(config, CAMVID))
+    torch.nn.init.normal_(network.derain.tail[1].weight, std=0.1)
+    stage = STAGE_CLASSES['adapt'](network, config.stages['adapt'], None).eval()
+    image = torch.rand(1, 3, 64, 80)
+    with torch.no_grad():
+        assert torch.equal(stage.unrolled(image)[0].logits, network(image, 1)[0].logits)
+        assert not torch.equal(stage.unrolled(image)[0].logits, network.segmentation(image))
+
+
+def test_a_group_of_classes_is_left_out(measured, scenes, monkeypatch):
+    expected, _ = measured('adapt')
+    monkeypatch.setattr('ubcn_ros.training.validation.ValidationSamples', lambda *_: [
+        {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
+         'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8),
+         'labels': torch.full((64, 80), CAMVID.num_classes + 1, dtype=torch.uint8)}])
+    scores, seen = measured('adapt')
+    assert set(scores) == set(expected) and (seen[0][2]['labels'] == 255).all()

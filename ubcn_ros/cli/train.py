@@ -1,9 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn train`: one stage of a recipe."""
+"""`ubcn train`: the stages of a recipe, one after the other."""
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +24,6 @@ from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
-
-    from ubcn_ros.training.config import TrainConfig
-    from ubcn_ros.training.trainer import Trainer
 
 
 class _Recipe(click.Path):
@@ -44,16 +44,23 @@ class _Recipe(click.Path):
 
 @click.command(cls=Command)
 @click.argument('recipe', type=_Recipe(exists=True, dir_okay=False, path_type=Path))
-@click.option('--stage', help='Stage to train, of those in the recipe.  [required]')
-@data_option()
+@data_option(multiple=True, type=click.Path(exists=True, path_type=Path),
+             help='Data set: a YAML file, or a folder whose layout is known. Several may be '
+             'given; the classes are those of the first.')
+@click.option('--stage', help='Train this stage alone  [default: all of the recipe].')
+@click.option('--init', metavar='MODEL',
+              help='Start from this model: a name in models/, or the path of a .safetensors file.')
 @click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder [default: runs/NAME of the recipe].')
 @click.option('--resume', is_flag=True,
-              help="Continue from the stage's checkpoint, if there is one, with the same recipe.")
+              help='Go on where an earlier run in OUT was stopped, with the same recipe and data.')
 @click.option('--overwrite', is_flag=True,
-              help='Start again; what an earlier run of the stage left in OUT is removed.')
+              help='Start again; what an earlier run (with --stage: of that stage) left in OUT is '
+              'removed.')
 @click.option('--steps', type=click.IntRange(1, 1 << 40),
-              help="Train this many steps instead of the recipe's.")
+              help="Train this many steps in each stage instead of the recipe's.")
+@click.option('--dry-run', is_flag=True,
+              help='Print what would be trained, and train nothing.')
 @click.option('--accelerator', default='auto', show_default=True,
               type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
 @click.option('--devices', default=1, show_default=True, type=COUNT,
@@ -66,76 +73,79 @@ class _Recipe(click.Path):
               help='Processes that render samples.')
 @threads_option(help='CPU threads per process [default: all cores].')
 @click.option('--half', is_flag=True,
-              help='Keep convolution weights in fp16 in the model file: half the size.')
-def train(recipe: Path, stage: str | None, data: Path, out: Path | None, resume: bool,
-          overwrite: bool, steps: int | None, accelerator: str, devices: int, nodes: int,
-          precision: str, workers: int, threads: int | None, half: bool) -> None:
+              help='Keep convolution weights in fp16 in the result: half the size.')
+def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None,
+          out: Path | None, resume: bool, overwrite: bool, steps: int | None, dry_run: bool,
+          accelerator: str, devices: int, nodes: int, precision: str, workers: int,
+          threads: int | None, half: bool) -> None:
     """
-    Train one stage of a recipe.
+    Train a model by a recipe.
 
-    RECIPE is the name of one in config/train/, or the path of a .yaml file; its stages are
-    derain, adapt, attend and joint, or variants of these, each trained by a run of its own.
+    RECIPE is the name of one in config/train/, or the path of a .yaml file. Its stages (derain,
+    adapt, attend and joint) run in this order, each from the best of the one before.
 
-    Leaves OUT/STAGE.safetensors, a model file, and OUT/STAGE.ckpt to resume from. Where one of
-    them is there already, nothing is done without --resume or --overwrite.
+    Leaves the model in OUT/NAME.safetensors and the stages' in OUT/stages/; OUT/results.csv has
+    the figures of every validation, OUT/log what TensorBoard shows. Where an earlier run lies in
+    OUT, nothing is done without --resume or --overwrite.
     """
     if resume and overwrite:
         raise click.UsageError('give --resume or --overwrite, not both')
     _check_devices(accelerator, devices)
-    config = _load_recipe(recipe, stage, steps)
-    out = out or Path('runs') / config.name
-    _check_free(out, stage, resume, overwrite)
-    _check_start(config, stage, out)
+    options = dict(click.get_current_context().params)
+    from ubcn_ros.training.config import TrainConfig, shortened
+    config = TrainConfig.load(recipe)
+    if steps:
+        config = shortened(config, steps)
 
     import torch
 
     from ubcn_ros.data.mixture import open_data
-    from ubcn_ros.training.trainer import Trainer
+    from ubcn_ros.training.record import typed_command
+    from ubcn_ros.training.run import Run
     if threads:
         torch.set_num_threads(threads)
-    sets = open_data([data])
-    training = sets.split('train', exclude=config.data.exclude)
-    validation = sets.split('val') if 'val' in sets.splits else None
-    fabric = _launch(stage, accelerator, devices, nodes, precision)
+    run = Run(config, open_data(data), out or Path('runs') / config.name, init, half,
+              typed_command(sys.argv[1:]), _plain(options))
+    stages = run.plan(stage, resume, overwrite)
+    if resume and not stages:
+        click.echo(f'nothing is left to train: {run.out} has {", ".join(config.stages)}')
+    if dry_run:
+        click.echo(f'would train {", ".join(stages) or "nothing"} in {run.out}')
+        return
+    fabric = _launch('joint' in stages, accelerator, devices, nodes, precision)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
-    trainer = Trainer(fabric, config, stage, training, validation, out, workers)
     if overwrite:
-        trainer.discard()
-    if resume:
-        fabric.print(f'resumed at optimizer step {trainer.optimizer_step}' if trainer.resume() else
-                     f'{trainer.checkpoint_path} is not there: starting from the beginning')
-    _fit(trainer, half)
-    fabric.print(f'wrote {trainer.model_path}')
+        if fabric.is_global_zero:
+            run.discard(stage)
+        fabric.barrier()
+    with _plain_errors():
+        run.train(fabric, stages, workers)
 
 
-def _load_recipe(recipe: Path, stage: str | None, steps: int | None) -> TrainConfig:
-    """Load a recipe that has this stage; with other optimizer steps where they are given."""
-    from ubcn_ros.training.config import TrainConfig
-    config = TrainConfig.load(recipe)
-    if stage is None:
-        raise click.UsageError(f'--stage is missing: the recipe {config.name!r} has '
-                               f'{", ".join(config.stages) or "none"}')
-    from ubcn_ros.training.trainer import find_stage, shortened
-    find_stage(config, stage)
-    return shortened(config, stage, steps) if steps else config
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as YAML has them."""
+    return {name: [str(part) for part in value] if isinstance(value, tuple) else
+            str(value) if isinstance(value, Path) else value for name, value in options.items()}
 
 
-def _launch(stage: str, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
+def _launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
     """Start the processes that train together."""
     from lightning.fabric import Fabric
     strategy = 'auto'
     if devices != 1 or nodes != 1:
         # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
-        strategy = 'ddp_find_unused_parameters_true' if stage.startswith('joint') else 'ddp'
+        strategy = 'ddp_find_unused_parameters_true' if joint else 'ddp'
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
                     precision=_precision(precision, accelerator), strategy=strategy)
     fabric.launch()
     return fabric
 
 
-def _fit(trainer: Trainer, half: bool) -> None:
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Say what a run ended of in one line."""
     try:
-        trainer.fit(half)
+        yield
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
     except ValueError as error:
@@ -143,33 +153,6 @@ def _fit(trainer: Trainer, half: bool) -> None:
         if 'Original Traceback' in text:  # of a process that renders samples
             text = text.strip().splitlines()[-1].split(': ', 1)[-1]
         raise ValueError(text) from error
-
-
-def _check_free(out: Path, stage: str, resume: bool, overwrite: bool) -> None:
-    """Raise UsageError where the run would overwrite an earlier one unasked."""
-    checkpoint, model = (out / f'{stage}.{suffix}' for suffix in ('ckpt', 'safetensors'))
-    if overwrite or (resume and (checkpoint.exists() or not model.exists())):
-        return
-    if resume:
-        raise click.UsageError(f'{model} is there from an earlier run, but no {checkpoint.name} '
-                               'to resume from: give --overwrite to start again, or another --out')
-    for path in (checkpoint, model):
-        if path.exists():
-            raise click.UsageError(f'{path} is there from an earlier run: give --resume to go on '
-                                   'with it, --overwrite to start again, or another --out')
-
-
-def _check_start(config: TrainConfig, stage: str, out: Path) -> None:
-    """Raise UsageError where a model file that the stage starts from is missing."""
-    for name in config.stages[stage].start.values():
-        path = out / name  # `name` alone where it is absolute
-        if path.exists():
-            continue
-        first = Path(name).stem
-        remedy = (f'train the stage {first} first' if name == f'{first}.safetensors'
-                  and first in config.stages else 'give the --out of the run that wrote it')
-        raise click.UsageError(f'{path} is not there, but the stage {stage} starts from it: '
-                               f'{remedy}, or change start in the recipe')
 
 
 def _check_devices(accelerator: str, devices: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.runtime.installed import shared_folders
@@ -134,13 +134,22 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
               'metadata': json.dumps(metadata)}
     partial = path.with_suffix('.partial')
     try:
-        save_file(tensors, partial, header)
-    except SafetensorError as error:  # whatever the system said
+        partial.write_bytes(_in_order(save(tensors, header)))
+    except OSError as error:
         partial.unlink(missing_ok=True)
         raise OSError(f'{path} cannot be written ({error}): make room, or choose another place'
                       ) from error
-    partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, path)
+
+
+def _in_order(content: bytes) -> bytes:
+    """Put the keys of a safetensors file's metadata in order: the library takes any."""
+    end = 8 + int.from_bytes(content[:8], 'little')
+    header = json.loads(content[8:end])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
+    text += b' ' * (-len(text) % 8)
+    return len(text).to_bytes(8, 'little') + text + content[end:]
 
 
 def load_model(name_or_path: str | Path, needs: Sequence[str] = ()

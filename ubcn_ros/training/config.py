@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,25 @@ STAGES = ('derain', 'adapt', 'attend', 'joint')
 class ModelConfig:
     """What network is trained."""
 
-    # 'paper' or 'light', as of UBCNConfig.preset
-    preset: str = 'light'
-    # values that replace those of the preset, by part: {attention: {blocks: 3}}
+    # 'paper' or 'light', as of UBCNConfig.preset; without one that of the model given by --init
+    preset: str = ''
+    # values that replace those of the preset or model, by part: {attention: {blocks: 3}}
     overrides: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which scenes of the folder --data train and validate."""
+    """Which scenes of --data train and validate."""
 
-    # kind of the data set, as of ubcn_ros.data.datasets
-    kind: str = 'camvid'
     # starts of the names of scenes that are left out of training
     exclude: tuple[str, ...] = ()
-    # every so many scenes of the split val validate
-    validation_stride: int = 5
+    # at most so many scenes of the split val, spread evenly, validate
+    validation_images: int = 25
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
         _check_text('exclude', *self.exclude)
-        _check_range(self, ('validation_stride',), 1)
+        _check_range(self, ('validation_images',), 1)
 
 
 @dataclass(frozen=True)
@@ -116,7 +114,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StageConfig:
-    """One of the four stages, or a variant of it."""
+    """One of the four stages."""
 
     # length of the run, iterations of the optimizer
     optimizer_steps: int = 1000
@@ -127,11 +125,6 @@ class StageConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     # of the discriminator (adapt)
     discriminator: OptimizerConfig = field(default_factory=OptimizerConfig)
-    # model files that give modules their weights at the start, by module, relative to the output
-    # folder: {derain: derain.safetensors}
-    start: dict[str, str] = field(default_factory=dict)
-    # of the preset, on top of the recipe's, in this stage alone
-    overrides: dict[str, Any] = field(default_factory=dict)
     # T, steps of the unrolled loop (attend, joint)
     iterations: int = 3
     # weight of the segmentation loss beside the deraining loss (attend, joint)
@@ -147,7 +140,7 @@ class StageConfig:
     derained_share: float = 0.0
     # weigh the classes of the segmentation loss by how rare they are
     class_balance: bool = True
-    # SAM starts from IDM's weights (attend; joint, unless start names SAM's)
+    # SAM starts from IDM's weights unless it was trained already (attend, joint)
     warm_start: bool = True
     # a single step of the loop, drawn at random, learns from a batch (attend)
     one_step: bool = False
@@ -164,7 +157,6 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
-        _check_text('start', *self.start, *self.start.values())
         _check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
         _check_range(self, ('iterations',), 1, 10)
         _check_range(self, ('derained_share',), 0, 1)
@@ -182,7 +174,7 @@ class TrainConfig:
     data: DataConfig = field(default_factory=DataConfig)
     # of weights, samples and everything else that is drawn
     seed: int = 0
-    # by name, a kind of stage or KIND-VARIANT
+    # by name: those of STAGES that the recipe has, in their order
     stages: dict[str, StageConfig] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -205,16 +197,15 @@ class TrainConfig:
             raise ValueError(f'{path} is not YAML: {error}') from error
         if not isinstance(values, dict):
             raise ValueError(f'{path} is not a recipe: expected a mapping with at least "name"')
-        stages = {}
         given = values.pop('stages', None) or {}
         if not isinstance(given, dict):
             raise ValueError(f'{path}: stages must be a mapping, got {given!r}')
-        for name, stage in given.items():
-            # a stage's name may carry a variant after a dash: adapt-clean, attend-uniform
-            if str(name).split('-')[0] not in STAGES:
+        for name in given:
+            if name not in STAGES:
                 raise ValueError(f'{path}: unknown stage {name!r}: expected '
-                                 f'{", ".join(STAGES)}, or one of them with -VARIANT')
-            stages[name] = _build(StageConfig, stage or {}, f'{path}: stages.{name}')
+                                 f'{", ".join(STAGES)}')
+        stages = {name: _build(StageConfig, given[name] or {}, f'{path}: stages.{name}')
+                  for name in STAGES if name in given}
         return _build(cls, {**values, 'stages': stages}, str(path))
 
     def to_dict(self) -> dict[str, Any]:
@@ -272,19 +263,31 @@ def converted(value: Any, default: Any, where: str) -> Any:
     return value
 
 
+def find_stage(config: TrainConfig, stage: str) -> StageConfig:
+    """Stage of a recipe; ValueError naming those it has."""
+    if stage not in config.stages:
+        raise ValueError(f'the recipe {config.name!r} has no stage {stage!r}: it has '
+                         f'{", ".join(config.stages) or "none"}')
+    return config.stages[stage]
+
+
+def shortened(config: TrainConfig, steps: int) -> TrainConfig:
+    """Return the recipe with another number of optimizer steps in every stage, for a trial."""
+    return replace(config, stages={name: replace(stage, optimizer_steps=steps)
+                                   for name, stage in config.stages.items()})
+
+
 def decisive(config: TrainConfig, stage: str) -> dict[str, Any]:
     """Return what of a recipe decides on a stage's weights, as the checkpoint holds it."""
     recipe = config.to_dict()
     chosen = recipe['stages'][stage]
-    for key in ('validate_every', 'save_every'):
-        del chosen[key]
-    del recipe['data']['validation_stride']
+    del chosen['save_every']
     return json.loads(json.dumps({'model': recipe['model'], 'data': recipe['data'],
                                   'seed': recipe['seed'], 'stages': {stage: chosen}}))
 
 
 def differences(begun: Any, now: Any, where: str = '') -> list[str]:
-    """Lines that name what differs between the recipe of a checkpoint and the one given."""
+    """Lines that name what differs between what a checkpoint says and what is given."""
     if isinstance(begun, dict) and isinstance(now, dict):
         return [line for key in {**begun, **now}
                 for line in differences(begun.get(key), now.get(key),

@@ -56,11 +56,14 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
 
 def typed_command(arguments: Sequence[str]) -> str:
     """
-    Return the command as typed, without --resume: a run that was interrupted says the same.
+    Return the command as typed, without --resume and --overwrite.
+
+    A run that was interrupted says the same as one that was not.
 
     :param arguments: after the program's name.
     """
-    return shlex.join(['ubcn', *(part for part in arguments if part != '--resume')])
+    return shlex.join(['ubcn', *(part for part in arguments
+                                 if part not in ('--resume', '--overwrite'))])
 
 
 def data_record(data_set: Any, sha256: str | None = None) -> dict[str, Any]:

@@ -265,12 +265,13 @@ class ValidationSamples(Dataset):
     Scenes with rain of their own show it at every rate above 0.
 
     :param rate_mm_h: rain rate, 0..300 mm/hr.
-    :param stride: every so many scenes are taken.
+    :param images: so many scenes at most are taken, spread evenly over all.
     """
 
-    def __init__(self, scenes: SceneList, rate_mm_h: float, stride: int = 1) -> None:
+    def __init__(self, scenes: SceneList, rate_mm_h: float, images: int) -> None:
         self.scenes, self.rate = scenes, rate_mm_h
-        self.indices = range(0, len(scenes), stride)
+        count = min(images, len(scenes))
+        self.indices = [n * len(scenes) // count for n in range(count)]
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -20,7 +20,6 @@ from ubcn_ros.training.losses import (
     psnr_loss,
     segmentation_loss,
 )
-from ubcn_ros.training.warm_start import start_from_derain
 
 Batch = dict[str, torch.Tensor]
 Logs = dict[str, torch.Tensor]
@@ -42,6 +41,8 @@ class Stage(nn.Module):
     trained: tuple[str, ...] = ()
     measures: tuple[str, ...] = ('psnr', 'miou')
     """What of ``unrolled`` is worth measuring: 'psnr', 'miou' or both."""
+    quality_text: str = ''
+    """What ``quality`` is, in words."""
 
     def __init__(self, network: UBCN, config: StageConfig, weights: torch.Tensor | None = None,
                  groups: torch.Tensor | None = None) -> None:
@@ -98,6 +99,14 @@ class Stage(nn.Module):
         """Return the steps of the loop that this stage trains, for validation too."""
         return self.network(image, self.config.iterations)
 
+    def quality(self, scores: dict[str, float]) -> float:
+        """
+        Sum up a validation: the higher, the better is the network.
+
+        :param scores: as of ``validation.validate``.
+        """
+        raise NotImplementedError
+
 
 class DerainStage(Stage):
     """
@@ -112,6 +121,7 @@ class DerainStage(Stage):
 
     trained = ('derain',)
     measures = ('psnr',)
+    quality_text = 'PSNR at 150 mm/hr'
 
     def prepare(self) -> None:
         if self.config.veil_only:
@@ -140,6 +150,9 @@ class DerainStage(Stage):
         return [Step(derained, derained.new_zeros(
             len(image), self.network.label_set.num_classes, 1, 1))]
 
+    def quality(self, scores: dict[str, float]) -> float:
+        return scores['psnr_150_T1']
+
 
 class AdaptStage(Stage):
     """
@@ -153,6 +166,7 @@ class AdaptStage(Stage):
 
     trained = ('segmentation',)
     measures = ('miou',)
+    quality_text = 'mean of mIoU at 0 and 150 mm/hr of the first step'
 
     def prepare(self) -> None:
         self.discriminator = (Discriminator(self.network.segmentation.feature_channels)
@@ -208,7 +222,10 @@ class AdaptStage(Stage):
         return loss
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
-        return [Step(image, self.network.segmentation(image))]
+        return [self.network.first_step(image)]
+
+    def quality(self, scores: dict[str, float]) -> float:
+        return (scores['miou_0_T1'] + scores['miou_150_T1']) / 2
 
 
 class AttendStage(Stage):
@@ -222,13 +239,12 @@ class AttendStage(Stage):
     """
 
     trained = ('attention',)
+    quality_text = 'PSNR at 150 mm/hr of the last step'
 
     def prepare(self) -> None:
         if self.config.iterations < 2:
             raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
                              'use SAM, so this stage needs 2 or more')
-        if self.config.warm_start:
-            start_from_derain(self.network)
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
@@ -269,6 +285,9 @@ class AttendStage(Stage):
                 logs[f'segmentation_{t}'] = labels.detach()
         return loss / len(steps), logs
 
+    def quality(self, scores: dict[str, float]) -> float:
+        return scores[f'psnr_150_T{self.config.iterations}']
+
 
 def _forget_casts() -> None:
     """
@@ -284,14 +303,13 @@ class JointStage(AttendStage):
     """The whole network, unrolled, with the losses on every step."""
 
     trained = ('derain', 'segmentation', 'attention')
-
-    def prepare(self) -> None:
-        """Start SAM from IDM if it has no weights of its own."""
-        if 'attention' not in self.config.start:
-            super().prepare()
+    quality_text = 'mIoU in points + PSNR in dB at 150 mm/hr of the last step'
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
+
+    def quality(self, scores: dict[str, float]) -> float:
+        return super().quality(scores) + scores[f'miou_150_T{self.config.iterations}']
 
 
 STAGE_CLASSES: dict[str, type[Stage]] = {

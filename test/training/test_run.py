@@ -1,0 +1,292 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""All stages of a recipe in one folder: killed anywhere, resumed, refused, overwritten."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+from lightning.fabric import Fabric
+
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.labels import numbered_labels
+from ubcn_ros.network import build
+from ubcn_ros.runtime import load_model, save_model
+from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.config import STAGES, TrainConfig
+from ubcn_ros.training.run import Run
+
+
+@pytest.fixture
+def make(data, tmp_path, write_recipe):
+    """Function that makes the run of a tiny recipe in a folder of that name."""
+    def made(out='out', changes=None, stages=STAGES, **more):
+        config = TrainConfig.load(write_recipe(tmp_path / 'recipe.yaml', changes, stages))
+        return Run(config, out=tmp_path / out, **{'data': data, **more})
+    return made
+
+
+def train(run, stage=None, resume=False):
+    run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'),
+              run.plan(stage, resume), workers=0)
+
+
+def files(run):
+    """Contents of all that a run leaves, but for the log, the optimizers and the command."""
+    return {str(path.relative_to(run.out)): path.read_bytes() for path in run.out.rglob('*')
+            if path.suffix in ('.safetensors', '.csv', '.jpg')}
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory, data, write_recipe):
+    """An uninterrupted run of all stages."""
+    folder = tmp_path_factory.mktemp('whole')
+    run = Run(TrainConfig.load(write_recipe(folder / 'recipe.yaml')), data, folder / 'out')
+    train(run)
+    return run
+
+
+@pytest.fixture
+def copied(whole, make):
+    """Function that makes a run in whose folder the whole one has been done."""
+    def made(changes=None, **more):
+        run = make('copy', changes, **more)
+        shutil.copytree(whole.out, run.out)
+        return run
+    return made
+
+
+class Killed(BaseException):
+    """What ends a run from outside."""
+
+
+@pytest.fixture
+def kill_after(monkeypatch):
+    """Function that lets a run end before, or after, the n-th file from now is put in place."""
+    original = os.replace
+
+    def armed(writes, after):
+        left = [writes]
+
+        def replace(*paths):
+            left[0] -= 1
+            if left[0] == 0 and not after:
+                raise Killed
+            original(*paths)
+            if left[0] == 0:
+                raise Killed
+        monkeypatch.setattr(os, 'replace', replace)
+    return armed
+
+
+@pytest.mark.parametrize(('every', 'after'), [(7, True), (8, False)])
+def test_killed_in_every_stage_the_result_is_the_same(make, whole, kill_after, every, after):
+    run, killed = make(), set()
+    for _ in range(60):
+        kill_after(every, after)
+        try:
+            train(run, resume=True)
+            break
+        except Killed:
+            killed |= {name for name in STAGES if run.begun(name) and not run.finished(name)}
+    assert killed == set(STAGES), 'in each'
+    assert files(run) == files(whole)
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_killed_between_stages_the_result_is_the_same(copied, whole, stage):
+    run = copied()
+    run.result.unlink()
+    for name in STAGES[STAGES.index(stage):]:
+        shutil.rmtree(run.folder(name))
+        run.results.forget(name)
+    train(run, resume=True)
+    assert files(run) == files(whole)
+
+
+def test_stage_by_stage_is_as_all_at_once(make, whole):
+    run = make()
+    for stage in STAGES:
+        assert not run.result.exists()
+        train(run, stage)
+    assert files(run).keys() == files(whole).keys()
+    for path, content in files(run).items():
+        assert content == files(whole)[path] or path == 'samples.jpg', path
+
+
+def test_what_a_run_leaves(whole):
+    left = {str(path.relative_to(whole.out)) for path in whole.out.rglob('*') if path.is_file()
+            and 'events.out' not in path.name}
+    assert left == {'tiny.safetensors', 'args.yaml', 'results.csv', 'samples.jpg',
+                    *(f'stages/{stage}/{name}' for stage in STAGES for name in (
+                        'last.ckpt', 'best.safetensors', 'last.safetensors', 'validation.jpg'))}
+    assert {path.name for path in (whole.out / 'log').iterdir()} == set(STAGES)
+    said = yaml.safe_load((whole.out / 'args.yaml').read_text())
+    assert said['recipe']['stages']['adapt']['optimizer_steps'] == 2
+    assert said['data'][0]['counts'] == {'train': 5, 'val': 2}
+
+
+def test_each_stage_starts_from_the_best_before(whole):
+    trained = [load_model(whole.folder(stage) / 'best.safetensors')[1].trained
+               for stage in STAGES]
+    assert trained == [('derain',), ('derain', 'segmentation'), PARTS, PARTS]
+    derain, attend = (load_model(whole.folder(stage) / name)[0].state_dict() for stage, name in
+                      (('derain', 'best.safetensors'), ('attend', 'last.safetensors')))
+    assert all(torch.equal(value, attend[name]) for name, value in derain.items()
+               if name.startswith('derain.'))
+    result, best = (load_model(path)[1].metadata for path in
+                    (whole.result, whole.folder('joint') / 'best.safetensors'))
+    assert result == best and result['stage'] == 'joint'
+
+
+def test_a_finished_run_has_nothing_to_resume(copied, whole):
+    run = copied()
+    assert run.plan(resume=True) == []
+    run.result.unlink()
+    train(run, resume=True)
+    assert files(run) == files(whole)
+
+
+def test_nothing_is_overwritten_unasked(copied):
+    run = copied()
+    before = files(run)
+    for stage in (None, *STAGES):
+        with pytest.raises(ValueError, match='is there from an earlier run: give --resume'):
+            run.plan(stage)
+    assert files(run) == before
+    for stage in STAGES:
+        shutil.rmtree(run.folder(stage))
+    for resume in (False, True):
+        with pytest.raises(ValueError, match='tiny.safetensors is there .*--overwrite'):
+            run.plan(resume=resume)
+
+
+def test_overwriting_a_stage_leaves_the_others(copied):
+    run = copied()
+    before = files(run)
+    assert run.plan('adapt', overwrite=True) == ['adapt']
+    run.discard('adapt')
+    after = files(run)
+    assert {path for path in before if path not in after} == {
+        f'stages/adapt/{name}' for name in ('best.safetensors', 'last.safetensors',
+                                            'validation.jpg')}
+    assert {path for path in after if after[path] != before[path]} == {'results.csv'}
+    assert b'adapt' not in after['results.csv'] and b'joint' in after['results.csv']
+    run.discard('joint')
+    assert not run.result.exists()
+
+
+def test_overwriting_all_leaves_what_is_not_of_a_run(copied):
+    run = copied()
+    (run.out / 'notes.txt').write_text('mine')
+    assert run.plan(overwrite=True) == list(STAGES)
+    run.discard(None)
+    assert [path.name for path in run.out.rglob('*') if path.is_file()] == ['notes.txt']
+
+
+@pytest.mark.parametrize(('changes', 'told'), [
+    ({'seed': 6}, 'seed: 5 in the checkpoint, 6 now'),
+    ({'stages': {'derain': {'optimizer': {'lr': 0.5}}}}, 'stages.derain.optimizer.lr: 0.001'),
+    ({'stages': {'attend': {'psnr_weight': 0.5}}}, 'stages.attend.psnr_weight: 0.0'),
+    ({'stages': {'joint': {'batch': 4}}}, 'stages.joint.batch: 2'),
+    ({'data': {'exclude': ['0001TP_1']}}, 'scenes.train: camvid')])
+def test_another_recipe_is_not_resumed(copied, changes, told):
+    with pytest.raises(ValueError) as error:
+        copied(changes).plan(resume=True)
+    assert told.replace('camvid', '') in str(error.value) or told in str(error.value)
+
+
+def test_how_often_is_saved_does_not_matter(copied):
+    assert copied({'stages': {'derain': {'save_every': 2}}}).plan(resume=True) == []
+
+
+def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
+    root = tmp_path / camvid_root.name
+    shutil.copytree(camvid_root, root)
+    for path in (root / 'val').rglob('0001TP_1.png'):
+        path.rename(path.with_name('0001TP_7.png'))
+    run = copied(data=open_data([root]))
+    with pytest.raises(ValueError, match='scenes.val: .* in the checkpoint'):
+        run.plan(resume=True)
+    changed = replace(run, data=open_data([camvid_root]), fingerprints={'a': 'b'})
+    with pytest.raises(ValueError, match='files.a: None in the checkpoint, b now'):
+        changed.plan(resume=True)
+
+
+def test_a_stage_trained_anew_is_not_what_the_next_was_begun_from(copied):
+    run = copied()
+    run.discard('derain')
+    changed = replace(run, config=replace(run.config, seed=6))
+    train(changed, 'derain')
+    with pytest.raises(ValueError, match='adapt/last.ckpt.*start: .*--overwrite'):
+        changed.plan(resume=True)
+
+
+def test_a_stage_without_its_start_names_what_to_train_first(make):
+    with pytest.raises(ValueError, match='train derain first'):
+        make().plan('adapt')
+    with pytest.raises(ValueError, match="no stage 'joint': it has derain, adapt"):
+        make(stages=('derain', 'adapt')).plan('joint')
+    with pytest.raises(ValueError, match='has no stages'):
+        make(stages=()).plan()
+
+
+@pytest.fixture
+def model(tmp_path, make):
+    """Path of a model of four other classes."""
+    torch.manual_seed(7)
+    network = build(model_config(make().config, numbered_labels(4)))
+    path = tmp_path / 'given.safetensors'
+    save_model(path, network, {'trained': list(PARTS), 'license': 'for nobody'})
+    return path
+
+
+def test_a_model_is_taken_up(make, model, capsys):
+    run = make(init=model, stages=('adapt', 'attend'), changes={'model': {'preset': ''}})
+    train(run)
+    info = load_model(run.result)[1]
+    assert info.trained == PARTS, 'derain is the one of the model'
+    source = load_model(model)
+    assert info.metadata['init'] == {'name': 'given', 'sha256': source[1].sha256}
+    assert info.metadata['license'] == '; '.join(('for nobody', *run.data.licenses))
+    result = load_model(run.result)[0].derain.state_dict()
+    assert all(torch.equal(value, result[name])
+               for name, value in source[0].derain.state_dict().items())
+    told = capsys.readouterr().out
+    assert 'other classes' in told and "SAM starts from IDM's weights" in told
+    with pytest.raises(ValueError, match='start: .* in the checkpoint'):
+        save_model(model, source[0], {'trained': list(PARTS)})
+        replace(run).plan(resume=True)
+
+
+def test_a_trained_sam_keeps_its_weights(make, data, whole):
+    run = make(init=whole.result, stages=('attend',))
+    start = run.start('attend')
+    sam = load_model(whole.result)[0].attention.state_dict()
+    assert start.trained == PARTS and all(
+        torch.equal(value, sam[name]) for name, value in start.network.attention.state_dict()
+        .items())
+    run = make(init=whole.folder('adapt') / 'best.safetensors', stages=('attend',))
+    start = run.start('attend')
+    assert start.trained == ('derain', 'segmentation')
+    assert torch.equal(start.network.attention.tail[0][0].weight,
+                       start.network.derain.tail[0][0].weight)
+    run = make(init=run.init, stages=('attend',), changes={
+        'stages': {'attend': {'warm_start': False}}})
+    assert not torch.equal(run.start('attend').network.attention.tail[0][0].weight,
+                           start.network.derain.tail[0][0].weight)
+
+
+def test_without_validation_the_best_is_the_last(make, camvid_root, tmp_path):
+    root = tmp_path / 'data'
+    shutil.copytree(camvid_root, root)
+    run = make(stages=('derain',), data=open_data([root]))
+    run.validation = None
+    train(run)
+    folder = run.folder('derain')
+    assert (folder / 'best.safetensors').read_bytes() == (
+        folder / 'last.safetensors').read_bytes()

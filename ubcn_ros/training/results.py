@@ -1,0 +1,65 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""results.csv: the figures of every validation of a run."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+_FIRST = ('stage', 'step', 'loss')
+
+
+class Results:
+    """
+    A table with one row a validation: stage, step, loss and figures; empty where not measured.
+
+    :param path: of the file; the first row makes it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def add(self, stage: str, step: int, loss: float, figures: dict[str, float]) -> None:
+        """Add a row."""
+        row = {'stage': stage, 'step': step, 'loss': f'{loss:.6g}',
+               **{name: f'{value:.4f}' for name, value in figures.items()}}
+        self._write([*self._rows(), row])
+
+    def forget(self, stage: str, after: int = 0) -> None:
+        """Drop the rows of a stage after a step: of a run that was killed, or is overwritten."""
+        rows = self._rows()
+        kept = [row for row in rows if row['stage'] != stage or int(row['step']) <= after]
+        if kept != rows:
+            self._write(kept)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        with open(self.path, newline='') as file:
+            rows = list(csv.DictReader(file))
+        if any(not row.get('stage') or not str(row.get('step')).isdecimal() for row in rows):
+            raise ValueError(f'{self.path} is not the table of a training run: remove it, or '
+                             'choose another output folder')
+        return rows
+
+    def _write(self, rows: list[dict]) -> None:
+        columns = dict.fromkeys((*_FIRST, *(name for row in rows for name in row)))
+        written(self.path, lambda file: _write_table(file, list(columns), rows))
+
+
+def _write_table(path: Path, columns: list[str], rows: list[dict]) -> None:
+    with open(path, 'w', newline='') as file:
+        table = csv.DictWriter(file, columns, restval='', lineterminator='\n')
+        table.writeheader()
+        table.writerows(rows)
+
+
+def written(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file all or nothing: a kill at any moment leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
+    write(partial)
+    os.replace(partial, path)

@@ -1,0 +1,337 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A training run: the stages of a recipe in one output folder, each from what the last left."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.fabric import Fabric
+
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.images.files import write_image
+from ubcn_ros.labels import LabelSet, numbered_labels
+from ubcn_ros.network import UBCN, UBCNConfig
+from ubcn_ros.runtime.weights import SUFFIX, ModelInfo, load_model, save_model
+from ubcn_ros.training.architecture import built, model_config
+from ubcn_ros.training.config import STAGES, TrainConfig, decisive, differences, find_stage
+from ubcn_ros.training.init import init_table, start_from, trained_after
+from ubcn_ros.training.pictures import samples_sheet
+from ubcn_ros.training.record import data_record, joined_license, model_record
+from ubcn_ros.training.results import Results, written
+from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.trainer import (
+    BEST,
+    CHECKPOINT,
+    LAST,
+    Trainer,
+    check_labels,
+    check_settings,
+    discard_stage,
+)
+from ubcn_ros.training.warm_start import start_from_derain
+
+
+@dataclass(frozen=True)
+class Start:
+    """
+    What a stage starts from.
+
+    :param network: with those weights.
+    :param trained: parts of it that were trained.
+    :param info: of the file that they come from, None where all are random.
+    :param text: in words.
+    """
+
+    network: UBCN
+    trained: tuple[str, ...]
+    info: ModelInfo | None
+    text: str
+
+
+@dataclass
+class Run:
+    """
+    A recipe, data and an output folder; which stages are done is what lies in the folder.
+
+    :param config: the recipe.
+    :param data: what it is trained on; its split val, where it has one, validates.
+    :param out: output folder.
+    :param init: model file or name of a shipped model to start from, None to start anew.
+    :param half: keep the result's convolution weights in fp16.
+    :param command: as typed, for the record.
+    :param options: of the command, for args.yaml.
+    :param fingerprints: hashes of the data sets' files by their name, where they are known.
+    """
+
+    config: TrainConfig
+    data: Data
+    out: Path
+    init: str | None = None
+    half: bool = False
+    command: str = ''
+    options: dict[str, Any] = field(default_factory=dict)
+    fingerprints: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def result(self) -> Path:
+        """Of the model file that the run is for."""
+        return self.out / f'{self.config.name}{SUFFIX}'
+
+    @cached_property
+    def label_set(self) -> LabelSet:
+        """Of the data; one class without a name where they have no labels, which derain allows."""
+        return self.data.label_set or numbered_labels(1)
+
+    @cached_property
+    def training(self) -> SceneList:
+        """Scenes to train on."""
+        return self.data.split('train', exclude=self.config.data.exclude)
+
+    @cached_property
+    def validation(self) -> SceneList | None:
+        """Scenes that validate, None where no data set has a split val."""
+        return self.data.split('val') if 'val' in self.data.splits else None
+
+    @cached_property
+    def _init(self) -> tuple[UBCN, ModelInfo] | None:
+        return None if self.init is None else load_model(self.init)
+
+    @property
+    def _network_config(self) -> UBCNConfig:
+        return model_config(self.config, self.label_set, self._init and self._init[0].config)
+
+    @property
+    def results(self) -> Results:
+        """Figures of all validations."""
+        return Results(self.out / 'results.csv')
+
+    def folder(self, stage: str) -> Path:
+        """Of a stage's files."""
+        return self.out / 'stages' / stage
+
+    def finished(self, stage: str) -> bool:
+        """Whether a stage has been trained to its end."""
+        return (self.folder(stage) / LAST).is_file()
+
+    def begun(self, stage: str) -> Path | None:
+        """Return one of the files that a run of the stage left, if there is one."""
+        return next((path for name in (LAST, CHECKPOINT, BEST)
+                     if (path := self.folder(stage) / name).exists()), None)
+
+    def _log(self, stage: str) -> Path:
+        return self.out / 'log' / stage
+
+    def plan(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
+             ) -> list[str]:
+        """
+        Choose the stages to train, in their order; nothing is written.
+
+        :param stage: this one alone, None for all.
+        :param resume: leave out those that are finished, and go on in the one that was begun.
+        :param overwrite: an earlier run may be there: ``discard`` removes it.
+        :raises ValueError: no such stage; an earlier run is there; it was of another recipe, other
+            data or another start, naming what differs; what the stage starts from is missing, or
+            the data lack what it needs.
+        """
+        if stage is not None:
+            find_stage(self.config, stage)
+        asked = [stage] if stage else list(self.config.stages)
+        if not asked:
+            raise ValueError(f'the recipe {self.config.name!r} has no stages: give it some of '
+                             f'{", ".join(STAGES)}')
+        _ = self._network_config  # a recipe that describes none is told now
+        if not overwrite:
+            self._check_free(asked, resume)
+        chosen = [name for name in asked if overwrite or not self.finished(name)]
+        self._check_start(asked[0], fresh=overwrite and stage is None)
+        for name in chosen:
+            check_labels(name, self.label_set, *self._scenes(name))
+        if resume:
+            self._check_begun(asked)
+        return chosen
+
+    def _check_free(self, asked: Sequence[str], resume: bool) -> None:
+        """Raise ValueError where the run would overwrite an earlier one unasked."""
+        begun = [path for name in asked if (path := self.begun(name))]
+        if resume and (begun or not self.result.exists()):
+            return
+        if not resume and self._last in asked and self.result.exists():
+            begun.insert(0, self.result)
+        if resume and self._last in asked:
+            raise ValueError(f'{self.result} is there from an earlier run, but no {CHECKPOINT} to '
+                             'resume from: give --overwrite to start again, or another --out')
+        if begun:
+            raise ValueError(f'{begun[0]} is there from an earlier run: give --resume to go on '
+                             'with it, --overwrite to start again, or another --out')
+
+    def _check_start(self, stage: str, fresh: bool) -> None:
+        """Raise ValueError where a stage has nothing to start from."""
+        before = self._before(stage)
+        if before is None or self.init is not None or (not fresh and self.finished(before)):
+            return
+        raise ValueError(f'the stage {stage} starts from what {before} leaves in '
+                         f'{self.folder(before)}, which is not finished: train {before} first, '
+                         'leave out --stage to train all, or give --init MODEL')
+
+    def _check_begun(self, asked: Sequence[str]) -> None:
+        """Raise ValueError where a stage to resume was begun with something else."""
+        for name in asked:
+            path = self.folder(name) / CHECKPOINT
+            if path.is_file():
+                check_settings(path, self._settings(name))
+            elif self.finished(name):
+                raise ValueError(f'{path} is missing: nothing says what {self.folder(name)} was '
+                                 f'trained on: start again with --overwrite --stage {name}')
+
+    @property
+    def _last(self) -> str:
+        return list(self.config.stages)[-1]
+
+    def _before(self, stage: str) -> str | None:
+        """Return the stage whose best a stage starts from, None for the first."""
+        names = list(self.config.stages)
+        place = names.index(stage)
+        return names[place - 1] if place else None
+
+    def _start_hash(self, stage: str) -> str | None:
+        """Hash of the file that a stage starts from: of the stage before, or else --init."""
+        before = self._before(stage)
+        if before is not None and self.finished(before):
+            return hashlib.sha256((self.folder(before) / BEST).read_bytes()).hexdigest()
+        return self._init[1].sha256 if self._init else None
+
+    def start(self, stage: str) -> Start:
+        """
+        Make the network that a stage starts with.
+
+        :raises ValueError: what the stage before left is of another network than the recipe's.
+        """
+        before, init = self._before(stage), self._init
+        torch.manual_seed(self.config.seed)
+        if before is not None and self.finished(before):
+            network, info = load_model(self.folder(before) / BEST)
+            self._check_network(network, info)
+            trained, text = info.trained, f'the best of {before}'
+        elif init is None:
+            network, info = built(self.config, self.label_set), None
+            trained, text = (), 'random weights'
+        else:
+            source, info = init
+            network = built(self.config, self.label_set, source.config)
+            rows = start_from(network, source, info.trained)
+            trained = trained_after(rows, info.trained)
+            text = f'{info.name}:\n{init_table(rows)}'
+        if (stage in ('attend', 'joint') and 'attention' not in trained
+                and self.config.stages[stage].warm_start):
+            start_from_derain(network)
+            text += "\nSAM starts from IDM's weights"
+        return Start(network, trained, info, text)
+
+    def _check_network(self, network: UBCN, info: ModelInfo) -> None:
+        wanted = self._network_config
+        changed = differences(network.config.to_dict(), wanted.to_dict())
+        if changed:
+            raise ValueError(f'{info.path} is of another network than the recipe or the data ask '
+                             f'for: {"; ".join(changed)}'.replace(' in the checkpoint', ' there'))
+
+    def _scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
+        """Scenes that a stage trains and validates on: all but derain need labels."""
+        if stage == 'derain':
+            return self.training, self.validation
+        validation = self.validation and self.validation.labelled()
+        return self.training.labelled(), validation if validation and len(validation) else None
+
+    def _settings(self, stage: str) -> dict[str, Any]:
+        """Return what decides on a stage's weights."""
+        scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
+        return {**decisive(self.config, stage), 'label_set': self.label_set.to_dict(),
+                'scenes': {split: found and _said(found) for split, found in scenes},
+                'files': dict(self.fingerprints),
+                'start': self._start_hash(stage)}
+
+    def discard(self, stage: str | None) -> None:
+        """Remove what an earlier run left of a stage, or of all; nothing else in the folder."""
+        for name in [stage] if stage else STAGES:
+            discard_stage(self.folder(name), self._log(name), self.results, name)
+        if stage is None or stage == self._last:
+            self.result.unlink(missing_ok=True)
+        if stage is None:
+            for name in ('results.csv', 'samples.jpg', 'args.yaml'):
+                (self.out / name).unlink(missing_ok=True)
+
+    def write_arguments(self) -> None:
+        """Write args.yaml: what was asked for, and of what."""
+        said = {'command': self.command, 'options': self.options,
+                'recipe': self.config.to_dict(), 'data': self._data_records(places=True),
+                'init': self._init and {'path': str(self._init[1].path),
+                                        'sha256': self._init[1].sha256}}
+        text = yaml.safe_dump(json.loads(json.dumps(said)), sort_keys=False, allow_unicode=True)
+        written(self.out / 'args.yaml', lambda path: path.write_text(text, 'utf-8'))
+
+    def _data_records(self, places: bool = False) -> list[dict[str, Any]]:
+        return [{**data_record(found, self.fingerprints.get(found.name)),
+                 **({'path': str(found.root)} if places else {})} for found in self.data.sets]
+
+    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int = 1) -> Trainer:
+        """Make the trainer of a stage."""
+        numbered = list(self.config.stages)
+        title = f'{stage} ({numbered.index(stage) + 1} of {len(numbered)})'
+        trained = {*start.trained, *STAGE_CLASSES[stage].trained}
+
+        def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
+            said = model_record(
+                command=self.command, config=self.config, stage=stage, trained=trained,
+                data=self._data_records(), license=joined_license(start.info, self.data.licenses),
+                init=self._init and self._init[1], optimizer_steps=steps,
+                iterations=self.config.stages[stage].iterations, validation=scores)
+            if said['init'] is None and start.info is not None:
+                said['init'] = start.info.metadata.get('init')
+            return said
+        return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
+                       self.folder(stage), workers, log=self._log(stage), results=self.results,
+                       settings=self._settings(stage), record=record, title=title)
+
+    def train(self, fabric: Fabric, stages: Sequence[str], workers: int = 1) -> None:
+        """
+        Train stages one after the other, each as far as it is not done, and write the result.
+
+        :param stages: as of ``plan``.
+        :param workers: processes that render samples.
+        """
+        if fabric.is_global_zero and stages:
+            self.write_arguments()
+            if not (self.out / 'samples.jpg').exists():
+                write_image(self.out / 'samples.jpg',
+                            samples_sheet(self.training, self.config, stages))
+        for stage in stages:
+            start = self.start(stage)
+            fabric.print(f'{stage} starts from {start.text}')
+            trainer = self.trainer(fabric, stage, start, workers)
+            if trainer.resume():
+                fabric.print(f'{stage} goes on at optimizer step {trainer.optimizer_step}')
+            else:
+                trainer.discard()  # what a run left that was killed before its first checkpoint
+            trainer.fit()
+        if fabric.is_global_zero and self.finished(self._last) and (
+                self._last in stages or not self.result.exists()):
+            network, info = load_model(self.folder(self._last) / BEST)
+            save_model(self.result, network, info.metadata, self.half)
+            fabric.print(f'wrote {self.result}: the best of {self._last} by '
+                         f'{STAGE_CLASSES[self._last].quality_text}')
+        fabric.barrier()
+
+
+def _said(scenes: SceneList) -> str:
+    """Name scenes so that others are told from them."""
+    names = hashlib.sha256('\n'.join(scene.name for scene in scenes.scenes).encode()).hexdigest()
+    return f'{scenes.name}, {len(scenes)} scenes {names[:12]}'
