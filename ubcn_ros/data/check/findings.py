@@ -54,9 +54,6 @@ def _layout(split: SplitFacts) -> Iterator[Finding]:
         yield Finding('error', 'layout', split.where,
                       f'{counted(len(split.problems), "problem")} of the layout: {first}'
                       + (f'; and {more} more' if more > 0 else ''), split.problems)
-    elif not split.scenes:
-        yield Finding('error', 'empty split', split.where, 'there is no image: add some, or '
-                      f'leave {split.split} out')
 
 
 def _files(split: SplitFacts) -> Iterator[Finding]:

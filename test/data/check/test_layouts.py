@@ -1,0 +1,157 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every layout that is read is checked, and the faults that only some can have are found."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_set import SIZE, opened, picture
+
+from ubcn_ros.data.check.check import check_data
+from ubcn_ros.images.files import write_image
+
+CLASSES = ('road', 'car', 'tree')
+COLORS = ((128, 64, 128), (0, 0, 142), (107, 142, 35))
+
+
+def check(*roots):
+    return check_data(opened(*roots), processes=1)
+
+
+def ids(classes=3):
+    return (np.arange(SIZE[1]) * classes // SIZE[1])[None].repeat(SIZE[0], 0).astype(np.uint8)
+
+
+def frames(count=3):
+    """Split, name and image of some frames."""
+    return [(split, f'{split}{"abcdef"[i]}', picture(10 * i + (split == 'val')))
+            for split in ('train', 'val') for i in range(count)]
+
+
+def own(root, names=CLASSES, mapping=''):
+    for split, name, image in frames():
+        write_image(root / 'images' / split / f'{name}.jpg', image)
+        write_image(root / 'masks' / split / f'{name}.png', ids(len(names)))
+    (root / 'data.yaml').write_text(f'path: .\ntrain: images/train\nval: images/val\n'
+                                    f'names: [{", ".join(names)}]\n{mapping}')
+
+
+def cvat(root):
+    for split, name, image in frames():
+        write_image(root / 'JPEGImages' / f'{name}.jpg', image)
+        write_image(root / 'SegmentationClass' / f'{name}.png',
+                    np.array(COLORS, np.uint8)[ids()])
+        listing = root / 'ImageSets' / 'Segmentation' / f'{split}.txt'
+        listing.parent.mkdir(parents=True, exist_ok=True)
+        with listing.open('a') as file:
+            file.write(f'{name}\n')
+    (root / 'labelmap.txt').write_text(''.join(
+        f'{name}:{",".join(map(str, color))}::\n'
+        for name, color in zip(CLASSES, COLORS, strict=True)))
+
+
+def coco(root):
+    height, width = SIZE
+    for split in ('train', 'val'):
+        images, annotations = [], []
+        for i, (of, name, image) in enumerate(frames()):
+            if of != split:
+                continue
+            write_image(root / split / f'{name}.jpg', image)
+            images.append({'id': i, 'file_name': f'{name}.jpg', 'height': height, 'width': width})
+            for c in range(3):
+                left, right = c * width // 3, (c + 1) * width // 3
+                annotations.append({
+                    'id': 3 * i + c + 1, 'image_id': i, 'category_id': c + 1, 'iscrowd': 0,
+                    'area': 1, 'bbox': [left, 0, right - left, height],
+                    'segmentation': [[left, 0, right, 0, right, height, left, height]]})
+        file = root / 'annotations' / f'instances_{split}.json'
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps({'images': images, 'annotations': annotations, 'categories': [
+            {'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)]}))
+
+
+def images(root):
+    for split, name, image in frames():
+        write_image(root / split / f'{name}.png', image)
+
+
+def pairs(root):
+    for split, name, image in frames():
+        write_image(root / split / 'input' / f'{name}.png', image // 2)
+        write_image(root / split / 'target' / f'{name}.png', image)
+
+
+LAYOUTS = {'own': own, 'cvat': cvat, 'coco': coco, 'images': images, 'pairs': pairs}
+
+
+@pytest.mark.parametrize('name', LAYOUTS)
+def test_each_layout_is_checked_and_clean(name, tmp_path):
+    root = tmp_path / 'set'
+    LAYOUTS[name](root)
+    if name == 'coco':
+        pytest.importorskip('pycocotools')
+    for _ in range(2):  # the second time from the cache
+        report = check(root)
+        assert report.findings == () and report.counts == {'set': {'train': 3, 'val': 3}}
+        assert [f.counts is None for s in report.splits for f in s.facts] == [
+            name in ('images', 'pairs')] * 6
+    victim = next(s.image_path for s in opened(root).sets[0].listing('val').scenes)
+    victim.write_bytes(victim.read_bytes()[:100])
+    (found,) = check(root).findings
+    assert (found.kind, found.where) == ('damaged images', 'val of set')
+    assert victim.name in found.text
+
+
+def test_all_problems_of_a_layout_are_told(tmp_path):
+    own(tmp_path)
+    (tmp_path / 'masks/train/traina.png').unlink()
+    (tmp_path / 'masks/train/trainb.png').unlink()
+    Image.fromarray(ids()).save(tmp_path / 'masks/train/trainb.jpg')
+    write_image(tmp_path / 'images/train/trainc.png', picture(50))
+    (found,) = check(tmp_path).errors
+    assert found.kind == 'layout' and len(found.files) == 3
+    for name in ('traina', 'trainb.jpg', 'trainc.png'):
+        assert name in found.text
+
+
+def test_classes_of_a_second_set_count_by_their_mapping(tmp_path):
+    own(tmp_path / 'first', (*CLASSES, 'person'))
+    own(tmp_path / 'second', ('street', 'people'),
+        'class_mapping: {street: road, people: person}\n')
+    for split in ('train', 'val'):
+        for path in (tmp_path / 'first' / 'masks' / split).iterdir():
+            write_image(path, ids(3))
+        for i, path in enumerate((tmp_path / 'second' / 'images' / split).iterdir()):
+            write_image(path, picture(500 + i + 10 * (split == 'val')))
+    kinds = {f.kind: f.text for f in check(tmp_path / 'first').findings}
+    assert set(kinds) == {'classes missing in train', 'classes missing in val'}
+    # the second set shows persons to train on; what validates is the first one's
+    (found,) = check(tmp_path / 'first', tmp_path / 'second').findings
+    assert found.kind == 'classes missing in val' and 'no pixel of person' in found.text
+
+
+def test_the_same_set_twice_is_told_apart(tmp_path):
+    own(tmp_path / 'a' / 'set')
+    own(tmp_path / 'b' / 'set')
+    for i, path in enumerate(sorted((tmp_path / 'b').rglob('*.jpg'))):
+        write_image(path, picture(700 + i))
+    report = check(tmp_path / 'a' / 'set', tmp_path / 'b' / 'set')
+    assert list(report.counts) == list(report.fingerprints) == ['set', 'set (2)']
+    assert report.findings == ()
+    twice = check(tmp_path / 'a' / 'set', tmp_path / 'a' / 'set')
+    assert {f.kind for f in twice.findings} == {'copies'}
+    assert len(set(twice.fingerprints.values())) == 1
+
+
+@pytest.mark.parametrize('splits, kind, level', [
+    (('train',), 'no val split', 'warning'), (('val',), 'no train split', 'error')])
+def test_a_split_that_is_nowhere(splits, kind, level, tmp_path):
+    own(tmp_path)
+    text = (tmp_path / 'data.yaml').read_text().splitlines()
+    (tmp_path / 'data.yaml').write_text('\n'.join(
+        line for line in text if line.split(':')[0] in ('path', 'names', *splits)))
+    (found,) = check(tmp_path).findings
+    assert (found.kind, found.level) == (kind, level)
