@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that shows labels follows the label set of the model file, however many classes."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import ubcn_ros
 from ubcn_ros import cli
 from ubcn_ros.bags import create, read_images
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
@@ -92,3 +94,26 @@ def test_evaluation_reports_the_classes_of_the_file(model, labels):
     text = scene_text(results, scene_figures(results))
     assert {f'thing {i + 1}' for i in range(count)} <= set(re.findall(r'thing \d+', text))
     assert 0 <= results['clean']['own']['miou'] <= 100
+
+
+def words(path):
+    """Names, imports and texts of a source file, without comments and docstrings."""
+    tree = ast.parse(path.read_text('utf-8'))
+    said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        yield from (str(getattr(node, field)) for field in ('id', 'attr', 'name', 'module', 'arg')
+                    if getattr(node, field, None))
+        if isinstance(node, ast.Constant) and id(node) not in said:
+            yield str(node.value)
+
+
+def test_only_readers_know_data_sets_by_name():
+    root = Path(ubcn_ros.__file__).parent
+    # the first lists the readers; the other says which of the shipped files is the default
+    known = {'data/datasets.py', 'runtime/installed.py'}
+    names = re.compile(r'camvid|cityscapes|\bvoc', re.IGNORECASE)
+    found = {(path.relative_to(root).as_posix(), word) for path in root.rglob('*.py')
+             for word in words(path) if names.search(word)}
+    assert any(place.startswith('data/formats/') for place, _ in found)
+    assert {(place, word) for place, word in found
+            if not place.startswith('data/formats/') and place not in known} == set()

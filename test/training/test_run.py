@@ -258,6 +258,7 @@ def test_a_model_is_taken_up(make, model, capsys):
                for name, value in source[0].derain.state_dict().items())
     told = capsys.readouterr().out
     assert 'other classes' in told and "SAM starts from IDM's weights" in told
+    assert f'licence of the result: {info.metadata["license"]}\n' in told
     with pytest.raises(ValueError, match='start: .* in the checkpoint'):
         save_model(model, source[0], {'trained': list(PARTS)})
         replace(run).plan(resume=True)

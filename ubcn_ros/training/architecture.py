@@ -30,6 +30,8 @@ def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | No
         base = replace(init, label_set=label_set)
     values: dict[str, Any] = base.to_dict()
     del values['label_set']  # of the data, not of a recipe
+    if config.model.overrides.get('segmentation', base.segmentation) != base.segmentation:
+        values['segmentation_options'] = {}  # they are of the other network
     for key, value in config.model.overrides.items():
         if key not in values:
             raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')

@@ -107,6 +107,11 @@ class Run:
         return None if self.init is None else load_model(self.init)
 
     @property
+    def license(self) -> str:
+        """Terms of the data and of the model to start from, which hold for the result, too."""
+        return joined_license(self._init and self._init[1], self.data.licenses)
+
+    @property
     def _network_config(self) -> UBCNConfig:
         return model_config(self.config, self.label_set, self._init and self._init[0].config)
 
@@ -308,6 +313,8 @@ class Run:
         :param stages: as of ``plan``.
         :param workers: processes that render samples.
         """
+        if stages:
+            fabric.print(f'licence of the result: {self.license or "none is stated"}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
