@@ -13,6 +13,7 @@ from PIL import Image
 from ubcn_ros.data.files import (
     DataSetError,
     check_size,
+    read_color_labels,
     read_image,
     read_labels,
     read_png,
@@ -190,3 +191,25 @@ def test_a_jpeg_that_is_cut_short_is_an_error(tmp_path):
         path.write_bytes(data[:int(share * len(data))])
         with pytest.raises(DataSetError, match=r'a\.jpg'):
             read_image(path)
+
+
+def test_colours_become_classes_and_black_is_a_colour(tmp_path):
+    colors, meaning = [(0, 0, 0), (9, 8, 7), (255, 255, 255)], {0: 255, 1: 0, 2: 1}
+    image = np.zeros((33, 40, 3), np.uint8)
+    image[1], image[2] = colors[1], 255
+    for channels in (3, 4):
+        stored = np.dstack([image[..., ::-1], np.full((33, 40), 128, np.uint8)])[..., :channels]
+        cv2.imwrite(str(tmp_path / 'a.png'), stored)
+        found = read_color_labels(tmp_path / 'a.png', colors, meaning)
+        assert found.dtype == np.uint8 and found[:4, 0].tolist() == [255, 0, 1, 255]
+    cv2.imwrite(str(tmp_path / 'a.png'), image[..., 2] // 255 * 255)
+    assert read_color_labels(tmp_path / 'a.png', colors, meaning)[1:3, 0].tolist() == [255, 1]
+
+
+def test_every_cut_of_a_coloured_png_is_noticed(tmp_path):
+    image = np.random.default_rng(0).integers(0, 2, (40, 40, 1), np.uint8).repeat(3, 2) * 255
+    data = cv2.imencode('.png', image)[1].tobytes()
+    for end in range(0, len(data) - 12, 5):
+        (tmp_path / 'a.png').write_bytes(data[:end])
+        with pytest.raises(DataSetError, match=r'a\.png'):
+            read_color_labels(tmp_path / 'a.png', [(0, 0, 0), (255, 255, 255)], {0: 0, 1: 1})

@@ -1,0 +1,49 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""mmsegmentation's folders."""
+
+import pytest
+from set_files import ids, picture, scene_names, write, write_yaml
+
+from ubcn_ros.data.datasets import open_dataset
+from ubcn_ros.data.scenes import DataSetError
+
+
+def make(root, images='img_dir', masks='ann_dir', splits=('train', 'val'), ends=('.jpg', '.png')):
+    for split in splits:
+        for i, name in enumerate(('a', 'city/b')):
+            write(root / images / split / f'{name}{ends[0]}', picture())
+            write(root / masks / split / f'{name}{ends[1]}', ids(0, i + 1))
+
+
+@pytest.mark.parametrize('folders', [{}, {'images': 'images', 'masks': 'annotations', 'splits': (
+    'training', 'validation')}])
+def test_folders_of_custom_sets_and_of_ade20k(tmp_path, folders):
+    make(tmp_path, **folders)
+    # what reduce_zero_label does
+    dataset = open_dataset(write_yaml(tmp_path / 'data.yaml', 'names: {1: road, 2: car}\n'
+                                                              'ignore: 0'))
+    assert (dataset.format, dataset.splits) == ('mmseg', ('train', 'val'))
+    assert dataset.label_set.classes == ('road', 'car')
+    scenes, problems = dataset.listing('val')
+    assert [s.name for s in scenes] == ['a', 'city/b'] and not problems
+    assert [s.labels()[1, 0] for s in scenes] == [0, 1] and scenes[0].labels()[0, 0] == 255
+
+
+def test_suffixes(tmp_path):
+    make(tmp_path, ends=('_leftImg8bit.png', '_gtFine_labelTrainIds.png'))
+    dataset = open_dataset(write_yaml(tmp_path / 'data.yaml', """
+names: [void, road, car]
+image_suffix: _leftImg8bit.png
+mask_suffix: _gtFine_labelTrainIds.png
+"""))
+    assert scene_names(dataset.listing('train')) == ['a', 'city/b']
+
+
+def test_what_is_missing(tmp_path):
+    make(tmp_path)
+    with pytest.raises(DataSetError, match='names of the classes.*give path and names'):
+        open_dataset(tmp_path)
+    (tmp_path / 'ann_dir/train/city/b.png').unlink()
+    listing = open_dataset(write_yaml(tmp_path / 'data.yaml', 'names: [x, y, z]')).listing('train')
+    assert scene_names(listing) == ['a'] and 'ann_dir/train/city/b.png' in listing.problems[0]

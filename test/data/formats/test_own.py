@@ -1,0 +1,153 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One's own images and masks, and where these are looked for."""
+
+import cv2
+import numpy as np
+import pytest
+from set_files import SIZE, ids, picture, scene_names, write, write_palette_png, write_yaml
+
+from ubcn_ros.data.datasets import open_dataset
+from ubcn_ros.data.scenes import DataSetError
+
+NAMES = 'names: [road, car]\n'
+
+
+def make(root, images='images', masks='masks', names=('a', 'b')):
+    for i, name in enumerate(names):
+        write(root / images / f'{name}.jpg', picture(100))
+        write(root / masks / f'{name}.png', ids(255, i))
+
+
+def listed(root, text, split='train'):
+    return open_dataset(write_yaml(root / 'data.yaml', NAMES + text)).listing(split)
+
+
+@pytest.mark.parametrize('images, masks, text', [
+    ('images', 'masks', 'train: images'),
+    ('images/train', 'masks/train', 'train: images/train'),
+    ('images/train/drive1', 'masks/train/drive1', 'train: images/train'),
+    ('train/images', 'train/masks', 'train: train/images'),
+    ('train/images', 'train/masks', 'train: train'),
+    ('a/images/images/x', 'a/images/labels/x', 'train: a\nmasks_dir: labels'),
+    ('frames', 'masks/frames', 'train: frames'),
+    ('frames/day', 'gt/frames/day', 'train: frames\nmasks_dir: gt'),
+    ('frames', 'frames/masks', 'train: frames'),
+    ('images', 'masks', 'path: .\ntrain: .'),
+])
+def test_masks_are_beside_images(tmp_path, images, masks, text):
+    make(tmp_path, images, masks)
+    scenes, problems = listed(tmp_path, text)
+    assert not problems and len(scenes) == 2
+    for i, scene in enumerate(scenes):
+        frame = scene.read()
+        assert frame.labels[1, 0] == i and (frame.labels[0] == 255).all() and frame.depth is None
+
+
+def test_a_folder_above_that_is_called_images_does_not_count(tmp_path):
+    make(tmp_path / 'images/set')
+    assert len(listed(tmp_path / 'images/set', 'train: images').scenes) == 2
+
+
+def test_images_elsewhere(tmp_path):
+    make(tmp_path / 'elsewhere')
+    (tmp_path / 'here').mkdir()
+    assert len(listed(tmp_path / 'here', f'train: {tmp_path}/elsewhere/images').scenes) == 2
+    assert len(listed(tmp_path / 'here', 'path: ../elsewhere\ntrain: images').scenes) == 2
+
+
+def test_several_folders_and_names_of_both(tmp_path):
+    make(tmp_path, 'one/images', 'one/masks')
+    make(tmp_path, 'two/images', 'two/masks')
+    scenes, problems = listed(tmp_path, 'train: [one/images, two/images]')
+    assert [s.name for s in scenes] == [f'{n}/images/{i}' for n in ('one', 'two') for i in 'ab']
+    assert not problems
+
+
+def test_numbers_in_names_are_in_order_and_hidden_files_left_out(tmp_path):
+    make(tmp_path, names=('f10', 'f9', 'F1'))
+    (tmp_path / 'images/._f9.jpg').write_bytes(b'\0\5\x16\7')
+    (tmp_path / 'images/notes.txt').write_text('x')
+    assert scene_names(listed(tmp_path, 'train: images')) == ['F1', 'f9', 'f10']
+
+
+def test_suffixes_of_images_and_masks(tmp_path):
+    make(tmp_path, 'all', 'other')
+    for name in 'ab':
+        (tmp_path / 'all' / f'{name}.jpg').rename(tmp_path / 'all' / f'{name}_rgb.jpg')
+        (tmp_path / 'other' / f'{name}.png').rename(tmp_path / 'all' / f'{name}_mask.png')
+    text = 'train: all\nmasks_dir: .\nimage_suffix: _rgb.jpg\nmask_suffix: _mask.png'
+    listing = listed(tmp_path, text)
+    assert scene_names(listing) == ['a', 'b'] and not listing.problems
+    assert listing.scenes[1].read().labels[1, 0] == 1
+
+
+def test_every_problem_is_listed(tmp_path):
+    make(tmp_path, names='abcdef')
+    (tmp_path / 'masks/a.png').unlink()
+    (tmp_path / 'masks/b.png').rename(tmp_path / 'masks/b.bmp')
+    write(tmp_path / 'images/c.png', picture())
+    (tmp_path / 'masks/d.png').rename(tmp_path / 'masks/d.PNG')
+    listing = listed(tmp_path, 'train: images')
+    assert scene_names(listing) == ['c', 'd', 'e', 'f']
+    assert [next(word for word in ('two images', 'no mask', 'export it as one') if word in problem)
+            for problem in listing.problems] == ['two images', 'no mask', 'export it as one']
+
+
+def test_lists_of_images(tmp_path):
+    make(tmp_path)
+    (tmp_path / 'lists').mkdir()
+    (tmp_path / 'lists/train.txt').write_text(
+        '\ufeffimages/b.jpg\r\n\n../images/a.jpg\nimages/a.jpg\nimages/z.jpg\nlists/train.txt\n')
+    scenes, problems = listed(tmp_path, 'train: lists/train.txt')
+    assert [s.name for s in scenes][:1] == ['images/b'] and len(scenes) == 2
+    assert len(problems) == 3 and 'two images of one name' in problems[0]
+    assert 'names images/z.jpg, which is not an image' in problems[1]
+    (tmp_path / 'lists/train.txt').write_bytes(b'\xff\xfe')
+    with pytest.raises(DataSetError, match='train.txt is not a text in UTF-8'):
+        listed(tmp_path, 'train: lists/train.txt')
+
+
+def test_without_names_images_have_no_masks(tmp_path):
+    make(tmp_path, masks='unused')
+    dataset = open_dataset(write_yaml(tmp_path / 'data.yaml', 'train: images'))
+    assert dataset.label_set is None and len(dataset.listing('train').scenes) == 2
+    assert not dataset.listing('train').scenes[0].labelled
+
+
+def test_an_empty_folder_is_a_problem(tmp_path):
+    (tmp_path / 'images').mkdir()
+    scenes, problems = listed(tmp_path, 'train: images')
+    assert not scenes and "no images for the split 'train'" in problems[0]
+
+
+def test_depth_in_metres_where_there_is_some(tmp_path):
+    make(tmp_path)
+    write(tmp_path / 'depth/a.png', np.full(SIZE, 500, np.uint16))
+    scenes, problems = listed(tmp_path, 'train: images\ndepth_dir: depth\ndepth_scale: 1000')
+    depth = scenes[0].read().depth
+    assert depth.dtype == np.float32 and (depth == 0.5).all()
+    assert scenes[1].read().depth is None and not problems
+    write(tmp_path / 'depth/a.png', np.full(SIZE, 5, np.uint8))
+    with pytest.raises(DataSetError, match=r'a\.png is a PNG \(grey, 8 bits\)'):
+        scenes[0].read()
+
+
+def test_numbers_without_a_meaning_and_masks_of_no_numbers_are_refused(tmp_path):
+    make(tmp_path)
+    scene = listed(tmp_path, 'train: images').scenes[0]
+    write_palette_png(scene.label_path, ids(0, 1, 255), np.random.default_rng(0).integers(
+        0, 256, 768))
+    assert scene.labels()[:3, 0].tolist() == [0, 1, 255]
+    write(scene.label_path, ids(2, 9, 0))
+    with pytest.raises(DataSetError, match=r'holds 2, 9, which no class has.*0\.\.1, 255'):
+        scene.labels()
+    write(scene.label_path, picture())
+    with pytest.raises(DataSetError, match='is a PNG .RGB'):
+        scene.labels()
+    write(scene.label_path, ids(0)[:33])
+    with pytest.raises(DataSetError, match='40x33 but'):
+        scene.read()
+    scene.label_path.write_bytes(cv2.imencode('.jpg', ids(0))[1].tobytes())
+    with pytest.raises(DataSetError, match='is a JPEG'):
+        scene.labels()

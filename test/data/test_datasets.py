@@ -1,0 +1,88 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is opened by a path: a YAML, or a folder by its layout."""
+
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from ubcn_ros.data.datasets import FORMATS, open_dataset
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.data.scenes import DataSetError
+
+
+def write_images(folder, count=3):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        cv2.imwrite(str(folder / f'f{i + 8}.png'), np.full((32, 40), i % 2, np.uint8))
+
+
+def test_what_was_looked_for_is_said(tmp_path):
+    (tmp_path / 'notes.txt').write_text('x')
+    with pytest.raises(DataSetError, match='no layout that is known') as error:
+        open_dataset(tmp_path)
+    assert all(f.layout in str(error.value) for f in FORMATS.values())
+
+
+@pytest.mark.parametrize('name, expected', [
+    ('nowhere', 'is not there'), ('set.zip', 'not a YAML: .*, unpacked'), ('a.png', 'not a YAML')])
+def test_a_path_of_something_else_is_said(tmp_path, name, expected):
+    (tmp_path / 'set.zip').write_bytes(b'x')
+    (tmp_path / 'a.png').write_bytes(b'x')
+    with pytest.raises(DataSetError, match=expected):
+        open_dataset(tmp_path / name)
+    with pytest.raises(DataSetError, match='no data set: give the path'):
+        open_data([])
+
+
+def test_the_data_yaml_of_a_folder_is_taken(tmp_path):
+    write_images(tmp_path / 'images')
+    write_images(tmp_path / 'masks')
+    text = 'train: images\nnames: [a, b]\nclass_mapping: {a: x}'
+    (tmp_path / 'data.yaml').write_text(text)
+    dataset = open_dataset(tmp_path)
+    assert dataset.format == 'own' and dataset.name == tmp_path.name
+    assert dataset.class_mapping == {'a': ('x',)}
+    (tmp_path / 'street.yaml').write_text(text)
+    assert open_dataset(tmp_path / 'street.yaml').name == 'street'
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('format: pairs\ncolors: []', 'colors: the format pairs has no classes'),
+    ('format: pairs\nnames: [a]', 'names: means nothing for the format pairs'),
+    ('format: images\nval: 0.5\nmasks_dir: x', 'masks_dir: means nothing'),
+    ('format: images\nval: 0.5', 'val: 0.5 is a share of train, but .* has train, val')])
+def test_keys_that_the_format_has_no_use_for_are_said(tmp_path, text, expected):
+    for name in ('input', 'target', 'train', 'val'):
+        write_images(tmp_path / name)
+    (tmp_path / 'a.yaml').write_text(text)
+    with pytest.raises(DataSetError, match=expected):
+        open_dataset(tmp_path / 'a.yaml')
+
+
+@pytest.mark.parametrize('share, count', [(0.2, 1), (0.01, 1), (0.5, 2), (0.99, 2)])
+def test_the_last_share_of_train_by_name_validates(tmp_path, share, count):
+    write_images(tmp_path / 'pictures')  # f8, f9, f10
+    (tmp_path / 'a.yaml').write_text(f'train: pictures\nval: {share}')
+    dataset = open_dataset(tmp_path / 'a.yaml')
+    assert dataset.splits == ('train', 'val')
+    names = [[scene.name for scene in dataset.listing(split).scenes] for split in dataset.splits]
+    assert names == [['f8', 'f9', 'f10'][:3 - count], ['f8', 'f9', 'f10'][3 - count:]]
+
+
+def test_a_single_image_is_too_few_for_both(tmp_path):
+    write_images(tmp_path / 'pictures', 1)
+    (tmp_path / 'a.yaml').write_text('train: pictures\nval: 0.5')
+    assert 'too few' in open_dataset(tmp_path / 'a.yaml').listing('train').problems[0]
+
+
+def test_the_readme_names_every_key_and_format():
+    from pathlib import Path
+
+    from ubcn_ros.data.yaml_values import FORMS
+    text = (Path(__file__).parents[2] / 'config/README.md').read_text()
+    part = text[text.index('## Your own data'):]
+    named = set(re.findall(r'`([a-z_0-9]+)`', part))
+    assert FORMS.keys() <= named and FORMATS.keys() <= named
