@@ -80,7 +80,7 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         ('recipe', recipe.get('name') if isinstance(recipe, dict) else recipe),
         *((key.replace('_', ' '), said.get(key)) for key in
           ('stage', 'optimizer_steps', 'iterations', 'seed')),
-        ('started from', said.get('init')), *_data_rows(said),
+        ('started from', _named(said.get('init'))), *_data_rows(said),
         ('commit', said.get('commit')), ('versions', said.get('versions'))]
     parts = [(part, f'{count:,}', 'yes' if trained else 'no: random numbers')
              for part, count, trained in _parts(network, info)]
@@ -97,15 +97,17 @@ def _text(network: UBCN, info: ModelInfo) -> str:
 
 def _data_rows(said: dict[str, Any]) -> list[tuple[str, Any]]:
     data = said.get('data')
-    rows = []
-    for entry in data if isinstance(data, list) and data else [data]:
-        if isinstance(entry, dict):
-            values = {key: value for key, value in entry.items() if value and key != 'name'}
-            counts = values.pop('counts', None)
-            entry = {_plain(entry.get('name')): '', **(counts if isinstance(counts, dict) else {}),
-                     **values}
-        rows.append(('data', entry))
-    return rows
+    return [('data', _named(entry)) for entry in (data if isinstance(data, list) and data else
+                                                  [data])]
+
+
+def _named(entry: Any) -> Any:
+    """Put the name first, then counts, then the rest."""
+    if not isinstance(entry, dict):
+        return entry
+    rest = {key: value for key, value in entry.items() if value and key != 'name'}
+    counts = rest.pop('counts', None)
+    return {_plain(entry.get('name')): '', **(counts if isinstance(counts, dict) else {}), **rest}
 
 
 def _classes(labels: LabelSet) -> str:
