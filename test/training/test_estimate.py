@@ -2,19 +2,26 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is said of time and memory follows from what is measured, and measuring leaves nothing."""
 
+import time
 from dataclasses import replace
 
 import pytest
+import torch
+from lightning.fabric import Fabric
 
+from ubcn_ros.data.scenes import Scene
+from ubcn_ros.training.architecture import built
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.estimate import (
     StageEstimate,
     TimeLeft,
     duration,
+    estimate,
     plan_table,
     rendered_share,
     step_seconds,
 )
+from ubcn_ros.training.trainer import Trainer
 
 DERAIN = StageEstimate('derain', 100, 8, (288, 384), 30, 2.0, 10.0, 2048)
 ADAPT = StageEstimate('adapt', 50, 4, (256, 352), 1000, 4.0, 20.0, 3072)
@@ -112,3 +119,58 @@ def test_time_left_of_a_resumed_run_counts_what_is_left():
 def test_time_left_of_an_unknown_stage_is_refused():
     with pytest.raises(ValueError, match='no estimate of joint: there are those of derain, adapt'):
         TimeLeft([DERAIN, ADAPT]).begin('joint')
+
+
+@pytest.fixture
+def trainer(recipe, scenes, tmp_path):
+    def made(stage='derain', changes=None, validation=scenes, training=scenes):
+        config = recipe(stage, changes)
+        torch.manual_seed(0)
+        return Trainer(Fabric(accelerator='cpu', devices=1), config, stage,
+                       built(config, scenes.label_set), training, validation,
+                       tmp_path / 'out', 0)
+    return made
+
+
+def test_measuring_leaves_no_file_and_no_random_state(trainer, tmp_path):
+    before = set(tmp_path.iterdir())
+    made = trainer()
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    found = estimate(made, 0.05)
+    assert torch.rand(1) == expected
+    assert {path.name for path in set(tmp_path.iterdir()) - before} <= {'derain.yaml'}
+    assert (found.stage, found.steps, found.batch, found.crop) == ('derain', 6, 2, (32, 48))
+    assert found.peak_mib > 50 and found.seconds_per_validation > 0
+
+
+def test_without_validation_it_takes_no_time(trainer):
+    assert estimate(trainer(validation=None), 0.05).seconds_per_validation == 0
+
+
+@pytest.mark.parametrize('stage', ['attend', 'joint'])
+def test_stages_of_the_loop_are_measured(trainer, stage):
+    assert estimate(trainer(stage, {'iterations': 2}), 0.05).seconds > 0
+
+
+def test_what_takes_long_is_in_the_estimate(trainer, scenes):
+    """Slow steps, rendering and validation; the commit that added this has real figures."""
+    class Slow(Scene):
+        def image(self):
+            time.sleep(0.05)
+            return super().image()
+
+    def slow(count):
+        return replace(scenes, scenes=tuple(
+            Slow(scene.name, scene.image_path, scene.label_path, scene.ids)
+            for scene in scenes.scenes[:count]))
+    changes = {'batch': 1, 'samples': {'reuse': 1}}
+    quick = estimate(trainer('derain', changes), 0.05)
+    made = trainer('derain', changes, slow(3), slow(5))
+    made.stage.register_forward_pre_hook(lambda *_: time.sleep(0.1))
+    found = estimate(made, 0.05)
+    # a file is read once and kept: of four new frames two were read before
+    assert 0.11 < found.seconds_per_step - quick.seconds_per_step < 0.4
+    # one image, dry and in rain
+    assert 0.1 < found.seconds_per_validation < 1

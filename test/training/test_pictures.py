@@ -16,7 +16,8 @@ from ubcn_ros.training.samples import TrainingSamples
 
 
 def colors_of(sheet):
-    return set(map(tuple, sheet.reshape(-1, 3).tolist()))
+    packed = np.unique(sheet.astype(np.int32) @ np.array([65536, 256, 1], np.int32))
+    return {(color >> 16, color >> 8 & 255, color & 255) for color in packed.tolist()}
 
 
 @pytest.fixture
