@@ -5,17 +5,32 @@
 import re
 import shlex
 import xml.etree.ElementTree as ElementTree
+from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
+import yaml
 
 from ubcn_ros.cli import main
+from ubcn_ros.data.datasets import FORMATS, open_dataset
+from ubcn_ros.data.yaml_values import FORMS
+from ubcn_ros.images.files import write_image
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
+from ubcn_ros.training.config import (
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    SampleConfig,
+    StageConfig,
+    TrainConfig,
+    converted,
+)
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',
-             'test/README.md', 'config/train/history.md')
+             'test/README.md', 'config/train/README.md', 'config/train/history.md')
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # what the documents' commands, or their readers, write
 WRITTEN = ('out/', 'runs/', 'small_net.py')
@@ -188,3 +203,80 @@ def test_rows_of_tables_are_whole(name):
 @pytest.mark.parametrize('name', DOCUMENTS)
 def test_the_project_speaks_of_itself_alone(name):
     assert not re.search(r'/home/|/root/|/work/|/tmp/|pypi\.org|index-url', read(name))
+
+
+def rows_of(text, heading):
+    """Cells of the table below a heading, without its first two lines."""
+    section = re.search(rf'^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)', text,
+                        re.MULTILINE | re.DOTALL)[1]
+    lines = [line for line in FENCE.sub('', section).splitlines() if line.startswith('|')]
+    return [[cell.strip() for cell in line.strip('|').split('|')] for line in lines[2:]]
+
+
+@pytest.mark.parametrize(('heading', 'config'), [
+    ('Whole recipe', TrainConfig), ('model', ModelConfig), ('data', DataConfig),
+    ('stages.STAGE', StageConfig), ('stages.STAGE.samples', SampleConfig),
+    ('stages.STAGE.optimizer, stages.STAGE.discriminator', OptimizerConfig)])
+def test_every_key_of_a_recipe_is_there_with_its_default(heading, config):
+    rows = rows_of(read('config/train/README.md'), heading)
+    assert [row[0].strip('`') for row in rows] == [f.name for f in fields(config)]
+    for f, (_, cell, _) in zip(fields(config), rows, strict=True):
+        default = f.default if f.default_factory is MISSING else f.default_factory()
+        if default is MISSING or is_dataclass(default):
+            assert cell == ('required' if default is MISSING else 'see below')
+        else:
+            assert converted(yaml.safe_load(cell.strip('`')), default, f.name) == default
+
+
+def test_every_recipe_is_there():
+    named = {row[0].strip('`') for row in rows_of(read('config/train/README.md'), 'Recipes')}
+    recipes = {path.name for path in (ROOT / 'config' / 'train').glob('*.yaml')}
+    assert recipes <= named <= recipes | {'derain', 'adapt', 'attend', 'joint', 'stage', '---'}
+
+
+def test_every_key_of_a_data_set_is_there():
+    rows = rows_of(read('config/README.md'), 'The YAML of a data set')
+    assert {key for row in rows for key in re.findall('`(.*?)`', row[0])} == set(FORMS)
+
+
+def test_every_format_is_there_with_its_keys():
+    rows = {row[0].strip('`'): row[2] for row in rows_of(read('config/README.md'),
+                                                         'Other layouts')}
+    assert set(rows) == set(FORMATS)
+    for name, cell in rows.items():
+        if name != 'own':
+            assert set(re.findall('`(.*?)`', cell)) == FORMATS[name].keys, name
+
+
+def write_pairs(root, images, masks, suffixes=('.jpg', '.png'), stored=(0, 1, 255)):
+    for folder in images:
+        write_image(root / folder / f'a{suffixes[0]}', np.full((40, 48, 3), 90, np.uint8))
+    for folder in masks:
+        mask = np.resize(np.array(stored, np.uint8), (40, 48))
+        write_image(root / folder / f'a{suffixes[1]}', mask)
+
+
+@pytest.mark.parametrize(('place', 'images', 'masks', 'suffixes', 'stored'), [
+    ('Your own classes in two commands', ('images/train', 'images/val'),
+     ('masks/train', 'masks/val'), ('.jpg', '.png'), (0, 6, 255)),
+    ('The YAML of a data set', ('images/day', 'images/dusk', 'images/val', 'images/test'),
+     ('masks/day', 'masks/dusk', 'masks/val', 'masks/test'), ('_rgb.jpg', '_mask.png'),
+     (1, 27, 4, 254, 255)),
+    ('Several sets', ('images',), ('masks',), ('.jpg', '.png'), (0, 3, 255))])
+def test_the_examples_of_data_sets_are_read_as_they_stand(tmp_path, place, images, masks, suffixes,
+                                                          stored):
+    section = re.search(rf'^#+ {place}\n(.*?)(?=^#+ |\Z)', read('config/README.md'),
+                        re.MULTILINE | re.DOTALL)[1]
+    (text,) = [block for language, block in FENCE.findall(section) if language == 'yaml']
+    root = tmp_path / 'set'
+    write_pairs(root, images, masks, suffixes, stored)
+    (root / 'lists').mkdir()
+    (root / 'lists' / 'test.txt').write_text('images/test/a_rgb.jpg\n')
+    file = tmp_path / 'my.yaml'
+    file.write_text(re.sub(r'^path: \S+', f'path: {root}', text, flags=re.MULTILINE))
+    dataset = open_dataset(file)
+    assert dataset.label_set is not None and 'train' in dataset.splits
+    for split in dataset.splits:
+        scenes, problems = dataset.listing(split)
+        assert scenes and not problems
+        assert set(np.unique(scenes[0].labels())) > {255}
