@@ -127,8 +127,8 @@ def arguments(name, parameter, value):
 @pytest.fixture(scope='module')
 def world(tmp_path_factory, tiny_model):
     root = tmp_path_factory.mktemp('world')
-    image = np.random.default_rng(0).integers(0, 256, (40, 48, 3), np.uint8)
-    for name in ('data/train/images', 'data/val/images', 'images', '.'):
+    for i, name in enumerate(('data/train/images', 'data/val/images', 'images', '.')):
+        image = np.random.default_rng(i).integers(0, 256, (40, 48, 3), np.uint8)
         write_image(root / name / 'in.png', image)
     for split in ('train', 'val'):
         write_image(root / 'data' / split / 'labels' / 'in.png', image[..., 0] % 11)

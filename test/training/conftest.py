@@ -27,6 +27,14 @@ def _one_thread(one_thread):
     """In all tests of training."""
 
 
+@pytest.fixture(autouse=True, scope='session')
+def _own_cache(tmp_path_factory):
+    """Facts of the tests' data are kept with them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.mktemp('cache')))
+        yield
+
+
 def write_scene(base, name, index, size=(64, 80)):
     """Write a sky over a building over a road, with a texture of the scene's own."""
     height, width = size
@@ -47,9 +55,9 @@ def write_scene(base, name, index, size=(64, 80)):
 def camvid_root(tmp_path_factory):
     """Folder in CamVid's layout: five scenes to train on, two to validate on."""
     root = tmp_path_factory.mktemp('camvid')
-    for split, count in (('train', 5), ('val', 2)):
+    for split, count, first in (('train', 5, 0), ('val', 2, 10)):
         for i in range(count):
-            write_scene(root / split, f'0001TP_{i}', i)
+            write_scene(root / split, f'0001TP_{i}', first + i)
     return root
 
 

@@ -18,6 +18,7 @@ from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig
+from ubcn_ros.training.estimate import StageEstimate, TimeLeft
 from ubcn_ros.training.run import Run
 
 
@@ -291,3 +292,13 @@ def test_without_validation_the_best_is_the_last(make, camvid_root, tmp_path):
     folder = run.folder('derain')
     assert (folder / 'best.safetensors').read_bytes() == (
         folder / 'last.safetensors').read_bytes()
+
+
+def test_progress_says_how_long_all_will_take(make, capsys):
+    run = make(stages=('derain', 'attend'))
+    hours = [StageEstimate(name, 2, 2, (32, 32), 1, 3600.0, 0.0, 1.0) for name in run.plan()]
+    run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0,
+              time_left=TimeLeft(hours))
+    told = capsys.readouterr().err
+    # nothing is left after the last step of the last stage
+    assert 'derain (1 of 2)' in told and 'attend (2 of 2)' in told and 'all=0 s' in told

@@ -5,14 +5,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import (
     COUNT,
     OUTPUT_FOLDER,
@@ -20,10 +22,18 @@ from ubcn_ros.cli.options import (
     precision_option,
     threads_option,
 )
+from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+    from ubcn_ros.data.mixture import Data
+    from ubcn_ros.training.estimate import TimeLeft
+    from ubcn_ros.training.run import Run
+
+_SHOWN = 5  # findings of the data
+_LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 
 
 class _Recipe(click.Path):
@@ -106,20 +116,62 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
         torch.set_num_threads(threads)
     run = Run(config, open_data(data), out or Path('runs') / config.name, init, half,
               typed_command(sys.argv[1:]), _plain(options))
+    run.check_free(stage, resume, overwrite)
+    run.fingerprints = _check_data(run.data, data)
     stages = run.plan(stage, resume, overwrite)
-    if resume and not stages:
-        click.echo(f'nothing is left to train: {run.out} has {", ".join(config.stages)}')
-    if dry_run:
-        click.echo(f'would train {", ".join(stages) or "nothing"} in {run.out}')
-        return
     fabric = _launch('joint' in stages, accelerator, devices, nodes, precision)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
-    if overwrite:
-        if fabric.is_global_zero:
-            run.discard(stage)
-        fabric.barrier()
     with _plain_errors():
-        run.train(fabric, stages, workers)
+        if dry_run:
+            _show_plan(run, fabric, stages, workers)
+        else:
+            if overwrite and fabric.is_global_zero:
+                run.discard(stage)
+            fabric.barrier()
+            run.train(fabric, stages, workers, _time_left(run, fabric, stages, workers))
+            if not stages:
+                fabric.print(f'nothing is left to train in {run.out}')
+
+
+def _check_data(data: Data, paths: Sequence[Path]) -> dict[str, str]:
+    """Look for faults in the data; returns the hashes of its sets."""
+    from ubcn_ros.data.check.check import check_data
+    first = os.environ.get('LOCAL_RANK', '0') == '0'  # the others of a run would say the same
+    with progress_bar() as bar:
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+        report = check_data(data, show)
+    shown = report.errors or report.warnings
+    if shown and first:
+        for found in shown[:_SHOWN]:
+            click.echo(as_line(str(found)), err=True)
+        click.echo(f'{report.summary()}; all of them: '
+                   + shlex.join(['ubcn', 'data', 'check', *map(str, paths)]), err=True)
+    if report.errors:
+        raise click.ClickException('the data have errors: see above, and mend them')
+    return report.fingerprints
+
+
+def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> None:
+    """Print what would be trained, how long it takes and the memory that it needs."""
+    from ubcn_ros.training.estimate import plan_table
+    if not stages:
+        fabric.print(f'nothing is left to train in {run.out}')
+        return
+    start = run.start(stages[0])
+    table = plan_table(run.estimates(fabric, stages, workers), start.text)
+    fabric.print(f'{start.details}\n{table}\n\n{run.out} would get {run.result.name}; nothing was '
+                 'trained or written')
+
+
+def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> TimeLeft | None:
+    """Estimate what a run takes that is long enough for somebody to ask."""
+    from ubcn_ros.training.estimate import TimeLeft
+    if sum(run.config.stages[stage].optimizer_steps for stage in stages) < _LONG_RUN:
+        return None
+    fabric.print('timing a few steps of each stage')
+    return TimeLeft(run.estimates(fabric, stages, workers, seconds=1.0))
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.runtime.weights import SUFFIX, ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, decisive, differences, find_stage
+from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.init import init_table, start_from, trained_after
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import data_record, joined_license, model_record
@@ -49,13 +50,14 @@ class Start:
     :param network: with those weights.
     :param trained: parts of it that were trained.
     :param info: of the file that they come from, None where all are random.
-    :param text: in words.
+    :param text: in words; ``details`` say more, and are empty where there is no more.
     """
 
     network: UBCN
     trained: tuple[str, ...]
     info: ModelInfo | None
     text: str
+    details: str = ''
 
 
 @dataclass
@@ -136,6 +138,17 @@ class Run:
     def _log(self, stage: str) -> Path:
         return self.out / 'log' / stage
 
+    def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
+                   ) -> None:
+        """
+        Check what needs no look at the data; the parameters are those of ``plan``.
+
+        :raises ValueError: no such stage or model, or an earlier run is there.
+        """
+        asked, _ = self._asked(stage), self._init
+        if not overwrite:
+            self._check_free(asked, resume)
+
     def plan(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
              ) -> list[str]:
         """
@@ -144,19 +157,13 @@ class Run:
         :param stage: this one alone, None for all.
         :param resume: leave out those that are finished, and go on in the one that was begun.
         :param overwrite: an earlier run may be there: ``discard`` removes it.
-        :raises ValueError: no such stage; an earlier run is there; it was of another recipe, other
-            data or another start, naming what differs; what the stage starts from is missing, or
-            the data lack what it needs.
+        :raises ValueError: as ``check_free``; the earlier run was of another recipe, other data or
+            another start, naming what differs; what the stage starts from is missing, or the data
+            lack what it needs.
         """
-        if stage is not None:
-            find_stage(self.config, stage)
-        asked = [stage] if stage else list(self.config.stages)
-        if not asked:
-            raise ValueError(f'the recipe {self.config.name!r} has no stages: give it some of '
-                             f'{", ".join(STAGES)}')
+        self.check_free(stage, resume, overwrite)
+        asked = self._asked(stage)
         _ = self._network_config  # a recipe that describes none is told now
-        if not overwrite:
-            self._check_free(asked, resume)
         chosen = [name for name in asked if overwrite or not self.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
         for name in chosen:
@@ -164,6 +171,14 @@ class Run:
         if resume:
             self._check_begun(asked)
         return chosen
+
+    def _asked(self, stage: str | None) -> list[str]:
+        if stage is not None:
+            find_stage(self.config, stage)
+        if not self.config.stages:
+            raise ValueError(f'the recipe {self.config.name!r} has no stages: give it some of '
+                             f'{", ".join(STAGES)}')
+        return list(self.config.stages) if stage is None else [stage]
 
     def _check_free(self, asked: Sequence[str], resume: bool) -> None:
         """Raise ValueError where the run would overwrite an earlier one unasked."""
@@ -226,21 +241,21 @@ class Run:
         if before is not None and self.finished(before):
             network, info = load_model(self.folder(before) / BEST)
             self._check_network(network, info)
-            trained, text = info.trained, f'the best of {before}'
+            trained, text, details = info.trained, f'the best of {before}', ''
         elif init is None:
             network, info = built(self.config, self.label_set), None
-            trained, text = (), 'random weights'
+            trained, text, details = (), 'random weights', ''
         else:
             source, info = init
             network = built(self.config, self.label_set, source.config)
             rows = start_from(network, source, info.trained)
             trained = trained_after(rows, info.trained)
-            text = f'{info.name}:\n{init_table(rows)}'
+            text, details = info.name, f'{init_table(rows)}\n'
         if (stage in ('attend', 'joint') and 'attention' not in trained
                 and self.config.stages[stage].warm_start):
             start_from_derain(network)
-            text += "\nSAM starts from IDM's weights"
-        return Start(network, trained, info, text)
+            details += "SAM starts from IDM's weights\n"
+        return Start(network, trained, info, text, details)
 
     def _check_network(self, network: UBCN, info: ModelInfo) -> None:
         wanted = self._network_config
@@ -287,7 +302,18 @@ class Run:
         return [{**data_record(found, self.fingerprints.get(found.name)),
                  **({'path': str(found.root)} if places else {})} for found in self.data.sets]
 
-    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int = 1) -> Trainer:
+    def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
+                  seconds: float = 4.0) -> list[StageEstimate]:
+        """
+        Time a few steps of stages; nothing is written, and the random state stays as it is.
+
+        :param seconds: as of ``estimate.estimate``.
+        """
+        return [estimate(self.trainer(fabric, stage, self.start(stage), workers), seconds)
+                for stage in stages]
+
+    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int = 1,
+                time_left: Callable[[int], str] | None = None) -> Trainer:
         """Make the trainer of a stage."""
         numbered = list(self.config.stages)
         title = f'{stage} ({numbered.index(stage) + 1} of {len(numbered)})'
@@ -304,14 +330,17 @@ class Run:
             return said
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
                        self.folder(stage), workers, log=self._log(stage), results=self.results,
-                       settings=self._settings(stage), record=record, title=title)
+                       settings=self._settings(stage), record=record, title=title,
+                       time_left=time_left)
 
-    def train(self, fabric: Fabric, stages: Sequence[str], workers: int = 1) -> None:
+    def train(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
+              time_left: TimeLeft | None = None) -> None:
         """
         Train stages one after the other, each as far as it is not done, and write the result.
 
         :param stages: as of ``plan``.
         :param workers: processes that render samples.
+        :param time_left: of these stages, shown with the progress.
         """
         if stages:
             fabric.print(f'licence of the result: {self.license or "none is stated"}')
@@ -322,12 +351,14 @@ class Run:
                             samples_sheet(self.training, self.config, stages))
         for stage in stages:
             start = self.start(stage)
-            fabric.print(f'{stage} starts from {start.text}')
-            trainer = self.trainer(fabric, stage, start, workers)
+            fabric.print(f'{stage} starts from {start.text}\n{start.details}'.rstrip())
+            trainer = self.trainer(fabric, stage, start, workers, time_left and time_left.text)
             if trainer.resume():
                 fabric.print(f'{stage} goes on at optimizer step {trainer.optimizer_step}')
             else:
                 trainer.discard()  # what a run left that was killed before its first checkpoint
+            if time_left is not None:
+                time_left.begin(stage, trainer.optimizer_step)
             trainer.fit()
         if fabric.is_global_zero and self.finished(self._last) and (
                 self._last in stages or not self.result.exists()):

@@ -65,6 +65,7 @@ class Trainer:
         is not resumed.
     :param record: makes a model file's metadata of the optimizer steps and the figures.
     :param title: of the progress bar, by default the stage's name.
+    :param time_left: says, after so many steps of the stage, how long all will still take.
     :raises ValueError: no such stage; scenes with other labels than the network, or without
         labels where the stage needs them.
     """
@@ -74,7 +75,7 @@ class Trainer:
                  workers: int = 1, *, log: Path | None = None, results: Results | None = None,
                  settings: dict[str, Any] | None = None,
                  record: Callable[[int, dict[str, float]], dict[str, Any]] | None = None,
-                 title: str = '') -> None:
+                 title: str = '', time_left: Callable[[int], str] | None = None) -> None:
         self.stage_config: StageConfig = find_stage(config, stage_name)
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
@@ -83,7 +84,7 @@ class Trainer:
         self.results = results or Results(folder / 'results.csv')
         self.settings = {**decisive(config, stage_name), **(settings or {})}
         self.record = record or self._record
-        self.title = title or stage_name
+        self.title, self.time_left = title or stage_name, time_left
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
@@ -197,7 +198,8 @@ class Trainer:
         values = {k: float(v) for k, v in logs.items()}
         lrs = {f'lr_{i}': o.param_groups[0]['lr'] for i, o in enumerate(self.optimizers)}
         logger.log_metrics({'loss': float(loss), **values, **lrs}, self.optimizer_step)
-        bar.set_postfix({k: f'{v:.4f}' for k, v in values.items()})
+        left = {} if self.time_left is None else {'all': self.time_left(self.optimizer_step)}
+        bar.set_postfix({**left, **{k: f'{v:.4f}' for k, v in values.items()}})
 
     def train_step(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict]:
         """Take one optimizer step; returns the loss and values to log."""
