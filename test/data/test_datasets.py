@@ -3,6 +3,7 @@
 """What is opened by a path: a YAML, or a folder by its layout."""
 
 import re
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from ubcn_ros.data.datasets import FORMATS, open_dataset
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import DataSetError
+from ubcn_ros.data.yaml_values import FORMS
 
 
 def write_images(folder, count=3):
@@ -62,6 +64,13 @@ def test_keys_that_the_format_has_no_use_for_are_said(tmp_path, text, expected):
         open_dataset(tmp_path / 'a.yaml')
 
 
+@pytest.mark.parametrize('name', sorted(FORMATS))
+def test_a_format_that_the_folder_does_not_have_is_said(tmp_path, name):
+    (tmp_path / 'a.yaml').write_text(f'format: {name}')
+    with pytest.raises(DataSetError, match=str(tmp_path)):
+        open_dataset(tmp_path / 'a.yaml')
+
+
 @pytest.mark.parametrize('share, count', [(0.2, 1), (0.01, 1), (0.5, 2), (0.99, 2)])
 def test_the_last_share_of_train_by_name_validates(tmp_path, share, count):
     write_images(tmp_path / 'pictures')  # f8, f9, f10
@@ -79,10 +88,6 @@ def test_a_single_image_is_too_few_for_both(tmp_path):
 
 
 def test_the_readme_names_every_key_and_format():
-    from pathlib import Path
-
-    from ubcn_ros.data.yaml_values import FORMS
     text = (Path(__file__).parents[2] / 'config/README.md').read_text()
-    part = text[text.index('## Your own data'):]
-    named = set(re.findall(r'`([a-z_0-9]+)`', part))
+    named = set(re.findall(r'`([a-z_0-9]+)`', text))
     assert FORMS.keys() <= named and FORMATS.keys() <= named

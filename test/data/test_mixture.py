@@ -87,6 +87,13 @@ def test_validation_is_of_the_first_set_with_labels_that_has_it(make):
     assert data.licenses == ('terms of p', 'terms of a', 'terms of b')
 
 
+def test_groups_alone_validate_nothing(make):
+    coarse = make('c', ['vehicle'], class_mapping={'vehicle': ('car', 'bus')})
+    first = make('a', ['car', 'bus'], splits=('train',))
+    assert Data((first, coarse, make('b', ['Car']))).split('val').name == 'b/val'
+    assert Data((first, coarse)).split('val').name == 'c/val'
+
+
 def test_only_and_exclude_choose_by_the_start_of_the_name(make):
     data = Data((make('a', ['road', 'car']), make('b', ['road'])))
     assert [s.name for s in data.split('train', only=['a']).scenes] == ['a0', 'a1']

@@ -50,6 +50,9 @@ def open_dataset(path: Path | str) -> DataSet:
             raise DataSetError(f'{description.source}: {key}: means nothing for the format '
                                f'{layout.name}: leave it out')
     dataset = layout.open(description)
+    if not dataset.splits:
+        raise DataSetError(f'{description.source}: none of {", ".join(SPLITS)} is in '
+                           f'{description.root}: expected {layout.layout}')
     if dataset.label_set is not None:
         description.check_class_mapping(dataset.label_set.classes)
     elif meant := description.given & {'colors', 'paths', 'class_mapping'}:

@@ -78,7 +78,7 @@ class Data:
         """
         Scenes of a split: of every set for 'train', else of the first set that has one.
 
-        A set with labels in the classes comes before one without.
+        A set with labels of single classes comes before one with groups of them, or without.
 
         :param only: keep the scenes whose names start with one of these, all when empty.
         :param exclude: leave out the scenes whose names start with one of these.
@@ -91,7 +91,7 @@ class Data:
             raise DataSetError(f'{self._said()} has no split {name!r}: choose one of '
                                f'{", ".join(self.splits)}')
         if name != 'train':
-            having = sorted(having, key=lambda i: self.sets[i].label_set is None)[:1]
+            having = sorted(having, key=lambda i: not self._tells_classes(i))[:1]
         scenes: list[Scene] = []
         for i in having:
             scenes += self._mapped(i, _sound(self.sets[i], name))
@@ -103,6 +103,13 @@ class Data:
                                'names that are there')
         names = '+'.join(self.sets[i].name for i in having)
         return SceneList(f'{names}/{name}', self.label_set, tuple(scenes), self.groups)
+
+    def _tells_classes(self, index: int) -> bool:
+        """Whether a set's labels are of classes, not of groups alone."""
+        table = self._tables[0][index]
+        if table is None:
+            return self.sets[index].label_set is not None
+        return any(i < self._names.num_classes for i in table.values())
 
     @property
     def _source(self) -> DataSet | None:
