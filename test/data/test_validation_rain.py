@@ -4,7 +4,7 @@
 import numpy as np
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.scenes import Group, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 
 SCENES = SceneList('none', CAMVID, ())
@@ -28,3 +28,12 @@ def test_the_distance_follows_the_classes():
     other = np.full_like(LABELS, 3)
     assert (rainy_view(IMAGE, LABELS, SCENES, 150.0, 3) !=
             rainy_view(IMAGE, other, SCENES, 150.0, 3)).any()
+
+
+def test_the_distance_follows_groups_of_classes_by_their_name():
+    labels = LABELS.copy()
+    labels[20:40, 20:40] = CAMVID.num_classes
+    views = {name: rainy_view(IMAGE, labels, SceneList('none', CAMVID, (), (Group(name, (8, 9)),)),
+                              150.0, 3) for name in ('vehicle', 'Vehicles', 'something')}
+    assert np.array_equal(views['vehicle'], views['Vehicles'])
+    assert (views['vehicle'] != views['something']).any()

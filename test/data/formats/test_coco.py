@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from set_files import scene_names, write, write_yaml
 
 from ubcn_ros.data.datasets import open_dataset
+from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import DataSetError
+from ubcn_ros.labels import LabelSet, distinct_colors
 
 mask = pytest.importorskip('pycocotools.mask')
 
@@ -239,3 +241,13 @@ def test_any_compressed_text_is_decoded_as_meant_or_refused(tmp_path, text):
     scenes, problems = open_dataset(save(tmp_path, coco([object_of(1, 3, runs)]))).listing('train')
     if not problems:
         assert np.array_equal(scenes[0].labels() == 0, mask.decode(runs))
+
+
+def test_classes_are_mapped_onto_another_set_s(tmp_path):
+    model = LabelSet('m', ('Bus', 'Car', 'Road'), distinct_colors(3), ((0,), (1,), (2,)))
+    file = write_yaml(save(tmp_path) / 'data.yaml', 'class_mapping: {dog: [bus, car]}')
+    scenes = open_data([file], model).split('train')
+    assert [group.ids for group in scenes.groups] == [(0, 1)]
+    labels = scenes.scenes[0].labels()
+    assert (labels[10:14, 10:14] == 3).all() and (labels[15:18, 8:20] == 1).all()
+    assert (labels[5:8] == 2).all() and (labels[:5] == 255).all()

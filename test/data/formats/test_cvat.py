@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from set_files import picture, scene_names, write, write_palette_png, write_yaml
 
 from ubcn_ros.data.datasets import open_dataset
+from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import DataSetError
+from ubcn_ros.labels import LabelSet, distinct_colors
 
 LABEL_MAP = """# label:color_rgb:parts:actions
 background:0,0,0::
@@ -102,6 +104,14 @@ def test_masks_that_are_none_are_refused(root, damage):
               np.full(SIZE, 7, np.uint8))
     with pytest.raises(DataSetError, match=r'a\.png'):
         scene.labels()
+
+
+def test_classes_are_mapped_onto_another_set_s(root):
+    model = LabelSet('m', ('Car', 'sign'), distinct_colors(2), ((0,), (1,)))
+    file = write_yaml(root / 'data.yaml',
+                      'class_mapping: {traffic_light: sign, background: ignore}')
+    labels = open_data([file], model).split('train').scenes[0].labels()
+    assert labels[:5, 0].tolist() == [255, 1, 0, 255, 255]
 
 
 def test_subsets_are_splits(root):
