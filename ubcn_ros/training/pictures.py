@@ -26,7 +26,7 @@ _KEPT_FRAMES = 3
 _BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
 
 
-def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str], rows: int = 4
+def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str], rows: int = 6
                   ) -> np.ndarray:
     """
     Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
