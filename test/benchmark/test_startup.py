@@ -10,4 +10,5 @@ from ubcn_ros.benchmark.startup import start_once
 def test_a_failing_process_says_why(tmp_path):
     with pytest.raises(ValueError, match='nothing.safetensors'):
         start_once(model=str(tmp_path / 'nothing.safetensors'), device='cpu', precision='fp32',
-                   backend='auto', threads=1, width=64, height=48, iterations=1)
+                   backend='auto', threads=1, width=64, height=48, iterations=1,
+                   processing_size=-1)

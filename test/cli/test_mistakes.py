@@ -64,6 +64,8 @@ BY_NAME = {
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'bag create topic': (), 'frame_id': (),
+    **dict.fromkeys(('processing_size', 'processing_sizes'),
+                    ('x', '', '1.5', '-2', '1', '31', '8193')),
 }
 
 

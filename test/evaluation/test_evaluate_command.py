@@ -168,3 +168,33 @@ def test_classes_that_the_model_lacks_are_listed(tiny_model, own_set):
     assert result.exit_code == 1
     assert 'has classes that camvid lacks: house, or wall.' in result.output
     assert "class_mapping: {'house, or wall': ignore}" in result.output
+
+
+def test_sizes_are_measured_one_by_one(tmp_path, tiny_model, camvid_folder):
+    common = ('--model', tiny_model, '--data', camvid_folder, '--iterations', 2, '--rates', 150,
+              '--limit', 1)
+    found = tmp_path / 'report.json'
+    result = run(*common, '--size', '96x64', '--size', '144x96', '--processing-size', 40,
+                 '--json', found)
+    assert result.exit_code == 0, result.output
+    assert all(f' at {size}, 1 images' in result.output for size in ('96x64', '144x96'))
+    report = json.loads(found.read_text())
+    assert report['processing_size'] == 40 and report['sizes'].keys() == {'96x64', '144x96'}
+    steps = [report['sizes'][size]['rates']['150']['steps'][1]['psnr'] for size in report['sizes']]
+    assert steps[0] != steps[1] and 'figures' in report['sizes']['96x64']
+    # the same images at their own size, processed as they are
+    native = run(*common, '--size', '96x64', '--processing-size', 0, '--json', found)
+    assert native.exit_code == 0, native.output
+    again = json.loads(found.read_text())['sizes']['96x64']
+    assert again['rates']['150']['input'] == report['sizes']['96x64']['rates']['150']['input']
+    assert again['rates']['150']['steps'][0]['psnr'] == pytest.approx(
+        report['sizes']['96x64']['rates']['150']['steps'][0]['psnr'])  # IDM sees the whole image
+    assert again['clean'] != report['sizes']['96x64']['clean']
+
+
+def test_sizes_that_cannot_be_are_told(tmp_path, tiny_model, camvid_folder, pairs_folder):
+    result = run('--model', tiny_model, '--data', pairs_folder, '--size', '96x64')
+    assert result.exit_code == 2 and 'leave out --size' in result.output
+    result = run('--model', tiny_model, '--data', camvid_folder, '--size', '96x64', '--size',
+                 '64x64', '--picture', tmp_path / 'x.png')
+    assert result.exit_code == 2 and 'a picture is of one size' in result.output

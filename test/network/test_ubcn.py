@@ -11,6 +11,7 @@ from safetensors import safe_open
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+from ubcn_ros.network.ubcn import attention_size
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': SAMConfig(8, 1), 'trunk': SAMConfig(8, 1, 2, form='trunk',
@@ -115,3 +116,22 @@ def test_the_light_preset_is_the_network_that_ships():
 def test_unknown_preset_is_named():
     with pytest.raises(ValueError, match='heavy'):
         UBCNConfig.preset('heavy')
+
+
+def test_a_size_of_its_own_changes_no_shape_but_that_of_the_logits(network):
+    image, size = torch.rand(2, 3, 100, 131), (33, 43)
+    with torch.no_grad():
+        native, found = network(image, 2), network(image, 2, size)
+        small = network.segmentation(torch.zeros(1, 3, *size))
+    for step, own in zip(native, found, strict=True):
+        assert own.image.shape == step.image.shape
+        assert own.logits.shape[-2:] == small.shape[-2:] != step.logits.shape[-2:]
+    # IDM works on the whole image; SAM's correction is of the image before
+    assert torch.equal(native[0].image, found[0].image)
+    assert not torch.equal(found[0].image, found[1].image)
+
+
+def test_sam_sees_the_whole_image_where_that_is_not_twice_the_size():
+    assert attention_size((720, 1280), (360, 640)) is None
+    assert attention_size((1080, 1920), (360, 640)) == (720, 1280)
+    assert attention_size((1440, 1000), (520, 361)) == (1040, 722)

@@ -18,6 +18,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from ubcn_ros.runtime.processing import working_size
+
 
 class StandInLabels:
     """Three classes in pure colours."""
@@ -50,18 +52,19 @@ class StandInEngine:
     device = StandInDevice()
     precision = 'fp32'
     backend = 'eager'
-    info = SimpleNamespace(name='stand-in', sha256='0' * 64, untrained_text=lambda: '')
+    info = SimpleNamespace(name='stand-in', sha256='0' * 64, untrained_text=lambda: '',
+                           trained_short_side=None, trained_focal_length=None)
 
-    def warm_up(self, height, width, progress=None, count=1):
+    def warm_up(self, height, width, progress=None, count=1, processing_size=None):
         kind, _, value = self.behaviour.partition(':')
         if kind == 'most' and count > int(value):
             raise MemoryError(f'no memory for {count} images')
         if progress is not None:
             progress(f'warming up for {count} of {width} x {height}')
 
-    def __call__(self, image, iterations=3, deadline=None, confidence=False):
+    def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,
-                           'confidence': confidence})
+                           'confidence': confidence, 'processing_size': processing_size})
         kind, _, value = self.behaviour.partition(':')
         if kind == 'slow':
             time.sleep(float(value) * iterations)
@@ -72,6 +75,8 @@ class StandInEngine:
         return SimpleNamespace(
             derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8),
             labels=image.argmax(2).astype(np.uint8), iterations=iterations,
+            processing_size=working_size(*image.shape[:2], processing_size or 0)
+            or image.shape[:2],
             confidence=image.max(2) if confidence else None,
             timings={'upload': 0.1, 'derain': 1.0, 'total': 1.1})
 

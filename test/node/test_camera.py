@@ -4,6 +4,7 @@
 
 import re
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -193,3 +194,20 @@ def test_a_camera_that_cannot_be_made_leaves_no_publisher(refusing, topic):
         with pytest.raises(Exception, match='depth must be at least 1'):
             Camera(node, threading.Condition(), StandInLabels(), 'front/')
     assert len(list(node.publishers)) == before
+
+
+@pytest.mark.parametrize('late', [False, True])
+def test_only_camera_info_before_the_first_image_changes_the_processing_size(node, late):
+    model = SimpleNamespace(trained_short_side=360, trained_focal_length=2.0)
+    camera = Camera(node, threading.Condition(), StandInLabels(), info=model)
+    camera.open('raw')
+    info = CameraInfo(height=480, width=640)
+    info.k[4] = 480.0
+    try:
+        steps = [lambda: camera.on_image(image_message(), {}), lambda: camera.on_camera_info(info)]
+        for step in steps if late else reversed(steps):
+            step()
+        camera.on_image(image_message(), {})
+        assert camera.mailbox.take().processing_size == (-1 if late else 720)
+    finally:
+        camera.destroy()

@@ -44,3 +44,10 @@ def pending(deadline, publishing):
 ], ids=str)
 def test_every_frame_of_a_batch_is_to_be_out_in_time(frames, expected):
     assert engine_deadline([pending(*values) for values in frames]) == expected
+
+
+def test_images_of_one_size_and_processing_size_go_together():
+    small = SimpleNamespace(height=50, width=70)
+    assert Arrival(small, 0.0, False, 360).kind() == (50, 70, 360)
+    assert Arrival(small, 1.0, False, 0).kind() == (50, 70, 0)
+    assert Arrival(messages.compressed(b'not an image'), 0.0, True, 360).kind() is None

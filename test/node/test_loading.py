@@ -12,9 +12,9 @@ from ubcn_ros.node.parameters import Settings
 class Counting(StandInEngine):
     """Notes what it is warmed up for."""
 
-    def warm_up(self, height, width, progress=None, count=1):
+    def warm_up(self, height, width, progress=None, count=1, processing_size=None):
         super().warm_up(height, width, progress, count)
-        self.calls.append((height, width, count))
+        self.calls.append((height, width, count, processing_size))
 
 
 def load(behaviour='fast', **settings):
@@ -29,10 +29,16 @@ def load(behaviour='fast', **settings):
     ('fast', list('abcdef'), LARGEST_BATCH), ('most:2', ['front', 'left', 'right'], 2)])
 def test_every_batch_that_can_come_is_warmed_up(behaviour, cameras, most):
     calls, found, said = load(behaviour, cameras=cameras, warm_up_height=48, warm_up_width=64)
-    assert calls == [(48, 64, count) for count in range(1, most + 1)] and found == most
+    assert calls == [(48, 64, count, -1) for count in range(1, most + 1)] and found == most
     assert said[-1].startswith('warmed up for 64 x 48 in ')
     assert any('memory suffices for 2 of the cameras at a time: MemoryError' in text
                for text in said) == (behaviour == 'most:2')
+
+
+def test_each_processing_size_is_warmed_up_for_its_cameras():
+    calls, most, _ = load(cameras=list('abc'), processing_size=[0, 360, 0], warm_up_height=48,
+                          warm_up_width=64)
+    assert sorted(calls) == [(48, 64, 1, 0), (48, 64, 1, 360), (48, 64, 2, 0)] and most == 3
 
 
 def test_without_warm_up_batches_are_bounded_all_the_same():

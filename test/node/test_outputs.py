@@ -31,8 +31,8 @@ from ubcn_ros.node.outputs import (  # noqa: E402
 
 HEADER = Header(frame_id='front_camera')
 HEADER.stamp.sec = 42
-NUMBERS = FrameNumbers(iterations=2, processing_ms=15.0, latency_ms=20.5, deadline_ms=20.0,
-                       timings={'derain': 1.0})
+NUMBERS = FrameNumbers(iterations=2, processing_size=(360, 640), processing_ms=15.0,
+                       latency_ms=20.5, deadline_ms=20.0, timings={'derain': 1.0})
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def test_the_numbers_of_a_frame_are_published_under_its_stamp(ros, node, outputs
     assert frame.header == HEADER
     status, = frame.status
     assert {item.key: item.value for item in status.values} == {
-        'iterations': '2', 'deadline (ms)': '20', 'pipeline latency (ms)': '20.500',
+        'iterations': '2', 'processing size': '640x360', 'deadline (ms)': '20',
+        'pipeline latency (ms)': '20.500',
         'processing time (ms)': '15.000', 'derain (ms)': '1.000'}
     assert (status.name, status.hardware_id, status.message, ord(status.level)) == (
         'front', '/front/image', 'deadline missed', 1)

@@ -78,6 +78,13 @@ def test_the_document_lists_every_parameter_as_the_table_does():
     ('cameras', ['front', '/left'], 'cameras must be a list of names'),
     ('cameras', ['front', 'left', 'front'], 'cameras has front more than once'),
     ('input_transport', 'theora', 'input_transport must be one of raw, compressed'),
+    ('processing_size', 31, 'processing_size must be -1, 0 or 32 to 8192, or a list of'),
+    ('processing_size', -2, 'processing_size must be'),
+    ('processing_size', 8193, 'processing_size must be'),
+    ('processing_size', [], 'processing_size must be'),
+    ('processing_size', [360, '720'], 'processing_size must be'),
+    ('processing_size', [[360]], 'processing_size must be'),
+    ('processing_size', '360', 'processing_size must be'),
 ])
 def test_values_are_refused_with_a_reason(name, value, reason):
     with pytest.raises(ValueError) as caught:
@@ -87,7 +94,8 @@ def test_values_are_refused_with_a_reason(name, value, reason):
 
 @pytest.mark.parametrize('name, value', [
     ('iterations', 1), ('iterations', 10), ('deadline_ms', 33), ('device', 'cuda:1'),
-    ('overlay_alpha', 1), ('backend', 'onnxruntime'), ('model', '/a folder/model.safetensors')])
+    ('overlay_alpha', 1), ('backend', 'onnxruntime'), ('processing_size', 0),
+    ('processing_size', (-1, 8192)), ('model', '/a folder/model.safetensors')])
 def test_values_are_taken(name, value):
     assert getattr(Settings.of({name: value}), name) == value
 
@@ -98,7 +106,7 @@ def test_values_are_taken(name, value):
                                                       ('raw', 'compressed'))])
 def test_transports_are_one_for_all_cameras_or_one_for_each(cameras, value, transports):
     settings = Settings.of({'cameras': cameras, 'input_transport': value})
-    assert settings.transports() == transports
+    assert settings.for_cameras('input_transport') == transports
 
 
 @pytest.mark.parametrize('cameras, value, reason', [
@@ -106,7 +114,7 @@ def test_transports_are_one_for_all_cameras_or_one_for_each(cameras, value, tran
     ([], ['raw', 'raw'], 'lists 2 (raw, raw) for 1 camera: give')])
 def test_transports_that_are_not_as_many_as_cameras_are_refused(cameras, value, reason):
     with pytest.raises(ValueError) as caught:
-        Settings.of({'cameras': cameras, 'input_transport': value}).transports()
+        Settings.of({'cameras': cameras, 'input_transport': value}).for_cameras('input_transport')
     assert reason in str(caught.value)
 
 
@@ -114,6 +122,15 @@ def test_transports_that_are_not_as_many_as_cameras_are_refused(cameras, value, 
 def test_a_list_of_transports_holds_nothing_else(value):
     with pytest.raises(ValueError, match='input_transport must be one of raw, compressed, or a'):
         Settings.of({'input_transport': value})
+
+
+@pytest.mark.parametrize('text, value', [
+    ('360', 360), ('-1', -1), ('[-1, 720]', [-1, 720]), ('0,360', [0, 360]), ('[360]', [360])])
+def test_processing_sizes_are_read_as_they_are_typed(text, value):
+    spec, = (spec for spec in SPECS if spec.name == 'processing_size')
+    assert spec.parse(text) == value and not spec.refusal(value)
+    given = array('q', value) if isinstance(value, list) else value  # as rclpy has it
+    assert not spec.refusal(given) and spec.take(given) == spec.take(value)
 
 
 @pytest.mark.parametrize('spec', (*SPECS, USE_SIM_TIME), ids=lambda spec: spec.name)

@@ -25,8 +25,8 @@ class Engine:
         self.error, self.most, self.calls = error, most, []
         self.allocated = None
 
-    def __call__(self, image, iterations=3, deadline=None, confidence=False):
-        self.calls.append((iterations, deadline, confidence))
+    def __call__(self, image, iterations, deadline, confidence, processing_size):
+        self.calls.append((iterations, deadline, confidence, processing_size))
         if iterations > self.most:
             ballast = Ballast()
             self.allocated = weakref.ref(ballast)
@@ -45,12 +45,12 @@ def test_out_of_memory_is_tried_once_more_with_one_step(error, count):
     engine = Engine(error, most=1)
     gc.disable()  # what is left over must go without waiting for the collector's turn
     try:
-        outcomes = infer(engine, ['image'] * count, 3, 12.5, True)
+        outcomes = infer(engine, ['image'] * count, 3, 12.5, True, 360)
     finally:
         gc.enable()
     assert [outcome.frame for outcome in outcomes] == ['frame'] * count
     assert all(type(error).__name__ in outcome.reduced for outcome in outcomes)
-    assert engine.calls == [(3, 12.5, True)] + [(1, None, True)] * count
+    assert engine.calls == [(3, 12.5, True, 360)] + [(1, None, True, 360)] * count
 
 
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import stand_in
 
 pytest.importorskip('rclpy')
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
@@ -94,4 +95,80 @@ def test_names_and_colours_are_those_of_the_model_file(ros, own_model, monkeypat
     finally:
         client.close()
         assert node.stop(10.0)
+        node.destroy_node()
+
+
+@pytest.fixture
+def stand_in_node(ros):
+    nodes = []
+
+    def make(**parameters):
+        nodes.append(UBCNNode(load=stand_in.load, parameter_overrides=[
+            Parameter(name, value=value) for name, value in {'model': 'fast', **parameters}.items()
+        ]))
+        assert nodes[-1].trigger_configure() == TransitionCallbackReturn.SUCCESS
+        return nodes[-1]
+
+    yield make
+    for node in nodes:
+        node.trigger_cleanup()
+        assert node.stop(10.0)
+        node.destroy_node()
+
+
+def set_parameter(node, name, value):
+    result, = node.set_parameters([Parameter(name, value=value)])
+    node._worker.submit(lambda: None).result()  # after what the change began
+    return result
+
+
+def sizes(node):
+    return [camera.processing.begin() for camera in node.cameras]
+
+
+def test_a_processing_size_changes_at_runtime_after_a_warm_up(stand_in_node):
+    node = stand_in_node(cameras=['front', 'left'], warm_up_width=64, warm_up_height=48)
+    warm_ups = []
+    node.engine.warm_up = lambda height, width, progress, count, processing_size: \
+        warm_ups.append((height, width, count, processing_size, sizes(node)))
+    assert sizes(node) == [-1, -1]
+    assert set_parameter(node, 'processing_size', 360).successful
+    assert sizes(node) == [360, 360]
+    assert warm_ups == [(48, 64, count, 360, [-1, -1]) for count in (1, 2)]
+    warm_ups.clear()
+    assert set_parameter(node, 'processing_size', [0, 360]).successful
+    assert sizes(node) == [0, 360] and [warm[:4] for warm in warm_ups] == [
+        (48, 64, 1, 0), (48, 64, 1, 360)]
+    assert set_parameter(node, 'iterations', 2).successful and len(warm_ups) == 2
+
+
+def test_frames_use_a_processing_size_that_could_not_be_warmed_up(stand_in_node):
+    node = stand_in_node()
+
+    def fails(*_, **__):
+        raise RuntimeError('no kernel')
+
+    node.engine.warm_up = fails
+    assert set_parameter(node, 'processing_size', 64).successful
+    assert sizes(node) == [64]
+
+
+@pytest.mark.parametrize('value, reason', [
+    ([360, 360], 'processing_size lists 2 (360, 360) for 1 camera: give one value for all'),
+    (31, 'processing_size must be -1, 0 or 32 to 8192, or a list of these'),
+    ([31], 'processing_size must be -1, 0 or 32 to 8192'), (2.5, 'processing_size must be'),
+    (True, 'processing_size must be an integer')])
+def test_a_processing_size_that_cannot_be_is_refused(stand_in_node, value, reason):
+    node = stand_in_node(warm_up_width=0)
+    result = set_parameter(node, 'processing_size', value)
+    assert not result.successful and reason in result.reason
+    assert sizes(node) == [-1] and node.settings.processing_size == -1
+
+
+def test_lists_that_do_not_fit_the_cameras_are_refused_when_configuring(ros):
+    node = UBCNNode(load=stand_in.load, parameter_overrides=[
+        Parameter('processing_size', value=[0, 360])])
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    finally:
         node.destroy_node()

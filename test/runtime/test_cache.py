@@ -107,11 +107,11 @@ def test_a_model_is_exported_without_a_home(homeless, tiny_model, tmp_path, monk
     class Exported(Exception):
         """Enough is known."""
 
-    def write_steps(network, info, folder, *_, **__):
-        (folder / 'first.onnx').touch()  # it can be written to
+    def write_stages(network, info, folder, *_, **__):
+        (folder / 'derain.onnx').touch()  # it can be written to
         raise Exported(folder)
 
-    monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_steps', write_steps)
+    monkeypatch.setattr('ubcn_ros.runtime.backends.onnx.write_stages', write_stages)
     homeless(None)
     with pytest.raises(Exported) as exported:
         Engine.load(tiny_model, device='cpu', precision='fp32', backend='onnxruntime')

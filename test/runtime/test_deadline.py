@@ -2,11 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deadlines under load: the engine on a backend whose steps take a time of the test's own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from ubcn_ros.labels import numbered_labels
+from ubcn_ros.network import UBCNConfig
+from ubcn_ros.runtime import ModelInfo
 from ubcn_ros.runtime.engine import Engine
 
 IMAGE = np.zeros((32, 32, 3), np.uint8)
@@ -27,7 +31,8 @@ class SlowBackend:
     Computes nothing, in known time: a step takes `step` seconds, times `load`, give or take 10 %.
     """
 
-    name, info, device, precision = 'slow', None, torch.device('cpu'), 'fp32'
+    name, device, precision = 'slow', torch.device('cpu'), 'fp32'
+    info = ModelInfo('slow', Path('slow.safetensors'), '', UBCNConfig())
     label_set = numbered_labels(11)
 
     def __init__(self, clock, step):
@@ -39,7 +44,8 @@ class SlowBackend:
         for share in (0.4, 0.6):
             self.clock.now += share * self.step * self.load() * self._random.uniform(0.9, 1.1)
 
-    def upload(self, images):
+    def upload(self, images, working=None):
+        self.working = working
         return images
 
     def first(self, image, mark):
@@ -51,7 +57,7 @@ class SlowBackend:
     def download(self, step, confidence):
         return [(IMAGE, IMAGE[..., 0], None)]
 
-    def warm_up(self, size):
+    def warm_up(self, size, working=None):
         pass
 
 
@@ -121,3 +127,15 @@ def test_iterations_and_deadline_change_from_frame_to_frame(clock):
     assert [engine(IMAGE, steps).iterations for steps in (1, 4, 2)] == [1, 4, 2]
     assert engine(IMAGE, 5, deadline=clock.now + 0.0235).iterations == 2
     assert engine(IMAGE, 5, deadline=clock.now + 1.0).iterations == 5
+
+
+def test_a_processing_size_has_step_times_of_its_own(clock):
+    engine, backend = make(clock)
+    backend.load = lambda: 1.0 if backend.working else 9.0
+    large = np.zeros((64, 96, 3), np.uint8)
+
+    def steps(processing_size):
+        return [engine(large, 5, clock.now + 0.1, processing_size=processing_size).iterations
+                for _ in range(5)][-1]
+
+    assert (steps(32), steps(0), steps(32)) == (5, 1, 5)

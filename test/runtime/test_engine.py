@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from ubcn_ros import Engine
-from ubcn_ros.runtime import ModelFileError, load_model
+from ubcn_ros.network import Step
+from ubcn_ros.runtime import ModelFileError, load_model, save_model
 from ubcn_ros.runtime.backends.backend import LoadOptions
-from ubcn_ros.runtime.backends.eager import build
+from ubcn_ros.runtime.backends.eager import build, load_eager
 from ubcn_ros.runtime.device import resolve_device, resolve_precision
 from ubcn_ros.runtime.stopwatch import STAGES
+from ubcn_ros.runtime.transfer import download, upload
 
 
 @pytest.fixture
@@ -181,3 +183,70 @@ def test_a_model_with_untrained_parts_is_refused_unless_allowed(partial_model, b
         Engine.load(partial_model, **options)
     engine = Engine.load(partial_model, **options, allow_partial=True)
     assert engine.info.trained == ('segmentation',)
+
+
+@pytest.fixture
+def trained_model(tiny_model, tmp_path):
+    """The tiny model, said to have been trained on images of 40 pixels."""
+    path = tmp_path / 'trained.safetensors'
+    save_model(path, load_model(tiny_model)[0], {'trained_short_side': 40})
+    return path
+
+
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_images_are_processed_at_what_the_model_was_trained_for(trained_model, tiny_engine,
+                                                                backend):
+    engine = Engine.load(trained_model, 'cpu', 'fp32', backend)
+    large = np.random.default_rng(5).integers(0, 256, (96, 131, 3), np.uint8)
+    for _ in range(2):  # graphs are used from the second frame on
+        frame = engine(large, 3, confidence=True)
+        assert frame.processing_size == (40, 55)
+        assert frame.derained.shape == large.shape
+        assert frame.labels.shape == frame.confidence.shape == large.shape[:2]
+        native = engine(large, 3, confidence=True, processing_size=0)
+        assert native.processing_size == (96, 131)
+        assert (native.labels != frame.labels).any()
+        same(native, tiny_engine(large, 3, confidence=True))  # whose file says nothing
+    for size in ((40, 64), (33, 38)):
+        small = large[:size[0], :size[1]]
+        assert engine(small, 3).processing_size == size
+        same(engine(small, 3), engine(small, 3, processing_size=0))
+        same(engine(small, 3), engine(small, 3, processing_size=100))
+
+
+def same(one, other):
+    assert np.array_equal(one.derained, other.derained)
+    assert np.array_equal(one.labels, other.labels)
+    assert one.confidence is other.confidence is None or np.array_equal(one.confidence,
+                                                                        other.confidence)
+
+
+def test_the_native_size_gives_what_the_network_gives_bit_for_bit(trained_model, image):
+    engine = Engine.load(trained_model, 'cpu', 'fp32', processing_size=0)
+    network = load_eager(LoadOptions(trained_model, torch.device('cpu'), 'fp32')).network
+    tensor = upload([image], torch.device('cpu'))
+    with torch.inference_mode():
+        for iterations in (1, 3):
+            restored = network.derain(tensor)
+            step = Step(restored, network.segmentation(restored))
+            for _ in range(1, iterations):
+                restored = network.attention(tensor, step.image,
+                                             network.path_probabilities(step.logits))
+                step = Step(restored, network.segmentation(restored))
+            (derained, labels, _), = download(step, False)
+            frame = engine(image, iterations)
+            assert np.array_equal(frame.derained, derained)
+            assert np.array_equal(frame.labels, labels)
+
+
+def test_processing_sizes_are_warmed_up_and_refused(trained_model):
+    said = []
+    engine = Engine.load(trained_model, 'cpu', 'fp32', 'graphs', progress=said.append)
+    engine.warm_up(96, 131, said.append)
+    assert 'at 131x96, processed at 55x40, on cpu' in said[0]
+    assert any('prepared graphs for 131x96, processed at 55x40' in line for line in said)
+    for bad in (-2, 1, 31, 10 ** 5):
+        with pytest.raises(ValueError, match='processing_size must be'):
+            engine(np.zeros((40, 40, 3), np.uint8), processing_size=bad)
+        with pytest.raises(ValueError, match='processing_size must be'):
+            Engine.load(trained_model, 'cpu', processing_size=bad)

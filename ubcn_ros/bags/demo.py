@@ -57,6 +57,7 @@ class DemoOptions:
     frames: int | None = None
     rain_mm_h: float = 100.0
     device: str = 'auto'
+    processing_size: int = -1
 
 
 def run(options: DemoOptions) -> dict[str, Any]:
@@ -136,7 +137,8 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
         click.echo(f'Starting the node (log: {log})')
         with bags.BagWriter(options.out / 'outputs') as recorder, NodeProcess(
                 log, {'model': str(model), 'iterations': options.iterations,
-                      'device': options.device, 'warm_up_height': height, 'warm_up_width': width,
+                      'processing_size': options.processing_size, 'device': options.device,
+                      'warm_up_height': height, 'warm_up_width': width,
                       'input_transport': 'compressed' if compressed else 'raw'},
                 {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'}) as node, \
                 Client(node, compressed, recorder) as client:

@@ -44,6 +44,8 @@ class Rows:
     baseline_precision: str | None = None
     # the engine without its optimisations, adding one after the other
     waterfall: bool = False
+    # short sides at which images are labelled
+    processing_sizes: tuple[int, ...] = (-1,)
 
 
 @dataclass
@@ -126,15 +128,17 @@ def eager_engine(model: Path, device: torch.device, precision: str, **preparatio
 
 
 def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
-                 **more: str) -> TimedCall:
+                 processing_size: int = -1, **more: str) -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
-           'precision': engine.precision, 'backend': '', 'device': str(engine.device), **more}
+           'processing_size': processing_size, 'precision': engine.precision, 'backend': '',
+           'device': str(engine.device), **more}
 
     def call(image: np.ndarray) -> dict[str, float]:
-        timings = engine(image, iterations).timings
+        frame = engine(image, iterations, processing_size=processing_size)
+        row['processed'] = 'x'.join(map(str, frame.processing_size[::-1]))
         row['backend'] = engine.backend  # known only now: graphs that fail are left
-        return {stage: ms for stage, ms in timings.items() if stage != 'total'}
+        return {stage: ms for stage, ms in frame.timings.items() if stage != 'total'}
 
     return TimedCall(row, call, engine.device)
 
@@ -160,7 +164,8 @@ def timed_prenet(device: torch.device, precision: str, size: tuple[int, int]) ->
 
 
 def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
-                    precision: str, size: tuple[int, int], iterations: int) -> list[TimedCall]:
+                    precision: str, size: tuple[int, int], iterations: int,
+                    processing_size: int = -1) -> list[TimedCall]:
     """Return the engine without its optimisations, and with one more of them each."""
     import torch
     best = open_engine(preset, model, folder, device=device, precision=precision)
@@ -181,13 +186,16 @@ def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        timed.append(timed_engine(engine, preset, size, iterations, optimisation=name))
+        timed.append(timed_engine(engine, preset, size, iterations, processing_size,
+                                  optimisation=name))
     if best.backend == 'graphs':
-        timed.append(timed_engine(best, preset, size, iterations, optimisation='+ graphs'))
+        timed.append(timed_engine(best, preset, size, iterations, processing_size,
+                                  optimisation='+ graphs'))
     return timed
 
 
-def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str, float]:
+def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_size: int = -1
+                ) -> dict[str, float]:
     """
     Work out milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
@@ -204,7 +212,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int) -> dict[str,
     for stage, part in (('derain', network.derain), ('segment', network.segmentation),
                         ('attend', network.attention)):
         with counted(part, ceilings) as work:
-            reference(image, iterations)
+            reference(image, iterations, processing_size=processing_size)
         result[stage] = 1e3 * work.seconds
     return result
 
@@ -239,17 +247,19 @@ def _timed(rows: Rows, size: tuple[int, int], folder: Path
            ) -> tuple[list[TimedCall], dict[int, Engine]]:
     """Return what is to be timed, and by its id the engine of which a roofline is wanted."""
     if rows.waterfall:
-        return [timed for preset in rows.presets for t in rows.iterations
+        return [timed for preset, t, side in itertools.product(
+                    rows.presets, rows.iterations, rows.processing_sizes)
                 for timed in timed_waterfall(preset, rows.model, folder, rows.device,
-                                             rows.precisions[0], size, t)], {}
+                                             rows.precisions[0], size, t, side)], {}
     found, engines = [], {}
     for preset, precision, backend in itertools.product(rows.presets, rows.precisions,
                                                         rows.backends):
         engine = open_engine(preset, rows.model, folder, device=rows.device,
                              precision=precision, backend=backend)
         for t in rows.iterations:
-            found.append(timed_engine(engine, preset, size, t))
-            engines[id(found[-1])] = engine
+            for side in rows.processing_sizes:
+                found.append(timed_engine(engine, preset, size, t, side))
+                engines[id(found[-1])] = engine
     return found, engines
 
 
@@ -258,7 +268,7 @@ def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[st
     from ubcn_ros.runtime.peak_memory import peak_mib
     row = {**one.result(), 'peak_mib': peak_mib(functools.partial(one.call, image), one.device)}
     if engine is not None:
-        limits = roofline_ms(engine, image, row['iterations'])
+        limits = roofline_ms(engine, image, row['iterations'], row['processing_size'])
         row['roofline_ms'] = {stage: round(ms, 3) for stage, ms in limits.items()}
         row['roofline_share'] = {
             stage: round(ms / row['stages_ms'][stage]['p50'], 3)
@@ -270,13 +280,14 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
     """Show rows as a table: the whole, then the stages' medians, milliseconds."""
     stages = list(dict.fromkeys(stage for row in rows for stage in row['stages_ms']))
     shares = any('roofline_share' in row for row in rows)
-    header = ['', 'size', 'T', 'precision', 'p50 ms', 'p95 ms', 'images/s', 'peak MiB', *stages,
-              *(['share of roofline'] if shares else []), 'times']
+    header = ['', 'size', 'processed at', 'T', 'precision', 'p50 ms', 'p95 ms', 'images/s',
+              'peak MiB', *stages, *(['share of roofline'] if shares else []), 'times']
     lines = []
     for row in rows:
         share = row.get('roofline_share')
         lines.append([
             row.get('optimisation', row['preset']), f'{row["width"]}x{row["height"]}',
+            row.get('processed', ''),
             str(row['iterations']), f'{row["precision"]} {row["backend"]}',
             f'{row["p50_ms"]:.1f}', f'{row["p95_ms"]:.1f}', f'{row["images_per_s"]:.2f}',
             f'{row["peak_mib"]:.0f}',

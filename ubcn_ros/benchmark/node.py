@@ -44,6 +44,7 @@ class Load:
     device: str = 'auto'
     iterations: int = 3
     shared_memory: bool = True
+    processing_size: int = -1
 
 
 def process_figures(pid: int) -> tuple[float, float]:
@@ -282,6 +283,7 @@ def _node(load: Load, folder: Path, transport: str = 'raw') -> NodeProcess:
     return NodeProcess(
         folder / 'node.log',
         {'model': load.model, 'device': load.device, 'iterations': load.iterations,
+         'processing_size': load.processing_size,
          'warm_up_width': load.width, 'warm_up_height': load.height, 'max_failures': 0,
          'input_transport': transport},
         {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'})

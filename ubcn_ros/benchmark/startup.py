@@ -25,7 +25,7 @@ def probe(arguments: dict[str, Any]) -> dict[str, float]:
         torch.set_num_threads(arguments['threads'])
     marks = {'imported': time.monotonic()}
     engine = Engine.load(*(arguments[key] for key in ('model', 'device', 'precision', 'backend')),
-                         allow_partial=True)
+                         allow_partial=True, processing_size=arguments['processing_size'])
     marks['loaded'] = time.monotonic()
     image = np.zeros((arguments['height'], arguments['width'], 3), np.uint8)
     for name in ('first', 'second'):
@@ -38,7 +38,8 @@ def start_once(**arguments: Any) -> dict[str, float]:
     """
     Start a fresh interpreter and have it load a model and process two blank images.
 
-    :param arguments: model, device, precision, backend, threads, height, width and iterations.
+    :param arguments: model, device, precision, backend, threads, height, width, iterations
+        and processing_size.
     :return: seconds: 'import', 'load', 'first_frame', their sum 'first_result', and
         'second_frame' beside it.
     :raises ValueError: the process failed; its last line says why.

@@ -26,7 +26,7 @@ COMMANDS = {
                'Derain an image or a folder of images, and label them.'),
     'evaluate': ('ubcn_ros.cli.evaluate', 'evaluate', 'Measure a model per rain rate and step.'),
     'export': ('ubcn_ros.cli.export', 'export',
-               'Write each step of the loop as a model, and check it.'),
+               'Write each stage of the loop as a model, and check it.'),
     'model': ('ubcn_ros.cli.model', 'model', 'Say what a model file is.'),
     'rain': ('ubcn_ros.cli.rain', 'rain', 'Render rain on an image or a folder of images.'),
     'train': ('ubcn_ros.cli.train', 'train', 'Train one stage of a recipe.'),

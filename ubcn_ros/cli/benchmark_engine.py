@@ -18,6 +18,7 @@ from ubcn_ros.cli.options import (
     json_option,
     picture_option,
     precision_option,
+    processing_option,
     size_option,
     threads_option,
 )
@@ -34,6 +35,9 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @precision_option('precisions', multiple=True, default=('auto',), help='May be repeated.')
 @backend_option('backends', multiple=True, default=('auto',), help='May be repeated.')
 @device_option()
+@processing_option('processing_sizes', multiple=True, default=(-1,),
+                   help='Short side, pixels, at which images are labelled: 0 for their own, -1 '
+                   'for what the model was trained for; may be repeated.')
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
               help='Images per row, after 2 that do not count.')
 @threads_option()
@@ -47,9 +51,9 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @picture_option(help='Draw the stages of every row here (PNG, PDF or SVG).')
 def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
            iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
-           device: str, frames: int, threads: int | None, baseline: str | None,
-           baseline_precision: str, waterfall: bool, json_path: Path | None, picture: Path | None
-           ) -> None:
+           device: str, processing_sizes: tuple[int, ...], frames: int, threads: int | None,
+           baseline: str | None, baseline_precision: str, waterfall: bool,
+           json_path: Path | None, picture: Path | None) -> None:
     """
     Time the engine by stage, size, steps and precision.
 
@@ -67,7 +71,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
     if model is not None and not is_exported(model):
         find_model(model)  # for its error, before images are rendered
     wanted = Rows(presets, model, iterations, precisions, backends, device, frames,
-                  baseline and baseline_precision, waterfall)
+                  baseline and baseline_precision, waterfall, processing_sizes)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, \
             progress_bar(total=len(sizes) * frames) as bar:

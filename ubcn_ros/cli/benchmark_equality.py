@@ -18,6 +18,7 @@ from ubcn_ros.cli.options import (
     json_option,
     model_option,
     precision_option,
+    processing_option,
     threads_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
@@ -33,13 +34,15 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @precision_option('precisions', multiple=True, default=('auto',),
                   help='Precision to compare; may be repeated. What a backend lacks is left out.')
 @iterations_option(multiple=True, default=(1, 3), help='Steps of the loop; may be repeated.')
+@processing_option()
 @click.option('--every', default=1, show_default=True, type=click.IntRange(1),
               help='Take every so many of the images.')
 @threads_option()
 @json_option('json_path', help='Write the rows to this file, too.')
 def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[str, ...],
-             precisions: tuple[str, ...], iterations: tuple[int, ...], every: int,
-             threads: int | None, json_path: Path | None) -> None:
+             precisions: tuple[str, ...], iterations: tuple[int, ...],
+             processing_size: int, every: int, threads: int | None, json_path: Path | None
+             ) -> None:
     """
     Compare backends and precisions with eager fp32.
 
@@ -59,8 +62,9 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     if is_exported(model):
         raise click.BadParameter(f'{model} is an export: give the .safetensors file that it was '
                                  'made of, whose weights are the reference', param_hint='--model')
-    reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True)
-    engines = _load_engines(model, device, backends, precisions)
+    reference = Engine.load(model, device, 'fp32', 'eager', allow_partial=True,
+                            processing_size=processing_size)
+    engines = _load_engines(model, device, backends, precisions, processing_size)
     rows = []
     with progress_bar(total=len(files) * len(iterations)) as bar:
         for t in iterations:
@@ -84,8 +88,8 @@ def _image_files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _load_engines(model: str, device: str, backends: Sequence[str], precisions: Sequence[str]
-                  ) -> list[Any]:
+def _load_engines(model: str, device: str, backends: Sequence[str], precisions: Sequence[str],
+                  processing_size: int) -> list[Any]:
     """Load an Engine of each backend and precision that is to be had; name the others."""
     from ubcn_ros.runtime import Engine
     engines = []
@@ -93,7 +97,7 @@ def _load_engines(model: str, device: str, backends: Sequence[str], precisions: 
         for precision in precisions:
             try:
                 engines.append(Engine.load(model, device, precision, backend,
-                                           allow_partial=True))
+                                           allow_partial=True, processing_size=processing_size))
             except ValueError as error:
                 click.echo(f'left out: {backend}, {precision}: {error}', err=True)
     if not engines:

@@ -20,6 +20,7 @@ from ubcn_ros.cli.options import (
     iterations_option,
     json_option,
     model_option,
+    processing_option,
     size_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
@@ -41,6 +42,7 @@ _NO_ANSWER = 3  # exit code
 @model_option()
 @device_option()
 @iterations_option()
+@processing_option()
 @click.option('--transport', default='both', show_default=True,
               type=click.Choice(['both', 'shared-memory', 'default']),
               help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
@@ -52,8 +54,8 @@ _NO_ANSWER = 3  # exit code
               'messages.')
 @json_option('json_path')
 def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device: str,
-         iterations: int, transport: str, messages: int | None, steps: int | None,
-         json_path: Path | None) -> None:
+         iterations: int, processing_size: int, transport: str, messages: int | None,
+         steps: int | None, json_path: Path | None) -> None:
     """
     Measure a running node: rate, loss, latency and memory; or fuzz it.
 
@@ -69,7 +71,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device:
     from ubcn_ros.benchmark.node import Load
     from ubcn_ros.runtime import load_model
     load = Load(frames, *size, rate_hz, str(load_model(model)[1].path), device, iterations,
-                transport != 'default')
+                transport != 'default', processing_size)
     try:
         if steps:
             result, columns = _chaos(steps, load)

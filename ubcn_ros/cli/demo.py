@@ -15,6 +15,7 @@ from ubcn_ros.cli.options import (
     device_option,
     iterations_option,
     model_option,
+    processing_option,
 )
 from ubcn_ros.cli.output import exit_stopped
 
@@ -27,6 +28,7 @@ from ubcn_ros.cli.output import exit_stopped
               help='Output folder.')
 @model_option()
 @iterations_option()
+@processing_option()
 @click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
               help="Images per second [default: the bag's own; of the drive, "
               'what this machine keeps up with].')
@@ -36,7 +38,8 @@ from ubcn_ros.cli.output import exit_stopped
               type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
 @device_option()
 def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
-         rate_hz: float | None, frames: int | None, rain_mm_h: float, device: str) -> None:
+         processing_size: int, rate_hz: float | None, frames: int | None, rain_mm_h: float,
+         device: str) -> None:
     """
     Replay a rainy drive through the node and show what comes out.
 
@@ -46,7 +49,8 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     from ubcn_ros.bags.demo import DemoError, DemoOptions, run
     from ubcn_ros.bags.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
-                          rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device)
+                          rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device,
+                          processing_size=processing_size)
     try:
         run(options)
     except DemoError as error:

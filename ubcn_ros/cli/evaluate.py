@@ -21,6 +21,8 @@ from ubcn_ros.cli.options import (
     partial_option,
     picture_option,
     precision_option,
+    processing_option,
+    size_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json, warn
 
@@ -50,12 +52,15 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
               help='Only drives of this name; may be repeated.')
 @click.option('--rates', default='0,50,150,250', show_default=True, callback=_rates,
               help='Rain rates, mm/hr.')
+@size_option('sizes', multiple=True, default=(),
+             help='WIDTHxHEIGHT to resize scenes to, before rain falls; may be repeated.')
 @iterations_option(default=4, help='Steps to measure.')
 @click.option('--stride', default=1, show_default=True, type=click.IntRange(1),
               help='Take every n-th image.')
 @click.option('--limit', type=click.IntRange(1), help='Take this many images at most.')
 @device_option()
 @precision_option(default='fp32', help='auto is what the engine takes.')
+@processing_option()
 @click.option('--clean-segmentation', metavar='FILE',
               help='Model whose segmentation was trained on clean images: the bound.')
 @click.option('--rain-segmentation', metavar='FILE',
@@ -66,28 +71,32 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
 @json_option('json_path', help='Write all figures here.')
 @picture_option(help='Draw quality against T here (PNG, PDF or SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
-             rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
-             device: str, precision: str, clean_segmentation: str | None,
-             rain_segmentation: str | None, baselines: tuple[str, ...], allow_partial_model: bool,
-             json_path: Path | None, picture: Path | None) -> None:
+             rates: tuple[float, ...], sizes: tuple[tuple[int, int], ...], iterations: int,
+             stride: int, limit: int | None, device: str, precision: str, processing_size: int,
+             clean_segmentation: str | None, rain_segmentation: str | None,
+             baselines: tuple[str, ...], allow_partial_model: bool, json_path: Path | None,
+             picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
 
     PSNR and SSIM are of the derained RGB image, rounded to 8 bits, against the clean one: the
     mean over the images. IoU is over all pixels of the set, and mIoU the mean over the classes
     that occur in the ground truth. The rain of an image depends on its place in the data set
-    alone, so that figures compare.
+    alone, so that figures compare. With --size everything is measured once for each.
 
     The data set's classes are the model's where their names are the same, or class_mapping in
     its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.
     """
+    if picture and len(sizes) > 1:
+        raise click.UsageError('a picture is of one size: give one --size')
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation import report
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.runtime.weights import PARTS
 
     def load(path: str, *needs: str) -> LoadedModel:
-        loaded = LoadedModel.load(path, device, precision, () if allow_partial_model else needs)
+        loaded = LoadedModel.load(path, device, precision, () if allow_partial_model else needs,
+                                  processing_size)
         warn(loaded.info.untrained_text(needs))
         return loaded
 
@@ -96,7 +105,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     split = split or ('val' if len(chosen.splits) > 1 else chosen.splits[0])
     scenes = chosen.split(split, only=only)
     labelled = bool(scenes.labelled())
-    _check_truth(scenes, labelled, clean_segmentation or rain_segmentation)
+    _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)
     segmentations = {name: load(path, 'segmentation') for name, path in
                      (('clean', clean_segmentation), ('rain', rain_segmentation))
                      if path is not None}
@@ -106,25 +115,33 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
              'images': [scenes.scenes[i].name for i in indices]}
     if labelled:
-        results, figures = _scenes(loaded, segmentations, rivals, scenes, indices, rates,
-                                   iterations)
         about |= {'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
-        text = report.scene_text(results, figures)
-    else:
-        results, figures = _pairs(loaded, rivals, [scenes.scenes[i] for i in indices], iterations)
-        text = report.pair_text(results, figures)
-    click.echo(f'{loaded.info.name} on {about["name"]}, {about["count"]} images, '
-               f'{loaded.precision} on {loaded.device}\n\n{text}')
+    measured = {}
+    for size in sizes or (None,):
+        if labelled:
+            results, figures = _scenes(loaded, segmentations, rivals, scenes, indices, rates,
+                                       iterations, size)
+            text = report.scene_text(results, figures)
+        else:
+            results, figures = _pairs(loaded, rivals, [scenes.scenes[i] for i in indices],
+                                      iterations)
+            text = report.pair_text(results, figures)
+        shown = f'{size[0]}x{size[1]}' if size else ''
+        title = f'{loaded.info.name} on {about["name"]}' + (f' at {shown}' if shown else '')
+        click.echo(f'{title}, {about["count"]} images, {loaded.precision} on {loaded.device}\n\n'
+                   f'{text}')
+        measured[shown] = {**results, 'figures': {figure.key: figure.to_dict()
+                                                  for figure in figures}}
     save_json(json_path, {
         **_configuration(loaded, segmentations, rivals), 'data': about,
-        'iterations': iterations, **results,
-        'figures': {figure.key: figure.to_dict() for figure in figures}})
+        'iterations': iterations, **({'sizes': measured} if sizes else measured[''])})
     if picture:
-        report.draw(picture, f'{loaded.info.name} on {about["name"]}', results)
+        report.draw(picture, title, results)
         click.echo(f'wrote {picture}')
 
 
-def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None) -> None:
+def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,
+                 sizes: Sequence[tuple[int, int]]) -> None:
     """Raise an error where there is nothing to measure against."""
     if not labelled and not all(scene.rainy_path for scene in scenes.scenes):
         raise click.UsageError(f'{scenes.name} has neither labels nor rain of its own: give a '
@@ -132,16 +149,20 @@ def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None) ->
     if not labelled and segmentation:
         raise click.UsageError(f'{scenes.name} has no labels: leave out --clean-segmentation and '
                                '--rain-segmentation')
+    if not labelled and sizes:
+        raise click.UsageError(f'{scenes.name} has rain of its own, which cannot be resized: '
+                               'leave out --size')
 
 
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             baselines: dict[str, LoadedModel], scenes: SceneList, indices: Sequence[int],
-            rates: tuple[float, ...], iterations: int) -> tuple[dict, list]:
+            rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None
+            ) -> tuple[dict, list]:
     from ubcn_ros.evaluation.measure import measure_scenes
     from ubcn_ros.evaluation.targets import scene_figures
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
-                                 baselines, bar.update)
+                                 baselines, bar.update, size)
     return results, scene_figures(results)
 
 
@@ -175,5 +196,6 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'segmentation_models': {name: model(s) for name, s in segmentations.items()},
             'baseline_models': {name: model(s) for name, s in baselines.items()},
             'device': str(loaded.device), 'precision': loaded.precision,
+            'processing_size': loaded.processing_size,
             'versions': {'ubcn_ros': __version__, 'torch': torch.__version__},
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%'}}

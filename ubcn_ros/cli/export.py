@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.option('--format', 'kind', required=True, type=click.Choice(['onnx', 'torch']),
-              help='onnx: first.onnx and next.onnx; torch: first.pt2 and next.pt2.')
+              help='onnx: derain.onnx, segment.onnx and attend.onnx; torch: the same as .pt2.')
 @model_option()
 @click.option('--output', type=OUTPUT_FOLDER,
               help='Folder to write [default: out/export/MODEL-FORMAT-PRECISION]; an export that '
@@ -34,16 +34,17 @@ if TYPE_CHECKING:
 def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
            width: int | None, opset: int | None) -> None:
     """
-    Write each step of the loop as a model, and check it.
+    Write each stage of the loop as a model, and check it.
 
-    The first step takes image and gives derained and logits; the next takes image, previous
-    (derained) and previous_logits and gives the same. Run the first once and the next T - 1
-    times: T is not in the models. Batch, height (32 and more) and width (32 and more) are dynamic
-    unless fixed; images are N x 3 x H x W, RGB, 0 to 1, fp32.
+    derain takes image and gives derained; segment takes derained and gives logits; attend takes
+    image, previous (derained) and previous_logits and gives derained. Run derain and segment once,
+    then attend and segment T - 1 times: T is not in the models, and neither is the processing
+    size. Batch, height (32 and more) and width (32 and more) are dynamic unless fixed; images are
+    N x 3 x H x W, RGB, 0 to 1, fp32.
 
     \b
-    OUTPUT/first.onnx, OUTPUT/next.onnx  (or .pt2)
-    OUTPUT/export.json                   weights, labels, inputs and outputs, versions, check
+    OUTPUT/derain.onnx, OUTPUT/segment.onnx, OUTPUT/attend.onnx  (or .pt2)
+    OUTPUT/export.json  weights, labels, inputs and outputs, versions, check
 
     Before OUTPUT is written the models are run on the CPU, at several sizes and for three steps,
     by ONNX Runtime (.onnx) or torch.export (.pt2), and compared with PyTorch in fp32: the table
@@ -69,23 +70,23 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     from ubcn_ros.runtime import load_model
     from ubcn_ros.runtime.export.check import SIZES, compare, exported_programs, require_equal
     from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
-    from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_steps
+    from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_stages
     network, info = load_model(model)
     warn(info.untrained_text())
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
     check_replaceable(folder)
     size = None if height is None else (height, width)
     with atomic_folder(folder) as made:
-        said = write_steps(network, info, made, kind, precision, size, opset or OPSET, click.echo)
+        said = write_stages(network, info, made, kind, precision, size, opset or OPSET, click.echo)
         write_description(made, said)
         click.echo('comparing with PyTorch')
         if kind == 'onnx':
             from ubcn_ros.runtime.backends.onnx import OnnxBackend
-            backend = OnnxBackend(read_exported(made), torch.device('cpu'))
-            first, following = backend.run_first, backend.run_next
+            stages = OnnxBackend(read_exported(made), torch.device('cpu')).stages
         else:
-            first, following = exported_programs(made).values()
-        rows = compare(network, first, following, [(1, *size)] if size else SIZES)
+            stages = exported_programs(made)
+        rows = compare(network, stages, [(1, *size)] if size else SIZES,
+                       working=said['working_size'] and tuple(said['working_size']))
         click.echo(_table(rows))
         require_equal(rows, precision)
         said['check'] = {

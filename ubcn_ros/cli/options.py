@@ -71,6 +71,25 @@ class Number(click.FloatRange):
         return number
 
 
+class ProcessingSizeType(click.ParamType):
+    """-1, 0, or a short side in pixels."""
+
+    name = 'pixels'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        """Return the number."""
+        from ubcn_ros.runtime.processing import check_processing_size
+        try:
+            number = int(value)
+        except ValueError:
+            self.fail(f"'{value}' is not an integer", param, ctx)
+        try:
+            check_processing_size(number)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return number
+
+
 class OutputType(click.Path):
     """
     Path of a file or folder to write, which is told before the work if it cannot be written.
@@ -150,6 +169,9 @@ precision_option = _shared('--precision', default='auto', type=PRECISION)
 backend_option = _shared('--backend', default='auto', type=BACKEND)
 iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10),
                             help='Steps of derain and segment: 1 is fastest.')
+processing_option = _shared('--processing-size', default=-1, type=ProcessingSizeType(),
+                            help='Short side, pixels, at which images are labelled: 0 for their '
+                            'own, -1 for what the model was trained for; never enlarged.')
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
 threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
 data_option = _shared('--data', required=True,
@@ -161,16 +183,18 @@ picture_option = _shared('--picture', type=PICTURE)
 
 def engine_options(command: Callable) -> Callable:
     """Add the options that choose an engine (see `load_engine`) and the number of steps."""
-    for option in (partial_option(), iterations_option(), precision_option(), device_option(),
-                   model_option()):
+    for option in (partial_option(), processing_option(), iterations_option(),
+                   precision_option(), device_option(), model_option()):
         command = option(command)
     return command
 
 
-def load_engine(model: str, device: str, precision: str, allow_partial: bool) -> Any:
+def load_engine(model: str, device: str, precision: str, allow_partial: bool,
+                processing_size: int) -> Any:
     """Load the Engine that `engine_options` choose; warn of parts that were never trained."""
     from ubcn_ros.cli.output import warn
     from ubcn_ros.runtime import Engine
-    engine = Engine.load(model, device=device, precision=precision, allow_partial=allow_partial)
+    engine = Engine.load(model, device=device, precision=precision, allow_partial=allow_partial,
+                         processing_size=processing_size)
     warn(engine.info.untrained_text())
     return engine

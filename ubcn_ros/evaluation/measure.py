@@ -27,13 +27,15 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
-from ubcn_ros.network import UBCN
+from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
 from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
+from ubcn_ros.runtime.processing import NATIVE, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 
 Progress = Callable[[], object]
@@ -47,21 +49,24 @@ class LoadedModel:
     info: ModelInfo | None
     device: torch.device
     precision: str
+    processing_size: int = NATIVE
 
     @classmethod
     def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32',
-             needs: Sequence[str] = PARTS) -> LoadedModel:
+             needs: Sequence[str] = PARTS, processing_size: int = TRAINED) -> LoadedModel:
         """
         Load a model file, prepared as the engine prepares it.
 
         :param needs: parts that are used, and so must have been trained.
+        :param processing_size: as of ``Engine.load``.
         :raises ModelFileError: no such file, not one of ours, or a needed part never trained.
         :raises ValueError: device or precision unknown or not to be had here.
         """
         target = resolve_device(device)
         precision = resolve_precision(precision, target)
         network, info = load_model(model, needs)
-        return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision)
+        return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision,
+                   short_side(processing_size, info))
 
     def upload(self, image: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (1, 3, H, W) float 0..1 on the device, channels last."""
@@ -71,7 +76,14 @@ class LoadedModel:
 
     def segment(self, image: torch.Tensor) -> torch.Tensor:
         """Labels (H, W) of an uploaded image by the segmentation network alone."""
-        return _labels(self.network.segmentation(image), image.shape[-2:])
+        return _labels(self.network.segment(image, self._working_size(image)), image.shape[-2:])
+
+    def loop(self, image: torch.Tensor, iterations: int) -> list[Step]:
+        """Run the loop on an uploaded image."""
+        return self.network(image, iterations, self._working_size(image))
+
+    def _working_size(self, image: torch.Tensor) -> tuple[int, int] | None:
+        return working_size(*image.shape[-2:], self.processing_size)
 
 
 def _labels(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
@@ -141,7 +153,7 @@ class LoopScore:
 
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None) -> None:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
-        steps = self._loaded.network(image, len(self._images))
+        steps = self._loaded.loop(image, len(self._images))
         for step, images, labels in zip(steps, self._images, self._labels, strict=True):
             images.add(step.image, clean)
             if truth is not None:
@@ -164,7 +176,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
                    rates: Sequence[float], iterations: int,
                    segmentations: Mapping[str, LoadedModel] | None = None,
                    baselines: Mapping[str, LoadedModel] | None = None,
-                   progress: Progress = lambda: None) -> dict[str, Any]:
+                   progress: Progress = lambda: None, size: tuple[int, int] | None = None
+                   ) -> dict[str, Any]:
     """
     Measure a model on labelled scenes, dry and in the validation rain.
 
@@ -177,6 +190,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
         rainy images, by name.
     :param baselines: models whose loop is measured on the same images, by name.
     :param progress: called after every image and rate.
+    :param size: (width, height) to which scenes are resized before rain falls; None: as they are.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
         {baseline: steps}}}}; the model's own segmentation network goes by the name 'own'.
@@ -201,7 +215,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     looped = {rate: {name: LoopScore(loaded, iterations) for name, loaded in loops.items()}
               for rate in rates}
     for index in indices:
-        image, ids, depth, _ = scenes.scenes[index].read()
+        frame = scenes.scenes[index].read()
+        image, ids, depth, _ = frame if size is None else resized(frame, *size)
         clean = model.upload(image)
         # which class of a group a pixel has is not known
         truth = torch.from_numpy(np.where(ids < scenes.label_set.num_classes, ids, UNLABELED))

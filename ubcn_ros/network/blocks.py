@@ -112,3 +112,9 @@ def shuffle(features: torch.Tensor, factor: int, size: tuple[int, int]) -> torch
 def resize(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """Resize (N, C, h, w) to (N, C, *size), bilinearly; modules hold it, to be replaced there."""
     return F.interpolate(x, size, mode='bilinear', align_corners=False)
+
+
+def shrink(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Resize (N, C, H, W) to (N, C, *size) without aliasing, channels last."""
+    small = F.interpolate(image, size, mode='bilinear', align_corners=False, antialias=True)
+    return small.contiguous(memory_format=torch.channels_last)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -13,11 +14,15 @@ from torch.nn import functional as F
 
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network.attention import SAM, SAMConfig
+from ubcn_ros.network.blocks import resize, shrink
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
+# how much larger than the segmentation network SAM sees an image that is processed smaller: found
+# best on CamVid at 960x720 and 1920x1440, see models/README.md
+_ATTENTION_SCALE = 2
 
 
 class Step(NamedTuple):
@@ -127,43 +132,61 @@ class UBCN(nn.Module):
             groups[path, list(classes)] = 1.0
         self.register_buffer('path_groups', groups[:, :, None, None], persistent=False)
 
-    def forward(self, image: torch.Tensor, iterations: int = 3) -> list[Step]:
+    def forward(self, image: torch.Tensor, iterations: int = 3,
+                size: tuple[int, int] | None = None) -> list[Step]:
         """
         Run the loop.
 
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
+        :param size: (h, w) at which the image is labelled; None for its own. IDM works on the
+            whole image, SAM at twice that size where the image is larger; the images of the steps
+            have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
         """
         if iterations < 1:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
-        steps = [self.first_step(image)]
+        steps = [self.first_step(image, size)]
         while len(steps) < iterations:
-            steps.append(self.next_step(image, steps[-1]))
+            steps.append(self.next_step(image, steps[-1], size))
         return steps
 
-    def first_step(self, image: torch.Tensor) -> Step:
+    def first_step(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> Step:
         """
         Run the first step, bottom-up: B1 = IDM(O), S1 = FAM(B1).
 
         :param image: O, (N, 3, H, W) RGB 0..1.
+        :param size: as for ``forward``.
         """
         derained = self.derain(image)
-        return Step(derained, self.segmentation(derained))
+        return Step(derained, self.segment(derained, size))
 
-    def next_step(self, image: torch.Tensor, previous: Step) -> Step:
+    def next_step(self, image: torch.Tensor, previous: Step,
+                  size: tuple[int, int] | None = None) -> Step:
         """
         Run a further step, top-down and bottom-up: Bt = SAM(O, Bt-1, St-1), St = FAM(Bt).
 
         :param image: O, (N, 3, H, W) RGB 0..1.
         :param previous: the step before.
+        :param size: as for ``forward``.
         """
-        derained = self.attend(image, previous)
-        return Step(derained, self.segmentation(derained))
+        derained = self.attend(image, previous, size)
+        return Step(derained, self.segment(derained, size))
 
-    def attend(self, image: torch.Tensor, previous: Step) -> torch.Tensor:
-        """Restore the image alone, without its labels: Bt = SAM(O, Bt-1, St-1), (N, 3, H, W)."""
+    def segment(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+        """Label an image alone: St = FAM(Bt) at that size, the image's where None; logits."""
+        return self.segmentation(image if size is None else shrink(image, size))
+
+    def attend(self, image: torch.Tensor, previous: Step, size: tuple[int, int] | None = None
+               ) -> torch.Tensor:
+        """
+        Restore the image alone, without its labels: Bt = SAM(O, Bt-1, St-1), (N, 3, H, W).
+
+        :param image, previous, size: as for ``next_step``.
+        """
+        if size is not None:
+            return attend_at(size, self.attend, image, previous)
         return self.attention(image, previous.image, self.path_probabilities(previous.logits))
 
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
@@ -174,6 +197,37 @@ class UBCN(nn.Module):
         :return: (N, num_paths, h, w), summing to 1 over the paths.
         """
         return F.conv2d(logits.softmax(1), self.path_groups)
+
+
+def attend_at(size: tuple[int, int], attend: Callable[[torch.Tensor, Step], torch.Tensor],
+              image: torch.Tensor, previous: Step) -> torch.Tensor:
+    """
+    Restore an image by a SAM that works at another size: Bt, (N, 3, H, W).
+
+    It sees both images at twice that size, where they are not smaller, and its correction of the
+    previous image is enlarged and added to it. What is finer was seen by IDM alone.
+
+    :param size: (h, w) at which the image is labelled.
+    :param attend: ``UBCN.attend``, or what stands for it.
+    :param image, previous: as for ``UBCN.next_step``.
+    """
+    size = attention_size(image.shape[-2:], size)
+    if size is None:
+        return attend(image, previous)
+    before = previous._replace(image=shrink(previous.image, size))
+    correction = attend(shrink(image, size), before) - before.image
+    return previous.image + resize(correction, image.shape[-2:])
+
+
+def attention_size(image: Sequence[int], size: tuple[int, int]) -> tuple[int, int] | None:
+    """
+    Return the size at which SAM works; None for the image's own.
+
+    :param image: its (H, W).
+    :param size: (h, w) at which the image is labelled.
+    """
+    scaled = size[0] * _ATTENTION_SCALE, size[1] * _ATTENTION_SCALE
+    return scaled if scaled[0] < image[0] and scaled[1] < image[1] else None
 
 
 def build(config: UBCNConfig) -> UBCN:

@@ -18,6 +18,7 @@ from .diagnostics import CameraStatistics, Level, Report, Throttle
 from .frames import Arrival
 from .mailbox import Mailbox
 from .outputs import Outputs, camera_name
+from .processing import CameraProcessing
 
 SILENCE_SECONDS = 5.0
 
@@ -34,10 +35,11 @@ class Camera:
     :ivar mailbox: holds the newest image.
     :ivar outputs: its publishers.
     :ivar statistics: its counters.
+    :ivar processing: what its images are processed at.
     """
 
     def __init__(self, node: Any, condition: threading.Condition, label_set: Any,
-                 prefix: str = '', clock: Callable[[], float] = time.monotonic):
+                 prefix: str = '', clock: Callable[[], float] = time.monotonic, info: Any = None):
         """
         Make the outputs.
 
@@ -46,7 +48,9 @@ class Camera:
         :param label_set: classes of the model's labels.
         :param prefix: put before every topic, like 'front/'.
         :param clock: seconds, for the time of arrivals and of silence.
+        :param info: of the model; None where it says nothing of its training.
         """
+        self.processing = CameraProcessing(info)
         self.name, self.topic = camera_name(prefix), ''
         self._incompatible = hints.IncompatibleEndpoints(node)
         self.outputs = Outputs(node, prefix, label_set, self._incompatible.note_subscriber)
@@ -103,7 +107,8 @@ class Camera:
 
         :param info: rclpy's MessageInfo.
         """
-        arrival = Arrival(message, self._clock(), self._transport == 'compressed')
+        arrival = Arrival(message, self._clock(), self._transport == 'compressed',
+                          self.processing.begin())
         # Depth 1 lets the middleware replace images that the executor was too late for: the
         # publisher's sequence numbers show how many, as long as there is one publisher.
         sequence, missed = info.get('publication_sequence_number'), 0
@@ -118,6 +123,8 @@ class Camera:
         """Pass a camera info on with the images from now on."""
         self.outputs.pass_on(message)
         self._infos += 1
+        if text := self.processing.take(message):
+            self._logger.info(f'{self._subscriptions[1].topic_name}: {text}')
 
     def report(self, deadline_ms: float | None = None) -> Report:
         """

@@ -97,6 +97,7 @@ class CameraStatistics:
         self._iterations: deque[int] = deque(maxlen=300)
         self._deadlines, self._late = 0, 0
         self._deadline_ms = 0.0
+        self._processing_size: tuple[int, int] | None = None
         # of the newest frames with a deadline, when each was done and whether it was late
         self._lateness: deque[tuple[float, bool]] = deque(maxlen=DEADLINE_FRAMES)
         self._last_arrival: float | None = None
@@ -139,7 +140,8 @@ class CameraStatistics:
             self._last_problem = text
 
     def done(self, iterations: int, timings: Mapping[str, float], latency_ms: float,
-             age_ms: float | None, deadline_ms: float = 0.0) -> None:
+             age_ms: float | None, deadline_ms: float = 0.0,
+             processing_size: tuple[int, int] | None = None) -> None:
         """
         Count a frame that was published.
 
@@ -149,9 +151,11 @@ class CameraStatistics:
         :param age_ms: from the header's stamp to the last publish; None where the stamp means
             nothing (zero, or of another clock).
         :param deadline_ms: latency that was asked for; 0 where none was.
+        :param processing_size: height and width that its labels were worked out at.
         """
         with self._lock:
             self.processed += 1
+            self._processing_size = processing_size
             self._set_deadline(deadline_ms)
             if deadline_ms:
                 late = latency_ms > deadline_ms
@@ -252,6 +256,8 @@ class CameraStatistics:
             _put(values, stage, window)
         if self._deadlines:
             values['deadline missed'] = f'{self._late} of {self._deadlines}'
+        if self._processing_size:
+            values['processing size (last)'] = width_by_height(self._processing_size)
         if self._iterations:
             values['iterations used (last)'] = str(self._iterations[-1])
             values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'
@@ -262,6 +268,11 @@ def _put(values: dict[str, str], name: str, window: Window) -> None:
     percentiles = window.percentiles()
     if percentiles is not None:
         values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = (f'{p:.2f}' for p in percentiles)
+
+
+def width_by_height(size: tuple[int, int]) -> str:
+    """Write a height and width as people do, like 640x360."""
+    return f'{size[1]}x{size[0]}'
 
 
 def resident_mib(process: int | str = 'self') -> float:

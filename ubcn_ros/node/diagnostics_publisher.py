@@ -79,7 +79,8 @@ def engine_report(node: Any) -> Report:
         'model': engine.info.name, 'model sha256': engine.info.sha256,
         'device': str(engine.device), 'precision': engine.precision,
         'backend': engine.backend, 'iterations': str(settings.iterations),
-        'deadline (ms)': f'{settings.deadline_ms:g}', **memory})
+        'deadline (ms)': f'{settings.deadline_ms:g}',
+        'processing size (asked for)': str(settings.processing_size), **memory})
 
 
 def status_message(name: str, report: Report, hardware_id: str) -> DiagnosticStatus:

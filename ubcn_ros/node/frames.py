@@ -15,6 +15,7 @@ from ubcn_ros.images.messages import (
     output_encoding,
     to_rgb,
 )
+from ubcn_ros.runtime.processing import TRAINED
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Arrival:
     message: Any  # sensor_msgs Image or CompressedImage
     time: float  # time.monotonic(), seconds
     compressed: bool = False  # whether it is a CompressedImage
+    processing_size: int = TRAINED  # as the engine is asked for it
+
+    def kind(self) -> tuple[int, int, int] | None:
+        """Return what images have in common that the engine takes together; None: no image."""
+        size = self.size()
+        return size and (*size, self.processing_size)
 
     def size(self) -> tuple[int, int] | None:
         """Read the height and width that the message claims; None where it cannot be an image."""

@@ -46,23 +46,25 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
             if reason := spec.refusal(value):
                 raise RuntimeError(f"argument {spec.name}:='{text}': {reason}")
             values[spec.name] = value
-    if {'cameras', 'input_transport'} <= values.keys():  # else the parameter file may say more
-        try:
-            Settings.of(values).transports()
-        except ValueError as error:
-            raise RuntimeError(f"argument input_transport:='{given['input_transport']}': {error}"
-                               ) from error
+    for spec in SPECS:
+        if spec.per_camera and {'cameras', spec.name} <= values.keys():  # else the file may say
+            try:
+                Settings.of(values).for_cameras(spec.name)
+            except ValueError as error:
+                raise RuntimeError(f"argument {spec.name}:='{given[spec.name]}': {error}"
+                                   ) from error
     return values
 
 
 def node_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Wrap values for launch_ros, so that a string, or a list of them, reaches the node as such.
+    Wrap values for launch_ros, so that a string, or a list of strings, reaches the node as such.
 
     launch_ros writes a string without quotes where PyYAML reads it as one. ROS reads some of
     these, like y and 1e3, as other types.
     """
-    return {name: value if isinstance(value, bool | int | float) else _Texts(value)
+    return {name: value if isinstance(value, bool | int | float)
+            or any(isinstance(item, int) for item in value) else _Texts(value)
             for name, value in values.items()}
 
 

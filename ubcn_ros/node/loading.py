@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .parameters import Settings
@@ -35,20 +36,37 @@ def load_and_warm_up(load: Load, settings: Settings, say: Say) -> tuple[Any, int
     :return: the engine, and how many images it takes at a time, at most.
     """
     engine = load(settings, say)
-    most = min(max(len(settings.cameras), 1), LARGEST_BATCH)
     height, width = settings.warm_up_height, settings.warm_up_width
+    sizes = settings.for_cameras('processing_size')
     if height and width:
+        return engine, warm_up(engine, [(height, width, size) for size in sizes], say)
+    return engine, min(len(sizes), LARGEST_BATCH)
+
+
+def warm_up(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int:
+    """
+    Warm up for every batch that images of these kinds can form.
+
+    :param kinds: height, width and processing size of each camera's images.
+    :return: how many images the engine takes at a time, at most.
+    """
+    most = min(len(kinds), LARGEST_BATCH)
+    for (height, width, processing_size), count in Counter(kinds).items():
         started = time.monotonic()
-        most = _warm_up(engine, height, width, most, say)
+        wanted = min(count, LARGEST_BATCH)
+        fits = _warm_up(engine, (height, width), processing_size, wanted, say)
+        if fits < wanted:
+            most = min(most, fits)
         say(f'warmed up for {width} x {height} in {time.monotonic() - started:.1f} s')
-    return engine, most
+    return most
 
 
-def _warm_up(engine: Any, height: int, width: int, most: int, say: Say) -> int:
+def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int, say: Say
+             ) -> int:
     """Warm up for one image, two, ... up to the most; return the largest batch that fits."""
     for count in range(1, most + 1):
         try:
-            engine.warm_up(height, width, progress=say, count=count)
+            engine.warm_up(*size, progress=say, count=count, processing_size=processing_size)
             continue
         except Exception as error:
             if count == 1 or not out_of_memory(error):

@@ -18,7 +18,7 @@ from ubcn_ros.images.messages import fill_image
 from ubcn_ros.images.overlay import overlay
 
 from . import qos
-from .diagnostics import Level, Report
+from .diagnostics import Level, Report, width_by_height
 from .diagnostics_publisher import status_message
 
 try:
@@ -43,6 +43,7 @@ class FrameNumbers:
     """What is measured of one frame, times in milliseconds."""
 
     iterations: int  # steps it took
+    processing_size: tuple[int, int]  # height and width that its labels were worked out at
     processing_ms: float  # from the beginning of its conversion to its last publish
     latency_ms: float  # from its arrival to its last publish
     deadline_ms: float  # latency that was asked for; 0 where none was
@@ -146,7 +147,9 @@ class Outputs:
             return
         report = Report(
             Level.WARN if numbers.late else Level.OK, 'deadline missed' if numbers.late else '',
-            {'iterations': str(numbers.iterations), 'deadline (ms)': f'{numbers.deadline_ms:g}',
+            {'iterations': str(numbers.iterations),
+             'processing size': width_by_height(numbers.processing_size),
+             'deadline (ms)': f'{numbers.deadline_ms:g}',
              'pipeline latency (ms)': f'{numbers.latency_ms:.3f}',
              'processing time (ms)': f'{numbers.processing_ms:.3f}',
              **{f'{stage} (ms)': f'{time:.3f}' for stage, time in numbers.timings.items()}})

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from rcl_interfaces.msg import (
@@ -68,7 +69,18 @@ class ParameterNode(AnsweringNode):
         # one by one: a list may name a parameter twice
         reason = next(filter(None, (refusal({parameter.name: parameter.value}, self.configured)
                                     for parameter in parameters)), '')
+        if not reason and self.configured:
+            reason = self._lists_refusal(parameters)
         return SetParametersResult(successful=not reason, reason=reason)
+
+    def _lists_refusal(self, parameters: list[Any]) -> str:
+        """Say why lists do not fit the cameras, which are fixed by now."""
+        changes = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            Settings.of({**asdict(self.settings), **changes}).check_lists()
+        except ValueError as error:
+            return str(error)
+        return ''
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
         # one assignment: the worker sees all of a change or nothing of it
@@ -107,7 +119,7 @@ def _descriptor(spec: Spec) -> ParameterDescriptor:
     if isinstance(spec.default, float):
         descriptor.floating_point_range.append(
             FloatingPointRange(from_value=spec.low, to_value=spec.high, step=0.0))
-    elif spec.low is not None:
+    elif spec.low is not None and not spec.also:
         descriptor.integer_range.append(
             IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1))
     return descriptor

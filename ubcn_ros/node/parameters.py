@@ -19,7 +19,9 @@ from typing import Any
 
 import yaml
 
+from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.runtime.processing import LARGEST, NATIVE, TRAINED
 
 
 class Changes(Enum):
@@ -40,6 +42,7 @@ class Spec:
     changes: Changes
     low: float | None = None  # of a number
     high: float | None = None  # of a number, included
+    also: tuple[int, ...] = ()  # numbers outside that range that are allowed, too
     choices: tuple[str, ...] = ()  # all that a string may be
     pattern: str = ''  # regular expression that a string, or each one of a list, has to match
     allowed: str = ''  # `pattern` in words
@@ -50,12 +53,13 @@ class Spec:
         """What is allowed, in words."""
         if self.allowed:
             return self.allowed
+        listed = ', or a list of these, one for each camera' if self.per_camera else ''
         if self.choices:
-            return 'one of ' + ', '.join(self.choices) + (
-                ', or a list of these, one for each camera' if self.per_camera else '')
+            return 'one of ' + ', '.join(self.choices) + listed
         if self.low is None:
             return _KINDS[type(self.default)]
-        return f'{self.low:.9g} to {self.high:.9g}'
+        also = f'{", ".join(map(str, self.also))} or ' if self.also else ''
+        return f'{also}{self.low:.9g} to {self.high:.9g}{listed}'
 
     def parse(self, text: str) -> Any:
         """
@@ -64,8 +68,11 @@ class Spec:
         Lists are separated by commas, or YAML: front,left or [front, left].
         """
         wanted = type(self.default)
-        if wanted is tuple or (self.per_camera and re.search(r'[\s,\[]', text.strip())):
+        if wanted is tuple:
             return _listed(text)
+        if self.per_camera and re.search(r'[\s,\[]', text.strip()):
+            items = _listed(text)
+            return [self.parse(item) for item in items] if isinstance(items, list) else items
         if wanted is bool:
             return {'true': True, 'false': False}.get(text.strip().lower(), text)
         try:
@@ -77,23 +84,24 @@ class Spec:
     def typed(value: Any) -> str:
         """Write a value as it is typed on a command line."""
         if isinstance(value, tuple):
-            return f'[{", ".join(value)}]'
+            return f'[{", ".join(map(str, value))}]'
         return str(value).lower() if isinstance(value, bool) else str(value)
 
     def take(self, value: Any) -> Any:
         """Return a value that is not refused as the settings hold it."""
         if isinstance(self.default, tuple):
             return _items(value)
-        if self.per_camera and not isinstance(value, str):
+        if self.per_camera and _is_list(value):
             return tuple(value)
         return type(self.default)(value)
 
     def refusal(self, value: Any) -> str:
         """Say why a value cannot be taken; '' where it can."""
-        if self.per_camera and not isinstance(value, str):
-            fits = _items(value) and all(item in self.choices for item in value)
-            return '' if fits else f'{self.name} must be {self.constraint}, got {value!r}'
         wanted = type(self.default)
+        if self.per_camera and (_is_list(value) or not isinstance(value, wanted)):
+            fits = _is_list(value) and value and not any(
+                _is_list(item) or self.refusal(item) for item in value)
+            return '' if fits else f'{self.name} must be {self.constraint}, got {value!r}'
         # 30 for 30.0 is what people type; True for 1 is a mistake.
         fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
         if wanted is float:
@@ -103,7 +111,8 @@ class Spec:
         if not fits:
             like = '' if wanted is bool else f', like {self.default!r}'
             return f'{self.name} must be {_KINDS[wanted]}{like}; got {value!r}'
-        if self.low is not None and not self.low <= value <= self.high:  # also refuses NaN
+        # also refuses NaN
+        if self.low is not None and not self.low <= value <= self.high and value not in self.also:
             return f'{self.name} must be {self.constraint}, got {value!r}'
         if self.choices and value not in self.choices:
             return f'{self.name} must be {self.constraint}, got {value!r}'
@@ -131,6 +140,10 @@ def _items(value: Any) -> tuple[str, ...] | None:
             or not all(isinstance(item, str) for item in value):
         return None
     return () if list(value) == [''] else tuple(value)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence | array) and not isinstance(value, str | bytes)
 
 
 def _listed(text: str) -> Any:
@@ -193,6 +206,11 @@ SPECS = (
          'Time from arrival in which a frame should be done: as many steps as fit are run, at '
          'least one, at most `iterations`; 0 switches it off. Milliseconds.',
          Changes.AT_RUNTIME, low=0.0, high=10000.0),
+    Spec('processing_size', TRAINED,
+         "Short side in pixels at which images are labelled; outputs have the input's size; -1: "
+         'what the model was trained for, by the focal length in camera_info where the model '
+         "states its own, else by size; 0: the image's own. Images are never enlarged.",
+         Changes.AT_RUNTIME, low=MIN_SIDE, high=LARGEST, also=(TRAINED, NATIVE), per_camera=True),
     Spec('max_failures', 10,
          'Frames in a row on which the engine may fail before the node gives up, frees the engine '
          'and is unconfigured; 0: never.',
@@ -232,6 +250,7 @@ class Settings:
     autostart: bool
     iterations: int
     deadline_ms: float
+    processing_size: int | tuple[int, ...]
     max_failures: int
     overlay_alpha: float
 
@@ -249,22 +268,28 @@ class Settings:
             merged[spec.name] = spec.take(merged[spec.name])
         return cls(**merged)
 
-    def transports(self) -> tuple[str, ...]:
+    def for_cameras(self, name: str) -> tuple[Any, ...]:
         """
-        Return the transport of each camera.
+        Return the values for each camera of a parameter that may list them.
 
         :raises ValueError: there are not as many as cameras. Parameters are set one by one, so
-            that only configuring can tell.
+            that only a configured node can tell.
         """
-        count, given = max(len(self.cameras), 1), self.input_transport
-        if isinstance(given, str):
+        count, given = max(len(self.cameras), 1), getattr(self, name)
+        if not isinstance(given, tuple):
             return (given,) * count
         if len(given) != count:
             raise ValueError(
-                f'input_transport lists {len(given)} ({", ".join(given)}) for {count} '
+                f'{name} lists {len(given)} ({", ".join(map(str, given))}) for {count} '
                 f'{"camera" if count == 1 else "cameras"}: give one value for all, or one for '
                 'each camera')
         return given
+
+    def check_lists(self) -> None:
+        """Raise ValueError where a parameter does not list as many values as there are cameras."""
+        for spec in SPECS:
+            if spec.per_camera:
+                self.for_cameras(spec.name)
 
 
 def refusal(changes: Mapping[str, Any], configured: bool) -> str:

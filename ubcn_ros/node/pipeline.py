@@ -34,7 +34,11 @@ _OTHER_CLOCK_SECONDS = 60.0
 
 
 class Pipeline:
-    """Convert images, run the engine on them, publish and count; in the worker's thread."""
+    """
+    Convert images, run the engine on them, publish and count; in the worker's thread.
+
+    :ivar sizes: height and width of the newest image of each camera.
+    """
 
     def __init__(self, node: Any, engine: Any, streak: FailureStreak,
                  give_up: Callable[[], None], clock: Callable[[], float] = time.monotonic):
@@ -48,6 +52,7 @@ class Pipeline:
         :param clock: seconds, of the same clock as the time of the arrivals.
         """
         self.engine = engine
+        self.sizes: dict[Camera, tuple[int, int]] = {}
         self._node, self._streak, self._give_up, self._clock = node, streak, give_up, clock
         self._throttle = Throttle()
         # seconds that publishing took, by camera
@@ -57,7 +62,7 @@ class Pipeline:
         """
         Take an image of each of these cameras all the way; nothing that goes wrong is raised.
 
-        :param batch: images of one size.
+        :param batch: images of one kind.
         """
         settings = self._node.settings
         frames = [frame for camera, arrival in batch
@@ -65,7 +70,8 @@ class Pipeline:
         if not frames:
             return
         outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
-                         engine_deadline(frames), any(frame.confidence for frame in frames))
+                         engine_deadline(frames), any(frame.confidence for frame in frames),
+                         frames[0].arrival.processing_size)
         for frame, outcome in zip(frames, outcomes, strict=True):
             try:
                 if outcome.error is not None:
@@ -92,6 +98,7 @@ class Pipeline:
                 return None
             started = self._clock()
             image = arrival.to_rgb()
+            self.sizes[camera] = image.shape[:2]
             deadline, publishing = None, self._publishing[camera].worst()
             if settings.deadline_ms:
                 deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
@@ -116,12 +123,14 @@ class Pipeline:
         camera.outputs.publish(header, frame, arrival.output_encoding(), settings.overlay_alpha)
         done = self._clock()
         numbers = FrameNumbers(
-            iterations=frame.iterations, processing_ms=(done - pending.started) * 1e3,
+            iterations=frame.iterations, processing_size=frame.processing_size,
+            processing_ms=(done - pending.started) * 1e3,
             latency_ms=(done - arrival.time) * 1e3, deadline_ms=settings.deadline_ms,
             timings={'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
                      'publish': (done - inferred) * 1e3})
         camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
-                               self._age_ms(header.stamp), numbers.deadline_ms)
+                               self._age_ms(header.stamp), numbers.deadline_ms,
+                               numbers.processing_size)
         camera.outputs.publish_numbers(header, numbers, camera.topic)
         # with the numbers: other cameras of the batch wait for these, too
         self._publishing[camera].add(self._clock() - inferred)

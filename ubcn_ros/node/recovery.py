@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ubcn_ros.runtime.processing import TRAINED
+
 
 def out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that memory, of the host or of a GPU, did not suffice."""
@@ -45,7 +47,7 @@ class Outcome:
 
 
 def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
-          confidence: bool) -> list[Outcome]:
+          confidence: bool, processing_size: int = TRAINED) -> list[Outcome]:
     """
     Run the engine on images, together where there are several.
 
@@ -55,7 +57,8 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
     :param images: of one size, as the engine takes them.
     :return: an outcome per image, in their order.
     """
-    options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence}
+    options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence,
+               'processing_size': processing_size}
     if len(images) > 1:
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]
@@ -64,7 +67,7 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
         # Outside the handler: the traceback kept what had been allocated.
         if reduced:
             free_memory()
-            return [_infer_one_step(engine, image, confidence, reduced) for image in images]
+            return [_infer_one_step(engine, image, options, reduced) for image in images]
     return [_infer_one(engine, image, options) for image in images]
 
 
@@ -76,12 +79,12 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
             return Outcome(error=error)
         reduced = one_line(error)
     free_memory()
-    return _infer_one_step(engine, image, options['confidence'], reduced)
+    return _infer_one_step(engine, image, options, reduced)
 
 
-def _infer_one_step(engine: Any, image: Any, confidence: bool, reduced: str) -> Outcome:
+def _infer_one_step(engine: Any, image: Any, options: dict[str, Any], reduced: str) -> Outcome:
     try:
-        return Outcome(engine(image, iterations=1, deadline=None, confidence=confidence), reduced)
+        return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)
     except Exception as error:
         return Outcome(error=error)
 

@@ -24,7 +24,7 @@ from .answering_node import log_exceptions
 from .camera import Camera
 from .diagnostics_publisher import DiagnosticsPublisher
 from .frames import Arrival
-from .loading import Load, load_and_warm_up, load_engine
+from .loading import Load, load_and_warm_up, load_engine, warm_up
 from .parameter_node import ParameterNode
 from .pipeline import Pipeline
 from .recovery import FailureStreak, free_memory, one_line
@@ -83,9 +83,9 @@ class UBCNNode(ParameterNode):
         settings, log = self.settings, self.get_logger()
         self._streak = FailureStreak()
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
-        self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.size)
+        self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
         try:
-            settings.transports()  # before loading takes its time
+            settings.check_lists()  # before loading takes its time
             future = self._worker.submit(
                 lambda: load_and_warm_up(self._load, settings, self._say))
             while not wait([future], timeout=0.1).done:
@@ -95,7 +95,10 @@ class UBCNNode(ParameterNode):
             self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger)
             for name in settings.cameras or ('',):
                 self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
-                                           name and f'{name}/'))
+                                           name and f'{name}/', info=engine.info))
+            for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
+                                    strict=True):
+                camera.processing.asked = size
         except Exception as error:  # of a model file, a GPU, a QoS override
             log.error(f'cannot configure: {one_line(error)}')
             self._release()
@@ -110,7 +113,8 @@ class UBCNNode(ParameterNode):
     @log_exceptions
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe."""
-        for camera, transport in zip(self.cameras, self.settings.transports(), strict=True):
+        for camera, transport in zip(self.cameras, self.settings.for_cameras('input_transport'),
+                                     strict=True):
             camera.open(transport)
         self._worker.serve(self.cameras)
         self.get_logger().info('active: waiting for images on '
@@ -152,6 +156,29 @@ class UBCNNode(ParameterNode):
         :return: False where it is still at it.
         """
         return self._worker is None or self._worker.close(timeout)
+
+    def _apply_parameters(self, parameters: list[Any]) -> None:
+        before = self.settings.processing_size
+        super()._apply_parameters(parameters)
+        asked = self.settings.processing_size
+        if asked != before and self.cameras:
+            pipeline, sizes = self._pipeline, self.settings.for_cameras('processing_size')
+            cameras = list(zip(self.cameras, sizes, strict=True))
+            self._say(f'processing_size is {asked} now: warming up')
+            self._worker.submit(lambda: self._process_at(pipeline, cameras))
+
+    def _process_at(self, pipeline: Pipeline, cameras: list[tuple[Camera, int]]) -> None:
+        """Warm up for other processing sizes, then use them; in the worker's thread."""
+        usual = self.settings.warm_up_height, self.settings.warm_up_width
+        kinds = [(*pipeline.sizes.get(camera, usual), camera.processing.size(asked))
+                 for camera, asked in cameras]
+        try:
+            if all(map(min, (kind[:2] for kind in kinds))):
+                self._worker.most = warm_up(pipeline.engine, kinds, self._say)
+        except Exception as error:  # the frames will tell
+            self.get_logger().error(f'cannot warm up: {one_line(error)}')
+        for camera, asked in cameras:
+            camera.processing.asked = asked
 
     def _say(self, text: str) -> None:
         if self.context.ok():  # else the logger complains about itself

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,12 @@ from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.device import resolve_device
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.runtime.processing import (
+    TRAINED,
+    check_processing_size,
+    short_side,
+    working_size,
+)
 from ubcn_ros.runtime.stopwatch import Stopwatch
 from ubcn_ros.runtime.weights import PARTS
 
@@ -44,6 +51,8 @@ class Frame:
     confidence: np.ndarray | None
     # Steps of the loop that ran.
     iterations: int
+    # Height and width at which the labels, and what later steps add, were worked out.
+    processing_size: tuple[int, int]
     # Milliseconds per stage ('upload', 'derain', 'segment', 'attend', 'download', each summed
     # over the steps) and in all ('total').
     timings: dict[str, float] = field(default_factory=dict)
@@ -56,27 +65,33 @@ class Engine:
     Use ``Engine.load``.
 
     ``info`` is what the model's file says, ``label_set`` its classes, ``device`` and
-    ``precision`` where and in which it runs.
+    ``precision`` where and in which it runs, ``processing_size`` the one of frames that ask for
+    none of their own.
     """
 
-    def __init__(self, backend: Backend, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, backend: Backend, clock: Callable[[], float] = time.monotonic,
+                 processing_size: int = TRAINED) -> None:
         """
         Make an engine of a backend.
 
         :param clock: of deadlines, seconds.
+        :param processing_size: as of ``load``.
+        :raises ValueError: the processing size is none.
         """
+        check_processing_size(processing_size)
+        self.processing_size = processing_size
         self.info, self.label_set = backend.info, backend.label_set
         self.device, self.precision = backend.device, backend.precision
         self._backend = backend
         self._clock = clock
         self._watch = Stopwatch(backend.device)
-        self._budgets: OrderedDict[tuple[int, ...], StepBudget] = OrderedDict()
+        self._budgets: OrderedDict[tuple[Any, ...], StepBudget] = OrderedDict()
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
              precision: str = 'auto', backend: str = 'auto', fused: bool = True,
              progress: Callable[[str], None] = _LOG.info,
-             allow_partial: bool = False) -> Engine:
+             allow_partial: bool = False, processing_size: int = TRAINED) -> Engine:
         """
         Load a model file.
 
@@ -100,13 +115,19 @@ class Engine:
             uses any; on a CPU, and for 'onnxruntime', it changes nothing.
         :param progress: called with lines of text where loading takes long; logs by default.
         :param allow_partial: take a model with parts that were never trained, too.
+        :param processing_size: the short side, in pixels, at which labels and what they add to
+            the derained image are worked out: 0 for the image's own, -1 for what the model was
+            trained for (the image's own where its file does not say). Results have the image's
+            size, and smaller images are processed as they are.
         :raises ModelFileError: the file is missing, damaged or of another architecture, or a
             part of it was never trained.
-        :raises ValueError: device, precision or backend unknown or not to be had here.
+        :raises ValueError: device, precision, backend or processing size unknown or not to be
+            had here.
         """
+        check_processing_size(processing_size)
         return cls(build_backend(backend, LoadOptions(
             model, resolve_device(device), precision, fused, progress,
-            () if allow_partial else PARTS)))
+            () if allow_partial else PARTS)), processing_size=processing_size)
 
     @property
     def backend(self) -> str:
@@ -115,13 +136,14 @@ class Engine:
 
     @torch.inference_mode()
     def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
-                count: int = 1) -> None:
+                count: int = 1, processing_size: int | None = None) -> None:
         """
         Run a few batches of that size, so that the first real one is as fast as the rest.
 
         :param height, width: pixels.
         :param progress: called with a line of text before and after.
         :param count: images in the batch; each count is warmed up by itself.
+        :param processing_size: as for a frame; each is warmed up by itself.
         :raises ValueError: the size is below the smallest.
         """
         batch = [np.zeros((height, width, 3), np.uint8)] * count
@@ -130,14 +152,16 @@ class Engine:
         images = f'{count} x ' if count > 1 else ''
         compiling = ('; at a first start kernels are compiled, which takes up to a minute'
                      if self.device.type == 'cuda' and self.precision != 'fp32' else '')
-        progress(f'warming up {self.info.name} at {images}{width}x{height} on {self.device}, '
-                 f'{self.precision}{compiling}')
-        self._backend.warm_up((count, height, width))
-        frame = self.batch(batch, iterations=2)[0]
+        working = self._working_size(height, width, processing_size)
+        processed = f', processed at {working[1]}x{working[0]},' if working else ''
+        progress(f'warming up {self.info.name} at {images}{width}x{height}{processed} on '
+                 f'{self.device}, {self.precision}{compiling}')
+        self._backend.warm_up((count, height, width), working)
+        frame = self.batch(batch, iterations=2, processing_size=processing_size)[0]
         progress(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
-                 confidence: bool = False) -> Frame:
+                 confidence: bool = False, processing_size: int | None = None) -> Frame:
         """
         Derain and label one image.
 
@@ -146,18 +170,21 @@ class Engine:
         :param deadline: ``time.monotonic()`` by which the results should be there: the loop stops
             before a step that would not fit. At least one step runs.
         :param confidence: compute the confidence, too.
-        :raises ValueError: the image has another shape or type, or iterations is below 1.
+        :param processing_size: as of ``load``, for this frame; None for the engine's.
+        :raises ValueError: the image has another shape or type, iterations is below 1, or the
+            processing size is none.
         """
-        return self.batch([image], iterations, deadline, confidence)[0]
+        return self.batch([image], iterations, deadline, confidence, processing_size)[0]
 
     @torch.inference_mode()
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
-              deadline: float | None = None, confidence: bool = False) -> list[Frame]:
+              deadline: float | None = None, confidence: bool = False,
+              processing_size: int | None = None) -> list[Frame]:
         """
         Derain and label images of one size together, as several cameras deliver them.
 
         :param images: one or more, as for a single one.
-        :param iterations, deadline, confidence: as for a single image, for all of them.
+        :param iterations, deadline, confidence, processing_size: as for a single image, for all.
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
@@ -165,9 +192,11 @@ class Engine:
         if iterations < 1:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
         backend, watch = self._backend, self._watch
+        height, width = images[0].shape[:2]
+        working = self._working_size(height, width, processing_size)
         watch.start()
-        budget = self._budget((len(images), *images[0].shape[:2]))
-        rainy = backend.upload(images)
+        budget = self._budget((len(images), height, width, working))
+        rainy = backend.upload(images, working)
         watch.mark('upload')
         if deadline is not None:
             self._synchronize()
@@ -191,10 +220,16 @@ class Engine:
         timings = watch.timings()  # waits for the device, so that the results are there
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
-        return [Frame(*result, done, timings) for result in results]
+        return [Frame(*result, done, working or (height, width), timings) for result in results]
 
-    def _budget(self, size: tuple[int, ...]) -> StepBudget:
-        """Return the budget of this size; those of the few used last are kept."""
+    def _working_size(self, height: int, width: int, processing_size: int | None
+                      ) -> tuple[int, int] | None:
+        asked = self.processing_size if processing_size is None else processing_size
+        check_processing_size(asked)
+        return working_size(height, width, short_side(asked, self.info))
+
+    def _budget(self, size: tuple[Any, ...]) -> StepBudget:
+        """Return the budget of these sizes; those of the few used last are kept."""
         budget = self._budgets.pop(size, None) or StepBudget()
         self._budgets[size] = budget
         if len(self._budgets) > _SIZES:

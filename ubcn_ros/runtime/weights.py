@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -61,6 +62,33 @@ class ModelInfo:
             raise ModelFileError(f'{self.path} says that {said!r} is trained: expected a list '
                                  f'of {", ".join(PARTS)}; train or export it again')
         return tuple(part for part in PARTS if part in said)
+
+    @property
+    def trained_short_side(self) -> int | None:
+        """
+        Return the short side, in pixels, of the images that it was trained on; None: not said.
+
+        :raises ModelFileError: the key holds something else.
+        """
+        side = self.metadata.get('trained_short_side')
+        if side is not None and (type(side) is not int or side <= 0):
+            raise ModelFileError(f'{self.path} says that its trained_short_side is {side!r}: '
+                                 'expected pixels; train or export it again')
+        return side
+
+    @property
+    def trained_focal_length(self) -> float | None:
+        """
+        Return the focal length of the training's camera, in short sides; None: not said.
+
+        :raises ModelFileError: the key holds something else.
+        """
+        length = self.metadata.get('trained_focal_length')
+        if length is not None and (type(length) not in (int, float) or not 0 < length < math.inf):
+            raise ModelFileError(f'{self.path} says that its trained_focal_length is {length!r}: '
+                                 "expected a share of the image's short side; train or export it "
+                                 'again')
+        return length
 
     def untrained_text(self, needs: Sequence[str] = PARTS) -> str:
         """Say which of the needed parts were never trained, in one line; '' where all were."""

@@ -16,7 +16,7 @@ from ubcn_ros.runtime.backends import compiled as compiled_module
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.compiled import CompileCache, compiled, compiled_backend
 from ubcn_ros.runtime.backends.eager import load_eager
-from ubcn_ros.runtime.backends.static_buffers import StageFunctions
+from ubcn_ros.runtime.backends.stages import StageFunctions
 
 CPU = torch.device('cpu')
 INFO = SimpleNamespace(name='tiny', sha256='1' * 64)
@@ -65,16 +65,18 @@ def test_pytorch_keeps_its_code_there_while_preparing(home, monkeypatch, before)
 
 def test_parts_are_announced_once_per_size():
     said = []
-    stages = compiled(StageFunctions(lambda x: x + 1, lambda x: x * 2, lambda x, step: x + step),
-                     said.append, compile=lambda stage, dynamic: stage)
+    stages = compiled(StageFunctions(lambda x: x + 1, lambda x, working: x * 2,
+                                     lambda x, step, working: x + step),
+                      said.append, compile=lambda stage, dynamic: stage)
     small, large = torch.zeros(1, 3, 32, 40), torch.zeros(2, 3, 40, 48)
-    assert stages.derain(small).max() == 1 and stages.attend(small, 5).max() == 5
+    assert stages.derain(small).max() == 1 and stages.attend(small, 5, None).max() == 5
     for _ in range(2):
-        stages.segment(large)
+        for working in (None, (32, 38)):
+            stages.segment(large, working)
     assert [line.split(' in ')[0] for line in said] == [
         'compiling derain for 40x32, batch of 1', 'compiled derain',
         'compiling attend for 40x32, batch of 1', 'compiled attend',
-        'compiling segment for 48x40, batch of 2', 'compiled segment']
+        *['compiling segment for 48x40, batch of 2', 'compiled segment'] * 2]
 
 
 def engine(tiny_model, compile_):

@@ -16,7 +16,7 @@ from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.eager import load_eager
 from ubcn_ros.runtime.backends.graph_recorder import PlainRecorder
 from ubcn_ros.runtime.backends.graphs import SIZES, GraphsBackend, Strategy
-from ubcn_ros.runtime.backends.static_buffers import StageFunctions
+from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.stopwatch import STAGES
 
 CPU = torch.device('cpu')
@@ -149,7 +149,7 @@ def test_what_is_not_kept_is_freed_at_once(tiny_model):
     backend = graphs_of(tiny_model, sizes=1)
     engine = Engine(backend)
     engine(np.zeros((32, 40, 3), np.uint8), 1)
-    buffers = weakref.ref(backend.prepared[1, 32, 40])
+    buffers = weakref.ref(backend.prepared[(1, 32, 40), None])
     image = weakref.ref(buffers().image)
     gc.disable()
     try:
@@ -161,13 +161,13 @@ def test_what_is_not_kept_is_freed_at_once(tiny_model):
 
 def test_buffers_are_the_same_for_every_frame(graphs, backend):
     graphs(images(1)[0], 3)
-    buffers = backend.prepared[1, 45, 62]
+    buffers = backend.prepared[(1, 45, 62), None]
     where = [tensor.data_ptr() for tensor in
              (buffers.pixels, buffers.rainy, *buffers.step, buffers.labels)]
     addresses = set()
     for image in images(5, seed=1):
         addresses.add(graphs(image, 3).derained.ctypes.data)
-    assert backend.prepared[1, 45, 62] is buffers
+    assert backend.prepared[(1, 45, 62), None] is buffers
     assert where == [tensor.data_ptr() for tensor in
                      (buffers.pixels, buffers.rainy, *buffers.step, buffers.labels)]
     assert len(addresses) == 1  # results that nobody keeps
@@ -298,7 +298,7 @@ def test_recordings_that_do_not_follow_their_input_are_found(tiny_model, tiny_en
 
 
 def wrong(stages):
-    return StageFunctions(stages.derain, lambda image: stages.segment(image) * float('nan'),
+    return StageFunctions(stages.derain, lambda *given: stages.segment(*given) * float('nan'),
                           stages.attend)
 
 

@@ -19,6 +19,8 @@ from ubcn_ros.runtime.weights import ModelInfo
 
 Size = tuple[int, int, int]
 """Images, height, width."""
+WorkingSize = tuple[int, int] | None
+"""Height and width at which images are labelled; None for the images' own."""
 Mark = Callable[[str], None]
 """Called with the name of a stage that has just ended: 'derain', 'segment' or 'attend'."""
 
@@ -42,8 +44,12 @@ class Backend(Protocol):
     # 'fp32', 'bf16' or 'fp16'.
     precision: str
 
-    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1 on the device."""
+    def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
+        """
+        Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1 on the device.
+
+        :param working: of the steps of this frame, as in ``UBCN.forward``.
+        """
 
     def first(self, image: torch.Tensor, mark: Mark) -> Step:
         """Derain and segment what ``upload`` returned."""
@@ -59,8 +65,8 @@ class Backend(Protocol):
         synchronised. They are the caller's; no later frame changes them.
         """
 
-    def warm_up(self, size: Size) -> None:
-        """Run batches of this size until a further one is as fast as all after it."""
+    def warm_up(self, size: Size, working: WorkingSize = None) -> None:
+        """Run batches of these sizes until a further one is as fast as all after it."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +87,10 @@ class LoadOptions:
     needs: Sequence[str] = ()
 
 
-def run_once(backend: Backend, size: Size) -> None:
-    """Run every kind of stage on a black batch of this size."""
+def run_once(backend: Backend, size: Size, working: WorkingSize = None) -> None:
+    """Run every kind of stage on a black batch of these sizes."""
     images, height, width = size
-    rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images)
+    rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images, working)
     step = backend.first(rainy, lambda _: None)
     step = backend.next(rainy, step, lambda _: None)
     backend.download(step, False)

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from ubcn_ros.runtime.backends.backend import LoadOptions, Size
+from ubcn_ros.runtime.backends.backend import LoadOptions, Size, WorkingSize
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, recorder_of
-from ubcn_ros.runtime.backends.static_buffers import StageFunctions
+from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
 from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.weights import ModelInfo
@@ -73,16 +73,17 @@ class _Announced:
     def __init__(self, name: str, stage: Callable[..., torch.Tensor],
                  progress: Callable[[str], None]) -> None:
         self._name, self._stage, self._progress = name, stage, progress
-        self._shapes: set[torch.Size] = set()
+        self._known: set[tuple[torch.Size, WorkingSize]] = set()
 
     def __call__(self, image: torch.Tensor, *rest: Any) -> torch.Tensor:
-        if image.shape in self._shapes:
+        working = rest[-1] if rest else None
+        if (image.shape, working) in self._known:
             return self._stage(image, *rest)
         n, _, height, width = image.shape
         self._progress(f'compiling {self._name} for {width}x{height}, batch of {n}')
         begun = time.monotonic()
         result = self._stage(image, *rest)
-        self._shapes.add(image.shape)
+        self._known.add((image.shape, working))
         self._progress(f'compiled {self._name} in {time.monotonic() - begun:.1f} s')
         return result
 
@@ -100,22 +101,22 @@ class CompileCache:
         self._info, self._device, self._precision = info, device, precision
         self._progress = progress
 
-    def folder(self, size: Size) -> Path:
-        """Return where the code for images of this size is kept."""
-        key = digest(self._info.sha256, size, self._precision, processor(self._device),
+    def folder(self, size: Size, working: WorkingSize = None) -> Path:
+        """Return where the code for images of these sizes is kept."""
+        key = digest(self._info.sha256, size, working, self._precision, processor(self._device),
                      versions('torch', 'triton'), torch.version.cuda,
                      torch.backends.cudnn.version())
         shown = 'x'.join(map(str, size))
         return cache_folder() / 'compiled' / f'{self._info.name}-{self._precision}-{shown}-{key}'
 
     @contextmanager
-    def used(self, size: Size) -> Iterator[None]:
+    def used(self, size: Size, working: WorkingSize = None) -> Iterator[None]:
         """
         Have PyTorch keep what is compiled inside, and take from there what is kept.
 
         :raises OSError: the folder cannot be made, or others may change it.
         """
-        folder = private_folder(self.folder(size))
+        folder = private_folder(self.folder(size, working))
         kept = any(folder.iterdir())
         self._progress(f'compiled code is {"taken from" if kept else "new and will be kept in"} '
                   f'{folder}')

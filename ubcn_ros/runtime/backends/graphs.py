@@ -22,15 +22,27 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import Step
-from ubcn_ros.runtime.backends.backend import LoadOptions, Mark, Size, run_once
+from ubcn_ros.runtime.backends.backend import (
+    LoadOptions,
+    Mark,
+    Size,
+    WorkingSize,
+    run_once,
+)
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, PlainRecorder, Recorder
-from ubcn_ros.runtime.backends.static_buffers import StageFunctions, StaticBuffers, check
+from ubcn_ros.runtime.backends.stages import StageFunctions
+from ubcn_ros.runtime.backends.static_buffers import StaticBuffers, check
 from ubcn_ros.runtime.kernels.autotune import fastest_convolutions
 from ubcn_ros.runtime.transfer import Result
 
 SIZES = 8
-"""Sizes whose buffers and graphs are kept, the ones used last; batches of every length count."""
+"""
+Sizes whose buffers and graphs are kept, the ones used last; batches of every length and working
+sizes count.
+"""
+Sizes = tuple[Size, WorkingSize]
+"""What is prepared: work on images of a size, at a working size."""
 PATIENCE = 1
 """Frames of a new size that run module by module: one that does not come again costs no more."""
 _LOG = logging.getLogger(__name__)
@@ -46,8 +58,8 @@ class Strategy:
     stages: StageFunctions
     # What records it.
     recorder: Recorder
-    # Entered with the size while its stages run for the first time.
-    preparing: Callable[[Size], AbstractContextManager] = lambda _: nullcontext()
+    # Entered with the sizes while their stages run for the first time.
+    preparing: Callable[[Size, WorkingSize], AbstractContextManager] = lambda *_: nullcontext()
 
 
 class GraphsBackend:
@@ -60,7 +72,7 @@ class GraphsBackend:
     warning says why and the next strategy is taken for good; after the last, the modules are
     called one by one. Where only memory is short, they are for this size alone.
 
-    ``prepared`` holds the buffers of a size, or None where its memory was short.
+    ``prepared`` holds the buffers of a size and a working size, or None where memory was short.
 
     :param eager: calls the modules one by one; its network must not wait for the device.
     :param strategies: to try, the preferred one first.
@@ -74,23 +86,24 @@ class GraphsBackend:
                  sizes: int = SIZES) -> None:
         self.info, self.label_set = eager.info, eager.label_set
         self.device, self.precision = eager.device, eager.precision
-        self.prepared: OrderedDict[Size, StaticBuffers | None] = OrderedDict()
+        self.prepared: OrderedDict[Sizes, StaticBuffers | None] = OrderedDict()
         self._eager = eager
         self._current: EagerBackend | StaticBuffers = eager
         self._strategies = list(strategies)
         self._progress = progress
         self._patience, self._sizes = patience, sizes
-        self._waiting: OrderedDict[Size, int] = OrderedDict()
+        self._waiting: OrderedDict[Sizes, int] = OrderedDict()
 
     @property
     def name(self) -> str:
         """Name the strategy by which new sizes are prepared; 'eager' when none works."""
         return self._strategies[0].name if self._strategies else self._eager.name
 
-    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
+    def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
         """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1; begins a frame."""
-        self._current = self._buffers_of((len(images), *images[0].shape[:2])) or self._eager
-        return self._current.upload(images)
+        sizes = (len(images), *images[0].shape[:2]), working
+        self._current = self._buffers_of(sizes) or self._eager
+        return self._current.upload(images, working)
 
     def first(self, image: torch.Tensor, mark: Mark) -> Step:
         """Derain and segment what was uploaded last."""
@@ -104,43 +117,47 @@ class GraphsBackend:
         """Return the results; complete once the device is synchronised."""
         return self._current.download(step, confidence)
 
-    def warm_up(self, size: Size) -> None:
-        """Run batches until this size is prepared."""
+    def warm_up(self, size: Size, working: WorkingSize = None) -> None:
+        """Run batches until these sizes are prepared."""
         for _ in range(self._patience + 1):
-            run_once(self, size)
+            run_once(self, size, working)
 
-    def _buffers_of(self, size: Size) -> StaticBuffers | None:
-        """Return the buffers of this size, or None where its frames go module by module."""
-        if size in self.prepared:
-            self.prepared.move_to_end(size)
-            return self.prepared[size]
-        if not self._strategies or not self._is_back(size):
+    def _buffers_of(self, sizes: Sizes) -> StaticBuffers | None:
+        """Return the buffers of these sizes, or None where its frames go module by module."""
+        if sizes in self.prepared:
+            self.prepared.move_to_end(sizes)
+            return self.prepared[sizes]
+        if not self._strategies or not self._is_back(sizes):
             return None
         self._current = self._eager  # it may hold the memory that is needed now
         while len(self.prepared) >= self._sizes:
             self.prepared.popitem(last=False)
-        self.prepared[size] = self._prepare(size)
-        return self.prepared[size]
+        self.prepared[sizes] = self._prepare(sizes)
+        return self.prepared[sizes]
 
-    def _is_back(self, size: Size) -> bool:
-        """Return whether this size has come before, lately."""
-        frames = self._waiting.pop(size, 0)
-        self._waiting[size] = frames + 1
+    def _is_back(self, sizes: Sizes) -> bool:
+        """Return whether these sizes have come before, lately."""
+        frames = self._waiting.pop(sizes, 0)
+        self._waiting[sizes] = frames + 1
         if len(self._waiting) > 4 * self._sizes:
             self._waiting.popitem(last=False)
         return frames >= self._patience
 
-    def _prepare(self, size: Size) -> StaticBuffers | None:
+    def _prepare(self, sizes: Sizes) -> StaticBuffers | None:
+        size, working = sizes
         reference = StageFunctions.of(self._eager.network)
         shown = f'{size[2]}x{size[1]}' + (f', {size[0]} images' if size[0] > 1 else '')
+        if working:
+            shown += f', processed at {working[1]}x{working[0]}'
         while self._strategies:
             strategy = self._strategies[0]
             begun = time.monotonic()
             try:
                 self._progress(f'preparing {strategy.name} for {shown}')
-                with strategy.preparing(size), fastest_convolutions(self.device):
-                    buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self.device)
-                check(buffers, size, reference)
+                with strategy.preparing(*sizes), fastest_convolutions(self.device):
+                    buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self.device,
+                                            working)
+                check(buffers, size, reference, working)
                 self._progress(f'prepared {strategy.name} for {shown} in '
                                f'{time.monotonic() - begun:.1f} s')
                 return buffers

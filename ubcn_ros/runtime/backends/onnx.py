@@ -1,13 +1,14 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The loop's steps in ONNX Runtime: on a CPU, or on a GPU by TensorRT or CUDA.
+The loop's stages in ONNX Runtime: on a CPU, or on a GPU by TensorRT or CUDA.
 
 Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -17,22 +18,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from ubcn_ros.network import Step
-from ubcn_ros.runtime.backends.backend import LoadOptions, Mark, Size, run_once
+from ubcn_ros.runtime.backends.backend import LoadOptions, WorkingSize
+from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
 from ubcn_ros.runtime.cache import cache_folder
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
-from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
+from ubcn_ros.runtime.export.stages import STAGES
 from ubcn_ros.runtime.export.write import (
     EXPORTED_PRECISIONS,
     versions,
     write_description,
-    write_steps,
+    write_stages,
 )
-from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
 
-_SIZES = 16
+_SIZES = 48
 
 
 def export_precision(precision: str, device: torch.device) -> str:
@@ -104,11 +104,11 @@ def cached_export(model: str | Path, precision: str,
              f'{folder}')
     try:
         with atomic_folder(folder) as made:
-            write_description(made, write_steps(network, info, made, 'onnx', precision,
+            write_description(made, write_stages(network, info, made, 'onnx', precision,
                                                 progress=progress))
             progress('comparing with PyTorch')
             backend = OnnxBackend(read_exported(made), torch.device('cpu'))
-            require_equal(compare(network, backend.run_first, backend.run_next), precision)
+            require_equal(compare(network, backend.stages), precision)
     except OSError as error:
         raise ValueError(f'cannot keep an export in {folder} ({error}): set XDG_CACHE_HOME to a '
                          'folder that can be written to') from error
@@ -163,12 +163,13 @@ def providers(runtime: Any, device: torch.device, precision: str, cache: Path
     return chosen
 
 
-class OnnxBackend:
+class OnnxBackend(StagesBackend):
     """
-    The steps of an export.
+    The stages of an export.
 
-    A step is one call and cannot be split: it counts under 'derain' (the first) or 'attend' (the
-    others), and 'segment' is zero. Where the size is fixed, images of a batch go one by one.
+    Where the size is fixed, images of a batch go one by one.
+
+    :ivar stages: on tensors.
 
     :raises ModelFileError: ONNX Runtime cannot read the models.
     :raises ValueError: it runs them elsewhere than on ``device``.
@@ -178,10 +179,12 @@ class OnnxBackend:
 
     def __init__(self, exported: Exported, device: torch.device) -> None:
         runtime = _onnxruntime()
-        self.info, self.label_set = exported.info, exported.label_set
-        self.precision = exported.precision
-        self.device = device
+        self.stages = StageFunctions.of_models(
+            *(functools.partial(self._run, name) for name in STAGES))
+        super().__init__(self.stages, exported.info, exported.label_set, device,
+                         exported.precision)
         self._fixed = exported.size
+        self._fixed_working = exported.working
         cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'
         wanted = providers(runtime, device, exported.precision, cache)
         if wanted[0][0].startswith('Tensorrt'):
@@ -189,7 +192,7 @@ class OnnxBackend:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         self._sessions = {}
-        for step, file in exported.files.items():
+        for stage, file in exported.files.items():
             try:
                 session = runtime.InferenceSession(str(file), options, providers=wanted)
             except Exception as error:  # ONNX Runtime's own types have no common public base
@@ -199,80 +202,58 @@ class OnnxBackend:
                 raise ValueError(
                     f'ONNX Runtime runs {file.name} by {session.get_providers()[0]}, because '
                     f'{wanted[0][0]} did not start: its log says which library is missing')
-            self._sessions[step] = session
-        self._shapes: OrderedDict[tuple[int, ...], tuple[int, ...]] = OrderedDict()
+            self._sessions[stage] = session
+        self._shapes: OrderedDict[tuple[Any, ...], tuple[int, ...]] = OrderedDict()
 
-    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1 on the device."""
-        return upload(images, self.device)
+    def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
+        """
+        Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1; begins a frame.
 
-    def first(self, image: torch.Tensor, mark: Mark) -> Step:
-        """Derain and segment, as one stage."""
-        step = Step(*self.run_first(image))
-        mark('derain')
-        return step
+        :raises ValueError: the export is of another fixed size.
+        """
+        size = tuple(images[0].shape[:2])
+        if self._fixed is not None and (size, working) != (self._fixed, self._fixed_working):
+            raise ValueError(
+                f'this export takes images of {_sizes(self._fixed, self._fixed_working)}, got '
+                f'{_sizes(size, working)}: export one without --height and --width, or of that '
+                'size')
+        return super().upload(images, working)
 
-    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
-        """Attend and segment again, as one stage."""
-        step = Step(*self.run_next(image, *previous))
-        mark('attend')
-        return step
-
-    def download(self, step: Step, confidence: bool) -> list[Result]:
-        """Return the step's results; a GPU's are complete."""
-        return download(step, confidence)
-
-    def warm_up(self, size: Size) -> None:
-        """Run one batch: TensorRT builds an engine for a new size."""
-        run_once(self, size)
-
-    def run_first(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the first step on tensors, as ``FirstStep``."""
-        return self._run('first', image)
-
-    def run_next(self, image: torch.Tensor, previous: torch.Tensor, logits: torch.Tensor
-                 ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Run the next step on tensors, as ``NextStep``."""
-        return self._run('next', image, previous, logits)
-
-    def _run(self, step: str, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _run(self, stage: str, *inputs: torch.Tensor) -> torch.Tensor:
         if self._fixed is None:
-            return self._bound(step, *inputs)
-        if tuple(inputs[0].shape[-2:]) != self._fixed:
-            raise ValueError(f'this export takes images of {self._fixed[1]}x{self._fixed[0]}, got '
-                             f'{inputs[0].shape[-1]}x{inputs[0].shape[-2]}: export one without '
-                             '--height and --width, or of that size')
-        parts = [self._bound(step, *part) for part in zip(*(tensor.split(1) for tensor in inputs),
-                                                          strict=True)]
-        return tuple(map(torch.cat, zip(*parts, strict=True)))
+            return self._bound(stage, *inputs)
+        return torch.cat([self._bound(stage, *part) for part in
+                          zip(*(tensor.split(1) for tensor in inputs), strict=True)])
 
-    def _bound(self, step: str, *inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        session = self._sessions[step]
+    def _bound(self, stage: str, *inputs: torch.Tensor) -> torch.Tensor:
+        session, kind = self._sessions[stage], STAGES[stage]
         where = (self.device.type, self.device.index or 0)
         binding = session.io_binding()
         inputs = [tensor.contiguous() for tensor in inputs]
-        for name, tensor in zip(STEPS[step].inputs, inputs, strict=True):
+        for name, tensor in zip(kind.inputs, inputs, strict=True):
             binding.bind_input(name, *where, np.float32, tuple(tensor.shape), tensor.data_ptr())
-        size = tuple(inputs[0].shape)
-        shape = self._shapes.pop(size, None)
-        derained = torch.empty_like(inputs[0])
-        binding.bind_output(OUTPUTS[0], *where, np.float32, size, derained.data_ptr())
-        if shape is None:  # the first of its size says how large its logits are
-            binding.bind_output(OUTPUTS[1], 'cpu')
+        key = stage, tuple(inputs[0].shape)
+        shape = self._shapes.pop(key, None)
+        if shape is None:  # the first of its size says how large its result is
+            binding.bind_output(kind.output, 'cpu')
             self._execute(session, binding)
-            logits = torch.from_numpy(binding.get_outputs()[1].numpy()).to(self.device)
-            shape = tuple(logits.shape)
+            result = torch.from_numpy(binding.get_outputs()[0].numpy()).to(self.device)
         else:
-            logits = torch.empty(shape, device=self.device)
-            binding.bind_output(OUTPUTS[1], *where, np.float32, shape, logits.data_ptr())
+            result = torch.empty(shape, device=self.device)
+            binding.bind_output(kind.output, *where, np.float32, shape, result.data_ptr())
             self._execute(session, binding)
-        self._shapes[size] = shape
+        self._shapes[key] = tuple(result.shape)
         if len(self._shapes) > _SIZES:
             self._shapes.popitem(last=False)
-        return derained, logits
+        return result
 
     def _execute(self, session: Any, binding: Any) -> None:
         if self.device.type == 'cuda':  # ONNX Runtime has a stream of its own
             torch.cuda.current_stream(self.device).synchronize()
         session.run_with_iobinding(binding)
         binding.synchronize_outputs()
+
+
+def _sizes(size: tuple[int, int], working: WorkingSize) -> str:
+    shown = f'{size[1]}x{size[0]}'
+    return f'{shown} processed at {working[1]}x{working[0]}' if working else shown

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.network import UBCN, Step
-from ubcn_ros.runtime.backends.backend import Mark, Size
+from ubcn_ros.network import Step
+from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize
 from ubcn_ros.runtime.backends.graph_recorder import Recorder, Work
+from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.transfer import HostBuffers, Result, image_bytes, labels_of
 
 RESULTS = 2
@@ -24,23 +24,6 @@ STRIPS = 4
 
 class RecordingError(RuntimeError):
     """Recorded work gives other results than the modules called one by one."""
-
-
-@dataclass(frozen=True)
-class StageFunctions:
-    """What the stages of the steps compute, on tensors as in ``UBCN``."""
-
-    # Rainy image to the derained one.
-    derain: Callable[[torch.Tensor], torch.Tensor]
-    # Derained image to logits.
-    segment: Callable[[torch.Tensor], torch.Tensor]
-    # Rainy image and the step before to the derained image.
-    attend: Callable[[torch.Tensor, Step], torch.Tensor]
-
-    @classmethod
-    def of(cls, network: UBCN) -> StageFunctions:
-        """Return the network's own modules."""
-        return cls(network.derain, network.segmentation, network.attend)
 
 
 class StaticBuffers:
@@ -54,10 +37,11 @@ class StaticBuffers:
 
     :param size: images, height and width.
     :param stages: called as often as the recorder asks for.
+    :param working: at which the stages work out the semantics.
     """
 
     def __init__(self, size: Size, stages: StageFunctions, recorder: Recorder,
-                 device: torch.device) -> None:
+                 device: torch.device, working: WorkingSize = None) -> None:
         n, height, width = size
         count = n * height * width
         cuda = device.type == 'cuda'
@@ -80,11 +64,12 @@ class StaticBuffers:
         _unpack(pixels, rainy)
         first = stages.derain(rainy)
         image = torch.empty_like(first).copy_(first)
-        logits = torch.empty_like(stages.segment(image))
+        logits = torch.empty_like(stages.segment(image, working))
         del first
         self._work: dict[str, Work] = {
             name: recorder.record(work)
-            for name, work in _work_on(pixels, rainy, image, logits, views, stages).items()}
+            for name, work in _work_on(pixels, rainy, image, logits, views, stages,
+                                        working).items()}
         self.pixels, self.rainy, self.image, self.logits = pixels, rainy, image, logits
         self._packed = packed
         self.derained, self.labels, self.confidence = views
@@ -112,8 +97,9 @@ class StaticBuffers:
         """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or 'pack'."""
         self._work[name]()
 
-    def upload(self, images: Sequence[np.ndarray]) -> torch.Tensor:
-        """Turn (H, W, 3) uint8 arrays, in any layout, into ``rainy``."""
+    def upload(self, images: Sequence[np.ndarray], _working: WorkingSize = None
+               ) -> torch.Tensor:
+        """Turn (H, W, 3) uint8 arrays, in any layout, into ``rainy``; the sizes are fixed."""
         if self._sent is not None:
             self._sent.synchronize()  # a frame that failed half-way may still be on its way
         for image, strips in zip(images, self._strips, strict=True):
@@ -137,7 +123,8 @@ class StaticBuffers:
 
 
 def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
-             logits: torch.Tensor, views: tuple, stages: StageFunctions) -> dict[str, Work]:
+             logits: torch.Tensor, views: tuple, stages: StageFunctions, working: WorkingSize
+             ) -> dict[str, Work]:
     """
     Return all work on these buffers, by name, in the order in which it is recorded.
 
@@ -148,10 +135,10 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
         image.copy_(stages.derain(rainy))
 
     def segment() -> None:
-        logits.copy_(stages.segment(image))
+        logits.copy_(stages.segment(image, working))
 
     def attend() -> None:
-        image.copy_(stages.attend(rainy, Step(image, logits)))
+        image.copy_(stages.attend(rainy, Step(image, logits), working))
 
     def pack(confidence: bool) -> None:
         for i in range(len(image)):
@@ -168,10 +155,12 @@ def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
     torch.mul(pixels.permute(0, 3, 1, 2), 1 / 255, out=rainy)
 
 
-def check(buffers: StaticBuffers, size: Size, reference: StageFunctions, steps: int = 3) -> None:
+def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
+          working: WorkingSize = None, steps: int = 3) -> None:
     """
     Compare recorded steps with stages called one by one, on other images than the recorded.
 
+    :param size, working: of the buffers.
     :raises RecordingError: they differ by more than half precision and another order of the same
         sums explain.
     """
@@ -182,8 +171,9 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions, steps: 
     for number in range(1, steps + 1):
         buffers.run('derain' if number == 1 else 'attend')
         buffers.run('segment')
-        image = reference.derain(rainy) if number == 1 else reference.attend(rainy, step)  # noqa: F821
-        step = Step(image, reference.segment(image))
+        image = (reference.derain(rainy) if number == 1 else
+                 reference.attend(rainy, step, working))  # noqa: F821
+        step = Step(image, reference.segment(image, working))
         _require(buffers.image, step.image, 1 / 255, f'image of step {number}')
         spread = step.logits.float().std().item()
         _require(buffers.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')

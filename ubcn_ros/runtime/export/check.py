@@ -1,11 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Whether exported steps give what PyTorch gives, at sizes they were not traced with."""
+"""Whether exported stages give what PyTorch gives, at sizes they were not traced with."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.runtime.export.steps import STEPS
+from ubcn_ros.runtime.backends.stages import StageFunctions
+from ubcn_ros.runtime.export.stages import STAGES
 
 SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
 """Batch, height and width to check by default: the least, odd ones, and two at a time."""
@@ -62,27 +63,28 @@ def sample_image(batch: int, height: int, width: int, seed: int = 0) -> torch.Te
 
 
 @torch.inference_mode()
-def compare(network: UBCN, first: Callable[..., Any], following: Callable[..., Any],
-            sizes: Sequence[tuple[int, int, int]] = SIZES, iterations: int = 3
-            ) -> list[Difference]:
+def compare(network: UBCN, stages: StageFunctions,
+            sizes: Sequence[tuple[int, int, int]] = SIZES, iterations: int = 3,
+            working: tuple[int, int] | None = None) -> list[Difference]:
     """
     Run a loop of each in turn, each on its own results.
 
     :param network: as ``load_model`` returned it.
-    :param first, following: the exported steps, tensors to (derained, logits).
+    :param stages: the exported ones.
     :param sizes: batch, height and width of each.
+    :param working: at which images are labelled, as in ``UBCN.forward``.
     """
-    reference = {name: step(network) for name, step in STEPS.items()}
     rows = []
     for batch, height, width in sizes:
         image = sample_image(batch, height, width)
-        wanted, got = Step(*reference['first'](image)), Step(*first(image))
-        worst = [_compare(wanted, got)]
-        for _ in range(1, iterations):
-            wanted = Step(*reference['next'](image, *wanted))
-            got = Step(*following(image, *got))
-            worst.append(_compare(wanted, got))
-        same = (wanted.full_logits.argmax(1) == got.full_logits.argmax(1)).float().mean()
+        wanted = network(image, iterations, working)
+        worst, got = [], None
+        for step in wanted:
+            derained = (stages.derain(image) if got is None else
+                        stages.attend(image, got, working))
+            got = Step(derained, stages.segment(derained, working))
+            worst.append(_compare(step, got))
+        same = (step.full_logits.argmax(1) == got.full_logits.argmax(1)).float().mean()
         # not max(): a NaN has to win
         rows.append(Difference(batch, height, width, iterations,
                                *torch.tensor(worst).amax(0).tolist(), float(same)))
@@ -111,12 +113,13 @@ def require_equal(rows: Sequence[Difference], precision: str) -> None:
                 'written; report it with the versions of torch, onnx and onnxruntime')
 
 
-def exported_programs(folder: Path) -> dict[str, Callable[..., Any]]:
+def exported_programs(folder: Path) -> StageFunctions:
     """
     Load the .pt2 files of a folder that this process has just written, to be checked.
 
     ``torch.export.load`` reads them, which may unpickle; no other file is ever given to it, and
     the engine takes none. A program that uses them calls it itself, on files that it trusts.
     """
-    return {name: torch.export.load(io.BytesIO((folder / f'{name}.pt2').read_bytes())).module()
-            for name in STEPS}
+    return StageFunctions.of_models(
+        *(torch.export.load(io.BytesIO((folder / f'{name}.pt2').read_bytes())).module()
+          for name in STAGES))

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-The folder that an export makes: a model per step, and ``export.json``, which describes them.
+The folder that an export makes: a model per stage, and ``export.json``, which describes them.
 
 Reading one needs neither an exporter nor a runtime.
 """
@@ -22,11 +22,11 @@ from typing import Any
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import written_to
-from ubcn_ros.runtime.export.steps import STEPS
+from ubcn_ros.runtime.export.stages import STAGES
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
 DESCRIPTION = 'export.json'
-FORMAT = 'ubcn_ros.export/1'
+FORMAT = 'ubcn_ros.export/2'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
 
 
@@ -36,7 +36,8 @@ class Exported:
     An export that was read.
 
     ``info`` is of the weights it was made of, with the folder as path; ``files`` the model of
-    each step; ``size`` (height, width) in pixels where it was fixed, with a batch of one, or None.
+    each stage; ``size`` (height, width) in pixels where it was fixed, with a batch of one, or
+    None; ``working`` then where images are labelled at a size of its own.
     """
 
     info: ModelInfo
@@ -44,6 +45,7 @@ class Exported:
     label_set: LabelSet
     precision: str
     size: tuple[int, int] | None
+    working: tuple[int, int] | None
     files: dict[str, Path]
     description: dict[str, Any]
 
@@ -71,19 +73,19 @@ def read_exported(folder: Path | str) -> Exported:
             ModelInfo(said['model'], folder, said['weights_sha256'],
                       UBCNConfig.from_dict(said['config']), said['metadata']),
             said['kind'], LabelSet.from_dict(said['label_set']), said['precision'],
-            tuple(said['size']) if said['size'] else None,
+            *(tuple(said[key]) if said[key] else None for key in ('size', 'working_size')),
             # the names are ours: a description cannot point anywhere else
-            {step: folder / f'{step}{SUFFIXES[said["kind"]]}' for step in STEPS}, said)
-        expected = {step: said['steps'][step]['sha256'] for step in STEPS}
+            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in STAGES}, said)
+        expected = {stage: said['stages'][stage]['sha256'] for stage in STAGES}
     except ModelFileError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelFileError(f'{path} cannot be read ({type(error).__name__}: {error}): {remedy}'
                              ) from error
-    for step, file in exported.files.items():
+    for stage, file in exported.files.items():
         if not file.is_file():
             raise ModelFileError(f'{file} is missing: {remedy}')
-        if sha256_of(file) != expected[step]:
+        if sha256_of(file) != expected[stage]:
             raise ModelFileError(f'{file} is not the file that {path} describes: {remedy}')
     return exported
 

@@ -1,12 +1,10 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Writing the steps of a network as ONNX or torch.export models.
+Writing the stages of a network as ONNX or torch.export models.
 
-A step is one model, so that the number of steps T stays the caller's choice: the first once, the
-next T - 1 times. Two models and not three (derain, segment, attend): an exporter and an optimiser
-see a whole step, a caller has one call per step and one engine per step to build and to keep.
-The price is that both hold the segmentation network's weights.
+A stage is one model, so that the number of steps T stays the caller's choice, and so does the size
+at which each stage works: what is between them is resized by the caller.
 
 PyTorch has two ONNX exporters. This takes the one that traces (`dynamo=False`): it needs no
 package besides onnx and takes a tenth of the time of the other, which needs onnxscript. Tracing
@@ -28,15 +26,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ubcn_ros import __version__
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
+from ubcn_ros.network.ubcn import attention_size
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
-from ubcn_ros.runtime.export.steps import OUTPUTS, STEPS
+from ubcn_ros.runtime.export.stages import STAGES, Stage
 from ubcn_ros.runtime.optimize import fold_batch_norm
+from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
 EXPORTED_PRECISIONS = ('fp32', 'fp16')
@@ -47,11 +46,12 @@ OPSET = 17
 _TRACED = {'onnx': (1, 3, 33, 35), 'torch': (2, 3, 577, 1153)}
 
 
-def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precision: str = 'fp32',
-                size: tuple[int, int] | None = None, opset: int = OPSET,
-                progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
+def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
+                 precision: str = 'fp32',
+                 size: tuple[int, int] | None = None, opset: int = OPSET,
+                 progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """
-    Write a model per step into an existing folder.
+    Write a model per stage into an existing folder.
 
     Images and logits are fp32 at every precision; at fp16 the weights and what lies between are
     in half precision, as in the engine: the image keeps its own.
@@ -60,9 +60,10 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
     :param info: of its file.
     :param kind: 'onnx' or 'torch'.
     :param precision: 'fp32' or 'fp16'.
-    :param size: (height, width) to fix, with a batch of one; None leaves all three dynamic.
+    :param size: (height, width) to fix, with a batch of one; None leaves all three dynamic. The
+        semantics are then worked out at what the model was trained for.
     :param opset: of ONNX.
-    :param progress: called with a line of text before each step.
+    :param progress: called with a line of text before each stage.
     :return: the description, for ``write_description``.
     :raises ValueError: kind or precision unknown, or this PyTorch cannot export so.
     """
@@ -77,33 +78,40 @@ def write_steps(network: UBCN, info: ModelInfo, folder: Path, kind: str, precisi
     fold_batch_norm(network)
     # contiguous: channels last, torch.export would ask which sizes within the network are 1
     network.to(PRECISIONS[precision], memory_format=torch.contiguous_format)
-    # torch.export only plays a size through; tracing computes, so that sizes are fixed afterwards
-    image = torch.full((1, 3, *size) if size and kind == 'torch' else _TRACED[kind], 0.5)
-    logits = torch.zeros(_logits_shape(network, image.shape))
-    tensors = _tensors(_logits_shape(network, (1, 3, *size)) if size else logits.shape, size)
-    steps = {}
-    for name, step_type in STEPS.items():
-        module = step_type(network)
-        # two tensors: torch.export takes one that is given twice for one input
-        values = (image, image.clone(), logits)[:len(module.inputs)]
+    working = working_size(*size, short_side(TRAINED, info)) if size else None
+    labelled = working or size
+    attended = working and attention_size(size, working) or size
+    fixed_sizes = {'derain': size, 'segment': labelled, 'attend': attended}
+    stages = {}
+    for name, stage in STAGES.items():
+        fixed = fixed_sizes[name]
+        # torch.export only plays a size through; tracing computes: sizes are fixed afterwards
+        image = torch.full((1, 3, *fixed) if fixed and kind == 'torch' else _TRACED[kind], 0.5)
+        labelled_image = (1, 3, *labelled) if labelled else image.shape
+        logits_shape = _logits_shape(network, labelled_image)
+        logits = torch.zeros(logits_shape)
+        tensors = _tensors(logits_shape, fixed)
+        # tensors of their own: torch.export takes one that is given twice for one input
+        values = tuple(logits if n == 'previous_logits' else image.clone() for n in stage.inputs)
         file = folder / f'{name}{SUFFIXES[kind]}'
         progress(f'writing {file.name}')
         if kind == 'onnx':
-            _write_onnx(module, values, file, tensors, opset)
+            _write_onnx(stage(network), values, file, tensors, opset)
         else:
-            _write_torch(module, values, file, size is None)
-        steps[name] = {
+            _write_torch(stage(network), values, file, fixed is None)
+        stages[name] = {
             'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
-            'inputs': [tensors[n] for n in module.inputs],
-            'outputs': [tensors[n] for n in OUTPUTS]}
+            'inputs': [tensors[n] for n in stage.inputs], 'outputs': [tensors[stage.output]]}
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
         'precision': precision, 'size': list(size) if size else None,
+        'working_size': list(working) if working else None,
         'opset': opset if kind == 'onnx' else None, 'minimum_side': MIN_SIDE,
-        'loop': 'derained, logits = first(image); then T - 1 times derained, logits = '
-                'next(image, derained, logits); a label is the argmax of the logits, enlarged '
-                "bilinearly to the image's size without aligned corners",
-        'steps': steps,
+        'loop': 'derained = derain(image); logits = segment(derained); then T - 1 times derained '
+                '= attend(image, derained, logits); logits = segment(derained); a label is the '
+                "argmax of the logits, enlarged bilinearly to the image's size without aligned "
+                'corners',
+        'stages': stages,
         'label_set': network.label_set.to_dict(),
         'config': info.config.to_dict(),
         'metadata': {**info.metadata, 'trained': list(info.trained)},
@@ -129,7 +137,7 @@ def versions(*packages: str) -> dict[str, str]:
 def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
     """Shape of the logits of an image of this shape; nothing is computed."""
     shapes_only = copy.deepcopy(network).to('meta')
-    return STEPS['first'](shapes_only)(torch.empty(*image, device='meta'))[1].shape
+    return STAGES['segment'](shapes_only)(torch.empty(*image, device='meta')).shape
 
 
 def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict[str, Any]]:
@@ -137,7 +145,7 @@ def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict
     image = [1, 3, *size] if size else ['batch', 3, 'height', 'width']
     classes = list(logits) if size else ['batch', logits[1], 'logits_height', 'logits_width']
     shapes = {'image': (image, 'RGB, 0..1'),
-              'previous': (image, 'derained of the step before'),
+              'previous': (image, 'derained, of the step before'),
               'previous_logits': (classes, 'logits of the step before'),
               'derained': (image, 'RGB, about 0..1, not clamped'),
               'logits': (classes, 'any; their softmax over dimension 1 are probabilities')}
@@ -145,21 +153,21 @@ def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict
             for name, (shape, values) in shapes.items()}
 
 
-def _write_onnx(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
+def _write_onnx(module: Stage, values: tuple[torch.Tensor, ...], file: Path,
                 tensors: dict[str, dict[str, Any]], opset: int) -> None:
     try:
         import onnx
     except ImportError as error:
         raise ValueError(f'writing ONNX needs the package onnx ({error}): pip install onnx, or '
                          'export on another machine and copy the folder') from error
-    names = [*module.inputs, *OUTPUTS]
+    names = [*module.inputs, module.output]
     with warnings.catch_warnings(), torch.no_grad():
         # of the exporter's age, and of conditions on sizes, which export_check looks after
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
         torch.onnx.export(
             module, values, str(file), dynamo=False, opset_version=opset,
-            input_names=list(module.inputs), output_names=list(OUTPUTS),
+            input_names=list(module.inputs), output_names=[module.output],
             dynamic_axes={name: {i: str(length) for i, length in enumerate(tensors[name]['shape'])
                                  if i != 1} for name in names})
     model = onnx.load(str(file))
@@ -172,7 +180,7 @@ def _write_onnx(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
     onnx.save(model, str(file))
 
 
-def _write_torch(module: nn.Module, values: tuple[torch.Tensor, ...], file: Path,
+def _write_torch(module: Stage, values: tuple[torch.Tensor, ...], file: Path,
                  dynamic: bool) -> None:
     from torch.fx.experimental import _config as shapes
     if not hasattr(shapes, 'backed_size_oblivious'):

@@ -1,0 +1,65 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What processing_size stands for: sizes, their aspect, and what the model was trained for."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ubcn_ros.network import UBCNConfig
+from ubcn_ros.runtime import ModelFileError, ModelInfo
+from ubcn_ros.runtime.processing import (
+    NATIVE,
+    TRAINED,
+    check_processing_size,
+    short_side,
+    working_size,
+)
+
+
+def info(**metadata):
+    return ModelInfo('model', Path('model.safetensors'), '', UBCNConfig(), metadata)
+
+
+def test_sizes_keep_their_aspect_and_are_never_enlarged():
+    random = np.random.default_rng(2)
+    for _ in range(300):
+        height, width = (int(side) for side in random.integers(32, 3000, 2))
+        side = int(random.integers(32, 3000))
+        found = working_size(height, width, side)
+        if side >= min(height, width):
+            assert found is None
+            continue
+        assert min(found) == side
+        scale = side / min(height, width)
+        assert abs(found[0] - scale * height) <= 0.5 and abs(found[1] - scale * width) <= 0.5
+    assert working_size(480, 640, NATIVE) is None
+
+
+@pytest.mark.parametrize('asked, metadata, focal, side', [
+    (TRAINED, {}, None, NATIVE), (TRAINED, {}, 1.0, NATIVE), (NATIVE, {}, 1.0, NATIVE),
+    (TRAINED, {'trained_short_side': 360}, None, 360),
+    (TRAINED, {'trained_short_side': 360}, 0.5, 360),  # the model's own is not known
+    (TRAINED, {'trained_short_side': 360, 'trained_focal_length': 1.5}, None, 360),
+    # a lens of half the focal length shows everything half as large
+    (TRAINED, {'trained_short_side': 360, 'trained_focal_length': 1.5}, 0.75, 720),
+    (TRAINED, {'trained_short_side': 360, 'trained_focal_length': 1.5}, 100.0, 32),
+    (200, {'trained_short_side': 360, 'trained_focal_length': 1.5}, 0.75, 200)])
+def test_what_the_model_was_trained_for(asked, metadata, focal, side):
+    assert short_side(asked, info(**metadata), focal) == side
+
+
+@pytest.mark.parametrize('value', [-2, 1, 31, 8193])
+def test_what_is_no_processing_size_is_refused(value):
+    with pytest.raises(ValueError, match=f'must be -1, 0, or 32 to 8192, got {value}'):
+        check_processing_size(value)
+
+
+@pytest.mark.parametrize('key, value', [
+    ('trained_short_side', 0), ('trained_short_side', '360'), ('trained_short_side', True),
+    ('trained_focal_length', 0), ('trained_focal_length', 'x'),
+    ('trained_focal_length', float('inf'))])
+def test_what_a_file_cannot_say_of_its_training_is_refused(key, value):
+    with pytest.raises(ModelFileError, match=f'model.safetensors says that its {key} is'):
+        getattr(info(**{key: value}), key)

@@ -1,0 +1,77 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settle what a camera's images are processed at; ROS-free."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ubcn_ros.runtime.processing import TRAINED, short_side
+
+
+class CameraProcessing:
+    """
+    Resolves `processing_size` for one camera.
+
+    The focal length that counts is the one that came before the first image: a size that changes
+    while images come would cost a warm-up then.
+
+    :ivar asked: the parameter's value for this camera; may be set at any time.
+    """
+
+    def __init__(self, info: Any = None, asked: int = TRAINED):
+        """
+        Begin without a focal length.
+
+        :param info: of the model; None where it says nothing of its training.
+        """
+        self.asked = asked
+        self._info = info
+        self._focal_length: float | None = None
+        self._begun = self._told = False
+
+    def size(self, asked: int | None = None) -> int:
+        """
+        Return what the engine is asked for: -1, 0 or a short side in pixels.
+
+        :param asked: a value of the parameter; None for the present one.
+        """
+        asked = self.asked if asked is None else asked
+        if self._focal_length is None:
+            return asked
+        return short_side(asked, self._info, self._focal_length)
+
+    def begin(self) -> int:
+        """Return the size for an image that came; from now on the focal length is settled."""
+        self._begun = True
+        return self.size()
+
+    def take(self, camera_info: Any) -> str:
+        """
+        Take the focal length of a camera info, where it comes in time and says one.
+
+        :param camera_info: sensor_msgs/CameraInfo.
+        :return: what there is to say of it, once; else ''.
+        """
+        length = focal_length(camera_info)
+        if length is None or getattr(self._info, 'trained_focal_length', None) is None:
+            return ''
+        if not self._begun:
+            known, self._focal_length = self._focal_length, length
+            if length == known or self.asked != TRAINED:
+                return ''
+            return (f'a focal length of {length:.2f} short sides: images are processed at a short '
+                    f'side of {self.size()}')
+        if self._told or (self._focal_length is not None
+                          and math.isclose(length, self._focal_length, rel_tol=0.01)):
+            return ''
+        self._told = True
+        return (f'camera info with a focal length of {length:.2f} short sides came after the '
+                'first image: it changes no processing size until the node is configured again')
+
+
+def focal_length(camera_info: Any) -> float | None:
+    """Return the focal length as a share of the image's short side; None: not calibrated."""
+    pixels, side = camera_info.k[4], min(camera_info.height, camera_info.width)
+    return pixels / side if side and 0 < pixels < math.inf else None

@@ -1,0 +1,105 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of the steps as functions, and a backend that calls them one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ubcn_ros.labels import LabelSet
+from ubcn_ros.network import UBCN, Step
+from ubcn_ros.network.blocks import shrink
+from ubcn_ros.network.ubcn import attend_at
+from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
+from ubcn_ros.runtime.transfer import Result, download, upload
+from ubcn_ros.runtime.weights import ModelInfo
+
+
+@dataclass(frozen=True)
+class StageFunctions:
+    """What the stages of the steps compute, on tensors as in ``UBCN``."""
+
+    # Rainy image to the derained one.
+    derain: Callable[[torch.Tensor], torch.Tensor]
+    # Derained image and working size to logits.
+    segment: Callable[[torch.Tensor, WorkingSize], torch.Tensor]
+    # Rainy image, the step before and working size to the derained image.
+    attend: Callable[[torch.Tensor, Step, WorkingSize], torch.Tensor]
+
+    @classmethod
+    def of(cls, network: UBCN) -> StageFunctions:
+        """Return the network's own."""
+        return cls(network.derain, network.segment, network.attend)
+
+    @classmethod
+    def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor],
+                  segment: Callable[[torch.Tensor], torch.Tensor],
+                  attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+                  ) -> StageFunctions:
+        """
+        Return exported stages, resizing around them.
+
+        :param derain, segment, attend: as in ``export.stages``.
+        """
+        def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
+            return segment(image if working is None else shrink(image, working))
+
+        def attend_natively(image: torch.Tensor, previous: Step) -> torch.Tensor:
+            return attend(image, *previous)
+
+        def attend_(image: torch.Tensor, previous: Step, working: WorkingSize) -> torch.Tensor:
+            if working is None:
+                return attend_natively(image, previous)
+            return attend_at(working, attend_natively, image, previous)
+
+        return cls(derain, segment_at, attend_)
+
+
+class StagesBackend:
+    """
+    Stages, called one by one.
+
+    :param stages: to call.
+    :param info: of the model's file.
+    :param label_set: classes of the logits.
+    :param device, precision: that the stages run on and in.
+    """
+
+    name = 'eager'
+
+    def __init__(self, stages: StageFunctions, info: ModelInfo, label_set: LabelSet,
+                 device: torch.device, precision: str) -> None:
+        self.info, self.label_set, self.device, self.precision = info, label_set, device, precision
+        self._stages = stages
+        self._working: WorkingSize = None
+
+    def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
+        """Turn N arrays (H, W, 3) uint8 RGB into (N, 3, H, W) fp32 0..1; begins a frame."""
+        self._working = working
+        return upload(images, self.device)
+
+    def first(self, image: torch.Tensor, mark: Mark) -> Step:
+        """Derain and segment."""
+        return self._segment(self._stages.derain(image), 'derain', mark)
+
+    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+        """Attend and segment again."""
+        return self._segment(self._stages.attend(image, previous, self._working), 'attend', mark)
+
+    def download(self, step: Step, confidence: bool) -> list[Result]:
+        """Return the step's results; a GPU's are complete."""
+        return download(step, confidence)
+
+    def warm_up(self, size: Size, working: WorkingSize = None) -> None:
+        """Run one batch: libraries choose algorithms, compile kernels and build engines."""
+        run_once(self, size, working)
+
+    def _segment(self, restored: torch.Tensor, stage: str, mark: Mark) -> Step:
+        mark(stage)
+        step = Step(restored, self._stages.segment(restored, self._working))
+        mark('segment')
+        return step

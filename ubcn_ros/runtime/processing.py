@@ -1,0 +1,62 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The size at which images are labelled: what ``processing_size`` stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ubcn_ros.images.malformed import MIN_SIDE
+
+if TYPE_CHECKING:
+    from ubcn_ros.runtime.weights import ModelInfo
+
+NATIVE, TRAINED = 0, -1
+"""Values of ``processing_size``: the image's own size; what the model was trained for."""
+LARGEST = 8192
+"""Of a short side that is asked for, pixels."""
+
+
+def check_processing_size(value: int) -> None:
+    """Raise ValueError unless the value is -1, 0 or a short side in pixels."""
+    if value not in (NATIVE, TRAINED) and not MIN_SIDE <= value <= LARGEST:
+        raise ValueError(f'processing_size must be -1, 0, or {MIN_SIDE} to {LARGEST}, got {value}')
+
+
+def short_side(processing_size: int, info: ModelInfo, focal_length: float | None = None) -> int:
+    """
+    Resolve -1: work out the short side that a camera's images are to be processed at.
+
+    What the model was trained for is a short side, at which things appear as large as in
+    training. Where the focal lengths of both cameras are known it is scaled by them: a wide lens
+    shows the same car smaller, so that its images are to stay larger.
+
+    :param processing_size: -1, 0 or a short side.
+    :param info: of the model.
+    :param focal_length: of the camera, as a share of its images' short side.
+    :return: 0 for the images' own size, or the short side in pixels.
+    """
+    if processing_size != TRAINED:
+        return processing_size
+    side = info.trained_short_side
+    if side is None:
+        return NATIVE
+    if focal_length and info.trained_focal_length:
+        side = round(side * info.trained_focal_length / focal_length)
+    return min(max(side, MIN_SIDE), LARGEST)
+
+
+def working_size(height: int, width: int, side: int) -> tuple[int, int] | None:
+    """
+    Return the height and width that images of a size are processed at.
+
+    The aspect is kept to half a pixel. Images are never enlarged: one whose short side is at or
+    below the one that is asked for is processed as it is.
+
+    :param side: the short side, pixels; 0 for the image's own.
+    :return: None for the image's own size.
+    """
+    least = min(height, width)
+    if not 0 < side < least:
+        return None
+    return round(height * side / least), round(width * side / least)
