@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 from lightning.fabric import Fabric
 
@@ -22,14 +21,14 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.runtime.weights import SUFFIX, ModelInfo, load_model, save_model
-from ubcn_ros.training.architecture import built, model_config
-from ubcn_ros.training.config import STAGES, TrainConfig, decisive, differences, find_stage
+from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.config import STAGES, TrainConfig, decisive, find_stage
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
-from ubcn_ros.training.init import init_table, start_from, trained_after
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import data_record, joined_license, model_record
 from ubcn_ros.training.results import Results, written
 from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.start import Start, starting_network
 from ubcn_ros.training.trainer import (
     BEST,
     CHECKPOINT,
@@ -39,25 +38,6 @@ from ubcn_ros.training.trainer import (
     check_settings,
     discard_stage,
 )
-from ubcn_ros.training.warm_start import start_from_derain
-
-
-@dataclass(frozen=True)
-class Start:
-    """
-    What a stage starts from.
-
-    :param network: with those weights.
-    :param trained: parts of it that were trained.
-    :param info: of the file that they come from, None where all are random.
-    :param text: in words; ``details`` say more, and are empty where there is no more.
-    """
-
-    network: UBCN
-    trained: tuple[str, ...]
-    info: ModelInfo | None
-    text: str
-    details: str = ''
 
 
 @dataclass
@@ -72,7 +52,8 @@ class Run:
     :param half: keep the result's convolution weights in fp16.
     :param command: as typed, for the record.
     :param options: of the command, for args.yaml.
-    :param fingerprints: hashes of the data sets' files by their name, where they are known.
+    :param fingerprints: hashes of the data sets' files by name, in their order; empty where
+        nobody has read them.
     """
 
     config: TrainConfig
@@ -231,38 +212,11 @@ class Run:
         return self._init[1].sha256 if self._init else None
 
     def start(self, stage: str) -> Start:
-        """
-        Make the network that a stage starts with.
-
-        :raises ValueError: what the stage before left is of another network than the recipe's.
-        """
-        before, init = self._before(stage), self._init
-        torch.manual_seed(self.config.seed)
-        if before is not None and self.finished(before):
-            network, info = load_model(self.folder(before) / BEST)
-            self._check_network(network, info)
-            trained, text, details = info.trained, f'the best of {before}', ''
-        elif init is None:
-            network, info = built(self.config, self.label_set), None
-            trained, text, details = (), 'random weights', ''
-        else:
-            source, info = init
-            network = built(self.config, self.label_set, source.config)
-            rows = start_from(network, source, info.trained)
-            trained = trained_after(rows, info.trained)
-            text, details = info.name, f'{init_table(rows)}\n'
-        if (stage in ('attend', 'joint') and 'attention' not in trained
-                and self.config.stages[stage].warm_start):
-            start_from_derain(network)
-            details += "SAM starts from IDM's weights\n"
-        return Start(network, trained, info, text, details)
-
-    def _check_network(self, network: UBCN, info: ModelInfo) -> None:
-        wanted = self._network_config
-        changed = differences(network.config.to_dict(), wanted.to_dict())
-        if changed:
-            raise ValueError(f'{info.path} is of another network than the recipe or the data ask '
-                             f'for: {"; ".join(changed)}'.replace(' in the checkpoint', ' there'))
+        """Make the network that a stage starts with; raises as ``start.starting_network``."""
+        before = self._before(stage)
+        left = (self.folder(before) / BEST if before is not None and self.finished(before)
+                else None)
+        return starting_network(self.config, self.label_set, stage, left, self._init)
 
     def _scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
         """Scenes that a stage trains and validates on: all but derain need labels."""
@@ -299,8 +253,9 @@ class Run:
         written(self.out / 'args.yaml', lambda path: path.write_text(text, 'utf-8'))
 
     def _data_records(self, places: bool = False) -> list[dict[str, Any]]:
-        return [{**data_record(found, self.fingerprints.get(found.name)),
-                 **({'path': str(found.root)} if places else {})} for found in self.data.sets]
+        hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
+        return [{**data_record(found, sha256), **({'path': str(found.root)} if places else {})}
+                for found, sha256 in zip(self.data.sets, hashes, strict=True)]
 
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
                   seconds: float = 4.0) -> list[StageEstimate]:

@@ -1,0 +1,76 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The network that a stage of training starts with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ubcn_ros.labels import LabelSet
+from ubcn_ros.network import UBCN, UBCNConfig
+from ubcn_ros.runtime.weights import ModelInfo, load_model
+from ubcn_ros.training.architecture import built, model_config
+from ubcn_ros.training.config import TrainConfig, differences
+from ubcn_ros.training.init import init_table, start_from, trained_after
+from ubcn_ros.training.warm_start import start_from_derain
+
+
+@dataclass(frozen=True)
+class Start:
+    """
+    What a stage starts from.
+
+    :param network: with those weights.
+    :param trained: parts of it that were trained.
+    :param info: of the file that they come from, None where all are random.
+    :param text: in words; ``details`` say more, and are empty where there is no more.
+    """
+
+    network: UBCN
+    trained: tuple[str, ...]
+    info: ModelInfo | None
+    text: str
+    details: str = ''
+
+
+def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, before: Path | None,
+                     init: tuple[UBCN, ModelInfo] | None) -> Start:
+    """
+    Make the network that a stage starts with; the same at every call.
+
+    SAM takes IDM's weights where a stage is about to train it and nothing has before.
+
+    :param label_set: of the data.
+    :param before: best model of the stage before, None where there is none.
+    :param init: model to start from otherwise, None for random weights.
+    :raises ValueError: ``before`` is of another network than the recipe and the data ask for.
+    """
+    torch.manual_seed(config.seed)
+    if before is not None:
+        start = _from_stage(before, model_config(config, label_set, init and init[0].config))
+    elif init is not None:
+        source, info = init
+        network = built(config, label_set, source.config)
+        rows = start_from(network, source, info.trained)
+        start = Start(network, trained_after(rows, info.trained), info, info.name,
+                      f'{init_table(rows)}\n')
+    else:
+        start = Start(built(config, label_set), (), None, 'random weights')
+    if (stage not in ('attend', 'joint') or 'attention' in start.trained
+            or not config.stages[stage].warm_start):
+        return start
+    start_from_derain(start.network)
+    return Start(start.network, start.trained, start.info, start.text,
+                 f"{start.details}SAM starts from IDM's weights\n")
+
+
+def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
+    network, info = load_model(path)
+    changed = differences(network.config.to_dict(), wanted.to_dict())
+    if changed:
+        raise ValueError(f'{path} is of another network than the recipe or the data ask for: '
+                         f'{"; ".join(changed)}'.replace(' in the checkpoint', ' there'))
+    return Start(network, info.trained, info, f'the best of {path.parent.name}')
