@@ -152,6 +152,30 @@ def test_what_is_no_yaml_is_said(tmp_path, text, expected):
     assert len(str(error.value)) < 600
 
 
+@pytest.mark.parametrize('number', ['010', '00', '-07', '1:40', '0x' + 'f' * 500, '0b' + '1' * 99])
+@pytest.mark.parametrize('line', ['names: {{0: road, {}: car}}', 'names: [road]\nignore: {}',
+                                  'names: [road]\nlabel_mapping: {{{}: road}}'])
+def test_numbers_that_yaml_takes_for_others_are_refused(tmp_path, line, number):
+    """010 would be 8, and 1:40 would be 100, without a word."""
+    file = tmp_path / 'mine.yaml'
+    file.write_text('train: .\n' + line.format(number))
+    with pytest.raises(DataSetError, match='mine.yaml is not YAML .* is not a plain number'):
+        Description.load(file)
+
+
+@pytest.mark.parametrize('number', ['0', '7', '0x1f', '0b101', '1_0', '254'])
+def test_plain_numbers_are_what_they_are(tmp_path, number):
+    (tmp_path / 'mine.yaml').write_text(f'train: .\nnames: {{{number}: road}}')
+    assert Description.load(tmp_path / 'mine.yaml').names == {int(number, 0): 'road'}
+
+
+@pytest.mark.parametrize('name', ['ignore', ' Ignore', '--', 'a\nb', '\u200b'])
+def test_names_that_files_give_are_names_for_classes_too(folder, name):
+    description = Description.load((opened(folder), folder / 'mine.yaml')[1])
+    with pytest.raises(DataSetError, match='not a name for one: rename it, or list'):
+        description.label_set_of(['road', name])
+
+
 def test_a_few_lines_that_would_fill_the_memory_do_not(tmp_path):
     lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'] + [
         f'a{i}: &a{i} [{", ".join([f"*a{i - 1}"] * 9)}]' for i in range(1, 12)]

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.data.files import DataSetError
-from ubcn_ros.data.yaml_values import FORMS, Color, WrongValue, load_yaml, show, unknown_key
+from ubcn_ros.data.yaml_values import (
+    FORMS,
+    Color,
+    WrongValue,
+    is_class_name,
+    load_yaml,
+    show,
+    unknown_key,
+)
 from ubcn_ros.labels import UNLABELED, LabelSet, distinct_colors, paths_of, plain_name
 
 SPLITS = ('train', 'val', 'test')
@@ -88,10 +96,15 @@ class Description:
 
     @property
     def name(self) -> str:
-        """For people: of the YAML, or of its folder where it says nothing but 'data'."""
+        """
+        For people: of the YAML, or of its folder where it says nothing but 'data'.
+
+        It goes into the model's file: bytes that are not UTF-8 are escaped.
+        """
         stem = self.source.stem if self.given else ''
-        return stem if stem not in ('', 'data', 'dataset') else (
+        name = stem if stem not in ('', 'data', 'dataset') else (
             Path(os.path.abspath(self.root)).name or str(self.root))
+        return name.encode('utf-8', 'backslashreplace').decode('utf-8')
 
     def wrong(self, key: str, value: Any, text: str) -> DataSetError:
         """Return the error that names the file, a key and its value; the text is the remedy."""
@@ -138,6 +151,11 @@ class Description:
         :param classes: names by class id.
         :param colors: where the YAML gives none.
         """
+        for name in classes:
+            if not is_class_name(name):
+                raise DataSetError(f'{self.source} has the class {show(name)}, which is not a '
+                                   'name for one: rename it, or list the classes to take as '
+                                   'names in a YAML: the pixels of others are unlabeled')
         ids = {plain_name(name): i for i, name in enumerate(classes)}
         if len(ids) < len(classes):
             twice = next(name for i, name in enumerate(classes) if ids[plain_name(name)] != i)

@@ -22,6 +22,8 @@ IGNORE = 'ignore'
 
 Color = tuple[int, int, int]
 
+_INTEGER = re.compile('[-+]?(0|[1-9][0-9_]{0,17}|0x[0-9a-fA-F_]{1,15}|0b[01_]{1,63})')
+
 
 class WrongValue(ValueError):
     """A value is not of its key's form; the text shows it and says the remedy."""
@@ -39,7 +41,18 @@ def show(value: Any) -> str:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe loader that refuses a key that comes twice: YAML would take the last one."""
+    """
+    Safe loader that refuses what YAML would take for something else without a word.
+
+    That is the first of two values of one key; 010, which is 8 to YAML; and 1:40, which is 100.
+    """
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if not _INTEGER.fullmatch(node.value):
+            raise yaml.MarkedYAMLError(None, None, f'{show(node.value)} is not a plain number: '
+                                       'write it without 0 in front and without colons, or in '
+                                       'quotes if it is a text', node.start_mark)
+        return super().construct_yaml_int(node)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
@@ -54,6 +67,9 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+_Loader.add_constructor('tag:yaml.org,2002:int', _Loader.construct_yaml_int)
+
+
 def load_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML of keys and values; DataSetError where it is none."""
     try:
@@ -61,6 +77,8 @@ def load_yaml(file: Path) -> dict[str, Any]:
         values = yaml.load(text, _Loader)
     except OSError as error:
         raise DataSetError(f'{file} cannot be read: {error.strerror or error}') from error
+    except UnicodeDecodeError as error:
+        raise DataSetError(f'{file} is not a text in UTF-8 ({error}): save it as UTF-8') from error
     except Exception as error:  # a dozen types: of the text, its tags, dates, numbers and depth
         said = re.sub(r'\s+', ' ', str(error))[:300] or type(error).__name__
         raise DataSetError(f'{file} is not YAML ({said}): correct it') from error
@@ -131,9 +149,14 @@ def _number(value: Any, what: str = 'a stored number') -> int:
     return value
 
 
+def is_class_name(name: str) -> bool:
+    """Whether a class may have this name: one line with letters, and not the word IGNORE."""
+    return name.isprintable() and plain_name(name) not in ('', IGNORE)
+
+
 def _class_name(value: Any) -> str:
     name = _text(value)
-    if not plain_name(name) or plain_name(name) == IGNORE:
+    if not is_class_name(name):
         _refuse(value, f'is not a name for a class: give one with letters, other than {IGNORE}')
     return name
 
