@@ -14,6 +14,7 @@ from ubcn_ros.images.files import (
     ImageFileError,
     find_images,
     list_images,
+    natural_key,
     read_image,
     write_image,
 )
@@ -214,3 +215,8 @@ def test_folders_without_images_say_so(tmp_path):
         list_images(tmp_path)
     with pytest.raises(ImageFileError, match='not a folder'):
         list_images(tmp_path / 'absent')
+
+
+def test_only_0_to_9_are_numbers_in_names():
+    names = ['a10', 'a9', 'a9²', '²', '٣', '①', 'a']
+    assert sorted(sorted(names), key=natural_key)[:4] == ['a', 'a9', 'a9²', 'a10']

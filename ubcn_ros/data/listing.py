@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -18,7 +19,7 @@ def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
     """
     Find the images of a folder; hidden files are none.
 
-    :param suffix: of the images' names; '' for that of any image.
+    :param suffix: of the images' names, in any case; '' for that of any image.
     :param without: names of sub-folders to leave out, such as of masks.
     :return: them by name, relative to the folder and without suffix, numbers in names counted as
         numbers; and a line for each that cannot be taken.
@@ -31,14 +32,18 @@ def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
     problems = list(found.unreadable)
     for path in found.images:
         inner = path.relative_to(folder)
-        if path.name.endswith(suffix) and not set(inner.parts[:-1]).intersection(without):
+        place = '/'.join(('', *inner.parts[:-1], ''))
+        if (path.name.lower().endswith(suffix.lower())
+                and not any(f'/{name}/' in place for name in without if name)):
             add_image(images, problems, str(without_suffix(inner, suffix).as_posix()), path)
     return images, problems
 
 
 def add_image(images: dict[str, Path], problems: list[str], name: str, path: Path) -> None:
     """Add an image by its name, or the problem that another one has it."""
-    if name in images:
+    if name in images and os.path.abspath(images[name]) == os.path.abspath(path):
+        problems.append(f'{path} is named twice: leave one out')
+    elif name in images:
         problems.append(f'{images[name]} and {path.name} are two images of one name: remove one')
     else:
         images[name] = path
@@ -90,8 +95,15 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
 
 
 def existing(*paths: Path) -> Path | None:
-    """Return the first of these that is a file."""
-    return next((path for path in paths if os.path.isfile(path)), None)
+    """
+    Return the first of these that is a file.
+
+    Where none is, the one that is but for how accents are stored: a Mac writes one's letter and
+    accent apart, other systems as one character.
+    """
+    normal = (Path(unicodedata.normalize(form, str(path))) for form in ('NFC', 'NFD')
+              for path in paths if not str(path).isascii())
+    return next((path for path in (*paths, *normal) if os.path.isfile(path)), None)
 
 
 def _missing(image: Path, expected: Path) -> str:

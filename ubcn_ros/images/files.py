@@ -152,5 +152,6 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
     """Key to sort names by, numbers in them counted as numbers."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part)
+    # by '0' to '9' alone: '²'.isdigit() is true, but it is no number to int
+    return [(part[0] in '0123456789', int(part) if part[0] in '0123456789' else 0, part)
             for part in re.findall(r'[0-9]+|[^0-9]+', name)]

@@ -47,3 +47,9 @@ def test_what_is_missing(tmp_path):
     (tmp_path / 'ann_dir/train/city/b.png').unlink()
     listing = open_dataset(write_yaml(tmp_path / 'data.yaml', 'names: [x, y, z]')).listing('train')
     assert scene_names(listing) == ['a'] and 'ann_dir/train/city/b.png' in listing.problems[0]
+
+
+def test_two_folders_for_one_split_are_not_chosen_from(tmp_path):
+    make(tmp_path, splits=('train', 'training'))
+    with pytest.raises(DataSetError, match="img_dir/training is another folder for the split 't"):
+        open_dataset(write_yaml(tmp_path / 'data.yaml', 'names: [x, y, z]'))

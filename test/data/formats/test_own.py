@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One's own images and masks, and where these are looked for."""
 
+import unicodedata
+
 import cv2
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ def listed(root, text, split='train'):
     ('frames', 'masks/frames', 'train: frames'),
     ('frames/day', 'gt/frames/day', 'train: frames\nmasks_dir: gt'),
     ('frames', 'frames/masks', 'train: frames'),
+    ('frames', 'frames/gt/ids', 'train: frames\nmasks_dir: gt/ids'),
     ('images', 'masks', 'path: .\ntrain: .'),
 ])
 def test_masks_are_beside_images(tmp_path, images, masks, text):
@@ -82,6 +85,31 @@ def test_suffixes_of_images_and_masks(tmp_path):
     assert listing.scenes[1].read().labels[1, 0] == 1
 
 
+def test_a_suffix_counts_in_any_case(tmp_path):
+    make(tmp_path)
+    (tmp_path / 'images/a.jpg').rename(tmp_path / 'images/a.JPG')
+    assert scene_names(listed(tmp_path, 'train: images\nimage_suffix: .jpg')) == ['a', 'b']
+
+
+def test_a_folder_given_twice_is_said_to_be(tmp_path):
+    make(tmp_path)
+    problems = listed(tmp_path, 'train: [images, ./masks/../images]').problems
+    assert len(problems) == 2 and all('is named twice' in text for text in problems)
+
+
+@pytest.mark.parametrize('stored, looked_for', [('NFD', 'NFC'), ('NFC', 'NFD')])
+def test_accents_are_the_same_however_they_are_stored(tmp_path, stored, looked_for):
+    one, other = (unicodedata.normalize(form, 'stra\u00dfe_\u00fc')
+                  for form in (stored, looked_for))
+    make(tmp_path, names=(one,))
+    (tmp_path / 'masks' / f'{one}.png').rename(tmp_path / 'masks' / f'{other}.png')
+    (tmp_path / 'list.txt').write_text(f'images/{other}.jpg\n', 'utf-8')
+    for train in ('images', 'list.txt'):
+        listing = listed(tmp_path, f'train: {train}')
+        assert len(listing.scenes) == 1 and not listing.problems
+        listing.scenes[0].read()
+
+
 def test_every_problem_is_listed(tmp_path):
     make(tmp_path, names='abcdef')
     (tmp_path / 'masks/a.png').unlink()
@@ -101,7 +129,7 @@ def test_lists_of_images(tmp_path):
         '\ufeffimages/b.jpg\r\n\n../images/a.jpg\nimages/a.jpg\nimages/z.jpg\nlists/train.txt\n')
     scenes, problems = listed(tmp_path, 'train: lists/train.txt')
     assert [s.name for s in scenes][:1] == ['images/b'] and len(scenes) == 2
-    assert len(problems) == 3 and 'two images of one name' in problems[0]
+    assert len(problems) == 3 and 'a.jpg is named twice' in problems[0]
     assert 'names images/z.jpg, which is not an image' in problems[1]
     (tmp_path / 'lists/train.txt').write_bytes(b'\xff\xfe')
     with pytest.raises(DataSetError, match='train.txt is not a text in UTF-8'):

@@ -18,6 +18,7 @@ from ubcn_ros.data.description import Description
 from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.formats import Format
 from ubcn_ros.data.formats.coco_file import CocoFile, Part, read_coco
+from ubcn_ros.data.listing import existing
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
 from ubcn_ros.labels import UNLABELED, plain_name
 
@@ -133,8 +134,7 @@ def _list(root: Path, split: str, coco: CocoFile, classes: tuple[str, ...]) -> L
     folders = _image_folders(root, split, coco.path)
     scenes, problems, names = [], list(coco.problems), set()
     for image in coco.images:
-        found = next((f / image.file_name for f in folders
-                      if os.path.isfile(f / image.file_name)), None)
+        found = existing(*(folder / image.file_name for folder in folders))
         name = os.path.splitext(image.file_name)[0]
         if found is None:
             problems.append(f'{image.file_name}, which {coco.path} names, is not in '

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -40,9 +40,13 @@ def _open(description: Description) -> DataSet:
                            'path and names (a list) in a YAML file')
     label_set, given = d.label_set()
     ids = d.ids()
-    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
-                   {split: partial(_list, images, masks, d, ids)
-                    for split, images, masks in _found(d.root)}, paths_given=given)
+    readers: dict[str, Callable[[], Listing]] = {}
+    for split, images, masks in _found(d.root):
+        if split in readers:
+            raise DataSetError(f'{d.source}: {images} is another folder for the split {split!r}: '
+                               'rename one, or write a YAML with path, train, val and masks_dir')
+        readers[split] = partial(_list, images, masks, d, ids)
+    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license, readers, paths_given=given)
 
 
 def _list(images: Path, masks: Path, d: Description, ids: Mapping[int, int]) -> Listing:

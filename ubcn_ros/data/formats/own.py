@@ -15,7 +15,14 @@ import numpy as np
 from ubcn_ros.data.description import Description
 from ubcn_ros.data.files import DataSetError, read_png
 from ubcn_ros.data.formats import Format
-from ubcn_ros.data.listing import add_image, images_below, text_lines, with_masks, without_suffix
+from ubcn_ros.data.listing import (
+    add_image,
+    existing,
+    images_below,
+    text_lines,
+    with_masks,
+    without_suffix,
+)
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
 from ubcn_ros.images.files import is_image_name
 
@@ -98,7 +105,7 @@ def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
     images: dict[str, Path] = {}
     problems = []
     for line in text_lines(file, 'paths of images, one a line'):
-        path = next((p for p in (d.root / line, file.parent / line) if os.path.isfile(p)), None)
+        path = existing(d.root / line, file.parent / line)
         if path is None or not is_image_name(path):
             problems.append(f'{file} names {line}, which is not an image below {d.root}')
         elif path in images.values():
