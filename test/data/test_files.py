@@ -213,3 +213,12 @@ def test_every_cut_of_a_coloured_png_is_noticed(tmp_path):
         (tmp_path / 'a.png').write_bytes(data[:end])
         with pytest.raises(DataSetError, match=r'a\.png'):
             read_color_labels(tmp_path / 'a.png', [(0, 0, 0), (255, 255, 255)], {0: 0, 1: 1})
+
+
+@pytest.mark.parametrize('width, height', [(0, 5), (5, 0), (0, 0)])
+def test_a_png_without_pixels_is_damaged(tmp_path, width, height):
+    data = bytearray(png(np.zeros((5, 5), np.uint8)))
+    data[16:24] = struct.pack('>II', width, height)
+    (tmp_path / 'a.png').write_bytes(data)
+    with pytest.raises(DataSetError, match=f'a.png is damaged .{width}x{height} pixels.: '):
+        read_labels(tmp_path / 'a.png', IDENTITY)

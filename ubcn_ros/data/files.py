@@ -181,6 +181,9 @@ def _decoded(path: Path, fits: Collection[tuple[int, int]], wanted: str
         kind = _COLOUR_TYPES.get(colour, 'unknown')
         raise DataSetError(f'{path} is a PNG ({kind}, {depth} bits): convert it to a {wanted}',
                            'channels')
+    if not width * height:
+        raise DataSetError(f'{path} is damaged ({width}x{height} pixels): replace it by a '
+                           f'{wanted}', 'damaged')
     if width * height > MAX_PIXELS:
         raise DataSetError(f'{path} is {width}x{height}, above the limit of {MAX_PIXELS} pixels: '
                            'make image and labels smaller', 'size')
