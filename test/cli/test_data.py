@@ -3,6 +3,7 @@
 """`ubcn data check`: what it prints, what it writes, and how it ends."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -70,3 +71,18 @@ def test_a_sheet_is_written_in_spite_of_errors(folder, tmp_path):
     assert 'damaged image' in (tmp_path / 'sheet.html').read_text()
     wrong = check(folder, '--sheet', tmp_path / 'sheet.png')
     assert wrong.exit_code == 2 and 'sheet.png' in wrong.output
+
+
+def test_names_that_are_not_utf8_are_escaped(folder, tmp_path):
+    strange = tmp_path / os.fsdecode(b'caf\xe9')
+    folder.rename(strange)
+    for kind in ('images', 'labels'):
+        (strange / 'val' / kind / 'c.png').rename(
+            strange / 'val' / kind / os.fsdecode(b'gar\xe7on.png'))
+    done = check(strange, '--sheet', tmp_path / 'sheet.html', '--json', tmp_path / 'r.json')
+    assert done.exit_code == 0, done.output
+    assert r'warning: train of caf\udce9: ' in done.output
+    assert r'gar\udce7on.png' in (tmp_path / 'sheet.html').read_text('utf-8')
+    (strange / 'val/labels' / os.fsdecode(b'gar\xe7on.png')).unlink()
+    done = check(strange)
+    assert done.exit_code == 1 and r'gar\udce7on.png has no mask' in done.output

@@ -124,3 +124,12 @@ def test_paths_follow_pixel_shares_unless_given(make):
     # evenly spread: the first, and those half-way on
     assert pixel_shares(data.split('train'), 2)[11] == 1
     assert not pixel_shares(Data((make('v', classes, stored=[255]),)).split('train')).any()
+
+
+def test_ids_of_a_set_s_classes_are_those_of_its_labels(make):
+    first, second = make('first', ['a', 'b', 'c']), make(
+        'second', ['x', 'y', 'B'], class_mapping={'x': ('a', 'c'), 'y': ()})
+    data = Data((first, second))
+    assert dict(data.ids_of(first)) == {0: 0, 1: 1, 2: 2}
+    assert dict(data.ids_of(second)) == {0: 3, 1: 255, 2: 1}
+    assert ids(data.split('train'))[3:] == [3, 255, 1]

@@ -104,6 +104,13 @@ class Data:
         names = '+'.join(self.sets[i].name for i in having)
         return SceneList(f'{names}/{name}', self.label_set, tuple(scenes), self.groups)
 
+    def ids_of(self, dataset: DataSet) -> Mapping[int, int]:
+        """Id in ``labels()`` by class id of one of the sets: of a class, a group, or 255."""
+        index = next(i for i, s in enumerate(self.sets) if s is dataset)
+        table = self._tables[0][index]
+        own = dataset.label_set.num_classes if dataset.label_set else 0
+        return {i: i for i in range(own)} if table is None else table
+
     def _tells_classes(self, index: int) -> bool:
         """Whether a set's labels are of classes, not of groups alone."""
         table = self._tables[0][index]

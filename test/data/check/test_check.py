@@ -7,12 +7,14 @@ import shutil
 import cv2
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from small_set import SIZE, add, mask, opened, picture
 
 from ubcn_ros.data.check.check import check_data
 from ubcn_ros.data.example import make_example
 from ubcn_ros.data.files import DataSetError
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import write_image
 
 TRAIN_IMAGE, TRAIN_MASK = 'train/images/streetb.png', 'train/labels/streetb.png'
@@ -266,3 +268,32 @@ def test_shares_are_of_the_labelled_pixels(clean):
     assert shares['unlabeled'] == pytest.approx((ids == 255).mean())
     assert shares['Sky'] == pytest.approx((ids == 0).sum() / (ids != 255).sum())
     assert sum(shares.values()) - shares['unlabeled'] == pytest.approx(1)
+
+
+def mapped(clean, **class_mapping):
+    """Open the set as a second one with a mapping."""
+    file = clean / 'mapped.yaml'
+    file.write_text(yaml.safe_dump({'format': 'camvid', 'class_mapping': class_mapping}))
+    return file
+
+
+def test_a_mapping_of_the_first_set_does_nothing_and_is_said(clean):
+    (found,) = check(mapped(clean, Sky='Tree', Car=['Sky', 'Tree'])).findings
+    assert (found.kind, found.level) == ('class_mapping without effect', 'warning')
+
+
+def test_classes_are_counted_as_they_are_mapped(clean, tmp_path, template):
+    bare = shutil.copytree(template, tmp_path / 'bare')
+    everywhere(bare, 'train', without(8))
+    second = shutil.copytree(template, tmp_path / 'second')
+    for onto, missing in (('Car', False), (['car', 'CAR'], False), (['Car', 'Tree'], True),
+                          ('ignore', True)):
+        kinds = {f.kind for f in check(bare, mapped(second, Car=onto)).findings}
+        assert ('classes missing in train' in kinds) is missing, onto
+
+
+def test_a_set_whose_classes_are_all_ignored_is_said(clean, tmp_path, template):
+    file = mapped(shutil.copytree(template, tmp_path / 'second'), **dict.fromkeys(
+        CAMVID.classes, 'ignore'))
+    found = {f.kind: f for f in check(clean, file).findings}
+    assert found['set without a class'].where == 'mapped'

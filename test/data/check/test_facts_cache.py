@@ -4,6 +4,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,23 @@ def test_a_damaged_cache_is_rebuilt(clean, read, cache_folder, harm):
     read()
     assert check_data(opened(clean)).to_dict() == report.to_dict() and len(read()) == 9
     assert path.read_bytes() == whole
+
+
+def test_a_file_that_could_not_be_read_is_tried_again(clean, read, monkeypatch):
+    """A change of its rights changes neither its size nor its time."""
+    path, whole = clean / 'train/images/streetb.png', Path.read_bytes
+
+    def refused(self):
+        if self == path:
+            raise PermissionError(13, 'Permission denied', str(self))
+        return whole(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'read_bytes', refused)
+        (found,) = check_data(opened(clean)).errors
+        assert 'Permission denied' in found.text
+    read()
+    assert check_data(opened(clean)).errors == () and read() == ['streetb']
 
 
 def test_without_a_cache_nothing_is_kept(clean, read, cache_folder):

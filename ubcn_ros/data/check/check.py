@@ -80,7 +80,8 @@ def _facts(sets: Sequence[DataSet], listings: Sequence[tuple[int, Sequence[Scene
             progress(len(facts), len(scenes))
     if cache and waiting:
         for place, dataset in enumerate(sets):
-            save_facts(dataset, {key[1]: facts[key] for key in scenes if key[0] == place})
+            save_facts(dataset, {key[1]: facts[key] for key in scenes
+                                 if key[0] == place and facts[key].lasting})
     return [[facts[key] for key in group] for group in keys]
 
 

@@ -57,6 +57,11 @@ class SceneFacts:
     counts: tuple[tuple[int, int], ...] | None
     content: str
 
+    @property
+    def lasting(self) -> bool:
+        """Whether they hold while the files stay: a file that may not be read can be, later."""
+        return all(kind != 'missing' for _, kind, _ in self.problems)
+
     @classmethod
     def from_list(cls, values: list[Any]) -> SceneFacts:
         """Rebuild the facts from their values in order, lists for tuples, as JSON has them."""

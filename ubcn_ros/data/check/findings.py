@@ -12,7 +12,7 @@ from ubcn_ros.data.check.facts import UPRIGHT
 from ubcn_ros.data.check.report import Finding, SplitFacts, counted, listed, relative
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import is_image_name
-from ubcn_ros.labels import UNLABELED, plain_name
+from ubcn_ros.labels import UNLABELED
 
 MUCH_VOID = 0.3
 """Share of unlabeled pixels in a split that is worth a look: CamVid has 0.04, Cityscapes 0.1."""
@@ -108,17 +108,17 @@ def _void(split: SplitFacts) -> Iterator[Finding]:
 
 def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding]:
     """Yield classes that are missing or rare where the model learns or is validated."""
-    source = next((s.label_set for s in data.sets if s.label_set is not None), None)
-    label_set = data.classes or source
+    label_set = data.classes or next((s.label_set for s in data.sets if s.label_set), None)
     if label_set is None:
         return
+    yield from _mappings(data)
     train = [s for s in splits if s.split == 'train' and s.pixels[:UNLABELED].any()]
     val = [s for s in splits if s.split == 'val' and s.pixels[:UNLABELED].any()][:1]
     for name, chosen in (('train', train), ('val', val)):
         if not chosen:
             continue
         where = ' and '.join(s.where for s in chosen)
-        pixels = _pixels_by_class(label_set.classes, chosen)
+        pixels = _pixels_by_class(data, label_set.num_classes, chosen)
         shares = pixels / max(1, sum(int(s.pixels[:UNLABELED].sum()) for s in chosen))
         missing = tuple(c for c, n in zip(label_set.classes, pixels, strict=True) if n == 0)
         if missing:
@@ -132,18 +132,27 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
                           f'less than {RARE:.2%} of the pixels each: {listed(rare, 10)}')
 
 
-def _pixels_by_class(classes: Sequence[str], splits: Sequence[SplitFacts]) -> np.ndarray:
+def _mappings(data: Data) -> Iterator[Finding]:
+    """Yield what a class_mapping does not do, or does to all of a set."""
+    first = next(s for s in data.sets if s.label_set)
+    for dataset in data.sets:
+        if dataset is first and dataset.class_mapping and data.classes is None:
+            yield Finding('warning', 'class_mapping without effect', dataset.name,
+                          "its classes are the model's, so that class_mapping does nothing: "
+                          'to join or leave out classes give names and label_mapping')
+        elif dataset.label_set and set(data.ids_of(dataset).values()) == {UNLABELED}:
+            yield Finding('warning', 'set without a class', dataset.name,
+                          'class_mapping ignores every class: nothing is learnt from its masks')
+
+
+def _pixels_by_class(data: Data, num_classes: int, splits: Sequence[SplitFacts]) -> np.ndarray:
     """
     Add up the pixels of the model's classes over sets with classes of their own.
 
     Pixels of a coarser class count for none of those that it may be.
     """
-    ids = {plain_name(name): i for i, name in enumerate(classes)}
-    result = np.zeros(len(classes), np.int64)
+    result = np.zeros(256, np.int64)
     for split in splits:
-        mapping = {plain_name(own): onto for own, onto in split.dataset.class_mapping.items()}
-        for i, own in enumerate(split.dataset.label_set.classes):
-            onto = mapping.get(plain_name(own), (own,))
-            if len(onto) == 1 and plain_name(onto[0]) in ids:
-                result[ids[plain_name(onto[0])]] += split.pixels[i]
-    return result
+        for own, onto in data.ids_of(split.dataset).items():
+            result[onto] += split.pixels[own]
+    return result[:num_classes]

@@ -47,7 +47,8 @@ def write_sheet(path: Path, report: CheckReport) -> None:
         shares=[*_shares(report)], pictures=[*_pictures(report)], rain=[*_rain(report)])
     with written_to(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, 'utf-8')
+        # names of files may hold bytes that are not UTF-8
+        path.write_text(page, 'utf-8', 'backslashreplace')
 
 
 def _shares(report: CheckReport) -> Iterator[dict[str, Any]]:
