@@ -250,3 +250,9 @@ def test_processing_sizes_are_warmed_up_and_refused(trained_model):
             engine(np.zeros((40, 40, 3), np.uint8), processing_size=bad)
         with pytest.raises(ValueError, match='processing_size must be'):
             Engine.load(trained_model, 'cpu', processing_size=bad)
+
+
+def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_model, tmp_path):
+    save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {'trained_short_side': -5})
+    with pytest.raises(ModelFileError, match='trained_short_side is -5'):
+        Engine.load(tmp_path / 'odd.safetensors', 'cpu')

@@ -76,12 +76,14 @@ class Engine:
 
         :param clock: of deadlines, seconds.
         :param processing_size: as of ``load``.
+        :raises ModelFileError: the file says nonsense of its training's size.
         :raises ValueError: the processing size is none.
         """
         check_processing_size(processing_size)
         self.processing_size = processing_size
         self.info, self.label_set = backend.info, backend.label_set
         self.device, self.precision = backend.device, backend.precision
+        short_side(processing_size, self.info)  # for its error, if the file says nonsense
         self._backend = backend
         self._clock = clock
         self._watch = Stopwatch(backend.device)
