@@ -35,6 +35,21 @@ _FILES = {
     ('mask', 'format'): ('mask that is not a PNG', 'masks that are not PNGs'),
     ('mask', 'channels'): ('mask of colours instead of ids', 'masks of colours instead of ids'),
     ('mask', 'ids'): ('mask with ids that no class has', 'masks with ids that no class has'),
+    ('depth', 'damaged'): ('damaged depth image', 'damaged depth images'),
+    ('depth', 'missing'): ('depth image that cannot be read', 'depth images that cannot be read'),
+    ('depth', 'size'): ('depth image too large', 'depth images too large'),
+    ('depth', 'mismatch'): ('depth image of another size than its image',
+                            'depth images of another size than their images'),
+    ('depth', 'format'): ('depth image that is not a PNG', 'depth images that are not PNGs'),
+    ('depth', 'channels'): ('depth image of other than 16 bits',
+                            'depth images of other than 16 bits'),
+    ('rainy', 'damaged'): ('damaged image in rain', 'damaged images in rain'),
+    ('rainy', 'missing'): ('image in rain that cannot be read',
+                           'images in rain that cannot be read'),
+    ('rainy', 'size'): ('image in rain too small or too large',
+                        'images in rain too small or too large'),
+    ('rainy', 'mismatch'): ('image in rain of another size than the clean one',
+                            'images in rain of another size than the clean ones'),
 }
 
 
@@ -69,7 +84,7 @@ def _files(split: SplitFacts) -> Iterator[Finding]:
             groups.setdefault((part, kind), []).append(
                 (relative(path, split.dataset.root), text))
     for (part, kind), members in groups.items():
-        one, many = _FILES.get((part, kind), (f'{kind} file of {part}', f'{kind} files of {part}'))
+        one, many = _FILES.get((part, kind), _FILES[part, 'damaged'])
         names = tuple(name for name, _ in members)
         also = f'; also {listed(names[1:])}' if names[1:] else ''
         yield Finding('error', many, split.where,
