@@ -170,3 +170,12 @@ def test_without_lists(root):
     write(root / 'x.png', picture())
     with pytest.raises(DataSetError, match='no list of images: expected default.txt'):
         open_dataset(root)
+
+
+def test_a_list_of_no_split_is_not_left_out_without_a_word(root):
+    """CVAT's subsets can have any name."""
+    (root / 'ImageSets/Segmentation/trainval.txt').write_text('a\n')
+    assert len(open_dataset(root).listing('train').scenes) == 3
+    (root / 'ImageSets/Segmentation/task_1.txt').write_text('a\n')
+    with pytest.raises(DataSetError, match='task_1.txt is of no split: add its lines to train'):
+        open_dataset(root)

@@ -31,3 +31,14 @@ def test_images_beside_masks_are_not_taken_for_unlabeled(tmp_path):
     write(tmp_path / 'masks/a.png', picture())
     with pytest.raises(DataSetError, match='give train, val and names'):
         open_dataset(tmp_path)
+
+
+def test_images_in_folders_below_are_not_left_out_without_a_word(tmp_path):
+    for place in ('train/a.png', 'train/drive/b.png', 'val/drive/night/c.png'):
+        write(tmp_path / place, picture())
+    (tmp_path / 'train/notes').mkdir()
+    dataset = open_dataset(tmp_path)
+    assert dataset.splits == ('train', 'val')
+    for split, inner in (('train', 'train/drive'), ('val', 'val/drive')):
+        (problem,) = dataset.listing(split).problems
+        assert problem.startswith(f'{tmp_path / inner} holds images, too')

@@ -161,6 +161,12 @@ def test_depth_in_metres_where_there_is_some(tmp_path):
         scenes[0].read()
 
 
+def test_a_folder_of_depth_that_has_none_is_a_problem(tmp_path):
+    make(tmp_path)
+    (problem,) = listed(tmp_path, 'train: images\ndepth_dir: dept').problems
+    assert problem.startswith(f'no image has a depth: expected {tmp_path}/dept/a.png')
+
+
 def test_numbers_without_a_meaning_and_masks_of_no_numbers_are_refused(tmp_path):
     make(tmp_path)
     scene = listed(tmp_path, 'train: images').scenes[0]

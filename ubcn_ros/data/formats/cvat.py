@@ -29,6 +29,8 @@ _VOID = (224, 224, 192)
 _SPLITS = {'default': 'train', 'train': 'train', 'val': 'val', 'valid': 'val',
            'validation': 'val', 'test': 'test'}
 
+_BOTH = 'trainval'  # VOC's: what train and val list
+
 
 @dataclass(frozen=True)
 class ColoredScene(Scene):
@@ -72,8 +74,11 @@ def _open(description: Description) -> DataSet:
 def _lists(root: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for file in sorted((root / 'ImageSets' / 'Segmentation').glob('*.txt')):
-        if not file.name.startswith('.') and file.stem.lower() in _SPLITS:
+        if file.stem.lower() in _SPLITS:
             found.setdefault(_SPLITS[file.stem.lower()], []).append(file)
+        elif not file.name.startswith('.') and file.stem.lower() != _BOTH:
+            raise DataSetError(f'{file} is of no split: add its lines to train.txt, val.txt or '
+                               'test.txt, and remove it')
     if not found:
         raise DataSetError(f'{root}/ImageSets/Segmentation holds no list of images: expected '
                            'default.txt or train.txt, as CVAT exports them')

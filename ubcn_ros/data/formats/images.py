@@ -11,13 +11,14 @@ from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.formats import Format
 from ubcn_ros.data.listing import images_below
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
-from ubcn_ros.images.files import is_image_name
+from ubcn_ros.images.files import ImageFileError, find_images, is_image_name
 
 
 def _found(root: Path) -> dict[str, Path]:
     """Folder of each split; without splits all of it is the split train."""
-    found = {split: root / split for split in SPLITS if _holds_images(root / split)}
-    return found or ({'train': root} if _holds_images(root) else {})
+    if any(_holds_images(root / split) for split in SPLITS):
+        return {split: root / split for split in SPLITS if (root / split).is_dir()}
+    return {'train': root} if _holds_images(root) else {}
 
 
 def _holds_images(folder: Path) -> bool:
@@ -37,8 +38,18 @@ def _open(description: Description) -> DataSet:
 
 def _list(folder: Path) -> Listing:
     images, problems = images_below(folder, recursive=False)
+    problems += [f'{inner} holds images, too, which are not read: move them up, or write a YAML '
+                 f'with train: {folder}' for inner in _folders_of_images(folder)]
     return Listing(tuple(Scene(name, path, None) for name, path in images.items()),
                    tuple(problems))
+
+
+def _folders_of_images(folder: Path) -> list[Path]:
+    """Sub-folders that hold images, at any depth; none where they cannot be read."""
+    try:
+        return [inner for inner in find_images(folder).folders if find_images(inner, True).images]
+    except ImageFileError:
+        return []
 
 
 FORMAT = Format('images', 'images without labels: NAME.jpg (or .png), if you like below train and '

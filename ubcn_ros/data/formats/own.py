@@ -95,9 +95,14 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
         return lambda image: _beside(d, image.parent, folder) / (
             without_suffix(image, d.image_suffix).name + suffix)
 
-    return with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids,
-                      place_of(d.depth_dir, '.png') if d.depth_dir else None,
-                      partial(OwnScene, depth_scale=d.depth_scale))
+    listing = with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids,
+                         place_of(d.depth_dir, '.png') if d.depth_dir else None,
+                         partial(OwnScene, depth_scale=d.depth_scale))
+    if d.depth_dir and listing.scenes and not any(s.depth_path for s in listing.scenes):
+        first = place_of(d.depth_dir, '.png')(listing.scenes[0].image_path)
+        return Listing(listing.scenes, (*listing.problems, f'no image has a depth: expected '
+                                        f'{first} and the like, or no depth_dir in {d.source}'))
+    return listing
 
 
 def _listed(d: Description, file: Path) -> tuple[dict[str, Path], list[str]]:
