@@ -55,6 +55,15 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('[1, 2]', ['mapping']),
     ('a: [', ['YAML']),
     ('name: 3', ['name', '3']),
+    *((f'name: "{name}"', ['name', 'without /']) for name in (
+        'a/b', '..', '.a', '/a', r'a\\b', r'a\nb', r'a\0b')),
+    *((f'name: a\nstages: {{adapt: {{discriminator: {{{key}: {value}}}}}}}',
+       ['discriminator', key, 'expected 0 to']) for key, value in (
+           ('lr', '1e30'), ('weight_decay', '1e38'), ('gamma', 2))),
+    ('name: a\nname: b', ['YAML', "'name' is there twice"]),
+    ('name: a\nstages: {derain: {}, derain: {batch: 3}}', ["'derain' is there twice"]),
+    ('name: a\nstages: {derain: {batch: 1, batch: 3}}', ["'batch' is there twice"]),
+    ('name: 2026-99-99', ['YAML']),
     ('name: a\nseed: -1', ['seed', '-1', '0 to']),
     ('name: a\ndata: {exclude: [3]}', ['data', 'exclude', '3']),
     ('name: a\ndata: {validation_images: 0}', ['validation_images', '1 or more']),

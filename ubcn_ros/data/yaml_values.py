@@ -70,18 +70,27 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor('tag:yaml.org,2002:int', _Loader.construct_yaml_int)
 
 
+def parse_yaml(file: Path) -> Any:
+    """Read a YAML file, a recipe, too; OSError, or ValueError where it is none or ambiguous."""
+    content = file.read_bytes()
+    try:
+        return yaml.load(content.decode('utf-8-sig'), _Loader)
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{file} is not YAML, a text in UTF-8 ({error}): save it as UTF-8'
+                         ) from error
+    except Exception as error:  # a dozen types: of the text, its tags, dates, numbers and depth
+        said = re.sub(r'\s+', ' ', str(error))[:300] or type(error).__name__
+        raise ValueError(f'{file} is not YAML ({said}): correct it') from error
+
+
 def load_yaml(file: Path) -> dict[str, Any]:
     """Read a YAML of keys and values; DataSetError where it is none."""
     try:
-        text = file.read_bytes().decode('utf-8-sig')
-        values = yaml.load(text, _Loader)
+        values = parse_yaml(file)
     except OSError as error:
         raise DataSetError(f'{file} cannot be read: {error.strerror or error}') from error
-    except UnicodeDecodeError as error:
-        raise DataSetError(f'{file} is not a text in UTF-8 ({error}): save it as UTF-8') from error
-    except Exception as error:  # a dozen types: of the text, its tags, dates, numbers and depth
-        said = re.sub(r'\s+', ' ', str(error))[:300] or type(error).__name__
-        raise DataSetError(f'{file} is not YAML ({said}): correct it') from error
+    except ValueError as error:
+        raise DataSetError(str(error)) from error
     if not isinstance(values, dict):
         raise DataSetError(f'{file} holds {show(values)}: expected keys with values, such as '
                            f'path, train, val and names (of {", ".join(FORMS)})')

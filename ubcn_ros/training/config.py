@@ -10,7 +10,7 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass,
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ubcn_ros.data.yaml_values import parse_yaml
 
 STAGES = ('derain', 'adapt', 'attend', 'joint')
 
@@ -107,8 +107,8 @@ class OptimizerConfig:
         """Raise ValueError for an unknown kind or schedule, or a value out of range."""
         _check_choice('optimizer', self.kind, ('adam', 'adamw', 'sgd'))
         _check_choice('schedule', self.schedule, ('constant', 'cosine', 'poly', 'step'))
-        _check_range(self, ('lr', 'weight_decay', 'gamma'), 0)
-        _check_range(self, ('momentum', 'warm_up'), 0, 1)
+        _check_range(self, ('lr', 'weight_decay'), 0, 1e6)  # torch's optimizers overflow
+        _check_range(self, ('momentum', 'warm_up', 'gamma'), 0, 1)
         _check_range(self, ('every',), 1e-6, 1)
 
 
@@ -180,6 +180,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
         _check_text('name', self.name)
+        if self.name[0] == '.' or not all(c.isprintable() and c not in '/\\' for c in self.name):
+            raise ValueError(f'name is {self.name!r}: files get it: choose one without / and '
+                             'with no . at its start')
         _check_range(self, ('seed',), 0, 2 ** 40)
 
     @classmethod
@@ -188,13 +191,11 @@ class TrainConfig:
         Read a recipe file.
 
         :param path: of a YAML file.
-        :raises ValueError: unknown keys or stages, naming them and the known ones.
+        :raises ValueError: it is not YAML, or has a key twice; unknown keys or stages, naming them
+            and the known ones.
         :raises OSError: the file cannot be read.
         """
-        try:
-            values = yaml.safe_load(Path(path).read_text('utf-8'))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise ValueError(f'{path} is not YAML: {error}') from error
+        values = parse_yaml(Path(path))
         if not isinstance(values, dict):
             raise ValueError(f'{path} is not a recipe: expected a mapping with at least "name"')
         given = values.pop('stages', None) or {}

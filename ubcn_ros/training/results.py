@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from ubcn_ros.runtime.cache import written_to
 
 _FIRST = ('stage', 'step', 'loss')
 
@@ -38,9 +41,16 @@ class Results:
     def _rows(self) -> list[dict[str, str]]:
         if not self.path.is_file():
             return []
-        with open(self.path, newline='') as file:
-            rows = list(csv.DictReader(file))
-        if any(not row.get('stage') or not str(row.get('step')).isdecimal() for row in rows):
+        try:
+            with open(self.path, newline='', encoding='utf-8') as file:
+                table = csv.DictReader(file)
+                rows = list(table)
+        except (csv.Error, UnicodeDecodeError):
+            ours = False
+        else:
+            ours = tuple(table.fieldnames or _FIRST)[:len(_FIRST)] == _FIRST and all(
+                row['stage'] and str(row['step']).isdecimal() for row in rows)
+        if not ours:
             raise ValueError(f'{self.path} is not the table of a training run: remove it, or '
                              'choose another output folder')
         return rows
@@ -51,7 +61,7 @@ class Results:
 
 
 def _write_table(path: Path, columns: list[str], rows: list[dict]) -> None:
-    with open(path, 'w', newline='') as file:
+    with open(path, 'w', newline='', encoding='utf-8') as file:
         table = csv.DictWriter(file, columns, restval='', lineterminator='\n')
         table.writeheader()
         table.writerows(rows)
@@ -61,5 +71,16 @@ def written(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file all or nothing: a kill at any moment leaves the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f'{path.stem}.partial{path.suffix}')
-    write(partial)
-    os.replace(partial, path)
+    with written_to(path), removed_on_error(partial):
+        write(partial)
+        os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def removed_on_error(partial: Path) -> Iterator[None]:
+    """Leave no half of a file, which would take what is left of a full disk."""
+    try:
+        yield
+    except Exception:
+        partial.unlink(missing_ok=True)
+        raise

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +25,7 @@ from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, differe
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
-from ubcn_ros.training.results import Results
+from ubcn_ros.training.results import Results, removed_on_error
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
     TrainingSamples,
@@ -140,7 +141,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / CHECKPOINT
         partial = path.with_name(path.name + '.partial')
-        with written_to(partial):
+        with written_to(partial), removed_on_error(partial):
             self.fabric.save(partial, self._state())
         if self.fabric.is_global_zero:
             os.replace(partial, path)
@@ -171,7 +172,7 @@ class Trainer:
                 saves = validates or self.optimizer_step % c.save_every == 0
                 logs_now = last or self.optimizer_step % _LOG_EVERY == 0
                 if saves or logs_now:
-                    self._check_finite(loss)
+                    self._check_finite(loss, saves)
                 if logger is not None and logs_now:
                     self._write_log(logger, loss, logs, bar)
                 if logger is not None and validates:
@@ -221,12 +222,16 @@ class Trainer:
             optimizer.zero_grad()
         return loss.detach(), logs
 
-    def _check_finite(self, loss: torch.Tensor) -> None:
-        if not torch.isfinite(loss):
+    def _check_finite(self, loss: torch.Tensor, weights: bool) -> None:
+        what = '' if torch.isfinite(loss) else f'the loss of {self.stage_name} is {float(loss)}'
+        # of a finite loss, too, the gradient can be infinite: no such network is saved
+        if not what and weights and not all(bool(torch.isfinite(value).all()) for value in
+                                            self.network.state_dict().values()):
+            what = f'weights that {self.stage_name} trains are not finite'
+        if what:
             raise FloatingPointError(
-                f'the loss of {self.stage_name} is {float(loss)} at optimizer step '
-                f'{self.optimizer_step}: start again with a lower lr, a longer warm_up or a '
-                'smaller grad_clip_norm')
+                f'{what} at optimizer step {self.optimizer_step}: start again with a lower lr, a '
+                'longer warm_up or a smaller grad_clip_norm')
 
     def _validate(self, logger: TensorBoardLogger, loss: torch.Tensor) -> None:
         """Measure, write a row of the results, and keep the network if it is the best yet."""
@@ -244,8 +249,7 @@ class Trainer:
                                         dataformats='HWC')
             logger.log_metrics(self.scores, self.optimizer_step)
             quality = self.stage.module.quality(self.scores)
-            # of equals the first; what is not a number is never kept
-            if not self.best or not quality <= self.best['quality']:
+            if is_better(quality, self.best.get('quality', math.nan)) or not self.best:
                 self.best = {'step': self.optimizer_step, 'quality': quality}
                 self._save_model(BEST)
                 text = ' (the best so far)'
@@ -261,6 +265,11 @@ class Trainer:
                 'optimizer_steps': optimizer_steps, 'validation': scores}
 
 
+def is_better(quality: float, best: float) -> bool:
+    """Whether a figure is higher than the best: of equals the first is, NaN never."""
+    return quality > best or (math.isnan(best) and not math.isnan(quality))
+
+
 def discard_stage(folder: Path, log: Path, results: Results, stage: str) -> None:
     """Remove what a run of a stage left, and nothing else."""
     for path in (*(folder / name for name in (LAST, BEST, CHECKPOINT)),
@@ -270,21 +279,23 @@ def discard_stage(folder: Path, log: Path, results: Results, stage: str) -> None
     results.forget(stage)
 
 
-def check_settings(path: Path, settings: dict[str, Any]) -> None:
+def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
     """
     Check that a checkpoint is of a run of these settings; no pickled code is run.
 
+    :return: step and quality of the best validation until then, empty before the first.
     :raises ValueError: it is damaged, or of other settings, naming what differs.
     """
     try:
-        begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)['settings']
-        changed = differences(begun, settings)
+        begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        best, changed = begun['best'], differences(begun['settings'], settings)
     except Exception as error:  # torch raises what it likes for a damaged file
         raise _damaged(path, error) from error
     if changed:
         raise ValueError(f'{path} is of another recipe, data or start: {"; ".join(changed)}: '
                          'resume with the recipe, data and --steps that it was begun with, or '
                          'start again with --overwrite')
+    return best
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:
