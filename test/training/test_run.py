@@ -302,3 +302,20 @@ def test_progress_says_how_long_all_will_take(make, capsys):
     told = capsys.readouterr().err
     # nothing is left after the last step of the last stage
     assert 'derain (1 of 2)' in told and 'attend (2 of 2)' in told and 'all=0 s' in told
+
+
+@pytest.mark.parametrize('damage', [lambda path: path.unlink(),
+                                    lambda path: path.write_bytes(path.read_bytes()[:999])])
+@pytest.mark.parametrize('stage', ['derain', 'joint'])
+def test_a_lost_best_is_told_before_anything_is_trained(copied, damage, stage):
+    run = copied()
+    damage(run.folder(stage) / 'best.safetensors')
+    following = ['adapt'] if stage == 'derain' else []
+    for name in following:
+        run.discard(name)
+    for asked in (None, *following):
+        with pytest.raises(ValueError, match=f'{stage}/best.* --overwrite --stage {stage}'):
+            run.plan(asked, resume=True)
+    (run.folder(stage) / 'last.safetensors').unlink()  # begun alone
+    with pytest.raises(ValueError, match=f'{stage}/best.* --overwrite --stage {stage}'):
+        run.plan(stage, resume=True)

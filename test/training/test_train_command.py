@@ -78,7 +78,7 @@ def test_a_run_of_all_stages_killed_and_resumed_is_an_uninterrupted_one(
         done = invoke([*options, *more])
         assert done.exit_code == 0, done.output
         assert ('adapt goes on at optimizer step' in done.output) == bool(more)
-    for name in ('tiny.safetensors', 'results.csv', 'stages/adapt/best.safetensors'):
+    for name in ('tiny.safetensors', 'args.yaml', 'results.csv', 'stages/adapt/best.safetensors'):
         parts, whole = ((folder / 'out' / name).read_bytes() for folder in folders)
         assert parts == whole, name
 

@@ -112,16 +112,18 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.run import Run
+    from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
     run = Run(config, open_data(data), out or Path('runs') / config.name, init, half,
               typed_command(sys.argv[1:]), _plain(options))
     run.check_free(stage, resume, overwrite)
     run.fingerprints = _check_data(run.data, data)
-    stages = run.plan(stage, resume, overwrite)
-    fabric = _launch('joint' in stages, accelerator, devices, nodes, precision)
+    run.plan(stage, resume, overwrite)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
-    with _plain_errors():
+    with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
+        stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
+        fabric = _launch('joint' in stages, accelerator, devices, nodes, precision)
         if dry_run:
             _show_plan(run, fabric, stages, workers)
         else:
@@ -175,9 +177,10 @@ def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) ->
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:
-    """Options as YAML has them."""
+    """Options as YAML has them, but for those that say only how an earlier run is treated."""
     return {name: [str(part) for part in value] if isinstance(value, tuple) else
-            str(value) if isinstance(value, Path) else value for name, value in options.items()}
+            str(value) if isinstance(value, Path) else value for name, value in options.items()
+            if name not in ('resume', 'overwrite')}
 
 
 def _launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:

@@ -76,7 +76,7 @@ def parse_yaml(file: Path) -> Any:
     try:
         return yaml.load(content.decode('utf-8-sig'), _Loader)
     except UnicodeDecodeError as error:
-        raise ValueError(f'{file} is not YAML, a text in UTF-8 ({error}): save it as UTF-8'
+        raise ValueError(f'{file} is not a text in UTF-8, as YAML is ({error}): save it as UTF-8'
                          ) from error
     except Exception as error:  # a dozen types: of the text, its tags, dates, numbers and depth
         said = re.sub(r'\s+', ' ', str(error))[:300] or type(error).__name__

@@ -20,7 +20,7 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN, UBCNConfig
-from ubcn_ros.runtime.weights import SUFFIX, ModelInfo, load_model, save_model
+from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, decisive, find_stage
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
@@ -178,21 +178,35 @@ class Run:
     def _check_start(self, stage: str, fresh: bool) -> None:
         """Raise ValueError where a stage has nothing to start from."""
         before = self._before(stage)
-        if before is None or self.init is not None or (not fresh and self.finished(before)):
-            return
-        raise ValueError(f'the stage {stage} starts from what {before} leaves in '
-                         f'{self.folder(before)}, which is not finished: train {before} first, '
-                         'leave out --stage to train all, or give --init MODEL')
+        if before is not None and not fresh and self.finished(before):
+            self._check_best(before)
+        elif before is not None and self.init is None:
+            raise ValueError(
+                f'the stage {stage} starts from what {before} leaves in {self.folder(before)}, '
+                f'which is not finished: train {before} first, leave out --stage to train all, or '
+                'give --init MODEL')
 
     def _check_begun(self, asked: Sequence[str]) -> None:
         """Raise ValueError where a stage to resume was begun with something else."""
         for name in asked:
             path = self.folder(name) / CHECKPOINT
             if path.is_file():
-                check_settings(path, self._settings(name))
+                if check_settings(path, self._settings(name)) or self.finished(name):
+                    self._check_best(name)
             elif self.finished(name):
                 raise ValueError(f'{path} is missing: nothing says what {self.folder(name)} was '
                                  f'trained on: start again with --overwrite --stage {name}')
+
+    def _check_best(self, stage: str) -> None:
+        """Raise ValueError where the best network of a stage is lost."""
+        path = self.folder(stage) / BEST
+        try:
+            if not path.is_file():
+                raise ModelFileError(f'{path} is missing')
+            load_model(path)
+        except ModelFileError as error:
+            raise ValueError(f'{error}: bring it back, or train the stage again with --overwrite '
+                             f'--stage {stage}') from error
 
     @property
     def _last(self) -> str:
