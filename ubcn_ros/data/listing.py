@@ -20,6 +20,8 @@ def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
     Find the images of a folder; hidden files are none.
 
     :param suffix: of the images' names, in any case; '' for that of any image.
+    :param recursive: whether images in sub-folders are taken; otherwise each of those that hold
+        some is a problem.
     :param without: names of sub-folders to leave out, such as of masks.
     :return: them by name, relative to the folder and without suffix, numbers in names counted as
         numbers; and a line for each that cannot be taken.
@@ -29,7 +31,9 @@ def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
     except ImageFileError as error:
         return {}, [str(error)]
     images: dict[str, Path] = {}
-    problems = list(found.unreadable)
+    problems = [*found.unreadable, *(
+        f'{inner} holds images, too, which are not read: move them into {folder}'
+        for inner in found.folders if _holds_images(inner))]
     for path in found.images:
         inner = path.relative_to(folder)
         place = '/'.join(('', *inner.parts[:-1], ''))
@@ -37,6 +41,14 @@ def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
                 and not any(f'/{name}/' in place for name in without if name)):
             add_image(images, problems, str(without_suffix(inner, suffix).as_posix()), path)
     return images, problems
+
+
+def _holds_images(folder: Path) -> bool:
+    """Whether there are images in or below a folder, as far as it can be read."""
+    try:
+        return bool(find_images(folder, recursive=True).images)
+    except ImageFileError:
+        return False
 
 
 def add_image(images: dict[str, Path], problems: list[str], name: str, path: Path) -> None:

@@ -81,3 +81,11 @@ def test_hidden_files_are_not_scenes(root):
         path.with_name(f'._{path.name}').write_bytes(b'\0\5\x16\7')
     listing = open_dataset(root).listing('train')
     assert len(listing.scenes) == 3 and not listing.problems
+
+
+def test_images_in_folders_below_are_a_problem(tmp_path):
+    for name in ('a', 'drive/b'):
+        write(tmp_path / 'train/images' / f'{name}.png', picture())
+        write(tmp_path / 'train/labels' / f'{name}.png', ids(0))
+    (problem,) = open_dataset(tmp_path).listing('train').problems
+    assert problem.startswith(f'{tmp_path}/train/images/drive holds images, too')

@@ -11,7 +11,7 @@ from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.formats import Format
 from ubcn_ros.data.listing import images_below
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
-from ubcn_ros.images.files import ImageFileError, find_images, is_image_name
+from ubcn_ros.images.files import is_image_name
 
 
 def _found(root: Path) -> dict[str, Path]:
@@ -38,18 +38,8 @@ def _open(description: Description) -> DataSet:
 
 def _list(folder: Path) -> Listing:
     images, problems = images_below(folder, recursive=False)
-    problems += [f'{inner} holds images, too, which are not read: move them up, or write a YAML '
-                 f'with train: {folder}' for inner in _folders_of_images(folder)]
     return Listing(tuple(Scene(name, path, None) for name, path in images.items()),
                    tuple(problems))
-
-
-def _folders_of_images(folder: Path) -> list[Path]:
-    """Sub-folders that hold images, at any depth; none where they cannot be read."""
-    try:
-        return [inner for inner in find_images(folder).folders if find_images(inner, True).images]
-    except ImageFileError:
-        return []
 
 
 FORMAT = Format('images', 'images without labels: NAME.jpg (or .png), if you like below train and '
