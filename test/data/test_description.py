@@ -116,6 +116,7 @@ def test_the_yamls_of_the_readme_are_right(tmp_path):
     ({'colors': ['#fff']}, "colors: '#fff' is not a colour"),
     ({'colors': [[0, 0, 0]]}, 'colors: 1 colours for 3 classes'),
     ({'colors': {'tree': [0, 0, 0]}}, "colors: 'tree' is not a class: choose from road, car"),
+    ({'colors': {'car': '#010203', 'CAR': '#040506'}}, "colors: '(car|CAR)' is there twice"),
     ({'paths': [['car'], ['car']]}, "paths: 'car' is there twice"),
     ({'paths': [['tree']]}, "paths: 'tree' is not a class"),
     ({'class_mapping': {'tree': 'road'}}, "class_mapping: 'tree' is not a class"),
@@ -130,6 +131,8 @@ def test_the_yamls_of_the_readme_are_right(tmp_path):
     ({'license': ''}, "license: '' is empty"),
     ({'names': None}, 'names is missing, but there are masks in'),
     ({'names': None, 'ignore': 1, 'train': 'list.txt'}, 'names is missing, which ignore needs'),
+    ({'names': None, 'label_mapping': {0: 1}, 'train': 'list.txt'},
+     'names is missing, which label_mapping needs'),
 ])
 def test_what_is_wrong_is_named_with_the_remedy(folder, changes, expected):
     with pytest.raises(DataSetError, match=expected) as error:

@@ -128,6 +128,18 @@ class Description:
                      for stored, to in self.label_mapping.items()}
         return {**meant, **dict.fromkeys((*self.ignore, UNLABELED), UNLABELED)}
 
+    def with_names(self, classes: Sequence[str]) -> Description:
+        """
+        Return the description with a format's own classes for names where it gives none.
+
+        :raises DataSetError: label_mapping or ignore contradict them.
+        """
+        if self.names is not None:
+            return self
+        named = replace(self, names=dict(enumerate(classes)))
+        named._check()
+        return named
+
     def label_set(self, known: LabelSet | None = None) -> tuple[LabelSet, bool]:
         """
         Make the label set of ``names``, or of a format's own classes.
@@ -214,7 +226,10 @@ class Description:
         if self.depth_dir is None and 'depth_scale' in self.given:
             raise self.wrong('depth_scale', self.depth_scale, 'is of depth images: give '
                              'depth_dir, too')
-        names = self.names or {}
+        if self.names is not None:
+            self._check_numbers(self.names)
+
+    def _check_numbers(self, names: Mapping[int, str]) -> None:
         if self.label_mapping is not None:
             known = {plain_name(name) for name in names.values()}
             for stored, to in self.label_mapping.items():

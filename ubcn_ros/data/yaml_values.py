@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -224,7 +224,17 @@ def _colors(value: Any) -> tuple[Color, ...] | dict[str, Color]:
         return tuple(_color(part) for part in value)
     if not isinstance(value, dict):
         _refuse(value, 'are not colours: list one per class, or map names of classes to colours')
-    return {_text(name): _color(color) for name, color in value.items()}
+    _once(value)
+    return {name: _color(color) for name, color in value.items()}
+
+
+def _once(names: Iterable[Any]) -> None:
+    """Refuse what is no name of a class, or comes twice."""
+    seen = set()
+    for name in names:
+        if plain_name(_text(name)) in seen:
+            _refuse(name, 'is there twice (case, _, - and blanks do not count): leave one out')
+        seen.add(plain_name(name))
 
 
 def _paths(value: Any) -> tuple[tuple[str, ...], ...]:
@@ -245,11 +255,9 @@ def _class_mapping(value: Any) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
         _refuse(value, 'is not a mapping: give class of this set: class of the first set, a list '
                 f'of several, or {IGNORE}')
-    mapping, seen = {}, set()
+    _once(value)
+    mapping = {}
     for name, targets in value.items():
-        if plain_name(_text(name)) in seen:
-            _refuse(name, 'is there twice (case, _, - and blanks do not count): leave one out')
-        seen.add(plain_name(name))
         targets = _class_list(targets)
         mapping[name] = () if [plain_name(to) for to in targets] == [IGNORE] else targets
     return mapping

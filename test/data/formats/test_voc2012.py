@@ -96,3 +96,19 @@ def test_a_damaged_list_is_said(root, data):
         assert 'val.txt is not a text in UTF-8' in str(error)
     else:
         assert listing.problems and not listing.scenes
+
+
+@pytest.mark.parametrize('text, expected', [
+    ('ignore: [200]', [0, 255, 1]), ('label_mapping: {0: ignore, 200: cat, 1: 1}', [255, 8, 1])])
+def test_numbers_are_mapped_to_its_own_classes_without_names(tmp_path, text, expected):
+    write(tmp_path / 'JPEGImages/a.jpg', picture())
+    write(tmp_path / 'SegmentationClass/a.png', ids(0, 200, 1))
+    (tmp_path / 'ImageSets/Segmentation').mkdir(parents=True)
+    (tmp_path / 'ImageSets/Segmentation/train.txt').write_text('a\n')
+    dataset = open_dataset(write_yaml(tmp_path / 'data.yaml', f'format: voc2012\n{text}'))
+    (scene,) = dataset.listing('train').scenes
+    assert scene.labels()[:3, 0].tolist() == expected
+    for wrong, said in (('label_mapping: {7: lorry}', "'lorry' .of 7. is not a class of names"),
+                        ('ignore: 7', "7 is the class 'car' of names: leave it out")):
+        with pytest.raises(DataSetError, match=said):
+            open_dataset(write_yaml(tmp_path / 'data.yaml', wrong))

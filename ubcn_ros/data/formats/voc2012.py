@@ -13,7 +13,7 @@ from ubcn_ros.data.formats import Format
 from ubcn_ros.data.listing import existing, text_lines, with_masks
 from ubcn_ros.data.scenes import DataSet, Listing
 from ubcn_ros.images.files import SUFFIXES
-from ubcn_ros.labels import UNLABELED, LabelSet, paths_of
+from ubcn_ros.labels import LabelSet, paths_of
 
 VOC2012 = LabelSet(
     'voc2012',
@@ -30,8 +30,6 @@ VOC2012 = LabelSet(
 LICENSE = 'PASCAL VOC2012: the images under the terms of use of Flickr'
 """What its page states."""
 
-_IDS = {i: i for i in (*range(VOC2012.num_classes), UNLABELED)}
-
 
 def voc_base(root: Path) -> Path:
     """Folder of the data set: this one, or the one that its VOCdevkit holds."""
@@ -47,7 +45,7 @@ def _recognises(root: Path) -> bool:
 def _open(description: Description) -> DataSet:
     base = voc_base(description.root)
     label_set, given = description.label_set(VOC2012)
-    ids = _IDS if description.names is None else description.ids()
+    ids = description.with_names(VOC2012.classes).ids()
     lists = {split: base / 'ImageSets' / 'Segmentation' / f'{split}.txt' for split in SPLITS}
     return DataSet(description.name, base, FORMAT.name, label_set,
                    description.license or ('' if description.names else LICENSE),
