@@ -90,8 +90,8 @@ def _layout(description: Description) -> Format:
     try:
         found = next((f for f in FORMATS.values() if f.recognises(description.root)), None)
     except OSError as error:
-        raise DataSetError(f'{description.root} cannot be read: {error.strerror or error}'
-                           ) from error
+        raise DataSetError(f'{error.filename or description.root} cannot be read: '
+                           f'{error.strerror or error}') from error
     if found is None:
         raise DataSetError(f'{description.root} has no layout that is known. Looked for:\n' +
                            ';\n'.join(f.layout for f in FORMATS.values()))

@@ -103,7 +103,7 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
             continue
         depth = existing(depth_of(image)) if depth_of else None
         scenes.append(scene(name, image, mask, ids, depth))
-    return Listing(tuple(scenes), tuple(problems))
+    return Listing(tuple(scenes), tuple(dict.fromkeys(problems)))
 
 
 def existing(*paths: Path) -> Path | None:
@@ -118,8 +118,17 @@ def existing(*paths: Path) -> Path | None:
     return next((path for path in (*paths, *normal) if os.path.isfile(path)), None)
 
 
+def not_readable(folder: Path) -> str:
+    """Say that a folder is there and may not be read; nothing where it may, or is not there."""
+    if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK):
+        return f'{folder} cannot be read: change its rights'
+    return ''
+
+
 def _missing(image: Path, expected: Path) -> str:
     """Say that an image lacks its mask, and what is there instead."""
+    if closed := not_readable(expected.parent):
+        return closed
     other = existing(*(expected.with_suffix(suffix) for suffix in SUFFIXES))
     if other is not None and other != image:
         return f'{other}, the mask of {image.name}, is not a PNG: export it as one'

@@ -89,6 +89,18 @@ def test_a_file_that_could_not_be_read_is_tried_again(clean, read, monkeypatch):
     assert check_data(opened(clean)).errors == () and read() == ['streetb']
 
 
+def test_a_file_whose_rights_change_is_read_again(clean, read, monkeypatch):
+    check_data(opened(clean))
+    read()
+    path, whole = clean / 'train/labels/streetb.png', os.access
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'access', lambda p, how: p != path and whole(p, how))
+        check_data(opened(clean))
+        assert read() == ['streetb']
+    check_data(opened(clean))
+    assert read() == ['streetb']
+
+
 def test_without_a_cache_nothing_is_kept(clean, read, cache_folder):
     for _ in range(2):
         check_data(opened(clean), cache=False)

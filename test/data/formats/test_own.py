@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One's own images and masks, and where these are looked for."""
 
+import os
 import unicodedata
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -108,6 +110,16 @@ def test_accents_are_the_same_however_they_are_stored(tmp_path, stored, looked_f
         listing = listed(tmp_path, f'train: {train}')
         assert len(listing.scenes) == 1 and not listing.problems
         listing.scenes[0].read()
+
+
+def test_a_folder_of_masks_that_may_not_be_read_is_said_once(tmp_path, monkeypatch):
+    make(tmp_path)
+    closed, whole, found = tmp_path / 'masks', os.access, os.path.isfile
+    monkeypatch.setattr(os, 'access', lambda path, how: path != closed and whole(path, how))
+    monkeypatch.setattr(os.path, 'isfile', lambda path: closed not in Path(path).parents
+                        and found(path))
+    assert listed(tmp_path, 'train: images') == (
+        (), (f'{closed} cannot be read: change its rights',))
 
 
 def test_every_problem_is_listed(tmp_path):

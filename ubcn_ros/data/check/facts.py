@@ -77,7 +77,7 @@ def _frozen(value: Any) -> Any:
 
 
 def state_of(scene: Scene) -> str:
-    """Key of a scene and its files as they are: path, size and time of change of each."""
+    """Key of a scene and its files as they are: path, size, time of change; if not readable."""
     values = [(f.name, _stamp(value) if isinstance(value, Path) else value)
               for f in fields(scene) for value in [getattr(scene, f.name)]]
     known = __version__, [f.name for f in fields(SceneFacts)], type(scene).__qualname__, values
@@ -90,6 +90,8 @@ def _stamp(path: Path) -> tuple[str, int, int]:
     try:
         found = path.stat()
     except OSError:
+        return str(path), -1, -1
+    if not os.access(path, os.R_OK):  # rights change neither size nor time
         return str(path), -1, -1
     return str(path), found.st_size, found.st_mtime_ns
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.formats import Format
-from ubcn_ros.data.listing import existing, text_lines, with_masks
+from ubcn_ros.data.listing import existing, not_readable, text_lines, with_masks
 from ubcn_ros.data.scenes import DataSet, Listing
 from ubcn_ros.images.files import SUFFIXES
 from ubcn_ros.labels import LabelSet, paths_of
@@ -74,7 +74,8 @@ def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]
         if name in images:
             problems.append(f'{file} names {name} twice: leave one out')
         elif path is None:
-            problems.append(f'{folder}/{name}.jpg (or .png) is missing, but {file} names it')
+            problems.append(not_readable(folder) or f'{folder}/{name}.jpg (or .png) is missing, '
+                            f'but {file} names it')
         else:
             images[name] = path
     return images, problems
