@@ -283,7 +283,7 @@ def test_a_trained_sam_keeps_its_weights(make, data, whole):
                            start.network.derain.tail[0][0].weight)
 
 
-def test_without_validation_the_best_is_the_last(make, camvid_root, tmp_path):
+def test_without_validation_the_best_is_the_last(make, camvid_root, tmp_path, capsys):
     root = tmp_path / 'data'
     shutil.copytree(camvid_root, root)
     run = make(stages=('derain',), data=open_data([root]))
@@ -292,6 +292,7 @@ def test_without_validation_the_best_is_the_last(make, camvid_root, tmp_path):
     folder = run.folder('derain')
     assert (folder / 'best.safetensors').read_bytes() == (
         folder / 'last.safetensors').read_bytes()
+    assert 'the last of derain, without validation' in capsys.readouterr().out
 
 
 def test_progress_says_how_long_all_will_take(make, capsys):
@@ -319,3 +320,12 @@ def test_a_lost_best_is_told_before_anything_is_trained(copied, damage, stage):
     (run.folder(stage) / 'last.safetensors').unlink()  # begun alone
     with pytest.raises(ValueError, match=f'{stage}/best.* --overwrite --stage {stage}'):
         run.plan(stage, resume=True)
+
+
+def test_attend_warns_of_parts_that_nothing_trained(make, whole):
+    told = {name: make(init=name and whole.folder(name) / 'best.safetensors',
+                       stages=('attend',)).start('attend').details
+            for name in (None, 'derain', 'adapt')}
+    assert 'leaves derain and segmentation as' in told[None]
+    assert 'leaves segmentation as' in told['derain']
+    assert 'warning' not in told['adapt']

@@ -333,8 +333,10 @@ class Run:
                 self._last in stages or not self.result.exists()):
             network, info = load_model(self.folder(self._last) / BEST)
             save_model(self.result, network, info.metadata, self.half)
-            fabric.print(f'wrote {self.result}: the best of {self._last} by '
-                         f'{STAGE_CLASSES[self._last].quality_text}')
+            best = (f'best of {self._last} by {STAGE_CLASSES[self._last].quality_text}'
+                    if self._scenes(self._last)[1] else
+                    f'last of {self._last}, without validation')
+            fabric.print(f'wrote {self.result}: the {best}')
         fabric.barrier()
 
 

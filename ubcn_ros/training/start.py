@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -59,12 +59,16 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
                       f'{init_table(rows)}\n')
     else:
         start = Start(built(config, label_set), (), None, 'random weights')
-    if (stage not in ('attend', 'joint') or 'attention' in start.trained
-            or not config.stages[stage].warm_start):
-        return start
-    start_from_derain(start.network)
-    return Start(start.network, start.trained, start.info, start.text,
-                 f"{start.details}SAM starts from IDM's weights\n")
+    details = start.details
+    missing = [part for part in ('derain', 'segmentation') if part not in start.trained]
+    if stage == 'attend' and missing:
+        details += (f'warning: attend leaves {" and ".join(missing)} as it finds them, and '
+                    'nothing has trained them: no model for the node comes of it\n')
+    if (stage in ('attend', 'joint') and 'attention' not in start.trained
+            and config.stages[stage].warm_start):
+        start_from_derain(start.network)
+        details += "SAM starts from IDM's weights\n"
+    return replace(start, details=details)
 
 
 def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
