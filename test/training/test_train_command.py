@@ -287,3 +287,24 @@ def test_more_devices_than_there_are(recipe, camvid_root, tmp_path, monkeypatch)
     result = invoke([*arguments(recipe, camvid_root, tmp_path / 'out'), '--accelerator', 'cuda',
                      '--devices', '3'])
     assert result.exit_code == 2 and '3 are asked for, PyTorch sees 2' in result.output
+
+
+def test_a_batch_that_cannot_be_shared_is_told_before_any_stage(write_recipe, camvid_root,
+                                                                tmp_path):
+    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'joint': {'batch': 3}}})
+    result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
+                     '--accelerator', 'cpu', '--devices', '2'])
+    assert result.exit_code == 2 and 'stages.joint.batch is 3' in result.output
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_home_folder_goes_by_its_sign(recipe, camvid_root, tmp_path, monkeypatch):
+    """As after the = of an option, where the shell leaves it."""
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'data').symlink_to(camvid_root)
+    recipe('derain', {'optimizer_steps': 1})
+    result = invoke(['~/derain.yaml', '--data=~/data', '--out=~/new/out', '--accelerator', 'cpu',
+                     '--precision', '32-true', '--workers', '0'])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / 'new/out/tiny.safetensors').is_file() and not (tmp_path / '~').exists()

@@ -90,6 +90,14 @@ class ProcessingSizeType(click.ParamType):
         return number
 
 
+class InputType(click.Path):
+    """Path of what is there; `~` is home after the = of an option, too, where shells leave it."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """Return the path."""
+        return super().convert(os.path.expanduser(value), param, ctx)
+
+
 class OutputType(click.Path):
     """
     Path of a file or folder to write, which is told before the work if it cannot be written.
@@ -112,7 +120,7 @@ class OutputType(click.Path):
         if not str(value):
             kinds = ['file'] * self.file_okay + ['folder'] * self.dir_okay
             self.fail(f"'' is not the path of a {' or '.join(kinds)}", param, ctx)
-        path = super().convert(value, param, ctx)
+        path = super().convert(os.path.expanduser(value), param, ctx)
         if self.allow_dash and str(path) == '-':
             return path
         if self._suffixes and path.suffix.lower() not in self._suffixes:
@@ -175,7 +183,7 @@ processing_option = _shared('--processing-size', default=-1, type=ProcessingSize
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
 threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
 data_option = _shared('--data', required=True,
-                      type=click.Path(exists=True, path_type=Path),
+                      type=InputType(exists=True, path_type=Path),
                       help='Data set: a YAML file, or a folder whose layout is known.')
 json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
 picture_option = _shared('--picture', type=PICTURE)

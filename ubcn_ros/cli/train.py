@@ -18,6 +18,7 @@ from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import (
     COUNT,
     OUTPUT_FOLDER,
+    InputType,
     data_option,
     precision_option,
     threads_option,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
     from ubcn_ros.data.mixture import Data
+    from ubcn_ros.training.config import TrainConfig
     from ubcn_ros.training.estimate import TimeLeft
     from ubcn_ros.training.run import Run
 
@@ -36,11 +38,11 @@ _SHOWN = 5  # findings of the data
 _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 
 
-class _Recipe(click.Path):
+class _Recipe(InputType):
     """Path of a recipe, or the name of one of config/train."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        path = Path(value)
+        path = Path(os.path.expanduser(value))
         if path.suffix or path.exists():
             return super().convert(value, param, ctx)
         folders = shared_folders('config/train')
@@ -54,7 +56,7 @@ class _Recipe(click.Path):
 
 @click.command(cls=Command)
 @click.argument('recipe', type=_Recipe(exists=True, dir_okay=False, path_type=Path))
-@data_option(multiple=True, type=click.Path(exists=True, path_type=Path),
+@data_option(multiple=True,
              help='Data set: a YAML file, or a folder whose layout is known. Several may be '
              'given; the classes are those of the first.')
 @click.option('--stage', help='Train this stage alone  [default: all of the recipe].')
@@ -118,6 +120,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     run = Run(config, open_data(data), out or Path('runs') / config.name, init, half,
               typed_command(sys.argv[1:]), _plain(options))
     run.check_free(stage, resume, overwrite)
+    _check_batches(run.config, stage, devices * nodes)
     run.fingerprints = _check_data(run.data, data)
     run.plan(stage, resume, overwrite)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
@@ -224,6 +227,15 @@ def _check_devices(accelerator: str, devices: int) -> None:
     if 0 < count < devices:
         raise click.BadParameter(f'{devices} are asked for, PyTorch sees {count} of '
                                  f'{accelerator!r}', param_hint="'--devices'")
+
+
+def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> None:
+    """Raise BadParameter now, not after the stages before, where a batch cannot be shared."""
+    for name, settings in config.stages.items():
+        if settings.batch % processes and stage in (None, name):
+            raise click.BadParameter(
+                f"the recipe's stages.{name}.batch is {settings.batch}, which {processes} "
+                'processes cannot share: choose a multiple', param_hint="'--devices'")
 
 
 def _precision(precision: str, accelerator: str) -> str:
