@@ -16,7 +16,7 @@ from ubcn_ros.network import UBCNConfig, build
 from ubcn_ros.runtime import load_model, save_model
 
 RECORD = {
-    'command': 'ubcn train light --data own.yaml', 'recipe': {'name': 'light', 'stages': {}},
+    'command': 'ubcn train light --data caf\udce9.yaml', 'recipe': {'name': 'light', 'stages': {}},
     'stage': 'attend', 'trained': ['derain', 'attention'],
     'data': [{'name': 'own', 'format': 'yaml', 'license': 'MIT', 'sha256': 'ab12',
               'counts': {'train': 40, 'val': 8}},
@@ -50,7 +50,7 @@ def test_all_that_a_file_says_is_printed(saved):
     network, loaded = load_model(path)
     for line in (
             f'sha256 {loaded.sha256}', 'licence MIT; research use only', 'recipe light',
-            'command ubcn train light --data own.yaml', 'stage attend', 'commit 0123abc',
+            r'command ubcn train light --data caf\udce9.yaml', 'stage attend', 'commit 0123abc',
             'seed 3', 'optimizer steps 500', 'iterations 3',
             'started from ubcn-light-camvid, sha256 cd34',
             'data own, train 40, val 8, format yaml, license MIT, sha256 ab12',

@@ -5,6 +5,7 @@
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ import yaml
 from lightning.fabric import Fabric
 
 from ubcn_ros.data.mixture import open_data
+from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.labels import numbered_labels
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
@@ -19,7 +21,7 @@ from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft
-from ubcn_ros.training.run import Run
+from ubcn_ros.training.run import Run, _said
 
 
 @pytest.fixture
@@ -329,3 +331,9 @@ def test_attend_warns_of_parts_that_nothing_trained(make, whole):
     assert 'leaves derain and segmentation as' in told[None]
     assert 'leaves segmentation as' in told['derain']
     assert 'warning' not in told['adapt']
+
+
+def test_scenes_may_have_names_that_are_not_utf8():
+    said = {_said(SceneList('x', None, (Scene(os.fsdecode(name), Path('x'), None),)))
+            for name in (b'caf\xe9', b'caf\xe8', 'caf\u00e9'.encode())}
+    assert len(said) == 3

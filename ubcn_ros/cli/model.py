@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, printable
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_DASH, json_option
 from ubcn_ros.cli.output import save_json
 
@@ -50,7 +50,7 @@ def model_info(model: str, json_path: Path | None) -> None:
     else:
         network, info = load_model(model)
     if str(json_path) != '-':
-        click.echo(_text(network, info))
+        click.echo(printable(_text(network, info)))
     save_json(json_path, describe(network, info))
 
 

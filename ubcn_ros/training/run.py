@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -342,5 +343,5 @@ class Run:
 
 def _said(scenes: SceneList) -> str:
     """Name scenes so that others are told from them."""
-    names = hashlib.sha256('\n'.join(scene.name for scene in scenes.scenes).encode()).hexdigest()
+    names = hashlib.sha256(os.fsencode('\n'.join(s.name for s in scenes.scenes))).hexdigest()
     return f'{scenes.name}, {len(scenes)} scenes {names[:12]}'
