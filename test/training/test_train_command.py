@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ubcn train` as people start it: killed, on two processes, and with something wrong."""
 
+import errno
 import os
 import re
 import shutil
@@ -308,3 +309,16 @@ def test_the_home_folder_goes_by_its_sign(recipe, camvid_root, tmp_path, monkeyp
                      '--precision', '32-true', '--workers', '0'])
     assert result.exit_code == 0, result.output
     assert (tmp_path / 'new/out/tiny.safetensors').is_file() and not (tmp_path / '~').exists()
+
+
+@pytest.mark.filterwarnings('error::pytest.PytestUnhandledThreadExceptionWarning')
+def test_a_log_that_cannot_be_written_shows_no_traceback(recipe, camvid_root, tmp_path, capfd,
+                                                         monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr('tensorboard.summary.writer.record_writer.RecordWriter.write', full)
+    recipe('derain', {'optimizer_steps': 3, 'validate_every': 1})
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0'))
+    told = capfd.readouterr()
+    assert result.exit_code == 1 and 'No space left on device' in result.output
+    assert 'Traceback' not in result.output + told.out + told.err

@@ -93,7 +93,9 @@ def _file_trouble(error: OSError) -> str:
         return str(error)
     gone = 'the current folder' if error.errno == errno.ENOENT else ''
     remedy = _REMEDIES.get(error.errno, 'choose a path that exists and that you may use')
-    return ': '.join(filter(None, (str(error.filename or gone), error.strerror, remedy)))
+    # a copy or move ends at the second of its files, where there is no room
+    name = error.filename2 if error.errno in _REMEDIES and error.filename2 else error.filename
+    return ': '.join(filter(None, (str(name or gone), error.strerror, remedy)))
 
 
 def _first_line(error: Exception) -> str:

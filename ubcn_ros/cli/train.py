@@ -8,6 +8,7 @@ import contextlib
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -202,6 +203,14 @@ def _launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: 
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
     """Say what a run ended of in one line."""
+    shown = threading.excepthook
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        # TensorBoard's thread hands its error to who writes next, which ends the run
+        if not (isinstance(args.exc_value, OSError) and args.thread is not None
+                and type(args.thread).__module__.startswith('tensorboard.')):
+            shown(args)
+    threading.excepthook = hook
     try:
         yield
     except FloatingPointError as error:
@@ -211,6 +220,8 @@ def _plain_errors() -> Iterator[None]:
         if 'Original Traceback' in text:  # of a process that renders samples
             text = text.strip().splitlines()[-1].split(': ', 1)[-1]
         raise ValueError(text) from error
+    finally:
+        threading.excepthook = shown
 
 
 def _check_devices(accelerator: str, devices: int) -> None:
