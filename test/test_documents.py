@@ -9,6 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
 import click
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -251,6 +252,9 @@ def test_every_format_is_there_with_its_keys():
 def write_pairs(root, images, masks, suffixes=('.jpg', '.png'), stored=(0, 1, 255)):
     for folder in images:
         write_image(root / folder / f'a{suffixes[0]}', np.full((40, 48, 3), 90, np.uint8))
+        depth = root / folder.replace('images', 'depth', 1) / 'a.png'
+        depth.parent.mkdir(parents=True)
+        assert cv2.imwrite(str(depth), np.full((40, 48), 2560, np.uint16))
     for folder in masks:
         mask = np.resize(np.array(stored, np.uint8), (40, 48))
         write_image(root / folder / f'a{suffixes[1]}', mask)

@@ -5,8 +5,8 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.resizing import resized
-from ubcn_ros.data.scenes import CleanFrame
+from ubcn_ros.data.resizing import resized, shrunk, typical_short_side
+from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
 
 
 @pytest.fixture
@@ -34,3 +34,48 @@ def test_its_own_size_leaves_a_frame_as_it_is(frame):
 
 def test_parts_that_are_not_there_stay_away(frame):
     assert resized(CleanFrame(frame.image, frame.labels), 30, 20)[2:] == (None, None)
+
+
+class ArrayScene(Scene):
+    """A scene of given height and width, in rain of its own if asked for."""
+
+    def read(self):
+        return CleanFrame(self.image(), self.labels(), None,
+                          self.image() if self.rainy_path else None)
+
+    def image(self):
+        return np.zeros((*self.ids['size'], 3), np.uint8)
+
+    def labels(self):
+        return np.full(self.ids['size'], 5, np.uint8)
+
+
+def scenes(*sizes, **more):
+    return SceneList('arrays', None, tuple(
+        ArrayScene(str(size), None, None, {'size': size}, **more) for size in sizes))
+
+
+def test_only_larger_frames_shrink_and_keep_their_aspect():
+    found = shrunk(scenes((100, 200), (90, 60), (40, 300), (31, 20)), 40).scenes
+    assert [scene.read().image.shape[:2] for scene in found] == [
+        (40, 80), (60, 40), (40, 300), (31, 20)]
+    assert all(scene.read().labels.shape == scene.image().shape[:2] for scene in found)
+    assert found[0].labels().shape == (100, 200)  # as stored, for counting
+    assert [scene.name for scene in found] == ['(100, 200)', '(90, 60)', '(40, 300)', '(31, 20)']
+
+
+def test_without_a_short_side_nothing_shrinks():
+    given = scenes((100, 200))
+    assert shrunk(given, 0) is given
+
+
+def test_rain_of_its_own_is_not_shrunk():
+    assert shrunk(scenes((100, 200), rainy_path='x'), 40).scenes[0].read().rainy.shape == (
+        100, 200, 3)
+
+
+def test_the_typical_short_side_is_the_median_of_what_is_read():
+    given = scenes((100, 200), (90, 60), (300, 400))
+    assert typical_short_side(given) == 100
+    assert typical_short_side(shrunk(given, 80)) == 80
+    assert typical_short_side(given, at_most=1) == 100

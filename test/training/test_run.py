@@ -337,3 +337,14 @@ def test_scenes_may_have_names_that_are_not_utf8():
     said = {_said(SceneList('x', None, (Scene(os.fsdecode(name), Path('x'), None),)))
             for name in (b'caf\xe9', b'caf\xe8', 'caf\u00e9'.encode())}
     assert len(said) == 3
+
+
+def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make):
+    def stated(run, stage):
+        return load_model(run.folder(stage) / 'best.safetensors')[1].trained_short_side
+    assert [stated(whole, stage) for stage in STAGES] == [None, 64, 64, 64]
+    small = make('small', stages=('derain', 'adapt'))
+    small.config = replace(small.config, data=replace(small.config.data, short_side=48))
+    train(small)
+    assert [stated(small, stage) for stage in ('derain', 'adapt')] == [None, 48]
+    assert small.training.scenes[0].read().image.shape == (48, 60, 3)

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from statistics import median_low
+
 import cv2
 import numpy as np
 
-from ubcn_ros.data.scenes import CleanFrame
+from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
 
 
 def resized(frame: CleanFrame, width: int, height: int) -> CleanFrame:
@@ -30,3 +33,52 @@ def resized(frame: CleanFrame, width: int, height: int) -> CleanFrame:
 
     return CleanFrame(picture(frame.image), exact(frame.labels), exact(frame.depth),
                       picture(frame.rainy))
+
+
+@dataclass(frozen=True)
+class ShrunkScene(Scene):
+    """A scene whose frame is read at a given short side; ``source`` is the scene as it is."""
+
+    source: Scene | None = None
+    short_side: int = 0
+
+    def read(self) -> CleanFrame:
+        """All of the scene, smaller; rain of its own, which has a size, keeps the frame's."""
+        frame = self.source.read()
+        height, width = frame.image.shape[:2]
+        if frame.rainy is not None or min(height, width) <= self.short_side:
+            return frame
+        shrinks = self.short_side / min(height, width)
+        return resized(frame, round(width * shrinks), round(height * shrinks))
+
+    def image(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, clean and smaller."""
+        return self.read().image
+
+    def labels(self) -> np.ndarray:
+        """(H, W) uint8 class ids as they are stored, not smaller: they are counted."""
+        return self.source.labels()
+
+
+def shrunk(scenes: SceneList, short_side: int) -> SceneList:
+    """
+    Shrink all frames of a list to a short side of so many pixels; smaller ones stay as they are.
+
+    :param short_side: pixels; 0 leaves all as they are.
+    """
+    if not short_side:
+        return scenes
+    return replace(scenes, scenes=tuple(
+        ShrunkScene(scene.name, scene.image_path, scene.label_path, scene.ids, scene.depth_path,
+                    scene.rainy_path, source=scene, short_side=short_side)
+        for scene in scenes.scenes))
+
+
+def typical_short_side(scenes: SceneList, at_most: int = 25) -> int:
+    """
+    Return the median short side, in pixels, of a list's frames.
+
+    :param at_most: so many of them, spread evenly, are read.
+    """
+    chosen = scenes.scenes[::max(1, len(scenes) // at_most)]
+    return median_low(min(scene.image().shape[:2]) for scene in chosen)

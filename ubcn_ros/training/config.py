@@ -31,12 +31,15 @@ class DataConfig:
 
     # starts of the names of scenes that are left out of training
     exclude: tuple[str, ...] = ()
+    # larger images are shrunk to this short side, pixels, before anything else; 0: none are
+    short_side: int = 0
     # at most so many scenes of the split val, spread evenly, validate
     validation_images: int = 25
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
         _check_text('exclude', *self.exclude)
+        _check_range(self, ('short_side',), 0, 8192)
         _check_range(self, ('validation_images',), 1)
 
 

@@ -27,7 +27,8 @@ _JOIN = '; '
 
 def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iterable[str],
                  data: Sequence[Mapping[str, Any]], license: str, init: ModelInfo | None,
-                 optimizer_steps: int, iterations: int, validation: Mapping[str, float]
+                 optimizer_steps: int, iterations: int, trained_short_side: int | None,
+                 validation: Mapping[str, float]
                  ) -> dict[str, Any]:
     """
     Say how a model came about, in plain values for JSON.
@@ -40,6 +41,8 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
     :param license: as of ``joined_license``.
     :param init: of the model that the training started from.
     :param optimizer_steps: that the stage has run; ``iterations`` of the loop, as it trained.
+    :param trained_short_side: pixels, of the images that the segmentation network was trained on,
+        None where it was not.
     :param validation: figures by name; one that is not finite is None.
     """
     record = {
@@ -49,6 +52,7 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
         'init': None if init is None else {'name': init.name, 'sha256': init.sha256},
         'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
         'optimizer_steps': optimizer_steps, 'iterations': iterations,
+        'trained_short_side': trained_short_side,
         'validation': {name: float(value) if math.isfinite(value) else None
                        for name, value in validation.items()}}
     return json.loads(json.dumps(record))

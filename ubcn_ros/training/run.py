@@ -17,6 +17,7 @@ import yaml
 from lightning.fabric import Fabric
 
 from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.resizing import shrunk, typical_short_side
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
@@ -79,12 +80,15 @@ class Run:
     @cached_property
     def training(self) -> SceneList:
         """Scenes to train on."""
-        return self.data.split('train', exclude=self.config.data.exclude)
+        return shrunk(self.data.split('train', exclude=self.config.data.exclude),
+                      self.config.data.short_side)
 
     @cached_property
     def validation(self) -> SceneList | None:
         """Scenes that validate, None where no data set has a split val."""
-        return self.data.split('val') if 'val' in self.data.splits else None
+        if 'val' not in self.data.splits:
+            return None
+        return shrunk(self.data.split('val'), self.config.data.short_side)
 
     @cached_property
     def _init(self) -> tuple[UBCN, ModelInfo] | None:
@@ -272,6 +276,12 @@ class Run:
         return [{**data_record(found, sha256), **({'path': str(found.root)} if places else {})}
                 for found, sha256 in zip(self.data.sets, hashes, strict=True)]
 
+    def _short_side(self, stage: str, start: Start) -> int | None:
+        """Return the short side of the images that the segmentation was last trained on."""
+        if 'segmentation' in STAGE_CLASSES[stage].trained:
+            return typical_short_side(self._scenes(stage)[0])
+        return start.info and start.info.trained_short_side
+
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
                   seconds: float = 4.0) -> list[StageEstimate]:
         """
@@ -288,11 +298,13 @@ class Run:
         numbered = list(self.config.stages)
         title = f'{stage} ({numbered.index(stage) + 1} of {len(numbered)})'
         trained = {*start.trained, *STAGE_CLASSES[stage].trained}
+        short_side = self._short_side(stage, start)
 
         def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
             said = model_record(
                 command=self.command, config=self.config, stage=stage, trained=trained,
-                data=self._data_records(), license=joined_license(start.info, self.data.licenses),
+                data=self._data_records(), trained_short_side=short_side,
+                license=joined_license(start.info, self.data.licenses),
                 init=self._init and self._init[1], optimizer_steps=steps,
                 iterations=self.config.stages[stage].iterations, validation=scores)
             if said['init'] is None and start.info is not None:
