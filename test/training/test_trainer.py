@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One stage that is interrupted, resumed, refused and recorded."""
 
+import copy
 import csv
 import errno
 
@@ -57,7 +58,8 @@ def files(trainer):
 
 
 @pytest.mark.parametrize(('stage', 'changes'), [
-    ('derain', {}), ('adapt', ADAPT), ('joint', {'optimizer': {'kind': 'sgd'}})])
+    ('derain', {}), ('derain', {'ema_decay': 0.9}), ('adapt', ADAPT),
+    ('joint', {'optimizer': {'kind': 'sgd'}})])
 def test_a_resumed_run_ends_with_the_same_bits(run, stage, changes):
     changes = {'optimizer_steps': 4, **changes}
     whole = run('whole', stage, changes, workers=1 if stage == 'derain' else 0)
@@ -85,6 +87,36 @@ def measured(monkeypatch, *qualities, kill_at=None):
     monkeypatch.setattr('ubcn_ros.training.trainer.validate', validate)
     monkeypatch.setattr('ubcn_ros.training.pictures.ValidationPictures.sheet',
                         lambda *_: torch.zeros(40, 40, 3, dtype=torch.uint8).numpy())
+
+
+def test_the_moving_average_is_what_is_validated_and_saved(run, scenes, monkeypatch):
+    seen = []
+
+    def validate(_fabric, stage, *_):
+        seen.append(copy.deepcopy(stage.network.state_dict()))
+        return {'psnr_0_T1': 40.0, 'psnr_150_T1': float(len(seen))}
+    monkeypatch.setattr('ubcn_ros.training.trainer.validate', validate)
+    monkeypatch.setattr('ubcn_ros.training.pictures.ValidationPictures.sheet',
+                        lambda *_: torch.zeros(40, 40, 3, dtype=torch.uint8).numpy())
+    changes = {'optimizer_steps': 3, 'validate_every': 1}
+    own = run('own', changes=changes, validation=scenes)
+    start = copy.deepcopy(own.network.state_dict())
+    own.fit()
+    steps, seen = seen, []
+    averaged = run('averaged', changes={**changes, 'ema_decay': 0.2}, validation=scenes)
+    averaged.fit()
+    name = next(key for key in start if key.endswith('weight')
+                and not torch.equal(steps[0][key], start[key]))
+    expected = start[name]
+    for step, (weights, average) in enumerate(zip(steps, seen, strict=True), 1):
+        decay = min(0.2, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * weights[name]
+        torch.testing.assert_close(average[name], expected)
+        assert not torch.equal(average[name], weights[name])
+    # the training itself goes on with the weights
+    assert torch.equal(averaged.network.state_dict()[name], steps[-1][name])
+    saved = load_model(averaged.folder / 'last.safetensors')[0].state_dict()
+    assert all(torch.equal(saved[key], value) for key, value in seen[-1].items())
 
 
 EVERY = {'optimizer_steps': 4, 'validate_every': 1, 'save_every': 3}

@@ -153,6 +153,9 @@ class StageConfig:
     freeze_norm: bool = False
     # largest norm of the gradient, 0 for any
     grad_clip_norm: float = 1.0
+    # decay of the moving average of the weights, which is what is validated and saved; 0: the
+    # weights themselves are
+    ema_decay: float = 0.0
     # optimizer steps between two validations
     validate_every: int = 500
     # optimizer steps between two checkpoints
@@ -162,7 +165,7 @@ class StageConfig:
         """Raise ValueError for a value that is out of range."""
         _check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
         _check_range(self, ('iterations',), 1, 10)
-        _check_range(self, ('derained_share',), 0, 1)
+        _check_range(self, ('derained_share', 'ema_decay'), 0, 1)
         _check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
                             'lovasz_weight', 'grad_clip_norm'), 0)
 

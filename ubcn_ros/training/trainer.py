@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import save_model
+from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, differences, find_stage
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
@@ -51,7 +53,8 @@ class Trainer:
     The best is that of the validation with the highest figure (``Stage.quality``), the first of
     equals; without validation scenes it is the last. Several processes share every batch and
     average their gradients. Each normalises by, and keeps the statistics of, its own share;
-    process 0 validates and writes.
+    process 0 validates and writes. With ``ema_decay`` what is validated and written as a model is
+    the moving average of the weights.
 
     :param fabric: launched Fabric (devices, precision, processes).
     :param config: the recipe.
@@ -100,6 +103,8 @@ class Trainer:
         optimizers = [make_optimizer(parameters, c) for parameters, c in groups]
         self.optimizer_configs = [c for _, c in groups]
         self.stage, *self.optimizers = fabric.setup(stage, *optimizers)
+        self.average = (MovingAverage(network, self.stage_config.ema_decay)
+                        if self.stage_config.ema_decay else None)
 
     def samples(self) -> TrainingSamples:
         """Samples that the stage trains on."""
@@ -108,6 +113,7 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         return {'stage': self.stage, 'optimizer_step': self.optimizer_step, 'best': self.best,
                 'scores': self.scores, 'settings': self.settings,
+                **({} if self.average is None else {'average': self.average}),
                 **{f'optimizer_{i}': o for i, o in enumerate(self.optimizers)}}
 
     def resume(self) -> bool:
@@ -176,16 +182,22 @@ class Trainer:
                 if logger is not None and logs_now:
                     self._write_log(logger, loss, logs, bar)
                 if logger is not None and validates:
-                    self._validate(logger, loss)
+                    with self._averaged():
+                        self._validate(logger, loss)
                 if saves:  # after the validation: a resumed run knows the best
                     self.save()
         if logger is not None:
-            if self.validation is None:
-                self._save_model(BEST)
-            self._save_model(LAST)
+            with self._averaged():
+                if self.validation is None:
+                    self._save_model(BEST)
+                self._save_model(LAST)
             logger.finalize('success')
         fabric.barrier()
         return self.scores
+
+    def _averaged(self) -> contextlib.AbstractContextManager[None]:
+        """Let the network have the moving average of its weights, if there is one."""
+        return contextlib.nullcontext() if self.average is None else self.average.applied()
 
     def _logger(self) -> TensorBoardLogger:
         """Log and results; what a killed run left there after its checkpoint is dropped."""
@@ -220,6 +232,8 @@ class Trainer:
                                            error_if_nonfinite=False)
             optimizer.step()
             optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update(self.optimizer_step + 1)
         return loss.detach(), logs
 
     def _check_finite(self, loss: torch.Tensor, weights: bool) -> None:
