@@ -21,6 +21,9 @@ from ubcn_ros.training.losses import (
     segmentation_loss,
 )
 
+# above it an image is as good as its 8 bits; else dry frames alone would choose
+_PSNR_CAP = 50.0
+
 Batch = dict[str, torch.Tensor]
 Logs = dict[str, torch.Tensor]
 
@@ -107,6 +110,17 @@ class Stage(nn.Module):
         """
         raise NotImplementedError
 
+    def mean_score(self, scores: dict[str, float], what: str, step: int) -> float:
+        """
+        Average a step's figure over the rain rates, PSNR at most ``_PSNR_CAP`` dB each.
+
+        :param what: 'psnr' or 'miou'.
+        """
+        found = [min(value, _PSNR_CAP) if what == 'psnr' else value
+                 for name, value in scores.items()
+                 if name.startswith(f'{what}_') and name.endswith(f'_T{step}')]
+        return sum(found) / len(found)
+
 
 class DerainStage(Stage):
     """
@@ -121,7 +135,7 @@ class DerainStage(Stage):
 
     trained = ('derain',)
     measures = ('psnr',)
-    quality_text = 'PSNR at 150 mm/hr'
+    quality_text = 'PSNR, mean of 0 (at most 50 dB) and 150 mm/hr'
 
     def prepare(self) -> None:
         if self.config.veil_only:
@@ -151,7 +165,7 @@ class DerainStage(Stage):
             len(image), self.network.label_set.num_classes, 1, 1))]
 
     def quality(self, scores: dict[str, float]) -> float:
-        return scores['psnr_150_T1']
+        return self.mean_score(scores, 'psnr', 1)
 
 
 class AdaptStage(Stage):
@@ -225,7 +239,7 @@ class AdaptStage(Stage):
         return [self.network.first_step(image)]
 
     def quality(self, scores: dict[str, float]) -> float:
-        return (scores['miou_0_T1'] + scores['miou_150_T1']) / 2
+        return self.mean_score(scores, 'miou', 1)
 
 
 class AttendStage(Stage):
@@ -239,7 +253,7 @@ class AttendStage(Stage):
     """
 
     trained = ('attention',)
-    quality_text = 'PSNR at 150 mm/hr of the last step'
+    quality_text = 'PSNR of the last step, mean of 0 (at most 50 dB) and 150 mm/hr'
 
     def prepare(self) -> None:
         if self.config.iterations < 2:
@@ -286,7 +300,7 @@ class AttendStage(Stage):
         return loss / len(steps), logs
 
     def quality(self, scores: dict[str, float]) -> float:
-        return scores[f'psnr_150_T{self.config.iterations}']
+        return self.mean_score(scores, 'psnr', self.config.iterations)
 
 
 def _forget_casts() -> None:
@@ -303,13 +317,14 @@ class JointStage(AttendStage):
     """The whole network, unrolled, with the losses on every step."""
 
     trained = ('derain', 'segmentation', 'attention')
-    quality_text = 'mIoU in points + PSNR in dB at 150 mm/hr of the last step'
+    quality_text = ('mIoU in points + PSNR in dB (at most 50) of the last step, '
+                    'means of 0 and 150 mm/hr')
 
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         return self._steps_loss(batch, [self.network.first_step(batch['degraded'])])
 
     def quality(self, scores: dict[str, float]) -> float:
-        return super().quality(scores) + scores[f'miou_150_T{self.config.iterations}']
+        return super().quality(scores) + self.mean_score(scores, 'miou', self.config.iterations)
 
 
 STAGE_CLASSES: dict[str, type[Stage]] = {
