@@ -10,7 +10,8 @@ from ubcn_ros.runtime import Engine, Frame
 
 
 def frame(value, label, shape=(32, 50)):
-    return Frame(np.full((*shape, 3), value, np.uint8), np.full(shape, label, np.uint8), None, 1)
+    return Frame(np.full((*shape, 3), value, np.uint8), np.full(shape, label, np.uint8), None, 1,
+                 processing_size=shape)
 
 
 def test_compare_by_hand():

@@ -36,10 +36,10 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
     memory = {}
     try:
         publishers = len(list(node.publishers))
-        for cycle in range(60):
+        for cycle in range(40):
             for step in steps:
                 assert step() == TransitionCallbackReturn.SUCCESS, (cycle, step)
-            if cycle in (19, 59):
+            if cycle in (13, 39):
                 memory[cycle] = resident_mib()
         assert len(list(node.publishers)) == publishers
         assert not list(node.subscriptions) or all(
@@ -48,7 +48,7 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
     finally:
         assert node.stop(10.0)
         node.destroy_node()
-    assert memory[59] - memory[19] < 5.0, memory
+    assert memory[39] - memory[13] < 3.25, memory
 
 
 def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_model):

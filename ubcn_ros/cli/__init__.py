@@ -29,7 +29,7 @@ COMMANDS = {
                'Write each stage of the loop as a model, and check it.'),
     'model': ('ubcn_ros.cli.model', 'model', 'Say what a model file is.'),
     'rain': ('ubcn_ros.cli.rain', 'rain', 'Render rain on an image or a folder of images.'),
-    'train': ('ubcn_ros.cli.train', 'train', 'Train one stage of a recipe.'),
+    'train': ('ubcn_ros.cli.train', 'train', 'Train a model by a recipe.'),
 }
 
 
