@@ -174,3 +174,9 @@ def test_what_takes_long_is_in_the_estimate(trainer, scenes):
     assert 0.11 < found.seconds_per_step - quick.seconds_per_step < 0.4
     # one image, dry and in rain
     assert 0.1 < found.seconds_per_validation < 1
+
+
+def test_samples_on_the_device_are_timed_by_the_batch(trainer):
+    changes = {'samples': {'on_device': True}}
+    found = estimate(trainer(changes=changes, validation=None), 0.05)
+    assert 0 < found.seconds_per_step < 5

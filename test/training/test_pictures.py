@@ -11,8 +11,8 @@ import torch
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.scenes import Group
 from ubcn_ros.network import Step
+from ubcn_ros.training.batches import make_samples
 from ubcn_ros.training.pictures import ValidationPictures, samples_sheet
-from ubcn_ros.training.samples import TrainingSamples
 
 
 def colors_of(sheet):
@@ -31,9 +31,11 @@ def sheet(recipe, scenes):
     return drawn
 
 
-def test_the_samples_are_those_of_the_run(sheet, scenes):
-    drawn, config = sheet()
-    samples = TrainingSamples(scenes, config.stages['derain'].samples, config.seed)
+@pytest.mark.parametrize('on_device', [False, True])
+def test_the_samples_are_those_of_the_run(sheet, scenes, on_device):
+    drawn, config = sheet({'on_device': on_device})
+    samples = make_samples(scenes, config.stages['derain'].samples, config.seed,
+                           torch.device('cpu'))
     rows = drawn.tobytes()
     for n in range(4):
         for key in ('clean', 'degraded'):
@@ -42,13 +44,14 @@ def test_the_samples_are_those_of_the_run(sheet, scenes):
             assert line.tobytes() in rows, f'{key} of sample {n}'
 
 
-def test_drawing_leaves_random_states_alone(sheet):
+@pytest.mark.parametrize('on_device', [False, True])
+def test_drawing_leaves_random_states_alone(sheet, on_device):
     torch.manual_seed(3)
     np.random.seed(3)
     expected = torch.rand(1), np.random.rand()
     torch.manual_seed(3)
     np.random.seed(3)
-    sheet()
+    sheet({'on_device': on_device})
     assert (torch.rand(1), np.random.rand()) == expected
 
 

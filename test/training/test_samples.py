@@ -298,3 +298,10 @@ def test_to_float_scales_images_and_keeps_labels():
     batch = to_float({'clean': torch.full((1, 3, 2, 2), 255, dtype=torch.uint8),
                       'labels': torch.full((1, 2, 2), 255, dtype=torch.uint8)})
     assert float(batch['clean'].max()) == 1 and batch['labels'].dtype == torch.uint8
+
+
+def test_short_sides_are_those_of_the_resized_frame():
+    # 64x80 at a short side of 32 is 32x40: the crop holds it whole
+    sample = one(ArrayScene(), SampleConfig(crop=(48, 48), short_sides=(32, 32),
+                                            rain_probability=0))[0]
+    assert int((sample['labels'] != 255).sum()) == 32 * 40

@@ -58,7 +58,9 @@ def files(trainer):
 
 
 @pytest.mark.parametrize(('stage', 'changes'), [
-    ('derain', {}), ('derain', {'ema_decay': 0.9}), ('adapt', ADAPT),
+    ('derain', {}), ('derain', {'ema_decay': 0.9}),
+    ('derain', {'samples': {'on_device': True, 'drive_share': 0.3, 'drive_frames': 2}}),
+    ('adapt', ADAPT),
     ('joint', {'optimizer': {'kind': 'sgd'}})])
 def test_a_resumed_run_ends_with_the_same_bits(run, stage, changes):
     changes = {'optimizer_steps': 4, **changes}

@@ -32,6 +32,10 @@ OBJECTS = frozenset({
     'pedestrians', 'animal', 'trafficcone', 'cone', 'dynamic'})
 
 
+CAMERA_HEIGHT_M, CORRIDOR_M, CAP_M = 1.4, 9.0, 150.0
+"""Defaults of ``depth_prior``."""
+
+
 def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
                    class_names: Sequence[str] | None, horizon: float = 0.45,
                    focal: float = 1.0) -> np.ndarray:
@@ -51,8 +55,9 @@ def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
 
 def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
                 class_names: Sequence[str] | None = None, horizon: float = 0.45,
-                focal: float = 1.0, camera_height_m: float = 1.4, corridor_m: float = 9.0,
-                cap_m: float = 150.0, sky_m: float = 250.0) -> np.ndarray:
+                focal: float = 1.0, camera_height_m: float = CAMERA_HEIGHT_M,
+                corridor_m: float = CORRIDOR_M, cap_m: float = CAP_M,
+                sky_m: float = 250.0) -> np.ndarray:
     """
     Return a plausible distance per pixel, (H, W) float32 in metres.
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -32,15 +34,27 @@ def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | No
     scene = image.astype(np.float32) / 255
     if rng.random() < 0.4:
         scene = _haze(scene, rng, 0.5 * severity * float(rng.random()))
-    layers = 1 + int(rng.random() < severity) + int(rng.random() < 0.6 * severity)
-    angle = float(rng.normal(0, 20)) if rng.random() < 0.9 else float(rng.uniform(-80, 80))
     screen = rng.random() < 0.5
-    for _ in range(layers):
-        layer = _layer(height, width, rng, angle + float(rng.normal(0, 6)), severity)
+    for layer in painted_layers(height, width, rng, severity):
         tint = 1 - 0.1 * rng.random(3).astype(np.float32)
         layer = layer[..., None] * tint
         scene = 1 - (1 - scene) * (1 - np.minimum(layer, 1)) if screen else scene + layer
     return np.clip(scene * 255 + 0.5, 0, 255).astype(np.uint8)
+
+
+def painted_layers(height: int, width: int, rng: np.random.Generator, severity: float
+                   ) -> Iterator[np.ndarray]:
+    """
+    Draw the one to three layers of streaks of one picture, of about one angle.
+
+    :param rng: generator that everything is drawn from.
+    :param severity: as of ``paint_rain``.
+    :return: each (H, W) float32, 0 or more: what it adds to an image on 0..1.
+    """
+    layers = 1 + int(rng.random() < severity) + int(rng.random() < 0.6 * severity)
+    angle = float(rng.normal(0, 20)) if rng.random() < 0.9 else float(rng.uniform(-80, 80))
+    for _ in range(layers):
+        yield _layer(height, width, rng, angle + float(rng.normal(0, 6)), severity)
 
 
 def _layer(height: int, width: int, rng: np.random.Generator, angle: float, severity: float

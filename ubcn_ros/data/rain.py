@@ -245,7 +245,9 @@ class RainRenderer:
             return image.copy()
         airlight = np.asarray(p.airlight, np.float32) if p.airlight is not None else (
             estimate_airlight(image))
-        veil, cover = self._veil(depth), self._cover(time_s)
+        veil, cover = self._veil(depth), self.thickness(time_s)
+        if cover is not None:  # the share of a pixel that drops cover
+            np.negative(np.expm1(np.negative(cover, cover), cover), cover)
         noise = None
         if p.noise_sigma:
             key = [self.seed, 1, int(round(time_s * 1e6)) & 0xffffffff]
@@ -269,17 +271,12 @@ class RainRenderer:
             planes.append(np.clip(scene, 0, 255, out=scene).astype(np.uint8))
         return cv2.merge(planes)
 
-    def _cover(self, time_s: float) -> np.ndarray | None:
-        """Share of drop radiance at every pixel, (H, W) float32 on 0..1; None without drops."""
+    def thickness(self, time_s: float = 0.0) -> np.ndarray | None:
+        """Return the streaks' optical thickness, (H, W) float32, 0 or more; None without drops."""
         p = self.parameters
-        if self._field is None:
-            return None
-        cover = draw_streaks(
+        return None if self._field is None else draw_streaks(
             self._field, self._camera, time_s, p.exposure_s, thinnest_mm_m=self._thinnest,
             width_gain=p.width_gain, aperture_mm=p.aperture_mm, gain=p.streak_gain)
-        np.negative(cover, cover)
-        np.expm1(cover, cover)
-        return np.negative(cover, cover)
 
     def _veil(self, depth: np.ndarray | None) -> np.ndarray:
         """Share of airlight at every pixel, (H, W) float32 on 0..1."""

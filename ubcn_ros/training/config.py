@@ -51,6 +51,9 @@ class SampleConfig:
     crop: tuple[int, int] = (192, 192)
     # range of the factor that a frame is resized by before cropping, log-uniform
     scale: tuple[float, float] = (1.0, 1.0)
+    # range of the short side in pixels that a frame is resized to before cropping, log-uniform,
+    # instead of by scale; [0, 0]: by scale
+    short_sides: tuple[int, int] = (0, 0)
     # of rain on the degraded image, 0..1; the other samples stay dry
     rain_probability: float = 1.0
     # of painted instead of rendered rain, 0..1, among the rainy samples
@@ -61,14 +64,19 @@ class SampleConfig:
     # of physical parameters and distances tied to the classes, 0..1, among the rendered ones; the
     # others vary in everything, now and then with distances that follow no class
     physical_rain_probability: float = 0.0
-    # whole frames that are rendered ahead and kept
+    # samples are made as tensors on the training's device, where all scenes are kept, and rain
+    # comes from streaks rendered ahead; otherwise processes render whole frames
+    on_device: bool = False
+    # whole frames that are rendered ahead and kept (without on_device)
     renders: int = 64
-    # crops taken from each of them
+    # crops taken from each of them (without on_device)
     reuse: int = 4
     # strength of the random change of brightness, contrast and colour, 0 (off) to 1
     color_jitter: float = 0.0
     # share of frames from procedural drives, 0..1, spread evenly
     drive_share: float = 0.0
+    # frames of procedural drives that are rendered ahead (on_device)
+    drive_frames: int = 96
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
@@ -76,10 +84,15 @@ class SampleConfig:
         _check_range(self, ('scale',), 0.01, 100)
         if self.scale[0] > self.scale[1]:
             raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
+        if any(self.short_sides):
+            _check_range(self, ('short_sides',), 32, 8192)
+        if self.short_sides[0] > self.short_sides[1]:
+            raise ValueError(f'short_sides is {list(self.short_sides)}: give the smaller one '
+                             'first')
         _check_range(self, ('rain_probability', 'painted_rain_probability',
                             'strong_augmentation_probability', 'physical_rain_probability',
                             'color_jitter', 'drive_share'), 0, 1)
-        _check_range(self, ('renders', 'reuse'), 1)
+        _check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from ubcn_ros.runtime.peak_memory import peak_mib
 from ubcn_ros.text_table import table
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.samples import TrainingSamples
+from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
 
 if TYPE_CHECKING:
@@ -85,10 +86,14 @@ def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
 
     def run() -> None:
         samples = trainer.samples()
-        share = c.batch // fabric.world_size
-        measured['render'], measured['crop'] = _rendering_seconds(samples, trainer.workers > 0,
-                                                                    seconds)
-        batch = fabric.to_device(default_collate([samples[n] for n in range(share)]))
+        numbers = range(c.batch // fabric.world_size)
+        if isinstance(samples, TensorSamples):
+            batch = samples.batch(numbers)  # the first one takes longer
+            measured['batch'] = _seconds(lambda: samples.batch(numbers), device)
+        else:
+            measured['render'], measured['crop'] = _rendering_seconds(
+                samples, trainer.workers > 0, seconds)
+            batch = fabric.to_device(default_collate([samples[n] for n in numbers]))
         measured['step'] = _step_seconds(trainer, batch, seconds)
         measured['validation'] = _validation_seconds(trainer)
 
@@ -101,6 +106,8 @@ def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
 
 def _combined(trainer: Trainer, measured: dict[str, float]) -> float:
     """Seconds of an optimizer step beside the processes that render the samples."""
+    if 'batch' in measured:
+        return measured['batch'] + measured['step']
     c, world = trainer.stage_config, trainer.fabric.world_size
     rendered = rendered_share(c.samples, c.batch, c.optimizer_steps, trainer.workers, world)
     threads = 1 if trainer.fabric.device.type == 'cuda' else torch.get_num_threads()

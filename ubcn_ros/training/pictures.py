@@ -18,16 +18,18 @@ from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
+from ubcn_ros.training.batches import make_samples
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.samples import TrainingSamples
+from ubcn_ros.training.tensors.samples import TensorSamples
 
 _SAMPLE_WIDTH, _FRAME_WIDTH = 260, 320  # of a picture on a sheet, pixels
 _KEPT_FRAMES = 3
 _BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
 
 
-def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str], rows: int = 6
-                  ) -> np.ndarray:
+def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str], rows: int = 6,
+                  device: torch.device | None = None, workers: int = 0) -> np.ndarray:
     """
     Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
 
@@ -36,6 +38,7 @@ def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str
 
     :param stages: names of those that will run.
     :param rows: of samples in a block.
+    :param device, workers: as of ``batches.make_samples``; None for the CPU.
     :return: (H, W, 3) uint8 RGB.
     :raises DataSetError: a file of the scenes cannot be read.
     """
@@ -47,7 +50,8 @@ def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str
         height, width = drawn.crop
         batches = ', '.join(f'{name} (batch {config.stages[name].batch})' for name in names)
         blocks.append(contact_sheet(
-            _sample_rows(TrainingSamples(training, drawn, config.seed), rows),
+            _sample_rows(make_samples(training, drawn, config.seed, device or torch.device('cpu'),
+                                      workers), rows),
             ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
             _legend(training) if names is [*alike.values()][-1] else None,
             f'{config.name}: {batches}',
@@ -55,12 +59,12 @@ def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str
     return np.concatenate(blocks)
 
 
-def _sample_rows(samples: TrainingSamples, rows: int
+def _sample_rows(samples: TrainingSamples | TensorSamples, rows: int
                  ) -> list[tuple[list[str], list[np.ndarray]]]:
     legend = _legend(samples.scenes)
     drawn = []
     for n in range(2 * rows):
-        sample = samples[n]
+        sample = {name: values.cpu() for name, values in samples[n].items()}
         clean, degraded = (_array(sample[key]) for key in ('clean', 'degraded'))
         dry = ', dry' if np.array_equal(clean, degraded) else ''
         images, captions = [clean, degraded], ['', f'sample {n}{dry}']

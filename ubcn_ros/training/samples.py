@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 
@@ -14,18 +13,16 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.data.painted_rain import paint_rain
 from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
+from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
 
 Sample = dict[str, torch.Tensor]
-_DRIVE_FRAMES = 16  # building a street costs about as much as rendering ten of its frames
-_DRIVE_SPACING_S = 1.7
 
 
 class TrainingSamples(Dataset):
@@ -49,12 +46,11 @@ class TrainingSamples(Dataset):
     def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, *,
                  drive_size: tuple[int, int] = (360, 480), kept_bytes: int = 512 << 20) -> None:
         self.scenes, self.config, self.seed = scenes, config, seed
-        self.drive_size, self.kept_bytes = drive_size, kept_bytes
-        self._drive_ids = _ids_by_name(LABEL_SET, scenes.label_set)
+        self.kept_bytes = kept_bytes
+        self._drives = DriveFrames(seed, drive_size, scenes.label_set)
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
-        self._drives: OrderedDict[int, Drive] = OrderedDict()
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more."""
@@ -71,26 +67,9 @@ class TrainingSamples(Dataset):
                 'labels': torch.from_numpy(labels)}
 
     def _clean_frame(self, frame: int) -> CleanFrame:
-        # drives are spread evenly over the frames, so that counting them needs no history
-        drives = math.floor(frame * self.config.drive_share)
-        if math.floor((frame + 1) * self.config.drive_share) > drives:
-            return self._drive_frame(drives)
-        # every scene comes once an epoch, in an order of the epoch's own
-        epoch, place = divmod(frame - drives, len(self.scenes))
-        order = np.random.default_rng([self.seed, 2, epoch]).permutation(len(self.scenes))
-        return self._scene(int(order[place]))
-
-    def _drive_frame(self, number: int) -> CleanFrame:
-        """Frame of a drive; neighbouring numbers share a street, some seconds apart."""
-        drive, place = divmod(number, _DRIVE_FRAMES)
-        if drive not in self._drives:
-            rng = np.random.default_rng([self.seed, 4, drive])
-            self._drives[drive] = Drive(int(rng.integers(1 << 31)), *self.drive_size)
-            while len(self._drives) > 2:
-                self._drives.popitem(last=False)
-        jitter = np.random.default_rng([self.seed, 5, number]).random()
-        shown = self._drives[drive].frame(_DRIVE_SPACING_S * (place + float(jitter)))
-        return CleanFrame(shown.image, cv2.LUT(shown.labels, self._drive_ids), shown.depth)
+        of_drive, number = chosen_scene(frame, len(self.scenes), self.config.drive_share,
+                                        self.seed)
+        return self._drives[number] if of_drive else self._scene(number)
 
     def _scene(self, index: int) -> CleanFrame:
         if index not in self._files:
@@ -131,16 +110,6 @@ class TrainingSamples(Dataset):
         return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
 
 
-def _ids_by_name(source: LabelSet, target: LabelSet | None) -> np.ndarray:
-    """Ids of the target's classes of the same names, (256,) uint8; others are unlabeled."""
-    table = np.full(256, UNLABELED, np.uint8)
-    names = [] if target is None else [plain_name(name) for name in target.classes]
-    for i, name in enumerate(source.classes):
-        if plain_name(name) in names:
-            table[i] = names.index(plain_name(name))
-    return table
-
-
 def _bytes(frame: CleanFrame) -> int:
     return sum(part.nbytes for part in frame if part is not None)
 
@@ -163,7 +132,9 @@ def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generat
     """Resize, crop and mirror all parts of a frame alike; what is outside is unlabeled."""
     height, width = frame[0].shape[:2]
     out_height, out_width = c.crop
-    scale = float(np.exp(rng.uniform(np.log(c.scale[0]), np.log(c.scale[1]))))
+    scales = ([side / min(height, width) for side in c.short_sides] if any(c.short_sides)
+              else c.scale)
+    scale = float(np.exp(rng.uniform(*np.log(scales))))
     # the window of the frame that becomes the crop
     h, w = min(height, round(out_height / scale)), min(width, round(out_width / scale))
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
@@ -228,7 +199,8 @@ class SharedBatchSampler(Sampler):
         return self.last - self.first
 
 
-def _single_thread(_worker: int) -> None:
+def single_thread(_worker: int) -> None:
+    """Let a worker process compute on one core."""
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
@@ -241,7 +213,7 @@ def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, worke
     :param workers: processes that render, 0 to render in this one.
     """
     return DataLoader(samples, batch_sampler=batches, num_workers=workers,
-                      worker_init_fn=_single_thread, prefetch_factor=4 if workers else None,
+                      worker_init_fn=single_thread, prefetch_factor=4 if workers else None,
                       pin_memory=torch.cuda.is_available())
 
 

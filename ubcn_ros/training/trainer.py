@@ -23,6 +23,7 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.training.averaging import MovingAverage
+from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, differences, find_stage
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
@@ -32,10 +33,9 @@ from ubcn_ros.training.samples import (
     SharedBatchSampler,
     TrainingSamples,
     to_float,
-    training_loader,
-    worker_batches,
 )
 from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
 
 CHECKPOINT, BEST, LAST = 'last.ckpt', 'best.safetensors', 'last.safetensors'
@@ -106,9 +106,10 @@ class Trainer:
         self.average = (MovingAverage(network, self.stage_config.ema_decay)
                         if self.stage_config.ema_decay else None)
 
-    def samples(self) -> TrainingSamples:
-        """Samples that the stage trains on."""
-        return TrainingSamples(self.training, self.stage_config.samples, self.config.seed)
+    def samples(self) -> TrainingSamples | TensorSamples:
+        """Make the samples that the stage trains on."""
+        return make_samples(self.training, self.stage_config.samples, self.config.seed,
+                            self.fabric.device, self.workers)
 
     def _state(self) -> dict[str, Any]:
         return {'stage': self.stage, 'optimizer_step': self.optimizer_step, 'best': self.best,
@@ -161,15 +162,14 @@ class Trainer:
             before.
         """
         c, fabric = self.stage_config, self.fabric
-        batches = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
+        numbers = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
                                      fabric.global_rank, fabric.world_size)
-        loader = fabric.setup_dataloaders(training_loader(self.samples(), batches, self.workers),
-                                          use_distributed_sampler=False)
+        batches = training_batches(fabric, self.samples(), numbers, self.workers)
         logger = self._logger() if fabric.is_global_zero else None
         self.stage.train()
         with tqdm(total=c.optimizer_steps, initial=self.optimizer_step, desc=self.title,
                   mininterval=5, disable=not fabric.is_global_zero) as bar:
-            for batch in worker_batches(loader):
+            for batch in batches:
                 loss, logs = self.train_step(batch)
                 self.optimizer_step += 1
                 bar.update()

@@ -1,0 +1,34 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Painted rain on tensors is as strong as on arrays."""
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.painted_rain import paint_rain
+from ubcn_ros.training.tensors.painted import PaintedStreaks
+
+CPU = torch.device('cpu')
+
+
+def change(rainy, image):
+    return np.mean(rainy.astype(float) - image)
+
+
+def test_it_brightens_as_painted_rain_does():
+    image = np.full((64, 80, 3), 60, np.uint8)
+    streaks, rng = PaintedStreaks((64, 80), 1, CPU, count=24), np.random.default_rng(0)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float().repeat(48, 1, 1, 1)
+    found = streaks.painted(tensor, [streaks.draw(rng) for _ in range(48)])
+    assert found.shape == tensor.shape and 0 <= found.min() and found.max() <= 255
+    expected = np.mean([change(paint_rain(image, np.random.default_rng(n)), image)
+                        for n in range(80)])
+    assert float((found - tensor).mean()) == pytest.approx(expected, rel=0.35)
+
+
+def test_pictures_follow_from_the_seed():
+    first, again = (PaintedStreaks((32, 48), 2, CPU, count=3, workers=w) for w in (0, 1))
+    image = torch.zeros(1, 3, 32, 48)
+    found = [s.painted(image, [s.draw(np.random.default_rng(5))]) for s in (first, again)]
+    assert torch.equal(*found) and found[0].max() > 0

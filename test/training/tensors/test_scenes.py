@@ -1,0 +1,69 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Scenes lie on the device once, whatever their sizes."""
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.depth_prior import complete_depth
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.rain import estimate_airlight
+from ubcn_ros.training.tensors import scenes as module
+from ubcn_ros.training.tensors.scenes import LEVELS, load_scenes
+
+CPU = torch.device('cpu')
+
+
+def test_images_labels_and_levels(scene_list, street):
+    image, labels = street
+    small = (image[:31, :45].copy(), labels[:31, :45].copy())
+    found = load_scenes(scene_list(street, small), CPU)
+    assert len(found.images) == LEVELS and found.images[0].dtype == torch.uint8
+    assert torch.equal(found.images[0][0].permute(1, 2, 0), torch.from_numpy(image))
+    assert found.sizes.tolist() == [[96, 128], [31, 45]]
+    # padded by its last row and column
+    assert torch.equal(found.images[0][1, 0, :31, 100], found.images[0][1, 0, :31, 44])
+    assert torch.equal(found.labels[1, 90, :45], torch.from_numpy(small[1][30]))
+    assert [tuple(level.shape[-2:]) for level in found.images] == [
+        (96, 128), (48, 64), (24, 32), (12, 16)]
+    means = image.reshape(48, 2, 64, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(found.images[1][0].permute(1, 2, 0), means, atol=0.51)
+
+
+def test_distance_is_measured_or_tied_to_the_classes(scene_list, street):
+    measured = np.full((96, 128), 33, np.float32)
+    measured[:40] = 0
+    found = load_scenes(scene_list(street, (*street, measured)), CPU)
+    prior = complete_depth(None, street[1][::2, ::2].copy(), CAMVID.classes)
+    np.testing.assert_allclose(found.depth[0, 0], prior, rtol=1e-3)
+    np.testing.assert_allclose(found.depth[1, 0, :20], prior[:20], rtol=1e-3)
+    assert (found.depth[1, 0, 20:] == 33).all()
+    assert found.measured == (False, True)
+
+
+def test_airlight_and_rainy_views(scene_list, street):
+    found = load_scenes(scene_list(street, (*street, None, street[0] // 2)), CPU)
+    assert found.rainy == {1: 2}
+    assert torch.equal(found.images[0][2], found.images[0][0] // 2)
+    np.testing.assert_allclose(found.airlight[0], estimate_airlight(street[0]))
+
+
+def test_the_same_scenes_are_loaded_once(scene_list, street):
+    scenes = scene_list(street)
+    assert load_scenes(scenes, CPU, 0, 3) is load_scenes(scenes, CPU, 0, 3)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_drives_come_after_the_scenes(scene_list, street, workers):
+    found = load_scenes(scene_list(street), CPU, 3, 5, workers)
+    assert found.drives == 3 and len(found.labels) == 4
+    assert found.measured == (False, True, True, True)
+    assert not torch.equal(found.images[0][1], found.images[0][2])
+
+
+def test_a_memory_that_is_too_small_is_named(scene_list, street, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (1 << 20, 1 << 20))
+    with pytest.raises(ValueError, match='memory: 200 images of up to 128x96 need .*on_device'):
+        module._check_memory(200, np.array([96, 128]), torch.device('cuda'), scene_list(street))
+    module._check_memory(200, np.array([96, 128]), CPU, scene_list(street))

@@ -1,0 +1,73 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Layers of streaks: for every size and rate, looked at where the sample is."""
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.rain import RainParameters, RainRenderer
+from ubcn_ros.training.tensors.streaks import (
+    RATES_MM_H,
+    LayerView,
+    StreakLayers,
+    coverage,
+    frame_sizes,
+)
+
+CPU = torch.device('cpu')
+SIZES = ((48, 64), (72, 96))
+
+
+@pytest.fixture(scope='module')
+def layers():
+    return StreakLayers(SIZES, (True, False), 2, 4, CPU)
+
+
+def test_frame_sizes_are_near_to_all_of_a_range():
+    sizes = frame_sizes((360, 1440), 4 / 3)
+    for side in np.geomspace(360, 1440, 50):
+        assert min(max(side / min(s), min(s) / side) for s in sizes) < 1.25
+    assert frame_sizes((360, 360), 4 / 3) == [(360, 480)]
+    assert frame_sizes((100, 100), 0.5) == [(200, 100)]
+
+
+@pytest.mark.parametrize('rate', [20.0, 150.0, 300.0])
+def test_coverage_is_that_of_rendered_streaks(rate):
+    def mean(rate):
+        return np.mean([RainRenderer(RainParameters.physical(rate), 240, 320, seed).thickness()
+                        for seed in range(8)])
+    assert mean(rate) / mean(90.0) == pytest.approx(
+        coverage(rate, 320) / coverage(90.0, 320), rel=0.15)
+
+
+def test_drawn_layers_fit_size_rate_and_kind(layers):
+    rng = np.random.default_rng(0)
+    per_kind = len(RATES_MM_H) * 2
+    for side, size in ((40, 0), (55, 0), (65, 1), (200, 1)):
+        for rate, number in ((1, 0), (140, 4), (300, 5)):
+            for physical in (True, False):
+                view = layers.draw(rng, side, rate, 0.5, physical)
+                assert view.size == size and view.gain > 0
+                assert view.layer // 2 == number + (0 if physical else per_kind // 2)
+    more, less = (layers.draw(rng, 48, rate, 0.5, True).gain for rate in (299, 200))
+    assert more > 0.5 > less
+
+
+def test_a_layer_is_shown_pixel_by_pixel_around_the_middle(layers):
+    from_middle = np.array([[1.0, 0, -32 + 10], [0, 1.0, -24 + 4]])  # window at (4, 10)
+    layer = layers._layers[0][3, 0].float()
+    plain, mirrored, moved = layers.thickness(
+        [LayerView(0, 3, 2.0, (0, 0), False), LayerView(0, 3, 1.0, (0, 0), True),
+         LayerView(0, 3, 1.0, (-4 / 64, 2 / 48), False)], [from_middle] * 3, (20, 30))
+    torch.testing.assert_close(plain[0], 2 * layer[4:24, 10:40], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(mirrored[0], layer.flip(1)[4:24, 10:40], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(moved[0], layer[6:26, 6:36], atol=1e-3, rtol=1e-3)
+
+
+def test_layers_follow_from_the_seed_and_differ(layers):
+    again = StreakLayers(SIZES, (True, False), 2, 4, CPU, workers=1)
+    assert all(torch.equal(*pair) for pair in zip(layers._layers, again._layers, strict=True))
+    stack = layers._layers[1].flatten(1)
+    assert len(stack) == 2 * len(RATES_MM_H) * 2
+    assert len(stack.unique(dim=0)) >= 20, 'light rain may show no streak'

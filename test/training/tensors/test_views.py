@@ -1,0 +1,87 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Views look at the part of an image that their numbers say."""
+
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.training.tensors.scenes import load_scenes
+from ubcn_ros.training.tensors.views import View, Views, draw_view, image_level, reflected
+
+CPU = torch.device('cpu')
+
+
+@pytest.fixture
+def look(scene_list):
+    """Function that looks at an image: its view and crop to image and labels."""
+    def seen(image, view, crop, labels=None):
+        labels = image[..., 0] if labels is None else labels
+        views = Views(load_scenes(scene_list((image, labels), label_set=None), CPU), [view], crop)
+        return views.images()[0].permute(1, 2, 0).numpy(), views.labels()[0].numpy()
+    return seen
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(3).integers(0, 254, (37, 50, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize('turns', [0, 1, 2, 3])
+@pytest.mark.parametrize('mirror', [False, True])
+def test_windows_mirrors_and_quarter_turns_are_exact(look, noise, turns, mirror):
+    image, labels = look(noise, View(0, 1.0, 5, 9, mirror, turns), (20, 24))
+    expected = np.rot90(noise, turns)[5:25, 9:33]
+    expected = expected[:, ::-1] if mirror else expected
+    np.testing.assert_allclose(image, expected, atol=1e-2)
+    assert np.array_equal(labels, expected[..., 0])
+
+
+def test_half_the_size_is_the_mean_of_four_pixels(look, noise):
+    image, _ = look(noise[:36], View(0, 0.5, 2, 3, False), (10, 12))
+    means = noise[4:24, 6:30].reshape(10, 2, 12, 2, 3).mean((1, 3))
+    np.testing.assert_allclose(image, means, atol=0.51)  # levels are whole numbers
+
+
+def test_beyond_the_edges_is_the_mirror_image(look, noise):
+    image, labels = look(noise, View(0, 1.0, 0, 0, False), (50, 60))
+    np.testing.assert_allclose(image[:37, :50], noise, atol=1e-2)
+    np.testing.assert_allclose(image[37:50, :50], noise[35:22:-1], atol=1e-2)
+    np.testing.assert_allclose(image[:37, 50:60], noise[:, 48:38:-1], atol=1e-2)
+    assert (labels[37:] == 255).all() and (labels[:, 50:] == 255).all()
+    assert np.array_equal(labels[:37, :50], noise[..., 0])
+    _, labels = look(noise, View(0, 1.0, 0, 0, False, repeats=True), (50, 60))
+    assert np.array_equal(labels[37:50, :50], noise[35:22:-1, :, 0])
+
+
+@pytest.mark.parametrize(('scale', 'level'), [(3, 0), (1, 0), (0.75, 0), (0.6, 1), (0.5, 1),
+                                              (0.26, 2), (0.1, 3), (0.01, 3)])
+def test_levels(scale, level):
+    assert image_level(scale) == level
+
+
+def test_reflected_coordinates():
+    points = torch.tensor([-3.0, -0.25, 0.0, 4.0, 9.0, 9.5, 12.0, 20.0])[None, None, :, None]
+    found = reflected(points.expand(1, 1, 8, 2), torch.tensor([9.0, 9.0]))
+    expected = torch.tensor([3.0, 0.25, 0.0, 4.0, 9.0, 8.5, 6.0, 2.0])
+    torch.testing.assert_close(found[0, 0, :, 0], expected, atol=1e-5, rtol=0)
+
+
+def test_the_middle_of_the_image_is_its_middle():
+    view = View(0, 2.0, 10, 20, True)
+    matrix = view.from_middle((100, 200), (40, 60))
+    # at twice its size the middle is 100 down and 200 to the right
+    x, y = 60 - (200 - 20), 100 - 10
+    assert matrix @ (x, y, 1) == pytest.approx([0, 0])
+    assert matrix @ (x + 1, y + 1, 1) == pytest.approx([-1, 1])
+
+
+@pytest.mark.parametrize('strong', [False, True])
+def test_drawn_views_lie_inside_where_the_image_is_large_enough(strong):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        view = draw_view(rng, 0, (100, 150), (20, 30), 1.3, strong)
+        size = np.array([150, 100])
+        points = [view.matrix((100, 150), (20, 30)) @ (x, y, 1) for x in (0, 30) for y in (0, 20)]
+        if view.scale > 0.5:
+            assert all((-1 <= p).all() and (p <= size + 1).all() for p in points)

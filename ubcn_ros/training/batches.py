@@ -1,0 +1,49 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where a stage's batches come from: worker processes, or tensors on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from lightning.fabric import Fabric
+
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.samples import (
+    Sample,
+    SharedBatchSampler,
+    TrainingSamples,
+    training_loader,
+    worker_batches,
+)
+from ubcn_ros.training.tensors.samples import TensorSamples
+
+
+def make_samples(scenes: SceneList, config: SampleConfig, seed: int, device: torch.device,
+                 workers: int = 0) -> TrainingSamples | TensorSamples:
+    """
+    Make the samples that a configuration asks for.
+
+    :param device: of the training.
+    :param workers: processes that render what tensors need ahead.
+    :raises DataSetError, ValueError: as of ``TensorSamples``.
+    """
+    if config.on_device:
+        return TensorSamples(scenes, config, seed, device, workers)
+    return TrainingSamples(scenes, config, seed)
+
+
+def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
+                     numbers: SharedBatchSampler, workers: int) -> Iterator[Sample]:
+    """
+    Yield batches on the device of a training.
+
+    :param numbers: of the samples of every batch.
+    :param workers: processes that render samples, where tensors do not.
+    """
+    if isinstance(samples, TensorSamples):
+        return samples.batches(numbers)
+    return worker_batches(fabric.setup_dataloaders(training_loader(samples, numbers, workers),
+                                                   use_distributed_sampler=False))

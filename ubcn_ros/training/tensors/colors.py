@@ -1,0 +1,75 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Other colours for samples: color jitter, and those of strong augmentation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """
+    A curve for every channel: v becomes gain * v ** gamma, v on 0..1.
+
+    :param gain: (3,).
+    """
+
+    gain: np.ndarray
+    gamma: float
+
+    @classmethod
+    def draw(cls, strength: float, rng: np.random.Generator) -> Jitter:
+        """Draw gain and gamma, in all and per channel, for a strength of 0 (none) to 1."""
+        return cls(np.exp(strength * (0.25 * rng.standard_normal()
+                                      + 0.08 * rng.standard_normal(3))),
+                   float(np.exp(strength * 0.25 * rng.standard_normal())))
+
+    def __call__(self, color: np.ndarray) -> np.ndarray:
+        """Change a colour, (3,) on 0..1."""
+        return np.clip(self.gain * color ** self.gamma, 0, 1)
+
+
+def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
+    """
+    Change every image's colours by its own curves.
+
+    :param images: (N, 3, h, w) float32 on 0..255.
+    """
+    gain = torch.tensor(np.array([j.gain for j in jitters]), dtype=torch.float32)
+    gamma = torch.tensor([j.gamma for j in jitters], dtype=torch.float32)
+    gain, gamma = (t.to(images.device).view(len(images), -1, 1, 1) for t in (gain, gamma))
+    return ((images / 255) ** gamma * gain * 255).clamp(0, 255)
+
+
+@dataclass(frozen=True)
+class Recolouring:
+    """Other colours as of ``strong_augmentation``: channels, saturation, contrast, brightness."""
+
+    channels: tuple[int, ...]
+    negative: bool
+    saturation: float
+    contrast: float
+    brightness: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Recolouring:
+        """Draw one."""
+        channels = rng.permutation(3) if rng.random() < 0.5 else range(3)
+        return cls(tuple(int(c) for c in channels), bool(rng.random() < 0.15),
+                   float(rng.uniform(0.0, 2.0)),
+                   float(np.exp(rng.uniform(np.log(0.7), np.log(1.7)))),
+                   float(rng.uniform(0.6, 1.4)))
+
+    def __call__(self, image: torch.Tensor) -> torch.Tensor:
+        """Recolour an image, (3, h, w) float32 on 0..255."""
+        image = image[list(self.channels)]
+        image = 255 - image if self.negative else image
+        grey = image.mean(0, keepdim=True)
+        middle = grey.mean()
+        image = grey + self.saturation * (image - grey)
+        return ((image - middle) * self.contrast + middle * self.brightness).clamp(0, 255)

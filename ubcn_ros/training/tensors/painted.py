@@ -1,0 +1,118 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Painted rain from pictures of streaks that are drawn ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from ubcn_ros.data.painted_rain import painted_layers
+from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.tensors.views import reflected, sampled, transformed
+
+_PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Painting:
+    """
+    How a sample is painted over.
+
+    :param picture: number of the picture of streaks.
+    :param matrix: (2, 3), from the sample's pixels to the picture's.
+    :param tint: (3,) RGB, factor on the streaks.
+    :param screen: they are screened over the image instead of added.
+    :param haze: (3, 4), share of grey at coarse places.
+    :param grey: radiance of the haze, 0..1.
+    """
+
+    picture: int
+    matrix: np.ndarray
+    tint: np.ndarray
+    screen: bool
+    haze: np.ndarray
+    grey: float
+
+
+class _Pictures(Dataset):
+    """Severity and streaks of every picture, (H, W) float16."""
+
+    def __init__(self, size: tuple[int, int], count: int, seed: int) -> None:
+        self.size, self.count, self.seed = size, count, seed
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, n: int) -> tuple[float, np.ndarray]:
+        rng = np.random.default_rng([self.seed, 7, n])
+        severity = float(rng.beta(1.1, 2.0))
+        streaks = sum(painted_layers(*self.size, rng, severity))
+        return severity, streaks.astype(np.float16)
+
+
+class PaintedStreaks:
+    """
+    Pictures of painted streaks on a device.
+
+    :param size: height and width of every picture, pixels; that of the samples is good.
+    :param seed: of what is drawn.
+    :param workers: processes that draw.
+    :param count: how many there are.
+    """
+
+    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0,
+                 count: int = _PICTURES) -> None:
+        self.size = size
+        drawn = list(rendered_ahead(_Pictures(size, count, seed), workers))
+        self._severities = [severity for severity, _ in drawn]
+        self._pictures = torch.stack([torch.from_numpy(p).to(device) for _, p in drawn])[:, None]
+
+    def draw(self, rng: np.random.Generator) -> Painting:
+        """Draw a picture, a place in it, and light."""
+        picture = int(rng.integers(len(self._severities)))
+        zoom = float(np.exp(rng.uniform(-0.2, 0.2)))
+        matrix = np.array([[rng.choice([-1, 1]) * zoom, 0, rng.random() * self.size[1]],
+                           [0, zoom, rng.random() * self.size[0]]])
+        amount = 0.5 * self._severities[picture] * rng.random() * (rng.random() < 0.4)
+        return Painting(picture, matrix, 1 - 0.1 * rng.random(3), bool(rng.random() < 0.5),
+                        amount * (rng.random((3, 4)) * 0.6 + 0.7), float(rng.uniform(0.6, 0.95)))
+
+    def painted(self, images: torch.Tensor, paintings: Sequence[Painting]) -> torch.Tensor:
+        """
+        Paint rain over images, each by its own painting.
+
+        :param images: (N, 3, h, w) float32 on 0..255.
+        :return: likewise.
+        """
+        device, crop = images.device, images.shape[-2:]
+        points = transformed([p.matrix for p in paintings], crop, device)
+        last = torch.tensor([self.size[1] - 1.0, self.size[0] - 1.0]).to(device)
+        streaks = sampled(self._pictures, [p.picture for p in paintings],
+                          reflected(points - 0.5, last) + 0.5)
+
+        def each(values: Sequence, *shape: int) -> torch.Tensor:
+            return torch.tensor(np.array(values), dtype=torch.float32).to(device).view(
+                len(paintings), *shape)
+        haze = F.interpolate(each([p.haze for p in paintings], 1, 3, 4), crop, mode='bicubic',
+                             align_corners=False).clamp(0, 0.9)
+        scene = images / 255
+        scene = scene + haze * (each([p.grey for p in paintings], 1, 1, 1) - scene)
+        light = streaks * each([p.tint for p in paintings], 3, 1, 1)
+        screen = each([float(p.screen) for p in paintings], 1, 1, 1)
+        added = scene + light
+        screened = 1 - (1 - scene) * (1 - light.clamp(max=1))
+        return (255 * (screen * screened + (1 - screen) * added)).clamp(0, 255)
+
+
+@lru_cache(maxsize=2)
+def painted_streaks(size: tuple[int, int], seed: int, device: torch.device, workers: int
+                    ) -> PaintedStreaks:
+    """Make ``PaintedStreaks``; those of the last calls are kept, which stages share."""
+    return PaintedStreaks(size, seed, device, workers)

@@ -1,0 +1,203 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Training samples that are drawn, augmented and rained on as tensors on the device."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from ubcn_ros.data.rain import RainParameters, sample_rate
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.drive_frames import chosen_scene
+from ubcn_ros.training.samples import Sample
+from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
+from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting, painted_streaks
+from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
+from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
+from ubcn_ros.training.tensors.streaks import (
+    LayerView,
+    StreakLayers,
+    frame_sizes,
+    streak_layers,
+)
+from ubcn_ros.training.tensors.views import View, Views, draw_view
+
+_VARIANTS = 16  # layers of streaks of each size, rate and kind
+_CLASS_DISTANCES = 0.6  # share of rain with other than physical parameters that has them
+
+
+@dataclass(frozen=True)
+class Draw:
+    """
+    Everything random about one sample, but for the noise.
+
+    :param rain: of rendered rain, with ``layer``; None without it.
+    :param plain: the distances follow no class.
+    :param seed: of the noise.
+    :param painting: of painted rain; None without it.
+    :param real: the scene's own rain is shown.
+    """
+
+    view: View
+    jitter: Jitter | None
+    recolouring: Recolouring | None = None
+    rain: RainParameters | None = None
+    layer: LayerView | None = None
+    plain: bool = False
+    seed: int = 0
+    painting: Painting | None = None
+    real: bool = False
+
+
+class TensorSamples:
+    """
+    Endless training samples from scenes on a device, as ``TrainingSamples`` draws them.
+
+    Sample n depends on n, the seed and the scenes alone, on one kind of device; the samples of a
+    batch do not depend on each other. Rain is rendered at the sample's own size: streaks from
+    layers rendered ahead, the veil from the scene's distances.
+
+    :param scenes: what is cropped; all of it is kept on the device.
+    :param config: how samples are drawn.
+    :param seed: of everything that is drawn.
+    :param device: where samples are made.
+    :param workers: processes that render what is rendered ahead.
+    :raises DataSetError: a file cannot be read.
+    :raises ValueError: the device's memory does not hold the scenes.
+    """
+
+    def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, device: torch.device,
+                 workers: int = 0) -> None:
+        self.scenes, self.config, self.seed = scenes, config, seed
+        self.device, self.workers = device, workers
+        drives = config.drive_frames if config.drive_share else 0
+        self.tensors: SceneTensors = load_scenes(scenes, device, drives, seed, workers)
+
+    @cached_property
+    def streaks(self) -> StreakLayers:
+        """Layers for the sizes at which samples show the scenes."""
+        sizes = self.tensors.sizes
+        sides = [scale * int(side) for side in (sizes.min(), sizes.min(1).max())
+                 for scale in self.config.scale]
+        if any(self.config.short_sides):
+            sides = self.config.short_sides
+        height, width = np.median(sizes, 0)
+        share = self.config.physical_rain_probability
+        kinds = tuple(kind for kind in (True, False) if (share if kind else 1 - share) > 0)
+        return streak_layers(tuple(frame_sizes((min(sides), max(sides)), width / height)), kinds,
+                             _VARIANTS, self.seed, self.device, self.workers)
+
+    @cached_property
+    def paintings(self) -> PaintedStreaks:
+        """Pictures of painted streaks of a sample's size."""
+        return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers)
+
+    def __getitem__(self, n: int) -> Sample:
+        """Return sample n, 0 or more, on the device."""
+        return {name: values[0] for name, values in self.batch([n]).items()}
+
+    def batches(self, numbers: Iterable[Sequence[int]]) -> Iterator[Sample]:
+        """Yield the batches of samples with these numbers."""
+        for batch in numbers:
+            yield self.batch(batch)
+
+    @torch.no_grad()
+    def batch(self, numbers: Sequence[int]) -> Sample:
+        """
+        Make samples.
+
+        :return: 'clean' and 'degraded' (N, 3, h, w) uint8 RGB and 'labels' (N, h, w) uint8.
+        """
+        draws = [self.draw(n) for n in numbers]
+        views = Views(self.tensors, [draw.view for draw in draws], self.config.crop)
+        clean = self._coloured(views.images(), draws).round_().byte()
+        degraded = clean.clone()
+        for kind, degrade in (('rain', self._rendered), ('painting', self._painted),
+                              ('real', self._real)):
+            places = [i for i, draw in enumerate(draws) if getattr(draw, kind)]
+            if places:
+                where = torch.tensor(places, device=self.device)
+                few = [draws[i] for i in places]
+                image = degrade(clean[where].float(), views.select(places), few)
+                degraded[where] = image.round_().clamp_(0, 255).byte()
+        return {'clean': clean, 'degraded': degraded, 'labels': views.labels()}
+
+    def draw(self, n: int) -> Draw:
+        """Draw everything random about sample n."""
+        c, rng = self.config, np.random.default_rng([self.seed, 3, n])
+        of_drive, number = chosen_scene(n, self.tensors.scenes, c.drive_share, self.seed)
+        image = self.tensors.scenes + number % self.tensors.drives if of_drive else number
+        jitter = Jitter.draw(c.color_jitter, rng) if c.color_jitter else None
+        wet = rng.random() < c.rain_probability
+        real = wet and image in self.tensors.rainy
+        painted = wet and not real and rng.random() < c.painted_rain_probability
+        strong = (painted or not wet) and rng.random() < c.strong_augmentation_probability
+        view = self._view(rng, image, strong)
+        recolouring = Recolouring.draw(rng) if strong else None
+        if real or not wet:
+            return Draw(view, jitter, recolouring, real=real)
+        if painted:
+            return Draw(view, jitter, recolouring, painting=self.paintings.draw(rng))
+        rate = sample_rate(rng)
+        return self._rainy(rng, view, jitter, rate) if rate else Draw(view, jitter)
+
+    def _view(self, rng: np.random.Generator, image: int, strong: bool) -> View:
+        c, size = self.config, self.tensors.sizes[image]
+        sides = c.short_sides if any(c.short_sides) else [s * int(min(size)) for s in c.scale]
+        side = math.exp(rng.uniform(*np.log(sides)))
+        return draw_view(rng, image, size, c.crop, side / int(min(size)), strong)
+
+    def _rainy(self, rng: np.random.Generator, view: View, jitter: Jitter | None, rate: float
+               ) -> Draw:
+        physical = bool(rng.random() < self.config.physical_rain_probability)
+        parameters = RainParameters.random(rng, rate, physical)
+        layer = self.streaks.draw(rng, view.scale * int(min(self.tensors.sizes[view.image])),
+                                  rate, parameters.streak_gain, physical)
+        plain = bool(rng.random() >= _CLASS_DISTANCES and not physical
+                     and not self.tensors.measured[view.image])
+        return Draw(view, jitter, None, parameters, layer, plain, int(rng.integers(1 << 31)))
+
+    def _coloured(self, images: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
+        if self.config.color_jitter:
+            images = jittered(images, [draw.jitter for draw in draws])
+        for place, draw in enumerate(draws):
+            if draw.recolouring is not None:
+                images[place] = draw.recolouring(images[place])
+        return images
+
+    def _rendered(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]
+                  ) -> torch.Tensor:
+        parameters = [draw.rain for draw in draws]
+        distance = views.depth()
+        plain = torch.tensor([draw.plain for draw in draws]).to(self.device)
+        distance = torch.where(plain.view(-1, 1, 1, 1),
+                               plain_distance(views.points, views.sizes, parameters), distance)
+        frames = [draw.view.from_middle(self.tensors.sizes[draw.view.image], self.config.crop)
+                  for draw in draws]
+        thickness = self.streaks.thickness([draw.layer for draw in draws], frames,
+                                           self.config.crop)
+        rainy = rendered_rain(images, distance, thickness, parameters,
+                              np.array([self._airlight(draw) for draw in draws]))
+        return add_noise(rainy, [p.noise_sigma for p in parameters],
+                         [draw.seed for draw in draws])
+
+    def _airlight(self, draw: Draw) -> np.ndarray:
+        if draw.rain.airlight is not None:
+            return np.asarray(draw.rain.airlight)
+        light = self.tensors.airlight[draw.view.image]
+        return light if draw.jitter is None else draw.jitter(light).clip(0.35, 1)
+
+    def _painted(self, images: torch.Tensor, _views: Views, draws: Sequence[Draw]
+                 ) -> torch.Tensor:
+        return self.paintings.painted(images, [draw.painting for draw in draws])
+
+    def _real(self, _images: torch.Tensor, views: Views, draws: Sequence[Draw]) -> torch.Tensor:
+        rainy = views.images([self.tensors.rainy[draw.view.image] for draw in draws])
+        return self._coloured(rainy, draws)

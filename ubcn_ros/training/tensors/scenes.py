@@ -1,0 +1,156 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""All scenes of a training on the device: images at several sizes, labels and distances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from ubcn_ros.data.depth_prior import complete_depth
+from ubcn_ros.data.rain import estimate_airlight
+from ubcn_ros.data.scenes import CleanFrame, SceneList
+from ubcn_ros.training.drive_frames import FRAMES_PER_DRIVE, DriveFrames
+from ubcn_ros.training.tensors.ahead import rendered_ahead
+
+LEVELS = 4
+"""Of an image: its own size, a half, a quarter and an eighth."""
+
+_LARGEST_DRIVE = 720  # short side of the drives' frames, pixels
+_BYTES_PER_PIXEL = 3 * 4 / 3 + 1 + 2 / 4  # image with its levels, labels, distance
+
+
+@dataclass(frozen=True)
+class SceneTensors:
+    """
+    Scenes on a device, padded to one size by repeating their last row and column.
+
+    M images: of the scenes, of drives, and then the rainy views of the scenes that have one.
+
+    :param images: levels of (M, 3, H, W) uint8 RGB, each half as large as the one before.
+    :param labels: (M, H, W) uint8.
+    :param depth: (M, 1, H / 2, W / 2) float16 metres, measured or else tied to the classes.
+    :param sizes: (M, 2) int, height and width without the padding.
+    :param airlight: (M, 3) float32 RGB on 0..1, as ``rain.estimate_airlight``.
+    :param scenes: how many images are of scenes; the drives' come after them.
+    :param drives: how many are of drives.
+    :param measured: whether an image's distance was measured, by its number.
+    :param rainy: number of the image that shows a scene in its own rain, by the scene's number.
+    """
+
+    images: tuple[torch.Tensor, ...]
+    labels: torch.Tensor
+    depth: torch.Tensor
+    sizes: np.ndarray
+    airlight: np.ndarray
+    scenes: int
+    drives: int
+    measured: tuple[bool, ...]
+    rainy: dict[int, int]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors are."""
+        return self.labels.device
+
+
+@lru_cache(maxsize=1)  # the stages of a run, and their estimates, train on the same scenes
+def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: int = 0,
+                workers: int = 0) -> SceneTensors:
+    """
+    Decode all scenes and render frames of drives, once.
+
+    :param drives: number of frames of procedural drives.
+    :param seed: of the drives.
+    :param workers: processes that render them.
+    :raises DataSetError: a file cannot be read.
+    :raises ValueError: the device's memory does not hold them.
+    """
+    with ThreadPoolExecutor() as pool:
+        frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
+    largest = np.max([frame.image.shape[:2] for frame in frames], 0)
+    _check_memory(len(frames) + drives, largest, device, scenes)
+    frames += _drive_frames(drives, seed, largest, scenes, workers)
+    rainy = {n: frame.rainy for n, frame in enumerate(frames) if frame.rainy is not None}
+    images = [*(frame.image for frame in frames), *rainy.values()]
+    size = [-(-int(side) // (1 << LEVELS - 1)) << LEVELS - 1 for side in largest]
+    with ThreadPoolExecutor() as pool:
+        depth = list(pool.map(lambda frame: _half_depth(frame, scenes), frames))
+        airlight = list(pool.map(estimate_airlight, images))
+    return SceneTensors(
+        _levels(_stacked(images, size, device).permute(0, 3, 1, 2).contiguous()),
+        _stacked((frame.labels for frame in frames), size, device),
+        _stacked(depth, [side // 2 for side in size], device)[:, None],
+        np.array([image.shape[:2] for image in images]), np.array(airlight),
+        len(scenes), drives, tuple(frame.depth is not None for frame in frames),
+        {n: len(frames) + place for place, n in enumerate(rainy)})
+
+
+def _check_memory(count: int, largest: np.ndarray, device: torch.device, scenes: SceneList
+                  ) -> None:
+    if device.type != 'cuda':
+        return
+    needed = int(count * largest.prod() * _BYTES_PER_PIXEL)
+    free = torch.cuda.mem_get_info(device)[0]
+    if needed > 0.7 * free:  # training needs some, too
+        raise ValueError(
+            f'{scenes.name}: {count} images of up to {largest[1]}x{largest[0]} need '
+            f'{needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB that are free on {device}: set '
+            "the recipe's samples.on_device to false, or a smaller data.short_side")
+
+
+class _Streets(Dataset):
+    """The frames of one street after the other."""
+
+    def __init__(self, frames: DriveFrames, count: int) -> None:
+        self.frames, self.count = frames, count
+
+    def __len__(self) -> int:
+        return -(-self.count // FRAMES_PER_DRIVE)
+
+    def __getitem__(self, street: int) -> list[tuple[np.ndarray, ...]]:
+        first = street * FRAMES_PER_DRIVE
+        return [tuple(self.frames[n][:3])
+                for n in range(first, min(first + FRAMES_PER_DRIVE, self.count))]
+
+
+def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int
+                  ) -> list[CleanFrame]:
+    shrinks = min(1.0, _LARGEST_DRIVE / largest.min())
+    size = tuple(round(int(side) * shrinks) for side in largest)
+    streets = _Streets(DriveFrames(seed, size, scenes.label_set), count)
+    return [CleanFrame(*parts) for street in rendered_ahead(streets, workers) for parts in street]
+
+
+def _half_depth(frame: CleanFrame, scenes: SceneList) -> np.ndarray:
+    """Distance of every second pixel, float16 metres, measured or else from the prior."""
+    depth = None if frame.depth is None else np.ascontiguousarray(frame.depth[::2, ::2])
+    depth = complete_depth(depth, np.ascontiguousarray(frame.labels[::2, ::2]),
+                           scenes.class_names)
+    return np.minimum(depth, 1e4).astype(np.float16)
+
+
+def _stacked(parts: Iterable[np.ndarray], size: list[int], device: torch.device) -> torch.Tensor:
+    """Pad arrays to one size and lay them one after the other on the device."""
+    moved = []
+    for part in parts:
+        below, right = (wanted - have for wanted, have in zip(size, part.shape, strict=False))
+        edges = [(0, below), (0, right), *[(0, 0)] * (part.ndim - 2)]
+        moved.append(torch.from_numpy(np.pad(part, edges, mode='edge')).to(device))
+    return torch.stack(moved)
+
+
+def _levels(images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Halve images (M, 3, H, W) uint8 again and again by means of 2x2 pixels."""
+    levels = [images]
+    for _ in range(LEVELS - 1):
+        levels.append(torch.cat([F.avg_pool2d(few.float(), 2).round_().byte()
+                                 for few in levels[-1].split(16)]))
+    return tuple(levels)

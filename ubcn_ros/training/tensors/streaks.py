@@ -1,0 +1,170 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Layers of streaks rendered ahead, which samples take parts of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ubcn_ros.data.rain import RainParameters, RainRenderer
+from ubcn_ros.data.rain_streaks import LARGEST_DROP_MM, marshall_palmer_slope
+from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.tensors.views import reflected, sampled, transformed
+
+RATES_MM_H = (8.0, 20.0, 45.0, 90.0, 150.0, 240.0)
+"""Rain rates of the layers."""
+
+_LARGEST_RATIO = 1.5  # from one frame size of the layers to the next
+_PHYSICAL = RainParameters(0.0)
+_JITTER = 0.08  # of a layer against the frame, shares of its size
+
+
+def frame_sizes(sides: tuple[float, float], aspect: float) -> list[tuple[int, int]]:
+    """
+    Choose heights and widths of frames near to all short sides of a range.
+
+    :param sides: smallest and largest short side, pixels.
+    :param aspect: width over height.
+    """
+    steps = max(1, math.ceil(math.log(sides[1] / sides[0]) / math.log(_LARGEST_RATIO)))
+    chosen = [sides[0] * (sides[1] / sides[0]) ** ((n + 0.5) / steps) for n in range(steps)]
+    return [(round(side * max(1, 1 / aspect)), round(side * max(1, aspect))) for side in chosen]
+
+
+def coverage(rate_mm_h: float, width: int) -> float:
+    """
+    Work out what the streaks of a rain rate cover, up to a constant.
+
+    A streak's opacity times its area goes with the square of its drop's diameter over distance:
+    the integral over all distances of D^2 N(D) from the thinnest drop drawn there to 6 mm, N as
+    of Marshall and Palmer.
+
+    :param width: of the frame, pixels.
+    """
+    p, slope = _PHYSICAL, marshall_palmer_slope(rate_mm_h)
+    distances = np.linspace(p.near_m, p.far_m, 32)
+    thinnest = np.clip(1e3 * p.thinnest_px * distances / (p.focal * width), p.smallest_mm,
+                       LARGEST_DROP_MM)
+
+    def above(d: np.ndarray | float) -> np.ndarray | float:
+        return np.exp(-slope * d) * (d * d / slope + 2 * d / slope ** 2 + 2 / slope ** 3)
+    return float((above(thinnest) - above(LARGEST_DROP_MM)).sum())
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """
+    How a sample looks at a layer of streaks.
+
+    :param size, layer: which one: number of its size, and of the layer among those.
+    :param gain: factor on its optical thickness.
+    :param shift: right and down, shares of the layer's size.
+    :param mirror: left and right are exchanged.
+    """
+
+    size: int
+    layer: int
+    gain: float
+    shift: tuple[float, float]
+    mirror: bool
+
+
+class _Layers(Dataset):
+    """Optical thickness of every layer, (H, W) float16, of streaks with a gain of 1."""
+
+    def __init__(self, size: tuple[int, int], kinds: Sequence[bool], variants: int, seed: int
+                 ) -> None:
+        self.size, self.kinds, self.variants, self.seed = size, kinds, variants, seed
+
+    def __len__(self) -> int:
+        return len(self.kinds) * len(RATES_MM_H) * self.variants
+
+    def __getitem__(self, n: int) -> np.ndarray:
+        kind, rate = divmod(n // self.variants, len(RATES_MM_H))
+        rng = np.random.default_rng([self.seed, 6, *self.size, n])
+        parameters = RainParameters.random(rng, RATES_MM_H[rate], self.kinds[kind])
+        thickness = RainRenderer(parameters, *self.size, int(rng.integers(1 << 31))).thickness()
+        return (thickness / max(parameters.streak_gain, 1e-6)).clip(0, 6e4).astype(np.float16)
+
+
+class StreakLayers:
+    """
+    Layers of streaks on a device, several of every size, rain rate and kind.
+
+    :param sizes: heights and widths of the frames that they are rendered for, pixels.
+    :param kinds: of their parameters: physical, not, or both (``RainParameters.random``).
+    :param variants: layers of each size, rate and kind.
+    :param seed: of the drops and parameters.
+    :param workers: processes that render them.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
+                 seed: int, device: torch.device, workers: int = 0) -> None:
+        self.sizes, self.kinds, self.variants = tuple(sizes), tuple(kinds), variants
+        self._layers = [
+            torch.stack([torch.from_numpy(layer).to(device) for layer in rendered_ahead(
+                _Layers(size, self.kinds, variants, seed), workers)])[:, None]
+            for size in sizes]
+
+    def draw(self, rng: np.random.Generator, side: float, rate_mm_h: float, gain: float,
+             physical: bool) -> LayerView:
+        """
+        Draw a layer and a place in it.
+
+        :param side: short side of the frame at the sample's size, pixels.
+        :param rate_mm_h: rain rate, above 0.
+        :param gain: factor on the opacity, as ``RainParameters.streak_gain``.
+        """
+        size = int(np.argmin([abs(math.log(min(s) / side)) for s in self.sizes]))
+        rate = int(np.argmin([abs(math.log(r / rate_mm_h)) for r in RATES_MM_H]))
+        width = self.sizes[size][1]
+        first = (self.kinds.index(physical) * len(RATES_MM_H) + rate) * self.variants
+        return LayerView(size, first + int(rng.integers(self.variants)),
+                         gain * coverage(rate_mm_h, width) / coverage(RATES_MM_H[rate], width),
+                         tuple(float(s) for s in rng.uniform(-_JITTER, _JITTER, 2)),
+                         bool(rng.random() < 0.5))
+
+    def thickness(self, views: Sequence[LayerView], frames: Sequence[np.ndarray],
+                  crop: Sequence[int]) -> torch.Tensor:
+        """
+        Look at layers, pixel by pixel, each mirrored at its edges.
+
+        Thin streaks stay sharp: a layer is not resized, the nearest size is what is taken.
+
+        :param frames: N of (2, 3), as of ``View.from_middle``, without turns.
+        :param crop: height and width of the samples.
+        :return: optical thickness, (N, 1, h, w) float32.
+        """
+        device = self._layers[0].device
+        result = torch.empty(len(views), 1, *crop, device=device)
+        for size in {view.size for view in views}:
+            places = [n for n, view in enumerate(views) if view.size == size]
+            height, width = self.sizes[size]
+            matrices = [_to_layer(views[n], frames[n], height, width) for n in places]
+            last = torch.tensor([width - 1.0, height - 1.0]).to(device)
+            points = reflected(transformed(matrices, crop, device) - 0.5, last) + 0.5
+            gain = torch.tensor([views[n].gain for n in places]).to(device).view(-1, 1, 1, 1)
+            result[torch.tensor(places, device=device)] = gain * sampled(
+                self._layers[size], [views[n].layer for n in places], points)
+        return result
+
+
+def _to_layer(view: LayerView, frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """From a sample's pixels to a layer's, (2, 3)."""
+    matrix = frame * np.array([[-1.0 if view.mirror else 1.0], [1.0]])
+    matrix[:, 2] += (width * (0.5 + view.shift[0]), height * (0.5 + view.shift[1]))
+    return np.rint(matrix)  # whole pixels
+
+
+@lru_cache(maxsize=2)
+def streak_layers(sizes: tuple[tuple[int, int], ...], kinds: tuple[bool, ...], variants: int,
+                  seed: int, device: torch.device, workers: int) -> StreakLayers:
+    """Make ``StreakLayers``; those of the last calls are kept, which stages share."""
+    return StreakLayers(sizes, kinds, variants, seed, device, workers)

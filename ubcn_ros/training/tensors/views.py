@@ -1,0 +1,186 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Views of scenes: which part of an image, at which size, mirrored or turned, is a sample."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from ubcn_ros.labels import UNLABELED
+from ubcn_ros.training.tensors.scenes import LEVELS, SceneTensors
+
+
+@dataclass(frozen=True)
+class View:
+    """
+    How a sample looks at an image.
+
+    :param image: number of the image.
+    :param scale: pixels of the sample for each of the image's.
+    :param top, left: where the sample begins in the image of that size, whole pixels.
+    :param mirror: left and right are exchanged.
+    :param turns: quarter turns of the image to the left, before anything else.
+    :param repeats: beyond the image's edges its mirror image is labelled, too.
+    """
+
+    image: int
+    scale: float
+    top: int
+    left: int
+    mirror: bool
+    turns: int = 0
+    repeats: bool = False
+
+    def matrix(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
+        """
+        Return what makes of a sample's (x, y, 1) the image's (x, y), (2, 3) float64.
+
+        Both in pixels from the upper left corner, so that the first pixel's middle is 0.5.
+
+        :param size: height and width of the image.
+        :param crop: of the sample.
+        """
+        side = -1 if self.mirror else 1
+        x = np.array([side, 0, crop[1] * self.mirror + self.left]) / self.scale
+        y = np.array([0, 1, self.top]) / self.scale
+        height, width = np.array([0, 0, size[0]]), np.array([0, 0, size[1]])
+        return np.stack([(x, y), (width - y, x), (width - x, height - y),
+                         (y, height - x)][self.turns])
+
+    def from_middle(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
+        """Return likewise what makes it (x, y) from the image's middle, pixels of the sample."""
+        matrix = self.matrix(size, crop)
+        matrix[:, 2] -= np.array([size[1], size[0]]) / 2
+        return matrix * self.scale
+
+
+def draw_view(rng: np.random.Generator, image: int, size: Sequence[int], crop: Sequence[int],
+              scale: float, strong: bool = False) -> View:
+    """
+    Draw the place of a sample in an image.
+
+    A sample larger than the image begins at its corner.
+
+    :param size: height and width of the image.
+    :param crop: of the sample.
+    :param scale: as of ``View``.
+    :param strong: turn and resize beyond what a drive shows, as ``strong_augmentation``.
+    """
+    turns = 0
+    if strong:
+        turns, scale = int(rng.integers(4)), scale * math.exp(rng.uniform(*np.log([0.4, 3.0])))
+    height, width = (round(side * scale) for side in (size if turns % 2 == 0 else size[::-1]))
+    top, left = (int(rng.integers(max(0, have - wanted) + 1))
+                 for have, wanted in zip((height, width), crop, strict=True))
+    return View(image, scale, top, left, bool(rng.random() < 0.5), turns, strong)
+
+
+class Views:
+    """
+    A batch of views of scenes, worked out on their device.
+
+    :param scenes: what is looked at.
+    :param views: of N samples.
+    :param crop: height and width of every sample.
+    """
+
+    def __init__(self, scenes: SceneTensors, views: Sequence[View], crop: Sequence[int]) -> None:
+        self.scenes, self.views, self.crop = scenes, views, crop
+        sizes = [scenes.sizes[view.image] for view in views]
+        matrices = [view.matrix(size, crop) for view, size in zip(views, sizes, strict=True)]
+        self.sizes = torch.tensor(np.array(sizes)[:, None, None, ::-1].copy(),
+                                  dtype=torch.float32).to(scenes.device)
+        self.points = transformed(matrices, crop, scenes.device)
+
+    def images(self, numbers: Sequence[int] | None = None) -> torch.Tensor:
+        """
+        Look at the images, mirrored where a sample reaches beyond them.
+
+        :param numbers: of other images of the same sizes, one a view.
+        :return: (N, 3, h, w) float32 on 0..255.
+        """
+        numbers = [view.image for view in self.views] if numbers is None else numbers
+        levels = np.array([image_level(view.scale) for view in self.views])
+        inside = self._inside()
+        result = inside.new_empty((len(self.views), 3, *self.crop))
+        for level in np.unique(levels):
+            places = np.flatnonzero(levels == level)
+            where = torch.from_numpy(places).to(inside.device)
+            chosen = [numbers[place] for place in places]
+            result[where] = sampled(self.scenes.images[level], chosen,
+                                    inside[where] / 2 ** int(level))
+        return result
+
+    def labels(self) -> torch.Tensor:
+        """Look at the labels, (N, h, w) uint8, unlabeled beyond an image's edges."""
+        inside = self._inside()
+        x, y = inside.floor().long().unbind(-1)
+        numbers = torch.tensor([view.image for view in self.views], device=x.device)
+        labels = self.scenes.labels[numbers[:, None, None], y, x]
+        repeats = torch.tensor([view.repeats for view in self.views], device=x.device)
+        within = ((self.points >= 0) & (self.points < self.sizes)).all(-1)
+        return torch.where(within | repeats[:, None, None], labels, UNLABELED)
+
+    def depth(self) -> torch.Tensor:
+        """Look at the distances, (N, 1, h, w) float32 metres."""
+        return sampled(self.scenes.depth, [view.image for view in self.views], self._inside() / 2)
+
+    def select(self, places: Sequence[int]) -> Views:
+        """Return some of the views."""
+        return Views(self.scenes, [self.views[place] for place in places], self.crop)
+
+    def _inside(self) -> torch.Tensor:
+        """Points (N, h, w, 2), those beyond an edge mirrored at the middle of its pixels."""
+        return reflected(self.points - 0.5, self.sizes - 1) + 0.5
+
+
+def image_level(scale: float) -> int:
+    """Return the level of an image that is nearest to a size, never enlarged above twice."""
+    return min(max(round(-math.log2(scale)), 0), LEVELS - 1)
+
+
+def transformed(matrices: Sequence[np.ndarray], crop: Sequence[int], device: torch.device
+                ) -> torch.Tensor:
+    """
+    Take the middles of a sample's pixels elsewhere, (N, h, w, 2) float32 (x, y).
+
+    :param matrices: N of (2, 3), as of ``View.matrix``; without shear.
+    :param crop: height and width of the sample.
+    """
+    matrix = torch.tensor(np.array(matrices), dtype=torch.float32).to(device)[:, None, None]
+    y = torch.arange(crop[0], device=device, dtype=torch.float32)[:, None, None] + 0.5
+    x = torch.arange(crop[1], device=device, dtype=torch.float32)[None, :, None] + 0.5
+    return matrix[..., 0] * x + matrix[..., 1] * y + matrix[..., 2]
+
+
+def reflected(points: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+    """
+    Fold coordinates into 0..last, back and forth.
+
+    :param points: (N, h, w, 2).
+    :param last: (N, 1, 1, 2), 0 or more.
+    """
+    last = last.clamp(min=1e-3)
+    return last - (last - points.remainder(2 * last)).abs()
+
+
+def sampled(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor) -> torch.Tensor:
+    """
+    Read images at points, linear between the middles of four pixels.
+
+    :param stack: (M, C, H, W).
+    :param numbers: N, which images.
+    :param points: (N, h, w, 2) pixels from the upper left corner.
+    :return: (N, C, h, w) float32.
+    """
+    height, width = stack.shape[-2:]
+    size = torch.tensor([width, height], dtype=torch.float32).to(points.device)
+    chosen = stack[torch.tensor(numbers, device=stack.device)].float()
+    return F.grid_sample(chosen, points * (2 / size) - 1, mode='bilinear',
+                         padding_mode='border', align_corners=False)
