@@ -15,6 +15,7 @@ from ubcn_ros.labels import MAX_CLASSES, LabelSet, numbered_labels, paths_of
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.text_table import table
+from ubcn_ros.training.path_start import path_sources, path_weights
 
 _NAMED = 4
 
@@ -25,7 +26,8 @@ class PartStart:
     What a part of a network took from another model.
 
     ``tensors`` counts the statistics of normalisation, too, ``weights`` the learned numbers alone;
-    ``anew`` says of each tensor that was not taken why, in the network's order.
+    ``anew`` says of each tensor that was not taken why, in the network's order; ``by_path`` are
+    those of SAM that were taken path by path.
     """
 
     part: str
@@ -34,6 +36,7 @@ class PartStart:
     taken_tensors: int = 0
     taken_weights: int = 0
     anew: dict[str, str] = field(default_factory=dict)
+    by_path: tuple[str, ...] = ()
 
 
 def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> list[PartStart]:
@@ -42,8 +45,8 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
 
     A tensor is copied where the source has one of the same name and shape. Those that depend on
     the classes are copied only where both label sets have the same class names in the same order,
-    those that depend on the paths only where the paths hold classes of the same names. Everything
-    else keeps its values.
+    those that depend on the paths only where the paths hold classes of the same names: else SAM's
+    are put together path by path (``path_weights``). Everything else keeps its values.
 
     :param network: is changed in place.
     :param source: of any configuration.
@@ -51,9 +54,10 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
     :return: a row for each of PARTS.
     """
     labels, others = network.config.label_set, source.config.label_set
-    dependent = {}
+    dependent, of_paths = {}, {}
     if _paths(labels) != _paths(others):
         dependent |= dict.fromkeys(_varying(network.config, _other_paths(labels)), 'other paths')
+        of_paths = path_weights(source.attention, path_sources(labels, others))
     if labels.classes != others.classes:
         dependent |= dict.fromkeys(_varying(network.config, _other_classes(labels)),
                                    'other classes')
@@ -61,10 +65,14 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
     for part in PARTS:
         ours = getattr(network, part).state_dict()
         theirs = getattr(source, part).state_dict()
-        anew = {}
+        anew, by_path = {}, []
         for name, tensor in ours.items():
             if part not in trained:
                 anew[name] = 'never trained in the source'
+            elif part == 'attention' and name in of_paths and (
+                    of_paths[name].shape == tensor.shape):
+                tensor.copy_(of_paths[name])
+                by_path.append(name)
             elif f'{part}.{name}' in dependent:
                 anew[name] = dependent[f'{part}.{name}']
             elif name not in theirs:
@@ -76,7 +84,7 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
         counts = {name: p.numel() for name, p in getattr(network, part).named_parameters()}
         taken = sum(count for name, count in counts.items() if name not in anew)
         rows.append(PartStart(part, len(ours), sum(counts.values()), len(ours) - len(anew), taken,
-                              anew))
+                              anew, tuple(by_path)))
     return rows
 
 
@@ -105,7 +113,8 @@ def _anew_text(row: PartStart) -> str:
                for why in row.anew.values()}
     if not row.taken_tensors:
         return f'all of it, nothing fits ({", ".join(reasons)})'
-    return '; '.join(f'{_modules(names)} ({why})' for why, names in reasons.items()) or '-'
+    text = '; '.join(f'{_modules(names)} ({why})' for why, names in reasons.items()) or '-'
+    return f'{text} (by path: {_modules(row.by_path)})' if row.by_path else text
 
 
 def _modules(names: Sequence[str]) -> str:
