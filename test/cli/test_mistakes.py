@@ -17,6 +17,7 @@ from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
+         'benchmark train': 'lightning',
          'evaluate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
@@ -39,6 +40,8 @@ VALID = {
     'benchmark equality': ('images', *CPU, '--iterations', '1'),
     'benchmark startup': (*CPU, '--size', '32x32', '--runs', '1'),
     'benchmark node': (*CPU, '--size', '32x32', '--frames', '1'),
+    'benchmark train': ('recipe.yaml', '--data', 'data', '--accelerator', 'cpu', '--steps', '1',
+                        '--workers', '0'),
 }
 MODELS = ('missing', 'folder', 'export', 'empty.safetensors', 'text.safetensors', 'in.png', '',
           '~nobody/x.safetensors', 'x' * 300, 'in.png/x.safetensors')
@@ -59,7 +62,9 @@ BY_NAME = {
     'recipe': ('missing', 'missing.yaml', 'folder', 'empty.yaml', 'text.yaml', 'binary.yaml',
                'list.yaml', 'nothing.yaml', 'unknown.yaml', 'many.yaml', 'zero.yaml',
                'negative.yaml', 'network.yaml', 'in.png'),
-    'train data': ('missing', 'folder', 'in.png', 'list.yaml'), 'stage': ('x', '', 'joint'),
+    **dict.fromkeys(('train data', 'benchmark train data'),
+                    ('missing', 'folder', 'in.png', 'list.yaml')),
+    'stage': ('x', '', 'joint'),
     'evaluate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),

@@ -16,6 +16,8 @@ COMMANDS = {
                  'Compare backends and precisions with eager fp32.'),
     'startup': ('ubcn_ros.cli.benchmark_startup', 'startup',
                 'Time a fresh process to its first result.'),
+    'train': ('ubcn_ros.cli.benchmark_train', 'train',
+              'Time the training by a recipe: samples per second, and where the time goes.'),
     'node': ('ubcn_ros.cli.benchmark_node', 'node',
              'Measure a running node: rate, loss, latency and memory; or fuzz it.'),
 }
@@ -23,4 +25,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def benchmark() -> None:
-    """Time and compare the engine, or time a running node."""
+    """Time and compare the engine, or time a training or a running node."""

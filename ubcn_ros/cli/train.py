@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.options import (
-    COUNT,
-    OUTPUT_FOLDER,
-    InputType,
-    data_option,
-    precision_option,
-    threads_option,
-)
+from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
 from ubcn_ros.cli.output import progress_bar
-from ubcn_ros.runtime.installed import shared_folders
+from ubcn_ros.cli.training import (
+    accelerator_option,
+    check_devices,
+    init_option,
+    launch,
+    recipe_argument,
+    training_data_option,
+    training_precision_option,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -39,30 +41,11 @@ _SHOWN = 5  # findings of the data
 _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 
 
-class _Recipe(InputType):
-    """Path of a recipe, or the name of one of config/train."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        path = Path(os.path.expanduser(value))
-        if path.suffix or path.exists():
-            return super().convert(value, param, ctx)
-        folders = shared_folders('config/train')
-        for folder in folders:
-            if (folder / f'{value}.yaml').is_file():
-                return folder / f'{value}.yaml'
-        known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
-        return self.fail(f'no recipe {value!r}: give the path of a .yaml file, or one of '
-                         f'{", ".join(known) or "(none)"}', param, ctx)
-
-
 @click.command(cls=Command)
-@click.argument('recipe', type=_Recipe(exists=True, dir_okay=False, path_type=Path))
-@data_option(multiple=True,
-             help='Data set: a YAML file, or a folder whose layout is known. Several may be '
-             'given; the classes are those of the first.')
+@recipe_argument
+@training_data_option
 @click.option('--stage', help='Train this stage alone  [default: all of the recipe].')
-@click.option('--init', metavar='MODEL',
-              help='Start from this model: a name in models/, or the path of a .safetensors file.')
+@init_option()
 @click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder [default: runs/NAME of the recipe].')
 @click.option('--resume', is_flag=True,
@@ -74,16 +57,12 @@ class _Recipe(InputType):
               help="Train this many steps in each stage instead of the recipe's.")
 @click.option('--dry-run', is_flag=True,
               help='Print what would be trained, and train nothing.')
-@click.option('--accelerator', default='auto', show_default=True,
-              type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
+@accelerator_option()
 @click.option('--devices', default=1, show_default=True, type=COUNT,
               help='Devices (or CPU processes).')
 @click.option('--nodes', default=1, show_default=True, type=COUNT, help='Machines.')
-@precision_option(
-    type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
-    help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
-@click.option('--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
-              help='Processes that render samples.')
+@training_precision_option
+@workers_option()
 @threads_option(help='CPU threads per process [default: all cores].')
 @click.option('--half', is_flag=True,
               help='Keep convolution weights in fp16 in the result: half the size.')
@@ -103,7 +82,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     """
     if resume and overwrite:
         raise click.UsageError('give --resume or --overwrite, not both')
-    _check_devices(accelerator, devices)
+    check_devices(accelerator, devices)
     options = dict(click.get_current_context().params)
     from ubcn_ros.training.config import TrainConfig, shortened
     config = TrainConfig.load(recipe)
@@ -127,7 +106,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
         stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
-        fabric = _launch('joint' in stages, accelerator, devices, nodes, precision)
+        fabric = launch('joint' in stages, accelerator, devices, nodes, precision)
         if dry_run:
             _show_plan(run, fabric, stages, workers)
         else:
@@ -187,19 +166,6 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
             if name not in ('resume', 'overwrite')}
 
 
-def _launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
-    """Start the processes that train together."""
-    from lightning.fabric import Fabric
-    strategy = 'auto'
-    if devices != 1 or nodes != 1:
-        # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
-        strategy = 'ddp_find_unused_parameters_true' if joint else 'ddp'
-    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
-                    precision=_precision(precision, accelerator), strategy=strategy)
-    fabric.launch()
-    return fabric
-
-
 @contextlib.contextmanager
 def _plain_errors() -> Iterator[None]:
     """Say what a run ended of in one line."""
@@ -224,22 +190,6 @@ def _plain_errors() -> Iterator[None]:
         threading.excepthook = shown
 
 
-def _check_devices(accelerator: str, devices: int) -> None:
-    """Raise BadParameter where this machine has no such accelerator, or fewer of them."""
-    if accelerator == 'cpu' or (accelerator == 'auto' and devices == 1):
-        return
-    import torch
-    count = (int(torch.backends.mps.is_available()) if accelerator == 'mps' else
-             torch.cuda.device_count() if torch.cuda.is_available() else 0)
-    if count == 0 and accelerator != 'auto':
-        raise click.BadParameter(f'{accelerator!r} is not there: PyTorch sees none; choose '
-                                 "'auto' or 'cpu', or install PyTorch with it",
-                                 param_hint="'--accelerator'")
-    if 0 < count < devices:
-        raise click.BadParameter(f'{devices} are asked for, PyTorch sees {count} of '
-                                 f'{accelerator!r}', param_hint="'--devices'")
-
-
 def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> None:
     """Raise BadParameter now, not after the stages before, where a batch cannot be shared."""
     for name, settings in config.stages.items():
@@ -247,13 +197,3 @@ def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> No
             raise click.BadParameter(
                 f"the recipe's stages.{name}.batch is {settings.batch}, which {processes} "
                 'processes cannot share: choose a multiple', param_hint="'--devices'")
-
-
-def _precision(precision: str, accelerator: str) -> str:
-    if precision != 'auto':
-        return precision
-    import torch
-
-    from ubcn_ros.runtime.device import cpu_computes_bf16
-    on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
-    return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'

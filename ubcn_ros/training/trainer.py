@@ -214,8 +214,14 @@ class Trainer:
         left = {} if self.time_left is None else {'all': self.time_left(self.optimizer_step)}
         bar.set_postfix({**left, **{k: f'{v:.4f}' for k, v in values.items()}})
 
-    def train_step(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict]:
-        """Take one optimizer step; returns the loss and values to log."""
+    def train_step(self, batch: dict[str, torch.Tensor],
+                   done: Callable[[str], object] = lambda _part: None
+                   ) -> tuple[torch.Tensor, dict]:
+        """
+        Take one optimizer step; returns the loss and values to log.
+
+        :param done: called after each part: 'forward', 'backward' and 'optimizer'.
+        """
         # a seed of its own: a resumed run draws what the uninterrupted one would have drawn
         torch.manual_seed(self.config.seed * 1_000_003 + self.optimizer_step)
         for optimizer, config in zip(self.optimizers, self.optimizer_configs, strict=True):
@@ -224,7 +230,9 @@ class Trainer:
             for group in optimizer.param_groups:
                 group['lr'] = lr
         loss, logs = self.stage(to_float(batch))
+        done('forward')
         self.fabric.backward(loss)
+        done('backward')
         for optimizer in self.optimizers:
             if self.stage_config.grad_clip_norm:
                 self.fabric.clip_gradients(self.stage, optimizer,
@@ -234,6 +242,7 @@ class Trainer:
             optimizer.zero_grad()
         if self.average is not None:
             self.average.update(self.optimizer_step + 1)
+        done('optimizer')
         return loss.detach(), logs
 
     def _check_finite(self, loss: torch.Tensor, weights: bool) -> None:

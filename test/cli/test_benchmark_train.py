@@ -1,0 +1,66 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark train`: a row a stage, nothing left behind, and what is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from ubcn_ros.cli.benchmark_train import train
+from ubcn_ros.images.files import write_image
+
+MODEL = {'preset': 'light', 'overrides': {
+    'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
+    'segmentation_options': {'width': 8}}}
+
+
+@pytest.fixture
+def call(street_files, tmp_path):
+    """Function that times a tiny recipe on a tiny data set."""
+    def called(*arguments, **samples):
+        stage = {'optimizer_steps': 3, 'batch': 2, 'iterations': 2, 'adversarial_weight': 0,
+                 'samples': {'crop': [32, 32], 'renders': 2, 'reuse': 2, **samples}}
+        recipe = {'name': 'tiny', 'model': MODEL,
+                  'stages': {name: stage for name in ('derain', 'adapt', 'attend', 'joint')}}
+        (tmp_path / 'recipe.yaml').write_text(yaml.safe_dump(recipe))
+        return CliRunner().invoke(train, [
+            str(tmp_path / 'recipe.yaml'), '--data', str(street_files), '--accelerator', 'cpu',
+            '--threads', '1', '--steps', '2', '--json', str(tmp_path / 'rows.json'), *arguments])
+    return called
+
+
+@pytest.fixture
+def street_files(tmp_path):
+    rng = np.random.default_rng(0)
+    for kind, shape in (('images', (48, 64, 3)), ('labels', (48, 64))):
+        for name in 'ab':
+            array = rng.integers(0, 11, shape).astype(np.uint8)
+            write_image(tmp_path / 'data/train' / kind / f'{name}.png', array)
+    return tmp_path / 'data'
+
+
+@pytest.mark.parametrize(('on_device', 'workers', 'stages'), [
+    (True, 0, ['derain', 'adapt', 'attend', 'joint']), (False, 0, ['derain']),
+    (False, 1, ['derain'])])
+def test_a_row_a_stage(call, tmp_path, monkeypatch, on_device, workers, stages):
+    monkeypatch.chdir(tmp_path)
+    one = ['--stage', 'derain'] if len(stages) == 1 else []
+    result = call('--workers', str(workers), *one, on_device=on_device)
+    assert result.exit_code == 0, result.output
+    rows = json.loads((tmp_path / 'rows.json').read_text())
+    assert [row['stage'] for row in rows] == stages
+    for row in rows:
+        assert row['samples_per_s'] == pytest.approx(2e3 / row['step_ms'])
+        assert all(row[f'{part}_ms'] > 0 for part in ('sampling', 'forward', 'backward',
+                                                      'optimizer'))
+        assert row['on_device'] == on_device and row['peak_mib'] > 50
+        assert row['stage'] in result.output
+    assert {path.name for path in tmp_path.iterdir()} == {'data', 'recipe.yaml', 'rows.json'}
+
+
+def test_an_unknown_stage_names_those_of_the_recipe(call):
+    result = call('--stage', 'final')
+    assert result.exit_code == 1 and "no stage 'final': it has derain, adapt" in result.output

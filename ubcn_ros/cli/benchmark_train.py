@@ -1,0 +1,75 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn benchmark train`: samples per second of a recipe's stages."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import json_option, threads_option
+from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.training import (
+    accelerator_option,
+    check_devices,
+    init_option,
+    launch,
+    recipe_argument,
+    training_data_option,
+    training_precision_option,
+    workers_option,
+)
+
+_WARM_UP_STEPS = 5
+
+
+@click.command(cls=Command)
+@recipe_argument
+@training_data_option
+@click.option('--stage', help='Time this stage alone  [default: all of the recipe].')
+@init_option()
+@click.option('--steps', default=20, show_default=True, type=click.IntRange(1, 1 << 20),
+              help=f'Optimizer steps per stage, after {_WARM_UP_STEPS} that do not count; as many '
+              'more are timed part by part.')
+@accelerator_option()
+@training_precision_option
+@workers_option()
+@threads_option()
+@json_option('json_path')
+def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None, steps: int,
+          accelerator: str, precision: str, workers: int, threads: int | None,
+          json_path: Path | None) -> None:
+    """
+    Time the training by a recipe; nothing is trained or kept.
+
+    For every stage: samples per second, and milliseconds per optimizer step in all and by part:
+    sampling (with what the processes that render are behind), forward, backward, optimizer.
+    Where processes render, steps should outnumber the batches that they have ready: four each.
+    """
+    check_devices(accelerator, 1)
+    from ubcn_ros.training.config import TrainConfig
+    config = TrainConfig.load(recipe)
+    stages = [*config.stages] if stage is None else [stage]
+
+    import torch
+
+    from ubcn_ros.benchmark.training import measure, report
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.training.run import Run
+    if threads:
+        torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # as in a training
+    with tempfile.TemporaryDirectory() as folder, progress_bar(
+            total=len(stages) * (_WARM_UP_STEPS + 2 * steps), unit='steps') as bar:
+        run = Run(config, open_data(data), Path(folder), init)
+        run.check_free(stage)
+        fabric = launch('joint' in stages, accelerator, 1, 1, precision)
+        rows = [measure(run.trainer(fabric, name, run.start(name), workers), steps,
+                        _WARM_UP_STEPS, bar.update) for name in stages]
+    click.echo(f'{rows[0]["gpu"] or f"{torch.get_num_threads()} CPU threads"}, '
+               f'{rows[0]["precision"]}, {steps} steps a stage, torch {torch.__version__}\n\n'
+               f'{report(rows)}')
+    save_json(json_path, rows)

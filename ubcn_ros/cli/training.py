@@ -1,0 +1,99 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What commands that train share: recipes, and where and how the training computes."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ubcn_ros.cli.options import InputType, data_option, precision_option
+from ubcn_ros.runtime.installed import shared_folders
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+class RecipeType(InputType):
+    """Path of a recipe, or the name of one of config/train."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Path:
+        """Return the path."""
+        path = Path(os.path.expanduser(value))
+        if path.suffix or path.exists():
+            return super().convert(value, param, ctx)
+        folders = shared_folders('config/train')
+        for folder in folders:
+            if (folder / f'{value}.yaml').is_file():
+                return folder / f'{value}.yaml'
+        known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
+        return self.fail(f'no recipe {value!r}: give the path of a .yaml file, or one of '
+                         f'{", ".join(known) or "(none)"}', param, ctx)
+
+
+recipe_argument = click.argument('recipe', type=RecipeType())
+training_data_option = data_option(
+    multiple=True, help='Data set: a YAML file, or a folder whose layout is known. Several may '
+    'be given; the classes are those of the first.')
+init_option = partial(
+    click.option, '--init', metavar='MODEL',
+    help='Start from this model: a name in models/, or the path of a .safetensors file.')
+accelerator_option = partial(
+    click.option, '--accelerator', default='auto', show_default=True,
+    type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
+training_precision_option = precision_option(
+    type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
+    help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
+workers_option = partial(
+    click.option, '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
+    help='Processes that render samples, or with on_device what comes before the training.')
+
+
+def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
+    """
+    Start the processes that train together.
+
+    :param joint: the stage joint is among those that are trained.
+    """
+    from lightning.fabric import Fabric
+    strategy = 'auto'
+    if devices != 1 or nodes != 1:
+        # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
+        strategy = 'ddp_find_unused_parameters_true' if joint else 'ddp'
+    fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
+                    precision=_precision(precision, accelerator), strategy=strategy)
+    fabric.launch()
+    return fabric
+
+
+def check_devices(accelerator: str, devices: int) -> None:
+    """Raise BadParameter where this machine has no such accelerator, or fewer of them."""
+    if accelerator == 'cpu' or (accelerator == 'auto' and devices == 1):
+        return
+    import torch
+    count = (int(torch.backends.mps.is_available()) if accelerator == 'mps' else
+             torch.cuda.device_count() if torch.cuda.is_available() else 0)
+    if count == 0 and accelerator != 'auto':
+        raise click.BadParameter(f'{accelerator!r} is not there: PyTorch sees none; choose '
+                                 "'auto' or 'cpu', or install PyTorch with it",
+                                 param_hint="'--accelerator'")
+    if 0 < count < devices:
+        raise click.BadParameter(f'{devices} are asked for, PyTorch sees {count} of '
+                                 f'{accelerator!r}', param_hint="'--devices'")
+
+
+def _precision(precision: str, accelerator: str) -> str:
+    if precision != 'auto':
+        return precision
+    import torch
+
+    from ubcn_ros.runtime.device import cpu_computes_bf16
+    on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
+    return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
