@@ -96,6 +96,25 @@ def test_derain_a_folder(tmp_path, folder, quick, tiny_engine):
         assert labels.ndim == 2 and np.array_equal(labels, frame.labels)
 
 
+def test_masks_of_files_and_bags_leave_out_what_is_not_sure_enough(tmp_path, folder, quick,
+                                                                   tiny_engine):
+    image = read_image(folder / 'a.png')
+    least = float(tiny_engine(image, 2, confidence=True).confidence.max()) / 255
+    frame = tiny_engine(image, 2, min_confidence=least)
+    assert 0 < frame.unlabeled < 1
+    done = ubcn('derain', folder / 'a.png', tmp_path / 'out', '--labels', tmp_path / 'labels',
+                '--min-confidence', least, *quick)
+    assert done.exit_code == 0, done.output
+    labels = cv2.imread(str(tmp_path / 'labels/a.png'), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(labels, frame.labels)
+    create([image], tmp_path / 'bag')
+    done = ubcn('bag', 'process', tmp_path / 'bag', tmp_path / 'processed', '--min-confidence',
+                least, *quick)
+    assert done.exit_code == 0, done.output
+    (mask,) = read_images(tmp_path / 'processed', '/labels/image_raw')
+    assert np.array_equal(mask.image[..., 0], frame.labels)
+
+
 def test_derain_refuses_untrained_parts_unless_allowed(tmp_path, folder, quick, partial_model):
     command = ['derain', folder, tmp_path / 'out', *quick, '--model', partial_model]
     result = ubcn(*command)

@@ -44,7 +44,10 @@ class StandInDevice:
 
 @dataclass
 class StandInEngine:
-    """Derained is the input plus `iterations`; the label is the strongest colour of a pixel."""
+    """
+    Derained is the input plus `iterations`; the label is the strongest colour of a pixel, which is
+    as sure as that is bright.
+    """
 
     behaviour: str = 'fast'
     calls: list[dict] = field(default_factory=list)
@@ -62,9 +65,11 @@ class StandInEngine:
         if progress is not None:
             progress(f'warming up for {count} of {width} x {height}')
 
-    def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None):
+    def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None,
+                 min_confidence=0.0):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,
-                           'confidence': confidence, 'processing_size': processing_size})
+                           'confidence': confidence, 'processing_size': processing_size,
+                           'min_confidence': min_confidence})
         kind, _, value = self.behaviour.partition(':')
         if kind == 'slow':
             time.sleep(float(value) * iterations)
@@ -72,9 +77,11 @@ class StandInEngine:
             raise RuntimeError('injected failure')
         if kind == 'full' or kind == 'small' and iterations > 1:
             raise MemoryError(f'no memory for {iterations} steps')
+        below = image.max(2) < 255 * min_confidence
         return SimpleNamespace(
             derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8),
-            labels=image.argmax(2).astype(np.uint8), iterations=iterations,
+            labels=np.where(below, 255, image.argmax(2)).astype(np.uint8), iterations=iterations,
+            unlabeled=below.mean() if min_confidence else None,
             processing_size=working_size(*image.shape[:2], processing_size or 0)
             or image.shape[:2],
             confidence=image.max(2) if confidence else None,

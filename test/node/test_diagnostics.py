@@ -56,6 +56,17 @@ def test_every_frame_ends_in_one_counter(statistics):
     assert values['dropped (of the stale, in transport)'] == 4
 
 
+def test_the_share_of_unlabeled_pixels_is_there_while_it_is_measured(statistics):
+    finish(statistics)
+    assert not any('unlabeled' in name for name in statistics.report().values)
+    for share in (0.25, 0.75):
+        statistics.done(3, {}, 10.0, None, unlabeled=share)
+    values = statistics.report().values
+    assert (values['unlabeled (last, %)'], values['unlabeled (mean, %)']) == ('75.00', '50.00')
+    finish(statistics)
+    assert not any('unlabeled' in name for name in statistics.report().values)
+
+
 def test_rates_are_over_the_time_since_the_last_report(statistics, clock):
     for _ in range(30):
         statistics.arrived()

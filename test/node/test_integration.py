@@ -113,11 +113,33 @@ def test_iterations_are_changed_from_another_process(camera):
     assert camera.diagnostics('engine')['iterations'] == '3'
 
 
+def test_masks_leave_out_what_is_not_sure_enough_once_they_are_asked_to(camera):
+    before = exchange(camera, image_message(1))
+    labels, sure = (np.frombuffer(before[topic].data, np.uint8)
+                    for topic in ('/labels/image_raw', '/labels/confidence'))
+    steps = int(np.median(sure))
+    below = sure < steps
+    try:
+        assert camera.set_parameter('min_confidence', steps / 255).successful
+        after = exchange(camera, image_message(2))
+        assert np.array_equal(after['/labels/image_raw'].data, np.where(below, 255, labels))
+        assert after['/labels/confidence'].data == before['/labels/confidence'].data
+        wait_until(lambda: camera.diagnostics().get('unlabeled (last, %)')
+                   == f'{100 * below.mean():.2f}', 'the report of this frame')
+        assert float(camera.diagnostics('engine')['min confidence']) == pytest.approx(
+            steps / 255, rel=1e-4)
+    finally:
+        assert camera.set_parameter('min_confidence', 0.0).successful
+    again = exchange(camera, image_message(3))
+    assert again['/labels/image_raw'].data == before['/labels/image_raw'].data
+
+
 @pytest.mark.parametrize('name, value, reason', [
     ('iterations', 0, 'iterations out of range. Min: 1, Max: 10, value: 0'),
     ('iterations', 'two', "iterations must be an integer, like 3; got 'two'"),
     ('deadline_ms', -5.0, 'out of range'),
     ('overlay_alpha', 2, 'overlay_alpha must be 0 to 1, got 2'),
+    ('min_confidence', -0.5, 'out of range'),
     ('model', 'other', 'model is fixed while the node is configured'),
     ('autostart', False, 'autostart is read once at start'),
 ])

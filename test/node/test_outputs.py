@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outputs are worked out and published only while somebody subscribes."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,6 +107,13 @@ def test_the_numbers_of_a_frame_are_published_under_its_stamp(ros, node, outputs
         'processing time (ms)': '15.000', 'derain (ms)': '1.000'}
     assert (status.name, status.hardware_id, status.message, ord(status.level)) == (
         'front', '/front/image', 'deadline missed', 1)
+
+
+def test_the_share_of_unlabeled_pixels_is_in_the_numbers(ros, node, outputs):
+    frames = subscribe(node, outputs, DEBUG_FRAME, DiagnosticArray)
+    outputs.publish_numbers(HEADER, replace(NUMBERS, unlabeled=0.125), '/front/image')
+    status, = receive(ros, node, frames).status
+    assert {item.key: item.value for item in status.values}['unlabeled (%)'] == '12.50'
 
 
 def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outputs):

@@ -78,6 +78,10 @@ def test_the_document_lists_every_parameter_as_the_table_does():
     ('cameras', ['front', '/left'], 'cameras must be a list of names'),
     ('cameras', ['front', 'left', 'front'], 'cameras has front more than once'),
     ('input_transport', 'theora', 'input_transport must be one of raw, compressed'),
+    ('min_confidence', 1.01, 'min_confidence must be 0 to 1, got 1.01'),
+    ('min_confidence', -0.5, 'min_confidence must be 0 to 1, got -0.5'),
+    ('min_confidence', float('nan'), 'min_confidence must be 0 to 1, got nan'),
+    ('min_confidence', '0.5', 'min_confidence must be a number, like 0.0'),
     ('processing_size', 31, 'processing_size must be -1, 0 or 32 to 8192, or a list of'),
     ('processing_size', -2, 'processing_size must be'),
     ('processing_size', 8193, 'processing_size must be'),
@@ -95,6 +99,7 @@ def test_values_are_refused_with_a_reason(name, value, reason):
 @pytest.mark.parametrize('name, value', [
     ('iterations', 1), ('iterations', 10), ('deadline_ms', 33), ('device', 'cuda:1'),
     ('overlay_alpha', 1), ('backend', 'onnxruntime'), ('processing_size', 0),
+    ('min_confidence', 0), ('min_confidence', 0.5), ('min_confidence', 1),
     ('processing_size', (-1, 8192)), ('model', '/a folder/model.safetensors')])
 def test_values_are_taken(name, value):
     assert getattr(Settings.of({name: value}), name) == value

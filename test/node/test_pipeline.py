@@ -144,6 +144,22 @@ def test_confidence_is_asked_for_where_one_camera_of_a_batch_wants_it(bench):
     assert made.engine.calls[-1]['confidence']
 
 
+def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench):
+    made = bench()
+    other = Camera(made.clock)
+    for least in (0.0, 0.5, 0.0):
+        made.node.settings = Settings.of({'min_confidence': least})
+        made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+        values = made.camera.statistics.report().values
+        assert values.get('unlabeled (last, %)') == ('100.00' if least else None)
+    assert [call['min_confidence'] for call in made.engine.calls if 'shape' in call] == [
+        0, 0, 0.5, 0.5, 0, 0]
+    for camera in (made.camera, other):
+        assert [numbers.unlabeled for numbers in camera.outputs.numbers] == [None, 1.0, None]
+        masks = [frame.labels for _, frame, *_ in camera.outputs.published]
+        assert [(mask == 255).all() for mask in masks] == [False, True, False]
+
+
 def test_numbers_of_a_frame_add_up(bench):
     made = bench(deadline_ms=20, iterations=2)
     made.camera.outputs.seconds = 0.03

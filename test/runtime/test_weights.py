@@ -168,6 +168,22 @@ def test_trained_must_be_a_list_of_parts(tiny_model, tmp_path, trained):
         load_model(tmp_path / 'part.safetensors')
 
 
+@pytest.mark.parametrize('metadata, temperature', [
+    ({}, 1.0), ({'temperature': 1.75}, 1.75), ({'temperature': 2}, 2)])
+def test_the_temperature_that_a_file_says(tiny_model, tmp_path, metadata, temperature):
+    save_model(tmp_path / 'a.safetensors', load_model(tiny_model)[0], metadata)
+    assert load_model(tmp_path / 'a.safetensors')[1].temperature == temperature
+
+
+@pytest.mark.parametrize('temperature', [0, -1.5, 'hot', None, True, float('nan'), 10 ** 400])
+def test_a_temperature_that_cannot_be_is_refused_when_loading(tiny_model, tmp_path, temperature):
+    path = tmp_path / 'odd.safetensors'
+    save_model(path, load_model(tiny_model)[0], {'temperature': temperature})
+    with pytest.raises(ModelFileError, match='odd.safetensors says that its temperature is .*'
+                       'expected 0.01 to 100; calibrate or train it again'):
+        Engine.load(path, device='cpu')
+
+
 def test_the_shipped_model_is_whole():
     info = load_model('ubcn-light-camvid', PARTS)[1]
     assert info.metadata['trained'] == list(PARTS)

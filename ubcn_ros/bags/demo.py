@@ -58,6 +58,7 @@ class DemoOptions:
     rain_mm_h: float = 100.0
     device: str = 'auto'
     processing_size: int = -1
+    min_confidence: float = 0.0
 
 
 def run(options: DemoOptions) -> dict[str, Any]:
@@ -137,7 +138,8 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
         click.echo(f'Starting the node (log: {log})')
         with bags.BagWriter(options.out / 'outputs') as recorder, NodeProcess(
                 log, {'model': str(model), 'iterations': options.iterations,
-                      'processing_size': options.processing_size, 'device': options.device,
+                      'processing_size': options.processing_size,
+                      'min_confidence': options.min_confidence, 'device': options.device,
                       'warm_up_height': height, 'warm_up_width': width,
                       'input_transport': 'compressed' if compressed else 'raw'},
                 {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'}) as node, \

@@ -62,7 +62,7 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
 @engine_options
 def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, storage: str,
                 model: str, device: str, precision: str, iterations: int,
-                processing_size: int, allow_partial_model: bool) -> None:
+                processing_size: int, min_confidence: float, allow_partial_model: bool) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
@@ -79,7 +79,8 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
                 for note in reader.notes:
                     warn(note)
                 image_connection(reader, topic)
-            engine = load_engine(model, device, precision, allow_partial_model, processing_size)
+            engine = load_engine(model, device, precision, allow_partial_model, processing_size,
+                                 min_confidence)
             with progress_bar() as bar:
                 def show(done: int, total: int) -> None:
                     nonlocal count

@@ -14,6 +14,7 @@ from ubcn_ros.cli.options import (
     Number,
     device_option,
     iterations_option,
+    min_confidence_option,
     model_option,
     processing_option,
 )
@@ -29,6 +30,7 @@ from ubcn_ros.cli.output import exit_stopped
 @model_option()
 @iterations_option()
 @processing_option()
+@min_confidence_option()
 @click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
               help="Images per second [default: the bag's own; of the drive, "
               'what this machine keeps up with].')
@@ -38,8 +40,8 @@ from ubcn_ros.cli.output import exit_stopped
               type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
 @device_option()
 def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
-         processing_size: int, rate_hz: float | None, frames: int | None, rain_mm_h: float,
-         device: str) -> None:
+         processing_size: int, min_confidence: float, rate_hz: float | None, frames: int | None,
+         rain_mm_h: float, device: str) -> None:
     """
     Replay a rainy drive through the node and show what comes out.
 
@@ -50,7 +52,7 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     from ubcn_ros.bags.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
                           rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device,
-                          processing_size=processing_size)
+                          processing_size=processing_size, min_confidence=min_confidence)
     try:
         run(options)
     except DemoError as error:

@@ -180,6 +180,9 @@ iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10
 processing_option = _shared('--processing-size', default=-1, type=ProcessingSizeType(),
                             help='Short side, pixels, at which images are labelled: 0 for their '
                             'own, -1 for what the model was trained for; never enlarged.')
+min_confidence_option = _shared('--min-confidence', default=0.0, type=Number(0, 1),
+                                help='Label pixels below this probability 255, unlabeled; 0 '
+                                'labels all.')
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
 threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
 data_option = _shared('--data', required=True,
@@ -191,18 +194,18 @@ picture_option = _shared('--picture', type=PICTURE)
 
 def engine_options(command: Callable) -> Callable:
     """Add the options that choose an engine (see `load_engine`) and the number of steps."""
-    for option in (partial_option(), processing_option(), iterations_option(),
-                   precision_option(), device_option(), model_option()):
+    for option in (partial_option(), min_confidence_option(), processing_option(),
+                   iterations_option(), precision_option(), device_option(), model_option()):
         command = option(command)
     return command
 
 
 def load_engine(model: str, device: str, precision: str, allow_partial: bool,
-                processing_size: int) -> Any:
+                processing_size: int, min_confidence: float) -> Any:
     """Load the Engine that `engine_options` choose; warn of parts that were never trained."""
     from ubcn_ros.cli.output import warn
     from ubcn_ros.runtime import Engine
     engine = Engine.load(model, device=device, precision=precision, allow_partial=allow_partial,
-                         processing_size=processing_size)
+                         processing_size=processing_size, min_confidence=min_confidence)
     warn(engine.info.untrained_text())
     return engine

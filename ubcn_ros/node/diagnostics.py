@@ -95,6 +95,7 @@ class CameraStatistics:
         self._times: dict[str, Window] = {}
         self._age, self._latency = Window(), Window()
         self._iterations: deque[int] = deque(maxlen=300)
+        self._unlabeled: deque[float] = deque(maxlen=300)
         self._deadlines, self._late = 0, 0
         self._deadline_ms = 0.0
         self._processing_size: tuple[int, int] | None = None
@@ -141,7 +142,8 @@ class CameraStatistics:
 
     def done(self, iterations: int, timings: Mapping[str, float], latency_ms: float,
              age_ms: float | None, deadline_ms: float = 0.0,
-             processing_size: tuple[int, int] | None = None) -> None:
+             processing_size: tuple[int, int] | None = None, unlabeled: float | None = None
+             ) -> None:
         """
         Count a frame that was published.
 
@@ -152,6 +154,8 @@ class CameraStatistics:
             nothing (zero, or of another clock).
         :param deadline_ms: latency that was asked for; 0 where none was.
         :param processing_size: height and width that its labels were worked out at.
+        :param unlabeled: share of its pixels that were not sure enough for a label, 0..1; None
+            where no confidence was asked for.
         """
         with self._lock:
             self.processed += 1
@@ -163,6 +167,10 @@ class CameraStatistics:
                 self._late += late
                 self._lateness.append((self._clock(), late))
             self._iterations.append(iterations)
+            if unlabeled is None:
+                self._unlabeled.clear()
+            else:
+                self._unlabeled.append(unlabeled)
             self._latency.add(latency_ms)
             if age_ms is not None:
                 self._age.add(age_ms)
@@ -258,6 +266,9 @@ class CameraStatistics:
             values['deadline missed'] = f'{self._late} of {self._deadlines}'
         if self._processing_size:
             values['processing size (last)'] = width_by_height(self._processing_size)
+        if self._unlabeled:
+            values['unlabeled (last, %)'] = f'{100 * self._unlabeled[-1]:.2f}'
+            values['unlabeled (mean, %)'] = f'{100 * np.mean(self._unlabeled):.2f}'
         if self._iterations:
             values['iterations used (last)'] = str(self._iterations[-1])
             values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'

@@ -80,7 +80,8 @@ def engine_report(node: Any) -> Report:
         'device': str(engine.device), 'precision': engine.precision,
         'backend': engine.backend, 'iterations': str(settings.iterations),
         'deadline (ms)': f'{settings.deadline_ms:g}',
-        'processing size (asked for)': str(settings.processing_size), **memory})
+        'processing size (asked for)': str(settings.processing_size),
+        'min confidence': f'{settings.min_confidence:g}', **memory})
 
 
 def status_message(name: str, report: Report, hardware_id: str) -> DiagnosticStatus:

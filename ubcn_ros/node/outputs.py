@@ -48,6 +48,7 @@ class FrameNumbers:
     latency_ms: float  # from its arrival to its last publish
     deadline_ms: float  # latency that was asked for; 0 where none was
     timings: dict[str, float]  # by stage
+    unlabeled: float | None = None  # share of the pixels, 0..1; None without min_confidence
 
     @property
     def late(self) -> bool:
@@ -149,6 +150,8 @@ class Outputs:
             Level.WARN if numbers.late else Level.OK, 'deadline missed' if numbers.late else '',
             {'iterations': str(numbers.iterations),
              'processing size': width_by_height(numbers.processing_size),
+             **({} if numbers.unlabeled is None else
+                {'unlabeled (%)': f'{100 * numbers.unlabeled:.2f}'}),
              'deadline (ms)': f'{numbers.deadline_ms:g}',
              'pipeline latency (ms)': f'{numbers.latency_ms:.3f}',
              'processing time (ms)': f'{numbers.processing_ms:.3f}',

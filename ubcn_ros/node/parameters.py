@@ -111,14 +111,13 @@ class Spec:
         if not fits:
             like = '' if wanted is bool else f', like {self.default!r}'
             return f'{self.name} must be {_KINDS[wanted]}{like}; got {value!r}'
-        # also refuses NaN
-        if self.low is not None and not self.low <= value <= self.high and value not in self.also:
-            return f'{self.name} must be {self.constraint}, got {value!r}'
-        if self.choices and value not in self.choices:
-            return f'{self.name} must be {self.constraint}, got {value!r}'
-        if self.pattern and not re.fullmatch(self.pattern, value):
-            return f'{self.name} must be {self.constraint}, got {value!r}'
-        return ''
+        if self.choices:
+            fits = value in self.choices
+        elif self.pattern:
+            fits = re.fullmatch(self.pattern, value)
+        elif self.low is not None:  # also refuses NaN
+            fits = self.low <= value <= self.high or value in self.also
+        return '' if fits else f'{self.name} must be {self.constraint}, got {value!r}'
 
     def _list_refusal(self, value: Any) -> str:
         items = _items(value)
@@ -211,6 +210,9 @@ SPECS = (
          'what the model was trained for, by the focal length in camera_info where the model '
          "states its own, else by size; 0: the image's own. Images are never enlarged.",
          Changes.AT_RUNTIME, low=MIN_SIDE, high=LARGEST, also=(TRAINED, NATIVE), per_camera=True),
+    Spec('min_confidence', 0.0,
+         'Probability below which a pixel is left unlabeled, 255, in the masks; 0 labels all.',
+         Changes.AT_RUNTIME, low=0.0, high=1.0),
     Spec('max_failures', 10,
          'Frames in a row on which the engine may fail before the node gives up, frees the engine '
          'and is unconfigured; 0: never.',
@@ -251,6 +253,7 @@ class Settings:
     iterations: int
     deadline_ms: float
     processing_size: int | tuple[int, ...]
+    min_confidence: float
     max_failures: int
     overlay_alpha: float
 
@@ -332,14 +335,10 @@ def unchanged(name: str, present: Any, value: Any) -> bool:
 
 def unknown_names(names: Iterable[str]) -> list[str]:
     """Describe each name that neither the table nor rclpy knows, with the nearest that it has."""
-    complaints = []
-    for name in names:
-        if name in _BY_NAME or name.startswith(('qos_overrides.', 'start_type_description')) \
-                or name == USE_SIM_TIME.name:
-            continue
-        complaints.append(
-            f"parameter '{name}' is not known and has no effect; {nearest(name, _BY_NAME)}")
-    return complaints
+    known = {*_BY_NAME, USE_SIM_TIME.name}
+    return [f"parameter '{name}' is not known and has no effect; {nearest(name, _BY_NAME)}"
+            for name in names if name not in known
+            and not name.startswith(('qos_overrides.', 'start_type_description'))]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

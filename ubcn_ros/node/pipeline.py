@@ -71,7 +71,7 @@ class Pipeline:
             return
         outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
                          engine_deadline(frames), any(frame.confidence for frame in frames),
-                         frames[0].arrival.processing_size)
+                         frames[0].arrival.processing_size, settings.min_confidence)
         for frame, outcome in zip(frames, outcomes, strict=True):
             try:
                 if outcome.error is not None:
@@ -127,10 +127,10 @@ class Pipeline:
             processing_ms=(done - pending.started) * 1e3,
             latency_ms=(done - arrival.time) * 1e3, deadline_ms=settings.deadline_ms,
             timings={'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
-                     'publish': (done - inferred) * 1e3})
+                     'publish': (done - inferred) * 1e3}, unlabeled=frame.unlabeled)
         camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
                                self._age_ms(header.stamp), numbers.deadline_ms,
-                               numbers.processing_size)
+                               numbers.processing_size, numbers.unlabeled)
         camera.outputs.publish_numbers(header, numbers, camera.topic)
         # with the numbers: other cameras of the batch wait for these, too
         self._publishing[camera].add(self._clock() - inferred)

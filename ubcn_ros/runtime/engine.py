@@ -19,6 +19,7 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget
+from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
 from ubcn_ros.runtime.device import resolve_device
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.runtime.processing import (
@@ -45,7 +46,7 @@ class Frame:
 
     # (H, W, 3) uint8 RGB.
     derained: np.ndarray
-    # (H, W) uint8 class ids.
+    # (H, W) uint8 class ids; 255, unlabeled, where the confidence is below ``min_confidence``.
     labels: np.ndarray
     # (H, W) uint8, the probability of the label times 255; None when it was not asked for.
     confidence: np.ndarray | None
@@ -56,6 +57,8 @@ class Frame:
     # Milliseconds per stage ('upload', 'derain', 'segment', 'attend', 'download', each summed
     # over the steps) and in all ('total').
     timings: dict[str, float] = field(default_factory=dict)
+    # Share of the pixels, 0..1, that were left unlabeled; None where ``min_confidence`` is 0.
+    unlabeled: float | None = None
 
 
 class Engine:
@@ -65,25 +68,28 @@ class Engine:
     Use ``Engine.load``.
 
     ``info`` is what the model's file says, ``label_set`` its classes, ``device`` and
-    ``precision`` where and in which it runs, ``processing_size`` the one of frames that ask for
-    none of their own.
+    ``precision`` where and in which it runs, ``processing_size`` and ``min_confidence`` those of
+    frames that ask for none of their own.
     """
 
     def __init__(self, backend: Backend, clock: Callable[[], float] = time.monotonic,
-                 processing_size: int = TRAINED) -> None:
+                 processing_size: int = TRAINED, min_confidence: float = 0.0) -> None:
         """
         Make an engine of a backend.
 
         :param clock: of deadlines, seconds.
-        :param processing_size: as of ``load``.
-        :raises ModelFileError: the file says nonsense of its training's size.
-        :raises ValueError: the processing size is none.
+        :param processing_size, min_confidence: as of ``load``.
+        :raises ModelFileError: the file says nonsense of its training's size or its temperature.
+        :raises ValueError: the processing size or least confidence is none.
         """
         check_processing_size(processing_size)
-        self.processing_size = processing_size
+        check_min_confidence(min_confidence)
+        self.processing_size, self.min_confidence = processing_size, min_confidence
         self.info, self.label_set = backend.info, backend.label_set
         self.device, self.precision = backend.device, backend.precision
-        short_side(processing_size, self.info)  # for its error, if the file says nonsense
+        # for their errors, if the file says nonsense
+        short_side(processing_size, self.info)
+        _ = self.info.temperature
         self._backend = backend
         self._clock = clock
         self._watch = Stopwatch(backend.device)
@@ -93,7 +99,8 @@ class Engine:
     def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
              precision: str = 'auto', backend: str = 'auto', fused: bool = True,
              progress: Callable[[str], None] = _LOG.info,
-             allow_partial: bool = False, processing_size: int = TRAINED) -> Engine:
+             allow_partial: bool = False, processing_size: int = TRAINED,
+             min_confidence: float = 0.0) -> Engine:
         """
         Load a model file.
 
@@ -121,15 +128,19 @@ class Engine:
             the derained image are worked out: 0 for the image's own, -1 for what the model was
             trained for (the image's own where its file does not say). Results have the image's
             size, and smaller images are processed as they are.
+        :param min_confidence: labels of pixels whose confidence is below it become 255,
+            unlabeled, 0..1; 0 leaves all, and works no confidence out.
         :raises ModelFileError: the file is missing, damaged or of another architecture, or a
             part of it was never trained.
-        :raises ValueError: device, precision, backend or processing size unknown or not to be
-            had here.
+        :raises ValueError: device, precision, backend, processing size or least confidence
+            unknown or not to be had here.
         """
         check_processing_size(processing_size)
+        check_min_confidence(min_confidence)
         return cls(build_backend(backend, LoadOptions(
             model, resolve_device(device), precision, fused, progress,
-            () if allow_partial else PARTS)), processing_size=processing_size)
+            () if allow_partial else PARTS)), processing_size=processing_size,
+            min_confidence=min_confidence)
 
     @property
     def backend(self) -> str:
@@ -163,7 +174,8 @@ class Engine:
         progress(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
-                 confidence: bool = False, processing_size: int | None = None) -> Frame:
+                 confidence: bool = False, processing_size: int | None = None,
+                 min_confidence: float | None = None) -> Frame:
         """
         Derain and label one image.
 
@@ -172,27 +184,33 @@ class Engine:
         :param deadline: ``time.monotonic()`` by which the results should be there: the loop stops
             before a step that would not fit. At least one step runs.
         :param confidence: compute the confidence, too.
-        :param processing_size: as of ``load``, for this frame; None for the engine's.
+        :param processing_size, min_confidence: as of ``load``, for this frame; None for the
+            engine's.
         :raises ValueError: the image has another shape or type, iterations is below 1, or the
-            processing size is none.
+            processing size or least confidence is none.
         """
-        return self.batch([image], iterations, deadline, confidence, processing_size)[0]
+        return self.batch([image], iterations, deadline, confidence, processing_size,
+                          min_confidence)[0]
 
     @torch.inference_mode()
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
               deadline: float | None = None, confidence: bool = False,
-              processing_size: int | None = None) -> list[Frame]:
+              processing_size: int | None = None, min_confidence: float | None = None
+              ) -> list[Frame]:
         """
         Derain and label images of one size together, as several cameras deliver them.
 
         :param images: one or more, as for a single one.
-        :param iterations, deadline, confidence, processing_size: as for a single image, for all.
+        :param iterations, deadline, confidence, processing_size, min_confidence: as for a single
+            image, for all.
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
         check_batch(images)
         if iterations < 1:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
+        least = self.min_confidence if min_confidence is None else min_confidence
+        check_min_confidence(least)
         backend, watch = self._backend, self._watch
         height, width = images[0].shape[:2]
         working = self._working_size(height, width, processing_size)
@@ -217,12 +235,16 @@ class Engine:
                 self._synchronize()
                 budget.record_step(self._clock() - started)
         finishing = self._clock()
-        results = backend.download(step, confidence)
+        results = backend.download(step, confidence or least > 0)
         watch.mark('download')
         timings = watch.timings()  # waits for the device, so that the results are there
+        unlabeled = [leave_unlabeled(labels, sure, least) if least else None
+                     for _, labels, sure in results]
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
-        return [Frame(*result, done, working or (height, width), timings) for result in results]
+        return [Frame(derained, labels, sure if confidence else None, done,
+                      working or (height, width), timings, share)
+                for (derained, labels, sure), share in zip(results, unlabeled, strict=True)]
 
     def _working_size(self, height: int, width: int, processing_size: int | None
                       ) -> tuple[int, int] | None:

@@ -12,6 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import Step
+from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.cpu_output import label_map, to_bytes
 
 Result = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -32,15 +33,21 @@ def _upload(image: np.ndarray, device: torch.device) -> torch.Tensor:
     return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
 
 
-def download(step: Step, confidence: bool) -> list[Result]:
-    """Return a step's results in new memory; on a CPU by its own fast kernels."""
-    return [_download(image, logits, confidence) for image, logits in zip(*step, strict=True)]
+def download(step: Step, confidence: bool, temperature: float = 1.0) -> list[Result]:
+    """
+    Return a step's results in new memory; on a CPU by its own fast kernels.
+
+    :param temperature: of the confidence, as in ``confidence_of``.
+    """
+    return [_download(image, logits, confidence, temperature)
+            for image, logits in zip(*step, strict=True)]
 
 
-def _download(image: torch.Tensor, logits: torch.Tensor, confidence: bool) -> Result:
+def _download(image: torch.Tensor, logits: torch.Tensor, confidence: bool, temperature: float
+              ) -> Result:
     if image.device.type == 'cpu' and not confidence:
         return to_bytes(image), label_map(logits, tuple(image.shape[-2:])), None
-    labels, sure = labels_of(logits, image.shape[-2:], confidence)
+    labels, sure = labels_of(logits, image.shape[-2:], confidence, temperature)
     return (image_bytes(image).cpu().numpy(), labels.cpu().numpy(),
             None if sure is None else sure.cpu().numpy())
 
@@ -51,13 +58,14 @@ def image_bytes(image: torch.Tensor) -> torch.Tensor:
     return rounded.permute(1, 2, 0).contiguous()
 
 
-def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool
-              ) -> tuple[torch.Tensor, torch.Tensor | None]:
+def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool,
+              temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor | None]:
     """
     Find the label of every pixel, and how sure it is.
 
     :param logits: (K, h, w), K up to 255; enlarged bilinearly.
     :param size: (H, W) pixels.
+    :param temperature: of the confidence, as in ``confidence_of``.
     :return: (H, W) uint8 class ids; (H, W) uint8, their probability times 255, or None.
     """
     logits = F.interpolate(logits[None].float(), tuple(size), mode='bilinear',
@@ -65,8 +73,7 @@ def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool
     labels = logits.argmax(0).to(torch.uint8)
     if not confidence:
         return labels, None
-    top = torch.exp(logits.amax(0) - logits.logsumexp(0))
-    return labels, top.mul(255).round_().to(torch.uint8)
+    return labels, confidence_of(logits, temperature).mul(255).round_().to(torch.uint8)
 
 
 class HostBuffers:

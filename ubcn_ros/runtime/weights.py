@@ -24,6 +24,8 @@ FORMAT = 'ubcn_ros/1'
 SUFFIX = '.safetensors'
 PARTS = ('derain', 'segmentation', 'attention')
 """Parts of a network, which the stages of training train one by one."""
+TEMPERATURES = (0.01, 100)
+"""Of the confidence: the lowest and the highest that make sense."""
 
 _PART_STAGES = {'derain': 'derain', 'segmentation': 'adapt', 'attention': 'attend'}
 
@@ -89,6 +91,19 @@ class ModelInfo:
                                  "expected a share of the image's short side; train or export it "
                                  'again')
         return length
+
+    @property
+    def temperature(self) -> float:
+        """
+        Return what logits are divided by for the confidence, which makes it honest; 1: not said.
+
+        :raises ModelFileError: the key holds something else.
+        """
+        temperature, (low, high) = self.metadata.get('temperature', 1.0), TEMPERATURES
+        if type(temperature) not in (int, float) or not low <= temperature <= high:
+            raise ModelFileError(f'{self.path} says that its temperature is {temperature!r}: '
+                                 f'expected {low} to {high}; calibrate or train it again')
+        return temperature
 
     def untrained_text(self, needs: Sequence[str] = PARTS) -> str:
         """Say which of the needed parts were never trained, in one line; '' where all were."""

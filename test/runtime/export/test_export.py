@@ -85,6 +85,24 @@ def test_the_backend_equals_the_eager_engine(exported, tiny_engine, size, iterat
     assert found[0].timings['derain'] > 0 < found[0].timings['segment']
 
 
+def test_an_export_has_a_confidence_at_the_temperature_of_its_weights(exported, tiny_engine,
+                                                                      tmp_path):
+    folder = shutil.copytree(exported[0], tmp_path / 'hot')
+    said = json.loads((folder / 'export.json').read_text())
+    said['metadata']['temperature'] = 0.25
+    (folder / 'export.json').write_text(json.dumps(said))
+    image = picture(40, 64)
+    engines = [Engine.load(path, 'cpu', backend='onnxruntime') for path in (exported[0], folder)]
+    plain, hot = (engine(image, 2, confidence=True) for engine in engines)
+    expected = tiny_engine(image, 2, confidence=True)
+    assert np.abs(plain.confidence.astype(int) - expected.confidence).max() <= 1
+    assert np.array_equal(hot.labels, plain.labels)
+    assert hot.confidence.mean() > plain.confidence.mean() + 1
+    steps = int(np.median(hot.confidence))
+    masked = engines[1](image, 2, min_confidence=steps / 255)
+    assert np.array_equal(masked.labels, np.where(hot.confidence < steps, 255, hot.labels))
+
+
 def test_a_model_is_exported_once_and_kept(tiny_model, cache):
     said = []
     options = {'device': 'cpu', 'precision': 'fp16', 'backend': 'onnxruntime'}

@@ -59,7 +59,7 @@ class Backend(Protocol):
 
     def download(self, step: Step, confidence: bool) -> list[Result]:
         """
-        Return the step's results, one per image.
+        Return the step's results, one per image; the confidence at ``info.temperature``.
 
         From a GPU they may be on their way: their values are there once the device is
         synchronised. They are the caller's; no later frame changes them.

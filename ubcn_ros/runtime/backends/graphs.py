@@ -156,7 +156,7 @@ class GraphsBackend:
                 self._progress(f'preparing {strategy.name} for {shown}')
                 with strategy.preparing(*sizes), fastest_convolutions(self.device):
                     buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self.device,
-                                            working)
+                                            working, self.info.temperature)
                 check(buffers, size, reference, working)
                 self._progress(f'prepared {strategy.name} for {shown} in '
                                f'{time.monotonic() - begun:.1f} s')

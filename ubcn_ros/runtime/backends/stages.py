@@ -92,7 +92,7 @@ class StagesBackend:
 
     def download(self, step: Step, confidence: bool) -> list[Result]:
         """Return the step's results; a GPU's are complete."""
-        return download(step, confidence)
+        return download(step, confidence, self.info.temperature)
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run one batch: libraries choose algorithms, compile kernels and build engines."""

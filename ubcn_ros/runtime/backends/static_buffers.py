@@ -38,10 +38,12 @@ class StaticBuffers:
     :param size: images, height and width.
     :param stages: called as often as the recorder asks for.
     :param working: at which the stages work out the semantics.
+    :param temperature: of the confidence, as in ``confidence_of``.
     """
 
     def __init__(self, size: Size, stages: StageFunctions, recorder: Recorder,
-                 device: torch.device, working: WorkingSize = None) -> None:
+                 device: torch.device, working: WorkingSize = None, temperature: float = 1.0
+                 ) -> None:
         n, height, width = size
         count = n * height * width
         cuda = device.type == 'cuda'
@@ -68,9 +70,10 @@ class StaticBuffers:
         del first
         self._work: dict[str, Work] = {
             name: recorder.record(work)
-            for name, work in _work_on(pixels, rainy, image, logits, views, stages,
-                                        working).items()}
+            for name, work in _work_on(pixels, rainy, image, logits, views, stages, working,
+                                       temperature).items()}
         self.pixels, self.rainy, self.image, self.logits = pixels, rainy, image, logits
+        self.temperature = temperature
         self._packed = packed
         self.derained, self.labels, self.confidence = views
 
@@ -123,8 +126,8 @@ class StaticBuffers:
 
 
 def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
-             logits: torch.Tensor, views: tuple, stages: StageFunctions, working: WorkingSize
-             ) -> dict[str, Work]:
+             logits: torch.Tensor, views: tuple, stages: StageFunctions, working: WorkingSize,
+             temperature: float) -> dict[str, Work]:
     """
     Return all work on these buffers, by name, in the order in which it is recorded.
 
@@ -142,7 +145,8 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
 
     def pack(confidence: bool) -> None:
         for i in range(len(image)):
-            found = (image_bytes(image[i]), *labels_of(logits[i], image.shape[-2:], confidence))
+            found = (image_bytes(image[i]),
+                     *labels_of(logits[i], image.shape[-2:], confidence, temperature))
             for view, values in zip(views, found, strict=True):
                 if values is not None:
                     view[i].copy_(values)
@@ -180,7 +184,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     buffers.run('pack, confidence')
     for i in range(size[0]):
         _require(buffers.derained[i], image_bytes(buffers.image[i]), 0.01, 'packed image')
-        labels, sure = labels_of(buffers.logits[i], size[1:], True)
+        labels, sure = labels_of(buffers.logits[i], size[1:], True, buffers.temperature)
         # where two classes are equal but for rounding, either may win
         _require(buffers.labels[i] != labels, torch.zeros_like(labels), 0.001, 'packed labels')
         _require(buffers.confidence[i], sure, 0.5, 'packed confidence')

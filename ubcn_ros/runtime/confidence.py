@@ -1,0 +1,49 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How sure a label is, and labels that are left out where it is not sure enough."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import torch
+
+
+def check_min_confidence(value: float) -> None:
+    """Raise ValueError unless the value is a probability."""
+    if not 0 <= value <= 1:  # also refuses NaN
+        raise ValueError(f'min_confidence must be 0 to 1, got {value}')
+
+
+def confidence_of(logits: torch.Tensor, temperature: float = 1.0, dim: int = 0) -> torch.Tensor:
+    """
+    Work out the probability of the likeliest class: max softmax(logits / temperature).
+
+    The temperature, one for all classes (Guo et al., "On Calibration of Modern Neural Networks",
+    2017), changes no label.
+
+    :param logits: fp32, the classes along ``dim``.
+    :param temperature: above 1 for a network that is surer than it is right, below 1 for one
+        that is not as sure.
+    :return: the same shape without ``dim``, 0..1.
+    """
+    if temperature != 1:
+        logits = logits / temperature
+    return torch.exp(logits.amax(dim) - logits.logsumexp(dim))
+
+
+def leave_unlabeled(labels: np.ndarray, confidence: np.ndarray, least: float) -> float:
+    """
+    Set the labels of pixels whose confidence is below the least to 255, in place.
+
+    :param labels: (H, W) uint8.
+    :param confidence: (H, W) uint8, times 255: in its steps the two are compared.
+    :param least: 0..1.
+    :return: the share of those pixels, 0..1.
+    """
+    # the rounding keeps 0.2, which is 51 steps, from becoming 52
+    below = cv2.compare(confidence, math.ceil(round(255 * least, 6)), cv2.CMP_LT)
+    np.bitwise_or(labels, below, out=labels)  # 255 where it is below, else 0
+    return cv2.countNonZero(below) / below.size
