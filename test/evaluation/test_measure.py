@@ -19,6 +19,7 @@ from ubcn_ros.evaluation.measure import (
     measure_pairs,
     measure_scenes,
 )
+from ubcn_ros.runtime import Engine, load_model, save_model
 
 
 def psnr(image, clean):
@@ -122,6 +123,31 @@ def test_figures_are_those_of_the_engine_s_output(tiny, tiny_engine, camvid_fold
         assert step['t'] == t
         assert step['psnr'] == pytest.approx(psnr(frame.derained, image), abs=1e-3)
         assert step['miou'] == pytest.approx(score.result()['miou'])
+
+
+def test_calibration_is_of_the_engine_s_confidence_at_the_temperature_of_the_file(
+        tmp_path, tiny_model, camvid_folder):
+    path = tmp_path / 'hot.safetensors'
+    save_model(path, load_model(tiny_model)[0], {'temperature': 0.5})
+    scenes = open_data([camvid_folder]).split('val')
+    image, truth = scenes.scenes[1].image(), scenes.scenes[1].labels()
+    found = []
+    for model in (tiny_model, path):
+        loaded = LoadedModel.load(model, 'cpu', 'fp32')
+        step = measure_scenes(loaded, scenes, [1], [0.0], 2)['rates']['0']['steps'][1]
+        frame = Engine.load(model, 'cpu', 'fp32')(image, 2, confidence=True)
+        known = truth != 255
+        right = (frame.labels == truth)[known]
+        sure = frame.confidence[known] / 255
+        assert step['accuracy'] == pytest.approx(100 * right.mean(), abs=0.1)
+        below = np.abs(sure.mean() - right.mean())  # of all bins together, which is no more
+        assert step['ece'] >= 100 * below - 0.3
+        for point in step['coverage']:
+            # to the steps of 1/255
+            shares = [100 * (sure >= point['min_confidence'] + d).mean() for d in (0.004, -0.004)]
+            assert shares[0] - 1e-6 <= point['coverage'] <= shares[1] + 1e-6
+        found.append(step['ece'])
+    assert found[0] != found[1]
 
 
 def test_baselines_and_segmentations_are_measured_on_the_same_images(tiny, identity,

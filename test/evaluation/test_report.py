@@ -11,7 +11,10 @@ from ubcn_ros.evaluation.report import draw, figure_text, pair_text, scene_text,
 from ubcn_ros.evaluation.targets import Figure
 from ubcn_ros.text_table import table
 
-STEP = {'psnr': 27.5, 'ssim': 0.9, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None}}
+STEP = {'psnr': 27.5, 'ssim': 0.9, 'miou': 61.25, 'iou': {'Sky': 90.0, 'Road': None},
+        'ece': 3.875, 'accuracy': 88.0, 'coverage': [
+            {'min_confidence': 0.0, 'coverage': 100.0, 'accuracy': 88.0},
+            {'min_confidence': 0.9, 'coverage': 60.0, 'accuracy': 97.0}]}
 LABELS = {'miou': 50.5, 'iou': {'Sky': 80.0, 'Road': None}}
 RESULTS = {
     'clean': {'own': LABELS, 'clean': {**LABELS, 'miou': 71.5}},
@@ -33,7 +36,7 @@ def test_columns_line_up():
 def test_every_measured_figure_is_in_the_table():
     text = scene_text(RESULTS, [Figure('k', 'some gain', 5.25, 'dB', 4.0)])
     for expected in ('27.50', '0.9000', '61.25', '22.25', 'inf', '33.75', '71.50', 'plain, T = 1',
-                     'Sky', 'some gain', '>= 4', 'reached'):
+                     '3.88', 'Sky', 'some gain', '>= 4', 'reached'):
         assert expected in text
     road = next(line for line in text.splitlines() if line.startswith('Road'))
     assert road.split() == ['Road', '-', '-', '-']

@@ -9,7 +9,7 @@ from ubcn_ros.evaluation.targets import Figure, pair_figures, scene_figures
 
 
 def steps(psnr, miou):
-    return [{'t': t, 'psnr': p, 'miou': m}
+    return [{'t': t, 'psnr': p, 'miou': m, 'ece': 8.0 - t}
             for t, (p, m) in enumerate(zip(psnr, miou, strict=True), 1)]
 
 
@@ -49,6 +49,8 @@ def figures(results):
     ('kept_250', 15 / 75, None),
     ('dry_psnr', 42.0, True),
     ('dry_miou', 0.4, True),
+    ('ece_0', 5.0, True),
+    ('ece_50', 5.0, None),
 ])
 def test_figures_by_hand(figures, key, value, reached):
     assert figures[key].value == pytest.approx(value)
@@ -65,7 +67,7 @@ def test_what_was_not_measured_is_left_out(results):
     results['rates']['50']['steps'] = results['rates']['50']['steps'][:1]
     results['rates']['150']['steps'] = results['rates']['150']['steps'][:1]
     assert {figure.key for figure in scene_figures(results)} == {
-        'psnr_gain_50', 'psnr_gain_150', 'clean_miou'}
+        'psnr_gain_50', 'psnr_gain_150', 'clean_miou', 'ece_50', 'ece_150'}
 
 
 def test_an_untouched_dry_frame_reaches_the_target(results):

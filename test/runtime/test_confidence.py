@@ -10,6 +10,8 @@ import torch
 
 from ubcn_ros import Engine
 from ubcn_ros.runtime import load_model, save_model
+from ubcn_ros.runtime.backends.backend import LoadOptions
+from ubcn_ros.runtime.backends.eager import build
 from ubcn_ros.runtime.confidence import check_min_confidence, confidence_of, leave_unlabeled
 from ubcn_ros.runtime.transfer import labels_of
 
@@ -60,9 +62,9 @@ def test_labels_below_the_least_become_unlabeled(least, expected):
 
 
 @pytest.mark.parametrize('value', [-0.01, 1.01, math.nan, math.inf])
-def test_a_least_confidence_that_cannot_be_is_refused(tiny_engine, images, value):
-    for refused in (check_min_confidence, lambda least: Engine(tiny_engine._backend,
-                                                               min_confidence=least),
+def test_a_least_confidence_that_cannot_be_is_refused(tiny_model, tiny_engine, images, value):
+    for refused in (check_min_confidence,
+                    lambda least: Engine.load(tiny_model, **CPU, min_confidence=least),
                     lambda least: tiny_engine(images[0], 1, min_confidence=least)):
         with pytest.raises(ValueError, match='min_confidence must be 0 to 1, got'):
             refused(value)
@@ -117,8 +119,8 @@ class Asked:
         return self._backend.download(step, confidence)
 
 
-def test_no_confidence_is_worked_out_that_nobody_takes(tiny_engine, images):
-    backend = Asked(tiny_engine._backend)
+def test_no_confidence_is_worked_out_that_nobody_takes(tiny_model, images):
+    backend = Asked(build(LoadOptions(tiny_model, torch.device('cpu'), 'fp32')))
     engine = Engine(backend)
     engine(images[0], 1)
     engine(images[0], 1, min_confidence=0.5)

@@ -17,12 +17,17 @@ from ubcn_ros.cli.options import (
     device_option,
     iterations_option,
     json_option,
+    limit_option,
     model_option,
+    only_option,
     partial_option,
     picture_option,
     precision_option,
     processing_option,
+    rates_option,
     size_option,
+    split_option,
+    stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json, warn
 
@@ -33,31 +38,17 @@ if TYPE_CHECKING:
     from ubcn_ros.evaluation.measure import LoadedModel
 
 
-def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
-    try:
-        rates = tuple(dict.fromkeys(float(part) for part in text.split(',')))
-    except ValueError:
-        raise click.BadParameter(f'{text!r} is not a list of numbers such as 0,50,150') from None
-    wrong = [rate for rate in rates if not 0 <= rate <= 300]
-    if wrong:
-        raise click.BadParameter(f'{wrong[0]:g} mm/hr is outside 0..300')
-    return rates
-
-
 @click.command(cls=Command)
 @model_option()
 @data_option()
-@click.option('--split', help='Of the data set  [default: val, or the only one].')
-@click.option('--only', multiple=True, metavar='PREFIX',
-              help='Only drives of this name; may be repeated.')
-@click.option('--rates', default='0,50,150,250', show_default=True, callback=_rates,
-              help='Rain rates, mm/hr.')
+@split_option()
+@only_option()
+@rates_option()
 @size_option('sizes', multiple=True, default=(),
              help='WIDTHxHEIGHT to resize scenes to, before rain falls; may be repeated.')
 @iterations_option(default=4, help='Steps to measure.')
-@click.option('--stride', default=1, show_default=True, type=click.IntRange(1),
-              help='Take every n-th image.')
-@click.option('--limit', type=click.IntRange(1), help='Take this many images at most.')
+@stride_option()
+@limit_option()
 @device_option()
 @precision_option(default='fp32', help='auto is what the engine takes.')
 @processing_option()
@@ -69,7 +60,8 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
 @json_option('json_path', help='Write all figures here.')
-@picture_option(help='Draw quality against T here (PNG, PDF or SVG).')
+@picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
+                'SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              rates: tuple[float, ...], sizes: tuple[tuple[int, int], ...], iterations: int,
              stride: int, limit: int | None, device: str, precision: str, processing_size: int,
@@ -81,8 +73,10 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
 
     PSNR and SSIM are of the derained RGB image, rounded to 8 bits, against the clean one: the
     mean over the images. IoU is over all pixels of the set, and mIoU the mean over the classes
-    that occur in the ground truth. The rain of an image depends on its place in the data set
-    alone, so that figures compare. With --size everything is measured once for each.
+    that occur in the ground truth. ECE is the expected calibration error of the confidence, in 15
+    bins; --json also has which share of the pixels a --min-confidence leaves, and how many of
+    their labels are right. The rain of an image depends on its place in the data set alone, so
+    that figures compare. With --size everything is measured once for each.
 
     The data set's classes are the model's where their names are the same, or class_mapping in
     its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.
@@ -198,4 +192,5 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'device': str(loaded.device), 'precision': loaded.precision,
             'processing_size': loaded.processing_size,
             'versions': {'ubcn_ros': __version__, 'torch': torch.__version__},
-            'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%'}}
+            'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%', 'ece': '%',
+                      'coverage': '%', 'accuracy': '%'}}

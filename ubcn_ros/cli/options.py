@@ -153,6 +153,17 @@ OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
 
 
+def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
+    try:
+        rates = tuple(dict.fromkeys(float(part) for part in text.split(',')))
+    except ValueError:
+        raise click.BadParameter(f'{text!r} is not a list of numbers such as 0,50,150') from None
+    wrong = [rate for rate in rates if not 0 <= rate <= 300]
+    if wrong:
+        raise click.BadParameter(f'{wrong[0]:g} mm/hr is outside 0..300')
+    return rates
+
+
 def _shared(name: str, **usual: Any) -> Callable[..., Callable]:
     """
     Make an option that commands share.
@@ -188,6 +199,14 @@ threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: al
 data_option = _shared('--data', required=True,
                       type=InputType(exists=True, path_type=Path),
                       help='Data set: a YAML file, or a folder whose layout is known.')
+split_option = _shared('--split', help='Of the data set  [default: val, or the only one].')
+only_option = _shared('--only', multiple=True, metavar='PREFIX',
+                      help='Only drives of this name; may be repeated.')
+rates_option = _shared('--rates', default='0,50,150,250', callback=_rates,
+                       help='Rain rates, mm/hr.')
+stride_option = _shared('--stride', default=1, type=click.IntRange(1),
+                        help='Take every n-th image.')
+limit_option = _shared('--limit', type=click.IntRange(1), help='Take this many images at most.')
 json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
 picture_option = _shared('--picture', type=PICTURE)
 

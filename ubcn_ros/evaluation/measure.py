@@ -6,6 +6,7 @@ What a network does to images and labels, in figures.
 - PSNR (dB) and SSIM (11x11 gaussian window, sigma 1.5) are of the RGB image rounded to uint8, as
   users get it, against the clean one: the mean over images of each image's figure. PSNR of an
   image equal to the clean one is infinite.
+- Calibration is of the confidence that the engine gives, at the temperature of the model's file.
 - IoU (%) of a class is over the pixels of the whole set, unlabeled ones ignored; mIoU is the mean
   over the classes that occur in the ground truth.
 """
@@ -30,8 +31,10 @@ from torchmetrics.functional.image import (
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
 from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
@@ -68,6 +71,11 @@ class LoadedModel:
         return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision,
                    short_side(processing_size, info))
 
+    @property
+    def temperature(self) -> float:
+        """Return what the logits are divided by for the confidence."""
+        return 1.0 if self.info is None else self.info.temperature
+
     def upload(self, image: np.ndarray) -> torch.Tensor:
         """(H, W, 3) uint8 RGB to (1, 3, H, W) float 0..1 on the device, channels last."""
         check_image(image)
@@ -76,7 +84,8 @@ class LoadedModel:
 
     def segment(self, image: torch.Tensor) -> torch.Tensor:
         """Labels (H, W) of an uploaded image by the segmentation network alone."""
-        return _labels(self.network.segment(image, self._working_size(image)), image.shape[-2:])
+        logits = self.network.segment(image, self._working_size(image))
+        return enlarged(logits, image.shape[-2:]).argmax(0)
 
     def loop(self, image: torch.Tensor, iterations: int) -> list[Step]:
         """Run the loop on an uploaded image."""
@@ -86,9 +95,15 @@ class LoadedModel:
         return working_size(*image.shape[-2:], self.processing_size)
 
 
-def _labels(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
-    enlarged = F.interpolate(logits.float(), tuple(size), mode='bilinear', align_corners=False)
-    return enlarged[0].argmax(0)
+def enlarged(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
+    """Enlarge the logits of one image, (1, K, h, w), to (K, H, W) fp32."""
+    return F.interpolate(logits.float(), tuple(size), mode='bilinear', align_corners=False)[0]
+
+
+def truth_of(ids: np.ndarray, label_set: LabelSet, device: torch.device) -> torch.Tensor:
+    """Turn (H, W) ids into int64; pixels of a group, whose class is not known, are unlabeled."""
+    known = np.where(ids < label_set.num_classes, ids, UNLABELED)
+    return torch.from_numpy(known).to(device).long()
 
 
 def rounded(image: torch.Tensor) -> torch.Tensor:
@@ -150,20 +165,31 @@ class LoopScore:
         self._images = [ImageScore() for _ in range(iterations)]
         self._labels = [LabelScore(loaded.network.label_set, loaded.device)
                         for _ in range(iterations)]
+        self._calibrations = [CalibrationScore(loaded.device) for _ in range(iterations)]
 
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None) -> None:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
         steps = self._loaded.loop(image, len(self._images))
-        for step, images, labels in zip(steps, self._images, self._labels, strict=True):
+        for step, images, labels, calibration in zip(steps, self._images, self._labels,
+                                                     self._calibrations, strict=True):
             images.add(step.image, clean)
             if truth is not None:
-                labels.add(_labels(step.logits, image.shape[-2:]), truth)
+                logits = enlarged(step.logits, image.shape[-2:])
+                found, known = logits.argmax(0), truth != UNLABELED
+                labels.add(found, truth)
+                sure = confidence_of(logits, self._loaded.temperature)
+                calibration.add(sure[known], (found == truth)[known])
 
     def result(self, labelled: bool = True) -> list[dict[str, Any]]:
-        """One entry per step: 't', 'psnr', 'ssim' and, when labelled, 'miou' and 'iou'."""
-        return [{'t': t, **images.result(), **(labels.result() if labelled else {})}
-                for t, (images, labels) in enumerate(zip(self._images, self._labels, strict=True),
-                                                     1)]
+        """
+        Return one entry per step: 't', 'psnr', 'ssim'.
+
+        When labelled also 'miou' and 'iou', and what ``CalibrationScore`` results in.
+        """
+        scores = zip(self._images, self._labels, self._calibrations, strict=True)
+        return [{'t': t, **images.result(),
+                 **({**labels.result(), **calibration.result()} if labelled else {})}
+                for t, (images, labels, calibration) in enumerate(scores, 1)]
 
 
 def rate_key(rate: float) -> str:
@@ -198,12 +224,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     """
     segmentations = {'own': model, **(segmentations or {})}
     loops = {'': model, **(baselines or {})}
-    for name, loaded in {**loops, **segmentations}.items():
-        if not _same_classes(loaded.network.label_set, scenes.label_set):
-            raise ValueError(f'the classes of {name or "the model"} are '
-                             f'{", ".join(loaded.network.label_set.classes)}, those of '
-                             f'{scenes.name} {", ".join(scenes.label_set.classes)}: choose a '
-                             'model trained on these classes')
+    check_classes({**loops, **segmentations}, scenes)
     device = model.device
 
     def label_scores() -> dict[str, LabelScore]:
@@ -218,9 +239,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
         frame = scenes.scenes[index].read()
         image, ids, depth, _ = frame if size is None else resized(frame, *size)
         clean = model.upload(image)
-        # which class of a group a pixel has is not known
-        truth = torch.from_numpy(np.where(ids < scenes.label_set.num_classes, ids, UNLABELED))
-        truth = truth.to(device).long()
+        truth = truth_of(ids, scenes.label_set, device)
         for name, loaded in segmentations.items():
             dry[name].add(loaded.segment(clean), truth)
         for rate in rates:
@@ -242,8 +261,14 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     }
 
 
-def _same_classes(one: LabelSet, other: LabelSet) -> bool:
-    return [*map(plain_name, one.classes)] == [*map(plain_name, other.classes)]
+def check_classes(models: Mapping[str, LoadedModel], scenes: SceneList) -> None:
+    """Raise ValueError where a model, '' the one that is measured, has not the scenes' classes."""
+    for name, loaded in models.items():
+        classes = loaded.network.label_set.classes
+        if [*map(plain_name, classes)] != [*map(plain_name, scenes.label_set.classes)]:
+            raise ValueError(f'the classes of {name or "the model"} are {", ".join(classes)}, '
+                             f'those of {scenes.name} {", ".join(scenes.label_set.classes)}: '
+                             'choose a model trained on these classes')
 
 
 @torch.inference_mode()

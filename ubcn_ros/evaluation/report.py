@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results as a table on the terminal, as JSON and as a picture of quality against T."""
+"""Results as a table on the terminal, as JSON and as a picture."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _SEGMENTATION = {'own': 'not derained, own segmentation',
 
 def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
     """Tabulate the summary per rate, IoU per class and the derived figures."""
-    rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou'])]
+    rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou']), '']
             for name, score in results['clean'].items()]
     for rate, entry in results['rates'].items():
         own = entry['segmentation']['own']
-        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), _number(own['miou'])])
-        rows += [['', _SEGMENTATION[name], '', '', _number(score['miou'])]
+        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), _number(own['miou']),
+                     ''])
+        rows += [['', _SEGMENTATION[name], '', '', _number(score['miou']), '']
                  for name, score in entry['segmentation'].items() if name != 'own']
-        rows += [['', f'T = {step["t"]}', *_image(step), _number(step['miou'])]
-                 for step in entry['steps']]
-        rows += [['', f'{name}, T = {step["t"]}', *_image(step), _number(step['miou'])]
+        rows += [['', f'T = {step["t"]}', *_step(step)] for step in entry['steps']]
+        rows += [['', f'{name}, T = {step["t"]}', *_step(step)]
                  for name, steps in entry['baselines'].items() for step in steps]
-    parts = [table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %'), rows, left=(0, 1))]
+    parts = [table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %', 'ECE %'), rows, left=(0, 1))]
     last = {rate: entry['steps'][-1] for rate, entry in results['rates'].items()}
     clean = results['clean']['own']['iou']
     steps = next(iter(last.values()))['t']
@@ -73,24 +73,30 @@ def write_json(path: Path, report: Any) -> None:
 
 def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     """
-    Draw PSNR and mIoU against T, one line per rain rate; T = 0 is the image as it came.
+    Draw PSNR and mIoU against T, T = 0 being the image as it came, and accuracy against coverage.
+
+    There is one line per rain rate; coverage is of the last step.
 
     :param results: of ``measure_scenes`` or ``measure_pairs``.
     :raises ValueError: the path's suffix is not a picture format.
     """
     from matplotlib.figure import Figure as Canvas  # not pyplot: no display is touched
     labelled = 'rates' in results
-    canvas = Canvas(figsize=(10 if labelled else 5, 4), layout='constrained')
-    panels = canvas.subplots(1, 2 if labelled else 1, squeeze=False)[0]
+    canvas = Canvas(figsize=(15 if labelled else 5, 4), layout='constrained')
+    panels = canvas.subplots(1, 3 if labelled else 1, squeeze=False)[0]
     for rate, entry in (results['rates'] if labelled else {'': results}).items():
         label = f'{rate} mm/hr' if labelled else None
         lines = [('psnr', entry['input']['psnr'])]
         if labelled:
             lines.append(('miou', entry['segmentation']['own']['miou']))
-        for panel, (name, start) in zip(panels, lines, strict=True):
+        for panel, (name, start) in zip(panels, lines, strict=False):
             values = [start, *(step[name] for step in entry['steps'])]
             known = [(t, v) for t, v in enumerate(values) if v is not None and math.isfinite(v)]
             panel.plot([t for t, _ in known], [v for _, v in known], marker='o', label=label)
+        if labelled:
+            points = entry['steps'][-1]['coverage']
+            panels[2].plot([point['coverage'] for point in points],
+                           [point['accuracy'] for point in points], marker='.', label=label)
     if labelled and 'clean' in results['clean']:
         panels[1].axhline(results['clean']['clean']['miou'], color='black', linestyle='--',
                           label='bound: trained and tested on clean images')
@@ -98,9 +104,12 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
         panel.set_xlabel('T (0: not derained)')
         panel.set_ylabel(name)
         panel.xaxis.get_major_locator().set_params(integer=True)
-        panel.grid(alpha=0.3)
     if labelled:
-        panels[-1].legend(fontsize='small')
+        panels[1].legend(fontsize='small')
+        panels[2].set_xlabel('coverage, % of the pixels at or above a confidence')
+        panels[2].set_ylabel(f'right labels among them, %, T = {entry["steps"][-1]["t"]}')
+    for panel in panels:
+        panel.grid(alpha=0.3)
     canvas.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=120)
@@ -108,6 +117,10 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
 
 def _image(score: dict[str, Any]) -> tuple[str, str]:
     return f'{score["psnr"]:.2f}', f'{score["ssim"]:.4f}'
+
+
+def _step(score: dict[str, Any]) -> tuple[str, ...]:
+    return *_image(score), _number(score['miou']), _number(score['ece'])
 
 
 def _number(value: float | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 _GAIN = {50.0: 4.0, 150.0: 7.5, 250.0: 8.0}
 _TAX = {150.0: 4.0, 250.0: 7.0}
+_ECE = {0.0: 5.0, 150.0: 5.0}
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def scene_figures(results: dict[str, Any]) -> list[Figure]:
     """
     rates = {float(key): entry for key, entry in results['rates'].items()}
     found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
-             *_dry(rates, results['clean']), *_baselines(rates)]
+             *_dry(rates, results['clean']), *_calibration(rates), *_baselines(rates)]
     return [figure for figure in found if not math.isnan(figure.value)]
 
 
@@ -127,6 +128,13 @@ def _dry(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
         yield Figure('dry_psnr', 'PSNR of a dry frame, T = 3', steps[2]['psnr'], 'dB', 38.0)
         yield Figure('dry_miou', 'mIoU of a dry frame, T = 3 over the frame as it is',
                      steps[2]['miou'] - clean['own']['miou'], 'points', -0.5, 0.5)
+
+
+def _calibration(rates: dict[float, Any]) -> Iterator[Figure]:
+    for rate, entry in rates.items():
+        last = entry['steps'][-1]
+        yield Figure(f'ece_{rate:g}', f'expected calibration error, T = {last["t"]}, {rate:g} '
+                     'mm/hr', last['ece'], '%', high=_ECE.get(rate))
 
 
 def _baselines(rates: dict[float, Any]) -> Iterator[Figure]:

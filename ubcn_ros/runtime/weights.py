@@ -95,7 +95,7 @@ class ModelInfo:
     @property
     def temperature(self) -> float:
         """
-        Return what logits are divided by for the confidence, which makes it honest; 1: not said.
+        Return what logits are divided by for a calibrated confidence; 1: not said.
 
         :raises ModelFileError: the key holds something else.
         """
