@@ -17,8 +17,8 @@ from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
-         'benchmark train': 'lightning',
-         'evaluate': 'torchmetrics', 'export': 'onnx'}
+         'benchmark train': 'lightning', 'evaluate': 'torchmetrics',
+         'model calibrate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
 MODEL = ('--model', 'tiny.safetensors')
@@ -31,6 +31,7 @@ VALID = {
     'data check': ('data',),
     'data example': ('out', '--frames', '1', '--val', '1', '--size', '32x32'),
     'model info': ('tiny.safetensors',),
+    'model calibrate': ('tiny.safetensors', '--data', 'data', '--device', 'cpu'),
     'demo': ('--bag', 'bag', '--out', 'out', *CPU, '--frames', '1'),
     'train': ('recipe.yaml', '--data', 'data', '--out', 'out',
               '--accelerator', 'cpu', '--workers', '0'),
@@ -65,6 +66,7 @@ BY_NAME = {
     **dict.fromkeys(('train data', 'benchmark train data'),
                     ('missing', 'folder', 'in.png', 'list.yaml')),
     'stage': ('x', '', 'joint'),
+    'model calibrate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     'evaluate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),

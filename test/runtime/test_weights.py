@@ -6,6 +6,7 @@ import json
 import pickle
 import resource
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ubcn_ros.runtime import Engine, ModelFileError, find_model, load_model, save_model
-from ubcn_ros.runtime.weights import PARTS
+from ubcn_ros.runtime.weights import PARTS, update_metadata
 
 
 def rewritten(source, target, tensors=lambda t: t, metadata=lambda m: m):
@@ -212,6 +213,54 @@ def test_names_that_only_a_home_would_explain(monkeypatch, name):
     monkeypatch.setattr('pwd.getpwuid', lambda _: {}['uid not found'])
     with pytest.raises(ModelFileError, match=f"no model '{name}'"):
         find_model(name)
+
+
+def tensor_bytes(path):
+    content = path.read_bytes()
+    return content[8 + int.from_bytes(content[:8], 'little'):]
+
+
+def test_metadata_changes_and_tensors_stay(tiny_model, tmp_path):
+    path, link = tmp_path / 'real.safetensors', tmp_path / 'link.safetensors'
+    save_model(path, load_model(tiny_model)[0], {'note': 'é', 'temperature': 3.0}, half=True)
+    path.chmod(0o640)
+    link.symlink_to(path)
+    before, network = tensor_bytes(path), load_model(path)[0]
+    info = load_model(link)[1]
+    update_metadata(info, {'temperature': 1.25, 'more': {'a': [1, None]}})
+    again, found = load_model(path)
+    assert found.metadata == {'note': 'é', 'temperature': 1.25, 'more': {'a': [1, None]}}
+    assert found.config == info.config and found.sha256 != info.sha256
+    assert tensor_bytes(path) == before and link.is_symlink()
+    assert path.stat().st_mode & 0o777 == 0o640
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name])
+    assert sorted(tmp_path.iterdir()) == [link, path]
+    # as if it had been saved with it
+    save_model(tmp_path / 'b.safetensors', network, found.metadata, half=True)
+    assert (tmp_path / 'b.safetensors').read_bytes() == path.read_bytes()
+
+
+def test_metadata_of_a_file_that_was_changed_meanwhile_is_left_alone(tiny_model, tmp_path):
+    path = tmp_path / 'a.safetensors'
+    network, _ = load_model(shutil.copy(tiny_model, path))
+    info = load_model(path)[1]
+    save_model(path, network, {'note': 'newer'})
+    with pytest.raises(ModelFileError, match='a.safetensors was changed since it was loaded'):
+        update_metadata(info, {'temperature': 2.0})
+    assert load_model(path)[1].metadata == {'note': 'newer'}
+
+
+def test_metadata_that_does_not_fit_on_the_disk_leaves_the_file(tiny_model, tmp_path):
+    path = Path(shutil.copy(tiny_model, tmp_path / 'a.safetensors'))
+    info, before = load_model(path)[1], resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match='a.safetensors cannot be written .*make room'):
+            update_metadata(info, {'temperature': 2.0})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == tiny_model.read_bytes() and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_model_that_does_not_fit_on_the_disk_is_named(tiny_model, tmp_path):

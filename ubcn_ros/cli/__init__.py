@@ -27,7 +27,8 @@ COMMANDS = {
     'evaluate': ('ubcn_ros.cli.evaluate', 'evaluate', 'Measure a model per rain rate and step.'),
     'export': ('ubcn_ros.cli.export', 'export',
                'Write each stage of the loop as a model, and check it.'),
-    'model': ('ubcn_ros.cli.model', 'model', 'Say what a model file is.'),
+    'model': ('ubcn_ros.cli.model', 'model',
+              'Say what a model file is, or calibrate its confidence.'),
     'rain': ('ubcn_ros.cli.rain', 'rain', 'Render rain on an image or a folder of images.'),
     'train': ('ubcn_ros.cli.train', 'train', 'Train a model by a recipe.'),
 }

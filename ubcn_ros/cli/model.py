@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn model`: what a model file says of itself."""
+"""`ubcn model`: what a model file says of itself, and its calibration."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.cli.calibrate import calibrate
 from ubcn_ros.cli.commands import Command, printable
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_DASH, json_option
 from ubcn_ros.cli.output import save_json
@@ -26,7 +27,10 @@ _WIDTH = 100
 
 @click.group()
 def model() -> None:
-    """Say what a model file is."""
+    """Say what a model file is, or calibrate its confidence."""
+
+
+model.add_command(calibrate)
 
 
 @model.command('info', cls=Command)
@@ -39,7 +43,7 @@ def model_info(model: str, json_path: Path | None) -> None:
 
     MODEL is a name in models/, the path of a .safetensors file, or the folder of an export. What
     is printed: parts and which of them were trained, classes, licence, command, recipe, data,
-    versions and the figures of its validation.
+    versions, what its confidence was calibrated on, and the figures of its validation.
     """
     from ubcn_ros.network import build
     from ubcn_ros.runtime.export.folder import is_exported, read_exported
@@ -81,7 +85,8 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         *((key.replace('_', ' '), said.get(key)) for key in
           ('stage', 'optimizer_steps', 'iterations', 'seed')),
         ('started from', _named(said.get('init'))), *_data_rows(said),
-        ('commit', said.get('commit')), ('versions', said.get('versions'))]
+        ('commit', said.get('commit')), ('versions', said.get('versions')),
+        ('temperature', said.get('temperature')), *_calibration_rows(said.get('calibration'))]
     parts = [(part, f'{count:,}', 'yes' if trained else 'no: random numbers')
              for part, count, trained in _parts(network, info)]
     configuration = [('derain', config['derain']),
@@ -99,6 +104,14 @@ def _data_rows(said: dict[str, Any]) -> list[tuple[str, Any]]:
     data = said.get('data')
     return [('data', _named(entry)) for entry in (data if isinstance(data, list) and data else
                                                   [data])]
+
+
+def _calibration_rows(calibration: Any) -> list[tuple[str, Any]]:
+    if not isinstance(calibration, dict):
+        return []
+    return [('calibrated by', calibration.get('command')),
+            ('calibrated on', _named(calibration.get('data'))),
+            ('calibration', calibration.get('rates'))]
 
 
 def _named(entry: Any) -> Any:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -175,21 +176,48 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
         tensors = {k: v.half() if v.ndim == 4 else v for k, v in tensors.items()}
     header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
               'metadata': json.dumps(metadata)}
+    _write(path, _with_header(save(tensors, header), header))
+
+
+def update_metadata(info: ModelInfo, changes: dict[str, Any]) -> None:
+    """
+    Set keys of the metadata of a model's file, all or nothing; its tensors stay byte for byte.
+
+    :param info: of the file as it was loaded.
+    :param changes: plain values for JSON.
+    :raises ModelFileError: the file is another one now.
+    :raises OSError: the file cannot be read or written.
+    """
+    path = info.path.resolve()  # a link stays one
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != info.sha256:
+        raise ModelFileError(f'{path} was changed since it was loaded: try again')
+    header = json.loads(content[8:_header_end(content)])['__metadata__']
+    header['metadata'] = json.dumps({**info.metadata, **changes})
+    _write(path, _with_header(content, header))
+
+
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_suffix('.partial')
     try:
-        partial.write_bytes(_in_order(save(tensors, header)))
+        partial.write_bytes(content)
+        if path.exists():
+            shutil.copymode(path, partial)
+        os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise OSError(f'{path} cannot be written ({error}): make room, or choose another place'
                       ) from error
-    os.replace(partial, path)
 
 
-def _in_order(content: bytes) -> bytes:
-    """Put the keys of a safetensors file's metadata in order: the library takes any."""
-    end = 8 + int.from_bytes(content[:8], 'little')
-    header = json.loads(content[8:end])
-    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+def _header_end(content: bytes) -> int:
+    return 8 + int.from_bytes(content[:8], 'little')
+
+
+def _with_header(content: bytes, metadata: dict[str, str]) -> bytes:
+    """Set the metadata of a safetensors file, its keys in order: the library takes any."""
+    end = _header_end(content)
+    header = {**json.loads(content[8:end]), '__metadata__': dict(sorted(metadata.items()))}
     text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
     text += b' ' * (-len(text) % 8)
     return len(text).to_bytes(8, 'little') + text + content[end:]

@@ -1,0 +1,101 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn model calibrate`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FILE,
+    data_option,
+    device_option,
+    iterations_option,
+    json_option,
+    limit_option,
+    only_option,
+    precision_option,
+    processing_option,
+    rates_option,
+    split_option,
+    stride_option,
+)
+from ubcn_ros.cli.output import progress_bar, save_json
+
+
+@click.command(cls=Command)
+@click.argument('model')
+@data_option()
+@split_option()
+@only_option()
+@rates_option(default='0,150')
+@iterations_option(help='Steps of the loop: the confidence is that of the last.')
+@stride_option()
+@limit_option()
+@device_option()
+@precision_option(default='fp32', help='auto is what the engine takes.')
+@processing_option()
+@click.option('--dry-run', is_flag=True, help='State the figures, and leave MODEL as it is.')
+@json_option('json_path')
+def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
+              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
+              device: str, precision: str, processing_size: int, dry_run: bool,
+              json_path: Path | None) -> None:
+    """
+    Calibrate the confidence of MODEL by one number that goes into its file.
+
+    MODEL is the path of a .safetensors file, or a name in models/. Its confidence is the largest
+    of softmax(logits / temperature). The temperature is fitted by negative log-likelihood on the
+    first half of the images, at all rain rates together; on the other half the expected
+    calibration error (ECE, 15 bins) is stated as the file was and as it will be. Choose images
+    that the model was not trained on. Labels stay, and so do the tensors, byte for byte; the file
+    is another one all the same, so that exports and compiled code of it are made anew.
+    """
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.evaluation.measure import LoadedModel
+    from ubcn_ros.evaluation.temperature import calibrate as fit_and_test
+    from ubcn_ros.runtime.weights import find_model, update_metadata
+    from ubcn_ros.text_table import table
+    from ubcn_ros.training.record import typed_command, versions
+    path = find_model(model)
+    if not dry_run:  # before the minutes that this takes
+        OUTPUT_FILE.convert(path.resolve(), None, click.get_current_context())
+    loaded = LoadedModel.load(path, device, precision, processing_size=processing_size)
+    chosen = open_data([data], loaded.network.label_set)
+    split = split or ('val' if len(chosen.splits) > 1 else chosen.splits[0])
+    scenes = chosen.split(split, only=only)
+    indices = [index for index in range(0, len(scenes), stride)
+               if scenes.scenes[index].labelled][:limit]
+    if len(indices) < 2:
+        raise click.UsageError(f'{scenes.name} gives {len(indices)} images with labels: two are '
+                               'needed at least, one to fit and one to test')
+    half = len(indices) // 2
+    with progress_bar(total=len(indices) * len(rates)) as bar:
+        found = fit_and_test(loaded, scenes, indices[:half], indices[half:], rates, iterations,
+                             bar.update)
+    names = [scenes.scenes[index].name for index in indices]
+    record: dict[str, Any] = {
+        'command': typed_command(sys.argv[1:]),
+        'data': {'name': scenes.name, 'only': list(only), 'stride': stride,
+                 'fitted on': f'{half} images, {names[0]} to {names[half - 1]}',
+                 'tested on': f'{len(names) - half} images, {names[half]} to {names[-1]}'},
+        'iterations': iterations, 'precision': loaded.precision,
+        'processing_size': loaded.processing_size, 'temperature_before': loaded.temperature,
+        'rates': found['rates'], 'versions': versions()}
+    click.echo(f'{loaded.info.name}: temperature {loaded.temperature:g} before, '
+               f'{found["temperature"]:g} fitted on the first {half} of {len(names)} images of '
+               f'{scenes.name}; T = {iterations}, the other {len(names) - half} images:\n')
+    click.echo(table(('rain mm/hr', 'right labels %', 'ECE % before', 'ECE % after'), [
+        (rate, *(f'{entry[key]:.2f}' for key in ('accuracy', 'ece_before', 'ece_after')))
+        for rate, entry in found['rates'].items()], left=()))
+    changes = {'temperature': found['temperature'], 'calibration': record}
+    save_json(json_path, {'model': {'name': loaded.info.name, 'sha256': loaded.info.sha256},
+                          **changes})
+    if not dry_run:
+        update_metadata(loaded.info, changes)
+        click.echo(f'\nwrote the temperature into {path}')
