@@ -17,7 +17,7 @@ COMMANDS = {
     'startup': ('ubcn_ros.cli.benchmark_startup', 'startup',
                 'Time a fresh process to its first result.'),
     'train': ('ubcn_ros.cli.benchmark_train', 'train',
-              'Time the training by a recipe: samples per second, and where the time goes.'),
+              'Time the training by a recipe; nothing is trained or kept.'),
     'node': ('ubcn_ros.cli.benchmark_node', 'node',
              'Measure a running node: rate, loss, latency and memory; or fuzz it.'),
 }
