@@ -348,3 +348,20 @@ def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make
     train(small)
     assert [stated(small, stage) for stage in ('derain', 'adapt')] == [None, 48]
     assert small.training.scenes[0].read().image.shape == (48, 60, 3)
+
+
+@pytest.mark.parametrize('name', ['args.yaml', 'results.csv', 'samples.jpg'])
+def test_a_file_of_somebody_else_is_not_overwritten_unasked(make, name):
+    run = make()
+    run.out.mkdir()
+    (run.out / name).write_text('mine')
+    with pytest.raises(ValueError, match=f'{name} is there.*--overwrite'):
+        run.plan()
+    assert (run.out / name).read_text() == 'mine'
+
+
+def test_a_damaged_result_is_written_again(copied, whole):
+    run = copied()
+    run.result.write_bytes(b'half a file')
+    train(run, resume=True)
+    assert run.result.read_bytes() == whole.result.read_bytes()

@@ -41,6 +41,8 @@ from ubcn_ros.training.trainer import (
     discard_stage,
 )
 
+_TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
+
 
 @dataclass
 class Run:
@@ -173,6 +175,8 @@ class Run:
             return
         if not resume and self._last in asked and self.result.exists():
             begun.insert(0, self.result)
+        if not resume and len(asked) == len(self.config.stages):
+            begun += [path for name in _TABLES if (path := self.out / name).exists()]
         if resume and self._last in asked:
             raise ValueError(f'{self.result} is there from an earlier run, but no {CHECKPOINT} to '
                              'resume from: give --overwrite to start again, or another --out')
@@ -259,7 +263,7 @@ class Run:
         if stage is None or stage == self._last:
             self.result.unlink(missing_ok=True)
         if stage is None:
-            for name in ('results.csv', 'samples.jpg', 'args.yaml'):
+            for name in _TABLES:
                 (self.out / name).unlink(missing_ok=True)
 
     def write_arguments(self) -> None:
@@ -343,8 +347,7 @@ class Run:
             if time_left is not None:
                 time_left.begin(stage, trainer.optimizer_step)
             trainer.fit()
-        if fabric.is_global_zero and self.finished(self._last) and (
-                self._last in stages or not self.result.exists()):
+        if fabric.is_global_zero and self.finished(self._last):
             network, info = load_model(self.folder(self._last) / BEST)
             save_model(self.result, network, info.metadata, self.half)
             best = (f'best of {self._last} by {STAGE_CLASSES[self._last].quality_text}'
