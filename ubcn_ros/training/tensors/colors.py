@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ubcn_ros.training.tensors.transfer import to_device
+
 
 @dataclass(frozen=True)
 class Jitter:
@@ -40,9 +42,8 @@ def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
 
     :param images: (N, 3, h, w) float32 on 0..255.
     """
-    gain = torch.tensor(np.array([j.gain for j in jitters]), dtype=torch.float32)
-    gamma = torch.tensor([j.gamma for j in jitters], dtype=torch.float32)
-    gain, gamma = (t.to(images.device).view(len(images), -1, 1, 1) for t in (gain, gamma))
+    gain, gamma = (to_device(values, images.device).view(len(images), -1, 1, 1) for values in (
+        [j.gain for j in jitters], [j.gamma for j in jitters]))
     return ((images / 255) ** gamma * gain * 255).clamp(0, 255)
 
 
@@ -67,7 +68,7 @@ class Recolouring:
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Recolour an image, (3, h, w) float32 on 0..255."""
-        image = image[list(self.channels)]
+        image = torch.stack([image[channel] for channel in self.channels])
         image = 255 - image if self.negative else image
         grey = image.mean(0, keepdim=True)
         middle = grey.mean()

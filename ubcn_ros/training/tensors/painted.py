@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 
 from ubcn_ros.data.painted_rain import painted_layers
 from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 
 _PICTURES = 64
@@ -93,13 +94,12 @@ class PaintedStreaks:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in paintings], crop, device)
-        last = torch.tensor([self.size[1] - 1.0, self.size[0] - 1.0]).to(device)
+        last = to_device([self.size[1] - 1, self.size[0] - 1], device)
         streaks = sampled(self._pictures, [p.picture for p in paintings],
                           reflected(points - 0.5, last) + 0.5)
 
         def each(values: Sequence, *shape: int) -> torch.Tensor:
-            return torch.tensor(np.array(values), dtype=torch.float32).to(device).view(
-                len(paintings), *shape)
+            return to_device(values, device).view(len(paintings), *shape)
         haze = F.interpolate(each([p.haze for p in paintings], 1, 3, 4), crop, mode='bicubic',
                              align_corners=False).clamp(0, 0.9)
         scene = images / 255

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.data.depth_prior import CAMERA_HEIGHT_M, CAP_M, CORRIDOR_M
 from ubcn_ros.data.rain import RainParameters, veil_extinction
+from ubcn_ros.training.tensors.transfer import to_device
 
 _SURROUNDINGS = (6, 8)  # places of a sample at which a drop's surroundings are told apart
 
@@ -29,8 +30,7 @@ def rendered_rain(images: torch.Tensor, distance: torch.Tensor, thickness: torch
     :return: (N, 3, h, w) float32, not clipped.
     """
     def each(values: Sequence) -> torch.Tensor:
-        return torch.tensor(np.array(values), dtype=torch.float32).to(images.device).view(
-            len(images), -1, 1, 1)
+        return to_device(values, images.device).view(len(images), -1, 1, 1)
     beta = each([p.veil_strength * veil_extinction(p.rate_mm_h) for p in parameters])
     light = 255 * each(airlight)
     haze = (light * each([p.airlight_gain for p in parameters])).clamp(max=255)
@@ -58,7 +58,7 @@ def plain_distance(points: torch.Tensor, sizes: torch.Tensor,
     :return: (N, 1, h, w) metres.
     """
     def each(values: Sequence[float]) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.float32).to(points.device).view(-1, 1, 1)
+        return to_device(values, points.device).view(-1, 1, 1)
     width, height = sizes.unbind(-1)
     focal = each([p.focal for p in parameters]) * width
     x, y = points.unbind(-1)

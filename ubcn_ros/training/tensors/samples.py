@@ -27,6 +27,7 @@ from ubcn_ros.training.tensors.streaks import (
     frame_sizes,
     streak_layers,
 )
+from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import View, Views, draw_view
 
 _VARIANTS = 16  # layers of streaks of each size, rate and kind
@@ -123,7 +124,7 @@ class TensorSamples:
                               ('real', self._real)):
             places = [i for i, draw in enumerate(draws) if getattr(draw, kind)]
             if places:
-                where = torch.tensor(places, device=self.device)
+                where = to_device(places, self.device, torch.int64)
                 few = [draws[i] for i in places]
                 image = degrade(clean[where].float(), views.select(places), few)
                 degraded[where] = image.round_().clamp_(0, 255).byte()
@@ -176,7 +177,7 @@ class TensorSamples:
                   ) -> torch.Tensor:
         parameters = [draw.rain for draw in draws]
         distance = views.depth()
-        plain = torch.tensor([draw.plain for draw in draws]).to(self.device)
+        plain = to_device([draw.plain for draw in draws], self.device, torch.bool)
         distance = torch.where(plain.view(-1, 1, 1, 1),
                                plain_distance(views.points, views.sizes, parameters), distance)
         frames = [draw.view.from_middle(self.tensors.sizes[draw.view.image], self.config.crop)

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -85,8 +85,8 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
         depth = list(pool.map(lambda frame: _half_depth(frame, scenes), frames))
         airlight = list(pool.map(estimate_airlight, images))
     return SceneTensors(
-        _levels(_stacked(images, size, device).permute(0, 3, 1, 2).contiguous()),
-        _stacked((frame.labels for frame in frames), size, device),
+        _levels(_stacked(images, size, device)),
+        _stacked([frame.labels for frame in frames], size, device),
         _stacked(depth, [side // 2 for side in size], device)[:, None],
         np.array([image.shape[:2] for image in images]), np.array(airlight),
         len(scenes), drives, tuple(frame.depth is not None for frame in frames),
@@ -137,14 +137,16 @@ def _half_depth(frame: CleanFrame, scenes: SceneList) -> np.ndarray:
     return np.minimum(depth, 1e4).astype(np.float16)
 
 
-def _stacked(parts: Iterable[np.ndarray], size: list[int], device: torch.device) -> torch.Tensor:
-    """Pad arrays to one size and lay them one after the other on the device."""
-    moved = []
-    for part in parts:
+def _stacked(parts: Sequence[np.ndarray], size: list[int], device: torch.device) -> torch.Tensor:
+    """Pad arrays (H, W) or (H, W, C) to one size: (M, H, W) or (M, C, H, W) on the device."""
+    kind = torch.from_numpy(parts[0]).dtype
+    stack = torch.empty(len(parts), *parts[0].shape[2:], *size, dtype=kind, device=device)
+    for place, part in zip(stack, parts, strict=True):
         below, right = (wanted - have for wanted, have in zip(size, part.shape, strict=False))
         edges = [(0, below), (0, right), *[(0, 0)] * (part.ndim - 2)]
-        moved.append(torch.from_numpy(np.pad(part, edges, mode='edge')).to(device))
-    return torch.stack(moved)
+        padded = torch.from_numpy(np.pad(part, edges, mode='edge')).to(device)
+        place.copy_(padded.movedim(-1, 0) if part.ndim == 3 else padded)
+    return stack
 
 
 def _levels(images: torch.Tensor) -> tuple[torch.Tensor, ...]:

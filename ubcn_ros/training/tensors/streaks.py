@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from ubcn_ros.data.rain import RainParameters, RainRenderer
 from ubcn_ros.data.rain_streaks import LARGEST_DROP_MM, marshall_palmer_slope
 from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 
 RATES_MM_H = (8.0, 20.0, 45.0, 90.0, 150.0, 240.0)
@@ -148,10 +149,10 @@ class StreakLayers:
             places = [n for n, view in enumerate(views) if view.size == size]
             height, width = self.sizes[size]
             matrices = [_to_layer(views[n], frames[n], height, width) for n in places]
-            last = torch.tensor([width - 1.0, height - 1.0]).to(device)
+            last = to_device([width - 1, height - 1], device)
             points = reflected(transformed(matrices, crop, device) - 0.5, last) + 0.5
-            gain = torch.tensor([views[n].gain for n in places]).to(device).view(-1, 1, 1, 1)
-            result[torch.tensor(places, device=device)] = gain * sampled(
+            gain = to_device([views[n].gain for n in places], device).view(-1, 1, 1, 1)
+            result[to_device(places, device, torch.int64)] = gain * sampled(
                 self._layers[size], [views[n].layer for n in places], points)
         return result
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.tensors.scenes import LEVELS, SceneTensors
+from ubcn_ros.training.tensors.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,7 @@ class Views:
         self.scenes, self.views, self.crop = scenes, views, crop
         sizes = [scenes.sizes[view.image] for view in views]
         matrices = [view.matrix(size, crop) for view, size in zip(views, sizes, strict=True)]
-        self.sizes = torch.tensor(np.array(sizes)[:, None, None, ::-1].copy(),
-                                  dtype=torch.float32).to(scenes.device)
+        self.sizes = to_device(np.array(sizes)[:, None, None, ::-1], scenes.device)
         self.points = transformed(matrices, crop, scenes.device)
 
     def images(self, numbers: Sequence[int] | None = None) -> torch.Tensor:
@@ -111,7 +111,7 @@ class Views:
         result = inside.new_empty((len(self.views), 3, *self.crop))
         for level in np.unique(levels):
             places = np.flatnonzero(levels == level)
-            where = torch.from_numpy(places).to(inside.device)
+            where = to_device(places, inside.device, torch.int64)
             chosen = [numbers[place] for place in places]
             result[where] = sampled(self.scenes.images[level], chosen,
                                     inside[where] / 2 ** int(level))
@@ -121,9 +121,9 @@ class Views:
         """Look at the labels, (N, h, w) uint8, unlabeled beyond an image's edges."""
         inside = self._inside()
         x, y = inside.floor().long().unbind(-1)
-        numbers = torch.tensor([view.image for view in self.views], device=x.device)
+        numbers = to_device([view.image for view in self.views], x.device, torch.int64)
         labels = self.scenes.labels[numbers[:, None, None], y, x]
-        repeats = torch.tensor([view.repeats for view in self.views], device=x.device)
+        repeats = to_device([view.repeats for view in self.views], x.device, torch.bool)
         within = ((self.points >= 0) & (self.points < self.sizes)).all(-1)
         return torch.where(within | repeats[:, None, None], labels, UNLABELED)
 
@@ -153,7 +153,7 @@ def transformed(matrices: Sequence[np.ndarray], crop: Sequence[int], device: tor
     :param matrices: N of (2, 3), as of ``View.matrix``; without shear.
     :param crop: height and width of the sample.
     """
-    matrix = torch.tensor(np.array(matrices), dtype=torch.float32).to(device)[:, None, None]
+    matrix = to_device(matrices, device)[:, None, None]
     y = torch.arange(crop[0], device=device, dtype=torch.float32)[:, None, None] + 0.5
     x = torch.arange(crop[1], device=device, dtype=torch.float32)[None, :, None] + 0.5
     return matrix[..., 0] * x + matrix[..., 1] * y + matrix[..., 2]
@@ -180,7 +180,7 @@ def sampled(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor) -
     :return: (N, C, h, w) float32.
     """
     height, width = stack.shape[-2:]
-    size = torch.tensor([width, height], dtype=torch.float32).to(points.device)
-    chosen = stack[torch.tensor(numbers, device=stack.device)].float()
+    size = to_device([width, height], points.device)
+    chosen = stack[to_device(numbers, stack.device, torch.int64)].float()
     return F.grid_sample(chosen, points * (2 / size) - 1, mode='bilinear',
                          padding_mode='border', align_corners=False)

@@ -1,0 +1,23 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Small arrays of numbers on their way to the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def to_device(values: Any, device: torch.device, dtype: torch.dtype = torch.float32
+              ) -> torch.Tensor:
+    """
+    Make a tensor on a device without waiting for what the device has yet to do.
+
+    :param values: numbers, or a sequence of numbers or arrays.
+    """
+    tensor = torch.from_numpy(np.array(values)).to(dtype)
+    if device.type == 'cuda':  # from other memory the copy would wait
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
