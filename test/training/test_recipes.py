@@ -28,7 +28,8 @@ def tiny(config):
         # the discriminator needs features of 12x12 at stride 8
         side = 96 if name == 'adapt' and stage.adversarial_weight else 32
         stages[name] = replace(stage, optimizer_steps=1, batch=2, samples=replace(
-            stage.samples, crop=(side, side), renders=2, drive_share=0))
+            stage.samples, crop=(side, side), renders=2, drive_share=0,
+            short_sides=(32, 48) if any(stage.samples.short_sides) else (0, 0)))
     return replace(config, stages=stages, data=replace(config.data, validation_images=1),
                    model=replace(config.model, overrides={**config.model.overrides, **{
                        key: {**config.model.overrides.get(key, {}), **value}
@@ -36,7 +37,7 @@ def tiny(config):
 
 
 def test_there_are_recipes():
-    assert {path.stem for path in RECIPES} == {'paper', 'light', 'holdout', 'fine-tune'}
+    assert {path.stem for path in RECIPES} == {'paper', 'light', 'holdout', 'fine-tune', 'gpu'}
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)

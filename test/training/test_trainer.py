@@ -354,3 +354,18 @@ def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch)
         trainer.fit()
     again = run('out', changes={'optimizer_steps': 4})
     assert again.resume() and again.optimizer_step == 2
+
+
+@pytest.mark.parametrize(('stage', 'changes'), [
+    ('derain', {}), ('joint', {'iterations': 2})])
+def test_a_compiled_stage_learns_the_same(run, stage, changes, monkeypatch):
+    # what makes code of the graphs takes minutes on a CPU
+    monkeypatch.setattr('ubcn_ros.training.stages.Stage.compile',
+                        lambda self: torch.nn.Module.compile(self, backend='eager'))
+    changes = {**changes, 'optimizer_steps': 2}
+    plain, compiled = (run(f'{compiles}', stage, {**changes, 'compile': compiles})
+                       for compiles in (False, True))
+    for trainer in (plain, compiled):
+        trainer.fit()
+    for name, value in compiled.network.state_dict().items():
+        torch.testing.assert_close(value, plain.network.state_dict()[name], rtol=1e-3, atol=1e-4)

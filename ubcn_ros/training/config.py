@@ -169,6 +169,8 @@ class StageConfig:
     # decay of the moving average of the weights, which is what is validated and saved; 0: the
     # weights themselves are
     ema_decay: float = 0.0
+    # forward and backward pass are compiled by torch.compile, which takes minutes at the start
+    compile: bool = False
     # optimizer steps between two validations
     validate_every: int = 500
     # optimizer steps between two checkpoints

@@ -99,6 +99,8 @@ class Trainer:
         members = group_members(training.groups, network.label_set.num_classes)
         stage = STAGE_CLASSES[stage_name](network, self.stage_config, weights, members)
         stage.to(memory_format=torch.channels_last)
+        if self.stage_config.compile:
+            stage.compile()
         groups = stage.parameter_groups()
         optimizers = [make_optimizer(parameters, c) for parameters, c in groups]
         self.optimizer_configs = [c for _, c in groups]
