@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scenes lie on the device once, whatever their sizes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -50,8 +52,19 @@ def test_airlight_and_rainy_views(scene_list, street):
 
 
 def test_the_same_scenes_are_loaded_once(scene_list, street):
+    scenes = scene_list(street, street)
+    first = load_scenes(scenes, CPU, 0, 3)
+    assert load_scenes(scenes.labelled(), CPU, 0, 3) is first
+    fewer = replace(scenes, scenes=scenes.scenes[:1])
+    assert len(load_scenes(fewer, CPU, 0, 3).labels) == 1
+
+
+def test_scenes_that_are_no_keys(scene_list, street):
     scenes = scene_list(street)
-    assert load_scenes(scenes, CPU, 0, 3) is load_scenes(scenes, CPU, 0, 3)
+    object.__setattr__(scenes.scenes[0], 'label_path', ['a'])  # as COCO's outlines
+    with pytest.raises(TypeError):
+        hash(scenes)
+    assert len(load_scenes(scenes, CPU).labels) == 1
 
 
 @pytest.mark.parametrize('workers', [0, 2])

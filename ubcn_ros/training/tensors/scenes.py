@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -61,11 +60,15 @@ class SceneTensors:
         return self.labels.device
 
 
-@lru_cache(maxsize=1)  # the stages of a run, and their estimates, train on the same scenes
+_loaded: dict[object, tuple[SceneList, SceneTensors]] = {}  # of the last call
+
+
 def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: int = 0,
                 workers: int = 0) -> SceneTensors:
     """
-    Decode all scenes and render frames of drives, once.
+    Decode all scenes and render frames of drives.
+
+    Those of the last call are kept: the stages of a run train on the same scenes.
 
     :param drives: number of frames of procedural drives.
     :param seed: of the drives.
@@ -73,6 +76,16 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     :raises DataSetError: a file cannot be read.
     :raises ValueError: the device's memory does not hold them.
     """
+    key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed)
+    if key not in _loaded:
+        _loaded.clear()  # its memory is needed
+        # with the scenes, so that no other gets their identity
+        _loaded[key] = scenes, _load(scenes, device, drives, seed, workers)
+    return _loaded[key][1]
+
+
+def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int
+          ) -> SceneTensors:
     with ThreadPoolExecutor() as pool:
         frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
