@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.runtime.cpu_output import label_map, to_bytes
+from ubcn_ros.runtime.cpu_output import label_and_confidence_maps, label_map, to_bytes
+from ubcn_ros.runtime.transfer import labels_of
 
 
 @pytest.mark.parametrize('size', [(64, 96), (61, 97), (33, 32)])
@@ -23,6 +24,26 @@ def test_labels_are_the_argmax_of_the_enlarged_logits(size, dtype):
     clear = ((top[0] - top[1]) > 1e-4).numpy()
     assert clear.mean() > 0.99
     assert (labels == expected.argmax(0).numpy())[clear].all()
+
+
+@pytest.mark.parametrize('size', [(64, 96), (61, 97), (33, 32)])
+@pytest.mark.parametrize('temperature', [0.2, 1.0, 3.0])
+@pytest.mark.parametrize('classes', [1, 2, 11])
+def test_the_confidence_is_that_of_all_logits_at_once(size, temperature, classes):
+    logits = 4 * torch.randn(classes, 16, 25, generator=torch.Generator().manual_seed(3))
+    labels, sure = label_and_confidence_maps(logits, size, temperature)
+    assert sure.dtype == np.uint8 and np.array_equal(labels, label_map(logits, size))
+    expected = labels_of(logits, size, True, temperature)[1].numpy()
+    difference = np.abs(sure.astype(int) - expected)
+    # to the rounding of one in a thousand
+    assert difference.max() <= 1 and (difference > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize('scale', [1e4, 1e30])
+def test_the_confidence_of_large_logits_is_finite(scale):
+    logits = scale * torch.tensor([1.0, -1.0, 0.0])[:, None, None].expand(3, 4, 4)
+    labels, sure = label_and_confidence_maps(logits, (8, 8), 0.01)
+    assert (labels == 0).all() and (sure == 255).all()
 
 
 def test_the_first_of_equal_classes_wins():

@@ -40,9 +40,13 @@ def test_labels_and_how_sure_they_are(dtype):
 def test_both_ways_to_find_labels_agree():
     torch.manual_seed(4)
     step = Step(torch.rand(2, 3, 40, 52), torch.randn(2, 11, 10, 13))
-    for one, other in zip(download(step, False), download(step, True), strict=True):
-        assert np.array_equal(one[0], other[0]) and (one[1] == other[1]).mean() > 0.999
+    for one, other, logits in zip(download(step, False), download(step, True), step.logits,
+                                  strict=True):
+        assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])
         assert one[2] is None and other[2] is not None
+        labels, sure = labels_of(logits, (40, 52), True)
+        assert (labels.numpy() == other[1]).mean() > 0.999
+        assert np.abs(sure.numpy().astype(int) - other[2]).max() <= 1
 
 
 def test_a_buffer_is_lent_again_when_nobody_uses_it():

@@ -20,19 +20,53 @@ def label_map(logits: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
     :param size: (H, W) pixels.
     :return: (H, W) uint8.
     """
-    planes = logits.float().contiguous().numpy()
-    width_height = size[::-1]
-    best = cv2.resize(planes[0], width_height, interpolation=cv2.INTER_LINEAR)
-    labels = np.zeros(size, np.uint8)
+    return _likeliest(_planes(logits), size)[0]
+
+
+def label_and_confidence_maps(logits: torch.Tensor, size: tuple[int, int],
+                              temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """
+    Find the labels as ``label_map`` does, and their probability times 255.
+
+    It is 1 / sum(exp((logit - largest logit) / temperature)), class after class as well.
+
+    :param temperature: of the confidence, as in ``confidence_of``.
+    :return: (H, W) uint8 each.
+    """
+    planes = _planes(logits)
+    labels, best = _likeliest(planes, size)
+    total, plane = np.zeros_like(best), np.empty_like(best)
+    for each in planes:
+        _enlarge(each, plane)
+        cv2.subtract(plane, best, dst=plane)
+        if temperature != 1:
+            np.multiply(plane, np.float32(1 / temperature), out=plane)
+        cv2.exp(plane, dst=plane)
+        cv2.add(total, plane, dst=total)
+    return labels, cv2.convertScaleAbs(cv2.divide(255.0, total, dst=total))
+
+
+def _planes(logits: torch.Tensor) -> np.ndarray:
+    return logits.float().contiguous().numpy()
+
+
+def _enlarge(plane: np.ndarray, target: np.ndarray) -> None:
+    cv2.resize(plane, target.shape[::-1], dst=target, interpolation=cv2.INTER_LINEAR)
+
+
+def _likeliest(planes: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the label of every pixel, (H, W) uint8, and its logit, float32."""
+    best, labels = np.empty(size, np.float32), np.zeros(size, np.uint8)
     plane, wins = np.empty_like(best), np.empty_like(labels)
+    _enlarge(planes[0], best)
     for label in range(1, len(planes)):
-        cv2.resize(planes[label], width_height, dst=plane, interpolation=cv2.INTER_LINEAR)
+        _enlarge(planes[label], plane)
         cv2.compare(plane, best, cv2.CMP_GT, dst=wins)
         cv2.max(best, plane, dst=best)
         # labels only grow, so the newest winner is the larger one
         cv2.bitwise_and(wins, label, dst=wins)
         cv2.max(labels, wins, dst=labels)
-    return labels
+    return labels, best
 
 
 def to_bytes(image: torch.Tensor) -> np.ndarray:

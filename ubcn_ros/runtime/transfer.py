@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.confidence import confidence_of
-from ubcn_ros.runtime.cpu_output import label_map, to_bytes
+from ubcn_ros.runtime.cpu_output import label_and_confidence_maps, label_map, to_bytes
 
 Result = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 """Derained (H, W, 3), labels (H, W) and confidence (H, W) or None, uint8 each."""
@@ -45,17 +45,26 @@ def download(step: Step, confidence: bool, temperature: float = 1.0) -> list[Res
 
 def _download(image: torch.Tensor, logits: torch.Tensor, confidence: bool, temperature: float
               ) -> Result:
-    if image.device.type == 'cpu' and not confidence:
-        return to_bytes(image), label_map(logits, tuple(image.shape[-2:])), None
-    labels, sure = labels_of(logits, image.shape[-2:], confidence, temperature)
-    return (image_bytes(image).cpu().numpy(), labels.cpu().numpy(),
-            None if sure is None else sure.cpu().numpy())
+    labels, sure = find_labels(logits, image.shape[-2:], confidence, temperature)
+    return (to_bytes(image) if image.device.type == 'cpu' else image_bytes(image).cpu().numpy(),
+            labels.cpu().numpy(), None if sure is None else sure.cpu().numpy())
 
 
 def image_bytes(image: torch.Tensor) -> torch.Tensor:
     """Clamp (3, H, W) RGB 0..1 and round it, half to even, to (H, W, 3) uint8."""
     rounded = image.clamp(0, 1).mul(255).round_().to(torch.uint8)
     return rounded.permute(1, 2, 0).contiguous()
+
+
+def find_labels(logits: torch.Tensor, size: Sequence[int], confidence: bool,
+                temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Find labels as ``labels_of`` does; on a CPU by its own fast kernels."""
+    if logits.device.type != 'cpu':
+        return labels_of(logits, size, confidence, temperature)
+    if not confidence:
+        return torch.from_numpy(label_map(logits, tuple(size))), None
+    labels, sure = label_and_confidence_maps(logits, tuple(size), temperature)
+    return torch.from_numpy(labels), torch.from_numpy(sure)
 
 
 def labels_of(logits: torch.Tensor, size: Sequence[int], confidence: bool,

@@ -14,7 +14,7 @@ from ubcn_ros.network import Step
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize
 from ubcn_ros.runtime.backends.graph_recorder import Recorder, Work
 from ubcn_ros.runtime.backends.stages import StageFunctions
-from ubcn_ros.runtime.transfer import HostBuffers, Result, image_bytes, labels_of
+from ubcn_ros.runtime.transfer import HostBuffers, Result, find_labels, image_bytes
 
 RESULTS = 2
 """Results per size that may be in use before further ones need memory of their own."""
@@ -146,7 +146,7 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
     def pack(confidence: bool) -> None:
         for i in range(len(image)):
             found = (image_bytes(image[i]),
-                     *labels_of(logits[i], image.shape[-2:], confidence, temperature))
+                     *find_labels(logits[i], image.shape[-2:], confidence, temperature))
             for view, values in zip(views, found, strict=True):
                 if values is not None:
                     view[i].copy_(values)
@@ -184,7 +184,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     buffers.run('pack, confidence')
     for i in range(size[0]):
         _require(buffers.derained[i], image_bytes(buffers.image[i]), 0.01, 'packed image')
-        labels, sure = labels_of(buffers.logits[i], size[1:], True, buffers.temperature)
+        labels, sure = find_labels(buffers.logits[i], size[1:], True, buffers.temperature)
         # where two classes are equal but for rounding, either may win
         _require(buffers.labels[i] != labels, torch.zeros_like(labels), 0.001, 'packed labels')
         _require(buffers.confidence[i], sure, 0.5, 'packed confidence')
