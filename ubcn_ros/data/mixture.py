@@ -12,14 +12,7 @@ from pathlib import Path
 import yaml
 
 from ubcn_ros.data.datasets import open_dataset
-from ubcn_ros.data.scenes import (
-    DataSet,
-    DataSetError,
-    Group,
-    Scene,
-    SceneList,
-    choose,
-)
+from ubcn_ros.data.scenes import DataSet, DataSetError, Group, Scene, SceneList
 from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED, LabelSet, dominant_paths, plain_name
 
@@ -95,8 +88,9 @@ class Data:
         scenes: list[Scene] = []
         for i in having:
             scenes += self._mapped(i, _sound(self.sets[i], name))
-        kept = set(choose((scene.name for scene in scenes), only, exclude))
-        scenes = [scene for scene in scenes if scene.name in kept]
+        # every name starts with '', and none with one of ()
+        scenes = [scene for scene in scenes if scene.name.startswith(only or '')
+                  and not scene.name.startswith(exclude)]
         if not scenes:
             raise DataSetError(f'no scenes in the split {name!r} of {self._said()} '
                                f'(only={list(only)}, exclude={list(exclude)}): give starts of '

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -178,11 +178,3 @@ class DataSet:
         if split not in self._listings:
             self._listings[split] = self.readers[split]()
         return self._listings[split]
-
-
-def choose(names: Iterable[str], only: Iterable[str] = (), exclude: Iterable[str] = ()
-           ) -> list[str]:
-    """Names that start with one of ``only`` (all when empty) and with none of ``exclude``."""
-    only, exclude = tuple(only), tuple(exclude)
-    return [name for name in names
-            if (not only or name.startswith(only)) and not (exclude and name.startswith(exclude))]
