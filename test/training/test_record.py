@@ -3,6 +3,7 @@
 """The record in a model file: plain, the same for the same run, with every licence once."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.weights import ModelInfo
 from ubcn_ros.training.config import TrainConfig
@@ -17,6 +19,7 @@ from ubcn_ros.training.record import (
     data_record,
     joined_license,
     model_record,
+    scenes_record,
     source_commit,
     typed_command,
 )
@@ -79,6 +82,12 @@ def test_a_data_set_is_told_by_counts_and_hash_not_by_place():
     assert data_record(data_set, 'cd') == {
         'name': 'own', 'format': 'yaml', 'license': 'MIT', 'counts': {'train': 5, 'val': 2},
         'sha256': 'cd'}
+
+
+def test_scenes_may_have_names_that_are_not_utf8():
+    said = {scenes_record(SceneList('x', None, (Scene(os.fsdecode(name), Path('x'), None),)))
+            for name in (b'caf\xe9', b'caf\xe8', 'caf\u00e9'.encode())}
+    assert len(said) == 3
 
 
 def test_an_installed_package_does_not_take_the_commit_of_what_it_lies_in(monkeypatch, tmp_path):

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 import platform
 import shlex
 import subprocess
@@ -20,6 +22,7 @@ from ubcn_ros import __version__
 from ubcn_ros.runtime.weights import PARTS, ModelInfo
 
 if TYPE_CHECKING:
+    from ubcn_ros.data.scenes import DataSet, SceneList
     from ubcn_ros.training.config import TrainConfig
 
 _JOIN = '; '
@@ -70,16 +73,21 @@ def typed_command(arguments: Sequence[str]) -> str:
                                  if part not in ('--resume', '--overwrite'))])
 
 
-def data_record(data_set: Any, sha256: str | None = None) -> dict[str, Any]:
+def data_record(data_set: DataSet, sha256: str | None = None) -> dict[str, Any]:
     """
     Say what a data set was: name, format, scenes by split, licence and hash, but not where.
 
-    :param data_set: a data set as ``data.description.open_dataset`` returns it.
     :param sha256: over its files, as ``ubcn data check`` says it.
     """
     return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
             'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},
             'sha256': sha256}
+
+
+def scenes_record(scenes: SceneList) -> str:
+    """Name scenes in a line, so that others are told from them."""
+    names = hashlib.sha256(os.fsencode('\n'.join(s.name for s in scenes.scenes))).hexdigest()
+    return f'{scenes.name}, {len(scenes)} scenes {names[:12]}'
 
 
 def joined_license(init: ModelInfo | None, licenses: Iterable[str]) -> str:

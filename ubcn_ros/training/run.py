@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,13 +20,13 @@ from ubcn_ros.data.resizing import shrunk, typical_short_side
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
-from ubcn_ros.network import UBCN, UBCNConfig
+from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig, decisive, find_stage
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
-from ubcn_ros.training.record import data_record, joined_license, model_record
+from ubcn_ros.training.record import data_record, joined_license, model_record, scenes_record
 from ubcn_ros.training.results import Results, written
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.start import Start, starting_network
@@ -102,10 +101,6 @@ class Run:
         return joined_license(self._init and self._init[1], self.data.licenses)
 
     @property
-    def _network_config(self) -> UBCNConfig:
-        return model_config(self.config, self.label_set, self._init and self._init[0].config)
-
-    @property
     def results(self) -> Results:
         """Figures of all validations."""
         return Results(self.out / 'results.csv')
@@ -134,8 +129,22 @@ class Run:
         :raises ValueError: no such stage or model, or an earlier run is there.
         """
         asked, _ = self._asked(stage), self._init
-        if not overwrite:
-            self._check_free(asked, resume)
+        if overwrite:
+            return
+        begun = [path for name in asked if (path := self.begun(name))]
+        result_is_there = self._last in asked and self.result.exists()
+        if resume and result_is_there and not begun:
+            raise ValueError(f'{self.result} is there from an earlier run, but no {CHECKPOINT} to '
+                             'resume from: give --overwrite to start again, or another --out')
+        if resume:
+            return
+        if result_is_there:
+            begun.insert(0, self.result)
+        if len(asked) == len(self.config.stages):
+            begun += [path for name in _TABLES if (path := self.out / name).exists()]
+        if begun:
+            raise ValueError(f'{begun[0]} is there from an earlier run: give --resume to go on '
+                             'with it, --overwrite to start again, or another --out')
 
     def plan(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
              ) -> list[str]:
@@ -151,7 +160,8 @@ class Run:
         """
         self.check_free(stage, resume, overwrite)
         asked = self._asked(stage)
-        _ = self._network_config  # a recipe that describes none is told now
+        # a recipe that describes no network is told now
+        model_config(self.config, self.label_set, self._init and self._init[0].config)
         chosen = [name for name in asked if overwrite or not self.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
         for name in chosen:
@@ -167,22 +177,6 @@ class Run:
             raise ValueError(f'the recipe {self.config.name!r} has no stages: give it some of '
                              f'{", ".join(STAGES)}')
         return list(self.config.stages) if stage is None else [stage]
-
-    def _check_free(self, asked: Sequence[str], resume: bool) -> None:
-        """Raise ValueError where the run would overwrite an earlier one unasked."""
-        begun = [path for name in asked if (path := self.begun(name))]
-        if resume and (begun or not self.result.exists()):
-            return
-        if not resume and self._last in asked and self.result.exists():
-            begun.insert(0, self.result)
-        if not resume and len(asked) == len(self.config.stages):
-            begun += [path for name in _TABLES if (path := self.out / name).exists()]
-        if resume and self._last in asked:
-            raise ValueError(f'{self.result} is there from an earlier run, but no {CHECKPOINT} to '
-                             'resume from: give --overwrite to start again, or another --out')
-        if begun:
-            raise ValueError(f'{begun[0]} is there from an earlier run: give --resume to go on '
-                             'with it, --overwrite to start again, or another --out')
 
     def _check_start(self, stage: str, fresh: bool) -> None:
         """Raise ValueError where a stage has nothing to start from."""
@@ -227,32 +221,33 @@ class Run:
         place = names.index(stage)
         return names[place - 1] if place else None
 
+    def _best_before(self, stage: str) -> Path | None:
+        """Return the best network of the stage before, where that is finished."""
+        before = self._before(stage)
+        return self.folder(before) / BEST if before and self.finished(before) else None
+
     def _start_hash(self, stage: str) -> str | None:
         """Hash of the file that a stage starts from: of the stage before, or else --init."""
-        before = self._before(stage)
-        if before is not None and self.finished(before):
-            return hashlib.sha256((self.folder(before) / BEST).read_bytes()).hexdigest()
+        if best := self._best_before(stage):
+            return hashlib.sha256(best.read_bytes()).hexdigest()
         return self._init[1].sha256 if self._init else None
 
     def start(self, stage: str) -> Start:
         """Make the network that a stage starts with; raises as ``start.starting_network``."""
-        before = self._before(stage)
-        left = (self.folder(before) / BEST if before is not None and self.finished(before)
-                else None)
-        return starting_network(self.config, self.label_set, stage, left, self._init)
+        return starting_network(self.config, self.label_set, stage, self._best_before(stage),
+                                self._init)
 
     def _scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
         """Scenes that a stage trains and validates on: all but derain need labels."""
         if stage == 'derain':
             return self.training, self.validation
-        validation = self.validation and self.validation.labelled()
-        return self.training.labelled(), validation if validation and len(validation) else None
+        return self.training.labelled(), (self.validation and self.validation.labelled()) or None
 
     def _settings(self, stage: str) -> dict[str, Any]:
         """Return what decides on a stage's weights."""
         scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
         return {**decisive(self.config, stage), 'label_set': self.label_set.to_dict(),
-                'scenes': {split: found and _said(found) for split, found in scenes},
+                'scenes': {split: found and scenes_record(found) for split, found in scenes},
                 'files': dict(self.fingerprints),
                 'start': self._start_hash(stage)}
 
@@ -269,16 +264,18 @@ class Run:
     def write_arguments(self) -> None:
         """Write args.yaml: what was asked for, and of what."""
         said = {'command': self.command, 'options': self.options,
-                'recipe': self.config.to_dict(), 'data': self._data_records(places=True),
+                'recipe': self.config.to_dict(),
+                'data': [{**record, 'path': str(found.root)} for record, found in
+                         zip(self._data_records, self.data.sets, strict=True)],
                 'init': self._init and {'path': str(self._init[1].path),
                                         'sha256': self._init[1].sha256}}
         text = yaml.safe_dump(json.loads(json.dumps(said)), sort_keys=False, allow_unicode=True)
         written(self.out / 'args.yaml', lambda path: path.write_text(text, 'utf-8'))
 
-    def _data_records(self, places: bool = False) -> list[dict[str, Any]]:
+    @property
+    def _data_records(self) -> list[dict[str, Any]]:
         hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
-        return [{**data_record(found, sha256), **({'path': str(found.root)} if places else {})}
-                for found, sha256 in zip(self.data.sets, hashes, strict=True)]
+        return [*map(data_record, self.data.sets, hashes)]
 
     def _short_side(self, stage: str, start: Start) -> int | None:
         """Return the short side of the images that the segmentation was last trained on."""
@@ -288,26 +285,21 @@ class Run:
 
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
                   seconds: float = 4.0) -> list[StageEstimate]:
-        """
-        Time a few steps of stages; nothing is written, and the random state stays as it is.
-
-        :param seconds: as of ``estimate.estimate``.
-        """
+        """Time a few steps of stages by ``estimate.estimate``, which writes nothing."""
         return [estimate(self.trainer(fabric, stage, self.start(stage), workers), seconds)
                 for stage in stages]
 
     def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int = 1,
                 time_left: Callable[[int], str] | None = None) -> Trainer:
         """Make the trainer of a stage."""
-        numbered = list(self.config.stages)
-        title = f'{stage} ({numbered.index(stage) + 1} of {len(numbered)})'
+        title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         trained = {*start.trained, *STAGE_CLASSES[stage].trained}
         short_side = self._short_side(stage, start)
 
         def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
             said = model_record(
                 command=self.command, config=self.config, stage=stage, trained=trained,
-                data=self._data_records(), trained_short_side=short_side,
+                data=self._data_records, trained_short_side=short_side,
                 license=joined_license(start.info, self.data.licenses),
                 init=self._init and self._init[1], optimizer_steps=steps,
                 iterations=self.config.stages[stage].iterations, validation=scores)
@@ -355,9 +347,3 @@ class Run:
                     f'last of {self._last}, without validation')
             fabric.print(f'wrote {self.result}: the {best}')
         fabric.barrier()
-
-
-def _said(scenes: SceneList) -> str:
-    """Name scenes so that others are told from them."""
-    names = hashlib.sha256(os.fsencode('\n'.join(s.name for s in scenes.scenes))).hexdigest()
-    return f'{scenes.name}, {len(scenes)} scenes {names[:12]}'
