@@ -344,6 +344,15 @@ def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make
     assert small.training.scenes[0].read().image.shape == (48, 60, 3)
 
 
+def test_of_a_range_of_sizes_the_middle_is_stated(make):
+    run = make('range', stages=('derain', 'adapt'))
+    stages = {name: replace(stage, samples=replace(stage.samples, short_sides=(36, 100)))
+              for name, stage in run.config.stages.items()}
+    run.config = replace(run.config, stages=stages)
+    train(run)
+    assert load_model(run.result)[1].trained_short_side == 60
+
+
 @pytest.mark.parametrize('name', ['args.yaml', 'results.csv', 'samples.jpg'])
 def test_a_file_of_somebody_else_is_not_overwritten_unasked(make, name):
     run = make()
