@@ -15,19 +15,17 @@ class MovingAverage:
     """
     Exponential moving average of a network's weights and normalisation statistics.
 
-    :param network: on its device; the average begins with what it is.
+    :param network: on its device, where it stays; the average begins with what it is.
     :param decay: weight of the average against the network's values, 0..1, at most
         (1 + step) / (10 + step), so that the first steps do not stay in it for long.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network, self.decay = network, decay
-        self._values = {name: value.clone() for name, value in self._network_values().items()}
-
-    def _network_values(self) -> dict[str, torch.Tensor]:
-        """Return the network's own tensors; counts are no values to average."""
-        return {name: value for name, value in self.network.state_dict().items()
-                if value.is_floating_point()}
+        self.decay = decay
+        # the network's own tensors; counts are no values to average
+        self._network = {name: value for name, value in network.state_dict().items()
+                         if value.is_floating_point()}
+        self._values = {name: value.clone() for name, value in self._network.items()}
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -36,13 +34,13 @@ class MovingAverage:
 
         :param step: optimizer steps so far.
         """
-        torch._foreach_lerp_([*self._values.values()], [*self._network_values().values()],
+        torch._foreach_lerp_([*self._values.values()], [*self._network.values()],
                              1 - min(self.decay, (1 + step) / (10 + step)))
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
         """Let the network have the average; afterwards it has its own values, bit for bit."""
-        own = {name: value.clone() for name, value in self._network_values().items()}
+        own = {name: value.clone() for name, value in self._network.items()}
         self._write(self._values)
         try:
             yield
@@ -51,7 +49,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def _write(self, values: dict[str, torch.Tensor]) -> None:
-        for name, value in self._network_values().items():
+        for name, value in self._network.items():
             value.copy_(values[name])
 
     def state_dict(self) -> dict[str, torch.Tensor]:
