@@ -67,8 +67,7 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
         OUTPUT_FILE.convert(path.resolve(), None, click.get_current_context())
     loaded = LoadedModel.load(path, device, precision, processing_size=processing_size)
     chosen = open_data([data], loaded.network.label_set)
-    split = split or ('val' if len(chosen.splits) > 1 else chosen.splits[0])
-    scenes = chosen.split(split, only=only)
+    scenes = chosen.split(split or chosen.measured_split, only=only)
     indices = [index for index in range(0, len(scenes), stride)
                if scenes.scenes[index].labelled][:limit]
     if len(indices) < 2:

@@ -12,7 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import OUTPUT_FOLDER, OutputType, json_option, size_option
-from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json
 
 
 @click.group()
@@ -63,10 +63,7 @@ def data_check(paths: tuple[Path, ...], sheet: Path | None, json: Path | None) -
     from ubcn_ros.data.mixture import open_data
     opened = open_data(paths)
     with progress_bar() as bar:
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-        report = check_data(opened, show)
+        report = check_data(opened, bar_updater(bar))
     click.echo(_counts(report))
     for found in report.findings:
         click.echo(as_line(str(found)))

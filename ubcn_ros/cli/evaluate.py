@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,7 @@ if TYPE_CHECKING:
               help='Model whose segmentation was trained on clean images: the bound.')
 @click.option('--rain-segmentation', metavar='FILE',
               help='Model whose segmentation was trained on rain, to use without deraining.')
-@click.option('--peers', 'baselines', multiple=True, metavar='FILE',
+@click.option('--peers', 'baseline_paths', multiple=True, metavar='FILE',
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
 @json_option('json_path', help='Write all figures here.')
@@ -66,7 +65,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              rates: tuple[float, ...], sizes: tuple[tuple[int, int], ...], iterations: int,
              stride: int, limit: int | None, device: str, precision: str, processing_size: int,
              clean_segmentation: str | None, rain_segmentation: str | None,
-             baselines: tuple[str, ...], allow_partial_model: bool, json_path: Path | None,
+             baseline_paths: tuple[str, ...], allow_partial_model: bool, json_path: Path | None,
              picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
@@ -84,7 +83,6 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     if picture and len(sizes) > 1:
         raise click.UsageError('a picture is of one size: give one --size')
     from ubcn_ros.data.mixture import open_data
-    from ubcn_ros.evaluation import report
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.runtime.weights import PARTS
 
@@ -96,41 +94,37 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
 
     loaded = load(model, *PARTS)
     chosen = open_data([data], loaded.network.label_set)
-    split = split or ('val' if len(chosen.splits) > 1 else chosen.splits[0])
+    split = split or chosen.measured_split
     scenes = chosen.split(split, only=only)
     labelled = bool(scenes.labelled())
     _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)
     segmentations = {name: load(path, 'segmentation') for name, path in
                      (('clean', clean_segmentation), ('rain', rain_segmentation))
                      if path is not None}
-    rivals = _named([load(path, *PARTS) for path in baselines])
+    baselines = _named([load(path, *PARTS) for path in baseline_paths])
     indices = range(0, len(scenes), stride)[:limit]
-    about = {'name': scenes.name, 'format': chosen.sets[0].format, 'path': str(data),
-             'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
-             'images': [scenes.scenes[i].name for i in indices]}
-    if labelled:
-        about |= {'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
     measured = {}
     for size in sizes or (None,):
-        if labelled:
-            results, figures = _scenes(loaded, segmentations, rivals, scenes, indices, rates,
-                                       iterations, size)
-            text = report.scene_text(results, figures)
-        else:
-            results, figures = _pairs(loaded, rivals, [scenes.scenes[i] for i in indices],
-                                      iterations)
-            text = report.pair_text(results, figures)
+        results, figures, text = (
+            _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations, size)
+            if labelled else
+            _pairs(loaded, baselines, [scenes.scenes[i] for i in indices], iterations))
         shown = f'{size[0]}x{size[1]}' if size else ''
-        title = f'{loaded.info.name} on {about["name"]}' + (f' at {shown}' if shown else '')
-        click.echo(f'{title}, {about["count"]} images, {loaded.precision} on {loaded.device}\n\n'
+        title = f'{loaded.info.name} on {scenes.name}' + (f' at {shown}' if shown else '')
+        click.echo(f'{title}, {len(indices)} images, {loaded.precision} on {loaded.device}\n\n'
                    f'{text}')
         measured[shown] = {**results, 'figures': {figure.key: figure.to_dict()
                                                   for figure in figures}}
+    about = {'name': scenes.name, 'format': chosen.sets[0].format, 'path': str(data),
+             'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
+             'images': [scenes.scenes[i].name for i in indices],
+             **({'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)} if labelled else {})}
     save_json(json_path, {
-        **_configuration(loaded, segmentations, rivals), 'data': about,
+        **_configuration(loaded, segmentations, baselines), 'data': about,
         'iterations': iterations, **({'sizes': measured} if sizes else measured[''])})
     if picture:
-        report.draw(picture, title, results)
+        from ubcn_ros.evaluation.report import draw
+        draw(picture, title, results)
         click.echo(f'wrote {picture}')
 
 
@@ -151,22 +145,28 @@ def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             baselines: dict[str, LoadedModel], scenes: SceneList, indices: Sequence[int],
             rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None
-            ) -> tuple[dict, list]:
+            ) -> tuple[dict, list, str]:
+    """Measure scenes with labels; returns results, figures and their text."""
     from ubcn_ros.evaluation.measure import measure_scenes
+    from ubcn_ros.evaluation.report import scene_text
     from ubcn_ros.evaluation.targets import scene_figures
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
                                  baselines, bar.update, size)
-    return results, scene_figures(results)
+    figures = scene_figures(results)
+    return results, figures, scene_text(results, figures)
 
 
 def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], pairs: Sequence[Scene],
-           iterations: int) -> tuple[dict, list]:
+           iterations: int) -> tuple[dict, list, str]:
+    """Measure pairs as ``_scenes`` does scenes."""
     from ubcn_ros.evaluation.measure import measure_pairs
+    from ubcn_ros.evaluation.report import pair_text
     from ubcn_ros.evaluation.targets import pair_figures
     with progress_bar(total=len(pairs)) as bar:
         results = measure_pairs(loaded, pairs, iterations, baselines, bar.update)
-    return results, pair_figures(results)
+    figures = pair_figures(results)
+    return results, figures, pair_text(results, figures)
 
 
 def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:
@@ -178,19 +178,17 @@ def _named(loaded_models: list[LoadedModel]) -> dict[str, LoadedModel]:
 
 def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
                    baselines: dict[str, LoadedModel]) -> dict[str, Any]:
-    import torch
-
-    from ubcn_ros import __version__
+    from ubcn_ros.training.record import typed_command, versions
 
     def model(loaded: LoadedModel) -> dict[str, Any]:
         return {'name': loaded.info.name, 'path': str(loaded.info.path),
                 'sha256': loaded.info.sha256}
 
-    return {'command': shlex.join(['ubcn', *sys.argv[1:]]), 'model': model(loaded),
+    return {'command': typed_command(sys.argv[1:]), 'model': model(loaded),
             'segmentation_models': {name: model(s) for name, s in segmentations.items()},
             'baseline_models': {name: model(s) for name, s in baselines.items()},
             'device': str(loaded.device), 'precision': loaded.precision,
             'processing_size': loaded.processing_size,
-            'versions': {'ubcn_ros': __version__, 'torch': torch.__version__},
+            'versions': versions(),
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%', 'ece': '%',
                       'coverage': '%', 'accuracy': '%'}}

@@ -9,7 +9,7 @@ Text tables are `ubcn_ros.text_table.table`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,6 +21,14 @@ def progress_bar(items: Iterable[Any] | None = None, total: int | None = None,
     """Return tqdm's bar, a context manager; off a terminal it shows nothing."""
     from tqdm import tqdm
     return tqdm(items, total=total, unit=f' {unit}', disable=None)  # None: silent off a terminal
+
+
+def bar_updater(bar: Any) -> Callable[[int, int], None]:
+    """Return a function that sets a bar to how many of how many are done."""
+    def update(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+    return update
 
 
 def warn(text: str | None) -> None:

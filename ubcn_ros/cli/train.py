@@ -17,7 +17,7 @@ import click
 
 from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
-from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.output import bar_updater, progress_bar
 from ubcn_ros.cli.training import (
     accelerator_option,
     check_devices,
@@ -123,10 +123,7 @@ def _check_data(data: Data, paths: Sequence[Path]) -> dict[str, str]:
     from ubcn_ros.data.check.check import check_data
     first = os.environ.get('LOCAL_RANK', '0') == '0'  # the others of a run would say the same
     with progress_bar() as bar:
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-        report = check_data(data, show)
+        report = check_data(data, bar_updater(bar))
     shown = report.errors or report.warnings
     if shown and first:
         for found in shown[:_SHOWN]:

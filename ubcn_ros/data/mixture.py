@@ -62,6 +62,11 @@ class Data:
         return tuple(dict.fromkeys(split for s in self.sets for split in s.splits))
 
     @property
+    def measured_split(self) -> str:
+        """Split that is measured where none is asked for: val, or the only one."""
+        return 'val' if len(self.splits) > 1 else self.splits[0]
+
+    @property
     def licenses(self) -> tuple[str, ...]:
         """Terms of the sets, each once."""
         return tuple(dict.fromkeys(s.license for s in self.sets if s.license))
