@@ -260,7 +260,9 @@ def test_a_dry_run_leaves_nothing(write_recipe, camvid_root, tmp_path, monkeypat
 
 def test_recipes_go_by_name(camvid_root, tmp_path):
     result = invoke(['lights', '--data', str(camvid_root)])
-    assert result.exit_code == 2 and 'fine-tune, holdout, light, paper' in result.output
+    known = sorted(file.stem for file in (ROOT / 'config' / 'train').glob('*.yaml'))
+    assert {'fine-tune', 'light', 'paper'} < {*known}
+    assert result.exit_code == 2 and f'one of {", ".join(known)}\n' in result.output
     # found: only then is the stage missing in it
     result = invoke(['light', '--stage', 'attend-x', '--data', str(camvid_root), '--out',
                      str(tmp_path / 'out')])

@@ -10,7 +10,7 @@ from small_set import picture
 from ubcn_ros.data.check.similarity import (
     BITS,
     NEAR,
-    look_of,
+    difference_hash,
     most_similar,
     recording_of,
     split_recordings,
@@ -19,7 +19,7 @@ from ubcn_ros.data.check.similarity import (
 
 
 def difference(one, other):
-    bits = unpack([look_of(one), look_of(other)])
+    bits = unpack([difference_hash(one), difference_hash(other)])
     return int((bits[0] != bits[1]).sum())
 
 
@@ -65,18 +65,18 @@ def test_a_name_is_split_at_its_last_number():
 
 def pan(count):
     wide = picture(9, (60, 80 + 10 * count))
-    return [look_of(wide[:, 10 * i:10 * i + 80]) for i in range(count)]
+    return [difference_hash(wide[:, 10 * i:10 * i + 80]) for i in range(count)]
 
 
 def test_frames_between_those_of_train_are_found():
-    looks = pan(20)
+    hashes = pan(20)
     train = [i for i in range(20) if i not in (8, 9)]
     names = [f'd_{i}' for i in train], ['d_8', 'd_9']
-    (found,) = split_recordings(*names, unpack([looks[i] for i in [*train, 8, 9]]))
+    (found,) = split_recordings(*names, unpack([hashes[i] for i in [*train, 8, 9]]))
     assert found == ([0, 1], train.index(7), train.index(10))
     # the end of a drive lies between nothing
     tail = [f'd_{i}' for i in range(16)], [f'd_{i}' for i in range(16, 20)]
-    assert not list(split_recordings(*tail, unpack(looks)))
+    assert not list(split_recordings(*tail, unpack(hashes)))
     # a number in both: two folders that each count from 0
     both = [f'd_{i}' for i in range(15)], [f'd_{i}' for i in range(3, 8)]
-    assert not list(split_recordings(*both, unpack(looks)))
+    assert not list(split_recordings(*both, unpack(hashes)))

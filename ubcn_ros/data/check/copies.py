@@ -64,8 +64,9 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
 
 def _bits(splits: Sequence[SplitFacts]) -> tuple[np.ndarray, list[tuple[SplitFacts, int]]]:
     """Hashes of the images that could be read, and whose they are."""
-    owners = [(split, i) for split in splits for i, found in enumerate(split.facts) if found.look]
-    return unpack([split.facts[i].look for split, i in owners]), owners
+    owners = [(split, i) for split in splits for i, found in enumerate(split.facts)
+              if found.difference_hash]
+    return unpack([split.facts[i].difference_hash for split, i in owners]), owners
 
 
 def _near(train: Sequence[SplitFacts], others: Sequence[SplitFacts]) -> Iterator[Finding]:

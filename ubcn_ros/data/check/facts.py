@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros import __version__
-from ubcn_ros.data.check.similarity import look_of
+from ubcn_ros.data.check.similarity import difference_hash
 from ubcn_ros.data.files import DataSetError, check_size
 from ubcn_ros.data.scenes import Scene
 
@@ -43,7 +43,7 @@ class SceneFacts:
     :param size: width and height of the image; None if it cannot be read, and so below.
     :param orientation: EXIF's, 1 to 8.
     :param pixels: hash of the decoded image; empty if it cannot be read, and so below.
-    :param look: ``similarity.look_of`` the image.
+    :param difference_hash: of the image, as of ``similarity.difference_hash``.
     :param counts: class id and number of pixels of each id in the labels, 255 unlabeled; None
         without labels that can be read.
     :param content: hash of all files' bytes.
@@ -53,7 +53,7 @@ class SceneFacts:
     size: tuple[int, int] | None
     orientation: int
     pixels: str
-    look: str
+    difference_hash: str
     counts: tuple[tuple[int, int], ...] | None
     content: str
 
@@ -121,7 +121,8 @@ def look_at(scene: Scene) -> SceneFacts:
     return SceneFacts(
         tuple(problems), *((None, UPRIGHT, '', '') if image is None else (
             (image.shape[1], image.shape[0]), _orientation(scene.image_path),
-            _hash(str(image.shape).encode(), np.ascontiguousarray(image)), look_of(image))),
+            _hash(str(image.shape).encode(), np.ascontiguousarray(image)),
+            difference_hash(image))),
         counts, _content(scene, labels))
 
 

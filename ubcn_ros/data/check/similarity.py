@@ -34,9 +34,9 @@ _ROWS_AT_ONCE = 512
 _FEWEST_FRAMES, _MOST_FRAMES = 8, 4096  # of a recording, to judge how alike neighbours are
 
 
-def look_of(image: np.ndarray) -> str:
+def difference_hash(image: np.ndarray) -> str:
     """
-    Hash an image by how it looks.
+    Hash an image by how it looks: images that look alike differ in few bits.
 
     :param image: (H, W, 3) uint8 RGB.
     :return: 128 hexadecimal digits.
@@ -47,9 +47,9 @@ def look_of(image: np.ndarray) -> str:
     return np.packbits(np.stack((right > cell, below > cell))).tobytes().hex()
 
 
-def unpack(looks: Sequence[str]) -> np.ndarray:
+def unpack(hashes: Sequence[str]) -> np.ndarray:
     """Bits of hashes: (N, 512) float32 of -1 and 1, so that products count what agrees."""
-    packed = np.frombuffer(bytes.fromhex(''.join(looks)), np.uint8)
+    packed = np.frombuffer(bytes.fromhex(''.join(hashes)), np.uint8)
     return np.unpackbits(packed).reshape(-1, BITS).astype(np.float32) * 2 - 1
 
 

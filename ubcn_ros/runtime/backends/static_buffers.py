@@ -37,7 +37,7 @@ class StaticBuffers:
 
     :param size: images, height and width.
     :param stages: called as often as the recorder asks for.
-    :param working: at which the stages work out the semantics.
+    :param working: height and width at which images are labelled.
     :param temperature: of the confidence, as in ``confidence_of``.
     """
 

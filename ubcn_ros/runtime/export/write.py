@@ -60,8 +60,8 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     :param info: of its file.
     :param kind: 'onnx' or 'torch'.
     :param precision: 'fp32' or 'fp16'.
-    :param size: (height, width) to fix, with a batch of one; None leaves all three dynamic. The
-        semantics are then worked out at what the model was trained for.
+    :param size: (height, width) to fix, with a batch of one that is labelled at what the model
+        was trained for; None leaves all three dynamic.
     :param opset: of ONNX.
     :param progress: called with a line of text before each stage.
     :return: the description, for ``write_description``.
