@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.painted_rain import paint_rain
+from ubcn_ros.data.painted_rain import paint_rain, painted_layers
 
 
 @pytest.fixture
@@ -40,3 +40,10 @@ def test_errors(image):
         paint_rain(image, np.random.default_rng(0), 1.5)
     with pytest.raises(ValueError, match='uint8'):
         paint_rain(image.astype(float), np.random.default_rng(0))
+
+
+def test_layers_cover_more_of_heavier_rain():
+    light, heavy = ([sum(painted_layers(48, 64, np.random.default_rng(s), severity))
+                     for s in range(8)] for severity in (0.1, 1.0))
+    assert all(layer.shape == (48, 64) and layer.min() >= 0 for layer in light + heavy)
+    assert np.mean(heavy) > 3 * np.mean(light)

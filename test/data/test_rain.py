@@ -178,3 +178,12 @@ def test_errors_of_the_renderer(image):
         renderer(image, np.ones((2, 2)))
     with pytest.raises(ValueError, match='window'):
         RainRenderer(RainParameters(10), H, W, 0, window=(0, 0, H - 1, W))
+
+
+def test_thickness_goes_with_the_gain_and_time():
+    half, whole = (RainRenderer(RainParameters.physical(150, streak_gain=gain), H, W, 3)
+                   for gain in (0.2, 0.4))
+    assert half.thickness().shape == (H, W) and half.thickness().min() >= 0
+    np.testing.assert_allclose(2 * half.thickness(), whole.thickness(), rtol=1e-4, atol=1e-6)
+    assert not np.array_equal(half.thickness(), half.thickness(0.1))
+    assert RainRenderer(RainParameters.physical(0), H, W, 3).thickness() is None

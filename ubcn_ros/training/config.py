@@ -94,6 +94,11 @@ class SampleConfig:
                             'color_jitter', 'drive_share'), 0, 1)
         _check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
 
+    @property
+    def middle_short_side(self) -> int:
+        """Return the geometric mean of short_sides, pixels; 0 where samples go by scale."""
+        return round(math.prod(self.short_sides) ** 0.5)
+
 
 @dataclass(frozen=True)
 class OptimizerConfig:

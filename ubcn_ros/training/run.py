@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -281,8 +280,8 @@ class Run:
     def _short_side(self, stage: str, start: Start) -> int | None:
         """Return the short side of the images that the segmentation was last trained on."""
         if 'segmentation' in STAGE_CLASSES[stage].trained:
-            sides = self.config.stages[stage].samples.short_sides
-            return round(math.prod(sides) ** 0.5) or typical_short_side(self._scenes(stage)[0])
+            return (self.config.stages[stage].samples.middle_short_side
+                    or typical_short_side(self._scenes(stage)[0]))
         return start.info and start.info.trained_short_side
 
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,

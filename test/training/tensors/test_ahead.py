@@ -1,0 +1,31 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is rendered ahead comes in its order, from any number of processes."""
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from ubcn_ros.training.tensors.ahead import rendered_ahead
+
+
+class Squares(Dataset):
+    def __init__(self, count):
+        self.count = count
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, n):
+        return n, np.full(2, n * n, np.float16)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize('count', [0, 1, 5])
+def test_items_come_in_order_as_they_are_and_draw_nothing(workers, count):
+    before = torch.random.get_rng_state()
+    found = list(rendered_ahead(Squares(count), workers))
+    assert [n for n, _ in found] == [*range(count)]
+    assert all(isinstance(array, np.ndarray) and (array == n * n).all() for n, array in found)
+    assert torch.equal(torch.random.get_rng_state(), before)
