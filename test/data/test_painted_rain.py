@@ -45,5 +45,6 @@ def test_errors(image):
 def test_layers_cover_more_of_heavier_rain():
     light, heavy = ([sum(painted_layers(48, 64, np.random.default_rng(s), severity))
                      for s in range(8)] for severity in (0.1, 1.0))
-    assert all(layer.shape == (48, 64) and layer.min() >= 0 for layer in light + heavy)
+    # a convolution by Fourier transform rounds
+    assert all(layer.shape == (48, 64) and layer.min() > -1e-5 for layer in light + heavy)
     assert np.mean(heavy) > 3 * np.mean(light)
