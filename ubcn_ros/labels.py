@@ -111,7 +111,7 @@ def dominant_paths(shares: Sequence[float], dominant: int = _DOMINANT
     """
     Group classes into paths: one each for those with most pixels, and one for the others.
 
-    :param shares: of the pixels, by class id, of any sum.
+    :param shares: of the pixels, by class id, of any sum; of equal ones the first come first.
     :param dominant: how many at most have a path of their own (the paper's section 3.1: 9).
     """
     order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
@@ -136,5 +136,4 @@ def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
 def numbered_labels(num_classes: int) -> LabelSet:
     """Label set of classes without names, for a network that is timed or counted, not used."""
     return LabelSet('numbered', tuple(str(i) for i in range(num_classes)),
-                    distinct_colors(num_classes), paths_of(num_classes, range(
-                        min(_DOMINANT, num_classes))))
+                    distinct_colors(num_classes), dominant_paths([0] * num_classes))

@@ -20,7 +20,7 @@ from ubcn_ros.data.yaml_values import (
     show,
     unknown_key,
 )
-from ubcn_ros.labels import UNLABELED, LabelSet, distinct_colors, paths_of, plain_name
+from ubcn_ros.labels import UNLABELED, LabelSet, distinct_colors, dominant_paths, plain_name
 
 SPLITS = ('train', 'val', 'test')
 
@@ -174,8 +174,8 @@ class Description:
             raise DataSetError(f'{self.source} has the class {show(twice)} twice (case, _, - and '
                                'blanks do not count): give each class a name of its own')
         chosen = self._colors(classes, ids, colors or distinct_colors(len(classes)))
-        first = paths_of(len(classes), range(min(9, len(classes))))
-        paths = first if self.paths is None else self._paths(classes, ids)
+        paths = (dominant_paths([0] * len(classes)) if self.paths is None else
+                 self._paths(classes, ids))
         try:
             return LabelSet(self.name, tuple(classes), chosen, paths), self.paths is not None
         except ValueError as error:
