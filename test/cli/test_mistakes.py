@@ -51,7 +51,7 @@ IMAGES = ('missing.png', 'folder', 'empty.png', 'text.png')
 # Of options whose type does not say what is wrong; () for those that take any text.
 BY_NAME = {
     'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS,
-    'baselines': MODELS, 'init': MODELS,
+    'baseline_paths': MODELS, 'init': MODELS,
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
     'bag create folder': ('missing', 'in.png', 'folder'),
     'in_bag': BAGS, 'bag_path': BAGS, 'bag process topic': ('/no/such', ''),
