@@ -43,9 +43,10 @@ TEST_READY := $(VENV)/.installed-test
 demo: $(RUN_READY)
 	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag '$(BAG)') $(DEMO_ARGS)
 
-# lints too, as tests: pytest's summary is the last word also when a line is too long
+# lints too, as tests: pytest's summary is the last word also when a line is too long; in two
+# processes, for much of the time tests wait for a node
 test: $(TEST_READY)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 lint: $(TEST_READY)
 	@$(BIN)/python -m ruff check .

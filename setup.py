@@ -79,6 +79,7 @@ setup(
             'import-linter>=2.1',
             'pytest>=7.4',
             'pytest-timeout',
+            'pytest-xdist',
             'ruff',
         ],
     },
