@@ -1,100 +1,21 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn bag`: images to bags, and bags to bags."""
+"""`ubcn bag`: the group, a file a sub-command."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import click
 
-from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import Number, engine_options, load_engine
-from ubcn_ros.cli.output import exit_stopped, progress_bar, warn
+from ubcn_ros.cli.commands import LazyGroup
 
-storage_option = click.option('--storage', default='mcap', show_default=True,
-                              type=click.Choice(['mcap', 'sqlite3']), help='Format of OUT.')
+# name -> (module, attribute, line for the help)
+COMMANDS = {
+    'create': ('ubcn_ros.cli.bag_create', 'bag_create', 'Make a bag from the images of a folder.'),
+    'process': ('ubcn_ros.cli.bag_process', 'bag_process',
+                'Derain and label every image of a bag into a new bag.'),
+}
 
 
-@click.group()
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def bag() -> None:
     """Make bags from images, and process bags frame by frame."""
-
-
-@bag.command('create', cls=Command)
-@click.argument('folder', type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument('out', type=click.Path(path_type=Path))
-@click.option('--topic', default='/camera/image_raw', show_default=True)
-@click.option('--rate', 'rate_hz', default=15.0, show_default=True,
-              type=Number(0, min_open=True), help='Images per second.')
-@click.option('--compressed', is_flag=True,
-              help='Write CompressedImage on TOPIC/compressed: JPEG and PNG files as they are, '
-              'others as PNG.')
-@click.option('--frame-id', default='camera', show_default=True)
-@storage_option
-def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: bool,
-               frame_id: str, storage: str) -> None:
-    """Make the bag OUT from the image files of FOLDER, in the order of their names."""
-    from ubcn_ros.bags import create
-    from ubcn_ros.bags.stopping import Stopped, stop_on_signals
-    from ubcn_ros.images.files import list_images
-    count = 0
-    try:
-        paths = list_images(folder)
-        with stop_on_signals(), progress_bar(total=len(paths)) as bar:
-            def show(done: int) -> None:
-                nonlocal count
-                count = done
-                bar.update()
-            create(paths, out, topic, rate_hz, compressed, frame_id, storage, show)
-    except Stopped as stop:
-        exit_stopped(stop, f'{count} of {len(paths)} images', out)
-    click.echo(f'{count} images written to {out}')
-
-
-@bag.command('process', cls=Command)
-@click.argument('in_bag', metavar='IN', type=click.Path(path_type=Path))
-@click.argument('out_bag', metavar='OUT', type=click.Path(path_type=Path))
-@click.option('--topic', help='Image topic [default: the only one in the bag].')
-@click.option('--pictures', is_flag=True, help='Write /labels/color and /overlay/image_raw too.')
-@storage_option
-@engine_options
-def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, storage: str,
-                model: str, device: str, precision: str, iterations: int,
-                processing_size: int, min_confidence: float, allow_partial_model: bool) -> None:
-    """
-    Derain and label every image of the bag IN into the bag OUT.
-
-    No frame is dropped, however long it takes; each output carries the header and recording time
-    of its input. Malformed messages are reported and left out, and of a damaged bag, what is whole
-    is processed; the exit code is then 1.
-    """
-    from ubcn_ros.bags import image_connection, open_bag, process
-    from ubcn_ros.bags.stopping import Stopped, stop_on_signals
-    count = 0
-    try:
-        with stop_on_signals():
-            with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
-                for note in reader.notes:
-                    warn(note)
-                image_connection(reader, topic)
-            engine = load_engine(model, device, precision, allow_partial_model, processing_size,
-                                 min_confidence)
-            with progress_bar() as bar:
-                def show(done: int, total: int) -> None:
-                    nonlocal count
-                    count = done
-                    bar.total = total
-                    bar.update(done - bar.n)
-                done = process(in_bag, out_bag, engine, iterations, topic, pictures, storage, show)
-    except Stopped as stop:
-        exit_stopped(stop, f'the outputs of {count} messages', out_bag)
-    for line in [*done.malformed, *done.problems]:
-        click.echo(f'Error: {line}', err=True)
-    if not done.frames:
-        raise click.ClickException(f'no image of {done.topic} could be read: {out_bag} was not '
-                                   'made')
-    click.echo(f'{done.frames} images of {done.topic} written to {out_bag}')
-    if done.malformed or done.problems:
-        sys.exit(1)
