@@ -42,7 +42,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         *share('launch', '*.launch.py'),
-        *share('config', '*.yaml', '*.rviz', '*.xml'),
+        *share('config', '*.yaml', '*.rviz', '*.foxglove.json', '*.xml'),
         *share('models', '*.safetensors', '*.md'),
     ],
     python_requires='>=3.10',

@@ -27,6 +27,7 @@ from ubcn_ros.node.launch_arguments import (
     parameter_values,
     unknown_arguments,
 )
+from ubcn_ros.node.topics import COLOR, DERAINED, OVERLAY
 
 # The same place in the source tree and in an installed share directory.
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
@@ -121,8 +122,7 @@ def _rviz(names, image):
     namespace = f'/{names[0]}' if names[0] else ''
     topics = {'/image': image if image.startswith('/') else f'{namespace}/{image}'}
     if inside:
-        topics |= {name: inside + name for name in
-                   ('/derained/image_raw', '/labels/color', '/overlay/image_raw')}
+        topics |= {f'/{name}': f'{inside}/{name}' for name in (DERAINED, COLOR, OVERLAY)}
     return Node(package='rviz2', executable='rviz2', name='rviz',
                 arguments=['-d', str(CONFIG / 'ubcn.rviz')], remappings=list(topics.items()))
 

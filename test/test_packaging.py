@@ -71,6 +71,7 @@ def test_everything_that_installs_exists(setup_arguments):
     assert files['package.xml'] == 'share/ubcn_ros'
     for folder, pattern in (('launch', '*.launch.py'), ('config', '*.yaml'),
                             ('config', '*.xml'), ('config', '*.rviz'),
+                            ('config', '*.foxglove.json'),
                             ('models', '*.safetensors')):
         for path in (ROOT / folder).rglob(pattern):
             relative = path.relative_to(ROOT)

@@ -32,14 +32,6 @@ def test_the_fast_dds_profile_is_the_default_and_holds_several_frames():
     assert used == described
 
 
-def test_the_rviz_layout_shows_the_four_images():
-    layout = yaml.safe_load((ROOT / 'config' / 'ubcn.rviz').read_text())
-    displays = layout['Visualization Manager']['Displays']
-    assert [display['Topic']['Value'] for display in displays] == \
-        ['/image', '/derained/image_raw', '/labels/color', '/overlay/image_raw']
-    assert {display['Class'] for display in displays} == {'rviz_default_plugins/Image'}
-
-
 @pytest.fixture
 def launch_file(monkeypatch):
     pytest.importorskip('launch_ros')

@@ -15,19 +15,18 @@ from stand_in import StandInEngine, StandInLabels  # noqa: E402
 from std_msgs.msg import Float64, Header, Int32  # noqa: E402
 
 from ubcn_ros.node import outputs as outputs_module  # noqa: E402
-from ubcn_ros.node.outputs import (  # noqa: E402
-    CAMERA_INFO,
+from ubcn_ros.node.outputs import FrameNumbers, Outputs  # noqa: E402
+from ubcn_ros.node.topics import (  # noqa: E402
     COLOR,
     CONFIDENCE,
     DEBUG_FRAME,
     DERAINED,
+    DERAINED_INFO,
     ITERATIONS,
     LABELS,
     OVERLAY,
     PIPELINE_LATENCY,
     PROCESSING_TIME,
-    FrameNumbers,
-    Outputs,
 )
 
 HEADER = Header(frame_id='front_camera')
@@ -117,7 +116,7 @@ def test_the_share_of_unlabeled_pixels_is_in_the_numbers(ros, node, outputs):
 
 
 def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outputs):
-    received = subscribe(node, outputs, CAMERA_INFO, CameraInfo)
+    received = subscribe(node, outputs, DERAINED_INFO, CameraInfo)
     frame = StandInEngine()(picture())
     outputs.publish(Header(), frame, 'rgb8', 0.5)  # before any camera info: nothing to pass on
     outputs.pass_on(CameraInfo(width=64, distortion_model='plumb_bob'))

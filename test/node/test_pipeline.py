@@ -13,10 +13,10 @@ from stand_in import StandInEngine  # noqa: E402
 
 from ubcn_ros.node.diagnostics import CameraStatistics  # noqa: E402
 from ubcn_ros.node.frames import Arrival  # noqa: E402
-from ubcn_ros.node.outputs import CONFIDENCE, LABELS  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
 from ubcn_ros.node.pipeline import Pipeline  # noqa: E402
 from ubcn_ros.node.recovery import FailureStreak  # noqa: E402
+from ubcn_ros.node.topics import CONFIDENCE, LABELS  # noqa: E402
 
 NOW = 2_000_000_000.0  # seconds since the epoch, by the node's clock
 

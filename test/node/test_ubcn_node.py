@@ -18,7 +18,7 @@ from std_msgs.msg import Header  # noqa: E402
 from ubcn_ros.node import outputs as outputs_module  # noqa: E402
 from ubcn_ros.node.diagnostics import Level, resident_mib  # noqa: E402
 from ubcn_ros.node.diagnostics_publisher import engine_report  # noqa: E402
-from ubcn_ros.node.outputs import COLOR  # noqa: E402
+from ubcn_ros.node.topics import COLOR  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 from ubcn_ros.runtime import load_model  # noqa: E402
 

@@ -11,6 +11,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 
 from .diagnostics import Level, Report, Throttle, resident_mib
+from .topics import DIAGNOSTICS
 
 
 class DiagnosticsPublisher:
@@ -24,7 +25,7 @@ class DiagnosticsPublisher:
         """
         self._node = node
         self._throttle = Throttle(60.0)
-        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         # Diagnostics go on when simulated time stands still.
         node.create_timer(1.0, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

@@ -20,22 +20,27 @@ from ubcn_ros.images.overlay import overlay
 from . import qos
 from .diagnostics import Level, Report, width_by_height
 from .diagnostics_publisher import status_message
+from .topics import (
+    COLOR,
+    CONFIDENCE,
+    DEBUG_FRAME,
+    DERAINED,
+    DERAINED_INFO,
+    ITERATIONS,
+    LABEL_INFO,
+    LABELS,
+    ON_DEMAND,
+    OVERLAY,
+    PIPELINE_LATENCY,
+    PROCESSING_TIME,
+)
 
 try:
     from vision_msgs.msg import LabelInfo, VisionClass
 except ImportError:  # not to be had as a wheel
     LabelInfo = VisionClass = None
 
-DERAINED, CAMERA_INFO = 'derained/image_raw', 'derained/camera_info'
-LABELS, LABEL_INFO, COLOR = 'labels/image_raw', 'labels/label_info', 'labels/color'
-CONFIDENCE, OVERLAY = 'labels/confidence', 'overlay/image_raw'
-# Per frame, names as in Autoware; the last holds all, under the image's stamp.
-ITERATIONS, DEBUG_FRAME = 'debug/iterations', 'debug/frame'
-PROCESSING_TIME, PIPELINE_LATENCY = 'debug/processing_time_ms', 'debug/pipeline_latency_ms'
-ON_DEMAND = {DERAINED: Image, LABELS: Image, COLOR: Image, CONFIDENCE: Image, OVERLAY: Image,
-             CAMERA_INFO: CameraInfo, ITERATIONS: Int32, PROCESSING_TIME: Float64,
-             PIPELINE_LATENCY: Float64, DEBUG_FRAME: DiagnosticArray}
-"""Outputs and their types, of which at least one needs a subscriber for the engine to work."""
+_KINDS = {kind.__name__: kind for kind in (CameraInfo, DiagnosticArray, Float64, Image, Int32)}
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ class Outputs:
         with ExitStack() as stack:
             stack.callback(self.destroy)
             for topic, kind in ON_DEMAND.items():
-                self._publishers[topic] = self._publisher(kind, topic, qos.output_qos())
+                self._publishers[topic] = self._publisher(_KINDS[kind.rpartition('/')[2]], topic,
+                                                          qos.output_qos())
             if LabelInfo is not None:
                 announced = self._publisher(LabelInfo, LABEL_INFO, qos.latched_qos())
                 self._publishers[LABEL_INFO] = announced
@@ -120,9 +126,9 @@ class Outputs:
         if self.wanted(DERAINED):
             self._publish_image(DERAINED, header, frame.derained, encoding)
         info = self._camera_info
-        if info is not None and self.wanted(CAMERA_INFO):
+        if info is not None and self.wanted(DERAINED_INFO):
             info.header = header
-            self._publishers[CAMERA_INFO].publish(info)
+            self._publishers[DERAINED_INFO].publish(info)
         if frame.confidence is not None and self.wanted(CONFIDENCE):
             self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
         if self.wanted(COLOR):

@@ -25,9 +25,10 @@ from ubcn_ros.images.messages import MalformedImage
 from .camera import Camera
 from .diagnostics import Throttle, Window
 from .frames import Arrival, PendingFrame, engine_deadline
-from .outputs import CONFIDENCE, FrameNumbers
+from .outputs import FrameNumbers
 from .parameters import Settings
 from .recovery import FailureStreak, Outcome, infer, one_line
+from .topics import CONFIDENCE
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Resolve the names of the input topics as image_transport does.
+Name the topics of a camera, and resolve those of its inputs as image_transport does.
 
 | input         | topic                                                                     |
 |---------------|---------------------------------------------------------------------------|
@@ -22,6 +22,20 @@ from itertools import pairwise
 from typing import Any
 
 IMAGE, CAMERA_INFO, COMPRESSED = 'image', 'camera_info', '/compressed'
+DERAINED, DERAINED_INFO = 'derained/image_raw', 'derained/camera_info'
+LABELS, LABEL_INFO, COLOR = 'labels/image_raw', 'labels/label_info', 'labels/color'
+CONFIDENCE, OVERLAY = 'labels/confidence', 'overlay/image_raw'
+# Per frame, names as in Autoware; the last holds all, under the image's stamp.
+ITERATIONS, DEBUG_FRAME = 'debug/iterations', 'debug/frame'
+PROCESSING_TIME, PIPELINE_LATENCY = 'debug/processing_time_ms', 'debug/pipeline_latency_ms'
+ON_DEMAND = {
+    **dict.fromkeys((DERAINED, LABELS, COLOR, CONFIDENCE, OVERLAY), 'sensor_msgs/msg/Image'),
+    DERAINED_INFO: 'sensor_msgs/msg/CameraInfo', ITERATIONS: 'std_msgs/msg/Int32',
+    **dict.fromkeys((PROCESSING_TIME, PIPELINE_LATENCY), 'std_msgs/msg/Float64'),
+    DEBUG_FRAME: 'diagnostic_msgs/msg/DiagnosticArray'}
+"""Outputs and their types, of which at least one needs a subscriber for the engine to work."""
+DIAGNOSTICS = '/diagnostics'
+"""Topic of the node, not of a camera."""
 _RULE = re.compile(r'((?P<node>\w+):(?!//))?(rostopic://)?(?P<topic>[^:]+):=.*')
 
 
