@@ -21,6 +21,7 @@ from ubcn_ros.bags.messages import (
     stamp_ns,
 )
 from ubcn_ros.bags.reader import BagReader, Connection, open_bag
+from ubcn_ros.bags.records import Channel, Record
 from ubcn_ros.bags.topics import image_connection
 from ubcn_ros.bags.writer import STORAGES, BagWriter
 
@@ -34,9 +35,11 @@ __all__ = [
     'BagImage',
     'BagReader',
     'BagWriter',
+    'Channel',
     'Connection',
     'MalformedMessage',
     'Processed',
+    'Record',
     'create',
     'decode',
     'image_connection',

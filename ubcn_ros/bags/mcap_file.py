@@ -9,52 +9,56 @@ where the next one begins after a damaged one, is found out here.
 
 from __future__ import annotations
 
-import mmap
-import re
 import struct
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from io import BytesIO
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Channel, Chunk, Schema
+from mcap.records import Attachment, Chunk, Metadata
+from mcap.records import Channel as ChannelRecord
+from mcap.records import Schema as SchemaRecord
 from mcap.stream_reader import get_chunk_data_stream
 from mcap.summary import Summary
 
 from ubcn_ros.bags.errors import BagError, reason
-from ubcn_ros.bags.mcap_summary import MAGIC, counts, is_index, read_end
-from ubcn_ros.bags.stored import StoredTopic
+from ubcn_ros.bags.mcap_layout import CUT, DAMAGE, HEAD, PRIVATE, SHORTEST, Place, find_records
+from ubcn_ros.bags.mcap_summary import counts, is_index, read_end
+from ubcn_ros.bags.records import Channel, Record, Source, merge
 
-_HEAD = struct.Struct('<BQ')  # of a record: opcode, length of what follows
-_MESSAGE = struct.Struct('<HIQQ')  # of a message: channel, sequence, log time, publish time
-_INDEX = struct.Struct('<HI')  # of an index of messages: channel, length of what follows
-_IN_CHUNK = {Opcode.SCHEMA: 14, Opcode.CHANNEL: 16, Opcode.MESSAGE: _MESSAGE.size}
-_IN_DATA = {**_IN_CHUNK, Opcode.CHUNK: 40, Opcode.MESSAGE_INDEX: 6, Opcode.ATTACHMENT: 36,
-            Opcode.METADATA: 8, Opcode.DATA_END: 4}  # opcodes, shortest length
-_WANTED = (*_IN_CHUNK, Opcode.CHUNK)
-_PRIVATE = 0x80  # opcodes from here on are anybody's
-_CHUNK = re.compile(rb'\x06(.{8}).{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd)(.{8})', re.DOTALL)
-_RECORD = re.compile(b'[' + b''.join(b'\\x%02x' % opcode for opcode in sorted(_IN_DATA))
-                     + rb'](?=.{5}\x00{3})', re.DOTALL)  # shorter than 2**40 bytes
-_CHAIN = 3  # records that follow each other do not occur by chance
-_DEFINITIONS = ('ros2msg', 'ros2idl', 'omgidl', '')  # encodings of a CDR message's definition
+_MESSAGE = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
+_IN_CHUNK = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE)
+_EXTRAS = (Opcode.ATTACHMENT, Opcode.METADATA)
+_RUN = 1 << 20  # bytes of messages outside of chunks that are one block
 
 
 class _Message(NamedTuple):
     channel: int
+    sequence: int
     time: int  # ns
+    published: int  # ns
     data: memoryview
+
+
+class _Block(NamedTuple):
+    """A chunk, or messages that follow each other outside of chunks."""
+
+    opcode: int  # of its first record
+    first: int  # times of messages, ns
+    last: int
+    offset: int
+    end: int
+    channels: Collection[int]  # none: not known
 
 
 class McapFile:
     """
-    The topics of an mcap file, and its messages block by block; a context manager.
-
-    A block is a chunk, or a message outside of one, known by its offset.
+    The channels of an mcap file, and its records, read block by block; a context manager.
 
     :param path: the file.
     :param name: for texts.
@@ -62,8 +66,9 @@ class McapFile:
     """
 
     def __init__(self, path: Path, name: str):
-        self.topics: dict[int, StoredTopic] = {}
-        """By channel."""
+        self.channels: dict[int, Channel] = {}
+        self.counts: dict[int, int] = {}
+        """Messages by channel, as the file announces them, or as they were found."""
         self.problems: list[str] = []
         """What could not be read, and why."""
         self.notes: list[str] = []
@@ -71,7 +76,8 @@ class McapFile:
         """Whether the file was closed by its writer."""
         self._name = name
         self._damage: set[int] = set()
-        self._blocks: list[tuple[int, int, Iterable[int]]] = []  # first time, offset, channels
+        self._blocks: list[_Block] = []
+        self._extras: dict[int, list[int]] | None = None  # offsets by opcode
         self._end = read_end(path)
         self._file = path.open('rb')
         try:
@@ -80,7 +86,7 @@ class McapFile:
                 self._take_index(self._end.summary)
             else:
                 self._scan()
-            if self.problems and not self.topics:
+            if self.problems and not self.channels:
                 raise BagError(f'{name} cannot be read: no record in it that names a topic is '
                                'whole; take another copy of the file, if there is one')
         except BaseException:
@@ -93,50 +99,91 @@ class McapFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def blocks(self, topics: set[int]) -> Iterator[tuple[int, int]]:
-        """Yield the time, nanoseconds, and the key of each block that may hold these topics."""
-        for time, offset, channels in self._blocks:
-            if not channels or not topics.isdisjoint(channels):
-                yield time, offset
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Times of the first and last message, ns; None where there is none."""
+        if not self._blocks:
+            return None
+        return min(b.first for b in self._blocks), max(b.last for b in self._blocks)
 
-    def load(self, offset: int, topics: set[int]) -> Iterator[tuple[int, int, bytes]]:
-        """Yield time, topic and data of the messages of a block, as far as it is whole."""
-        for record in self._records(offset):
+    def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
+        """Yield the records of these channels with start <= time < end (ns), by time."""
+        return merge(
+            Source(block.first, self._load(block, channels, start, end)) for block in self._blocks
+            if block.last >= start and block.first < end
+            and (not block.channels or not channels.isdisjoint(block.channels)))
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield the attachments that are whole, in the order of the file."""
+        for offset, body in self._read_extras(Opcode.ATTACHMENT):
+            checksum = int.from_bytes(body[-4:], 'little')
+            if checksum not in (0, zlib.crc32(body[:-4])):
+                self._note_damage(offset, 'the checksum of an attachment differs')
+                continue
+            yield Attachment.read(ReadDataStream(BytesIO(body)))
+
+    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield name and content of the metadata records, in the order of the file."""
+        for offset, body in self._read_extras(Opcode.METADATA):
+            try:
+                record = Metadata.read(ReadDataStream(BytesIO(body)))
+            except Exception as error:  # a damaged record ends in errors of many kinds
+                self._note_damage(offset, reason(error))
+                continue
+            yield record.name, record.metadata
+
+    def _load(self, block: _Block, channels: set[int], start: int, end: int) -> Iterator[Record]:
+        """Yield the records of a block, as far as it is whole, by time."""
+        messages = []
+        for record in self._parse_block(block.offset, block.end):
             if isinstance(record, _Message):
-                if record.channel in topics:
-                    yield record.time, record.channel, bytes(record.data)
-            elif isinstance(record, Channel) and (
-                    record.id not in self.topics
-                    or self.topics[record.id].topic != record.topic):
-                self._note_damage(offset, f'it names topic {record.topic}, the end of the file '
-                                  'another')
+                if record.channel in channels and start <= record.time < end:
+                    messages.append(record)
+            elif isinstance(record, ChannelRecord) and (
+                    record.id not in self.channels
+                    or self.channels[record.id].topic != record.topic):
+                self._note_damage(block.offset, f'it names topic {record.topic}, the end of the '
+                                  'file another')
+        messages.sort(key=attrgetter('time'))
+        for number, sequence, time, published, data in messages:
+            yield Record(self.channels[number], time, published, sequence, bytes(data))
 
     def _take_index(self, summary: Summary) -> None:
-        """Take topics and blocks from a summary that names all."""
-        self.topics = _topics(summary.channels, summary.schemas, counts(summary))
-        self._blocks = [(chunk.message_start_time, chunk.chunk_start_offset,
-                         tuple(chunk.message_index_offsets)) for chunk in summary.chunk_indexes]
+        """Take channels and blocks from a summary that names all."""
+        self._take_channels(summary.channels, summary.schemas, counts(summary))
+        self._blocks = [_Block(Opcode.CHUNK, chunk.message_start_time, chunk.message_end_time,
+                               chunk.chunk_start_offset,
+                               chunk.chunk_start_offset + chunk.chunk_length,
+                               tuple(chunk.message_index_offsets))
+                        for chunk in summary.chunk_indexes
+                        if chunk.message_start_time <= chunk.message_end_time]
+        statistics = summary.statistics
+        if (len(summary.attachment_indexes), len(summary.metadata_indexes)) == (
+                statistics.attachment_count, statistics.metadata_count):
+            self._extras = {Opcode.ATTACHMENT: [i.offset for i in summary.attachment_indexes],
+                            Opcode.METADATA: [i.offset for i in summary.metadata_indexes]}
 
     def _scan(self) -> None:
-        """Find topics and blocks by going through all the data."""
+        """Find channels and blocks by going through all the data."""
         summary = self._end.summary or Summary()
         channels, schemas, total = dict(summary.channels), dict(summary.schemas), Counter()
-        for offset in self._offsets():
+        for place in self._places():
             times, found = [], Counter()
-            for record in self._records(offset):
-                if isinstance(record, Schema | Channel):
-                    known = schemas if isinstance(record, Schema) else channels
+            for record in self._parse_block(place.offset, place.end):
+                if isinstance(record, SchemaRecord | ChannelRecord):
+                    known = schemas if isinstance(record, SchemaRecord) else channels
                     if known.setdefault(record.id, record) != record:
-                        self._note_damage(offset, f'record {record.id} of its schemas or channels '
-                                          'is there twice, and different')
+                        self._note_damage(place.offset, f'record {record.id} of its schemas or '
+                                          'channels is there twice, and different')
                 else:
                     times.append(record.time)
                     found[record.channel] += 1
             if times:
-                self._blocks.append((min(times), offset, tuple(found)))
+                self._add_block(_Block(place.opcode, min(times), max(times), place.offset,
+                                       place.end, frozenset(found)))
                 total += found
         said = counts(summary)
-        self.topics = _topics(channels, schemas, total if said is None else said)
+        self._take_channels(channels, schemas, total if said is None else said)
         if unknown := sum(total[number] for number in total.keys() - channels.keys()):
             self.problems.append(f'{self._name}: {unknown} messages are of no known topic, as the '
                                  'record that names it is damaged; take another copy of the file, '
@@ -149,6 +196,23 @@ class McapFile:
             self.notes.append(f'{self._name} has a damaged end: its topics and counts are taken '
                               'from its data, which are whole')
 
+    def _take_channels(self, channels: dict[int, ChannelRecord],
+                       schemas: dict[int, SchemaRecord], number: Mapping[int, int]) -> None:
+        self.channels = {key: _channel(channel, schemas.get(channel.schema_id))
+                         for key, channel in channels.items()}
+        self.counts = {key: number.get(key, 0) for key in channels}
+
+    def _add_block(self, block: _Block) -> None:
+        """Add a block, to the one before if both are messages that follow each other."""
+        before = self._blocks[-1] if self._blocks else None
+        if (before and before.opcode == block.opcode == Opcode.MESSAGE
+                and before.end == block.offset and block.end - before.offset <= _RUN):
+            self._blocks[-1] = _Block(
+                block.opcode, min(before.first, block.first), max(before.last, block.last),
+                before.offset, block.end, before.channels | block.channels)
+        else:
+            self._blocks.append(block)
+
     def _data_checksum(self) -> int:
         checksum, left = 0, self._end.data_end
         self._file.seek(0)
@@ -156,96 +220,54 @@ class McapFile:
             checksum, left = zlib.crc32(block, checksum), left - len(block)
         return checksum
 
-    def _offsets(self) -> Iterator[int]:
-        """Yield where schemas, channels, messages and chunks begin; pass over what is damaged."""
-        offset, start, limit = len(MAGIC), 0, self._end.data_end or self._size
-        chunked, private = False, 0
-        while offset != self._end.data_end:
-            self._file.seek(offset)
-            head = self._file.read(_HEAD.size + _INDEX.size)
-            opcode, length = _HEAD.unpack_from(head) if len(head) >= _HEAD.size else (0, 0)
-            end = offset + _HEAD.size + length
-            legal = opcode >= _PRIVATE or _is_record(opcode, length) or (
-                opcode == Opcode.HEADER and offset == len(MAGIC))
-            if opcode == Opcode.MESSAGE_INDEX and legal and end <= limit:
-                legal = _INDEX.unpack_from(head, _HEAD.size)[1] == length - _INDEX.size
-            if opcode == Opcode.DATA_END and legal and not self._end.data_end:
-                break
-            chunked |= opcode == Opcode.CHUNK
-            if end > limit or not legal or opcode == Opcode.DATA_END:
-                following = self._next_chunk(offset + 1)
-                if following is None and not chunked:
-                    following = self._next_record((start or offset) + 1)
-                following = following or self._end.data_end
-                if not following:
-                    self._note_cut(offset)
-                    if opcode == Opcode.CHUNK:
-                        yield offset
-                    break
-                self._note_damage(offset, 'no record begins there')
-                offset, start = following, 0
-                continue
-            if opcode in _WANTED:
-                yield offset
-            private += opcode >= _PRIVATE
-            start, offset = offset, end  # its length may be damaged, and others lie in it
+    def _places(self) -> Iterator[Place]:
+        """Yield schemas, channels, messages and chunks, note the others."""
+        extras: dict[int, list[int]] = {opcode: [] for opcode in _EXTRAS}
+        private = 0
+        for place in find_records(self._file, self._size, self._end.data_end):
+            if place.opcode == DAMAGE:
+                self._note_damage(place.offset, 'no record begins there')
+            elif place.opcode == CUT:
+                self._note_cut(place.offset)
+            elif place.opcode in _EXTRAS:
+                extras[place.opcode].append(place.offset)
+            elif place.opcode in _IN_CHUNK or place.opcode == Opcode.CHUNK:
+                yield place
+            private += place.opcode >= PRIVATE
         if private:
             self.notes.append(f'{self._name} has records of private kinds ({private}), which '
                               'were not read')
+        self._extras = extras
 
-    def _next_record(self, offset: int) -> int | None:
-        """Find where records follow each other again; not to be asked of a file of chunks."""
-        limit = self._end.data_end or self._size
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for match in _RECORD.finditer(data, offset, limit):
-                at = match.start()
-                for _ in range(_CHAIN):
-                    opcode, length = (_HEAD.unpack_from(data, at) if at + _HEAD.size <= limit
-                                      else (0, 0))
-                    first, at = at == match.start(), at + _HEAD.size + length
-                    if not _is_record(opcode, length) or at > limit or (
-                            first and opcode == Opcode.DATA_END):  # 13 bytes may be by chance
-                        break
-                    if opcode == Opcode.DATA_END or at == limit:
-                        return match.start()
-                else:
-                    return match.start()
-        return None
-
-    def _next_chunk(self, offset: int) -> int | None:
-        """Find the next whole chunk: lengths that fit each other do not occur by chance."""
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            for match in _CHUNK.finditer(data, offset):
-                length, size = (int.from_bytes(match[n], 'little') for n in (1, 3))
-                inside = length - size - (match.end() - match.start() - _HEAD.size)
-                if inside == 0 and match.end() + size <= self._size:
-                    return match.start()
-        return None
-
-    def _records(self, offset: int) -> Iterator[Schema | Channel | _Message]:
-        """Yield the record there, or those of the chunk there, as far as they are whole."""
-        try:
+    def _read_extras(self, opcode: int) -> Iterator[tuple[int, bytes]]:
+        """Yield offset and content of the attachments or metadata records."""
+        if self._extras is None:
+            for _ in self._places():
+                pass
+        for offset in self._extras[opcode]:
             self._file.seek(offset)
-            opcode, length = _HEAD.unpack(self._file.read(_HEAD.size))
+            found, length = HEAD.unpack(self._file.read(HEAD.size))
             body = self._file.read(min(length, self._size))
-            if opcode not in _WANTED:
-                raise ValueError('no record with messages begins there')
-            if opcode != Opcode.CHUNK:
-                yield from _parse(opcode, memoryview(body))
-                return
-            chunk = Chunk.read(ReadDataStream(BytesIO(body)))
-            if len(body) == length and (len(chunk.data) + len(chunk.compression.encode())
-                                        + _IN_DATA[Opcode.CHUNK] != length):
-                raise ValueError('its lengths do not fit each other')
-            stream, size = get_chunk_data_stream(chunk, validate_crc=len(body) == length)
-            data, at = memoryview(stream.read(size)), 0
-            while at < size:
-                opcode, length = _HEAD.unpack_from(data, at)
-                at += _HEAD.size
-                if at + length > size or not (opcode in _IN_CHUNK or opcode >= _PRIVATE):
-                    raise ValueError('a record in it is not whole')
-                yield from _parse(opcode, data[at:at + length])
-                at += length
+            if found != opcode or not SHORTEST[opcode] <= length == len(body):
+                self._note_damage(offset, 'no whole record is there')
+                continue
+            yield offset, body
+
+    def _parse_block(self, offset: int, end: int
+                     ) -> Iterator[SchemaRecord | ChannelRecord | _Message]:
+        """Yield the records from there on, and those of a chunk there, as far as it is whole."""
+        try:
+            while offset < end:
+                self._file.seek(offset)
+                opcode, length = HEAD.unpack(self._file.read(HEAD.size))
+                body = self._file.read(min(length, self._size))
+                if opcode == Opcode.CHUNK:
+                    yield from _parse_chunk(body, length)
+                    return
+                if opcode not in _IN_CHUNK:
+                    raise ValueError('no record with messages begins there')
+                yield _parse(opcode, memoryview(body))
+                offset += HEAD.size + length
         except Exception as error:  # decompression and damaged records end in many kinds
             self._note_damage(offset, reason(error))
 
@@ -267,31 +289,35 @@ class McapFile:
             f'{offset} of {self._size}, was read; `mcap recover` makes a whole file of it')
 
 
-def _parse(opcode: int, body: memoryview) -> Iterator[Schema | Channel | _Message]:
+def _parse_chunk(body: bytes, length: int) -> Iterator[SchemaRecord | ChannelRecord | _Message]:
+    """Yield the records of a chunk; `length` is what its head says of the body."""
+    chunk = Chunk.read(ReadDataStream(BytesIO(body)))
+    if len(body) == length and (len(chunk.data) + len(chunk.compression.encode())
+                                + SHORTEST[Opcode.CHUNK] != length):
+        raise ValueError('its lengths do not fit each other')
+    stream, size = get_chunk_data_stream(chunk, validate_crc=len(body) == length)
+    data, at = memoryview(stream.read(size)), 0
+    while at < size:
+        opcode, length = HEAD.unpack_from(data, at)
+        at += HEAD.size
+        if at + length > size or not (opcode in _IN_CHUNK or opcode >= PRIVATE):
+            raise ValueError('a record in it is not whole')
+        if opcode in _IN_CHUNK:
+            yield _parse(opcode, data[at:at + length])
+        at += length
+
+
+def _parse(opcode: int, body: memoryview) -> SchemaRecord | ChannelRecord | _Message:
     if opcode == Opcode.MESSAGE:
-        channel, _, time, _ = _MESSAGE.unpack_from(body)
-        yield _Message(channel, time, body[_MESSAGE.size:])
-    elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-        record = Schema if opcode == Opcode.SCHEMA else Channel
-        yield record.read(ReadDataStream(BytesIO(body)))
+        channel, sequence, time, published = _MESSAGE.unpack_from(body)
+        return _Message(channel, sequence, time, published, body[_MESSAGE.size:])
+    kind = SchemaRecord if opcode == Opcode.SCHEMA else ChannelRecord
+    return kind.read(ReadDataStream(BytesIO(body)))
 
 
-def _is_record(opcode: int, length: int) -> bool:
-    return length >= _IN_DATA.get(opcode, length + 1) and (
-        opcode != Opcode.DATA_END or length == _IN_DATA[opcode])
-
-
-def _topics(channels: dict[int, Channel], schemas: dict[int, Schema], number: Mapping[int, int]
-            ) -> dict[int, StoredTopic]:
-    return {key: _topic(channel, schemas.get(channel.schema_id), number.get(key, 0))
-            for key, channel in channels.items()}
-
-
-def _topic(channel: Channel, schema: Schema | None, count: int) -> StoredTopic:
-    name = schema.name if schema else ''
-    if name.count('/') == 1:
-        name = name.replace('/', '/msg/')
-    encoding = channel.message_encoding
-    if encoding == 'cdr' and schema and schema.encoding not in _DEFINITIONS:
-        encoding = schema.encoding
-    return StoredTopic(channel.topic, name, encoding, count)
+def _channel(channel: ChannelRecord, schema: SchemaRecord | None) -> Channel:
+    name, encoding, definition = (schema.name, schema.encoding, schema.data) if schema else (
+        '', '', b'')
+    return Channel(channel.topic, name.replace('/', '/msg/') if name.count('/') == 1 else name,
+                   channel.message_encoding, name, encoding, definition,
+                   tuple(sorted(channel.metadata.items())))

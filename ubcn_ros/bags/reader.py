@@ -4,19 +4,20 @@
 
 from __future__ import annotations
 
-import heapq
+import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from mcap.records import Attachment
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
 from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.records import Channel, Record, Source, merge
 from ubcn_ros.bags.storage import (
     LZ4_MAGIC,
     SUFFIXES,
@@ -74,8 +75,8 @@ class BagReader:
         stored: Counter[tuple[str, str, str]] = Counter()
         for storage in self._storages:
             self.notes += storage.notes
-            for topic, msgtype, encoding, messages in storage.topics.values():
-                stored[topic, msgtype, encoding] += messages
+            for number, channel in storage.channels.items():
+                stored[_kind(channel)] += storage.counts[number]
         said = [stored] if metadata is None else [self._as_stored(metadata.counts, stored), stored]
         self._announced: dict[Connection, list[int]] = {}
         for key in dict.fromkeys(key for counts in said for key in counts):
@@ -83,6 +84,47 @@ class BagReader:
             topic, msgtype, encoding = key
             self._announced[Connection(topic, msgtype, max(numbers), encoding)] = numbers
         self.connections = list(self._announced)
+
+    @property
+    def channels(self) -> list[Channel]:
+        """What is stored of each topic, by publisher, in the order of the files."""
+        return list(dict.fromkeys(channel for storage in self._storages
+                                  for channel in storage.channels.values()))
+
+    @property
+    def start_ns(self) -> int | None:
+        """Time of recording of the first message, ns; None for an empty bag."""
+        return min((span[0] for span in self._spans() if span), default=None)
+
+    @property
+    def end_ns(self) -> int | None:
+        """Time of recording of the last message, ns; None for an empty bag."""
+        return max((span[1] for span in self._spans() if span), default=None)
+
+    def records(self, channels: Collection[Channel] = (), start_ns: int | None = None,
+                end_ns: int | None = None) -> Iterator[Record]:
+        """
+        Yield records as they are stored, in the order of recording; reads only what it needs.
+
+        Those of equal times come in the order of the files. What is damaged is passed over.
+
+        :param channels: of this bag; none takes all.
+        :param start_ns: take records from this time of recording on.
+        :param end_ns: take records before this time.
+        """
+        return self._records(set(channels or self.channels),
+                             -math.inf if start_ns is None else start_ns,
+                             math.inf if end_ns is None else end_ns)
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield the attachments, in the order of the files."""
+        for storage in self._storages:
+            yield from storage.attachments()
+
+    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield name and content of the metadata records, in the order of the files."""
+        for storage in self._storages:
+            yield from storage.metadata_records()
 
     def messages(self, connections: Collection[Connection] = ()
                  ) -> Iterator[tuple[Connection, int, bytes]]:
@@ -92,17 +134,25 @@ class BagReader:
         :param connections: of this bag; none takes all. What is damaged is passed over.
         """
         wanted = {(c.topic, c.msgtype, c.encoding): c for c in connections or self.connections}
-        chosen = [{number: wanted[topic[:3]] for number, topic in storage.topics.items()
-                   if topic[:3] in wanted} for storage in self._storages]
-        blocks = sorted((time, n, key) for n, storage in enumerate(self._storages)
-                        if chosen[n] for time, key in storage.blocks(set(chosen[n])))
-        loaded: list[tuple[int, int, Connection, bytes]] = []  # of blocks that overlap in time
-        order = count()
-        for start, n, key in blocks:
-            yield from _until(start, loaded)
-            for time, number, data in self._storages[n].load(key, set(chosen[n])):
-                heapq.heappush(loaded, (time, next(order), chosen[n][number], data))
-        yield from _until(None, loaded)
+        chosen = {channel for channel in self.channels if _kind(channel) in wanted}
+        for record in self._records(chosen):
+            yield wanted[_kind(record.channel)], record.time_ns, record.data
+
+    def _records(self, channels: set[Channel], start: float = -math.inf, end: float = math.inf
+                 ) -> Iterator[Record]:
+        sources = []
+        for storage, span in zip(self._storages, self._spans(), strict=True):
+            chosen = {number for number, channel in storage.channels.items()
+                      if channel in channels}
+            if chosen and span and span[1] >= start and span[0] < end:
+                sources.append(Source(max(span[0], start), storage.records(chosen, start, end)))
+        for record in merge(sources):
+            if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
+                record = record._replace(data=decompress_message(record.data))
+            yield record
+
+    def _spans(self) -> list[tuple[int, int] | None]:
+        return [storage.span for storage in self._storages]
 
     def deserialize(self, data: bytes, msgtype: str) -> Any:
         """
@@ -246,11 +296,9 @@ class BagReader:
         return storages
 
 
-def _until(time: int | None, loaded: list[tuple[int, int, Connection, bytes]]
-           ) -> Iterator[tuple[Connection, int, bytes]]:
-    while loaded and (time is None or loaded[0][0] <= time):
-        recorded, _, connection, data = heapq.heappop(loaded)
-        yield connection, recorded, decompress_message(data)
+def _kind(channel: Channel) -> tuple[str, str, str]:
+    """Return what a connection has in common with its channels."""
+    return channel.topic, channel.msgtype, channel.serialization
 
 
 def _renamed(file: Path) -> Path:

@@ -4,23 +4,28 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
+from mcap.records import Attachment
+
 from ubcn_ros.bags.errors import BagError, reason
-from ubcn_ros.bags.stored import StoredTopic
+from ubcn_ros.bags.records import Channel, Record
 
 _ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
+_TIMES = (-2**63, 2**63 - 1)  # of a message, ns
 _LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
 
 
 class SqliteFile:
     """
-    The topics of an sqlite3 file, and its messages row by row; a context manager.
+    The channels of an sqlite3 file, and its records row by row; a context manager.
 
     :param path: the file.
     :param name: for texts.
@@ -43,19 +48,17 @@ class SqliteFile:
         try:
             # else a file that was cut off would not be opened at all
             self._database.execute('PRAGMA writable_schema=ON')
-            topics = self._database.execute(
-                'SELECT id, name, type, serialization_format FROM topics').fetchall()
+            self.channels = self._read_channels()
+            """By row."""
             self._counted = self._counts()
         except _ERRORS as error:
             self._database.close()
             raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
                            f'{reason(error)}; take another copy of the file, or see what '
                            f'`sqlite3 {name} .recover` gets out of it') from error
-        self.topics = {number: StoredTopic(topic, msgtype or '', encoding or '',
-                                           self._counted[number])
-                       for number, topic, msgtype, encoding in topics if topic}
-        """By row."""
-        unknown = sum(self._counted[key] for key in self._counted.keys() - self.topics.keys())
+        self.counts = {number: self._counted[number] for number in self.channels}
+        """Messages by channel."""
+        unknown = sum(self._counted[key] for key in self._counted.keys() - self.channels.keys())
         if unknown:
             self._problems.append(f'{name}: {unknown} messages are of no known topic, as the row '
                                   'that names it is missing or damaged; take another copy of the '
@@ -80,24 +83,61 @@ class SqliteFile:
                                   'the file, if there is one')
         return self._problems
 
-    def blocks(self, topics: set[int]) -> Iterator[tuple[int, int]]:
-        """Yield the time, nanoseconds, and the key of each message of these topics."""
-        for number, time, topic in self._rows(topics):
-            if topic in topics and time is None:
-                self._note_damage(f'message {number} has no timestamp')
-            elif topic in topics:
-                yield time, number
-
-    def load(self, number: int, topics: set[int]) -> Iterator[tuple[int, int, bytes]]:
-        """Yield time, topic and data of a message, if they can be read."""
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Times of the first and last message, ns; None where there is none."""
         try:
-            time, topic, data = self._database.execute(
-                'SELECT CAST(timestamp AS INTEGER), topic_id, CAST(data AS BLOB) FROM messages '
-                'WHERE id = ?', (number,)).fetchone()
-        except (*_ERRORS, TypeError) as error:  # TypeError: no such row
-            self._note_damage(reason(error))
-        else:
-            yield time, topic, data or b''
+            first, last = self._database.execute(
+                'SELECT CAST(min(timestamp) AS INTEGER), CAST(max(timestamp) AS INTEGER) '
+                'FROM messages').fetchone()
+        except _ERRORS:
+            times = [time for _, time, _ in self._rows(None) if time is not None]
+            return (times[0], times[-1]) if times else None
+        return None if first is None else (first, last)
+
+    def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
+        """Yield the records of these channels with start <= time < end (ns), by time."""
+        for number, time, topic in self._rows(channels, start, end):
+            if time is None:
+                self._note_damage(f'message {number} has no timestamp')
+                continue
+            try:
+                (data,) = self._database.execute(
+                    'SELECT CAST(data AS BLOB) FROM messages WHERE id = ?', (number,)).fetchone()
+            except (*_ERRORS, TypeError) as error:  # TypeError: no such row
+                self._note_damage(reason(error))
+            else:
+                yield Record(self.channels[topic], time, time, 0, data or b'')
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield nothing: this storage has no attachments."""
+        return iter(())
+
+    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield nothing: this storage has no metadata records."""
+        return iter(())
+
+    def _read_channels(self) -> dict[int, Channel]:
+        """Read topics, as later versions of rosbag2 have them with QoS, hash and definition."""
+        definitions: dict[str, tuple[str, bytes]] = {}
+        with suppress(*_ERRORS):  # a table of its own since Iron; a type may be read without it
+            for name, encoding, definition in self._database.execute(
+                    'SELECT topic_type, encoding, CAST(encoded_message_definition AS BLOB) '
+                    'FROM message_definitions'):
+                definitions[name] = (encoding or '', definition or b'')
+        there = {row[1] for row in self._database.execute('PRAGMA table_info(topics)')}
+        columns = [name if name in there else "''"
+                   for name in ('offered_qos_profiles', 'type_description_hash')]
+        channels = {}
+        for number, topic, msgtype, encoding, qos, digest in self._database.execute(
+                f'SELECT id, name, type, serialization_format, {", ".join(columns)} FROM topics'):
+            metadata = (('offered_qos_profiles', qos), ('topic_type_hash', digest))
+            if topic:
+                schema = (msgtype, *definitions[msgtype]) if msgtype in definitions else ()
+                channels[number] = Channel(topic, msgtype or '', encoding or '',
+                                           *(schema or ('', '', b'')),
+                                           tuple(entry for entry in metadata if entry[1]))
+        return channels
 
     def _counts(self) -> Counter[int]:
         try:
@@ -106,21 +146,34 @@ class SqliteFile:
         except _ERRORS:
             return Counter(topic for _, _, topic in self._rows(None))
 
-    def _rows(self, topics: set[int] | None) -> Iterable[tuple[int, int, int]]:
-        """List id, time and topic of the messages; one by one where a page is damaged."""
+    def _rows(self, topics: Iterable[int] | None, start: float = -math.inf,
+              end: float = math.inf) -> Iterator[tuple[int, int | None, int]]:
+        """Yield id, time and topic of messages by time; read one by one past a damaged page."""
         query = 'SELECT id, CAST(timestamp AS INTEGER), topic_id FROM messages'
-        chosen = '' if topics is None else f' WHERE topic_id IN ({", ".join(map(str, topics))})'
+        chosen = ['1' if topics is None else f'topic_id IN ({", ".join(map(str, topics))})']
+        if start > _TIMES[0]:
+            chosen.append(f'timestamp >= {min(start, _TIMES[1])}')
+        if end <= _TIMES[1]:
+            chosen.append(f'timestamp < {max(end, _TIMES[0])}')
+        order = ' ORDER BY 2, 1'  # SQLite sorts on disk; before the first row all have been read
         try:
-            return self._database.execute(query + chosen).fetchall()
+            rows = self._database.execute(f'{query} WHERE {" AND ".join(chosen)}{order}')
+            first = rows.fetchone()
         except _ERRORS as error:
             self._note_damage(reason(error))
-            rows = []
+            first, rows = None, self._rows_one_by_one(query)
+        for number, time, topic in rows if first is None else chain([first], rows):
+            if (topics is None or topic in topics) and (time is None or start <= time < end):
+                yield number, time, topic
+
+    def _rows_one_by_one(self, query: str) -> list[tuple[int, int | None, int]]:
+        rows = []
         for number in self._numbers():
             try:
                 rows += self._database.execute(query + ' WHERE id = ?', (number,)).fetchall()
             except _ERRORS as error:
                 self._note_damage(reason(error))
-        return rows
+        return sorted(rows, key=lambda row: (row[1] or 0, row[0]))
 
     def _numbers(self) -> Iterable[int]:
         """List the ids of the messages: of the index, else of both ends and all in between."""

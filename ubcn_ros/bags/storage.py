@@ -72,12 +72,10 @@ def ros1_error(path: Path) -> BagError:
 
 def decompress_message(data: bytes) -> bytes:
     """
-    Decompress a message where it is compressed with zstd (CDR never begins like it).
+    Decompress a message that is compressed with zstd (CDR never begins like it).
 
     :return: the data as they are where they are damaged, too; they are not CDR then.
     """
-    if data[:4] != ZSTD_MAGIC:
-        return data
     whole, left = [], data
     try:
         while left:  # several frames are one message

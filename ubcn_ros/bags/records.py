@@ -1,0 +1,83 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What bags store: channels, and records in the order of time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+_CDR_DEFINITIONS = ('ros2msg', 'ros2idl', 'omgidl', '')
+
+
+class Channel(NamedTuple):
+    """
+    A topic of one publisher, as it is stored.
+
+    `msgtype` is like 'sensor_msgs/msg/Image', `encoding` that of the messages, 'cdr' for ROS 2.
+    `schema_name`, `schema_encoding` and `definition` define the type, '' and b'' where the file
+    does not; `metadata` are sorted, those of ROS 2 are named as in mcap files:
+    'offered_qos_profiles' and 'topic_type_hash'.
+    """
+
+    topic: str
+    msgtype: str
+    encoding: str
+    schema_name: str = ''
+    schema_encoding: str = ''
+    definition: bytes = b''
+    metadata: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def serialization(self) -> str:
+        """How messages are read: by their encoding, or by a definition that is not one of CDR."""
+        if self.encoding == 'cdr' and self.schema_encoding not in _CDR_DEFINITIONS:
+            return self.schema_encoding
+        return self.encoding
+
+
+class Record(NamedTuple):
+    """
+    A message as it is stored: serialized `data` of a channel.
+
+    `time_ns` is when it was recorded (mcap: log time), `publish_ns` when it was published; in
+    files that do not store the latter, and the sequence number, they are equal and 0.
+    """
+
+    channel: Channel
+    time_ns: int
+    publish_ns: int
+    sequence: int
+    data: bytes
+
+
+class Source(NamedTuple):
+    """Records in the order of time, and the time of the first, ns."""
+
+    first_ns: int
+    records: Iterator[Record]
+
+
+def merge(sources: Iterable[Source]) -> Iterator[Record]:
+    """
+    Merge sources by time; of equal times, those of the earlier source come first.
+
+    A source is begun when its time has come, so that no more is in memory than overlaps.
+    """
+    waiting = sorted(enumerate(sources), key=lambda item: (item[1].first_ns, item[0]),
+                     reverse=True)
+    begun: list[tuple[int, int, Record, Iterator[Record]]] = []
+
+    def take(number: int, records: Iterator[Record]) -> None:
+        if (record := next(records, None)) is not None:
+            heapq.heappush(begun, (record.time_ns, number, record, records))
+
+    while waiting or begun:
+        if begun and not (waiting and (waiting[-1][1].first_ns, waiting[-1][0]) < begun[0][:2]):
+            _, number, record, records = heapq.heappop(begun)
+            yield record
+            del record  # else its data are kept while the next is read
+        else:
+            number, (_, records) = waiting.pop()
+        take(number, records)
