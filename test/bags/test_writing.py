@@ -25,8 +25,8 @@ from ubcn_ros.bags import (
     process,
     read_images,
 )
-from ubcn_ros.bags.stopping import Stopped, stop_on_signals
 from ubcn_ros.images.files import ImageFileError, write_image
+from ubcn_ros.stopping import Stopped, stop_on_signals
 
 STORAGES = ['mcap', 'sqlite3']
 

@@ -22,12 +22,12 @@ from ubcn_ros import bags
 from ubcn_ros.bags.client import DERAINED, LABELS, SOURCE, Client, header_bytes
 from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.bags.replay_report import Replayed, latencies_ms, problems, summary_text
-from ubcn_ros.bags.stopping import stop_on_signals
 from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.stopping import stop_on_signals
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
 DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640

@@ -19,8 +19,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer, WriterError
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.reader import open_bag
-from ubcn_ros.bags.stopping import signals_held
 from ubcn_ros.bags.storage import SUFFIXES
+from ubcn_ros.stopping import signals_held
 
 STORAGES = {'mcap': StoragePlugin.MCAP, 'sqlite3': StoragePlugin.SQLITE3}
 """Storage formats that can be written; both are read."""

@@ -29,8 +29,8 @@ def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: 
                frame_id: str, storage: str) -> None:
     """Make the bag OUT from the image files of FOLDER, in the order of their names."""
     from ubcn_ros.bags import create
-    from ubcn_ros.bags.stopping import Stopped, stop_on_signals
     from ubcn_ros.images.files import list_images
+    from ubcn_ros.stopping import Stopped, stop_on_signals
     count = 0
     try:
         paths = list_images(folder)

@@ -33,7 +33,7 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
     is processed; the exit code is then 1.
     """
     from ubcn_ros.bags import image_connection, open_bag, process
-    from ubcn_ros.bags.stopping import Stopped, stop_on_signals
+    from ubcn_ros.stopping import Stopped, stop_on_signals
     count = 0
     try:
         with stop_on_signals():

@@ -49,7 +49,7 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
     """
     from ubcn_ros.bags.demo import DemoError, DemoOptions, run
-    from ubcn_ros.bags.stopping import Stopped
+    from ubcn_ros.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
                           rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device,
                           processing_size=processing_size, min_confidence=min_confidence)

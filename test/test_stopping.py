@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from ubcn_ros.bags.stopping import Stopped, signals_held, stop_on_signals
+from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
 
 
 @pytest.mark.parametrize('others', [0, 1])

@@ -1,0 +1,75 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Stop as Ctrl-C does on other signals too, and never in the middle of a write."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Hold:
+    """Of the main thread, the only one that Python's handlers run in."""
+
+    depth = 0
+    waiting: int | None = None  # signal
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked this process to stop; `exit_code` is what a shell expects then."""
+
+    def __init__(self, number: int):
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[None]:
+    """
+    Raise Stopped on SIGINT, SIGTERM and SIGHUP, so that what is open is closed.
+
+    SIGINT also where it is ignored, as in a shell script's background jobs; SIGHUP not where it
+    is ignored, as under nohup. Elsewhere than in the main thread nothing changes.
+    """
+    def stop(number: int, frame: Any) -> None:
+        if _Hold.depth:
+            _Hold.waiting = number
+        else:
+            raise Stopped(number)
+
+    before = {}
+    try:
+        for number in _SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                before[number] = signal.signal(number, stop)
+    except ValueError:  # not in the main thread: signals are another's business
+        pass
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold these signals back in this thread until the block ends."""
+    in_main = threading.current_thread() is threading.main_thread()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    _Hold.depth += in_main  # another thread may take the signal: the handler runs here even so
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        yield
+    finally:
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        finally:
+            _Hold.depth -= in_main
+        if in_main and not _Hold.depth and _Hold.waiting is not None:
+            number, _Hold.waiting = _Hold.waiting, None
+            raise Stopped(number)
