@@ -24,13 +24,13 @@ VENV_ARGS := --system-site-packages
 # Its message modules are compiled for one generation of NumPy: stay with that one.
 PINS += $(shell $(PYTHON) -c 'import numpy; print("numpy==" + numpy.__version__)' 2>/dev/null)
 RUN_TREE := .
-TEST_TREE := .[train,export,test]
+TEST_TREE := .[train,export,video,test]
 else
 FLAVOUR := wheels
 VENV_ARGS :=
 PINS += opencv-python-headless==4.14.0.94
 RUN_TREE := .[ros]
-TEST_TREE := .[ros,train,export,test]
+TEST_TREE := .[ros,train,export,video,test]
 endif
 
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS)
@@ -80,6 +80,6 @@ $(RUN_READY): setup.py Makefile $(CREATED)
 	@touch $@
 
 $(TEST_READY): $(RUN_READY)
-	@echo "Installing what training, export and the tests need into $(VENV)"
+	@echo "Installing what training, export, video and the tests need into $(VENV)"
 	@$(PIP_INSTALL) $(PINS) --use-pep517 -e '$(TEST_TREE)'
 	@touch $@

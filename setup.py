@@ -72,6 +72,7 @@ setup(
             'torchmetrics>=1.4',
         ],
         'export': ['onnx', 'onnxruntime'],
+        'video': ['av>=17'],
         'test': [
             'colcon-common-extensions==0.3.0',
             'setuptools<80',

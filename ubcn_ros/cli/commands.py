@@ -19,7 +19,7 @@ PACKAGES = {
     'PIL': 'ubcn_ros[train]', 'jinja2': 'ubcn_ros[train]', 'lightning': 'ubcn_ros[train]',
     'matplotlib': 'ubcn_ros[train]', 'pycocotools': 'ubcn_ros[train]',
     'tensorboard': 'ubcn_ros[train]', 'torchmetrics': 'ubcn_ros[train]',
-    'onnx': 'ubcn_ros[export]', 'onnxruntime': 'ubcn_ros[export]',
+    'onnx': 'ubcn_ros[export]', 'onnxruntime': 'ubcn_ros[export]', 'av': 'ubcn_ros[video]',
     'rclpy': 'ubcn_ros[ros]', 'sensor_msgs': 'ubcn_ros[ros]', 'diagnostic_msgs': 'ubcn_ros[ros]',
     'torch': 'torch', 'safetensors': 'safetensors', 'rosbags': 'rosbags', 'numpy': 'numpy',
     'tqdm': 'tqdm', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless',

@@ -1,0 +1,193 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Videos keep frames, colours and times, and are whole whatever ends their writing."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from ubcn_ros.images.video import (
+    VideoError,
+    VideoInfo,
+    VideoWriter,
+    is_video,
+    read_video,
+    video_info,
+)
+from ubcn_ros.stopping import Stopped, stop_on_signals
+
+av = pytest.importorskip('av')
+COLORS = ((220, 20, 60), (0, 0, 142), (107, 142, 35), (255, 255, 255), (0, 0, 0), (128, 64, 128))
+
+
+def flag(number, height=48, width=96):
+    """Six columns of colour, the first of them marked by the frame's number in rows."""
+    image = np.repeat(np.array(COLORS, np.uint8), width // 6, 0)[None].repeat(height, 0)
+    image[:2 * number + 2, :width // 6] = 255
+    return image
+
+
+def write(path, times, size=(48, 96)):
+    with VideoWriter(path) as writer:
+        for number, time_s in enumerate(times):
+            writer.write(flag(number, *size), time_s)
+    return path
+
+
+def times_of(path):
+    return [frame.time_s for frame in read_video(path)]
+
+
+def test_frames_and_colours_come_back(tmp_path):
+    frames = list(read_video(write(tmp_path / 'new' / 'a.mp4', np.arange(5) / 10)))
+    assert len(frames) == 5
+    for number, frame in enumerate(frames):
+        assert frame.image.shape == (48, 96, 3) and frame.image.dtype == np.uint8
+        expected = flag(number).astype(int)
+        assert np.abs(frame.image[24, 8::16].astype(int) - expected[24, 8::16]).max() <= 6
+        assert (frame.image[:, 8].mean(1) > 200).sum() == pytest.approx(2 * number + 2, abs=1)
+    assert [*tmp_path.rglob('*')] == [tmp_path / 'new', tmp_path / 'new' / 'a.mp4']
+
+
+@pytest.mark.parametrize('times, kept', [
+    ([7.0, 7.1, 7.15, 9.0, 9.01], [0, 0.1, 0.15, 2.0, 2.01]),  # a rate that varies
+    ([5, 5.1, 1.0, 1.1], [0, 0.1, 0.2, 0.3]),  # a clock that was set back
+    ([0.0, 1.7e9, 1.7e9 + 0.5], [0, 1 / 15, 1 / 15 + 0.5]),  # one that was not set yet
+    ([3.0, 3.0, 3.0], [0, 1 / 15, 2 / 15])])
+def test_times_are_kept_as_far_as_they_grow(tmp_path, times, kept):
+    assert times_of(write(tmp_path / 'a.mp4', times)) == pytest.approx(kept, abs=1e-4)
+
+
+def test_what_a_file_says_of_itself(tmp_path):
+    info = video_info(write(tmp_path / 'a.mp4', np.arange(8) / 20))
+    assert info == VideoInfo(96, 48, pytest.approx(20, abs=0.1), 8, pytest.approx(0.4, abs=0.01),
+                             'h264')
+    data = (tmp_path / 'a.mp4').read_bytes()
+    assert data.index(b'moov') < data.index(b'mdat'), 'a browser plays it while it loads'
+
+
+@pytest.mark.parametrize('size', [(33, 36), (48, 42), (35, 54)])
+def test_odd_sides_are_padded_by_the_edge(tmp_path, size):
+    height, width = size
+    image = next(read_video(write(tmp_path / 'a.mp4', [0], size))).image
+    assert image.shape == (height + height % 2, width // 6 * 6 + width // 6 * 6 % 2, 3)
+    assert np.abs(image[-1].astype(int) - image[-3]).mean() < 4
+
+
+def test_the_turn_that_a_phone_notes_is_done(tmp_path):
+    path = write(tmp_path / 'a.mp4', [0, 0.1])
+    data = bytearray(path.read_bytes())
+    matrix = data.index(b'tkhd') + 44
+    turned = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0], '>i4')  # a quarter to the right
+    data[matrix:matrix + 24] = turned.tobytes()
+    path.write_bytes(data)
+    image = next(read_video(path)).image
+    assert image.shape == (96, 48, 3) and video_info(path)[:2] == (48, 96)
+    expected = np.rot90(flag(0), -1)[8::16, 24].astype(int)
+    assert np.abs(image[8::16, 24] - expected).max() <= 6
+
+
+def test_videos_are_known_by_name_or_content(tmp_path):
+    path = write(tmp_path / 'a.mp4', [0])
+    (tmp_path / 'nameless').write_bytes(path.read_bytes())
+    (tmp_path / 'text').write_text('ftyp')
+    (tmp_path / 'heif').write_bytes(b'\0\0\0\x18ftypheic')
+    found = [is_video(tmp_path / name) for name in ('a.mp4', 'nameless', 'text', 'heif', '.')]
+    assert found == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize('share', [0.35, 0.7, 0.98])
+def test_of_a_cut_file_what_is_whole_is_read(tmp_path, share):
+    path = tmp_path / 'a.mp4'
+    rng = np.random.default_rng(0)
+    with VideoWriter(path) as writer:
+        for number in range(10):
+            writer.write(rng.integers(0, 255, (48, 96, 3), np.uint8), number / 10)
+    data = path.read_bytes()
+    path.write_bytes(data[:int(share * len(data))])
+    read = []
+    with pytest.raises(VideoError, match='damaged.* copy or download it again'):
+        read.extend(iter_into(read, path))
+    assert abs(len(read) - 10 * share) <= 5
+
+
+def iter_into(read, path):
+    for frame in read_video(path):
+        read.append(frame)
+    return ()
+
+
+@pytest.mark.parametrize('content', [None, b'', b'text' * 99, b'\0\0\0\x18ftypisom' + bytes(99)])
+def test_what_is_no_video_is_an_error_that_names_it(tmp_path, content):
+    path = tmp_path / 'a.mp4'
+    if content is not None:
+        path.write_bytes(content)
+    for read in (video_info, times_of):
+        with pytest.raises(VideoError, match=f'{path}.*: .+|No such file'):
+            read(path)
+
+
+def test_another_size_is_refused_and_the_file_is_whole(tmp_path):
+    with pytest.raises(VideoError, match='frame 2 of .* is 96 x 60, but the first .* 96 x 48'):
+        with VideoWriter(tmp_path / 'a.mp4') as writer:
+            writer.write(flag(0), 0)
+            writer.write(flag(1), 1)
+            writer.write(flag(2, 60), 2)
+    assert len(times_of(tmp_path / 'a.mp4')) == 2
+
+
+def test_without_a_frame_there_is_no_file(tmp_path):
+    with VideoWriter(tmp_path / 'a.mp4'):
+        pass
+    with pytest.raises(VideoError, match='uint8'), VideoWriter(tmp_path / 'a.mp4') as writer:
+        writer.write(np.zeros((48, 96, 3), float), 0)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_full_disk_is_said_and_leaves_the_old_file(tmp_path):
+    path = write(tmp_path / 'a.mp4', [0, 1, 2])
+    rng, before = np.random.default_rng(0), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(VideoError, match='a.mp4 cannot be written: .*: make room'):
+            with VideoWriter(path) as writer:
+                for number in range(60):
+                    writer.write(rng.integers(0, 255, (96, 96, 3), np.uint8), number)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [*tmp_path.iterdir()] == [path] and len(times_of(path)) == 3
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(VideoError, match='file/a.mp4 cannot be written: .*choose another place'):
+        write(tmp_path / 'file' / 'a.mp4', [0])
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_the_file(tmp_path, number):
+    with pytest.raises(Stopped), stop_on_signals(), VideoWriter(tmp_path / 'a.mp4') as writer:
+        for count in range(100):
+            writer.write(flag(count % 10), count / 10)
+            if count == 30:
+                os.kill(os.getpid(), number)
+    assert len(times_of(tmp_path / 'a.mp4')) == 31
+
+
+def test_without_pyav_the_package_imports_and_says_what_to_install(tmp_path):
+    code = ('import sys; sys.modules["av"] = None\n'
+            'from ubcn_ros.cli.commands import one_line\n'
+            'import ubcn_ros.images.video as video, click\n'
+            'try:\n'
+            '    with one_line():\n'
+            '        video.VideoWriter("a.mp4")\n'
+            'except click.ClickException as error:\n'
+            '    print(error.message)')
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          timeout=120, check=True)
+    assert "pip install 'ubcn_ros[video]'" in done.stdout

@@ -1,0 +1,312 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Video files in and out, on PyAV (the extra `video`): frames with their times, MP4 that plays.
+
+>>> with VideoWriter('copy.mp4') as writer:
+...     for frame in read_video('drive.mp4'):
+...         writer.write(frame.image, frame.time_s)
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ubcn_ros.images.files import is_image_name
+from ubcn_ros.images.malformed import MalformedImage, check_size
+from ubcn_ros.stopping import signals_held
+
+SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts',
+            '.wmv', '.flv', '.h264', '.h265')
+"""Names of files that are taken for videos, in any case."""
+DEFAULT_RATE_HZ = 15.0
+"""Frames per second where nothing says how many."""
+
+# ISO base media but for still images (HEIF, AVIF), Matroska, AVI, MPEG program stream, ASF, FLV
+_STARTS = re.compile(rb'....(?:ftyp(?!hei|mif1|avif)|moov|mdat|wide)|\x1a\x45\xdf\xa3|'
+                     rb'RIFF....AVI |\x00\x00\x01\xba|\x30\x26\xb2\x75|FLV\x01', re.DOTALL)
+_CLOCK_HZ = 90_000
+_LONGEST_GAP_S = 60.0
+_BT709, _STUDIO_RANGE = 1, 1  # H.273, of high definition; FFmpeg's AVCOL_RANGE_MPEG
+# visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek
+_ENCODER = {'crf': '18', 'preset': 'veryfast', 'g': '50'}
+
+
+class VideoError(ValueError):
+    """A video cannot be read or written; the text names it and the remedy."""
+
+
+class VideoFrame(NamedTuple):
+    """``image``: (H, W, 3) uint8 RGB, upright; ``time_s``: seconds since the first frame."""
+
+    image: np.ndarray
+    time_s: float
+
+
+class VideoInfo(NamedTuple):
+    """
+    What a file says of its video.
+
+    ``width``, ``height`` of the upright image, pixels; ``rate_hz``: frames per second, the mean
+    where the rate varies; ``frames`` and ``duration_s``: 0 where the file does not say; ``codec``:
+    FFmpeg's name.
+    """
+
+    width: int
+    height: int
+    rate_hz: float
+    frames: int
+    duration_s: float
+    codec: str
+
+
+def is_video_name(path: Path | str) -> bool:
+    """Whether the file's name says that it is a video."""
+    return Path(path).suffix.lower() in SUFFIXES
+
+
+def is_video(path: Path | str) -> bool:
+    """
+    Whether a file is a video, by its name or, where that does not say, by its first bytes.
+
+    :raises VideoError: it cannot be read.
+    """
+    path = Path(path)
+    if path.is_dir() or is_image_name(path):
+        return False
+    if is_video_name(path):
+        return True
+    try:
+        with path.open('rb') as file:
+            return _STARTS.match(file.read(16)) is not None
+    except OSError as error:
+        raise VideoError(f'{path} cannot be read: {error.strerror or error}') from error
+
+
+def video_info(path: Path | str) -> VideoInfo:
+    """
+    Read what a video file says of itself; its first frame is decoded, for the orientation.
+
+    :raises VideoError: missing, not a video, or damaged before its first frame.
+    """
+    with _opened(path) as (container, stream):
+        first = next(_decoded(container, stream, []), None)
+        if first is None:
+            raise VideoError(f'{path} holds no frame that can be decoded: copy or convert it '
+                             'again')
+        width, height = first.width, first.height
+        if round(_rotation(first) / 90) % 2:
+            width, height = height, width
+        if stream.duration is not None:
+            duration = float(stream.duration * stream.time_base)
+        else:
+            duration = (container.duration or 0) / 1e6
+        return VideoInfo(width, height, _rate(stream), stream.frames, duration,
+                         stream.codec_context.name)
+
+
+def read_video(path: Path | str) -> Iterator[VideoFrame]:
+    """
+    Yield the frames of a video file, one in memory at a time.
+
+    A rotation that a phone notes is applied, in quarter turns; sound is left out. Of a damaged
+    file what can be decoded is yielded before the error.
+
+    :raises VideoError: missing, not a video, or frames of a size out of range; or, at the end,
+        that something of it could not be read.
+    """
+    damage: list[str] = []
+    with _opened(path) as (container, stream):
+        stream.thread_type = 'AUTO'
+        start, time_s, step = None, None, 1 / _rate(stream)
+        for number, frame in enumerate(_decoded(container, stream, damage)):
+            try:
+                check_size(frame.height, frame.width)
+            except MalformedImage as error:
+                raise VideoError(f'{path}, frame {number}: {error.text("file")}') from error
+            if frame.time is not None:
+                start = frame.time if start is None else start
+                time_s = frame.time - start
+            else:
+                time_s = 0.0 if time_s is None else time_s + step
+            image = frame.to_ndarray(format='rgb24')
+            if turns := round(_rotation(frame) / 90) % 4:
+                image = np.ascontiguousarray(np.rot90(image, turns))
+            yield VideoFrame(image, time_s)
+    if damage:
+        places = 'a place' if len(damage) == 1 else f'{len(damage)} places'
+        raise VideoError(f'{path} is damaged in {places} ({damage[0]}): what is whole was read; '
+                         'copy or download it again')
+
+
+class VideoWriter:
+    """
+    Write an MP4 (H.264, yuv420p, BT.709, index in front) that browsers and players take.
+
+    A context manager. The file gets its name when it is closed, whole, also where an exception or
+    a signal closes it; without a frame there is none. A full disk removes what was written. Sides
+    that are odd are padded by repeating the last row or column. Each frame is shown at its own
+    time; where times do not grow, or jump by more than a minute, as at a reset of a clock, a frame
+    follows as the one before it did.
+
+    :param path: of the file, which is replaced; missing folders are made.
+    :raises VideoError: it cannot be written.
+    """
+
+    def __init__(self, path: Path | str):
+        import av  # so that it is missed before the work
+        self.path, self.frames = Path(path), 0
+        final = Path(os.path.realpath(path))  # a link stays one
+        self._final, self._partial = final, final.with_name(f'.{uuid.uuid4().hex}.partial')
+        self._av, self._container, self._stream = av, None, None
+        self._shape: tuple[int, ...] = ()
+        self._time_s = 0.0
+        self._tick, self._step = 0, round(_CLOCK_HZ / DEFAULT_RATE_HZ)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with signals_held():
+            if self._container is not None:
+                with self._failing():
+                    if self.frames:
+                        self._encode(None)
+                    self._container.close()
+                    if self.frames:
+                        os.replace(self._partial, self._final)
+
+    def write(self, image: np.ndarray, time_s: float) -> None:
+        """
+        Write one frame.
+
+        :param image: (H, W, 3) uint8 RGB, of the same size each time.
+        :param time_s: when it is shown, seconds from any origin.
+        :raises VideoError: another size than the first frame's, or it cannot be written.
+        """
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise VideoError(f'a frame is {image.shape} {image.dtype}, but (H, W, 3) uint8 is '
+                             'needed')
+        if self._shape not in ((), image.shape):
+            raise VideoError(f'frame {self.frames} of {self.path} is {_size(image.shape)}, but '
+                             f'the first one was {_size(self._shape)}: scale it before')
+        with signals_held(), self._failing():
+            if self._container is None:
+                self._open(image.shape)
+            self._encode(self._frame(image, time_s))
+            self.frames += 1
+
+    def _open(self, shape: tuple[int, ...]) -> None:
+        self._final.parent.mkdir(parents=True, exist_ok=True)
+        self._container = self._av.open(str(self._partial), 'w', format='mp4',
+                                        options={'movflags': 'faststart'})
+        stream = self._container.add_stream('libx264', rate=round(DEFAULT_RATE_HZ),
+                                            options=dict(_ENCODER))
+        stream.height, stream.width = (side + side % 2 for side in shape[:2])
+        stream.pix_fmt = 'yuv420p'
+        context = stream.codec_context
+        context.time_base = Fraction(1, _CLOCK_HZ)
+        context.colorspace = context.color_primaries = context.color_trc = _BT709
+        context.color_range = _STUDIO_RANGE
+        self._stream, self._shape = stream, shape
+
+    def _frame(self, image: np.ndarray, time_s: float) -> Any:
+        if self.frames:
+            if 0 < time_s - self._time_s <= _LONGEST_GAP_S:
+                self._step = max(1, round((time_s - self._time_s) * _CLOCK_HZ))
+            self._tick += self._step
+        self._time_s = time_s
+        pad = [(0, side % 2) for side in image.shape[:2]]
+        if any(more for _, more in pad):
+            image = np.pad(image, [*pad, (0, 0)], mode='edge')
+        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format='rgb24')
+        frame = frame.reformat(format='yuv420p',
+                               dst_colorspace=self._av.video.reformatter.Colorspace.ITU709)
+        frame.pts, frame.time_base = self._tick, Fraction(1, _CLOCK_HZ)
+        return frame
+
+    def _encode(self, frame: Any) -> None:
+        """Encode a frame, or, for None, those that the encoder still holds."""
+        for packet in self._stream.encode(frame):
+            packet.duration = self._step  # else the last frame is shown for another time
+            self._container.mux(packet)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Turn a failure into a VideoError, and leave nothing behind it."""
+        try:
+            yield
+        except (self._av.error.FFmpegError, OSError) as error:
+            if self._container is not None:
+                with suppress(self._av.error.FFmpegError, OSError):
+                    self._container.close()
+                self._container = None
+            with suppress(OSError):
+                self._partial.unlink(missing_ok=True)
+            number = getattr(error, 'errno', None)
+            remedy = ('make room, or ' if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+                      else '')
+            raise VideoError(f'{self.path} cannot be written: {error.strerror or error}: {remedy}'
+                             'choose another place') from error
+
+
+@contextmanager
+def _opened(path: Path | str) -> Iterator[tuple[Any, Any]]:
+    """Open a file and its first video stream."""
+    import av
+    try:
+        container = av.open(str(path))
+    except (av.error.FFmpegError, OSError) as error:
+        if Path(path).is_file() and isinstance(error, av.error.InvalidDataError):
+            raise VideoError(f'{path} is not a video, or was never closed: give an MP4, MOV, MKV, '
+                             'AVI or WebM file') from error
+        raise VideoError(f'{path} cannot be read: {error.strerror or error}') from error
+    with container:
+        if not container.streams.video:
+            raise VideoError(f'{path} holds no video: give a file that does')
+        yield container, container.streams.video[0]
+
+
+def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
+    """Yield PyAV's frames; what cannot be read or decoded goes to `damage`."""
+    import av
+    announced = len(getattr(stream, 'index_entries', ()))  # of all frames in MP4 and MOV
+    packets, number = container.demux(stream), 0
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                break
+            number += packet.size > 0
+            if packet.is_corrupt:
+                damage.append('a frame is cut short')
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            damage.append(error.strerror or str(error))
+            continue  # also where reading failed: the generator of packets has ended then
+        yield from frames
+    if number < announced:
+        damage.append(f'it ends after {number} of {announced} frames')
+
+
+def _rate(stream: Any) -> float:
+    return float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE_HZ)
+
+
+def _rotation(frame: Any) -> float:
+    """Degrees to turn a frame counter-clockwise by to see it upright."""
+    return getattr(frame, 'rotation', 0)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f'{shape[1]} x {shape[0]}'
