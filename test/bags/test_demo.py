@@ -82,19 +82,28 @@ def test_of_a_damaged_bag_what_is_whole_is_replayed_and_the_rest_told(tmp_path):
 
 
 def start_demo(*arguments):
-    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(
-        [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])}
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONFAULTHANDLER': '1',
+                   'PYTHONPATH': os.pathsep.join(
+                       [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])}
     return subprocess.Popen(
         [sys.executable, '-m', 'ubcn_ros.cli', 'demo', *map(str, arguments)], text=True,
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def demo(*arguments):
-    process = start_demo(*arguments)
+def output_of(process):
+    """Return what it prints until it ends; where it does not, what its threads do."""
     try:
-        output, _ = process.communicate(timeout=150)
+        return process.communicate(timeout=120)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(process.communicate(timeout=30)[0])
     finally:
         process.kill()
+
+
+def demo(*arguments):
+    process = start_demo(*arguments)
+    output = output_of(process)
     return process.returncode, output
 
 
@@ -188,16 +197,13 @@ def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model, number):
     create([np.zeros((48, 64, 3), np.uint8)] * 100, tmp_path / 'bag', rate_hz=2)
     process = start_demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out',
                          '--model', tiny_model, '--device', 'cpu')
-    try:
-        for line in process.stdout:
-            if line.startswith('Replaying'):
-                break
-        time.sleep(1.0)
-        assert process.poll() is None
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=40)
-    finally:
-        process.kill()
+    for line in process.stdout:
+        if line.startswith('Replaying'):
+            break
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(number)
+    output = output_of(process)
     assert process.returncode == 128 + number and 'Traceback' not in output
     assert f'Stopped by {number.name}: what was received written to {tmp_path}/out' in output
     assert list(read_images(tmp_path / 'out' / 'outputs', DERAINED)), 'the bag was closed'

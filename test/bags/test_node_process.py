@@ -2,22 +2,68 @@
 # SPDX-License-Identifier: Apache-2.0
 """The node's process as replay and benchmark handle it, and the domain that it runs in."""
 
+import socket
+import subprocess
+import sys
 import textwrap
 import time
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
 
 from ubcn_ros.bags.node_process import NodeProcess, ReplayError, config_file, private_domain
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_profile_is_found_and_missing_files_are_named():
     assert ElementTree.parse(config_file('fastdds.xml')).getroot().tag.endswith('dds')
     with pytest.raises(ReplayError, match='config/absent.xml is missing in'):
         config_file('absent.xml')
+
+
+OWN_DOMAIN = """
+import os
+from ubcn_ros.bags.node_process import ReplayError, private_domain
+os.getpid = lambda: 7  # all begin to look at the same
+try:
+    assert private_domain() == private_domain()
+    print(private_domain()['ROS_DOMAIN_ID'], flush=True)
+except ReplayError as error:
+    print(error, flush=True)
+input()
+"""
+
+
+def start_with_a_domain():
+    process = subprocess.Popen([sys.executable, '-c', OWN_DOMAIN], text=True, cwd=ROOT,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return process, process.stdout.readline().strip()
+
+
+def test_each_process_has_a_domain_of_its_own_until_it_ends():
     domain = private_domain()
-    assert 1 <= int(domain['ROS_DOMAIN_ID']) <= 101
     assert domain['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    first, its = start_with_a_domain()
+    second, others = start_with_a_domain()
+    assert len({domain['ROS_DOMAIN_ID'], its, others}) == 3
+    assert all(1 <= int(number) <= 101 for number in (its, others))
+    first.communicate('\n')
+    third, again = start_with_a_domain()
+    assert again == its
+    for process in (second, third):
+        process.communicate('\n')
+
+
+def test_a_domain_that_another_program_uses_is_not_taken():
+    process, its = start_with_a_domain()
+    process.communicate('\n')
+    with socket.socket(type=socket.SOCK_DGRAM) as port:
+        port.bind(('', 7400 + 250 * int(its)))
+        process, other = start_with_a_domain()
+        process.communicate('\n')
+    assert int(other) != int(its)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 def ros(tmp_path_factory):
     """Initialise rclpy in a domain of this session's own; skip where there is no ROS."""
     rclpy = pytest.importorskip('rclpy')
-    os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
-    os.environ['ROS_DOMAIN_ID'] = str(1 + os.getpid() % 100)
+    from ubcn_ros.bags.node_process import enter_private_domain
+    enter_private_domain(shared_memory=False)
     os.environ['ROS_LOG_DIR'] = str(tmp_path_factory.mktemp('ros_log'))
     from rclpy.signals import SignalHandlerOptions
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)

@@ -19,6 +19,7 @@ SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
 DERAINED, LABELS = '/derained/image_raw', '/labels/image_raw'
 FRAME = '/debug/frame'
+_SPIN_SECONDS = 0.1  # after which the end is noticed
 _PROBE_SECONDS = 10.0  # enough to know a slow node's pace
 _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer does not come
 
@@ -101,6 +102,7 @@ class Client:
                                            QoSProfile(depth=50))
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
+        self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._spin, daemon=True),
                          threading.Thread(target=self._write, daemon=True)]
         for thread in self._threads:
@@ -111,10 +113,11 @@ class Client:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write what was received and take the node down; tell if it could not be written."""
-        self._executor.shutdown()
-        self._threads[0].join(10.0)
+        self._ended.set()
+        self._threads[0].join()
         self._to_write.put(None)
         self._threads[1].join()
+        self._executor.shutdown()
         self._node.destroy_node()
         self._context.try_shutdown()
         if kind is None and self._write_error is not None:
@@ -217,11 +220,9 @@ class Client:
         return dict(self._status.get(name, {}))
 
     def _spin(self) -> None:
-        from rclpy.executors import ExternalShutdownException
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            pass
+        # an executor that is shut down while it begins to wait may not notice
+        while not self._ended.is_set():
+            self._executor.spin_once(_SPIN_SECONDS)
 
     def _on_output(self, topic: str, data: bytes) -> None:
         now = time.monotonic()

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,8 @@ from typing import Any
 from ubcn_ros.runtime.installed import shared_folders
 
 _PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+_DOMAINS = 101  # above, ports meet the system's own
+_taken: dict[int, socket.socket] = {}  # domains of this process; the sockets hold them
 
 
 class ReplayError(RuntimeError):
@@ -41,12 +44,40 @@ def private_domain() -> dict[str, str]:
     """
     Environment in which DDS stays on this machine, among processes given the same one.
 
-    A Fast DDS profile that is set already stays.
+    A Fast DDS profile that is set already stays. The domain is this process's own until it ends.
+
+    :raises ReplayError: no domain is free.
     """
     profile = os.environ.get(_PROFILES) or str(config_file('fastdds.xml'))
-    return {'ROS_DOMAIN_ID': str(1 + os.getpid() % 101),  # above 101 ports meet the system's
-            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    return {'ROS_DOMAIN_ID': str(_own_domain()), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             _PROFILES: profile}
+
+
+def _own_domain() -> int:
+    """Return the domain that this process holds; at first, take one that no other uses."""
+    if not _taken:
+        start = os.getpid()
+        for domain in (1 + (start + n) % _DOMAINS for n in range(_DOMAINS)):
+            if (held := _hold(domain)) is not None:
+                _taken[domain] = held
+                break
+        else:
+            raise ReplayError(f'the DDS domains 1 to {_DOMAINS} are all in use on this machine: '
+                              'end some of its ROS processes')
+    return next(iter(_taken))
+
+
+def _hold(domain: int) -> socket.socket | None:
+    """Hold a domain against other processes of ours; None where it is held or in use."""
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind(f'\0ubcn_ros_domain_{domain}')  # of no file: ends with the process
+        with socket.socket(type=socket.SOCK_DGRAM) as port:
+            port.bind(('', 7400 + 250 * domain))  # where DDS announces itself (DDSI-RTPS, 9.6)
+    except OSError:
+        held.close()
+        return None
+    return held
 
 
 def enter_private_domain(shared_memory: bool = True) -> None:
