@@ -1,10 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Topics of bags: find the one with the images, and check the name of a new one."""
+"""Topics of bags: find the one with the images, choose some, check the name of a new one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE
@@ -51,6 +53,26 @@ def image_connection(reader: BagReader, topic: str | None = None) -> Connection:
         raise BagError('the bag has several image topics, choose one with --topic: '
                        + ', '.join(c.topic for c in readable if by_topic[c.topic] == c))
     return next(iter(by_topic.values()))
+
+
+def choose_topics(topics: Iterable[str], patterns: Sequence[str], exclude: Sequence[str]
+                  ) -> set[str]:
+    """
+    Choose topics by patterns, in which * stands for anything, ? for a character.
+
+    :param topics: of a bag.
+    :param patterns: of those to take; none takes all.
+    :param exclude: patterns of those to leave out, of these.
+    :raises BagError: a pattern is like none of the topics.
+    """
+    topics = dict.fromkeys(topics)
+    for pattern in (*patterns, *exclude):
+        if not any(fnmatchcase(topic, pattern) for topic in topics):
+            raise BagError(f'no topic is like {pattern!r}; the topics are '
+                           f'{", ".join(topics) or "(none)"}')
+    return {topic for topic in topics
+            if (not patterns or any(fnmatchcase(topic, pattern) for pattern in patterns))
+            and not any(fnmatchcase(topic, pattern) for pattern in exclude)}
 
 
 def check_names(topic: str, frame_id: str) -> None:

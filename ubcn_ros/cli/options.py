@@ -207,6 +207,14 @@ rates_option = _shared('--rates', default='0,50,150,250', callback=_rates,
 stride_option = _shared('--stride', default=1, type=click.IntRange(1),
                         help='Take every n-th image.')
 limit_option = _shared('--limit', type=click.IntRange(1), help='Take this many images at most.')
+topics_option = _shared('--topics', multiple=True, metavar='PATTERN',
+                        help='Only topics like this, * standing for anything; may be repeated.')
+exclude_option = _shared('--exclude', multiple=True, metavar='PATTERN',
+                         help='No topics like this; may be repeated.')
+start_option = _shared('--start', default=0.0, type=Number(0),
+                       help='Begin so many seconds after the beginning of the bag.')
+duration_option = _shared('--duration', type=Number(0, min_open=True),
+                          help='End so many seconds after that  [default: with the bag].')
 json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
 picture_option = _shared('--picture', type=PICTURE)
 
