@@ -49,6 +49,7 @@ setup(
     install_requires=[
         'setuptools',
         'click>=8.0',
+        'jinja2>=3',
         'mcap>=1.2',
         'numpy',
         'opencv-python-headless>=4.5,<5',
@@ -63,7 +64,6 @@ setup(
         # For machines without a ROS 2 installation; never beside a sourced one.
         'ros': ROS_WHEELS,
         'train': [
-            'jinja2>=3',
             'lightning>=2.4',
             'matplotlib',
             'pillow>=9',

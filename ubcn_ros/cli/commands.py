@@ -16,13 +16,13 @@ import click
 
 # module -> what pip calls it, an extra of setup.py or a package of install_requires
 PACKAGES = {
-    'PIL': 'ubcn_ros[train]', 'jinja2': 'ubcn_ros[train]', 'lightning': 'ubcn_ros[train]',
+    'PIL': 'ubcn_ros[train]', 'lightning': 'ubcn_ros[train]',
     'matplotlib': 'ubcn_ros[train]', 'pycocotools': 'ubcn_ros[train]',
     'tensorboard': 'ubcn_ros[train]', 'torchmetrics': 'ubcn_ros[train]',
     'onnx': 'ubcn_ros[export]', 'onnxruntime': 'ubcn_ros[export]', 'av': 'ubcn_ros[video]',
     'rclpy': 'ubcn_ros[ros]', 'sensor_msgs': 'ubcn_ros[ros]', 'diagnostic_msgs': 'ubcn_ros[ros]',
     'torch': 'torch', 'safetensors': 'safetensors', 'rosbags': 'rosbags', 'numpy': 'numpy',
-    'tqdm': 'tqdm', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless',
+    'tqdm': 'tqdm', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless', 'jinja2': 'jinja2',
 }
 _REMEDIES = {
     errno.ENOSPC: 'make room, or choose another place',

@@ -33,7 +33,7 @@ def write_sheet(path: Path, report: CheckReport) -> None:
 
     :raises OSError: the file cannot be written.
     """
-    import jinja2  # of the extra train
+    import jinja2
     text = resources.files(__package__).joinpath('sheet.html').read_text('utf-8')
     template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined,
                                   trim_blocks=True).from_string(text)
