@@ -10,10 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ubcn_ros.images.text import blend, tag, text_coverage
+
 _PAPER, _INK, _FAINT = (255, 255, 255), (31, 35, 40), (101, 109, 118)
 _MARGIN, _GAP = 20, 8
-_FINE = 4  # text is drawn so many times larger, then averaged: OpenCV's strokes are coarse
-_CAP = 22  # height of a capital letter at scale 1, pixels (Hershey fonts)
 
 
 def contact_sheet(rows: Sequence[tuple[str | Sequence[str], Sequence[np.ndarray]]],
@@ -55,7 +55,7 @@ def contact_sheet(rows: Sequence[tuple[str | Sequence[str], Sequence[np.ndarray]
         # one caption alone belongs to the first image
         for text, left, cell in zip([caption] if isinstance(caption, str) else caption, lefts,
                                     cells, strict=False):
-            _tag(band[:cell.shape[0], left:left + cell_width], text)
+            tag(band[:cell.shape[0], left:left + cell_width], text)
         bands.append(band)
     if label_set is not None:
         bands += _legend(width, label_set)
@@ -73,52 +73,18 @@ def _fit(image: np.ndarray, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=kind)
 
 
-def _text(text: str, size: int, bold: bool = False) -> np.ndarray:
-    """Draw text with capitals of `size` pixels; return its coverage (H, W) float32 0..1."""
-    scale, thickness = size * 0.72 / _CAP * _FINE, round(size * (0.14 if bold else 0.09) * _FINE)
-    font = cv2.FONT_HERSHEY_SIMPLEX
-    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
-    rows = -(-(height + below + 2 * thickness) // _FINE) * _FINE
-    canvas = np.zeros((rows, -(-(width + 2 * thickness) // _FINE) * _FINE), np.uint8)
-    cv2.putText(canvas, text, (thickness, height + thickness), font, scale, 255, thickness,
-                cv2.LINE_AA)
-    small = cv2.resize(canvas, (canvas.shape[1] // _FINE, rows // _FINE),
-                       interpolation=cv2.INTER_AREA)
-    return small.astype(np.float32) / 255
-
-
-def _blend(image: np.ndarray, coverage: np.ndarray, left: int, middle: int,
-           color: tuple[int, int, int]) -> None:
-    """Paint a colour through a coverage, its centre line at row `middle`; cut at the edges."""
-    top = max(0, middle - coverage.shape[0] // 2)
-    part = image[top:top + coverage.shape[0], left:left + coverage.shape[1]]
-    share = coverage[:part.shape[0], :part.shape[1], None]
-    part[:] = np.rint(part * (1 - share) + np.float32(color) * share).astype(np.uint8)
-
-
 def _line(width: int, height: int, texts: Sequence[tuple[int, str]], size: int,
           color: tuple[int, int, int], bold: bool = False) -> np.ndarray:
     band = _paper(height, width)
     for left, text in texts:
-        _blend(band, _text(text, size, bold), left, height // 2, color)
+        blend(band, text_coverage(text, size, bold), left, height // 2, color)
     return band
-
-
-def _tag(cell: np.ndarray, text: str) -> None:
-    """Write on a darkened corner, which reads on any picture."""
-    if not text:
-        return
-    coverage = _text(text, 12)
-    height, width = coverage.shape[0] + 6, coverage.shape[1] + 12
-    corner = cell[-height:, :width]
-    corner[:] = (corner * np.float32(0.35)).astype(np.uint8)
-    _blend(corner, coverage, 6, corner.shape[0] // 2, (255, 255, 255))
 
 
 def _legend(width: int, label_set: Any) -> list[np.ndarray]:
     """List the classes in as few lines as they need, spread over their width."""
     square, space = 14, 7
-    entries = [(_text(name, 12), color)
+    entries = [(text_coverage(name, 12), color)
                for name, color in zip(label_set.classes, label_set.colors, strict=True)]
     needed = [square + space + coverage.shape[1] for coverage, _ in entries]
     inner = width - 2 * _MARGIN
@@ -140,7 +106,7 @@ def _legend(width: int, label_set: Any) -> list[np.ndarray]:
             coverage, color = entries[i]
             top = middle - square // 2
             band[top:top + square, left:left + square] = color
-            _blend(band, coverage, left + square + space, middle, _INK)
+            blend(band, coverage, left + square + space, middle, _INK)
             left += needed[i] + gap
         bands.append(band)
     return bands

@@ -1,0 +1,45 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Small text on pictures."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_FINE = 4  # text is drawn so many times larger, then averaged: OpenCV's strokes are coarse
+_CAP = 22  # height of a capital letter at scale 1, pixels (Hershey fonts)
+
+
+def text_coverage(text: str, size: int, bold: bool = False) -> np.ndarray:
+    """Draw text with capitals of `size` pixels; return its coverage (H, W) float32 0..1."""
+    scale, thickness = size * 0.72 / _CAP * _FINE, round(size * (0.14 if bold else 0.09) * _FINE)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), below = cv2.getTextSize(text, font, scale, thickness)
+    rows = -(-(height + below + 2 * thickness) // _FINE) * _FINE
+    canvas = np.zeros((rows, -(-(width + 2 * thickness) // _FINE) * _FINE), np.uint8)
+    cv2.putText(canvas, text, (thickness, height + thickness), font, scale, 255, thickness,
+                cv2.LINE_AA)
+    small = cv2.resize(canvas, (canvas.shape[1] // _FINE, rows // _FINE),
+                       interpolation=cv2.INTER_AREA)
+    return small.astype(np.float32) / 255
+
+
+def blend(image: np.ndarray, coverage: np.ndarray, left: int, middle: int,
+           color: tuple[int, int, int]) -> None:
+    """Paint a colour through a coverage, its centre line at row `middle`; cut at the edges."""
+    top = max(0, middle - coverage.shape[0] // 2)
+    part = image[top:top + coverage.shape[0], left:left + coverage.shape[1]]
+    share = coverage[:part.shape[0], :part.shape[1], None]
+    part[:] = np.rint(part * (1 - share) + np.float32(color) * share).astype(np.uint8)
+
+
+def tag(cell: np.ndarray, text: str) -> None:
+    """Write on a darkened corner, which reads on any picture."""
+    if not text:
+        return
+    coverage = text_coverage(text, 12)
+    height, width = coverage.shape[0] + 6, coverage.shape[1] + 12
+    corner = cell[-height:, :width]
+    corner[:] = (corner * np.float32(0.35)).astype(np.uint8)
+    blend(corner, coverage, 6, corner.shape[0] // 2, (255, 255, 255))
