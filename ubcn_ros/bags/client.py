@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import queue
-import struct
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ubcn_ros.bags import IMAGE, BagError, BagWriter
+from ubcn_ros.bags.headers import header_bytes, header_stamp_ns, with_stamp
 from ubcn_ros.bags.node_process import NodeProcess, ReplayError
 
 SOURCE = '/camera/image_raw'
@@ -26,28 +26,6 @@ _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer do
 
 class NoAnswerError(ReplayError):
     """An active node's outputs of a first image, sent again and again, did not come."""
-
-
-def header_bytes(data: bytes) -> bytes:
-    """
-    Return the std_msgs/Header at the start of a serialized (CDR) message, as it is.
-
-    Layout (OMG DDS-XTypes, plain CDR): 4 bytes of encapsulation, stamp as int32 and uint32,
-    frame_id as its length with the closing zero, uint32, and its characters.
-
-    :raises ValueError: cut short.
-    """
-    order = '<' if len(data) > 1 and data[1] & 1 else '>'
-    if len(data) < 16:
-        raise ValueError(f'{len(data)} bytes hold no header')
-    (length,) = struct.unpack_from(order + 'I', data, 12)
-    return bytes(data[4:16 + length])
-
-
-def with_stamp(data: bytes, second: int) -> bytes:
-    """Return a serialized message with another stamp, whole seconds."""
-    order = '<' if data[1] & 1 else '>'
-    return bytes(data[:4]) + struct.pack(order + 'iI', second, 0) + bytes(data[12:])
 
 
 @dataclass(frozen=True)
@@ -228,9 +206,7 @@ class Client:
         now = time.monotonic()
         header = header_bytes(data)
         if self.recording:
-            order = '<' if data[1] & 1 else '>'
-            second, nano = struct.unpack_from(order + 'iI', header)
-            self._to_write.put((topic, data, second * 1_000_000_000 + nano))
+            self._to_write.put((topic, data, header_stamp_ns(data)))
         self.outputs.append(Output(topic, header, now))
 
     def _on_frame(self, message: Any) -> None:

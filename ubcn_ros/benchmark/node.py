@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.bags.client import DERAINED, SOURCE, Client, Output, header_bytes
+from ubcn_ros.bags.client import DERAINED, SOURCE, Client, Output
+from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.node.diagnostics import resident_mib
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
