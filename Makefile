@@ -3,6 +3,7 @@
 #
 #   make demo             replay a rainy drive through the node; BAG=path takes your own bag
 #   make test             unit and integration tests, lint and import direction among them
+#   make test-gpu         what needs a CUDA device, with PYTHON as it is: nothing is installed
 #   make lint             lint and import direction alone
 #
 # PYTHON=python3.12       the interpreter of .venv, 3.10 to 3.14
@@ -38,7 +39,7 @@ CREATED := $(VENV)/.created-$(FLAVOUR)
 RUN_READY := $(VENV)/.installed-run
 TEST_READY := $(VENV)/.installed-test
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-gpu lint clean
 
 demo: $(RUN_READY)
 	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag '$(BAG)') $(DEMO_ARGS)
@@ -47,6 +48,9 @@ demo: $(RUN_READY)
 # processes, for much of the time tests wait for a node
 test: $(TEST_READY)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+test-gpu:
+	@$(PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
 
 lint: $(TEST_READY)
 	@$(BIN)/python -m ruff check .

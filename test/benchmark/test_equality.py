@@ -4,9 +4,15 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ubcn_ros.benchmark.equality import compare, measure_equality
+from ubcn_ros.data.drive.drive import drive_clip
 from ubcn_ros.runtime import Engine, Frame
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
+
+ON_A_GPU = (pytest.mark.gpu, pytest.mark.timeout(600), pytest.mark.skipif(
+    not torch.cuda.is_available(), reason='no CUDA device'))
 
 
 def frame(value, label, shape=(32, 50)):
@@ -52,3 +58,31 @@ def test_the_worst_image_decides(tiny_model):
     assert warmed == [(48, 64)], 'or the first image would be computed eagerly'
     assert other['worst_labels'] == pytest.approx(100 - 100 * 16 / 3072)
     assert other['labels'] == pytest.approx(100 - 50 * 16 / 3072) and other['labels'] > 99.5
+
+
+def rainy_images(*sizes):
+    """Render a frame of a rainy drive in each of these sizes (H, W)."""
+    return [next(drive_clip(3, 1, 15, *size, 120.0)).image for size in sizes]
+
+
+@pytest.mark.parametrize(('device', 'backend', 'precision', 'sizes'), [
+    ('cpu', 'graphs', 'bf16', [(64, 96)]),
+    *(pytest.param('cuda', *engine, [(360, 640), (720, 1280), (1080, 1920)], marks=ON_A_GPU)
+      for engine in (('eager', 'fp32'), ('eager', 'fp16'), ('eager', 'bf16'), ('graphs', 'fp32'),
+                     ('graphs', 'fp16'), ('graphs', 'bf16'), ('compiled', 'fp16'),
+                     ('onnxruntime', 'fp32'), ('onnxruntime', 'fp16')))])
+def test_every_engine_gives_what_eager_fp32_gives(device, backend, precision, sizes, tmp_path,
+                                                  monkeypatch):
+    if backend == 'onnxruntime':
+        pytest.importorskip('onnx')
+        providers = pytest.importorskip('onnxruntime').get_available_providers()
+        if 'CUDAExecutionProvider' not in providers:
+            pytest.skip('onnxruntime has no CUDA provider')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    engine = Engine.load(DEFAULT_MODEL, device, precision, backend)
+    reference = Engine.load(DEFAULT_MODEL, device, 'fp32', 'eager')
+    for iterations in (1, 3):
+        (row,) = measure_equality([engine], reference, rainy_images(*sizes), iterations)
+        assert row['equal'], row
+        if precision != 'bf16':  # of 8 bits
+            assert row['worst_difference'] <= 0.05 and row['worst_labels'] >= 99.9, row

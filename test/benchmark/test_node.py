@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +53,27 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
     assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
     for title in ('shared memory', 'default transport'):
         assert f'{title}: age of every published frame at most' in output
+
+
+@pytest.mark.integration
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize('load', ['--frames 300 --rate 30 --size 1920x1080',
+                                  '--frames 2000 --rate 60 --size 640x480'])
+def test_on_a_gpu_no_frame_fails_and_memory_rests(tmp_path, load):
+    pytest.importorskip('rclpy')
+    path = tmp_path / 'figures.json'
+    code, output = run(*load.split(), '--iterations', 2, '--device', 'cuda', '--json', path,
+                       timeout=500)
+    assert code == 0, output
+    figures = json.loads(path.read_text())
+    assert figures['device'].startswith('cuda') and figures['iterations_used'] == 2
+    assert figures['failed'] == figures['malformed'] == 0
+    assert figures['processed'] + figures['dropped'] == figures['sent']
+    assert figures['dropped'] <= 0.01 * figures['sent']
+    if figures['rss_mib']['after_1000'] is not None:
+        assert figures['rss_mib']['growth'] < 20
 
 
 @pytest.mark.integration
