@@ -174,7 +174,7 @@ def test_launch_arguments_exist(name):
 
 @pytest.mark.parametrize('name', DOCUMENTS)
 def test_targets_of_make_exist(name):
-    targets = re.findall(r'^(\w+):', read('Makefile'), re.MULTILINE)
+    targets = re.findall(r'^([\w-]+):', read('Makefile'), re.MULTILINE)
     called = [words[1] for words in command_lines(read(name)) if words[:1] == ['make']]
     assert set(called) <= set(targets)
 
