@@ -7,14 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from ubcn_ros.data.rain import (
-    RainParameters,
-    RainRenderer,
-    add_rain,
-    estimate_airlight,
-    sample_rate,
-    veil_extinction,
-)
+from ubcn_ros.data.rain import RainRenderer, add_rain, estimate_airlight, veil_extinction
+from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 
 H, W = 120, 160
 

@@ -11,6 +11,7 @@ from ubcn_ros.data.rain_streaks import (
     Shell,
     draw_streaks,
     drops_per_cubic_metre,
+    share_of_drops,
     terminal_speed,
 )
 
@@ -50,6 +51,17 @@ def test_number_and_sizes_follow_marshall_palmer():
     for edge in (1.5, 2.0, 3.0):
         share = drops_per_cubic_metre(100.0, edge) / drops_per_cubic_metre(100.0, 1.0)
         assert (field.diameter > edge).mean() == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize('rate', [5.0, 40.0])
+def test_thinned_to_a_lower_rate_they_follow_it_too(rate):
+    field = sample()
+    volume = sum(shell.size.astype(float).prod() for shell in field.shells)
+    there = np.random.default_rng(1).random(len(field.diameter)) < share_of_drops(
+        field.diameter, rate, 100.0)
+    for edge in (1.0, 1.5, 2.0):
+        assert (field.diameter[there] > edge).sum() == pytest.approx(
+            drops_per_cubic_metre(rate, edge) * volume, rel=0.1)
 
 
 def test_no_drop_is_sampled_that_is_too_thin_to_see():

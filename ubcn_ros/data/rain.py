@@ -10,153 +10,14 @@ distance.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.rain_streaks import Camera, DropField, draw_streaks
-
-__all__ = ['MAX_RATE_MM_H', 'RainParameters', 'RainRenderer', 'add_rain', 'estimate_airlight',
-           'sample_rate', 'veil_extinction']
-
-MAX_RATE_MM_H = 300.0
-
-
-@dataclass(frozen=True)
-class RainParameters:
-    """
-    Everything that decides what rain looks like, except the seed.
-
-    The defaults of streak_gain and veil_strength are not physical: they were chosen so that CamVid
-    val without depth has an input PSNR of about 26, 20, 18 dB at 50, 150, 250 mm/hr (with
-    streak_gain 1 it is 7 dB less).
-
-    :raises ValueError: a value out of range.
-    """
-
-    # rain rate, 0..300 mm/hr
-    rate_mm_h: float
-    # shutter time, 0.0005..0.1 s
-    exposure_s: float = 0.010
-    # forward speed of the camera
-    speed_m_s: float = 6.0
-    # wind to the right and forward
-    wind_m_s: tuple[float, float] = (0.0, 0.0)
-    # spread of single drops' velocities
-    turbulence_m_s: float = 0.25
-    # focal length, fraction of the frame's width
-    focal: float = 1.0
-    # row of the horizon (and of the focus of expansion), fraction of the frame's height
-    horizon: float = 0.45
-    # rotation of the fall direction about the optical axis
-    roll_deg: float = 0.0
-    # distances between which drops are drawn one by one
-    near_m: float = 0.35
-    far_m: float = 6.0
-    # smallest drop drawn
-    smallest_mm: float = 1.0
-    # thinnest streak drawn; what is thinner belongs to the veil
-    thinnest_px: float = 0.3
-    # factor on the number of drops
-    density_gain: float = 1.0
-    # factor on the size of drops
-    width_gain: float = 1.0
-    # factor on the opacity of streaks
-    streak_gain: float = 0.3
-    # factor on the radiance of drops
-    brightness_gain: float = 1.0
-    # lens aperture, which softens near streaks
-    aperture_mm: float = 1.2
-    # spread (log scale) of single streaks' opacity
-    unevenness: float = 0.4
-    # share of the airlight in a drop's radiance, 0..1; the rest is the mean radiance around it
-    ambient: float = 0.85
-    # factor on the extinction of 0.312 R^0.67 per km
-    veil_strength: float = 0.38
-    # RGB 0..1, or None to estimate it from the image
-    airlight: tuple[float, float, float] | None = None
-    # factor on the radiance of the veil
-    airlight_gain: float = 1.0
-    # camera noise on 0..255
-    noise_sigma: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rate_mm_h <= MAX_RATE_MM_H:
-            raise ValueError(f'rate_mm_h is {self.rate_mm_h}, must be 0..{MAX_RATE_MM_H:g} mm/hr')
-        if not 0.0005 <= self.exposure_s <= 0.1:
-            raise ValueError(f'exposure_s is {self.exposure_s}, must be 0.0005..0.1 s')
-        if not 0.12 < self.near_m < self.far_m:
-            raise ValueError(f'near_m is {self.near_m} and far_m {self.far_m}, must be '
-                             '0.12 < near_m < far_m')
-        if not 0 <= self.ambient <= 1:
-            raise ValueError(f'ambient is {self.ambient}, must be 0..1')
-        for name in ('focal', 'thinnest_px', 'smallest_mm', 'width_gain'):
-            if not getattr(self, name) > 0:
-                raise ValueError(f'{name} is {getattr(self, name)}, must be above 0')
-        for name in ('density_gain', 'streak_gain', 'brightness_gain', 'aperture_mm',
-                     'unevenness', 'veil_strength', 'airlight_gain', 'noise_sigma',
-                     'turbulence_m_s'):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f'{name} is {getattr(self, name)}, must not be negative')
-
-    @classmethod
-    def physical(cls, rate_mm_h: float, **overrides) -> RainParameters:
-        """
-        Return the defaults of the physical model at a rain rate.
-
-        :param rate_mm_h: 0..300 mm/hr.
-        :param overrides: values that replace the defaults, by name.
-        """
-        return replace(cls(rate_mm_h), **overrides)
-
-    @classmethod
-    def random(cls, rng: np.random.Generator, rate_mm_h: float, physical: bool = False
-               ) -> RainParameters:
-        """
-        Draw parameters for training.
-
-        :param rng: generator that everything is drawn from.
-        :param rate_mm_h: rain rate, 0..300 mm/hr.
-        :param physical: vary only what differs between real drives: speed 0..12 m/s, wind +-4 m/s,
-            exposure 6..16 ms. False lets the appearance spread beyond the physical defaults.
-        """
-        drive = {'speed_m_s': float(rng.uniform(0, 12)),
-                 'wind_m_s': (float(rng.uniform(-4, 4)), float(rng.uniform(-4, 4))),
-                 'exposure_s': float(rng.uniform(0.006, 0.016))}
-        if physical:
-            return cls(rate_mm_h, **drive)
-
-        def around(value: float, spread: float) -> float:
-            """Log-normal around a value, at most three spreads away."""
-            z = float(np.clip(rng.standard_normal(), -3, 3))
-            return value * float(np.exp(spread * z))
-
-        tint = 1 + 0.04 * np.clip(rng.standard_normal(3), -2, 2)
-        level = rng.uniform(0.75, 1.0)  # darker would turn a bright sky into a wall
-        own = rng.random() < 0.25
-        airlight = tuple(float(c) for c in np.clip(level * tint, 0, 1)) if own else None
-        drive['wind_m_s'] = (drive['wind_m_s'][0] * (1 + 0.8 * float(rng.random())),
-                             drive['wind_m_s'][1])
-        drive['exposure_s'] = float(np.clip(around(drive['exposure_s'], 0.4), 0.002, 0.04))
-        return cls(
-            rate_mm_h, **drive,
-            turbulence_m_s=around(0.25, 0.6),
-            focal=around(1.0, 0.15),
-            horizon=float(np.clip(0.45 + 0.05 * rng.standard_normal(), 0.2, 0.7)),
-            roll_deg=float(8 * np.clip(rng.standard_normal(), -3, 3)),
-            density_gain=around(1.0, 0.4),
-            width_gain=around(1.0, 0.3),
-            streak_gain=around(0.3, 0.4),
-            brightness_gain=float(np.clip(around(1.0, 0.12), 0.5, 1.4)),
-            aperture_mm=around(1.2, 0.6),
-            unevenness=float(np.clip(around(0.4, 0.4), 0, 1.2)),
-            ambient=float(np.clip(0.85 + 0.15 * rng.uniform(-1, 1), 0, 1)),
-            veil_strength=around(0.38, 0.5),
-            airlight=airlight,
-            airlight_gain=around(1.0, 0.08),
-            noise_sigma=float(rng.uniform(0, 4) * (rng.random() < 0.6)))
+from ubcn_ros.data.rain_parameters import RainParameters
+from ubcn_ros.data.rain_streaks import Camera, DropField, draw_streaks, share_of_drops
 
 
 def veil_extinction(rate_mm_h: float) -> float:
@@ -210,8 +71,8 @@ class RainRenderer:
         self._camera = Camera(focal, frame_width / 2 - left, p.horizon * frame_height - top,
                               width, height)
         self._thinnest = p.thinnest_px / (focal * 1e-3 * p.width_gain)  # mm per metre
-        self._prior_veil = None
-        self._field = None
+        self._prior = None
+        self._field, self._chance = None, None
         if p.rate_mm_h > 0 and p.density_gain > 0:
             # A camera that rolls sees the fall at an angle; a 2 mm drop falls at 6.5 m/s.
             sideways = p.wind_m_s[0] + 6.5 * float(np.tan(np.deg2rad(p.roll_deg)))
@@ -225,8 +86,8 @@ class RainRenderer:
                 density_gain=p.density_gain, turbulence=p.turbulence_m_s,
                 unevenness=p.unevenness)
 
-    def __call__(self, image: np.ndarray, depth: np.ndarray | None = None, time_s: float = 0.0
-                 ) -> np.ndarray:
+    def __call__(self, image: np.ndarray, depth: np.ndarray | None = None, time_s: float = 0.0,
+                 rate_mm_h: float | None = None) -> np.ndarray:
         """
         Render the rain at a time.
 
@@ -234,18 +95,23 @@ class RainRenderer:
         :param depth: (height, width) metres, far where not finite or not positive; None for the
             prior.
         :param time_s: seconds since the field's start.
+        :param rate_mm_h: rain rate at that time, 0 to the parameters' rate; None for theirs. A
+            drop that is there at a rate is there at all higher ones.
         :return: the rainy image, (height, width, 3) uint8 RGB.
-        :raises ValueError: an image or depth of another size or type.
+        :raises ValueError: an image or depth of another size or type, or a rate out of range.
         """
         p = self.parameters
+        rate = p.rate_mm_h if rate_mm_h is None else rate_mm_h
+        if not 0 <= rate <= p.rate_mm_h:
+            raise ValueError(f'rate_mm_h is {rate}, this renderer takes 0..{p.rate_mm_h:g} mm/hr')
         if image.shape != (self.height, self.width, 3) or image.dtype != np.uint8:
             raise ValueError(f'image is {image.shape} {image.dtype}, this renderer takes '
                              f'({self.height}, {self.width}, 3) uint8')
-        if p.rate_mm_h == 0:
+        if rate == 0:
             return image.copy()
         airlight = np.asarray(p.airlight, np.float32) if p.airlight is not None else (
             estimate_airlight(image))
-        veil, cover = self._veil(depth), self.thickness(time_s)
+        veil, cover = self._veil(depth, rate), self.thickness(time_s, rate)
         if cover is not None:  # the share of a pixel that drops cover
             np.negative(np.expm1(np.negative(cover, cover), cover), cover)
         noise = None
@@ -271,24 +137,41 @@ class RainRenderer:
             planes.append(np.clip(scene, 0, 255, out=scene).astype(np.uint8))
         return cv2.merge(planes)
 
-    def thickness(self, time_s: float = 0.0) -> np.ndarray | None:
-        """Return the streaks' optical thickness, (H, W) float32, 0 or more; None without drops."""
-        p = self.parameters
-        return None if self._field is None else draw_streaks(
-            self._field, self._camera, time_s, p.exposure_s, thinnest_mm_m=self._thinnest,
-            width_gain=p.width_gain, aperture_mm=p.aperture_mm, gain=p.streak_gain)
+    def thickness(self, time_s: float = 0.0, rate_mm_h: float | None = None) -> np.ndarray | None:
+        """
+        Return the streaks' optical thickness, (H, W) float32, 0 or more; None without drops.
 
-    def _veil(self, depth: np.ndarray | None) -> np.ndarray:
+        :param time_s, rate_mm_h: as for a call.
+        """
+        p = self.parameters
+        if self._field is None or rate_mm_h == 0:
+            return None
+        return draw_streaks(
+            self._field, self._camera, time_s, p.exposure_s, thinnest_mm_m=self._thinnest,
+            width_gain=p.width_gain, aperture_mm=p.aperture_mm, gain=p.streak_gain,
+            present=True if rate_mm_h is None else self._present(rate_mm_h))
+
+    def _present(self, rate: float) -> np.ndarray | bool:
+        """Which drops of the field there are at a rate above 0."""
+        if rate == self.parameters.rate_mm_h:
+            return True
+        if self._chance is None:
+            rng = np.random.default_rng([self.seed, 3])
+            self._chance = rng.random(len(self._field.diameter), np.float32)
+        return self._chance < share_of_drops(self._field.diameter, rate,
+                                             self.parameters.rate_mm_h)
+
+    def _veil(self, depth: np.ndarray | None, rate: float) -> np.ndarray:
         """Share of airlight at every pixel, (H, W) float32 on 0..1."""
         p = self.parameters
-        beta = p.veil_strength * veil_extinction(p.rate_mm_h)
+        beta = np.float32(p.veil_strength * veil_extinction(rate))
         if depth is None:
-            if self._prior_veil is None:
+            if self._prior is None or self._prior[0] != rate:
                 top, left, frame_height, frame_width = self._window
                 prior = depth_prior(frame_height, frame_width, horizon=p.horizon, focal=p.focal)
                 prior = prior[top:top + self.height, left:left + self.width]
-                self._prior_veil = -np.expm1(-beta * prior)
-            return self._prior_veil
+                self._prior = rate, -np.expm1(-beta * prior)
+            return self._prior[1]
         if depth.shape != (self.height, self.width):
             raise ValueError(f'depth is {depth.shape}, expected {(self.height, self.width)}')
         known = np.isfinite(depth) & (depth > 0)
@@ -316,14 +199,13 @@ def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray |
     :param seed: of the drops, the noise and, where none are given, the parameters.
     :param depth: (H, W) metres, as for ``RainRenderer``.
     :param parameters: what the rain looks like, but for its rate; None draws those of a drive
-        (``RainParameters.random``, physical).
+        (``drive_parameters``).
     :param window: for crops, as for ``RainRenderer``.
     :return: the rainy frame, (H, W, 3) uint8 RGB.
     :raises ValueError: a rate out of range, or an image or depth of another size or type.
     """
     if parameters is None:
-        rng = np.random.default_rng([seed, 2])
-        parameters = RainParameters.random(rng, rate_mm_h, physical=True)
+        parameters = drive_parameters(seed, rate_mm_h)
     elif parameters.rate_mm_h != rate_mm_h:
         parameters = replace(parameters, rate_mm_h=rate_mm_h)
     if rate_mm_h == 0:
@@ -331,19 +213,6 @@ def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray |
     return RainRenderer(parameters, *image.shape[:2], seed, window=window)(image, depth)
 
 
-def sample_rate(rng: np.random.Generator, zeros: float = 0.08) -> float:
-    """
-    Draw a rain rate for training, mm/hr on 0..300.
-
-    A share is dry, half of the rest uniform over 0..300 (heavy rain is where the network has most
-    to do), half log-uniform over 5..300 (light rain is where people drive most).
-
-    :param rng: generator that the rate is drawn from.
-    :param zeros: share of dry frames, 0..1.
-    """
-    kind = rng.random()
-    if kind < zeros:
-        return 0.0
-    if kind < zeros + (1 - zeros) / 2:
-        return float(rng.uniform(0, MAX_RATE_MM_H))
-    return float(np.exp(rng.uniform(np.log(5), np.log(MAX_RATE_MM_H))))
+def drive_parameters(seed: int, rate_mm_h: float) -> RainParameters:
+    """Draw the parameters of a drive: speed, wind and exposure, the same for the same seed."""
+    return RainParameters.random(np.random.default_rng([seed, 2]), rate_mm_h, physical=True)

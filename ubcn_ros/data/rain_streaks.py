@@ -127,15 +127,30 @@ class DropField:
             place = self.position[shell.rows]
             if time_s:
                 # In double precision: after an hour float32 would be off by millimetres.
-                place = place + self.velocity[shell.rows] * (np.float64(time_s) / shell.size)
+                place = place + self.velocity[shell.rows] * (time_s / np.float64(shell.size))
                 place -= np.floor(place)
             result[shell.rows] = shell.low + shell.size * place.astype(np.float32)
         return result
 
 
+def share_of_drops(diameter_mm: np.ndarray, rate_mm_h: float, of_rate_mm_h: float) -> np.ndarray:
+    """
+    Return which share of a rate's drops there are at a lower rate, by their size.
+
+    It is the quotient of two Marshall-Palmer distributions: a field without the others is one of
+    the lower rate.
+
+    :param diameter_mm: of the drops.
+    :param rate_mm_h: above 0 and at most ``of_rate_mm_h``.
+    :return: 0..1, of the shape of ``diameter_mm``.
+    """
+    return np.exp((marshall_palmer_slope(of_rate_mm_h) - marshall_palmer_slope(rate_mm_h))
+                  * diameter_mm)
+
+
 def draw_streaks(field: DropField, camera: Camera, time_s: float, exposure_s: float, *,
-                 thinnest_mm_m: float, width_gain: float, aperture_mm: float, gain: float
-                 ) -> np.ndarray:
+                 thinnest_mm_m: float, width_gain: float, aperture_mm: float, gain: float,
+                 present: np.ndarray | bool = True) -> np.ndarray:
     """
     Draw all streaks of one exposure.
 
@@ -152,13 +167,14 @@ def draw_streaks(field: DropField, camera: Camera, time_s: float, exposure_s: fl
     :param aperture_mm: of the lens, focused at infinity: it widens near streaks and thins them by
         as much.
     :param gain: factor on the opacity.
+    :param present: (N,) bool, which drops are there; True for all.
     :return: optical thickness x, (H, W) float32, 0 or more; a share of 1 - exp(-x) is covered.
     """
     start = field.at(time_s)
     end = start + field.velocity * np.float32(exposure_s)
     z0, z1 = start[:, 2], end[:, 2]
     near = np.minimum(z0, z1)
-    keep = np.flatnonzero((near > _NEAREST_M) & (field.diameter > thinnest_mm_m * z0))
+    keep = np.flatnonzero((near > _NEAREST_M) & (field.diameter > thinnest_mm_m * z0) & present)
     start, end, z0, z1 = start[keep], end[keep], z0[keep], z1[keep]
     f = np.float32(camera.focal)
     u0, v0 = f * start[:, 0] / z0 + camera.centre_u, f * start[:, 1] / z0 + camera.centre_v

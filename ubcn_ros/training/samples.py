@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.painted_rain import paint_rain
-from ubcn_ros.data.rain import RainParameters, add_rain, sample_rate
+from ubcn_ros.data.rain import add_rain
+from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.rain import RainParameters, RainRenderer, estimate_airlight
+from ubcn_ros.data.rain import RainRenderer, estimate_airlight
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 
 

@@ -10,7 +10,8 @@ import torch
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.data.rain import RainParameters, add_rain
+from ubcn_ros.data.rain import add_rain
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import Group
 
 ALL = {'rain_probability': 0.8, 'painted_rain_probability': 0.4, 'color_jitter': 0.5,

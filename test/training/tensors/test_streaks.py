@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.data.rain import RainParameters, RainRenderer
+from ubcn_ros.data.rain import RainRenderer
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.training.tensors.streaks import (
     RATES_MM_H,
     LayerView,

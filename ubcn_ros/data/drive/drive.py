@@ -192,7 +192,8 @@ def drive_clip(seed: int, frames: int = 60, rate_hz: float = 15, height: int = 3
 def _clip_frames(seed, frames, rate_hz, height, width, rain_mm_h) -> Iterator[DriveFrame]:
     drive, rain = Drive(seed, height, width), None
     if rain_mm_h > 0:
-        from ubcn_ros.data.rain import RainParameters, RainRenderer
+        from ubcn_ros.data.rain import RainRenderer
+        from ubcn_ros.data.rain_parameters import RainParameters
         rain = RainRenderer(RainParameters.physical(rain_mm_h), height, width, seed)
     for index in range(frames):
         frame = drive.frame(index / rate_hz)

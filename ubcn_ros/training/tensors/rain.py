@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.depth_prior import CAMERA_HEIGHT_M, CAP_M, CORRIDOR_M
-from ubcn_ros.data.rain import RainParameters, veil_extinction
+from ubcn_ros.data.rain import veil_extinction
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.training.tensors.transfer import to_device
 
 _SURROUNDINGS = (6, 8)  # places of a sample at which a drop's surroundings are told apart

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from ubcn_ros.data.rain import RainParameters, sample_rate
+from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.drive_frames import chosen_scene

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ubcn_ros.data.rain import RainParameters, RainRenderer
+from ubcn_ros.data.rain import RainRenderer
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import LARGEST_DROP_MM, marshall_palmer_slope
 from ubcn_ros.training.tensors.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device

@@ -1,0 +1,164 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What rain looks like, and how it is drawn for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+MAX_RATE_MM_H = 300.0
+
+
+@dataclass(frozen=True)
+class RainParameters:
+    """
+    Everything that decides what rain looks like, except the seed.
+
+    The defaults of streak_gain and veil_strength are not physical: they were chosen so that CamVid
+    val without depth has an input PSNR of about 26, 20, 18 dB at 50, 150, 250 mm/hr (with
+    streak_gain 1 it is 7 dB less).
+
+    :raises ValueError: a value out of range.
+    """
+
+    # rain rate, 0..300 mm/hr
+    rate_mm_h: float
+    # shutter time, 0.0005..0.1 s
+    exposure_s: float = 0.010
+    # forward speed of the camera
+    speed_m_s: float = 6.0
+    # wind to the right and forward
+    wind_m_s: tuple[float, float] = (0.0, 0.0)
+    # spread of single drops' velocities
+    turbulence_m_s: float = 0.25
+    # focal length, fraction of the frame's width
+    focal: float = 1.0
+    # row of the horizon (and of the focus of expansion), fraction of the frame's height
+    horizon: float = 0.45
+    # rotation of the fall direction about the optical axis
+    roll_deg: float = 0.0
+    # distances between which drops are drawn one by one
+    near_m: float = 0.35
+    far_m: float = 6.0
+    # smallest drop drawn
+    smallest_mm: float = 1.0
+    # thinnest streak drawn; what is thinner belongs to the veil
+    thinnest_px: float = 0.3
+    # factor on the number of drops
+    density_gain: float = 1.0
+    # factor on the size of drops
+    width_gain: float = 1.0
+    # factor on the opacity of streaks
+    streak_gain: float = 0.3
+    # factor on the radiance of drops
+    brightness_gain: float = 1.0
+    # lens aperture, which softens near streaks
+    aperture_mm: float = 1.2
+    # spread (log scale) of single streaks' opacity
+    unevenness: float = 0.4
+    # share of the airlight in a drop's radiance, 0..1; the rest is the mean radiance around it
+    ambient: float = 0.85
+    # factor on the extinction of 0.312 R^0.67 per km
+    veil_strength: float = 0.38
+    # RGB 0..1, or None to estimate it from the image
+    airlight: tuple[float, float, float] | None = None
+    # factor on the radiance of the veil
+    airlight_gain: float = 1.0
+    # camera noise on 0..255
+    noise_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rate_mm_h <= MAX_RATE_MM_H:
+            raise ValueError(f'rate_mm_h is {self.rate_mm_h}, must be 0..{MAX_RATE_MM_H:g} mm/hr')
+        if not 0.0005 <= self.exposure_s <= 0.1:
+            raise ValueError(f'exposure_s is {self.exposure_s}, must be 0.0005..0.1 s')
+        if not 0.12 < self.near_m < self.far_m:
+            raise ValueError(f'near_m is {self.near_m} and far_m {self.far_m}, must be '
+                             '0.12 < near_m < far_m')
+        if not 0 <= self.ambient <= 1:
+            raise ValueError(f'ambient is {self.ambient}, must be 0..1')
+        for name in ('focal', 'thinnest_px', 'smallest_mm', 'width_gain'):
+            if not getattr(self, name) > 0:
+                raise ValueError(f'{name} is {getattr(self, name)}, must be above 0')
+        for name in ('density_gain', 'streak_gain', 'brightness_gain', 'aperture_mm',
+                     'unevenness', 'veil_strength', 'airlight_gain', 'noise_sigma',
+                     'turbulence_m_s'):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f'{name} is {getattr(self, name)}, must not be negative')
+
+    @classmethod
+    def physical(cls, rate_mm_h: float, **overrides) -> RainParameters:
+        """
+        Return the defaults of the physical model at a rain rate.
+
+        :param rate_mm_h: 0..300 mm/hr.
+        :param overrides: values that replace the defaults, by name.
+        """
+        return replace(cls(rate_mm_h), **overrides)
+
+    @classmethod
+    def random(cls, rng: np.random.Generator, rate_mm_h: float, physical: bool = False
+               ) -> RainParameters:
+        """
+        Draw parameters for training.
+
+        :param rng: generator that everything is drawn from.
+        :param rate_mm_h: rain rate, 0..300 mm/hr.
+        :param physical: vary only what differs between real drives: speed 0..12 m/s, wind +-4 m/s,
+            exposure 6..16 ms. False lets the appearance spread beyond the physical defaults.
+        """
+        drive = {'speed_m_s': float(rng.uniform(0, 12)),
+                 'wind_m_s': (float(rng.uniform(-4, 4)), float(rng.uniform(-4, 4))),
+                 'exposure_s': float(rng.uniform(0.006, 0.016))}
+        if physical:
+            return cls(rate_mm_h, **drive)
+
+        def around(value: float, spread: float) -> float:
+            """Log-normal around a value, at most three spreads away."""
+            z = float(np.clip(rng.standard_normal(), -3, 3))
+            return value * float(np.exp(spread * z))
+
+        tint = 1 + 0.04 * np.clip(rng.standard_normal(3), -2, 2)
+        level = rng.uniform(0.75, 1.0)  # darker would turn a bright sky into a wall
+        own = rng.random() < 0.25
+        airlight = tuple(float(c) for c in np.clip(level * tint, 0, 1)) if own else None
+        drive['wind_m_s'] = (drive['wind_m_s'][0] * (1 + 0.8 * float(rng.random())),
+                             drive['wind_m_s'][1])
+        drive['exposure_s'] = float(np.clip(around(drive['exposure_s'], 0.4), 0.002, 0.04))
+        return cls(
+            rate_mm_h, **drive,
+            turbulence_m_s=around(0.25, 0.6),
+            focal=around(1.0, 0.15),
+            horizon=float(np.clip(0.45 + 0.05 * rng.standard_normal(), 0.2, 0.7)),
+            roll_deg=float(8 * np.clip(rng.standard_normal(), -3, 3)),
+            density_gain=around(1.0, 0.4),
+            width_gain=around(1.0, 0.3),
+            streak_gain=around(0.3, 0.4),
+            brightness_gain=float(np.clip(around(1.0, 0.12), 0.5, 1.4)),
+            aperture_mm=around(1.2, 0.6),
+            unevenness=float(np.clip(around(0.4, 0.4), 0, 1.2)),
+            ambient=float(np.clip(0.85 + 0.15 * rng.uniform(-1, 1), 0, 1)),
+            veil_strength=around(0.38, 0.5),
+            airlight=airlight,
+            airlight_gain=around(1.0, 0.08),
+            noise_sigma=float(rng.uniform(0, 4) * (rng.random() < 0.6)))
+
+
+def sample_rate(rng: np.random.Generator, zeros: float = 0.08) -> float:
+    """
+    Draw a rain rate for training, mm/hr on 0..300.
+
+    A share is dry, half of the rest uniform over 0..300 (heavy rain is where the network has most
+    to do), half log-uniform over 5..300 (light rain is where people drive most).
+
+    :param rng: generator that the rate is drawn from.
+    :param zeros: share of dry frames, 0..1.
+    """
+    kind = rng.random()
+    if kind < zeros:
+        return 0.0
+    if kind < zeros + (1 - zeros) / 2:
+        return float(rng.uniform(0, MAX_RATE_MM_H))
+    return float(np.exp(rng.uniform(np.log(5), np.log(MAX_RATE_MM_H))))
