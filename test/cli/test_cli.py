@@ -115,6 +115,13 @@ def test_masks_of_files_and_bags_leave_out_what_is_not_sure_enough(tmp_path, fol
     assert np.array_equal(mask.image[..., 0], frame.labels)
 
 
+def test_files_take_the_steps_that_change_them(tmp_path, folder, quick, tiny_engine):
+    done = ubcn('derain', folder / 'a.png', tmp_path / 'out', '--convergence', 255, *quick)
+    assert done.exit_code == 0, done.output
+    expected = tiny_engine(read_image(folder / 'a.png'), 1).derained
+    assert np.array_equal(read_image(tmp_path / 'out/a.png'), expected)
+
+
 def test_derain_refuses_untrained_parts_unless_allowed(tmp_path, folder, quick, partial_model):
     command = ['derain', folder, tmp_path / 'out', *quick, '--model', partial_model]
     result = ubcn(*command)

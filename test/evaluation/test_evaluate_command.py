@@ -194,6 +194,23 @@ def test_sizes_are_measured_one_by_one(tmp_path, tiny_model, camvid_folder):
     assert again['clean'] != report['sizes']['96x64']['clean']
 
 
+def test_convergence_says_how_many_steps_were_run(tmp_path, tiny_model, camvid_folder):
+    common = ('--model', tiny_model, '--data', camvid_folder, '--iterations', 3, '--rates', 150,
+              '--limit', 2, '--json', tmp_path / 'report.json')
+    steps = {}
+    for threshold in (0, 1e-9, 255):
+        result = run(*common, '--convergence', threshold)
+        assert result.exit_code == 0, result.output
+        assert ('steps run' in result.output) == bool(threshold)
+        report = json.loads((tmp_path / 'report.json').read_text())
+        assert report['convergence'] == threshold
+        steps[threshold] = report['rates']['150']['steps']
+    assert [step.pop('iterations') for step in steps[1e-9]] == [1, 2, 3]
+    assert steps[1e-9] == steps[0], 'none converged'
+    assert [step.pop('iterations') for step in steps[255]] == [1, 1, 1]
+    assert steps[255] == [{**steps[0][0], 't': t} for t in (1, 2, 3)], 'all after one step'
+
+
 def test_sizes_that_cannot_be_are_told(tmp_path, tiny_model, camvid_folder, pairs_folder):
     result = run('--model', tiny_model, '--data', pairs_folder, '--size', '96x64')
     assert result.exit_code == 2 and 'leave out --size' in result.output

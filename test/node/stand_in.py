@@ -66,10 +66,10 @@ class StandInEngine:
             progress(f'warming up for {count} of {width} x {height}')
 
     def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None,
-                 min_confidence=0.0):
+                 min_confidence=0.0, convergence=0.0):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,
                            'confidence': confidence, 'processing_size': processing_size,
-                           'min_confidence': min_confidence})
+                           'min_confidence': min_confidence, 'convergence': convergence})
         kind, _, value = self.behaviour.partition(':')
         if kind == 'slow':
             time.sleep(float(value) * iterations)

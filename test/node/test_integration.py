@@ -113,6 +113,19 @@ def test_iterations_are_changed_from_another_process(camera):
     assert camera.diagnostics('engine')['iterations'] == '3'
 
 
+def test_further_steps_are_left_out_once_an_image_has_converged(camera):
+    assert camera.set_parameter('iterations', 3).successful
+    try:
+        for threshold, used in ((255.0, 1), (0.0, 3)):
+            assert camera.set_parameter('convergence', threshold).successful
+            assert exchange(camera, image_message(used))
+            wait_until(lambda: camera.diagnostics()['iterations used (last)'] == str(used),  # noqa: B023
+                       'the report of this frame')
+            assert camera.diagnostics('engine')['convergence (of 255)'] == f'{threshold:g}'
+    finally:
+        assert camera.set_parameter('convergence', 0.0).successful
+
+
 def test_masks_leave_out_what_is_not_sure_enough_once_they_are_asked_to(camera):
     before = exchange(camera, image_message(1))
     labels, sure = (np.frombuffer(before[topic].data, np.uint8)
@@ -139,6 +152,7 @@ def test_masks_leave_out_what_is_not_sure_enough_once_they_are_asked_to(camera):
     ('iterations', 'two', "iterations must be an integer, like 3; got 'two'"),
     ('deadline_ms', -5.0, 'out of range'),
     ('overlay_alpha', 2, 'overlay_alpha must be 0 to 1, got 2'),
+    ('convergence', -0.5, 'out of range'),
     ('min_confidence', -0.5, 'out of range'),
     ('model', 'other', 'model is fixed while the node is configured'),
     ('autostart', False, 'autostart is read once at start'),

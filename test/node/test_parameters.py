@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ubcn_ros.node.parameter_spec import Changes
 from ubcn_ros.node.parameters import (
     SPECS,
     USE_SIM_TIME,
-    Changes,
     Settings,
     refusal,
     unchanged,
@@ -78,6 +78,8 @@ def test_the_document_lists_every_parameter_as_the_table_does():
     ('cameras', ['front', '/left'], 'cameras must be a list of names'),
     ('cameras', ['front', 'left', 'front'], 'cameras has front more than once'),
     ('input_transport', 'theora', 'input_transport must be one of raw, compressed'),
+    ('convergence', 255.5, 'convergence must be 0 to 255, got 255.5'),
+    ('convergence', -0.5, 'convergence must be 0 to 255'),
     ('min_confidence', 1.01, 'min_confidence must be 0 to 1, got 1.01'),
     ('min_confidence', -0.5, 'min_confidence must be 0 to 1, got -0.5'),
     ('min_confidence', float('nan'), 'min_confidence must be 0 to 1, got nan'),
@@ -99,6 +101,7 @@ def test_values_are_refused_with_a_reason(name, value, reason):
 @pytest.mark.parametrize('name, value', [
     ('iterations', 1), ('iterations', 10), ('deadline_ms', 33), ('device', 'cuda:1'),
     ('overlay_alpha', 1), ('backend', 'onnxruntime'), ('processing_size', 0),
+    ('convergence', 0.5), ('convergence', 255),
     ('min_confidence', 0), ('min_confidence', 0.5), ('min_confidence', 1),
     ('processing_size', (-1, 8192)), ('model', '/a folder/model.safetensors')])
 def test_values_are_taken(name, value):

@@ -160,6 +160,14 @@ def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench)
         assert [(mask == 255).all() for mask in masks] == [False, True, False]
 
 
+def test_the_engine_is_told_when_to_leave_steps_out_from_the_next_frame_on(bench):
+    made = bench()
+    for threshold in (0.0, 0.5):
+        made.node.settings = Settings.of({'convergence': threshold})
+        made.pipeline.process([(made.camera, arrival())])
+    assert [call['convergence'] for call in made.engine.calls] == [0.0, 0.5]
+
+
 def test_numbers_of_a_frame_add_up(bench):
     made = bench(deadline_ms=20, iterations=2)
     made.camera.outputs.seconds = 0.03

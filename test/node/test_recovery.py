@@ -25,7 +25,7 @@ class Engine:
         self.error, self.most, self.calls = error, most, []
         self.allocated = None
 
-    def __call__(self, image, iterations, deadline, confidence, processing_size, min_confidence):
+    def __call__(self, image, iterations, deadline, confidence, processing_size, **_):
         self.calls.append((iterations, deadline, confidence, processing_size))
         if iterations > self.most:
             ballast = Ballast()

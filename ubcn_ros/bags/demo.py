@@ -57,6 +57,7 @@ class DemoOptions:
     frames: int | None = None
     rain_mm_h: float = 100.0
     device: str = 'auto'
+    convergence: float = 0.0
     processing_size: int = -1
     min_confidence: float = 0.0
 
@@ -138,6 +139,7 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
         click.echo(f'Starting the node (log: {log})')
         with bags.BagWriter(options.out / 'outputs') as recorder, NodeProcess(
                 log, {'model': str(model), 'iterations': options.iterations,
+                      'convergence': options.convergence,
                       'processing_size': options.processing_size,
                       'min_confidence': options.min_confidence, 'device': options.device,
                       'warm_up_height': height, 'warm_up_width': width,

@@ -68,6 +68,11 @@ def summary_text(summary: dict[str, Any]) -> str:
             ('latency p50', f"{latency['p50']} ms" if latency else '-'),
             ('latency p95', f"{latency['p95']} ms" if latency else '-'),
             ('iterations', str(summary['iterations'])),
+            ('of these used', _mean(summary['iterations_used'])),
             ('model', f"{summary['model']} ({summary['device']}, {summary['precision']}, "
              f"{summary['backend']})")]
     return '\n' + textwrap.indent(table(None, rows, left=(0, 1)), '  ') + '\n'
+
+
+def _mean(value: float | None) -> str:
+    return '-' if value is None else f'{value:g} on average'

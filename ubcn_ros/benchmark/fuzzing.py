@@ -117,6 +117,7 @@ ACCEPTABLE: dict[str, tuple[tuple[int, Any], ...]] = {
     'overlay_alpha': ((DOUBLE, 0.0), (INTEGER, 1)), 'max_failures': ((INTEGER, 0),),
     'processing_size': ((INTEGER, -1), (INTEGER, 0), (INTEGER, 64), (INTEGERS, (32,))),
     'min_confidence': ((DOUBLE, 0.0), (DOUBLE, 0.5), (INTEGER, 1)),
+    'convergence': ((DOUBLE, 0.0), (DOUBLE, 0.5), (INTEGER, 1)),
     'input_transport': ((STRING, 'raw'), (STRING, 'compressed')), 'cameras': ((STRINGS, ()),),
     'warm_up_width': ((INTEGER, 0), (INTEGER, 64)), 'warm_up_height': ((INTEGER, 64),),
     'device': ((STRING, 'cpu'),), 'precision': ((STRING, 'auto'), (STRING, 'fp32')),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,8 +24,7 @@ from ubcn_ros.cli.output import exit_stopped, progress_bar, warn
               type=click.Choice(['mcap', 'sqlite3']), help='Format of OUT.')
 @engine_options
 def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, storage: str,
-                model: str, device: str, precision: str, iterations: int,
-                processing_size: int, min_confidence: float, allow_partial_model: bool) -> None:
+                iterations: int, **chosen: Any) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
@@ -41,8 +41,7 @@ def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, 
                 for note in reader.notes:
                     warn(note)
                 image_connection(reader, topic)
-            engine = load_engine(model, device, precision, allow_partial_model, processing_size,
-                                 min_confidence)
+            engine = load_engine(**chosen)
             with progress_bar() as bar:
                 def show(done: int, total: int) -> None:
                     nonlocal count

@@ -12,6 +12,7 @@ from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     Number,
+    convergence_option,
     device_option,
     iterations_option,
     min_confidence_option,
@@ -29,6 +30,7 @@ from ubcn_ros.cli.output import exit_stopped
               help='Output folder.')
 @model_option()
 @iterations_option()
+@convergence_option()
 @processing_option()
 @min_confidence_option()
 @click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
@@ -40,8 +42,8 @@ from ubcn_ros.cli.output import exit_stopped
               type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
 @device_option()
 def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterations: int,
-         processing_size: int, min_confidence: float, rate_hz: float | None, frames: int | None,
-         rain_mm_h: float, device: str) -> None:
+         convergence: float, processing_size: int, min_confidence: float, rate_hz: float | None,
+         frames: int | None, rain_mm_h: float, device: str) -> None:
     """
     Replay a rainy drive through the node and show what comes out.
 
@@ -52,7 +54,8 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     from ubcn_ros.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
                           rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device,
-                          processing_size=processing_size, min_confidence=min_confidence)
+                          convergence=convergence, processing_size=processing_size,
+                          min_confidence=min_confidence)
     try:
         run(options)
     except DemoError as error:

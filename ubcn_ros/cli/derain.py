@@ -30,8 +30,7 @@ from ubcn_ros.cli.options import (
 @recursive_option
 @engine_options
 def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None,
-           recursive: bool, model: str, device: str, precision: str, iterations: int,
-           processing_size: int, min_confidence: float, allow_partial_model: bool) -> None:
+           recursive: bool, iterations: int, **chosen: Any) -> None:
     """
     Derain an image or a folder of images, and label them.
 
@@ -50,8 +49,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     if len({*outputs}) < len(outputs) or {os.path.realpath(path) for path, _ in jobs} & {*outputs}:
         raise click.ClickException('INPUT, OUTPUT, --labels and --overlay would hold files of the '
                                    'same names: give each a folder of its own')
-    engine = load_engine(model, device, precision, allow_partial_model, processing_size,
-                         min_confidence)
+    engine = load_engine(**chosen)
 
     def work(image: Any, target: Path) -> None:
         frame = engine(image, iterations=iterations)

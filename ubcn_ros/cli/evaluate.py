@@ -12,6 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    convergence_option,
     data_option,
     device_option,
     iterations_option,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 @size_option('sizes', multiple=True, default=(),
              help='WIDTHxHEIGHT to resize scenes to, before rain falls; may be repeated.')
 @iterations_option(default=4, help='Steps to measure.')
+@convergence_option()
 @stride_option()
 @limit_option()
 @device_option()
@@ -63,8 +65,8 @@ if TYPE_CHECKING:
                 'SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              rates: tuple[float, ...], sizes: tuple[tuple[int, int], ...], iterations: int,
-             stride: int, limit: int | None, device: str, precision: str, processing_size: int,
-             clean_segmentation: str | None, rain_segmentation: str | None,
+             convergence: float, stride: int, limit: int | None, device: str, precision: str,
+             processing_size: int, clean_segmentation: str | None, rain_segmentation: str | None,
              baseline_paths: tuple[str, ...], allow_partial_model: bool, json_path: Path | None,
              picture: Path | None) -> None:
     """
@@ -75,7 +77,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     that occur in the ground truth. ECE is the expected calibration error of the confidence, in 15
     bins; --json also has which share of the pixels a --min-confidence leaves, and how many of
     their labels are right. The rain of an image depends on its place in the data set alone, so
-    that figures compare. With --size everything is measured once for each.
+    that figures compare. With --size everything is measured once for each; with --convergence the
+    table has the steps that were run, on average.
 
     The data set's classes are the model's where their names are the same, or class_mapping in
     its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.
@@ -88,7 +91,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
 
     def load(path: str, *needs: str) -> LoadedModel:
         loaded = LoadedModel.load(path, device, precision, () if allow_partial_model else needs,
-                                  processing_size)
+                                  processing_size, convergence)
         warn(loaded.info.untrained_text(needs))
         return loaded
 
@@ -188,7 +191,7 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'segmentation_models': {name: model(s) for name, s in segmentations.items()},
             'baseline_models': {name: model(s) for name, s in baselines.items()},
             'device': str(loaded.device), 'precision': loaded.precision,
-            'processing_size': loaded.processing_size,
+            'processing_size': loaded.processing_size, 'convergence': loaded.convergence,
             'versions': versions(),
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%', 'ece': '%',
                       'coverage': '%', 'accuracy': '%'}}

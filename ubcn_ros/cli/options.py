@@ -194,6 +194,9 @@ processing_option = _shared('--processing-size', default=-1, type=ProcessingSize
 min_confidence_option = _shared('--min-confidence', default=0.0, type=Number(0, 1),
                                 help='Label pixels below this probability 255, unlabeled; 0 '
                                 'labels all.')
+convergence_option = _shared('--convergence', default=0.0, type=Number(0, 255),
+                             help='Leave further steps out for an image that one changes by less '
+                             'than this, on average, of 255; 0 runs all.')
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
 threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
 data_option = _shared('--data', required=True,
@@ -222,17 +225,20 @@ picture_option = _shared('--picture', type=PICTURE)
 def engine_options(command: Callable) -> Callable:
     """Add the options that choose an engine (see `load_engine`) and the number of steps."""
     for option in (partial_option(), min_confidence_option(), processing_option(),
-                   iterations_option(), precision_option(), device_option(), model_option()):
+                   convergence_option(), iterations_option(), precision_option(),
+                   device_option(), model_option()):
         command = option(command)
     return command
 
 
-def load_engine(model: str, device: str, precision: str, allow_partial: bool,
-                processing_size: int, min_confidence: float) -> Any:
-    """Load the Engine that `engine_options` choose; warn of parts that were never trained."""
+def load_engine(allow_partial_model: bool, **options: Any) -> Any:
+    """
+    Load the Engine that `engine_options` choose; warn of parts that were never trained.
+
+    :param allow_partial_model, options: what these options gave, without the number of steps.
+    """
     from ubcn_ros.cli.output import warn
     from ubcn_ros.runtime import Engine
-    engine = Engine.load(model, device=device, precision=precision, allow_partial=allow_partial,
-                         processing_size=processing_size, min_confidence=min_confidence)
+    engine = Engine.load(allow_partial=allow_partial_model, **options)
     warn(engine.info.untrained_text())
     return engine

@@ -7,6 +7,7 @@ What a network does to images and labels, in figures.
   users get it, against the clean one: the mean over images of each image's figure. PSNR of an
   image equal to the clean one is infinite.
 - Calibration is of the confidence that the engine gives, at the temperature of the model's file.
+- Of an image that has converged, later steps have the figures of the last that was run.
 - IoU (%) of a class is over the pixels of the whole set, unlabeled ones ignored; mIoU is the mean
   over the classes that occur in the ground truth.
 """
@@ -35,6 +36,7 @@ from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.confidence import confidence_of
+from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
 from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
@@ -53,23 +55,26 @@ class LoadedModel:
     device: torch.device
     precision: str
     processing_size: int = NATIVE
+    convergence: float = 0.0
 
     @classmethod
     def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32',
-             needs: Sequence[str] = PARTS, processing_size: int = TRAINED) -> LoadedModel:
+             needs: Sequence[str] = PARTS, processing_size: int = TRAINED,
+             convergence: float = 0.0) -> LoadedModel:
         """
         Load a model file, prepared as the engine prepares it.
 
         :param needs: parts that are used, and so must have been trained.
-        :param processing_size: as of ``Engine.load``.
+        :param processing_size, convergence: as of ``Engine.load``.
         :raises ModelFileError: no such file, not one of ours, or a needed part never trained.
         :raises ValueError: device or precision unknown or not to be had here.
         """
+        check_convergence(convergence)
         target = resolve_device(device)
         precision = resolve_precision(precision, target)
         network, info = load_model(model, needs)
         return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision,
-                   short_side(processing_size, info))
+                   short_side(processing_size, info), convergence)
 
     @property
     def temperature(self) -> float:
@@ -88,8 +93,15 @@ class LoadedModel:
         return enlarged(logits, image.shape[-2:]).argmax(0)
 
     def loop(self, image: torch.Tensor, iterations: int) -> list[Step]:
-        """Run the loop on an uploaded image."""
-        return self.network(image, iterations, self._working_size(image))
+        """Run the loop on an uploaded image: as many steps, or fewer where it converges."""
+        size, loop = self._working_size(image), Loop(image, iterations, self.convergence)
+        steps = [self.network.first_step(image, size)]
+        loop.count(steps[-1])
+        while not loop.done:
+            loop.keep(steps[-1])
+            steps.append(self.network.next_step(image, steps[-1], size))
+            loop.count(steps[-1])
+        return steps
 
     def _working_size(self, image: torch.Tensor) -> tuple[int, int] | None:
         return working_size(*image.shape[-2:], self.processing_size)
@@ -166,10 +178,13 @@ class LoopScore:
         self._labels = [LabelScore(loaded.network.label_set, loaded.device)
                         for _ in range(iterations)]
         self._calibrations = [CalibrationScore(loaded.device) for _ in range(iterations)]
+        self._taken: list[int] = []  # steps, of each image
 
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None) -> None:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
         steps = self._loaded.loop(image, len(self._images))
+        self._taken.append(len(steps))
+        steps += steps[-1:] * (len(self._images) - len(steps))
         for step, images, labels, calibration in zip(steps, self._images, self._labels,
                                                      self._calibrations, strict=True):
             images.add(step.image, clean)
@@ -184,10 +199,16 @@ class LoopScore:
         """
         Return one entry per step: 't', 'psnr', 'ssim'.
 
-        When labelled also 'miou' and 'iou', and what ``CalibrationScore`` results in.
+        When labelled also 'miou' and 'iou', and what ``CalibrationScore`` results in; where the
+        loop may converge also 'iterations', the mean of the steps that were run.
         """
         scores = zip(self._images, self._labels, self._calibrations, strict=True)
-        return [{'t': t, **images.result(),
+        def taken(t: int) -> dict[str, float]:
+            if not self._loaded.convergence:
+                return {}
+            return {'iterations': float(np.minimum(self._taken, t).mean())}
+
+        return [{'t': t, **images.result(), **taken(t),
                  **({**labels.result(), **calibration.result()} if labelled else {})}
                 for t, (images, labels, calibration) in enumerate(scores, 1)]
 

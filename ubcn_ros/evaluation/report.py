@@ -20,18 +20,18 @@ _SEGMENTATION = {'own': 'not derained, own segmentation',
 
 def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
     """Tabulate the summary per rate, IoU per class and the derived figures."""
-    rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou']), '']
+    rows = [['clean', _SEGMENTATION[name], '', '', _number(score['miou'])]
             for name, score in results['clean'].items()]
     for rate, entry in results['rates'].items():
         own = entry['segmentation']['own']
-        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), _number(own['miou']),
-                     ''])
-        rows += [['', _SEGMENTATION[name], '', '', _number(score['miou']), '']
+        rows.append([rate, _SEGMENTATION['own'], *_image(entry['input']), _number(own['miou'])])
+        rows += [['', _SEGMENTATION[name], '', '', _number(score['miou'])]
                  for name, score in entry['segmentation'].items() if name != 'own']
         rows += [['', f'T = {step["t"]}', *_step(step)] for step in entry['steps']]
         rows += [['', f'{name}, T = {step["t"]}', *_step(step)]
                  for name, steps in entry['baselines'].items() for step in steps]
-    parts = [table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %', 'ECE %'), rows, left=(0, 1))]
+    parts = [_table(('rain mm/hr', '', 'PSNR dB', 'SSIM', 'mIoU %', 'ECE %', 'steps run'), rows,
+                    left=(0, 1))]
     last = {rate: entry['steps'][-1] for rate, entry in results['rates'].items()}
     clean = results['clean']['own']['iou']
     steps = next(iter(last.values()))['t']
@@ -45,10 +45,10 @@ def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
 def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
     """Tabulate the summary of pairs and the derived figures."""
     rows = [['input', *_image(results['input'])]]
-    rows += [[f'T = {step["t"]}', *_image(step)] for step in results['steps']]
-    rows += [[f'{name}, T = {step["t"]}', *_image(step)]
+    rows += [[f'T = {step["t"]}', *_image(step), *_taken(step)] for step in results['steps']]
+    rows += [[f'{name}, T = {step["t"]}', *_image(step), *_taken(step)]
              for name, steps in results['baselines'].items() for step in steps]
-    return table(('', 'PSNR dB', 'SSIM'), rows) + '\n\n' + figure_text(figures)
+    return _table(('', 'PSNR dB', 'SSIM', 'steps run'), rows) + '\n\n' + figure_text(figures)
 
 
 def figure_text(figures: Sequence[Figure]) -> str:
@@ -120,7 +120,18 @@ def _image(score: dict[str, Any]) -> tuple[str, str]:
 
 
 def _step(score: dict[str, Any]) -> tuple[str, ...]:
-    return *_image(score), _number(score['miou']), _number(score['ece'])
+    return *_image(score), _number(score['miou']), _number(score['ece']), *_taken(score)
+
+
+def _taken(score: dict[str, Any]) -> tuple[str, ...]:
+    return (_number(score['iterations']),) if 'iterations' in score else ()
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)
+           ) -> str:
+    """Tabulate rows that may lack their last cells, without columns that all of them lack."""
+    width = max(map(len, rows))
+    return table(columns[:width], [[*row, *[''] * (width - len(row))] for row in rows], left)
 
 
 def _number(value: float | None) -> str:

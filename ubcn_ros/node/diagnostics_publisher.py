@@ -81,6 +81,7 @@ def engine_report(node: Any) -> Report:
         'device': str(engine.device), 'precision': engine.precision,
         'backend': engine.backend, 'iterations': str(settings.iterations),
         'deadline (ms)': f'{settings.deadline_ms:g}',
+        'convergence (of 255)': f'{settings.convergence:g}',
         'processing size (asked for)': str(settings.processing_size),
         'min confidence': f'{settings.min_confidence:g}', **memory})
 

@@ -15,7 +15,8 @@ from rcl_interfaces.msg import (
 )
 
 from .answering_node import AnsweringNode
-from .parameters import SPECS, Settings, Spec, refusal, unchanged, unknown_names
+from .parameter_spec import Spec
+from .parameters import SPECS, Settings, refusal, unchanged, unknown_names
 
 
 class ParameterNode(AnsweringNode):

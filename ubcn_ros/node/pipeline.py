@@ -72,7 +72,8 @@ class Pipeline:
             return
         outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
                          engine_deadline(frames), any(frame.confidence for frame in frames),
-                         frames[0].arrival.processing_size, settings.min_confidence)
+                         frames[0].arrival.processing_size, settings.min_confidence,
+                         settings.convergence)
         for frame, outcome in zip(frames, outcomes, strict=True):
             try:
                 if outcome.error is not None:

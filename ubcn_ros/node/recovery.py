@@ -47,8 +47,8 @@ class Outcome:
 
 
 def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
-          confidence: bool, processing_size: int = TRAINED, min_confidence: float = 0.0
-          ) -> list[Outcome]:
+          confidence: bool, processing_size: int = TRAINED, min_confidence: float = 0.0,
+          convergence: float = 0.0) -> list[Outcome]:
     """
     Run the engine on images, together where there are several.
 
@@ -59,7 +59,8 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
     :return: an outcome per image, in their order.
     """
     options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence,
-               'processing_size': processing_size, 'min_confidence': min_confidence}
+               'processing_size': processing_size, 'min_confidence': min_confidence,
+               'convergence': convergence}
     if len(images) > 1:
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import textwrap
 
-from .parameters import SPECS, USE_SIM_TIME, Spec
+from .parameter_spec import Spec
+from .parameters import SPECS, USE_SIM_TIME
 
 _WIDTH = 99
 _HEAD = """\

@@ -20,6 +20,7 @@ from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
+from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import resolve_device
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.runtime.processing import (
@@ -50,7 +51,7 @@ class Frame:
     labels: np.ndarray
     # (H, W) uint8, the probability of the label times 255; None when it was not asked for.
     confidence: np.ndarray | None
-    # Steps of the loop that ran.
+    # Steps of the loop that the image took.
     iterations: int
     # Height and width at which the labels, and what later steps add, were worked out.
     processing_size: tuple[int, int]
@@ -68,23 +69,26 @@ class Engine:
     Use ``Engine.load``.
 
     ``info`` is what the model's file says, ``label_set`` its classes, ``device`` and
-    ``precision`` where and in which it runs, ``processing_size`` and ``min_confidence`` those of
-    frames that ask for none of their own.
+    ``precision`` where and in which it runs; ``processing_size``, ``min_confidence`` and
+    ``convergence`` are those of frames that ask for none of their own.
     """
 
     def __init__(self, backend: Backend, clock: Callable[[], float] = time.monotonic,
-                 processing_size: int = TRAINED, min_confidence: float = 0.0) -> None:
+                 processing_size: int = TRAINED, min_confidence: float = 0.0,
+                 convergence: float = 0.0) -> None:
         """
         Make an engine of a backend.
 
         :param clock: of deadlines, seconds.
-        :param processing_size, min_confidence: as of ``load``.
+        :param processing_size, min_confidence, convergence: as of ``load``.
         :raises ModelFileError: the file says nonsense of its training's size or its temperature.
-        :raises ValueError: the processing size or least confidence is none.
+        :raises ValueError: the processing size, least confidence or convergence is none.
         """
         check_processing_size(processing_size)
         check_min_confidence(min_confidence)
+        check_convergence(convergence)
         self.processing_size, self.min_confidence = processing_size, min_confidence
+        self.convergence = convergence
         self.info, self.label_set = backend.info, backend.label_set
         self.device, self.precision = backend.device, backend.precision
         # for their errors, if the file says nonsense
@@ -100,7 +104,7 @@ class Engine:
              precision: str = 'auto', backend: str = 'auto', fused: bool = True,
              progress: Callable[[str], None] = _LOG.info,
              allow_partial: bool = False, processing_size: int = TRAINED,
-             min_confidence: float = 0.0) -> Engine:
+             min_confidence: float = 0.0, convergence: float = 0.0) -> Engine:
         """
         Load a model file.
 
@@ -130,17 +134,21 @@ class Engine:
             size, and smaller images are processed as they are.
         :param min_confidence: labels of pixels whose confidence is below it become 255,
             unlabeled, 0..1; 0 leaves all, and works no confidence out.
+        :param convergence: the loop ends for an image that a step changes by less than this, the
+            mean of all pixels and colours on 0..255; the first step, too, whose change is that
+            from the rainy image. 0 runs all steps.
         :raises ModelFileError: the file is missing, damaged or of another architecture, or a
             part of it was never trained.
-        :raises ValueError: device, precision, backend, processing size or least confidence
-            unknown or not to be had here.
+        :raises ValueError: device, precision, backend, processing size, least confidence or
+            convergence unknown or not to be had here.
         """
         check_processing_size(processing_size)
         check_min_confidence(min_confidence)
+        check_convergence(convergence)
         return cls(build_backend(backend, LoadOptions(
             model, resolve_device(device), precision, fused, progress,
             () if allow_partial else PARTS)), processing_size=processing_size,
-            min_confidence=min_confidence)
+            min_confidence=min_confidence, convergence=convergence)
 
     @property
     def backend(self) -> str:
@@ -170,12 +178,13 @@ class Engine:
         progress(f'warming up {self.info.name} at {images}{width}x{height}{processed} on '
                  f'{self.device}, {self.precision}{compiling}')
         self._backend.warm_up((count, height, width), working)
-        frame = self.batch(batch, iterations=2, processing_size=processing_size)[0]
+        frame = self.batch(batch, iterations=2, processing_size=processing_size,
+                           convergence=0)[0]  # both kinds of steps, though black ones converge
         progress(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
                  confidence: bool = False, processing_size: int | None = None,
-                 min_confidence: float | None = None) -> Frame:
+                 min_confidence: float | None = None, convergence: float | None = None) -> Frame:
         """
         Derain and label one image.
 
@@ -184,25 +193,25 @@ class Engine:
         :param deadline: ``time.monotonic()`` by which the results should be there: the loop stops
             before a step that would not fit. At least one step runs.
         :param confidence: compute the confidence, too.
-        :param processing_size, min_confidence: as of ``load``, for this frame; None for the
-            engine's.
+        :param processing_size, min_confidence, convergence: as of ``load``, for this frame; None
+            for the engine's.
         :raises ValueError: the image has another shape or type, iterations is below 1, or the
-            processing size or least confidence is none.
+            processing size, least confidence or convergence is none.
         """
         return self.batch([image], iterations, deadline, confidence, processing_size,
-                          min_confidence)[0]
+                          min_confidence, convergence)[0]
 
     @torch.inference_mode()
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
               deadline: float | None = None, confidence: bool = False,
-              processing_size: int | None = None, min_confidence: float | None = None
-              ) -> list[Frame]:
+              processing_size: int | None = None, min_confidence: float | None = None,
+              convergence: float | None = None) -> list[Frame]:
         """
         Derain and label images of one size together, as several cameras deliver them.
 
         :param images: one or more, as for a single one.
-        :param iterations, deadline, confidence, processing_size, min_confidence: as for a single
-            image, for all.
+        :param iterations, deadline, confidence, processing_size, min_confidence, convergence: as
+            for a single image, for all; each converges by itself.
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
@@ -211,6 +220,8 @@ class Engine:
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
         least = self.min_confidence if min_confidence is None else min_confidence
         check_min_confidence(least)
+        threshold = self.convergence if convergence is None else convergence
+        check_convergence(threshold)
         backend, watch = self._backend, self._watch
         height, width = images[0].shape[:2]
         working = self._working_size(height, width, processing_size)
@@ -222,15 +233,16 @@ class Engine:
             self._synchronize()
         begun = self._clock()
         step = backend.first(rainy, watch.mark)
-        done = 1
+        loop = Loop(rainy, iterations, threshold)
+        loop.count(step)
         if deadline is not None:
             self._synchronize()
             budget.record_first(self._clock() - begun)
-        while done < iterations and (
-                deadline is None or budget.fits(self._clock(), deadline)):
+        while not loop.done and (deadline is None or budget.fits(self._clock(), deadline)):
             started = self._clock()
+            loop.keep(step)
             step = backend.next(rainy, step, watch.mark)
-            done += 1
+            loop.count(step)
             if deadline is not None:
                 self._synchronize()
                 budget.record_step(self._clock() - started)
@@ -242,9 +254,10 @@ class Engine:
                      for _, labels, sure in results]
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
-        return [Frame(derained, labels, sure if confidence else None, done,
+        return [Frame(derained, labels, sure if confidence else None, taken,
                       working or (height, width), timings, share)
-                for (derained, labels, sure), share in zip(results, unlabeled, strict=True)]
+                for (derained, labels, sure), taken, share in zip(results, loop.taken, unlabeled,
+                                                                  strict=True)]
 
     def _working_size(self, height: int, width: int, processing_size: int | None
                       ) -> tuple[int, int] | None:
