@@ -8,7 +8,7 @@ import messages
 import numpy as np
 import pytest
 
-from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline
+from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline, times_before
 
 RGB = np.zeros((50, 70, 3), np.uint8)
 
@@ -51,3 +51,13 @@ def test_images_of_one_size_and_processing_size_go_together():
     assert Arrival(small, 0.0, False, 360).kind() == (50, 70, 360)
     assert Arrival(small, 1.0, False, 0).kind() == (50, 70, 0)
     assert Arrival(messages.compressed(b'not an image'), 0.0, True, 360).kind() is None
+
+
+def test_times_before_the_callback_are_told_where_they_make_sense():
+    def info(sent, received):
+        return {'source_timestamp': sent, 'received_timestamp': received}
+
+    assert times_before(info(1_000_000, 3_500_000), 4_000_000) == {'transport': 2.5, 'take': 0.5}
+    # a middleware that does not say, publishers by another clock, and a clock that was set back
+    for other in ({}, info(0, 3), info(1, 0), info(5, 3), info(1, 9), info(None, None)):
+        assert times_before(other, 4) == {}

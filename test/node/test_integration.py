@@ -187,7 +187,8 @@ def test_diagnostics_name_the_model_and_the_times(camera):
     reports = camera.reports()
     engine, values = reports['engine'], reports['camera']
     assert len(engine['model sha256']) == 64 and float(engine['resident memory (MiB)']) > 10
-    for quantity in ('latency', 'convert', 'derain', 'segment', 'publish', 'total'):
+    for quantity in ('latency', 'transport', 'take', 'wait', 'convert', 'derain', 'segment',
+                     'fill', 'publish', 'total'):
         assert float(values[f'{quantity} p50 (ms)']) <= float(values[f'{quantity} p95 (ms)'])
     before, start = camera.diagnostics_count, time.monotonic()
     wait_until(lambda: camera.diagnostics_count - before >= 2, 'two reports')

@@ -47,6 +47,7 @@ class Outputs:
     def publish(self, header, frame, encoding, overlay_alpha):
         self.clock.now += self.seconds
         self.published.append((header, frame, encoding, overlay_alpha))
+        return self.seconds / 3
 
     def publish_numbers(self, header, numbers, topic):
         self.numbers.append(numbers)
@@ -176,8 +177,10 @@ def test_numbers_of_a_frame_add_up(bench):
     numbers, = made.camera.outputs.numbers
     assert numbers.iterations == 2 and numbers.late
     assert (numbers.processing_ms, numbers.latency_ms) == pytest.approx((30.0, 130.0))
-    assert list(numbers.timings) == ['convert', 'upload', 'derain', 'total', 'publish']
-    assert numbers.timings['publish'] == pytest.approx(30.0)
+    assert list(numbers.timings) == ['wait', 'convert', 'upload', 'derain', 'total', 'fill',
+                                     'publish']
+    assert (numbers.timings['wait'], numbers.timings['fill'], numbers.timings['publish']
+            ) == pytest.approx((100.0, 10.0, 20.0))
     values = made.camera.statistics.report().values
     assert values['deadline missed'] == '1 of 1' and values['age p50 (ms)'] == '5000.00'
 

@@ -15,7 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from . import hints, qos, topics
 from .diagnostics import CameraStatistics, Level, Report, Throttle
-from .frames import Arrival
+from .frames import Arrival, times_before
 from .mailbox import Mailbox
 from .outputs import Outputs, camera_name
 from .processing import CameraProcessing
@@ -108,7 +108,7 @@ class Camera:
         :param info: rclpy's MessageInfo.
         """
         arrival = Arrival(message, self._clock(), self._transport == 'compressed',
-                          self.processing.begin())
+                          self.processing.begin(), times_before(info, time.time_ns()))
         # Depth 1 lets the middleware replace images that the executor was too late for: the
         # publisher's sequence numbers show how many, as long as there is one publisher.
         sequence, missed = info.get('publication_sequence_number'), 0

@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ubcn_ros.images.messages import (
@@ -26,6 +26,7 @@ class Arrival:
     time: float  # time.monotonic(), seconds
     compressed: bool = False  # whether it is a CompressedImage
     processing_size: int = TRAINED  # as the engine is asked for it
+    before: Mapping[str, float] = field(default_factory=dict)  # as of `times_before`
 
     def kind(self) -> tuple[int, int, int] | None:
         """Return what images have in common that the engine takes together; None: no image."""
@@ -53,6 +54,21 @@ class Arrival:
     def output_encoding(self) -> str:
         """Return the encoding in which the derained image keeps the order of the colours."""
         return output_encoding('rgb8' if self.compressed else self.message.encoding)
+
+
+def times_before(info: Mapping[str, int], now_ns: int) -> dict[str, float]:
+    """
+    Tell what a message went through before its callback, milliseconds.
+
+    :param info: rclpy's MessageInfo.
+    :param now_ns: time.time_ns() in the callback.
+    :return: `transport`, from its publishing until the middleware had it, and `take`, from there
+        to the callback; empty where the middleware does not say or the publisher's clock differs.
+    """
+    sent, received = (info.get(key) or 0 for key in ('source_timestamp', 'received_timestamp'))
+    if not 0 < sent <= received <= now_ns:
+        return {}
+    return {'transport': (received - sent) / 1e6, 'take': (now_ns - received) / 1e6}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -69,7 +70,8 @@ class Outputs:
     """
 
     def __init__(self, node: Any, prefix: str, label_set: Any,
-                 incompatible: Callable[[str, Any], None]):
+                 incompatible: Callable[[str, Any], None],
+                 clock: Callable[[], float] = time.monotonic):
         """
         Make the publishers, all or none, and announce the classes.
 
@@ -78,7 +80,9 @@ class Outputs:
         :param label_set: classes of the model's labels.
         :param incompatible: called, in the executor's thread, with topic and policy where the QoS
             of a subscriber does not fit.
+        :param clock: seconds.
         """
+        self._clock, self._published_in = clock, 0.0  # seconds, of the frame in hand
         self._node, self._prefix, self._label_set = node, prefix, label_set
         self._incompatible = incompatible
         self._camera_info: CameraInfo | None = None
@@ -112,7 +116,7 @@ class Outputs:
         """Publish this camera info with every derained image from now on."""
         self._camera_info = camera_info
 
-    def publish(self, header: Any, frame: Any, encoding: str, overlay_alpha: float) -> None:
+    def publish(self, header: Any, frame: Any, encoding: str, overlay_alpha: float) -> float:
         """
         Publish what somebody subscribes to, what a controller waits for first.
 
@@ -120,7 +124,9 @@ class Outputs:
         :param frame: as the engine returns it.
         :param encoding: of the derained image, rgb8 or bgr8.
         :param overlay_alpha: share of the class colours in the overlay, 0 to 1.
+        :return: the seconds of it that filling messages took.
         """
+        started, self._published_in = self._clock(), 0.0
         if self.wanted(LABELS):
             self._publish_image(LABELS, header, frame.labels, 'mono8')
         if self.wanted(DERAINED):
@@ -136,6 +142,7 @@ class Outputs:
         if self.wanted(OVERLAY):
             blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
             self._publish_image(OVERLAY, header, blended, 'rgb8')
+        return self._clock() - started - self._published_in
 
     def publish_numbers(self, header: Any, numbers: FrameNumbers, topic: str) -> None:
         """
@@ -166,7 +173,10 @@ class Outputs:
             header=header, status=[status_message(camera_name(self._prefix), report, topic)]))
 
     def _publish_image(self, topic: str, header: Any, image: Any, encoding: str) -> None:
-        self._publishers[topic].publish(fill_image(Image(), header, image, encoding))
+        message = fill_image(Image(), header, image, encoding)
+        started = self._clock()
+        self._publishers[topic].publish(message)
+        self._published_in += self._clock() - started
 
     def _publisher(self, kind: Any, topic: str, profile: Any) -> Any:
         name = self._node.resolve_topic_name(self._prefix + topic)

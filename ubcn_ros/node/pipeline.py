@@ -122,14 +122,17 @@ class Pipeline:
             camera.statistics.reduced_to_one_step(outcome.reduced)
             camera.warn('reduced', f'{camera.topic}: one step instead of {settings.iterations}: '
                         f'{outcome.reduced}; use a smaller image or fewer iterations')
-        camera.outputs.publish(header, frame, arrival.output_encoding(), settings.overlay_alpha)
+        filling = camera.outputs.publish(header, frame, arrival.output_encoding(),
+                                         settings.overlay_alpha)
         done = self._clock()
         numbers = FrameNumbers(
             iterations=frame.iterations, processing_size=frame.processing_size,
             processing_ms=(done - pending.started) * 1e3,
             latency_ms=(done - arrival.time) * 1e3, deadline_ms=settings.deadline_ms,
-            timings={'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
-                     'publish': (done - inferred) * 1e3}, unlabeled=frame.unlabeled)
+            timings={**arrival.before, 'wait': (pending.started - arrival.time) * 1e3,
+                     'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
+                     'fill': filling * 1e3, 'publish': (done - inferred - filling) * 1e3},
+            unlabeled=frame.unlabeled)
         camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
                                self._age_ms(header.stamp), numbers.deadline_ms,
                                numbers.processing_size, numbers.unlabeled)
