@@ -1,8 +1,23 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small model with random weights, for every test that needs one."""
+"""What tests of several folders need: small models with random weights, and ROS."""
+
+import os
 
 import pytest
+
+
+@pytest.fixture(scope='session')
+def ros(tmp_path_factory):
+    """Initialise rclpy in a domain of this session's own; skip where there is no ROS."""
+    rclpy = pytest.importorskip('rclpy')
+    from ubcn_ros.bags.node_process import enter_private_domain
+    enter_private_domain(shared_memory=False)
+    os.environ['ROS_LOG_DIR'] = str(tmp_path_factory.mktemp('ros_log'))
+    from rclpy.signals import SignalHandlerOptions
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    yield rclpy
+    rclpy.try_shutdown()
 
 
 @pytest.fixture(scope='module')

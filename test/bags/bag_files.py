@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags as other recorders write them, for tests."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -46,6 +48,33 @@ def write_mcap(path, numbers, topic='/image', channels=1, definition=('ros2msg',
             writer.add_message(other, SECOND, data, 0)
         for place, number in enumerate(numbers):
             writer.add_message(ids[place % channels], number * SECOND, serialized(number), 0)
+        writer.finish()
+    return path
+
+
+class Topic(NamedTuple):
+    """A topic to write: `messages` are seconds and data, `qos` as in the metadata of a bag."""
+
+    name: str
+    msgtype: str
+    messages: Sequence[tuple[float, bytes]]
+    qos: str = ''
+    encoding: str = 'cdr'
+
+
+def write_topics(path, topics):
+    """Write an mcap file of these topics, in the order of time."""
+    with path.open('wb') as file:
+        writer = Writer(file, chunk_size=20_000)
+        writer.start('ros2', 'test')
+        rows = []
+        for place, topic in enumerate(topics):
+            metadata = {'offered_qos_profiles': topic.qos} if topic.qos else {}
+            channel = writer.register_channel(topic.name, topic.encoding, writer.register_schema(
+                topic.msgtype, 'ros2msg', b''), metadata)
+            rows += [(round(time * SECOND), place, channel, data) for time, data in topic.messages]
+        for time, _, channel, data in sorted(rows):
+            writer.add_message(channel, time, data, time)
         writer.finish()
     return path
 

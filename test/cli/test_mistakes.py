@@ -16,7 +16,7 @@ from ubcn_ros.bags import create
 from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
-NEEDS = {'demo': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
+NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
          'benchmark train': 'lightning', 'evaluate': 'torchmetrics',
          'model calibrate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
@@ -27,6 +27,7 @@ VALID = {
     'derain': ('in.png', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
     'rain': ('in.png', 'out'),
     'bag create': ('images', 'out'),
+    'bag play': ('bag',),
     'bag process': ('bag', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
     'data check': ('data',),
     'data example': ('out', '--frames', '1', '--val', '1', '--size', '32x32'),
@@ -54,7 +55,10 @@ BY_NAME = {
     'baseline_paths': MODELS, 'init': MODELS,
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
     'bag create folder': ('missing', 'in.png', 'folder'),
-    'in_bag': BAGS, 'bag_path': BAGS, 'bag process topic': ('/no/such', ''),
+    'in_bag': BAGS, 'bag_path': BAGS, 'bag play bag': BAGS,
+    **dict.fromkeys(('topics', 'exclude', 'wait_for'), ('/no/such', '')),
+    'clock_hz': ('x', 'nan', 'inf', '0'),  # what begins with - is no value of it
+    'bag process topic': ('/no/such', ''),
     'demo topic': ('/no/such',),
     'output': ('in.png/x', '/proc/ubcn/x', 'x' * 300, ''),
     'bag process out_bag': ('bag', 'in.png/x'),

@@ -1,9 +1,8 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""ROS for the tests of the node: a domain of their own, and processes that never outlive them."""
+"""Nodes for the tests, in processes that never outlive them."""
 
 import gc
-import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +11,6 @@ import pytest
 
 # helper modules beside the tests, whatever pytest's import mode
 sys.path.insert(0, str(Path(__file__).parent))
-
-
-@pytest.fixture(scope='session')
-def ros(tmp_path_factory):
-    """Initialise rclpy in a domain of this session's own; skip where there is no ROS."""
-    rclpy = pytest.importorskip('rclpy')
-    from ubcn_ros.bags.node_process import enter_private_domain
-    enter_private_domain(shared_memory=False)
-    os.environ['ROS_LOG_DIR'] = str(tmp_path_factory.mktemp('ros_log'))
-    from rclpy.signals import SignalHandlerOptions
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    yield rclpy
-    rclpy.try_shutdown()
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from ubcn_ros.cli.commands import LazyGroup
 # name -> (module, attribute, line for the help)
 COMMANDS = {
     'create': ('ubcn_ros.cli.bag_create', 'bag_create', 'Make a bag from the images of a folder.'),
+    'play': ('ubcn_ros.cli.bag_play', 'bag_play',
+             'Play a bag to live topics, at the pace of its recording.'),
     'process': ('ubcn_ros.cli.bag_process', 'bag_process',
                 'Derain and label every image of a bag into a new bag.'),
 }

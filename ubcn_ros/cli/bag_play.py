@@ -1,0 +1,66 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn bag play`: a bag to live topics."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    Number,
+    duration_option,
+    exclude_option,
+    start_option,
+    topics_option,
+)
+from ubcn_ros.cli.output import warn
+
+
+@click.command(cls=Command)
+@click.argument('bag', type=click.Path(path_type=Path))
+@click.option('--rate', default=1.0, show_default=True, type=Number(0, min_open=True),
+              help='Times as fast as recorded.')
+@click.option('--loop', is_flag=True, help='Begin again at the end, until it is stopped.')
+@start_option()
+@duration_option()
+@topics_option()
+@exclude_option()
+@click.option('--clock', 'clock_hz', is_flag=False, flag_value='40', metavar='[HZ]',
+              type=Number(0, min_open=True),
+              help='Publish the time of the recording on /clock, for nodes with use_sim_time '
+              '[without HZ: 40 times a second].')
+@click.option('--wait-for', multiple=True, metavar='TOPIC',
+              help='Begin when this topic has a subscriber; may be repeated.')
+def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float | None,
+             topics: tuple[str, ...], exclude: tuple[str, ...], clock_hz: float | None,
+             wait_for: tuple[str, ...]) -> None:
+    """
+    Play a bag to live topics, at the pace of its recording.
+
+    Messages go out as they are stored, by the QoS that was recorded: of several publishers of a
+    topic, what all their subscribers can connect to. Types that are not installed are named and
+    left out. Nothing is dropped: what is late, by more than 10 ms, goes out at once and is
+    counted.
+    """
+    from ubcn_ros.bags.pace import Played
+    from ubcn_ros.bags.play import PlayOptions, play
+    from ubcn_ros.stopping import Stopped, stop_on_signals
+    played = Played()
+    try:
+        with stop_on_signals():
+            play(bag, PlayOptions(rate, loop, start, duration, topics, exclude, clock_hz,
+                                  wait_for), played, click.echo, warn)
+    except Stopped as stop:
+        click.echo(f'Stopped by {stop}: {_text(played)}', err=True)
+        sys.exit(stop.exit_code)
+    click.echo(_text(played))
+
+
+def _text(played: object) -> str:
+    late = (f'{played.late} of them late, by {played.latest_ns / 1e6:.0f} ms at most'
+            if played.late else 'none of them late')
+    return f'{played.messages} messages published, {late}'
