@@ -26,8 +26,8 @@ from ubcn_ros.training.config import (
     SampleConfig,
     StageConfig,
     TrainConfig,
-    converted,
 )
+from ubcn_ros.training.plain_values import converted
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',

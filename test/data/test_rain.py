@@ -7,8 +7,8 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from ubcn_ros.data.rain import RainRenderer, add_rain, estimate_airlight, veil_extinction
-from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
+from ubcn_ros.data.rain import RainRenderer, add_rain, estimate_airlight
+from ubcn_ros.data.rain_parameters import RainParameters, sample_rate, veil_extinction
 
 H, W = 120, 160
 
@@ -60,6 +60,11 @@ def test_veil_alone_is_the_law(image):
     keep = np.exp(-80 * veil_extinction(150))
     expected = image * keep + 255 * 0.9 * (1 - keep)
     assert np.abs(add_rain(image, 150, 1, depth, p) - expected).max() <= 0.51
+
+
+def test_extinction_is_that_of_the_veil():
+    p = RainParameters.physical(150, veil_strength=0.5)
+    assert p.extinction == pytest.approx(0.5 * veil_extinction(150))
 
 
 @pytest.mark.parametrize('rate, per_km', [(50, 4.29), (150, 8.96), (250, 12.61)])

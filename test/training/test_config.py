@@ -82,6 +82,8 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {derain: {samples: {short_sides: [0, 360]}}}', ['short_sides', '32']),
     ('name: a\nstages: {derain: {samples: {color_jitter: 1.5}}}',
      ['color_jitter is 1.5', '0 to 1']),
+    ('name: a\nstages: {derain: {samples: {painted_rain_probability: 0.7, '
+     'misty_rain_probability: 0.4}}}', ['painted_rain_probability is 0.7', '0.4', 'more than 1']),
     ('name: a\nstages: {derain: {optimizer: {lr: -1}}}', ['optimizer', 'lr is -1']),
     ('name: a\nstages: {derain: {optimizer: {every: 0}}}', ['every is 0']),
     ('name: a\n3: b\nx: c', ['unknown 3, x']),

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Samples follow from their number, their parts belong together, processes share batches."""
 
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.mixture import open_data
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.training.config import SampleConfig
@@ -65,7 +67,8 @@ def test_shapes_and_types(scenes):
     sample = TrainingSamples(scenes, CONFIG, 1)[3]
     assert sample['clean'].shape == sample['degraded'].shape == (3, 32, 48)
     assert sample['labels'].shape == (32, 48)
-    assert all(v.dtype == torch.uint8 for v in sample.values())
+    assert all(sample[name].dtype == torch.uint8 for name in ('clean', 'degraded', 'labels'))
+    assert sample['rain_rate'].dtype == sample['extinction'].dtype == torch.float32
 
 
 def test_a_sample_follows_from_its_number_in_any_order(scenes):
@@ -132,6 +135,26 @@ def test_share_of_rain():
                                                  painted_rain_probability=1.0))
         rainy = [not torch.equal(samples[n]['clean'], samples[n]['degraded']) for n in range(8)]
         assert all(rainy) if share else not any(rainy)
+
+
+@pytest.mark.parametrize(('config', 'known'), [
+    ({'rain_probability': 0}, 0), ({'painted_rain_probability': 1}, math.nan),
+    ({'painted_rain_probability': 0, 'misty_rain_probability': 1}, math.nan)])
+def test_rates_are_told_of_rendered_rain_and_of_none(config, known):
+    sample = one(ArrayScene(), SampleConfig(crop=(64, 80), **config))[0]
+    for name in ('rain_rate', 'extinction'):
+        assert float(sample[name]) == pytest.approx(known, nan_ok=True)
+    assert torch.equal(sample['clean'], sample['degraded']) == (known == 0)
+
+
+def test_a_rendered_sample_tells_its_rate_and_extinction():
+    samples = one(ArrayScene(), SampleConfig(crop=(64, 80), painted_rain_probability=0,
+                                             physical_rain_probability=1, reuse=1))
+    rates, extinctions = (np.array([float(samples[n][name]) for n in range(12)])
+                          for name in ('rain_rate', 'extinction'))
+    assert rates.max() > 50
+    np.testing.assert_allclose(
+        extinctions, [RainParameters(rate).extinction for rate in rates], rtol=1e-6)
 
 
 def test_strong_augmentation_is_for_frames_without_rendered_rain():

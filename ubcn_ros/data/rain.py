@@ -16,13 +16,8 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.rain_parameters import RainParameters
+from ubcn_ros.data.rain_parameters import RainParameters, veil_extinction
 from ubcn_ros.data.rain_streaks import Camera, DropField, draw_streaks, share_of_drops
-
-
-def veil_extinction(rate_mm_h: float) -> float:
-    """Return the extinction of rain in 1/m at a rain rate R in mm/hr: 0.312 R^0.67 per km."""
-    return 0.312e-3 * rate_mm_h ** 0.67
 
 
 def estimate_airlight(image: np.ndarray) -> np.ndarray:

@@ -88,6 +88,11 @@ class RainParameters:
             if not getattr(self, name) >= 0:
                 raise ValueError(f'{name} is {getattr(self, name)}, must not be negative')
 
+    @property
+    def extinction(self) -> float:
+        """Of the veil, 1/m."""
+        return self.veil_strength * veil_extinction(self.rate_mm_h)
+
     @classmethod
     def physical(cls, rate_mm_h: float, **overrides) -> RainParameters:
         """
@@ -144,6 +149,11 @@ class RainParameters:
             airlight=airlight,
             airlight_gain=around(1.0, 0.08),
             noise_sigma=float(rng.uniform(0, 4) * (rng.random() < 0.6)))
+
+
+def veil_extinction(rate_mm_h: float) -> float:
+    """Return the extinction of rain in 1/m at a rain rate R in mm/hr: 0.312 R^0.67 per km."""
+    return 0.312e-3 * rate_mm_h ** 0.67
 
 
 def sample_rate(rng: np.random.Generator, zeros: float = 0.08) -> float:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig, build
-from ubcn_ros.training.config import TrainConfig, converted
+from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.plain_values import converted
 
 
 def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | None = None

@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ubcn_ros.data.yaml_values import parse_yaml
+from ubcn_ros.training.plain_values import build, check_choice, check_range, check_text
 
 STAGES = ('derain', 'adapt', 'attend', 'joint')
 
@@ -38,9 +39,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
-        _check_text('exclude', *self.exclude)
-        _check_range(self, ('short_side',), 0, 8192)
-        _check_range(self, ('validation_images',), 1)
+        check_text('exclude', *self.exclude)
+        check_range(self, ('short_side',), 0, 8192)
+        check_range(self, ('validation_images',), 1)
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,9 @@ class SampleConfig:
     rain_probability: float = 1.0
     # of painted instead of rendered rain, 0..1, among the rainy samples
     painted_rain_probability: float = 0.15
+    # of misty instead of rendered rain, 0..1, among the rainy samples: mist of other laws, soft
+    # streaks, drops on the lens, noise and compression
+    misty_rain_probability: float = 0.0
     # of a frame turned, resized and recoloured beyond what a drive shows, 0..1, among the frames
     # without rendered rain
     strong_augmentation_probability: float = 0.0
@@ -80,19 +84,25 @@ class SampleConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
-        _check_range(self, ('crop',), 32, 8192)
-        _check_range(self, ('scale',), 0.01, 100)
+        check_range(self, ('crop',), 32, 8192)
+        check_range(self, ('scale',), 0.01, 100)
         if self.scale[0] > self.scale[1]:
             raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
         if any(self.short_sides):
-            _check_range(self, ('short_sides',), 32, 8192)
+            check_range(self, ('short_sides',), 32, 8192)
         if self.short_sides[0] > self.short_sides[1]:
             raise ValueError(f'short_sides is {list(self.short_sides)}: give the smaller one '
                              'first')
-        _check_range(self, ('rain_probability', 'painted_rain_probability',
+        check_range(self, ('rain_probability', 'painted_rain_probability',
+                           'misty_rain_probability',
                             'strong_augmentation_probability', 'physical_rain_probability',
                             'color_jitter', 'drive_share'), 0, 1)
-        _check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
+        if self.painted_rain_probability + self.misty_rain_probability > 1:
+            raise ValueError(
+                f'painted_rain_probability is {self.painted_rain_probability} and '
+                f'misty_rain_probability {self.misty_rain_probability}: they add up to more than '
+                '1')
+        check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
 
     @property
     def middle_short_side(self) -> int:
@@ -126,11 +136,11 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for an unknown kind or schedule, or a value out of range."""
-        _check_choice('optimizer', self.kind, ('adam', 'adamw', 'sgd'))
-        _check_choice('schedule', self.schedule, ('constant', 'cosine', 'poly', 'step'))
-        _check_range(self, ('lr', 'weight_decay'), 0, 1e6)  # torch's optimizers overflow
-        _check_range(self, ('momentum', 'warm_up', 'gamma'), 0, 1)
-        _check_range(self, ('every',), 1e-6, 1)
+        check_choice('optimizer', self.kind, ('adam', 'adamw', 'sgd'))
+        check_choice('schedule', self.schedule, ('constant', 'cosine', 'poly', 'step'))
+        check_range(self, ('lr', 'weight_decay'), 0, 1e6)  # torch's optimizers overflow
+        check_range(self, ('momentum', 'warm_up', 'gamma'), 0, 1)
+        check_range(self, ('every',), 1e-6, 1)
 
 
 @dataclass(frozen=True)
@@ -183,10 +193,10 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
-        _check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
-        _check_range(self, ('iterations',), 1, 10)
-        _check_range(self, ('derained_share', 'ema_decay'), 0, 1)
-        _check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
+        check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
+        check_range(self, ('iterations',), 1, 10)
+        check_range(self, ('derained_share', 'ema_decay'), 0, 1)
+        check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
                             'lovasz_weight', 'grad_clip_norm'), 0)
 
 
@@ -205,11 +215,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
-        _check_text('name', self.name)
+        check_text('name', self.name)
         if self.name[0] == '.' or not all(c.isprintable() and c not in '/\\' for c in self.name):
             raise ValueError(f'name is {self.name!r}: files get it: choose one without / and '
                              'with no . at its start')
-        _check_range(self, ('seed',), 0, 2 ** 40)
+        check_range(self, ('seed',), 0, 2 ** 40)
 
     @classmethod
     def load(cls, path: Path | str) -> TrainConfig:
@@ -231,63 +241,13 @@ class TrainConfig:
             if name not in STAGES:
                 raise ValueError(f'{path}: unknown stage {name!r}: expected '
                                  f'{", ".join(STAGES)}')
-        stages = {name: _build(StageConfig, given[name] or {}, f'{path}: stages.{name}')
+        stages = {name: build(StageConfig, given[name] or {}, f'{path}: stages.{name}')
                   for name in STAGES if name in given}
-        return _build(cls, {**values, 'stages': stages}, str(path))
+        return build(cls, {**values, 'stages': stages}, str(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the record in a checkpoint."""
         return asdict(self)
-
-
-def _build(kind: type, values: dict[str, Any], where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ValueError(f'{where} must be a mapping, got {values!r}')
-    known = {f.name: f for f in fields(kind)}
-    unknown = [str(key) for key in values if key not in known]
-    if unknown:
-        raise ValueError(f'{where}: unknown {", ".join(unknown)}; known are {", ".join(known)}')
-    built = {}
-    for key, value in values.items():
-        default = (known[key].default_factory() if callable(known[key].default_factory)
-                   else known[key].default)
-        if is_dataclass(default) and not is_dataclass(value):
-            value = _build(type(default), value, f'{where}.{key}')
-        else:
-            value = converted(value, default, f'{where}.{key}')
-        built[key] = value
-    missing = [key for key, f in known.items() if key not in built
-               and f.default is MISSING and f.default_factory is MISSING]
-    if missing:
-        raise ValueError(f'{where}: {", ".join(missing)} is missing')
-    try:
-        return kind(**built)
-    except ValueError as error:
-        raise ValueError(f'{where}: {error}') from error
-
-
-def converted(value: Any, default: Any, where: str) -> Any:
-    """Value of the default's type: YAML reads 1e-3 as text. ValueError naming the key."""
-    wanted = type(default)
-    try:
-        if isinstance(default, tuple):
-            if not isinstance(value, (list, tuple)) or (default and len(value) != len(default)):
-                raise ValueError
-            return tuple(converted(v, default[0], where) if default else v for v in value)
-        if wanted is bool or isinstance(value, bool):
-            if not (wanted is bool and isinstance(value, bool)):
-                raise ValueError
-        elif wanted is float:
-            return float(value)
-        elif wanted is int:
-            if float(value) != int(float(value)):
-                raise ValueError
-            return int(float(value))
-        elif wanted in (str, dict) and not isinstance(value, wanted):
-            raise ValueError
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f'{where} is {value!r}: expected something like {default!r}') from None
-    return value
 
 
 def find_stage(config: TrainConfig, stage: str) -> StageConfig:
@@ -311,35 +271,3 @@ def decisive(config: TrainConfig, stage: str) -> dict[str, Any]:
     del chosen['save_every']
     return json.loads(json.dumps({'model': recipe['model'], 'data': recipe['data'],
                                   'seed': recipe['seed'], 'stages': {stage: chosen}}))
-
-
-def differences(begun: Any, now: Any, where: str = '') -> list[str]:
-    """Lines that name what differs between what a checkpoint says and what is given."""
-    if isinstance(begun, dict) and isinstance(now, dict):
-        return [line for key in {**begun, **now}
-                for line in differences(begun.get(key), now.get(key),
-                                         f'{where}.{key}' if where else key)]
-    return [] if begun == now else [f'{where}: {begun} in the checkpoint, {now} now']
-
-
-def _check_choice(what: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValueError(f'unknown {what} {value!r}: choose one of {", ".join(known)}')
-
-
-def _check_text(what: str, *values: Any) -> None:
-    for value in values:
-        if not isinstance(value, str) or not value:
-            raise ValueError(f'{what} holds {value!r}: expected text')
-
-
-def _check_range(config: Any, names: tuple[str, ...], least: float, most: float = math.inf
-                 ) -> None:
-    for name in names:
-        value = getattr(config, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            # NaN is in no range, infinity in none either
-            if not least <= number <= most or math.isinf(number):
-                raise ValueError(f'{name} is {number}: expected {least} or more' if
-                                 math.isinf(most) else
-                                 f'{name} is {number}: expected {least} to {most}')

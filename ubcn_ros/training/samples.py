@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
+from ubcn_ros.data.misty_rain import add_misty_rain
 from ubcn_ros.data.painted_rain import paint_rain
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
@@ -26,6 +29,16 @@ from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
 Sample = dict[str, torch.Tensor]
 
 
+class _Rainy(NamedTuple):
+    """A whole frame in its rain, whose rate and extinction may be known."""
+
+    clean: np.ndarray
+    degraded: np.ndarray
+    labels: np.ndarray
+    rain_rate: float = math.nan
+    extinction: float = math.nan
+
+
 class TrainingSamples(Dataset):
     """
     Endless training samples; sample n depends on n, the seed and the scenes alone.
@@ -35,7 +48,9 @@ class TrainingSamples(Dataset):
     worker process meets the same frames again when it takes every W-th batch and the number of
     batches in ``renders`` frames is a multiple of W.
 
-    A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB and 'labels' (h, w) uint8.
+    A sample holds 'clean' and 'degraded' (3, h, w) uint8 RGB, 'labels' (h, w) uint8, 'rain_rate'
+    in mm/hr and 'extinction' of its veil in 1/m, float32: 0 where it is dry, NaN where nobody
+    knows them, as of painted rain.
 
     :param scenes: what is cropped.
     :param config: how samples are drawn.
@@ -51,7 +66,7 @@ class TrainingSamples(Dataset):
         self._drives = DriveFrames(seed, drive_size, scenes.label_set)
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
-        self._frames: OrderedDict[int, tuple[np.ndarray, ...]] = OrderedDict()
+        self._frames: OrderedDict[int, _Rainy] = OrderedDict()
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more."""
@@ -62,10 +77,11 @@ class TrainingSamples(Dataset):
             self._frames[frame] = self._render(frame)
             while len(self._frames) > c.renders:
                 self._frames.popitem(last=False)
-        clean, degraded, labels = _crop(self._frames[frame], c,
-                                        np.random.default_rng([self.seed, 1, n]))
+        rainy = self._frames[frame]
+        clean, degraded, labels = _crop(rainy[:3], c, np.random.default_rng([self.seed, 1, n]))
         return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
-                'labels': torch.from_numpy(labels)}
+                'labels': torch.from_numpy(labels), 'rain_rate': torch.tensor(rainy.rain_rate),
+                'extinction': torch.tensor(rainy.extinction)}
 
     def _clean_frame(self, frame: int) -> CleanFrame:
         of_drive, number = chosen_scene(frame, len(self.scenes), self.config.drive_share,
@@ -81,8 +97,7 @@ class TrainingSamples(Dataset):
                 self._files_bytes -= _bytes(self._files.popitem(last=False)[1])
         return self._files[index]
 
-    def _render(self, frame: int) -> tuple[np.ndarray, ...]:
-        """Clean and degraded image and labels of one whole frame."""
+    def _render(self, frame: int) -> _Rainy:
         c = self.config
         rng = np.random.default_rng([self.seed, 3, frame])
         image, labels, depth, rainy = self._clean_frame(frame)
@@ -92,15 +107,19 @@ class TrainingSamples(Dataset):
             rainy = None if rainy is None else _apply_table(rainy, table)
         wet = rng.random() < c.rain_probability
         if wet and rainy is not None:
-            return image, rainy, labels
-        painted = wet and rng.random() < c.painted_rain_probability
+            return _Rainy(image, rainy, labels)
+        kind = rng.random() if wet else 1.0
+        painted = kind < c.painted_rain_probability
         if (c.strong_augmentation_probability and (painted or not wet)
                 and rng.random() < c.strong_augmentation_probability):
             image, labels = augment_strongly(image, labels, rng)
         if painted:
-            return image, paint_rain(image, rng), labels
+            return _Rainy(image, paint_rain(image, rng), labels)
         if not wet:
-            return image, image, labels
+            return _Rainy(image, image, labels, 0.0, 0.0)
+        if kind < c.painted_rain_probability + c.misty_rain_probability:
+            depth = complete_depth(depth, labels, self.scenes.class_names)
+            return _Rainy(image, add_misty_rain(image, rng, depth), labels)
         rate = sample_rate(rng)
         physical = rng.random() < c.physical_rain_probability
         parameters = RainParameters.random(rng, rate, physical)
@@ -108,7 +127,8 @@ class TrainingSamples(Dataset):
                                  and (physical or rng.random() < 0.6)):
             depth = complete_depth(depth, labels, self.scenes.class_names, parameters.horizon,
                                    parameters.focal)
-        return image, add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters), labels
+        rainy = add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters)
+        return _Rainy(image, rainy, labels, rate, parameters.extinction)
 
 
 def _bytes(frame: CleanFrame) -> int:

@@ -13,8 +13,9 @@ from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 from ubcn_ros.training.architecture import built, model_config
-from ubcn_ros.training.config import TrainConfig, differences
+from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.init import init_table, start_from, trained_after
+from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.warm_start import start_from_derain
 
 

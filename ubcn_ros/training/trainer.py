@@ -24,10 +24,11 @@ from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
-from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, differences, find_stage
+from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, find_stage
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
+from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.results import Results, removed_on_error
 from ubcn_ros.training.samples import (
     SharedBatchSampler,

@@ -55,6 +55,8 @@ def samples(scene_list, street, monkeypatch):
     """Function that makes samples of frames, by default the street, from few layers."""
     def made(frames=None, seed=1, label_set=CAMVID, groups=(), variants=2, **config):
         monkeypatch.setattr('ubcn_ros.training.tensors.samples._VARIANTS', variants)
+        for name in ('soft_streaks', 'lens_drops'):
+            monkeypatch.setattr(f'ubcn_ros.training.tensors.{name}._PICTURES', 8)
         config = {'crop': (48, 64), 'on_device': True, **config}
         return TensorSamples(scene_list(*(frames or [street]), label_set=label_set,
                                         groups=groups),

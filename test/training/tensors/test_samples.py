@@ -3,6 +3,7 @@
 """Samples made of tensors follow from their number, and look as those of the renderer."""
 
 import gc
+import math
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import Group
 
-ALL = {'rain_probability': 0.8, 'painted_rain_probability': 0.4, 'color_jitter': 0.5,
+ALL = {'rain_probability': 0.8, 'painted_rain_probability': 0.3, 'misty_rain_probability': 0.3,
+       'color_jitter': 0.5,
        'strong_augmentation_probability': 0.5, 'physical_rain_probability': 0.5,
        'short_sides': (48, 144)}
 
@@ -27,7 +29,9 @@ def test_shapes_and_types(samples, scenes):
     batch = samples(**ALL).batch(range(5))
     assert batch['clean'].shape == batch['degraded'].shape == (5, 3, 48, 64)
     assert batch['labels'].shape == (5, 48, 64)
-    assert all(v.dtype == torch.uint8 and not v.requires_grad for v in batch.values())
+    pictures = [batch[name] for name in ('clean', 'degraded', 'labels')]
+    assert all(v.dtype == torch.uint8 and not v.requires_grad for v in pictures)
+    assert batch['rain_rate'].shape == batch['extinction'].shape == (5,)
 
 
 def test_a_sample_follows_from_its_number_in_any_batch(samples, street):
@@ -38,9 +42,25 @@ def test_a_sample_follows_from_its_number_in_any_batch(samples, street):
     for place, n in enumerate((17, 3, 9)):
         assert equal({k: v[place] for k, v in few.items()}, {k: v[n] for k, v in batch.items()})
     assert equal(again[5], {k: v[5] for k, v in batch.items()})
-    kinds = [(d.rain is not None, d.painting is not None, d.recolouring is not None)
-             for d in map(first.draw, range(24))]
-    assert {(True, False, False), (False, True, True), (False, False, True)} <= set(kinds)
+    kinds = [(d.rain is not None, d.painting is not None, d.misty is not None,
+              d.recolouring is not None) for d in map(first.draw, range(24))]
+    assert {(True, False, False, False), (False, True, False, True), (False, False, True, False),
+            (False, False, False, True)} <= set(kinds)
+
+
+def test_rates_are_told_of_rendered_rain_and_of_none(samples):
+    found = samples(**ALL)
+    batch = found.batch(range(32))
+    for n, draw in enumerate(map(found.draw, range(32))):
+        rate, extinction = float(batch['rain_rate'][n]), float(batch['extinction'][n])
+        if draw.rain is not None:
+            assert rate == pytest.approx(draw.rain.rate_mm_h) and rate > 0
+            assert extinction == pytest.approx(draw.rain.extinction)
+        elif draw.painting or draw.misty:
+            assert math.isnan(rate) and math.isnan(extinction)
+        else:
+            assert rate == extinction == 0
+            assert torch.equal(batch['clean'][n], batch['degraded'][n])
 
 
 def test_samples_differ_by_number_and_by_seed(samples):
@@ -111,6 +131,7 @@ def test_scenes_show_their_own_rain(samples, street):
     image = np.full((96, 128, 3), 60, np.uint8)
     batch = samples([(image, street[1], None, image + 90)], color_jitter=0).batch(range(4))
     assert (batch['clean'] == 60).all() and (batch['degraded'] == 150).all()
+    assert batch['rain_rate'].isnan().all()
 
 
 def test_scenes_of_several_sizes_and_without_labels(samples, street):

@@ -11,7 +11,6 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.depth_prior import CAMERA_HEIGHT_M, CAP_M, CORRIDOR_M
-from ubcn_ros.data.rain import veil_extinction
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.training.tensors.transfer import to_device
 
@@ -32,7 +31,7 @@ def rendered_rain(images: torch.Tensor, distance: torch.Tensor, thickness: torch
     """
     def each(values: Sequence) -> torch.Tensor:
         return to_device(values, images.device).view(len(images), -1, 1, 1)
-    beta = each([p.veil_strength * veil_extinction(p.rate_mm_h) for p in parameters])
+    beta = each([p.extinction for p in parameters])
     light = 255 * each(airlight)
     haze = (light * each([p.airlight_gain for p in parameters])).clamp(max=255)
     scene = torch.lerp(images, haze, -torch.expm1(-beta * distance))

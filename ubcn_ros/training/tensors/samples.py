@@ -18,6 +18,7 @@ from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.samples import Sample
 from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
+from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain, misty_rain
 from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting, painted_streaks
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
@@ -43,6 +44,7 @@ class Draw:
     :param plain: the distances follow no class.
     :param seed: of the noise.
     :param painting: of painted rain; None without it.
+    :param misty: of misty rain; None without it.
     :param real: the scene's own rain is shown.
     """
 
@@ -54,7 +56,20 @@ class Draw:
     plain: bool = False
     seed: int = 0
     painting: Painting | None = None
+    misty: MistyDraw | None = None
     real: bool = False
+
+    @property
+    def rain_rate(self) -> float:
+        """Of rendered rain, mm/hr; 0 where it is dry, NaN in other rain."""
+        if self.rain is not None:
+            return self.rain.rate_mm_h
+        return math.nan if self.painting or self.misty or self.real else 0.0
+
+    @property
+    def extinction(self) -> float:
+        """Of the veil, 1/m, likewise."""
+        return self.rain_rate if self.rain is None else self.rain.extinction
 
 
 class TensorSamples:
@@ -82,23 +97,34 @@ class TensorSamples:
         self.tensors: SceneTensors = load_scenes(scenes, device, drives, seed, workers)
 
     @cached_property
-    def streaks(self) -> StreakLayers:
-        """Layers for the sizes at which samples show the scenes."""
+    def _frame_sizes(self) -> tuple[tuple[int, int], ...]:
+        """Sizes near to those at which samples show the scenes."""
         sizes = self.tensors.sizes
         sides = [scale * int(side) for side in (sizes.min(), sizes.min(1).max())
                  for scale in self.config.scale]
         if any(self.config.short_sides):
             sides = self.config.short_sides
         height, width = np.median(sizes, 0)
+        return tuple(frame_sizes((min(sides), max(sides)), width / height))
+
+    @cached_property
+    def streaks(self) -> StreakLayers:
+        """Layers of streaks for these sizes."""
         share = self.config.physical_rain_probability
         kinds = tuple(kind for kind in (True, False) if (share if kind else 1 - share) > 0)
-        return streak_layers(tuple(frame_sizes((min(sides), max(sides)), width / height)), kinds,
-                             _VARIANTS, self.seed, self.device, self.workers)
+        return streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
+                             self.workers)
 
     @cached_property
     def paintings(self) -> PaintedStreaks:
         """Pictures of painted streaks of a sample's size."""
         return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers)
+
+    @cached_property
+    def misty_rain(self) -> MistyRain:
+        """Streaks and drops of misty rain for these sizes."""
+        return misty_rain(tuple(map(min, self._frame_sizes)), tuple(self.config.crop), self.seed,
+                          self.device, self.workers)
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more, on the device."""
@@ -114,21 +140,24 @@ class TensorSamples:
         """
         Make samples.
 
-        :return: 'clean' and 'degraded' (N, 3, h, w) uint8 RGB and 'labels' (N, h, w) uint8.
+        :return: 'clean' and 'degraded' (N, 3, h, w) uint8 RGB, 'labels' (N, h, w) uint8,
+            'rain_rate' and 'extinction' (N,) float32, as of ``TrainingSamples``.
         """
         draws = [self.draw(n) for n in numbers]
         views = Views(self.tensors, [draw.view for draw in draws], self.config.crop)
         clean = self._coloured(views.images(), draws).round_().byte()
         degraded = clean.clone()
         for kind, degrade in (('rain', self._rendered), ('painting', self._painted),
-                              ('real', self._real)):
+                              ('misty', self._misty), ('real', self._real)):
             places = [i for i, draw in enumerate(draws) if getattr(draw, kind)]
             if places:
                 where = to_device(places, self.device, torch.int64)
                 few = [draws[i] for i in places]
                 image = degrade(clean[where].float(), views.select(places), few)
                 degraded[where] = image.round_().clamp_(0, 255).byte()
-        return {'clean': clean, 'degraded': degraded, 'labels': views.labels()}
+        return {'clean': clean, 'degraded': degraded, 'labels': views.labels(),
+                **{name: to_device([getattr(draw, name) for draw in draws], self.device)
+                   for name in ('rain_rate', 'extinction')}}
 
     def draw(self, n: int) -> Draw:
         """Draw everything random about sample n."""
@@ -138,7 +167,8 @@ class TensorSamples:
         jitter = Jitter.draw(c.color_jitter, rng) if c.color_jitter else None
         wet = rng.random() < c.rain_probability
         real = wet and image in self.tensors.rainy
-        painted = wet and not real and rng.random() < c.painted_rain_probability
+        kind = rng.random() if wet and not real else 1.0
+        painted = kind < c.painted_rain_probability
         strong = (painted or not wet) and rng.random() < c.strong_augmentation_probability
         view = self._view(rng, image, strong)
         recolouring = Recolouring.draw(rng) if strong else None
@@ -146,6 +176,9 @@ class TensorSamples:
             return Draw(view, jitter, recolouring, real=real)
         if painted:
             return Draw(view, jitter, recolouring, painting=self.paintings.draw(rng))
+        if kind < c.painted_rain_probability + c.misty_rain_probability:
+            return Draw(view, jitter, misty=self.misty_rain.draw(
+                rng, self._side(view), self._sky(image, jitter)))
         rate = sample_rate(rng)
         return self._rainy(rng, view, jitter, rate) if rate else Draw(view, jitter)
 
@@ -159,11 +192,14 @@ class TensorSamples:
                ) -> Draw:
         physical = bool(rng.random() < self.config.physical_rain_probability)
         parameters = RainParameters.random(rng, rate, physical)
-        layer = self.streaks.draw(rng, view.scale * int(min(self.tensors.sizes[view.image])),
-                                  rate, parameters.streak_gain, physical)
+        layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical)
         plain = bool(rng.random() >= _CLASS_DISTANCES and not physical
                      and not self.tensors.measured[view.image])
         return Draw(view, jitter, None, parameters, layer, plain, int(rng.integers(1 << 31)))
+
+    def _side(self, view: View) -> float:
+        """Short side of the whole image at the sample's size, pixels."""
+        return view.scale * int(min(self.tensors.sizes[view.image]))
 
     def _coloured(self, images: torch.Tensor, draws: Sequence[Draw]) -> torch.Tensor:
         if self.config.color_jitter:
@@ -192,8 +228,14 @@ class TensorSamples:
     def _airlight(self, draw: Draw) -> np.ndarray:
         if draw.rain.airlight is not None:
             return np.asarray(draw.rain.airlight)
-        light = self.tensors.airlight[draw.view.image]
-        return light if draw.jitter is None else draw.jitter(light).clip(0.35, 1)
+        return self._sky(draw.view.image, draw.jitter)
+
+    def _sky(self, image: int, jitter: Jitter | None) -> np.ndarray:
+        light = self.tensors.airlight[image]
+        return light if jitter is None else jitter(light).clip(0.35, 1)
+
+    def _misty(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]) -> torch.Tensor:
+        return self.misty_rain.rained(images, views.depth(), [draw.misty for draw in draws])
 
     def _painted(self, images: torch.Tensor, _views: Views, draws: Sequence[Draw]
                  ) -> torch.Tensor:

@@ -1,0 +1,47 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Noise and compression of tensors are those of ``data.sensor``."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from ubcn_ros.data.sensor import SensorLook
+from ubcn_ros.data.sensor import compressed as compressed_by_opencv
+from ubcn_ros.training.tensors.sensor import add_sensor_noise, compressed, quantization
+
+
+@pytest.mark.parametrize('quality', [25, 50, 75, 95])
+@pytest.mark.parametrize('size', [(96, 128), (41, 67)])
+def test_compression_is_that_of_jpeg(street, quality, size):
+    image = cv2.resize(street[0], size[::-1])
+    found = compressed(torch.from_numpy(image).permute(2, 0, 1)[None].float(), [quality])
+    expected = compressed_by_opencv(image, quality)
+    difference = np.abs(found[0].permute(1, 2, 0).numpy() - expected)
+    lost = np.abs(expected.astype(float) - image).mean()
+    assert difference.mean() < 0.15 * lost + 0.7
+
+
+def test_each_image_has_its_own_quality(street):
+    image = torch.from_numpy(street[0]).permute(2, 0, 1)[None].float()
+    both = compressed(image.repeat(2, 1, 1, 1), [90, 30])
+    for place, quality in enumerate((90, 30)):
+        torch.testing.assert_close(both[place], compressed(image, [quality])[0], atol=1, rtol=0)
+
+
+def test_the_tables_are_those_of_libjpeg():
+    fifty = quantization(50)
+    assert fifty[0, 0, 0] == 16 and fifty[1, 7, 7] == 99 and quantization(25)[0, 0, 0] == 32
+    assert (quantization(100) == 1).all() and quantization(1).max() == 255
+
+
+def test_noise_is_each_images_own_and_grows_with_light():
+    images = torch.tensor([20.0, 200.0]).view(2, 1, 1, 1).repeat(1, 3, 40, 60)
+    looks = [SensorLook(0.3, 2.0, 0)] * 2
+    noisy = add_sensor_noise(images.clone(), looks, [1, 2])
+    for place, level in enumerate((20, 200)):
+        assert float(noisy[place].std()) == pytest.approx((0.3 * level + 4) ** 0.5, rel=0.05)
+    assert torch.equal(noisy[1:], add_sensor_noise(images[1:].clone(), looks[1:], [2]))
+    silent = [SensorLook(0, 0, 50)] * 2
+    assert torch.equal(add_sensor_noise(images.clone(), silent, [1, 2]), images)

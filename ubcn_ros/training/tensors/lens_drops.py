@@ -1,0 +1,115 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Drops on the lens from pictures drawn ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from ubcn_ros.data.lens_drops import BLUR, drops_on_lens
+from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.tensors.transfer import to_device
+from ubcn_ros.training.tensors.views import reflected, sampled, transformed
+
+_PICTURES = 32
+_SIDE = 512  # short side of the frame that a picture is drawn for, pixels: drops are soft
+
+
+@dataclass(frozen=True)
+class Placement:
+    """
+    How a sample lies under a picture of drops.
+
+    :param picture: which one.
+    :param matrix: (2, 3), from the sample's pixels to the picture's.
+    """
+
+    picture: int
+    matrix: np.ndarray
+
+
+class _Pictures(Dataset):
+    """What hides, shifts and lights, (4, H, W) float16."""
+
+    def __init__(self, size: tuple[int, int], seed: int) -> None:
+        self.size, self.seed = size, seed
+
+    def __len__(self) -> int:
+        return _PICTURES
+
+    def __getitem__(self, n: int) -> np.ndarray:
+        alpha, shift, shade = drops_on_lens(*self.size, np.random.default_rng([self.seed, 9, n]),
+                                            _SIDE)
+        return np.stack([alpha, shift[..., 0], shift[..., 1], shade]).astype(np.float16)
+
+
+class LensPictures:
+    """
+    Pictures of drops on a device.
+
+    :param size: height and width of every picture, pixels; that of the samples is good.
+    :param seed: of what is drawn.
+    :param workers: processes that draw.
+    """
+
+    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0
+                 ) -> None:
+        self.size = size
+        self._pictures = torch.stack([torch.from_numpy(picture).to(device) for picture in
+                                      rendered_ahead(_Pictures(size, seed), workers)])
+
+    def draw(self, rng: np.random.Generator, side: float) -> Placement:
+        """
+        Draw a picture and a place in it.
+
+        :param side: short side of the frame at the sample's size, pixels.
+        """
+        zoom = _SIDE / side
+        x, y = rng.random(2) * self.size[::-1]
+        return Placement(int(rng.integers(_PICTURES)), np.array([[zoom, 0, x], [0, zoom, y]]))
+
+    def seen_through(self, images: torch.Tensor, placements: Sequence[Placement]) -> torch.Tensor:
+        """
+        Show images through drops, each by its own placement.
+
+        :param images: (N, 3, h, w) float32.
+        :return: likewise.
+        """
+        device, crop = images.device, images.shape[-2:]
+        points = transformed([p.matrix for p in placements], crop, device)
+        last = to_device([self.size[1] - 1, self.size[0] - 1], device)
+        drops = sampled(self._pictures, [p.picture for p in placements],
+                        reflected(points - 0.5, last) + 0.5)
+        zoom = to_device([p.matrix[0, 0] for p in placements], device).view(-1, 1, 1, 1)
+        alpha, shift, shade = drops.split((1, 2, 1), 1)
+        return behind_drops(images, alpha, shift / zoom, shade)
+
+
+def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,
+                 shade: torch.Tensor) -> torch.Tensor:
+    """
+    Show images through drops, as ``data.lens_drops.seen_through``.
+
+    :param images: (N, 3, h, w) float32.
+    :param alpha: how much of a pixel a drop hides, (N, 1, h, w) on 0..1.
+    :param shift: where what is seen instead lies, (N, 2, h, w) pixels to the right and down.
+    :param shade: its light over the scene's, (N, 1, h, w).
+    """
+    small = blurred(images, BLUR)
+    identity = np.array([[1.0, 0, 0], [0, 1, 0]])
+    points = transformed([identity], images.shape[-2:], images.device) + shift.movedim(1, -1)
+    last = to_device([small.shape[-1] - 1, small.shape[-2] - 1], images.device)
+    behind = sampled(small, range(len(images)), reflected(points / BLUR - 0.5, last) + 0.5)
+    return torch.lerp(images, behind * shade, alpha)
+
+
+def blurred(images: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Average over so many pixels and their neighbours, (N, C, h // pixels, w // pixels)."""
+    small = F.avg_pool2d(images, pixels)
+    return F.avg_pool2d(small, 3, stride=1, padding=1, count_include_pad=False)
