@@ -39,7 +39,8 @@ class Camera:
     """
 
     def __init__(self, node: Any, condition: threading.Condition, label_set: Any,
-                 prefix: str = '', clock: Callable[[], float] = time.monotonic, info: Any = None):
+                 prefix: str = '', clock: Callable[[], float] = time.monotonic, info: Any = None,
+                 resized: Callable[[], None] = lambda: None):
         """
         Make the outputs.
 
@@ -49,7 +50,10 @@ class Camera:
         :param prefix: put before every topic, like 'front/'.
         :param clock: seconds, for the time of arrivals and of silence.
         :param info: of the model; None where it says nothing of its training.
+        :param resized: called where a camera info settles another processing size, before the
+            first image.
         """
+        self._resized = resized
         self.processing = CameraProcessing(info)
         self.name, self.topic = camera_name(prefix), ''
         self._incompatible = hints.IncompatibleEndpoints(node)
@@ -123,8 +127,11 @@ class Camera:
         """Pass a camera info on with the images from now on."""
         self.outputs.pass_on(message)
         self._infos += 1
+        before = self.processing.size()
         if text := self.processing.take(message):
             self._logger.info(f'{self._subscriptions[1].topic_name}: {text}')
+        if self.processing.size() != before:
+            self._resized()
 
     def report(self, deadline_ms: float | None = None) -> Report:
         """

@@ -11,6 +11,7 @@ from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 
 from .diagnostics import Level, Report, Throttle, resident_mib
+from .parameter_spec import Spec
 from .topics import DIAGNOSTICS
 
 
@@ -82,7 +83,7 @@ def engine_report(node: Any) -> Report:
         'backend': engine.backend, 'iterations': str(settings.iterations),
         'deadline (ms)': f'{settings.deadline_ms:g}',
         'convergence (of 255)': f'{settings.convergence:g}',
-        'processing size (asked for)': str(settings.processing_size),
+        'processing size (asked for)': Spec.typed(settings.processing_size),
         'min confidence': f'{settings.min_confidence:g}', **memory})
 
 

@@ -63,7 +63,7 @@ class CameraProcessing:
                 return ''
             return (f'a focal length of {length:.2f} short sides: images are processed at a short '
                     f'side of {self.size()}')
-        if self._told or (self._focal_length is not None
+        if self._told or self.asked != TRAINED or (self._focal_length is not None
                           and math.isclose(length, self._focal_length, rel_tol=0.01)):
             return ''
         self._told = True

@@ -14,8 +14,9 @@ The executor's thread runs callbacks, each of them short; the worker's thread ow
 
 from __future__ import annotations
 
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
@@ -26,6 +27,7 @@ from .diagnostics_publisher import DiagnosticsPublisher
 from .frames import Arrival
 from .loading import Load, load_and_warm_up, load_engine, warm_up
 from .parameter_node import ParameterNode
+from .parameter_spec import Spec
 from .pipeline import Pipeline
 from .recovery import FailureStreak, free_memory, one_line
 from .worker import Worker
@@ -52,6 +54,7 @@ class UBCNNode(ParameterNode):
         self._load = load
         self._worker: Worker | None = None
         self._pipeline: Pipeline | None = None
+        self._resizing: Future | None = None
         self._streak = FailureStreak()
         self._giving_up = self.create_guard_condition(self._give_up)
         self._diagnostics = DiagnosticsPublisher(self)
@@ -95,7 +98,8 @@ class UBCNNode(ParameterNode):
             self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger)
             for name in settings.cameras or ('',):
                 self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
-                                           name and f'{name}/', info=engine.info))
+                                           name and f'{name}/', info=engine.info,
+                                           resized=self._resize))
             for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
                                     strict=True):
                 camera.processing.asked = size
@@ -162,19 +166,28 @@ class UBCNNode(ParameterNode):
         super()._apply_parameters(parameters)
         asked = self.settings.processing_size
         if asked != before and self.cameras:
-            pipeline, sizes = self._pipeline, self.settings.for_cameras('processing_size')
-            cameras = list(zip(self.cameras, sizes, strict=True))
-            self._say(f'processing_size is {asked} now: warming up')
-            self._worker.submit(lambda: self._process_at(pipeline, cameras))
+            cameras = list(zip(self.cameras, self.settings.for_cameras('processing_size'),
+                               strict=True))
+            self._say(f'processing_size is {Spec.typed(asked)} now: warming up')
+            self._worker.submit(partial(self._process_at, self._worker, self._pipeline, cameras))
 
-    def _process_at(self, pipeline: Pipeline, cameras: list[tuple[Camera, int]]) -> None:
+    def _resize(self) -> None:
+        """Warm up, before any further frame, for the sizes that camera infos have settled."""
+        task, cameras = self._resizing, self.cameras
+        process_at = partial(self._process_at, self._worker, self._pipeline)
+        if task is None or task.running() or task.done():  # else it is to come, for all cameras
+            self._resizing = self._worker.submit(lambda: process_at(
+                [(camera, camera.processing.asked) for camera in cameras]))
+
+    def _process_at(self, worker: Worker, pipeline: Pipeline, cameras: list[tuple[Camera, int]]
+                    ) -> None:
         """Warm up for other processing sizes, then use them; in the worker's thread."""
         usual = self.settings.warm_up_height, self.settings.warm_up_width
         kinds = [(*pipeline.sizes.get(camera, usual), camera.processing.size(asked))
                  for camera, asked in cameras]
         try:
             if all(map(min, (kind[:2] for kind in kinds))):
-                self._worker.most = warm_up(pipeline.engine, kinds, self._say)
+                worker.most = warm_up(pipeline.engine, kinds, self._say)
         except Exception as error:  # the frames will tell
             self.get_logger().error(f'cannot warm up: {one_line(error)}')
         for camera, asked in cameras:

@@ -58,7 +58,7 @@ class Loop:
     def keep(self, step: Step) -> None:
         """Keep what the next step may overwrite."""
         if self._threshold:
-            self._before = Step(step.image.clone(), step.logits.clone())
+            self._before = step._replace(image=step.image.clone(), logits=step.logits.clone())
             self._image = self._before.image
 
     def count(self, step: Step) -> None:
