@@ -41,7 +41,7 @@ class Driver:
             CameraInfo(height=96, width=128, k=k))
 
     def size(self):
-        """Publish one more image until it is answered; return the size that it was processed at."""
+        """Publish one more image until it is answered; return what it was processed at."""
         self.count += 1
         message = image_message(self.count, picture(96, 128))
 
