@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig
+from ubcn_ros.training.config import ModelConfig, SampleConfig, StageConfig, TrainConfig
 
 
 @pytest.fixture
@@ -82,6 +82,10 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {derain: {samples: {short_sides: [0, 360]}}}', ['short_sides', '32']),
     ('name: a\nstages: {derain: {samples: {color_jitter: 1.5}}}',
      ['color_jitter is 1.5', '0 to 1']),
+    *((f'name: a\nstages: {{adapt: {{samples: {{{key}: 0.5}}}}}}', [f'{key} is 0.5', 'on_device'])
+      for key in ('balanced_crop_probability', 'class_mix_probability', 'rotation_deg')),
+    ('name: a\nstages: {adapt: {samples: {on_device: true, rotation_deg: 60}}}',
+     ['rotation_deg is 60', '0 to 45']),
     ('name: a\nstages: {derain: {samples: {painted_rain_probability: 0.7, '
      'misty_rain_probability: 0.4}}}', ['painted_rain_probability is 0.7', '0.4', 'more than 1']),
     ('name: a\nstages: {derain: {optimizer: {lr: -1}}}', ['optimizer', 'lr is -1']),
@@ -93,6 +97,14 @@ def test_a_wrong_recipe_is_named(load, text, named):
         load(text)
     for word in named:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(('settings', 'side', 'scales'), [
+    ({}, 360, (1, 1)), ({'scale': (0.5, 3)}, 360, (0.5, 3)),
+    ({'short_sides': (360, 1440)}, 720, (0.5, 2)), ({'short_sides': (360, 1440)}, 360, (1, 2)),
+    ({'short_sides': (360, 1440)}, 1440, (0.25, 1)), ({'short_sides': (360, 1440)}, 90, (2, 2))])
+def test_no_frame_is_enlarged_more_than_twice_to_a_short_side(settings, side, scales):
+    assert SampleConfig(**settings).scales_of(side) == scales
 
 
 @pytest.mark.parametrize(('overrides', 'named'), [

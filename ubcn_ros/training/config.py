@@ -13,6 +13,8 @@ from typing import Any
 from ubcn_ros.data.yaml_values import parse_yaml
 from ubcn_ros.training.plain_values import build, check_choice, check_range, check_text
 
+_LARGEST_SCALE = 2  # of a frame that is resized to a short side: beyond, it is blurred
+
 STAGES = ('derain', 'adapt', 'attend', 'joint')
 
 
@@ -53,7 +55,7 @@ class SampleConfig:
     # range of the factor that a frame is resized by before cropping, log-uniform
     scale: tuple[float, float] = (1.0, 1.0)
     # range of the short side in pixels that a frame is resized to before cropping, log-uniform,
-    # instead of by scale; [0, 0]: by scale
+    # instead of by scale; no frame is enlarged more than twice for it. [0, 0]: by scale
     short_sides: tuple[int, int] = (0, 0)
     # of rain on the degraded image, 0..1; the other samples stay dry
     rain_probability: float = 1.0
@@ -77,6 +79,12 @@ class SampleConfig:
     reuse: int = 4
     # strength of the random change of brightness, contrast and colour, 0 (off) to 1
     color_jitter: float = 0.0
+    # of a crop about a place of a class, each class as often as the others, 0..1 (on_device)
+    balanced_crop_probability: float = 0.0
+    # of half of another frame's classes put over a frame, 0..1 (on_device)
+    class_mix_probability: float = 0.0
+    # largest rotation of the camera about the middle of a crop, degrees (on_device)
+    rotation_deg: float = 0.0
     # share of frames from procedural drives, 0..1, spread evenly
     drive_share: float = 0.0
     # frames of procedural drives that are rendered ahead (on_device)
@@ -96,13 +104,30 @@ class SampleConfig:
         check_range(self, ('rain_probability', 'painted_rain_probability',
                            'misty_rain_probability',
                             'strong_augmentation_probability', 'physical_rain_probability',
-                            'color_jitter', 'drive_share'), 0, 1)
+                            'color_jitter', 'balanced_crop_probability',
+                            'class_mix_probability', 'drive_share'), 0, 1)
+        check_range(self, ('rotation_deg',), 0, 45)
+        for name in ('balanced_crop_probability', 'class_mix_probability', 'rotation_deg'):
+            if getattr(self, name) and not self.on_device:
+                raise ValueError(f'{name} is {getattr(self, name)}: only samples made as tensors '
+                                 'have it: set on_device to true')
         if self.painted_rain_probability + self.misty_rain_probability > 1:
             raise ValueError(
                 f'painted_rain_probability is {self.painted_rain_probability} and '
                 f'misty_rain_probability {self.misty_rain_probability}: they add up to more than '
                 '1')
         check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
+
+    def scales_of(self, side: int) -> tuple[float, float]:
+        """
+        Return the range of the factor that a frame is resized by.
+
+        :param side: short side of the frame, pixels.
+        """
+        if not any(self.short_sides):
+            return self.scale
+        least, most = (min(wanted / side, _LARGEST_SCALE) for wanted in self.short_sides)
+        return least, most
 
     @property
     def middle_short_side(self) -> int:

@@ -153,9 +153,7 @@ def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generat
     """Resize, crop and mirror all parts of a frame alike; what is outside is unlabeled."""
     height, width = frame[0].shape[:2]
     out_height, out_width = c.crop
-    scales = ([side / min(height, width) for side in c.short_sides] if any(c.short_sides)
-              else c.scale)
-    scale = float(np.exp(rng.uniform(*np.log(scales))))
+    scale = float(np.exp(rng.uniform(*np.log(c.scales_of(min(height, width))))))
     # the window of the frame that becomes the crop
     h, w = min(height, round(out_height / scale)), min(width, round(out_width / scale))
     top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))

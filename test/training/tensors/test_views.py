@@ -76,6 +76,41 @@ def test_the_middle_of_the_image_is_its_middle():
     assert matrix @ (x + 1, y + 1, 1) == pytest.approx([-1, 1])
 
 
+def test_a_rotated_camera_turns_about_the_samples_middle(look):
+    image = np.zeros((81, 81, 3), np.uint8)
+    image[40:, 40] = 200  # a line from the middle down
+    labels = np.zeros((81, 81), np.uint8)
+    turned, _ = look(image, View(0, 1.0, 10, 10, False, angle=30), (61, 61), labels)
+    y, x = np.argwhere(turned[..., 0] > 60).mean(0) - 30
+    assert np.degrees(np.arctan2(x, y)) == pytest.approx(30, abs=4)
+    assert turned[30, 30, 0] > 60, 'the middle stays'
+    _, found = look(image, View(0, 1.0, 0, 0, False, angle=30), (81, 81), labels)
+    assert found[40, 40] == 0 and found[0, 0] == 255, 'beyond the edges nothing is labelled'
+
+
+def test_streaks_do_not_turn_with_the_camera():
+    upright, turned = (View(0, 2.0, 10, 20, True, angle=a) for a in (0, 5))
+    assert np.array_equal(upright.from_middle((100, 200), (40, 60)),
+                          turned.from_middle((100, 200), (40, 60)))
+
+
+def test_a_drawn_rotation_is_no_larger_than_asked():
+    angles = [draw_view(np.random.default_rng(n), 0, (96, 128), (48, 64), 1.0, rotation=4).angle
+              for n in range(60)]
+    assert 3 < max(angles) <= 4 and -4 <= min(angles) < -3
+
+
+@pytest.mark.parametrize('focus', [(0.5, 0.5), (60, 80), (95.5, 127.5)])
+def test_a_focus_is_shown_near_the_middle(focus):
+    for n in range(20):
+        view = draw_view(np.random.default_rng(n), 0, (96, 128), (30, 40), 1.5, focus=focus)
+        y, x = focus[0] * 1.5 - view.top, focus[1] * 1.5 - view.left
+        assert 0 <= y <= 30 and 0 <= x <= 40
+        assert 0 <= view.top <= 144 - 30 and 0 <= view.left <= 192 - 40
+        if focus == (60, 80):
+            assert 7 <= y <= 23 and 9 <= x <= 31
+
+
 @pytest.mark.parametrize('strong', [False, True])
 def test_drawn_views_lie_inside_where_the_image_is_large_enough(strong):
     rng = np.random.default_rng(0)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,8 +17,10 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.samples import Sample
+from ubcn_ros.training.tensors.class_places import ClassPlaces
 from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
 from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain, misty_rain
+from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
 from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting, painted_streaks
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
@@ -40,6 +42,7 @@ class Draw:
     """
     Everything random about one sample, but for the noise.
 
+    :param mixed: what of another image is put over it, None for nothing.
     :param rain: of rendered rain, with ``layer``; None without it.
     :param plain: the distances follow no class.
     :param seed: of the noise.
@@ -50,6 +53,7 @@ class Draw:
 
     view: View
     jitter: Jitter | None
+    mixed: Mixed | None = None
     recolouring: Recolouring | None = None
     rain: RainParameters | None = None
     layer: LayerView | None = None
@@ -100,10 +104,8 @@ class TensorSamples:
     def _frame_sizes(self) -> tuple[tuple[int, int], ...]:
         """Sizes near to those at which samples show the scenes."""
         sizes = self.tensors.sizes
-        sides = [scale * int(side) for side in (sizes.min(), sizes.min(1).max())
-                 for scale in self.config.scale]
-        if any(self.config.short_sides):
-            sides = self.config.short_sides
+        sides = [scale * side for side in {*sizes.min(1).tolist()}
+                 for scale in self.config.scales_of(side)]
         height, width = np.median(sizes, 0)
         return tuple(frame_sizes((min(sides), max(sides)), width / height))
 
@@ -119,6 +121,13 @@ class TensorSamples:
     def paintings(self) -> PaintedStreaks:
         """Pictures of painted streaks of a sample's size."""
         return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers)
+
+    @cached_property
+    def class_places(self) -> ClassPlaces:
+        """Where classes are, for balanced crops."""
+        if self.scenes.label_set is None:
+            raise ValueError(f'balanced_crop_probability: {self.scenes.name} has no labels')
+        return ClassPlaces(self.tensors, self.scenes.label_set.num_classes, self.seed)
 
     @cached_property
     def misty_rain(self) -> MistyRain:
@@ -144,7 +153,8 @@ class TensorSamples:
             'rain_rate' and 'extinction' (N,) float32, as of ``TrainingSamples``.
         """
         draws = [self.draw(n) for n in numbers]
-        views = Views(self.tensors, [draw.view for draw in draws], self.config.crop)
+        views = MixedViews(self.tensors, [draw.view for draw in draws], self.config.crop,
+                           {n: draw.mixed for n, draw in enumerate(draws) if draw.mixed})
         clean = self._coloured(views.images(), draws).round_().byte()
         degraded = clean.clone()
         for kind, degrade in (('rain', self._rendered), ('painting', self._painted),
@@ -164,38 +174,51 @@ class TensorSamples:
         c, rng = self.config, np.random.default_rng([self.seed, 3, n])
         of_drive, number = chosen_scene(n, self.tensors.scenes, c.drive_share, self.seed)
         image = self.tensors.scenes + number % self.tensors.drives if of_drive else number
+        focus = None
+        if c.balanced_crop_probability and rng.random() < c.balanced_crop_probability:
+            image, focus = self.class_places.draw(rng)
         jitter = Jitter.draw(c.color_jitter, rng) if c.color_jitter else None
         wet = rng.random() < c.rain_probability
         real = wet and image in self.tensors.rainy
         kind = rng.random() if wet and not real else 1.0
         painted = kind < c.painted_rain_probability
         strong = (painted or not wet) and rng.random() < c.strong_augmentation_probability
-        view = self._view(rng, image, strong)
-        recolouring = Recolouring.draw(rng) if strong else None
+        view = self._view(rng, image, strong, focus)
+        draw = Draw(view, jitter, None if real or strong else self._mixed(rng))
+        if strong:
+            draw = replace(draw, recolouring=Recolouring.draw(rng))
         if real or not wet:
-            return Draw(view, jitter, recolouring, real=real)
+            return replace(draw, real=real)
         if painted:
-            return Draw(view, jitter, recolouring, painting=self.paintings.draw(rng))
+            return replace(draw, painting=self.paintings.draw(rng))
         if kind < c.painted_rain_probability + c.misty_rain_probability:
-            return Draw(view, jitter, misty=self.misty_rain.draw(
-                rng, self._side(view), self._sky(image, jitter)))
+            return replace(draw, misty=self.misty_rain.draw(rng, self._side(view),
+                                                            self._sky(image, jitter)))
         rate = sample_rate(rng)
-        return self._rainy(rng, view, jitter, rate) if rate else Draw(view, jitter)
+        return self._rainy(rng, draw, rate) if rate else draw
 
-    def _view(self, rng: np.random.Generator, image: int, strong: bool) -> View:
+    def _view(self, rng: np.random.Generator, image: int, strong: bool = False,
+              focus: tuple[float, float] | None = None) -> View:
         c, size = self.config, self.tensors.sizes[image]
-        sides = c.short_sides if any(c.short_sides) else [s * int(min(size)) for s in c.scale]
-        side = math.exp(rng.uniform(*np.log(sides)))
-        return draw_view(rng, image, size, c.crop, side / int(min(size)), strong)
+        scale = math.exp(rng.uniform(*np.log(c.scales_of(int(min(size))))))
+        return draw_view(rng, image, size, c.crop, scale, strong, focus, c.rotation_deg)
 
-    def _rainy(self, rng: np.random.Generator, view: View, jitter: Jitter | None, rate: float
-               ) -> Draw:
+    def _mixed(self, rng: np.random.Generator) -> Mixed | None:
+        share = self.config.class_mix_probability
+        if not share or rng.random() >= share:
+            return None
+        other = int(rng.integers(self.tensors.scenes + self.tensors.drives))
+        return Mixed.draw(rng, self._view(rng, other), len(self.scenes.class_names or ()))
+
+    def _rainy(self, rng: np.random.Generator, draw: Draw, rate: float) -> Draw:
+        view = draw.view
         physical = bool(rng.random() < self.config.physical_rain_probability)
         parameters = RainParameters.random(rng, rate, physical)
         layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical)
         plain = bool(rng.random() >= _CLASS_DISTANCES and not physical
                      and not self.tensors.measured[view.image])
-        return Draw(view, jitter, None, parameters, layer, plain, int(rng.integers(1 << 31)))
+        return replace(draw, rain=parameters, layer=layer, plain=plain,
+                       seed=int(rng.integers(1 << 31)))
 
     def _side(self, view: View) -> float:
         """Short side of the whole image at the sample's size, pixels."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class View:
     :param mirror: left and right are exchanged.
     :param turns: quarter turns of the image to the left, before anything else.
     :param repeats: beyond the image's edges its mirror image is labelled, too.
+    :param angle: of the camera about the sample's middle, degrees, small.
     """
 
     image: int
@@ -37,6 +38,7 @@ class View:
     mirror: bool
     turns: int = 0
     repeats: bool = False
+    angle: float = 0.0
 
     def matrix(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
         """
@@ -51,18 +53,30 @@ class View:
         x = np.array([side, 0, crop[1] * self.mirror + self.left]) / self.scale
         y = np.array([0, 1, self.top]) / self.scale
         height, width = np.array([0, 0, size[0]]), np.array([0, 0, size[1]])
-        return np.stack([(x, y), (width - y, x), (width - x, height - y),
-                         (y, height - x)][self.turns])
+        matrix = np.stack([(x, y), (width - y, x), (width - x, height - y),
+                           (y, height - x)][self.turns])
+        return matrix @ self._tilt(crop) if self.angle else matrix
+
+    def _tilt(self, crop: Sequence[int]) -> np.ndarray:
+        """Rotate about the middle of a sample, (3, 3)."""
+        c, s = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
+        y, x = crop[0] / 2, crop[1] / 2
+        return np.array([[c, -s, x - c * x + s * y], [s, c, y - s * x - c * y], [0, 0, 1]])
 
     def from_middle(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
-        """Return likewise what makes it (x, y) from the image's middle, pixels of the sample."""
-        matrix = self.matrix(size, crop)
+        """
+        Return likewise what makes it (x, y) from the image's middle, pixels of the sample.
+
+        Rain falls as before a camera that was not rotated.
+        """
+        matrix = replace(self, angle=0.0).matrix(size, crop)
         matrix[:, 2] -= np.array([size[1], size[0]]) / 2
         return matrix * self.scale
 
 
 def draw_view(rng: np.random.Generator, image: int, size: Sequence[int], crop: Sequence[int],
-              scale: float, strong: bool = False) -> View:
+              scale: float, strong: bool = False, focus: tuple[float, float] | None = None,
+              rotation: float = 0.0) -> View:
     """
     Draw the place of a sample in an image.
 
@@ -72,14 +86,23 @@ def draw_view(rng: np.random.Generator, image: int, size: Sequence[int], crop: S
     :param crop: of the sample.
     :param scale: as of ``View``.
     :param strong: turn and resize beyond what a drive shows, as ``strong_augmentation``.
+    :param focus: (y, x), pixels of the image, that the sample's middle half shows where the
+        image's edges allow it; not with ``strong``.
+    :param rotation: largest angle of the camera, degrees.
     """
     turns = 0
     if strong:
         turns, scale = int(rng.integers(4)), scale * math.exp(rng.uniform(*np.log([0.4, 3.0])))
     height, width = (round(side * scale) for side in (size if turns % 2 == 0 else size[::-1]))
-    top, left = (int(rng.integers(max(0, have - wanted) + 1))
-                 for have, wanted in zip((height, width), crop, strict=True))
-    return View(image, scale, top, left, bool(rng.random() < 0.5), turns, strong)
+    room = [max(0, have - wanted) for have, wanted in zip((height, width), crop, strict=True)]
+    if focus is None or strong:
+        top, left = (int(rng.integers(most + 1)) for most in room)
+    else:
+        top, left = (min(max(round(at * scale - rng.uniform(0.25, 0.75) * wanted), 0), most)
+                     for at, wanted, most in zip(focus, crop, room, strict=True))
+    mirror = bool(rng.random() < 0.5)
+    angle = float(rng.uniform(-rotation, rotation)) if rotation else 0.0
+    return View(image, scale, top, left, mirror, turns, strong, angle)
 
 
 class Views:
