@@ -53,6 +53,25 @@ def tiny_model(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def rain_model(tmp_path_factory):
+    """Path of a small model like the tiny one that lifts a veil and tells how hard it rains."""
+    import torch
+
+    from ubcn_ros.data.formats.camvid import CAMVID
+    from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
+    from ubcn_ros.runtime import save_model
+    torch.manual_seed(2)
+    network = build(UBCNConfig(CAMVID, IDMConfig(8, 2, 2), SAMConfig(8, 2, 2, form='trunk'),
+                               'ddrnet23_slim', {'width': 4}, VeilConfig(4, 1, 4)))
+    for last in (network.derain.tail[1], network.attention.tail[1], network.veil.field,
+                 network.veil.rain[1]):  # these start at zero
+        torch.nn.init.normal_(last.weight, std=0.02)
+    path = tmp_path_factory.mktemp('models') / 'rain.safetensors'
+    save_model(path, network, {'note': 'random weights for tests'})
+    return path
+
+
+@pytest.fixture(scope='session')
 def partial_model(tiny_model, tmp_path_factory):
     """Path of the tiny model as a stage leaves it that trained its segmentation alone."""
     from ubcn_ros.runtime import load_model, save_model

@@ -7,7 +7,7 @@ import torch
 
 from ubcn_ros.network import IDM, SAM, Discriminator, IDMConfig, SAMConfig, build_segmentation
 from ubcn_ros.network.blocks import RES, shuffle, unshuffle
-from ubcn_ros.network.veil import coarse
+from ubcn_ros.network.veil_field import coarse
 
 
 def count(module):

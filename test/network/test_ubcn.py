@@ -10,19 +10,24 @@ import torch
 from safetensors import safe_open
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.ubcn import attention_size
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
-FORMS = {'stacks': SAMConfig(8, 1), 'trunk': SAMConfig(8, 1, 2, form='trunk',
-                                                       residual='previous')}
+FORMS = {'stacks': (SAMConfig(8, 1), None),
+         'trunk': (SAMConfig(8, 1, 2, form='trunk', residual='previous'), None),
+         'veil': (SAMConfig(8, 1, 2, form='trunk'), VeilConfig(4, 1, 4)),
+         'veil at every step': (SAMConfig(8, 1), VeilConfig(4, 0, 0, every_step=True))}
 
 
 @pytest.fixture(params=list(FORMS), scope='module')
 def network(request):
     torch.manual_seed(3)
-    net = build(UBCNConfig(CAMVID, IDMConfig(8, 2), FORMS[request.param], 'ddrnet23_slim',
-                           {'width': 4}))
+    attention, veil = FORMS[request.param]
+    net = build(UBCNConfig(CAMVID, IDMConfig(8, 2), attention, 'ddrnet23_slim', {'width': 4},
+                           veil))
+    if veil:
+        torch.nn.init.normal_(net.veil.field.weight, std=0.05)
     for module in (net.derain, net.attention):
         torch.nn.init.normal_(module.tail[1].weight, std=0.05)
     return net.eval()
@@ -58,6 +63,29 @@ def test_a_longer_run_begins_like_a_shorter_one(network):
         assert torch.equal(a.logits, b.logits)
 
 
+def test_what_the_veil_says_is_the_same_at_every_step(network):
+    image = torch.rand(2, 3, 48, 48)
+    with torch.inference_mode():
+        steps = network(image, 3)
+    for step in steps:
+        assert torch.equal(step.lifted, steps[0].lifted)
+        assert torch.equal(step.lifted, image) == (network.veil is None)
+        assert (step.rain is None if network.veil is None else
+                step.rain.shape == (2, 2) and torch.equal(step.rain, steps[0].rain))
+
+
+def test_lifting_at_every_step_changes_what_sam_sees(network):
+    if network.veil is None:
+        pytest.skip('no veil')
+    seen = []
+    hook = network.attention.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.inference_mode():
+        steps = network(torch.rand(1, 3, 48, 48), 3)
+    hook.remove()
+    once = not network.veil.config.every_step
+    assert all(torch.equal(image, steps[0].lifted) == once for image in seen)
+
+
 def test_steps_differ(network):
     with torch.inference_mode():
         first, second = network(torch.rand(1, 3, 48, 48), 2)
@@ -73,8 +101,10 @@ def test_path_probabilities_sum_to_one(network):
 def test_gradients_reach_every_parameter(network):
     network.train()
     try:
-        loss = sum(s.image.square().mean() + s.logits.square().mean()
-                   for s in network(torch.rand(2, 3, 64, 64), 2))
+        steps = network(torch.rand(2, 3, 64, 64), 2)
+        loss = sum(s.image.square().mean() + s.logits.square().mean() for s in steps)
+        if network.veil is not None:
+            loss = loss + steps[-1].rain.square().mean()
         logits, auxiliary = network.segmentation.with_auxiliary(torch.rand(2, 3, 64, 64))
         (loss + auxiliary[0].square().mean()).backward()
         missing = [n for n, p in network.named_parameters() if p.grad is None]
@@ -101,7 +131,7 @@ def test_iterations_below_one_are_refused(network):
         network(torch.rand(1, 3, 32, 32), 0)
 
 
-@pytest.mark.parametrize('preset', ['paper', 'light'])
+@pytest.mark.parametrize('preset', PRESETS)
 def test_configuration_there_and_back(preset):
     config = UBCNConfig.preset(preset, CAMVID)
     assert UBCNConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config

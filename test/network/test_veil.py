@@ -1,162 +1,144 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The veil field: no change at the start, linear in the image, of any size, able to learn."""
+"""The veil: what it looks at, and what it does to the image."""
 
 import pytest
 import torch
+from torch.nn import functional as F
 
-from ubcn_ros.network.attention import SAM, SAMConfig
-from ubcn_ros.network.derain import IDM, IDMConfig
-from ubcn_ros.network.veil import THUMBNAIL, VeilField, thumbnail
+from ubcn_ros.network import Veil, VeilConfig
+from ubcn_ros.network.blocks import shrink
+from ubcn_ros.network.veil import THUMBNAIL, VeilEstimate
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-@pytest.fixture(autouse=True)
-def seed():
+@pytest.fixture
+def veil():
+    """Make one with values to work with."""
     torch.manual_seed(0)
+    made = Veil(VeilConfig(4, 1, 4)).eval()
+    for last in (made.whole, made.field, made.rain[1]):
+        torch.nn.init.normal_(last.weight, std=0.1)
+    return made
 
 
-def awake(field):
-    """Give the field values to work with."""
-    torch.nn.init.normal_(field.field.weight, std=0.05)
-    torch.nn.init.normal_(field.hints.weight, std=0.05)
-    return field
+def scene(height, width, seed=0):
+    """Return an image of smooth surfaces."""
+    coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(coarse, (height, width), mode='bilinear')
 
 
-@pytest.mark.parametrize('residual', ['input', 'previous'])
-def test_networks_start_as_without_it(residual):
-    image, previous = torch.rand(2, 1, 3, 50, 70)
-    paths = torch.rand(1, 5, 13, 18).softmax(1)
-    for kind, settings, arguments in (
-            (IDM, IDMConfig, (image,)),
-            (lambda c: SAM(c, 5), lambda **k: SAMConfig(form='trunk', residual=residual, **k),
-             (image, previous, paths))):
-        plain = kind(settings(channels=8, blocks=2, unshuffle=2)).eval()
-        torch.nn.init.normal_(plain.tail[1].weight, std=0.05)
-        veiled = kind(settings(channels=8, blocks=2, unshuffle=2, veil_channels=4)).eval()
-        missing = veiled.load_state_dict(plain.state_dict(), strict=False)
-        assert not missing.unexpected_keys
-        assert all(key.startswith('veil.') for key in missing.missing_keys)
-        assert torch.equal(plain(*arguments), veiled(*arguments))
+@pytest.mark.parametrize('config', [VeilConfig(), VeilConfig(3, 0, 0)])
+def test_it_starts_as_no_change_with_moderate_rain(config):
+    image = torch.rand(2, 3, 40, 56)
+    estimate = Veil(config).eval()(image)
+    assert torch.equal(estimate.lift(image), image)
+    assert torch.equal(estimate.rain, estimate.rain[:1].expand(2, 2))
 
 
-def test_blocks_change_linearly_and_pixels_of_a_block_alike():
-    field = awake(VeilField(3, 4, 8, factor=2)).eval()
-    small, blocks = torch.rand(1, 3, *THUMBNAIL), torch.rand(1, 12, 9, 11)
-    black = field(small, torch.zeros_like(blocks)).change
-    white = field(small, torch.ones_like(blocks)).change
-    mixed = field(small, blocks).change
-    torch.testing.assert_close(mixed, black + (white - black) * blocks)
-    assert torch.equal(black.unflatten(1, (3, 4)).amax(2), black.unflatten(1, (3, 4)).amin(2))
-    assert (white - black).any() and black.any()
+@pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 530)])
+def test_any_size(veil, size):
+    image = torch.rand(2, 3, *size)
+    gain, offset, rain = veil(image)
+    assert gain.shape == offset.shape == image.shape and rain.shape == (2, 2)
 
 
-@pytest.mark.parametrize('size', [(32, 32), (33, 47), (120, 60), (400, 500)])
-@pytest.mark.parametrize('texture', [0, 5])
-@pytest.mark.parametrize('factor', [1, 2])
-def test_any_size(size, texture, factor):
-    idm = IDM(IDMConfig(channels=8, blocks=1, unshuffle=factor, veil_channels=4,
-                        veil_texture=texture, veil_depth=1)).eval()
-    awake(idm.veil)
-    assert idm(torch.rand(2, 3, *size)).shape == (2, 3, *size)
+def test_the_airlight_of_an_even_veil_is_taken_off():
+    image, through, airlight = torch.rand(1, 3, 8, 9), 0.6, 0.9
+    veiled = image * through + airlight * (1 - through)
+    estimate = VeilEstimate(torch.full_like(image, 1 / through - 1),
+                            torch.full_like(image, airlight * (1 - 1 / through)), None)
+    torch.testing.assert_close(estimate.lift(veiled), image)
 
 
-def test_what_the_field_hands_on_is_what_idm_adds_its_residual_to():
-    idm = IDM(IDMConfig(channels=8, blocks=1, unshuffle=2, veil_channels=4)).eval()
-    awake(idm.veil)
-    image = torch.rand(1, 3, 50, 70)
-    assert not torch.allclose(idm.lift(image), image, atol=1e-3)
-    torch.testing.assert_close(idm(image), idm.lift(image))  # the last convolution is zero
+def test_gain_and_offset_change_slowly(veil):
+    gain, offset, _ = veil(torch.rand(1, 3, 192, 256))  # noise: hard edges everywhere
+    for field in (gain, offset):
+        assert field.diff(dim=2).abs().max() < 0.6 * (field.amax() - field.amin())
+        assert field.std() > 0
 
 
-def test_without_a_field_there_is_nothing_to_hand_on():
-    with pytest.raises(ValueError, match='set derain.veil_channels'):
-        IDM(IDMConfig(channels=8, blocks=1)).lift(torch.rand(1, 3, 32, 32))
+@torch.no_grad()
+def test_the_same_scene_gets_the_same_at_any_size(veil):
+    large = scene(720, 960)
+    assert veil(large).gain.std() > 0.01
+    found = veil(large)
+    for height, width in ((1440, 1920), (384, 512)):
+        other = veil(F.interpolate(large, (height, width), mode='bilinear', antialias=True))
+        torch.testing.assert_close(other.rain, found.rain, atol=0.01, rtol=0)
+        for one, theirs in zip(found[:2], other[:2], strict=True):
+            one, theirs = shrink(one, THUMBNAIL), shrink(theirs, THUMBNAIL)
+            torch.testing.assert_close(theirs, one, atol=0.05 * float(one.std()), rtol=0)
 
 
-def test_texture_starts_blind_to_even_areas():
-    field = VeilField(3, 4, 8, factor=2, texture=6)
-    assert field.texture(torch.full((1, 12, 8, 8), 0.7))[..., 1:-1, 1:-1].abs().max() < 1e-5
-    assert field.texture(torch.rand(1, 12, 8, 8)).abs().max() > 0.05
-
-
-def test_a_thumbnail_is_the_frame_in_small():
-    ramp = torch.linspace(0, 1, 480).expand(1, 3, 360, 480)
-    small = thumbnail(ramp)
-    assert small.shape == (1, 3, *THUMBNAIL)
-    torch.testing.assert_close(small[0, 0, 50], torch.linspace(0, 1, 128), atol=5e-3, rtol=0)
-
-
-def test_it_sees_the_whole_frame():
-    field = awake(VeilField(3, 4, 8, factor=1)).eval()
-    torch.nn.init.normal_(field.whole.weight)
-    small = torch.rand(1, 3, *THUMBNAIL, requires_grad=True)
-    field(small, torch.rand(1, 3, 96, 128)).change[0, :, 0, 0].sum().backward()
-    assert small.grad[0, :, -8:, -8:].abs().sum() > 0
+def test_it_sees_the_whole_frame(veil):
+    image = torch.rand(1, 3, 96, 128, requires_grad=True)
+    veil(image).gain[0, :, 0, 0].sum().backward()
+    assert image.grad[0, :, -8:, -8:].abs().sum() > 0
 
 
 def test_texture_tells_apart_what_the_thumbnail_averages_away():
-    field = awake(VeilField(3, 4, 8, factor=2, texture=6, depth=1)).eval()
-    small = torch.full((1, 3, *THUMBNAIL), 0.5)
-    smooth = torch.full((1, 12, 96, 128), 0.5)
-    streaks = smooth + 0.4 * torch.tensor([1.0, -1.0]).repeat(64)
-    assert not torch.equal(field(small, smooth).features, field(small, streaks).features)
-    plain = awake(VeilField(3, 4, 8, factor=2)).eval()
-    assert torch.equal(plain(small, smooth).features, plain(small, streaks).features)
+    torch.manual_seed(0)
+    smooth = torch.full((1, 3, 384, 512), 0.5)
+    streaks = smooth + 0.4 * torch.tensor([1.0, -1.0]).repeat(256)
+    for texture in (0, 6):
+        veil = Veil(VeilConfig(4, 1, texture)).eval()
+        torch.nn.init.normal_(veil.rain[1].weight)
+        same = torch.allclose(veil(smooth).rain, veil(streaks).rain, atol=1e-4)
+        assert same == (texture == 0)
 
 
-def test_the_paths_count_in_sam_unless_masks_are_uniform():
-    image = torch.rand(1, 3, 48, 64)
-    one, other = torch.rand(2, 1, 5, 12, 16).softmax(2)
-    for uniform in (False, True):
-        sam = SAM(SAMConfig(channels=8, blocks=1, veil_channels=4, uniform_masks=uniform), 5)
-        awake(sam.eval().veil)  # the last convolution is zero: what differs comes from the field
-        assert torch.equal(sam(image, image, one), sam(image, image, other)) == uniform
-
-
-def test_sam_sees_what_lies_below_a_place():
-    torch.manual_seed(1)
-    image = torch.rand(1, 3, 48, 64)
-    paths = torch.zeros(1, 5, 12, 16)
-    paths[:, 0] = 1
-    other = paths.clone()
-    other[:, 0, -1], other[:, 1, -1] = 0, 1  # another path in the lowest row alone
-    fields = []
-    for below in (False, True):
-        sam = SAM(SAMConfig(channels=8, blocks=1, veil_channels=4, veil_below=below), 5).eval()
-        seen = []
-        sam.veil.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
-        sam(image, image, paths), sam(image, image, other)
-        changed = (seen[0] - seen[1])[0, :, :80].abs().amax((1, 2))
-        fields.append(changed)
-    assert not fields[0].any(), 'the masks differ in the lowest rows alone'
-    torch.testing.assert_close(fields[1][-5], fields[1][-4])
-    assert fields[1][-5] > 0 and not fields[1][:-5].any()
+def test_texture_starts_blind_to_even_areas():
+    veil = Veil(VeilConfig(4, 0, 6))
+    assert veil.texture(torch.full((1, 3, 8, 8), 0.7))[..., 1:-1, 1:-1].abs().max() < 1e-5
+    assert veil.texture(torch.rand(1, 3, 8, 8)).abs().max() > 0.05
 
 
 def test_features_cannot_die():
-    field = awake(VeilField(3, 4, 8, factor=1, texture=2)).eval()
-    for name, parameter in field.named_parameters():
+    veil = Veil(VeilConfig(4, 0, 2))
+    torch.nn.init.normal_(veil.field.weight)
+    for name, parameter in veil.named_parameters():
         if name.endswith('0.bias'):  # every unit far on the flat side of a ReLU
             torch.nn.init.constant_(parameter, -10)
-    small = torch.rand(1, 3, *THUMBNAIL)
-    field(small, torch.rand(1, 3, 96, 128)).change.sum().backward()
-    for layer in (field.texture, field.down1, field.up0):
+    veil(torch.rand(1, 3, 96, 128)).gain.sum().backward()
+    for layer in (veil.texture, veil.down1[0], veil.up0):
         assert layer[0].weight.grad.abs().max() > 0
 
 
-def test_a_veil_is_learnt():
+def test_half_precision_keeps_the_image(veil):
+    image = torch.rand(1, 3, 48, 64)
+    expected = veil(image).lift(image)
+    found = veil.to(torch.bfloat16)(image).lift(image)
+    assert found.dtype == torch.float32
+    assert (found - expected).abs().max() < 0.02 * (expected - image).abs().max() + 2e-3
+
+
+@pytest.mark.parametrize(('size', 'name'), [
+    ({'channels': 0}, 'veil.channels is 0'), ({'depth': -1}, 'veil.depth is -1'),
+    ({'texture': 1.5}, 'veil.texture is 1.5')])
+def test_sizes_that_no_network_has_are_named(size, name):
+    with pytest.raises(ValueError, match=name):
+        VeilConfig(**size)
+
+
+def test_veil_and_rain_are_learnt():
     # every scene's mean is 0.5, the veil is brighter: the whole frame tells how thick it is
-    idm = IDM(IDMConfig(channels=4, blocks=1, unshuffle=2, veil_channels=8))
-    optimizer = torch.optim.Adam(idm.veil.parameters(), 3e-3)
-    losses = []
-    for _ in range(160):
+    torch.manual_seed(0)
+    veil = Veil(VeilConfig(8, 0, 0))
+    optimizer = torch.optim.Adam(veil.parameters(), 3e-3)
+    images, rains = [], []
+    for _ in range(40):
         clean = torch.rand(4, 3, 48, 64)
         thickness = 0.6 * torch.rand(4, 1, 1, 1)
-        loss = (idm(clean * (1 - thickness) + 0.8 * thickness) - clean).abs().mean()
-        loss.backward()
+        veiled = clean * (1 - thickness) + 0.8 * thickness
+        estimate = veil(veiled)
+        image = (estimate.lift(veiled) - clean).abs().mean()
+        rain = (estimate.rain - 5 * thickness.view(4, 1)).abs().mean()
+        (image + 0.1 * rain).backward()
         optimizer.step()
         optimizer.zero_grad()
-        losses.append(loss.item())
-    assert sum(losses[-10:]) < 0.8 * sum(losses[:10])
+        images.append(image.item())
+        rains.append(rain.item())
+    for losses in (images, rains):
+        assert sum(losses[-8:]) < 0.8 * sum(losses[:8])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ubcn_ros.labels import numbered_labels
-from ubcn_ros.network import UBCNConfig
+from ubcn_ros.network import Step, UBCNConfig
 from ubcn_ros.runtime import ModelInfo
 from ubcn_ros.runtime.engine import Engine
 
@@ -50,9 +50,11 @@ class SlowBackend:
 
     def first(self, image, mark):
         self._take()
+        return Step(image, None, image)
 
-    def next(self, image, previous, mark):
+    def next(self, previous, mark):
         self._take()
+        return previous
 
     def download(self, step, confidence):
         return [(IMAGE, IMAGE[..., 0], None)]

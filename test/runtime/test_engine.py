@@ -10,6 +10,7 @@ import torch
 
 from ubcn_ros import Engine
 from ubcn_ros.network import Step
+from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.runtime import ModelFileError, load_model, save_model
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.eager import build, load_eager
@@ -228,11 +229,11 @@ def test_the_native_size_gives_what_the_network_gives_bit_for_bit(trained_model,
     with torch.inference_mode():
         for iterations in (1, 3):
             restored = network.derain(tensor)
-            step = Step(restored, network.segmentation(restored))
+            step = Step(restored, network.segmentation(restored), tensor)
             for _ in range(1, iterations):
                 restored = network.attention(tensor, step.image,
                                              network.path_probabilities(step.logits))
-                step = Step(restored, network.segmentation(restored))
+                step = Step(restored, network.segmentation(restored), tensor)
             (derained, labels, _), = download(step, False)
             frame = engine(image, iterations)
             assert np.array_equal(frame.derained, derained)
@@ -256,3 +257,22 @@ def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_m
     save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {'trained_short_side': -5})
     with pytest.raises(ModelFileError, match='trained_short_side is -5'):
         Engine.load(tmp_path / 'odd.safetensors', 'cpu')
+
+
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_a_model_with_a_head_for_it_tells_of_the_rain(rain_model, tiny_engine, image, backend):
+    assert tiny_engine(image, 1).rain is None
+    engine = Engine.load(rain_model, 'cpu', 'fp32', backend)
+    network = load_eager(LoadOptions(rain_model, torch.device('cpu'), 'fp32')).network
+    dark = image // 2
+    for _ in range(2):  # graphs are used from the second frame on
+        frames = engine.batch([image, dark], 2)
+    for each, frame in zip((image, dark), frames, strict=True):
+        with torch.inference_mode():
+            steps = network(upload([each], torch.device('cpu')), 2)
+        expected = rain_of(steps[0].rain)
+        assert frame.rain.rate == pytest.approx(expected.rate.item(), rel=1e-4)
+        assert frame.rain.visibility == pytest.approx(expected.visibility.item(), rel=1e-4)
+        off = np.abs(frame.derained / 255 - steps[1].image[0].permute(1, 2, 0).clamp(0, 1).numpy())
+        assert off.max() < 0.51 / 255
+    assert frames[0].rain != frames[1].rain

@@ -39,7 +39,8 @@ def test_labels_and_how_sure_they_are(dtype):
 
 def test_both_ways_to_find_labels_agree():
     torch.manual_seed(4)
-    step = Step(torch.rand(2, 3, 40, 52), torch.randn(2, 11, 10, 13))
+    image = torch.rand(2, 3, 40, 52)
+    step = Step(image, torch.randn(2, 11, 10, 13), image)
     for one, other, logits in zip(download(step, False), download(step, True), step.logits,
                                   strict=True):
         assert np.array_equal(one[0], other[0]) and np.array_equal(one[1], other[1])

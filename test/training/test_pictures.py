@@ -96,7 +96,7 @@ def step(batch, class_id=3):
     image = batch['degraded'] + 0.05
     logits = torch.zeros(1, CAMVID.num_classes, 5, 8)
     logits[:, class_id] = 1
-    return Step(image, logits)
+    return Step(image, logits, batch['degraded'])
 
 
 @pytest.fixture

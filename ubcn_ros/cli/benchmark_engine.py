@@ -27,7 +27,8 @@ from ubcn_ros.cli.output import progress_bar, save_json
 
 @click.command(cls=Command)
 @click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
-              type=click.Choice(['light', 'paper']), help='Network; may be repeated.')
+              type=click.Choice(['light', 'light-next', 'paper']),
+              help='Network; may be repeated.')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @size_option('sizes', multiple=True, default=('1024x512',),
              help='WIDTHxHEIGHT, pixels; may be repeated.')

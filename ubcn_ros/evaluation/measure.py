@@ -99,7 +99,7 @@ class LoadedModel:
         loop.count(steps[-1])
         while not loop.done:
             loop.keep(steps[-1])
-            steps.append(self.network.next_step(image, steps[-1], size))
+            steps.append(self.network.next_step(steps[-1], size))
             loop.count(steps[-1])
         return steps
 

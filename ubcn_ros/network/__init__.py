@@ -5,8 +5,11 @@
 from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.discriminator import Discriminator
+from ubcn_ros.network.rain_estimate import RainEstimate
 from ubcn_ros.network.segmentation import build_segmentation
-from ubcn_ros.network.ubcn import UBCN, Step, UBCNConfig, build
+from ubcn_ros.network.ubcn import PRESETS, UBCN, Step, UBCNConfig, build
+from ubcn_ros.network.veil import Veil, VeilConfig
 
-__all__ = ['IDM', 'SAM', 'UBCN', 'Discriminator', 'IDMConfig', 'SAMConfig', 'Step', 'UBCNConfig',
-           'build', 'build_segmentation']
+__all__ = ['IDM', 'PRESETS', 'SAM', 'UBCN', 'Discriminator', 'IDMConfig', 'RainEstimate',
+           'SAMConfig', 'Step', 'UBCNConfig', 'Veil', 'VeilConfig', 'build',
+           'build_segmentation']

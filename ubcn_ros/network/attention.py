@@ -19,7 +19,7 @@ from ubcn_ros.network.blocks import (
     shuffle,
     unshuffle,
 )
-from ubcn_ros.network.veil import THUMBNAIL, VeilField, coarse, thumbnail
+from ubcn_ros.network.veil_field import THUMBNAIL, VeilField, coarse, thumbnail
 
 
 @dataclass(frozen=True)

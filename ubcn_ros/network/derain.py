@@ -18,7 +18,7 @@ from ubcn_ros.network.blocks import (
     shuffle,
     unshuffle,
 )
-from ubcn_ros.network.veil import Lift, VeilField, thumbnail
+from ubcn_ros.network.veil_field import Lift, VeilField, thumbnail
 
 
 @dataclass(frozen=True)

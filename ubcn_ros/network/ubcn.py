@@ -17,6 +17,7 @@ from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.blocks import resize, shrink
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
+from ubcn_ros.network.veil import Veil, VeilConfig
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
@@ -27,21 +28,30 @@ _ATTENTION_SCALE = 2
 
 class Step(NamedTuple):
     """
-    What one step of the loop yields; each step is a usable answer.
+    What one step of the loop yields; each step is a usable answer, and what the next one needs.
 
     :param image: Bt, (N, 3, H, W) RGB, not clamped.
     :param logits: St before the softmax, (N, num_classes, h, w) at the segmentation network's
         stride.
+    :param lifted: O', (N, 3, H, W), the rainy image without its veil, the same at every step; O
+        itself where the network has no ``Veil``.
+    :param rain: (N, 2), what the Veil says of the rain, see ``rain_estimate``; None without one.
     """
 
     image: torch.Tensor
     logits: torch.Tensor
+    lifted: torch.Tensor
+    rain: torch.Tensor | None = None
 
     @property
     def full_logits(self) -> torch.Tensor:
         """The logits at the image's size, (N, K, H, W), enlarged bilinearly."""
         return F.interpolate(self.logits, self.image.shape[-2:], mode='bilinear',
                              align_corners=False)
+
+
+PRESETS = ('light', 'light-next', 'paper')
+"""Names of configurations, of ``UBCNConfig.preset``."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,8 @@ class UBCNConfig:
     segmentation: str = 'pspnet_resnet50'
     # keyword arguments of that network, besides the number of classes
     segmentation_options: dict[str, Any] = field(default_factory=dict)
+    # Veil, in front of the loop; None for none, as in the paper
+    veil: VeilConfig | None = None
 
     @classmethod
     def preset(cls, name: str, label_set: LabelSet = _NUMBERED) -> UBCNConfig:
@@ -67,22 +79,27 @@ class UBCNConfig:
         'paper' is tables 1 and 3 with PSPNet-ResNet50; 'light' is the network that ships, for real
         time: it works on 2x2 pixels at a time, has veil fields, the trunk form of SAM, which takes
         most of the coarse difference to the previous image back, and DDRNet-23-slim with finer
-        heads.
+        heads. 'light-next' follows it when it is trained: the veil is a module of its own in front
+        of tables 1 and 3, and says how hard it rains.
 
-        :param name: 'paper' or 'light'.
+        :param name: one of ``PRESETS``.
         :param label_set: classes and paths; by default as many as the paper's, without names.
-        :raises ValueError: the name is neither.
+        :raises ValueError: the name is none of them.
         """
+        dilations = (1, 2, 4)
         if name == 'paper':
             return cls(label_set)
+        if name == 'light-next':
+            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
+                       SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk'),
+                       'ddrnet23_slim', {'stride2_head': True}, VeilConfig())
         if name == 'light':
-            dilations = (1, 2, 4)
             veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, **veil),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
                                  veil_below=True, coarse_from_previous=0.7, **veil),
                        'ddrnet23_slim', {'stride2_head': True})
-        raise ValueError(f"unknown preset {name!r}: choose 'paper' or 'light'")
+        raise ValueError(f'unknown preset {name!r}: choose one of {", ".join(PRESETS)}')
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON or YAML."""
@@ -106,6 +123,8 @@ class UBCNConfig:
                 if 'dilations' in part:
                     part['dilations'] = tuple(part['dilations'])
                 values[key] = kind(**part)
+        if values.get('veil') is not None:
+            values['veil'] = VeilConfig(**values['veil'])
         return cls(**values)
 
 
@@ -113,15 +132,17 @@ class UBCN(nn.Module):
     """
     The unified bottom-up and top-down network.
 
+    :param veil: rainy image to what lifts its veil; None to leave it as it is.
     :param derain: IDM, rainy image to derained image.
     :param segmentation: FAM's segmentation network, image to logits.
     :param attention: SAM, rainy image, previous image and path probabilities to a better image.
     :param label_set: the classes and their path groups.
     """
 
-    def __init__(self, derain: IDM, segmentation: nn.Module, attention: SAM,
+    def __init__(self, veil: Veil | None, derain: IDM, segmentation: nn.Module, attention: SAM,
                  label_set: LabelSet) -> None:
         super().__init__()
+        self.veil = veil
         self.derain = derain
         self.segmentation = segmentation
         self.attention = attention
@@ -139,9 +160,9 @@ class UBCN(nn.Module):
 
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
-        :param size: (h, w) at which the image is labelled; None for its own. IDM works on the
-            whole image, SAM at twice that size where the image is larger; the images of the steps
-            have the image's size all the same.
+        :param size: (h, w) at which the image is labelled; None for its own. The veil is lifted
+            from the whole image and IDM works on it, SAM at twice that size where the image is
+            larger; the images of the steps have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
         """
@@ -149,45 +170,63 @@ class UBCN(nn.Module):
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
         steps = [self.first_step(image, size)]
         while len(steps) < iterations:
-            steps.append(self.next_step(image, steps[-1], size))
+            steps.append(self.next_step(steps[-1], size))
         return steps
 
     def first_step(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> Step:
         """
-        Run the first step, bottom-up: B1 = IDM(O), S1 = FAM(B1).
+        Run the first step, bottom-up: B1 = IDM(O'), S1 = FAM(B1).
 
         :param image: O, (N, 3, H, W) RGB 0..1.
         :param size: as for ``forward``.
         """
-        derained = self.derain(image)
-        return Step(derained, self.segment(derained, size))
+        derained, lifted, rain = self.derain_first(image)
+        return Step(derained, self.segment(derained, size), lifted, rain)
 
-    def next_step(self, image: torch.Tensor, previous: Step,
-                  size: tuple[int, int] | None = None) -> Step:
+    def next_step(self, previous: Step, size: tuple[int, int] | None = None) -> Step:
         """
-        Run a further step, top-down and bottom-up: Bt = SAM(O, Bt-1, St-1), St = FAM(Bt).
+        Run a further step, top-down and bottom-up: Bt = SAM(O', Bt-1, St-1), St = FAM(Bt).
 
-        :param image: O, (N, 3, H, W) RGB 0..1.
         :param previous: the step before.
         :param size: as for ``forward``.
         """
-        derained = self.attend(image, previous, size)
-        return Step(derained, self.segment(derained, size))
+        derained = self.attend(previous, size)
+        return previous._replace(image=derained, logits=self.segment(derained, size))
+
+    def derain_first(self, image: torch.Tensor
+                     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """
+        Lift the veil and derain, without labels: O' = veil(O), B1 = IDM(O').
+
+        :param image: O, (N, 3, H, W) RGB 0..1.
+        :return: B1, O' and the rain, as of ``Step``.
+        """
+        lifted, rain = self.lift(image)
+        return self.derain(lifted), lifted, rain
+
+    def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Lift the veil alone: O' = veil(O), or O without one, and the rain, as of ``Step``."""
+        if self.veil is None:
+            return image, None
+        estimate = self.veil(image)
+        return estimate.lift(image), estimate.rain
 
     def segment(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
         """Label an image alone: St = FAM(Bt) at that size, the image's where None; logits."""
         return self.segmentation(image if size is None else shrink(image, size))
 
-    def attend(self, image: torch.Tensor, previous: Step, size: tuple[int, int] | None = None
-               ) -> torch.Tensor:
+    def attend(self, previous: Step, size: tuple[int, int] | None = None) -> torch.Tensor:
         """
-        Restore the image alone, without its labels: Bt = SAM(O, Bt-1, St-1), (N, 3, H, W).
+        Restore the image alone, without its labels: Bt = SAM(O', Bt-1, St-1), (N, 3, H, W).
 
-        :param image, previous, size: as for ``next_step``.
+        :param previous, size: as for ``next_step``.
         """
         if size is not None:
-            return attend_at(size, self.attend, image, previous)
-        return self.attention(image, previous.image, self.path_probabilities(previous.logits))
+            return attend_at(size, self.attend, previous)
+        lifted = previous.lifted
+        if self.veil is not None and self.veil.config.every_step:
+            lifted, _ = self.lift(lifted)
+        return self.attention(lifted, previous.image, self.path_probabilities(previous.logits))
 
     def path_probabilities(self, logits: torch.Tensor) -> torch.Tensor:
         """
@@ -199,8 +238,8 @@ class UBCN(nn.Module):
         return F.conv2d(logits.softmax(1), self.path_groups)
 
 
-def attend_at(size: tuple[int, int], attend: Callable[[torch.Tensor, Step], torch.Tensor],
-              image: torch.Tensor, previous: Step) -> torch.Tensor:
+def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], previous: Step
+              ) -> torch.Tensor:
     """
     Restore an image by a SAM that works at another size: Bt, (N, 3, H, W).
 
@@ -209,14 +248,15 @@ def attend_at(size: tuple[int, int], attend: Callable[[torch.Tensor, Step], torc
 
     :param size: (h, w) at which the image is labelled.
     :param attend: ``UBCN.attend``, or what stands for it.
-    :param image, previous: as for ``UBCN.next_step``.
+    :param previous: as for ``UBCN.next_step``.
     """
-    size = attention_size(image.shape[-2:], size)
+    size = attention_size(previous.image.shape[-2:], size)
     if size is None:
-        return attend(image, previous)
-    before = previous._replace(image=shrink(previous.image, size))
-    correction = attend(shrink(image, size), before) - before.image
-    return previous.image + resize(correction, image.shape[-2:])
+        return attend(previous)
+    before = previous._replace(image=shrink(previous.image, size),
+                               lifted=shrink(previous.lifted, size))
+    correction = attend(before) - before.image
+    return previous.image + resize(correction, previous.image.shape[-2:])
 
 
 def attention_size(image: Sequence[int], size: tuple[int, int]) -> tuple[int, int] | None:
@@ -239,7 +279,7 @@ def build(config: UBCNConfig) -> UBCN:
     """
     label_set = config.label_set
     network = UBCN(
-        IDM(config.derain),
+        Veil(config.veil) if config.veil else None, IDM(config.derain),
         build_segmentation(config.segmentation, label_set.num_classes,
                            **config.segmentation_options),
         SAM(config.attention, len(label_set.paths)), label_set)

@@ -1,144 +1,150 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The veil field: what a thumbnail of the frame says about the rain's veil over it."""
+"""
+The veil of distant rain: estimated on the frame as a whole, lifted before the loop begins.
+
+The veil mixes the airlight into the image (I = J t + A (1 - t), t falling with distance), so that
+J is linear in I with factors that change slowly over the image. They follow from the whole frame
+(how bright is the sky, how black the blackest), which the small windows of a convolution stack do
+not see. Here a U-shaped network estimates them on a grid of fixed size. The idea of slowly
+changing linear factors from a thumbnail is HDRNet's (Gharbi et al., 2017); the paper has nothing
+of the kind.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, residual_stack, resize
+from ubcn_ros.network.blocks import RES, residual_stack, resize, shrink
 
+GRID = (384, 512)
+"""Height and width at which the frame is looked at, whatever its size: equal scenes look equal."""
 THUMBNAIL = (96, 128)
-"""Height and width at which the frame is looked at as a whole, whatever its size."""
-_HINTS = 10
+"""Height and width of the grid on which the veil is estimated, a quarter of ``GRID``."""
 _LEAK = 0.1
+_START = (3.0, -5.0)  # rain of 19 mm/hr and a visibility of 440 m: about the middle of both
 
 
-class Lift(NamedTuple):
+@dataclass(frozen=True)
+class VeilConfig:
+    """Size of a Veil."""
+
+    # features at the finest level, twice as many at the others
+    channels: int = 24
+    # further RES at each level
+    depth: int = 1
+    # channels of texture: features of the frame that are rectified before they are averaged. In a
+    # thumbnail streaks are averaged away, and with them what tells how hard it rains; 0 for none
+    texture: int = 16
+    # what was lifted is lifted again before each further step, instead of once
+    every_step: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size that no network has."""
+        for name, least in (('channels', 1), ('depth', 0), ('texture', 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f'veil.{name} is {value!r}: expected {least} or more')
+
+
+class VeilEstimate(NamedTuple):
     """
-    What lifts the veil.
+    What a Veil says of an image.
 
-    :param change: what to add to the unshuffled image, of its shape.
-    :param features: what to add to the features of the result, (N, features, h, w).
+    :param gain, offset: (N, 3, H, W), slowly changing.
+    :param rain: (N, 2), the logarithms of ``rain_estimate.rain_logs``.
     """
 
-    change: torch.Tensor
-    features: torch.Tensor
+    gain: torch.Tensor
+    offset: torch.Tensor
+    rain: torch.Tensor
+
+    def lift(self, image: torch.Tensor) -> torch.Tensor:
+        """Lift the veil from that image: O + gain * O + offset, (N, 3, H, W), not clamped."""
+        return torch.addcmul(image, self.gain, image).add_(self.offset)
 
 
-class VeilField(nn.Module):
+class Veil(nn.Module):
     """
-    Gain and offset per place and colour that undo the veil of distant rain.
+    Rainy image to the gain and offset that lift its veil, and to its rain.
 
-    The veil mixes the airlight into the image (I = J t + A (1 - t), t falling with distance), so
-    that J is linear in I with factors that change slowly over the image. They follow from the
-    whole frame (how bright is the sky, how black the blackest), which the small windows of a
-    convolution stack do not see: here a U-shaped network estimates them on a thumbnail. The idea
-    of slowly changing linear factors from a thumbnail is HDRNet's (Gharbi et al., 2017); the
-    paper's tables have nothing of the kind, so that the preset 'paper' goes without.
-
-    It starts as no change at all: a network trained without it can be trained on with it.
-
-    In a thumbnail streaks are averaged away, and with them what tells how hard it rains. With
-    ``texture`` the field also sees features of the image that are rectified before they are
-    averaged: how much fine structure there is where.
-
-    :param in_channels: channels of what the thumbnail is made of.
-    :param channels: width of the U.
-    :param features: channels of the features that it adds to.
-    :param factor: of the unshuffled image that gain and offset are applied to.
-    :param texture: channels of texture, 0 for none.
-    :param depth: residual blocks at each of the two finer levels, and as many more at the third.
+    It starts as no change at all.
     """
 
     resize = staticmethod(resize)
 
-    def __init__(self, in_channels: int, channels: int, features: int, factor: int,
-                 texture: int = 0, depth: int = 0) -> None:
+    def __init__(self, config: VeilConfig = VeilConfig()) -> None:  # noqa: B008 (frozen)
         super().__init__()
-        self.factor = factor
-        wide = 2 * channels
-        self.texture = _texture(3 * factor ** 2, texture) if texture else None
-        in_channels += texture
-        self.down1 = _conv(in_channels, channels, stride=2)
-        self.down2 = _conv(channels, wide, stride=2)
-        self.down3 = _conv(wide, wide, stride=2)
-        self.fine = residual_stack(channels, depth)
-        self.coarse = residual_stack(wide, depth)
-        self.coarsest = residual_stack(wide, depth)
+        self.config = config
+        channels, wide, depth = config.channels, 2 * config.channels, config.depth
+        seen = 3 + config.texture
+        self.texture = _texture(config.texture) if config.texture else None
+        self.down1 = nn.Sequential(_conv(seen, channels, 2), residual_stack(channels, depth))
+        self.down2 = nn.Sequential(_conv(channels, wide, 2), residual_stack(wide, depth))
+        self.down3 = nn.Sequential(_conv(wide, wide, 2), residual_stack(wide, depth))
         self.whole = nn.Conv2d(wide, wide, 1)
         self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
         self.up2 = _conv(wide, wide)
         self.up1 = _conv(wide, channels)
-        self.up0 = _conv(channels + in_channels, channels)
-        self.field = nn.Conv2d(channels, 6 + _HINTS, 1)
-        self.hints = nn.Conv2d(_HINTS, features, 1)
-        with torch.no_grad():
-            self.field.weight[:6].zero_()
-            self.field.bias.zero_()
-        for last in (self.whole, self.hints):
+        self.up0 = _conv(channels + seen, channels)
+        self.field = nn.Conv2d(channels, 6, 1)
+        self.rain = nn.Sequential(_conv(wide, wide, kernel=1), nn.Conv2d(wide, 2, 1))
+        for last in (self.whole, self.field, self.rain[1]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
-        for block in (*self.fine, *self.coarse, *self.coarsest):
-            with torch.no_grad():  # starts as next to no change
-                block.conv2.weight.mul_(0.1)
+        with torch.no_grad():
+            self.rain[1].bias.copy_(torch.tensor(_START))
+            for level in (self.down1, self.down2, self.down3):
+                for block in level[1]:  # starts as next to no change
+                    block.conv2.weight.mul_(0.1)
 
-    def forward(self, thumbnail: torch.Tensor, unshuffled: torch.Tensor,
-                textured: torch.Tensor | None = None) -> Lift:
+    def forward(self, image: torch.Tensor) -> VeilEstimate:
         """
-        Estimate the veil.
+        Estimate the veil and the rain.
 
-        :param thumbnail: (N, in_channels, 96, 128).
-        :param unshuffled: (N, 3 * factor**2, h, w), the unshuffled image, RGB 0..1.
-        :param textured: likewise, the image whose texture counts; None for the same.
-        :return: the change of the unshuffled image, of its shape, and (N, features, h, w).
+        :param image: (N, 3, H, W) RGB 0..1, H and W from 32 up.
         """
-        if self.texture is not None:
-            texture = F.avg_pool2d(self.texture(unshuffled if textured is None else textured),
-                                   max(1, 4 // self.factor))
-            thumbnail = torch.cat((thumbnail, self.resize(texture, THUMBNAIL)), 1)
-        fine = self.fine(self.down1(thumbnail))
-        coarse = self.coarse(self.down2(fine))
-        x = self.coarsest(self.down3(coarse))
+        seen = self._seen(image)
+        fine = self.down1(seen)
+        coarse = self.down2(fine)
+        x = self.down3(coarse)
         x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
+        rain = self.rain(x.mean((2, 3), keepdim=True)).flatten(1)
         x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
         x = self.up1(self.resize(x, fine.shape[-2:])) + fine
-        x = self.up0(torch.cat((self.resize(x, THUMBNAIL), thumbnail), 1))
-        field = self.resize(self.field(x), unshuffled.shape[-2:])
-        gain, offset, hints = field.split((3, 3, _HINTS), 1)
-        if self.factor > 1:  # pixels that were unshuffled into one share gain and offset
-            gain = gain.repeat_interleave(self.factor ** 2, 1)
-            offset = offset.repeat_interleave(self.factor ** 2, 1)
-        return Lift(torch.addcmul(offset, unshuffled, gain), self.hints(hints))
+        x = self.up0(torch.cat((self.resize(x, seen.shape[-2:]), seen), 1))
+        # like the images, the field keeps its precision; it is small
+        gain, offset = (self.resize(part, image.shape[-2:])
+                        for part in self.field(x).to(image.dtype).split(3, 1))
+        return VeilEstimate(gain, offset, rain)
+
+    def _seen(self, image: torch.Tensor) -> torch.Tensor:
+        """Make the thumbnail of the image and of its texture, (N, 3 + texture, 96, 128)."""
+        frame = shrink(image, GRID).to(self.field.weight.dtype)
+        seen = [F.avg_pool2d(frame, 4)]
+        if self.texture is not None:
+            seen.append(F.avg_pool2d(self.texture(frame), 2))
+        return torch.cat(seen, 1)
 
 
-def thumbnail(image: torch.Tensor) -> torch.Tensor:
-    """Shrink (N, C, H, W), H and W from 32 up, to (N, C, 96, 128): averaged, then bilinear."""
-    return resize(F.avg_pool2d(image, 4), THUMBNAIL)
-
-
-def coarse(image: torch.Tensor) -> torch.Tensor:
-    """Smooth (N, C, H, W), H and W from 32 up, until 24x32 cells of detail are left."""
-    return resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
-
-
-def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+def _conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
     # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
     # reaches them can then learn
-    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
-    # PyTorch's own start lets the signal fade over the field's many layers
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
+    # PyTorch's own start lets the signal fade over the many layers
     nn.init.kaiming_normal_(conv.weight, _LEAK, nonlinearity='leaky_relu')
     nn.init.zeros_(conv.bias)
     return nn.Sequential(conv, nn.LeakyReLU(_LEAK, inplace=True))
 
 
-def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
+def _texture(channels: int) -> nn.Sequential:
     # starts blind to evenly coloured areas, which the thumbnail shows anyway
-    layer = _conv(in_channels, out_channels)
+    layer = _conv(3, channels, 2)
     with torch.no_grad():
         weight = layer[0].weight
         weight -= weight.mean((1, 2, 3), keepdim=True)

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from ubcn_ros.images.malformed import MIN_SIDE
+from ubcn_ros.network import RainEstimate, Step
+from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 from ubcn_ros.runtime.backends.registry import build_backend
 from ubcn_ros.runtime.budget import StepBudget
@@ -60,6 +62,8 @@ class Frame:
     timings: dict[str, float] = field(default_factory=dict)
     # Share of the pixels, 0..1, that were left unlabeled; None where ``min_confidence`` is 0.
     unlabeled: float | None = None
+    # How hard it rains and how far one sees; None where the model does not tell.
+    rain: RainEstimate | None = None
 
 
 class Engine:
@@ -241,7 +245,7 @@ class Engine:
         while not loop.done and (deadline is None or budget.fits(self._clock(), deadline)):
             started = self._clock()
             loop.keep(step)
-            step = backend.next(rainy, step, watch.mark)
+            step = backend.next(step, watch.mark)
             loop.count(step)
             if deadline is not None:
                 self._synchronize()
@@ -255,9 +259,9 @@ class Engine:
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
         return [Frame(derained, labels, sure if confidence else None, taken,
-                      working or (height, width), timings, share)
-                for (derained, labels, sure), taken, share in zip(results, loop.taken, unlabeled,
-                                                                  strict=True)]
+                      working or (height, width), timings, share, rain)
+                for (derained, labels, sure), taken, share, rain
+                in zip(results, loop.taken, unlabeled, _rain_of_images(step), strict=True)]
 
     def _working_size(self, height: int, width: int, processing_size: int | None
                       ) -> tuple[int, int] | None:
@@ -276,6 +280,14 @@ class Engine:
     def _synchronize(self) -> None:
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
+
+
+def _rain_of_images(step: Step) -> list[RainEstimate | None]:
+    """Return the rain of every image of a step, as numbers."""
+    if step.rain is None:
+        return [None] * len(step.image)
+    return [RainEstimate(*numbers) for numbers
+            in zip(*(each.tolist() for each in rain_of(step.rain)), strict=True)]
 
 
 def check_batch(images: Sequence[np.ndarray]) -> None:

@@ -40,7 +40,7 @@ def download(step: Step, confidence: bool, temperature: float = 1.0) -> list[Res
     :param temperature: of the confidence, as in ``confidence_of``.
     """
     return [_download(image, logits, confidence, temperature)
-            for image, logits in zip(*step, strict=True)]
+            for image, logits in zip(step.image, step.logits, strict=True)]
 
 
 def _download(image: torch.Tensor, logits: torch.Tensor, confidence: bool, temperature: float

@@ -22,7 +22,7 @@ STAGES = ('derain', 'adapt', 'attend', 'joint')
 class ModelConfig:
     """What network is trained."""
 
-    # 'paper' or 'light', as of UBCNConfig.preset; without one that of the model given by --init
+    # of UBCNConfig.preset; without one that of the model given by --init
     preset: str = ''
     # values that replace those of the preset or model, by part: {attention: {blocks: 3}}
     overrides: dict[str, Any] = field(default_factory=dict)

@@ -162,7 +162,7 @@ class DerainStage(Stage):
         derain = self.network.derain
         derained = derain.lift(image) if self.config.veil_only else derain(image)
         return [Step(derained, derained.new_zeros(
-            len(image), self.network.label_set.num_classes, 1, 1))]
+            len(image), self.network.label_set.num_classes, 1, 1), image)]
 
     def quality(self, scores: dict[str, float]) -> float:
         return self.mean_score(scores, 'psnr', 1)
@@ -266,14 +266,14 @@ class AttendStage(Stage):
             if self.config.one_step:
                 chosen = int(torch.randint(2, self.config.iterations + 1, ()))
                 while len(steps) < chosen - 1:
-                    steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+                    steps.append(self.network.next_step(steps[-1]))
         _forget_casts()
         if self.config.one_step:
             return self._one_step_loss(batch, steps[-1])
         return self._steps_loss(batch, steps)
 
     def _one_step_loss(self, batch: Batch, previous: Step) -> tuple[torch.Tensor, Logs]:
-        image = self.network.attend(batch['degraded'], previous)
+        image = self.network.attend(previous)
         logs: Logs = {}
         self.image_loss(previous.image.float(), batch['clean'], logs, '_before')
         loss = self.image_loss(image.float(), batch['clean'], logs)
@@ -287,9 +287,10 @@ class AttendStage(Stage):
         weight = self.config.segmentation_weight
         while len(steps) < self.config.iterations:
             if weight or len(steps) + 1 < self.config.iterations:
-                steps.append(self.network.next_step(batch['degraded'], steps[-1]))
+                steps.append(self.network.next_step(steps[-1]))
             else:  # nobody asks for the labels of the last step
-                steps.append(Step(self.network.attend(batch['degraded'], steps[-1]), None))
+                steps.append(steps[-1]._replace(image=self.network.attend(steps[-1]),
+                                               logits=None))
         loss, logs = torch.zeros((), device=batch['clean'].device), {}
         for t, step in enumerate(steps, 1):
             loss = loss + self.image_loss(step.image.float(), batch['clean'], logs, f'_{t}')

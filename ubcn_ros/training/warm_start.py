@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 
 from ubcn_ros.network import UBCN
-from ubcn_ros.network.veil import VeilField
+from ubcn_ros.network.veil_field import VeilField
 
 
 def start_from_derain(network: UBCN) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from ubcn_ros.network import Step
 from ubcn_ros.runtime import Engine
 from ubcn_ros.runtime.backends import compiled as compiled_module
 from ubcn_ros.runtime.backends.backend import LoadOptions
@@ -66,10 +67,11 @@ def test_pytorch_keeps_its_code_there_while_preparing(home, monkeypatch, before)
 def test_parts_are_announced_once_per_size():
     said = []
     stages = compiled(StageFunctions(lambda x: x + 1, lambda x, working: x * 2,
-                                     lambda x, step, working: x + step),
+                                     lambda step, working: step.lifted + 5),
                       said.append, compile=lambda stage, dynamic: stage)
     small, large = torch.zeros(1, 3, 32, 40), torch.zeros(2, 3, 40, 48)
-    assert stages.derain(small).max() == 1 and stages.attend(small, 5, None).max() == 5
+    assert stages.derain(small).max() == 1
+    assert stages.attend(Step(small, small, small), None).max() == 5
     for _ in range(2):
         for working in (None, (32, 38)):
             stages.segment(large, working)

@@ -150,7 +150,7 @@ def test_what_is_not_kept_is_freed_at_once(tiny_model):
     engine = Engine(backend)
     engine(np.zeros((32, 40, 3), np.uint8), 1)
     buffers = weakref.ref(backend.prepared[(1, 32, 40), None])
-    image = weakref.ref(buffers().image)
+    image = weakref.ref(buffers().step.image)
     gc.disable()
     try:
         engine(np.zeros((40, 32, 3), np.uint8), 1)
@@ -163,13 +163,13 @@ def test_buffers_are_the_same_for_every_frame(graphs, backend):
     graphs(images(1)[0], 3)
     buffers = backend.prepared[(1, 45, 62), None]
     where = [tensor.data_ptr() for tensor in
-             (buffers.pixels, buffers.rainy, *buffers.step, buffers.labels)]
+             (buffers.pixels, buffers.rainy, *buffers.step[:3], buffers.labels)]
     addresses = set()
     for image in images(5, seed=1):
         addresses.add(graphs(image, 3).derained.ctypes.data)
     assert backend.prepared[(1, 45, 62), None] is buffers
     assert where == [tensor.data_ptr() for tensor in
-                     (buffers.pixels, buffers.rainy, *buffers.step, buffers.labels)]
+                     (buffers.pixels, buffers.rainy, *buffers.step[:3], buffers.labels)]
     assert len(addresses) == 1  # results that nobody keeps
 
 

@@ -54,7 +54,7 @@ class Backend(Protocol):
     def first(self, image: torch.Tensor, mark: Mark) -> Step:
         """Derain and segment what ``upload`` returned."""
 
-    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+    def next(self, previous: Step, mark: Mark) -> Step:
         """Attend and segment again; ``previous`` may be overwritten."""
 
     def download(self, step: Step, confidence: bool) -> list[Result]:
@@ -92,5 +92,5 @@ def run_once(backend: Backend, size: Size, working: WorkingSize = None) -> None:
     images, height, width = size
     rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images, working)
     step = backend.first(rainy, lambda _: None)
-    step = backend.next(rainy, step, lambda _: None)
+    step = backend.next(step, lambda _: None)
     backend.download(step, False)

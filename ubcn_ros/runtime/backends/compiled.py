@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from ubcn_ros.network import Step
 from ubcn_ros.runtime.backends.backend import LoadOptions, Size, WorkingSize
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, recorder_of
@@ -70,19 +71,20 @@ def compiled(stages: StageFunctions, progress: Callable[[str], None] = lambda _:
 class _Announced:
     """Says when a part is compiled, which is when it gets arguments of a new shape."""
 
-    def __init__(self, name: str, stage: Callable[..., torch.Tensor],
+    def __init__(self, name: str, stage: Callable[..., Any],
                  progress: Callable[[str], None]) -> None:
         self._name, self._stage, self._progress = name, stage, progress
         self._known: set[tuple[torch.Size, WorkingSize]] = set()
 
-    def __call__(self, image: torch.Tensor, *rest: Any) -> torch.Tensor:
+    def __call__(self, given: torch.Tensor | Step, *rest: Any) -> Any:
+        image = given.image if isinstance(given, Step) else given
         working = rest[-1] if rest else None
         if (image.shape, working) in self._known:
-            return self._stage(image, *rest)
+            return self._stage(given, *rest)
         n, _, height, width = image.shape
         self._progress(f'compiling {self._name} for {width}x{height}, batch of {n}')
         begun = time.monotonic()
-        result = self._stage(image, *rest)
+        result = self._stage(given, *rest)
         self._known.add((image.shape, working))
         self._progress(f'compiled {self._name} in {time.monotonic() - begun:.1f} s')
         return result

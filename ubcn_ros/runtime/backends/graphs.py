@@ -109,9 +109,9 @@ class GraphsBackend:
         """Derain and segment what was uploaded last."""
         return self._current.first(image, mark)
 
-    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+    def next(self, previous: Step, mark: Mark) -> Step:
         """Attend and segment again; ``previous`` is overwritten."""
-        return self._current.next(image, previous, mark)
+        return self._current.next(previous, mark)
 
     def download(self, step: Step, confidence: bool) -> list[Result]:
         """Return the results; complete once the device is synchronised."""

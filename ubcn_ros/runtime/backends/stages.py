@@ -23,17 +23,17 @@ from ubcn_ros.runtime.weights import ModelInfo
 class StageFunctions:
     """What the stages of the steps compute, on tensors as in ``UBCN``."""
 
-    # Rainy image to the derained one.
-    derain: Callable[[torch.Tensor], torch.Tensor]
+    # Rainy image to the derained one, the lifted one and the rain, as of ``UBCN.derain_first``.
+    derain: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]
     # Derained image and working size to logits.
     segment: Callable[[torch.Tensor, WorkingSize], torch.Tensor]
-    # Rainy image, the step before and working size to the derained image.
-    attend: Callable[[torch.Tensor, Step, WorkingSize], torch.Tensor]
+    # The step before and working size to the derained image.
+    attend: Callable[[Step, WorkingSize], torch.Tensor]
 
     @classmethod
     def of(cls, network: UBCN) -> StageFunctions:
         """Return the network's own."""
-        return cls(network.derain, network.segment, network.attend)
+        return cls(network.derain_first, network.segment, network.attend)
 
     @classmethod
     def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor],
@@ -48,15 +48,15 @@ class StageFunctions:
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
             return segment(image if working is None else shrink(image, working))
 
-        def attend_natively(image: torch.Tensor, previous: Step) -> torch.Tensor:
-            return attend(image, *previous)
+        def attend_natively(previous: Step) -> torch.Tensor:
+            return attend(previous.lifted, previous.image, previous.logits)
 
-        def attend_(image: torch.Tensor, previous: Step, working: WorkingSize) -> torch.Tensor:
+        def attend_(previous: Step, working: WorkingSize) -> torch.Tensor:
             if working is None:
-                return attend_natively(image, previous)
-            return attend_at(working, attend_natively, image, previous)
+                return attend_natively(previous)
+            return attend_at(working, attend_natively, previous)
 
-        return cls(derain, segment_at, attend_)
+        return cls(lambda image: (derain(image), image, None), segment_at, attend_)
 
 
 class StagesBackend:
@@ -84,11 +84,15 @@ class StagesBackend:
 
     def first(self, image: torch.Tensor, mark: Mark) -> Step:
         """Derain and segment."""
-        return self._segment(self._stages.derain(image), 'derain', mark)
+        derained, lifted, rain = self._stages.derain(image)
+        mark('derain')
+        return Step(derained, self._segment(derained, mark), lifted, rain)
 
-    def next(self, image: torch.Tensor, previous: Step, mark: Mark) -> Step:
+    def next(self, previous: Step, mark: Mark) -> Step:
         """Attend and segment again."""
-        return self._segment(self._stages.attend(image, previous, self._working), 'attend', mark)
+        derained = self._stages.attend(previous, self._working)
+        mark('attend')
+        return previous._replace(image=derained, logits=self._segment(derained, mark))
 
     def download(self, step: Step, confidence: bool) -> list[Result]:
         """Return the step's results; a GPU's are complete."""
@@ -98,8 +102,7 @@ class StagesBackend:
         """Run one batch: libraries choose algorithms, compile kernels and build engines."""
         run_once(self, size, working)
 
-    def _segment(self, restored: torch.Tensor, stage: str, mark: Mark) -> Step:
-        mark(stage)
-        step = Step(restored, self._stages.segment(restored, self._working))
+    def _segment(self, restored: torch.Tensor, mark: Mark) -> torch.Tensor:
+        logits = self._stages.segment(restored, self._working)
         mark('segment')
-        return step
+        return logits

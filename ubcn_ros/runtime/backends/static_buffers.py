@@ -30,8 +30,8 @@ class StaticBuffers:
     """
     The buffers of one size, and the recorded work on them.
 
-    ``rainy`` and ``image`` are (N, 3, H, W) fp32 RGB, ``logits`` (N, K, h, w) as the network
-    makes them; ``image`` and ``logits`` hold the last step and are overwritten by the next one.
+    ``rainy`` is (N, 3, H, W) fp32 RGB, ``step`` holds the last step as the network makes it and is
+    overwritten by the next one.
     ``pixels`` and ``derained`` are (N, H, W, 3) uint8, ``labels`` and ``confidence`` (N, H, W).
     All that is needed per frame is made here.
 
@@ -64,29 +64,21 @@ class StaticBuffers:
         packed = torch.empty(5 * count, dtype=torch.uint8, device=device)
         views = _views(packed, size)
         _unpack(pixels, rainy)
-        first = stages.derain(rainy)
-        image = torch.empty_like(first).copy_(first)
-        logits = torch.empty_like(stages.segment(image, working))
-        del first
+        step = _buffers_of_step(rainy, stages, working)
         self._work: dict[str, Work] = {
             name: recorder.record(work)
-            for name, work in _work_on(pixels, rainy, image, logits, views, stages, working,
+            for name, work in _work_on(pixels, rainy, step, views, stages, working,
                                        temperature).items()}
-        self.pixels, self.rainy, self.image, self.logits = pixels, rainy, image, logits
+        self.pixels, self.rainy, self.step = pixels, rainy, step
         self.temperature = temperature
         self._packed = packed
         self.derained, self.labels, self.confidence = views
-
-    @property
-    def step(self) -> Step:
-        """Return the last step; it is overwritten by the next one."""
-        return Step(self.image, self.logits)
 
     def first(self, _image: torch.Tensor, mark: Mark) -> Step:
         """Derain and segment what was uploaded last."""
         return self._run_step('derain', mark)
 
-    def next(self, _image: torch.Tensor, _previous: Step, mark: Mark) -> Step:
+    def next(self, _previous: Step, mark: Mark) -> Step:
         """Attend and segment again; the previous step is overwritten."""
         return self._run_step('attend', mark)
 
@@ -125,23 +117,39 @@ class StaticBuffers:
                 for i in range(len(derained))]
 
 
-def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, image: torch.Tensor,
-             logits: torch.Tensor, views: tuple, stages: StageFunctions, working: WorkingSize,
-             temperature: float) -> dict[str, Work]:
+def _buffers_of_step(rainy: torch.Tensor, stages: StageFunctions, working: WorkingSize) -> Step:
+    """Return buffers for a step; where no veil is lifted, ``rainy`` is the one without veil."""
+    image, lifted, rain = stages.derain(rainy)
+    image = torch.empty_like(image).copy_(image)
+    return Step(image, torch.empty_like(stages.segment(image, working)),
+                rainy if lifted is rainy else torch.empty_like(lifted).copy_(lifted),
+                None if rain is None else torch.empty_like(rain))
+
+
+def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, step: Step, views: tuple,
+             stages: StageFunctions, working: WorkingSize, temperature: float
+             ) -> dict[str, Work]:
     """
     Return all work on these buffers, by name, in the order in which it is recorded.
 
     It refers to the buffers, not to the object that holds them: their memory is so free at once
     when that is dropped.
     """
+    image, logits, lifted, rain = step
+
     def derain() -> None:
-        image.copy_(stages.derain(rainy))
+        derained, without_veil, estimate = stages.derain(rainy)
+        image.copy_(derained)
+        if lifted is not rainy:
+            lifted.copy_(without_veil)
+        if rain is not None:
+            rain.copy_(estimate)
 
     def segment() -> None:
         logits.copy_(stages.segment(image, working))
 
     def attend() -> None:
-        image.copy_(stages.attend(rainy, Step(image, logits), working))
+        image.copy_(stages.attend(step, working))
 
     def pack(confidence: bool) -> None:
         for i in range(len(image)):
@@ -172,19 +180,24 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     buffers.pixels.copy_(pixels)
     buffers.run('unpack')
     rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
+    found = buffers.step
+    image, lifted, rain = reference.derain(rainy)
     for number in range(1, steps + 1):
         buffers.run('derain' if number == 1 else 'attend')
         buffers.run('segment')
-        image = (reference.derain(rainy) if number == 1 else
-                 reference.attend(rainy, step, working))  # noqa: F821
-        step = Step(image, reference.segment(image, working))
-        _require(buffers.image, step.image, 1 / 255, f'image of step {number}')
+        if number > 1:
+            image = reference.attend(step, working)  # noqa: F821
+        step = Step(image, reference.segment(image, working), lifted, rain)
+        _require(found.image, step.image, 1 / 255, f'image of step {number}')
         spread = step.logits.float().std().item()
-        _require(buffers.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
+        _require(found.logits, step.logits, 0.05 * spread + 1e-3, f'logits of step {number}')
+    _require(found.lifted, lifted, 1 / 255, 'image without its veil')
+    if rain is not None:
+        _require(found.rain, rain, 0.05, 'rain')
     buffers.run('pack, confidence')
     for i in range(size[0]):
-        _require(buffers.derained[i], image_bytes(buffers.image[i]), 0.01, 'packed image')
-        labels, sure = find_labels(buffers.logits[i], size[1:], True, buffers.temperature)
+        _require(buffers.derained[i], image_bytes(found.image[i]), 0.01, 'packed image')
+        labels, sure = find_labels(found.logits[i], size[1:], True, buffers.temperature)
         # where two classes are equal but for rounding, either may win
         _require(buffers.labels[i] != labels, torch.zeros_like(labels), 0.001, 'packed labels')
         _require(buffers.confidence[i], sure, 0.5, 'packed confidence')

@@ -80,9 +80,11 @@ def compare(network: UBCN, stages: StageFunctions,
         wanted = network(image, iterations, working)
         worst, got = [], None
         for step in wanted:
-            derained = (stages.derain(image) if got is None else
-                        stages.attend(image, got, working))
-            got = Step(derained, stages.segment(derained, working))
+            if got is None:
+                derained, lifted, rain = stages.derain(image)
+            else:
+                derained = stages.attend(got, working)
+            got = Step(derained, stages.segment(derained, working), lifted, rain)
             worst.append(_compare(step, got))
         same = (step.full_logits.argmax(1) == got.full_logits.argmax(1)).float().mean()
         # not max(): a NaN has to win
@@ -92,7 +94,7 @@ def compare(network: UBCN, stages: StageFunctions,
 
 
 def _compare(wanted: Step, got: Step) -> tuple[float, float, float]:
-    for name, one, other in zip(Step._fields, wanted, got, strict=True):
+    for name, one, other in zip(Step._fields[:2], wanted, got, strict=False):
         if one.shape != other.shape:
             raise ExportCheckError(f'the exported {name} is {tuple(other.shape)}, expected '
                                    f'{tuple(one.shape)}')

@@ -72,7 +72,7 @@ class Attend(Stage):
         :return: as of the first stage.
         """
         logits = previous_logits.to(self.network.path_groups.dtype)
-        return self.network.attend(image, Step(previous, logits)).float()
+        return self.network.attend(Step(previous, logits, image)).float()
 
 
 STAGES: dict[str, type[Stage]] = {'derain': Derain, 'segment': Segment, 'attend': Attend}

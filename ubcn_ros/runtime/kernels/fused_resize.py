@@ -12,7 +12,8 @@ from torch import nn
 
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
-from ubcn_ros.network.veil import VeilField
+from ubcn_ros.network.veil import Veil
+from ubcn_ros.network.veil_field import VeilField
 from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
 from ubcn_ros.runtime.kernels.swap import load_kernel
 
@@ -20,7 +21,7 @@ Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
 """Resize (N, C, h, w) to (N, C, *size), (H, W)."""
 LARGE = 2 ** 14
 """Pixels of the result from which our kernel is tried."""
-_RESIZING = (SAM, DAPPM, DDRNet23Slim, VeilField)
+_RESIZING = (SAM, DAPPM, DDRNet23Slim, Veil, VeilField)
 
 
 class FusedResize:

@@ -1,0 +1,149 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The veil field of the shipped model: what a thumbnail of the frame says about the rain's veil.
+
+It goes when weights of the preset light-next ship, whose veil is a module of its own (``veil``).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network.blocks import RES, residual_stack, resize
+
+THUMBNAIL = (96, 128)
+"""Height and width at which the frame is looked at as a whole, whatever its size."""
+_HINTS = 10
+_LEAK = 0.1
+
+
+class Lift(NamedTuple):
+    """
+    What lifts the veil.
+
+    :param change: what to add to the unshuffled image, of its shape.
+    :param features: what to add to the features of the result, (N, features, h, w).
+    """
+
+    change: torch.Tensor
+    features: torch.Tensor
+
+
+class VeilField(nn.Module):
+    """
+    Gain and offset per place and colour that undo the veil of distant rain.
+
+    The veil mixes the airlight into the image (I = J t + A (1 - t), t falling with distance), so
+    that J is linear in I with factors that change slowly over the image. They follow from the
+    whole frame (how bright is the sky, how black the blackest), which the small windows of a
+    convolution stack do not see: here a U-shaped network estimates them on a thumbnail. The idea
+    of slowly changing linear factors from a thumbnail is HDRNet's (Gharbi et al., 2017); the
+    paper's tables have nothing of the kind, so that the preset 'paper' goes without.
+
+    It starts as no change at all: a network trained without it can be trained on with it.
+
+    In a thumbnail streaks are averaged away, and with them what tells how hard it rains. With
+    ``texture`` the field also sees features of the image that are rectified before they are
+    averaged: how much fine structure there is where.
+
+    :param in_channels: channels of what the thumbnail is made of.
+    :param channels: width of the U.
+    :param features: channels of the features that it adds to.
+    :param factor: of the unshuffled image that gain and offset are applied to.
+    :param texture: channels of texture, 0 for none.
+    :param depth: residual blocks at each of the two finer levels, and as many more at the third.
+    """
+
+    resize = staticmethod(resize)
+
+    def __init__(self, in_channels: int, channels: int, features: int, factor: int,
+                 texture: int = 0, depth: int = 0) -> None:
+        super().__init__()
+        self.factor = factor
+        wide = 2 * channels
+        self.texture = _texture(3 * factor ** 2, texture) if texture else None
+        in_channels += texture
+        self.down1 = _conv(in_channels, channels, stride=2)
+        self.down2 = _conv(channels, wide, stride=2)
+        self.down3 = _conv(wide, wide, stride=2)
+        self.fine = residual_stack(channels, depth)
+        self.coarse = residual_stack(wide, depth)
+        self.coarsest = residual_stack(wide, depth)
+        self.whole = nn.Conv2d(wide, wide, 1)
+        self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
+        self.up2 = _conv(wide, wide)
+        self.up1 = _conv(wide, channels)
+        self.up0 = _conv(channels + in_channels, channels)
+        self.field = nn.Conv2d(channels, 6 + _HINTS, 1)
+        self.hints = nn.Conv2d(_HINTS, features, 1)
+        with torch.no_grad():
+            self.field.weight[:6].zero_()
+            self.field.bias.zero_()
+        for last in (self.whole, self.hints):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
+        for block in (*self.fine, *self.coarse, *self.coarsest):
+            with torch.no_grad():  # starts as next to no change
+                block.conv2.weight.mul_(0.1)
+
+    def forward(self, thumbnail: torch.Tensor, unshuffled: torch.Tensor,
+                textured: torch.Tensor | None = None) -> Lift:
+        """
+        Estimate the veil.
+
+        :param thumbnail: (N, in_channels, 96, 128).
+        :param unshuffled: (N, 3 * factor**2, h, w), the unshuffled image, RGB 0..1.
+        :param textured: likewise, the image whose texture counts; None for the same.
+        :return: the change of the unshuffled image, of its shape, and (N, features, h, w).
+        """
+        if self.texture is not None:
+            texture = F.avg_pool2d(self.texture(unshuffled if textured is None else textured),
+                                   max(1, 4 // self.factor))
+            thumbnail = torch.cat((thumbnail, self.resize(texture, THUMBNAIL)), 1)
+        fine = self.fine(self.down1(thumbnail))
+        coarse = self.coarse(self.down2(fine))
+        x = self.coarsest(self.down3(coarse))
+        x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
+        x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
+        x = self.up1(self.resize(x, fine.shape[-2:])) + fine
+        x = self.up0(torch.cat((self.resize(x, THUMBNAIL), thumbnail), 1))
+        field = self.resize(self.field(x), unshuffled.shape[-2:])
+        gain, offset, hints = field.split((3, 3, _HINTS), 1)
+        if self.factor > 1:  # pixels that were unshuffled into one share gain and offset
+            gain = gain.repeat_interleave(self.factor ** 2, 1)
+            offset = offset.repeat_interleave(self.factor ** 2, 1)
+        return Lift(torch.addcmul(offset, unshuffled, gain), self.hints(hints))
+
+
+def thumbnail(image: torch.Tensor) -> torch.Tensor:
+    """Shrink (N, C, H, W), H and W from 32 up, to (N, C, 96, 128): averaged, then bilinear."""
+    return resize(F.avg_pool2d(image, 4), THUMBNAIL)
+
+
+def coarse(image: torch.Tensor) -> torch.Tensor:
+    """Smooth (N, C, H, W), H and W from 32 up, until 24x32 cells of detail are left."""
+    return resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
+
+
+def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
+    # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
+    # reaches them can then learn
+    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
+    # PyTorch's own start lets the signal fade over the field's many layers
+    nn.init.kaiming_normal_(conv.weight, _LEAK, nonlinearity='leaky_relu')
+    nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv, nn.LeakyReLU(_LEAK, inplace=True))
+
+
+def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
+    # starts blind to evenly coloured areas, which the thumbnail shows anyway
+    layer = _conv(in_channels, out_channels)
+    with torch.no_grad():
+        weight = layer[0].weight
+        weight -= weight.mean((1, 2, 3), keepdim=True)
+    return layer
