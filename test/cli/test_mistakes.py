@@ -74,6 +74,7 @@ BY_NAME = {
     'evaluate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
+    'rain rate': ('x', '', 'nan', '-1', '301', '0:', '0:1:2', '0:301', '0:50'),
     'bag create topic': (), 'frame_id': (),
     **dict.fromkeys(('processing_size', 'processing_sizes'),
                     ('x', '', '1.5', '-2', '1', '31', '8193')),
@@ -104,7 +105,7 @@ def wrong_values(name, parameter):
         return ('x', '', 'nan', '1.5', *map(str, ends))
     if isinstance(kind, click.FloatRange):
         above = 'inf' if kind.max is None else str(kind.max + 1)
-        return ('x', '', 'nan', '-inf', '-1', above)
+        return ('x', '', 'nan', '-inf', f'{kind.min - 1:g}', above)
     if isinstance(kind, click.Choice):
         return ('x', '', kind.choices[0] + 'x')
     if isinstance(kind, DeviceType):

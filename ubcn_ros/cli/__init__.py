@@ -23,13 +23,14 @@ COMMANDS = {
     'demo': ('ubcn_ros.cli.demo', 'demo',
              'Replay a rainy drive through the node and show what comes out.'),
     'derain': ('ubcn_ros.cli.derain', 'derain',
-               'Derain an image or a folder of images, and label them.'),
+               'Derain an image, a folder of images or a video, and label them.'),
     'evaluate': ('ubcn_ros.cli.evaluate', 'evaluate', 'Measure a model per rain rate and step.'),
     'export': ('ubcn_ros.cli.export', 'export',
                'Write each stage of the loop as a model, and check it.'),
     'model': ('ubcn_ros.cli.model', 'model',
               'Say what a model file is, or calibrate its confidence.'),
-    'rain': ('ubcn_ros.cli.rain', 'rain', 'Render rain on an image or a folder of images.'),
+    'rain': ('ubcn_ros.cli.rain', 'rain',
+             'Render rain on an image, a folder of images or a video.'),
     'train': ('ubcn_ros.cli.train', 'train', 'Train a model by a recipe.'),
 }
 

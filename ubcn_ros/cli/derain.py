@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn derain`: images to derained images, labels and overlays."""
+"""`ubcn derain`: images or a video to derained ones, labels and overlays."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.image_jobs import pair_files, recursive_option, run_jobs
+from ubcn_ros.cli.image_jobs import Job, Results, plan_jobs, recursive_option, run_jobs
 from ubcn_ros.cli.options import (
     OUTPUT_FILE_OR_FOLDER,
     OUTPUT_FOLDER,
     engine_options,
+    fps_option,
     load_engine,
+    video_option,
 )
 
 
@@ -27,37 +29,46 @@ from ubcn_ros.cli.options import (
               help='Folder for the label ids, single-channel PNG; 255 is unlabeled.')
 @click.option('--overlay', 'overlays', type=OUTPUT_FOLDER,
               help='Folder for the derained images with class colours over them.')
+@video_option()
+@fps_option('rate_hz')
 @recursive_option
 @engine_options
 def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None,
-           recursive: bool, iterations: int, **chosen: Any) -> None:
+           video: Path | None, rate_hz: float, recursive: bool, iterations: int, **chosen: Any
+           ) -> None:
     """
-    Derain an image or a folder of images, and label them.
+    Derain an image, a folder of images or a video, and label them.
 
-    INPUT is a PNG, JPEG, BMP, WebP or TIFF file, or a folder of them. OUTPUT is a folder, where
-    each image is written as PNG under its own name; or a file, if INPUT is one and OUTPUT ends
-    like an image. Names that begin with a dot are not images. A broken image is reported and the
-    others are done; the exit code is then 1.
+    INPUT is a PNG, JPEG, BMP, WebP or TIFF file, a folder of them, or a video. OUTPUT is a folder,
+    where each image is written as PNG under its own name, frames under their numbers; a file, if
+    INPUT is one and OUTPUT ends like an image; or a video, if it ends in .mp4. Frames of a video
+    keep their times. Names that begin with a dot are not images. A broken image is reported and
+    the others are done; the exit code is then 1.
     """
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay
-    jobs, listing = pair_files(source, output, recursive, (labels, overlays))
-    root = output if source.is_dir() else jobs[0][1].parent
-    names = {target: target.relative_to(root).with_suffix('.png') for _, target in jobs}
-    outputs = [os.path.realpath(folder / name) for folder in (root, labels, overlays) if folder
-               for name in names.values()]
-    if len({*outputs}) < len(outputs) or {os.path.realpath(path) for path, _ in jobs} & {*outputs}:
-        raise click.ClickException('INPUT, OUTPUT, --labels and --overlay would hold files of the '
-                                   'same names: give each a folder of its own')
+    from ubcn_ros.images.panes import PaneVideo
+    jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
+    results = Results(output)
+    folders = filter(None, (None if results.video else jobs.root, labels, overlays))
+    outputs = [os.path.realpath(folder / name) for folder in folders for name in jobs.names]
+    outputs += [os.path.realpath(file) for file in (results.video, video) if file]
+    inputs = {os.path.realpath(path) for path in jobs.inputs}
+    if len({*outputs}) < len(outputs) or inputs & {*outputs}:
+        raise click.ClickException('INPUT, OUTPUT, --labels, --overlay and --video would hold '
+                                   'files of the same names: give each a folder of its own')
     engine = load_engine(**chosen)
+    panes = None if video is None else PaneVideo(video, engine.label_set)
 
-    def work(image: Any, target: Path) -> None:
+    def work(image: Any, job: Job) -> None:
         frame = engine(image, iterations=iterations)
-        write_image(target, frame.derained)
+        results.write(job, frame.derained)
         if labels is not None:
-            write_image(labels / names[target], frame.labels)
+            write_image(labels / job.name, frame.labels)
         if overlays is not None:
-            write_image(overlays / names[target],
+            write_image(overlays / job.name,
                         overlay(frame.derained, frame.labels, engine.label_set))
+        if panes is not None:
+            panes.write(image, frame.derained, frame.labels, job.time_s)
 
-    run_jobs(jobs, listing, work)
+    run_jobs(jobs, work, output, filter(None, (results, panes)))

@@ -1,55 +1,216 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Image files in, image files out: what `ubcn derain` and `ubcn rain` share."""
+"""Images or a video in, images or a video out: what `ubcn derain` and `ubcn rain` share."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from ubcn_ros.cli.commands import as_line
-from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.output import exit_stopped, progress_bar
 
 recursive_option = click.option('--recursive', is_flag=True,
                                 help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
 
 
-def pair_files(source: Path, target: Path, recursive: bool, without: Iterable[Path | None] = ()
-               ) -> tuple[list[tuple[Path, Path]], Any]:
+class Job(NamedTuple):
     """
-    Pair input files with output files.
+    One image: how to read it, and where its result goes.
 
-    :param without: folders that are written to, beside `target`.
-    :return: the pairs, and the listing of the folder they come from.
+    ``number``: of all, from 0; ``name``: of what is written of it, below each folder that is
+    written to; ``target``: of its result, where that is a file; ``sequence``: the sub-folder of
+    INPUT that it follows others in; ``time_s``: since the first one there.
     """
-    from ubcn_ros.images.files import KINDS, Listing, find_images, is_image_name
-    to_file = not source.is_dir() and is_image_name(target) and not target.is_dir()
-    if target.exists() and not target.is_dir() and not to_file:
-        kind = f'{source} is a folder' if source.is_dir() else 'not an image'
-        raise click.ClickException(f'{target} is a file, but {kind}: give a folder to write to')
-    if not source.is_dir():
-        listing = Listing([source])
-        jobs = [(source, target if to_file else target / f'{source.stem}.png')]
-    else:
-        listing = find_images(source, recursive, filter(None, (target, *without)))
-        if not listing.images:
-            raise click.ClickException(f'{source} holds no images ({KINDS}){_skipped(listing)}')
-        jobs = [(path, target / path.relative_to(source).with_suffix('.png'))
-                for path in listing.images]
-    written: dict[Path, Path] = {}
-    for path, output in jobs:
-        if os.path.realpath(path) == os.path.realpath(output):
+
+    number: int
+    read: Callable[[], Any]
+    name: Path
+    target: Path
+    sequence: str
+    time_s: float
+
+
+class ImageJobs:
+    """
+    The image files of INPUT. Iterates over Jobs.
+
+    :param source: a file, or a folder.
+    :param output: the OUTPUT for one of them.
+    :param recursive: search sub-folders, too.
+    :param rate_hz: how many of a folder are taken for one second.
+    :param without: folders that are written to, beside OUTPUT.
+    """
+
+    unit = 'images'
+
+    def __init__(self, source: Path, output: Path, recursive: bool, rate_hz: float,
+                 without: Iterable[Path | None]):
+        from ubcn_ros.images.files import KINDS, Listing, find_images, is_image_name
+        to_file = not source.is_dir() and is_image_name(output) and not output.is_dir()
+        if output.exists() and not output.is_dir() and not to_file and not _is_mp4(output):
+            kind = f'{source} is a folder' if source.is_dir() else 'not an image'
+            raise click.ClickException(f'{output} is a file, but {kind}: give a folder to write '
+                                       'to')
+        if source.is_dir():
+            listing = find_images(source, recursive, filter(None, (output, *without)))
+            if not listing.images:
+                raise click.ClickException(f'{source} holds no images ({KINDS})'
+                                           f'{_skipped(listing)}')
+            targets = [output / path.relative_to(source).with_suffix('.png')
+                       for path in listing.images]
+        else:
+            listing = Listing([source])
+            targets = [output if to_file else output / f'{source.stem}.png']
+        self.root = output.parent if to_file else output
+        self.inputs, self.errors = listing.images, list(listing.unreadable)
+        self._listing, self._targets, self._rate_hz = listing, targets, rate_hz
+        if not _is_mp4(output):
+            self._check()
+
+    def _check(self) -> None:
+        written: dict[Path, Path] = {}
+        for path, target in zip(self.inputs, self._targets, strict=True):
+            if os.path.realpath(path) == os.path.realpath(target):
+                raise click.ClickException(f'{target} would overwrite its input: give another '
+                                           'OUTPUT')
+            if target in written:
+                raise click.ClickException(f'{written[target].name} and {path.name} would both be '
+                                           f'written to {target}: rename one')
+            written[target] = path
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def __iter__(self) -> Iterator[Job]:
+        from ubcn_ros.images.files import read_image
+        numbers: Counter[str] = Counter()
+        for number, (path, target, name) in enumerate(
+                zip(self.inputs, self._targets, self.names, strict=True)):
+            sequence = '' if name.parent == Path() else name.parent.as_posix()
+            yield Job(number, lambda path=path: read_image(path), name, target, sequence,
+                      numbers[sequence] / self._rate_hz)
+            numbers[sequence] += 1
+
+    @property
+    def names(self) -> list[Path]:
+        """Of what is written of each, below a folder."""
+        return [target.relative_to(self.root).with_suffix('.png') for target in self._targets]
+
+    @property
+    def duration_s(self) -> float:
+        """From the first image of the longest sequence to its last, seconds."""
+        return (max(Counter(name.parent for name in self.names).values()) - 1) / self._rate_hz
+
+    def summary(self, done: int) -> str:
+        """Say how many were done, and what of a folder was not an image."""
+        return f'{done} of {len(self)} images written{_skipped(self._listing)}'
+
+
+class VideoJobs:
+    """
+    The frames of a video, to a video or to image files named by their numbers. Iterates over Jobs.
+
+    :param source: the video.
+    :param output: the OUTPUT for it.
+    """
+
+    unit = 'frames'
+
+    def __init__(self, source: Path, output: Path):
+        from ubcn_ros.images.files import is_image_name
+        from ubcn_ros.images.video import video_info
+        if os.path.realpath(source) == os.path.realpath(output):
             raise click.ClickException(f'{output} would overwrite its input: give another OUTPUT')
-        if output in written:
-            raise click.ClickException(f'{written[output].name} and {path.name} would both be '
-                                       f'written to {output}: rename one')
-        written[output] = path
-    return jobs, listing
+        if not _is_mp4(output) and (is_image_name(output) or output.is_file()):
+            raise click.ClickException(f'{source} is a video, and cannot be written to {output}: '
+                                       'give a name that ends in .mp4, or a folder')
+        info = video_info(source)
+        self.root, self.inputs, self.errors = output, [source], []
+        self._frames = info.frames or round(info.duration_s * info.rate_hz)
+        self.duration_s = info.duration_s or self._frames / info.rate_hz
+        self.names = [self._name(0)]
+
+    def __len__(self) -> int:
+        return self._frames
+
+    def __iter__(self) -> Iterator[Job]:
+        from ubcn_ros.images.video import VideoError, read_video
+        try:
+            for number, frame in enumerate(read_video(self.inputs[0])):
+                name = self._name(number)
+                yield Job(number, lambda frame=frame: frame.image, name, self.root / name, '',
+                          frame.time_s)
+        except VideoError as error:  # what is whole was done before
+            self.errors.append(str(error))
+            click.echo(f'Error: {as_line(str(error))}', err=True)
+
+    def _name(self, number: int) -> Path:
+        return Path(f'{number:06}.png')
+
+    def summary(self, done: int) -> str:
+        """Say how many were done."""
+        return f'{done} frames written'
+
+
+def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
+              without: Iterable[Path | None] = ()) -> ImageJobs | VideoJobs:
+    """
+    Find what is to be done.
+
+    :param source: an image, a video, or a folder of images.
+    :param output: an image, an MP4 video, or a folder.
+    :param recursive, rate_hz, without: as for ImageJobs.
+    """
+    from ubcn_ros.images.video import SUFFIXES, is_video, is_video_name
+    if is_video_name(output) and not _is_mp4(output) and not output.is_dir():
+        raise click.ClickException(f'{output}: videos are written as MP4, not as '
+                                   f'{output.suffix}: give a name that ends in .mp4')
+    if is_video(source):
+        return VideoJobs(source, output)
+    if source.is_dir() or not _is_mp4(output):
+        return ImageJobs(source, output, recursive, rate_hz, without)
+    raise click.ClickException(f'{source} is not a video ({", ".join(SUFFIXES)}), but {output} '
+                               'is: give a video or a folder of images')
+
+
+def _is_mp4(path: Path) -> bool:
+    return path.suffix.lower() == '.mp4' and not path.is_dir()
+
+
+class Results:
+    """
+    Writes results where OUTPUT says: to image files, or to a video. A context manager.
+
+    ``video``: OUTPUT where it is a video, else None.
+    """
+
+    def __init__(self, output: Path):
+        from ubcn_ros.images.video import VideoWriter
+        self.video = output if _is_mp4(output) else None
+        self._writer = VideoWriter(output) if self.video else None
+
+    def __enter__(self) -> Results:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._writer is not None:
+            self._writer.__exit__(*error)
+
+    def write(self, job: Job, image: Any) -> None:
+        """Write the result of a job, (H, W, 3) uint8 RGB."""
+        if self._writer is not None:
+            self._writer.write(image, job.time_s)
+            return
+        from ubcn_ros.images.files import write_image
+        write_image(job.target, image)
 
 
 def _skipped(listing: Any) -> str:
@@ -61,22 +222,34 @@ def _skipped(listing: Any) -> str:
     return f'; skipped: {", ".join(told)}{hint}' if told else ''
 
 
-def run_jobs(jobs: list[tuple[Path, Path]], listing: Any,
-             work: Callable[[Any, Path], None]) -> None:
-    """Run `work(image, output)` on every file; report broken ones and exit with 1 for them."""
-    from ubcn_ros.images.files import ImageFileError, read_image
-    errors = list(listing.unreadable)
-    for text in errors:
+def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, Job], None], output: Path,
+             writers: Iterable[Any] = ()) -> None:
+    """
+    Run `work(image, job)` on every image; report broken ones and exit with 1 for them.
+
+    :param output: for the text where a signal ends it.
+    :param writers: context managers that `work` writes to.
+    """
+    from ubcn_ros.images.files import ImageFileError
+    from ubcn_ros.stopping import Stopped, stop_on_signals
+    for text in jobs.errors:
         click.echo(f'Error: {as_line(text)}', err=True)
-    broken = 0
-    with progress_bar(jobs) as bar:
-        for source, output in bar:
-            try:
-                work(read_image(source), output)
-            except ImageFileError as error:
-                broken += 1
-                bar.clear()
-                click.echo(f'Error: {as_line(str(error))}', err=True)
-    click.echo(f'{len(jobs) - broken} of {len(jobs)} images written{_skipped(listing)}')
-    if broken or errors:
+    done = broken = 0
+    try:
+        with stop_on_signals(), ExitStack() as open_files:
+            for writer in writers:
+                open_files.enter_context(writer)
+            with progress_bar(jobs, len(jobs), jobs.unit) as bar:
+                for job in bar:
+                    try:
+                        work(job.read(), job)
+                        done += 1
+                    except ImageFileError as error:
+                        broken += 1
+                        bar.clear()
+                        click.echo(f'Error: {as_line(str(error))}', err=True)
+    except Stopped as stop:
+        exit_stopped(stop, f'{done} of {len(jobs)} {jobs.unit}', output)
+    click.echo(jobs.summary(done))
+    if broken or jobs.errors:
         sys.exit(1)

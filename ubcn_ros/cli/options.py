@@ -90,6 +90,25 @@ class ProcessingSizeType(click.ParamType):
         return number
 
 
+class RainRateType(click.ParamType):
+    """A rain rate in mm/hr, or two with a colon between; to both ends of a ramp."""
+
+    name = 'mm/hr'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
+        """Return the two rates."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            first, last = map(float, value.split(':') if ':' in value else (value, value))
+        except ValueError:
+            self.fail(f"'{value}' is not a rain rate like 50, nor two like 0:150", param, ctx)
+        for rate in (first, last):
+            if not 0 <= rate <= 300:
+                self.fail(f'{rate:g} mm/hr is outside 0..300', param, ctx)
+        return first, last
+
+
 class InputType(click.Path):
     """Path of what is there; `~` is home after the = of an option, too, where shells leave it."""
 
@@ -151,6 +170,7 @@ OUTPUT_FILE_OR_DASH = OutputType(dash=True)
 OUTPUT_FOLDER = OutputType(file=False, folder=True)
 OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
+VIDEO = OutputType(suffixes=('.mp4',))
 
 
 def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
@@ -219,6 +239,10 @@ start_option = _shared('--start', default=0.0, type=Number(0),
 duration_option = _shared('--duration', type=Number(0, min_open=True),
                           help='End so many seconds after that  [default: with the bag].')
 json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
+fps_option = _shared('--fps', default=15.0, type=Number(0, 1000, min_open=True),
+                     help='Image files of a folder that make a second of video.')
+video_option = _shared('--video', type=VIDEO,
+                       help='Write input, derained image and labels side by side to this MP4.')
 picture_option = _shared('--picture', type=PICTURE)
 
 

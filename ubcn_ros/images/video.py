@@ -38,8 +38,9 @@ _STARTS = re.compile(rb'....(?:ftyp(?!hei|mif1|avif)|moov|mdat|wide)|\x1a\x45\xd
 _CLOCK_HZ = 90_000
 _LONGEST_GAP_S = 60.0
 _BT709, _STUDIO_RANGE = 1, 1  # H.273, of high definition; FFmpeg's AVCOL_RANGE_MPEG
-# visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek
-_ENCODER = {'crf': '18', 'preset': 'veryfast', 'g': '50'}
+# visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek; no
+# frames out of order, as MP4 then counts the duration of a rate that varies wrongly
+_ENCODER = {'crf': '18', 'preset': 'veryfast', 'g': '50', 'bf': '0'}
 
 
 class VideoError(ValueError):

@@ -1,0 +1,188 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn rain` and `ubcn derain` on videos and sequences: which frames come out, and when."""
+
+import os
+import signal
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros import cli
+from ubcn_ros.data.rain_sequence import RainSequence
+from ubcn_ros.images.files import read_image, write_image
+from ubcn_ros.images.video import VideoWriter, read_video
+
+pytest.importorskip('av')
+TIMES = (0, 0.1, 0.2, 0.5, 0.6)
+
+
+def ubcn(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+def picture(number):
+    image = np.full((48, 96, 3), (30, 60, 40), np.uint8)
+    image[:16, :] = 210
+    image[20:40, 12 * number:12 * number + 12] = 160
+    return image
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*.png'))
+
+
+def psnr(a, b):
+    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
+
+
+@pytest.fixture
+def clip(tmp_path):
+    with VideoWriter(tmp_path / 'dry.mp4') as writer:
+        for number, time_s in enumerate(TIMES):
+            writer.write(picture(number), time_s)
+    return tmp_path / 'dry.mp4'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(5):
+        write_image(tmp_path / 'dry' / f'{number}.png', picture(number))
+    return tmp_path / 'dry'
+
+
+@pytest.fixture
+def quick(tiny_model):
+    return '--model', tiny_model, '--device', 'cpu', '--precision', 'fp32', '--iterations', 1
+
+
+def test_a_rainy_video_has_the_dry_ones_frames_and_times(tmp_path, clip):
+    done = ubcn('rain', clip, tmp_path / 'rainy.mp4', '--rate', 150)
+    assert done.exit_code == 0 and done.output == '5 frames written\n'
+    dry, rainy = list(read_video(clip)), list(read_video(tmp_path / 'rainy.mp4'))
+    assert [frame.time_s for frame in rainy] == pytest.approx(TIMES, abs=1e-4)
+    for before, after in zip(dry, rainy, strict=True):
+        assert 8 < psnr(before.image, after.image) < 35
+
+
+def test_frames_of_a_video_as_images_are_those_of_the_sequence(tmp_path, clip):
+    done = ubcn('rain', clip, tmp_path / 'out', '--rate', '20:200', '--seed', 3, '--variation', 0)
+    assert done.exit_code == 0, done.output
+    assert names(tmp_path / 'out') == [f'00000{n}.png' for n in range(5)]
+    last = list(read_video(clip))[4]
+    rain = RainSequence((20, 200), 3, 0.7, variation=0)
+    assert np.array_equal(read_image(tmp_path / 'out' / '000004.png'), rain(last.image, 0.6))
+
+
+def test_a_folder_is_a_sequence_where_that_is_said(tmp_path, folder):
+    for out, options in (('alone', ()), ('after', ('--sequence', '--fps', 10))):
+        assert ubcn('rain', folder, tmp_path / out, '--rate', 120, *options).exit_code == 0
+    rain = RainSequence(120, 0)
+    for number in range(5):
+        name = f'{number}.png'
+        after = read_image(tmp_path / 'after' / name)
+        assert np.array_equal(after, rain(picture(number), number / 10))
+        assert not np.array_equal(after, read_image(tmp_path / 'alone' / name))
+
+
+def test_sub_folders_are_cameras(tmp_path, folder):
+    for name in ('0.png', '1.png'):
+        write_image(folder / 'left' / name, picture(int(name[0])))
+    done = ubcn('rain', folder, tmp_path / 'out', '--recursive', '--sequence', '--rate', 90)
+    assert done.exit_code == 0 and len(names(tmp_path / 'out')) == 7
+    left = RainSequence(90, 0, camera='left')
+    for number in (0, 1):
+        assert np.array_equal(read_image(tmp_path / 'out' / 'left' / f'{number}.png'),
+                              left(picture(number), number / 15))
+
+
+def test_a_folder_to_a_video(tmp_path, folder):
+    done = ubcn('rain', folder, tmp_path / 'rainy.mp4', '--rate', 0, '--fps', 4)
+    assert done.exit_code == 0 and done.output == '5 of 5 images written\n'
+    frames = list(read_video(tmp_path / 'rainy.mp4'))
+    assert [frame.time_s for frame in frames] == pytest.approx([0, .25, .5, .75, 1], abs=1e-4)
+    assert all(psnr(frame.image, picture(n)) > 28 for n, frame in enumerate(frames))
+
+
+def test_speed_and_wind_are_those_given(tmp_path, folder, monkeypatch):
+    seen = []
+    monkeypatch.setattr(RainSequence, '__call__', lambda self, image, time_s: (
+        seen.append(self.parameters), image)[1])
+    ubcn('rain', folder, tmp_path / 'out', '--sequence', '--speed', 33, '--wind', -7)
+    assert {(p.speed_m_s, p.wind_m_s[0]) for p in seen} == {(33, -7)}
+
+
+def test_derain_a_video_to_images_with_labels(tmp_path, clip, quick, tiny_engine):
+    done = ubcn('derain', clip, tmp_path / 'out', '--labels', tmp_path / 'labels', '--overlay',
+                tmp_path / 'overlay', *quick)
+    assert done.exit_code == 0, done.output
+    for name in ('out', 'labels', 'overlay'):
+        assert names(tmp_path / name) == [f'00000{n}.png' for n in range(5)]
+    frame = tiny_engine(list(read_video(clip))[2].image, iterations=1)
+    assert np.array_equal(read_image(tmp_path / 'out' / '000002.png'), frame.derained)
+    labels = cv2.imread(str(tmp_path / 'labels' / '000002.png'), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(labels, frame.labels)
+
+
+@pytest.mark.parametrize('source', ['clip', 'folder'])
+def test_panes_show_input_result_and_labels(tmp_path, source, quick, tiny_engine, request):
+    given = request.getfixturevalue(source)
+    done = ubcn('derain', given, tmp_path / 'derained.mp4', '--video', tmp_path / 'panes.mp4',
+                '--fps', 5, *quick)
+    assert done.exit_code == 0, done.output
+    times = TIMES if source == 'clip' else np.arange(5) / 5
+    panes, derained = (list(read_video(tmp_path / name)) for name in ('panes.mp4', 'derained.mp4'))
+    for video in (panes, derained):
+        assert [frame.time_s for frame in video] == pytest.approx(times, abs=1e-4)
+    frame = tiny_engine(picture(3), iterations=1)
+    label_colours = tiny_engine.label_set.colorize(frame.labels)
+    for place, image in enumerate((picture(3), frame.derained, label_colours)):
+        assert psnr(panes[3].image[:, 96 * place:96 * place + 96], image) > 19
+    assert psnr(derained[3].image, frame.derained) > 25
+
+
+def test_of_a_damaged_video_what_is_whole_is_done(tmp_path, clip):
+    data = clip.read_bytes()
+    clip.write_bytes(data[:-20])
+    done = ubcn('rain', clip, tmp_path / 'out')
+    assert done.exit_code == 1
+    error, summary = done.output.splitlines()
+    assert error.startswith(f'Error: {clip} is damaged')
+    assert summary == f'{len(names(tmp_path / "out"))} frames written'
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_what_was_done(tmp_path, clip, number, monkeypatch):
+    def stopped(self, image, time_s, depth=None, render=RainSequence.__call__):
+        if time_s > 0.3:
+            os.kill(os.getpid(), number)
+        return render(self, image, time_s)
+
+    monkeypatch.setattr(RainSequence, '__call__', stopped)
+    done = ubcn('rain', clip, tmp_path / 'rainy.mp4')
+    assert done.exit_code == 128 + number
+    assert f'3 of 5 frames written to {tmp_path}/rainy.mp4' in done.output
+    assert len(list(read_video(tmp_path / 'rainy.mp4'))) == 3
+
+
+@pytest.mark.parametrize('arguments, text', [
+    (('rain', 'dry.mp4', 'dry.mp4'), 'dry.mp4 would overwrite its input'),
+    (('rain', 'dry.mp4', 'out.png'), 'give a name that ends in .mp4, or a folder'),
+    (('rain', 'dry.mp4', 'out.avi'), 'videos are written as MP4, not as .avi'),
+    (('rain', 'dry/0.png', 'out.mp4'), 'dry/0.png is not a video'),
+    (('rain', 'dry', 'out', '--rate', '0:50'), '--rate 0:50) needs time'),
+    (('rain', 'text.mp4', 'out'), 'text.mp4 is not a video'),
+    (('derain', 'dry.mp4', 'out.mp4', '--video', 'out.mp4'), 'files of the same names'),
+    (('derain', 'dry.mp4', 'out', '--labels', 'out'), 'files of the same names'),
+    (('derain', 'dry', 'out', '--video', 'panes.avi'), '.mp4')])
+def test_what_cannot_be_is_one_line(tmp_path, clip, folder, monkeypatch, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr('ubcn_ros.runtime.Engine.load', lambda *_, **__: pytest.fail('loaded'))
+    (tmp_path / 'text.mp4').write_text('some words')
+    before = clip.read_bytes()
+    done = ubcn(*arguments)
+    assert done.exit_code in (1, 2) and isinstance(done.exception, SystemExit), done.output
+    assert done.output.count('Error: ') == 1 and text in done.output
+    assert clip.read_bytes() == before and not (tmp_path / 'out').exists()
