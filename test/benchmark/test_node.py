@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from ubcn_ros.images.files import read_image
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -30,19 +32,29 @@ def run(*arguments, timeout=150):
 def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path):
     pytest.importorskip('rclpy')
     path = tmp_path / 'out' / 'figures.json'
-    code, output = run('--model', tiny_model, '--device', 'cpu', '--frames', 30, '--rate', 15,
-                       '--size', '96x64', '--iterations', 1, '--json', path)
+    picture = tmp_path / 'picture' / 'stages.png'
+    code, output = run('--model', tiny_model, '--device', 'cpu', '--frames', 15, '--rate', 10,
+                       '--size', '96x64', '--iterations', 1, '--cameras', 2, '--json', path,
+                       '--picture', picture)
     assert code == 0, output
+    assert read_image(picture).std() > 10
     figures = json.loads(path.read_text())
     for result in (figures, figures['without_shared_memory']):
         assert result['sent'] == 30
+        for key in ('sent', 'processed', 'received', 'dropped'):
+            assert result[key] == sum(camera[key] for camera in result['by_camera'].values())
+        assert list(result['stages_ms']) == [
+            'transport', 'take', 'wait', 'convert', 'upload', 'derain', 'segment', 'attend',
+            'download', 'fill', 'publish']
+        assert result['stages_ms']['segment']['p50'] > 0
+        assert 0 <= result['lock']['busy_percent'] <= 100
         assert result['sent'] == result['processed'] + result['dropped'] + result['malformed']
         assert result['malformed'] == result['failed'] == 0 and result['processed'] >= 1
         latency = result['latency_ms']
         assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
         assert 0 < result['received'] <= result['processed']
         age = result['age_ms']
-        assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 15 - 1
+        assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 10 - 1
         assert 0 < age['inference'] <= age['max'] <= latency['max'] + 50
         assert 0 <= age['wait'] <= age['max']
         assert age['within'] == (age['max'] <= age['period'] + age['inference'])
@@ -50,6 +62,7 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
         assert result['rss_mib']['end'] > 20 and result['rss_mib']['after_1000'] is None
         assert result['cpu_percent'] > 0
         assert (result['width'], result['height'], result['iterations']) == (96, 64, 1)
+        assert result['cameras'] == 2
     assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
     for title in ('shared memory', 'default transport'):
         assert f'{title}: age of every published frame at most' in output
@@ -96,7 +109,7 @@ def test_a_stamped_image_is_the_same_under_a_new_stamp():
     from rclpy.serialization import deserialize_message
     from sensor_msgs.msg import Image
 
-    from ubcn_ros.benchmark.node import Stamped
+    from ubcn_ros.benchmark.node_load import Stamped
     stamped = Stamped(40, 50)
     first = stamped.now()
     time.sleep(0.001)
@@ -109,7 +122,7 @@ def test_a_stamped_image_is_the_same_under_a_new_stamp():
 
 def test_figures_of_this_process():
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.node import process_figures
+    from ubcn_ros.benchmark.process_usage import process_figures
     memory, before = process_figures(os.getpid())
     end = time.process_time() + 0.05
     while time.process_time() < end:
@@ -120,7 +133,7 @@ def test_figures_of_this_process():
 @pytest.mark.parametrize('latencies, within', [([30.0, 130.0], True), ([30.0, 161.0], False)])
 def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.node import age_bound
+    from ubcn_ros.benchmark.node_figures import age_bound
     frames = [{'pipeline latency (ms)': latency, 'processing time (ms)': inference}
               for latency, inference in zip(latencies, (20.0, 40.0), strict=True)]
     age = age_bound(frames, [1.0, 1.1, 1.22])
@@ -132,6 +145,62 @@ def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
 
 def test_an_age_without_frames_is_not_measured():
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.node import age_bound
+    from ubcn_ros.benchmark.node_figures import age_bound
     age = age_bound([], [1.0, 1.1])
     assert age['within'] is None and age['max'] is None and age['frames'] == 0
+
+
+@pytest.mark.parametrize('peak', [3.0, 29.0, 30.0, 95.0, 1000.0])
+def test_the_peak_is_found_to_five_percent(peak):
+    pytest.importorskip('rclpy')
+    from ubcn_ros.benchmark.node import search_peak
+    tried = []
+
+    def sustains(rate):
+        tried.append(rate)
+        return rate <= peak
+
+    found = search_peak(sustains, 30.0)
+    assert peak / 1.05 <= found <= peak
+    assert len(tried) < 16 and len(set(tried)) == len(tried)
+
+
+def test_a_node_that_sustains_nothing_has_no_peak():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.benchmark.node import search_peak
+    tried = []
+    assert search_peak(lambda rate: tried.append(rate), 32.0) is None
+    assert tried == [32.0, 16.0, 8.0, 4.0, 2.0]
+
+
+def sent(times, delays, lost=(), **counters):
+    """What a camera sent at these times, and received so much later, but for those lost."""
+    from ubcn_ros.bags.client import DERAINED, Output
+    from ubcn_ros.benchmark.camera_client import Sent
+    headers = [bytes([number]) for number in range(len(times))]
+    outputs = [Output(DERAINED, header, time + delay)
+               for header, time, delay in zip(headers, times, delays, strict=True)
+               if header[0] not in lost]
+    counted = {'received': len(times), 'processed': len(times) - len(lost), 'dropped': len(lost),
+               'malformed': 0, 'dropped (failed)': 0, 'dropped (of the stale, in transport)': 0}
+    return Sent(dict(zip(headers, times, strict=True)), outputs, [], {**counted, **counters}, {},
+                {}, 1.0)
+
+
+def test_figures_of_several_cameras_are_pooled():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.bags.node_process import ReplayError
+    from ubcn_ros.benchmark.node_figures import delivered
+    one = sent([1.0, 1.1, 1.2], [0.01, 0.02, 0.03])
+    other = sent([1.05, 1.15, 1.25], [0.02, 0.02, 0.05], lost=[1])
+    found = delivered([one, other])
+    assert (found['sent'], found['processed'], found['received'], found['dropped']) == (6, 5, 5, 1)
+    assert found['latency_ms']['max'] == pytest.approx(50.0)
+    assert found['first_sent_received_ms'] == pytest.approx(10.0)
+    assert found['last_sent_received_ms'] == pytest.approx(50.0)
+    # gaps within each camera: 110 and 110, 230 ms
+    assert found['jitter_ms'] == pytest.approx(56.57, abs=0.01)
+    assert delivered([sent([1.0, 1.1], [0.01, 0.01], received=1, processed=1, lost=[1])])[
+        'lost_in_transport'] == 1
+    with pytest.raises(ReplayError, match='2 images sent and 2 received, but the node counted 2'):
+        delivered([sent([1.0, 1.1], [0.01, 0.01], processed=1)])

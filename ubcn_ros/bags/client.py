@@ -24,6 +24,11 @@ _PROBE_SECONDS = 10.0  # enough to know a slow node's pace
 _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer does not come
 
 
+def source_topic(camera: str = '') -> str:
+    """Return the topic that images of a camera are replayed on; '' names the only one."""
+    return f'/{camera}/image_raw' if camera else SOURCE
+
+
 class NoAnswerError(ReplayError):
     """An active node's outputs of a first image, sent again and again, did not come."""
 
@@ -45,10 +50,12 @@ class Client:
     :param recorder: takes the outputs once `recording` is set.
     :param debug: whether to keep what the node says of each frame: `frames`, of its numbers those
         in milliseconds, by name.
+    :param camera: of the node's cameras; '' for the only one. Its topics are those of a single
+        camera, below its name.
     """
 
     def __init__(self, node: NodeProcess, compressed: bool, recorder: BagWriter | None,
-                 debug: bool = False):
+                 debug: bool = False, camera: str = ''):
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -67,16 +74,17 @@ class Client:
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node('ubcn_client', context=self._context)
-        topic = SOURCE + '/compressed' if compressed else SOURCE
+        self._camera, below = camera or 'camera', f'/{camera}' if camera else ''
+        topic = source_topic(camera) + ('/compressed' if compressed else '')
         self._publisher = self._node.create_publisher(
             CompressedImage if compressed else Image, topic, QoSProfile(depth=5))
         for name in (DERAINED, LABELS):
             self._node.create_subscription(
-                Image, name, lambda data, name=name: self._on_output(name, data),
+                Image, below + name, lambda data, name=name: self._on_output(name, data),
                 QoSProfile(depth=50), raw=True)
         self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         if debug:
-            self._node.create_subscription(DiagnosticArray, FRAME, self._on_frame,
+            self._node.create_subscription(DiagnosticArray, below + FRAME, self._on_frame,
                                            QoSProfile(depth=50))
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
@@ -180,7 +188,7 @@ class Client:
 
         def rests() -> bool:
             if not seen or seen[-1][0] != self.reports:
-                status = self._status.get('camera', {})
+                status = self.status('camera')
                 seen.append((self.reports, {name: int(status.get(name, -1)) for name in (
                     'received', 'processed', 'dropped', 'malformed')}))
             if len(seen) < 3:  # the first may be of before
@@ -195,7 +203,7 @@ class Client:
 
     def status(self, name: str) -> dict[str, str]:
         """Return the values of the node's last diagnostics of 'engine' or 'camera'."""
-        return dict(self._status.get(name, {}))
+        return dict(self._status.get(self._camera if name == 'camera' else name, {}))
 
     def _spin(self) -> None:
         # an executor that is shut down while it begins to wait may not notice

@@ -4,4 +4,5 @@
 
 from ubcn_ros.cli import main
 
-main(prog_name='ubcn')
+if __name__ == '__main__':  # processes that multiprocessing spawns import this file again
+    main(prog_name='ubcn')

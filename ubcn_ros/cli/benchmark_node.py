@@ -16,6 +16,7 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     Number,
+    OutputType,
     device_option,
     iterations_option,
     json_option,
@@ -27,7 +28,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
-    from ubcn_ros.benchmark.node import Load
+    from ubcn_ros.benchmark.node_load import Load
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
@@ -38,7 +39,11 @@ _NO_ANSWER = 3  # exit code
               help='Images to send; 10000 show whether memory grows.')
 @size_option(default='640x480', help='WIDTHxHEIGHT of the images, pixels.')
 @click.option('--rate', 'rate_hz', default=30.0, show_default=True,
-              type=Number(0, min_open=True), help='Images per second.')
+              type=Number(0, min_open=True), help='Images per second, of each camera.')
+@click.option('--peak', is_flag=True,
+              help='Search the highest rate at which less than 1 % is dropped, from --rate on.')
+@click.option('--cameras', default=1, show_default=True, type=click.IntRange(1, 16),
+              help='Cameras, each sent by a process of its own.')
 @model_option()
 @device_option()
 @iterations_option()
@@ -53,30 +58,38 @@ _NO_ANSWER = 3  # exit code
               help='Take N random steps instead: lifecycle requests, parameters, malformed '
               'messages.')
 @json_option('json_path')
-def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device: str,
-         iterations: int, processing_size: int, transport: str, messages: int | None,
-         steps: int | None, json_path: Path | None) -> None:
+@click.option('--picture', type=OutputType(suffixes=('.png', '.pdf', '.svg')),
+              help='Draw where the time of a frame goes, stage by stage.')
+def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool, cameras: int, model: str,
+         device: str, iterations: int, processing_size: int, transport: str,
+         messages: int | None, steps: int | None, json_path: Path | None, picture: Path | None
+         ) -> None:
     """
     Measure a running node: rate, loss, latency and memory; or fuzz it.
 
     Starts a node and sends it a stream of images over DDS. Every image is processed, dropped or
-    malformed: the table says how many, how late the outputs are, how old they get, and what the
-    process uses. The exit code is 1 where the node ends, does not answer or miscounts, and 3
-    where no output of a first image comes within a minute.
+    malformed: the table says how many, how late the outputs are, how old they get, where a frame's
+    time goes, how long the interpreter's lock is held for one, and what the process uses. The
+    exit code is 1 where the node ends, does not answer or miscounts, and 3 where no output of a
+    first image comes within a minute.
     """
-    if messages and steps:
-        raise click.UsageError('--fuzz and --chaos are two runs: give one of them')
+    if sum(map(bool, (messages, steps, peak))) > 1:
+        raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
+    if picture and (messages or steps or peak):
+        raise click.UsageError('--picture draws a stream: leave --fuzz, --chaos and --peak away')
     from ubcn_ros.bags.client import NoAnswerError
     from ubcn_ros.bags.node_process import ReplayError
-    from ubcn_ros.benchmark.node import Load
+    from ubcn_ros.benchmark.node_load import Load
     from ubcn_ros.runtime import load_model
     load = Load(frames, *size, rate_hz, str(load_model(model)[1].path), device, iterations,
-                transport != 'default', processing_size)
+                transport != 'default', processing_size, cameras)
     try:
         if steps:
             result, columns = _chaos(steps, load)
         elif messages:
             result, columns = _fuzz(messages, load)
+        elif peak:
+            result, columns = _peak(load)
         else:
             result, columns = _stream(load, compare=transport == 'both')
     except (ReplayError, subprocess.CalledProcessError) as error:
@@ -88,7 +101,22 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, model: str, device:
     for title, column in columns.items():
         if 'age_ms' in column:
             click.echo(age_line(title, column['age_ms']))
+    if picture:
+        from ubcn_ros.benchmark.node_picture import draw_stages
+        draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()})
+        click.echo(f'picture: {picture}')
     save_json(json_path, result)
+
+
+def _peak(load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    from ubcn_ros.benchmark.node import find_peak
+
+    def show(trial: dict[str, Any]) -> None:
+        click.echo(f"{trial['rate_hz']:g} Hz: {trial['dropped']} of {trial['sent']} dropped",
+                   err=True)
+
+    result = find_peak(load, show)
+    return result, {'peak': {key: value for key, value in result.items() if key != 'trials'}}
 
 
 def _chaos(steps: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -99,7 +127,8 @@ def _chaos(steps: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str, 
 
 
 def _fuzz(messages: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    from ubcn_ros.benchmark.node import Load, fuzz
+    from ubcn_ros.benchmark.node_fuzz import fuzz
+    from ubcn_ros.benchmark.node_load import Load
     small = Load(model=load.model, device=load.device, iterations=1, width=64, height=64)
     with progress_bar(total=messages, unit='messages') as bar:
         columns = {name: fuzz(count, name == 'compressed', small, progress=bar.update)
@@ -112,7 +141,7 @@ def _fuzz(messages: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str
 
 def _stream(load: Load, compare: bool) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     from ubcn_ros.benchmark.node import stream
-    with progress_bar(total=load.frames) as bar:
+    with progress_bar(total=load.frames * load.cameras) as bar:
         result = stream(load, bar.update)
     columns = {'shared memory' if load.shared_memory else 'default transport': result}
     if compare:
@@ -138,7 +167,8 @@ def _without_shared_memory(load: Load) -> dict[str, Any] | None:
              '--frames', str(min(load.frames, _COMPARED)), '--json', str(result),
              '--size', f'{load.width}x{load.height}', '--rate', str(load.rate_hz),
              '--model', load.model, '--device', load.device,
-             '--iterations', str(load.iterations)],
+             '--iterations', str(load.iterations), '--cameras', str(load.cameras),
+             '--processing-size', str(load.processing_size)],
             check=False, stdout=subprocess.DEVNULL)
         if run.returncode == _NO_ANSWER:
             return None
@@ -155,8 +185,11 @@ def side_by_side(columns: dict[str, dict[str, Any]]) -> str:
     for key in next(iter(columns.values())):
         cells = [column.get(key) for column in columns.values()]
         if isinstance(cells[0], dict):
-            rows += [(f'{key} {part}', *(text((cell or {}).get(part)) for cell in cells))
-                     for part in cells[0]]
+            for part, value in cells[0].items():
+                values = [(cell or {}).get(part) for cell in cells]
+                rows += [(f'{key} {part}', *map(text, values))] if not isinstance(value, dict) \
+                    else [(f'{key} {part} {name}', *(text((v or {}).get(name)) for v in values))
+                          for name in value if not isinstance(value[name], dict)]
         else:
             rows.append((key, *map(text, cells)))
     return table(('', *columns), rows)

@@ -1,0 +1,46 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter's lock as a thread finds it that wakes now and then."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from ubcn_ros.benchmark.lock_probe import LockProbe, lock_figures, read_samples
+
+
+def test_figures_by_hand(tmp_path):
+    idle = [(1.0 + n / 100, 0.1) for n in range(50)]
+    # ten probes, of which three wait for 1, 2 and 3 ms
+    during = [(2.0 + n / 10, 0.1 + max(0, n - 6)) for n in range(10)]
+    (tmp_path / 'samples').write_bytes(np.array(idle + during).tobytes())
+    found = lock_figures(read_samples(tmp_path / 'samples'), 2.0, 3.0, 20)
+    assert found == {'busy_percent': 30.0, 'wait_p50_ms': 2.0, 'wait_p95_ms': pytest.approx(2.9),
+                     'wait_max_ms': 3.0, 'held_ms_per_frame': 15.0}
+
+
+def test_a_node_that_left_no_samples_has_no_figures(tmp_path):
+    samples = read_samples(tmp_path / 'absent')
+    assert set(lock_figures(samples, 0.0, 1.0, 5).values()) == {None}
+
+
+def test_a_thread_that_holds_the_lock_is_noticed():
+    probe = LockProbe()
+    probe.start()
+    time.sleep(0.3)
+    start, done = time.monotonic(), threading.Event()
+
+    def hold():
+        while not done.is_set():
+            sum(range(20_000))  # pure Python lets go only when asked to, every 5 ms
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    time.sleep(0.4)
+    done.set()
+    thread.join()
+    probe.stop()
+    found = lock_figures(np.array(probe.samples).reshape(-1, 2), start, time.monotonic(), 10)
+    assert found['busy_percent'] > 30 and found['wait_max_ms'] > 0.2

@@ -1,0 +1,173 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""One camera of a load, as a process of its own: it sends images and notes what comes back."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ubcn_ros.bags.client import Client, Output
+from ubcn_ros.bags.headers import header_bytes
+from ubcn_ros.bags.node_process import ReplayError
+from ubcn_ros.benchmark.node_load import Load, Stamped
+
+START_SECONDS = 180.0  # a start may compile
+_COUNTERS = ('received', 'processed', 'dropped', 'malformed', 'dropped (failed)',
+             'dropped (of the stale, in transport)')
+
+
+@dataclass(frozen=True)
+class Sent:
+    """
+    What a camera sent, and what the node made of it; times are time.monotonic(), seconds.
+
+    ``sent`` has the times by serialized header, ``counters`` what the node's counters gained,
+    ``frames`` what it says of each frame in `debug/frame`, milliseconds; ``camera`` and ``engine``
+    are its last diagnostics.
+    """
+
+    sent: dict[bytes, float]
+    outputs: list[Output]
+    frames: list[dict[str, float]]
+    counters: dict[str, int]
+    camera: dict[str, str]
+    engine: dict[str, str]
+    seconds: float
+
+
+class CameraClient:
+    """
+    Such a process; a context manager that ends it.
+
+    :param load: the images, and the node's cameras.
+    :param camera: one of the load's names.
+    :param node: process id of the node.
+    :param cores: that it may run on; none: all.
+    """
+
+    def __init__(self, load: Load, camera: str, node: int, cores: Sequence[int] = ()) -> None:
+        context = multiprocessing.get_context('spawn')
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, daemon=True,
+                                        args=(other, load, camera, node, tuple(cores)))
+        self._process.start()
+        other.close()
+
+    def __enter__(self) -> CameraClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+        self._process.join(10.0)
+        self._process.kill()
+
+    def probe(self) -> None:
+        """Ask it to send an image until the outputs answer, as `Client.probe`."""
+        self._connection.send(('probe',))
+
+    def stream(self, frames: int, rate_hz: float) -> None:
+        """Ask it to send images at a steady rate, and to wait for the node's counters."""
+        self._connection.send(('stream', frames, rate_hz))
+
+    def result(self, progress: Callable[[int], Any] = lambda count: None) -> Any:
+        """
+        Wait for what was asked for last.
+
+        :param progress: called with a number of images that were sent.
+        :return: None of `probe`, Sent of `stream`.
+        :raises ReplayError: as the client did.
+        """
+        while True:
+            try:
+                kind, value = self._connection.recv()
+            except (EOFError, ConnectionError) as error:
+                raise ReplayError("a camera's process ended by itself") from error
+            if kind == 'sent':
+                progress(value)
+            elif kind == 'error':
+                raise value
+            else:
+                return value
+
+
+class _Watched:
+    """Stands for the node's process, whose parent is another."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def check(self) -> None:
+        try:
+            with open(f'/proc/{self._pid}/stat') as file:
+                state = file.read().rpartition(')')[2].split()[0]
+        except OSError:
+            state = 'X'
+        if state in 'XZ':
+            raise ReplayError('the node ended by itself')
+
+
+def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Sequence[int]
+           ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
+    if cores:
+        os.sched_setaffinity(0, cores)
+    with Client(_Watched(node), False, None, True, camera) as client:
+        image = Stamped(load.height, load.width)
+        while True:
+            try:
+                command, *arguments = connection.recv()
+            except (EOFError, ConnectionError):
+                return
+            try:
+                if command == 'probe':
+                    client.wait_until_active(START_SECONDS)
+                    client.probe(image.now())
+                    result = None
+                else:
+                    result = _stream(client, image, *arguments,
+                                     lambda count: connection.send(('sent', count)))
+                connection.send(('result', result))
+            except ReplayError as error:
+                connection.send(('error', error))
+
+
+def _stream(client: Client, image: Stamped, frames: int, rate_hz: float,
+            progress: Callable[[int], Any]) -> Sent:
+    before = counters(client)
+    client.outputs.clear()
+    client.frames.clear()
+    sent: dict[bytes, float] = {}
+    started = time.monotonic()
+    for number in _paced(frames, rate_hz):
+        client.check()
+        data = image.now()
+        sent[header_bytes(data)] = client.publish(data)
+        if number % 10 == 9:
+            progress(10)
+    seconds = time.monotonic() - started
+    progress(frames % 10)
+    gained = counters(client, before)
+    return Sent(sent, list(client.outputs), list(client.frames), gained,
+                client.status('camera'), client.status('engine'), seconds)
+
+
+def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, int]:
+    """Wait until the node's counters rest and add up; return them, or what they gained."""
+    client.settled_counts(60.0)
+    status = client.status('camera')
+    return {name: int(status[name]) - (before[name] if before else 0) for name in _COUNTERS}
+
+
+def _paced(count: int, rate_hz: float) -> Iterator[int]:
+    """Yield 0 .. count - 1, each when it is due."""
+    start = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, start + number / rate_hz - time.monotonic()))
+        yield number

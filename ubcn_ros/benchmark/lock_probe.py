@@ -1,0 +1,94 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The node with a thread that probes the interpreter's lock: `lock_probe FILE [node's arguments]`.
+
+The thread sleeps, and notes by how much it wakes too late: what is more than on an idle node, it
+waited for other threads that held the lock. At the end all goes to FILE.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+_PERIOD = 0.002  # seconds
+_CLEAR_MS = 0.05  # later than idle by more than this is a wait
+
+
+class LockProbe:
+    """Probes from `start` to `stop`; ``samples``: time.monotonic(), seconds, and lateness, ms."""
+
+    def __init__(self) -> None:
+        self.samples = array('d')
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            due = time.monotonic() + _PERIOD
+            time.sleep(_PERIOD)
+            now = time.monotonic()
+            self.samples.extend((now, (now - due) * 1e3))
+
+
+def lock_figures(samples: np.ndarray, start: float, end: float, frames: int) -> dict[str, Any]:
+    """
+    Tell how the lock was held while frames were processed.
+
+    :param samples: as of LockProbe, (N, 2).
+    :param start, end: of that time, time.monotonic(), seconds; the second before is idle.
+    :param frames: processed in it.
+    :return: `busy_percent`, the share of probes that had to wait, `wait_p50_ms`, `wait_p95_ms` and
+        `wait_max_ms` of these, and `held_ms_per_frame`, the share of the time a frame; None where
+        there are no samples.
+    """
+    times, late = samples[:, 0], samples[:, 1]
+    idle, during = late[(times < start) & (times > start - 1.0)], late[
+        (times >= start) & (times <= end)]
+    if not len(during) or not len(idle):
+        return dict.fromkeys(('busy_percent', 'wait_p50_ms', 'wait_p95_ms', 'wait_max_ms',
+                              'held_ms_per_frame'))
+    waits = during - np.median(idle)
+    waits = waits[waits > _CLEAR_MS]
+    busy = len(waits) / len(during)
+    p50, p95, most = np.percentile(waits, (50, 95, 100)) if len(waits) else (0.0,) * 3
+    return {'busy_percent': round(100 * busy, 1), 'wait_p50_ms': round(float(p50), 2),
+            'wait_p95_ms': round(float(p95), 2), 'wait_max_ms': round(float(most), 2),
+            'held_ms_per_frame': round(1e3 * busy * (end - start) / frames, 2) if frames else None}
+
+
+def read_samples(path: Path) -> np.ndarray:
+    """Read what a probe left, (N, 2); none where there is nothing."""
+    return np.fromfile(path).reshape(-1, 2) if path.exists() else np.zeros((0, 2))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the node with a probe; return its exit code."""
+    from ubcn_ros.node.main import main as run_node
+    probe = LockProbe()
+    probe.start()
+    code = run_node(arguments[1:])
+    probe.stop()
+    Path(arguments[0]).write_bytes(probe.samples.tobytes())
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))
