@@ -54,7 +54,8 @@ BY_NAME = {
     'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS,
     'baseline_paths': MODELS, 'init': MODELS,
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
-    'bag create folder': ('missing', 'in.png', 'folder'),
+    'bag create source': ('missing', 'in.png', 'folder', 'text.png'),
+    'calibration': ('missing', 'folder', 'in.png', 'empty.yaml', 'text.yaml', 'list.yaml'),
     'in_bag': BAGS, 'bag_path': BAGS, 'bag play bag': BAGS,
     **dict.fromkeys(('topics', 'exclude', 'wait_for'), ('/no/such', '')),
     'clock_hz': ('x', 'nan', 'inf', '0'),  # what begins with - is no value of it

@@ -8,8 +8,10 @@ engine, each with its own stamp, however long it takes. Of a damaged bag, what i
 and what is missing is told.
 """
 
+from ubcn_ros.bags.create import create
 from ubcn_ros.bags.errors import BagError, MalformedMessage
-from ubcn_ros.bags.frames import START_NS, BagImage, Processed, create, process, read_images
+from ubcn_ros.bags.frames import BagImage, Processed, process, read_images
+from ubcn_ros.bags.image_source import START_NS
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
     COMPRESSED,

@@ -1,39 +1,29 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of bags: a bag from images, the images of a bag, and bag to bag through the engine."""
+"""Frames of bags: the images of a bag, and bag to bag through the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
-    COMPRESSED,
     IMAGE,
     decode,
-    make_compressed,
-    make_header,
     make_image,
     stamp_ns,
 )
 from ubcn_ros.bags.reader import Connection, open_bag
-from ubcn_ros.bags.topics import check_names, image_connection
+from ubcn_ros.bags.topics import image_connection
 from ubcn_ros.bags.writer import BagWriter
-from ubcn_ros.images.files import list_images, read_image
-from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
 from ubcn_ros.images.messages import output_encoding
 from ubcn_ros.images.overlay import overlay
-
-START_NS = 1_000_000_000
-"""Stamp of the first frame of a bag made from images, ns; not 0, which means 'no stamp'."""
-_LONGEST_SECONDS = 2**31 - 10  # seconds of a stamp are int32
 
 
 @dataclass(frozen=True)
@@ -54,67 +44,6 @@ class BagImage:
     def stamp_ns(self) -> int:
         """The header's stamp, nanoseconds."""
         return stamp_ns(self.header)
-
-
-def create(images: Path | str | Iterable[Path | np.ndarray], out: Path | str,
-           topic: str = '/camera/image_raw', rate_hz: float = 15.0, compressed: bool = False,
-           frame_id: str = 'camera', storage: str = 'mcap',
-           progress: Callable[[int], Any] | None = None) -> int:
-    """
-    Make a bag from images.
-
-    :param images: a folder of image files, or paths, or (H, W, 3) uint8 RGB arrays.
-    :param out: the bag, a folder to make.
-    :param topic: of the images; '/compressed' is appended where it is missing and wanted.
-    :param rate_hz: images per second.
-    :param compressed: write CompressedImage: JPEG and PNG files as they are, other files as PNG,
-        arrays as JPEG.
-    :param frame_id: of every header.
-    :param storage: 'mcap' or 'sqlite3'.
-    :param progress: called with the number of images written so far.
-    :return: the number of images.
-    :raises BagError: a rate, topic or frame id that cannot be, or `out` exists or cannot be
-        written.
-    :raises ImageFileError: a folder without images, or a file that cannot be read; no bag is left.
-    """
-    check_names(topic, frame_id)
-    if not rate_hz > 0:
-        raise BagError(f'rate_hz is {rate_hz}: use more than 0 (on the command line, --rate)')
-    if isinstance(images, Path | str):
-        images = list_images(images)
-    if compressed and not topic.endswith('/compressed'):
-        topic += '/compressed'
-    count, writer = 0, BagWriter(out, storage)
-    try:
-        with writer:
-            for count, image in enumerate(images, 1):
-                seconds = (count - 1) / rate_hz
-                if seconds > _LONGEST_SECONDS:
-                    raise BagError(f'a rate of {rate_hz:g} Hz puts image {count} after the last '
-                                   'stamp that there is, in 2038: use a higher rate')
-                time_ns = START_NS + round(seconds * 1e9)
-                header = make_header(time_ns, frame_id)
-                if compressed:
-                    writer.write(topic, COMPRESSED, make_compressed(header, _encoded(image)),
-                                 time_ns)
-                else:
-                    pixels = image if isinstance(image, np.ndarray) else read_image(image)
-                    writer.write(topic, IMAGE, make_image(header, pixels), time_ns)
-                if progress is not None:
-                    progress(count)
-    except Exception:  # not where a signal ends it: what is there is whole then
-        writer.remove()
-        raise
-    return count
-
-
-def _encoded(image: Path | np.ndarray) -> bytes:
-    if isinstance(image, np.ndarray):
-        return cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    pixels, data = read_image(image), Path(image).read_bytes()
-    if read_header(data, FILE_FORMATS).format in MESSAGE_FORMATS:
-        return data
-    return cv2.imencode('.png', pixels[..., ::-1])[1].tobytes()
 
 
 def read_images(path: Path | str, topic: str | None = None) -> Iterator[BagImage]:

@@ -15,7 +15,7 @@ from ubcn_ros.cli.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
-    'bag': ('ubcn_ros.cli.bag', 'bag', 'Make bags from images, and process bags frame by frame.'),
+    'bag': ('ubcn_ros.cli.bag', 'bag', 'Make, process, play, inspect and compare bags.'),
     'benchmark': ('ubcn_ros.cli.benchmark', 'benchmark',
                   'Time and compare the engine, or time a training or a running node.'),
     'data': ('ubcn_ros.cli.data', 'data',

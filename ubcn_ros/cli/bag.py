@@ -10,7 +10,8 @@ from ubcn_ros.cli.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
-    'create': ('ubcn_ros.cli.bag_create', 'bag_create', 'Make a bag from the images of a folder.'),
+    'create': ('ubcn_ros.cli.bag_create', 'bag_create',
+               'Make a bag from a folder of images or a video.'),
     'play': ('ubcn_ros.cli.bag_play', 'bag_play',
              'Play a bag to live topics, at the pace of its recording.'),
     'process': ('ubcn_ros.cli.bag_process', 'bag_process',
@@ -20,4 +21,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def bag() -> None:
-    """Make bags from images, and process bags frame by frame."""
+    """Make, process, play, inspect and compare bags."""

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn bag create`: images to a bag."""
+"""`ubcn bag create`: images or a video to a bag."""
 
 from __future__ import annotations
 
@@ -9,37 +9,58 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import Number
+from ubcn_ros.cli.options import InputType, Number
 from ubcn_ros.cli.output import exit_stopped, progress_bar
 
 
 @click.command(cls=Command)
-@click.argument('folder', type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument('source', type=InputType(exists=True, path_type=Path))
 @click.argument('out', type=click.Path(path_type=Path))
 @click.option('--topic', default='/camera/image_raw', show_default=True)
-@click.option('--rate', 'rate_hz', default=15.0, show_default=True,
-              type=Number(0, min_open=True), help='Images per second.')
+@click.option('--stamps', default='auto', show_default=True,
+              type=click.Choice(['auto', 'names', 'rate']),
+              help='Take stamps from the names of the files, or one after the other at the rate; '
+              'auto: from the names where all have times or numbers.')
+@click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
+              help="Images per second  [default: 15; a video's own times].")
 @click.option('--compressed', is_flag=True,
               help='Write CompressedImage on TOPIC/compressed: JPEG and PNG files as they are, '
-              'others as PNG.')
+              'other files as PNG, videos and images with rain as JPEG.')
 @click.option('--frame-id', default='camera', show_default=True)
+@click.option('--camera-info', 'calibration', type=InputType(exists=True, path_type=Path),
+              help='Calibration, as camera_calibration writes it (YAML); a CameraInfo goes with '
+              'each image.')
+@click.option('--rain', 'rain_mm_h', default=0.0, show_default=True, type=Number(0, 300),
+              help='Render rain on the images, mm/hr, from image to image as time passes.')
+@click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
+              help='Of the rain; the same seed gives the same rain.')
 @click.option('--storage', default='mcap', show_default=True,
               type=click.Choice(['mcap', 'sqlite3']), help='Format of OUT.')
-def bag_create(folder: Path, out: Path, topic: str, rate_hz: float, compressed: bool,
-               frame_id: str, storage: str) -> None:
-    """Make the bag OUT from the image files of FOLDER, in the order of their names."""
-    from ubcn_ros.bags import create
-    from ubcn_ros.images.files import list_images
+def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float | None,
+               compressed: bool, frame_id: str, calibration: Path | None, rain_mm_h: float,
+               seed: int, storage: str) -> None:
+    """
+    Make a bag from a folder of images or a video.
+
+    A file name that ends in 10, 13, 16 or 19 digits says when its image was taken: seconds,
+    milli-, micro- or nanoseconds since 1970; seconds may have a fraction after a point, or 9
+    digits of nanoseconds after _ or -. Another number counts frames at the rate, those that are
+    missing, too; then all names are alike before it.
+    """
+    from ubcn_ros.bags.create import create
+    from ubcn_ros.bags.image_source import image_source
+    from ubcn_ros.data.rain_sequence import RainSequence
     from ubcn_ros.stopping import Stopped, stop_on_signals
     count = 0
+    images = image_source(source, rate_hz, stamps)
     try:
-        paths = list_images(folder)
-        with stop_on_signals(), progress_bar(total=len(paths)) as bar:
+        with stop_on_signals(), progress_bar(total=images.total or None) as bar:
             def show(done: int) -> None:
                 nonlocal count
                 count = done
                 bar.update()
-            create(paths, out, topic, rate_hz, compressed, frame_id, storage, show)
+            create(images, out, topic, rate_hz, compressed, frame_id, storage, show, calibration,
+                   RainSequence(rain_mm_h, seed) if rain_mm_h else None)
     except Stopped as stop:
-        exit_stopped(stop, f'{count} of {len(paths)} images', out)
-    click.echo(f'{count} images written to {out}')
+        exit_stopped(stop, f'{count} of {images.total or "all"} images', out)
+    click.echo(f'{count} images written to {out}; stamps: {images.text}')
