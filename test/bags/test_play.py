@@ -117,6 +117,15 @@ def test_the_clock_begins_with_the_part_that_is_played(listen, bag):
     assert len(times) > 2 and times == sorted(times) and 5.1 <= times[0] and times[-1] < 5.3
 
 
+def test_a_recorded_clock_gives_way_to_the_players(ros, tmp_path):
+    kind = 'rosgraph_msgs/msg/Clock'
+    path = write_topics(tmp_path / 'bag.mcap', [
+        Topic('/clock', kind, [(1, bytes(12)), (1.1, bytes(12))], RELIABLE),
+        Topic('/text', TEXT, [(1, text(0))], RELIABLE)])
+    assert played(path)[0].messages == 3
+    assert played(path, clock_hz=10)[0].messages == 1
+
+
 def test_what_was_latched_before_the_start_is_published_too(ros, bag):
     from rclpy.qos import DurabilityPolicy, QoSProfile
     from ros_client import wait_until

@@ -22,6 +22,7 @@ from ubcn_ros.bags.reader import BagReader, open_bag
 from ubcn_ros.bags.records import Channel, Record
 from ubcn_ros.bags.topics import choose_topics
 
+_CLOCK = '/clock'
 _SHORTEST_LAP_NS = 1_000_000_000  # of --loop: a bag of one message is not played without a pause
 _ACKNOWLEDGED_SECONDS = 5.0  # how long the last messages may take to reach their subscribers
 
@@ -65,6 +66,8 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
             warn(note)
         chosen = choose_topics((channel.topic for channel in reader.channels), options.topics,
                                options.exclude)
+        if options.clock_hz:  # two clocks would contradict each other
+            chosen -= {_CLOCK}
         channels = [channel for channel in reader.channels if channel.topic in chosen]
         first, end = _window(reader, options)
         with _node() as node:
@@ -213,5 +216,5 @@ def _clock_publisher(node: Any) -> Callable[[int], None]:
     from rclpy.qos import QoSProfile
     from rclpy.time import Time
     from rosgraph_msgs.msg import Clock
-    publisher = node.create_publisher(Clock, '/clock', QoSProfile(depth=10))
+    publisher = node.create_publisher(Clock, _CLOCK, QoSProfile(depth=10))
     return lambda time_ns: publisher.publish(Clock(clock=Time(nanoseconds=time_ns).to_msg()))

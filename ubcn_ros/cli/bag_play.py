@@ -31,8 +31,8 @@ from ubcn_ros.cli.output import warn
 @exclude_option()
 @click.option('--clock', 'clock_hz', is_flag=False, flag_value='40', metavar='[HZ]',
               type=Number(0, min_open=True),
-              help='Publish the time of the recording on /clock, for nodes with use_sim_time '
-              '[without HZ: 40 times a second].')
+              help='Publish the time of the recording on /clock, in place of a recorded one, for '
+              'nodes with use_sim_time [without HZ: 40 times a second].')
 @click.option('--wait-for', multiple=True, metavar='TOPIC',
               help='Begin when this topic has a subscriber; may be repeated.')
 def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float | None,
