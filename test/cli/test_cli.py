@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: what is written where, what is said of what is wrong, and what is loaded."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ubcn_ros import __version__, cli
+from ubcn_ros import Engine, __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
 from ubcn_ros.cli.benchmark import benchmark
 from ubcn_ros.data.rain import add_rain
@@ -113,6 +114,22 @@ def test_masks_of_files_and_bags_leave_out_what_is_not_sure_enough(tmp_path, fol
     assert done.exit_code == 0, done.output
     (mask,) = read_images(tmp_path / 'processed', '/labels/image_raw')
     assert np.array_equal(mask.image[..., 0], frame.labels)
+
+
+@pytest.mark.parametrize('model', ['tiny_model', 'rain_model'])
+def test_what_is_known_of_images_is_written(request, tmp_path, folder, quick, model):
+    path = request.getfixturevalue(model)
+    done = ubcn('derain', folder, tmp_path / 'out', '--json', tmp_path / 'facts.json',
+                '--min-confidence', 0.5, *quick, '--model', path)
+    assert done.exit_code == 0, done.output
+    found = json.loads((tmp_path / 'facts.json').read_text())
+    assert found['model'] == path.stem and found['images'].keys() == {'a.png', 'b.png'}
+    frame = Engine.load(path, 'cpu', 'fp32')(read_image(folder / 'a.png'), 2, min_confidence=0.5)
+    rate, visibility = frame.rain or (None, None)
+    assert (model == 'rain_model') == (rate is not None)
+    assert found['images']['a.png'] == {
+        'iterations': 2, 'processing_size': '56x40', 'rain_rate_mm_h': pytest.approx(rate),
+        'unlabeled': pytest.approx(frame.unlabeled), 'visibility_m': pytest.approx(visibility)}
 
 
 def test_files_take_the_steps_that_change_them(tmp_path, folder, quick, tiny_engine):

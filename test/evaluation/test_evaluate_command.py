@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 
 import cv2
@@ -209,6 +210,28 @@ def test_convergence_says_how_many_steps_were_run(tmp_path, tiny_model, camvid_f
     assert steps[1e-9] == steps[0], 'none converged'
     assert [step.pop('iterations') for step in steps[255]] == [1, 1, 1]
     assert steps[255] == [{**steps[0][0], 't': t} for t in (1, 2, 3)], 'all after one step'
+
+
+def test_what_a_model_tells_of_the_rain_is_measured_by_rate(tmp_path, rain_model, tiny_model,
+                                                            camvid_folder):
+    found, picture = tmp_path / 'report.json', tmp_path / 'quality.png'
+    common = ('--data', camvid_folder, '--iterations', 1, '--rates', '0,150', '--json', found)
+    result = run('--model', rain_model, *common, '--picture', picture)
+    assert result.exit_code == 0, result.output
+    for expected in ('what the model tells of the rain', 'told mm/hr', 'error of the rain rate',
+                     'dry frames told to have less than 2 mm/hr', 'error of the visibility'):
+        assert expected in result.output
+    report = json.loads(found.read_text())
+    entry = report['rates']['150']['rain']
+    assert report['rates']['0']['rain']['rate_error'] is None
+    assert report['figures']['rain_rate_150']['value'] == pytest.approx(entry['rate_error'])
+    # the veil of validation rain: 0.38 of 0.312 R^0.67 per km, five per cent of the light are left
+    assert entry['visibility_truth'] == pytest.approx(
+        -math.log(0.05) / (0.38 * 0.312e-3 * 150 ** 0.67), rel=1e-3)
+    assert cv2.imread(str(picture)).shape[1] > 2000  # with a panel of its own
+    result = run('--model', tiny_model, *common)
+    assert result.exit_code == 0 and 'of the rain' not in result.output
+    assert 'rain' not in json.loads(found.read_text())['rates']['150']
 
 
 def test_sizes_that_cannot_be_are_told(tmp_path, tiny_model, camvid_folder, pairs_folder):

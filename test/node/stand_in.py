@@ -6,7 +6,8 @@ An engine that computes next to nothing, and the node around it as a process of 
 `python stand_in.py --ros-args ...` is the real node except for the engine; the model's name says
 how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded), `loading:2`
 (seconds to load), `raises:3` (every third frame), `small` (memory for one step only), `full`
-(memory for none), `most:2` (memory to warm up for two images at a time).
+(memory for none), `most:2` (memory to warm up for two images at a time), `rain` (tells how hard it
+rains).
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class StandInEngine:
     info = SimpleNamespace(name='stand-in', sha256='0' * 64, untrained_text=lambda: '',
                            trained_short_side=None, trained_focal_length=None)
 
+    @property
+    def tells_rain(self):
+        return self.behaviour == 'rain'
+
     def warm_up(self, height, width, progress=None, count=1, processing_size=None):
         kind, _, value = self.behaviour.partition(':')
         if kind == 'most' and count > int(value):
@@ -81,6 +86,7 @@ class StandInEngine:
         return SimpleNamespace(
             derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8),
             labels=np.where(below, 255, image.argmax(2)).astype(np.uint8), iterations=iterations,
+            rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.tells_rain else None,
             unlabeled=below.mean() if min_confidence else None,
             processing_size=working_size(*image.shape[:2], processing_size or 0)
             or image.shape[:2],

@@ -4,6 +4,7 @@
 
 import math
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -65,6 +66,18 @@ def test_the_share_of_unlabeled_pixels_is_there_while_it_is_measured(statistics)
     assert (values['unlabeled (last, %)'], values['unlabeled (mean, %)']) == ('75.00', '50.00')
     finish(statistics)
     assert not any('unlabeled' in name for name in statistics.report().values)
+
+
+def test_the_rain_is_there_while_a_model_tells_it(statistics):
+    finish(statistics)
+    assert not any(name.startswith(('rain', 'visib')) for name in statistics.report().values)
+    for rate, visibility in ((10, 500), (90, 100), (20, 400)):
+        statistics.done(3, {}, 10.0, None,
+                        rain=SimpleNamespace(rate=rate, visibility=visibility))
+    values = statistics.report().values
+    assert [values[name] for name in (
+        'rain rate (last, mm/hr)', 'rain rate (median, mm/hr)', 'visibility (last, m)',
+        'visibility (median, m)')] == ['20.00', '20.00', '400.0', '400.0']
 
 
 def test_rates_are_over_the_time_since_the_last_report(statistics, clock):

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.node.topics import COLOR, DERAINED, DIAGNOSTICS, IMAGE, ON_DEMAND, OVERLAY
+from ubcn_ros.node.topics import COLOR, DERAINED, DIAGNOSTICS, IMAGE, ON_DEMAND, OVERLAY, RAIN
 
 CONFIG = Path(__file__).parents[2] / 'config'
 FOXGLOVE = json.loads((CONFIG / 'ubcn.foxglove.json').read_text())
@@ -93,11 +93,12 @@ def test_the_publishers_have_the_types_of_the_table(ros):
 
     from ubcn_ros.node.outputs import Outputs
     node = ros.create_node('layouts')
-    outputs = Outputs(node, '', StandInLabels(), lambda topic, policy: None)
+    outputs = Outputs(node, '', StandInLabels(), lambda topic, policy: None, rain=True)
     try:
         found = dict(node.get_publisher_names_and_types_by_node('layouts', '/'))
-        assert {name: found[f'/{name}'] for name in ON_DEMAND} == {
-            name: [kind] for name, kind in ON_DEMAND.items()}
+        table = {**ON_DEMAND, **RAIN}
+        assert {name: found[f'/{name}'] for name in table} == {
+            name: [kind] for name, kind in table.items()}
     finally:
         outputs.destroy()
         node.destroy_node()

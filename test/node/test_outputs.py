@@ -12,7 +12,7 @@ pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from ros_client import CameraInfo, Image, picture, wait_until  # noqa: E402
 from stand_in import StandInEngine, StandInLabels  # noqa: E402
-from std_msgs.msg import Float64, Header, Int32  # noqa: E402
+from std_msgs.msg import Float32, Float64, Header, Int32  # noqa: E402
 
 from ubcn_ros.node import outputs as outputs_module  # noqa: E402
 from ubcn_ros.node.outputs import FrameNumbers, Outputs  # noqa: E402
@@ -27,6 +27,8 @@ from ubcn_ros.node.topics import (  # noqa: E402
     OVERLAY,
     PIPELINE_LATENCY,
     PROCESSING_TIME,
+    RAIN_RATE,
+    VISIBILITY,
 )
 
 HEADER = Header(frame_id='front_camera')
@@ -113,6 +115,30 @@ def test_the_share_of_unlabeled_pixels_is_in_the_numbers(ros, node, outputs):
     outputs.publish_numbers(HEADER, replace(NUMBERS, unlabeled=0.125), '/front/image')
     status, = receive(ros, node, frames).status
     assert {item.key: item.value for item in status.values}['unlabeled (%)'] == '12.50'
+
+
+def test_what_a_model_tells_of_the_rain_is_in_the_numbers_and_on_topics_of_its_own(ros, node):
+    outputs = Outputs(node, 'front/', StandInLabels(), lambda topic, policy: None, rain=True)
+    try:
+        frames = subscribe(node, outputs, DEBUG_FRAME, DiagnosticArray)
+        numbers = replace(NUMBERS, rain=SimpleNamespace(rate=12.5, visibility=800.25))
+        found = [subscribe(node, outputs, topic, Float32) for topic in (RAIN_RATE, VISIBILITY)]
+        assert outputs.any_wanted()
+        outputs.publish_numbers(HEADER, numbers, '/front/image')
+        assert [receive(ros, node, received).data for received in found] == [12.5, 800.25]
+        status, = receive(ros, node, frames).status
+        values = {item.key: item.value for item in status.values}
+        assert (values['rain rate (mm/hr)'], values['visibility (m)']) == ('12.50', '800.2')
+    finally:
+        outputs.destroy()
+
+
+def test_a_model_that_tells_nothing_of_the_rain_has_no_topics_for_it(node, outputs):
+    published = {name for name, _ in node.get_publisher_names_and_types_by_node(
+        'outputs_test', '/')}
+    assert '/front/derained/image_raw' in published
+    assert not [name for name in published if '/rain/' in name]
+    assert not outputs.wanted(RAIN_RATE) and not outputs.wanted(VISIBILITY)
 
 
 def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outputs):

@@ -161,6 +161,15 @@ def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench)
         assert [(mask == 255).all() for mask in masks] == [False, True, False]
 
 
+def test_what_the_model_tells_of_the_rain_goes_with_the_frame(bench):
+    for behaviour, told in (('rain', 12.5), ('fast', None)):
+        made = bench(behaviour)
+        made.pipeline.process([(made.camera, arrival())])
+        assert getattr(made.camera.outputs.numbers[0].rain, 'rate', None) == told
+        values = made.camera.statistics.report().values
+        assert values.get('rain rate (last, mm/hr)') == (told and '12.50')
+
+
 def test_the_engine_is_told_when_to_leave_steps_out_from_the_next_frame_on(bench):
     made = bench()
     for threshold in (0.0, 0.5):

@@ -53,7 +53,8 @@ def used(**parameters):
 @pytest.mark.parametrize('transport', ['raw', 'compressed'])
 def test_the_policy_grants_just_what_the_node_uses(ros, transport):
     allowed = granted()
-    for direction, names in used(input_transport=transport, use_sim_time=True).items():
+    for direction, names in used(model='rain', input_transport=transport,
+                                 use_sim_time=True).items():
         assert names <= allowed[direction], direction
         spare = OPTIONAL[direction] | ({'/image'} if direction == 'subscribe' else set())
         assert allowed[direction] - names <= spare, direction

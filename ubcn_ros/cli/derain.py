@@ -17,9 +17,11 @@ from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     engine_options,
     fps_option,
+    json_option,
     load_engine,
     video_option,
 )
+from ubcn_ros.cli.output import save_json
 
 
 @click.command(cls=Command)
@@ -32,10 +34,13 @@ from ubcn_ros.cli.options import (
 @video_option()
 @fps_option('rate_hz')
 @recursive_option
+@json_option('json_path', help='Write what is known of each image to this file: steps that were '
+             'run, size at which it was labelled, share left unlabeled, rain rate and visibility '
+             'where the model tells them.')
 @engine_options
 def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None,
-           video: Path | None, rate_hz: float, recursive: bool, iterations: int, **chosen: Any
-           ) -> None:
+           video: Path | None, rate_hz: float, recursive: bool, json_path: Path | None,
+           iterations: int, **chosen: Any) -> None:
     """
     Derain an image, a folder of images or a video, and label them.
 
@@ -59,9 +64,11 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
                                    'files of the same names: give each a folder of its own')
     engine = load_engine(**chosen)
     panes = None if video is None else PaneVideo(video, engine.label_set)
+    facts: dict[str, Any] = {}
 
     def work(image: Any, job: Job) -> None:
         frame = engine(image, iterations=iterations)
+        facts[job.name.as_posix()] = _facts(frame)
         results.write(job, frame.derained)
         if labels is not None:
             write_image(labels / job.name, frame.labels)
@@ -71,4 +78,15 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
         if panes is not None:
             panes.write(image, frame.derained, frame.labels, job.time_s)
 
-    run_jobs(jobs, work, output, filter(None, (results, panes)))
+    try:
+        run_jobs(jobs, work, output, filter(None, (results, panes)))
+    finally:
+        save_json(json_path, {'model': engine.info.name, 'images': facts})
+
+
+def _facts(frame: Any) -> dict[str, Any]:
+    height, width = frame.processing_size
+    return {'iterations': frame.iterations, 'processing_size': f'{width}x{height}',
+            'unlabeled': frame.unlabeled,
+            'rain_rate_mm_h': frame.rain and frame.rain.rate,
+            'visibility_m': frame.rain and frame.rain.visibility}

@@ -78,7 +78,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     bins; --json also has which share of the pixels a --min-confidence leaves, and how many of
     their labels are right. The rain of an image depends on its place in the data set alone, so
     that figures compare. With --size everything is measured once for each; with --convergence the
-    table has the steps that were run, on average.
+    table has the steps that were run, on average. Of a model that tells of the rain there is what
+    it tells, against the rate and the visibility of the rendered rain.
 
     The data set's classes are the model's where their names are the same, or class_mapping in
     its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.
@@ -194,4 +195,5 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'processing_size': loaded.processing_size, 'convergence': loaded.convergence,
             'versions': versions(),
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%', 'ece': '%',
-                      'coverage': '%', 'accuracy': '%'}}
+                      'coverage': '%', 'accuracy': '%', 'rate': 'mm/hr', 'visibility': 'm',
+                      'rate_error': '%', 'visibility_error': '%', 'dry': '%'}}

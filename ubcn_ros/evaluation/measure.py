@@ -29,10 +29,12 @@ from torchmetrics.functional.image import (
     structural_similarity_index_measure,
 )
 
+from ubcn_ros.data.rain import drive_parameters
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.calibration import CalibrationScore
+from ubcn_ros.evaluation.rain_score import RainScore
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.confidence import confidence_of
@@ -180,7 +182,8 @@ class LoopScore:
         self._calibrations = [CalibrationScore(loaded.device) for _ in range(iterations)]
         self._taken: list[int] = []  # steps, of each image
 
-    def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None) -> None:
+    def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None
+            ) -> list[Step]:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
         steps = self._loaded.loop(image, len(self._images))
         self._taken.append(len(steps))
@@ -194,6 +197,7 @@ class LoopScore:
                 labels.add(found, truth)
                 sure = confidence_of(logits, self._loaded.temperature)
                 calibration.add(sure[known], (found == truth)[known])
+        return steps
 
     def result(self, labelled: bool = True) -> list[dict[str, Any]]:
         """
@@ -203,6 +207,7 @@ class LoopScore:
         loop may converge also 'iterations', the mean of the steps that were run.
         """
         scores = zip(self._images, self._labels, self._calibrations, strict=True)
+
         def taken(t: int) -> dict[str, float]:
             if not self._loaded.convergence:
                 return {}
@@ -240,7 +245,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     :param size: (width, height) to which scenes are resized before rain falls; None: as they are.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
-        {baseline: steps}}}}; the model's own segmentation network goes by the name 'own'.
+        {baseline: steps}, and of a model that tells of the rain 'rain': as of ``RainScore``}}};
+        the model's own segmentation network goes by the name 'own'.
     :raises ValueError: a network has other classes than the scenes, or in another order.
     """
     segmentations = {'own': model, **(segmentations or {})}
@@ -256,6 +262,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     alone = {rate: label_scores() for rate in rates}
     looped = {rate: {name: LoopScore(loaded, iterations) for name, loaded in loops.items()}
               for rate in rates}
+    rains = {rate: RainScore() for rate in rates}
     for index in indices:
         frame = scenes.scenes[index].read()
         image, ids, depth, _ = frame if size is None else resized(frame, *size)
@@ -268,8 +275,9 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
             inputs[rate].add(rainy, clean)
             for name, loaded in segmentations.items():
                 alone[rate][name].add(loaded.segment(rainy), truth)
-            for score in looped[rate].values():
-                score.add(rainy, clean, truth)
+            steps = [score.add(rainy, clean, truth) for score in looped[rate].values()][0]
+            if steps[0].rain is not None:
+                rains[rate].add(steps[0].rain, rate, drive_parameters(index, rate).extinction)
             progress()
     return {
         'clean': {name: score.result() for name, score in dry.items()},
@@ -278,6 +286,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
             'segmentation': {name: score.result() for name, score in alone[rate].items()},
             'steps': looped[rate][''].result(),
             'baselines': {name: score.result() for name, score in looped[rate].items() if name},
+            **rains[rate].result(),
         } for rate in rates},
     }
 

@@ -39,7 +39,19 @@ def scene_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
         ('class', 'clean', *last),
         [[name, _number(iou), *(_number(step['iou'][name]) for step in last.values())]
          for name, iou in clean.items()]))
+    if rains := {rate: entry['rain'] for rate, entry in results['rates'].items()
+                 if 'rain' in entry}:
+        parts.append(_rain_text(rains))
     return '\n\n'.join([*parts, figure_text(figures)])
+
+
+def _rain_text(rains: dict[str, dict[str, Any]]) -> str:
+    return 'what the model tells of the rain, medians over the images\n' + table(
+        ('rain mm/hr', 'told mm/hr', 'error %', 'below 2 mm/hr %', 'visibility m', 'told m',
+         'error %'),
+        [[rate, *map(_number, (rain['rate'], rain['rate_error'], rain['dry'])),
+          f'{rain["visibility_truth"]:.0f}', f'{rain["visibility"]:.0f}',
+          _number(rain['visibility_error'])] for rate, rain in rains.items()], left=())
 
 
 def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
@@ -75,15 +87,19 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
     """
     Draw PSNR and mIoU against T, T = 0 being the image as it came, and accuracy against coverage.
 
-    There is one line per rain rate; coverage is of the last step.
+    There is one line per rain rate; coverage is of the last step. Of a model that tells of the
+    rain there is one more panel: the rate that it tells against the true one.
 
     :param results: of ``measure_scenes`` or ``measure_pairs``.
     :raises ValueError: the path's suffix is not a picture format.
     """
     from matplotlib.figure import Figure as Canvas  # not pyplot: no display is touched
     labelled = 'rates' in results
-    canvas = Canvas(figsize=(15 if labelled else 5, 4), layout='constrained')
-    panels = canvas.subplots(1, 3 if labelled else 1, squeeze=False)[0]
+    rains = {float(rate): entry['rain'] for rate, entry in results.get('rates', {}).items()
+             if 'rain' in entry}
+    count = (4 if rains else 3) if labelled else 1
+    canvas = Canvas(figsize=(5 * count, 4), layout='constrained')
+    panels = canvas.subplots(1, count, squeeze=False)[0]
     for rate, entry in (results['rates'] if labelled else {'': results}).items():
         label = f'{rate} mm/hr' if labelled else None
         lines = [('psnr', entry['input']['psnr'])]
@@ -108,11 +124,25 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
         panels[1].legend(fontsize='small')
         panels[2].set_xlabel('coverage, % of the pixels at or above a confidence')
         panels[2].set_ylabel(f'right labels among them, %, T = {entry["steps"][-1]["t"]}')
+    if rains:
+        _draw_rain(panels[3], dict(sorted(rains.items())))
     for panel in panels:
         panel.grid(alpha=0.3)
     canvas.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=120)
+
+
+def _draw_rain(panel: Any, rains: dict[float, dict[str, Any]]) -> None:
+    rates, told = list(rains), list(rains.values())
+    panel.fill_between(rates, [rain['rate_p10'] for rain in told],
+                       [rain['rate_p90'] for rain in told], alpha=0.2,
+                       label='10th to 90th percentile')
+    panel.plot(rates, [rain['rate'] for rain in told], marker='o', label='median')
+    panel.plot(rates, rates, color='black', linestyle='--', label='the truth')
+    panel.set_xlabel('rain rate, mm/hr')
+    panel.set_ylabel('rain rate that the model tells, mm/hr')
+    panel.legend(fontsize='small')
 
 
 def _image(score: dict[str, Any]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from typing import Any
 _GAIN = {50.0: 4.0, 150.0: 7.5, 250.0: 8.0}
 _TAX = {150.0: 4.0, 250.0: 7.0}
 _ECE = {0.0: 5.0, 150.0: 5.0}
+_RAIN = 25.0  # %, from 25 mm/hr up
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def scene_figures(results: dict[str, Any]) -> list[Figure]:
     """
     rates = {float(key): entry for key, entry in results['rates'].items()}
     found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
-             *_dry(rates, results['clean']), *_calibration(rates), *_baselines(rates)]
+             *_dry(rates, results['clean']), *_calibration(rates), *_rain(rates),
+             *_baselines(rates)]
     return [figure for figure in found if not math.isnan(figure.value)]
 
 
@@ -135,6 +137,21 @@ def _calibration(rates: dict[float, Any]) -> Iterator[Figure]:
         last = entry['steps'][-1]
         yield Figure(f'ece_{rate:g}', f'expected calibration error, T = {last["t"]}, {rate:g} '
                      'mm/hr', last['ece'], '%', high=_ECE.get(rate))
+
+
+def _rain(rates: dict[float, Any]) -> Iterator[Figure]:
+    for rate, entry in rates.items():
+        if 'rain' not in entry:
+            continue
+        if rate:
+            yield Figure(f'rain_rate_{rate:g}', f'error of the rain rate, median, {rate:g} mm/hr',
+                         entry['rain']['rate_error'], '%',
+                         high=_RAIN if rate >= 25 else None)
+            yield Figure(f'visibility_{rate:g}', f'error of the visibility, median, {rate:g} '
+                         'mm/hr', entry['rain']['visibility_error'], '%')
+        else:
+            yield Figure('rain_dry', 'dry frames told to have less than 2 mm/hr',
+                         entry['rain']['dry'], '%', 95.0)
 
 
 def _baselines(rates: dict[float, Any]) -> Iterator[Figure]:

@@ -40,7 +40,7 @@ class Camera:
 
     def __init__(self, node: Any, condition: threading.Condition, label_set: Any,
                  prefix: str = '', clock: Callable[[], float] = time.monotonic, info: Any = None,
-                 resized: Callable[[], None] = lambda: None):
+                 rain: bool = False, resized: Callable[[], None] = lambda: None):
         """
         Make the outputs.
 
@@ -50,6 +50,7 @@ class Camera:
         :param prefix: put before every topic, like 'front/'.
         :param clock: seconds, for the time of arrivals and of silence.
         :param info: of the model; None where it says nothing of its training.
+        :param rain: whether the model tells how hard it rains.
         :param resized: called where a camera info settles another processing size, before the
             first image.
         """
@@ -57,7 +58,7 @@ class Camera:
         self.processing = CameraProcessing(info)
         self.name, self.topic = camera_name(prefix), ''
         self._incompatible = hints.IncompatibleEndpoints(node)
-        self.outputs = Outputs(node, prefix, label_set, self._incompatible.note_subscriber)
+        self.outputs = Outputs(node, prefix, label_set, self._incompatible.note_subscriber, rain)
         self.mailbox: Mailbox[Arrival] = Mailbox(condition)
         self.statistics = CameraStatistics(clock)
         self._node, self._logger, self._prefix = node, node.get_logger(), prefix

@@ -19,6 +19,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 
@@ -94,6 +95,7 @@ class CameraStatistics:
         self._last_problem = ''
         self._times: dict[str, Window] = {}
         self._age, self._latency = Window(), Window()
+        self._rain, self._rain_rate, self._visibility = None, Window(), Window()
         self._iterations: deque[int] = deque(maxlen=300)
         self._unlabeled: deque[float] = deque(maxlen=300)
         self._deadlines, self._late = 0, 0
@@ -142,8 +144,8 @@ class CameraStatistics:
 
     def done(self, iterations: int, timings: Mapping[str, float], latency_ms: float,
              age_ms: float | None, deadline_ms: float = 0.0,
-             processing_size: tuple[int, int] | None = None, unlabeled: float | None = None
-             ) -> None:
+             processing_size: tuple[int, int] | None = None, unlabeled: float | None = None,
+             rain: Any = None) -> None:
         """
         Count a frame that was published.
 
@@ -156,6 +158,7 @@ class CameraStatistics:
         :param processing_size: height and width that its labels were worked out at.
         :param unlabeled: share of its pixels that were not sure enough for a label, 0..1; None
             where no confidence was asked for.
+        :param rain: with its `rate` (mm/hr) and `visibility` (m); None where the model tells none.
         """
         with self._lock:
             self.processed += 1
@@ -171,6 +174,10 @@ class CameraStatistics:
                 self._unlabeled.clear()
             else:
                 self._unlabeled.append(unlabeled)
+            self._rain = rain
+            if rain is not None:
+                self._rain_rate.add(rain.rate)
+                self._visibility.add(rain.visibility)
             self._latency.add(latency_ms)
             if age_ms is not None:
                 self._age.add(age_ms)
@@ -269,6 +276,11 @@ class CameraStatistics:
         if self._unlabeled:
             values['unlabeled (last, %)'] = f'{100 * self._unlabeled[-1]:.2f}'
             values['unlabeled (mean, %)'] = f'{100 * np.mean(self._unlabeled):.2f}'
+        if self._rain is not None:
+            values['rain rate (last, mm/hr)'] = f'{self._rain.rate:.2f}'
+            values['rain rate (median, mm/hr)'] = f'{self._rain_rate.percentiles()[0]:.2f}'
+            values['visibility (last, m)'] = f'{self._rain.visibility:.1f}'
+            values['visibility (median, m)'] = f'{self._visibility.percentiles()[0]:.1f}'
         if self._iterations:
             values['iterations used (last)'] = str(self._iterations[-1])
             values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'

@@ -13,7 +13,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.event_handler import PublisherEventCallbacks
 from sensor_msgs.msg import CameraInfo, Image
-from std_msgs.msg import Float64, Int32
+from std_msgs.msg import Float32, Float64, Int32
 
 from ubcn_ros.images.messages import fill_image
 from ubcn_ros.images.overlay import overlay
@@ -34,6 +34,9 @@ from .topics import (
     OVERLAY,
     PIPELINE_LATENCY,
     PROCESSING_TIME,
+    RAIN,
+    RAIN_RATE,
+    VISIBILITY,
 )
 
 try:
@@ -41,7 +44,8 @@ try:
 except ImportError:  # not to be had as a wheel
     LabelInfo = VisionClass = None
 
-_KINDS = {kind.__name__: kind for kind in (CameraInfo, DiagnosticArray, Float64, Image, Int32)}
+_KINDS = {kind.__name__: kind
+          for kind in (CameraInfo, DiagnosticArray, Float32, Float64, Image, Int32)}
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class FrameNumbers:
     deadline_ms: float  # latency that was asked for; 0 where none was
     timings: dict[str, float]  # by stage
     unlabeled: float | None = None  # share of the pixels, 0..1; None without min_confidence
+    rain: Any = None  # with `rate`, mm/hr, and `visibility`, m; None where the model tells none
 
     @property
     def late(self) -> bool:
@@ -70,7 +75,7 @@ class Outputs:
     """
 
     def __init__(self, node: Any, prefix: str, label_set: Any,
-                 incompatible: Callable[[str, Any], None],
+                 incompatible: Callable[[str, Any], None], rain: bool = False,
                  clock: Callable[[], float] = time.monotonic):
         """
         Make the publishers, all or none, and announce the classes.
@@ -80,6 +85,7 @@ class Outputs:
         :param label_set: classes of the model's labels.
         :param incompatible: called, in the executor's thread, with topic and policy where the QoS
             of a subscriber does not fit.
+        :param rain: whether the model tells how hard it rains.
         :param clock: seconds.
         """
         self._clock, self._published_in = clock, 0.0  # seconds, of the frame in hand
@@ -87,11 +93,13 @@ class Outputs:
         self._incompatible = incompatible
         self._camera_info: CameraInfo | None = None
         self._publishers: dict[str, Any] = {}
+        self._on_demand: list[str] = []
         with ExitStack() as stack:
             stack.callback(self.destroy)
-            for topic, kind in ON_DEMAND.items():
+            for topic, kind in {**ON_DEMAND, **(RAIN if rain else {})}.items():
                 self._publishers[topic] = self._publisher(_KINDS[kind.rpartition('/')[2]], topic,
                                                           qos.output_qos())
+            self._on_demand = list(self._publishers)
             if LabelInfo is not None:
                 announced = self._publisher(LabelInfo, LABEL_INFO, qos.latched_qos())
                 self._publishers[LABEL_INFO] = announced
@@ -106,11 +114,12 @@ class Outputs:
 
     def wanted(self, topic: str) -> bool:
         """Say whether somebody subscribes to an output, named as in this module."""
-        return self._publishers[topic].get_subscription_count() > 0
+        return topic in self._publishers and \
+            self._publishers[topic].get_subscription_count() > 0
 
     def any_wanted(self) -> bool:
         """Say whether somebody subscribes to any output that needs the engine."""
-        return any(map(self.wanted, ON_DEMAND))
+        return any(map(self.wanted, self._on_demand))
 
     def pass_on(self, camera_info: CameraInfo) -> None:
         """Publish this camera info with every derained image from now on."""
@@ -157,6 +166,10 @@ class Outputs:
             self._publishers[PROCESSING_TIME].publish(Float64(data=numbers.processing_ms))
         if self.wanted(PIPELINE_LATENCY):
             self._publishers[PIPELINE_LATENCY].publish(Float64(data=numbers.latency_ms))
+        if self.wanted(RAIN_RATE):
+            self._publishers[RAIN_RATE].publish(Float32(data=numbers.rain.rate))
+        if self.wanted(VISIBILITY):
+            self._publishers[VISIBILITY].publish(Float32(data=numbers.rain.visibility))
         if not self.wanted(DEBUG_FRAME):
             return
         report = Report(
@@ -165,6 +178,9 @@ class Outputs:
              'processing size': width_by_height(numbers.processing_size),
              **({} if numbers.unlabeled is None else
                 {'unlabeled (%)': f'{100 * numbers.unlabeled:.2f}'}),
+             **({} if numbers.rain is None else
+                {'rain rate (mm/hr)': f'{numbers.rain.rate:.2f}',
+                 'visibility (m)': f'{numbers.rain.visibility:.1f}'}),
              'deadline (ms)': f'{numbers.deadline_ms:g}',
              'pipeline latency (ms)': f'{numbers.latency_ms:.3f}',
              'processing time (ms)': f'{numbers.processing_ms:.3f}',

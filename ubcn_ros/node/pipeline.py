@@ -132,10 +132,10 @@ class Pipeline:
             timings={**arrival.before, 'wait': (pending.started - arrival.time) * 1e3,
                      'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
                      'fill': filling * 1e3, 'publish': (done - inferred - filling) * 1e3},
-            unlabeled=frame.unlabeled)
+            unlabeled=frame.unlabeled, rain=frame.rain)
         camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
                                self._age_ms(header.stamp), numbers.deadline_ms,
-                               numbers.processing_size, numbers.unlabeled)
+                               numbers.processing_size, numbers.unlabeled, numbers.rain)
         camera.outputs.publish_numbers(header, numbers, camera.topic)
         # with the numbers: other cameras of the batch wait for these, too
         self._publishing[camera].add(self._clock() - inferred)

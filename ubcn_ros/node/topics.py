@@ -28,12 +28,15 @@ CONFIDENCE, OVERLAY = 'labels/confidence', 'overlay/image_raw'
 # Per frame, names as in Autoware; the last holds all, under the image's stamp.
 ITERATIONS, DEBUG_FRAME = 'debug/iterations', 'debug/frame'
 PROCESSING_TIME, PIPELINE_LATENCY = 'debug/processing_time_ms', 'debug/pipeline_latency_ms'
+RAIN_RATE, VISIBILITY = 'rain/rate', 'rain/visibility'
 ON_DEMAND = {
     **dict.fromkeys((DERAINED, LABELS, COLOR, CONFIDENCE, OVERLAY), 'sensor_msgs/msg/Image'),
     DERAINED_INFO: 'sensor_msgs/msg/CameraInfo', ITERATIONS: 'std_msgs/msg/Int32',
     **dict.fromkeys((PROCESSING_TIME, PIPELINE_LATENCY), 'std_msgs/msg/Float64'),
     DEBUG_FRAME: 'diagnostic_msgs/msg/DiagnosticArray'}
 """Outputs and their types, of which at least one needs a subscriber for the engine to work."""
+RAIN = dict.fromkeys((RAIN_RATE, VISIBILITY), 'std_msgs/msg/Float32')
+"""Further such outputs, of models that tell how hard it rains."""
 DIAGNOSTICS = '/diagnostics'
 """Topic of the node, not of a camera."""
 _RULE = re.compile(r'((?P<node>\w+):(?!//))?(rostopic://)?(?P<topic>[^:]+):=.*')

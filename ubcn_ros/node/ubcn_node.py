@@ -30,6 +30,7 @@ from .parameter_node import ParameterNode
 from .parameter_spec import Spec
 from .pipeline import Pipeline
 from .recovery import FailureStreak, free_memory, one_line
+from .topics import RAIN
 from .worker import Worker
 
 
@@ -99,7 +100,7 @@ class UBCNNode(ParameterNode):
             for name in settings.cameras or ('',):
                 self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
                                            name and f'{name}/', info=engine.info,
-                                           resized=self._resize))
+                                           rain=engine.tells_rain, resized=self._resize))
             for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
                                     strict=True):
                 camera.processing.asked = size
@@ -110,6 +111,9 @@ class UBCNNode(ParameterNode):
         info = engine.info
         log.info(f"model '{info.name}' (sha256 {info.sha256[:12]}) is ready on "
                  f'{engine.device}, {engine.precision}, {engine.backend}')
+        if not engine.tells_rain:
+            log.info('the model does not tell how hard it rains: '
+                     f'{" and ".join(RAIN)} are not published')
         if untrained := info.untrained_text():
             log.warning(untrained)
         return TransitionCallbackReturn.SUCCESS

@@ -159,6 +159,11 @@ class Engine:
         """Name what runs the steps: the backend that was chosen, or 'eager' where that failed."""
         return self._backend.name
 
+    @property
+    def tells_rain(self) -> bool:
+        """Whether frames tell how hard it rains: the model has a head for it."""
+        return self.info.config.veil is not None
+
     @torch.inference_mode()
     def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
                 count: int = 1, processing_size: int | None = None) -> None:
