@@ -161,12 +161,13 @@ class RainRenderer:
         p = self.parameters
         beta = np.float32(p.veil_strength * veil_extinction(rate))
         if depth is None:
-            if self._prior is None or self._prior[0] != rate:
+            last = self._prior  # read once: threads may render at the same time
+            if last is None or last[0] != rate:
                 top, left, frame_height, frame_width = self._window
                 prior = depth_prior(frame_height, frame_width, horizon=p.horizon, focal=p.focal)
                 prior = prior[top:top + self.height, left:left + self.width]
-                self._prior = rate, -np.expm1(-beta * prior)
-            return self._prior[1]
+                self._prior = last = rate, -np.expm1(-beta * prior)
+            return last[1]
         if depth.shape != (self.height, self.width):
             raise ValueError(f'depth is {depth.shape}, expected {(self.height, self.width)}')
         known = np.isfinite(depth) & (depth > 0)

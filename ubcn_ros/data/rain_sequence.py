@@ -27,7 +27,7 @@ _WAVES = ((67.0, 0.6), (23.0, 0.3), (11.0, 0.1))
 
 class RainSequence:
     """
-    Rain in front of one camera while time passes.
+    Rain in front of one camera while time passes; threads may call it at the same time.
 
     A frame's rain follows from the seed, its image and its time alone: frames may be left out,
     rendered in any order, or again by another process, and are the same byte for byte. It is
@@ -96,7 +96,7 @@ class RainSequence:
         :raises ValueError: an image or depth of another type or size.
         """
         height, width = image.shape[:2]
-        if self._renderer is None or (self._renderer.height, self._renderer.width) != (height,
-                                                                                       width):
-            self._renderer = RainRenderer(self.parameters, height, width, self._seed)
-        return self._renderer(image, depth, time_s, self.rate(time_s))
+        renderer = self._renderer
+        if renderer is None or (renderer.height, renderer.width) != (height, width):
+            self._renderer = renderer = RainRenderer(self.parameters, height, width, self._seed)
+        return renderer(image, depth, time_s, self.rate(time_s))

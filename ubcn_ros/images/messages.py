@@ -63,7 +63,7 @@ def compressed_to_rgb(message: Any) -> np.ndarray:
     :return: (H, W, 3) uint8 RGB.
     :raises MalformedImage: not a JPEG or PNG, cut short, damaged, or of a size out of range.
     """
-    encoding = _payload_encoding(message.format)
+    encoding = payload_encoding(message.format)
     return decode(memoryview(message.data).cast('B'),
                   mosaic=encoding if encoding.startswith('bayer_') else None)
 
@@ -150,7 +150,7 @@ def _unknown(encoding: str) -> MalformedImage:
         Remedy(f'publish one of {known}', f'convert the images to one of {known}', ''))
 
 
-def _payload_encoding(text: str) -> str:
+def payload_encoding(text: str) -> str:
     """
     Name the encoding inside a CompressedImage by its `format`; empty where nothing says it.
 

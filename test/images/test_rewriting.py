@@ -1,0 +1,76 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""There and back: pixels that are put into a message are read from it again."""
+
+from types import SimpleNamespace
+
+import cv2
+import numpy as np
+import pytest
+
+from ubcn_ros.images.encodings import ENCODINGS, LAYOUTS, rows_and_bytes
+from ubcn_ros.images.messages import compressed_to_rgb, to_rgb
+from ubcn_ros.images.rewriting import compressed_fields, image_fields
+
+H, W = 36, 48
+GREY = np.repeat(np.linspace(20, 230, H * W).reshape(H, W, 1), 3, 2).astype(np.uint8)
+COLOUR = np.empty((H, W, 3), np.uint8)
+COLOUR[:] = (180, 90, 40)
+COLOUR[H // 2:] = (40, 140, 200)
+
+
+def message_of(encoding, padding, bigendian=0):
+    rows, row_bytes = rows_and_bytes(encoding, H, W)
+    data = np.random.default_rng(0).integers(0, 256, rows * (row_bytes + padding), np.uint8)
+    return SimpleNamespace(encoding=encoding, height=H, width=W, is_bigendian=bigendian,
+                           step=row_bytes + padding, data=data)
+
+
+@pytest.mark.parametrize('padding', [0, 8])
+@pytest.mark.parametrize('encoding', ENCODINGS)
+def test_pixels_come_back_from_every_encoding(encoding, padding):
+    message = message_of(encoding, padding, bigendian=padding // 8)
+    image = GREY if LAYOUTS[encoding].conversion == cv2.COLOR_GRAY2RGB else COLOUR
+    before = message.data.copy()
+    changed = SimpleNamespace(**{**vars(message), **image_fields(message, image)})
+    back = to_rgb(changed).astype(int)
+    edges = encoding.startswith(('bayer', 'yu', 'uy', 'nv'))
+    inner = np.abs(back - image)[2:H // 2 - 2] if edges else np.abs(back - image)
+    assert inner.max() <= (4 if encoding.startswith(('yu', 'uy', 'nv')) else 1)
+    if encoding != 'nv24':
+        assert (changed.encoding, changed.step) == (encoding, message.step)
+        assert changed.data.shape == message.data.shape
+        row_bytes = rows_and_bytes(encoding, H, W)[1]
+        rows = [data.reshape(-1, message.step)[:, row_bytes:] for data in (changed.data, before)]
+        assert np.array_equal(*rows), 'padding stays'
+    assert np.array_equal(message.data, before)
+
+
+@pytest.mark.parametrize('encoding', ['rgb8', 'bgr8', 'rgba8', 'bgra8', 'mono8', '8UC1', '8UC3'])
+def test_its_own_pixels_change_nothing(encoding):
+    message = message_of(encoding, 4)
+    assert np.array_equal(image_fields(message, to_rgb(message))['data'], message.data)
+
+
+def test_what_has_no_way_back_becomes_rgb8():
+    fields = image_fields(message_of('nv24', 0), COLOUR)
+    assert fields['encoding'] == 'rgb8' and fields['step'] == 3 * W
+    assert np.array_equal(fields['data'].reshape(H, W, 3), COLOUR)
+
+
+@pytest.mark.parametrize('suffix, pixels, text', [
+    ('.jpg', COLOUR, 'bgr8; jpeg compressed bgr8'), ('.png', COLOUR, 'png'),
+    ('.jpg', GREY[..., 0], 'mono8; jpeg compressed mono8'), ('.png', GREY[..., 0], 'png'),
+    ('.png', GREY[..., 0].astype(np.uint16) * 257, 'mono16; png compressed mono16'),
+    ('.png', COLOUR.astype(np.uint16) * 257, 'bgr16; png compressed bgr16'),
+    ('.png', GREY[..., 0], 'bayer_rggb8; png compressed bayer_rggb8')])
+def test_compressed_stays_as_it_is_compressed(suffix, pixels, text):
+    data = cv2.imencode(suffix, pixels)[1].reshape(-1)
+    message = SimpleNamespace(format=text, data=data)
+    image = COLOUR if pixels.ndim == 3 or 'bayer' in text else GREY
+    changed = SimpleNamespace(**compressed_fields(message, 255 - image))
+    assert changed.format == text and bytes(changed.data[:2]) == bytes(data[:2])
+    stored = cv2.imdecode(changed.data, cv2.IMREAD_UNCHANGED)
+    assert stored.dtype == pixels.dtype and stored.shape == pixels.shape
+    difference = np.abs(compressed_to_rgb(changed).astype(int) - (255 - image))
+    assert difference[:H // 2 - 8].max() <= 8
