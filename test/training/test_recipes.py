@@ -54,4 +54,5 @@ def test_all_stages_run(path, data, tmp_path):
         model_config(config, data.label_set)
     run = Run(tiny(config), data, tmp_path / 'out', init)
     run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
-    assert set(load_model(run.result)[1].trained) == set(PARTS), 'a model that the node takes'
+    trained = load_model(run.files.result)[1].trained
+    assert set(trained) == set(PARTS), 'a model that the node takes'

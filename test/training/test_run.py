@@ -93,7 +93,8 @@ def test_killed_in_every_stage_the_result_is_the_same(make, whole, kill_after, e
             train(run, resume=True)
             break
         except Killed:
-            killed |= {name for name in STAGES if run.begun(name) and not run.finished(name)}
+            killed |= {name for name in STAGES
+                       if run.files.begun(name) and not run.files.finished(name)}
     assert killed == set(STAGES), 'in each'
     assert files(run) == files(whole)
 
@@ -101,10 +102,10 @@ def test_killed_in_every_stage_the_result_is_the_same(make, whole, kill_after, e
 @pytest.mark.parametrize('stage', ['adapt', 'joint'])
 def test_killed_between_stages_the_result_is_the_same(copied, whole, stage):
     run = copied()
-    run.result.unlink()
+    run.files.result.unlink()
     for name in STAGES[STAGES.index(stage):]:
-        shutil.rmtree(run.folder(name))
-        run.results.forget(name)
+        shutil.rmtree(run.files.folder(name))
+        run.files.results.forget(name)
     train(run, resume=True)
     assert files(run) == files(whole)
 
@@ -112,7 +113,7 @@ def test_killed_between_stages_the_result_is_the_same(copied, whole, stage):
 def test_stage_by_stage_is_as_all_at_once(make, whole):
     run = make()
     for stage in STAGES:
-        assert not run.result.exists()
+        assert not run.files.result.exists()
         train(run, stage)
     assert files(run).keys() == files(whole).keys()
     for path, content in files(run).items():
@@ -132,22 +133,23 @@ def test_what_a_run_leaves(whole):
 
 
 def test_each_stage_starts_from_the_best_before(whole):
-    trained = [load_model(whole.folder(stage) / 'best.safetensors')[1].trained
+    trained = [load_model(whole.files.folder(stage) / 'best.safetensors')[1].trained
                for stage in STAGES]
     assert trained == [('derain',), ('derain', 'segmentation'), PARTS, PARTS]
-    derain, attend = (load_model(whole.folder(stage) / name)[0].state_dict() for stage, name in
-                      (('derain', 'best.safetensors'), ('attend', 'last.safetensors')))
+    derain, attend = (load_model(whole.files.folder(stage) / name)[0].state_dict()
+                      for stage, name in (('derain', 'best.safetensors'),
+                                          ('attend', 'last.safetensors')))
     assert all(torch.equal(value, attend[name]) for name, value in derain.items()
                if name.startswith('derain.'))
     result, best = (load_model(path)[1].metadata for path in
-                    (whole.result, whole.folder('joint') / 'best.safetensors'))
+                    (whole.files.result, whole.files.folder('joint') / 'best.safetensors'))
     assert result == best and result['stage'] == 'joint'
 
 
 def test_a_finished_run_has_nothing_to_resume(copied, whole):
     run = copied()
     assert run.plan(resume=True) == []
-    run.result.unlink()
+    run.files.result.unlink()
     train(run, resume=True)
     assert files(run) == files(whole)
 
@@ -160,7 +162,7 @@ def test_nothing_is_overwritten_unasked(copied):
             run.plan(stage)
     assert files(run) == before
     for stage in STAGES:
-        shutil.rmtree(run.folder(stage))
+        shutil.rmtree(run.files.folder(stage))
     for resume in (False, True):
         with pytest.raises(ValueError, match='tiny.safetensors is there .*--overwrite'):
             run.plan(resume=resume)
@@ -170,22 +172,22 @@ def test_overwriting_a_stage_leaves_the_others(copied):
     run = copied()
     before = files(run)
     assert run.plan('adapt', overwrite=True) == ['adapt']
-    run.discard('adapt')
+    run.files.discard('adapt')
     after = files(run)
     assert {path for path in before if path not in after} == {
         f'stages/adapt/{name}' for name in ('best.safetensors', 'last.safetensors',
                                             'validation.jpg')}
     assert {path for path in after if after[path] != before[path]} == {'results.csv'}
     assert b'adapt' not in after['results.csv'] and b'joint' in after['results.csv']
-    run.discard('joint')
-    assert not run.result.exists()
+    run.files.discard('joint')
+    assert not run.files.result.exists()
 
 
 def test_overwriting_all_leaves_what_is_not_of_a_run(copied):
     run = copied()
     (run.out / 'notes.txt').write_text('mine')
     assert run.plan(overwrite=True) == list(STAGES)
-    run.discard(None)
+    run.files.discard(None)
     assert [path.name for path in run.out.rglob('*') if path.is_file()] == ['notes.txt']
 
 
@@ -220,7 +222,7 @@ def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
 
 def test_a_stage_trained_anew_is_not_what_the_next_was_begun_from(copied):
     run = copied()
-    run.discard('derain')
+    run.files.discard('derain')
     changed = replace(run, config=replace(run.config, seed=6))
     train(changed, 'derain')
     with pytest.raises(ValueError, match='adapt/last.ckpt.*start: .*--overwrite'):
@@ -249,12 +251,12 @@ def model(tmp_path, make):
 def test_a_model_is_taken_up(make, model, capsys):
     run = make(init=model, stages=('adapt', 'attend'), changes={'model': {'preset': ''}})
     train(run)
-    info = load_model(run.result)[1]
+    info = load_model(run.files.result)[1]
     assert info.trained == PARTS, 'derain is the one of the model'
     source = load_model(model)
     assert info.metadata['init'] == {'name': 'given', 'sha256': source[1].sha256}
     assert info.metadata['license'] == '; '.join(('for nobody', *run.data.licenses))
-    result = load_model(run.result)[0].derain.state_dict()
+    result = load_model(run.files.result)[0].derain.state_dict()
     assert all(torch.equal(value, result[name])
                for name, value in source[0].derain.state_dict().items())
     told = capsys.readouterr().out
@@ -267,13 +269,13 @@ def test_a_model_is_taken_up(make, model, capsys):
 
 
 def test_a_trained_sam_keeps_its_weights(make, data, whole):
-    run = make(init=whole.result, stages=('attend',))
+    run = make(init=whole.files.result, stages=('attend',))
     start = run.start('attend')
-    sam = load_model(whole.result)[0].attention.state_dict()
+    sam = load_model(whole.files.result)[0].attention.state_dict()
     assert start.trained == PARTS and all(
         torch.equal(value, sam[name]) for name, value in start.network.attention.state_dict()
         .items())
-    run = make(init=whole.folder('adapt') / 'best.safetensors', stages=('attend',))
+    run = make(init=whole.files.folder('adapt') / 'best.safetensors', stages=('attend',))
     start = run.start('attend')
     assert start.trained == ('derain', 'segmentation')
     assert torch.equal(start.network.attention.tail[0][0].weight,
@@ -290,7 +292,7 @@ def test_without_validation_the_best_is_the_last(make, camvid_root, tmp_path, ca
     run = make(stages=('derain',), data=open_data([root]))
     run.validation = None
     train(run)
-    folder = run.folder('derain')
+    folder = run.files.folder('derain')
     assert (folder / 'best.safetensors').read_bytes() == (
         folder / 'last.safetensors').read_bytes()
     assert 'the last of derain, without validation' in capsys.readouterr().out
@@ -311,20 +313,20 @@ def test_progress_says_how_long_all_will_take(make, capsys):
 @pytest.mark.parametrize('stage', ['derain', 'joint'])
 def test_a_lost_best_is_told_before_anything_is_trained(copied, damage, stage):
     run = copied()
-    damage(run.folder(stage) / 'best.safetensors')
+    damage(run.files.folder(stage) / 'best.safetensors')
     following = ['adapt'] if stage == 'derain' else []
     for name in following:
-        run.discard(name)
+        run.files.discard(name)
     for asked in (None, *following):
         with pytest.raises(ValueError, match=f'{stage}/best.* --overwrite --stage {stage}'):
             run.plan(asked, resume=True)
-    (run.folder(stage) / 'last.safetensors').unlink()  # begun alone
+    (run.files.folder(stage) / 'last.safetensors').unlink()  # begun alone
     with pytest.raises(ValueError, match=f'{stage}/best.* --overwrite --stage {stage}'):
         run.plan(stage, resume=True)
 
 
 def test_attend_warns_of_parts_that_nothing_trained(make, whole):
-    told = {name: make(init=name and whole.folder(name) / 'best.safetensors',
+    told = {name: make(init=name and whole.files.folder(name) / 'best.safetensors',
                        stages=('attend',)).start('attend').details
             for name in (None, 'derain', 'adapt')}
     assert 'leaves derain and segmentation as' in told[None]
@@ -335,7 +337,7 @@ def test_attend_warns_of_parts_that_nothing_trained(make, whole):
 
 def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make):
     def stated(run, stage):
-        return load_model(run.folder(stage) / 'best.safetensors')[1].trained_short_side
+        return load_model(run.files.folder(stage) / 'best.safetensors')[1].trained_short_side
     assert [stated(whole, stage) for stage in STAGES] == [None, 64, 64, 64]
     small = make('small', stages=('derain', 'adapt'))
     small.config = replace(small.config, data=replace(small.config.data, short_side=48))
@@ -350,7 +352,7 @@ def test_of_a_range_of_sizes_the_middle_is_stated(make):
               for name, stage in run.config.stages.items()}
     run.config = replace(run.config, stages=stages)
     train(run)
-    assert load_model(run.result)[1].trained_short_side == 60
+    assert load_model(run.files.result)[1].trained_short_side == 60
 
 
 @pytest.mark.parametrize('name', ['args.yaml', 'results.csv', 'samples.jpg'])
@@ -365,6 +367,6 @@ def test_a_file_of_somebody_else_is_not_overwritten_unasked(make, name):
 
 def test_a_damaged_result_is_written_again(copied, whole):
     run = copied()
-    run.result.write_bytes(b'half a file')
+    run.files.result.write_bytes(b'half a file')
     train(run, resume=True)
-    assert run.result.read_bytes() == whole.result.read_bytes()
+    assert run.files.result.read_bytes() == whole.files.result.read_bytes()

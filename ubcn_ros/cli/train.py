@@ -111,7 +111,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
             _show_plan(run, fabric, stages, workers)
         else:
             if overwrite and fabric.is_global_zero:
-                run.discard(stage)
+                run.files.discard(stage)
             fabric.barrier()
             run.train(fabric, stages, workers, _time_left(run, fabric, stages, workers))
             if not stages:
@@ -143,8 +143,8 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) ->
         return
     start = run.start(stages[0])
     table = plan_table(run.estimates(fabric, stages, workers), start.text)
-    fabric.print(f'{start.details}\n{table}\n\n{run.out} would get {run.result.name}; nothing was '
-                 'trained or written')
+    fabric.print(f'{start.details}\n{table}\n\n{run.out} would get {run.files.result.name}; '
+                 'nothing was trained or written')
 
 
 def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> TimeLeft | None:

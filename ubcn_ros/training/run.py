@@ -21,26 +21,23 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, ModelInfo, load_model, save_model
+from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.config import STAGES, TrainConfig, decisive, find_stage
+from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import data_record, joined_license, model_record, scenes_record
-from ubcn_ros.training.results import Results, written
+from ubcn_ros.training.results import written
+from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.start import Start, starting_network
 from ubcn_ros.training.trainer import (
     BEST,
     CHECKPOINT,
-    LAST,
     Trainer,
     check_labels,
     check_settings,
-    discard_stage,
 )
-
-_TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
 
 
 @dataclass
@@ -69,9 +66,9 @@ class Run:
     fingerprints: dict[str, str] = field(default_factory=dict)
 
     @property
-    def result(self) -> Path:
-        """Of the model file that the run is for."""
-        return self.out / f'{self.config.name}{SUFFIX}'
+    def files(self) -> RunFolder:
+        """Of the output folder."""
+        return RunFolder(self.config, self.out)
 
     @cached_property
     def label_set(self) -> LabelSet:
@@ -100,51 +97,15 @@ class Run:
         """Terms of the data and of the model to start from, which hold for the result, too."""
         return joined_license(self._init and self._init[1], self.data.licenses)
 
-    @property
-    def results(self) -> Results:
-        """Figures of all validations."""
-        return Results(self.out / 'results.csv')
-
-    def folder(self, stage: str) -> Path:
-        """Of a stage's files."""
-        return self.out / 'stages' / stage
-
-    def finished(self, stage: str) -> bool:
-        """Whether a stage has been trained to its end."""
-        return (self.folder(stage) / LAST).is_file()
-
-    def begun(self, stage: str) -> Path | None:
-        """Return one of the files that a run of the stage left, if there is one."""
-        return next((path for name in (LAST, CHECKPOINT, BEST)
-                     if (path := self.folder(stage) / name).exists()), None)
-
-    def _log(self, stage: str) -> Path:
-        return self.out / 'log' / stage
-
     def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
                    ) -> None:
         """
         Check what needs no look at the data; the parameters are those of ``plan``.
 
-        :raises ValueError: no such stage or model, or an earlier run is there.
+        :raises ValueError: no such model, or as ``RunFolder.check_free``.
         """
-        asked, _ = self._asked(stage), self._init
-        if overwrite:
-            return
-        begun = [path for name in asked if (path := self.begun(name))]
-        result_is_there = self._last in asked and self.result.exists()
-        if resume and result_is_there and not begun:
-            raise ValueError(f'{self.result} is there from an earlier run, but no {CHECKPOINT} to '
-                             'resume from: give --overwrite to start again, or another --out')
-        if resume:
-            return
-        if result_is_there:
-            begun.insert(0, self.result)
-        if len(asked) == len(self.config.stages):
-            begun += [path for name in _TABLES if (path := self.out / name).exists()]
-        if begun:
-            raise ValueError(f'{begun[0]} is there from an earlier run: give --resume to go on '
-                             'with it, --overwrite to start again, or another --out')
+        _ = self._init
+        self.files.check_free(stage, resume, overwrite)
 
     def plan(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
              ) -> list[str]:
@@ -153,16 +114,16 @@ class Run:
 
         :param stage: this one alone, None for all.
         :param resume: leave out those that are finished, and go on in the one that was begun.
-        :param overwrite: an earlier run may be there: ``discard`` removes it.
+        :param overwrite: an earlier run may be there: ``RunFolder.discard`` removes it.
         :raises ValueError: as ``check_free``; the earlier run was of another recipe, other data or
             another start, naming what differs; what the stage starts from is missing, or the data
             lack what it needs.
         """
         self.check_free(stage, resume, overwrite)
-        asked = self._asked(stage)
+        asked = self.files.asked(stage)
         # a recipe that describes no network is told now
         model_config(self.config, self.label_set, self._init and self._init[0].config)
-        chosen = [name for name in asked if overwrite or not self.finished(name)]
+        chosen = [name for name in asked if overwrite or not self.files.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
         for name in chosen:
             check_labels(name, self.label_set, *self._scenes(name))
@@ -170,71 +131,39 @@ class Run:
             self._check_begun(asked)
         return chosen
 
-    def _asked(self, stage: str | None) -> list[str]:
-        if stage is not None:
-            find_stage(self.config, stage)
-        if not self.config.stages:
-            raise ValueError(f'the recipe {self.config.name!r} has no stages: give it some of '
-                             f'{", ".join(STAGES)}')
-        return list(self.config.stages) if stage is None else [stage]
-
     def _check_start(self, stage: str, fresh: bool) -> None:
         """Raise ValueError where a stage has nothing to start from."""
-        before = self._before(stage)
-        if before is not None and not fresh and self.finished(before):
-            self._check_best(before)
+        files = self.files
+        before = files.before(stage)
+        if before is not None and not fresh and files.finished(before):
+            files.check_best(before)
         elif before is not None and self.init is None:
             raise ValueError(
-                f'the stage {stage} starts from what {before} leaves in {self.folder(before)}, '
+                f'the stage {stage} starts from what {before} leaves in {files.folder(before)}, '
                 f'which is not finished: train {before} first, leave out --stage to train all, or '
                 'give --init MODEL')
 
     def _check_begun(self, asked: Sequence[str]) -> None:
         """Raise ValueError where a stage to resume was begun with something else."""
+        files = self.files
         for name in asked:
-            path = self.folder(name) / CHECKPOINT
+            path = files.folder(name) / CHECKPOINT
             if path.is_file():
-                if check_settings(path, self._settings(name)) or self.finished(name):
-                    self._check_best(name)
-            elif self.finished(name):
-                raise ValueError(f'{path} is missing: nothing says what {self.folder(name)} was '
+                if check_settings(path, self._settings(name)) or files.finished(name):
+                    files.check_best(name)
+            elif files.finished(name):
+                raise ValueError(f'{path} is missing: nothing says what {files.folder(name)} was '
                                  f'trained on: start again with --overwrite --stage {name}')
-
-    def _check_best(self, stage: str) -> None:
-        """Raise ValueError where the best network of a stage is lost."""
-        path = self.folder(stage) / BEST
-        try:
-            if not path.is_file():
-                raise ModelFileError(f'{path} is missing')
-            load_model(path)
-        except ModelFileError as error:
-            raise ValueError(f'{error}: bring it back, or train the stage again with --overwrite '
-                             f'--stage {stage}') from error
-
-    @property
-    def _last(self) -> str:
-        return list(self.config.stages)[-1]
-
-    def _before(self, stage: str) -> str | None:
-        """Return the stage whose best a stage starts from, None for the first."""
-        names = list(self.config.stages)
-        place = names.index(stage)
-        return names[place - 1] if place else None
-
-    def _best_before(self, stage: str) -> Path | None:
-        """Return the best network of the stage before, where that is finished."""
-        before = self._before(stage)
-        return self.folder(before) / BEST if before and self.finished(before) else None
 
     def _start_hash(self, stage: str) -> str | None:
         """Hash of the file that a stage starts from: of the stage before, or else --init."""
-        if best := self._best_before(stage):
+        if best := self.files.best_before(stage):
             return hashlib.sha256(best.read_bytes()).hexdigest()
         return self._init[1].sha256 if self._init else None
 
     def start(self, stage: str) -> Start:
         """Make the network that a stage starts with; raises as ``start.starting_network``."""
-        return starting_network(self.config, self.label_set, stage, self._best_before(stage),
+        return starting_network(self.config, self.label_set, stage, self.files.best_before(stage),
                                 self._init)
 
     def _scenes(self, stage: str) -> tuple[SceneList, SceneList | None]:
@@ -250,16 +179,6 @@ class Run:
                 'scenes': {split: found and scenes_record(found) for split, found in scenes},
                 'files': dict(self.fingerprints),
                 'start': self._start_hash(stage)}
-
-    def discard(self, stage: str | None) -> None:
-        """Remove what an earlier run left of a stage, or of all; nothing else in the folder."""
-        for name in [stage] if stage else STAGES:
-            discard_stage(self.folder(name), self._log(name), self.results, name)
-        if stage is None or stage == self._last:
-            self.result.unlink(missing_ok=True)
-        if stage is None:
-            for name in _TABLES:
-                (self.out / name).unlink(missing_ok=True)
 
     def write_arguments(self) -> None:
         """Write args.yaml: what was asked for, and of what."""
@@ -308,7 +227,8 @@ class Run:
                 said['init'] = start.info.metadata.get('init')
             return said
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
-                       self.folder(stage), workers, log=self._log(stage), results=self.results,
+                       self.files.folder(stage), workers, log=self.files.log(stage),
+                       results=self.files.results,
                        settings=self._settings(stage), record=record, title=title,
                        time_left=time_left)
 
@@ -340,11 +260,11 @@ class Run:
             if time_left is not None:
                 time_left.begin(stage, trainer.optimizer_step)
             trainer.fit()
-        if fabric.is_global_zero and self.finished(self._last):
-            network, info = load_model(self.folder(self._last) / BEST)
-            save_model(self.result, network, info.metadata, self.half)
-            best = (f'best of {self._last} by {STAGE_CLASSES[self._last].quality_text}'
-                    if self._scenes(self._last)[1] else
-                    f'last of {self._last}, without validation')
-            fabric.print(f'wrote {self.result}: the {best}')
+        last, files = self.files.last, self.files
+        if fabric.is_global_zero and files.finished(last):
+            network, info = load_model(files.folder(last) / BEST)
+            save_model(files.result, network, info.metadata, self.half)
+            best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
+                    if self._scenes(last)[1] else f'last of {last}, without validation')
+            fabric.print(f'wrote {files.result}: the {best}')
         fabric.barrier()

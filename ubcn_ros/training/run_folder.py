@@ -1,0 +1,127 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What lies in the output folder of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, load_model
+from ubcn_ros.training.config import STAGES, TrainConfig, find_stage
+from ubcn_ros.training.results import Results
+from ubcn_ros.training.trainer import BEST, CHECKPOINT, LAST, discard_stage
+
+_TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """
+    The output folder of a recipe; which stages are done is what lies in it.
+
+    :param config: the recipe.
+    :param out: the folder.
+    """
+
+    config: TrainConfig
+    out: Path
+
+    @property
+    def result(self) -> Path:
+        """Of the model file that the run is for."""
+        return self.out / f'{self.config.name}{SUFFIX}'
+
+    @property
+    def results(self) -> Results:
+        """Figures of all validations."""
+        return Results(self.out / 'results.csv')
+
+    def folder(self, stage: str) -> Path:
+        """Of a stage's files."""
+        return self.out / 'stages' / stage
+
+    def finished(self, stage: str) -> bool:
+        """Whether a stage has been trained to its end."""
+        return (self.folder(stage) / LAST).is_file()
+
+    def begun(self, stage: str) -> Path | None:
+        """Return one of the files that a run of the stage left, if there is one."""
+        return next((path for name in (LAST, CHECKPOINT, BEST)
+                     if (path := self.folder(stage) / name).exists()), None)
+
+    def log(self, stage: str) -> Path:
+        """Of what TensorBoard shows of a stage."""
+        return self.out / 'log' / stage
+
+    def asked(self, stage: str | None) -> list[str]:
+        """Return the stages that are meant: one, or all; ValueError where there is none."""
+        if stage is not None:
+            find_stage(self.config, stage)
+        if not self.config.stages:
+            raise ValueError(f'the recipe {self.config.name!r} has no stages: give it some of '
+                             f'{", ".join(STAGES)}')
+        return list(self.config.stages) if stage is None else [stage]
+
+    def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
+                   ) -> None:
+        """
+        Check that nothing is there that would be lost.
+
+        :param stage, resume, overwrite: as of ``Run.plan``.
+        :raises ValueError: no such stage, or an earlier run is there.
+        """
+        asked = self.asked(stage)
+        if overwrite:
+            return
+        begun = [path for name in asked if (path := self.begun(name))]
+        result_is_there = self.last in asked and self.result.exists()
+        if resume and result_is_there and not begun:
+            raise ValueError(f'{self.result} is there from an earlier run, but no {CHECKPOINT} to '
+                             'resume from: give --overwrite to start again, or another --out')
+        if resume:
+            return
+        if result_is_there:
+            begun.insert(0, self.result)
+        if len(asked) == len(self.config.stages):
+            begun += [path for name in _TABLES if (path := self.out / name).exists()]
+        if begun:
+            raise ValueError(f'{begun[0]} is there from an earlier run: give --resume to go on '
+                             'with it, --overwrite to start again, or another --out')
+
+    def check_best(self, stage: str) -> None:
+        """Raise ValueError where the best network of a stage is lost."""
+        path = self.folder(stage) / BEST
+        try:
+            if not path.is_file():
+                raise ModelFileError(f'{path} is missing')
+            load_model(path)
+        except ModelFileError as error:
+            raise ValueError(f'{error}: bring it back, or train the stage again with --overwrite '
+                             f'--stage {stage}') from error
+
+    @property
+    def last(self) -> str:
+        """Return the stage that comes last."""
+        return list(self.config.stages)[-1]
+
+    def before(self, stage: str) -> str | None:
+        """Return the stage whose best a stage starts from, None for the first."""
+        names = list(self.config.stages)
+        place = names.index(stage)
+        return names[place - 1] if place else None
+
+    def best_before(self, stage: str) -> Path | None:
+        """Return the best network of the stage before, where that is finished."""
+        before = self.before(stage)
+        return self.folder(before) / BEST if before and self.finished(before) else None
+
+    def discard(self, stage: str | None) -> None:
+        """Remove what an earlier run left of a stage, or of all; nothing else in the folder."""
+        for name in [stage] if stage else STAGES:
+            discard_stage(self.folder(name), self.log(name), self.results, name)
+        if stage is None or stage == self.last:
+            self.result.unlink(missing_ok=True)
+        if stage is None:
+            for name in _TABLES:
+                (self.out / name).unlink(missing_ok=True)
