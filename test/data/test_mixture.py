@@ -133,3 +133,11 @@ def test_ids_of_a_set_s_classes_are_those_of_its_labels(make):
     assert dict(data.ids_of(first)) == {0: 0, 1: 1, 2: 2}
     assert dict(data.ids_of(second)) == {0: 3, 1: 255, 2: 1}
     assert ids(data.split('train'))[3:] == [3, 255, 1]
+
+
+def test_of_scenes_of_one_name_the_first_is_kept(make):
+    scenes = Data((make('a', ['car', 'road']), make('b', ['car', 'road', 'x'],
+                                                    class_mapping={'x': ()}))).split('train')
+    twice = replace(scenes, scenes=(*scenes.scenes[1:], *scenes.scenes))
+    assert twice.unique().scenes == (*scenes.scenes[1:], scenes.scenes[0])
+    assert scenes.unique() == scenes

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import ModelConfig, SampleConfig, StageConfig, TrainConfig
 
 
@@ -107,7 +108,17 @@ def test_no_frame_is_enlarged_more_than_twice_to_a_short_side(settings, side, sc
     assert SampleConfig(**settings).scales_of(side) == scales
 
 
+@pytest.mark.parametrize(('preset', 'veil', 'channels'), [
+    ('light-next', None, None), ('light-next', {'channels': 8}, 8), ('light', {'channels': 8}, 8)])
+def test_a_veil_is_left_out_changed_or_added(preset, veil, channels):
+    config = model_config(TrainConfig('a', ModelConfig(preset, {'veil': veil})), CAMVID)
+    assert (config.veil and config.veil.channels) == channels
+
+
 @pytest.mark.parametrize(('overrides', 'named'), [
+    ({'derain': None}, ['overrides.derain', 'None']),
+    ({'veil': 3}, ['overrides.veil', '3']),
+    ({'veil': {'colour': 3}}, ['colour']),
     ({'derain': 3}, ['overrides.derain', '3']),
     ({'label_set': {'a': 1}}, ['unknown label_set']),
     ({'derain': {'channels': 'many'}}, ['overrides.derain.channels', 'many']),

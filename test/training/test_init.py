@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.labels import LabelSet, numbered_labels, paths_of
-from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.training.init import init_table, start_from, trained_after
@@ -159,3 +159,21 @@ def test_the_table_names_what_starts_anew():
     assert f'{rows[1].tensors - 6} of {rows[1].tensors}' in segmentation
     assert '- (by path: path_mixer.mix, ' in attention
     assert init_table(start_from(network(), network())).count(' -') >= 3
+
+
+@pytest.mark.parametrize('has', [True, False])
+def test_the_veil_is_taken_with_idm(has):
+    veil = VeilConfig(4, 0, 2)
+    ours, source = network(veil=veil), network(seed=1, veil=veil if has else None)
+    rows = start_from(ours, source)
+    same = [torch.equal(tensor, source.state_dict().get(name, tensor + 1))
+            for name, tensor in ours.veil.state_dict(prefix='veil.').items()]
+    assert all(same) if has else not any(same)
+    assert ('derain' in trained_after(rows, PARTS)) == has
+    assert rows[0].weights == sum(p.numel() for part in (ours.derain, ours.veil)
+                                  for p in part.parameters())
+    assert has or 'Veil.down1' in init_table(rows)
+    kept = network(seed=2, veil=veil)
+    before = kept.veil.field.weight.clone()
+    start_from(kept, source, ['segmentation'])
+    assert torch.equal(kept.veil.field.weight, before)

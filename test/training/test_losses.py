@@ -12,15 +12,19 @@ from torch.nn import functional as F
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.scenes import Group, Scene, SceneList
+from ubcn_ros.network.rain_estimate import rain_logs
 from ubcn_ros.training.losses import (
     adversarial_loss,
     block_means,
     class_weights,
+    consistency_loss,
     derain_loss,
     discriminator_loss,
     group_members,
     lovasz_loss,
+    near_boundary,
     psnr_loss,
+    rain_loss,
     segmentation_loss,
 )
 
@@ -87,6 +91,79 @@ def test_segmentation_loss_without_labels_is_zero_with_gradient(weights):
     loss = segmentation_loss(logits, torch.full((1, 8, 8), 255, dtype=torch.uint8), weights)
     loss.backward()
     assert loss.item() == 0 and float(logits.grad.abs().sum()) == 0
+
+
+def test_segmentation_loss_with_weights_of_pixels_is_the_weighted_mean():
+    logits = torch.zeros(1, 2, 1, 3)
+    logits[0, 1, 0, 0] = log(3)
+    labels = torch.tensor([[[1, 0, 255]]], dtype=torch.uint8)
+    pixels = torch.tensor([[[3.0, 1.0, 9.0]]])
+    expected = (-3 * log(3 / 4) - log(1 / 2)) / 4
+    for groups in (None, torch.ones(1, 2, dtype=torch.bool)):
+        found = segmentation_loss(logits, labels, None, groups, pixels)
+        assert float(found) == pytest.approx(expected, rel=1e-5)
+    weights = torch.tensor([0.1, 0.3])
+    expected = (-0.9 * log(3 / 4) - 0.1 * log(1 / 2)) / 1.0
+    found = segmentation_loss(logits, labels, weights, None, pixels)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+    one = torch.ones(1, 1, 3)
+    assert float(segmentation_loss(logits, labels, weights, None, one)) == pytest.approx(
+        float(segmentation_loss(logits, labels, weights)), rel=1e-6)
+
+
+def test_pixels_near_to_another_class():
+    labels = torch.zeros(1, 12, 20, dtype=torch.uint8)
+    labels[:, :, 10:] = 4
+    labels[:, 9:] = 255
+    near = near_boundary(labels)[0]
+    expected = torch.zeros(12, 20, dtype=torch.bool)
+    expected[:9, 8:12] = True
+    assert torch.equal(near, expected)
+
+
+def test_all_of_a_pole_is_near_and_nothing_of_an_unlabeled_image():
+    labels = torch.zeros(1, 30, 30, dtype=torch.uint8)
+    labels[:, 5:25, 14:17] = 2
+    assert near_boundary(labels)[labels == 2].all()
+    assert near_boundary(labels)[labels == 0].float().mean() < 0.2
+    assert not near_boundary(torch.full_like(labels, 255)).any()
+
+
+def test_consistency_loss_is_the_divergence_and_leaves_the_reference_alone():
+    reference = torch.tensor([[log(3), 0.0]]).view(1, 2, 1, 1).requires_grad_()
+    logits = torch.zeros(1, 2, 1, 1, requires_grad=True)
+    loss = consistency_loss(logits, reference)
+    assert float(loss.detach()) == pytest.approx(
+        3 / 4 * log(3 / 4 / 0.5) + 1 / 4 * log(1 / 4 / 0.5), rel=1e-5)
+    loss.backward()
+    assert reference.grad is None and logits.grad.abs().sum() > 0
+    assert float(consistency_loss(reference, reference).detach()) == pytest.approx(0, abs=1e-7)
+
+
+def test_rain_loss_counts_what_is_known():
+    estimate = torch.tensor([[log(101.0), log(0.01)], [log(151.0), log(0.004)]],
+                            requires_grad=True)
+    rate, extinction = torch.tensor([100.0, float('nan')]), torch.tensor([0.01, float('nan')])
+    assert float(rain_loss(estimate, rate, extinction).detach()) == pytest.approx(0, abs=1e-9)
+    rate = torch.tensor([100.0, 150.0])
+    far = rain_loss(estimate + 1.0, rate, extinction)
+    assert float(far.detach()) == pytest.approx(0.25 * (1 - 0.125), rel=1e-5), 'Huber'
+    far.backward()
+    assert estimate.grad[1, 1] == 0 and (estimate.grad.flatten()[:3] > 0).all()
+
+
+def test_a_dry_frame_has_a_rate_of_zero_and_the_farthest_sight():
+    estimate = rain_logs(torch.zeros(1), torch.zeros(1))
+    assert estimate[0, 0] == 0 and torch.isfinite(estimate).all()
+    assert float(rain_loss(estimate, torch.zeros(1), torch.zeros(1))) == 0
+
+
+def test_rain_loss_of_nothing_known_is_zero_with_a_gradient():
+    estimate = torch.randn(2, 2, requires_grad=True)
+    unknown = torch.full((2,), float('nan'))
+    loss = rain_loss(estimate, unknown, unknown)
+    loss.backward()
+    assert loss.item() == 0 and not estimate.grad.any()
 
 
 GROUPS = group_members([Group('rider', (1, 3)), Group('thing', (0, 2, 3))], 5)

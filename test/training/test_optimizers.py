@@ -35,3 +35,18 @@ def test_warm_up_rises_to_the_full_rate():
     config = OptimizerConfig(schedule='constant', warm_up=0.1)
     factors = [lr_factor(config, p) for p in (0, 0.05, 0.099, 0.1)]
     assert 0 < factors[0] < 0.02 and factors == sorted(factors) and factors[-1] == 1
+
+
+@pytest.mark.parametrize('kind', ['adam', 'adamw', 'sgd'])
+def test_fused_is_the_same_step(kind):
+    found = []
+    for fused in (False, True):
+        parameter = torch.nn.Parameter(torch.linspace(-1, 1, 7))
+        optimizer = make_optimizer([parameter], OptimizerConfig(kind, 0.1, 0.01), fused)
+        for _ in range(5):
+            parameter.square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        assert bool(optimizer.defaults['fused']) == fused
+        found.append(parameter.detach())
+    torch.testing.assert_close(*found)

@@ -370,3 +370,11 @@ def test_a_damaged_result_is_written_again(copied, whole):
     run.files.result.write_bytes(b'half a file')
     train(run, resume=True)
     assert run.files.result.read_bytes() == whole.files.result.read_bytes()
+
+
+def test_unique_names_train_the_first_of_each(make, data, camvid_root):
+    twice = open_data([camvid_root] * 2)
+    names = [scene.name for scene in data.split('train').scenes]
+    for unique, expected in ((False, 2 * names), (True, names)):
+        run = make(changes={'data': {'unique_names': unique}}, data=twice)
+        assert [scene.name for scene in run.training.scenes] == expected

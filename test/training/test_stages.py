@@ -187,6 +187,26 @@ def test_one_step_with_labels_learns_from_them_too(make, batch):
         float(logs['derain'] + 0.1 * logs['segmentation']), rel=1e-5)
 
 
+@pytest.mark.parametrize('factor', [0.5, 2.0])
+def test_later_steps_count_more_or_less(make, batch, factor):
+    stage, config = make('attend', {'iterations': 3, 'step_factor': factor})
+    loss, logs = stage(batch(config))
+    own = [logs[f'derain_{t}'] + 0.1 * logs[f'segmentation_{t}'] for t in (1, 2, 3)]
+    weights = [factor ** t for t in range(3)]
+    wanted = sum(w * float(o) for w, o in zip(weights, own, strict=True)) / sum(weights)
+    assert float(loss.detach()) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_one_step_counts_as_late_as_it_is(make, batch):
+    changes = {'iterations': 3, 'one_step': True, 'segmentation_weight': 0, 'step_factor': 3.0}
+    stage, config = make('attend', changes)
+    data, seen = batch(config), set()
+    for _ in range(12):
+        loss, logs = stage(data)
+        seen.add(round(float(loss.detach() / logs['derain']), 3))
+    assert seen == {0.5, 1.5}
+
+
 def test_attend_needs_two_steps(make):
     with pytest.raises(ValueError, match='iterations is 1'):
         make('attend', {'iterations': 1})
@@ -257,6 +277,93 @@ def test_a_sam_of_another_width_says_so(make):
         start_from_derain(stage.network)
 
 
+VEIL = {'channels': 4, 'depth': 0, 'texture': 2}
+
+
+def test_derain_trains_the_veil_before_idm_and_what_it_tells(make, batch):
+    stage, config = make('derain', {'rain_weight': 0.1, 'veil_weight': 1.0,
+                                    'optimizer': {'lr': 3e-3}}, veil=VEIL)
+    data = batch(config)
+    data['rain_rate'][:], data['extinction'][:] = 30.0, 0.01
+    _, logs = stage(data)
+    losses, changed = parts_that_change(stage, config, data, 30)
+    assert {name.split('.')[0] for name in changed} == {'veil', 'derain'}
+    after = stage(data)[1]
+    assert after['rain'] < 0.8 * logs['rain'] and after['veil'] < logs['veil']
+    assert losses[-1] < losses[0]
+
+
+def test_unknown_rates_train_nothing(make, batch):
+    stage, config = make('derain', {'rain_weight': 10.0}, veil=VEIL)
+    data = batch(config)
+    data['rain_rate'][:], data['extinction'][:] = math.nan, math.nan
+    loss, logs = stage(data)
+    loss.backward()
+    assert logs['rain'] == 0 and torch.isfinite(loss)
+    assert not any(p.grad.any() for p in stage.network.veil.rain.parameters())
+
+
+@pytest.mark.parametrize('weight', [0, 0.1])
+def test_the_head_learns_only_where_it_has_a_loss(make, weight):
+    stage, _ = make('derain', {'rain_weight': weight}, veil=VEIL)
+    trained = {id(p) for p in stage.parameter_groups()[0][0]}
+    head = {id(p) for p in stage.network.veil.rain.parameters()}
+    assert head <= trained if weight else not head & trained
+    assert {id(p) for p in stage.network.veil.field.parameters()} <= trained
+
+
+@pytest.mark.parametrize('kind', ['adapt', 'attend'])
+def test_other_stages_leave_the_veil_alone_and_see_what_it_lifts(make, batch, kind):
+    stage, config = make(kind, {'rain_weight': 0.1, 'veil_weight': 1.0, 'derained_share': 1.0,
+                                'adversarial_weight': 0, 'iterations': 2}, veil=VEIL)
+    data = batch(config)
+    stage.eval()
+    before, logs = stage(data)
+    assert not {'rain', 'veil'} & {*logs}
+    torch.nn.init.normal_(stage.network.veil.field.weight, std=0.5)
+    assert not torch.allclose(before, stage(data)[0])
+    _, changed = parts_that_change(stage, config, data, 2)
+    assert not any(name.startswith('veil.') for name in changed)
+
+
+def test_joint_adds_the_losses_of_the_veil_once(make, batch):
+    changes = {'iterations': 3, 'segmentation_weight': 0}
+    plain, config = make('joint', changes, veil=VEIL)
+    stage, _ = make('joint', {**changes, 'rain_weight': 0.2, 'veil_weight': 0.3}, veil=VEIL)
+    data = batch(config)
+    data['rain_rate'][:], data['extinction'][:] = 50.0, 0.004
+    (loss, _), (more, logs) = plain(data), stage(data)
+    added = 0.2 * logs['rain'] + 0.3 * logs['veil']
+    assert float((more - loss).detach()) == pytest.approx(float(added), rel=1e-4)
+
+
+def test_consistency_takes_derained_images_to_the_clean_ones_labels(make, batch):
+    stage, config = make('adapt', {'adversarial_weight': 0, 'consistency_weight': 0.5})
+    data = batch(config)
+    stage.eval()
+    loss, logs = stage(data)
+    assert logs['consistency'] > 0
+    assert float(loss.detach()) == pytest.approx(
+        float(logs['segmentation'] + 0.5 * logs['consistency']), rel=1e-5)
+    torch.nn.init.zeros_(stage.network.derain.tail[1].weight)  # IDM changes nothing
+    logs = stage({**data, 'degraded': data['clean']})[1]
+    assert float(logs['consistency']) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['adapt', 'attend', 'joint'])
+def test_boundaries_count_more(make, batch, kind):
+    logs = []
+    for weight in (0, 3.0):
+        stage, config = make(kind, {'boundary_weight': weight, 'adversarial_weight': 0})
+        data = batch(config)
+        # an odd one out in each row of pixels
+        data['labels'] = torch.zeros_like(data['labels'])
+        data['labels'][:, :, ::8] = 1
+        logs.append({k: v for k, v in stage.eval()(data)[1].items() if 'segmentation' in k})
+    assert logs[0].keys() == logs[1].keys() and logs[0]
+    assert all(not torch.allclose(logs[0][name], logs[1][name]) for name in logs[0])
+
+
 @pytest.mark.parametrize(('kind', 'scores', 'expected'), [
     ('derain', {'psnr_0_T1': 65, 'psnr_150_T1': 27}, 38.5),
     ('derain', {'psnr_0_T1': 40, 'psnr_150_T1': 27}, 33.5),
@@ -287,4 +394,4 @@ def test_an_untrained_part_is_told_the_stage_that_trains_it():
         others = {'trained': [other for other in PARTS if other != part]}
         text = ModelInfo('a', Path('a'), '', UBCNConfig(), others).untrained_text()
         stage = text.partition(': train ')[2].partition(',')[0]
-        assert STAGE_CLASSES[stage].trained == (part,)
+        assert set(STAGE_CLASSES[stage].trained) - {'veil'} == {part}

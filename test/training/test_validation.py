@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Validation measures what the stage trains and changes nothing."""
 
+import math
+
 import pytest
 import torch
 from lightning.fabric import Fabric
@@ -69,3 +71,16 @@ def test_a_group_of_classes_is_left_out(measured, scenes, monkeypatch):
          'labels': torch.full((64, 80), CAMVID.num_classes + 1, dtype=torch.uint8)}])
     scores, seen = measured('adapt')
     assert set(scores) == set(expected) and (seen[0][2]['labels'] == 255).all()
+
+
+def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes):
+    config = recipe('derain')
+    config.model.overrides['veil'] = {'channels': 4, 'depth': 0, 'texture': 0}
+    network = build(model_config(config, CAMVID))
+    with torch.no_grad():
+        network.veil.rain[1].bias[0] = math.log(121)
+    stage = STAGE_CLASSES['derain'](network, config.stages['derain'], None)
+    scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, 2, lambda *_: None)
+    assert scores['rate_0'] == pytest.approx(120, rel=1e-4) == scores['rate_150']
+    assert stage.quality(scores) == stage.quality(
+        {name: value for name, value in scores.items() if not name.startswith('rate')})

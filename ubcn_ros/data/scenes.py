@@ -122,6 +122,13 @@ class SceneList:
             return None
         return (*self.label_set.classes, *(group.name for group in self.groups))
 
+    def unique(self) -> SceneList:
+        """Only the first scene of each name."""
+        first: dict[str, Scene] = {}
+        for scene in self.scenes:
+            first.setdefault(scene.name, scene)
+        return replace(self, scenes=tuple(first.values()))
+
     def labelled(self) -> SceneList:
         """Only the scenes with labels."""
         return replace(self, scenes=tuple(scene for scene in self.scenes if scene.labelled))

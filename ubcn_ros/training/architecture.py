@@ -36,7 +36,10 @@ def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | No
     for key, value in config.model.overrides.items():
         if key not in values:
             raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')
-        values[key] = _overridden(values[key], value, f'overrides.{key}')
+        if key == 'veil':  # there may be none
+            values[key] = value and _overridden(values[key] or {}, value, 'overrides.veil')
+        else:
+            values[key] = _overridden(values[key], value, f'overrides.{key}')
     try:
         return UBCNConfig.from_dict({**values, 'label_set': label_set.to_dict()})
     except (TypeError, ValueError) as error:

@@ -36,6 +36,8 @@ class DataConfig:
     exclude: tuple[str, ...] = ()
     # larger images are shrunk to this short side, pixels, before anything else; 0: none are
     short_side: int = 0
+    # of scenes of the same name in several data sets the first alone trains
+    unique_names: bool = False
     # at most so many scenes of the split val, spread evenly, validate
     validation_images: int = 25
 
@@ -83,6 +85,9 @@ class SampleConfig:
     balanced_crop_probability: float = 0.0
     # of half of another frame's classes put over a frame, 0..1 (on_device)
     class_mix_probability: float = 0.0
+    # of a whole frame, resized to the crop, instead of a part of it, 0..1 (on_device): what looks
+    # at the frame as a whole sees at run time nothing else
+    whole_frame_probability: float = 0.0
     # largest rotation of the camera about the middle of a crop, degrees (on_device)
     rotation_deg: float = 0.0
     # share of frames from procedural drives, 0..1, spread evenly
@@ -105,9 +110,11 @@ class SampleConfig:
                            'misty_rain_probability',
                             'strong_augmentation_probability', 'physical_rain_probability',
                             'color_jitter', 'balanced_crop_probability',
-                            'class_mix_probability', 'drive_share'), 0, 1)
+                            'class_mix_probability', 'whole_frame_probability',
+                           'drive_share'), 0, 1)
         check_range(self, ('rotation_deg',), 0, 45)
-        for name in ('balanced_crop_probability', 'class_mix_probability', 'rotation_deg'):
+        for name in ('balanced_crop_probability', 'class_mix_probability',
+                     'whole_frame_probability', 'rotation_deg'):
             if getattr(self, name) and not self.on_device:
                 raise ValueError(f'{name} is {getattr(self, name)}: only samples made as tensors '
                                  'have it: set on_device to true')
@@ -194,6 +201,17 @@ class StageConfig:
     lovasz_weight: float = 0.0
     # share of the segmentation loss that takes derained instead of clean images, 0..1 (adapt)
     derained_share: float = 0.0
+    # weight of how differently derained and clean images are labelled (adapt)
+    consistency_weight: float = 0.0
+    # what a pixel near to another class counts more than one (adapt, attend, joint)
+    boundary_weight: float = 0.0
+    # weight of the loss of the rain rate and extinction, which the renderer knows (derain, joint)
+    rain_weight: float = 0.0
+    # weight of the L1 loss on means of 8x8 pixels of the image that the veil was lifted from
+    # (derain, joint)
+    veil_weight: float = 0.0
+    # weight of the losses of a step of the loop over those of the step before (attend, joint)
+    step_factor: float = 1.0
     # weigh the classes of the segmentation loss by how rare they are
     class_balance: bool = True
     # SAM starts from IDM's weights unless it was trained already (attend, joint)
@@ -222,7 +240,9 @@ class StageConfig:
         check_range(self, ('iterations',), 1, 10)
         check_range(self, ('derained_share', 'ema_decay'), 0, 1)
         check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
-                            'lovasz_weight', 'grad_clip_norm'), 0)
+                           'lovasz_weight', 'consistency_weight', 'boundary_weight',
+                           'rain_weight', 'veil_weight', 'grad_clip_norm'), 0)
+        check_range(self, ('step_factor',), 0.01, 100)
 
 
 @dataclass(frozen=True)

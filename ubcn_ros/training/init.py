@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import torch
+from torch import nn
 
 from ubcn_ros.labels import MAX_CLASSES, LabelSet, numbered_labels, paths_of
 from ubcn_ros.network import UBCN, UBCNConfig, build
@@ -51,7 +52,7 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
     :param network: is changed in place.
     :param source: of any configuration.
     :param trained: parts of the source that were trained; nothing is taken of the others.
-    :return: a row for each of PARTS.
+    :return: a row for each of PARTS; the veil in front of IDM counts as of it.
     """
     labels, others = network.config.label_set, source.config.label_set
     dependent, of_paths = {}, {}
@@ -63,8 +64,7 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
                                    'other classes')
     rows = []
     for part in PARTS:
-        ours = getattr(network, part).state_dict()
-        theirs = getattr(source, part).state_dict()
+        ours, theirs = (_joined(each, part, nn.Module.state_dict) for each in (network, source))
         anew, by_path = {}, []
         for name, tensor in ours.items():
             if part not in trained:
@@ -81,11 +81,22 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
                 anew[name] = 'another shape'
             else:
                 tensor.copy_(theirs[name])  # the module's own tensor, detached
-        counts = {name: p.numel() for name, p in getattr(network, part).named_parameters()}
+        counts = {name: p.numel() for name, p in
+                  _joined(network, part, lambda m: dict(m.named_parameters())).items()}
         taken = sum(count for name, count in counts.items() if name not in anew)
         rows.append(PartStart(part, len(ours), sum(counts.values()), len(ours) - len(anew), taken,
                               anew, tuple(by_path)))
     return rows
+
+
+def _joined(network: UBCN, part: str, values: Callable[[nn.Module], Mapping[str, torch.Tensor]]
+            ) -> dict[str, torch.Tensor]:
+    """Values by name of a part; of derain those of the veil, too, which it is trained with."""
+    found = dict(values(getattr(network, part)))
+    if part == 'derain' and network.veil is not None:
+        return {f'Veil.{name}': value for name, value in values(network.veil).items()
+                } | found
+    return found
 
 
 def trained_after(rows: Iterable[PartStart], trained: Sequence[str]) -> tuple[str, ...]:

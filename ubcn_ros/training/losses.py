@@ -13,12 +13,14 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from ubcn_ros.data.scenes import Group, SceneList
 from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED
+from ubcn_ros.network.rain_estimate import rain_logs
 
 # sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
 _SQUARED_FLOOR = 1e-5  # 50 dB
 _LOVASZ_GRID = 4
+_RAIN_DELTA = 0.25  # a quarter too much or too little
 
 
 def derain_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
@@ -57,8 +59,8 @@ def psnr_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
 
 
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
-                      weights: torch.Tensor | None = None, groups: torch.Tensor | None = None
-                      ) -> torch.Tensor:
+                      weights: torch.Tensor | None = None, groups: torch.Tensor | None = None,
+                      pixels: torch.Tensor | None = None) -> torch.Tensor:
     """
     Compare logits with labels: cross entropy.
 
@@ -69,21 +71,26 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
     :param labels: (N, H, W) ids; unlabeled pixels do not count; the id K + i is the group i.
     :param weights: of the classes, (K,), or None; a group has the mean of its classes'.
     :param groups: of ``group_members``, or None where there are none.
+    :param pixels: further weights, (N, H, W), or None.
     :return: the weighted mean over the labeled pixels; 0 for a batch without any.
     """
     logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
     labels = labels.long()
     known = labels != UNLABELED
     if groups is None:
-        total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED, reduction='sum')
+        total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED,
+                                reduction='sum' if pixels is None else 'none')
     else:
         if weights is not None:
             weights = torch.cat((weights, groups.to(weights.dtype) @ weights / groups.sum(1)))
         ids = labels * known
         costs = _costs_of_sums(logits, ids, groups) * known
-        total = (costs if weights is None else costs * weights[ids]).sum()
+        total = costs if weights is None else costs * weights[ids]
     # no indexing by `known`: on a GPU that waits for the GPU
-    count = known.sum() if weights is None else (weights[labels * known] * known).sum()
+    count = known if weights is None else weights[labels * known] * known
+    if pixels is not None:
+        total, count = total * pixels, count * pixels
+    total, count = total.sum(), count.sum()
     # a batch without labels has a count, and a total, of 0
     return total / torch.where(count > 0, count, 1)
 
@@ -141,6 +148,48 @@ def lovasz_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     jaccard = 1 - found / union
     slope = torch.diff(jaccard, dim=1, prepend=jaccard.new_zeros(len(jaccard), 1))
     return ((errors * slope).sum(1) * occurs).sum() / occurs.sum().clamp(min=1)
+
+
+def near_boundary(labels: torch.Tensor) -> torch.Tensor:
+    """
+    Find the pixels from which one of another class is no more than two away, (N, H, W) bool.
+
+    Of a pole that is all of them. Unlabeled pixels are no other class, and near to none.
+
+    :param labels: (N, H, W) ids.
+    """
+    known, ids = labels != UNLABELED, labels.float()
+    highest = F.max_pool2d(torch.where(known, ids, -1.0), 5, 1, 2)
+    lowest = -F.max_pool2d(torch.where(known, -ids, -256.0), 5, 1, 2)
+    return known & (highest != lowest)
+
+
+def consistency_loss(logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """
+    Compare what is seen in degraded images with what is seen in the clean ones.
+
+    :param logits: (N, K, h, w), of the degraded images.
+    :param reference: likewise, of the clean ones, which learn nothing from it.
+    :return: Kullback-Leibler divergence from the reference, the mean over all places.
+    """
+    return F.kl_div(logits.float().log_softmax(1), reference.detach().float().log_softmax(1),
+                    reduction='none', log_target=True).sum(1).mean()
+
+
+def rain_loss(estimate: torch.Tensor, rate: torch.Tensor, extinction: torch.Tensor
+              ) -> torch.Tensor:
+    """
+    Compare estimates of rain with what was rendered: Huber on the logarithms.
+
+    :param estimate: (N, 2), as of ``rain_logs``.
+    :param rate, extinction: (N,) mm/hr and 1/m; NaN where unknown, which does not count.
+    :return: the mean over what is known; 0 where nothing is.
+    """
+    target = rain_logs(rate, extinction)
+    known = ~target.isnan()
+    errors = F.huber_loss(estimate.float(), target.nan_to_num(), reduction='none',
+                          delta=_RAIN_DELTA)
+    return (errors * known).sum() / known.sum().clamp(min=1)
 
 
 def class_weights(scenes: SceneList) -> torch.Tensor:

@@ -11,14 +11,18 @@ import torch
 from ubcn_ros.training.config import OptimizerConfig
 
 
-def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig
-                   ) -> torch.optim.Optimizer:
-    """Build the optimizer of a configuration."""
+def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig,
+                   fused: bool = False) -> torch.optim.Optimizer:
+    """
+    Build the optimizer of a configuration.
+
+    :param fused: one kernel takes a step for all parameters, to the same end.
+    """
+    more = {'weight_decay': config.weight_decay, 'fused': fused or None}
     if config.kind == 'sgd':
-        return torch.optim.SGD(parameters, config.lr, config.momentum,
-                               weight_decay=config.weight_decay)
+        return torch.optim.SGD(parameters, config.lr, config.momentum, **more)
     kinds = {'adam': torch.optim.Adam, 'adamw': torch.optim.AdamW}
-    return kinds[config.kind](parameters, config.lr, weight_decay=config.weight_decay)
+    return kinds[config.kind](parameters, config.lr, **more)
 
 
 def lr_factor(config: OptimizerConfig, progress: float) -> float:

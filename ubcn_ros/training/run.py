@@ -78,8 +78,9 @@ class Run:
     @cached_property
     def training(self) -> SceneList:
         """Scenes to train on."""
-        return shrunk(self.data.split('train', exclude=self.config.data.exclude),
-                      self.config.data.short_side)
+        c = self.config.data
+        scenes = self.data.split('train', exclude=c.exclude)
+        return shrunk(scenes.unique() if c.unique_names else scenes, c.short_side)
 
     @cached_property
     def validation(self) -> SceneList | None:

@@ -21,7 +21,7 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.cache import written_to
-from ubcn_ros.runtime.weights import save_model
+from ubcn_ros.runtime.weights import PARTS, save_model
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, find_stage
@@ -103,7 +103,9 @@ class Trainer:
         if self.stage_config.compile:
             stage.compile()
         groups = stage.parameter_groups()
-        optimizers = [make_optimizer(parameters, c) for parameters, c in groups]
+        # where gradients are scaled, a fused optimizer leaves no moment to clip them
+        fused = fabric.device.type == 'cuda' and fabric._precision.precision != '16-mixed'
+        optimizers = [make_optimizer(parameters, c, fused) for parameters, c in groups]
         self.optimizer_configs = [c for _, c in groups]
         self.stage, *self.optimizers = fabric.setup(stage, *optimizers)
         self.average = (MovingAverage(network, self.stage_config.ema_decay)
@@ -287,7 +289,8 @@ class Trainer:
         save_model(self.folder / name, self.network, self.record(self.optimizer_step, self.scores))
 
     def _record(self, optimizer_steps: int, scores: dict[str, float]) -> dict[str, Any]:
-        return {'stage': self.stage_name, 'trained': list(STAGE_CLASSES[self.stage_name].trained),
+        trained = [part for part in STAGE_CLASSES[self.stage_name].trained if part in PARTS]
+        return {'stage': self.stage_name, 'trained': trained,
                 'optimizer_steps': optimizer_steps, 'validation': scores}
 
 

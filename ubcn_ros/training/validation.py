@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 
 import torch
@@ -14,8 +15,9 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network import Step
+from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.training.samples import ValidationSamples, to_float
-from ubcn_ros.training.stages import Stage
+from ubcn_ros.training.stage import Stage
 
 RATES_MM_H = (0.0, 150.0)
 
@@ -28,6 +30,8 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, images: int, seen:
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
+    Of a network that tells how hard it rains, the median of the rates that it tells (mm/hr), too.
+
     :param stage: evaluated in eval mode, left in training mode.
     :param scenes: at most ``images`` of them, spread evenly, are used.
     :param seen: called with every frame: rain rate, number, batch of one and steps.
@@ -39,12 +43,15 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, images: int, seen:
     for rate in RATES_MM_H:
         psnr: dict[int, list[float]] = {}
         iou: dict[int, MulticlassJaccardIndex] = {}
+        told: list[float] = []
         for n, sample in enumerate(ValidationSamples(scenes, rate, images)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
             # a group of classes is not a class
             batch['labels'][batch['labels'] >= label_set.num_classes] = UNLABELED
             with fabric.autocast():
                 steps = stage.unrolled(batch['degraded'])
+            if steps[0].rain is not None:
+                told.append(float(rain_of(steps[0].rain).rate))
             for t, step in enumerate(steps, 1):
                 psnr.setdefault(t, []).append(float(peak_signal_noise_ratio(
                     step.image.float().clamp(0, 1), batch['clean'], data_range=1.0)))
@@ -57,6 +64,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, images: int, seen:
         if 'psnr' in stage.measures:
             scores |= {f'psnr_{rate:.0f}_T{t}': sum(v) / len(v) for t, v in psnr.items()}
         scores |= {f'miou_{rate:.0f}_T{t}': 100 * float(v.compute()) for t, v in iou.items()}
+        scores |= {f'rate_{rate:.0f}': statistics.median(told)} if told else {}
     stage.train()
     return scores
 

@@ -95,6 +95,16 @@ def test_labels_stay_on_a_drawn_edge_at_every_scale(samples, sides, strong):
     assert agree > 0.97 and set(batch['labels'].unique().tolist()) <= {1, 3, 255}
 
 
+def test_whole_frames_fill_the_sample(samples, street):
+    # a frame of 96x128 in samples of 48x64, and of another shape
+    large = tuple(part.repeat(2, 0).repeat(2, 1) for part in street)
+    for frame, crop, scale in ((street, (48, 64), 0.5), (large, (64, 64), 64 / 192)):
+        found = samples([frame], crop=crop, rain_probability=0.5, whole_frame_probability=1,
+                        balanced_crop_probability=0.5)
+        assert all(found.draw(n).view.scale == scale for n in range(8))
+        assert (found.batch(range(8))['labels'] != 255).all()
+
+
 def test_groups_and_unlabeled_survive_at_every_scale(samples, street):
     labels = np.full((96, 128), 11, np.uint8)  # the id of a group
     labels[:48] = 255

@@ -201,6 +201,8 @@ class TensorSamples:
               focus: tuple[float, float] | None = None) -> View:
         c, size = self.config, self.tensors.sizes[image]
         scale = math.exp(rng.uniform(*np.log(c.scales_of(int(min(size))))))
+        if c.whole_frame_probability and rng.random() < c.whole_frame_probability:
+            scale, focus = max(c.crop / size), None
         return draw_view(rng, image, size, c.crop, scale, strong, focus, c.rotation_deg)
 
     def _mixed(self, rng: np.random.Generator) -> Mixed | None:

@@ -1,0 +1,143 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the four training stages share."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ubcn_ros.network import UBCN, Step
+from ubcn_ros.training.config import OptimizerConfig, StageConfig
+from ubcn_ros.training.losses import (
+    block_means,
+    derain_loss,
+    near_boundary,
+    psnr_loss,
+    rain_loss,
+    segmentation_loss,
+)
+
+# above it an image is as good as its 8 bits; else dry frames alone would choose
+_PSNR_CAP = 50.0
+
+Batch = dict[str, torch.Tensor]
+Logs = dict[str, torch.Tensor]
+
+
+class Stage(nn.Module):
+    """
+    Base: a network, what of it is trained, and the loss.
+
+    forward(batch) returns (loss, values to log). A batch holds 'clean' and 'degraded'
+    (N, 3, H, W) RGB 0..1, 'labels' (N, H, W), and 'rain_rate' and 'extinction' (N,), as of
+    ``samples.TrainingSamples``.
+
+    :param network: the UBCN that is trained in place.
+    :param config: the stage's settings.
+    :param weights: (K,) class weights or None.
+    :param groups: (G, K) classes of the labels' groups, as of ``losses.group_members``, or None.
+    """
+
+    trained: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ('psnr', 'miou')
+    """What of ``unrolled`` is worth measuring: 'psnr', 'miou' or both."""
+    quality_text: str = ''
+    """What ``quality`` is, in words."""
+
+    def __init__(self, network: UBCN, config: StageConfig, weights: torch.Tensor | None = None,
+                 groups: torch.Tensor | None = None) -> None:
+        super().__init__()
+        self.network = network
+        self.config = config
+        self.register_buffer('weights', weights, persistent=False)
+        self.register_buffer('groups', groups, persistent=False)
+        for name, module in network.named_children():
+            module.requires_grad_(name in self.trained)
+        if network.veil is not None and not config.rain_weight:
+            network.veil.rain.requires_grad_(False)  # nothing would reach it
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Change the network before the first step; nothing by default."""
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
+        """Return parameters and settings, one entry per optimizer."""
+        return [([p for p in self.network.parameters() if p.requires_grad],
+                 self.config.optimizer)]
+
+    def train(self, mode: bool = True) -> Stage:
+        """Put what is trained in training mode; the rest keeps its normalisation statistics."""
+        super().train(mode)
+        for name, module in self.network.named_children():
+            if name not in self.trained:
+                module.eval()
+        if self.config.freeze_norm:
+            for module in self.network.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+    def labels_loss(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Compare logits with labels, by the stage's weights and groups of classes."""
+        extra = self.config.boundary_weight
+        pixels = 1 + extra * near_boundary(labels) if extra else None
+        return segmentation_loss(logits, labels, self.weights, self.groups, pixels)
+
+    def image_loss(self, image: torch.Tensor, clean: torch.Tensor, logs: Logs, suffix: str = ''
+                   ) -> torch.Tensor:
+        """Work out the loss of a derained image; its parts are logged by name and suffix."""
+        loss = derain_loss(image, clean)
+        logs[f'derain{suffix}'] = loss.detach()
+        return self.with_psnr(loss, image, clean, logs, f'psnr_loss{suffix}')
+
+    def with_psnr(self, loss: torch.Tensor, image: torch.Tensor, clean: torch.Tensor, logs: Logs,
+                  name: str) -> torch.Tensor:
+        """Add the weighted PSNR, logged by name, to a loss; without a weight it stays as it is."""
+        if not self.config.psnr_weight:
+            return loss
+        minus_psnr = psnr_loss(image, clean)
+        logs[name] = minus_psnr.detach()
+        return loss + self.config.psnr_weight * minus_psnr
+
+    def veil_loss(self, lifted: torch.Tensor, rain: torch.Tensor | None, batch: Batch, logs: Logs
+                  ) -> torch.Tensor | float:
+        """
+        Work out the weighted losses of what a ``Veil`` says; 0 without one, or without weights.
+
+        :param lifted, rain: as of ``Step``.
+        """
+        loss = 0.0
+        if rain is not None and self.config.rain_weight:
+            error = rain_loss(rain, batch['rain_rate'], batch['extinction'])
+            logs['rain'] = error.detach()
+            loss = loss + self.config.rain_weight * error
+        if rain is not None and self.config.veil_weight:
+            error = F.l1_loss(block_means(lifted.float()), block_means(batch['clean']))
+            logs['veil'] = error.detach()
+            loss = loss + self.config.veil_weight * error
+        return loss
+
+    def unrolled(self, image: torch.Tensor) -> list[Step]:
+        """Return the steps of the loop that this stage trains, for validation too."""
+        return self.network(image, self.config.iterations)
+
+    def quality(self, scores: dict[str, float]) -> float:
+        """
+        Sum up a validation: the higher, the better is the network.
+
+        :param scores: as of ``validation.validate``.
+        """
+        raise NotImplementedError
+
+    def mean_score(self, scores: dict[str, float], what: str, step: int) -> float:
+        """
+        Average a step's figure over the rain rates, PSNR at most ``_PSNR_CAP`` dB each.
+
+        :param what: 'psnr' or 'miou'.
+        """
+        found = [min(value, _PSNR_CAP) if what == 'psnr' else value
+                 for name, value in scores.items()
+                 if name.startswith(f'{what}_') and name.endswith(f'_T{step}')]
+        return sum(found) / len(found)
