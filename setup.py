@@ -50,7 +50,7 @@ setup(
         'setuptools',
         'click>=8.0',
         'jinja2>=3',
-        'mcap>=1.2',
+        'mcap>=1.5',
         'numpy',
         'opencv-python-headless>=4.5,<5',
         'pyyaml',

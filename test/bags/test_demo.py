@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bag_files import picture
 
 from ubcn_ros.bags import (
     BagWriter,
@@ -67,14 +68,14 @@ def test_of_a_damaged_bag_what_is_whole_is_replayed_and_the_rest_told(tmp_path):
     bag = tmp_path / 'bag'
     with BagWriter(bag) as writer:
         for number in range(10):
-            message = make_image(make_header(number, 'c'), np.zeros((300, 400, 3), np.uint8))
+            message = make_image(make_header(number, 'c'), picture(number, 600, 400))
             writer.write('/image', 'sensor_msgs/msg/Image', message, number)
         writer.write('/image', 'sensor_msgs/msg/Image', b'\0\1\0\0cut', 10)
     result = send(bag)
     assert len(result.sent) == 10
     assert result.unread == ['message 11 of /image: 7 bytes hold no header']
-    path = bag / 'bag.mcap'
-    path.write_bytes(path.read_bytes()[:2_000_000])
+    path = bag / 'bag_0.mcap'
+    path.write_bytes(path.read_bytes()[:path.stat().st_size * 3 // 4])
     result = send(bag)
     assert 0 < len(result.sent) < 10
     assert 'was not closed' in result.unread[0]

@@ -225,9 +225,10 @@ def test_names_that_ros_allows_are_taken(tmp_path, name):
 
 
 @pytest.mark.parametrize(('names', 'said'), [
-    (['bag.mcap', 'bag.mcap'], ''), (['old\\bag.mcap'], ''),
+    (['bag_0.mcap', 'bag_0.mcap'], ''), (['old\\bag_0.mcap'], ''),
     ([''], "relative_file_paths is ['']"), (['..'], "relative_file_paths is ['..']"),
-    ('bag.mcap', "relative_file_paths is 'bag.mcap'"), ([None], 'relative_file_paths is [None]')])
+    ('bag_0.mcap', "relative_file_paths is 'bag_0.mcap'"),
+    ([None], 'relative_file_paths is [None]')])
 def test_odd_file_names_in_metadata_are_read_or_named(tmp_path, names, said):
     create([picture(n) for n in (1, 2)], tmp_path / 'bag', '/image', rate_hz=1.0)
     edit_metadata(tmp_path / 'bag', relative_file_paths=names)
@@ -257,7 +258,7 @@ def test_a_topic_without_name_is_no_known_one(database):
     ('/image', COMPRESSED, 'ros2msg', b'', 'cdr', b'')], ids=['encoding', 'type'])
 def test_metadata_counts_all_types_and_encodings_of_a_topic(tmp_path, other):
     create([picture(n) for n in (1, 2, 3)], tmp_path / 'bag', '/image')
-    write_mcap(tmp_path / 'bag' / 'bag.mcap', [1, 2, 3], more=[other, other])
+    write_mcap(tmp_path / 'bag' / 'bag_0.mcap', [1, 2, 3], more=[other, other])
     for count, told in ((5, []), (7, ['/image: 5 messages are announced, 3 were found'])):
         edit_metadata(tmp_path / 'bag', count=count)
         numbers, (left_out, *problems) = found(tmp_path / 'bag')

@@ -200,8 +200,8 @@ def test_sources_are_begun_when_their_time_has_come():
         begun.append(name)
         yield from (Record(CHANNELS[0], time, time, 0, name) for time in times)
 
-    merged = merge([Source(5, source('b', 5, 7)), Source(1, source('a', 1, 5, 6)),
-                    Source(6, source('c', 6, 8))])
-    assert [next(merged)[1::3] for _ in range(1)] == [(1, 'a')] and begun == ['a']
+    merged = merge([Source(1, 1, source('a', 1, 5, 6)), Source(5, 0, source('b', 5, 7)),
+                    Source(6, 2, source('c', 6, 8))])
+    assert next(merged)[1::3] == (1, 'a') and begun == ['a']
     assert [(r.time_ns, r.data) for r in merged] == [
         (5, 'b'), (5, 'a'), (6, 'a'), (6, 'c'), (7, 'b'), (8, 'c')]

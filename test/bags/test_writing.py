@@ -103,8 +103,8 @@ def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path, storage):
     with (file_limit(100_000), pytest.raises(BagError, match='make room on its disk'),
           BagWriter(tmp_path / 'bag', storage) as writer):
         with pytest.raises(BagError, match='make room on its disk'):
-            for number in range(1, 90):
-                writer.write('/image', IMAGE, serialized(number, height=200), number)
+            for number in range(1, 30):
+                writer.write('/image', IMAGE, serialized(number, height=2000), number)
 
 
 def test_a_bag_whose_metadata_cannot_be_written_stays_readable(tmp_path):

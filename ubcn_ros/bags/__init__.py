@@ -8,10 +8,12 @@ engine, each with its own stamp, however long it takes. Of a damaged bag, what i
 and what is missing is told.
 """
 
+from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.create import create
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.frames import BagImage, Processed, process, read_images
 from ubcn_ros.bags.image_source import START_NS
+from ubcn_ros.bags.mcap_writer import McapBagWriter
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
     COMPRESSED,
@@ -40,6 +42,7 @@ __all__ = [
     'Channel',
     'Connection',
     'MalformedMessage',
+    'McapBagWriter',
     'Processed',
     'Record',
     'create',
@@ -51,5 +54,6 @@ __all__ = [
     'open_bag',
     'process',
     'read_images',
+    'ros_channel',
     'stamp_ns',
 ]

@@ -4,6 +4,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import sqlite3
+from pathlib import Path
+
+SUFFIXES = ('.mcap', '.db3')
+"""Of the files of a bag."""
+
 
 class BagError(ValueError):
     """A bag cannot be read or written as asked; the text names what is there and the remedy."""
@@ -17,3 +25,26 @@ def reason(error: BaseException) -> str:
     """Return what an error of another library says, in one line."""
     text = ' '.join((getattr(error, 'strerror', None) or str(error)).split())
     return text or type(error).__name__
+
+
+def write_error(path: Path, error: Exception) -> BagError:
+    """Make the error of a bag that cannot be written, with the remedy for its reason."""
+    text, number = reason(error), getattr(error, 'errno', None)
+    if isinstance(error, sqlite3.Error) and 'full' in text:
+        text, number = os.strerror(errno.ENOSPC), errno.ENOSPC
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or text == 'disk I/O error':
+        remedy = 'make room on its disk, or give a path on another'
+    else:
+        remedy = 'give a path in a folder that you may write to'
+    return BagError(f'bag {path} cannot be written: {text}; {remedy}')
+
+
+def exists_error(path: Path) -> BagError:
+    """Make the error of a bag that is there already."""
+    if path.is_dir() and not (path / 'metadata.yaml').exists() and any(
+            file.suffix in SUFFIXES for file in path.iterdir()):
+        return BagError(f'bag {path} cannot be written: it exists already, and has no '
+                        'metadata.yaml, as a command that was killed leaves it; remove it, or '
+                        'give a path that does not exist yet')
+    return BagError(f'bag {path} cannot be written: it exists already; give a path that does '
+                    'not exist yet')

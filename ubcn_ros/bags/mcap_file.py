@@ -9,7 +9,6 @@ where the next one begins after a damaged one, is found out here.
 
 from __future__ import annotations
 
-import struct
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -20,29 +19,19 @@ from typing import NamedTuple
 
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Attachment, Chunk, Metadata
+from mcap.records import Attachment, Metadata
 from mcap.records import Channel as ChannelRecord
 from mcap.records import Schema as SchemaRecord
-from mcap.stream_reader import get_chunk_data_stream
 from mcap.summary import Summary
 
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.mcap_layout import CUT, DAMAGE, HEAD, PRIVATE, SHORTEST, Place, find_records
+from ubcn_ros.bags.mcap_records import IN_CHUNK, Message, channel_of, parse, parse_chunk
 from ubcn_ros.bags.mcap_summary import counts, is_index, read_end
 from ubcn_ros.bags.records import Channel, Record, Source, merge
 
-_MESSAGE = struct.Struct('<HIQQ')  # channel, sequence, log time, publish time
-_IN_CHUNK = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.MESSAGE)
 _EXTRAS = (Opcode.ATTACHMENT, Opcode.METADATA)
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
-
-
-class _Message(NamedTuple):
-    channel: int
-    sequence: int
-    time: int  # ns
-    published: int  # ns
-    data: memoryview
 
 
 class _Block(NamedTuple):
@@ -86,6 +75,8 @@ class McapFile:
                 self._take_index(self._end.summary)
             else:
                 self._scan()
+            self._end = self._end._replace(summary=None)  # large, and needed no more
+            self._blocks.sort(key=attrgetter('first', 'offset'))
             if self.problems and not self.channels:
                 raise BagError(f'{name} cannot be read: no record in it that names a topic is '
                                'whole; take another copy of the file, if there is one')
@@ -104,13 +95,13 @@ class McapFile:
         """Times of the first and last message, ns; None where there is none."""
         if not self._blocks:
             return None
-        return min(b.first for b in self._blocks), max(b.last for b in self._blocks)
+        return self._blocks[0].first, max(block.last for block in self._blocks)
 
     def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""
         return merge(
-            Source(block.first, self._load(block, channels, start, end)) for block in self._blocks
-            if block.last >= start and block.first < end
+            Source(block.first, block.offset, self._load(block, channels, start, end))
+            for block in self._blocks if block.last >= start and block.first < end
             and (not block.channels or not channels.isdisjoint(block.channels)))
 
     def attachments(self) -> Iterator[Attachment]:
@@ -136,7 +127,7 @@ class McapFile:
         """Yield the records of a block, as far as it is whole, by time."""
         messages = []
         for record in self._parse_block(block.offset, block.end):
-            if isinstance(record, _Message):
+            if isinstance(record, Message):
                 if record.channel in channels and start <= record.time < end:
                     messages.append(record)
             elif isinstance(record, ChannelRecord) and (
@@ -145,16 +136,17 @@ class McapFile:
                 self._note_damage(block.offset, f'it names topic {record.topic}, the end of the '
                                   'file another')
         messages.sort(key=attrgetter('time'))
-        for number, sequence, time, published, data in messages:
-            yield Record(self.channels[number], time, published, sequence, bytes(data))
+        for message in messages:
+            yield message.record(self.channels)
 
     def _take_index(self, summary: Summary) -> None:
         """Take channels and blocks from a summary that names all."""
         self._take_channels(summary.channels, summary.schemas, counts(summary))
+        same: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._blocks = [_Block(Opcode.CHUNK, chunk.message_start_time, chunk.message_end_time,
                                chunk.chunk_start_offset,
                                chunk.chunk_start_offset + chunk.chunk_length,
-                               tuple(chunk.message_index_offsets))
+                               same.setdefault(key := tuple(chunk.message_index_offsets), key))
                         for chunk in summary.chunk_indexes
                         if chunk.message_start_time <= chunk.message_end_time]
         statistics = summary.statistics
@@ -198,7 +190,7 @@ class McapFile:
 
     def _take_channels(self, channels: dict[int, ChannelRecord],
                        schemas: dict[int, SchemaRecord], number: Mapping[int, int]) -> None:
-        self.channels = {key: _channel(channel, schemas.get(channel.schema_id))
+        self.channels = {key: channel_of(channel, schemas.get(channel.schema_id))
                          for key, channel in channels.items()}
         self.counts = {key: number.get(key, 0) for key in channels}
 
@@ -231,7 +223,7 @@ class McapFile:
                 self._note_cut(place.offset)
             elif place.opcode in _EXTRAS:
                 extras[place.opcode].append(place.offset)
-            elif place.opcode in _IN_CHUNK or place.opcode == Opcode.CHUNK:
+            elif place.opcode in IN_CHUNK or place.opcode == Opcode.CHUNK:
                 yield place
             private += place.opcode >= PRIVATE
         if private:
@@ -254,7 +246,7 @@ class McapFile:
             yield offset, body
 
     def _parse_block(self, offset: int, end: int
-                     ) -> Iterator[SchemaRecord | ChannelRecord | _Message]:
+                     ) -> Iterator[SchemaRecord | ChannelRecord | Message]:
         """Yield the records from there on, and those of a chunk there, as far as it is whole."""
         try:
             while offset < end:
@@ -262,11 +254,11 @@ class McapFile:
                 opcode, length = HEAD.unpack(self._file.read(HEAD.size))
                 body = self._file.read(min(length, self._size))
                 if opcode == Opcode.CHUNK:
-                    yield from _parse_chunk(body, length)
+                    yield from parse_chunk(body, length)
                     return
-                if opcode not in _IN_CHUNK:
+                if opcode not in IN_CHUNK:
                     raise ValueError('no record with messages begins there')
-                yield _parse(opcode, memoryview(body))
+                yield parse(opcode, memoryview(body))
                 offset += HEAD.size + length
         except Exception as error:  # decompression and damaged records end in many kinds
             self._note_damage(offset, reason(error))
@@ -287,37 +279,3 @@ class McapFile:
         self.problems.append(
             f'{self._name} was not closed, as by a power cut or a kill: what is whole, up to byte '
             f'{offset} of {self._size}, was read; `mcap recover` makes a whole file of it')
-
-
-def _parse_chunk(body: bytes, length: int) -> Iterator[SchemaRecord | ChannelRecord | _Message]:
-    """Yield the records of a chunk; `length` is what its head says of the body."""
-    chunk = Chunk.read(ReadDataStream(BytesIO(body)))
-    if len(body) == length and (len(chunk.data) + len(chunk.compression.encode())
-                                + SHORTEST[Opcode.CHUNK] != length):
-        raise ValueError('its lengths do not fit each other')
-    stream, size = get_chunk_data_stream(chunk, validate_crc=len(body) == length)
-    data, at = memoryview(stream.read(size)), 0
-    while at < size:
-        opcode, length = HEAD.unpack_from(data, at)
-        at += HEAD.size
-        if at + length > size or not (opcode in _IN_CHUNK or opcode >= PRIVATE):
-            raise ValueError('a record in it is not whole')
-        if opcode in _IN_CHUNK:
-            yield _parse(opcode, data[at:at + length])
-        at += length
-
-
-def _parse(opcode: int, body: memoryview) -> SchemaRecord | ChannelRecord | _Message:
-    if opcode == Opcode.MESSAGE:
-        channel, sequence, time, published = _MESSAGE.unpack_from(body)
-        return _Message(channel, sequence, time, published, body[_MESSAGE.size:])
-    kind = SchemaRecord if opcode == Opcode.SCHEMA else ChannelRecord
-    return kind.read(ReadDataStream(BytesIO(body)))
-
-
-def _channel(channel: ChannelRecord, schema: SchemaRecord | None) -> Channel:
-    name, encoding, definition = (schema.name, schema.encoding, schema.data) if schema else (
-        '', '', b'')
-    return Channel(channel.topic, name.replace('/', '/msg/') if name.count('/') == 1 else name,
-                   channel.message_encoding, name, encoding, definition,
-                   tuple(sorted(channel.metadata.items())))

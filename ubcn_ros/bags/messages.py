@@ -8,15 +8,20 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
+LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 TYPES = get_typestore(Stores.ROS2_JAZZY)
-"""Standard types; the definitions in a bag are not needed for them."""
+"""Standard types, and LabelInfo; the definitions in a bag are not needed for them."""
+TYPES.register(get_types_from_msg('uint16 class_id\nstring class_name\n',
+                                  'vision_msgs/msg/VisionClass'))
+TYPES.register(get_types_from_msg('std_msgs/Header header\nvision_msgs/VisionClass[] class_map\n'
+                                  'float32 threshold\n', LABEL_INFO))
 
 
 def stamp_ns(header: Any) -> int:

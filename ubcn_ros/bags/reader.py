@@ -5,22 +5,21 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from mcap.records import Attachment
 
-from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
+from ubcn_ros.bags.errors import SUFFIXES, BagError, MalformedMessage, reason
 from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.metadata import BagMetadata, read_metadata
 from ubcn_ros.bags.records import Channel, Record, Source, merge
 from ubcn_ros.bags.storage import (
     LZ4_MAGIC,
-    SUFFIXES,
     ZSTD_MAGIC,
     decompress_message,
     open_storage,
@@ -44,17 +43,6 @@ class Connection(NamedTuple):
     encoding: str = 'cdr'
 
 
-class _ValueError(ValueError):
-    """A value of metadata.yaml that cannot be; the text names it."""
-
-
-class _Metadata(NamedTuple):
-    """What metadata.yaml says; `counts` by topic and type."""
-
-    files: list[str]
-    counts: Counter[tuple[str, str]]
-
-
 class BagReader:
     """
     An open bag. Use `open_bag`.
@@ -65,9 +53,10 @@ class BagReader:
 
     def __init__(self, path: Path, stack: ExitStack):
         self.path = path
-        self.notes: list[str] = []
         self._missing: list[str] = []
-        metadata = self._read_metadata() if path.is_dir() else None
+        metadata, self.notes = read_metadata(path) if path.is_dir() else (None, [])
+        self.custom_data = metadata.custom_data if metadata else {}
+        """What metadata.yaml says of the recording beside its content."""
         files = self._choose_files(metadata) if path.is_dir() else [path]
         self._storages = self._open(files, stack)
         if metadata is None and not all(storage.complete for storage in self._storages):
@@ -141,12 +130,13 @@ class BagReader:
     def _records(self, channels: set[Channel], start: float = -math.inf, end: float = math.inf
                  ) -> Iterator[Record]:
         sources = []
-        for storage, span in zip(self._storages, self._spans(), strict=True):
+        for rank, (storage, span) in enumerate(zip(self._storages, self._spans(), strict=True)):
             chosen = {number for number, channel in storage.channels.items()
                       if channel in channels}
             if chosen and span and span[1] >= start and span[0] < end:
-                sources.append(Source(max(span[0], start), storage.records(chosen, start, end)))
-        for record in merge(sources):
+                sources.append(Source(max(span[0], start), rank,
+                                      storage.records(chosen, start, end)))
+        for record in merge(sorted(sources, key=attrgetter('first_ns', 'rank'))):
             if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
                 record = record._replace(data=decompress_message(record.data))
             yield record
@@ -222,37 +212,7 @@ class BagReader:
             counts[first] += max(0, number - sum(stored[key] for key in others))
         return counts
 
-    def _read_metadata(self) -> _Metadata | None:
-        path = self.path / 'metadata.yaml'
-        try:
-            information = yaml.safe_load(path.read_text())['rosbag2_bagfile_information']
-            counts: Counter[tuple[str, str]] = Counter()
-            for entry in information['topics_with_message_count'] or []:
-                topic = entry['topic_metadata']
-                counts[topic['name'], topic['type']] += entry['message_count']
-            files = information['relative_file_paths'] or []
-            # as Windows separates them, too
-            names = [re.split(r'[/\\]', str(name))[-1] for name in files]
-            if not isinstance(files, list) or {'', '.', '..', 'None'} & {*names}:
-                raise _ValueError(f'relative_file_paths is {files!r}, not a list of files')
-            compression = information.get('compression_format')
-            if (str(information.get('compression_mode')).upper() == 'MESSAGE'
-                    and compression not in ('', None, 'zstd')):
-                self.notes.append(f'{path} says that the messages are compressed as '
-                                  f'{compression}: only zstd is read, convert the bag with '
-                                  '`ros2 bag convert`')
-            return _Metadata(list(dict.fromkeys(names)), counts)
-        except FileNotFoundError:
-            self.notes.append(f'{self.path} has no metadata.yaml, as a recording that was killed '
-                              'leaves it: what is there was read; `ros2 bag reindex` makes one')
-        except Exception as error:  # unreadable, no YAML, or other YAML
-            why = (reason(error) if isinstance(error, OSError | _ValueError)
-                   else 'not the metadata of a bag')
-            self.notes.append(f'{path} cannot be read ({why}): what is there was read; '
-                              '`ros2 bag reindex` writes it anew')
-        return None
-
-    def _choose_files(self, metadata: _Metadata | None) -> list[Path]:
+    def _choose_files(self, metadata: BagMetadata | None) -> list[Path]:
         """Take the files that metadata.yaml names, else those that are there."""
         there = sorted(path for path in self.path.iterdir() if not path.name.startswith('.')
                        and path.name.removesuffix('.zstd').endswith(SUFFIXES))

@@ -53,31 +53,34 @@ class Record(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Records in the order of time, and the time of the first, ns."""
+    """
+    Records in the order of time, `first_ns` the time of the first, ns.
 
-    first_ns: int
+    Of equal times, those of the lower `rank` come first; each source has one of its own.
+    """
+
+    first_ns: float
+    rank: int
     records: Iterator[Record]
 
 
 def merge(sources: Iterable[Source]) -> Iterator[Record]:
     """
-    Merge sources by time; of equal times, those of the earlier source come first.
+    Merge sources by time.
 
     A source is begun when its time has come, so that no more is in memory than overlaps.
+
+    :param sources: in the order of their first times and ranks; taken one by one, too.
     """
-    waiting = sorted(enumerate(sources), key=lambda item: (item[1].first_ns, item[0]),
-                     reverse=True)
+    waiting = iter(sources)
+    following = next(waiting, None)
     begun: list[tuple[int, int, Record, Iterator[Record]]] = []
-
-    def take(number: int, records: Iterator[Record]) -> None:
-        if (record := next(records, None)) is not None:
-            heapq.heappush(begun, (record.time_ns, number, record, records))
-
-    while waiting or begun:
-        if begun and not (waiting and (waiting[-1][1].first_ns, waiting[-1][0]) < begun[0][:2]):
-            _, number, record, records = heapq.heappop(begun)
+    while following or begun:
+        if begun and not (following and following[:2] < begun[0][:2]):
+            _, rank, record, records = heapq.heappop(begun)
             yield record
-            del record  # else its data are kept while the next is read
         else:
-            number, (_, records) = waiting.pop()
-        take(number, records)
+            _, rank, records = following
+            following = next(waiting, None)
+        if (record := next(records, None)) is not None:
+            heapq.heappush(begun, (record.time_ns, rank, record, records))

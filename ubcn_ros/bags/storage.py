@@ -16,7 +16,6 @@ from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.mcap_file import McapFile
 from ubcn_ros.bags.sqlite_file import SqliteFile
 
-SUFFIXES = ('.mcap', '.db3')
 _ANOTHER_COPY = 'take another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
