@@ -7,7 +7,6 @@ import torch
 
 from ubcn_ros.network import IDM, SAM, Discriminator, IDMConfig, SAMConfig, build_segmentation
 from ubcn_ros.network.blocks import RES, shuffle, unshuffle
-from ubcn_ros.network.veil_field import coarse
 
 
 def count(module):
@@ -52,13 +51,12 @@ def test_idm_starts_as_the_identity(factor):
     assert torch.equal(IDM(IDMConfig(unshuffle=factor)).eval()(image), image)
 
 
-@pytest.mark.parametrize('residual', ['input', 'previous'])
-def test_sam_starts_from_its_residual_base(residual):
-    sam = SAM(SAMConfig(8, 1, residual=residual), 3).eval()
+@pytest.mark.parametrize('form', ['stacks', 'trunk'])
+def test_sam_starts_from_the_rainy_image(form):
+    sam = SAM(SAMConfig(8, 1, form=form), 3).eval()
     image, previous = torch.rand(2, 1, 3, 32, 32)
     paths = torch.full((1, 3, 4, 4), 1 / 3)
-    base = image if residual == 'input' else previous
-    assert torch.equal(sam(image, previous, paths), base)
+    assert torch.equal(sam(image, previous, paths), image)
 
 
 @pytest.mark.parametrize('form', ['stacks', 'trunk'])
@@ -136,32 +134,6 @@ def test_a_threshold_that_may_leave_a_pixel_without_a_path_is_refused():
     assert SAM(config, 3)
     with pytest.raises(ValueError, match='0.25 is too high for 4 paths'):
         SAM(config, 4)
-
-
-@pytest.mark.parametrize('size', [(32, 32), (45, 131)])
-def test_sam_takes_back_a_share_of_the_coarse_difference_alone(size):
-    torch.manual_seed(0)
-    image = torch.rand(1, 3, *size)
-    paths = torch.full((1, 3, 4, 4), 1 / 3)
-    rows, columns = (torch.arange(n) for n in size)
-    # finer than a cell of 24x32, where the frame is large enough to have anything finer
-    fine = 0.1 * (-1.0) ** (rows[:, None] + columns)
-    free, anchored = (SAM(SAMConfig(8, 1, coarse_from_previous=share), 3).eval()
-                      for share in (0.0, 0.75))
-    assert torch.equal(free(image, image + 0.2, paths), image)  # tails are zero
-    torch.testing.assert_close(anchored(image, image + 0.2, paths), image + 0.15)
-    torch.testing.assert_close(anchored(image, image + fine, paths), image, atol=0.02, rtol=0)
-
-
-def test_the_coarse_image_keeps_slow_changes():
-    slow = torch.linspace(0, 1, 480).expand(1, 3, 360, 480)
-    assert (coarse(slow) - slow)[..., 16:-16].abs().max() < 1e-3
-
-
-@pytest.mark.parametrize('share', [-0.1, 1.0, float('nan')])
-def test_a_share_that_is_none_is_named(share):
-    with pytest.raises(ValueError, match=f'coarse_from_previous {share}'):
-        SAMConfig(coarse_from_previous=share)
 
 
 def test_discriminator_refuses_small_features():

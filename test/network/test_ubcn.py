@@ -15,7 +15,7 @@ from ubcn_ros.network.ubcn import attention_size
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': (SAMConfig(8, 1), None),
-         'trunk': (SAMConfig(8, 1, 2, form='trunk', residual='previous'), None),
+         'trunk': (SAMConfig(8, 1, 2, form='trunk'), None),
          'veil': (SAMConfig(8, 1, 2, form='trunk'), VeilConfig(4, 1, 4)),
          'veil at every step': (SAMConfig(8, 1), VeilConfig(4, 0, 0, every_step=True))}
 

@@ -115,8 +115,8 @@ def test_half_precision_keeps_the_image(veil):
 
 
 @pytest.mark.parametrize(('size', 'name'), [
-    ({'channels': 0}, 'veil.channels is 0'), ({'depth': -1}, 'veil.depth is -1'),
-    ({'texture': 1.5}, 'veil.texture is 1.5')])
+    ({'channels': 0}, 'channels is 0'), ({'depth': -1}, 'depth is -1'),
+    ({'texture': 1.5}, 'texture is 1.5')])
 def test_sizes_that_no_network_has_are_named(size, name):
     with pytest.raises(ValueError, match=name):
         VeilConfig(**size)

@@ -6,7 +6,7 @@ import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.formats.cityscapes import CITYSCAPES
-from ubcn_ros.network import build
+from ubcn_ros.network import VeilConfig, build
 from ubcn_ros.training.architecture import model_config
 
 
@@ -36,3 +36,18 @@ def test_an_unknown_override_is_named(recipe, overrides):
     config = recipe('derain', model={'preset': 'light', 'overrides': overrides})
     with pytest.raises(ValueError, match='derrain|chanels'):
         model_config(config, CAMVID)
+
+
+def test_a_veil_is_put_in_front_changed_and_left_out(recipe):
+    def veil(preset, overrides):
+        config = recipe('derain', model={'preset': preset, 'overrides': overrides})
+        return model_config(config, CAMVID).veil
+
+    assert veil('light', {}) is None
+    assert veil('light', {'veil': {'depth': 3}}) == VeilConfig(depth=3)
+    assert veil('light-next', {}) == VeilConfig()
+    assert veil('light-next', {'veil': {'every_step': True}}) == VeilConfig(every_step=True)
+    assert veil('light-next', {'veil': None}) is None
+    for preset in ('light', 'light-next'):
+        with pytest.raises(ValueError, match='overrides.*depth is .many'):
+            veil(preset, {'veil': {'depth': 'many'}})

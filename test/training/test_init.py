@@ -11,6 +11,7 @@ from torch import nn
 from ubcn_ros.labels import LabelSet, numbered_labels, paths_of
 from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
+from ubcn_ros.network.veil_field import FieldSAMConfig
 from ubcn_ros.runtime.weights import PARTS
 from ubcn_ros.training.init import init_table, start_from, trained_after
 
@@ -39,7 +40,7 @@ def network(label_set=None, seed=0, **changes):
     torch.manual_seed(seed)
     made = build(UBCNConfig(**{
         'label_set': label_set or labels(), 'derain': IDMConfig(4, 1, 2),
-        'attention': SAMConfig(4, 1, 2, form='trunk', veil_channels=4, path_threshold=0.2),
+        'attention': FieldSAMConfig(4, 1, 2, form='trunk', veil_channels=4, path_threshold=0.2),
         'segmentation': 'ddrnet23_slim',
         'segmentation_options': {'width': 4, 'stride2_head': True}, **changes}))
     for tensor in made.state_dict().values():  # some start alike, whatever the seed

@@ -7,12 +7,13 @@ import torch
 
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.network.attention import SAM, SAMConfig
+from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 from ubcn_ros.training.path_start import path_sources, path_weights
 
 VEIL = {'veil_channels': 4, 'veil_texture': 4}
 FORMS = [SAMConfig(4, 1, 2, form='trunk'), SAMConfig(4, 1), SAMConfig(4, 1, share_paths=False),
-         SAMConfig(4, 1, 2, form='trunk', **VEIL),
-         SAMConfig(4, 1, 2, form='trunk', veil_below=True, **VEIL)]
+         FieldSAMConfig(4, 1, 2, form='trunk', **VEIL),
+         FieldSAMConfig(4, 1, 2, form='trunk', veil_below=True, **VEIL)]
 
 
 def labels(*classes, dominant=()):
@@ -22,7 +23,8 @@ def labels(*classes, dominant=()):
 
 def sam(config, paths, seed):
     torch.manual_seed(seed)
-    made = SAM(config, paths).eval()
+    kind = FieldSAM if isinstance(config, FieldSAMConfig) else SAM
+    made = kind(config, paths).eval()
     for parameter in made.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     return made

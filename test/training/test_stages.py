@@ -215,32 +215,20 @@ def test_attend_needs_two_steps(make):
 TEXTURED = pytest.mark.parametrize(('veil', 'texture'), [(0, 0), (4, 0), (4, 5)])
 
 
-def network_with_veil(make, residual, veil, texture=0):
+def network_with_veil(make, veil, texture=0):
     """Network in evaluation mode; a veil field of IDM has values to work with."""
     stage, _ = make('joint', derain={'channels': 4, 'blocks': 1, 'veil_channels': veil,
                                      'veil_texture': texture},
-                    attention={'channels': 4, 'blocks': 1, 'residual': residual,
-                               'veil_channels': veil, 'veil_texture': texture})
+                    attention={'channels': 4, 'blocks': 1, 'veil_channels': veil,
+                               'veil_texture': texture})
     if veil:
         torch.nn.init.normal_(stage.network.derain.veil.field.weight, std=0.05)
     return stage.network.eval()
 
 
 @TEXTURED
-def test_a_second_step_starts_as_no_change_with_the_residual_on_the_previous(make, veil, texture):
-    network = network_with_veil(make, 'previous', veil, texture)
-    torch.nn.init.zeros_(network.attention.tail[1].weight)
-    start_from_derain(network)
-    first, second = network(torch.rand(1, 3, 32, 48), 2)
-    assert torch.equal(first.image, second.image)
-    if veil:  # but its features are those of IDM's field
-        assert torch.equal(network.attention.veil.up2[0].weight,
-                           network.derain.veil.up2[0].weight)
-
-
-@TEXTURED
-def test_a_second_step_starts_as_derain_with_the_residual_on_the_input(make, veil, texture):
-    network = network_with_veil(make, 'input', veil, texture)
+def test_a_second_step_starts_as_derain(make, veil, texture):
+    network = network_with_veil(make, veil, texture)
     image = torch.rand(1, 3, 32, 48)
     first, second = network(image, 2)
     assert not torch.allclose(first.image, second.image, atol=1e-4)

@@ -69,9 +69,10 @@ def describe(network: UBCN, info: ModelInfo) -> dict[str, Any]:
 
 
 def _parts(network: UBCN, info: ModelInfo) -> list[tuple[str, int, bool]]:
-    from ubcn_ros.runtime.weights import PARTS
-    return [(part, sum(p.numel() for p in getattr(network, part).parameters()),
-             part in info.trained) for part in PARTS]
+    # the veil is trained with what derains
+    return [(part, sum(p.numel() for p in module.parameters()),
+             {'veil': 'derain'}.get(part, part) in info.trained)
+            for part, module in network.named_children()]
 
 
 def _text(network: UBCN, info: ModelInfo) -> str:
@@ -89,7 +90,8 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         ('temperature', said.get('temperature')), *_calibration_rows(said.get('calibration'))]
     parts = [(part, f'{count:,}', 'yes' if trained else 'no: random numbers')
              for part, count, trained in _parts(network, info)]
-    configuration = [('derain', config['derain']),
+    configuration = [*([('veil', config['veil'])] if config['veil'] else []),
+                     ('derain', config['derain']),
                      (config['segmentation'], config['segmentation_options']),
                      ('attention', config['attention'])]
     return '\n\n'.join(filter(None, [

@@ -11,7 +11,7 @@ from torch import nn
 
 from ubcn_ros.network.blocks import (
     cbr,
-    check_sizes,
+    check_stack,
     conv3x3,
     cr,
     residual_stack,
@@ -19,7 +19,6 @@ from ubcn_ros.network.blocks import (
     shuffle,
     unshuffle,
 )
-from ubcn_ros.network.veil_field import THUMBNAIL, VeilField, coarse, thumbnail
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class SAMConfig:
     """
     Size and form of a SAM; the defaults are the published table 3 with shared weights.
 
-    :raises ValueError: an unknown form or residual, or a threshold or share outside 0..1.
+    :raises ValueError: an unknown form, a size that no network has, or a threshold outside 0..1.
     """
 
     # features between the first and the last convolution
@@ -43,8 +42,6 @@ class SAMConfig:
     form: str = 'stacks'
     # of stacks: one set of weights for all paths, as table 4's 0.40 MB says, or one per path
     share_paths: bool = True
-    # what the prediction is added to: the rainy 'input' or the 'previous' step's image
-    residual: str = 'input'
     # masks of 1 / K instead of the semantic ones: the ablation that shows what these are worth
     uniform_masks: bool = False
     # probabilities under it are zero at the working size, in training as in inference, so that a
@@ -52,32 +49,14 @@ class SAMConfig:
     # 1 / K, so that a pixel's likeliest path stays. What stays is not scaled up to a sum of 1, so
     # that no probability jumps where another passes the threshold; at most K - 1 thresholds go
     path_threshold: float = 0.0
-    # width of a VeilField in front, which sees the paths, too; 0 for none
-    veil_channels: int = 0
-    # channels of the rainy image's texture that the veil field sees
-    veil_texture: int = 0
-    # further RES at each level of the veil field
-    veil_depth: int = 0
-    # the veil field sees how much of each path lies below a place in its column: a house is as far
-    # away as the ground that it stands on
-    veil_below: bool = False
-    # share of the coarse difference to the previous image (means over 24x32 cells of the frame)
-    # that is taken back, 0 (off, the paper's definition) to below 1: what is coarse is the veil,
-    # of which two estimates are better than one
-    coarse_from_previous: float = 0.0
 
     def __post_init__(self) -> None:
-        check_sizes(self)
-        for name, known in (('form', ('stacks', 'trunk')), ('residual', ('input', 'previous'))):
-            if getattr(self, name) not in known:
-                raise ValueError(f'SAM {name} {getattr(self, name)!r} is unknown: choose one of '
-                                 f'{", ".join(known)}')
+        check_stack(self)
+        if self.form not in ('stacks', 'trunk'):
+            raise ValueError(f'SAM form {self.form!r} is unknown: choose one of stacks, trunk')
         if not 0 <= self.path_threshold < 1:  # so that NaN is refused, too
             raise ValueError(f'SAM path_threshold {self.path_threshold} is not a probability: '
                              'choose one from 0 (off) to below 1 / paths')
-        if not 0 <= self.coarse_from_previous < 1:
-            raise ValueError(f'SAM coarse_from_previous {self.coarse_from_previous} is not a '
-                             'share: choose one from 0 (off) to below 1')
 
 
 class PathStacks(nn.Module):
@@ -144,6 +123,20 @@ class SAM(nn.Module):
     """
     Rainy image, previous image and path probabilities to a better image.
 
+    Table 3, all kernels 3x3, stride 1, padding 1:
+
+    ======  ========  ==========================================
+    layer   channels
+    ======  ========  ==========================================
+    CR      6 to 32   of both images: convolution, ReLU
+    CR      32 to 32
+    DOT     32        times every path's probability: K paths
+    RES     32 to 32  9 times in every path: two CR and a skip
+    Add     32        over the paths
+    CBR     32 to 32  convolution, normalisation, ReLU
+    Conv    32 to 3   starts at zero: SAM as the rainy image
+    ======  ========  ==========================================
+
     :param config: size and form.
     :param num_paths: K, the number of semantic paths.
     :raises ValueError: the configuration's path_threshold is 1 / K or more.
@@ -168,10 +161,6 @@ class SAM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        seen = 6 + (2 if config.veil_below else 1) * num_paths
-        self.veil = (VeilField(seen, config.veil_channels, config.channels, config.unshuffle,
-                               config.veil_texture, config.veil_depth)
-                     if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor,
                 path_probabilities: torch.Tensor) -> torch.Tensor:
@@ -184,46 +173,13 @@ class SAM(nn.Module):
             bilinearly to the module's working size.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
-        base = 0 if self.config.residual == 'input' else 1
         dtype = self.tail[1].weight.dtype
         inputs = [unshuffle(x, self.factor).to(dtype) for x in (image, previous)]
-        if self.veil is None:
-            residual = self._residual(inputs, path_probabilities)
-        else:
-            seen = self._seen_by_veil(image, previous, path_probabilities).to(dtype)
-            change, hints = self.veil(seen, inputs[base], inputs[0])
-            inputs[base] = inputs[base] + change
-            residual = change + self._residual(inputs, path_probabilities, hints)
-        restored = (image, previous)[base] + shuffle(residual, self.factor, image.shape[-2:])
-        if self.config.coarse_from_previous:
-            difference = coarse(previous - restored) * self.config.coarse_from_previous
-            restored = restored + difference
-        return restored
-
-    def _residual(self, inputs: list[torch.Tensor], path_probabilities: torch.Tensor,
-                  hints: torch.Tensor | None = None) -> torch.Tensor:
-        """
-        Predict the residual: table 3, row by row.
-
-        :param inputs: O and Bt-1, unshuffled, (N, 3 * factor**2, h, w) each.
-        :param hints: the veil field's features, (N, C, h, w), or None.
-        :return: of the shape of one input.
-        """
-        features = self.head(torch.cat(inputs, 1))  # CR 6 -> 32, CR 32 -> 32
-        if hints is not None:
-            features = features + hints
-        masks = self.masks(path_probabilities, features.shape[-2:])
-        features = self.path_mixer(features, masks)  # DOT, RES 32 in every path, Add
-        return self.tail(features)  # CBR 32 -> 32, Conv 32 -> 3
-
-    def _seen_by_veil(self, image: torch.Tensor, previous: torch.Tensor,
-                      path_probabilities: torch.Tensor) -> torch.Tensor:
-        """Make the thumbnail that the veil field looks at, (N, channels, 96, 128)."""
-        masks = self.masks(path_probabilities, THUMBNAIL)
-        parts = [thumbnail(image), thumbnail(previous), masks]
-        if self.config.veil_below:
-            parts.append(masks.flip(2).cumsum(2).flip(2) / THUMBNAIL[0])
-        return torch.cat([part.to(image.dtype) for part in parts], 1)
+        x = self.head(torch.cat(inputs, 1))  # CR 6 to 32, CR 32 to 32
+        masks = self.masks(path_probabilities, x.shape[-2:])
+        x = self.path_mixer(x, masks)  # DOT, 9 x RES 32 in every path, Add
+        x = self.tail(x)  # CBR 32 to 32, Conv 32 to 3
+        return image + shuffle(x, self.factor, image.shape[-2:])
 
     def masks(self, path_probabilities: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """

@@ -11,17 +11,23 @@ from torch import nn
 from torch.nn import functional as F
 
 
-def check_sizes(config: Any) -> None:
+def check_sizes(config: Any, **least: int) -> None:
     """
-    Check what the configurations of IDM and SAM share.
+    Check sizes of a module.
 
+    :param config: of it.
+    :param least: of whole numbers in it, by name.
     :raises ValueError: a size that no network has, naming it.
     """
-    for name, least in (('channels', 1), ('blocks', 0), ('unshuffle', 1), ('veil_channels', 0),
-                        ('veil_texture', 0), ('veil_depth', 0)):
+    for name, smallest in least.items():
         value = getattr(config, name)
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f'{name} is {value!r}: expected {least} or more')
+        if not isinstance(value, int) or value < smallest:
+            raise ValueError(f'{name} is {value!r}: expected {smallest} or more')
+
+
+def check_stack(config: Any) -> None:
+    """Raise ValueError, naming it, for a size that no IDM or SAM has."""
+    check_sizes(config, channels=1, blocks=0, unshuffle=1)
     if not config.dilations or not all(isinstance(d, int) and d > 0 for d in config.dilations):
         raise ValueError(f'dilations are {list(config.dilations)}: expected one or more, of 1 '
                          'and above')

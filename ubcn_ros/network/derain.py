@@ -11,14 +11,13 @@ from torch import nn
 
 from ubcn_ros.network.blocks import (
     cbr,
-    check_sizes,
+    check_stack,
     conv3x3,
     cr,
     residual_stack,
     shuffle,
     unshuffle,
 )
-from ubcn_ros.network.veil_field import Lift, VeilField, thumbnail
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,27 @@ class IDMConfig:
     unshuffle: int = 1
     # of the RES, which cycle through them: a wider view at no cost
     dilations: tuple[int, ...] = (1,)
-    # width of a VeilField in front; 0 for none
-    veil_channels: int = 0
-    # channels of texture that the veil field sees
-    veil_texture: int = 0
-    # further RES at each level of the veil field
-    veil_depth: int = 0
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size that no network has."""
-        check_sizes(self)
+        check_stack(self)
 
 
 class IDM(nn.Module):
     """
     Rainy image to derained image: the image plus a predicted residual.
 
-    The last convolution starts at zero, so that training starts from the identity.
+    Table 1, all kernels 3x3, stride 1, padding 1:
+
+    ======  ========  ====================================
+    layer   channels
+    ======  ========  ====================================
+    CR      3 to 32   convolution, ReLU
+    CR      32 to 32
+    RES     32 to 32  11 times: two CR and a skip
+    CBR     32 to 32  convolution, normalisation, ReLU
+    Conv    32 to 3   starts at zero: IDM as the identity
+    ======  ========  ====================================
     """
 
     def __init__(self, config: IDMConfig = IDMConfig()) -> None:  # noqa: B008 (frozen)
@@ -68,9 +71,6 @@ class IDM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        self.veil = (VeilField(3, config.veil_channels, config.channels, config.unshuffle,
-                               config.veil_texture, config.veil_depth)
-                     if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """
@@ -81,43 +81,8 @@ class IDM(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1.
         :return: B1, (N, 3, H, W), not clamped, so that gradients pass.
         """
-        unshuffled = self._unshuffled(image)
-        if self.veil is None:
-            residual = self._residual(unshuffled)
-        else:
-            change, hints = self._lift(image, unshuffled)
-            residual = self._residual(unshuffled + change, hints) + change
-        return image + shuffle(residual, self.factor, image.shape[-2:])
-
-    def _residual(self, unshuffled: torch.Tensor, hints: torch.Tensor | None = None
-                  ) -> torch.Tensor:
-        """
-        Predict the residual: table 1, row by row.
-
-        :param unshuffled: the image, (N, 3 * factor**2, h, w).
-        :param hints: the veil field's features, (N, C, h, w), or None.
-        :return: of the shape of the unshuffled image.
-        """
-        features = self.head(unshuffled)  # CR 3 -> 32, CR 32 -> 32
-        if hints is not None:
-            features = features + hints
-        return self.tail(self.body(features))  # 11 x RES 32, CBR 32 -> 32, Conv 32 -> 3
-
-    def lift(self, image: torch.Tensor) -> torch.Tensor:
-        """
-        Lift the veil alone.
-
-        :param image: (N, 3, H, W) RGB 0..1.
-        :return: the image as the veil field hands it on, (N, 3, H, W), not clamped.
-        :raises ValueError: there is no veil field.
-        """
-        if self.veil is None:
-            raise ValueError('this IDM has no veil field: set derain.veil_channels')
-        change, _ = self._lift(image, self._unshuffled(image))
-        return image + shuffle(change, self.factor, image.shape[-2:])
-
-    def _unshuffled(self, image: torch.Tensor) -> torch.Tensor:
-        return unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
-
-    def _lift(self, image: torch.Tensor, unshuffled: torch.Tensor) -> Lift:
-        return self.veil(thumbnail(image).to(unshuffled.dtype), unshuffled)
+        x = unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
+        x = self.head(x)  # CR 3 to 32, CR 32 to 32
+        x = self.body(x)  # 11 x RES 32
+        x = self.tail(x)  # CBR 32 to 32, Conv 32 to 3
+        return image + shuffle(x, self.factor, image.shape[-2:])

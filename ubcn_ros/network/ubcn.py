@@ -18,6 +18,7 @@ from ubcn_ros.network.blocks import resize, shrink
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.veil import Veil, VeilConfig
+from ubcn_ros.network.veil_field import FieldIDM, FieldIDMConfig, FieldSAM, FieldSAMConfig
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
@@ -95,9 +96,9 @@ class UBCNConfig:
                        'ddrnet23_slim', {'stride2_head': True}, VeilConfig())
         if name == 'light':
             veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
-            return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations, **veil),
-                       SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
-                                 veil_below=True, coarse_from_previous=0.7, **veil),
+            return cls(label_set, FieldIDMConfig(unshuffle=2, dilations=dilations, **veil),
+                       FieldSAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
+                                      veil_below=True, coarse_from_previous=0.7, **veil),
                        'ddrnet23_slim', {'stride2_head': True})
         raise ValueError(f'unknown preset {name!r}: choose one of {", ".join(PRESETS)}')
 
@@ -117,12 +118,13 @@ class UBCNConfig:
         values = dict(values)
         if 'label_set' in values:
             values['label_set'] = LabelSet.from_dict(values['label_set'])
-        for key, kind in (('derain', IDMConfig), ('attention', SAMConfig)):
+        for key, kind, with_field in (('derain', IDMConfig, FieldIDMConfig),
+                                      ('attention', SAMConfig, FieldSAMConfig)):
             if key in values:
                 part = dict(values[key])
                 if 'dilations' in part:
                     part['dilations'] = tuple(part['dilations'])
-                values[key] = kind(**part)
+                values[key] = (with_field if 'veil_channels' in part else kind)(**part)
         if values.get('veil') is not None:
             values['veil'] = VeilConfig(**values['veil'])
         return cls(**values)
@@ -278,10 +280,12 @@ def build(config: UBCNConfig) -> UBCN:
     :raises ValueError: an unknown segmentation network.
     """
     label_set = config.label_set
+    idm = FieldIDM if isinstance(config.derain, FieldIDMConfig) else IDM
+    sam = FieldSAM if isinstance(config.attention, FieldSAMConfig) else SAM
     network = UBCN(
-        Veil(config.veil) if config.veil else None, IDM(config.derain),
+        Veil(config.veil) if config.veil else None, idm(config.derain),
         build_segmentation(config.segmentation, label_set.num_classes,
                            **config.segmentation_options),
-        SAM(config.attention, len(label_set.paths)), label_set)
+        sam(config.attention, len(label_set.paths)), label_set)
     network.config = config
     return network

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, residual_stack, resize, shrink
+from ubcn_ros.network.blocks import RES, check_sizes, residual_stack, resize, shrink
 
 GRID = (384, 512)
 """Height and width at which the frame is looked at, whatever its size: equal scenes look equal."""
@@ -46,10 +46,7 @@ class VeilConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a size that no network has."""
-        for name, least in (('channels', 1), ('depth', 0), ('texture', 0)):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
-                raise ValueError(f'veil.{name} is {value!r}: expected {least} or more')
+        check_sizes(self, channels=1, depth=0, texture=0)
 
 
 class VeilEstimate(NamedTuple):

@@ -3,18 +3,29 @@
 """
 The veil field of the shipped model: what a thumbnail of the frame says about the rain's veil.
 
-It goes when weights of the preset light-next ship, whose veil is a module of its own (``veil``).
+This file goes when weights of the preset light-next ship, whose veil is a module of its own
+(``veil``): VeilField, and the IDM and SAM with one in front.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, residual_stack, resize
+from ubcn_ros.network.attention import SAM, SAMConfig
+from ubcn_ros.network.blocks import (
+    RES,
+    check_sizes,
+    residual_stack,
+    resize,
+    shuffle,
+    unshuffle,
+)
+from ubcn_ros.network.derain import IDM, IDMConfig
 
 THUMBNAIL = (96, 128)
 """Height and width at which the frame is looked at as a whole, whatever its size."""
@@ -91,19 +102,16 @@ class VeilField(nn.Module):
             with torch.no_grad():  # starts as next to no change
                 block.conv2.weight.mul_(0.1)
 
-    def forward(self, thumbnail: torch.Tensor, unshuffled: torch.Tensor,
-                textured: torch.Tensor | None = None) -> Lift:
+    def forward(self, thumbnail: torch.Tensor, unshuffled: torch.Tensor) -> Lift:
         """
         Estimate the veil.
 
         :param thumbnail: (N, in_channels, 96, 128).
         :param unshuffled: (N, 3 * factor**2, h, w), the unshuffled image, RGB 0..1.
-        :param textured: likewise, the image whose texture counts; None for the same.
         :return: the change of the unshuffled image, of its shape, and (N, features, h, w).
         """
         if self.texture is not None:
-            texture = F.avg_pool2d(self.texture(unshuffled if textured is None else textured),
-                                   max(1, 4 // self.factor))
+            texture = F.avg_pool2d(self.texture(unshuffled), max(1, 4 // self.factor))
             thumbnail = torch.cat((thumbnail, self.resize(texture, THUMBNAIL)), 1)
         fine = self.fine(self.down1(thumbnail))
         coarse = self.coarse(self.down2(fine))
@@ -147,3 +155,121 @@ def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
         weight = layer[0].weight
         weight -= weight.mean((1, 2, 3), keepdim=True)
     return layer
+
+
+@dataclass(frozen=True)
+class FieldIDMConfig(IDMConfig):
+    """Size of an IDM with a veil field."""
+
+    # width of the VeilField; 0 for none
+    veil_channels: int = 0
+    # channels of texture that it sees
+    veil_texture: int = 0
+    # further RES at each of its levels
+    veil_depth: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size that no network has."""
+        super().__post_init__()
+        check_sizes(self, veil_channels=0, veil_texture=0, veil_depth=0)
+
+
+class FieldIDM(IDM):
+    """IDM that sees the image without its veil, and features of the veil field beside its own."""
+
+    def __init__(self, config: FieldIDMConfig) -> None:
+        super().__init__(config)
+        self.veil = (VeilField(3, config.veil_channels, config.channels, config.unshuffle,
+                               config.veil_texture, config.veil_depth)
+                     if config.veil_channels else None)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Derain an image; as of IDM."""
+        if self.veil is None:
+            return super().forward(image)
+        unshuffled = self._unshuffled(image)
+        change, hints = self._lift(image, unshuffled)
+        features = self.head(unshuffled + change) + hints
+        residual = self.tail(self.body(features)) + change
+        return image + shuffle(residual, self.factor, image.shape[-2:])
+
+    def lift(self, image: torch.Tensor) -> torch.Tensor:
+        """Lift the veil alone: the image as the veil field hands it on, (N, 3, H, W)."""
+        change, _ = self._lift(image, self._unshuffled(image))
+        return image + shuffle(change, self.factor, image.shape[-2:])
+
+    def _unshuffled(self, image: torch.Tensor) -> torch.Tensor:
+        return unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
+
+    def _lift(self, image: torch.Tensor, unshuffled: torch.Tensor) -> Lift:
+        return self.veil(thumbnail(image).to(unshuffled.dtype), unshuffled)
+
+
+@dataclass(frozen=True)
+class FieldSAMConfig(SAMConfig):
+    """Size and form of a SAM with a veil field."""
+
+    # width of the VeilField, which sees the paths, too; 0 for none
+    veil_channels: int = 0
+    # channels of the rainy image's texture that it sees
+    veil_texture: int = 0
+    # further RES at each of its levels
+    veil_depth: int = 0
+    # it sees how much of each path lies below a place in its column: a house is as far away as the
+    # ground that it stands on
+    veil_below: bool = False
+    # share of the coarse difference to the previous image (means over 24x32 cells of the frame)
+    # that is taken back, 0 (off) to below 1: what is coarse is the veil, of which two estimates
+    # are better than one
+    coarse_from_previous: float = 0.0
+    # what the residual is added to, in the words of the shipped file
+    residual: str = 'input'
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a size that no network has, or a share outside 0..1."""
+        super().__post_init__()
+        check_sizes(self, veil_channels=0, veil_texture=0, veil_depth=0)
+        if not 0 <= self.coarse_from_previous < 1:
+            raise ValueError(f'SAM coarse_from_previous {self.coarse_from_previous} is not a '
+                             'share: choose one from 0 (off) to below 1')
+        if self.residual != 'input':
+            raise ValueError(f'SAM residual {self.residual!r} is unknown: only input is')
+
+
+class FieldSAM(SAM):
+    """SAM that sees the rainy image without its veil, as FieldIDM does."""
+
+    def __init__(self, config: FieldSAMConfig, num_paths: int = 10) -> None:
+        super().__init__(config, num_paths)
+        seen = 6 + (2 if config.veil_below else 1) * num_paths
+        self.veil = (VeilField(seen, config.veil_channels, config.channels, config.unshuffle,
+                               config.veil_texture, config.veil_depth)
+                     if config.veil_channels else None)
+
+    def forward(self, image: torch.Tensor, previous: torch.Tensor,
+                path_probabilities: torch.Tensor) -> torch.Tensor:
+        """Restore the image again; as of SAM."""
+        if self.veil is None:
+            restored = super().forward(image, previous, path_probabilities)
+        else:
+            dtype = self.tail[1].weight.dtype
+            rainy, before = (unshuffle(x, self.factor).to(dtype) for x in (image, previous))
+            seen = self._seen_by_veil(image, previous, path_probabilities).to(dtype)
+            change, hints = self.veil(seen, rainy)
+            features = self.head(torch.cat((rainy + change, before), 1)) + hints
+            masks = self.masks(path_probabilities, features.shape[-2:])
+            residual = change + self.tail(self.path_mixer(features, masks))
+            restored = image + shuffle(residual, self.factor, image.shape[-2:])
+        if self.config.coarse_from_previous:
+            difference = coarse(previous - restored) * self.config.coarse_from_previous
+            restored = restored + difference
+        return restored
+
+    def _seen_by_veil(self, image: torch.Tensor, previous: torch.Tensor,
+                      path_probabilities: torch.Tensor) -> torch.Tensor:
+        """Make the thumbnail that the veil field looks at, (N, channels, 96, 128)."""
+        masks = self.masks(path_probabilities, THUMBNAIL)
+        parts = [thumbnail(image), thumbnail(previous), masks]
+        if self.config.veil_below:
+            parts.append(masks.flip(2).cumsum(2).flip(2) / THUMBNAIL[0])
+        return torch.cat([part.to(image.dtype) for part in parts], 1)

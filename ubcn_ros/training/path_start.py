@@ -10,6 +10,7 @@ import torch
 
 from ubcn_ros.labels import LabelSet, plain_name
 from ubcn_ros.network.attention import SAM
+from ubcn_ros.network.veil_field import FieldSAM
 
 _IMAGES = 6  # channels of the rainy and the previous image, which the veil field sees first
 
@@ -50,7 +51,7 @@ def path_weights(source: SAM, sources: Sequence[Sequence[int]]) -> dict[str, tor
             each = [state[f'path_mixer.stacks.{k}.{name}'] for k in range(paths)]
             found |= {f'path_mixer.stacks.{k}.{name}': value
                       for k, value in enumerate(means(each))}
-    if source.veil is not None:
+    if isinstance(source, FieldSAM) and source.veil is not None:
         repeats = 2 if source.config.veil_below else 1
         for name, before in (('veil.down1.0.weight', 0),
                              ('veil.up0.0.weight', source.config.veil_channels)):

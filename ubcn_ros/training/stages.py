@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ubcn_ros.network import Discriminator, Step
+from ubcn_ros.network.veil_field import FieldIDM
 from ubcn_ros.training.config import OptimizerConfig
 from ubcn_ros.training.losses import (
     adversarial_loss,
@@ -39,7 +40,7 @@ class DerainStage(Stage):
     def prepare(self) -> None:
         if self.config.veil_only:
             derain = self.network.derain
-            if derain.veil is None:
+            if not isinstance(derain, FieldIDM) or derain.veil is None:
                 raise ValueError('veil_only: there is no veil field, set derain.veil_channels')
             derain.requires_grad_(False)
             derain.veil.requires_grad_(True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import torch
 
 from ubcn_ros.network import UBCN
-from ubcn_ros.network.veil_field import VeilField
+from ubcn_ros.network.veil_field import FieldIDM, FieldSAM, VeilField
 
 
 def start_from_derain(network: UBCN) -> None:
@@ -15,17 +15,15 @@ def start_from_derain(network: UBCN) -> None:
     Give SAM the weights of IDM, as many of its blocks as SAM has.
 
     The rainy image's half of the first convolution is IDM's, the previous image's half starts at
-    zero: with as many blocks as IDM, a second step starts as the first. With the residual on the
-    previous image the last convolution, and what the veil field's features give, start at zero
-    instead, so that a second step starts as no change at all.
+    zero: with as many blocks as IDM, a second step starts as the first.
 
     :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
     """
     source, target = network.derain, network.attention
     ours, theirs = network.config.attention, network.config.derain
     alike = ('channels', 'unshuffle', 'veil_texture')
-    differ = [f'{name} {getattr(ours, name)} and {getattr(theirs, name)}' for name in alike
-              if getattr(ours, name) != getattr(theirs, name)]
+    pairs = [(name, getattr(ours, name, 0), getattr(theirs, name, 0)) for name in alike]
+    differ = [f'{name} {one} and {other}' for name, one, other in pairs if one != other]
     if differ:
         raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
                          'warm_start to false')
@@ -34,10 +32,6 @@ def start_from_derain(network: UBCN) -> None:
         target.head[0][0].weight.zero_()
         target.head[0][0].weight[:, :weight.shape[1]] = weight
         target.head[0][0].bias.copy_(source.head[0][0].bias)
-        if target.config.residual == 'previous':
-            # see the previous image as IDM sees its input, at half strength each
-            target.head[0][0].weight[:, :weight.shape[1]] = 0.5 * weight
-            target.head[0][0].weight[:, weight.shape[1]:] = 0.5 * weight
         target.head[1].load_state_dict(source.head[1].state_dict())
         stacks = ([target.path_mixer.trunk] if target.config.form == 'trunk'
                   else target.path_mixer.stacks)
@@ -45,13 +39,10 @@ def start_from_derain(network: UBCN) -> None:
             for ours, theirs in zip(stack, source.body, strict=False):
                 ours.load_state_dict(theirs.state_dict())
         target.tail[0].load_state_dict(source.tail[0].state_dict())
-        if target.config.residual == 'input':
-            target.tail[1].load_state_dict(source.tail[1].state_dict())
-        if source.veil is not None and target.veil is not None:
+        target.tail[1].load_state_dict(source.tail[1].state_dict())
+        if isinstance(source, FieldIDM) and isinstance(target, FieldSAM) and (
+                source.veil is not None and target.veil is not None):
             _start_veil(source.veil, target.veil)
-            if target.config.residual == 'previous':
-                target.veil.field.weight[:6].zero_()
-                target.veil.field.bias[:6].zero_()
 
 
 def _start_veil(source: VeilField, target: VeilField) -> None:
