@@ -23,11 +23,11 @@ from ubcn_ros.training.config import (
     DataConfig,
     ModelConfig,
     OptimizerConfig,
-    SampleConfig,
     StageConfig,
     TrainConfig,
 )
 from ubcn_ros.training.plain_values import converted
+from ubcn_ros.training.sample_config import SampleConfig
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',

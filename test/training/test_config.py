@@ -8,7 +8,8 @@ import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.config import ModelConfig, SampleConfig, StageConfig, TrainConfig
+from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig
+from ubcn_ros.training.sample_config import SampleConfig
 
 
 @pytest.fixture

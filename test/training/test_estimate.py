@@ -11,7 +11,6 @@ from lightning.fabric import Fabric
 
 from ubcn_ros.data.scenes import Scene
 from ubcn_ros.training.architecture import built
-from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.estimate import (
     StageEstimate,
     TimeLeft,
@@ -21,6 +20,7 @@ from ubcn_ros.training.estimate import (
     rendered_share,
     step_seconds,
 )
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.trainer import Trainer
 
 DERAIN = StageEstimate('derain', 100, 8, (288, 384), 30, 2.0, 10.0, 2048)

@@ -18,7 +18,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
-from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
     TrainingSamples,

@@ -10,7 +10,7 @@ import torch
 from lightning.fabric import Fabric
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
     Sample,
     SharedBatchSampler,

@@ -19,7 +19,7 @@ from torch.utils.data import default_collate
 
 from ubcn_ros.runtime.peak_memory import peak_mib
 from ubcn_ros.text_table import table
-from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate

@@ -23,8 +23,8 @@ from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import UNLABELED
-from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
+from ubcn_ros.training.sample_config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
 

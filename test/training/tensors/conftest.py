@@ -10,7 +10,7 @@ import torch
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
-from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.tensors.samples import TensorSamples
 
 _NUMBERS = itertools.count()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.training.config import SampleConfig
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.tensors.transfer import to_device
 

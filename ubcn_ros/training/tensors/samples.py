@@ -14,8 +14,8 @@ import torch
 
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.training.config import SampleConfig
 from ubcn_ros.training.drive_frames import chosen_scene
+from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
 from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered

@@ -1,0 +1,106 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a recipe says of its samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ubcn_ros.training.plain_values import check_range
+
+_LARGEST_SCALE = 2  # of a frame that is resized to a short side: beyond, it is blurred
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """How one training sample is drawn."""
+
+    # height and width, pixels
+    crop: tuple[int, int] = (192, 192)
+    # range of the factor that a frame is resized by before cropping, log-uniform
+    scale: tuple[float, float] = (1.0, 1.0)
+    # range of the short side in pixels that a frame is resized to before cropping, log-uniform,
+    # instead of by scale; no frame is enlarged more than twice for it. [0, 0]: by scale
+    short_sides: tuple[int, int] = (0, 0)
+    # of rain on the degraded image, 0..1; the other samples stay dry
+    rain_probability: float = 1.0
+    # of painted instead of rendered rain, 0..1, among the rainy samples
+    painted_rain_probability: float = 0.15
+    # of misty instead of rendered rain, 0..1, among the rainy samples: mist of other laws, soft
+    # streaks, drops on the lens, noise and compression
+    misty_rain_probability: float = 0.0
+    # of a frame turned, resized and recoloured beyond what a drive shows, 0..1, among the frames
+    # without rendered rain
+    strong_augmentation_probability: float = 0.0
+    # of physical parameters and distances tied to the classes, 0..1, among the rendered ones; the
+    # others vary in everything, now and then with distances that follow no class
+    physical_rain_probability: float = 0.0
+    # samples are made as tensors on the training's device, where all scenes are kept, and rain
+    # comes from streaks rendered ahead; otherwise processes render whole frames
+    on_device: bool = False
+    # whole frames that are rendered ahead and kept (without on_device)
+    renders: int = 64
+    # crops taken from each of them (without on_device)
+    reuse: int = 4
+    # strength of the random change of brightness, contrast and colour, 0 (off) to 1
+    color_jitter: float = 0.0
+    # of a crop about a place of a class, each class as often as the others, 0..1 (on_device)
+    balanced_crop_probability: float = 0.0
+    # of half of another frame's classes put over a frame, 0..1 (on_device)
+    class_mix_probability: float = 0.0
+    # of a whole frame, resized to the crop, instead of a part of it, 0..1 (on_device): what looks
+    # at the frame as a whole sees at run time nothing else
+    whole_frame_probability: float = 0.0
+    # largest rotation of the camera about the middle of a crop, degrees (on_device)
+    rotation_deg: float = 0.0
+    # share of frames from procedural drives, 0..1, spread evenly
+    drive_share: float = 0.0
+    # frames of procedural drives that are rendered ahead (on_device)
+    drive_frames: int = 96
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is out of range."""
+        check_range(self, ('crop',), 32, 8192)
+        check_range(self, ('scale',), 0.01, 100)
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
+        if any(self.short_sides):
+            check_range(self, ('short_sides',), 32, 8192)
+        if self.short_sides[0] > self.short_sides[1]:
+            raise ValueError(f'short_sides is {list(self.short_sides)}: give the smaller one '
+                             'first')
+        check_range(self, ('rain_probability', 'painted_rain_probability',
+                           'misty_rain_probability',
+                            'strong_augmentation_probability', 'physical_rain_probability',
+                            'color_jitter', 'balanced_crop_probability',
+                            'class_mix_probability', 'whole_frame_probability',
+                           'drive_share'), 0, 1)
+        check_range(self, ('rotation_deg',), 0, 45)
+        for name in ('balanced_crop_probability', 'class_mix_probability',
+                     'whole_frame_probability', 'rotation_deg'):
+            if getattr(self, name) and not self.on_device:
+                raise ValueError(f'{name} is {getattr(self, name)}: only samples made as tensors '
+                                 'have it: set on_device to true')
+        if self.painted_rain_probability + self.misty_rain_probability > 1:
+            raise ValueError(
+                f'painted_rain_probability is {self.painted_rain_probability} and '
+                f'misty_rain_probability {self.misty_rain_probability}: they add up to more than '
+                '1')
+        check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
+
+    def scales_of(self, side: int) -> tuple[float, float]:
+        """
+        Return the range of the factor that a frame is resized by.
+
+        :param side: short side of the frame, pixels.
+        """
+        if not any(self.short_sides):
+            return self.scale
+        least, most = (min(wanted / side, _LARGEST_SCALE) for wanted in self.short_sides)
+        return least, most
+
+    @property
+    def middle_short_side(self) -> int:
+        """Return the geometric mean of short_sides, pixels; 0 where samples go by scale."""
+        return round(math.prod(self.short_sides) ** 0.5)
