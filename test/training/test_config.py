@@ -3,12 +3,13 @@
 """What a recipe may say, and what is said of a wrong one."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig
+from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig, shortened
 from ubcn_ros.training.sample_config import SampleConfig
 
 
@@ -99,6 +100,44 @@ def test_a_wrong_recipe_is_named(load, text, named):
         load(text)
     for word in named:
         assert word in str(error.value)
+
+
+def test_a_variant_differs_in_what_it_says_alone(load):
+    config = load('name: a\nmodel: {preset: light, overrides: {attention: {blocks: 3}}}\n'
+                  'stages:\n  derain: {batch: 4, samples: &s {crop: [64, 64], reuse: 9}}\n'
+                  '  adapt: {samples: *s}\n'
+                  'variants:\n  same:\n  other: {stages: {derain: {samples: {crop: [32, 96]}}}, '
+                  'model: {overrides: {attention: {channels: 8}}}, data: {exclude: [x]}}')
+    assert config.variant('same') == replace(config, name='a-same', variants={})
+    other = config.variant('other')
+    assert other.name == 'a-other' and other.data.exclude == ('x',)
+    assert other.model.overrides == {'attention': {'blocks': 3, 'channels': 8}}
+    assert other.stages['derain'] == replace(config.stages['derain'], samples=replace(
+        config.stages['derain'].samples, crop=(32, 96)))
+    assert other.stages['adapt'] == config.stages['adapt'] and 'variants' not in other.to_dict()
+
+
+@pytest.mark.parametrize(('variant', 'named'), [
+    ('{stages: {adapt: {batch: 3}}}', ["no stage 'adapt'", 'derain']),
+    ('{stages: {derain: {batches: 3}}}', ['variants.b', 'unknown batches']),
+    ('{stages: {derain: {batch: 0}}}', ['variants.b: stages.derain', 'batch is 0']),
+    ('{name: c}', ['variants.b', 'without a name']), ('3', ['variants.b', '3'])])
+def test_a_wrong_variant_is_named(load, variant, named):
+    with pytest.raises(ValueError) as error:
+        load('name: a\nstages: {derain: {}}\nvariants: {b: ' + variant + '}')
+    for word in named:
+        assert word in str(error.value)
+
+
+def test_no_such_variant(load):
+    with pytest.raises(ValueError, match="no variant 'c': it has b"):
+        load('name: a\nvariants: {b: {}}').variant('c')
+
+
+@pytest.mark.parametrize(('steps', 'expected'), [(7, 7), (0.5, 500), (0.3334, 333), (1e-6, 1)])
+def test_steps_or_a_share_of_them(load, steps, expected):
+    config = load('name: a\nstages: {derain: {optimizer_steps: 1000}}')
+    assert shortened(config, steps).stages['derain'].optimizer_steps == expected
 
 
 @pytest.mark.parametrize(('settings', 'side', 'scales'), [

@@ -9,6 +9,7 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
+from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.weights import PARTS
@@ -19,6 +20,8 @@ from ubcn_ros.training.run import Run
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 TINY = {'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
         'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}
+
+TINY_VEIL = {'veil': {'channels': 4, 'depth': 0, 'texture': 2}}
 
 
 def tiny(config):
@@ -33,11 +36,26 @@ def tiny(config):
     return replace(config, stages=stages, data=replace(config.data, validation_images=1),
                    model=replace(config.model, overrides={**config.model.overrides, **{
                        key: {**config.model.overrides.get(key, {}), **value}
-                       if isinstance(value, dict) else value for key, value in TINY.items()}}))
+                       if isinstance(value, dict) else value for key, value in TINY.items()},
+                       **(TINY_VEIL if config.model.preset == 'light-next' else {})}))
 
 
 def test_there_are_recipes():
-    assert {path.stem for path in RECIPES} == {'paper', 'light', 'holdout', 'fine-tune', 'gpu'}
+    assert {path.stem for path in RECIPES} == {'paper', 'light', 'light-next', 'holdout',
+                                               'fine-tune'}
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
+def test_every_variant_is_a_recipe_of_its_own(path):
+    config = TrainConfig.load(path)
+    whole = {**config.to_dict(), 'name': ''}
+    others = [config.variant(name) for name in config.variants]
+    for other in others:
+        model_config(other, CAMVID)
+        assert other.name.startswith(f'{config.name}-') and not other.variants
+    differing = [{**other.to_dict(), 'name': ''} for other in others if
+                 other.name != f'{config.name}-whole']
+    assert all(values not in (whole, *differing[:n]) for n, values in enumerate(differing))
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)

@@ -258,6 +258,44 @@ def test_a_dry_run_leaves_nothing(write_recipe, camvid_root, tmp_path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ['tiny.yaml']
 
 
+VARIANTS = {'optimizer_steps': 6}, {'variants': {
+    'whole': {}, 'without-rain': {'stages': {'derain': {'samples': {'rain_probability': 0}}}},
+    'without-jitter': {'stages': {'derain': {'samples': {'color_jitter': 0}}}}}}
+
+
+def test_variants_train_into_folders_of_their_own(recipe, camvid_root, tmp_path):
+    recipe('derain', VARIANTS[0], **VARIANTS[1])
+    options = arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', '--variant',
+                        'whole', '--variant', 'without-r*', '--steps', '34%')
+    done = invoke(options)
+    assert done.exit_code == 0, done.output
+    names = ['tiny-whole', 'tiny-without-rain']
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == names
+    for name, rain in zip(names, (1, 0), strict=True):
+        metadata = load_model(tmp_path / 'out' / name / f'{name}.safetensors')[1].metadata
+        assert metadata['optimizer_steps'] == 2
+        assert metadata['recipe']['stages']['derain']['samples']['rain_probability'] == rain
+    header, _, *rows = done.stdout[done.stdout.index('recipe  '):].splitlines()
+    assert header.split() == ['recipe', 'psnr_0_T1', 'psnr_150_T1']
+    assert [row.split()[0] for row in rows] == names
+    again = invoke([*options, '--resume'])
+    assert again.exit_code == 0 and again.output.count('nothing is left to train') == 2
+
+
+@pytest.mark.parametrize(('options', 'told'), [
+    (('--variant', 'with-*'),
+     "no variant 'with-*': choose from whole, without-jitter, without-rain"),
+    (('--variant', 'whole', '--variant', 'x'), "no variant 'x'"),
+    (('--variant', '*', '--devices', '2'), 'several variants train on one device'),
+    (('--steps', '0%'), '0'), (('--steps', 'x%'), "'x'"), (('--steps', '0'), '0'),
+    (('--steps', '1.5'), '1.5')])
+def test_wrong_variants_and_steps_are_told(recipe, camvid_root, tmp_path, options, told):
+    recipe('derain', VARIANTS[0], **VARIANTS[1])
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', *options))
+    assert result.exit_code == 2 and told in result.output, result.output
+    assert not (tmp_path / 'out').exists()
+
+
 def test_recipes_go_by_name(camvid_root, tmp_path):
     result = invoke(['lights', '--data', str(camvid_root)])
     known = sorted(file.stem for file in (ROOT / 'config' / 'train').glob('*.yaml'))

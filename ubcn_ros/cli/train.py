@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import os
 import shlex
 import sys
@@ -19,6 +20,7 @@ from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
 from ubcn_ros.cli.output import bar_updater, progress_bar
 from ubcn_ros.cli.training import (
+    StepsType,
     accelerator_option,
     check_devices,
     init_option,
@@ -53,8 +55,12 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 @click.option('--overwrite', is_flag=True,
               help='Start again; what an earlier run (with --stage: of that stage) left in OUT is '
               'removed.')
-@click.option('--steps', type=click.IntRange(1, 1 << 40),
-              help="Train this many steps in each stage instead of the recipe's.")
+@click.option('--variant', 'variants', multiple=True, metavar='NAME',
+              help="Train a variant of the recipe instead, or all that a pattern like 'without-*' "
+              'names; OUT is then the folder [default: runs] of their output folders.')
+@click.option('--steps', type=StepsType(), metavar='N',
+              help="Train this many steps in each stage instead of the recipe's, or with a % at "
+              'the end this share of them.')
 @click.option('--dry-run', is_flag=True,
               help='Print what would be trained, and train nothing.')
 @accelerator_option()
@@ -67,9 +73,9 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 @click.option('--half', is_flag=True,
               help='Keep convolution weights in fp16 in the result: half the size.')
 def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None,
-          out: Path | None, resume: bool, overwrite: bool, steps: int | None, dry_run: bool,
-          accelerator: str, devices: int, nodes: int, precision: str, workers: int,
-          threads: int | None, half: bool) -> None:
+          out: Path | None, resume: bool, overwrite: bool, variants: tuple[str, ...],
+          steps: int | float | None, dry_run: bool, accelerator: str, devices: int, nodes: int,
+          precision: str, workers: int, threads: int | None, half: bool) -> None:
     """
     Train a model by a recipe.
 
@@ -85,9 +91,12 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     check_devices(accelerator, devices)
     options = dict(click.get_current_context().params)
     from ubcn_ros.training.config import TrainConfig, shortened
-    config = TrainConfig.load(recipe)
+    configs = _chosen(TrainConfig.load(recipe), variants)
+    if len(configs) > 1 and devices * nodes > 1:
+        raise click.UsageError('several variants train on one device: give one --variant at a '
+                               'time, or --devices 1')
     if steps:
-        config = shortened(config, steps)
+        configs = [shortened(config, steps) for config in configs]
 
     import torch
 
@@ -97,25 +106,64 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
-    run = Run(config, open_data(data), out or Path('runs') / config.name, init, half,
-              typed_command(sys.argv[1:]), _plain(options))
-    run.check_free(stage, resume, overwrite)
-    _check_batches(run.config, stage, devices * nodes)
-    run.fingerprints = _check_data(run.data, data)
-    run.plan(stage, resume, overwrite)
+    opened, folder = open_data(data), out or Path('runs')
+    runs = [Run(config, opened, out if out and not variants else folder / config.name, init, half,
+                typed_command(sys.argv[1:]), _plain(options)) for config in configs]
+    for run in runs:
+        run.check_free(stage, resume, overwrite)
+        _check_batches(run.config, stage, devices * nodes)
+    fingerprints = _check_data(opened, data)
+    for run in runs:
+        run.fingerprints = fingerprints
+        run.plan(stage, resume, overwrite)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
-    with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
-        stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
-        fabric = launch('joint' in stages, accelerator, devices, nodes, precision)
-        if dry_run:
-            _show_plan(run, fabric, stages, workers)
-        else:
-            if overwrite and fabric.is_global_zero:
-                run.files.discard(stage)
-            fabric.barrier()
-            run.train(fabric, stages, workers, _time_left(run, fabric, stages, workers))
-            if not stages:
-                fabric.print(f'nothing is left to train in {run.out}')
+    for run in runs:
+        with _plain_errors(), contextlib.nullcontext() if dry_run else single_run(run.out):
+            stages = run.plan(stage, resume, overwrite)  # another run may have ended meanwhile
+            fabric = launch('joint' in stages, accelerator, devices, nodes, precision)
+            if variants:
+                fabric.print(f'{run.config.name}:')
+            if dry_run:
+                _show_plan(run, fabric, stages, workers)
+            else:
+                _train(run, fabric, stage, stages, overwrite, workers)
+    if variants and not dry_run:
+        _show_figures(runs)
+
+
+def _chosen(config: TrainConfig, variants: Sequence[str]) -> list[TrainConfig]:
+    """Return the recipe, or those of its variants that names or patterns choose."""
+    if not variants:
+        return [config]
+    names = [name for name in config.variants
+             if any(fnmatch.fnmatchcase(name, wanted) for wanted in variants)]
+    for wanted in variants:
+        if not fnmatch.filter(names, wanted):
+            raise click.BadParameter(
+                f'the recipe {config.name!r} has no variant {wanted!r}: choose from '
+                f'{", ".join(config.variants) or "none"}', param_hint="'--variant'")
+    return [config.variant(name) for name in names]
+
+
+def _train(run: Run, fabric: Fabric, stage: str | None, stages: Sequence[str], overwrite: bool,
+           workers: int) -> None:
+    """Train the stages of a run that are left."""
+    if overwrite and fabric.is_global_zero:
+        run.files.discard(stage)
+    fabric.barrier()
+    run.train(fabric, stages, workers, _time_left(run, fabric, stages, workers))
+    if not stages:
+        fabric.print(f'nothing is left to train in {run.out}')
+
+
+def _show_figures(runs: Sequence[Run]) -> None:
+    """Print what the best network of each run reached at its validation."""
+    from ubcn_ros.text_table import table
+    found = {run.config.name: run.files.figures for run in runs}
+    names = [*dict.fromkeys(name for figures in found.values() for name in figures)]
+    click.echo('\n' + table(('recipe', *names), [
+        (recipe, *(f'{figures[name]:.2f}' if figures.get(name) is not None else '-'
+                   for name in names)) for recipe, figures in found.items()]))
 
 
 def _check_data(data: Data, paths: Sequence[Path]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.options import InputType, data_option, precision_option
+from ubcn_ros.cli.options import InputType, Number, data_option, precision_option
 from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
@@ -36,6 +36,20 @@ class RecipeType(InputType):
         known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
         return self.fail(f'no recipe {value!r}: give the path of a .yaml file, or one of '
                          f'{", ".join(known) or "(none)"}', param, ctx)
+
+
+class StepsType(click.ParamType):
+    """Optimizer steps: a number, or a share in % as a float."""
+
+    name = 'steps'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | float:
+        """Return the number or the share."""
+        if not isinstance(value, str):
+            return value
+        if value.endswith('%'):
+            return Number(0, 1e6, min_open=True).convert(value[:-1], param, ctx) / 100
+        return click.IntRange(1, 1 << 40).convert(value, param, ctx)
 
 
 recipe_argument = click.argument('recipe', type=RecipeType())

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -32,6 +32,8 @@ class Data:
 
     sets: tuple[DataSet, ...]
     classes: LabelSet | None = None
+    _scenes: dict[tuple[int, str], list[Scene]] = field(default_factory=dict, init=False,
+                                                       repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _ = self._tables  # what cannot be mapped is said before anything is read
@@ -92,7 +94,9 @@ class Data:
             having = sorted(having, key=lambda i: not self._tells_classes(i))[:1]
         scenes: list[Scene] = []
         for i in having:
-            scenes += self._mapped(i, _sound(self.sets[i], name))
+            if (i, name) not in self._scenes:  # the same objects at every call
+                self._scenes[i, name] = self._mapped(i, _sound(self.sets[i], name))
+            scenes += self._scenes[i, name]
         # every name starts with '', and none with one of ()
         scenes = [scene for scene in scenes if scene.name.startswith(only or '')
                   and not scene.name.startswith(exclude)]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.data.yaml_values import parse_yaml
-from ubcn_ros.training.plain_values import build, check_choice, check_range, check_text
+from ubcn_ros.training.plain_values import build, check_choice, check_range, check_text, merged
 from ubcn_ros.training.sample_config import SampleConfig
 
 STAGES = ('derain', 'adapt', 'attend', 'joint')
@@ -161,6 +161,9 @@ class TrainConfig:
     seed: int = 0
     # by name: those of STAGES that the recipe has, in their order
     stages: dict[str, StageConfig] = field(default_factory=dict)
+    # what else may be trained by it, by name: the values that replace those of the recipe, such as
+    # {no-veil: {model: {overrides: {veil: null}}}}
+    variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
@@ -183,20 +186,48 @@ class TrainConfig:
         values = parse_yaml(Path(path))
         if not isinstance(values, dict):
             raise ValueError(f'{path} is not a recipe: expected a mapping with at least "name"')
-        given = values.pop('stages', None) or {}
-        if not isinstance(given, dict):
-            raise ValueError(f'{path}: stages must be a mapping, got {given!r}')
-        for name in given:
-            if name not in STAGES:
-                raise ValueError(f'{path}: unknown stage {name!r}: expected '
-                                 f'{", ".join(STAGES)}')
-        stages = {name: build(StageConfig, given[name] or {}, f'{path}: stages.{name}')
-                  for name in STAGES if name in given}
-        return build(cls, {**values, 'stages': stages}, str(path))
+        config = _from_dict(values, str(path))
+        for name in config.variants:
+            config.variant(name, f'{path}: variants.{name}')
+        return config
+
+    def variant(self, name: str, where: str = '') -> TrainConfig:
+        """
+        Return a variant of the recipe, whose name has the variant's at its end.
+
+        :param where: the variant stands, for errors.
+        :raises ValueError: there is none of that name, or what it says is no recipe.
+        """
+        where = where or f'variants.{name}'
+        if name not in self.variants:
+            raise ValueError(f'the recipe {self.name!r} has no variant {name!r}: it has '
+                             f'{", ".join(self.variants) or "none"}')
+        changes = self.variants[name] or {}
+        if not isinstance(changes, dict) or {'name', 'variants'} & {*changes}:
+            raise ValueError(f'{where} is {changes!r}: expected what differs, without a name')
+        for stage in changes.get('stages') or {}:
+            find_stage(self, stage)
+        return _from_dict(merged({**self.to_dict(), 'name': f'{self.name}-{name}'}, changes),
+                          where)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for the record in a checkpoint."""
-        return asdict(self)
+        """Plain values without the variants, for the record in a checkpoint."""
+        values = asdict(self)
+        del values['variants']
+        return values
+
+
+def _from_dict(values: dict[str, Any], where: str) -> TrainConfig:
+    """Make a recipe of plain values; raises as ``TrainConfig.load``."""
+    given = values.get('stages') or {}
+    if not isinstance(given, dict):
+        raise ValueError(f'{where}: stages must be a mapping, got {given!r}')
+    for name in given:
+        if name not in STAGES:
+            raise ValueError(f'{where}: unknown stage {name!r}: expected {", ".join(STAGES)}')
+    stages = {name: build(StageConfig, given[name] or {}, f'{where}: stages.{name}')
+              for name in STAGES if name in given}
+    return build(TrainConfig, {**values, 'stages': stages}, where)
 
 
 def find_stage(config: TrainConfig, stage: str) -> StageConfig:
@@ -207,10 +238,16 @@ def find_stage(config: TrainConfig, stage: str) -> StageConfig:
     return config.stages[stage]
 
 
-def shortened(config: TrainConfig, steps: int) -> TrainConfig:
-    """Return the recipe with another number of optimizer steps in every stage, for a trial."""
-    return replace(config, stages={name: replace(stage, optimizer_steps=steps)
-                                   for name, stage in config.stages.items()})
+def shortened(config: TrainConfig, steps: int | float) -> TrainConfig:
+    """
+    Return the recipe with another number of optimizer steps in every stage.
+
+    :param steps: that number, or as a float the share of the recipe's.
+    """
+    return replace(config, stages={
+        name: replace(stage, optimizer_steps=steps if isinstance(steps, int) else
+                      max(1, round(steps * stage.optimizer_steps)))
+        for name, stage in config.stages.items()})
 
 
 def decisive(config: TrainConfig, stage: str) -> dict[str, Any]:

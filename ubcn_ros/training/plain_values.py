@@ -65,6 +65,13 @@ def converted(value: Any, default: Any, where: str) -> Any:
     return value
 
 
+def merged(values: Any, changes: Any) -> Any:
+    """Return mappings with the changes put in, those within them likewise."""
+    if not isinstance(values, dict) or not isinstance(changes, dict):
+        return changes
+    return {**values, **{key: merged(values.get(key), change) for key, change in changes.items()}}
+
+
 def differences(begun: Any, now: Any, where: str = '') -> list[str]:
     """Lines that name what differs between what a checkpoint says and what is given."""
     if isinstance(begun, dict) and isinstance(now, dict):

@@ -116,6 +116,13 @@ class RunFolder:
         before = self.before(stage)
         return self.folder(before) / BEST if before and self.finished(before) else None
 
+    @property
+    def figures(self) -> dict[str, float | None]:
+        """Those of the result's validation, by name; empty where there is no result."""
+        if not self.result.is_file():
+            return {}
+        return load_model(self.result)[1].metadata.get('validation', {})
+
     def discard(self, stage: str | None) -> None:
         """Remove what an earlier run left of a stage, or of all; nothing else in the folder."""
         for name in [stage] if stage else STAGES:
