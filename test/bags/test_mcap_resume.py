@@ -201,14 +201,14 @@ def test_a_bag_that_goes_on_can_be_interrupted_again(tmp_path, whole):
     check(bag)
 
 
-def test_what_cannot_be_gone_on_with_is_named(tmp_path):
+def test_what_cannot_be_resumed_is_named(tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(BagError, match='no file empty_0.mcap is in it; give a bag that ubcn'), \
             McapBagWriter.reopen(tmp_path / 'empty'):
         pass
     path = write_mcap(tmp_path / 'other' / 'other_0.mcap', [1, 2], use_chunking=False)
     size = path.stat().st_size
-    with pytest.raises(BagError, match="other_0.mcap cannot be gone on with: 'test' made it"), \
+    with pytest.raises(BagError, match="other_0.mcap cannot be resumed: 'test' made it"), \
             McapBagWriter.reopen(tmp_path / 'other'):
         pass
     assert path.stat().st_size == size

@@ -269,7 +269,7 @@ def test_what_is_no_bag_is_an_error_with_a_remedy(tmp_path):
                        ('nothing.mcap', 'is empty: .*remove it'),
                        ('text.db3', 'neither mcap nor sqlite3; give a rosbag2 folder'),
                        ('zeros.db3', 'not a database; take another copy'),
-                       ('old.mcap', 'ROS 1 bag: convert it'),
+                       ('old.mcap', 'old.mcap cannot be read as a ROS 1 bag: .*another copy'),
                        ('cut.mcap.zstd', 'it is cut off; take another copy')):
         with pytest.raises(BagError, match=text) as error, open_bag(tmp_path / name):
             pass

@@ -26,13 +26,18 @@ def ros_channel(topic: str, msgtype: str, depth: int = 5, latched: bool = False)
     :param depth: of its history.
     :param latched: whether later subscribers get the last message, too.
     """
+    return with_definition(Channel(topic, msgtype, 'cdr', metadata=(
+        (QOS, reliable_qos(depth, latched)), (HASH, TYPES.hash_rihs01(msgtype)))))
+
+
+def reliable_qos(depth: int, latched: bool = False) -> str:
+    """Return a reliable QoS profile as a channel's metadata have it."""
     profile = {
         'history': 'keep_last', 'depth': depth, 'reliability': 'reliable',
         'durability': 'transient_local' if latched else 'volatile', 'deadline': _FOREVER,
         'lifespan': _FOREVER, 'liveliness': 'automatic', 'liveliness_lease_duration': _FOREVER,
         'avoid_ros_namespace_conventions': False}
-    return with_definition(Channel(topic, msgtype, 'cdr', metadata=(
-        (QOS, dump_yaml([profile]).strip()), (HASH, TYPES.hash_rihs01(msgtype)))))
+    return dump_yaml([profile]).strip()
 
 
 @cache

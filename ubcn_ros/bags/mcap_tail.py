@@ -68,7 +68,7 @@ def find_tail(path: Path, keep: int | None = None) -> Tail | None:
                 offset = end
                 header = records.Header.read(ReadDataStream(BytesIO(_body(file, begin, end))))
                 if header.library != LIBRARY:
-                    raise BagError(f'{path} cannot be gone on with: {header.library!r} made it; '
+                    raise BagError(f'{path} cannot be resumed: {header.library!r} made it; '
                                    'give a bag that ubcn made, or a path that does not exist yet')
             elif opcode == Opcode.CHUNK:
                 if chunk or messages == keep:

@@ -177,7 +177,7 @@ class McapBagWriter:
         there = [(int(match[1]), path) for path in self.folder.glob('*.mcap')
                  if (match := re.fullmatch(re.escape(self._name) + r'_(\d+)\.mcap', path.name))]
         if not there:
-            raise BagError(f'bag {self.folder} cannot be gone on with: no file '
+            raise BagError(f'bag {self.folder} cannot be resumed: no file '
                            f'{self._name}_0.mcap is in it; give a bag that ubcn made')
         (self.folder / NAME).unlink(missing_ok=True)
         files = [path for _, path in sorted(there)]

@@ -23,10 +23,9 @@ from ubcn_ros.bags.storage import (
     ZSTD_MAGIC,
     decompress_message,
     open_storage,
-    ros1_error,
 )
 
-_HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap or .db3 file'
+_HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
 
 
 class Connection(NamedTuple):
@@ -271,17 +270,15 @@ def _renamed(file: Path) -> Path:
 @contextmanager
 def open_bag(path: Path | str) -> Iterator[BagReader]:
     """
-    Open a rosbag2 folder, or its .mcap or .db3 file, for reading.
+    Open a rosbag2 folder, its .mcap or .db3 file, or a .bag file of ROS 1, for reading.
 
     What is damaged is read as far as it is whole; see `BagReader.problems`.
 
-    :raises BagError: missing, of ROS 1, or nothing of it can be read.
+    :raises BagError: missing, or nothing of it can be read.
     """
     path = Path(path)
     with ExitStack() as stack:
         try:
-            if path.suffix == '.bag' and path.is_file():
-                raise ros1_error(path)
             if not path.exists():
                 raise BagError(f'no bag at {path}: {_HOW}')
             reader = BagReader(path, stack)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Open a bag's storage file by what it holds: mcap or sqlite3, also compressed with zstd."""
+"""Open a bag's storage file by what it holds: mcap, sqlite3 or ROS 1; also with zstd."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
@@ -16,19 +16,23 @@ from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.mcap_file import McapFile
 from ubcn_ros.bags.sqlite_file import SqliteFile
 
+if TYPE_CHECKING:
+    from ubcn_ros.bags.ros1_file import Ros1File
+
 _ANOTHER_COPY = 'take another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 LZ4_MAGIC = b'\x04\x22\x4d\x18'
 
 
-def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapFile | SqliteFile:
+def open_storage(path: Path, stack: ExitStack, name: str | None = None
+                 ) -> McapFile | SqliteFile | Ros1File:
     """
     Open a storage file; what it holds counts, not its name.
 
     :param stack: closes the file and removes temporary copies.
     :param name: for the texts of errors; None takes the path.
-    :raises BagError: it is neither, or nothing in it can be read.
+    :raises BagError: it is none, or nothing in it can be read.
     """
     name = name or str(path)
     try:
@@ -48,25 +52,20 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> McapF
         if magic.startswith(b'SQLite format 3'):
             recovered = _recoverable_copy(path, stack)
             return stack.enter_context(SqliteFile(recovered or path, name, recovered is not None))
+        if magic.startswith(b'#ROSBAG'):
+            from ubcn_ros.bags.ros1_file import Ros1File  # the converter takes time to load
+            return stack.enter_context(Ros1File(path, name))
     except OSError as error:
         raise BagError(f'{name} cannot be read: {reason(error)}; give a file that you may '
                        'read') from error
     if magic.startswith(LZ4_MAGIC):
         raise BagError(f'{name} is compressed with lz4, and only zstd is read: decompress it '
                        'with `lz4 -d`, and give the file that this makes')
-    if magic.startswith(b'#ROSBAG'):
-        raise ros1_error(path)
     if not magic:
         raise BagError(f'{name} is empty: nothing had been written when its recording ended; '
                        'remove it and record again')
     raise BagError(f'{name} cannot be read: it holds neither mcap nor sqlite3; give a rosbag2 '
-                   'folder, or an .mcap or .db3 file')
-
-
-def ros1_error(path: Path) -> BagError:
-    """Make the error for a ROS 1 bag."""
-    return BagError(f'{path} is a ROS 1 bag: convert it first (rosbags-convert --src {path} '
-                    f'--dst {path.stem})')
+                   'folder, or an .mcap, .db3 or .bag file')
 
 
 def decompress_message(data: bytes) -> bytes:
