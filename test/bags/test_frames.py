@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags there and back, and bag to bag around an engine that counts."""
 
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +14,8 @@ from ubcn_ros.bags import (
     make_header,
     make_image,
     open_bag,
-    process,
     read_images,
 )
-from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import ImageFileError, write_image
 
 IMAGE = 'sensor_msgs/msg/Image'
@@ -26,20 +23,6 @@ IMAGE = 'sensor_msgs/msg/Image'
 
 def picture(seed=0, height=36, width=44):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-class Engine:
-    """Inverts; labels by the frame's number."""
-
-    label_set = CAMVID
-
-    def __init__(self):
-        self.seen = []
-
-    def __call__(self, image, iterations):
-        self.seen.append(iterations)
-        labels = np.full(image.shape[:2], len(self.seen) % 11, np.uint8)
-        return SimpleNamespace(derained=255 - image, labels=labels)
 
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
@@ -87,82 +70,6 @@ def test_a_folder_becomes_a_compressed_bag_of_the_files_as_they_are(tmp_path):
     assert [m.format for m in messages] == ['png', 'jpeg', 'jpeg']
     assert bytes(messages[2].data) == (folder / '10.jpg').read_bytes()
     assert np.array_equal(next(read_images(tmp_path / 'bag')).image, picture(1))
-
-
-@pytest.mark.parametrize('source', ['mcap', 'sqlite3'])
-@pytest.mark.parametrize('target', ['mcap', 'sqlite3'])
-def test_bag_to_bag_keeps_headers_and_recording_times(tmp_path, source, target):
-    stamps = [7, 5, 5_000_000_123]  # also backwards: stamps are the driver's, not ours
-    with BagWriter(tmp_path / 'in', source) as writer:
-        for number, stamp in enumerate(stamps):
-            message = make_image(make_header(stamp, f'cam{number}'), picture(number), 'bgr8')
-            writer.write('/cam/image_raw', IMAGE, message, 100 + number)
-    engine = Engine()
-    seen = []
-    done = process(tmp_path / 'in', tmp_path / 'out', engine, iterations=2, storage=target,
-                   progress=lambda *counts: seen.append(counts))
-    assert (done.frames, done.malformed) == (3, []) and engine.seen == [2, 2, 2]
-    assert seen == [(1, 3), (2, 3), (3, 3)]
-    derained = list(read_images(tmp_path / 'out', '/derained/image_raw'))
-    labels = list(read_images(tmp_path / 'out', 'labels/image_raw'))
-    for number, (d, m) in enumerate(zip(derained, labels, strict=True)):
-        assert d.stamp_ns == m.stamp_ns == stamps[number]
-        assert d.header.frame_id == m.header.frame_id == f'cam{number}'
-        assert d.recorded_ns == m.recorded_ns == 100 + number
-        assert np.array_equal(d.image, 255 - picture(number))
-        assert (m.image == number + 1).all()
-    with open_bag(tmp_path / 'out') as reader:
-        encodings = {c.topic: reader.deserialize(data, c.msgtype).encoding
-                     for c, _, data in reader.messages()}
-    assert encodings == {'/derained/image_raw': 'bgr8', '/labels/image_raw': 'mono8'}
-
-
-def test_padded_rows_are_cut(tmp_path):
-    image = picture()
-    message = make_image(make_header(1, 'c'), image)
-    padded = np.pad(image.reshape(36, -1), ((0, 0), (0, 9)), constant_values=99)
-    message.step, message.data = padded.shape[1], padded.reshape(-1)
-    with BagWriter(tmp_path / 'in') as writer:
-        writer.write('/image', IMAGE, message, 1)
-    process(tmp_path / 'in', tmp_path / 'out', Engine())
-    back = next(read_images(tmp_path / 'out', '/derained/image_raw'))
-    assert np.array_equal(back.image, 255 - image)
-
-
-def test_malformed_messages_are_noted_and_the_rest_goes_on(tmp_path):
-    short = make_image(make_header(2, 'c'), picture())
-    short.data = short.data[:-5]
-    with BagWriter(tmp_path / 'in') as writer:
-        for time, message in enumerate([short, make_image(make_header(3, 'c'), picture())]):
-            writer.write('/image', IMAGE, message, time)
-        writer.write('/image', IMAGE, b'\x00\x01\x00\x00cut', 9)
-    done = process(tmp_path / 'in', tmp_path / 'out', Engine())
-    assert done.frames == 1 and len(done.malformed) == 2
-    assert done.malformed[0].startswith('message 1 of /image: ')
-    with pytest.raises(BagError, match='message 1 of /image'):
-        list(read_images(tmp_path / 'in'))
-
-
-def test_pictures_are_written_on_request(tmp_path):
-    create([picture()], tmp_path / 'in')
-    process(tmp_path / 'in', tmp_path / 'out', Engine(), pictures=True)
-    color = next(read_images(tmp_path / 'out', '/labels/color')).image
-    assert (color == CAMVID.colors[1]).all()
-    blended = next(read_images(tmp_path / 'out', '/overlay/image_raw')).image
-    assert not np.array_equal(blended, 255 - picture())
-
-
-def test_what_was_done_before_an_interrupt_is_kept(tmp_path):
-    create([picture(n) for n in range(3)], tmp_path / 'in')
-    engine = Engine()
-
-    def interrupt(done, total):
-        if done == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        process(tmp_path / 'in', tmp_path / 'out', engine, progress=interrupt)
-    assert len(list(read_images(tmp_path / 'out', '/derained/image_raw'))) == 2
 
 
 def test_topics_are_chosen_or_listed(tmp_path):

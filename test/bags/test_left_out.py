@@ -3,7 +3,6 @@
 """What a bag holds beside the images that are read is counted and told, never dropped unsaid."""
 
 import sqlite3
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from click.testing import CliRunner
 
 from ubcn_ros import cli
 from ubcn_ros.bags import (
-    CAMERA_INFO,
     COMPRESSED,
     IMAGE,
     BagError,
@@ -22,17 +20,9 @@ from ubcn_ros.bags import (
     make_compressed,
     make_header,
     open_bag,
-    process,
 )
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.images.files import write_image
-
-
-class Engine:
-    """Inverts; all of class 0."""
-
-    def __call__(self, image, iterations):
-        return SimpleNamespace(derained=255 - image, labels=np.zeros(image.shape[:2], np.uint8))
 
 
 def compressed(number):
@@ -56,16 +46,6 @@ def test_other_messages_of_the_topic_are_told(tmp_path, other, said, topic):
     assert numbers == [1, 2, 3] and f'/image: 2 messages of type {said}, were left out' in problem
 
 
-def test_the_command_fails_where_messages_of_the_topic_are_left_out(tmp_path, tiny_model):
-    path = write_mcap(tmp_path / 'x.mcap', [1, 2], more=[
-        ('/image', IMAGE, 'jsonschema', b'{}', 'json', b'{}')])
-    done = CliRunner().invoke(cli.main, [str(argument) for argument in (
-        'bag', 'process', path, tmp_path / 'out', '--model', tiny_model, '--device', 'cpu',
-        '--iterations', 1)])
-    assert done.exit_code == 1 and '2 images of /image written' in done.output
-    assert f'Error: /image: 1 messages of type {IMAGE}, encoded as json, were' in done.output
-
-
 def test_an_exact_topic_name_wins(tmp_path):
     path = write_mcap(tmp_path / 'x.mcap', [1, 2], more=[
         ('image', IMAGE, 'ros2msg', b'', 'cdr', serialized(1))])
@@ -86,18 +66,6 @@ def test_the_storage_decides_on_the_type(tmp_path, storage):
         assert f'/image is of type {COMPRESSED}, but what is stored is of' in reader.notes[0]
         assert len(list(reader.messages([connection]))) == 2
         assert reader.problems(connection, 2) == []
-
-
-@pytest.mark.parametrize('encoding', ['cdr', 'json'])
-def test_camera_info_is_copied_only_as_cdr(tmp_path, encoding):
-    info = ('/camera_info', CAMERA_INFO, 'ros2msg', b'', encoding, b'\0\1\0\0info')
-    path = write_mcap(tmp_path / 'x.mcap', [1, 2], more=[info])
-    done = process(path, tmp_path / 'out', Engine())
-    with open_bag(tmp_path / 'out') as reader:
-        infos = [data for c, _, data in reader.messages() if c.topic == '/derained/camera_info']
-    assert done.frames == 2 and infos == ([info[-1]] if encoding == 'cdr' else [])
-    assert [f'/camera_info: 1 messages of type {CAMERA_INFO}, encoded as json' in line
-            for line in done.problems] == ([] if encoding == 'cdr' else [True])
 
 
 @pytest.fixture

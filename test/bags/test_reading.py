@@ -4,7 +4,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 import zstandard
 from bag_files import (
@@ -16,6 +15,7 @@ from bag_files import (
     serialized,
     write_mcap,
 )
+from drives import processed
 from mcap.writer import CompressionType, IndexType
 from rosbags.interfaces import (
     Qos,
@@ -37,7 +37,6 @@ from ubcn_ros.bags import (
     make_header,
     make_image,
     open_bag,
-    process,
     read_images,
 )
 from ubcn_ros.bags.messages import TYPES
@@ -148,22 +147,14 @@ def test_images_that_are_not_of_ros_2_are_a_clear_error(tmp_path, encoding):
             found(path, topic)
 
 
-class Engine:
-    """Inverts; all of class 0."""
-
-    def __call__(self, image, iterations):
-        from types import SimpleNamespace
-        return SimpleNamespace(derained=255 - image, labels=np.zeros(image.shape[:2], np.uint8))
-
-
 @pytest.mark.parametrize('storage', STORAGES)
 @pytest.mark.parametrize('announced', [0, 2, 4])
 def test_other_counts_than_announced_are_told_with_both_numbers(tmp_path, storage, announced):
     write_bag(tmp_path / 'bag', [1, 2, 3], storage)
     edit_metadata(tmp_path / 'bag', count=announced)
-    result = process(tmp_path / 'bag', tmp_path / 'out', Engine())
-    (problem,) = result.problems
-    assert result.frames == 3
+    result = processed(tmp_path / 'bag', tmp_path / 'out')
+    (problem,) = result.errors
+    assert result.tally.frames == 3
     assert f'/image: {announced} messages are announced, 3 were found; ' in problem
     images = read_images(tmp_path / 'bag')
     assert [next(images).stamp_ns for _ in range(3)] == [SECOND, 2 * SECOND, 3 * SECOND]
@@ -171,24 +162,15 @@ def test_other_counts_than_announced_are_told_with_both_numbers(tmp_path, storag
         next(images)
 
 
-def test_a_topic_that_is_announced_and_not_there_is_told(tmp_path):
-    write_bag(tmp_path / 'bag', [1])
-    other = {'name': '/other', 'type': IMAGE, 'serialization_format': 'cdr'}
-    edit_metadata(tmp_path / 'bag', topics_with_message_count=[
-        {'message_count': 4, 'topic_metadata': other}])
-    result = process(tmp_path / 'bag', tmp_path / 'out', Engine(), topic='/other')
-    assert '4 messages are announced, 0 were found' in result.problems[0]
-    assert result.frames == 0 and not (tmp_path / 'out').exists()
-
-
 def test_malformed_messages_count_as_found(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         for time, data in enumerate([serialized(1), b'', b'\0\1\0\0', serialized(2)[:40],
                                      serialized(2) + bytes(9), b'\xff' * 50, serialized(3)]):
             writer.write('/image', IMAGE, data, time)
-    result = process(tmp_path / 'bag', tmp_path / 'out', Engine())
-    assert result.frames == 2 and len(result.malformed) == 5 and result.problems == []
-    assert result.malformed[0].startswith('message 2 of /image: it is not a sensor_msgs/msg/Image')
+    result = processed(tmp_path / 'bag', tmp_path / 'out')
+    assert result.tally.frames == 2 and len(result.errors) == 5
+    assert result.errors[0].startswith(
+        '/image, recorded at 0.000000001 s: it is not a sensor_msgs/msg/Image')
 
 
 def test_the_remedy_for_a_malformed_image_is_that_of_a_bag(tmp_path):

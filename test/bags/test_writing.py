@@ -22,11 +22,9 @@ from ubcn_ros.bags import (
     create,
     image_connection,
     open_bag,
-    process,
     read_images,
 )
 from ubcn_ros.images.files import ImageFileError, write_image
-from ubcn_ros.stopping import Stopped, stop_on_signals
 
 STORAGES = ['mcap', 'sqlite3']
 
@@ -160,30 +158,6 @@ def test_a_kill_leaves_what_was_written_a_second_before(tmp_path, storage):
     assert seconds == [1, 2, 3]
     with pytest.raises(BagError, match='a command that was killed leaves it; remove it, or give'):
         create([picture()], tmp_path / 'bag')
-
-
-class Engine:
-    """Inverts; sends this process a signal at the second image."""
-
-    def __init__(self, number):
-        self.number, self.images = number, 0
-
-    def __call__(self, image, iterations):
-        self.images += 1
-        if self.images == 2:
-            os.kill(os.getpid(), self.number)
-        return SimpleNamespace(derained=255 - image, labels=np.zeros(image.shape[:2], np.uint8))
-
-
-@pytest.mark.parametrize('storage', STORAGES)
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_closes_the_bag(tmp_path, storage, number):
-    create([picture(n) for n in range(4)], tmp_path / 'in')
-    with pytest.raises(Stopped) as stop, stop_on_signals():
-        process(tmp_path / 'in', tmp_path / 'out', Engine(number), storage=storage)
-    assert stop.value.exit_code == 128 + number
-    images = list(read_images(tmp_path / 'out', '/derained/image_raw'))
-    assert [np.array_equal(i.image, 255 - picture(n)) for n, i in enumerate(images)] == [True]
 
 
 def test_the_command_says_how_much_is_there_after_a_signal(tmp_path, monkeypatch):

@@ -112,7 +112,7 @@ def test_masks_of_files_and_bags_leave_out_what_is_not_sure_enough(tmp_path, fol
     done = ubcn('bag', 'process', tmp_path / 'bag', tmp_path / 'processed', '--min-confidence',
                 least, *quick)
     assert done.exit_code == 0, done.output
-    (mask,) = read_images(tmp_path / 'processed', '/labels/image_raw')
+    (mask,) = read_images(tmp_path / 'processed', '/camera/labels/image_raw')
     assert np.array_equal(mask.image[..., 0], frame.labels)
 
 
@@ -317,8 +317,7 @@ def test_a_bag_is_made_and_processed(tmp_path, folder, quick, tiny_engine):
     made = ubcn('bag', 'create', folder, tmp_path / 'bag', '--topic', '/front', '--rate', 5,
                 '--frame-id', 'front')
     assert made.exit_code == 0 and '2 images' in made.output
-    done = ubcn('bag', 'process', tmp_path / 'bag', tmp_path / 'out', '--storage', 'sqlite3',
-                '--pictures', *quick)
+    done = ubcn('bag', 'process', tmp_path / 'bag', tmp_path / 'out', '--pictures', *quick)
     assert done.exit_code == 0, done.output
     sent = list(read_images(tmp_path / 'bag'))
     back = list(read_images(tmp_path / 'out', '/derained/image_raw'))
@@ -327,7 +326,8 @@ def test_a_bag_is_made_and_processed(tmp_path, folder, quick, tiny_engine):
     assert np.array_equal(back[0].image, tiny_engine(picture(1), iterations=2).derained)
     with open_bag(tmp_path / 'out') as reader:
         assert {c.topic for c in reader.connections} == {
-            '/derained/image_raw', '/labels/image_raw', '/labels/color', '/overlay/image_raw'}
+            '/front', '/derained/image_raw', '/labels/image_raw', '/labels/label_info',
+            '/labels/color', '/overlay/image_raw'}
 
 
 def test_bag_errors_are_one_line(tmp_path, folder, quick):
@@ -336,7 +336,7 @@ def test_bag_errors_are_one_line(tmp_path, folder, quick):
             (('process', tmp_path / 'absent', tmp_path / 'out', *quick), 'no bag at'),
             (('process', tmp_path / 'bag', tmp_path / 'out', '--topic', '/x', *quick),
              '/camera/image_raw'),
-            (('process', tmp_path / 'bag', tmp_path / 'bag', *quick), 'cannot be written'),
+            (('process', tmp_path / 'bag', tmp_path / 'bag', *quick), 'written into itself'),
             (('create', folder, tmp_path / 'bag'), 'cannot be written')):
         done = ubcn('bag', *arguments)
         assert done.exit_code == 1 and text in done.output, done.output

@@ -11,7 +11,7 @@ and what is missing is told.
 from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.create import create
 from ubcn_ros.bags.errors import BagError, MalformedMessage
-from ubcn_ros.bags.frames import BagImage, Processed, process, read_images
+from ubcn_ros.bags.frames import BagImage, read_images
 from ubcn_ros.bags.image_source import START_NS
 from ubcn_ros.bags.mcap_writer import McapBagWriter
 from ubcn_ros.bags.messages import (
@@ -43,7 +43,6 @@ __all__ = [
     'Connection',
     'MalformedMessage',
     'McapBagWriter',
-    'Processed',
     'Record',
     'create',
     'decode',
@@ -52,7 +51,6 @@ __all__ = [
     'make_header',
     'make_image',
     'open_bag',
-    'process',
     'read_images',
     'ros_channel',
     'stamp_ns',

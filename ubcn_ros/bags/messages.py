@@ -48,10 +48,27 @@ def make_image(header: Any, image: np.ndarray, encoding: str = 'rgb8') -> Any:
     return TYPES.types[IMAGE](header, height, width, encoding, 0, data.size // height, data)
 
 
-def make_compressed(header: Any, data: bytes) -> Any:
-    """Make a sensor_msgs/CompressedImage of the bytes of a PNG or JPEG."""
-    kind = 'png' if data.startswith(b'\x89PNG') else 'jpeg'
+def make_compressed(header: Any, data: bytes, kind: str | None = None) -> Any:
+    """
+    Make a sensor_msgs/CompressedImage of the bytes of a PNG or JPEG.
+
+    :param kind: its format, as 'bgr8; jpeg compressed bgr8'; None for 'png' or 'jpeg'.
+    """
+    if kind is None:
+        kind = 'png' if data.startswith(b'\x89PNG') else 'jpeg'
     return TYPES.types[COMPRESSED](header, kind, np.frombuffer(data, np.uint8))
+
+
+def make_label_info(header: Any, label_set: Any, threshold: float = 0.0) -> Any:
+    """
+    Describe the classes of masks as a vision_msgs/LabelInfo.
+
+    :param label_set: names by class id.
+    :param threshold: confidence below which pixels are unlabeled, 0..1.
+    """
+    kind = TYPES.types['vision_msgs/msg/VisionClass']
+    return TYPES.types[LABEL_INFO](header, [kind(number, name) for number, name
+                                            in enumerate(label_set.classes)], threshold)
 
 
 def decode(message: Any) -> np.ndarray:

@@ -179,14 +179,18 @@ class BagReader:
                  f'only {connection.msgtype}, encoded as {connection.encoding}, is read; give '
                  'each type and encoding a topic of its own' for c in self.connections
                  if c.topic == connection.topic and c != connection and c.msgcount]
+        return lines + self.count_problems(connection, found)
+
+    def count_problems(self, connection: Connection, found: int) -> list[str]:
+        """Tell where another number of messages is announced than was found."""
         announced = self._announced.get(connection, [0])
         if different := [number for number in announced if number != found]:
             remedy = ('take another copy, if there is one'
                       if self.damage or announced[-1] != found else
                       f'if {self.path} was edited, `ros2 bag reindex` counts them anew')
-            lines.append(f'{connection.topic}: {different[0]} messages are announced, {found} '
-                         f'were found; {remedy}')
-        return lines
+            return [f'{connection.topic}: {different[0]} messages are announced, {found} were '
+                    f'found; {remedy}']
+        return []
 
     def _as_stored(self, said: Counter[tuple[str, str]],
                    stored: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:

@@ -44,7 +44,9 @@ class SqliteFile:
         self._damage = ''  # the first that was met
         self._checked = self._told = False
         mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
-        self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True)
+        # one thread at a time, but not always the same
+        self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True,
+                                         check_same_thread=False)
         try:
             # else a file that was cut off would not be opened at all
             self._database.execute('PRAGMA writable_schema=ON')

@@ -5,57 +5,130 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import engine_options, load_engine
-from ubcn_ros.cli.output import exit_stopped, progress_bar, warn
+from ubcn_ros.cli.options import (
+    Number,
+    duration_option,
+    engine_options,
+    exclude_option,
+    load_engine,
+    start_option,
+    topics_option,
+)
+from ubcn_ros.cli.output import exit_stopped, warn
 
 
 @click.command(cls=Command)
-@click.argument('in_bag', metavar='IN', type=click.Path(path_type=Path))
-@click.argument('out_bag', metavar='OUT', type=click.Path(path_type=Path))
-@click.option('--topic', help='Image topic [default: the only one in the bag].')
-@click.option('--pictures', is_flag=True, help='Write /labels/color and /overlay/image_raw too.')
-@click.option('--storage', default='mcap', show_default=True,
-              type=click.Choice(['mcap', 'sqlite3']), help='Format of OUT.')
+@click.argument('sources', metavar='IN...', nargs=-1, required=True,
+                type=click.Path(path_type=Path))
+@click.argument('out', metavar='OUT', type=click.Path(path_type=Path))
+@click.option('--topic', 'cameras', multiple=True,
+              help='A camera; may be repeated  [default: all of the bag].')
+@topics_option()
+@exclude_option()
+@start_option()
+@duration_option()
+@click.option('--every', default=1, show_default=True, type=click.IntRange(1),
+              help='Process every n-th image of each camera.')
+@click.option('--drop-inputs', is_flag=True, help='Leave the images that are processed out.')
+@click.option('--outputs-only', is_flag=True, help='Leave out all that is not an output.')
+@click.option('--compress', type=click.Choice(['jpeg', 'png']),
+              help='Write derained images so, on TOPIC/compressed, and masks as PNG.')
+@click.option('--pictures', is_flag=True, help='Write labels/color and overlay/image_raw, too.')
+@click.option('--confidence', is_flag=True, help='Write labels/confidence, too.')
+@click.option('--split-size', type=Number(0, min_open=True), metavar='MB',
+              help='Begin another file before one has more megabytes than this.')
+@click.option('--split-duration', type=Number(0, min_open=True), metavar='SECONDS',
+              help='Begin another file after so much time of the drive.')
+@click.option('--resume', is_flag=True,
+              help='Go on where an interrupted run with the same options ended.')
 @engine_options
-def bag_process(in_bag: Path, out_bag: Path, topic: str | None, pictures: bool, storage: str,
-                iterations: int, **chosen: Any) -> None:
+def bag_process(sources: tuple[Path, ...], out: Path, resume: bool, iterations: int,
+                cameras: tuple[str, ...], topics: tuple[str, ...], exclude: tuple[str, ...],
+                start: float, duration: float | None, every: int, drop_inputs: bool,
+                outputs_only: bool, compress: str | None, pictures: bool, confidence: bool,
+                split_size: float | None, split_duration: float | None, **chosen: Any) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
-    No frame is dropped, however long it takes; each output carries the header and recording time
-    of its input. Malformed messages are reported and left out, and of a damaged bag, what is whole
-    is processed; the exit code is then 1.
+    All cameras are processed, and all else is copied as it is. The outputs of /front/image_raw are
+    /front/derained/image_raw, /front/labels/image_raw and so on; each carries the header and the
+    times of its image, however long that takes. What was done is in OUT/process.json. Of several
+    bags, each goes into a folder of its name in OUT.
+
+    Malformed messages are reported and left out, and of a damaged bag, what is whole is processed;
+    the exit code is then 1. However it ends, --resume goes on.
     """
-    from ubcn_ros.bags import image_connection, open_bag, process
+    from ubcn_ros.bags.process import Options, plan
     from ubcn_ros.stopping import Stopped, stop_on_signals
-    count = 0
+    options = Options(
+        engine=_engine_arguments(**chosen), iterations=iterations, cameras=cameras,
+        topics=topics, exclude=exclude, start_s=start, duration_s=duration, every=every,
+        drop_inputs=drop_inputs, outputs_only=outputs_only, compress=compress, pictures=pictures,
+        confidence=confidence, split_bytes=split_size and round(split_size * 1e6),
+        split_ns=split_duration and round(split_duration * 1e9))
+    frames: Counter[Path] = Counter()
     try:
         with stop_on_signals():
-            with open_bag(in_bag) as reader:  # errors of the bag before the seconds of loading
-                for note in reader.notes:
-                    warn(note)
-                image_connection(reader, topic)
+            # errors of a bag before the seconds of loading
+            jobs = plan(_pairs(sources, out), options)
+            for job in jobs:
+                for skipped in job.skipped:
+                    click.echo(f'{skipped.topic} ({skipped.type}) is not processed: '
+                               f'{skipped.reason}', err=True)
             engine = load_engine(**chosen)
-            with progress_bar() as bar:
-                def show(done: int, total: int) -> None:
-                    nonlocal count
-                    count = done
-                    bar.total = total
-                    bar.update(done - bar.n)
-                done = process(in_bag, out_bag, engine, iterations, topic, pictures, storage, show)
+            failed = [_run(job, resume, engine, frames) for job in jobs]
     except Stopped as stop:
-        exit_stopped(stop, f'the outputs of {count} messages', out_bag)
-    for line in [*done.malformed, *done.problems]:
-        click.echo(f'Error: {line}', err=True)
-    if not done.frames:
-        raise click.ClickException(f'no image of {done.topic} could be read: {out_bag} was not '
-                                   'made')
-    click.echo(f'{done.frames} images of {done.topic} written to {out_bag}')
-    if done.malformed or done.problems:
+        exit_stopped(stop, f'the outputs of {frames.total()} images', out)
+    if any(failed):
         sys.exit(1)
+
+
+def _engine_arguments(allow_partial_model: bool, **options: Any) -> tuple[tuple[str, Any], ...]:
+    return *options.items(), ('allow_partial', allow_partial_model)
+
+
+def _pairs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:
+    """Pair each bag with its output."""
+    if len(sources) == 1:
+        return [(sources[0], out)]
+    pairs = {}
+    for source in sources:
+        target = out / source.absolute().with_suffix('' if source.is_file() else source.suffix
+                                                     ).name
+        if target in pairs:
+            raise click.UsageError(f'{pairs[target]} and {source} would both be written to '
+                                   f'{target}: process them one by one')
+        pairs[target] = source
+    return [(source, target) for target, source in pairs.items()]
+
+
+def _run(job: Any, resume: bool, engine: Any, frames: Counter[Path]) -> bool:
+    """
+    Run a job and report.
+
+    :param frames: is kept at how many went out, by output.
+    :return: whether something of the bag could not be processed.
+    """
+    from ubcn_ros.bags.process import run_job
+
+    def show(tally: Any) -> None:
+        frames[job.out] = tally.frames
+        progress(tally)
+
+    with Progress(job) as progress:
+        result = run_job(job, resume, engine, show)
+    for note in result.notes:
+        warn(note)
+    for line in result.errors:
+        click.echo(f'Error: {line}', err=True)
+    cameras = ', '.join(camera.topic for camera in job.cameras)
+    click.echo(f'{result.tally.frames} images of {cameras} written to {job.out}')
+    return bool(result.errors)

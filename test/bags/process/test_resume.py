@@ -1,0 +1,220 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""However a run ends, what it went on with equals an uninterrupted one, message for message."""
+
+import json
+import os
+import resource
+import signal
+from contextlib import contextmanager
+
+import pytest
+from drives import MS, Engine, camera_info, drive, image, processed, stored, write_bag
+
+from ubcn_ros.bags import BagError, open_bag
+from ubcn_ros.bags.process import Options, read_sidecar, run
+from ubcn_ros.stopping import Stopped, stop_on_signals
+
+FRAMES = 12  # of the drive's two cameras together
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_bag(tmp_path / 'in.mcap', drive(), b'a note', {'driver': 'me'})
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(monkeypatch):
+    """After every record: a kill loses nothing else than what was being written."""
+    monkeypatch.setattr(run, 'CHECKPOINT_S', 0)
+
+
+@contextmanager
+def file_limit(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def check_resumed(source, out, options=None):
+    """Go on, and compare with a run of its own; return the frames that were processed now."""
+    engine, straight = Engine(), out.with_name('straight')
+    result = processed(source, out, options, engine, resume=True)
+    assert read_sidecar(out)['finished'] and result.errors == []
+    processed(source, straight, options)
+    assert stored(out) == stored(straight)
+    with open_bag(out) as reader, open_bag(straight) as other:
+        assert [c.topic for c in reader.channels] == [c.topic for c in other.channels]
+        assert [a.data for a in reader.attachments()] == [a.data for a in other.attachments()]
+    ours, theirs = (read_sidecar(folder) for folder in (out, straight))
+    for key in ('cameras', 'topics', 'skipped', 'malformed', 'problems', 'settings'):
+        assert ours[key] == theirs[key], key
+    return engine.seen
+
+
+def raise_at(number, error):
+    def on_frame(seen):
+        if seen == number:
+            raise error
+    return on_frame
+
+
+@pytest.mark.parametrize('options', [
+    Options(), Options(every=2, outputs_only=True), Options(split_bytes=30_000),
+    Options(start_s=0.15, duration_s=0.3, drop_inputs=True)], ids=lambda o: repr(o)[-60:])
+@pytest.mark.parametrize('number', [1, 3, 4])
+def test_a_run_that_failed_goes_on(source, tmp_path, number, options):
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', options,
+                  Engine(raise_at(number, MemoryError())))
+    assert stored(tmp_path / 'out')  # readable
+    check_resumed(source, tmp_path / 'out', options)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_closes_the_bag_and_no_frame_is_done_twice(source, tmp_path, number):
+    def stop(seen):
+        if seen == 6:
+            os.kill(os.getpid(), number)
+
+    done = []
+    with pytest.raises(Stopped), stop_on_signals():
+        processed(source, tmp_path / 'out', engine=Engine(stop),
+                  progress=lambda tally: done.append(tally.frames))
+    document = read_sidecar(tmp_path / 'out')
+    assert document['finished'] is False and (tmp_path / 'out' / 'metadata.yaml').exists()
+    written = document['tally']['written']
+    frames = sum(n for topic, n in written.items() if 'labels/image' in topic)
+    assert sum('labels/image' in r.channel.topic for r in stored(tmp_path / 'out')) == frames
+    assert check_resumed(source, tmp_path / 'out') == FRAMES - frames
+
+
+@pytest.mark.parametrize('place', [0, 1, 5, 11])
+def test_a_kill_loses_nothing_that_was_written(source, tmp_path, place):
+    child = os.fork()
+    if child == 0:
+        def kill(tally):
+            if tally.frames >= place:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        processed(source, tmp_path / 'out', progress=kill)
+        os._exit(1)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    if place:
+        with open_bag(tmp_path / 'out') as reader:
+            assert reader.damage  # it says so
+    assert FRAMES - check_resumed(source, tmp_path / 'out') <= place
+
+
+@pytest.mark.parametrize('size', [600, 20_000, 60_000])
+def test_a_full_disk_is_told_and_gone_on_with_once_there_is_room(source, tmp_path, size):
+    with file_limit(size), pytest.raises(BagError, match='make room on its disk'):
+        processed(source, tmp_path / 'out')
+    check_resumed(source, tmp_path / 'out')
+
+
+def test_a_kill_right_at_the_start_is_gone_on_with(source, tmp_path):
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(1, MemoryError())))
+    (tmp_path / 'out' / 'process.json').unlink()
+    with pytest.raises(BagError, match=r'has no process.json'):
+        processed(source, tmp_path / 'out', resume=True)
+    for path in (tmp_path / 'out').iterdir():
+        path.unlink()
+    (tmp_path / 'out' / 'out_0.mcap').write_bytes(b'\x89MCAP0\r\n')
+    assert check_resumed(source, tmp_path / 'out') == FRAMES
+
+
+def test_camera_infos_on_both_sides_of_the_break_are_paired(tmp_path):
+    """Of images that were written before it, and before the image that they belong to."""
+    records = []
+    for number in range(12):
+        time = 1000 + 100 * number
+        records += [image('/front/image_raw', number, time, stamp_ms=time),
+                    camera_info('/front/camera_info', time, time + (550 if number % 2 else -150))]
+    records.sort(key=lambda record: record.time_ns)
+    source = write_bag(tmp_path / 'in.mcap', records)
+    for number in (4, 8):
+        out = tmp_path / str(number) / 'out'
+        with pytest.raises(MemoryError):
+            processed(source, out, engine=Engine(raise_at(number, MemoryError())))
+        assert check_resumed(source, out) <= 12 - number + 1
+        assert len(stored(out, '/front/derained/camera_info')) == 12
+
+
+def test_a_latched_camera_info_is_found_again(tmp_path):
+    records = [camera_info('/camera_info', 3, 1000),
+               *(image('/image', n, 1010 + 1000 * n) for n in range(30))]
+    source = write_bag(tmp_path / 'in.mcap', records)
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(20, MemoryError())))
+    check_resumed(source, tmp_path / 'out')
+    assert len(stored(tmp_path / 'out', '/derained/camera_info')) == 30
+
+
+def test_a_run_that_is_finished_stays_as_it_is(source, tmp_path):
+    processed(source, tmp_path / 'out')
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / 'out').iterdir()}
+    engine = Engine()
+    assert processed(source, tmp_path / 'out', engine=engine, resume=True).tally.frames == FRAMES
+    assert engine.seen == 0
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / 'out').iterdir()} == before
+    with pytest.raises(BagError, match='exists already; give a path'):
+        processed(source, tmp_path / 'out')
+
+
+def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):
+    assert check_resumed(source, tmp_path / 'out') == FRAMES
+
+
+@pytest.mark.parametrize('options, text', [
+    (Options(iterations=2), '--iterations was 3 and is 2 now'),
+    (Options(cameras=('/front/image_raw',)), r"--topic was \[\] and is \['/front/image_raw'\]"),
+    (Options(compress='png'), "--compress was None and is 'png'"),
+    (Options(engine=(('processing_size', 96),)), '--processing-size was None and is 96'),
+    (Options(start_s=0.1), '--start was 0.0 and is 0.1')])
+def test_other_settings_are_refused_by_name(source, tmp_path, options, text):
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(5, MemoryError())))
+    with pytest.raises(BagError, match=f'out cannot be gone on with: {text}'):
+        processed(source, tmp_path / 'out', options, resume=True)
+    with pytest.raises(BagError, match=r'an interrupted run left it; go on with it \(--resume\)'):
+        processed(source, tmp_path / 'out')
+
+
+def test_another_model_or_bag_is_refused(source, tmp_path):
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(5, MemoryError())))
+    other = Engine()
+    other.precision = 'bf16'
+    with pytest.raises(BagError, match="--precision was 'fp32' and is 'bf16' now"):
+        processed(source, tmp_path / 'out', engine=other, resume=True)
+    source = write_bag(tmp_path / 'other.mcap', drive(7))
+    with pytest.raises(BagError, match='IN was '):
+        processed(source, tmp_path / 'out', resume=True)
+
+
+def test_two_runs_do_not_write_one_bag(source, tmp_path):
+    def second(seen):
+        if seen == 5:
+            with pytest.raises(BagError, match='is being written by another process'):
+                processed(source, tmp_path / 'out', resume=True)
+
+    processed(source, tmp_path / 'out', engine=Engine(second))
+
+
+def test_outputs_that_got_lost_are_found_at_the_end(source, tmp_path, monkeypatch):
+    real = run.McapBagWriter.write
+
+    def lose(self, record):
+        if record.time_ns != 1110 * MS:
+            real(self, record)
+
+    monkeypatch.setattr(run.McapBagWriter, 'write', lose)
+    with pytest.raises(BagError, match=r'/front/derained/image_raw: 6 messages were written, 5 '
+                                       'are there'):
+        processed(source, tmp_path / 'out')
+    assert json.loads((tmp_path / 'out' / 'process.json').read_text())['finished'] is False

@@ -1,0 +1,212 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tell which topics of a bag are cameras, and why the other topics with images are not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from ubcn_ros.bags.errors import BagError, MalformedMessage
+from ubcn_ros.bags.headers import header_stamp_ns
+from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode
+from ubcn_ros.bags.process.pairing import WINDOW_NS
+from ubcn_ros.bags.reader import BagReader
+from ubcn_ros.bags.records import Channel
+from ubcn_ros.node import topics as node_topics
+
+PEEK = 20
+"""Messages of a topic that are looked at; a topic none of which is an image is no camera."""
+_TRANSPORT = node_topics.COMPRESSED
+_DEPTH = ('16UC1', '32FC1')
+_DEPTH_WORDS = {'depth', 'disparity'}  # 16 bits of an unknown kind are depth where a name says so
+_MASK_WORDS = {'mask', 'masks', 'label', 'labels', 'segmentation', 'semantic', 'instance'}
+_OUTPUTS = tuple('/' + name for name in (node_topics.DERAINED, node_topics.LABELS,
+                                         node_topics.COLOR, node_topics.CONFIDENCE,
+                                         node_topics.OVERLAY))
+# of foxglove_msgs, ffmpeg_image_transport_msgs, theora_image_transport, stereo_msgs and others
+_LIKE_IMAGES = re.compile(r'.*/(\w*Video\w*|FFMPEGPacket|RawImage|CompressedImage|DisparityImage)|'
+                          r'theora_image_transport/.*')
+
+
+@dataclass(frozen=True)
+class Camera:
+    """
+    A topic of images of a bag, `type` as in 'sensor_msgs/msg/Image'.
+
+    `messages` is how many the bag announces, `camera_info` the topic of its calibration, None
+    where there is none. `paired` is whether the stamps of that equal the images'; else the latest
+    goes with an image, as in the node. `twin` is the same images in the other transport, which
+    are not processed.
+    """
+
+    topic: str
+    type: str
+    messages: int
+    camera_info: str | None = None
+    paired: bool = True
+    twin: str | None = None
+
+    @property
+    def base(self) -> str:
+        """The topic without its transport."""
+        return base_topic(self.topic)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A topic with images, or something like them, that is not a camera."""
+
+    topic: str
+    type: str
+    reason: str
+
+
+def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
+                 topics: Collection[str] | None = None) -> tuple[list[Camera], list[Skipped]]:
+    """
+    Find the cameras of an open bag.
+
+    Cameras are topics of Image and CompressedImage that decode. Depth, masks and the outputs of
+    an earlier run are not, nor is a CompressedImage of which the Image is a camera.
+
+    :param chosen: names, with or without the first '/', of those to take; none takes all.
+    :param topics: those to look at; None for all.
+    :return: cameras and the others, each in the order of the bag.
+    :raises BagError: a chosen topic is not there, or has no image that can be read.
+    """
+    found = _Topics(reader, topics)
+    if chosen:
+        names = list(dict.fromkeys(found.named(name) for name in chosen))
+        return [found.camera(name) for name in names], []
+    cameras, skipped = [], []
+    for name, kind in sorted(found.kinds(), key=lambda item: item[1] != IMAGE):
+        reason = found.why_not(name, kind)
+        twin = next((camera for camera in cameras if camera.base == base_topic(name)), None)
+        if twin is not None and not reason:
+            reason = f'the same images as {twin.topic}, which is processed'
+            cameras[cameras.index(twin)] = Camera(**{**vars(twin), 'twin': name})
+        if reason:
+            skipped.append(Skipped(name, kind, reason))
+        else:
+            cameras.append(found.camera(name))
+    return cameras, skipped
+
+
+def base_topic(topic: str) -> str:
+    """Return an image topic without its transport."""
+    return topic.removesuffix(_TRANSPORT)
+
+
+class _Topics:
+    """The topics of images of a bag."""
+
+    def __init__(self, reader: BagReader, topics: Collection[str] | None):
+        self._reader = reader
+        self._channels: dict[str, list[Channel]] = {}
+        for channel in reader.channels:
+            if topics is None or channel.topic in topics:
+                self._channels.setdefault(channel.topic, []).append(channel)
+        self._counts: dict[tuple[str, str], int] = {}
+        for topic, kind, count, _ in reader.connections:
+            self._counts[topic, kind] = self._counts.get((topic, kind), 0) + count
+
+    def kinds(self) -> list[tuple[str, str]]:
+        """List topics and types of images, and of what is like them."""
+        return list(dict.fromkeys(
+            (topic, channel.msgtype) for topic, channels in self._channels.items()
+            for channel in channels if _LIKE_IMAGES.fullmatch(channel.msgtype)
+            or channel.msgtype in (IMAGE, COMPRESSED)))
+
+    def named(self, name: str) -> str:
+        """Find the topic that a user names."""
+        for topic in (name, '/' + name.lstrip('/')):
+            if topic in self._channels:
+                return topic
+        raise self._error(f'the bag has no topic {name!r}')
+
+    def camera(self, topic: str) -> Camera:
+        """Return a topic as a camera, whatever its name says."""
+        kinds = {c.msgtype for c in self._channels[topic]}
+        kind = next((kind for kind in (IMAGE, COMPRESSED) if kind in kinds), None)
+        if kind is None:
+            raise self._error(f'topic {topic} is of type {", ".join(kinds) or "(none)"}, not '
+                              f'{IMAGE} or {COMPRESSED}')
+        if reason := self._unreadable(topic, kind)[0]:
+            raise self._error(f'topic {topic} has no image that can be read: {reason}')
+        info = f'{base_topic(topic).rpartition("/")[0]}/{node_topics.CAMERA_INFO}'
+        if not self._counts.get((info, CAMERA_INFO)):
+            return Camera(topic, kind, self._counts[topic, kind])
+        return Camera(topic, kind, self._counts[topic, kind], info,
+                      self._paired(self._of(topic, kind), self._of(info, CAMERA_INFO)))
+
+    def why_not(self, topic: str, kind: str) -> str:
+        """Say why a topic is not a camera; '' where it is one."""
+        if kind not in (IMAGE, COMPRESSED):
+            return 'not a type that is decoded here'
+        words = {word for word in re.split('[/_]', base_topic(topic).lower()) if word}
+        if ('/' + base_topic(topic)).endswith(_OUTPUTS):
+            return 'output of an earlier run, by its name'
+        if found := sorted(words & _MASK_WORDS):
+            return f"masks, by '{found[0]}' in its name"
+        reason, encoding = self._unreadable(topic, kind)
+        if encoding in _DEPTH or (encoding == 'mono16' and words & _DEPTH_WORDS):
+            return f'depth, as its encoding is {encoding}'
+        return reason
+
+    def _of(self, topic: str, kind: str) -> list[Channel]:
+        return [channel for channel in self._channels.get(topic, ())
+                if channel.msgtype == kind and channel.serialization == 'cdr']
+
+    def _unreadable(self, topic: str, kind: str) -> tuple[str, str]:
+        """Say why none of its first messages is an image, or ''; also the encoding of one."""
+        if not self._counts.get((topic, kind)):
+            return 'it has no messages', ''
+        channels = self._of(topic, kind)
+        if not channels:
+            encodings = {channel.serialization for channel in self._channels[topic]}
+            return f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr', ''
+        reason = encoding = ''
+        for record in islice(self._reader.records(channels), PEEK):
+            try:
+                message = self._reader.deserialize(record.data, kind)
+                encoding = encoding or _encoding(message)
+                decode(message)
+            except MalformedMessage as error:
+                reason = reason or str(error)
+            else:
+                return '', encoding
+        return reason or 'none of its messages can be read', encoding
+
+    def _paired(self, images: list[Channel], infos: list[Channel]) -> bool:
+        """Say whether images and camera infos have equal stamps, where both begin."""
+        firsts = [next(self._reader.records(channels), None) for channels in (images, infos)]
+        if None in firsts:
+            return True
+        start = max(record.time_ns for record in firsts) - WINDOW_NS
+        of_images, of_infos, since = set(), set(), 0
+        for record in self._reader.records([*images, *infos], start_ns=start):
+            is_image = record.channel in images
+            with suppress(ValueError):
+                (of_images if is_image else of_infos).add(header_stamp_ns(record.data))
+            if of_images & of_infos:
+                return True
+            since += is_image and bool(of_infos)
+            if since > PEEK:
+                break
+        return False
+
+    def _error(self, text: str) -> BagError:
+        listing = ', '.join(f'{topic} ({channels[0].msgtype or "no type"})'
+                            for topic, channels in self._channels.items())
+        return BagError('; '.join([f'{text}; the topics are {listing or "(none)"}',
+                                   *self._reader.damage]))
+
+
+def _encoding(message: Any) -> str:
+    """Return the encoding of an image, also of the one that was compressed."""
+    return message.encoding if hasattr(message, 'encoding') else message.format.split(';')[0]

@@ -1,0 +1,92 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Plan the work on bags: jobs, each a range of a bag, and the bag that they become together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.process.cameras import find_cameras
+from ubcn_ros.bags.process.names import check_free, find_prefixes
+from ubcn_ros.bags.process.options import Job, Options
+from ubcn_ros.bags.process.outputs import output_names
+from ubcn_ros.bags.process.run import whole_range
+from ubcn_ros.bags.reader import BagReader, open_bag
+from ubcn_ros.bags.topics import choose_topics
+
+_NS = 1_000_000_000
+
+
+def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int = 1) -> list[Job]:
+    """
+    Make the jobs of bags: nothing is written, and no model loaded.
+
+    Of several pieces, each is a bag in the folder `pieces_folder(out)`, for `join`.
+
+    :param bags: input and output.
+    :param pieces: ranges of equal time that each bag is cut into; one with `every`, which counts
+        images from the beginning.
+    :raises BagError: a bag cannot be read, has no camera, or would be written to itself.
+    """
+    jobs = []
+    for source, out in bags:
+        check_apart(source, out)
+        with open_bag(source) as reader:
+            jobs += _plan_bag(reader, Path(source), Path(out), options,
+                              1 if options.every > 1 else pieces)
+    return jobs
+
+
+def pieces_folder(out: Path) -> Path:
+    """Return where the pieces of a bag go before they are joined."""
+    return out.with_name(f'{out.name}.pieces')
+
+
+def check_apart(source: Path, out: Path) -> None:
+    """
+    Check that a bag is not written into the one that is read.
+
+    :raises BagError: it is.
+    """
+    real, target = Path(source).resolve(), Path(out).resolve()
+    if target == real or real in target.parents or target in real.parents:
+        raise BagError(f'the bag {source} would be written into itself, as {out}: give a path '
+                       'outside of it')
+
+
+def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options, pieces: int
+              ) -> list[Job]:
+    topics = choose_topics((c.topic for c in reader.connections), options.topics, options.exclude)
+    in_order = tuple(dict.fromkeys(c.topic for c in reader.connections if c.topic in topics))
+    cameras, skipped = find_cameras(reader, options.cameras, topics)
+    if not cameras:
+        told = '; '.join(f'{s.topic} ({s.type}): {s.reason}' for s in skipped)
+        raise BagError('; '.join([
+            f'{source} has no camera: its topics are {", ".join(in_order) or "(none)"}'
+            + (f'; of these are not taken: {told}' if told else ''), *reader.damage]))
+    prefixes = find_prefixes([camera.topic for camera in cameras])
+    begin, end = _range(reader, options)
+    cuts = [begin + (end - begin) * piece // pieces for piece in range(pieces + 1)]
+    outs = [out] if pieces == 1 else [pieces_folder(out) / f'{n:04}' for n in range(pieces)]
+    jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
+                tuple(skipped), tuple(prefixes.items()))
+            for place, start, stop in zip(outs, cuts, cuts[1:], strict=False)
+            if start < stop]
+    check_free((topic for camera in cameras
+                for topic in output_names(camera, prefixes[camera.topic], options).values()),
+               jobs[0].copied)
+    return jobs
+
+
+def _range(reader: BagReader, options: Options) -> tuple[int, int]:
+    """Return where to begin and to end, ns."""
+    first, end = whole_range(reader)
+    begin = first + round(options.start_s * _NS)
+    if begin >= end:
+        raise BagError(f'--start is {options.start_s:g} s, but {reader.path} ends '
+                       f'{(end - 1 - first) / _NS:g} s after its beginning')
+    if options.duration_s is not None:
+        end = min(end, begin + max(1, round(options.duration_s * _NS)))
+    return begin, end

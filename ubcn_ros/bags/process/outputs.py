@@ -1,0 +1,153 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Make the output messages of a camera's frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ubcn_ros.bags.channels import ros_channel
+from ubcn_ros.bags.messages import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    LABEL_INFO,
+    TYPES,
+    make_compressed,
+    make_header,
+    make_image,
+    make_label_info,
+)
+from ubcn_ros.bags.process.cameras import Camera
+from ubcn_ros.bags.process.options import Options
+from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.images.messages import output_encoding
+from ubcn_ros.images.overlay import overlay
+from ubcn_ros.node import topics as node_topics
+
+_PARAMETERS = {'jpeg': [cv2.IMWRITE_JPEG_QUALITY, 95], 'png': [cv2.IMWRITE_PNG_COMPRESSION, 1]}
+
+
+NAMES = {'derained': node_topics.DERAINED, 'labels': node_topics.LABELS,
+         'confidence': node_topics.CONFIDENCE, 'color': node_topics.COLOR,
+         'overlay': node_topics.OVERLAY, 'camera_info': node_topics.DERAINED_INFO,
+         'label_info': node_topics.LABEL_INFO}
+"""Of outputs as process.json has them, and as the node has them."""
+
+
+def output_names(camera: Camera, prefix: str, options: Options) -> dict[str, str]:
+    """
+    Name the topics that are written for a camera, by the node's name for each.
+
+    :param prefix: of them all.
+    """
+    wanted = [node_topics.DERAINED, node_topics.LABELS, node_topics.LABEL_INFO]
+    wanted += [node_topics.CONFIDENCE] * options.confidence
+    wanted += [node_topics.COLOR, node_topics.OVERLAY] * options.pictures
+    wanted += [node_topics.DERAINED_INFO] * (camera.camera_info is not None)
+    return {name: prefix + name + (node_topics.COMPRESSED if _codec(name, options) else '')
+            for name in wanted}
+
+
+class CameraOutputs:
+    """
+    The output topics of one camera; thread-safe.
+
+    :param prefix: of its outputs' names.
+    :param engine: for its `label_set` and `min_confidence`.
+    """
+
+    def __init__(self, camera: Camera, prefix: str, options: Options, engine: Any):
+        self._options, self._label_set = options, engine.label_set
+        self._threshold = engine.min_confidence
+        self._channels: dict[str, Channel] = {}
+        for name, topic in output_names(camera, prefix, options).items():
+            if name == node_topics.LABEL_INFO:
+                self._channels[name] = ros_channel(topic, LABEL_INFO, depth=1, latched=True)
+            elif name == node_topics.DERAINED_INFO:
+                self._channels[name] = ros_channel(topic, CAMERA_INFO)
+            else:
+                self._channels[name] = ros_channel(
+                    topic, COMPRESSED if _codec(name, options) else IMAGE)
+
+    @property
+    def topics(self) -> dict[str, str | None]:
+        """Topics by NAMES, None where not written."""
+        return {key: self._channels[name].topic if name in self._channels else None
+                for key, name in NAMES.items()}
+
+    @property
+    def channels(self) -> list[Channel]:
+        """Of all outputs."""
+        return list(self._channels.values())
+
+    def label_info(self, time_ns: int) -> Record:
+        """Make the message that names the classes."""
+        message = make_label_info(make_header(time_ns, ''), self._label_set, self._threshold)
+        return self._record(node_topics.LABEL_INFO, LABEL_INFO, message, time_ns, time_ns, 0)
+
+    def of_frame(self, record: Record, message: Any, frame: Any) -> list[Record]:
+        """
+        Make the output images of a frame, under its header and times.
+
+        :param record: of the image that came in; `message`: the same, deserialized.
+        :param frame: as the engine returns it.
+        """
+        derained = output_encoding(_raw_encoding(message))
+        pixels = {node_topics.DERAINED: (frame.derained, derained),
+                  node_topics.LABELS: (frame.labels, 'mono8'),
+                  node_topics.CONFIDENCE: (frame.confidence, 'mono8')}
+        if self._options.pictures:
+            pixels[node_topics.COLOR] = self._label_set.colorize(frame.labels), 'rgb8'
+            pixels[node_topics.OVERLAY] = overlay(frame.derained, frame.labels,
+                                                  self._label_set), 'rgb8'
+        return [self._image(name, message.header, *pixels[name], record)
+                for name in pixels if name in self._channels]
+
+    def of_info(self, times: Record, header: bytes, info: bytes) -> Record | None:
+        """
+        Make the CameraInfo of a derained image; None where what came in is damaged.
+
+        :param times: a record with the times that it is to have.
+        :param header: of the image, a serialized message; `info`: the CameraInfo that came in.
+        """
+        if not info.startswith(header):
+            try:
+                message = TYPES.deserialize_cdr(info, CAMERA_INFO)
+                message.header = TYPES.deserialize_cdr(header, 'std_msgs/msg/Header')
+            except Exception:  # wrong bytes end in errors of many kinds
+                return None
+            info = bytes(TYPES.serialize_cdr(message, CAMERA_INFO))
+        return Record(self._channels[node_topics.DERAINED_INFO], times.time_ns, times.publish_ns,
+                      times.sequence, info)
+
+    def _image(self, name: str, header: Any, pixels: np.ndarray, encoding: str, record: Record
+               ) -> Record:
+        codec = _codec(name, self._options)
+        times = record.time_ns, record.publish_ns, record.sequence
+        if codec is None:
+            return self._record(name, IMAGE, make_image(header, pixels, encoding), *times)
+        stored = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+        data = cv2.imencode('.png' if codec == 'png' else '.jpg', stored, _PARAMETERS[codec])[1]
+        kind = f'{encoding}; {codec} compressed {"bgr8" if pixels.ndim == 3 else encoding}'
+        return self._record(name, COMPRESSED, make_compressed(header, data, kind), *times)
+
+    def _record(self, name: str, msgtype: str, message: Any, time_ns: int, publish_ns: int,
+                sequence: int) -> Record:
+        return Record(self._channels[name], time_ns, publish_ns, sequence,
+                      bytes(TYPES.serialize_cdr(message, msgtype)))
+
+
+def _raw_encoding(message: Any) -> str:
+    """Return the encoding of an Image; that of the derained image is rgb8 for compressed ones."""
+    return getattr(message, 'encoding', 'rgb8')
+
+
+def _codec(name: str, options: Options) -> str | None:
+    """Return what an output is compressed with; None: not."""
+    if options.compress is None or name in (node_topics.LABEL_INFO, node_topics.DERAINED_INFO):
+        return None
+    return options.compress if name in (node_topics.DERAINED, node_topics.OVERLAY) else 'png'

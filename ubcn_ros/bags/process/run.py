@@ -1,0 +1,294 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Run a job: a range of a bag through the engine into a bag, and on where it was interrupted."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.mcap_writer import McapBagWriter
+from ubcn_ros.bags.process.lock import locked
+from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.process.outputs import CameraOutputs
+from ubcn_ros.bags.process.pipeline import Pipeline
+from ubcn_ros.bags.process.resume import find_interrupted, settings_of
+from ubcn_ros.bags.process.sidecar import (
+    CameraTally,
+    Tally,
+    describe,
+    read_sidecar,
+    write_sidecar,
+)
+from ubcn_ros.bags.process.source import Item, Position, Source, decode_record
+from ubcn_ros.bags.reader import BagReader, open_bag
+from ubcn_ros.bags.records import Record
+from ubcn_ros.stopping import signals_held
+
+CHECKPOINT_S = 2.0
+"""How often what is written, and how far that is, goes to the disk: a kill loses no more."""
+
+
+@dataclass
+class Result:
+    """What `run_job` did: the whole range's, also where it went on with an interrupted run."""
+
+    job: Job
+    tally: Tally
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def errors(self) -> list[str]:
+        """A line for each image that was none (the first hundred), and each problem."""
+        left = self.tally.malformed_count - len(self.tally.malformed)
+        more = [f'and {left} more malformed images'] if left else []
+        return [*self.tally.malformed, *more, *self.tally.problems]
+
+
+def run_job(job: Job, resume: bool = False, engine: Any = None,
+            progress: Callable[[Tally], None] | None = None,
+            sink: Callable[[Item], None] | None = None) -> Result:
+    """
+    Take the cameras of a range of a bag through the engine, and copy what else is to be copied.
+
+    Outputs carry header and times of their input and stand behind it, in the input's order. In
+    whichever way it ends, the output is a bag that `resume` can go on with.
+
+    :param resume: go on with an interrupted run; one that is finished stays as it is.
+    :param engine: loaded with the job's options; None loads it.
+    :param progress: called after each record.
+    :param sink: called with each item of a frame, in order: `pixels` and `frame` are set.
+    :raises BagError: a bag cannot be read or written, or its outputs are not what was written.
+    """
+    engine = engine or load_engine(job.options.engine)
+    settings = settings_of(job, engine)
+    document = find_interrupted(job.out, settings, resume)
+    with open_bag(job.source) as reader:
+        if document is not None and document['finished']:
+            return Result(job, Tally.from_json(document['tally']), reader.notes)
+        run = _Run(job, reader, engine, settings, document)
+        with run.opened() as writer:
+            run.copy_and_process(writer, progress, sink)
+        run.finish()
+        return Result(job, run.tally, reader.notes)
+
+
+@functools.lru_cache(maxsize=1)
+def load_engine(options: tuple[tuple[str, Any], ...]) -> Any:
+    """Load an engine, once for all jobs with these options."""
+    from ubcn_ros.runtime import Engine
+    return Engine.load(**dict(options))
+
+
+class _Run:
+    """A job while it runs; `document` is the sidecar of an interrupted run, if there is one."""
+
+    def __init__(self, job: Job, reader: BagReader, engine: Any, settings: dict[str, Any],
+                 document: dict[str, Any] | None):
+        self.tally = Tally.from_json(document['tally']) if document else Tally()
+        self._goes_on = document is not None
+        self._job, self._reader, self._engine, self._settings = job, reader, engine, settings
+        prefixes = dict(job.prefixes)
+        self._outputs = {camera.topic: CameraOutputs(camera, prefixes[camera.topic], job.options,
+                                                     engine) for camera in job.cameras}
+        for camera in job.cameras:
+            self.tally.cameras.setdefault(camera.topic, CameraTally())
+        self._begun, self._saved = time.monotonic(), time.monotonic()
+        self._before_s, self._busy_before = self.tally.wall_s, Counter(self.tally.busy_s)
+        self._write_s = 0.0
+
+    @contextmanager
+    def opened(self) -> Iterator[McapBagWriter]:
+        """Open the output, locked against a second run, where it begins or is to go on."""
+        options = {'split_bytes': self._job.options.split_bytes,
+                   'split_ns': self._job.options.split_ns}
+        if self._goes_on:
+            writer = McapBagWriter.reopen(self._job.out, self.tally.written.total(), **options)
+        else:
+            writer = McapBagWriter(self._job.out, **options)
+        with ExitStack() as stack:
+            if self._goes_on:
+                stack.enter_context(locked(self._job.out))
+            else:  # nothing can go on with a bag that does not say what it is
+                stack.callback(self._remove_bare, writer)
+            stack.enter_context(writer)
+            if not self._goes_on:
+                stack.enter_context(locked(self._job.out))
+                self.save(finished=False)
+            yield writer
+
+    def copy_and_process(self, writer: McapBagWriter, progress: Callable[[Tally], None] | None,
+                         sink: Callable[[Item], None] | None) -> None:
+        """Write what is to be written from the tally's position on."""
+        if self.tally.position is None:
+            self._begin(writer)
+        engine, options = self._engine, self._job.options
+        with Pipeline(
+                Source(self._reader, self._job, self.tally.position),
+                lambda record: decode_record(self._reader, record),
+                lambda pixels: engine(pixels, iterations=options.iterations,
+                                      confidence=options.confidence),
+                self._encode, max(2, min(8, os.cpu_count() or 2))) as pipeline:
+            try:
+                for item in pipeline:
+                    self._take(writer, item)
+                    if sink is not None and item.frame is not None:
+                        sink(item)
+                    self._note_times(pipeline)
+                    if progress is not None:
+                        progress(self.tally)
+                    if time.monotonic() - self._saved >= CHECKPOINT_S:
+                        self._checkpoint(writer)
+            except BaseException:
+                with suppress(BagError, OSError):
+                    self._checkpoint(writer)
+                raise
+        self._checkpoint(writer)
+
+    def finish(self) -> None:
+        """
+        Open the output again, and compare it with what was written.
+
+        :raises BagError: they differ.
+        """
+        check_output(self._job.out, self.tally.written)
+        problems = self._reader.damage
+        if (self._job.start_ns, self._job.end_ns) == whole_range(self._reader):
+            for connection in self._reader.connections:
+                if connection.topic in self._job.read:
+                    problems += self._reader.count_problems(
+                        connection, self.tally.read[_kind(*connection[:2], connection.encoding)])
+        self.tally.problems = list(dict.fromkeys([*self.tally.problems, *problems]))
+        self.save(finished=True)
+
+    def save(self, finished: bool) -> None:
+        """Write the sidecar."""
+        topics = {topic: outputs.topics for topic, outputs in self._outputs.items()}
+        write_sidecar(self._job.out, describe(
+            self._job, self.tally, topics, self._engine, self._settings, self._reader.notes,
+            finished))
+
+    def _remove_bare(self, writer: McapBagWriter) -> None:
+        if read_sidecar(self._job.out) is None:
+            writer.remove()
+
+    def _begin(self, writer: McapBagWriter) -> None:
+        """Write what stands at the beginning of a bag or range."""
+        for channel in self._reader.channels:
+            if channel.topic in self._job.copied:
+                writer.add_channel(channel)
+        for outputs in self._outputs.values():
+            for channel in outputs.channels:
+                writer.add_channel(channel)
+        if self._job.first:
+            self._write_once(writer)
+        self.tally.position = Position(self._job.start_ns, 0, {})
+
+    def _write_once(self, writer: McapBagWriter) -> None:
+        """Write what is written once a bag."""
+        if not self._job.options.outputs_only:
+            for attachment in self._reader.attachments():
+                writer.attach(attachment)
+            for name, metadata in self._reader.metadata_records():
+                writer.add_metadata(name, metadata)
+        for outputs in self._outputs.values():
+            self._write(writer, outputs.label_info(self._job.begin_ns))
+
+    def _take(self, writer: McapBagWriter, item: Item) -> None:
+        """Write an item whole, whatever signal comes, and count it."""
+        begun = time.perf_counter()
+        with signals_held():
+            for record in [item.record] * item.copied + item.outputs + self._infos(item):
+                self._write(writer, record)
+            channel = item.record.channel
+            self.tally.read[_kind(channel.topic, channel.msgtype, channel.serialization)] += 1
+            self.tally.position = item.position
+            if item.image is not None:
+                self._count(item)
+        self._write_s += time.perf_counter() - begun
+
+    def _write(self, writer: McapBagWriter, record: Record) -> None:
+        writer.write(record)
+        self.tally.written[record.channel.topic] += 1
+
+    def _infos(self, item: Item) -> list[Record]:
+        """Make the CameraInfos that can be told now that this item is there."""
+        pairs = [(image, item.record.data) for image in item.late]
+        if item.image is not None and item.info is not None:
+            pairs.append((item.image, item.info))
+        found = []
+        for image, info in pairs:
+            if image.whole:
+                topic = image.camera.topic
+                made = self._outputs[topic].of_info(item.record, image.header, info)
+                found += [made] if made else []
+                self.tally.cameras[topic].camera_infos += made is not None
+        return found
+
+    def _count(self, item: Item) -> None:
+        camera, frame = self.tally.cameras[item.image.camera.topic], item.frame
+        if frame is None:
+            camera.malformed += 1
+            self.tally.note_malformed(
+                f'{item.image.camera.topic}, recorded at {item.record.time_ns / 1e9:.9f} s: '
+                f'{item.error}; left out')
+            return
+        camera.frames += 1
+        camera.iterations += frame.iterations
+        for sizes, size in ((camera.sizes, frame.labels.shape),
+                            (camera.processing_sizes, frame.processing_size)):
+            if (text := f'{size[1]}x{size[0]}') not in sizes:
+                sizes.append(text)
+        self.tally.engine_ms.update(frame.timings)
+
+    def _encode(self, item: Item, message: Any, frame: Any) -> list[Record]:
+        return self._outputs[item.image.camera.topic].of_frame(item.record, message, frame)
+
+    def _checkpoint(self, writer: McapBagWriter) -> None:
+        with signals_held():
+            writer.flush()
+            self.save(finished=False)
+            self._saved = time.monotonic()
+
+    def _note_times(self, pipeline: Pipeline) -> None:
+        self.tally.wall_s = self._before_s + time.monotonic() - self._begun
+        self.tally.busy_s = self._busy_before + Counter(
+            {**pipeline.busy_s, 'write': self._write_s})
+
+
+def _kind(topic: str, msgtype: str, encoding: str) -> str:
+    """Name what a connection of the reader has in common with its channels."""
+    return f'{topic} {msgtype} {encoding}'
+
+
+def whole_range(reader: BagReader) -> tuple[int, int]:
+    """Return the range of recording times, ns, that holds all messages of a bag."""
+    if reader.start_ns is None:
+        return 0, 0
+    return reader.start_ns, reader.end_ns + 1
+
+
+def check_output(out: Path, written: Counter[str]) -> None:
+    """
+    Open a bag that was written, and compare its counts with what went into it.
+
+    :raises BagError: they differ, or it is damaged.
+    """
+    there: Counter[str] = Counter()
+    with open_bag(out) as reader:
+        for connection in reader.connections:
+            there[connection.topic] += connection.msgcount
+        problems = reader.damage
+    problems += [f'{topic}: {written[topic]} messages were written, {there[topic]} are there'
+                 for topic in written.keys() | there.keys() if written[topic] != there[topic]]
+    if problems:
+        raise BagError(f'{out} is not what was written: {"; ".join(sorted(problems))}; check its '
+                       'disk, remove it, and process the bag again')

@@ -1,0 +1,194 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read a range of a bag, and tell of each record what comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ubcn_ros.bags.errors import MalformedMessage
+from ubcn_ros.bags.headers import header_bytes, header_stamp_ns
+from ubcn_ros.bags.messages import CAMERA_INFO, decode
+from ubcn_ros.bags.process.cameras import Camera
+from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
+from ubcn_ros.bags.reader import BagReader
+from ubcn_ros.bags.records import Channel, Record
+
+_SEARCH_NS = 10_000_000_000
+
+
+class Position(NamedTuple):
+    """
+    A place between two records of a range.
+
+    Behind it is what was recorded before `time_ns`, and of that very time the first `taken`
+    records; `images` is how many images of each camera, by topic, are behind it.
+    """
+
+    time_ns: int
+    taken: int
+    images: Mapping[str, int]
+
+
+@dataclass
+class Image:
+    """An image that is processed: its camera, and its header as a serialized message."""
+
+    camera: Camera
+    header: bytes
+    whole: bool = False
+    """Whether it could be decoded, known once it was."""
+
+
+@dataclass
+class Item:
+    """
+    A record and what comes of it.
+
+    `position` is behind the record. `image` is set where the record is an image to process,
+    `info` is the CameraInfo that goes with it; `late` are earlier images that this record is
+    the CameraInfo of. The others are the pipeline's: `outputs` are records, `error` says why
+    the image is none, `pixels` and `frame` are what went into the engine and came out.
+    """
+
+    record: Record
+    position: Position
+    copied: bool
+    image: Image | None = None
+    info: bytes | None = None
+    late: list[Image] = field(default_factory=list)
+    decoded: Any = None
+    outputs: Any = None
+    error: str | None = None
+    pixels: np.ndarray | None = None
+    frame: Any = None
+
+
+def decode_record(reader: BagReader, record: Record) -> tuple[Any, np.ndarray]:
+    """
+    Return the message of an image's record and its pixels, (H, W, 3) uint8 RGB.
+
+    :raises MalformedMessage: it cannot be an image.
+    """
+    message = reader.deserialize(record.data, record.channel.msgtype)
+    return message, decode(message)
+
+
+class Source:
+    """
+    The items of a job, in the order of recording.
+
+    :param reader: of its bag.
+    :param position: to go on from; None begins at the beginning.
+    """
+
+    def __init__(self, reader: BagReader, job: Job, position: Position | None = None):
+        self._reader, self._job = reader, job
+        self._cameras = {(camera.topic, camera.type): camera for camera in job.cameras}
+        self._pairings = {camera: Pairing(camera.paired) for camera in job.cameras}
+        self._position = position or Position(job.start_ns, 0, {})
+        self._channels = [channel for channel in reader.channels if channel.topic in job.read]
+        self._copied = job.copied
+        self._numbers = {camera.topic: 0 for camera in job.cameras}
+
+    def __iter__(self) -> Iterator[Item]:
+        """Yield the items; in between, the reader may be used by this thread alone."""
+        start, position = self._position.time_ns - LOOKBACK_NS, self._position
+        self._recall_infos(start)
+        self._set_numbers(start)
+        time = taken = None
+        for record in self._records(start, self._job.end_ns):
+            taken = taken + 1 if record.time_ns == time else 1
+            time = record.time_ns
+            if (time, taken) <= position[:2]:
+                self._look_back(record)
+            else:
+                item = self._item(record)
+                item.position = Position(time, taken, dict(self._numbers))
+                yield item
+
+    def _records(self, start: int, end: int) -> Iterator[Record]:
+        if self._channels:
+            yield from self._reader.records(self._channels, start_ns=start, end_ns=end)
+
+    def _item(self, record: Record) -> Item:
+        item = Item(record, self._position, record.channel.topic in self._copied)
+        camera = self._camera(record.channel)
+        if camera is not None:
+            number = self._numbers[camera.topic]
+            self._numbers[camera.topic] += 1
+            if number % self._job.options.every == 0:
+                item.image, item.info = self._pair_image(camera, record)
+        elif record.channel.msgtype == CAMERA_INFO:
+            item.late = self._pair_info(record)
+        return item
+
+    def _camera(self, channel: Channel) -> Camera | None:
+        camera = self._cameras.get((channel.topic, channel.msgtype))
+        return camera if channel.serialization == 'cdr' else None
+
+    def _pair_image(self, camera: Camera, record: Record) -> tuple[Image, bytes | None]:
+        try:
+            image = Image(camera, bytes(record.data[:4]) + header_bytes(record.data))
+            stamp = header_stamp_ns(record.data)
+        except ValueError:  # decoding it says so, too
+            return Image(camera, b''), None
+        if camera.camera_info is None:
+            return image, None
+        return image, self._pairings[camera].image(stamp, record.time_ns, image)
+
+    def _pair_info(self, record: Record) -> list[Image]:
+        try:
+            stamp = header_stamp_ns(record.data)
+        except ValueError:
+            return []
+        return [image for camera, pairing in self._pairings.items()
+                if camera.camera_info == record.channel.topic
+                for image in pairing.info(stamp, record.time_ns, bytes(record.data))]
+
+    def _look_back(self, record: Record) -> None:
+        """Take note of what was recorded before the position, for the pairs that it makes."""
+        if record.time_ns < self._job.begin_ns:
+            if record.channel.msgtype == CAMERA_INFO:
+                self._pair_info(record)
+            return
+        item = self._item(record)
+        if item.image is not None and item.info is None and item.image.camera.camera_info:
+            try:
+                decode_record(self._reader, record)
+                item.image.whole = True
+            except MalformedMessage:
+                pass
+
+    def _set_numbers(self, start: int) -> None:
+        """Set the numbers of images to those at the time that is looked back to."""
+        self._numbers |= self._position.images
+        time, taken = None, 0
+        for record in self._records(max(start, self._job.begin_ns), self._position.time_ns + 1):
+            taken = taken + 1 if record.time_ns == time else 1
+            time = record.time_ns
+            camera = self._camera(record.channel)
+            if camera is not None and (time, taken) <= self._position[:2]:
+                self._numbers[camera.topic] -= 1
+
+    def _recall_infos(self, before: int) -> None:
+        """Find the latest CameraInfo before a time, where it goes with all images that follow."""
+        for camera in self._job.cameras:
+            if camera.camera_info is None or camera.paired:
+                continue
+            channels = [channel for channel in self._channels
+                        if channel.topic == camera.camera_info]
+            span, last = _SEARCH_NS, None
+            while last is None and before > self._reader.start_ns:
+                for record in self._reader.records(channels, before - span, before):
+                    last = record
+                if before - span <= self._reader.start_ns:
+                    break
+                span *= 4
+            if last is not None:
+                self._pair_info(last)
