@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 from bag_files import SECOND, picture
+from drives import processed
 from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -190,3 +191,18 @@ def picture_of(number):
     """Large, so that it is a chunk of its own."""
     pixels = picture(number, 700, 700)
     return ROS1.types[IMAGE](header(number), 700, 700, 'rgb8', 0, 2100, pixels.reshape(-1))
+
+
+def test_their_cameras_are_processed(tmp_path):
+    source = write(tmp_path / 'in.bag', [
+        message for n in (1, 2) for message in (
+            ('/front/image_raw', IMAGE, n, image(n)),
+            ('/front/camera_info', CAMERA_INFO, n, info(n)))])
+    result = processed(source, tmp_path / 'out')
+    assert result.errors == [] and 'is a ROS 1 bag' in result.notes[0]
+    with open_bag(source) as reader, open_bag(tmp_path / 'out') as made:
+        sent, copied = list(reader.records()), list(made.records())
+        assert [r for r in copied if r.channel in reader.channels] == sent
+    topics = [r.channel.topic for r in copied]
+    assert topics.count('/front/derained/image_raw') == 2
+    assert topics.count('/front/derained/camera_info') == 2
