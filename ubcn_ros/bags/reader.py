@@ -56,8 +56,9 @@ class BagReader:
         metadata, self.notes = read_metadata(path) if path.is_dir() else (None, [])
         self.custom_data = metadata.custom_data if metadata else {}
         """What metadata.yaml says of the recording beside its content."""
-        files = self._choose_files(metadata) if path.is_dir() else [path]
-        self._storages = self._open(files, stack)
+        self.files = self._choose_files(metadata) if path.is_dir() else [path]
+        """Storage files, in the order that they are read in."""
+        self._storages = self._open(self.files, stack)
         if metadata is None and not all(storage.complete for storage in self._storages):
             self._missing, self.notes = self.notes + self._missing, []
         stored: Counter[tuple[str, str, str]] = Counter()

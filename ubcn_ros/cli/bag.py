@@ -12,6 +12,8 @@ from ubcn_ros.cli.commands import LazyGroup
 COMMANDS = {
     'create': ('ubcn_ros.cli.bag_create', 'bag_create',
                'Make a bag from a folder of images or a video.'),
+    'info': ('ubcn_ros.cli.bag_info', 'bag_info',
+             'Say what bags hold: topics, rates, sizes, cameras, gaps, damage.'),
     'play': ('ubcn_ros.cli.bag_play', 'bag_play',
              'Play a bag to live topics, at the pace of its recording.'),
     'process': ('ubcn_ros.cli.bag_process', 'bag_process',

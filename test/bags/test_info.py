@@ -1,0 +1,138 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a bag holds is told: by topic, with gaps, cameras and damage."""
+
+import json
+
+import numpy as np
+import pytest
+import yaml
+from bag_files import SECOND, Topic, edit_metadata, picture, serialized, write_topics
+from click.testing import CliRunner
+from test_offered_qos import NUMBERED
+
+from ubcn_ros import cli
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagWriter, create, make_header, make_image
+from ubcn_ros.bags.info import Gap, bag_info, find_gaps
+from ubcn_ros.bags.messages import TYPES
+
+TEXT = 'std_msgs/msg/String'
+TEXT_DATA = bytes(TYPES.serialize_cdr(TYPES.types[TEXT]('x'), TEXT))
+
+
+def ubcn(*arguments):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize('steps, start, end, gaps', [
+    ([10] * 20, 0, 0, []),
+    ([10] * 10 + [31] + [10] * 10, 0, 0, [(100, 31)]),
+    ([10] * 10 + [30] + [10] * 10, 0, 0, []),
+    ([10] * 10 + [500] + [10] * 10 + [31] + [10] * 10, 0, 0, [(100, 500), (700, 31)]),
+    ([10] * 20, 40, 300, [(-40, 40), (200, 300)]),
+    ([1, 2, 3] * 10, 0, 0, []),
+], ids=str)
+def test_gaps_of_regular_topics(steps, start, end, gaps):
+    times = 1_700_000_000 * SECOND + 1_000_000 * np.cumsum([0, *steps])
+    found = find_gaps(times, times[0] - start * 1_000_000, times[-1] + end * 1_000_000)
+    assert found == [Gap((at + start) / 1e3, length / 1e3) for at, length in gaps]
+
+
+@pytest.mark.parametrize('steps', [[10] * 8, [0] * 20, [1, 1, 50] * 8, [0, 0, 0, 9] * 8, []],
+                         ids=str)
+def test_topics_that_are_not_regular_have_none(steps):
+    times = np.cumsum([0, *steps])
+    assert find_gaps(times, 0, int(times[-1])) is None
+
+
+@pytest.fixture
+def drive(tmp_path):
+    mask = make_image(make_header(SECOND, 'c'), np.zeros((36, 44), np.uint8), 'mono8')
+    best_effort = yaml.safe_dump([{**NUMBERED, 'reliability': 2}])
+    return write_topics(tmp_path / 'drive.mcap', [
+        Topic('/front/image_raw', IMAGE, [(1_700_000_000 + n / 10 + (n > 10), serialized(n))
+                                          for n in range(20)], best_effort),
+        Topic('/front/camera_info', CAMERA_INFO, []),
+        Topic('/labels/image_raw', IMAGE,
+              [(1_700_000_001, bytes(TYPES.serialize_cdr(mask, IMAGE)))]),
+        Topic('/broken', IMAGE, [(1_700_000_001, b'\0\1\0\0')]),
+        Topic('/text', TEXT, [(1_700_000_002, TEXT_DATA)] * 3),
+        Topic('/text', TEXT, [(1_700_000_002, b'{}')], encoding='json')])
+
+
+def test_what_a_bag_holds(drive):
+    seen = []
+    info = bag_info(drive, lambda *counts: seen.append(counts))
+    assert seen[-1] == (26, 26) and info.messages == 26
+    assert (info.start_ns, info.seconds) == (1_700_000_000 * SECOND, pytest.approx(2.9))
+    file, = info.files
+    assert (file.name, file.storage, file.compression, file.bytes) == (
+        'drive.mcap', 'mcap', 'zstd', drive.stat().st_size)
+    assert [(t.topic, t.serialization, t.messages) for t in info.topics] == [
+        ('/broken', 'cdr', 1), ('/front/camera_info', 'cdr', 0), ('/front/image_raw', 'cdr', 20),
+        ('/labels/image_raw', 'cdr', 1), ('/text', 'cdr', 3), ('/text', 'json', 1)]
+    broken, _, images, mask, text, _ = info.topics
+    assert images.bytes == sum(len(serialized(n)) for n in range(20))
+    assert images.rate_hz == pytest.approx(19 / 2.9)
+    assert images.gaps == [Gap(pytest.approx(1.0), pytest.approx(1.1))]
+    assert images.qos == {'reliability': 'best_effort', 'durability': 'volatile'}
+    assert (images.encoding, images.width, images.height) == ('rgb8', 44, 36)
+    assert mask.encoding == 'mono8' and broken.encoding is None
+    assert text.rate_hz is text.gaps is text.qos is None and text.bytes == 3 * len(TEXT_DATA)
+    assert [camera['topic'] for camera in info.cameras] == ['/front/image_raw']
+    assert {other['topic'] for other in info.not_cameras} == {'/broken', '/labels/image_raw'}
+    assert info.damage == []
+
+
+def test_the_command_shows_it_and_writes_json(drive, tmp_path):
+    done = ubcn('bag', 'info', drive, '--json', tmp_path / 'info.json')
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == (f'{drive}: 2.90 s from 2023-11-14 22:13:20 UTC, 26 messages, 0.1 MB in '
+                        '1 file (mcap, compression zstd)')
+    row = next(line for line in lines if line.startswith('/front/image_raw  '))
+    assert row.split() == ['/front/image_raw', 'sensor_msgs/Image', '20', '0.10', '6.55', '1',
+                           '1.10', 's', 'best_effort,', 'volatile']
+    assert '/front/image_raw has gaps: 1.10 s at 1.00 s' in lines
+    assert any(line.startswith('/labels/image_raw is not a camera: ') for line in lines)
+    assert [line for line in lines if '44x36' in line][0].endswith('none beside it')
+    bag, = json.loads((tmp_path / 'info.json').read_text())['bags']
+    assert bag == bag_info(drive).as_dict() | {'path': str(drive)}
+
+
+def test_several_bags_one_damaged_one_missing(drive, tmp_path):
+    (tmp_path / 'cut.mcap').write_bytes(drive.read_bytes()[:60_000])
+    result = CliRunner().invoke(cli.main, [
+        'bag', 'info', str(drive), str(tmp_path / 'cut.mcap'), str(tmp_path / 'none'),
+        '--json', '-'])
+    assert result.exit_code == 1 and 'Traceback' not in result.output
+    whole, cut, missing = json.loads(result.stdout)['bags']
+    assert whole['damage'] == [] and 0 < cut['messages'] < 26
+    assert 'was not closed' in cut['damage'][0] and 'no bag at' in missing['damage'][0]
+    errors = [line for line in result.stderr.splitlines() if line.startswith('Error: ')]
+    assert len(errors) == 2
+
+
+def test_counts_that_do_not_fit_are_damage(tmp_path):
+    create([picture(n) for n in range(3)], tmp_path / 'bag')
+    edit_metadata(tmp_path / 'bag', count=5)
+    assert ['5 messages are announced, 3 were found' in line
+            for line in bag_info(tmp_path / 'bag').damage] == [True]
+
+
+@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
+def test_storages_and_a_bag_without_messages(tmp_path, storage):
+    with BagWriter(tmp_path / 'bag', storage):
+        pass
+    info = bag_info(tmp_path / 'bag')
+    assert (info.messages, info.seconds, info.topics) == (0, 0, [])
+    assert [file.storage for file in info.files] == [storage]
+    assert ubcn('bag', 'info', tmp_path / 'bag').exit_code == 0
+
+
+def test_a_file_compressed_as_a_whole(drive):
+    import zstandard
+    packed = drive.with_name('drive.mcap.zstd')
+    packed.write_bytes(zstandard.compress(drive.read_bytes()))
+    assert [(file.storage, file.compression) for file in bag_info(packed).files] == [
+        ('mcap', 'zstd file')]

@@ -1,0 +1,213 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Say what a bag holds, by reading all of it: topics, rates, sizes, cameras, gaps, damage."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mcap.records import Chunk, Message
+from mcap.stream_reader import StreamReader
+
+from ubcn_ros.bags.errors import MalformedMessage
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode
+from ubcn_ros.bags.offered_qos import recorded_offers, strictest
+from ubcn_ros.bags.process.cameras import find_cameras
+from ubcn_ros.bags.reader import BagReader, open_bag
+from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.bags.storage import ZSTD_MAGIC
+
+GAP = 3.0
+"""A gap is more than so many median intervals without a message of a regular topic."""
+_REGULAR = 0.9  # share of a regular topic's intervals that are none
+_STORAGES = {b'\x89MCAP': 'mcap', b'SQLite': 'sqlite3', b'#ROSBAG': 'ROS 1'}
+_FEWEST = 10  # messages of a topic that gaps are looked for in
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A storage file; `compression` is that of its blocks, 'zstd file' where it is one block."""
+
+    name: str
+    bytes: int
+    storage: str
+    compression: str
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A time without messages, seconds since the beginning of the bag and how long."""
+
+    at_s: float
+    seconds: float
+
+
+@dataclass
+class TopicInfo:
+    """
+    A topic of one type and encoding.
+
+    `rate_hz` is that of the messages over their time, None for fewer than two; `gaps` is None for
+    topics that are not regular, as those of events. Of images, `encoding`, `width` and `height`
+    are those of the first that decodes.
+    """
+
+    topic: str
+    type: str
+    serialization: str
+    messages: int
+    bytes: int
+    rate_hz: float | None
+    gaps: list[Gap] | None
+    qos: dict[str, str] | None
+    encoding: str | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass
+class BagInfo:
+    """What `bag_info` finds; times in nanoseconds, `damage` a line for each."""
+
+    path: str
+    files: list[FileInfo]
+    start_ns: int | None
+    end_ns: int | None
+    messages: int
+    topics: list[TopicInfo]
+    cameras: list[dict[str, Any]]
+    not_cameras: list[dict[str, str]]
+    attachments: list[str] = field(default_factory=list)
+    metadata: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    damage: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """From the first message to the last."""
+        return 0.0 if self.start_ns is None else (self.end_ns - self.start_ns) / 1e9
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as it is written to JSON."""
+        return {**asdict(self), 'duration_s': self.seconds}
+
+
+def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None) -> BagInfo:
+    """
+    Read a bag, and say what it holds.
+
+    :param progress: called with the number of messages read and of all.
+    :raises BagError: nothing of it can be read.
+    """
+    with open_bag(path) as reader:
+        topics = {(c.topic, c.msgtype, c.encoding): _Topic() for c in reader.connections}
+        channels: dict[tuple[str, str, str], list[Channel]] = {key: [] for key in topics}
+        for channel in reader.channels:
+            channels[channel.topic, channel.msgtype, channel.serialization].append(channel)
+        total, done = sum(c.msgcount for c in reader.connections), 0
+        for done, record in enumerate(reader.records(), 1):
+            channel = record.channel
+            topics[channel.topic, channel.msgtype, channel.serialization].add(record, reader)
+            if progress is not None:
+                progress(done, max(total, done))
+        cameras, others = find_cameras(reader)
+        miscounted = [line for connection in reader.connections for line in reader.count_problems(
+            connection, len(topics[connection.topic, connection.msgtype, connection.encoding]
+                            .times))]
+        return BagInfo(
+            str(path), [_file(file) for file in reader.files], reader.start_ns, reader.end_ns,
+            done, [topic.info(*key, channels[key], reader)
+                   for key, topic in sorted(topics.items())],
+            [asdict(camera) for camera in cameras], [asdict(other) for other in others],
+            [item.name for item in reader.attachments()],
+            [name for name, _ in reader.metadata_records()],
+            reader.notes, [*reader.damage, *miscounted])
+
+
+class _Topic:
+    """What is gathered of a topic while its messages come."""
+
+    def __init__(self) -> None:
+        self.times = array('q')
+        self._bytes = 0
+        self._image: tuple[str, int, int] | None = None
+
+    def add(self, record: Record, reader: BagReader) -> None:
+        self.times.append(record.time_ns)
+        self._bytes += len(record.data)
+        if self._image is None and record.channel.msgtype in (IMAGE, COMPRESSED):
+            try:
+                message = reader.deserialize(record.data, record.channel.msgtype)
+                height, width = decode(message).shape[:2]
+            except MalformedMessage:
+                return
+            self._image = getattr(message, 'encoding', getattr(message, 'format', '')), width, \
+                height
+
+    def info(self, topic: str, msgtype: str, serialization: str, channels: list[Channel],
+             reader: BagReader) -> TopicInfo:
+        times = np.frombuffer(self.times, np.int64) if self.times else np.zeros(0, np.int64)
+        span = int(times[-1] - times[0]) / 1e9 if len(times) > 1 else 0.0
+        offers = recorded_offers(channels)
+        return TopicInfo(
+            topic, msgtype, serialization, len(times), self._bytes,
+            (len(times) - 1) / span if span else None,
+            find_gaps(times, reader.start_ns or 0, reader.end_ns or 0),
+            _qos_text(strictest(offers)) if offers else None, *(self._image or ()))
+
+
+def find_gaps(times_ns: np.ndarray, start_ns: int, end_ns: int) -> list[Gap] | None:
+    """
+    Find times without messages, of a topic whose messages come at regular intervals.
+
+    A gap is a time of more than three median intervals, also at the beginning and the end of the
+    bag; where more than a tenth of the intervals are, the topic is not regular.
+
+    :param times_ns: of the messages, (N,) int64, ascending.
+    :param start_ns: of the bag, that the gaps' times count from; `end_ns`: its end.
+    :return: None for a topic that is not regular, or has too few messages to tell.
+    """
+    if len(times_ns) < _FEWEST:
+        return None
+    longest = GAP * np.median(np.diff(times_ns))
+    if longest <= 0 or np.mean(np.diff(times_ns) > longest) > 1 - _REGULAR:
+        return None
+    edges = np.concatenate([[start_ns], times_ns, [end_ns]]).astype(np.int64)
+    return [Gap(int(edges[place] - start_ns) / 1e9, int(edges[place + 1] - edges[place]) / 1e9)
+            for place in np.flatnonzero(np.diff(edges) > longest)]
+
+
+def _qos_text(offer: Any) -> dict[str, str]:
+    return {'reliability': offer.reliability.name.lower(),
+            'durability': offer.durability.name.lower()}
+
+
+def _file(path: Path) -> FileInfo:
+    with path.open('rb') as file:
+        magic = file.read(8)
+        if magic.startswith(ZSTD_MAGIC):
+            return FileInfo(path.name, path.stat().st_size,
+                            path.name.removesuffix('.zstd').rpartition('.')[2], 'zstd file')
+        storage = next((name for start, name in _STORAGES.items() if magic.startswith(start)),
+                       'unknown')
+        file.seek(0)
+        compression = _compression(file) if storage == 'mcap' else 'none'
+    return FileInfo(path.name, path.stat().st_size, storage, compression)
+
+
+def _compression(file: Any) -> str:
+    """Return how the first chunk of an mcap file is compressed."""
+    try:
+        for record in StreamReader(file, emit_chunks=True).records:
+            if isinstance(record, Chunk):
+                return record.compression or 'none'
+            if isinstance(record, Message):
+                return 'none'
+    except Exception:  # damaged files end in errors of many kinds
+        return 'unknown'
+    return 'none'

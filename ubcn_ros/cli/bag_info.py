@@ -1,0 +1,112 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn bag info`: what bags hold."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.options import OUTPUT_FILE_OR_DASH, json_option
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
+from ubcn_ros.text_table import table
+
+if TYPE_CHECKING:
+    from ubcn_ros.bags.info import BagInfo
+
+_MOST_GAPS = 5  # of a topic, in the text
+_YEAR_2001 = 10**9  # seconds; times before are counted from a start of their own
+
+
+@click.command(cls=Command)
+@click.argument('bags', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='BAG...')
+@json_option('json_path', type=OUTPUT_FILE_OR_DASH,
+             help='Write all of it to this file; - for standard output, in place of the tables.')
+def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
+    """
+    Say what bags hold: topics, rates, sizes, cameras, gaps, damage.
+
+    All of a bag is read. A gap is a time of more than three median intervals without a message,
+    of topics that are regular: at most a tenth of their intervals are gaps. Cameras are the topics
+    that `bag process` takes by itself. The exit code is 1 where a bag is damaged.
+    """
+    from ubcn_ros.bags import BagError
+    from ubcn_ros.bags.info import bag_info as read
+    found, damaged = [], False
+    for number, path in enumerate(bags):
+        try:
+            with progress_bar(unit='messages') as bar:
+                info = read(path, bar_updater(bar))
+        except BagError as error:
+            click.echo(f'Error: {as_line(str(error))}', err=True)
+            found.append({'path': str(path), 'damage': [str(error)]})
+            damaged = True
+            continue
+        found.append(info.as_dict())
+        damaged |= bool(info.damage)
+        if str(json_path) != '-':
+            click.echo(('\n' if number else '') + _text(info))
+        for note in info.notes:
+            warn(note)
+        for line in info.damage:
+            click.echo(f'Error: {as_line(line)}', err=True)
+    save_json(json_path, {'bags': found})
+    if damaged:
+        sys.exit(1)
+
+
+def _text(info: BagInfo) -> str:
+    size = sum(file.bytes for file in info.files)
+    kinds = ', '.join(dict.fromkeys(f'{file.storage}, compression {file.compression}'
+                                    for file in info.files))
+    files = '1 file' if len(info.files) == 1 else f'{len(info.files)} files'
+    parts = [f'{info.path}: {info.seconds:.2f} s{_since(info.start_ns)}, {info.messages} '
+             f'messages, {size / 1e6:.1f} MB in {files} ({kinds})']
+    if info.topics:
+        parts.append('\n' + table(
+            ('topic', 'type', 'messages', 'MB', 'Hz', 'gaps', 'longest', 'QoS'),
+            [(topic.topic, _type(topic), str(topic.messages), f'{topic.bytes / 1e6:.2f}',
+              f'{topic.rate_hz:.2f}' if topic.rate_hz else '-',
+              '-' if topic.gaps is None else str(len(topic.gaps)),
+              f'{max(gap.seconds for gap in topic.gaps):.2f} s' if topic.gaps else '-',
+              ', '.join(topic.qos.values()) if topic.qos else '-')
+             for topic in info.topics], left=(0, 1, 7)) + '\n')
+    parts += [_cameras(info) + '\n'] if info.cameras else []
+    parts += [f'{other["topic"]} is not a camera: {other["reason"]}'
+              for other in info.not_cameras]
+    parts += [f'{topic.topic} has gaps: ' + ', '.join(
+        f'{gap.seconds:.2f} s at {gap.at_s:.2f} s' for gap in topic.gaps[:_MOST_GAPS])
+        + (f' and {len(topic.gaps) - _MOST_GAPS} more' if len(topic.gaps) > _MOST_GAPS else '')
+        for topic in info.topics if topic.gaps]
+    for title, names in (('attachments', info.attachments), ('metadata', info.metadata)):
+        parts += [f'{title}: {", ".join(names)}'] if names else []
+    return '\n'.join(parts).rstrip('\n')
+
+
+def _cameras(info: BagInfo) -> str:
+    by_topic: dict[tuple[str, str], Any] = {(t.topic, t.type): t for t in info.topics}
+    rows = []
+    for camera in info.cameras:
+        topic = by_topic[camera['topic'], camera['type']]
+        calibration = camera['camera_info'] or 'none beside it'
+        rows.append((camera['topic'], f'{topic.width}x{topic.height}', topic.encoding or '-',
+                     calibration + ('' if camera['paired'] else ', other stamps')))
+    return table(('camera', 'size', 'encoding', 'camera info'), rows, left=(0, 2, 3))
+
+
+def _type(topic: Any) -> str:
+    other = '' if topic.serialization == 'cdr' else f' ({topic.serialization or "not encoded"})'
+    return (topic.type.replace('/msg/', '/') or '(none)') + other
+
+
+def _since(start_ns: int | None) -> str:
+    if start_ns is None:
+        return ''
+    if start_ns < _YEAR_2001 * 10**9:
+        return f' from {start_ns / 1e9:.3f} s'
+    return datetime.fromtimestamp(start_ns / 1e9, timezone.utc).strftime(' from %F %T UTC')
