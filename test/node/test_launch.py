@@ -18,6 +18,7 @@ from ubcn_ros.node.parameters import SPECS
 
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILE = ROOT / 'launch' / 'ubcn.launch.py'
+REPLAY = ROOT / 'launch' / 'replay.launch.py'
 
 
 def test_the_fast_dds_profile_is_the_default_and_holds_several_frames():
@@ -65,6 +66,16 @@ def test_every_parameter_is_an_argument_declared_once_and_described(launch_file,
     assert {'image', 'camera_info', 'namespace', 'params_file', 'shared_memory', 'rviz',
             'use_sim_time', *(spec.name for spec in SPECS)} == set(names)
     assert all(len(argument.description) > 10 for argument in arguments)
+
+
+def test_a_replay_has_arguments_of_its_own_and_those_of_the_node(launch_file):
+    description = load_launch_file(REPLAY).generate_launch_description()
+    names = [argument.name for argument in description.get_launch_arguments()]
+    of_node = load_launch_file(LAUNCH_FILE).generate_launch_description().get_launch_arguments()
+    own = {'bag', 'rate', 'start', 'loop', 'topics', 'exclude'}
+    assert set(names) == {*own, *(argument.name for argument in of_node)}
+    assert all(len(argument.description) > 10
+               for argument in description.get_launch_arguments())
 
 
 VALUES = [
@@ -224,10 +235,10 @@ sys.exit(service.run())
 """
 
 
-def start_launch(*arguments, **options):
+def start_launch(*arguments, file=LAUNCH_FILE, **options):
     """Start what `ros2 launch` does, as a process group."""
     return subprocess.Popen(
-        [sys.executable, '-c', RUN, str(LAUNCH_FILE), *arguments],
+        [sys.executable, '-c', RUN, str(file), *arguments],
         stderr=subprocess.STDOUT, cwd=ROOT, start_new_session=True,
         env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, [
             str(ROOT), os.environ.get('PYTHONPATH')]))}, **options)
@@ -280,6 +291,57 @@ def test_arguments_reach_a_node_that_processes_images(launch_file, client, tiny_
         assert process.wait(20) == 0
         assert 'process has finished cleanly' in log.read_text()
         assert 'escalating' not in log.read_text()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.mark.parametrize('arguments, text', [
+    (['bag:=/nowhere/bag'], "argument bag:='/nowhere/bag': no bag at /nowhere/bag"),
+    (['bag:=bag', 'iterations:=11'], 'iterations must be 1 to 10'),
+    (['bag:=bag', 'rats:=2'], 'did you mean rate?')], ids=str)
+def test_a_replay_that_cannot_be_fails_with_one_line(launch_file, arguments, text, tmp_path):
+    from ros_client import picture
+
+    from ubcn_ros.bags import create
+    create([picture()], tmp_path / 'bag')
+    arguments = [word.replace(':=bag', f':={tmp_path}/bag') for word in arguments]
+    process = start_launch(*arguments, file=REPLAY, stdout=subprocess.PIPE, text=True)
+    output, _ = process.communicate(timeout=120)
+    line, = (line for line in output.splitlines() if '[ERROR]' in line)
+    assert process.returncode == 1 and 'Traceback' not in output and text in line
+
+
+@pytest.mark.integration
+def test_a_replay_plays_the_bag_to_a_node_that_goes_by_its_time(launch_file, client, tiny_model,
+                                                                tmp_path):
+    from ros_client import picture, wait_until
+
+    from ubcn_ros.bags import create
+    create([picture() for _ in range(20)], tmp_path / 'bag', '/cam/image_raw', compressed=True)
+    log = tmp_path / 'launch.log'
+    with open(log, 'wb') as file:
+        process = start_launch(
+            f'bag:={tmp_path / "bag"}', 'loop:=true', 'rviz:=false', f'model:={tiny_model}',
+            'device:=cpu', 'iterations:=1', 'warm_up_width:=64', 'warm_up_height:=48',
+            file=REPLAY, stdout=file)
+    try:
+        outputs = client.record('/derained/image_raw')
+
+        def answered():
+            assert process.poll() is None and 'has died' not in log.read_text(), log.read_text()
+            return len(outputs) > 2
+
+        wait_until(answered, 'outputs', 120.0)
+        assert all(1 <= o.header.stamp.sec + o.header.stamp.nanosec / 1e9 < 2.4 for o in outputs)
+        from rcl_interfaces.srv import GetParameters
+        value, = client.call(GetParameters, '/ubcn/get_parameters',
+                             GetParameters.Request(names=['use_sim_time'])).values
+        assert value.bool_value
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.wait(120) == 0
+        assert 'Stopped by SIGINT' in log.read_text() and 'Traceback' not in log.read_text()
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

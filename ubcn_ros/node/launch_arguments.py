@@ -111,7 +111,8 @@ def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]
                  if name not in declared.union(known, _OF_LAUNCH) and isinstance(value, str)]
     if strangers and _launched_file(description).parent == folder:
         raise RuntimeError('; '.join(
-            f"argument '{name}' is not known and has no effect; {nearest(name, known)}"
+            f"argument '{name}' is not known and has no effect; "
+            f'{nearest(name, [*known, *sorted(declared.difference(known))])}'
             for name in strangers))
     return [f"argument '{name}' is not one of ubcn.launch.py; {nearest(name, known)}"
             for name in strangers if get_close_matches(name, known, 1, _MISSPELT)]

@@ -1,0 +1,108 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: I001 (this folder's name makes the sorter take launch for a package of ours)
+"""
+Play a bag to the node, by the time of its recording, and show it in RViz.
+
+    ros2 launch ubcn_ros replay.launch.py bag:=/data/drive rate:=0.5 iterations:=2
+
+`ros2 bag play` plays it where it is installed, else `ubcn bag play`; it begins when the node is
+active. All arguments of ubcn.launch.py are arguments here, too.
+"""
+
+import sys
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch import LaunchDescription
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+    RegisterEventHandler,
+    SetLaunchConfiguration,
+)
+from launch.event_handlers import OnProcessIO
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch.substitutions import LaunchConfiguration
+
+from ubcn_ros.bags import BagError
+from ubcn_ros.bags.replaying import find_inputs, player_command
+from ubcn_ros.node.launch_arguments import parameter_values
+from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
+
+# The same place in the source tree and in an installed share directory.
+NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
+TRUTH = ['true', 'false']
+UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
+ACTIVE = b'active: waiting for images'  # in the node's log
+
+ARGUMENTS = (
+    DeclareLaunchArgument('bag', description='The bag to play: a folder, or a file of one.'),
+    DeclareLaunchArgument('rate', default_value='1.0',
+                          description='Times as fast as it was recorded.'),
+    DeclareLaunchArgument('start', default_value='0.0',
+                          description='Seconds of the recording to leave out at its beginning.'),
+    DeclareLaunchArgument('loop', default_value='false', choices=TRUTH,
+                          description='Whether to begin again at the end.'),
+    DeclareLaunchArgument('topics', default_value='',
+                          description='Topics to play, separated by commas; empty: all.'),
+    DeclareLaunchArgument('exclude', default_value='',
+                          description='Topics to leave out, separated by commas, like outputs of '
+                          'the node that were recorded, too.'),
+    DeclareLaunchArgument('image', default_value='',
+                          description="The camera's image topic, {camera} standing for its name "
+                          "where cameras gives any; empty: the bag's only camera. Raw or "
+                          'compressed as in the bag, unless input_transport says it.'),
+    DeclareLaunchArgument('use_sim_time', default_value='true', choices=TRUTH,
+                          description='Whether the node goes by the time of the recording.'),
+    DeclareLaunchArgument('rviz', default_value='true', choices=TRUTH,
+                          description='Whether to open RViz on input and outputs, of several '
+                          'cameras those of the first.'),
+)
+
+
+def set_up(context):
+    """Lead the node to the images of the bag, and play it once the node is active."""
+    def given(name):
+        return LaunchConfiguration(name, default='').perform(context)
+
+    def listed(name):
+        return [item for item in given(name).replace(' ', '').split(',') if item]
+
+    parameters = parameter_values({spec.name: given(spec.name)
+                                   for spec in (*SPECS, USE_SIM_TIME)})
+    transports = parameters.get('input_transport', [])
+    try:
+        inputs = find_inputs(
+            given('bag'), given('image'),
+            [name for name in parameters.get('cameras', []) if name],
+            [transports] if isinstance(transports, str) else transports, given('namespace'))
+    except BagError as error:
+        raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
+    player = [ExecuteProcess(name='player', output='screen', cmd=player_command(
+        given('bag'), [] if _is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
+        given('start'), given('loop') == 'true', listed('topics'), listed('exclude')))]
+
+    def start(event):
+        return [player.pop()] if player and ACTIVE in event.text else None
+
+    return [SetLaunchConfiguration('image', inputs.image),
+            SetLaunchConfiguration('input_transport', ','.join(inputs.transports)),
+            RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start))]
+
+
+def _is_installed(package):
+    try:
+        get_package_prefix(package)
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
+        return False
+    return True
+
+
+def generate_launch_description():
+    """Declare the arguments of the player, then what the node has."""
+    return LaunchDescription([
+        *ARGUMENTS, OpaqueFunction(function=set_up),
+        IncludeLaunchDescription(PythonLaunchDescriptionSource(str(NODE)))])
