@@ -14,6 +14,7 @@ import click
 from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    OUTPUT_FILE,
     Number,
     duration_option,
     engine_options,
@@ -47,14 +48,18 @@ from ubcn_ros.cli.output import exit_stopped, warn
               help='Begin another file before one has more megabytes than this.')
 @click.option('--split-duration', type=Number(0, min_open=True), metavar='SECONDS',
               help='Begin another file after so much time of the drive.')
+@click.option('--rrd', type=OUTPUT_FILE,
+              help='Write derained images and labels as a recording of Rerun to this file, too '
+              '(pip install ubcn_ros[rerun]).')
 @click.option('--resume', is_flag=True,
               help='Go on where an interrupted run with the same options ended.')
 @engine_options
-def bag_process(sources: tuple[Path, ...], out: Path, resume: bool, iterations: int,
-                cameras: tuple[str, ...], topics: tuple[str, ...], exclude: tuple[str, ...],
-                start: float, duration: float | None, every: int, drop_inputs: bool,
-                outputs_only: bool, compress: str | None, pictures: bool, confidence: bool,
-                split_size: float | None, split_duration: float | None, **chosen: Any) -> None:
+def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, resume: bool,
+                iterations: int, cameras: tuple[str, ...], topics: tuple[str, ...],
+                exclude: tuple[str, ...], start: float, duration: float | None, every: int,
+                drop_inputs: bool, outputs_only: bool, compress: str | None, pictures: bool,
+                confidence: bool, split_size: float | None, split_duration: float | None,
+                **chosen: Any) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
@@ -74,6 +79,10 @@ def bag_process(sources: tuple[Path, ...], out: Path, resume: bool, iterations: 
         drop_inputs=drop_inputs, outputs_only=outputs_only, compress=compress, pictures=pictures,
         confidence=confidence, split_bytes=split_size and round(split_size * 1e6),
         split_ns=split_duration and round(split_duration * 1e9))
+    if rrd is not None:
+        if len(sources) > 1:
+            raise click.UsageError('--rrd is of one bag: process them one by one')
+        import rerun  # noqa: F401 (missed before the work)
     frames: Counter[Path] = Counter()
     try:
         with stop_on_signals():
@@ -85,10 +94,20 @@ def bag_process(sources: tuple[Path, ...], out: Path, resume: bool, iterations: 
                                f'{skipped.reason}', err=True)
             engine = load_engine(**chosen)
             failed = [_run(job, resume, engine, frames) for job in jobs]
+            if rrd is not None:
+                _write_layer(jobs[0], rrd)
     except Stopped as stop:
         exit_stopped(stop, f'the outputs of {frames.total()} images', out)
     if any(failed):
         sys.exit(1)
+
+
+def _write_layer(job: Any, rrd: Path) -> None:
+    from ubcn_ros.bags.rerun_layer import APPLICATION, recording_id, write_layer
+    write_layer(job.out, rrd)
+    click.echo(f'wrote {rrd}; one recording with the original after `rerun mcap convert FILE.mcap '
+               f'--application-id {APPLICATION} --recording-id {recording_id(job.source)} -o '
+               'FILE.rrd`')
 
 
 def _engine_arguments(allow_partial_model: bool, **options: Any) -> tuple[tuple[str, Any], ...]:

@@ -1,0 +1,139 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Write what a bag was processed to as a Rerun recording (the extra `rerun`).
+
+Entities are named as the topics, and times as Rerun names those of an mcap file: with the original
+converted by `rerun mcap convert` under the same application and recording id, it is one recording
+of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ubcn_ros.bags.errors import BagError, MalformedMessage
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, stamp_ns
+from ubcn_ros.bags.process.sidecar import read_sidecar
+from ubcn_ros.bags.reader import BagReader, open_bag
+from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.labels import UNLABELED, LabelSet
+
+APPLICATION = 'ubcn'
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95]
+_STAMPS = range(631_152_000 * 10**9, 4_102_444_800 * 10**9)  # 1990 to 2100, as of Rerun's importer
+
+
+def recording_id(bag: Path | str) -> str:
+    """Return the id of the recording that an original bag's frames belong to."""
+    path = Path(bag)
+    return path.stem if path.is_file() else path.name
+
+
+def write_layer(bag: Path | str, file: Path | str,
+                progress: Callable[[int], Any] | None = None) -> int:
+    """
+    Write the derained images, labels and confidence of a processed bag to an .rrd file.
+
+    Derained images are JPEGs, labels have the names and colours of their classes.
+
+    :param bag: folder that `bag process` wrote.
+    :param file: is replaced.
+    :param progress: called with the number of messages so far.
+    :return: the number of messages.
+    :raises BagError: the bag cannot be read, or was not made by `bag process`.
+    :raises ModuleNotFoundError: rerun-sdk is not installed.
+    """
+    import rerun
+    sidecar = read_sidecar(Path(bag))
+    if sidecar is None:
+        raise BagError(f'{bag} has no process.json: give a bag that `ubcn bag process` wrote')
+    cameras, labels = sidecar['cameras'], LabelSet.from_dict(sidecar['model']['label_set'])
+    kinds = {camera[kind]: kind for camera in cameras
+             for kind in ('derained', 'labels', 'confidence') if camera.get(kind)}
+    count = 0
+    with open_bag(bag) as reader, _recording(file, recording_id(sidecar['input']['path']),
+                                             cameras) as recording:
+        for topic, kind in kinds.items():
+            if kind == 'labels':
+                recording.log(topic, _classes(rerun, labels), static=True)
+        channels = [channel for channel in reader.channels if channel.topic in kinds
+                    and channel.msgtype in (IMAGE, COMPRESSED)]
+        for count, record in enumerate(_chosen(reader, channels), 1):
+            try:
+                message = reader.deserialize(record.data, record.channel.msgtype)
+                content = _content(rerun, kinds[record.channel.topic], message)
+            except MalformedMessage as error:
+                raise MalformedMessage(f'{bag}, message {count}: {error}') from error
+            _set_times(recording, record, stamp_ns(message.header))
+            recording.log(record.channel.topic, content)
+            if progress is not None:
+                progress(count)
+    return count
+
+
+def _chosen(reader: BagReader, channels: list[Channel]) -> Any:
+    return reader.records(channels) if channels else ()
+
+
+@contextmanager
+def _recording(file: Path | str, name: str, cameras: list[dict[str, Any]]) -> Any:
+    import rerun
+    recording = rerun.RecordingStream(APPLICATION, recording_id=name, send_properties=False)
+    recording.set_log_time_enabled(False)
+    recording.set_log_tick_enabled(False)
+    try:
+        recording.save(file, default_blueprint=_blueprint(cameras))
+    except Exception as error:  # Rust's errors come as RuntimeError
+        raise BagError(f'{file} cannot be written: {error}; choose another place') from error
+    try:
+        yield recording
+    finally:
+        recording.flush()
+        recording.disconnect()
+
+
+def _blueprint(cameras: list[dict[str, Any]]) -> Any:
+    """Show input, derained image and labels over the input, a tab for each camera."""
+    import rerun.blueprint as rrb
+    tabs = []
+    for camera in cameras:
+        views = [('Input', [camera['topic']]), ('Derained', [camera['derained']]),
+                 ('Labels', [camera['topic'], camera['labels']])]
+        tabs.append(rrb.Horizontal(*(rrb.Spatial2DView(origin='/', contents=contents, name=name)
+                                     for name, contents in views), name=camera['topic']))
+    return rrb.Blueprint(rrb.Tabs(*tabs), collapse_panels=True)
+
+
+def _classes(rerun: Any, labels: LabelSet) -> Any:
+    return rerun.AnnotationContext([
+        *(rerun.AnnotationInfo(id=number, label=name, color=color)
+          for number, (name, color) in enumerate(zip(labels.classes, labels.colors, strict=True))),
+        rerun.AnnotationInfo(id=UNLABELED, label='unlabeled', color=(0, 0, 0, 0))])
+
+
+def _content(rerun: Any, kind: str, message: Any) -> Any:
+    if kind == 'derained':
+        if hasattr(message, 'format') and 'jp' in message.format:
+            return rerun.EncodedImage(contents=bytes(message.data), media_type='image/jpeg')
+        data = cv2.imencode('.jpg', decode(message)[..., ::-1], _JPEG)[1]
+        return rerun.EncodedImage(contents=data.tobytes(), media_type='image/jpeg')
+    values = np.ascontiguousarray(decode(message)[..., 0])
+    return rerun.SegmentationImage(values, opacity=0.5) if kind == 'labels' \
+        else rerun.Image(values, 'L')
+
+
+def _set_times(recording: Any, record: Record, stamp: int) -> None:
+    for timeline, time in (('message_log_time', record.time_ns),
+                           ('message_publish_time', record.publish_ns)):
+        recording.set_time(timeline, timestamp=np.datetime64(time, 'ns'))
+    if stamp in _STAMPS:
+        recording.set_time('ros2_timestamp', timestamp=np.datetime64(stamp, 'ns'))
+    else:
+        recording.set_time('ros2_duration', duration=np.timedelta64(stamp, 'ns'))
