@@ -44,8 +44,10 @@ def test_latency_matches_by_header_also_where_stamps_repeat():
 
 def test_the_table_shows_every_figure():
     text = summary_text({'sent': 61, 'processed': 52, 'dropped': 7, 'malformed': 2, 'rate_hz': 4.5,
-                         'latency_ms': {'p50': 123.4, 'p95': 567.8}, 'iterations': 3, 'model': 'm',
+                         'latency_ms': {'p50': 123.4, 'p95': 567.8}, 'iterations': 3,
+                         'iterations_used': 2.5, 'model': 'm',
                          'device': 'cpu', 'precision': 'fp32', 'backend': 'eager'})
     for figure in ('61 at 4.5 Hz', '52', '7', '2', '123.4 ms', '567.8 ms', '3',
+                   '2.5 on average',
                    'm (cpu, fp32, eager)'):
         assert any(line.strip().endswith(figure) for line in text.splitlines())
