@@ -20,6 +20,7 @@ from ubcn_ros.bags.pace import Played
 from ubcn_ros.bags.play import PlayOptions, play
 
 ROOT = Path(__file__).parents[2]
+PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 TEXT = 'std_msgs/msg/String'
 BEST_EFFORT = yaml.safe_dump([{**NUMBERED, 'reliability': 2}])
 RELIABLE = yaml.safe_dump([NUMBERED])
@@ -196,8 +197,21 @@ def test_without_ros_the_remedy_is_told(bag, monkeypatch):
 
     from ubcn_ros.cli import main
     monkeypatch.setitem(sys.modules, 'rclpy', None)
+    monkeypatch.setenv(PROFILES, '')
     done = CliRunner().invoke(main, ['bag', 'play', str(bag)])
     assert done.exit_code == 1 and "pip install 'ubcn_ros[ros]'" in done.output
+
+
+def test_the_command_gives_dds_room_for_images_unless_a_profile_is_set(bag, monkeypatch):
+    from click.testing import CliRunner
+
+    from ubcn_ros.cli import main
+    seen = []
+    monkeypatch.setattr('ubcn_ros.bags.play.play', lambda *_: seen.append(os.environ[PROFILES]))
+    for given in ('', '/their/profile.xml'):
+        monkeypatch.setenv(PROFILES, given)
+        assert CliRunner().invoke(main, ['bag', 'play', str(bag)]).exit_code == 0
+    assert seen == [str(ROOT / 'config' / 'fastdds.xml'), '/their/profile.xml']
 
 
 @pytest.mark.integration

@@ -80,6 +80,7 @@ def test_our_player_has_the_options_that_it_is_called_with(monkeypatch):
     _, _, _, *words = player_command('bag', ['ubcn'], ['/a'], topics=['/b'], exclude=['/c'])
     monkeypatch.setattr('ubcn_ros.bags.play.play', lambda path, options, *_: called.append(
         (str(path), options)))
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '')
     called = []
     done = CliRunner().invoke(bag_play, words)
     assert done.exit_code == 0, done.output

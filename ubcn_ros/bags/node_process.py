@@ -91,6 +91,12 @@ def enter_private_domain(shared_memory: bool = True) -> None:
         del os.environ[_PROFILES]
 
 
+def use_shared_memory() -> None:
+    """Give Fast DDS room for large images in this process, unless it has a profile already."""
+    if not os.environ.get(_PROFILES):
+        os.environ[_PROFILES] = str(config_file('fastdds.xml'))
+
+
 class NodeProcess:
     """
     `ubcn_node` as a process; a context manager that ends it.

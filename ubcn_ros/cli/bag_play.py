@@ -44,12 +44,14 @@ def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float |
     Messages go out as they are stored, by the QoS that was recorded: of several publishers of a
     topic, what all their subscribers can connect to. Types that are not installed are named and
     left out. Nothing is dropped: what is late, by more than 10 ms, goes out at once and is
-    counted.
+    counted. Fast DDS gets the shared memory of config/fastdds.xml, unless a profile is set.
     """
+    from ubcn_ros.bags.node_process import use_shared_memory
     from ubcn_ros.bags.pace import Played
     from ubcn_ros.bags.play import PlayOptions, play
     from ubcn_ros.stopping import Stopped, stop_on_signals
     played = Played()
+    use_shared_memory()
     try:
         with stop_on_signals():
             play(bag, PlayOptions(rate, loop, start, duration, topics, exclude, clock_hz,
