@@ -58,6 +58,8 @@ def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):
                      '--rates', '50', '--limit', 1, '--json', tmp_path / name)
         assert result.exit_code == 0, result.output
         reports.append(json.loads((tmp_path / name).read_text()))
+    latencies = [report.pop('latency_ms')['50'] for report in reports]
+    assert all(len(ms) == 1 and ms[0] > 0 for ms in latencies)
     assert reports[0] == reports[1]
 
 

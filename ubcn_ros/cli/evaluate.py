@@ -196,4 +196,5 @@ def _configuration(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             'versions': versions(),
             'units': {'psnr': 'dB', 'ssim': '1', 'miou': '%', 'iou': '%', 'ece': '%',
                       'coverage': '%', 'accuracy': '%', 'rate': 'mm/hr', 'visibility': 'm',
-                      'rate_error': '%', 'visibility_error': '%', 'dry': '%'}}
+                      'rate_error': '%', 'visibility_error': '%', 'dry': '%',
+                      'latency_ms': 'ms'}}

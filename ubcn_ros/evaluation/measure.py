@@ -8,13 +8,16 @@ What a network does to images and labels, in figures.
   image equal to the clean one is infinite.
 - Calibration is of the confidence that the engine gives, at the temperature of the model's file.
 - Of an image that has converged, later steps have the figures of the last that was run.
+- Milliseconds are the median over images of the time until a step is done, of the network alone
+  as it is run here, modules one by one: to compare within one run. `ubcn benchmark engine` times
+  the engine.
 - IoU (%) of a class is over the pixels of the whole set, unlabeled ones ignored; mIoU is the mean
   over the classes that occur in the ground truth.
 """
 
 from __future__ import annotations
 
-import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +26,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torchmetrics.classification import MulticlassJaccardIndex
-from torchmetrics.functional.image import (
-    peak_signal_noise_ratio,
-    structural_similarity_index_measure,
-)
 
 from ubcn_ros.data.rain import drive_parameters
 from ubcn_ros.data.resizing import resized
@@ -35,6 +33,7 @@ from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.rain_score import RainScore
+from ubcn_ros.evaluation.scores import ImageScore, LabelScore
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.confidence import confidence_of
@@ -94,16 +93,29 @@ class LoadedModel:
         logits = self.network.segment(image, self._working_size(image))
         return enlarged(logits, image.shape[-2:]).argmax(0)
 
-    def loop(self, image: torch.Tensor, iterations: int) -> list[Step]:
-        """Run the loop on an uploaded image: as many steps, or fewer where it converges."""
+    def loop(self, image: torch.Tensor, iterations: int,
+             after_step: Callable[[], object] = lambda: None) -> list[Step]:
+        """
+        Run the loop on an uploaded image: as many steps, or fewer where it converges.
+
+        :param after_step: called when a step has been started; on a GPU it may still run.
+        """
         size, loop = self._working_size(image), Loop(image, iterations, self.convergence)
         steps = [self.network.first_step(image, size)]
+        after_step()
         loop.count(steps[-1])
         while not loop.done:
             loop.keep(steps[-1])
             steps.append(self.network.next_step(steps[-1], size))
+            after_step()
             loop.count(steps[-1])
         return steps
+
+    def now_ms(self) -> float:
+        """Wait for the device, and return a time in milliseconds."""
+        if self.device.type == 'cuda':
+            torch.cuda.synchronize(self.device)
+        return 1e3 * time.perf_counter()
 
     def _working_size(self, image: torch.Tensor) -> tuple[int, int] | None:
         return working_size(*image.shape[-2:], self.processing_size)
@@ -120,57 +132,6 @@ def truth_of(ids: np.ndarray, label_set: LabelSet, device: torch.device) -> torc
     return torch.from_numpy(known).to(device).long()
 
 
-def rounded(image: torch.Tensor) -> torch.Tensor:
-    """Round an image of 0..1 as the engine does, to whole numbers 0..255, kept as float."""
-    return image.float().clamp(0, 1).mul(255).round()
-
-
-class ImageScore:
-    """PSNR and SSIM, the mean over the images added."""
-
-    def __init__(self) -> None:
-        self._psnr: list[float] = []
-        self._ssim: list[float] = []
-
-    def add(self, image: torch.Tensor, clean: torch.Tensor) -> None:
-        """Add an image and the clean one, (1, 3, H, W) float 0..1."""
-        image, clean = rounded(image), rounded(clean)
-        self._psnr.append(float(peak_signal_noise_ratio(image, clean, data_range=255.0)))
-        self._ssim.append(float(structural_similarity_index_measure(image, clean,
-                                                                    data_range=255.0)))
-
-    def result(self) -> dict[str, float]:
-        """'psnr' in dB, infinite if any image equals the clean one, and 'ssim'."""
-        return {'psnr': float(np.mean(self._psnr)), 'ssim': float(np.mean(self._ssim))}
-
-
-class LabelScore:
-    """IoU per class and its mean, over all pixels added."""
-
-    def __init__(self, label_set: LabelSet, device: torch.device) -> None:
-        self._classes = label_set.classes
-        self._metric = MulticlassJaccardIndex(label_set.num_classes, average='none',
-                                              ignore_index=UNLABELED,
-                                              validate_args=False).to(device)
-
-    def add(self, labels: torch.Tensor, truth: torch.Tensor) -> None:
-        """Add predicted and true ids, both (H, W) integer."""
-        self._metric.update(labels[None], truth[None])
-
-    def result(self) -> dict[str, Any]:
-        """
-        'miou' in %, and 'iou' {class: %}.
-
-        None for a class that the ground truth lacks; mIoU is NaN where it lacks them all.
-        """
-        present = self._metric.confmat.sum(1) > 0
-        iou = [100 * float(value) if there else None
-               for value, there in zip(self._metric.compute().flatten(), present, strict=True)]
-        known = [value for value in iou if value is not None]
-        return {'miou': float(np.mean(known)) if known else math.nan,
-                'iou': dict(zip(self._classes, iou, strict=True))}
-
-
 class LoopScore:
     """Image and, where there is a ground truth, label figures of every step of the loop."""
 
@@ -181,13 +142,18 @@ class LoopScore:
                         for _ in range(iterations)]
         self._calibrations = [CalibrationScore(loaded.device) for _ in range(iterations)]
         self._taken: list[int] = []  # steps, of each image
+        self._ms: list[list[float]] = []  # until each step was done, of each image
 
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None
             ) -> list[Step]:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
-        steps = self._loaded.loop(image, len(self._images))
+        start, ends = self._loaded.now_ms(), []
+        steps = self._loaded.loop(image, len(self._images),
+                                  lambda: ends.append(self._loaded.now_ms() - start))
         self._taken.append(len(steps))
-        steps += steps[-1:] * (len(self._images) - len(steps))
+        left = len(self._images) - len(steps)
+        steps += steps[-1:] * left
+        self._ms.append(ends + ends[-1:] * left)
         for step, images, labels, calibration in zip(steps, self._images, self._labels,
                                                      self._calibrations, strict=True):
             images.add(step.image, clean)
@@ -217,6 +183,10 @@ class LoopScore:
                  **({**labels.result(), **calibration.result()} if labelled else {})}
                 for t, (images, labels, calibration) in enumerate(scores, 1)]
 
+    def latency_ms(self) -> list[float]:
+        """Return the median over the images of the time until each step was done."""
+        return np.median(self._ms, 0).round(3).tolist()
+
 
 def rate_key(rate: float) -> str:
     """Key of a rain rate in the results: '50', '12.5'."""
@@ -245,8 +215,9 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     :param size: (width, height) to which scenes are resized before rain falls; None: as they are.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
-        {baseline: steps}, and of a model that tells of the rain 'rain': as of ``RainScore``}}};
-        the model's own segmentation network goes by the name 'own'.
+        {baseline: steps}, and of a model that tells of the rain 'rain': as of ``RainScore``}},
+        'latency_ms': {rate: [ms until each step]}}; the model's own segmentation network goes by
+        the name 'own'.
     :raises ValueError: a network has other classes than the scenes, or in another order.
     """
     segmentations = {'own': model, **(segmentations or {})}
@@ -288,6 +259,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
             'baselines': {name: score.result() for name, score in looped[rate].items() if name},
             **rains[rate].result(),
         } for rate in rates},
+        'latency_ms': {rate_key(rate): looped[rate][''].latency_ms() for rate in rates},
     }
 
 
@@ -309,7 +281,8 @@ def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
     Measure a model on pairs of a degraded and a clean image.
 
     :param pairs: scenes with rain of their own.
-    :return: {'input': image, 'steps': [image of every step], 'baselines': {baseline: steps}}.
+    :return: {'input': image, 'steps': [image of every step], 'baselines': {baseline: steps},
+        'latency_ms': {'': [ms until each step]}}.
     """
     source = ImageScore()
     loops = {name: LoopScore(loaded, iterations)
@@ -321,5 +294,7 @@ def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
         for score in loops.values():
             score.add(degraded, clean, None)
         progress()
-    return {'input': source.result(), 'steps': loops.pop('').result(labelled=False),
-            'baselines': {name: score.result(labelled=False) for name, score in loops.items()}}
+    own = loops.pop('')
+    return {'input': source.result(), 'steps': own.result(labelled=False),
+            'baselines': {name: score.result(labelled=False) for name, score in loops.items()},
+            'latency_ms': {'': own.latency_ms()}}

@@ -1,0 +1,59 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import math
+
+import pytest
+import torch
+
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.evaluation.scores import ImageScore, LabelScore
+
+
+def test_image_score_is_of_the_rounded_image_and_the_mean_over_images():
+    clean = torch.full((1, 3, 32, 32), 100 / 255)
+    score = ImageScore()
+    score.add(clean + 10.4 / 255, clean)
+    score.add(clean + 20.3 / 255, clean)
+    expected = (20 * math.log10(255 / 10) + 20 * math.log10(255 / 20)) / 2
+    assert score.result()['psnr'] == pytest.approx(expected, abs=1e-3)
+
+
+def test_image_score_clamps_as_users_get_it():
+    clean = torch.ones(1, 3, 32, 32)
+    score = ImageScore()
+    score.add(clean + 3, clean)
+    # flat white is where SSIM in single precision is least exact
+    assert score.result() == {'psnr': math.inf, 'ssim': pytest.approx(1.0, abs=2e-3)}
+
+
+def test_ssim_falls_with_noise():
+    clean = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    found = []
+    for strength in (0, 0.05, 0.2):
+        score = ImageScore()
+        score.add(clean + strength * noise, clean)
+        found.append(score.result()['ssim'])
+    assert found[0] == pytest.approx(1.0)
+    assert found[0] > found[1] > found[2]
+
+
+def test_label_score_by_hand():
+    score = LabelScore(CAMVID, torch.device('cpu'))
+    # two images; class 5 is predicted but never true; one true pixel is unlabeled
+    score.add(torch.tensor([[0, 0, 3, 5]]), torch.tensor([[0, 3, 3, 3]]))
+    score.add(torch.tensor([[0, 3, 3, 7]]), torch.tensor([[0, 3, 0, 255]]))
+    result = score.result()
+    # sky: 2 of 4 in the union; road: 2 of 5
+    assert result['iou']['Sky'] == pytest.approx(100 * 2 / 4)
+    assert result['iou']['Road'] == pytest.approx(100 * 2 / 5)
+    assert result['iou']['Tree'] is None
+    assert result['iou']['Fence'] is None
+    assert result['miou'] == pytest.approx(45.0)
+
+
+def test_label_score_without_any_labelled_pixel():
+    score = LabelScore(CAMVID, torch.device('cpu'))
+    score.add(torch.zeros(1, 4, dtype=torch.long), torch.full((1, 4), 255))
+    assert math.isnan(score.result()['miou'])
