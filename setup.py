@@ -37,7 +37,7 @@ setup(
     maintainer_email='ubcn_ros@users.noreply.github.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['data/check/*.html']},
+    package_data={NAME: ['data/check/*.html', 'report/*.html', 'report/*.css', 'report/*.js']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -78,6 +78,7 @@ setup(
             'colcon-common-extensions==0.3.0',
             'setuptools<80',
             'hypothesis',
+            'playwright>=1.40',
             'import-linter>=2.1',
             'pytest>=7.4',
             'pytest-timeout',

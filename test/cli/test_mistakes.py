@@ -38,6 +38,7 @@ VALID = {
     'train': ('recipe.yaml', '--data', 'data', '--out', 'out',
               '--accelerator', 'cpu', '--workers', '0'),
     'evaluate': ('--data', 'data', *CPU, '--rates', '0', '--iterations', '1', '--limit', '1'),
+    'report': ('processed', 'processed', '--out', 'out/page.html', '--device', 'cpu'),
     'export': ('--format', 'onnx', *MODEL, '--output', 'out'),
     'benchmark engine': (*CPU, '--size', '32x32', '--iterations', '1', '--frames', '1'),
     'benchmark equality': ('images', *CPU, '--iterations', '1'),
@@ -59,6 +60,7 @@ BY_NAME = {
     'calibration': ('missing', 'folder', 'in.png', 'empty.yaml', 'text.yaml', 'list.yaml'),
     'bag process sources': BAGS, 'bag_path': BAGS, 'bag play bag': BAGS,
     'bag info bags': BAGS,
+    **dict.fromkeys(('report source', 'other', 'input_bag', 'truth'), BAGS),
     **dict.fromkeys(('topics', 'exclude', 'wait_for'), ('/no/such', '')),
     'clock_hz': ('x', 'nan', 'inf', '0'),  # what begins with - is no value of it
     **dict.fromkeys(('bag process cameras', 'bag process topics', 'bag process exclude'),
@@ -153,6 +155,7 @@ def world(tmp_path_factory, tiny_model):
         write_image(root / 'data' / split / 'labels' / 'in.png', image[..., 0] % 11)
     shutil.copy(tiny_model, root / 'tiny.safetensors')
     create([read_image(root / 'in.png')], root / 'bag')
+    create([read_image(root / 'in.png')], root / 'processed', '/derained/image_raw')
     for name in ('folder', 'export', 'wrong_bag'):
         (root / name).mkdir()
     (root / 'export' / 'export.json').write_text('{}')

@@ -1,0 +1,256 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reports of processed bags: what belongs together, what is measured, what is said."""
+
+import base64
+import json
+import math
+import shlex
+
+import cv2
+import numpy as np
+import pytest
+from processed_bags import (
+    FRONT,
+    HEIGHT,
+    SECOND,
+    WIDTH,
+    clean,
+    confidence,
+    debug,
+    derained,
+    labels,
+    processed,
+    rainy,
+    sidecar,
+    write_bag,
+)
+
+from ubcn_ros.bags import BagError
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.images.files import read_image
+from ubcn_ros.report.bag import Inputs, Options, bag_report
+from ubcn_ros.report.steps import Steps
+
+
+def report(bag, other=None, frames=1000, full_size=None, step_frames=6, steps=None, **inputs):
+    options = Options(bag.parent / 'report.html', frames, full_size, step_frames)
+    return bag_report(Inputs(bag, other, **inputs), options, steps)
+
+
+def picture(uri):
+    """Decode a data URI, RGB."""
+    data = base64.b64decode(uri.removeprefix('data:image/webp;base64,'))
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def said(made, *words):
+    """Whether a line on what was not measured has all these words."""
+    return any(all(word in line for word in words) for line in made.not_measured)
+
+
+def test_frames_of_a_processed_bag(drive):
+    made = report(drive / 'a')
+    assert [f.stamp for f in made.frames] == [f'1.{n}00000000' for n in range(4)]
+    assert [f.seconds for f in made.frames] == pytest.approx([0, .1, .2, .3])
+    assert {f.topic for f in made.frames} == {'/front/image_raw'}
+    assert {f.size for f in made.frames} == {(WIDTH, HEIGHT)}
+    assert made.sides == ('input', 'derained')
+    assert [v.key for v in made.views] == ['input', 'derained', 'labels', 'confidence']
+    assert made.label_set.classes == CAMVID.classes
+    for number, frame in enumerate(made.frames):
+        assert frame.values['change'] == pytest.approx(30 - number)
+        assert frame.values['confidence'] == pytest.approx((250 - 10 * number) / 2.55)
+        assert np.array_equal(picture(frame.pictures['labels'])[..., 0], labels(number))
+        assert np.abs(picture(frame.pictures['input']).astype(int) - rainy(number)).mean() < 4
+    assert dict(made.facts)['model'] == 'tiny' and dict(made.facts)['T'] == '3'
+
+
+def test_without_ground_truth_worst_says_what_it_is(drive, tmp_path):
+    made = report(drive / 'a')
+    assert made.worst.key == 'confidence' and made.ranked() == [3, 2, 1, 0]
+    assert 'no ground truth' in made.worst_text and 'confidence' in made.worst_text
+    bare = write_bag(tmp_path / 'bare', {'/cam/image': rainy, '/derained/image_raw': derained})
+    made = report(bare)
+    assert made.worst.key == 'change' and made.ranked() == [0, 1, 2, 3]
+    assert 'no ground truth' in made.worst_text
+    assert next(t for t in made.tiles if t.title == 'PSNR').value is None
+    for words in (['PSNR', '--truth'], ['Confidence'], ['Latency'], ['Steps', '--model']):
+        assert said(made, *words), words
+
+
+def test_a_drive_without_rain_gives_psnr_and_labels_to_compare(drive):
+    made = report(drive / 'a', truth=drive / 'dry')
+    for number, frame in enumerate(made.frames):
+        assert frame.values['psnr'] == pytest.approx(20 * math.log10(255 / (10 + number)), 1e-4)
+        assert frame.values['psnr_input'] == pytest.approx(20 * math.log10(255 / 40), 1e-4)
+        assert frame.values['dry'] == pytest.approx(100 * (1 - 12 / HEIGHT))
+    assert made.worst.key == 'psnr' and made.ranked() == [3, 2, 1, 0]
+    assert {'truth', 'truth_labels'} <= {v.key for v in made.views}
+    assert not said(made, 'PSNR')
+    rows = {name: cells for name, _, cells in made.tables[0].rows}
+    column = made.tables[0].columns.index('IoU with the labels of the dry drive, %')
+    assert rows['Sky'][column] == pytest.approx(100 * 24 / 36)
+    assert rows['Road'][column] == pytest.approx(100 * 12 / 24)
+    assert rows['Car'][column] is None
+
+
+def test_a_pair_is_compared(drive):
+    made = report(drive / 'a', drive / 'b')
+    assert made.sides == ('derained', 'derained_b')
+    for frame in made.frames:
+        assert frame.values['disagreement'] == pytest.approx(100 * 6 / HEIGHT)
+        assert frame.values['apart'] == pytest.approx(10)
+    assert made.worst.key == 'disagreement' and 'which of them is wrong' in made.worst_text
+    columns, rows = made.tables[0].columns, {n: c for n, _, c in made.tables[0].rows}
+    assert rows['Sky'][columns.index('IoU of A and B, %')] == pytest.approx(100 * 24 / 30)
+    made = report(drive / 'a', drive / 'b', truth=drive / 'dry')
+    assert made.worst.key == 'behind' and all(f.values['behind'] < 0 for f in made.frames)
+
+
+def test_models_of_other_classes_are_not_compared_by_ids(drive, tmp_path):
+    other = processed(tmp_path / 'other')
+    document = json.loads((other / 'process.json').read_text())
+    document['model']['label_set']['classes'][0] = 'Heaven'
+    (other / 'process.json').write_text(json.dumps(document))
+    made = report(drive / 'a', other)
+    assert all('disagreement' not in f.values for f in made.frames)
+    assert said(made, 'different classes', 'Heaven')
+
+
+def test_outputs_alone_are_paired_with_a_bag_of_inputs_by_stamp(tmp_path):
+    # the node missed a frame; two cameras of the input have the same stamps
+    outputs = write_bag(tmp_path / 'out', {
+        '/rear/derained/image_raw': lambda n: None if n == 1 else derained(n),
+        '/rear/labels/image_raw': lambda n: None if n == 1 else labels(n)})
+    inputs = write_bag(tmp_path / 'in', {'/front/image_raw': clean, '/rear/image_raw': rainy,
+                                         '/rear/depth': lambda n: labels(n)})
+    made = report(outputs, input=inputs)
+    assert [f.stamp[:3] for f in made.frames] == ['1.0', '1.2', '1.3']
+    assert [f.values['change'] for f in made.frames] == pytest.approx([30, 28, 27])
+    assert {f.topic for f in made.frames} == {'/rear/image_raw'}
+    assert said(made, '1 images of /rear/image_raw have no result')
+    assert said(made, 'Names of classes')
+    assert [name for name, _, _ in made.tables[0].rows] == ['0', '1', '2', '3']
+    alone = report(outputs)
+    assert 'input' not in {v.key for v in alone.views} and said(alone, '--input')
+
+
+@pytest.mark.parametrize('stamps', [[0, 0, 0, 0], [7, 5, 7, 6]])
+def test_stamps_that_come_twice_or_fall_back_lose_no_frame(tmp_path, stamps):
+    bag = processed(tmp_path / 'bag', stamps=stamps)
+    truth = write_bag(tmp_path / 'dry', {'/front/image_raw': clean}, stamps=stamps)
+    made = report(bag, truth=truth)
+    assert [f.values['change'] for f in made.frames] == pytest.approx([30, 29, 28, 27])
+    assert [f.values['psnr'] for f in made.frames] == pytest.approx(
+        [20 * math.log10(255 / (10 + n)) for n in range(4)], 1e-4)
+    assert len({f.stamp for f in made.frames}) == 4
+
+
+def test_a_recording_of_the_node_says_its_latency(tmp_path):
+    bag = write_bag(tmp_path / 'bag', {
+        '/camera/image_raw': rainy, '/derained/image_raw': derained,
+        '/labels/image_raw': labels, '/labels/confidence': confidence,
+        '/debug/frame': lambda n, header: debug(header, 20 + n)})
+    made = report(bag)
+    assert [f.values['latency'] for f in made.frames] == [20, 21, 22, 23]
+    assert next(t for t in made.tiles if t.title == 'Latency').value == '21.5 ms'
+
+
+def test_cameras_are_told_apart_and_chosen(tmp_path):
+    rear = {key: topic.replace('front', 'rear') for key, topic in FRONT.items()}
+    topics = {}
+    for camera, rest in ((FRONT, 10), (rear, 20)):
+        topics |= {camera['topic']: rainy, camera['labels']: labels,
+                   camera['derained']: lambda n, rest=rest: derained(n, rest)}
+    bag = sidecar(write_bag(tmp_path / 'bag', topics), [FRONT, rear])
+    made = report(bag)
+    changes = {topic: [f.values['change'] for f in made.frames if f.topic == topic]
+               for topic in ('/front/image_raw', '/rear/image_raw')}
+    assert changes == {'/front/image_raw': [30, 29, 28, 27],
+                       '/rear/image_raw': [20, 19, 18, 17]}
+    chosen = report(bag, topics=('rear/image_raw',))
+    assert {f.topic for f in chosen.frames} == {'/rear/image_raw'}
+    with pytest.raises(BagError, match=r"no camera '/side'.*/front/image_raw, /rear/image_raw"):
+        report(bag, topics=('/side',))
+
+
+def test_fewer_frames_are_spread_evenly_and_said(drive):
+    made = report(drive / 'a', frames=2)
+    assert [f.seconds for f in made.frames] == pytest.approx([.1, .3])
+    assert said(made, '2 of 4 frames', '--frames')
+
+
+def test_each_frame_has_the_command_that_plays_it(drive):
+    for frame in report(drive / 'a').frames:
+        *command, start, _, duration = shlex.split(frame.command)
+        assert command == ['ubcn', 'bag', 'play', str(drive / 'a'), '--start']
+        assert 0 <= frame.seconds - float(start) < 0.001 < float(duration)
+
+
+def test_pictures_at_full_size_lie_beside(drive, tmp_path):
+    made = report(drive / 'a', full_size=tmp_path / 'full size')
+    assert len(list((tmp_path / 'full size').iterdir())) == 16
+    file = drive / made.frames[2].files['derained'].replace('%20', ' ')
+    assert np.array_equal(read_image(file), derained(2))
+
+
+def test_steps_are_computed_again_on_the_worst_frames(drive, fake_engine):
+    made = report(drive / 'a', truth=drive / 'dry', step_frames=2,
+                  steps=Steps(fake_engine, 3))
+    assert [len(f.steps) for f in made.frames] == [0, 0, 3, 3]
+    for t, step in enumerate(made.frames[3].steps, 1):
+        shown = picture(step['derained']).astype(int)
+        assert np.abs(shown - (rainy(3) - np.uint8(10 * t))).mean() < 4
+    (title, charts), = made.charts
+    assert '2 worst frames' in title
+    lines = {c.title: dict(c.lines[0].points) for c in charts}
+    assert lines['PSNR'] == pytest.approx(
+        {t: 20 * math.log10(255 / (40 - 10 * t)) for t in range(4)}, 1e-4)
+    assert lines['Labels that a step changes'] == pytest.approx({2: 100 / 48, 3: 100 / 48})
+    assert lines['Latency'] == {1: 5, 2: 10, 3: 15}
+    assert said(made, 'Steps of the model that made the bag', 'fake')
+
+
+def test_what_is_malformed_is_left_out_and_said(tmp_path):
+    cut = write_bag(tmp_path / 'cut', {
+        '/front/image_raw': lambda n: rainy(n) if n != 1 else rainy(n)[:32],
+        '/front/derained/image_raw': derained})
+    made = report(cut)
+    assert len(made.frames) == 3 and said(made, '1.100000000', 'differ in size')
+
+
+def test_what_the_processing_left_out_is_said(tmp_path):
+    bag = sidecar(processed(tmp_path / 'bag'), finished=False, problems=['the file is cut'],
+                  skipped=[{'topic': '/depth', 'type': '', 'reason': 'depth'}],
+                  malformed=[f'message {n}: cut short' for n in range(9)])
+    made = report(bag)
+    for words in (['--resume'], ['/depth was not processed: depth'], ['message 0: cut short'],
+                  ['7 more', str(bag)]):
+        assert said(made, *words), words
+    (bag / 'process.json').write_text('{')
+    with pytest.raises(BagError, match=r'process\.json cannot be read'):
+        report(bag)
+
+
+def test_what_the_engine_took_is_shown_where_no_latency_was_recorded(tmp_path):
+    bag = sidecar(processed(tmp_path / 'bag'), device='cpu', precision='bf16',
+                  timings={'engine_ms': {'total': 80.0}, 'frames_per_s': 12.0})
+    made = report(bag)
+    tile = next(t for t in made.tiles if t.title == 'Engine')
+    assert (tile.value, tile.text) == ('80.0 ms', 'mean of a frame on cpu, bf16')
+    assert dict(made.facts)['processed at'] == '12 frames per second'
+
+
+def test_bags_that_do_not_belong_together_are_clear_errors(drive, tmp_path):
+    later = [900 * SECOND + n for n in range(4)]
+    other = write_bag(tmp_path / 'other', {'/front/image_raw': clean}, stamps=later)
+    with pytest.raises(BagError, match='no image with a stamp of .* the same drive without rain'):
+        report(drive / 'a', truth=other)
+    outputs = write_bag(tmp_path / 'out', {'/front/derained/image_raw': derained})
+    with pytest.raises(BagError, match='give the bag that was processed'):
+        report(outputs, input=other)
+    with pytest.raises(BagError, match='no frame in common'):
+        report(drive / 'a', processed(tmp_path / 'later', stamps=later))
+    with pytest.raises(BagError, match='no derained image and no labels'):
+        report(other)

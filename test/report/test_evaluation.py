@@ -1,0 +1,102 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Reports of evaluations: the figures as they were written, and pictures of the same rain."""
+
+import json
+
+import pytest
+
+from ubcn_ros.report.evaluation import evaluation_report
+from ubcn_ros.report.page import html
+
+PARTS = {'command': 'ubcn evaluate --data streets', 'iterations': 2, 'device': 'cpu',
+         'precision': 'fp32', 'processing_size': 0,
+         'model': {'name': 'tiny', 'sha256': 'ab' * 32}}
+
+
+def labelled(value):
+    return {'miou': value, 'iou': {'Sky': value, 'Road': None}}
+
+
+def step(t, psnr, miou):
+    return {'t': t, 'psnr': psnr, 'ssim': 0.9, 'ece': 2.0, 'accuracy': 90.0,
+            'coverage': [{'min_confidence': 0.0, 'coverage': 100.0, 'accuracy': 90.0},
+                         {'min_confidence': 0.5, 'coverage': 80.0, 'accuracy': 95.0}],
+            **labelled(miou)}
+
+
+def results(gain=0.0):
+    return {
+        'clean': {'own': labelled(75.0)},
+        'rates': {rate: {
+            'input': {'psnr': before, 'ssim': 0.5}, 'segmentation': {'own': labelled(50.0)},
+            'steps': [step(1, 30.0 + gain, 60.0), step(2, 31.0 + gain, 61.0)],
+            'baselines': {'other': [step(1, 28.0, 55.0), step(2, 28.5, 56.0)]},
+        } for rate, before in (('0', None), ('150', 20.0))},
+        'latency_ms': {'0': [10.0, 25.0], '150': [10.0, 25.0]},
+        'figures': {'psnr_gain_150': {'text': 'PSNR over the input', 'value': 10.0, 'unit': 'dB',
+                                      'low': 7.5, 'high': None, 'reached': True}}}
+
+
+def written(path, **more):
+    data = {'name': 'streets/val', 'path': 'streets', 'split': 'val', 'only': [], 'stride': 5,
+            'count': 2, 'images': ['1', '2'], 'rain_seeds': [0, 5], 'rain_rates_mm_h': [0, 150]}
+    path.write_text(json.dumps({**PARTS, 'data': data, **more}))
+    return path
+
+
+def lines(report, title):
+    """The lines of a chart, by name."""
+    (chart,) = (c for _, group in report.charts for c in group if c.title == title)
+    return {line.name: dict(line.points) for line in chart.drawn}
+
+
+def test_figures_against_steps_and_rain(tmp_path):
+    report = evaluation_report(written(tmp_path / 'e.json', **results()))
+    assert lines(report, 'PSNR and steps') == {'0 mm/hr': {1: 30, 2: 31},
+                                               '150 mm/hr': {0: 20, 1: 30, 2: 31},
+                                               'other': {1: 28, 2: 28.5}}
+    assert lines(report, 'mIoU and rain')['T = 2'] == {0: 61, 150: 61}
+    assert lines(report, 'PSNR and rain')['not derained'] == {150: 20}
+    assert lines(report, 'Latency and steps')['150 mm/hr'] == {1: 10, 2: 25}
+    assert lines(report, 'Latency and rain')['T = 1'] == {0: 10, 150: 10}
+    assert lines(report, 'Accuracy and coverage')['0 mm/hr'] == {80: 95, 100: 90}
+    tiles = {tile.title: tile.value for tile in report.tiles}
+    assert tiles['PSNR'] == '20.0 → 31.0 dB' and tiles['mIoU'] == '50.0 → 61.0 %'
+    assert tiles['Latency'] == '25.0 ms'
+    classes, figures = report.tables
+    assert classes.rows[0] == ('Sky', None, (75.0, 61.0, 61.0))
+    assert figures.rows == (('PSNR over the input', None, (10.0, 'dB', '≥ 7.5', 'reached')),)
+    said = '\n'.join(report.not_measured)
+    for words in ('Scale', '--clean-segmentation', 'every 5th', 'benchmark engine', 'GPU'):
+        assert words in said, words
+    assert 'PSNR and steps' in html(report)
+
+
+def test_sizes_are_drawn_against_scale(tmp_path):
+    sizes = {'480x360': results(), '960x720': results(gain=2.0)}
+    report = evaluation_report(written(tmp_path / 'e.json', sizes=sizes))
+    assert lines(report, 'PSNR and scale')['150 mm/hr'] == {360: 31, 720: 33}
+    assert lines(report, 'Latency and scale')['0 mm/hr'] == {360: 25, 720: 25}
+    assert not any(line.startswith('Scale') for line in report.not_measured)
+
+
+def test_pairs_have_no_labels(tmp_path):
+    entry = results()['rates']['150']
+    pairs = {'input': entry['input'], 'figures': {}, 'steps': [
+        {'t': t, 'psnr': 25.0 + t, 'ssim': 0.9} for t in (1, 2)], 'baselines': {},
+        'latency_ms': {'': [5.0, 10.0]}}
+    report = evaluation_report(written(tmp_path / 'e.json', **pairs))
+    assert lines(report, 'PSNR and steps') == {'pairs': {0: 20, 1: 26, 2: 27}}
+    assert next(t for t in report.tiles if t.title == 'mIoU').value is None
+    assert any('pairs' in line for line in report.not_measured)
+    assert 'PSNR and steps' in html(report)
+
+
+@pytest.mark.parametrize(('text', 'complaint'), [
+    ('{', 'is not JSON'), ('[1]', 'not what `ubcn evaluate --json` writes'),
+    ('{"rows": 1}', 'not what')])
+def test_other_files_are_clear_errors(tmp_path, text, complaint):
+    (tmp_path / 'e.json').write_text(text)
+    with pytest.raises(ValueError, match=complaint):
+        evaluation_report(tmp_path / 'e.json')

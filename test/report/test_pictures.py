@@ -1,0 +1,49 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+
+import base64
+
+import cv2
+import numpy as np
+import pytest
+
+from ubcn_ros.report.pictures import Album
+
+
+def decoded(uri):
+    kind, data = uri.split(',')
+    assert kind == 'data:image/webp;base64'
+    return cv2.imdecode(np.frombuffer(base64.b64decode(data), np.uint8),
+                        cv2.IMREAD_COLOR)[..., ::-1]
+
+
+def noise(seed, *shape):
+    """What compresses worst."""
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+@pytest.mark.parametrize('budget', [30_000, 60_000, 400_000])
+def test_pictures_stay_within_their_budget(budget):
+    album, total = Album(30, 15, budget), 0
+    for seed in range(15):
+        image = noise(seed, 72, 128, 3)
+        total += len(album.image(image)) + len(album.image(image))
+        total += len(album.mask(noise(seed, 9, 16).repeat(8, 0).repeat(8, 1)))
+    assert 0.3 * budget < total <= budget
+
+
+def test_few_pictures_are_kept_as_large_as_they_are():
+    image = cv2.resize(noise(0, 6, 8, 3), (128, 72), interpolation=cv2.INTER_LINEAR)
+    shown = decoded(Album(2, 1).image(image))
+    assert shown.shape == image.shape and np.abs(shown.astype(int) - image).mean() < 4
+
+
+def test_large_pictures_become_smaller_in_proportion():
+    assert decoded(Album(1, 0).image(np.zeros((1080, 1920, 3), np.uint8))).shape == (720, 1280, 3)
+
+
+def test_masks_lose_nothing():
+    mask = noise(3, 40, 60)
+    assert np.array_equal(decoded(Album(0, 1).mask(mask)), np.repeat(mask[..., None], 3, 2))
+    small = decoded(Album(50, 50, 40_000).mask(np.repeat(noise(4, 1, 256) // 2 * 2, 144, 0)))
+    assert small.shape[0] < 144 and not (small % 2).any()  # none between two ids

@@ -1,0 +1,98 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn report`: a processed bag, a pair of them, or an evaluation as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FILE,
+    OUTPUT_FOLDER,
+    device_option,
+    iterations_option,
+    load_engine,
+    model_option,
+    precision_option,
+    processing_option,
+)
+from ubcn_ros.cli.output import bar_updater, progress_bar
+
+if TYPE_CHECKING:
+    from ubcn_ros.report.page import Report
+    from ubcn_ros.report.steps import Steps
+
+
+@click.command(cls=Command)
+@click.argument('source', metavar='SOURCE', type=click.Path(path_type=Path))
+@click.argument('other', metavar='[OTHER]', required=False, type=click.Path(path_type=Path))
+@click.option('--out', default=Path('report.html'), show_default=True, type=OUTPUT_FILE,
+              help='The page.')
+@click.option('--input', 'input_bag', type=click.Path(path_type=Path),
+              help='Bag of the input images, where SOURCE holds outputs alone.')
+@click.option('--truth', type=click.Path(path_type=Path),
+              help='Bag of the same drive without rain; processed, its labels are compared, too.')
+@click.option('--topic', 'topics', multiple=True,
+              help='Camera to show, by its topic; may be repeated [default: all].')
+@click.option('--frames', default=1000, show_default=True, type=click.IntRange(1, 100_000),
+              help='Show this many frames at most, spread evenly.')
+@click.option('--full-size', type=OUTPUT_FOLDER,
+              help='Write the pictures at full size to this folder, for the page to zoom into.')
+@model_option(default=None, show_default=False,
+              help='Compute the steps of the worst frames again, with this model (name or path).')
+@click.option('--step-frames', default=6, show_default=True, type=click.IntRange(1, 100),
+              help='On how many frames.')
+@iterations_option()
+@device_option()
+@precision_option()
+@processing_option()
+def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
+           truth: Path | None, topics: tuple[str, ...], frames: int, full_size: Path | None,
+           model: str | None, step_frames: int, iterations: int, device: str, precision: str,
+           processing_size: int) -> None:
+    """
+    Show a processed bag, a pair of them, or an evaluation as one HTML file.
+
+    SOURCE is a bag that `ubcn bag process` wrote or that the node's outputs were recorded to;
+    with OTHER, a second one of the same drive, they are compared, as A and B. Or SOURCE is the
+    JSON of `ubcn evaluate`. The page opens offline, in any browser, and asks for nothing; a
+    thousand frames stay below 25 MB. It says what was not measured, too.
+    """
+    from ubcn_ros.report.page import write
+
+    def steps(iterations: int, precision: str, processing_size: int) -> Steps | None:
+        from ubcn_ros.report.steps import Steps
+        return None if model is None else Steps(load_engine(
+            False, model=model, device=device, precision=precision,
+            processing_size=processing_size), iterations)
+
+    with progress_bar(unit='frames') as bar:
+        if source.suffix == '.json' and source.is_file():
+            if other or input_bag or truth or full_size or topics:
+                raise click.UsageError(f'{source} is an evaluation: OTHER, --input, --truth, '
+                                       '--topic and --full-size are of bags')
+            made = _evaluation(source, steps, step_frames, bar_updater(bar))
+        else:
+            from ubcn_ros.report.bag import Inputs, Options, bag_report
+            made = bag_report(Inputs(source, other, input_bag, truth, topics),
+                              Options(out, frames, full_size, step_frames),
+                              steps(iterations, precision, processing_size), bar_updater(bar))
+    write(out, made)
+    click.echo(f'wrote {out}: {len(made.frames)} frames, {out.stat().st_size / 1e6:.1f} MB')
+
+
+def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,
+                progress: Callable[[int, int], None]) -> Report:
+    """Make the report of an evaluation; its steps are run as they were measured."""
+    from ubcn_ros.report.evaluation import Evaluation, evaluation_report
+    made, said = evaluation_report(path), Evaluation(path).said
+    again = steps(said['iterations'], said['precision'], said['processing_size'])
+    if again is not None:
+        from ubcn_ros.report.scenes import add_pictures
+        add_pictures(made, path, again, count, progress)
+    return made

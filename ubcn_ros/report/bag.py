@@ -1,0 +1,216 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The report of a processed bag, or of a pair of them."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+
+from ubcn_ros.images.files import write_image
+from ubcn_ros.labels import LabelSet, numbered_labels
+from ubcn_ros.report import summary
+from ubcn_ros.report.measures import WORST, Classes, available, measured
+from ubcn_ros.report.page import CONFIDENCE, LABELS, Frame, Report, View
+from ubcn_ros.report.pictures import BUDGET, Album
+from ubcn_ros.report.steps import Steps
+from ubcn_ros.report.tracks import Inputs, Key, Track, Tracks, evenly, open_tracks, stamp_text
+
+_PLAY_SECONDS = 0.5
+_ROW = 1500  # bytes of a page that a frame takes beside its pictures
+
+
+@dataclass(frozen=True)
+class Options:
+    """
+    How a report of bags is made.
+
+    :param page: where it will be.
+    :param frames: how many are shown at most, of all cameras.
+    :param full_size: folder for pictures at full size; None for none.
+    :param step_frames: on how many of the worst frames the steps are computed again.
+    """
+
+    page: Path
+    frames: int = 1000
+    full_size: Path | None = None
+    step_frames: int = 6
+
+
+def bag_report(inputs: Inputs, options: Options, steps: Steps | None = None,
+               progress: Callable[[int, int], Any] = lambda done, total: None) -> Report:
+    """
+    Make the report of a processed bag, or of two of the same drive.
+
+    :param steps: computes the steps of some frames again; None leaves them out.
+    :param progress: called with the number of frames done and of all.
+    :raises BagError: a bag cannot be read, or they do not belong together.
+    """
+    with ExitStack() as stack:
+        return _Maker(inputs, options, open_tracks(inputs, stack), steps).report(progress)
+
+
+class _Maker:
+    """Goes through the frames once for their figures and pictures, and again for the steps."""
+
+    def __init__(self, inputs: Inputs, options: Options, tracks: Tracks, steps: Steps | None
+                 ) -> None:
+        self.inputs, self.options, self.steps = inputs, options, steps
+        self.tracks, self.pair = tracks.tracks, tracks.second is not None
+        self.first, self.second, self.said = tracks.first, tracks.second, tracks.said
+        self.bags = tracks.bags
+        self.names = {name for track in self.tracks for name in track.sources}
+        self.label_set = self._label_set()
+        total = sum(len(track.keys) for track in self.tracks)
+        share = min(1.0, options.frames / total)
+        self.keys = [evenly(t.keys, math.ceil(share * len(t.keys))) for t in self.tracks]
+        self.count = sum(map(len, self.keys))
+        if self.count < total:
+            self.said.append(f'{total - self.count} of {total} frames are not shown and not '
+                             'measured: those that are, are spread evenly over the drive '
+                             '(--frames)')
+        self.classes = Classes()
+        self.places: list[tuple[Track, Key]] = []
+
+    def report(self, progress: Callable[[int, int], Any]) -> Report:
+        images = sum(name in self.names for name in (
+            'input', 'derained', 'derained_b', 'truth', 'confidence', 'confidence_b'))
+        masks = sum(name in self.names for name in ('labels', 'labels_b', 'truth_labels'))
+        again = min(self.options.step_frames, self.count) if self.steps else 0
+        extra = again * self.steps.iterations if self.steps else 0
+        album = Album(images * self.count + 2 * extra, masks * self.count + extra,
+                      BUDGET - _ROW * max(0, self.count - 1000))
+        report = Report(self._title(), '', views=self._views())
+        report.sides = self._sides(report.views)
+        for track, keys in zip(self.tracks, self.keys, strict=True):
+            for key, pictures, latencies in track.read(keys):
+                frame = self._frame(track, key, pictures, len(report.frames))
+                frame.values = {**measured(pictures), **latencies}
+                frame.pictures = {name: self._encoded(album, name, picture)
+                                  for name, picture in pictures.items()
+                                  if name in {view.key for view in report.views}}
+                self.classes.add(pictures)
+                report.frames.append(frame)
+                self.places.append((track, key))
+                progress(len(report.frames), self.count)
+        report.measures = available([frame.values for frame in report.frames])
+        report.worst = next((m for m in report.measures if m.key in WORST), None)
+        report.worst_text = WORST[report.worst.key] if report.worst else ''
+        if self.steps is not None:
+            self._add_steps(report, album, again)
+        self._sum_up(report)
+        return report
+
+    def _frame(self, track: Track, key: Key, pictures: dict[str, np.ndarray], number: int
+               ) -> Frame:
+        height, width = next(iter(pictures.values())).shape[:2]
+        seconds = track.seconds(key)
+        start = math.floor(1000 * seconds) / 1000
+        return Frame(f'{seconds:.2f} s', track.name, stamp_text(key), (width, height), seconds,
+                     shlex.join(['ubcn', 'bag', 'play', str(self.inputs.bag), '--start',
+                                 f'{start:g}', '--duration', f'{_PLAY_SECONDS:g}']),
+                     files=self._full_size(track.name, number, pictures))
+
+    def _full_size(self, camera: str, number: int, pictures: dict[str, np.ndarray]
+                   ) -> dict[str, str]:
+        """Write the pictures beside the page; return their paths from there."""
+        folder = self.options.full_size
+        if folder is None:
+            return {}
+        files = {}
+        name = re.sub(r'\W+', '_', camera).strip('_')
+        for key, picture in pictures.items():
+            path = folder / f'{number:05d}_{name}_{key}.png'
+            write_image(path, picture)
+            files[key] = quote(os.path.relpath(path, self.options.page.parent))
+        return files
+
+    def _encoded(self, album: Album, name: str, picture: np.ndarray) -> str:
+        return album.mask(picture) if 'labels' in name else album.image(picture)
+
+    def _add_steps(self, report: Report, album: Album, count: int) -> None:
+        """Compute the steps of the worst frames again, from their inputs."""
+        if 'input' not in self.names:
+            self.said.append('Steps: they are computed from the input images, which are in none '
+                             'of the bags (--input)')
+            return
+        chosen = report.ranked()[:count]
+        for track in self.tracks:
+            numbers = {self.places[i][1]: i for i in sorted(chosen) if self.places[i][0] is track}
+            for key, pictures, _ in track.read(list(numbers)):
+                if 'input' in pictures:
+                    report.frames[numbers[key]].steps = [
+                        {'derained': album.image(step.derained), 'labels': album.mask(step.labels),
+                         'confidence': album.image(step.confidence)}
+                        for step in self.steps(pictures['input'], pictures.get('truth'))]
+        if 'confidence' not in self.names:
+            report.views.append(View('confidence', 'Confidence', CONFIDENCE, 'derained'))
+        if charts := self.steps.charts():
+            of = 'worst frame' if len(chosen) == 1 else f'{len(chosen)} worst frames'
+            report.charts.append((f'Steps of the loop, on the {of}', charts))
+
+    def _views(self) -> list[View]:
+        a = ' A' if self.pair else ''
+        known = [View('input', 'Input'), View('derained', 'Derained' + a),
+                 View('derained_b', 'Derained B'), View('truth', 'Without rain'),
+                 View('labels', 'Labels' + a, LABELS, 'derained'),
+                 View('labels_b', 'Labels B', LABELS, 'derained_b'),
+                 View('truth_labels', 'Labels without rain', LABELS, 'truth'),
+                 View('confidence', 'Confidence' + a, CONFIDENCE, 'derained'),
+                 View('confidence_b', 'Confidence B', CONFIDENCE, 'derained_b')]
+        return [view for view in known if view.key in self.names]
+
+    def _sides(self, views: Sequence[View]) -> tuple[str, str]:
+        """Choose what is before and after the slider at first."""
+        keys = [view.key for view in views]
+        wanted = [('derained', 'derained_b')] if self.pair else []
+        for left, right in (*wanted, ('input', 'derained'), ('labels', 'labels_b'),
+                            ('derained', 'labels')):
+            if left in keys and right in keys:
+                return left, right
+        return keys[0], keys[-1]
+
+    def _label_set(self) -> LabelSet | None:
+        """Return the classes of the labels; None where nothing says."""
+        known = self.first.label_set()
+        if known is None and self.steps is not None:
+            known = self.steps.label_set
+            self.said.append(f'Names of classes: none are recorded in {self.inputs.bag}; shown '
+                             f'are those of {self.steps.engine.info.name}')
+        elif known is None and 'labels' in self.names:
+            self.said.append(f'Names of classes: {self.inputs.bag} has neither process.json nor '
+                             'labels/label_info; --model takes those of a model')
+        if self.second is not None and 'labels_b' in self.names:
+            other = self.second.label_set()
+            if known and other and known.classes != other.classes:
+                self.names.discard('labels_b')
+                for track in self.tracks:
+                    track.sources.pop('labels_b', None)
+                self.said.append('Agreement of labels: A and B have different classes, '
+                                 f'{", ".join(known.classes)} and {", ".join(other.classes)}')
+        return known
+
+    def _title(self) -> str:
+        if self.pair:
+            return f'{self.inputs.bag.name} and {self.inputs.other.name}'
+        return self.inputs.bag.resolve().name
+
+    def _sum_up(self, report: Report) -> None:
+        if 'labels' in self.names:
+            report.label_set = self.label_set or numbered_labels(self.classes.seen)
+            report.tables = [self.classes.table(report.label_set)]
+        report.tiles = summary.tiles(report, len(self.tracks), self.first, self.second)
+        report.subtitle = summary.subtitle(report, self.first, self.second)
+        report.facts = summary.facts(self.inputs, self.first, self.second, self.steps)
+        report.not_measured = [*summary.missing(self.names, self.pair, self.steps, self.first),
+                               *summary.left_out(self.tracks, self.bags), *self.said]

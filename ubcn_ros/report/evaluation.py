@@ -1,0 +1,265 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The report of an evaluation: what `ubcn evaluate --json` wrote, with pictures where asked."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ubcn_ros import __version__
+from ubcn_ros.report.charts import Chart, Line, number
+from ubcn_ros.report.page import Report, Table, Tile
+
+_KEYS = {'command', 'data', 'model', 'iterations', 'device', 'precision', 'processing_size'}
+
+
+class _Score(NamedTuple):
+    """A figure of steps: its key, and that of T = 0, the input as it is."""
+
+    key: str
+    title: str
+    unit: str
+
+
+_PSNR, _MIOU = _Score('psnr', 'PSNR', 'dB'), _Score('miou', 'mIoU', '%')
+
+
+class Evaluation:
+    """
+    What an evaluation measured, by size of the images.
+
+    :raises ValueError: the file is not one of `ubcn evaluate`.
+    :raises OSError: it cannot be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            said = json.loads(path.read_text('utf-8'))
+        except ValueError as error:
+            raise ValueError(f'{path} is not JSON: {error}') from error
+        if not isinstance(said, dict) or not _KEYS <= said.keys():
+            raise ValueError(f'{path} is not what `ubcn evaluate --json` writes: give that, or a '
+                             'processed bag')
+        self.path, self.said = path, said
+        self.sizes: dict[str, dict[str, Any]] = said.get('sizes') or {'': said}
+        self.iterations: int = said['iterations']
+        self.labelled = 'rates' in next(iter(self.sizes.values()))
+
+    @property
+    def title(self) -> str:
+        """Model and data."""
+        return f'{self.said["model"]["name"]} on {self.said["data"]["name"]}'
+
+    @property
+    def heaviest(self) -> str:
+        """Key of the highest rain rate; '' of pairs."""
+        return max(self.rates(next(iter(self.sizes))), key=lambda rate: float(rate or 0))
+
+    def rates(self, size: str) -> dict[str, dict[str, Any]]:
+        """Results of a size by rain rate; of pairs, whose rain is their own, one by ''."""
+        results = self.sizes[size]
+        return results['rates'] if self.labelled else {'': results}
+
+    def values(self, entry: Mapping[str, Any], score: _Score) -> list[float]:
+        """Return a figure at T = 0, 1, ...: NaN where it is infinite."""
+        before = entry['input']['psnr'] if score is _PSNR else \
+            entry['segmentation']['own']['miou']
+        return [math.nan if v is None else v
+                for v in (before, *(step[score.key] for step in entry['steps']))]
+
+
+def evaluation_report(path: Path) -> Report:
+    """
+    Make the report of an evaluation; `add_pictures` adds frames to it.
+
+    :raises ValueError: the file is not one of `ubcn evaluate`.
+    :raises OSError: it cannot be read.
+    """
+    evaluation = Evaluation(path)
+    said = evaluation.said
+    images = f'{said["data"]["count"]} images of {said["data"]["name"]}'
+    report = Report(evaluation.title, f'{images}; {said["precision"]} on {said["device"]}')
+    report.tiles = _tiles(evaluation)
+    for size in evaluation.sizes:
+        where = f', {size}' if size else ''
+        report.charts.append((f'Quality and latency{where}', [
+            *_against_t(evaluation, size), *_against_rate(evaluation, size),
+            *_latency(evaluation, size)]))
+    if len(evaluation.sizes) > 1:
+        report.charts.append(('Scale', _against_scale(evaluation)))
+    report.tables = [*_tables(evaluation)]
+    report.not_measured = [*_missing(evaluation)]
+    report.facts = _facts(evaluation)
+    return report
+
+
+def _tiles(evaluation: Evaluation) -> list[Tile]:
+    rate, last = evaluation.heaviest, evaluation.iterations
+    size = [*evaluation.sizes][-1]
+    entry = evaluation.rates(size)[rate]
+    where = f'at {rate} mm/hr' if rate else 'of the pairs'
+    where += f', {size}' if size else ''
+    step = entry['steps'][-1]
+    error = number(step.get('ece'), True)
+    delay = number(evaluation.sizes[size]['latency_ms'][rate][-1], True)
+
+    def change(score: _Score) -> str:
+        values = evaluation.values(entry, score)
+        return f'{number(values[0], True)} → {number(values[-1], True)} {score.unit}'
+
+    data = evaluation.said['data']
+    found = [Tile('Images', str(data['count']), data['name']),
+             Tile('PSNR', change(_PSNR), f'{where}, input → T = {last}')]
+    if evaluation.labelled:
+        dry = number(evaluation.sizes[size]['clean']['own']['miou'], True)
+        found += [Tile('mIoU', change(_MIOU), f'{where}, not derained → T = {last}'),
+                  Tile('mIoU, dry', f'{dry} %', 'of the own segmentation on the images without '
+                       'rain'),
+                  Tile('Calibration error', f'{error} %', f'{where}, T = {last}')]
+    else:
+        found.append(Tile('mIoU', None, 'the data have no labels'))
+    return [*found, Tile('Latency', f'{delay} ms',
+                         f'{where}, T = {last}, on {evaluation.said["device"]}')]
+
+
+def _against_t(evaluation: Evaluation, size: str) -> Iterator[Chart]:
+    for score in (_PSNR, _MIOU) if evaluation.labelled else (_PSNR,):
+        lines = [Line(_rate(rate), tuple(enumerate(evaluation.values(entry, score))))
+                 for rate, entry in evaluation.rates(size).items()]
+        rate = evaluation.heaviest
+        lines += [Line(name, tuple((s['t'], _known(s[score.key])) for s in steps), dashed=True)
+                  for name, steps in evaluation.rates(size)[rate]['baselines'].items()]
+        note = f'Dashed: other models, {_rate(rate)}.' if len(lines) > len(
+            evaluation.rates(size)) and rate else ''
+        yield Chart(f'{score.title} and steps', 'T (0: not derained)',
+                    f'{score.title}, {score.unit}', tuple(lines), note)
+
+
+def _against_rate(evaluation: Evaluation, size: str) -> Iterator[Chart]:
+    rates = evaluation.rates(size)
+    if len(rates) < 2:
+        return
+    for score in (_PSNR, _MIOU):
+        by_rate = {float(rate): evaluation.values(entry, score) for rate, entry in rates.items()}
+        lines = [Line('not derained' if t == 0 else f'T = {t}',
+                      tuple((rate, values[t]) for rate, values in by_rate.items()), t == 0)
+                 for t in range(evaluation.iterations + 1)]
+        yield Chart(f'{score.title} and rain', 'rain, mm/hr', f'{score.title}, {score.unit}',
+                    tuple(lines))
+    entry = rates[evaluation.heaviest]['steps'][-1]
+    yield Chart('Accuracy and coverage', 'coverage, % of the pixels above a confidence',
+                'right labels among them, %', tuple(
+                    Line(_rate(rate), tuple((p['coverage'], p['accuracy']) for p in sorted(
+                        found['steps'][-1]['coverage'], key=lambda p: p['coverage'])))
+                    for rate, found in rates.items()), f'At T = {entry["t"]}.')
+
+
+def _latency(evaluation: Evaluation, size: str) -> list[Chart]:
+    latencies = evaluation.sizes[size]['latency_ms']
+    found = [Chart('Latency and steps', 'T', 'ms', tuple(
+        Line(_rate(rate), tuple(enumerate(ms, 1))) for rate, ms in latencies.items()))]
+    if len(latencies) > 1:
+        found.append(Chart('Latency and rain', 'rain, mm/hr', 'ms', tuple(
+            Line(f'T = {t + 1}', tuple((float(rate), ms[t]) for rate, ms in latencies.items()))
+            for t in range(evaluation.iterations))))
+    return found
+
+
+def _against_scale(evaluation: Evaluation) -> list[Chart]:
+    """Draw against the height of the images, at the last step."""
+    x = 'height of the images, pixels'
+    heights = {size: float(size.split('x')[1]) for size in evaluation.sizes}
+
+    def lines(value: Callable[[str, str], float | None]) -> tuple[Line, ...]:
+        return tuple(Line(_rate(rate), tuple(sorted(
+            (heights[size], _known(value(size, rate))) for size in evaluation.sizes)))
+            for rate in evaluation.rates(next(iter(heights))))
+
+    def at_last(key: str) -> tuple[Line, ...]:
+        return lines(lambda size, rate: evaluation.rates(size)[rate]['steps'][-1][key])
+
+    note = f'At T = {evaluation.iterations}.'
+    return [*(Chart(f'{score.title} and scale', x, f'{score.title}, {score.unit}',
+                    at_last(score.key), note) for score in (_PSNR, _MIOU)),
+            Chart('Latency and scale', x, 'ms', lines(
+                lambda size, rate: evaluation.sizes[size]['latency_ms'][rate][-1]), note)]
+
+
+def _tables(evaluation: Evaluation) -> Iterator[Table]:
+    for size, results in evaluation.sizes.items():
+        where = f', {size}' if size else ''
+        if evaluation.labelled:
+            last = {rate: entry['steps'][-1]['iou'] for rate, entry in results['rates'].items()}
+            yield Table(f'Classes{where}', f'IoU, %, after T = {evaluation.iterations} steps; '
+                        'first the images without rain, not derained.',
+                        ('dry', *map(_rate, last)),
+                        tuple((name, None, (iou, *(found[name] for found in last.values())))
+                              for name, iou in results['clean']['own']['iou'].items()))
+        verdict = {True: 'reached', False: 'missed', None: ''}
+        yield Table(f'Derived figures{where}', 'With the targets that this project sets itself.',
+                    ('value', 'unit', 'target', ''), tuple(
+                        (f['text'], None, (f['value'], f['unit'], _target(f),
+                                           verdict[f['reached']]))
+                        for f in results['figures'].values()))
+
+
+def _missing(evaluation: Evaluation) -> Iterator[str]:
+    said = evaluation.said
+    if len(evaluation.sizes) < 2:
+        yield ('Scale: the images were measured at one size; `ubcn evaluate --size`, repeated, '
+               'gives others')
+    if not evaluation.labelled:
+        yield 'mIoU, calibration and rain rates: the data are pairs, with rain of their own'
+    elif 'clean' not in next(iter(evaluation.sizes.values()))['clean']:
+        yield ('What rain costs at least: --clean-segmentation gives a network that was trained '
+               'on images without rain, the bound')
+    if said['data'].get('stride', 1) > 1:
+        yield f'The images between: every {said["data"]["stride"]}th was taken'
+    yield ('Latency of the engine and of the node: what is shown is the network alone, module by '
+           'module, the median over the images; `ubcn benchmark engine` and `ubcn benchmark node` '
+           'time these')
+    if said['device'] == 'cpu':
+        yield 'Latency on a GPU'
+    if evaluation.labelled:
+        yield 'Real rain: it was rendered; there is no ground truth of real rain'
+    yield f'More than T = {evaluation.iterations} steps'
+
+
+def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    said = evaluation.said
+    return [('command', said['command']), ('file', str(evaluation.path)),
+            ('model', said['model']['name']), ('sha256 of the model', said['model']['sha256']),
+            *((f'{kind} {name}', entry['sha256']) for kind, group in (
+                ('segmentation', 'segmentation_models'), ('other model', 'baseline_models'))
+              for name, entry in said.get(group, {}).items()),
+            ('data', f'{said["data"]["name"]}, {said["data"]["count"]} images'),
+            ('device', f'{said["device"]}, {said["precision"]}'),
+            ('labelled at', f'{said["processing_size"]} pixels, 0: the image\'s own'),
+            *((name, version) for name, version in said.get('versions', {}).items()
+              if name != 'ubcn_ros'), ('ubcn_ros', __version__)]
+
+
+def _rate(rate: str) -> str:
+    return f'{rate} mm/hr' if rate else 'pairs'
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _target(figure: Mapping[str, Any]) -> str:
+    low, high = figure['low'], figure['high']
+    if low is not None and high is not None:
+        return f'{low:g} .. {high:g}'
+    return '' if low is None and high is None else f'≥ {low:g}' if low is not None else \
+        f'≤ {high:g}'
+
+
+def spread(count: int, wanted: int) -> Sequence[int]:
+    """Choose numbers below ``count``, spread evenly."""
+    wanted = min(count, wanted)
+    return [(2 * n + 1) * count // (2 * wanted) for n in range(wanted)]

@@ -1,0 +1,85 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures inside of a page, as data URIs that together keep to a size."""
+
+from __future__ import annotations
+
+import base64
+import math
+
+import cv2
+import numpy as np
+
+BUDGET = 22_500_000
+"""Bytes of all pictures of a page, as text: a page stays below 25 MB."""
+
+_MASK = 0.4
+"""How much room a mask, which is stored without loss, takes beside an image."""
+_MOST_PIXELS = 1280 * 720
+_BITS = 0.5  # of a pixel, at a quality of about 60
+_BEST, _LEAST = 90, 20  # quality of WebP
+_LOSSLESS = 101
+_HEAD = 'data:image/webp;base64,'
+
+
+class Album:
+    """
+    Encode pictures so that all together stay within a budget.
+
+    The size of pictures follows from how many there will be; the quality from the room left.
+
+    :param images: how many there will be, about.
+    :param masks: how many masks, likewise: ids of classes, or confidences.
+    :param budget: bytes of all, as text.
+    """
+
+    def __init__(self, images: int, masks: int, budget: int = BUDGET) -> None:
+        self._left, self._weight = float(budget), images + _MASK * masks
+        self._pixels = min(_MOST_PIXELS, self._room(1) * 8 / _BITS)
+        self._quality = 75
+
+    def image(self, image: np.ndarray) -> str:
+        """Encode an image, (H, W, 3) uint8 RGB, as WebP."""
+        room = self._room(1)
+        small = self._fit(image, cv2.INTER_AREA)
+        data = _webp(small, self._quality)
+        while len(data) > room:
+            if self._quality > _LEAST:
+                self._quality = max(_LEAST, self._quality - 10)
+            elif min(small.shape[:2]) > 16:
+                self._pixels *= 0.7
+                small = self._fit(image, cv2.INTER_AREA)
+            else:
+                break
+            data = _webp(small, self._quality)
+        if len(data) < 0.8 * room:
+            self._quality = min(_BEST, self._quality + 3)
+        return self._taken(data, 1)
+
+    def mask(self, values: np.ndarray) -> str:
+        """Encode (H, W) uint8 values without loss, as WebP; scaled down to the nearest."""
+        return self._taken(_webp(self._fit(values, cv2.INTER_NEAREST), _LOSSLESS), _MASK)
+
+    def _room(self, weight: float) -> float:
+        """Bytes, before they become text, that a picture may take of what is left."""
+        return 0.74 * self._left * weight / max(self._weight, weight)
+
+    def _taken(self, data: bytes, weight: float) -> str:
+        text = _HEAD + base64.b64encode(data).decode('ascii')
+        self._left -= len(text)
+        self._weight -= weight
+        return text
+
+    def _fit(self, picture: np.ndarray, interpolation: int) -> np.ndarray:
+        height, width = picture.shape[:2]
+        scale = math.sqrt(self._pixels / (height * width))
+        if scale >= 1:
+            return picture
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return cv2.resize(picture, size, interpolation=interpolation)
+
+
+def _webp(picture: np.ndarray, quality: int) -> bytes:
+    if picture.ndim == 3:
+        picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode('.webp', picture, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes()

@@ -1,0 +1,242 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a processed bag holds: its cameras, the stamps of their frames, and how it came about."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, Connection, open_bag
+from ubcn_ros.bags.headers import header_stamp_ns
+from ubcn_ros.bags.messages import LABEL_INFO
+from ubcn_ros.bags.process.sidecar import read_sidecar
+from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
+from ubcn_ros.node import topics as names
+
+DEBUG = 'diagnostic_msgs/msg/DiagnosticArray'
+
+
+class Key(NamedTuple):
+    """A frame: the stamp of its header (ns), and which of those with this stamp it is."""
+
+    stamp_ns: int
+    number: int
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Topics of a camera in a processed bag; None for what is not there."""
+
+    input: str | None
+    derained: str | None
+    labels: str | None = None
+    confidence: str | None = None
+    debug: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What the camera is called: its input, else what its outputs have in common."""
+        return self.input or self.prefix.rstrip('/') or 'camera'
+
+    @property
+    def prefix(self) -> str:
+        """What the names of its outputs begin with."""
+        topic, name = (self.derained, names.DERAINED) if self.derained else (self.labels,
+                                                                             names.LABELS)
+        return (topic or '').removesuffix(names.COMPRESSED).removesuffix(name)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Topics of what was processed, by name: derained, labels, confidence, debug."""
+        found = {'derained': self.derained, 'labels': self.labels,
+                 'confidence': self.confidence, 'debug': self.debug}
+        return {key: topic for key, topic in found.items() if topic}
+
+
+@dataclass
+class Bag:
+    """
+    An open bag with the stamps of its images.
+
+    ``frames`` are the times of recording (ns) of each topic's messages, by key; ``sidecar`` is
+    what its process.json says, empty without one; ``unread`` are lines on what could not be read.
+    """
+
+    path: Path
+    reader: Any
+    sidecar: dict[str, Any]
+    frames: dict[str, dict[Key, int]] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: Path, stack: ExitStack) -> Bag:
+        """
+        Open a bag and read the stamps of all its images and of what the node says of them.
+
+        :raises BagError: no bag, nothing in it can be read, or its process.json is damaged.
+        """
+        said = read_sidecar(path if path.is_dir() else path.parent)
+        bag = cls(path, stack.enter_context(open_bag(path)), said or {})
+        counts: Counter[tuple[str, int]] = Counter()
+        bad: Counter[str] = Counter()
+        for connection, time_ns, data in bag.reader.messages(bag.connections):
+            try:
+                stamp = header_stamp_ns(data)
+            except ValueError:
+                bad[connection.topic] += 1
+                continue
+            key = Key(stamp, counts[connection.topic, stamp])
+            counts[connection.topic, stamp] += 1
+            bag.frames.setdefault(connection.topic, {})[key] = time_ns
+        bag.unread = [*bag.reader.damage, *(f'{number} messages of {topic} have no header'
+                                            for topic, number in bad.items())]
+        return bag
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Topics of images, and of numbers of each frame; of two types, Image alone."""
+        found: dict[str, Connection] = {}
+        for c in sorted(self.reader.connections, key=lambda c: c.msgtype != IMAGE):
+            if c.encoding == 'cdr' and (c.msgtype in (IMAGE, COMPRESSED) or (
+                    c.msgtype == DEBUG and c.topic.endswith('/' + names.DEBUG_FRAME))):
+                found.setdefault(c.topic, c)
+        return [*found.values()]
+
+    def images(self) -> list[str]:
+        """Topics of images that have any."""
+        return [c.topic for c in self.connections
+                if c.msgtype in (IMAGE, COMPRESSED) and self.frames.get(c.topic)]
+
+    def cameras(self) -> list[Camera]:
+        """
+        Find the cameras: those that process.json names, else by the names of the node's outputs.
+
+        :raises BagError: there is none.
+        """
+        said = [_said_camera(entry) for entry in self.sidecar.get('cameras', [])]
+        found = [self._there(camera) for camera in said or self._named_cameras()]
+        found = [camera for camera in found if camera.derained or camera.labels]
+        if not found:
+            raise BagError(f'{self.path} has no derained image and no labels; its images are '
+                           f'{", ".join(self.images()) or "(none)"}: give a bag that `ubcn bag '
+                           'process` wrote, or a recording of the node')
+        return found
+
+    def label_set(self) -> LabelSet | None:
+        """Return the classes that the bag says its labels have; None where it says nothing."""
+        said = self.sidecar.get('model', {}).get('label_set')
+        if said:
+            return LabelSet.from_dict(said)
+        for connection in self.reader.connections:
+            if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
+                for _, _, data in self.reader.messages([connection]):
+                    message = self.reader.deserialize(data, LABEL_INFO)
+                    return named_classes([c.class_name for c in message.class_map])
+        return None
+
+    def _there(self, camera: Camera) -> Camera:
+        """Leave out the topics of a camera that have no messages."""
+        return replace(camera, **{name: None for name, topic in vars(camera).items()
+                                  if topic and not self.frames.get(topic)})
+
+    def _named_cameras(self) -> list[Camera]:
+        def either(topic: str) -> str | None:
+            return next((name for name in (topic, topic + names.COMPRESSED)
+                         if self.frames.get(name)), None)
+
+        prefixes = list(dict.fromkeys(
+            base.removesuffix(name) for topic in self.images()
+            for base in [topic.removesuffix(names.COMPRESSED)]
+            for name in (names.DERAINED, names.LABELS) if base.endswith('/' + name)))
+        return [Camera(None, *(either(prefix + name) for name in (
+            names.DERAINED, names.LABELS, names.CONFIDENCE)), either(prefix + names.DEBUG_FRAME))
+            for prefix in prefixes]
+
+
+def named_classes(classes: Sequence[str]) -> LabelSet:
+    """Make a label set of names, with colours of our own."""
+    return LabelSet('recorded', tuple(classes), distinct_colors(len(classes)),
+                    paths_of(len(classes), ()))
+
+
+def matching_topic(bag: Bag, keys: Collection[Key], like: str, outputs: Collection[str] = ()
+                   ) -> str | None:
+    """
+    Find the topic of a bag that has the images of these stamps; None where none has any.
+
+    Of several that have as many, the one of the name, else the raw one whose name is most alike.
+
+    :param like: name of a topic of the same camera.
+    :param outputs: topics that are none of these.
+    """
+    wanted = set(keys)
+
+    def score(topic: str) -> tuple[int, bool, bool, int]:
+        alike = sum(1 for a, b in zip(topic.split('/'), like.split('/'), strict=False) if a == b)
+        return (len(wanted & bag.frames[topic].keys()), topic == like,
+                not topic.endswith(names.COMPRESSED), alike)
+
+    candidates = [topic for topic in bag.images() if topic not in outputs
+                  and not is_output(topic)]
+    best = max(candidates, key=score, default=None)
+    return best if best and score(best)[0] else None
+
+
+def is_output(topic: str) -> bool:
+    """Whether a name is that of an output of the node."""
+    base = topic.removesuffix(names.COMPRESSED)
+    return base.endswith(tuple('/' + name for name in (
+        names.DERAINED, names.LABELS, names.COLOR, names.CONFIDENCE, names.OVERLAY)))
+
+
+class Reading:
+    """
+    One pass over a bag for chosen frames, in their order.
+
+    :param topics: to read.
+    :param keys: of the frames; of others nothing is kept.
+    """
+
+    def __init__(self, bag: Bag, topics: Iterable[str], keys: Collection[Key]) -> None:
+        self._bag, self._keys = bag, set(keys)
+        self._topics = {c.topic: c for c in bag.connections if c.topic in {*topics}}
+        self._messages = self._read()
+        self._kept: dict[tuple[str, Key], tuple[Connection, bytes]] = {}
+
+    def message(self, topic: str | None, key: Key) -> Any | None:
+        """
+        Return a message; None where the bag has none of this key.
+
+        :raises MalformedMessage: the data are not of the topic's type.
+        """
+        if topic is None or key not in self._bag.frames.get(topic, {}):
+            return None
+        while (topic, key) not in self._kept:
+            found = next(self._messages, None)
+            if found is None:
+                return None
+            self._kept[found[0], found[1]] = found[2:]
+        connection, data = self._kept.pop((topic, key))
+        return self._bag.reader.deserialize(data, connection.msgtype)
+
+    def _read(self) -> Iterator[tuple[str, Key, Connection, bytes]]:
+        counts: Counter[tuple[str, int]] = Counter()
+        for connection, _, data in self._bag.reader.messages([*self._topics.values()]):
+            try:
+                stamp = header_stamp_ns(data)
+            except ValueError:
+                continue
+            key = Key(stamp, counts[connection.topic, stamp])
+            counts[connection.topic, stamp] += 1
+            if key in self._keys:
+                yield connection.topic, key, connection, data
+
+
+def _said_camera(entry: dict[str, Any]) -> Camera:
+    return Camera(entry.get('topic'), entry.get('derained'), entry.get('labels'),
+                  entry.get('confidence'))

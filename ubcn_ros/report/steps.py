@@ -1,0 +1,73 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of the loop on single frames, computed again: pictures and figures against T."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ubcn_ros.report.charts import Chart, Line
+from ubcn_ros.report.measures import psnr
+
+
+class Steps:
+    """
+    Run the loop on frames with T = 1, 2, ... and keep its figures.
+
+    :param engine: as Engine: called with (H, W, 3) uint8 RGB and iterations.
+    :param iterations: the largest T.
+    """
+
+    def __init__(self, engine: Any, iterations: int) -> None:
+        self.engine, self.iterations = engine, iterations
+        self.label_set = engine.label_set
+        self._psnr: list[list[float]] = []
+        self._changed: list[list[float]] = []
+        self._confidence: list[list[float]] = []
+        self._ms: list[list[float]] = []
+
+    def __call__(self, image: np.ndarray, truth: np.ndarray | None = None) -> list[Any]:
+        """
+        Return the engine's frame of every T, with confidence.
+
+        :param image: (H, W, 3) uint8 RGB.
+        :param truth: the same without rain, where there is one.
+        """
+        if not self._ms:
+            self.engine(image, iterations=self.iterations, confidence=True)  # its first is slow
+        frames = [self.engine(image, iterations=t, confidence=True)
+                  for t in range(1, self.iterations + 1)]
+        if truth is not None:
+            self._psnr.append([psnr(image, truth), *(psnr(f.derained, truth) for f in frames)])
+        self._changed.append([100 * float((after.labels != before.labels).mean())
+                              for before, after in zip(frames, frames[1:], strict=False)])
+        self._confidence.append([100 * float(f.confidence.mean()) / 255 for f in frames])
+        self._ms.append([f.timings['total'] for f in frames])
+        return frames
+
+    def charts(self) -> list[Chart]:
+        """Draw the figures against T; none before a frame was run."""
+        count = len(self._ms)
+        if not count:
+            return []
+        frames = 'one frame' if count == 1 else f'mean of {count} frames'
+        x = 'T (0: the input)' if self._psnr else 'T'
+        drawn = [Chart('PSNR', x, 'PSNR, dB', (_line(frames, self._psnr, 0),))] \
+            if self._psnr else []
+        return [*drawn,
+                Chart('Labels that a step changes', 'T', 'pixels, %',
+                      (_line(frames, self._changed, 2),)),
+                Chart('Confidence', 'T', 'mean confidence, %',
+                      (_line(frames, self._confidence, 1),)),
+                Chart('Latency', 'T', 'ms', (
+                    Line('median', tuple(enumerate(np.median(self._ms, 0).tolist(), 1))),),
+                    f'Of the engine on {self.engine.device}, {self.engine.precision}, on the '
+                    'machine that wrote this page, image in to image out.')]
+
+
+def _line(name: str, values: Sequence[Sequence[float]], first: int) -> Line:
+    """Return the mean over frames, from T = first."""
+    return Line(name, tuple(enumerate(np.mean(values, 0).tolist(), first)))

@@ -1,0 +1,178 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a report of bags says at its top and at its end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+
+from ubcn_ros import __version__
+from ubcn_ros.report.charts import number
+from ubcn_ros.report.page import Report, Tile
+from ubcn_ros.report.recording import Bag
+from ubcn_ros.report.steps import Steps
+from ubcn_ros.report.tracks import Inputs, Track
+
+_SHOWN = 3  # malformed frames that are named
+_MODEL = {'name': 'model', 'sha256': 'sha256 of the model'}
+_SIDECAR = {'iterations': 'T', 'device': 'device', 'precision': 'precision', 'backend': 'backend'}
+
+
+def tiles(report: Report, cameras: int, first: Bag, second: Bag | None) -> list[Tile]:
+    """Return the figures that sum the frames up, means over them."""
+    pair = second is not None
+    means = {m.key: _mean(f.values.get(m.key) for f in report.frames) for m in report.measures}
+    seconds = max((f.seconds for f in report.frames), default=0.0)
+
+    def means_of(key: str, unit: str) -> str | None:
+        keys = [k for k in ((key, key + '_b') if pair else (key,)) if means.get(k) is not None]
+        return ' | '.join(number(means[k], True) for k in keys) + f' {unit}' if keys else None
+
+    both = 'A | B, ' if pair else ''
+    before = means.get('psnr_input')
+    quality = means_of('psnr', 'dB')
+    if quality and before is not None:
+        quality = f'{number(before, True)} → {quality}'
+    found = [
+        Tile('Frames', str(len(report.frames)),
+             f'of {_plural(cameras, "camera")}, {seconds:.1f} s of the drive'),
+        Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
+             'without rain' if quality else 'no drive without rain was given')]
+    if pair:
+        found.append(Tile('Labels that differ', means_of_one(means, 'disagreement', '%'),
+                          'of the pixels, between A and B'))
+    if not pair or 'dry' in means:
+        found.append(Tile('Labels as dry', means_of('dry', '%'), f'{both}as in the drive without '
+                          'rain' if 'dry' in means else 'no labels of the drive without rain'))
+    return [
+        *found,
+        Tile('Confidence', means_of('confidence', '%'), f'{both}mean over the pixels'
+             if 'confidence' in means else 'not recorded'),
+        Tile('Latency', means_of('latency', 'ms'), f'{both}arrival to last output')
+        if 'latency' in means else _engine_tile(both, list(filter(None, (first, second))))]
+
+
+def _engine_tile(both: str, bags: Sequence[Bag]) -> Tile:
+    """Show what the engine took for a frame, where all bags say it."""
+    times = [bag.sidecar.get('timings', {}).get('engine_ms', {}).get('total') for bag in bags]
+    if None in times:
+        return Tile('Latency', None, 'not recorded')
+    devices = dict.fromkeys(f'{bag.sidecar["device"]}, {bag.sidecar["precision"]}' for bag in bags)
+    return Tile('Engine', ' | '.join(number(ms, True) for ms in times) + ' ms',
+                f'{both}mean of a frame on {" | ".join(devices)}')
+
+
+def means_of_one(means: dict[str, float | None], key: str, unit: str) -> str | None:
+    """Write one mean with its unit; None where there is none."""
+    return None if means.get(key) is None else f'{number(means[key], True)} {unit}'
+
+
+def subtitle(report: Report, first: Bag, second: Bag | None) -> str:
+    """Say in a line what is shown."""
+    topics = list(dict.fromkeys(frame.topic for frame in report.frames))
+    listed = ', '.join(topics[:3]) + (f' and {len(topics) - 3} more' if len(topics) > 3 else '')
+    if second is None:
+        return '; '.join(filter(None, (listed, _how(first))))
+    return f'{listed}; ' + '; '.join(
+        f'{name}: {bag.path}' + (f' ({how})' if (how := _how(bag)) else '')
+        for name, bag in (('A', first), ('B', second)))
+
+
+def facts(inputs: Inputs, first: Bag, second: Bag | None, steps: Steps | None
+          ) -> list[tuple[str, str]]:
+    """Say how what is shown came about, in names and values."""
+    found = []
+    for letter, bag in (('A', first), ('B', second)):
+        if bag is None:
+            continue
+        of = f', {letter}' if second is not None else ''
+        found.append((f'bag{of}', str(bag.path)))
+        model = bag.sidecar.get('model', {})
+        found += [(name + of, str(model[key])) for key, name in _MODEL.items() if model.get(key)]
+        found += [(name + of, str(bag.sidecar[key])) for key, name in _SIDECAR.items()
+                  if bag.sidecar.get(key) not in (None, '')]
+        sizes = dict.fromkeys(size for camera in bag.sidecar.get('cameras', [])
+                              for size in camera.get('processing_sizes', []))
+        found += [('labelled at' + of, ', '.join(sizes))] * bool(sizes)
+        rate = bag.sidecar.get('timings', {}).get('frames_per_s')
+        found += [('processed at' + of, f'{number(rate)} frames per second')] * bool(rate)
+    found += [(name, str(path)) for name, path in (('input', inputs.input),
+                                                   ('without rain', inputs.truth)) if path]
+    if steps is not None:
+        found.append(('steps computed with', f'{steps.engine.info.name}, sha256 '
+                      f'{steps.engine.info.sha256}, {steps.engine.precision} on '
+                      f'{steps.engine.device}'))
+    return [*found, ('ubcn_ros', __version__)]
+
+
+def missing(names: Collection[str], pair: bool, steps: Steps | None, first: Bag
+            ) -> Iterator[str]:
+    """Say which figures there are none of, and what would give them."""
+    ends = [('', ' of A' if pair else '')] + [('_b', ' of B')] * pair
+    if 'input' not in names:
+        yield ('Change, and pictures before: the input images are not in the bag; --input BAG '
+               'gives the bag they are in')
+    if 'truth' not in names:
+        yield ('PSNR: there is no drive without rain to compare with; --truth BAG gives one, as '
+               'for rain that `ubcn rain` rendered')
+    if 'truth_labels' not in names:
+        yield ('Whether labels are right: nobody has labelled this drive. With --truth BAG of '
+               'the processed drive without rain they are compared with the labels there')
+    else:
+        yield ('Whether labels are right: nobody has labelled this drive. "Labels as dry" says '
+               'what rain changes, not what is true')
+    for end, of in ends:
+        if 'labels' + end not in names and 'labels' in names:
+            yield f'Labels{of}: not compared'
+        if 'confidence' + end not in names:
+            yield f'Confidence{of}: the bag has no labels/confidence'
+        if 'debug' + end not in names:
+            yield (f'Latency of single frames{of}: the bag has no debug/frame, which a recording '
+                   'of the running node has')
+    if steps is None:
+        yield 'Steps T = 1, 2, ...: --model MODEL computes them again on the worst frames'
+    elif sha256 := first.sidecar.get('model', {}).get('sha256'):
+        if sha256 != steps.engine.info.sha256:
+            yield (f'Steps of the model that made the bag: those shown are of '
+                   f'{steps.engine.info.name}, another one')
+
+
+def left_out(tracks: Sequence[Track], bags: Sequence[Bag]) -> Iterator[str]:
+    """Say which frames and topics there are no figures of."""
+    for bag in bags:
+        if not bag.sidecar.get('finished', True):
+            yield (f'The rest of {bag.path}: it was not processed to its end; `ubcn bag process '
+                   '--resume` goes on')
+        for skipped in bag.sidecar.get('skipped', []):
+            yield f'{skipped["topic"]} was not processed: {skipped["reason"]}'
+        yield from _first([*bag.sidecar.get('malformed', []), *bag.sidecar.get('problems', []),
+                           *bag.unread], str(bag.path))
+    for track in tracks:
+        if track.dropped:
+            yield (f'{track.dropped} images of {track.name} have no result: the running node '
+                   'drops what comes too fast, and `ubcn bag process` what it is told to')
+        yield from _first(track.malformed, track.name)
+
+
+def _first(lines: Sequence[str], where: str) -> Iterator[str]:
+    """Say the first of what was wrong, and how many more there are."""
+    lines = list(dict.fromkeys(lines))
+    yield from lines[:_SHOWN]
+    if len(lines) > _SHOWN:
+        yield f'{len(lines) - _SHOWN} more messages like these of {where}'
+
+
+def _how(bag: Bag) -> str:
+    """Say model and T of a bag, where it says them."""
+    model, steps = bag.sidecar.get('model', {}).get('name'), bag.sidecar.get('iterations')
+    return ', '.join(filter(None, (model, f'T = {steps}' if steps else '')))
+
+
+def _mean(values: Iterator[float | None]) -> float | None:
+    known = [v for v in values if v is not None and math.isfinite(v)]
+    return sum(known) / len(known) if known else None
+
+
+def _plural(count: int, noun: str) -> str:
+    return f'{count} {noun}' + ('' if count == 1 else 's')

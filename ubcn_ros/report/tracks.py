@@ -1,0 +1,221 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Frames of processed bags, put together by their stamps: input, outputs of one or two, truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ubcn_ros.bags import BagError, MalformedMessage
+from ubcn_ros.report.recording import Bag, Camera, Key, Reading, is_output, matching_topic
+
+_LATENCY = 'pipeline latency (ms)'
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a report is made of: a processed bag, and what is given beside it."""
+
+    bag: Path
+    other: Path | None = None
+    input: Path | None = None
+    truth: Path | None = None
+    # of cameras, their input's or any output's; () for all
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A topic of an open bag."""
+
+    bag: Bag
+    topic: str
+
+
+@dataclass
+class Track:
+    """
+    The frames of one camera.
+
+    ``sources`` are where its pictures come from, by the names of ``measures.Pictures``, and
+    'debug', 'debug_b'; ``keys`` those that every processed bag has, in the order of recording;
+    ``dropped`` is how many images came in without a result.
+    """
+
+    name: str
+    sources: dict[str, Source]
+    keys: list[Key]
+    dropped: int = 0
+    malformed: list[str] = field(default_factory=list)
+
+    def seconds(self, key: Key) -> float:
+        """When a frame was recorded, seconds after the beginning of the first bag."""
+        source = self.sources.get('derained') or self.sources['labels']
+        return (source.bag.frames[source.topic][key] - source.bag.reader.start_ns) / 1e9
+
+    def read(self, keys: Sequence[Key]) -> Iterator[tuple[Key, dict[str, np.ndarray],
+                                                          dict[str, float]]]:
+        """
+        Yield frames: their pictures, as of ``measures.Pictures``, and their latencies.
+
+        A frame of which a message is malformed, or not of the size of the others, is left out,
+        and noted.
+        """
+        bags = {id(s.bag): s.bag for s in self.sources.values()}
+        readings = {i: Reading(bag, [s.topic for s in self.sources.values() if s.bag is bag],
+                               keys) for i, bag in bags.items()}
+        for key in keys:
+            try:
+                found = {name: readings[id(s.bag)].message(s.topic, key)
+                         for name, s in self.sources.items()}
+                yield key, *_decoded(found, readings)
+            except MalformedMessage as error:
+                self.malformed.append(f'{self.name}, stamp {stamp_text(key)}: {error}')
+
+
+@dataclass
+class Tracks:
+    """All cameras of a report, the bags they are in, and what must be said of them."""
+
+    first: Bag
+    second: Bag | None
+    tracks: list[Track]
+    bags: list[Bag] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+
+
+def open_tracks(inputs: Inputs, stack: ExitStack) -> Tracks:
+    """
+    Open the bags and put their frames together.
+
+    :raises BagError: a bag cannot be read, or what is given beside it has no frame of it.
+    """
+    first = Bag.open(inputs.bag, stack)
+    second = None if inputs.other is None else Bag.open(inputs.other, stack)
+    source = None if inputs.input is None else Bag.open(inputs.input, stack)
+    truth = None if inputs.truth is None else Bag.open(inputs.truth, stack)
+    cameras, others = first.cameras(), [] if second is None else second.cameras()
+    result = Tracks(first, second, [])
+    result.bags = list(filter(None, (first, second, source, truth)))
+    chosen = [c for c in cameras if not inputs.topics or _is_one_of(c, inputs.topics)]
+    if not chosen:
+        raise BagError(f'{inputs.bag} has no camera {", ".join(map(repr, inputs.topics))} '
+                       f'(--topic): its cameras are {", ".join(c.name for c in cameras)}')
+    for camera in chosen:
+        partner = None
+        if second is not None:
+            partner = _partner(camera, others, len(cameras) == len(others) == 1)
+            if partner is None:
+                result.said.append(f'{camera.name}: {second.path} has no such camera')
+                continue
+        result.tracks.append(_track(camera, partner, first, second, source, truth, inputs))
+    if not any(track.keys for track in result.tracks):
+        raise BagError(f'{inputs.bag} and {inputs.other} have no frame in common: give two that '
+                       'were made of the same drive')
+    return result
+
+
+def stamp_text(key: Key) -> str:
+    """Write a stamp as seconds, and which of several it is."""
+    seconds, nanoseconds = divmod(key.stamp_ns, 1_000_000_000)
+    return f'{seconds}.{nanoseconds:09d}' + (f' ({key.number + 1})' if key.number else '')
+
+
+def evenly(keys: Sequence[Key], count: int) -> list[Key]:
+    """Choose this many of all, spread evenly."""
+    count = min(count, len(keys))
+    return [keys[(2 * n + 1) * len(keys) // (2 * count)] for n in range(count)]
+
+
+def _track(camera: Camera, partner: Camera | None, first: Bag, second: Bag | None,
+           source: Bag | None, truth: Bag | None, inputs: Inputs) -> Track:
+    sources = {name: Source(first, topic) for name, topic in camera.outputs.items()}
+    if partner is not None:
+        sources |= {name + '_b': Source(second, topic) for name, topic in partner.outputs.items()}
+    main = [sources[name] for name in ('derained', 'labels', 'derained_b', 'labels_b')
+            if name in sources]
+    keys = set.intersection(*({*s.bag.frames[s.topic]} for s in main))
+    found = _input(camera, keys, [b for b in (source, first, second) if b is not None])
+    dropped = 0
+    if found is not None:
+        sources['input'] = found
+        dropped = len(found.bag.frames[found.topic].keys() - keys)
+    elif source is not None:
+        raise BagError(f'{inputs.input} has no image with a stamp of {camera.name} in '
+                       f'{inputs.bag}: give the bag that was processed')
+    like = found.topic if found else camera.name
+    if truth is not None:
+        topic = matching_topic(truth, keys, like)
+        masks = _dry_labels(truth, camera, keys)
+        if topic is None and masks is None:
+            raise BagError(f'{inputs.truth} has no image with a stamp of {camera.name} in '
+                           f'{inputs.bag}: give the same drive without rain')
+        if topic is not None:
+            sources['truth'] = Source(truth, topic)
+        if masks is not None:
+            sources['truth_labels'] = Source(truth, masks)
+    times = first.frames[main[0].topic]
+    return Track(found.topic if found else camera.name, sources,
+                 sorted(keys, key=lambda key: (times[key], key)), dropped)
+
+
+def _input(camera: Camera, keys: set[Key], bags: Sequence[Bag]) -> Source | None:
+    """Find the images that were processed."""
+    for bag in bags:
+        if camera.input in bag.frames and keys & bag.frames[camera.input].keys():
+            return Source(bag, camera.input)
+    for bag in bags:
+        topic = matching_topic(bag, keys, camera.name)
+        if topic is not None:
+            return Source(bag, topic)
+    return None
+
+
+def _dry_labels(truth: Bag, camera: Camera, keys: set[Key]) -> str | None:
+    """Find the labels of the drive without rain, where it was processed, too."""
+    if not any(is_output(topic) for topic in truth.images()):
+        return None
+    partner = _partner(camera, truth.cameras(), len(truth.cameras()) == 1)
+    labels = partner and partner.labels
+    return labels if labels and keys & truth.frames[labels].keys() else None
+
+
+def _partner(camera: Camera, others: Sequence[Camera], alone: bool) -> Camera | None:
+    """Find a camera among those of another bag."""
+    same = [o for o in others if o.prefix == camera.prefix
+            or (camera.input and o.input == camera.input)]
+    return same[0] if same else others[0] if alone and others else None
+
+
+def _is_one_of(camera: Camera, topics: Sequence[str]) -> bool:
+    known = {t.strip('/') for t in vars(camera).values() if t} | {camera.name.strip('/')}
+    return any(topic.strip('/') in known for topic in topics)
+
+
+def _decoded(messages: dict[str, Any], readings: dict[int, Reading]
+             ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Decode what a frame has; sizes must agree."""
+    from ubcn_ros.bags import decode
+    pictures, latencies = {}, {}
+    for name, message in messages.items():
+        if message is None:
+            continue
+        if name.startswith('debug'):
+            said = {v.key: v.value for status in message.status for v in status.values}
+            if _LATENCY in said:
+                latencies['latency' + name.removeprefix('debug')] = float(said[_LATENCY])
+            continue
+        image = decode(message)
+        pictures[name] = image if name.removesuffix('_b') in ('input', 'derained', 'truth') \
+            else np.ascontiguousarray(image[..., 0])
+    sizes = {name: f'{image.shape[1]}x{image.shape[0]}' for name, image in pictures.items()}
+    if len(set(sizes.values())) > 1:
+        raise MalformedMessage('its pictures differ in size: ' + ', '.join(
+            f'{name} {size}' for name, size in sizes.items()))
+    return pictures, latencies
