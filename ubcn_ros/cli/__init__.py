@@ -30,7 +30,7 @@ COMMANDS = {
     'model': ('ubcn_ros.cli.model', 'model',
               'Say what a model file is, or calibrate its confidence.'),
     'rain': ('ubcn_ros.cli.rain', 'rain',
-             'Render rain on an image, a folder of images or a video.'),
+             'Render rain on an image, a folder of images, a video or a bag.'),
     'report': ('ubcn_ros.cli.report', 'report',
                'Show a processed bag, a pair, or an evaluation as one HTML file.'),
     'train': ('ubcn_ros.cli.train', 'train', 'Train a model by a recipe.'),

@@ -1,18 +1,21 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn rain`: rain rendered on images and videos."""
+"""`ubcn rain`: rain rendered on images, videos and bags."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.image_jobs import Job, Results, VideoJobs, plan_jobs, recursive_option, run_jobs
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fps_option
+from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, warn
 
 
 @click.command(cls=Command)
@@ -31,25 +34,26 @@ from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fp
               help='Wind to the right, m/s  [default: -4 to 4, by the seed].')
 @click.option('--variation', default=0.2, show_default=True, type=Number(0, 1),
               help='How far a passing cell changes the rate of a sequence, log scale.')
+@click.option('--topic', 'topics', multiple=True,
+              help='Camera of a bag; may be repeated  [default: all cameras].')
 @recursive_option
 def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, sequence: bool,
          rate_hz: float, speed: float | None, wind: float | None, variation: float,
-         recursive: bool) -> None:
+         topics: tuple[str, ...], recursive: bool) -> None:
     """
-    Render rain on an image, a folder of images or a video.
+    Render rain on an image, a folder of images, a video or a bag.
 
-    INPUT and OUTPUT are as in `derain`. The same seed gives the same rain. On a video, and on a
-    folder with --sequence or to an .mp4, rain is continuous over time: drops fall, and veil and
-    rate change slowly. Each sub-folder is then a camera of its own.
+    INPUT and OUTPUT are as in `derain`. The same seed gives the same rain. On a video or bag, and
+    on a folder with --sequence or to an .mp4, rain is continuous over time: drops fall, and veil
+    and rate change slowly. Each sub-folder is a camera of its own then, as those of a bag are.
+
+    Of a bag (a rosbag2 folder, or a file of one) all cameras get rain, in the encoding and with
+    the stamps that they have; all else is copied byte for byte to the bag OUTPUT, in mcap.
+    Malformed images are copied and reported; the exit code is then 1.
     """
-    from ubcn_ros.data.rain import add_rain, drive_parameters
+    from ubcn_ros.data.rain import drive_parameters
     from ubcn_ros.data.rain_parameters import RainParameters
     from ubcn_ros.data.rain_sequence import RainSequence
-    jobs, results = plan_jobs(source, output, recursive, rate_hz), Results(output)
-    continuous = sequence or isinstance(jobs, VideoJobs) or results.video is not None
-    if rate[0] != rate[1] and not (continuous and jobs.duration_s):
-        raise click.ClickException(f'a ramp (--rate {rate[0]:g}:{rate[1]:g}) needs time: give '
-                                   'a video, or a folder of several images and --sequence')
 
     def parameters(own_seed: int) -> RainParameters:
         drawn = drive_parameters(own_seed, max(rate))
@@ -57,16 +61,81 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
         return replace(drawn, speed_m_s=drawn.speed_m_s if speed is None else speed,
                        wind_m_s=(sideways if wind is None else wind, forward))
 
-    sequences: dict[str, RainSequence] = {}
+    def rain_of(camera: str, duration_s: float) -> RainSequence:
+        if rate[0] != rate[1] and not duration_s:
+            raise click.ClickException(f'a ramp (--rate {rate[0]:g}:{rate[1]:g}) needs time: give '
+                                       'a bag, a video, or several images with --sequence')
+        return RainSequence(rate, seed, duration_s, parameters(seed), variation, camera)
+
+    if _is_bag(source):
+        _rain_bag(source, output, topics, rain_of)
+    else:
+        if topics:
+            raise click.UsageError(f'--topic {topics[0]}: {source} is not a bag')
+        _rain_images(source, output, recursive, rate_hz, sequence, rain_of, lambda number: (
+            rate[0], seed + number, parameters(seed + number)))
+
+
+def _is_bag(path: Path) -> bool:
+    """Whether a file's name, or that of a file in a folder, is one of a bag."""
+    files = [path] if path.is_file() else [*path.iterdir()]
+    return any(file.name == 'metadata.yaml' or file.name.removesuffix('.zstd').endswith(
+        ('.mcap', '.db3', '.bag')) for file in files)
+
+
+def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, sequence: bool,
+                 rain_of: Callable[[str, float], Any], alone: Callable[[int], tuple]) -> None:
+    """
+    Render rain on images or a video.
+
+    :param rain_of: makes the rain of a sequence, by its name and duration in seconds.
+    :param alone: rate, seed and parameters of an image by itself, by its number.
+    """
+    from ubcn_ros.data.rain import add_rain
+    jobs, results = plan_jobs(source, output, recursive, rate_hz), Results(output)
+    continuous = sequence or isinstance(jobs, VideoJobs) or results.video is not None
+    if not continuous:
+        rain_of('', 0)  # which a ramp cannot be
+    sequences: dict[str, Any] = {}
 
     def work(image: Any, job: Job) -> None:
         if not continuous:
-            own = seed + job.number
-            results.write(job, add_rain(image, rate[0], own, parameters=parameters(own)))
+            rate, seed, parameters = alone(job.number)
+            results.write(job, add_rain(image, rate, seed, parameters=parameters))
             return
         if job.sequence not in sequences:
-            sequences[job.sequence] = RainSequence(rate, seed, jobs.duration_s, parameters(seed),
-                                                   variation, job.sequence)
+            sequences[job.sequence] = rain_of(job.sequence, jobs.duration_s)
         results.write(job, sequences[job.sequence](image, job.time_s))
 
     run_jobs(jobs, work, output, [results])
+
+
+def _rain_bag(source: Path, output: Path, topics: tuple[str, ...],
+              rain_of: Callable[[str, float], Any]) -> None:
+    from ubcn_ros.bags.rain import rain_bag
+    from ubcn_ros.stopping import Stopped, stop_on_signals
+    count = 0
+    try:
+        with stop_on_signals(), progress_bar(unit='messages') as bar:
+            update = bar_updater(bar)
+
+            def show(done: int, total: int) -> None:
+                nonlocal count
+                count = done
+                update(done, total)
+
+            done = rain_bag(source, output, rain_of, topics, show)
+    except Stopped as stop:
+        exit_stopped(stop, f'{count} messages', output)
+    for note in done.notes:
+        warn(note)
+    for topic, encoding in done.converted.items():
+        warn(f'images of {topic} are rgb8 now: there is no way back to {encoding}')
+    for other in done.skipped:
+        click.echo(f'{other.topic} was copied: {other.reason}')
+    for line in done.errors:
+        click.echo(f'Error: {as_line(line)}', err=True)
+    told = ', '.join(f'{number} of {topic}' for topic, number in done.images.items())
+    click.echo(f'rain rendered on images: {told}; written to {output}')
+    if done.errors:
+        sys.exit(1)
