@@ -22,6 +22,7 @@ from ubcn_ros.cli.options import (
     load_engine,
     start_option,
     topics_option,
+    video_option,
 )
 from ubcn_ros.cli.output import exit_stopped, warn
 
@@ -51,15 +52,17 @@ from ubcn_ros.cli.output import exit_stopped, warn
 @click.option('--rrd', type=OUTPUT_FILE,
               help='Write derained images and labels as a recording of Rerun to this file, too '
               '(pip install ubcn_ros[rerun]).')
+@video_option(help='Write image, derained image and labels side by side to this MP4; of several '
+              'cameras, to one each, with its name before the .mp4.')
 @click.option('--resume', is_flag=True,
               help='Go on where an interrupted run with the same options ended.')
 @engine_options
-def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, resume: bool,
-                iterations: int, cameras: tuple[str, ...], topics: tuple[str, ...],
-                exclude: tuple[str, ...], start: float, duration: float | None, every: int,
-                drop_inputs: bool, outputs_only: bool, compress: str | None, pictures: bool,
-                confidence: bool, split_size: float | None, split_duration: float | None,
-                **chosen: Any) -> None:
+def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: Path | None,
+                resume: bool, iterations: int, cameras: tuple[str, ...],
+                topics: tuple[str, ...], exclude: tuple[str, ...], start: float,
+                duration: float | None, every: int, drop_inputs: bool, outputs_only: bool,
+                compress: str | None, pictures: bool, confidence: bool, split_size: float | None,
+                split_duration: float | None, **chosen: Any) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
@@ -72,6 +75,7 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, resume: 
     the exit code is then 1. However it ends, --resume goes on.
     """
     from ubcn_ros.bags.process import Options, plan
+    from ubcn_ros.bags.process.video import video_paths
     from ubcn_ros.stopping import Stopped, stop_on_signals
     options = Options(
         engine=_engine_arguments(**chosen), iterations=iterations, cameras=cameras,
@@ -83,6 +87,11 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, resume: 
         if len(sources) > 1:
             raise click.UsageError('--rrd is of one bag: process them one by one')
         import rerun  # noqa: F401 (missed before the work)
+    if video is not None:
+        if resume:
+            raise click.UsageError(f'--video {video}: it would hold only the frames that are '
+                                   'left; leave it out with --resume')
+        import av  # noqa: F401 (as above)
     frames: Counter[Path] = Counter()
     try:
         with stop_on_signals():
@@ -92,8 +101,10 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, resume: 
                 for skipped in job.skipped:
                     click.echo(f'{skipped.topic} ({skipped.type}) is not processed: '
                                f'{skipped.reason}', err=True)
+            videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
             engine = load_engine(**chosen)
-            failed = [_run(job, resume, engine, frames) for job in jobs]
+            failed = [_run(job, resume, engine, frames, paths)
+                      for job, paths in zip(jobs, videos, strict=True)]
             if rrd is not None:
                 _write_layer(jobs[0], rrd)
     except Stopped as stop:
@@ -129,21 +140,24 @@ def _pairs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:
     return [(source, target) for target, source in pairs.items()]
 
 
-def _run(job: Any, resume: bool, engine: Any, frames: Counter[Path]) -> bool:
+def _run(job: Any, resume: bool, engine: Any, frames: Counter[Path], videos: dict[str, Path]
+         ) -> bool:
     """
     Run a job and report.
 
     :param frames: is kept at how many went out, by output.
+    :param videos: to write, by topics of cameras.
     :return: whether something of the bag could not be processed.
     """
     from ubcn_ros.bags.process import run_job
+    from ubcn_ros.bags.process.video import CameraVideos
 
     def show(tally: Any) -> None:
         frames[job.out] = tally.frames
         progress(tally)
 
-    with Progress(job) as progress:
-        result = run_job(job, resume, engine, show)
+    with Progress(job) as progress, CameraVideos(videos, engine.label_set) as sink:
+        result = run_job(job, resume, engine, show, sink if videos else None)
     for note in result.notes:
         warn(note)
     for line in result.errors:

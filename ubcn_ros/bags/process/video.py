@@ -1,0 +1,61 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Videos of what a job does: each camera's images beside what comes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.bags.headers import header_stamp_ns
+from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.process.source import Item
+from ubcn_ros.images.panes import PaneVideo
+
+
+def video_paths(path: Path, jobs: Sequence[Job]) -> list[dict[str, Path]]:
+    """
+    Name the video of each camera of each job: `path` itself where there is only one.
+
+    Of two cameras seen.mp4 becomes seen.front.mp4 and seen.rear.mp4; of several jobs, the name of
+    the output goes before that of the camera.
+
+    :return: for each job, from the topic to the file.
+    """
+    if len(jobs) == 1 and len(jobs[0].cameras) == 1:
+        return [{jobs[0].cameras[0].topic: path}]
+    return [{topic: path.with_name('.'.join(filter(None, (
+        path.stem, job.out.name if len(jobs) > 1 else '', prefix.strip('/').replace('/', '-'))))
+        + path.suffix) for topic, prefix in job.prefixes} for job in jobs]
+
+
+class CameraVideos:
+    """
+    Writes a video of each camera, frames at their stamps; the sink of `run_job`.
+
+    A context manager: the videos are whole also where an exception or a signal ends the job.
+
+    :param paths: from the topics of the cameras to files.
+    :param label_set: the LabelSet of the labels.
+    :raises VideoError: one cannot be written.
+    """
+
+    def __init__(self, paths: Mapping[str, Path], label_set: Any):
+        self._videos = {topic: PaneVideo(path, label_set) for topic, path in paths.items()}
+        self._open = ExitStack()
+
+    def __enter__(self) -> CameraVideos:
+        for video in self._videos.values():
+            self._open.enter_context(video)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    def __call__(self, item: Item) -> None:
+        """Write the frame of an item."""
+        frame = item.frame
+        self._videos[item.image.camera.topic].write(
+            item.pixels, frame.derained, frame.labels, header_stamp_ns(item.record.data) / 1e9)
