@@ -56,7 +56,7 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
            model: str | None, step_frames: int, iterations: int, device: str, precision: str,
            processing_size: int) -> None:
     """
-    Show a processed bag, a pair of them, or an evaluation as one HTML file.
+    Show a processed bag, a pair, or an evaluation as one HTML file.
 
     SOURCE is a bag that `ubcn bag process` wrote or that the node's outputs were recorded to;
     with OTHER, a second one of the same drive, they are compared, as A and B. Or SOURCE is the
