@@ -26,6 +26,7 @@ CPU = (*MODEL, '--device', 'cpu')
 VALID = {
     'derain': ('in.png', 'out', *CPU, '--precision', 'fp32', '--iterations', '1'),
     'rain': ('in.png', 'out'),
+    'bag compare': ('processed', 'processed'),
     'bag create': ('images', 'out'),
     'bag info': ('bag',),
     'bag play': ('bag',),
@@ -60,7 +61,7 @@ BY_NAME = {
     'calibration': ('missing', 'folder', 'in.png', 'empty.yaml', 'text.yaml', 'list.yaml'),
     'bag process sources': BAGS, 'bag_path': BAGS, 'bag play bag': BAGS,
     'bag info bags': BAGS,
-    **dict.fromkeys(('report source', 'other', 'input_bag', 'truth'), BAGS),
+    **dict.fromkeys(('report source', 'bag compare bag', 'other', 'input_bag', 'truth'), BAGS),
     **dict.fromkeys(('topics', 'exclude', 'wait_for'), ('/no/such', '')),
     'clock_hz': ('x', 'nan', 'inf', '0'),  # what begins with - is no value of it
     **dict.fromkeys(('bag process cameras', 'bag process topics', 'bag process exclude'),

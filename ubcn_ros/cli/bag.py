@@ -10,6 +10,8 @@ from ubcn_ros.cli.commands import LazyGroup
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
+    'compare': ('ubcn_ros.cli.bag_compare', 'bag_compare',
+                'Compare two processed bags of one drive, frame by frame.'),
     'create': ('ubcn_ros.cli.bag_create', 'bag_create',
                'Make a bag from a folder of images or a video.'),
     'info': ('ubcn_ros.cli.bag_info', 'bag_info',

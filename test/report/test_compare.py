@@ -1,0 +1,161 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Processed bags are compared frame by frame: images, labels, latency, by equal stamps."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from processed_bags import (
+    FRONT,
+    HEIGHT,
+    clean,
+    debug,
+    derained,
+    labels,
+    processed,
+    rainy,
+    sidecar,
+    write_bag,
+)
+
+from ubcn_ros import cli
+from ubcn_ros.bags import BagError
+from ubcn_ros.report.compare import Confusion, compare, iou_of
+from ubcn_ros.report.tracks import Inputs
+
+S = 1_000_000_000
+
+
+def ubcn(*arguments):
+    return CliRunner().invoke(cli.main, ['bag', 'compare', *map(str, arguments)])
+
+
+def of_255(difference):
+    return 20 * math.log10(255 / difference)
+
+
+def test_two_bags_are_compared_where_both_have_the_frame(tmp_path):
+    a, b = tmp_path / 'a', tmp_path / 'b'
+    processed(a, count=4)
+    processed(b, rest=4, shift=6, count=3)
+    seen = []
+    found = compare(Inputs(a, b), lambda *counts: seen.append(counts))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    camera, = found.cameras
+    assert (camera.camera, camera.only_a, camera.only_b) == ('/front/image_raw', 1, 0)
+    assert [row.stamp_ns for row in camera.frames] == [S + n * S // 10 for n in range(3)]
+    for row in camera.frames:
+        assert row.values == {
+            'psnr': pytest.approx(of_255(6)), 'labels_equal': pytest.approx(100 - 600 / HEIGHT),
+            'miou': pytest.approx(50 * (24 / 30 + 18 / 24))}
+    assert camera.miou == pytest.approx(50 * (24 / 30 + 18 / 24))
+    assert camera.iou == {'Sky': pytest.approx(80), 'Road': pytest.approx(75)}
+
+
+def test_against_the_drive_without_rain(tmp_path):
+    a = processed(tmp_path / 'a')
+    truth = write_bag(tmp_path / 'truth', {FRONT['topic']: clean})
+    camera, = compare(Inputs(tmp_path / 'a', truth=truth)).cameras
+    assert [row.values for row in camera.frames] == [
+        {'psnr_a': pytest.approx(of_255(10 + n)), 'psnr_input': pytest.approx(of_255(40))}
+        for n in range(4)] and a
+    b = write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: derained(n, 20)})
+    camera, = compare(Inputs(tmp_path / 'a', b, truth=truth)).cameras
+    assert camera.frames[1].values['psnr_gain'] == pytest.approx(of_255(21) - of_255(11))
+    assert camera.summary()['psnr_gain']['worst'] == pytest.approx(of_255(20) - of_255(10))
+    assert camera.miou is None and camera.iou == {}
+
+
+def test_equal_images_are_counted_and_not_averaged(tmp_path):
+    for name, rest in (('a', 10), ('b', 10)):
+        write_bag(tmp_path / name, {FRONT['derained']: lambda n, r=rest, name=name: derained(
+            n, r + (name == 'b' and n > 1))})
+    camera, = compare(Inputs(tmp_path / 'a', tmp_path / 'b')).cameras
+    assert camera.summary()['psnr'] == {
+        'frames': 4, 'equal': 2, 'mean': pytest.approx(of_255(1)), 'worst': pytest.approx(
+            of_255(1)), 'worst_stamp': '1.200000000'}
+
+
+def test_latency_is_that_which_the_node_told(tmp_path):
+    for name, milliseconds in (('a', 20.0), ('b', 30.0)):
+        write_bag(tmp_path / name, {
+            '/derained/image_raw': derained, '/debug/frame':
+            lambda n, header, ms=milliseconds: debug(header, ms + n)})
+    camera, = compare(Inputs(tmp_path / 'a', tmp_path / 'b')).cameras
+    assert [row.values['latency_ms_b'] for row in camera.frames] == [30, 31, 32, 33]
+    latency = camera.summary()['latency_ms_a']
+    assert (latency['mean'], latency['worst'], latency['worst_stamp']) == (21.5, 23, '1.300000000')
+
+
+def test_the_engines_time_is_that_of_process_json(tmp_path):
+    processed(tmp_path / 'a')
+    sidecar(processed(tmp_path / 'b', rest=11) and tmp_path / 'b',
+            timings={'engine_ms': {'total': 12.5, 'derain': 3.0}})
+    assert compare(Inputs(tmp_path / 'a', tmp_path / 'b')).engine_ms == {'b': 12.5}
+
+
+@pytest.mark.parametrize('truth, other, iou', [
+    ([0, 0, 1, 1], [0, 0, 1, 1], {0: 1, 1: 1}),
+    ([0, 0, 0, 1], [0, 0, 1, 1], {0: 2 / 3, 1: 1 / 2}),
+    ([0, 0, 255, 255], [0, 1, 1, 0], {0: 1 / 2}),  # what the first leaves out does not count
+    ([0, 0, 0, 0], [255, 0, 0, 3], {0: 1 / 2}),
+    ([255, 255], [0, 1], {}),
+], ids=str)
+def test_iou_is_over_the_classes_of_the_first(truth, other, iou):
+    counts = Confusion().add(np.uint8([truth]), np.uint8([other]))
+    found = iou_of(counts)
+    assert {n: v for n, v in enumerate(found) if not math.isnan(v)} == pytest.approx(iou)
+
+
+def test_bags_of_other_drives_are_refused(tmp_path):
+    processed(tmp_path / 'a')
+    write_bag(tmp_path / 'b', {FRONT['derained']: derained}, stamps=[5, 6, 7, 8])
+    with pytest.raises(BagError, match='no frame in common'):
+        compare(Inputs(tmp_path / 'a', tmp_path / 'b'))
+
+
+def test_the_command_shows_tables_and_writes_each_frame(tmp_path):
+    processed(tmp_path / 'a')
+    processed(tmp_path / 'b', rest=4, shift=6)
+    done = ubcn(tmp_path / 'a', tmp_path / 'b', '--csv', tmp_path / 'rows.csv', '--json',
+                tmp_path / 'all.json', '--worst', 2)
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert lines[0] == '/front/image_raw: 4 frames'
+    assert ['PSNR of B against A', 'dB', '4', '-', '32.57', '32.57', '1.000000000'] == [
+        cell.strip() for cell in lines[3].split('  ') if cell.strip()]
+    assert f'Play the worst: ubcn bag play {tmp_path}/a --start 0.000 --duration 0.5' in lines
+    assert sum(line.startswith('1.') for line in lines) == 2
+    rows = list(csv.DictReader((tmp_path / 'rows.csv').open()))
+    content = json.loads((tmp_path / 'all.json').read_text())
+    assert len(rows) == 4 == len(content['cameras'][0]['rows'])
+    assert rows[1]['stamp_ns'] == str(S + S // 10)
+    assert float(rows[1]['miou']) == content['cameras'][0]['rows'][1]['miou']
+    assert content['cameras'][0]['summary']['psnr']['frames'] == 4
+
+
+def test_json_on_standard_output_is_nothing_but_that(tmp_path):
+    processed(tmp_path / 'a')
+    processed(tmp_path / 'b', count=3)
+    done = ubcn(tmp_path / 'a', tmp_path / 'b', '--json', '-', '--csv', tmp_path / 'rows.csv')
+    assert json.loads(done.stdout)['cameras'][0]['only_a'] == 1
+
+
+def test_malformed_frames_are_left_out_and_told(tmp_path):
+    processed(tmp_path / 'a')
+    write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: (
+        np.zeros((40, 40, 3), np.uint8) if n == 2 else rainy(n)), FRONT['labels']: labels})
+    done = ubcn(tmp_path / 'a', tmp_path / 'b')
+    assert done.exit_code == 1 and '3 frames' in done.output
+    line, = (line for line in done.output.splitlines() if line.startswith('Error: '))
+    assert 'stamp 1.200000000' in line and 'differ in size' in line
+
+
+def test_one_bag_alone_is_not_enough(tmp_path):
+    result = ubcn(tmp_path / 'a')
+    assert result.exit_code == 2 and 'give a second bag to compare with, or --truth' in \
+        result.output

@@ -1,0 +1,105 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn bag compare`: two processed bags, or one and the drive without rain, frame by frame."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.options import OUTPUT_FILE, OUTPUT_FILE_OR_DASH, json_option
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
+from ubcn_ros.text_table import table
+
+if TYPE_CHECKING:
+    from ubcn_ros.report.compare import CameraComparison, Comparison
+
+_PLAY_SECONDS = 0.5
+
+
+@click.command(cls=Command)
+@click.argument('bag', metavar='A', type=click.Path(path_type=Path))
+@click.argument('other', metavar='[B]', required=False, type=click.Path(path_type=Path))
+@click.option('--truth', type=click.Path(path_type=Path),
+              help='Bag of the same drive without rain; processed, its labels are compared, too.')
+@click.option('--input', 'input_bag', type=click.Path(path_type=Path),
+              help='Bag of the input images, where A holds outputs alone.')
+@click.option('--topic', 'topics', multiple=True,
+              help='Camera to compare, by its topic; may be repeated [default: all].')
+@click.option('--worst', 'count', default=5, show_default=True, type=click.IntRange(0, 1000),
+              help='Show this many of the worst frames.')
+@click.option('--csv', 'csv_path', type=OUTPUT_FILE, help='Write a line a frame to this file.')
+@json_option('json_path', type=OUTPUT_FILE_OR_DASH,
+             help='Write all of it to this file; - for standard output, in place of the tables.')
+def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Path | None,
+                topics: tuple[str, ...], count: int, csv_path: Path | None,
+                json_path: Path | None) -> None:
+    """
+    Compare two processed bags of one drive, frame by frame.
+
+    A and B are bags that `ubcn bag process` wrote, or recordings of the node, as with two models
+    or numbers of steps. Frames are those of equal stamps. What is compared: PSNR of the derained
+    images, agreement of the labels (pixels, mIoU of B against A), latency where it was recorded;
+    with --truth, PSNR of each against the drive without rain, and B may be left out.
+    """
+    if other is None and truth is None:
+        raise click.UsageError('give a second bag to compare with, or --truth')
+    from ubcn_ros.report.compare import compare, write_csv
+    from ubcn_ros.report.tracks import Inputs
+    with progress_bar(unit='frames') as bar:
+        found = compare(Inputs(bag, other, input_bag, truth, topics), bar_updater(bar))
+    if str(json_path) != '-':
+        click.echo('\n\n'.join(_camera_text(camera) for camera in found.cameras))
+        click.echo(_end_text(found, bag, count))
+    for line in found.said:
+        warn(line)
+    if csv_path is not None:
+        write_csv(csv_path, found.frames)
+        click.echo(f'wrote {csv_path}', err=str(json_path) == '-')
+    save_json(json_path, {'a': str(bag), 'b': other and str(other),
+                          'truth': truth and str(truth), **found.as_dict()})
+    malformed = [line for camera in found.cameras for line in camera.malformed]
+    for line in malformed:
+        click.echo(f'Error: {as_line(line)}; left out', err=True)
+    if malformed:
+        sys.exit(1)
+
+
+def _camera_text(camera: CameraComparison) -> str:
+    from ubcn_ros.report.compare import FIGURES
+    alone = ''.join(f', {number} of {name} alone' for name, number in (
+        ('A', camera.only_a), ('B', camera.only_b)) if number)
+    parts = [f'{camera.camera}: {len(camera.frames)} frames{alone}', table(
+        ('figure', 'unit', 'frames', 'equal', 'mean', 'worst', 'stamp of the worst'),
+        [(FIGURES[name][0], FIGURES[name][1], str(values['frames']), str(values['equal'] or '-'),
+          f'{values["mean"]:.2f}', f'{values["worst"]:.2f}', values['worst_stamp'])
+         for name, values in camera.summary().items()], left=(0, 1))]
+    if camera.miou is not None:
+        parts.append(f'mIoU of B against A over all frames: {camera.miou:.2f} %: ' + ', '.join(
+            f'{name} {iou:.1f}' for name, iou in camera.iou.items()))
+    return '\n'.join(parts)
+
+
+def _end_text(found: Comparison, bag: Path, count: int) -> str:
+    from ubcn_ros.report.compare import FIGURES, worst_first
+    parts = ['', *(f'engine of {name.upper()}: {time:.1f} ms per frame, mean, by process.json'
+                   for name, time in found.engine_ms.items())]
+    names = [name for name in FIGURES if any(name in row.values for row in found.frames)]
+    rows = worst_first(found.frames, names[0])[:count] if names else []
+    if rows:
+        several = len(found.cameras) > 1
+        parts += [f'Worst by {FIGURES[names[0]][0]}:', table(
+            ('stamp', *(['camera'] if several else []), *(FIGURES[name][0] for name in names)),
+            [(row.text, *([row.camera] if several else []),
+              *(f'{row.values[name]:.2f}' if name in row.values else '-' for name in names))
+             for row in rows], left=(0, 1) if several else (0,)),
+            'Play the worst: ' + shlex.join([
+                'ubcn', 'bag', 'play', str(bag), '--start',
+                f'{max(0.0, rows[0].seconds - _PLAY_SECONDS / 2):.3f}', '--duration',
+                str(_PLAY_SECONDS)])]
+    return '\n'.join(parts)

@@ -1,0 +1,242 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Compare two processed bags of one drive frame by frame, or one with the drive without rain.
+
+Of each frame, by its stamp:
+
+- PSNR (dB) of the derained images: of B against A, and of both and the input against the same
+  frame without rain, where that is given; infinite for equal images.
+- Labels: the share of pixels (%) that B labels as A does, those that both leave unlabeled left
+  out; and the mIoU (%) of B against A, over the classes that A has, pixels that A leaves unlabeled
+  left out. Against a processed drive without rain, the share that is labelled as there.
+- Latency (ms) of the node, where debug/frame was recorded.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
+from ubcn_ros.report.measures import Pictures, measured, psnr
+from ubcn_ros.report.recording import Bag
+from ubcn_ros.report.tracks import Inputs, Track, open_tracks, stamp_text
+
+FIGURES = {
+    'psnr_gain': ('PSNR of B minus that of A', 'dB'),
+    'psnr': ('PSNR of B against A', 'dB'),
+    'psnr_a': ('PSNR of A', 'dB'),
+    'psnr_b': ('PSNR of B', 'dB'),
+    'psnr_input': ('PSNR of the input', 'dB'),
+    'labels_equal': ('pixels labelled as in A', '%'),
+    'miou': ('mIoU of B against A', '%'),
+    'labels_dry_a': ('pixels of A labelled as dry', '%'),
+    'labels_dry_b': ('pixels of B labelled as dry', '%'),
+    'latency_ms_a': ('latency of A', 'ms'),
+    'latency_ms_b': ('latency of B', 'ms')}
+"""Figures of a frame and their units; the first that is there says which frames are worst."""
+_LARGE_IS_BAD = ('latency_ms_a', 'latency_ms_b')
+_OF_REPORT = {'behind': 'psnr_gain', 'psnr': 'psnr_a', 'psnr_b': 'psnr_b',
+              'psnr_input': 'psnr_input', 'dry': 'labels_dry_a', 'dry_b': 'labels_dry_b',
+              'latency': 'latency_ms_a', 'latency_b': 'latency_ms_b'}
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """A frame: its camera, stamp (ns; ``text`` as it is shown), when it was recorded, figures."""
+
+    camera: str
+    stamp_ns: int
+    text: str
+    seconds: float
+    values: dict[str, float]
+
+
+@dataclass
+class CameraComparison:
+    """
+    The frames of one camera.
+
+    `only_a` and `only_b` are the numbers of frames that the other bag has not; `miou` and `iou`,
+    by class, are over the pixels of all frames, None without labels of two.
+    """
+
+    camera: str
+    frames: list[FrameRow]
+    only_a: int
+    only_b: int
+    miou: float | None
+    iou: dict[str, float]
+    malformed: list[str]
+
+    def summary(self) -> dict[str, dict[str, Any]]:
+        """
+        Return the mean, the worst value and its frame's stamp, by figure.
+
+        The mean is over values that are finite; `equal` is the number of equal images.
+        """
+        result = {}
+        for name in FIGURES:
+            rows = [row for row in self.frames if name in row.values]
+            if rows:
+                worst = worst_first(rows, name)[0]
+                values = [row.values[name] for row in rows]
+                finite = [value for value in values if math.isfinite(value)]
+                result[name] = {'frames': len(rows), 'equal': len(rows) - len(finite),
+                                'mean': float(np.mean(finite)) if finite else math.inf,
+                                'worst': worst.values[name], 'worst_stamp': worst.text}
+        return result
+
+
+@dataclass
+class Comparison:
+    """What `compare` found; ``engine_ms`` are mean times per frame that process.json tells."""
+
+    cameras: list[CameraComparison]
+    engine_ms: dict[str, float] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def frames(self) -> list[FrameRow]:
+        """Of all cameras, in the order of recording."""
+        return sorted((row for camera in self.cameras for row in camera.frames),
+                      key=lambda row: row.seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as it is written to JSON."""
+        return {'cameras': [{
+            'camera': camera.camera, 'frames': len(camera.frames), 'only_a': camera.only_a,
+            'only_b': camera.only_b, 'miou': camera.miou, 'iou': camera.iou,
+            'summary': camera.summary(), 'malformed': camera.malformed,
+            'rows': [{'stamp_ns': row.stamp_ns, 'stamp': row.text, 'seconds': row.seconds,
+                      **row.values} for row in camera.frames]} for camera in self.cameras],
+            'engine_ms': self.engine_ms, 'said': self.said}
+
+
+def compare(inputs: Inputs, progress: Callable[[int, int], Any] = lambda done, total: None
+            ) -> Comparison:
+    """
+    Compare processed bags.
+
+    :param inputs: the first bag, with a second one or the drive without rain, or both.
+    :param progress: called with the number of frames done and of all.
+    :raises BagError: a bag cannot be read, or they do not belong together.
+    """
+    with ExitStack() as stack:
+        tracks = open_tracks(inputs, stack)
+        total, done = sum(len(track.keys) for track in tracks.tracks), 0
+        labels = next((found for bag in (tracks.first, tracks.second) if bag
+                       for found in [bag.label_set()] if found), None)
+        result = Comparison([], said=tracks.said)
+        for end, bag in (('a', tracks.first), ('b', tracks.second)):
+            timings = bag.sidecar.get('timings', {}) if bag else {}
+            if 'total' in timings.get('engine_ms', {}):
+                result.engine_ms[end] = timings['engine_ms']['total']
+        for track in tracks.tracks:
+            confusion, rows = Confusion(), []
+            for key, pictures, latencies in track.read(track.keys):
+                values = frame_figures({**measured(pictures), **latencies}, pictures)
+                if {'labels', 'labels_b'} <= pictures.keys():
+                    counts = confusion.add(pictures['labels'], pictures['labels_b'])
+                    values['miou'] = 100 * _mean(iou_of(counts))
+                rows.append(FrameRow(track.name, key.stamp_ns, stamp_text(key),
+                                     track.seconds(key),
+                                     {name: values[name] for name in FIGURES if name in values
+                                      and not math.isnan(values[name])}))
+                done += 1
+                progress(done, total)
+            result.cameras.append(CameraComparison(
+                track.name, rows, *_alone(track, tracks.first, tracks.second),
+                *confusion.result(labels), track.malformed))
+        return result
+
+
+def frame_figures(found: dict[str, float], pictures: Pictures) -> dict[str, float]:
+    """Return the figures of a frame that its pictures allow, by key of `FIGURES`."""
+    values = {_OF_REPORT[name]: value for name, value in found.items() if name in _OF_REPORT}
+    if {'derained', 'derained_b'} <= pictures.keys():
+        values['psnr'] = psnr(pictures['derained_b'], pictures['derained'])
+    if {'labels', 'labels_b'} <= pictures.keys():
+        ours, theirs = pictures['labels'], pictures['labels_b']
+        known = (ours != UNLABELED) | (theirs != UNLABELED)
+        values['labels_equal'] = 100 * float(np.mean((ours == theirs)[known])) if known.any() \
+            else math.nan
+    return values
+
+
+class Confusion:
+    """Counts how the pixels of one labelling are labelled by another."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((256, 256), np.int64)
+
+    def add(self, truth: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Add two masks, (H, W) uint8; return their counts, (256, 256), truth by rows."""
+        pairs = truth.ravel().astype(np.int64) * 256 + labels.ravel()
+        counts = np.bincount(pairs, minlength=65536).reshape(256, 256)
+        self._counts += counts
+        return counts
+
+    def result(self, labels: LabelSet | None) -> tuple[float | None, dict[str, float]]:
+        """Return the mIoU (%) of all that was added, None for nothing, and the IoU by class."""
+        ious = 100 * iou_of(self._counts)
+        present = np.flatnonzero(~np.isnan(ious))
+        if not len(present):
+            return None, {}
+        names = labels or numbered_labels(int(present[-1]) + 1)
+        return float(np.mean(ious[present])), {
+            names.classes[number] if number < names.num_classes else str(number):
+            float(ious[number]) for number in present}
+
+
+def iou_of(counts: np.ndarray) -> np.ndarray:
+    """
+    Return the IoU of each class, 0..1; NaN for one that the truth lacks.
+
+    :param counts: pixels by class of the truth (rows) and label; unlabeled rows are left out.
+    """
+    known = np.delete(counts, UNLABELED, 0)
+    both = np.diagonal(known)
+    there = known.sum(1)
+    union = there + known.sum(0)[:UNLABELED] - both
+    return np.divide(both, union, out=np.full(len(both), math.nan), where=there > 0)
+
+
+def _mean(ious: np.ndarray) -> float:
+    """Return the mean over the classes that there are; NaN where there is none."""
+    return float(np.mean(found)) if len(found := ious[~np.isnan(ious)]) else math.nan
+
+
+def worst_first(rows: Sequence[FrameRow], figure: str) -> list[FrameRow]:
+    """Sort frames by a figure, the worst first."""
+    sign = -1 if figure in _LARGE_IS_BAD else 1
+    return sorted((row for row in rows if figure in row.values),
+                  key=lambda row: sign * row.values[figure])
+
+
+def write_csv(path: Path, rows: Sequence[FrameRow]) -> None:
+    """Write a line for each frame: camera, stamp, second, and the figures that any has."""
+    names = [name for name in FIGURES if any(name in row.values for row in rows)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(['camera', 'stamp_ns', 'seconds', *names])
+        writer.writerows([row.camera, row.stamp_ns, f'{row.seconds:.6f}',
+                          *(row.values.get(name, '') for name in names)] for row in rows)
+
+
+def _alone(track: Track, first: Bag, second: Bag | None) -> tuple[int, int]:
+    """Count the frames that only one of the bags has."""
+    def count(end: str, bag: Bag) -> int:
+        source = track.sources.get('derained' + end) or track.sources['labels' + end]
+        return len(bag.frames[source.topic].keys() - set(track.keys))
+
+    return count('', first), count('_b', second) if second else 0
