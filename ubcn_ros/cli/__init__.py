@@ -32,7 +32,7 @@ COMMANDS = {
     'rain': ('ubcn_ros.cli.rain', 'rain',
              'Render rain on an image, a folder of images, a video or a bag.'),
     'report': ('ubcn_ros.cli.report', 'report',
-               'Show a processed bag, a pair of them, or an evaluation as one HTML file.'),
+               'Show a processed bag, a pair, or an evaluation as one HTML file.'),
     'train': ('ubcn_ros.cli.train', 'train', 'Train a model by a recipe.'),
 }
 
