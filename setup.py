@@ -42,7 +42,7 @@ setup(
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
         *share('launch', '*.launch.py'),
-        *share('config', '*.yaml', '*.rviz', '*.foxglove.json', '*.xml'),
+        *share('config', '*.yaml', '*.rviz', '*.foxglove.json', '*.json5', '*.xml'),
         *share('models', '*.safetensors', '*.md'),
     ],
     python_requires='>=3.10',
@@ -77,6 +77,8 @@ setup(
         'test': [
             'colcon-common-extensions==0.3.0',
             'setuptools<80',
+            'cyclonedds>=11; python_version < "3.14"',
+            'eclipse-zenoh>=1.6',
             'hypothesis',
             'playwright>=1.40',
             'import-linter>=2.1',

@@ -14,11 +14,13 @@ The executor's thread runs callbacks, each of them short; the worker's thread ow
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+from rclpy import get_rmw_implementation_identifier
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from .answering_node import log_exceptions
@@ -26,9 +28,11 @@ from .camera import Camera
 from .diagnostics_publisher import DiagnosticsPublisher
 from .frames import Arrival
 from .loading import Load, load_and_warm_up, load_engine, warm_up
+from .middleware import ImageLoad, explain_room
 from .parameter_node import ParameterNode
 from .parameter_spec import Spec
 from .pipeline import Pipeline
+from .qos import output_qos
 from .recovery import FailureStreak, free_memory, one_line
 from .topics import RAIN
 from .worker import Worker
@@ -90,6 +94,7 @@ class UBCNNode(ParameterNode):
         self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
         try:
             settings.check_lists()  # before loading takes its time
+            self._explain_room()
             future = self._worker.submit(
                 lambda: load_and_warm_up(self._load, settings, self._say))
             while not wait([future], timeout=0.1).done:
@@ -164,6 +169,14 @@ class UBCNNode(ParameterNode):
         :return: False where it is still at it.
         """
         return self._worker is None or self._worker.close(timeout)
+
+    def _explain_room(self) -> None:
+        """Warn where the middleware has no room for images of the size to warm up with."""
+        settings = self.settings
+        load = ImageLoad(settings.warm_up_width, settings.warm_up_height,
+                         len(settings.cameras) or 1, output_qos().depth)
+        if text := explain_room(get_rmw_implementation_identifier(), load, os.environ):
+            self.get_logger().warning(text)
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
         before = self.settings.processing_size

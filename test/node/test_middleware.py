@@ -1,0 +1,187 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Settings that are too small for the images are named, with what to set."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from ubcn_ros.node.middleware import Host, ImageLoad, explain_room, profile_segment
+
+CONFIG = Path(__file__).parents[2] / 'config'
+FULL_HD, SMALL = ImageLoad(1920, 1080, 1, 5), ImageLoad(160, 120, 1, 5)
+SIX = ImageLoad(1920, 1080, 6, 5)
+FAST, CYCLONE, ZENOH = 'rmw_fastrtps_cpp', 'rmw_cyclonedds_cpp', 'rmw_zenoh_cpp'
+OURS = {FAST: {'FASTRTPS_DEFAULT_PROFILES_FILE': str(CONFIG / 'fastdds.xml')},
+        CYCLONE: {'CYCLONEDDS_URI': f'file://{CONFIG / "cyclonedds.xml"}'},
+        ZENOH: {'ZENOH_SESSION_CONFIG_URI': str(CONFIG / 'zenoh.json5')}}
+
+
+@pytest.fixture
+def host(tmp_path, monkeypatch):
+    """A machine with memory and socket buffers to spare, or as much of them as `set` says."""
+    limit, memory = tmp_path / 'rmem_max', {}
+
+    def set_limits(receive_buffer=2**30, shared_memory=2**40):
+        limit.write_text(f'{receive_buffer}\n')
+        memory['blocks'] = shared_memory // 4096
+
+    monkeypatch.setattr(os, 'statvfs', lambda path: SimpleNamespace(
+        f_frsize=4096, f_blocks=memory['blocks']))
+    set_limits()
+    return SimpleNamespace(limits=Host(tmp_path, limit), set=set_limits)
+
+
+def test_what_an_image_needs():
+    assert FULL_HD.image == FULL_HD.received == 1920 * 1080 * 3
+    assert SIX.sent == 30 * FULL_HD.image and SIX.received == 6 * FULL_HD.image
+
+
+@pytest.mark.parametrize('rmw, told', [
+    (FAST, 'as FASTRTPS_DEFAULT_PROFILES_FILE is not set, segment_size is 0.5 MiB. Set '
+     'FASTRTPS_DEFAULT_PROFILES_FILE to config/fastdds.xml, for the camera driver, too'),
+    (CYCLONE, 'SocketReceiveBufferSize as CYCLONEDDS_URI sets none is 1.0 MiB: set '
+     'CYCLONEDDS_URI to config/cyclonedds.xml'),
+    (ZENOH, 'go through TCP, as shared memory is not enabled: set ZENOH_SESSION_CONFIG_URI to '
+     'config/zenoh.json5')])
+def test_defaults_are_too_small_and_the_files_of_config_mend_that(host, rmw, told):
+    text = explain_room(rmw, FULL_HD, {}, host.limits)
+    assert told in text and '1920x1080, 5.9 MiB an image' in text and '\n' not in text
+    assert explain_room(rmw, FULL_HD, OURS[rmw], host.limits) == ''
+
+
+@pytest.mark.parametrize('rmw, told', [
+    (FAST, r'segment_size in \S+fastdds.xml is 64.0 MiB. Set FASTRTPS_DEFAULT_PROFILES_FILE to a '
+     'copy with 186624000 or more in it'),
+    (ZENOH, 'pool_size is 128.0 MiB: set it to 186624000 or more')])
+def test_more_cameras_need_more(host, rmw, told):
+    text = explain_room(rmw, SIX, OURS[rmw], host.limits)
+    assert re.search(told, text) and '178.0 MiB is needed (6 cameras of 1920x1080' in text
+    assert explain_room(rmw, ImageLoad(1920, 1080, 2, 5), OURS[rmw], host.limits) == ''
+
+
+@pytest.mark.parametrize('rmw', [FAST, CYCLONE])
+def test_small_images_need_nothing(host, rmw):
+    assert explain_room(rmw, SMALL, {}, host.limits) == ''
+
+
+@pytest.mark.parametrize('rmw', [FAST, CYCLONE, ZENOH, 'rmw_connextdds'])
+def test_nothing_is_said_of_an_unknown_size(host, rmw):
+    assert explain_room(rmw, ImageLoad(0, 0, 2, 5), {}, host.limits) == ''
+
+
+def test_the_kernel_s_limit_is_named_with_its_command(host):
+    host.set(receive_buffer=212992)
+    text = explain_room(CYCLONE, FULL_HD, OURS[CYCLONE], host.limits)
+    assert 'net.core.rmem_max is 0.2 MiB: sudo sysctl -w net.core.rmem_max=6220800' in text
+    assert 'SocketReceiveBufferSize' not in text
+
+
+def test_a_container_s_shared_memory_is_named_with_its_option(host):
+    host.set(shared_memory=64 * 2**20)
+    text = explain_room(FAST, FULL_HD, OURS[FAST], host.limits)
+    assert 'holds 64.0 MiB' in text and '--shm-size=256m' in text
+
+
+@pytest.mark.parametrize('builtin, silent', [
+    ('UDPv4', True), ('LARGE_DATA', True), ('LARGE_DATA?max_msg_size=1MB', True), ('SHM', False),
+    ('DEFAULT', False)])
+def test_other_transports_of_fast_dds_have_no_segment(host, builtin, silent):
+    text = explain_room(FAST, FULL_HD, {'FASTDDS_BUILTIN_TRANSPORTS': builtin}, host.limits)
+    assert (text == '') == silent
+
+
+PARTICIPANT = '<participant profile_name="p" is_default_profile="{}"><rtps>{}</rtps></participant>'
+SHM = ('<transport_descriptors><transport_descriptor><transport_id>a</transport_id>'
+       '<type>SHM</type>{}</transport_descriptor></transport_descriptors>')
+USED = '<userTransports><transport_id>a</transport_id></userTransports>'
+ALONE = '<useBuiltinTransports>false</useBuiltinTransports>'
+
+
+@pytest.mark.parametrize('content, segment', [
+    (SHM.format('<segment_size>1000</segment_size>') + PARTICIPANT.format('true', USED + ALONE),
+     1000),
+    (SHM.format('<segment_size>9999999</segment_size>') + PARTICIPANT.format('true', USED),
+     9999999),
+    (SHM.format('<segment_size>9999999</segment_size>') + PARTICIPANT.format('true', ''), 524288),
+    (SHM.format('<segment_size>9999999</segment_size>') + PARTICIPANT.format('false', USED),
+     524288),
+    (SHM.format('') + PARTICIPANT.format('true', USED + ALONE), 524288),
+    (PARTICIPANT.format('true', ALONE), None), ('', 524288)])
+def test_the_segment_is_that_of_the_default_participant(tmp_path, content, segment):
+    path = tmp_path / 'profile.xml'
+    for opening in ('<profiles>', '<profiles xmlns="http://www.eprosima.com">'):
+        path.write_text(f'<dds>{opening}{content}</profiles></dds>')
+        assert profile_segment(path) == segment
+
+
+@pytest.mark.parametrize('uri, mebibytes', [
+    ('<CycloneDDS><Domain><Internal><SocketReceiveBufferSize min="3MB" max="5MiB"/></Internal>'
+     '</Domain></CycloneDDS>', '5.0'),
+    ('<CycloneDDS><Internal><SocketReceiveBufferSize min="2097152B"/></Internal></CycloneDDS>',
+     '2.0'),
+    ('<CycloneDDS><Internal><SocketReceiveBufferSize min="default"/></Internal></CycloneDDS>',
+     '1.0')])
+def test_cyclone_may_be_configured_in_place_or_by_several_files(host, tmp_path, uri, mebibytes):
+    (tmp_path / 'other.xml').write_text('<CycloneDDS/>')
+    (tmp_path / 'buffer.xml').write_text(uri)
+    for given in (uri, f'file://{tmp_path}/other.xml,{tmp_path}/buffer.xml'):
+        text = explain_room(CYCLONE, FULL_HD, {'CYCLONEDDS_URI': given}, host.limits)
+        assert f'SocketReceiveBufferSize in CYCLONEDDS_URI is {mebibytes} MiB' in text
+
+
+def test_zenoh_may_be_configured_by_the_environment(host):
+    on = {'ZENOH_CONFIG_OVERRIDE': 'mode="peer";transport/shared_memory/enabled=true'}
+    assert explain_room(ZENOH, FULL_HD, on, host.limits) == ''
+    assert 'pool_size is 48.0 MiB' in explain_room(ZENOH, SIX, on, host.limits)
+    for more in ({'ZENOH_SHM_ALLOC_SIZE': '200000000'}, {'ZENOH_CONFIG_OVERRIDE': ';'.join((
+            *on.values(), 'transport/shared_memory/transport_optimization/pool_size=200000000'))}):
+        assert explain_room(ZENOH, SIX, {**on, **more}, host.limits) == ''
+    off = {**OURS[ZENOH], 'ZENOH_CONFIG_OVERRIDE': 'transport/shared_memory/enabled=false'}
+    assert 'go through TCP' in explain_room(ZENOH, FULL_HD, off, host.limits)
+    # up to Kilted the pool is the variable's alone
+    jazzy = {**OURS[ZENOH], 'ROS_DISTRO': 'jazzy'}
+    load = ImageLoad(1920, 1080, 3, 5)
+    assert 'ZENOH_SHM_ALLOC_SIZE is 48.0 MiB' in explain_room(ZENOH, load, jazzy, host.limits)
+
+
+@pytest.mark.parametrize('rmw', [FAST, CYCLONE, ZENOH])
+@pytest.mark.parametrize('content', [None, '<dds', 'transport: {shared_memory: {enabled: true}'])
+def test_a_file_that_cannot_be_read_is_told(host, tmp_path, rmw, content):
+    path = tmp_path / 'file'
+    if content is not None:
+        path.write_text(content)
+    text = explain_room(rmw, FULL_HD, {next(iter(OURS[rmw])): str(path)}, host.limits)
+    assert '\n' not in text and (rmw == ZENOH and content or 'cannot be read' in text)
+
+
+@pytest.mark.parametrize('package, script, environment', [
+    ('cyclonedds', 'from cyclonedds.domain import DomainParticipant; DomainParticipant(110)',
+     OURS[CYCLONE]),
+    ('zenoh', 'import sys, zenoh; config = zenoh.Config.from_file(sys.argv[1]); '
+     'assert "134217728" in config.get_json("transport/shared_memory")', {})])
+def test_their_own_parsers_take_the_files(package, script, environment):
+    pytest.importorskip(package)
+    path = OURS[ZENOH]['ZENOH_SESSION_CONFIG_URI']
+    done = subprocess.run([sys.executable, '-c', script, path], capture_output=True, text=True,
+                          env={**os.environ, **environment}, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.integration
+def test_the_node_says_it_and_has_the_segment_that_the_profile_says(start):
+    node = start(stand_in=True, model='fast', warm_up_width=3840, warm_up_height=2160,
+                 environment=OURS[FAST])
+    node.wait_for_log('active: waiting for images')
+    assert 'segment_size in' in node.output and 'is 64.0 MiB' in node.output
+    maps = Path(f'/proc/{node.process.pid}/maps').read_text()
+    segments = {Path(line.split()[-1]) for line in maps.splitlines()
+                if re.search(r'/dev/shm/fast(rtps|dds)_[0-9a-f]{16}$', line)}
+    sizes = [path.stat().st_size for path in segments]
+    assert any(64 * 2**20 <= size < 72 * 2**20 for size in sizes), sizes  # and its own part
+    assert node.stop() == 0

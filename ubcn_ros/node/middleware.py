@@ -1,0 +1,213 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Say, before images are lost, that the middleware has no room for them, and what to set; ROS-free.
+
+| middleware | images on one machine go through | room by default, and what sets it               |
+|------------|----------------------------------|-------------------------------------------------|
+| Fast DDS   | the publisher's shared memory    | 512 KiB: segment_size of the profile            |
+| Cyclone    | the subscriber's socket          | 1 MiB: SocketReceiveBufferSize, and the kernel  |
+| Zenoh      | TCP, or, where it is enabled,    | 48 MiB: pool_size, or ZENOH_SHM_ALLOC_SIZE      |
+|            | the publisher's shared memory    |                                                 |
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+FAST_DDS = ('FASTRTPS_DEFAULT_PROFILES_FILE', 'FASTDDS_DEFAULT_PROFILES_FILE')
+"""Variables with the path of the profile: of Fast DDS 2 (Jazzy), of Fast DDS 3."""
+CYCLONE, ZENOH = 'CYCLONEDDS_URI', 'ZENOH_SESSION_CONFIG_URI'
+_FAST_DDS_SEGMENT, _CYCLONE_BUFFER, _ZENOH_POOL = 512 * 2**10, 2**20, 48 * 2**20
+_ZENOH_MEMORY = 'transport/shared_memory/'
+# what these distributions' rmw_zenoh_cpp goes by alone; later ones let it override pool_size
+_ZENOH_ALLOCATED, _ZENOH_OWN_POOL = 'ZENOH_SHM_ALLOC_SIZE', ('humble', 'jazzy', 'kilted')
+_LOST = 'or large images are lost'
+
+
+@dataclass(frozen=True)
+class ImageLoad:
+    """Images that go in and out."""
+
+    width: int
+    height: int
+    cameras: int  # at least one
+    depth: int  # of the history in which published images wait for their subscribers
+
+    @property
+    def image(self) -> int:
+        """Bytes of an image of three colours."""
+        return 3 * self.width * self.height
+
+    @property
+    def sent(self) -> int:
+        """Bytes that may be under way of the derained images."""
+        return self.image * self.depth * self.cameras
+
+    @property
+    def received(self) -> int:
+        """Bytes that arrive where all cameras take a picture at once."""
+        return self.image * self.cameras
+
+    def __str__(self) -> str:
+        each = f'{self.cameras} cameras of ' if self.cameras > 1 else ''
+        return f'{each}{self.width}x{self.height}, {_mib(self.image)} an image'
+
+
+@dataclass(frozen=True)
+class Host:
+    """Where this machine tells its limits."""
+
+    shared_memory: Path = Path('/dev/shm')
+    receive_buffer: Path = Path('/proc/sys/net/core/rmem_max')
+
+
+def explain_room(rmw: str, load: ImageLoad, environment: Mapping[str, str], host: Host = Host()
+                 ) -> str:
+    """
+    Say which setting is too small for these images, and what to set; '' where all suffice.
+
+    :param rmw: name of the middleware's implementation, as of rclpy.
+    :param load: whose size is 0 where it is not known.
+    """
+    if not load.image:
+        return ''
+    for name, check in (('fastrtps', _fast_dds), ('cyclonedds', _cyclone), ('zenoh', _zenoh)):
+        if name in rmw:
+            try:
+                return check(load, environment, host)
+            except (OSError, ValueError, ElementTree.ParseError) as error:
+                return f'what {rmw} is configured by cannot be read: {error}'
+    return ''
+
+
+def _fast_dds(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
+    variable = next(filter(environment.get, FAST_DDS), '')
+    if variable:
+        path = environment[variable]
+        segment, where = profile_segment(Path(path)), f'segment_size in {path}'
+    else:
+        builtin = environment.get('FASTDDS_BUILTIN_TRANSPORTS', 'DEFAULT').partition('?')[0]
+        segment = _FAST_DDS_SEGMENT if builtin in ('DEFAULT', 'DEFAULTv6', 'SHM') else None
+        where = f'as {FAST_DDS[0]} is not set, segment_size'
+    if segment is None:  # another transport was chosen
+        return ''
+    if segment < load.sent:
+        file = 'config/fastdds.xml' if not variable else f'a copy with {load.sent} or more in it'
+        return (f'Fast DDS: shared memory for {_mib(load.sent)} is needed ({load}, {load.depth} '
+                f'under way), and {where} is {_mib(segment)}. Set {variable or FAST_DDS[0]} to '
+                f'{file}, for the camera driver, too, {_LOST}')
+    status = os.statvfs(host.shared_memory)
+    room = status.f_frsize * status.f_blocks
+    if room < 2 * segment:
+        return (f'Fast DDS: {host.shared_memory} holds {_mib(room)}, less than the segments of '
+                f'{_mib(segment)} of the node and of a camera driver. Start the container with '
+                f'--shm-size={-(-4 * segment // 2**20)}m or --ipc=host, or their processes may '
+                'end with a bus error')
+    return ''
+
+
+def profile_segment(path: Path) -> int | None:
+    """
+    Return the bytes of shared memory that a profile of Fast DDS gives a publisher.
+
+    :return: None where its default participant uses none.
+    :raises OSError: the file cannot be read.
+    :raises ElementTree.ParseError: it is not XML.
+    """
+    root = ElementTree.parse(path).getroot()
+    sizes = {}
+    for transport in _named(root, 'transport_descriptor'):
+        if _text(transport, 'type') == 'SHM':
+            sizes[_text(transport, 'transport_id')] = int(
+                _text(transport, 'segment_size') or _FAST_DDS_SEGMENT)
+    participant = next((found for found in _named(root, 'participant')
+                        if found.get('is_default_profile') == 'true'), None)
+    if participant is None:
+        return _FAST_DDS_SEGMENT
+    used = [sizes[identifier.text] for transports in _named(participant, 'userTransports')
+            for identifier in _named(transports, 'transport_id') if identifier.text in sizes]
+    if _text(participant, 'useBuiltinTransports') != 'false':
+        used.append(_FAST_DDS_SEGMENT)
+    return max(used, default=None)
+
+
+def _cyclone(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
+    asked, where = _CYCLONE_BUFFER, f'as {CYCLONE} sets none'
+    for document in _documents(environment.get(CYCLONE, '')):
+        for element in _named(ElementTree.fromstring(document), 'SocketReceiveBufferSize'):
+            sizes = [_bytes(element.get(name, 'default')) for name in ('min', 'max')]
+            asked, where = max(filter(None, sizes), default=_CYCLONE_BUFFER), f'in {CYCLONE}'
+    limit = int(host.receive_buffer.read_text())
+    remedies = []
+    if asked < load.received:
+        remedies.append(f'SocketReceiveBufferSize {where} is {_mib(asked)}: set {CYCLONE} to '
+                        'config/cyclonedds.xml, or a copy with more in it')
+    if limit < load.received:
+        remedies.append(f'net.core.rmem_max is {_mib(limit)}: sudo sysctl -w '
+                        f'net.core.rmem_max={load.received}')
+    if not remedies:
+        return ''
+    return (f'Cyclone DDS: a receive buffer of {_mib(load.received)} is needed ({load}). '
+            f'{"; ".join(remedies)}; {_LOST}')
+
+
+def _documents(uri: str) -> Iterator[str]:
+    """Yield the XML that CYCLONEDDS_URI stands for: itself, or files, separated by commas."""
+    if uri.lstrip().startswith('<'):
+        yield uri
+        return
+    for part in filter(None, map(str.strip, uri.split(','))):
+        yield Path(part.removeprefix('file://')).read_text()
+
+
+def _zenoh(load: ImageLoad, environment: Mapping[str, str], _host: Host) -> str:
+    path = environment.get(ZENOH, '')
+    text = re.sub(r'//.*|(?s:/\*.*?\*/)', '', Path(path).read_text()) if path else ''
+    section = text.partition('shared_memory')[2]
+    overrides = dict(item.split('=', 1) for item in
+                     environment.get('ZENOH_CONFIG_OVERRIDE', '').split(';') if '=' in item)
+    if overrides.get(_ZENOH_MEMORY + 'enabled', _value(section, 'enabled')) != 'true':
+        return (f'Zenoh: images ({load}) go through TCP, as shared memory is not enabled: set '
+                f'{ZENOH} to config/zenoh.json5, for the camera driver, too, {_LOST}')
+    pool, setting = environment.get(_ZENOH_ALLOCATED), _ZENOH_ALLOCATED
+    if not pool and environment.get('ROS_DISTRO') not in _ZENOH_OWN_POOL:
+        setting = 'pool_size'
+        pool = overrides.get(_ZENOH_MEMORY + 'transport_optimization/pool_size',
+                             _value(section, 'pool_size'))
+    size = int(pool or _ZENOH_POOL)
+    if size >= load.sent:
+        return ''
+    return (f'Zenoh: shared memory for {_mib(load.sent)} is needed ({load}, {load.depth} under '
+            f'way), and {setting} is {_mib(size)}: set it to {load.sent} or more, for the camera '
+            f'driver, too, {_LOST}')
+
+
+def _value(section: str, name: str) -> str:
+    """Find the first value of a name in JSON5 without comments; '' where there is none."""
+    found = re.search(rf'\b{name}\b["\']?\s*:\s*(\w+)', section)
+    return found[1] if found else ''
+
+
+def _named(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
+    """Yield the elements of a name below another, whatever their namespace."""
+    return (found for found in element.iter() if found.tag.rpartition('}')[2] == name)
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return (next((found.text for found in _named(element, name)), None) or '').strip()
+
+
+def _bytes(text: str) -> int | None:
+    """Read a size as Cyclone DDS has it, like 10MB, whose units are powers of 1024."""
+    found = re.fullmatch(r'(\d+)\s*(?:([kMG])i?)?B', text.strip())
+    return int(found[1]) * 1024 ** ' kMG'.index(found[2] or ' ') if found else None
+
+
+def _mib(count: int) -> str:
+    return f'{count / 2**20:.1f} MiB'
