@@ -72,6 +72,20 @@ def test_an_image_of_a_batch_converges_as_it_does_alone(tiny_model, images, back
             same(frame, engine(image, 3, confidence=True, convergence=threshold))
 
 
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_what_a_model_tells_of_the_rain_is_of_the_image_itself(rain_model, images, backend):
+    engine = Engine.load(rain_model, **CPU, backend=backend)
+    first = sorted(changes(engine, image, 1)[0] for image in images)
+    threshold = (first[0] + first[1]) / 2
+    for _ in range(2):  # graphs are used from the second frame on
+        found = engine.batch(images, 3, confidence=True, convergence=threshold)
+    assert len({frame.iterations for frame in found}) > 1
+    for frame, image in zip(found, images, strict=True):
+        alone = engine(image, 3, confidence=True, convergence=threshold)
+        same(frame, alone)
+        assert frame.rain == pytest.approx(alone.rain, rel=1e-3)
+
+
 def test_a_deadline_ends_what_has_not_converged(tiny_engine, images):
     frame = tiny_engine(images[2], 3, deadline=-1.0, convergence=1e-9)
     assert frame.iterations == 1
