@@ -5,8 +5,16 @@
 import pytest
 import torch
 
-from ubcn_ros.network import IDM, SAM, Discriminator, IDMConfig, SAMConfig, build_segmentation
-from ubcn_ros.network.blocks import RES, shuffle, unshuffle
+from ubcn_ros.network import (
+    IDM,
+    SAM,
+    Discriminator,
+    IDMConfig,
+    SAMConfig,
+    blocks,
+    build_segmentation,
+)
+from ubcn_ros.network.blocks import RES, shrink, shuffle, unshuffle
 
 
 def count(module):
@@ -167,3 +175,14 @@ def test_the_stride_2_head_starts_as_no_change_and_doubles_the_logits_size():
             coarse, (32, 48), mode='bilinear', align_corners=False))
         finer.stride2_head[1].weight.normal_()
         assert not torch.allclose(finer(image), fine)
+
+
+@pytest.mark.parametrize('size', [(32, 47), (200, 131), (64, 64), (129, 20)])
+def test_shrinking_is_the_same_by_matrix_products(size, monkeypatch):
+    image = torch.rand(2, 3, *size)
+    for target in ((64, 64), (7, 90)):
+        expected = shrink(image, target)
+        with monkeypatch.context() as patch:
+            patch.setattr(blocks, 'exporting', lambda: True)
+            found = shrink(image, target)
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)

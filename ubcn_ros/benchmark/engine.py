@@ -203,13 +203,16 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     """
     if not engine.info.path.is_file():
         return {}
+    from torch.nn import ModuleList
+
     from ubcn_ros.benchmark.roofline import counted, measure_ceilings
     from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
     reference, network = eager_engine(engine.info.path, engine.device, engine.precision,
                                       fast_attention=False, fused=False)
     result = {}
-    for stage, part in (('derain', network.derain), ('segment', network.segmentation),
+    derain = ModuleList(part for part in (network.veil, network.derain) if part is not None)
+    for stage, part in (('derain', derain), ('segment', network.segmentation),
                         ('attend', network.attention)):
         with counted(part, ceilings) as work:
             reference(image, iterations, processing_size=processing_size)

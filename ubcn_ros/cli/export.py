@@ -39,8 +39,10 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     derain takes image and gives derained; segment takes derained and gives logits; attend takes
     image, previous (derained) and previous_logits and gives derained. Run derain and segment once,
     then attend and segment T - 1 times: T is not in the models, and neither is the processing
-    size. Batch, height (32 and more) and width (32 and more) are dynamic unless fixed; images are
-    N x 3 x H x W, RGB, 0 to 1, fp32.
+    size. Of a network that lifts the veil of rain first, derain also gives lifted, which attend
+    takes instead of the image, and rain: log(1 + rate in mm/hr) and log(extinction in 1/m) for
+    each image. Batch, height (32 and more) and width (32 and more) are dynamic unless fixed;
+    images are N x 3 x H x W, RGB, 0 to 1, fp32.
 
     \b
     OUTPUT/derain.onnx, OUTPUT/segment.onnx, OUTPUT/attend.onnx  (or .pt2)
@@ -101,7 +103,8 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
 def _table(rows: list[Difference]) -> str:
     from ubcn_ros.text_table import table
     return table(
-        ('batch', 'size', 'T', 'image max/255', 'image mean/255', 'logits', 'labels equal %'),
+        ('batch', 'size', 'T', 'image max/255', 'image mean/255', 'logits', 'rain',
+         'labels equal %'),
         [(str(row.batch), f'{row.width}x{row.height}', str(row.iterations),
           f'{255 * row.derained:.2e}', f'{255 * row.derained_mean:.2e}', f'{row.logits:.1e}',
-          f'{100 * row.labels:.3f}') for row in rows], left=())
+          f'{row.rain:.1e}', f'{100 * row.labels:.3f}') for row in rows], left=())

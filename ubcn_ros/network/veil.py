@@ -63,7 +63,7 @@ class VeilEstimate(NamedTuple):
 
     def lift(self, image: torch.Tensor) -> torch.Tensor:
         """Lift the veil from that image: O + gain * O + offset, (N, 3, H, W), not clamped."""
-        return torch.addcmul(image, self.gain, image).add_(self.offset)
+        return image + torch.addcmul(self.offset, self.gain, image)
 
 
 class Veil(nn.Module):
@@ -115,10 +115,9 @@ class Veil(nn.Module):
         x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
         x = self.up1(self.resize(x, fine.shape[-2:])) + fine
         x = self.up0(torch.cat((self.resize(x, seen.shape[-2:]), seen), 1))
-        # like the images, the field keeps its precision; it is small
-        gain, offset = (self.resize(part, image.shape[-2:])
-                        for part in self.field(x).to(image.dtype).split(3, 1))
-        return VeilEstimate(gain, offset, rain)
+        # at the precision of the image, which it is to keep; both at once are faster than by turns
+        field = self.resize(self.field(x).to(image.dtype), image.shape[-2:])
+        return VeilEstimate(*field.split(3, 1), rain)
 
     def _seen(self, image: torch.Tensor) -> torch.Tensor:
         """Make the thumbnail of the image and of its texture, (N, 3 + texture, 96, 128)."""

@@ -297,6 +297,30 @@ def test_recordings_that_do_not_follow_their_input_are_found(tiny_model, tiny_en
     assert name in caplog.text and engine.backend == 'eager'
 
 
+def test_a_veil_and_its_rain_are_as_the_eager_engines(rain_model):
+    graphs, eager = Engine(graphs_of(rain_model)), Engine.load(rain_model, 'cpu', 'fp32', 'eager')
+    for count, side in ((1, 0), (2, 0), (1, 32)):
+        for seed in (1, 2):
+            batch = images(count, 97, 131, seed)
+            found, expected = (engine.batch(batch, 3, confidence=True, processing_size=side)
+                               for engine in (graphs, eager))
+            assert same(found, expected)
+            assert [frame.rain for frame in found] == [frame.rain for frame in expected]
+    assert graphs.backend == 'graphs'
+
+
+@pytest.mark.parametrize(('change', 'told'), [
+    (lambda image, lifted, rain: (image, lifted * 0.9, rain), 'image of step 2'),
+    (lambda image, lifted, rain: (image, lifted, rain + 0.1), 'rain differs')])
+def test_another_veil_or_rain_is_found(rain_model, caplog, change, told):
+    engine = engine_of(rain_model, ('graphs', lambda stages: StageFunctions(
+        lambda image: change(*stages.derain(image)), stages.segment, stages.attend),
+        PlainRecorder()))
+    with caplog.at_level(logging.WARNING):
+        engine(images(1)[0], 2)
+    assert told in caplog.text and engine.backend == 'eager'
+
+
 def wrong(stages):
     return StageFunctions(stages.derain, lambda *given: stages.segment(*given) * float('nan'),
                           stages.attend)

@@ -24,14 +24,22 @@ pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
 
 
-@pytest.fixture(scope='module')
-def exported(tiny_model, tmp_path_factory):
-    """Folder of an ONNX export of the tiny model, and what the command printed."""
-    folder = tmp_path_factory.mktemp('export') / 'tiny'
-    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(tiny_model),
-                                         '--output', str(folder)])
+def export_of(model, folder, *options):
+    """Export with the command; the folder, and what was printed."""
+    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(model),
+                                         '--output', str(folder), *options])
     assert result.exit_code == 0, result.output
     return folder, result.output
+
+
+@pytest.fixture(scope='module')
+def exported(tiny_model, tmp_path_factory):
+    return export_of(tiny_model, tmp_path_factory.mktemp('export') / 'tiny')
+
+
+@pytest.fixture(scope='module')
+def rain_export(rain_model, tmp_path_factory):
+    return export_of(rain_model, tmp_path_factory.mktemp('export') / 'rain')
 
 
 @pytest.fixture
@@ -115,12 +123,9 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache):
     assert np.array_equal(first(image).labels, second(image).labels)
 
 
-def test_torch_programs_equal_the_network_too(tiny_model, tmp_path):
-    folder = tmp_path / 'programs'
-    result = CliRunner().invoke(export, ['--format', 'torch', '--model', str(tiny_model),
-                                         '--output', str(folder)])
-    assert result.exit_code == 0, result.output
-    network, _ = load_model(tiny_model)
+def test_torch_programs_equal_the_network_too(rain_model, tmp_path):
+    folder, _ = export_of(rain_model, tmp_path / 'programs', '--format', 'torch')
+    network, _ = load_model(rain_model)
     require_equal(compare(network, exported_programs(folder), [(1, 39, 66)]), 'fp32')
     with pytest.raises(ModelFileError, match='holds torch models'):
         Engine.load(folder, device='cpu', backend='onnxruntime')
@@ -187,10 +192,7 @@ def test_a_processing_size_is_resized_to_outside_the_models(exported, tiny_model
 def test_an_export_of_one_size_works_at_what_the_model_was_trained_for(tiny_model, tmp_path):
     model = tmp_path / 'trained.safetensors'
     save_model(model, load_model(tiny_model)[0], {'trained_short_side': 32})
-    result = CliRunner().invoke(export, [
-        '--format', 'onnx', '--model', str(model), '--output', str(tmp_path / 'fixed'),
-        '--height', '80', '--width', '100'])
-    assert result.exit_code == 0, result.output
+    export_of(model, tmp_path / 'fixed', '--height', '80', '--width', '100')
     said = json.loads((tmp_path / 'fixed' / 'export.json').read_text())
     shapes = {name: stage['inputs'][0]['shape'] for name, stage in said['stages'].items()}
     assert shapes == {'derain': [1, 3, 80, 100], 'segment': [1, 3, 32, 40],
@@ -203,3 +205,37 @@ def test_an_export_of_one_size_works_at_what_the_model_was_trained_for(tiny_mode
     for image, size in ((picture(80, 100), 0), (picture(80, 120), -1)):
         with pytest.raises(ValueError, match='takes images of 100x80 processed at 40x32, got'):
             engine(image, processing_size=size)
+
+
+def test_a_veil_is_lifted_and_the_rain_told_by_the_first_model(rain_export, rain_model):
+    said = json.loads((rain_export[0] / 'export.json').read_text())
+    outputs = {value['name']: value['shape'] for value in said['stages']['derain']['outputs']}
+    assert outputs == {'derained': ['batch', 3, 'height', 'width'],
+                       'lifted': ['batch', 3, 'height', 'width'], 'rain': ['batch', 2]}
+    assert said['stages']['attend']['inputs'][0]['name'] == 'lifted'
+    assert 'lifted, rain = derain(image)' in said['loop']
+    engines = [Engine.load(rain_export[0], 'cpu', backend='onnxruntime'),
+               Engine.load(rain_model, 'cpu', 'fp32')]
+    for size, side in (((57, 75), 0), ((97, 131), 40), ((400, 530), 120)):
+        batch = [picture(*size, seed) for seed in (1, 2)]
+        for found, expected in zip(*(engine.batch(batch, 3, processing_size=side)
+                                     for engine in engines), strict=True):
+            assert np.abs(found.derained.astype(int) - expected.derained).max() <= 1
+            assert found.rain == pytest.approx(expected.rain, rel=1e-3)
+
+
+def test_a_veil_of_a_fixed_size_in_half_precision(rain_model, tmp_path):
+    # the command compares it with PyTorch
+    export_of(rain_model, tmp_path / 'half', '--precision', 'fp16', '--height', '70',
+              '--width', '90')
+
+
+def test_the_check_finds_another_rain(rain_model, rain_export):
+    from ubcn_ros.runtime.backends.onnx import OnnxBackend
+    from ubcn_ros.runtime.export.folder import read_exported
+    network, _ = load_model(rain_model)
+    stages = OnnxBackend(read_exported(rain_export[0]), torch.device('cpu')).stages
+    with torch.no_grad():
+        network.veil.rain[1].bias[1] += 0.01
+    with pytest.raises(ExportCheckError, match='by 0.01 in the rain'):
+        require_equal(compare(network, stages, [(1, 32, 32)]), 'fp32')

@@ -203,7 +203,7 @@ class OnnxBackend(StagesBackend):
                     f'ONNX Runtime runs {file.name} by {session.get_providers()[0]}, because '
                     f'{wanted[0][0]} did not start: its log says which library is missing')
             self._sessions[stage] = session
-        self._shapes: OrderedDict[tuple[Any, ...], tuple[int, ...]] = OrderedDict()
+        self._shapes: OrderedDict[tuple[Any, ...], list[tuple[int, ...]]] = OrderedDict()
 
     def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
         """
@@ -219,33 +219,42 @@ class OnnxBackend(StagesBackend):
                 'size')
         return super().upload(images, working)
 
-    def _run(self, stage: str, *inputs: torch.Tensor) -> torch.Tensor:
+    def _run(self, stage: str, *inputs: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
         if self._fixed is None:
-            return self._bound(stage, *inputs)
-        return torch.cat([self._bound(stage, *part) for part in
-                          zip(*(tensor.split(1) for tensor in inputs), strict=True)])
+            results = self._bound(stage, *inputs)
+        else:
+            each = [self._bound(stage, *part) for part in
+                    zip(*(tensor.split(1) for tensor in inputs), strict=True)]
+            results = [torch.cat(parts) for parts in zip(*each, strict=True)]
+        return results if len(results) > 1 else results[0]
 
-    def _bound(self, stage: str, *inputs: torch.Tensor) -> torch.Tensor:
-        session, kind = self._sessions[stage], STAGES[stage]
+    def _bound(self, stage: str, *inputs: torch.Tensor) -> list[torch.Tensor]:
+        session = self._sessions[stage]
         where = (self.device.type, self.device.index or 0)
         binding = session.io_binding()
         inputs = [tensor.contiguous() for tensor in inputs]
-        for name, tensor in zip(kind.inputs, inputs, strict=True):
-            binding.bind_input(name, *where, np.float32, tuple(tensor.shape), tensor.data_ptr())
+        for given, tensor in zip(session.get_inputs(), inputs, strict=True):
+            binding.bind_input(given.name, *where, np.float32, tuple(tensor.shape),
+                               tensor.data_ptr())
+        names = [found.name for found in session.get_outputs()]
         key = stage, tuple(inputs[0].shape)
-        shape = self._shapes.pop(key, None)
-        if shape is None:  # the first of its size says how large its result is
-            binding.bind_output(kind.output, 'cpu')
+        shapes = self._shapes.pop(key, None)
+        if shapes is None:  # the first of its size says how large its results are
+            for name in names:
+                binding.bind_output(name, 'cpu')
             self._execute(session, binding)
-            result = torch.from_numpy(binding.get_outputs()[0].numpy()).to(self.device)
+            results = [torch.from_numpy(value.numpy()).to(self.device)
+                       for value in binding.get_outputs()]
         else:
-            result = torch.empty(shape, device=self.device)
-            binding.bind_output(kind.output, *where, np.float32, shape, result.data_ptr())
+            results = [torch.empty(shape, device=self.device) for shape in shapes]
+            for name, result in zip(names, results, strict=True):
+                binding.bind_output(name, *where, np.float32, tuple(result.shape),
+                                    result.data_ptr())
             self._execute(session, binding)
-        self._shapes[key] = tuple(result.shape)
+        self._shapes[key] = [tuple(result.shape) for result in results]
         if len(self._shapes) > _SIZES:
             self._shapes.popitem(last=False)
-        return result
+        return results
 
     def _execute(self, session: Any, binding: Any) -> None:
         if self.device.type == 'cuda':  # ONNX Runtime has a stream of its own

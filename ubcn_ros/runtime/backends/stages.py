@@ -36,7 +36,7 @@ class StageFunctions:
         return cls(network.derain_first, network.segment, network.attend)
 
     @classmethod
-    def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor],
+    def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor | Sequence[torch.Tensor]],
                   segment: Callable[[torch.Tensor], torch.Tensor],
                   attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
                   ) -> StageFunctions:
@@ -45,6 +45,11 @@ class StageFunctions:
 
         :param derain, segment, attend: as in ``export.stages``.
         """
+        def derain_(image: torch.Tensor
+                    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+            found = derain(image)
+            return (found, image, None) if isinstance(found, torch.Tensor) else tuple(found)
+
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
             return segment(image if working is None else shrink(image, working))
 
@@ -56,7 +61,7 @@ class StageFunctions:
                 return attend_natively(previous)
             return attend_at(working, attend_natively, previous)
 
-        return cls(lambda image: (derain(image), image, None), segment_at, attend_)
+        return cls(derain_, segment_at, attend_)
 
 
 class StagesBackend:

@@ -15,11 +15,11 @@ class Stage(nn.Module):
     A stage of a network.
 
     :ivar inputs: names of its inputs.
-    :ivar output: name of what it returns.
+    :ivar outputs: names of what it returns: a tensor, or a tuple where there are several.
     """
 
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
 
     def __init__(self, network: UBCN) -> None:
         super().__init__()
@@ -28,24 +28,33 @@ class Stage(nn.Module):
 
 
 class Derain(Stage):
-    """B1 = IDM(O)."""
+    """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O')."""
 
-    inputs, output = ('image',), 'derained'
+    inputs, outputs = ('image',), ('derained',)
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
+    def __init__(self, network: UBCN) -> None:
+        super().__init__(network)
+        if network.veil is not None:
+            self.outputs = ('derained', 'lifted', 'rain')
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """
         Derain.
 
         :param image: O, (N, 3, H, W) fp32 RGB 0..1.
-        :return: (N, 3, H, W) fp32, not clamped.
+        :return: B1, (N, 3, H, W) fp32, not clamped; with a veil O' likewise and (N, 2) fp32, the
+            logarithms of ``rain_estimate``.
         """
-        return self.network.derain(image).float()
+        derained, lifted, rain = self.network.derain_first(image)
+        if rain is None:
+            return derained.float()
+        return derained.float(), lifted.float(), rain.float()
 
 
 class Segment(Stage):
     """St = FAM(Bt)."""
 
-    inputs, output = ('derained',), 'logits'
+    inputs, outputs = ('derained',), ('logits',)
 
     def forward(self, derained: torch.Tensor) -> torch.Tensor:
         """
@@ -58,18 +67,23 @@ class Segment(Stage):
 
 
 class Attend(Stage):
-    """Bt = SAM(O, Bt-1, St-1)."""
+    """Bt = SAM(O, Bt-1, St-1), with a veil SAM(O', Bt-1, St-1)."""
 
-    inputs, output = ('image', 'previous', 'previous_logits'), 'derained'
+    inputs, outputs = ('image', 'previous', 'previous_logits'), ('derained',)
+
+    def __init__(self, network: UBCN) -> None:
+        super().__init__(network)
+        if network.veil is not None:
+            self.inputs = ('lifted', *self.inputs[1:])
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor, previous_logits: torch.Tensor
                 ) -> torch.Tensor:
         """
         Derain again.
 
-        :param image: O, as for the first stage.
+        :param image: O as for the first stage, or O' of it.
         :param previous, previous_logits: Bt-1 and St-1.
-        :return: as of the first stage.
+        :return: as B1 of the first stage.
         """
         logits = previous_logits.to(self.network.path_groups.dtype)
         return self.network.attend(Step(previous, logits, image)).float()

@@ -83,7 +83,8 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     attended = working and attention_size(size, working) or size
     fixed_sizes = {'derain': size, 'segment': labelled, 'attend': attended}
     stages = {}
-    for name, stage in STAGES.items():
+    for name, kind_of_stage in STAGES.items():
+        stage = kind_of_stage(network)
         fixed = fixed_sizes[name]
         # torch.export only plays a size through; tracing computes: sizes are fixed afterwards
         image = torch.full((1, 3, *fixed) if fixed and kind == 'torch' else _TRACED[kind], 0.5)
@@ -96,21 +97,19 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
         file = folder / f'{name}{SUFFIXES[kind]}'
         progress(f'writing {file.name}')
         if kind == 'onnx':
-            _write_onnx(stage(network), values, file, tensors, opset)
+            _write_onnx(stage, values, file, tensors, opset)
         else:
-            _write_torch(stage(network), values, file, fixed is None)
+            _write_torch(stage, values, file, fixed is None)
         stages[name] = {
             'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
-            'inputs': [tensors[n] for n in stage.inputs], 'outputs': [tensors[stage.output]]}
+            'inputs': [tensors[n] for n in stage.inputs],
+            'outputs': [tensors[n] for n in stage.outputs]}
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
         'precision': precision, 'size': list(size) if size else None,
         'working_size': list(working) if working else None,
         'opset': opset if kind == 'onnx' else None, 'minimum_side': MIN_SIDE,
-        'loop': 'derained = derain(image); logits = segment(derained); then T - 1 times derained '
-                '= attend(image, derained, logits); logits = segment(derained); a label is the '
-                "argmax of the logits, enlarged bilinearly to the image's size without aligned "
-                'corners',
+        'loop': _loop(network),
         'stages': stages,
         'label_set': network.label_set.to_dict(),
         'config': info.config.to_dict(),
@@ -140,13 +139,26 @@ def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
     return STAGES['segment'](shapes_only)(torch.empty(*image, device='meta')).shape
 
 
+def _loop(network: UBCN) -> str:
+    """Say how the stages make the loop."""
+    first, rainy = ('derained', 'image') if network.veil is None else (
+        'derained, lifted, rain', 'lifted')
+    return (f'{first} = derain(image); logits = segment(derained); then T - 1 times derained = '
+            f'attend({rainy}, derained, logits); logits = segment(derained); a label is the '
+            "argmax of the logits, enlarged bilinearly to the image's size without aligned "
+            'corners')
+
+
 def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict[str, Any]]:
     """Describe all inputs and outputs, by name; what is dynamic has a name for a length."""
+    batch = 1 if size else 'batch'
     image = [1, 3, *size] if size else ['batch', 3, 'height', 'width']
     classes = list(logits) if size else ['batch', logits[1], 'logits_height', 'logits_width']
     shapes = {'image': (image, 'RGB, 0..1'),
               'previous': (image, 'derained, of the step before'),
               'previous_logits': (classes, 'logits of the step before'),
+              'lifted': (image, 'RGB, the image without its veil, about 0..1, not clamped'),
+              'rain': ([batch, 2], 'log(1 + rate in mm/hr), log(extinction coefficient in 1/m)'),
               'derained': (image, 'RGB, about 0..1, not clamped'),
               'logits': (classes, 'any; their softmax over dimension 1 are probabilities')}
     return {name: {'name': name, 'dtype': 'float32', 'shape': shape, 'values': values}
@@ -160,14 +172,14 @@ def _write_onnx(module: Stage, values: tuple[torch.Tensor, ...], file: Path,
     except ImportError as error:
         raise ValueError(f'writing ONNX needs the package onnx ({error}): pip install onnx, or '
                          'export on another machine and copy the folder') from error
-    names = [*module.inputs, module.output]
+    names = [*module.inputs, *module.outputs]
     with warnings.catch_warnings(), torch.no_grad():
         # of the exporter's age, and of conditions on sizes, which export_check looks after
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
         torch.onnx.export(
             module, values, str(file), dynamo=False, opset_version=opset,
-            input_names=list(module.inputs), output_names=[module.output],
+            input_names=list(module.inputs), output_names=list(module.outputs),
             dynamic_axes={name: {i: str(length) for i, length in enumerate(tensors[name]['shape'])
                                  if i != 1} for name in names})
     model = onnx.load(str(file))
