@@ -121,6 +121,42 @@ def test_any_records_are_read_by_every_reader(tmp_path_factory, records):
          for r in records), key=repr)
 
 
+TEXT = st.text(st.characters(exclude_categories=['Cs']), max_size=6)
+TIME = st.integers(0, 2**64 - 1)
+PAIRS = st.dictionaries(TEXT, TEXT, max_size=3)
+ANY_CHANNEL = st.builds(
+    lambda topic, name, *fields: Channel(topic, name, *fields[:1], name, *fields[1:]), TEXT,
+    st.sampled_from(['a', 'a/msg/B', 'foxglove.Pose']), TEXT, TEXT, st.binary(max_size=9),
+    PAIRS.map(lambda pairs: tuple(sorted(pairs.items()))))
+
+
+@settings(max_examples=25, deadline=None)
+@given(channels=st.lists(ANY_CHANNEL, min_size=1, max_size=4, unique=True),
+       attachments=st.lists(st.builds(Attachment, TIME, TIME, TEXT, TEXT, st.binary(max_size=9)),
+                            max_size=3),
+       metadata=st.lists(st.tuples(TEXT, PAIRS), max_size=3))
+def test_any_channel_attachment_and_metadata_record_stays_as_it_is(
+        tmp_path_factory, channels, attachments, metadata):
+    bag = tmp_path_factory.mktemp('any') / 'bag'
+    records = [text(number, channel) for number, channel in enumerate(channels * 2)]
+    with McapBagWriter(bag) as writer:
+        for attachment in attachments:
+            writer.attach(attachment)
+        for entry in metadata:
+            writer.add_metadata(*entry)
+        for record in records:
+            writer.write(record)
+    assert read(bag) == records
+    assert read_with_mcap(bag) == [as_mcap(record) for record in records]
+    with open_bag(bag) as reader, (bag / 'bag_0.mcap').open('rb') as file:
+        assert reader.channels == channels
+        assert list(reader.attachments()) == attachments
+        assert list(reader.metadata_records()) == metadata
+        official = make_reader(file)
+        assert list(official.iter_attachments()) == attachments
+        assert [(m.name, m.metadata) for m in official.iter_metadata()] == metadata
+
+
 def test_metadata_has_the_layout_of_rosbag2(tmp_path):
     other = ros_channel('/labels/label_info', LABEL_INFO, depth=1, latched=True)
     old = Channel('/old', 'std_msgs/msg/String', 'cdr', metadata=((QOS, OLD_QOS),))

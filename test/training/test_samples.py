@@ -321,6 +321,7 @@ def test_to_float_scales_images_and_keeps_labels():
     batch = to_float({'clean': torch.full((1, 3, 2, 2), 255, dtype=torch.uint8),
                       'labels': torch.full((1, 2, 2), 255, dtype=torch.uint8)})
     assert float(batch['clean'].max()) == 1 and batch['labels'].dtype == torch.uint8
+    assert to_float(batch)['clean'] is batch['clean'], 'once'
 
 
 def test_short_sides_are_those_of_the_resized_frame():

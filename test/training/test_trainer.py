@@ -309,6 +309,17 @@ def test_weights_that_are_not_finite_are_never_saved(run, scenes, steps):
     assert not list(trainer.folder.glob('*'))
 
 
+def test_mixed_precision_rounds_no_image(run, monkeypatch):
+    seen = []
+    monkeypatch.setattr('ubcn_ros.training.stage.derain_loss',
+                        lambda image, clean: seen.append(clean) or (image - clean).abs().mean())
+    trainer = run('out', precision='bf16-mixed')
+    samples = trainer.samples()
+    batch = {name: torch.stack([samples[n][name] for n in range(2)]) for name in samples[0]}
+    trainer.train_step(batch)
+    assert torch.equal(seen[0], batch['clean'].float() / 255)
+
+
 def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
     trainer = run('out', 'joint', {'iterations': 2, 'optimizer_steps': 2}, precision='bf16-mixed',
                   validation=open_data([camvid_root]).split('val'))

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-rosbag2 files (mcap and sqlite3) without a ROS installation.
+rosbag2 files (mcap and sqlite3) without a ROS installation; bags of ROS 1 are read, too.
 
 A bag from a folder of images, the images of a bag, and bag to bag: every frame through the
 engine, each with its own stamp, however long it takes. Of a damaged bag, what is whole is read,

@@ -185,7 +185,7 @@ def rain_loss(estimate: torch.Tensor, rate: torch.Tensor, extinction: torch.Tens
     :param rate, extinction: (N,) mm/hr and 1/m; NaN where unknown, which does not count.
     :return: the mean over what is known; 0 where nothing is.
     """
-    target = rain_logs(rate, extinction)
+    target = rain_logs(rate.float(), extinction.float())
     known = ~target.isnan()
     errors = F.huber_loss(estimate.float(), target.nan_to_num(), reduction='none',
                           delta=_RAIN_DELTA)

@@ -184,9 +184,9 @@ def _to_tensor(image: np.ndarray) -> torch.Tensor:
 
 
 def to_float(batch: Sample) -> Sample:
-    """Convert the images of a batch from uint8 to float RGB 0..1, channels last."""
+    """Convert the images of a batch that are uint8 to float RGB 0..1, channels last."""
     return {k: v.float().div(255).contiguous(memory_format=torch.channels_last)
-            if v.ndim == 4 else v for k, v in batch.items()}
+            if v.ndim == 4 and v.dtype == torch.uint8 else v for k, v in batch.items()}
 
 
 class SharedBatchSampler(Sampler):

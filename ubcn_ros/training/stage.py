@@ -18,6 +18,7 @@ from ubcn_ros.training.losses import (
     rain_loss,
     segmentation_loss,
 )
+from ubcn_ros.training.samples import to_float
 
 # above it an image is as good as its 8 bits; else dry frames alone would choose
 _PSNR_CAP = 50.0
@@ -30,9 +31,10 @@ class Stage(nn.Module):
     """
     Base: a network, what of it is trained, and the loss.
 
-    forward(batch) returns (loss, values to log). A batch holds 'clean' and 'degraded'
-    (N, 3, H, W) RGB 0..1, 'labels' (N, H, W), and 'rain_rate' and 'extinction' (N,), as of
-    ``samples.TrainingSamples``.
+    forward(batch) returns (loss, values to log). A batch holds what samples do, see
+    ``samples.TrainingSamples``, the images as they are or RGB 0..1. In mixed precision Fabric
+    rounds numbers that go into a module to 8 significant bits, but not the images' whole ones:
+    so they are scaled in here.
 
     :param network: the UBCN that is trained in place.
     :param config: the stage's settings.
@@ -61,6 +63,14 @@ class Stage(nn.Module):
 
     def prepare(self) -> None:
         """Change the network before the first step; nothing by default."""
+
+    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        """Work out the loss of a batch, and values to log."""
+        return self.loss(to_float(batch))
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+        """Likewise; 'clean' and 'degraded' are (N, 3, H, W) RGB 0..1, 'labels' (N, H, W)."""
+        raise NotImplementedError
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
         """Return parameters and settings, one entry per optimizer."""

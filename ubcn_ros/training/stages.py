@@ -46,7 +46,7 @@ class DerainStage(Stage):
             derain.veil.requires_grad_(True)
             derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         logs: Logs = {}
         if self.config.veil_only:
             lifted = block_means(self.network.derain.lift(batch['degraded']).float())
@@ -93,7 +93,7 @@ class AdaptStage(Stage):
             groups.append((list(self.discriminator.parameters()), self.config.discriminator))
         return groups
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         segmentation, labels = self.network.segmentation, batch['labels']
         share, consistency = self.config.derained_share, self.config.consistency_weight
         if not share and not consistency and self.discriminator is None:
@@ -166,7 +166,7 @@ class AttendStage(Stage):
             raise ValueError(f'iterations is {self.config.iterations}: the first step does not '
                              'use SAM, so this stage needs 2 or more')
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         with torch.no_grad():
             steps = [self.network.first_step(batch['degraded'])]
             if self.config.one_step:
@@ -235,7 +235,7 @@ class JointStage(AttendStage):
     quality_text = ('mIoU in points + PSNR in dB (at most 50) of the last step, '
                     'means of 0 and 150 mm/hr')
 
-    def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         first = self.network.first_step(batch['degraded'])
         loss, logs = self._steps_loss(batch, [first])
         return loss + self.veil_loss(first.lifted, first.rain, batch, logs), logs

@@ -30,11 +30,7 @@ from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
 from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.results import Results, removed_on_error
-from ubcn_ros.training.samples import (
-    SharedBatchSampler,
-    TrainingSamples,
-    to_float,
-)
+from ubcn_ros.training.samples import SharedBatchSampler, TrainingSamples
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
@@ -234,7 +230,7 @@ class Trainer:
             lr = config.lr * lr_factor(config, progress)
             for group in optimizer.param_groups:
                 group['lr'] = lr
-        loss, logs = self.stage(to_float(batch))
+        loss, logs = self.stage(batch)
         done('forward')
         self.fabric.backward(loss)
         done('backward')

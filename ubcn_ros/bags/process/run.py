@@ -109,7 +109,8 @@ class _Run:
     def opened(self) -> Iterator[McapBagWriter]:
         """Open the output, locked against a second run, where it begins or is to go on."""
         options = {'split_bytes': self._job.options.split_bytes,
-                   'split_ns': self._job.options.split_ns}
+                   'split_ns': self._job.options.split_ns,
+                   'custom_data': self._reader.custom_data}
         if self._goes_on:
             writer = McapBagWriter.reopen(self._job.out, self.tally.written.total(), **options)
         else:
@@ -160,12 +161,8 @@ class _Run:
         :raises BagError: they differ.
         """
         check_output(self._job.out, self.tally.written)
-        problems = self._reader.damage
-        if (self._job.start_ns, self._job.end_ns) == whole_range(self._reader):
-            for connection in self._reader.connections:
-                if connection.topic in self._job.read:
-                    problems += self._reader.count_problems(
-                        connection, self.tally.read[_kind(*connection[:2], connection.encoding)])
+        problems = self._reader.damage + input_problems(
+            self._reader, self._job, (self._job.start_ns, self._job.end_ns), self.tally.read)
         self.tally.problems = list(dict.fromkeys([*self.tally.problems, *problems]))
         self.save(finished=True)
 
@@ -274,6 +271,21 @@ def whole_range(reader: BagReader) -> tuple[int, int]:
     if reader.start_ns is None:
         return 0, 0
     return reader.start_ns, reader.end_ns + 1
+
+
+def input_problems(reader: BagReader, job: Job, span: tuple[int, int], found: Counter[str]
+                   ) -> list[str]:
+    """
+    Say where a bag announces another number of messages than were found, a line each.
+
+    :param span: the range that was read; of a part of the bag nothing is announced.
+    :param found: messages as `Tally.read` has them.
+    """
+    if span != whole_range(reader):
+        return []
+    return [line for connection in reader.connections if connection.topic in job.read
+            for line in reader.count_problems(
+                connection, found[_kind(*connection[:2], connection.encoding)])]
 
 
 def check_output(out: Path, written: Counter[str]) -> None:

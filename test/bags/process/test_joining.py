@@ -1,0 +1,103 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bag in pieces, by range of time: joined, they are what one run writes."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+from drives import Engine, camera_info, drive, image, processed, stored, write_bag
+from mcap.reader import make_reader
+from rosbags.highlevel import AnyReader
+
+from ubcn_ros.bags import BagError, open_bag
+from ubcn_ros.bags.process import Options, join, plan, read_sidecar, run_job
+from ubcn_ros.bags.process.jobs import pieces_folder
+
+
+def run_pieces(source, out, pieces, options=None):
+    """Run jobs as other processes would, the last first."""
+    jobs = [pickle.loads(pickle.dumps(job))
+            for job in plan([(source, out)], options or Options(), pieces)]
+    for job in reversed(jobs):
+        run_job(job, engine=Engine())
+    return jobs
+
+
+def infos_apart():
+    """Images whose CameraInfo was recorded in another piece, before or after."""
+    records = []
+    for number in range(12):
+        time = 1000 + 100 * number
+        records += [image('/front/image_raw', number, time, stamp_ms=time),
+                    camera_info('/front/camera_info', time, time + (250 if number % 2 else -50))]
+    return sorted(records, key=lambda record: record.time_ns)
+
+
+@pytest.mark.parametrize('pieces', [1, 2, 9])
+@pytest.mark.parametrize('records', [drive, infos_apart, lambda: [
+    camera_info('/camera_info', 3, 1000), *(image('/image', n, 1010 + 2000 * n)
+                                            for n in range(9))]])
+def test_pieces_joined_equal_one_run(tmp_path, records, pieces):
+    source = write_bag(tmp_path / 'in.mcap', records(), b'a note', {'driver': 'me'})
+    jobs = run_pieces(source, tmp_path / 'out', pieces)
+    if len(jobs) > 1:
+        result = join(jobs, tmp_path / 'out')
+        assert result.errors == [] and not pieces_folder(tmp_path / 'out').exists()
+    straight = processed(source, tmp_path / 'straight')
+    assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
+    ours, theirs = (read_sidecar(tmp_path / name) for name in ('out', 'straight'))
+    for key in ('cameras', 'topics', 'skipped', 'malformed', 'problems', 'settings', 'input'):
+        assert ours[key] == theirs[key], key
+    assert ours['finished'] and straight.errors == []
+    with open_bag(tmp_path / 'out') as reader:
+        assert len(list(reader.attachments())) == 1
+
+
+def test_a_joined_bag_is_read_by_others_and_counts_as_one_run(tmp_path):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    result = join(run_pieces(source, tmp_path / 'out', 3), tmp_path / 'out')
+    files = sorted(path.name for path in (tmp_path / 'out').glob('*.mcap'))
+    assert files == ['out_0.mcap', 'out_1.mcap', 'out_2.mcap']
+    count = 0
+    for file in files:
+        with (tmp_path / 'out' / file).open('rb') as stream:
+            count += sum(1 for _ in make_reader(stream).iter_messages())
+    assert count == result.tally.written.total()
+    with AnyReader([tmp_path / 'out']) as reader:
+        assert reader.message_count == count
+    assert processed(source, tmp_path / 'out', resume=True).tally.written == result.tally.written
+
+
+def test_pieces_that_are_not_finished_are_not_joined(tmp_path):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    jobs = plan([(source, tmp_path / 'out')], Options(), 2)
+    run_job(jobs[0], engine=Engine())
+    with pytest.raises(BagError, match=r'out.pieces/0001, a piece of .*, is not finished'):
+        join(jobs, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('place', ['write_metadata', 'check_output', 'rename'])
+def test_joining_may_be_interrupted_and_begun_again(tmp_path, monkeypatch, place):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    jobs = run_pieces(source, tmp_path / 'out', 2)
+    with monkeypatch.context() as patched:
+        def stop(*_, **__):
+            raise KeyboardInterrupt
+        if place == 'rename':
+            patched.setattr(Path, 'rename', stop)
+        else:
+            patched.setattr(f'ubcn_ros.bags.process.joining.{place}', stop)
+        with pytest.raises(KeyboardInterrupt):
+            join(jobs, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+    written = join(jobs, tmp_path / 'out').tally.written
+    assert join(jobs, tmp_path / 'out').tally.written == written  # once more changes nothing
+    processed(source, tmp_path / 'straight')
+    assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
+
+
+def test_with_every_a_bag_is_one_piece(tmp_path):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    assert len(plan([(source, tmp_path / 'out')], Options(every=2), 4)) == 1

@@ -1,0 +1,123 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Join the pieces of a bag: their files become the files of one bag."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.bags.errors import BagError, exists_error, write_error
+from ubcn_ros.bags.metadata import read_metadata, write_metadata
+from ubcn_ros.bags.process.jobs import pieces_folder
+from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.process.run import Result, check_output, input_problems
+from ubcn_ros.bags.process.sidecar import CameraTally, Tally, read_sidecar, write_sidecar
+from ubcn_ros.bags.process.source import Position
+from ubcn_ros.bags.reader import open_bag
+
+
+def join(jobs: Sequence[Job], out: Path) -> Result:
+    """
+    Make one bag of the pieces that jobs wrote, in their order; the pieces are removed.
+
+    No message is copied where the file system has hard links. May be called again wherever it
+    was interrupted.
+
+    :param jobs: all of one bag, each finished.
+    :param out: the bag, not there yet; `pieces_folder(out)` is where the jobs wrote.
+    :raises BagError: a piece is not finished, or the bag cannot be written.
+    """
+    document = read_sidecar(out)
+    if document is not None and document['finished']:
+        shutil.rmtree(pieces_folder(out), ignore_errors=True)
+        return Result(jobs[0], Tally.from_json(document['tally']), document['notes'])
+    if os.path.lexists(out):
+        raise exists_error(out)
+    documents = [_finished(job) for job in jobs]
+    tally = merge_tallies([Tally.from_json(document['tally']) for document in documents])
+    with open_bag(jobs[0].source) as reader:
+        tally.problems += input_problems(
+            reader, jobs[0], (jobs[0].start_ns, jobs[-1].end_ns), tally.read)
+        custom_data = reader.custom_data
+    joined = pieces_folder(out) / 'joined'
+    try:
+        names = _link_files(jobs, joined, out.name)
+        write_metadata(joined, names, custom_data)
+        document = _merge(documents, jobs, tally)
+        write_sidecar(joined, document)
+        check_output(joined, tally.written)
+        joined.rename(out)
+    except OSError as error:
+        raise write_error(out, error) from error
+    shutil.rmtree(pieces_folder(out), ignore_errors=True)
+    return Result(jobs[0], tally, document['notes'])
+
+
+def merge_tallies(tallies: Sequence[Tally]) -> Tally:
+    """Add up the tallies of the pieces of a bag; times are those of all machines together."""
+    whole = Tally()
+    images: Counter[str] = Counter()
+    for tally in tallies:
+        for name in ('read', 'written', 'engine_ms', 'busy_s'):
+            getattr(whole, name).update(getattr(tally, name))
+        for topic, camera in tally.cameras.items():
+            _add(whole.cameras.setdefault(topic, CameraTally()), camera)
+        for line in tally.malformed:
+            whole.note_malformed(line)
+        whole.problems += [line for line in tally.problems if line not in whole.problems]
+        whole.wall_s += tally.wall_s
+        images.update(tally.position.images)
+        whole.position = Position(*tally.position[:2], images)
+    return whole
+
+
+def _add(whole: CameraTally, part: CameraTally) -> None:
+    for name, value in vars(part).items():
+        before = getattr(whole, name)
+        setattr(whole, name, list(dict.fromkeys(before + value)) if isinstance(value, list)
+                else before + value)
+
+
+def _finished(job: Job) -> dict[str, Any]:
+    document = read_sidecar(job.out)
+    if document is None or not document['finished']:
+        raise BagError(f'{job.out}, a piece of {job.source}, is not finished: run its job again')
+    return document
+
+
+def _link_files(jobs: Sequence[Job], joined: Path, name: str) -> list[str]:
+    """Give the files of the pieces the names that they have in one bag; return these."""
+    shutil.rmtree(joined, ignore_errors=True)
+    joined.mkdir(parents=True)
+    names = []
+    for job in jobs:
+        metadata, notes = read_metadata(job.out)
+        if metadata is None:
+            raise BagError('; '.join(notes))
+        for file in metadata.files:
+            names.append(f'{name}_{len(names)}.mcap')
+            with suppress(OSError):
+                os.link(job.out / file, joined / names[-1])
+                continue
+            shutil.copyfile(job.out / file, joined / names[-1])
+    return names
+
+
+def _merge(documents: Sequence[dict[str, Any]], jobs: Sequence[Job], tally: Tally
+           ) -> dict[str, Any]:
+    """Return the sidecar of the whole bag: the first piece's, with what is of all."""
+    first, end = documents[0], jobs[-1].end_ns
+    cameras = [{**camera, 'images': tally.position.images[camera['topic']],
+                **vars(tally.cameras[camera['topic']])} for camera in first['cameras']]
+    notes = list(dict.fromkeys(note for document in documents for note in document['notes']))
+    settings = {**first['settings'], 'IN': {**first['settings']['IN'], 'end_ns': end}}
+    return {**first, 'input': {**first['input'], 'end_ns': end}, 'cameras': cameras,
+            'topics': dict(tally.written), 'malformed': tally.malformed,
+            'problems': tally.problems, 'notes': notes, 'timings': tally.timings(),
+            'settings': settings, 'tally': tally.to_json(), 'pieces': len(jobs)}
