@@ -182,6 +182,20 @@ def test_a_signal_closes_the_file(tmp_path, number):
     assert len(times_of(tmp_path / 'a.mp4')) == 31
 
 
+def test_a_process_that_ends_closes_what_is_open(tmp_path):
+    """As where a signal comes between the end of a `with` block and its `__exit__`."""
+    code = ('import numpy, sys\n'
+            'from ubcn_ros.images.video import VideoWriter\n'
+            'writer = VideoWriter(sys.argv[1])\n'
+            'for number in range(3):\n'
+            '    writer.write(numpy.zeros((48, 64, 3), numpy.uint8), number)\n'
+            'raise KeyboardInterrupt')
+    subprocess.run([sys.executable, '-c', code, tmp_path / 'a.mp4'], capture_output=True,
+                   timeout=120)
+    assert times_of(tmp_path / 'a.mp4') == pytest.approx([0, 1, 2], abs=1e-4)
+    assert [*tmp_path.iterdir()] == [tmp_path / 'a.mp4']
+
+
 def test_without_pyav_the_package_imports_and_says_what_to_install(tmp_path):
     code = ('import sys; sys.modules["av"] = None\n'
             'from ubcn_ros.cli.commands import one_line\n'

@@ -10,6 +10,7 @@ Video files in and out, on PyAV (the extra `video`): frames with their times, MP
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import re
@@ -178,7 +179,16 @@ class VideoWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """
+        Finish the file; again, it does nothing.
+
+        :raises VideoError: it cannot be written.
+        """
         with signals_held():
+            atexit.unregister(self.close)
             if self._container is not None:
                 with self._failing():
                     if self.frames:
@@ -186,6 +196,7 @@ class VideoWriter:
                     self._container.close()
                     if self.frames:
                         os.replace(self._partial, self._final)
+                self._container = None
 
     def write(self, image: np.ndarray, time_s: float) -> None:
         """
@@ -204,6 +215,8 @@ class VideoWriter:
         with signals_held(), self._failing():
             if self._container is None:
                 self._open(image.shape)
+                # a signal between the end of a `with` block and `close` would leave it open
+                atexit.register(self.close)
             self._encode(self._frame(image, time_s))
             self.frames += 1
 
