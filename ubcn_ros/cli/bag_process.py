@@ -17,6 +17,7 @@ from ubcn_ros.cli.options import (
     OUTPUT_FILE,
     Number,
     duration_option,
+    engine_arguments,
     engine_options,
     exclude_option,
     load_engine,
@@ -78,7 +79,7 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: P
     from ubcn_ros.bags.process.video import video_paths
     from ubcn_ros.stopping import Stopped, stop_on_signals
     options = Options(
-        engine=_engine_arguments(**chosen), iterations=iterations, cameras=cameras,
+        engine=tuple(engine_arguments(**chosen).items()), iterations=iterations, cameras=cameras,
         topics=topics, exclude=exclude, start_s=start, duration_s=duration, every=every,
         drop_inputs=drop_inputs, outputs_only=outputs_only, compress=compress, pictures=pictures,
         confidence=confidence, split_bytes=split_size and round(split_size * 1e6),
@@ -119,10 +120,6 @@ def _write_layer(job: Any, rrd: Path) -> None:
     click.echo(f'wrote {rrd}; one recording with the original after `rerun mcap convert FILE.mcap '
                f'--application-id {APPLICATION} --recording-id {recording_id(job.source)} -o '
                'FILE.rrd`')
-
-
-def _engine_arguments(allow_partial_model: bool, **options: Any) -> tuple[tuple[str, Any], ...]:
-    return *options.items(), ('allow_partial', allow_partial_model)
 
 
 def _pairs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:

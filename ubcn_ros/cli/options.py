@@ -255,14 +255,23 @@ def engine_options(command: Callable) -> Callable:
     return command
 
 
-def load_engine(allow_partial_model: bool, **options: Any) -> Any:
+def engine_arguments(allow_partial_model: bool, **options: Any) -> dict[str, Any]:
     """
-    Load the Engine that `engine_options` choose; warn of parts that were never trained.
+    Return the arguments of `Engine.load` that `engine_options` choose.
 
     :param allow_partial_model, options: what these options gave, without the number of steps.
     """
+    return {**options, 'allow_partial': allow_partial_model}
+
+
+def load_engine(**options: Any) -> Any:
+    """
+    Load the Engine that `engine_options` choose; warn of parts that were never trained.
+
+    :param options: as of `engine_arguments`.
+    """
     from ubcn_ros.cli.output import warn
     from ubcn_ros.runtime import Engine
-    engine = Engine.load(allow_partial=allow_partial_model, **options)
+    engine = Engine.load(**engine_arguments(**options))
     warn(engine.info.untrained_text())
     return engine

@@ -1,0 +1,265 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bag to bag: is all there, how fast beside the bare engine, in how much memory, after kills."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ubcn_ros.bags import (
+    CAMERA_INFO,
+    COMPRESSED,
+    IMAGE,
+    McapBagWriter,
+    Record,
+    make_compressed,
+    make_header,
+    make_image,
+    open_bag,
+)
+from ubcn_ros.bags.channels import ros_channel
+from ubcn_ros.bags.headers import header_bytes
+from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.process import Options, plan, read_sidecar, run_job
+from ubcn_ros.benchmark.engine import rainy_images
+
+FRONT, REAR = '/front/image_raw', '/rear/image_raw/compressed'
+_INFO, _TF, _IMU = '/front/camera_info', '/tf', '/imu'
+_PERIOD_NS = 33_333_333  # of the front camera
+_START_NS = 1_700_000_000_000_000_000
+_IMU_PER_FRAME = 3
+_REAR_EVERY = 10  # frames of the front camera
+_SCENES = 8  # that are rendered; frames are shifted copies of them
+_DELAY_NS = 2_000_000  # from stamp to recording
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True)
+class Load:
+    """A drive, and the arguments of `ubcn bag process` that choose engine and steps."""
+
+    frames: int
+    size: tuple[int, int]  # width and height, pixels
+    iterations: int
+    engine: dict[str, Any]  # arguments of Engine.load
+
+
+class Scenes:
+    """Frames of a drive, as many as wanted, each another."""
+
+    def __init__(self, width: int, height: int):
+        self._images = rainy_images(height, width, _SCENES)
+
+    def __call__(self, number: int) -> np.ndarray:
+        """Return a frame, (H, W, 3) uint8 RGB."""
+        return np.roll(self._images[number % _SCENES], 3 * (number // _SCENES), axis=1)
+
+
+def write_drive(folder: Path, scenes: Scenes, frames: int) -> None:
+    """Write a bag: a front camera with its info, a rear one in JPEG, tf and an IMU."""
+    zeros = [np.zeros(n) for n in (5, 9, 9, 12)]
+    types, channels = TYPES.types, {topic: ros_channel(topic, kind) for topic, kind in (
+        (FRONT, IMAGE), (REAR, COMPRESSED), (_INFO, CAMERA_INFO),
+        (_TF, 'tf2_msgs/msg/TFMessage'), (_IMU, 'sensor_msgs/msg/Imu'))}
+    region = types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
+    with McapBagWriter(folder) as writer:
+        def write(topic: str, message: Any, time_ns: int) -> None:
+            channel = channels[topic]
+            data = bytes(TYPES.serialize_cdr(message, channel.msgtype))
+            writer.write(Record(channel, time_ns, time_ns - _DELAY_NS // 2, 0, data))
+
+        for number in range(frames):
+            stamp = _START_NS + number * _PERIOD_NS
+            header, pixels, due = make_header(stamp, 'front'), scenes(number), stamp + _DELAY_NS
+            write(FRONT, make_image(header, pixels), due)
+            write(_INFO, types[CAMERA_INFO](header, *pixels.shape[:2], 'plumb_bob', *zeros, 0, 0,
+                                            region), due + 1)
+            write(_TF, _transform(stamp), due + 2)
+            if number % _REAR_EVERY == 0:
+                data = cv2.imencode('.jpg', pixels[:, ::-1, ::-1])[1].tobytes()
+                write(REAR, make_compressed(make_header(stamp, 'rear'), data), due + 3)
+            for sample in range(_IMU_PER_FRAME):
+                write(_IMU, _imu(stamp), due + 4 + sample * _PERIOD_NS // _IMU_PER_FRAME)
+
+
+def measure(load: Load, folder: Path, progress: Callable[[str], Any] = lambda text: None
+            ) -> tuple[dict[str, Any], Path, Path]:
+    """
+    Process a drive, and time the bare engine on the same frames, half before and half after.
+
+    :param folder: to write to.
+    :return: figures, the drive and its outputs.
+    """
+    from ubcn_ros.bags.process.run import load_engine
+    scenes = Scenes(*load.size)
+    source, out = folder / 'drive', folder / 'straight'
+    progress(f'writing a drive of {load.frames} frames')
+    write_drive(source, scenes, load.frames)
+    options = Options(engine=tuple(load.engine.items()), iterations=load.iterations)
+    engine = load_engine(options.engine)
+    for number in range(3):  # do not count
+        engine(scenes(number), load.iterations)
+    progress('processing it, the bare engine before and after')
+    half = load.frames // 2
+    bare_s = _time_engine(engine, scenes, range(half), load.iterations)
+    (job,) = plan([(source, out)], options)
+    begun = time.perf_counter()
+    result = run_job(job, engine=engine)
+    took_s = time.perf_counter() - begun
+    bare_s += _time_engine(engine, scenes, range(half, load.frames), load.iterations)
+    rate, bare = result.tally.frames / took_s, load.frames / bare_s
+    return {'frames': result.tally.frames, 'frames_per_s': round(rate, 3),
+            'engine_frames_per_s': round(bare, 3), 'share': round(rate / bare, 4),
+            'busy_s': result.tally.timings()['busy_s'], 'took_s': round(took_s, 3),
+            **compare_with_input(source, out)}, source, out
+
+
+def compare_with_input(source: Path, out: Path) -> dict[str, Any]:
+    """Count outputs whose header and times are their image's, and copies that are as they were."""
+    document = read_sidecar(out)
+    made = {topic: camera['topic'] for camera in document['cameras']
+            for topic in (camera['derained'], camera['labels'], camera['camera_info']) if topic}
+    made |= dict.fromkeys((camera['label_info'] for camera in document['cameras']), '')
+    outputs: dict[str, list[tuple[bytes, int, int]]] = {}
+    inputs: dict[str, list[tuple[bytes, int, int]]] = {c['topic']: [] for c in document['cameras']}
+    equal = others = 0
+    with open_bag(source) as reader, open_bag(out) as processed:
+        sent = reader.records()
+        for record in processed.records():
+            topic = record.channel.topic
+            if topic in made:
+                outputs.setdefault(topic, []).append(_identity(record))
+                continue
+            others += 1
+            original = next(sent, None)
+            equal += record == original
+            if topic in inputs:
+                inputs[topic].append(_identity(record))
+        others += sum(1 for _ in sent)  # that got lost
+    infos = {camera['camera_info'] for camera in document['cameras']}
+    pairs = [(ours[0] == theirs[0] and (topic in infos or ours == theirs))
+             for topic, camera in made.items() if camera
+             for ours, theirs in itertools.zip_longest(
+                 outputs.get(topic, ()), inputs[camera], fillvalue=(b'', 0, 0))]
+    return {'stamps_compared': len(pairs), 'stamps_equal': sum(pairs),
+            'copied': others, 'copied_identical': equal}
+
+
+def compare_outputs(ours: Path, theirs: Path) -> dict[str, Any]:
+    """Count the messages of two bags, and those that are the same at the same place."""
+    with open_bag(ours) as one, open_bag(theirs) as other:
+        pairs = [a == b for a, b in itertools.zip_longest(one.records(), other.records())]
+    return {'messages': len(pairs), 'identical': sum(pairs)}
+
+
+def kill_and_resume(load: Load, source: Path, straight: Path, out: Path, share: float
+                    ) -> dict[str, Any]:
+    """
+    Process a drive by the command, kill it at a share of its frames, and go on.
+
+    :param straight: the outputs of a run that was not interrupted.
+    :return: frames that process.json had at the kill, and how many messages are those of the
+        straight run.
+    """
+    images = sum(camera['images'] for camera in read_sidecar(straight)['cameras'])
+    process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
+    frames = 0
+    while process.poll() is None and frames < share * images:
+        time.sleep(_POLL_S)
+        frames = _frames(out)
+    process.kill()
+    killed = process.wait() < 0
+    subprocess.run([*_command(load, source, out), '--resume'], check=True,
+                   stdout=subprocess.DEVNULL)
+    return {'killed': killed, 'frames_before': frames, **compare_outputs(out, straight)}
+
+
+def peak_memory_mib(load: Load, folder: Path) -> float:
+    """Process a drive by the command; return the most memory that it held, MiB."""
+    source, out = folder / f'small_{load.frames}', folder / f'small_{load.frames}_out'
+    write_drive(source, Scenes(*load.size), load.frames)
+    process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
+    peak = 0
+    # what the system says after the end would be of this process, where that was larger
+    while process.poll() is None:
+        with suppress(OSError, IndexError):
+            status = Path(f'/proc/{process.pid}/status').read_text()
+            peak = int(status.split('VmHWM:')[1].split()[0])
+        time.sleep(_POLL_S)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return round(peak / 1024, 1)
+
+
+def small_model(folder: Path) -> Path:
+    """Write a model of few parameters and random weights, for what does not depend on them."""
+    import torch
+
+    from ubcn_ros.labels import numbered_labels
+    from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, build
+    from ubcn_ros.runtime import save_model
+    torch.manual_seed(0)
+    network = build(UBCNConfig(numbered_labels(3), IDMConfig(4, 1, 2),
+                               SAMConfig(4, 1, 2, form='trunk'), 'ddrnet23_slim', {'width': 4}))
+    save_model(folder / 'small.safetensors', network, {'note': 'random weights'})
+    return folder / 'small.safetensors'
+
+
+def _command(load: Load, source: Path, out: Path) -> list[str]:
+    options = []
+    for name, value in load.engine.items():
+        if name == 'allow_partial':
+            options += ['--allow-partial-model'] * value
+        elif value is not None:
+            options += [f'--{name.replace("_", "-")}', str(value)]
+    return [sys.executable, '-m', 'ubcn_ros.cli', 'bag', 'process', str(source), str(out),
+            '--iterations', str(load.iterations), *options]
+
+
+def _frames(out: Path) -> int:
+    """Return how many frames an output's sidecar has by now."""
+    document = read_sidecar(out)
+    return 0 if document is None else sum(camera['frames'] for camera in document['cameras'])
+
+
+def _time_engine(engine: Any, scenes: Scenes, numbers: range, iterations: int) -> float:
+    """Return the seconds that the engine alone takes for some frames."""
+    taken = 0.0
+    for number in numbers:
+        pixels = scenes(number)
+        begun = time.perf_counter()
+        engine(pixels, iterations)
+        taken += time.perf_counter() - begun
+    return taken
+
+
+def _identity(record: Record) -> tuple[bytes, int, int]:
+    return header_bytes(record.data), record.time_ns, record.publish_ns
+
+
+def _transform(stamp: int) -> Any:
+    types = TYPES.types
+    transform = types['geometry_msgs/msg/Transform'](
+        types['geometry_msgs/msg/Vector3'](stamp / 1e9 % 100, 0.0, 0.0),
+        types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0))
+    return types['tf2_msgs/msg/TFMessage']([types['geometry_msgs/msg/TransformStamped'](
+        make_header(stamp, 'map'), 'base_link', transform)])
+
+
+def _imu(stamp: int) -> Any:
+    types = TYPES.types
+    vector = types['geometry_msgs/msg/Vector3'](0.1, stamp / 1e9 % 7, 9.81)
+    return types['sensor_msgs/msg/Imu'](
+        make_header(stamp, 'imu'), types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0),
+        np.zeros(9), vector, np.zeros(9), vector, np.zeros(9))
