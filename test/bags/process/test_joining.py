@@ -4,6 +4,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from drives import Engine, camera_info, drive, image, processed, stored, write_bag
@@ -12,7 +13,8 @@ from rosbags.highlevel import AnyReader
 
 from ubcn_ros.bags import BagError, open_bag
 from ubcn_ros.bags.process import Options, join, plan, read_sidecar, run_job
-from ubcn_ros.bags.process.jobs import pieces_folder
+from ubcn_ros.bags.process import jobs as jobs_module
+from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
 
 def run_pieces(source, out, pieces, options=None):
@@ -73,9 +75,20 @@ def test_pieces_that_are_not_finished_are_not_joined(tmp_path):
     source = write_bag(tmp_path / 'in.mcap', drive())
     jobs = plan([(source, tmp_path / 'out')], Options(), 2)
     run_job(jobs[0], engine=Engine())
-    with pytest.raises(BagError, match=r'out.pieces/0001, a piece of .*, is not finished'):
+    with pytest.raises(BagError, match=r'out.pieces/0001-of-0002, a piece of .*, is not finished'):
         join(jobs, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+def test_pieces_of_different_models_are_not_joined(tmp_path):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    jobs = plan([(source, tmp_path / 'out')], Options(), 2)
+    other = Engine()
+    other.info = SimpleNamespace(name='inverse', sha256='1' * 64)
+    run_job(jobs[0], engine=Engine())
+    run_job(jobs[1], engine=other)
+    with pytest.raises(BagError, match=r"0001-of-0002 cannot be .*: --model was '0000"):
+        join(jobs, tmp_path / 'out')
 
 
 @pytest.mark.parametrize('place', ['write_metadata', 'check_output', 'rename'])
@@ -96,6 +109,19 @@ def test_joining_may_be_interrupted_and_begun_again(tmp_path, monkeypatch, place
     assert join(jobs, tmp_path / 'out').tally.written == written  # once more changes nothing
     processed(source, tmp_path / 'straight')
     assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
+
+
+def test_the_number_of_pieces_follows_from_the_images(tmp_path, monkeypatch):
+    source, out = write_bag(tmp_path / 'in.mcap', drive(10)), tmp_path / 'out'
+    assert len(plan([(source, out)], Options(), None)) == 1 and pieces_there(out) is None
+    monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 5)
+    planned = plan([(source, out)], Options(), None)
+    assert len(planned) == 4
+    assert len(plan([(source, out)], Options(duration_s=0.45), None)) == 2
+    run_job(planned[2], engine=Engine())
+    assert pieces_there(out) == 4
+    monkeypatch.setattr(jobs_module, 'PIECE_IMAGES', 0.1)
+    assert len(plan([(source, out)], Options(), None)) == 64
 
 
 def test_with_every_a_bag_is_one_piece(tmp_path):

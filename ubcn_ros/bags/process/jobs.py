@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.process.cameras import find_cameras
+from ubcn_ros.bags.process.cameras import Camera, find_cameras
 from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import output_names
@@ -16,18 +17,25 @@ from ubcn_ros.bags.process.run import whole_range
 from ubcn_ros.bags.reader import BagReader, open_bag
 from ubcn_ros.bags.topics import choose_topics
 
+PIECES = '.pieces'
+"""Behind the name of a bag, of the folder where its pieces are until they are joined."""
+PIECE_IMAGES = 1000
+"""Of a piece, about, where their number is not given."""
+MOST_PIECES = 64
+"""Of a bag then: each is a file of the output."""
 _NS = 1_000_000_000
 
 
-def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int = 1) -> list[Job]:
+def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int | None = 1
+         ) -> list[Job]:
     """
     Make the jobs of bags: nothing is written, and no model loaded.
 
     Of several pieces, each is a bag in the folder `pieces_folder(out)`, for `join`.
 
     :param bags: input and output.
-    :param pieces: ranges of equal time that each bag is cut into; one with `every`, which counts
-        images from the beginning.
+    :param pieces: ranges of equal time that each bag is cut into; None: one for every thousand
+        images. Always one with `every`, which counts images from the beginning.
     :raises BagError: a bag cannot be read, has no camera, or would be written to itself.
     """
     jobs = []
@@ -41,7 +49,14 @@ def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int = 1) -
 
 def pieces_folder(out: Path) -> Path:
     """Return where the pieces of a bag go before they are joined."""
-    return out.with_name(f'{out.name}.pieces')
+    return out.with_name(out.name + PIECES)
+
+
+def pieces_there(out: Path) -> int | None:
+    """Return how many pieces an interrupted run had cut a bag into; None where none is there."""
+    numbers = [int(match[1]) for path in pieces_folder(out).glob('*')
+               if (match := re.fullmatch(r'\d+-of-(\d+)', path.name))]
+    return max(numbers, default=None)
 
 
 def check_apart(source: Path, out: Path) -> None:
@@ -56,8 +71,8 @@ def check_apart(source: Path, out: Path) -> None:
                        'outside of it')
 
 
-def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options, pieces: int
-              ) -> list[Job]:
+def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
+              pieces: int | None) -> list[Job]:
     topics = choose_topics((c.topic for c in reader.connections), options.topics, options.exclude)
     in_order = tuple(dict.fromkeys(c.topic for c in reader.connections if c.topic in topics))
     cameras, skipped = find_cameras(reader, options.cameras, topics)
@@ -68,8 +83,10 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options, piec
             + (f'; of these are not taken: {told}' if told else ''), *reader.damage]))
     prefixes = find_prefixes([camera.topic for camera in cameras])
     begin, end = _range(reader, options)
+    pieces = pieces or _choose_pieces(reader, cameras, end - begin)
     cuts = [begin + (end - begin) * piece // pieces for piece in range(pieces + 1)]
-    outs = [out] if pieces == 1 else [pieces_folder(out) / f'{n:04}' for n in range(pieces)]
+    outs = [out] if pieces == 1 else [
+        pieces_folder(out) / f'{n:04}-of-{pieces:04}' for n in range(pieces)]
     jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
                 tuple(skipped), tuple(prefixes.items()))
             for place, start, stop in zip(outs, cuts, cuts[1:], strict=False)
@@ -78,6 +95,13 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options, piec
                 for topic in output_names(camera, prefixes[camera.topic], options).values()),
                jobs[0].copied)
     return jobs
+
+
+def _choose_pieces(reader: BagReader, cameras: Sequence[Camera], length_ns: int) -> int:
+    """Choose by the bag alone, so that another number of workers can go on with it."""
+    first, end = whole_range(reader)
+    images = sum(camera.messages for camera in cameras) * length_ns / (end - first)
+    return min(MOST_PIECES, max(1, round(images / PIECE_IMAGES)))
 
 
 def _range(reader: BagReader, options: Options) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from ubcn_ros.bags.errors import BagError, exists_error, write_error
 from ubcn_ros.bags.metadata import read_metadata, write_metadata
 from ubcn_ros.bags.process.jobs import pieces_folder
 from ubcn_ros.bags.process.options import Job
+from ubcn_ros.bags.process.resume import check_settings
 from ubcn_ros.bags.process.run import Result, check_output, input_problems
 from ubcn_ros.bags.process.sidecar import CameraTally, Tally, read_sidecar, write_sidecar
 from ubcn_ros.bags.process.source import Position
@@ -31,7 +32,8 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
 
     :param jobs: all of one bag, each finished.
     :param out: the bag, not there yet; `pieces_folder(out)` is where the jobs wrote.
-    :raises BagError: a piece is not finished, or the bag cannot be written.
+    :raises BagError: a piece is not finished or was made with other settings than the first,
+        or the bag cannot be written.
     """
     document = read_sidecar(out)
     if document is not None and document['finished']:
@@ -40,6 +42,8 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
     if os.path.lexists(out):
         raise exists_error(out)
     documents = [_finished(job) for job in jobs]
+    for job, document in zip(jobs, documents, strict=True):
+        check_settings(job.out, _of_all(documents[0]), _of_all(document))
     tally = merge_tallies([Tally.from_json(document['tally']) for document in documents])
     with open_bag(jobs[0].source) as reader:
         tally.problems += input_problems(
@@ -89,6 +93,11 @@ def _finished(job: Job) -> dict[str, Any]:
     if document is None or not document['finished']:
         raise BagError(f'{job.out}, a piece of {job.source}, is not finished: run its job again')
     return document
+
+
+def _of_all(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings that all pieces of a bag have in common."""
+    return {name: value for name, value in document['settings'].items() if name != 'IN'}
 
 
 def _link_files(jobs: Sequence[Job], joined: Path, name: str) -> list[str]:

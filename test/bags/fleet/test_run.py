@@ -1,0 +1,84 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bags that several workers process, some of which end: the same messages as of one process."""
+
+import signal
+
+import pytest
+from drives import drive, imu, processed, stored, write_bag
+from fleet_workers import Inverting
+
+from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs
+from ubcn_ros.bags.process import Options, read_sidecar
+from ubcn_ros.bags.process.jobs import pieces_folder
+from ubcn_ros.stopping import Stopped
+
+
+def run(tmp_path, sources, workers=2, setup=None, **options):
+    told = []
+    fleet = Fleet(pair_outputs(sources, tmp_path / 'out'), Options(), tell=told.append, **options)
+    with Workers(workers, setup or Inverting(tmp_path)) as pool:
+        fleet.run(pool)
+    return fleet, told
+
+
+def test_a_tree_with_a_damaged_bag_and_killed_workers(tmp_path):
+    folder = tmp_path / 'in'
+    write_bag(folder / 'a.mcap', drive(12), b'a note', {'driver': 'me'})
+    write_bag(folder / 'day' / 'b.mcap', drive(4))
+    write_bag(folder / 'day' / 'none.mcap', [imu(0, 1)])
+    (folder / 'day' / 'cut.mcap').write_bytes((folder / 'a.mcap').read_bytes()[:200])
+    fleet, told = run(tmp_path, [folder], setup=Inverting(tmp_path, ends=2), pieces=2)
+    assert {str(bag.source.relative_to(folder)): bag.state for bag in fleet.bags} == {
+        'a.mcap': 'finished', 'day/b.mcap': 'finished', 'day/cut.mcap': 'failed',
+        'day/none.mcap': 'failed'}
+    assert sorted(path.name for path in (tmp_path / 'out').rglob('process.json')) == [
+        'process.json'] * 2
+    for name in ('a', 'day/b'):
+        processed(folder / f'{name}.mcap', tmp_path / 'straight' / name)
+        assert stored(tmp_path / 'out' / name) == stored(tmp_path / 'straight' / name)
+        assert read_sidecar(tmp_path / 'out' / name)['pieces'] == 2
+        assert not pieces_folder(tmp_path / 'out' / name).exists()
+    killed = [line for line in told if 'was ended by SIGKILL; another worker goes on' in line]
+    assert len(killed) == 2 == sum(bag.retries for bag in fleet.bags)
+    assert any('none.mcap has no camera' in line for line in told)
+
+
+def test_a_piece_that_ends_every_worker_is_given_up_and_others_are_not(tmp_path):
+    sources = [write_bag(tmp_path / name, drive(2)) for name in ('a.mcap', 'b.mcap')]
+    fleet, told = run(tmp_path, sources, 1, Inverting(tmp_path, 4, 1, 'no room'))
+    assert [bag.state for bag in fleet.bags] == ['failed', 'finished']
+    assert 'given up after 4 attempts that came no further, the last: MemoryError: no room' in (
+        fleet.bags[0].error)
+    assert sum('attempt' in line for line in told) == 4
+    fleet, _ = run(tmp_path, sources, 1, resume=True)
+    assert [bag.state for bag in fleet.bags] == ['finished', 'finished']
+    for name in 'ab':
+        processed(tmp_path / f'{name}.mcap', tmp_path / 'straight' / name)
+        assert stored(tmp_path / 'out' / name) == stored(tmp_path / 'straight' / name)
+
+
+def test_a_signal_ends_the_workers_and_another_number_of_them_goes_on(tmp_path):
+    source, out = write_bag(tmp_path / 'in.mcap', drive(20)), tmp_path / 'out'
+
+    def stop(fleet):
+        if any(step.worker and out.with_name('out.pieces').exists()
+               for step in fleet.running.values()):
+            raise Stopped(signal.SIGTERM)
+
+    fleet = Fleet([(source, out)], Options(), pieces=3)
+    with pytest.raises(Stopped), Workers(2, Inverting(tmp_path)) as pool:
+        fleet.run(pool, stop)
+    assert not out.exists() and pieces_folder(out).exists()
+    for options, text in (({}, 'exists already; go on with it'),
+                          ({'resume': True, 'pieces': 2}, '--pieces was 3 and is 2 now')):
+        again, told = run(tmp_path, [source], 1, **options)
+        assert again.bags[0].state == 'failed' and text in told[0]
+    again, told = run(tmp_path, [source], 1, resume=True)
+    assert again.bags[0].state == 'finished' and read_sidecar(out)['pieces'] == 3
+    processed(source, tmp_path / 'straight')
+    assert stored(out) == stored(tmp_path / 'straight')
+    before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
+    again, told = run(tmp_path, [source], 1, resume=True, pieces=2)
+    assert told == [f'40 images of {source} written to {out}']
+    assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before

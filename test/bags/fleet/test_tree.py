@@ -1,0 +1,73 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which bags a folder has, and where the outputs of each go."""
+
+import pytest
+
+from ubcn_ros.bags import BagError
+from ubcn_ros.bags.fleet import find_bags, pair_outputs
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A folder with files of these names."""
+    def make(*names):
+        for name in names:
+            path = tmp_path / 'in' / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path / 'in'
+    return make
+
+
+def outputs(root, *sources):
+    pairs = pair_outputs(sources or [root], root.parent / 'out')
+    return {str(bag.relative_to(root)): str(out.relative_to(root.parent)) for bag, out in pairs}
+
+
+def test_bags_of_each_kind_keep_their_places(tree):
+    root = tree('a.mcap', 'day/b.bag', 'day/c.db3.zstd', 'day/notes.txt', 'day/.hidden.mcap',
+                'night/recorded/metadata.yaml', 'night/recorded/x.mcap',
+                'night/killed/killed_3.mcap', 'night/killed/killed_4.mcap',
+                'night/renamed/was_0.mcap', 'night/renamed/was_1.mcap',
+                'night/each/run_1.mcap', 'night/each/run_2.mcap')
+    assert outputs(root) == {
+        'a.mcap': 'out/a', 'day/b.bag': 'out/day/b', 'day/c.db3.zstd': 'out/day/c',
+        'night/recorded': 'out/night/recorded', 'night/killed': 'out/night/killed',
+        'night/renamed': 'out/night/renamed', 'night/each/run_1.mcap': 'out/night/each/run_1',
+        'night/each/run_2.mcap': 'out/night/each/run_2'}
+
+
+def test_files_whose_names_would_clash_keep_their_suffix(tree):
+    root = tree('a.mcap', 'a.db3', 'b.mcap', 'b/c.mcap', 'd.mcap', 'd/metadata.yaml')
+    assert outputs(root) == {'a.db3': 'out/a', 'a.mcap': 'out/a.mcap', 'b.mcap': 'out/b.mcap',
+                             'b/c.mcap': 'out/b/c', 'd': 'out/d', 'd.mcap': 'out/d.mcap'}
+
+
+def test_pieces_and_links_are_not_taken_twice(tree):
+    root = tree('a/x.mcap', 'a/y.mcap', 'a/y.pieces/0000-of-0002/metadata.yaml')
+    (root / 'a' / 'loop').symlink_to(root)
+    (root / 'b').symlink_to(root / 'a')
+    assert [str(bag.relative_to(root)) for bag in find_bags(root)] == ['a/x.mcap', 'a/y.mcap']
+
+
+@pytest.mark.parametrize('names', [['bag/metadata.yaml'], ['bag/only.mcap'], ['bag/x_0.mcap']])
+def test_one_bag_goes_to_out_itself(tree, names):
+    root = tree(*names)
+    assert pair_outputs([root / 'bag'], root.parent / 'out') == [
+        (root / 'bag', root.parent / 'out')]
+
+
+def test_of_several_sources_each_goes_to_its_name(tree):
+    root = tree('x.mcap', 'day/a.mcap', 'day/b.mcap', 'more/x.mcap')
+    assert outputs(root, root / 'x.mcap', root / 'day') == {
+        'x.mcap': 'out/x', 'day/a.mcap': 'out/day/a', 'day/b.mcap': 'out/day/b'}
+    with pytest.raises(BagError, match=r'x.mcap and .*more/x.mcap would both be written to '):
+        outputs(root, root / 'x.mcap', root / 'more' / 'x.mcap')
+
+
+def test_a_tree_is_not_written_into_itself(tree):
+    root = tree('a.mcap', 'b.mcap')
+    for out in (root, root / 'out'):
+        with pytest.raises(BagError, match='would be written into it'):
+            pair_outputs([root], out)

@@ -1,0 +1,85 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What workers of a fleet are set up with in tests: an engine that inverts, and an early end."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from drives import Engine
+
+from ubcn_ros.bags.process import run
+
+
+@dataclass
+class Inverting:
+    """
+    Sets a worker up, in its process.
+
+    :param folder: a file in it counts the workers that ended.
+    :param ends: how many of them are to end, each with its frame `at`.
+    :param error: to raise then; None: SIGKILL.
+    """
+
+    folder: Path
+    ends: int = 0
+    at: int = 3
+    error: str | None = None
+
+    def __call__(self, number):
+        run.CHECKPOINT_S = 0.0
+        run.load_engine = lambda options: Engine(self._end)
+
+    def _end(self, seen):
+        if seen != self.at:
+            return
+        for place in range(self.ends):
+            try:
+                (self.folder / f'ended {place}').touch(exist_ok=False)
+            except FileExistsError:
+                continue
+            if self.error:
+                raise MemoryError(self.error)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass
+class Told:
+    """A task that returns, or raises, what it is told."""
+
+    text: str
+    error: type | None = None
+
+    def __call__(self):
+        if self.error:
+            raise self.error(self.text)
+        return self.text
+
+
+@dataclass
+class Kill:
+    """A task that ends its worker."""
+
+    number: int
+
+    def __call__(self):
+        os.kill(os.getpid(), self.number)
+
+
+@dataclass
+class Sleep:
+    """A task that writes the number of its process and goes on for ever."""
+
+    path: Path
+
+    def __call__(self):
+        partial = self.path.with_suffix('.partial')
+        partial.write_text(str(os.getpid()))
+        partial.rename(self.path)
+        while True:
+            signal.pause()
+
+
+def leave(number):
+    os._exit(3)

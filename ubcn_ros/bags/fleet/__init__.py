@@ -1,0 +1,16 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Many bags, on many processes or machines.
+
+>>> from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs
+>>> fleet = Fleet(pair_outputs([Path('drives')], Path('derained')), Options())
+>>> with Workers(4) as workers:
+...     fleet.run(workers)
+"""
+
+from ubcn_ros.bags.fleet.run import Bag, Fleet
+from ubcn_ros.bags.fleet.tree import find_bags, pair_outputs
+from ubcn_ros.bags.fleet.workers import Workers
+
+__all__ = ['Bag', 'Fleet', 'Workers', 'find_bags', 'pair_outputs']

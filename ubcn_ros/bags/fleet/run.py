@@ -1,0 +1,189 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Share the pieces of many bags out among workers, again where one ends, and join them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.fleet.tasks import JoinPieces, Outcome, PlanBag, Pool, RunPiece
+from ubcn_ros.bags.process import Job, Options, Result, read_sidecar
+
+RETRIES = 3
+"""How often a task is begun again without having come further."""
+_WAIT_S = 1.0
+
+
+@dataclass
+class Step:
+    """
+    A task of a bag.
+
+    `worker` has it, None: it waits or has ended. `frames` and `share`, of its range of time, say
+    how far it was when the worker began. `losses` is how often it was lost and came no further.
+    """
+
+    bag: Bag
+    task: PlanBag | RunPiece | JoinPieces
+    worker: str | None = None
+    frames: int = 0
+    share: float = 0.0
+    losses: int = 0
+    begun_s: float = 0.0
+
+
+@dataclass
+class Bag:
+    """
+    A bag on its way: `jobs` once it is planned, `results` of its pieces, `result` once joined.
+
+    `error` says why it has none.
+    """
+
+    source: Path
+    out: Path
+    jobs: list[Job] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    result: Result | None = None
+    error: str | None = None
+    retries: int = 0
+
+    @property
+    def state(self) -> str:
+        """'waiting', 'running', 'finished' or 'failed'."""
+        if self.error is not None:
+            return 'failed'
+        if self.result is not None:
+            return 'finished'
+        return 'running' if self.jobs else 'waiting'
+
+    @property
+    def images(self) -> int:
+        """How many the bag announces, of all cameras."""
+        return sum(camera.messages for camera in self.jobs[0].cameras) if self.jobs else 0
+
+
+class Fleet:
+    """
+    Bags on their way to their outputs.
+
+    A worker that ends loses nothing: another goes on with its piece. A bag that cannot be
+    processed does not stop the others.
+
+    :param pairs: bags and outputs.
+    :param pieces: to cut each bag into; None chooses.
+    :param resume: go on with what an interrupted run left.
+    :param tell: called with a line for what a user should know.
+    """
+
+    def __init__(self, pairs: Sequence[tuple[Path, Path]], options: Options,
+                 pieces: int | None = None, resume: bool = False,
+                 tell: Callable[[str], None] = lambda line: None):
+        self.bags = [Bag(source.absolute(), out.absolute()) for source, out in pairs]
+        self.running: dict[str, Step] = {}
+        """By worker."""
+        self._resume, self._tell = resume, tell
+        self._plans = deque(Step(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
+                            for bag in self.bags)
+        self._pieces: deque[Step] = deque()
+        self._joins: deque[Step] = deque()
+
+    @property
+    def waiting(self) -> int:
+        """The number of pieces that no worker has yet."""
+        return len(self._pieces)
+
+    def run(self, pool: Pool, show: Callable[[Fleet], None] = lambda fleet: None) -> None:
+        """
+        Process all bags.
+
+        :param pool: of workers, entered.
+        :param show: called about once a second.
+        :raises BagError: there are no workers to be had.
+        """
+        queues = self._joins, self._plans, self._pieces  # room first, then what there is to do
+        while any(queues) or self.running:
+            for worker in pool.idle():
+                queue = next(filter(None, queues), None)
+                if queue is not None:
+                    self._start(pool, worker, queue.popleft())
+            show(self)
+            for outcome in pool.wait(_WAIT_S):
+                self._take(self.running.pop(outcome.worker), outcome)
+        show(self)
+
+    def _start(self, pool: Pool, worker: str, step: Step) -> None:
+        step.worker = worker
+        if isinstance(step.task, RunPiece):
+            step.frames, step.share = progress(step.task.job)
+        self.running[worker] = step
+        pool.start(worker, step.task)
+
+    def _take(self, step: Step, outcome: Outcome) -> None:
+        step.worker = None
+        if outcome.lost:
+            self._again(step, outcome.error)
+        elif outcome.error:
+            self._fail(step.bag, outcome.error)
+        else:
+            self._go_on(step, outcome.value)
+
+    def _go_on(self, step: Step, value: list[Job] | Result) -> None:
+        """Queue what comes behind a task."""
+        bag = step.bag
+        if isinstance(step.task, PlanBag):
+            bag.jobs = value
+            self._pieces.extend(Step(bag, RunPiece(job, self._resume)) for job in bag.jobs)
+        elif isinstance(step.task, RunPiece):
+            bag.results.append(value)
+            if len(bag.results) == len(bag.jobs):
+                self._joins.append(Step(bag, JoinPieces(tuple(bag.jobs), bag.out)))
+        else:
+            bag.result = value
+            self._tell(f'{value.tally.frames} images of {bag.source} written to {bag.out}')
+
+    def _again(self, step: Step, error: str) -> None:
+        """Begin a task again that was lost, unless it was too often at the same place."""
+        step.losses += 1
+        queue = self._plans
+        if isinstance(step.task, RunPiece):
+            queue = self._pieces
+            step.task = replace(step.task, resume=True)
+            if progress(step.task.job) > (step.frames, step.share):
+                step.losses = 1
+        elif isinstance(step.task, JoinPieces):
+            queue = self._joins
+        where = step.task.job.out if isinstance(step.task, RunPiece) else step.bag.out
+        if step.losses > RETRIES:
+            self._fail(step.bag, f'{where}: given up after {step.losses} attempts that came no '
+                                 f'further, the last: {error}; --resume tries again')
+            return
+        step.bag.retries += 1
+        self._tell(f'{where}: {error}; another worker goes on with it, attempt '
+                   f'{step.losses + 1} of {RETRIES + 1}')
+        queue.appendleft(step)
+
+    def _fail(self, bag: Bag, error: str) -> None:
+        bag.error = bag.error or error
+        self._tell(f'Error: {bag.source}: {error}')
+
+
+def progress(job: Job) -> tuple[int, float]:
+    """Return how many frames of a piece are written, and which share of its time is behind."""
+    try:
+        document = read_sidecar(job.out)
+    except BagError:  # which the worker will say
+        return 0, 0.0
+    if document is None:
+        return 0, 0.0
+    frames = sum(camera['frames'] for camera in document['cameras'])
+    position = document['tally']['position']
+    if document['finished']:
+        return frames, 1.0
+    if position is None:
+        return frames, 0.0
+    return frames, max(0.0, (position[0] - job.start_ns) / (job.end_ns - job.start_ns))

@@ -1,0 +1,105 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What workers do: plan a bag, process a piece of it, join its pieces; each may be done again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
+from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
+
+
+@dataclass(frozen=True)
+class PlanBag:
+    """
+    Cut a bag into jobs, as an interrupted run did where there is one.
+
+    :param pieces: to cut it into; None chooses.
+    """
+
+    source: Path
+    out: Path
+    options: Options
+    pieces: int | None
+    resume: bool
+
+    def __call__(self) -> list[Job]:
+        """Return the jobs."""
+        before = 1 if self.out.exists() else pieces_there(self.out)
+        if before is not None and not self.resume:
+            there = self.out if self.out.exists() else pieces_folder(self.out)
+            raise BagError(f'bag {self.out} cannot be written: {there} exists already; go on with '
+                           'it (--resume), or give another path')
+        if before is not None and self.pieces not in (before, None) and not self.out.exists():
+            raise BagError(f'{pieces_folder(self.out)} cannot be gone on with: --pieces was '
+                           f'{before} and is {self.pieces} now; give the same, or another path '
+                           'for the outputs')
+        return plan([(self.source, self.out)], self.options, before or self.pieces)
+
+
+@dataclass(frozen=True)
+class RunPiece:
+    """Process a piece of a bag, or go on with it."""
+
+    job: Job
+    resume: bool
+
+    def __call__(self) -> Result:
+        """Return what was done."""
+        return run_job(self.job, self.resume)
+
+
+@dataclass(frozen=True)
+class JoinPieces:
+    """Make a bag of its pieces."""
+
+    jobs: tuple[Job, ...]
+    out: Path
+
+    def __call__(self) -> Result:
+        """Return what was done with the whole bag."""
+        return join(self.jobs, self.out)
+
+
+class Outcome(NamedTuple):
+    """
+    What became of a task: a value, or an error.
+
+    `lost` is whether it may be tried again: its worker ended, or something failed that is not of
+    the bag's own.
+    """
+
+    worker: str
+    task: Any
+    value: Any = None
+    error: str = ''
+    lost: bool = False
+
+
+class Pool(Protocol):
+    """Workers that run one task each at a time; a context manager that ends them."""
+
+    def idle(self) -> list[str]:
+        """Name the workers that have nothing to do."""
+
+    def start(self, worker: str, task: Callable[[], Any]) -> None:
+        """Let an idle worker run a task."""
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """Wait until something happens; return the tasks that ended."""
+
+
+def attempt(worker: str, task: Callable[[], Any]) -> Outcome:
+    """Run a task in this process."""
+    try:
+        return Outcome(worker, task, task())
+    except ValueError as error:  # as this package raises for what is wrong with the input
+        return Outcome(worker, task, error=str(error))
+    except Exception as error:  # of memory, disk or device: another process may fare better
+        text = ' '.join(str(error).split())
+        return Outcome(worker, task, error=f'{type(error).__name__}: {text}', lost=True)

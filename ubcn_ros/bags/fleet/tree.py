@@ -1,0 +1,113 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the bags of folders, and say where the outputs of each go: a tree of the same shape."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ubcn_ros.bags.errors import SUFFIXES, BagError
+from ubcn_ros.bags.metadata import NAME
+from ubcn_ros.bags.process.jobs import PIECES
+
+_SUFFIXES = (*SUFFIXES, '.bag')
+
+
+def find_bags(folder: Path) -> list[Path]:
+    """
+    Find the bags in and below a folder, in the order of their paths.
+
+    A bag is a folder with metadata.yaml, a folder with nothing but the numbered files of one
+    recording, or else a file. Pieces of bags that are being processed are none.
+    """
+    return sorted(_walk(Path(folder), set()))
+
+
+def pair_outputs(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """
+    Pair each bag with its output.
+
+    One bag goes to OUT itself, the bags of one folder to the same place in OUT, of several
+    sources each to its name in OUT. Where two would get one name, a file keeps its suffix.
+
+    :param sources: bags, and folders of bags.
+    :raises BagError: two bags would be written to one place, or a tree into itself.
+    """
+    trees = {source: bags_below(source) for source in sources}
+    if len(trees) == 1:
+        return _pairs(*trees.popitem(), out)
+    pairs: dict[Path, Path] = {}
+    for source, bags in trees.items():
+        for bag, target in _pairs(source, bags, out / _stem(source.absolute())):
+            if target in pairs:
+                raise BagError(f'{pairs[target]} and {bag} would both be written to {target}: '
+                               'process them one by one')
+            pairs[target] = bag
+    return [(bag, target) for target, bag in pairs.items()]
+
+
+def bags_below(source: Path) -> list[Path] | None:
+    """Return the bags of a folder that is none itself; None for everything else."""
+    if not source.is_dir():
+        return None
+    bags = find_bags(source)
+    alone = len(bags) == 1 and bags[0].parent == source  # a folder with a file is its bag
+    return None if not bags or bags == [source] or alone else bags
+
+
+def _pairs(source: Path, bags: list[Path] | None, out: Path) -> list[tuple[Path, Path]]:
+    if bags is None:
+        return [(source, out)]
+    real, target = source.resolve(), out.resolve()
+    if target == real or real in target.parents:
+        raise BagError(f'the bags of {source} would be written into it, as {out}: give a path '
+                       'outside of it')
+    places = [bag.relative_to(source) for bag in bags]
+    taken = {parent for place in places for parent in place.parents}
+    taken |= {place for bag, place in zip(bags, places, strict=True) if bag.is_dir()}
+    pairs = []
+    for bag, place in zip(bags, places, strict=True):
+        if not bag.is_dir():
+            stem = place.with_name(_stem(bag))
+            place = place if stem in taken else stem
+            taken.add(stem)
+        pairs.append((bag, out / place))
+    return pairs
+
+
+def _stem(path: Path) -> str:
+    """Return the name of a bag without the suffix of a file."""
+    name = path.name.removesuffix('.zstd') if not path.is_dir() else path.name
+    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)
+                 and not path.is_dir()), name)
+
+
+def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+    """Yield the bags below a folder; links to folders are followed, each folder is seen once."""
+    real = folder.resolve()
+    if real in seen:
+        return
+    seen.add(real)
+    with os.scandir(folder) as entries:
+        paths = sorted(Path(entry.path) for entry in entries if not entry.name.startswith('.'))
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if path not in folders
+             and path.name.removesuffix('.zstd').endswith(_SUFFIXES)]
+    if folder / NAME in paths or _is_recording(folder, files):
+        yield folder
+        return
+    yield from files
+    for path in folders:
+        if not path.name.endswith(PIECES):
+            yield from _walk(path, seen)
+
+
+def _is_recording(folder: Path, files: Sequence[Path]) -> bool:
+    """Say whether files are those of one recording that ended without metadata.yaml."""
+    found = [re.fullmatch(r'(.+)_(\d+)', _stem(file)) for file in files]
+    if not files or not all(found) or len({match[1] for match in found}) > 1:
+        return False
+    return found[0][1] == folder.name or 0 in {int(match[2]) for match in found}
