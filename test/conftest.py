@@ -63,7 +63,8 @@ def rain_model(tmp_path_factory):
     from ubcn_ros.runtime import save_model
     torch.manual_seed(2)
     network = build(UBCNConfig(CAMVID, IDMConfig(8, 2, 2), SAMConfig(8, 2, 2, form='trunk'),
-                               'ddrnet23_slim', {'width': 4}, VeilConfig(4, 1, 4)))
+                               'ddrnet23_slim', {'width': 4, 'context_window': [1, 2]},
+                               VeilConfig(4, 1, 4)))
     for last in (network.derain.tail[1], network.attention.tail[1], network.veil.field,
                  network.veil.rain[1]):  # these start at zero
         torch.nn.init.normal_(last.weight, std=0.02)

@@ -93,7 +93,8 @@ class UBCNConfig:
         if name == 'light-next':
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk'),
-                       'ddrnet23_slim', {'stride2_head': True}, VeilConfig())
+                       'ddrnet23_slim', {'stride2_head': True, 'context_window': [8, 10]},
+                       VeilConfig())
         if name == 'light':
             veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
             return cls(label_set, FieldIDMConfig(unshuffle=2, dilations=dilations, **veil),

@@ -11,13 +11,14 @@ decoder of DeepLabv3+ does (Chen et al., ECCV 2018): poles and signs are few pix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import resize
+from ubcn_ros.network.blocks import exporting, resize
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
 
 
@@ -74,13 +75,23 @@ def _pre(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
 
 
 class DAPPM(nn.Module):
-    """Deep aggregation pyramid pooling: ever wider averages, each refined by the one before."""
+    """
+    Deep aggregation pyramid pooling: ever wider averages, each refined by the one before.
+
+    The published averages are strided, count the zeros around the image, and end with that of the
+    whole image: what a place gets depends on how large the image is. With a window, the size of
+    what it is trained on, each is taken at every place, and none sees more than that.
+
+    :param window: height and width, places; None for the published averages.
+    """
 
     resize = staticmethod(resize)
 
-    def __init__(self, in_channels: int, width: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, width: int, out_channels: int,
+                 window: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.windows = ((5, 2), (9, 4), (17, 8))
+        self.window = window
         scales = len(self.windows) + 2
         self.reduce = nn.ModuleList(_pre(in_channels, width, 1) for _ in range(scales))
         self.refine = nn.ModuleList(_pre(width, width, 3) for _ in range(scales - 1))
@@ -88,12 +99,48 @@ class DAPPM(nn.Module):
         self.skip = _pre(in_channels, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = [F.avg_pool2d(x, size, stride, size // 2) for size, stride in self.windows]
-        pooled.append(x.mean((2, 3), keepdim=True))
+        if self.window is None:
+            pooled = [F.avg_pool2d(x, size, stride, size // 2) for size, stride in self.windows]
+            pooled.append(x.mean((2, 3), keepdim=True))
+        else:
+            height, width = self.window
+            pooled = [window_means(x, (min(size, height), min(size, width)))
+                      for size, _ in self.windows]
+            pooled.append(window_means(x, self.window))
         outputs = [self.reduce[0](x)]
         for reduce, refine, p in zip(self.reduce[1:], self.refine, pooled, strict=True):
             outputs.append(refine(self.resize(reduce(p), x.shape[-2:]) + outputs[-1]))
         return self.join(torch.cat(outputs, 1)) + self.skip(x)
+
+
+def window_means(x: torch.Tensor, window: tuple[int, int]) -> torch.Tensor:
+    """
+    Average over the window of that size, in the image, whose middle is nearest to each place.
+
+    Of an image no larger than the window that is the mean of all. Exported, where nothing may
+    depend on a size in Python, it is made of running sums, the same up to rounding.
+
+    :param x: (N, C, H, W).
+    :param window: height and width.
+    :return: (N, C, H, W).
+    """
+    if exporting():
+        return _line_means(_line_means(x.float(), 2, window[0]), 3, window[1]).to(x.dtype)
+    (height, width), (high, wide) = x.shape[-2:], window
+    pooled = F.avg_pool2d(x, (min(high, height), min(wide, width)), 1)
+    top, left = height - pooled.shape[-2], width - pooled.shape[-1]
+    return F.pad(pooled, (left // 2, left - left // 2, top // 2, top - top // 2),
+                 mode='replicate')
+
+
+def _line_means(x: torch.Tensor, dim: int, window: int) -> torch.Tensor:
+    """Average along a dimension of the image, 2 or 3, over the nearest window at each place."""
+    places = torch.arange(x.shape[dim], device=x.device)
+    count = places.amax() + 1
+    size = count.clamp(max=window)
+    first = torch.minimum((places - (size - 1) // 2).clamp(min=0), count - size)
+    sums = F.pad(x.cumsum(dim), (0, 0, 1, 0) if dim == 2 else (1, 0))
+    return (sums.index_select(dim, first + size) - sums.index_select(dim, first)) / size
 
 
 class DDRNet23Slim(SegmentationNetwork):
@@ -105,13 +152,21 @@ class DDRNet23Slim(SegmentationNetwork):
         with 8 or more: with fewer, PyTorch 2.13 (oneDNN) overruns its buffers in the gradient of
         the strided 1x1 convolutions on processors without AVX-512.
     :param stride2_head: correct the logits at stride 2; the correction starts at zero.
+    :param context_window: height and width, in places of 64 pixels, of what the averages of the
+        pyramid look at, see DAPPM; None for the published pyramid.
+    :raises ValueError: a context_window that is none.
     """
 
     resize = staticmethod(resize)
 
-    def __init__(self, num_classes: int, width: int = 32, stride2_head: bool = False
-                 ) -> None:
+    def __init__(self, num_classes: int, width: int = 32, stride2_head: bool = False,
+                 context_window: Sequence[int] | None = None) -> None:
         super().__init__()
+        if context_window is not None and not (
+                isinstance(context_window, (list, tuple)) and len(context_window) == 2
+                and all(isinstance(side, int) and side > 0 for side in context_window)):
+            raise ValueError(f'context_window is {context_window!r}: expected height and width, '
+                             'places of 64 pixels')
         w = width
         self.feature_channels = 4 * w
         self.stem = nn.Sequential(
@@ -134,7 +189,7 @@ class DDRNet23Slim(SegmentationNetwork):
         self.down3 = _conv_bn(2 * w, 4 * w, 3, 2)
         self.down4 = nn.Sequential(_conv_bn(2 * w, 4 * w, 3, 2, relu=True),
                                    _conv_bn(4 * w, 8 * w, 3, 2))
-        self.pyramid = DAPPM(16 * w, 4 * w, 4 * w)
+        self.pyramid = DAPPM(16 * w, 4 * w, 4 * w, context_window and tuple(context_window))
         self.head = _pre(4 * w, 2 * w, 3)
         self.fine = nn.Sequential(nn.BatchNorm2d(3 * w), nn.ReLU(inplace=True),
                                   _conv_bn(3 * w, 2 * w, relu=True))
