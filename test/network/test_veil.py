@@ -18,7 +18,7 @@ def veil():
     """Make one with values to work with."""
     torch.manual_seed(0)
     made = Veil(VeilConfig(4, 1, 4)).eval()
-    for last in (made.whole, made.field, made.rain[1]):
+    for last in (made.whole, made.field, made.rain[-1]):
         torch.nn.init.normal_(last.weight, std=0.1)
     return made
 
@@ -84,9 +84,28 @@ def test_texture_tells_apart_what_the_thumbnail_averages_away():
     streaks = smooth + 0.4 * torch.tensor([1.0, -1.0]).repeat(256)
     for texture in (0, 6):
         veil = Veil(VeilConfig(4, 1, texture)).eval()
-        torch.nn.init.normal_(veil.rain[1].weight)
+        torch.nn.init.normal_(veil.rain[-1].weight)
         same = torch.allclose(veil(smooth).rain, veil(streaks).rain, atol=1e-4)
         assert same == (texture == 0)
+
+
+def test_what_it_tells_of_the_rain_is_soon_learnt(monkeypatch):
+    """Images that differ by the strength of their noise, over scenes that differ by far more."""
+    monkeypatch.setattr('ubcn_ros.network.veil.GRID', (64, 96))
+    torch.manual_seed(0)
+    veil = Veil(VeilConfig(8, 0, 8))
+    optimizer = torch.optim.Adam(veil.rain.parameters(), 1e-2)
+    errors = []
+    for step in range(40):
+        strength = torch.rand(16, 1, 1, 1)
+        images = torch.cat([scene(64, 96, 16 * step + n) for n in range(16)])
+        told = veil(images + 0.3 * strength * torch.randn_like(images)).rain[:, 0]
+        loss = (told - 2 - 2 * strength.flatten()).abs().mean()
+        errors.append(float(loss.detach()))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert sum(errors[-10:]) / 10 < 0.35, 'of targets that are 0.5 from their mean'
 
 
 def test_texture_starts_blind_to_even_areas():
@@ -96,7 +115,7 @@ def test_texture_starts_blind_to_even_areas():
 
 
 def test_features_cannot_die():
-    veil = Veil(VeilConfig(4, 0, 2))
+    veil = Veil(VeilConfig(4, 0, 2)).eval()
     torch.nn.init.normal_(veil.field.weight)
     for name, parameter in veil.named_parameters():
         if name.endswith('0.bias'):  # every unit far on the flat side of a ReLU

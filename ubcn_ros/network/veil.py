@@ -90,12 +90,15 @@ class Veil(nn.Module):
         self.up1 = _conv(wide, channels)
         self.up0 = _conv(channels + seen, channels)
         self.field = nn.Conv2d(channels, 6, 1)
-        self.rain = nn.Sequential(_conv(wide, wide, kernel=1), nn.Conv2d(wide, 2, 1))
-        for last in (self.whole, self.field, self.rain[1]):
+        told = 2 * (seen + channels + 2 * wide)
+        # without the normalisation it does not learn: images differ by a few percent of the means
+        self.rain = nn.Sequential(nn.BatchNorm2d(told), _conv(told, wide, kernel=1),
+                                  nn.Conv2d(wide, 2, 1))
+        for last in (self.whole, self.field, self.rain[-1]):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
         with torch.no_grad():
-            self.rain[1].bias.copy_(torch.tensor(_START))
+            self.rain[-1].bias.copy_(torch.tensor(_START))
             for level in (self.down1, self.down2, self.down3):
                 for block in level[1]:  # starts as next to no change
                     block.conv2.weight.mul_(0.1)
@@ -111,7 +114,7 @@ class Veil(nn.Module):
         coarse = self.down2(fine)
         x = self.down3(coarse)
         x = self.middle(x + self.whole(x.mean((2, 3), keepdim=True)))
-        rain = self.rain(x.mean((2, 3), keepdim=True)).flatten(1)
+        rain = self.rain(_statistics(seen, fine, coarse, x)).flatten(1)
         x = self.up2(self.resize(x, coarse.shape[-2:]) + coarse)
         x = self.up1(self.resize(x, fine.shape[-2:])) + fine
         x = self.up0(torch.cat((self.resize(x, seen.shape[-2:]), seen), 1))
@@ -126,6 +129,14 @@ class Veil(nn.Module):
         if self.texture is not None:
             seen.append(F.avg_pool2d(self.texture(frame), 2))
         return torch.cat(seen, 1)
+
+
+def _statistics(*levels: torch.Tensor) -> torch.Tensor:
+    """Average the features of all levels over each image, and how far they are from that."""
+    means = [level.mean((2, 3), keepdim=True) for level in levels]
+    spreads = [(level - mean).abs().mean((2, 3), keepdim=True)
+               for level, mean in zip(levels, means, strict=True)]
+    return torch.cat((*means, *spreads), 1)
 
 
 def _conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
