@@ -193,7 +193,7 @@ def test_another_model_or_bag_is_refused(source, tmp_path):
     with pytest.raises(BagError, match="--precision was 'fp32' and is 'bf16' now"):
         processed(source, tmp_path / 'out', engine=other, resume=True)
     source = write_bag(tmp_path / 'other.mcap', drive(7))
-    with pytest.raises(BagError, match='IN was '):
+    with pytest.raises(BagError, match='IN /front/image_raw was 6 and is 7 now'):
         processed(source, tmp_path / 'out', resume=True)
 
 

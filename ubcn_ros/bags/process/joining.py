@@ -125,7 +125,7 @@ def _merge(documents: Sequence[dict[str, Any]], jobs: Sequence[Job], tally: Tall
     cameras = [{**camera, 'images': tally.position.images[camera['topic']],
                 **vars(tally.cameras[camera['topic']])} for camera in first['cameras']]
     notes = list(dict.fromkeys(note for document in documents for note in document['notes']))
-    settings = {**first['settings'], 'IN': {**first['settings']['IN'], 'end_ns': end}}
+    settings = {**first['settings'], 'IN end_ns': end}
     return {**first, 'input': {**first['input'], 'end_ns': end}, 'cameras': cameras,
             'topics': dict(tally.written), 'malformed': tally.malformed,
             'problems': tally.problems, 'notes': notes, 'timings': tally.timings(),

@@ -31,8 +31,8 @@ def settings_of(job: Job, engine: Any) -> dict[str, Any]:
         'model': engine.info.sha256, 'device': engine.device.type, 'precision': engine.precision,
         'backend': engine.backend, **chosen,
         **{_OPTION_NAMES.get(name, name): value for name, value in options.items()},
-        'IN': {'cameras': {camera.topic: camera.messages for camera in job.cameras},
-               'begin_ns': job.begin_ns, 'start_ns': job.start_ns, 'end_ns': job.end_ns}}
+        **{f'IN {camera.topic}': camera.messages for camera in job.cameras},
+        **{f'IN {name}': getattr(job, name) for name in ('begin_ns', 'start_ns', 'end_ns')}}
     return {name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()}
 
@@ -69,7 +69,7 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if old != new:
-            option = name if name.isupper() else f'--{name.replace("_", "-")}'
+            option = name if name.startswith('IN ') else f'--{name.replace("_", "-")}'
             raise BagError(f'{out} cannot be gone on with: {option} was {old!r} and is {new!r} '
                            'now; give the same, or another path for the outputs')
 

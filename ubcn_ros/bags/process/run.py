@@ -143,16 +143,15 @@ class _Run:
                     self._take(writer, item)
                     if sink is not None and item.frame is not None:
                         sink(item)
-                    self._note_times(pipeline)
                     if progress is not None:
                         progress(self.tally)
                     if time.monotonic() - self._saved >= CHECKPOINT_S:
-                        self._checkpoint(writer)
+                        self._checkpoint(writer, pipeline)
             except BaseException:
                 with suppress(BagError, OSError):
-                    self._checkpoint(writer)
+                    self._checkpoint(writer, pipeline)
                 raise
-        self._checkpoint(writer)
+        self._checkpoint(writer, pipeline)
 
     def finish(self) -> None:
         """
@@ -249,9 +248,10 @@ class _Run:
     def _encode(self, item: Item, message: Any, frame: Any) -> list[Record]:
         return self._outputs[item.image.camera.topic].of_frame(item.record, message, frame)
 
-    def _checkpoint(self, writer: McapBagWriter) -> None:
+    def _checkpoint(self, writer: McapBagWriter, pipeline: Pipeline) -> None:
         with signals_held():
             writer.flush()
+            self._note_times(pipeline)
             self.save(finished=False)
             self._saved = time.monotonic()
 
