@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network.attention import SAM, SAMConfig
+from ubcn_ros.network.baselines import BaselineConfig, build_baseline
 from ubcn_ros.network.blocks import resize, shrink
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
@@ -61,8 +62,8 @@ class UBCNConfig:
 
     # classes and their path groups; by default as many as the paper's, without names
     label_set: LabelSet = _NUMBERED
-    # IDM
-    derain: IDMConfig = field(default_factory=IDMConfig)
+    # IDM, or a baseline in its place
+    derain: IDMConfig | BaselineConfig = field(default_factory=IDMConfig)
     # SAM
     attention: SAMConfig = field(default_factory=SAMConfig)
     # FAM's network: a name of network.segmentation.REGISTRY, or module:Class
@@ -121,7 +122,9 @@ class UBCNConfig:
             values['label_set'] = LabelSet.from_dict(values['label_set'])
         for key, kind, with_field in (('derain', IDMConfig, FieldIDMConfig),
                                       ('attention', SAMConfig, FieldSAMConfig)):
-            if key in values:
+            if key == 'derain' and 'network' in values.get(key, ()):
+                values[key] = BaselineConfig(**values[key])
+            elif key in values:
                 part = dict(values[key])
                 if 'dilations' in part:
                     part['dilations'] = tuple(part['dilations'])
@@ -136,14 +139,14 @@ class UBCN(nn.Module):
     The unified bottom-up and top-down network.
 
     :param veil: rainy image to what lifts its veil; None to leave it as it is.
-    :param derain: IDM, rainy image to derained image.
+    :param derain: IDM or a baseline, rainy image to derained image.
     :param segmentation: FAM's segmentation network, image to logits.
     :param attention: SAM, rainy image, previous image and path probabilities to a better image.
     :param label_set: the classes and their path groups.
     """
 
-    def __init__(self, veil: Veil | None, derain: IDM, segmentation: nn.Module, attention: SAM,
-                 label_set: LabelSet) -> None:
+    def __init__(self, veil: Veil | None, derain: nn.Module, segmentation: nn.Module,
+                 attention: SAM, label_set: LabelSet) -> None:
         super().__init__()
         self.veil = veil
         self.derain = derain
@@ -281,7 +284,8 @@ def build(config: UBCNConfig) -> UBCN:
     :raises ValueError: an unknown segmentation network.
     """
     label_set = config.label_set
-    idm = FieldIDM if isinstance(config.derain, FieldIDMConfig) else IDM
+    idm = (build_baseline if isinstance(config.derain, BaselineConfig) else
+           FieldIDM if isinstance(config.derain, FieldIDMConfig) else IDM)
     sam = FieldSAM if isinstance(config.attention, FieldSAMConfig) else SAM
     network = UBCN(
         Veil(config.veil) if config.veil else None, idm(config.derain),
