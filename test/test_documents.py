@@ -49,7 +49,7 @@ def command_lines(text):
     for line in lines:
         try:
             lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
-            lexer.wordchars += ':=$*{},[]'
+            lexer.wordchars += ':=$*{},[]%'
             yield list(lexer)
         except ValueError:  # a lone quote: no command
             continue

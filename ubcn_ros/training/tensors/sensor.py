@@ -26,6 +26,7 @@ _TABLES = np.array([
 # RGB to Y, Cb, Cr as in JFIF
 _TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5],
                       [0.5, -0.418688, -0.081312]])
+_TO_RGB = np.linalg.inv(_TO_YCBCR)
 
 
 def add_sensor_noise(images: torch.Tensor, looks: Sequence[SensorLook], seeds: Sequence[int]
@@ -55,14 +56,13 @@ def compressed(images: torch.Tensor, qualities: Sequence[int]) -> torch.Tensor:
     """
     height, width = images.shape[-2:]
     padded = F.pad(images.round(), (0, -width % 16, 0, -height % 16), mode='replicate')
-    matrix = to_device(_TO_YCBCR, images.device)
-    shifted = torch.einsum('ij,njhw->nihw', matrix, padded - 128).round()
+    to_ycbcr, to_rgb = to_device([_TO_YCBCR, _TO_RGB], images.device)
+    shifted = torch.einsum('ij,njhw->nihw', to_ycbcr, padded - 128).round()
     tables = to_device([quantization(quality) for quality in qualities], images.device)
     brightness = _coded(shifted[:, :1], tables[:, :1])
     colour = _coded(F.avg_pool2d(shifted[:, 1:], 2).round(), tables[:, 1:])
     colour = F.interpolate(colour, scale_factor=2, mode='bilinear')
-    decoded = torch.einsum('ij,njhw->nihw', torch.linalg.inv(matrix),
-                           torch.cat((brightness, colour), 1)) + 128
+    decoded = torch.einsum('ij,njhw->nihw', to_rgb, torch.cat((brightness, colour), 1)) + 128
     return decoded[..., :height, :width].round().clamp(0, 255)
 
 
