@@ -97,7 +97,8 @@ def _finished(job: Job) -> dict[str, Any]:
 
 def _of_all(document: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that all pieces of a bag have in common."""
-    return {name: value for name, value in document['settings'].items() if name != 'IN'}
+    return {name: value for name, value in document['settings'].items()
+            if name not in ('IN start_ns', 'IN end_ns')}
 
 
 def _link_files(jobs: Sequence[Job], joined: Path, name: str) -> list[str]:
