@@ -97,6 +97,12 @@ def test_mist_is_hardly_darker_than_the_sky():
         assert (0 <= mist.streak_light).all() and (mist.streak_light <= 1).all()
 
 
+def test_mist_at_dusk_is_no_daylight():
+    levels = [Mist.draw(np.random.default_rng(seed), np.full(3, 0.35)).airlight.mean()
+              for seed in range(30)]
+    assert 0.28 < min(levels) and max(levels) < 0.7 and max(levels) > 0.45
+
+
 def test_unknown_distances_are_far(image):
     depth = np.full((96, 128), 10.0, np.float32)
     depth[50:, :2] = np.nan, 0

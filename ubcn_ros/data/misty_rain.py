@@ -67,10 +67,12 @@ class Mist:
         """
         Draw one, from hardly any to next to nothing left in the distance.
 
-        :param sky: (3,) RGB on 0..1, as of ``estimate_airlight``: mist is hardly ever darker.
+        :param sky: (3,) RGB on 0..1, as of ``estimate_airlight``: mist is hardly ever darker, and
+            at most 1.6 times as bright.
         """
         blue, green = 0.06 * rng.standard_normal(), 0.03 * rng.random()
-        level = max(rng.uniform(0.6, 1.0), 0.95 * float(np.max(sky)))
+        brightest = float(np.max(sky))
+        level = max(rng.uniform(0.6, 1.0) * min(1.0, 1.6 * brightest), 0.95 * brightest)
         airlight = np.clip(level * np.exp([-blue, green - 0.3 * blue, blue]), 0, 1)
         thick = rng.beta(1.2, 1.6)
 
