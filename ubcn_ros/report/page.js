@@ -33,13 +33,16 @@ async function paint(sheet) {
   const view = viewOf(sheet);
   const source = view.kind === 'image' ? picture(frame, view.key)
     : frame.steps[state.step - 1]?.[view.key] || frame.pictures[view.key];
-  const below = picture(frame, view.kind === 'image' ? view.key : view.under);
+  const shown = view.kind === 'image' ? view.key : view.under, below = picture(frame, shown);
   sheet.classList.toggle('missing', !source);
   image.hidden = !below || !source;
   if (below && image.src !== below) image.src = below;
   image.alt = view.title + ', ' + frame.title;
   image.onload = () => place(state.zoom, state.x, state.y);
-  image.onerror = () => { image.src = frame.pictures[view.key]; };
+  image.onerror = () => {  // a file that is not there
+    image.onerror = null;
+    image.src = frame.pictures[shown];
+  };
   canvas.hidden = view.kind === 'image' || !source;
   sheet.view = view;
   if (canvas.hidden) { sheet.values = sheet.source = null; return; }

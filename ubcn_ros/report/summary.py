@@ -39,8 +39,11 @@ def tiles(report: Report, cameras: int, first: Bag, second: Bag | None) -> list[
              f'of {_plural(cameras, "camera")}, {seconds:.1f} s of the drive'),
         Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
              'without rain' if quality else 'no drive without rain was given')]
+    if not quality and 'change' in means:
+        found.append(Tile('Change', means_of('change', 'of 255'),
+                          f'{both}from input to derained image'))
     if pair:
-        found.append(Tile('Labels that differ', means_of_one(means, 'disagreement', '%'),
+        found.append(Tile('Labels that differ', means_of('disagreement', '%'),
                           'of the pixels, between A and B'))
     if not pair or 'dry' in means:
         found.append(Tile('Labels as dry', means_of('dry', '%'), f'{both}as in the drive without '
@@ -61,11 +64,6 @@ def _engine_tile(both: str, bags: Sequence[Bag]) -> Tile:
     devices = dict.fromkeys(f'{bag.sidecar["device"]}, {bag.sidecar["precision"]}' for bag in bags)
     return Tile('Engine', ' | '.join(number(ms, True) for ms in times) + ' ms',
                 f'{both}mean of a frame on {" | ".join(devices)}')
-
-
-def means_of_one(means: dict[str, float | None], key: str, unit: str) -> str | None:
-    """Write one mean with its unit; None where there is none."""
-    return None if means.get(key) is None else f'{number(means[key], True)} {unit}'
 
 
 def subtitle(report: Report, first: Bag, second: Bag | None) -> str:
