@@ -4,11 +4,13 @@
 
 import shutil
 
+import numpy as np
 import pytest
 from processed_bags import HEIGHT, WIDTH
 
 from ubcn_ros.report.bag import Inputs, Options, bag_report
-from ubcn_ros.report.page import write
+from ubcn_ros.report.page import Frame, Measure, Report, View, write
+from ubcn_ros.report.pictures import Album
 from ubcn_ros.report.steps import Steps
 
 sync_api = pytest.importorskip('playwright.sync_api')
@@ -187,6 +189,45 @@ def test_steps_take_the_place_of_what_was_recorded(opened):
     assert brightness[1] - brightness[3] == pytest.approx(20, abs=4)
     page.evaluate(f'show({(number + 1) % 4})')
     assert page.is_disabled('input[name=step] >> nth=0')
+
+
+def test_full_size_pictures_come_with_the_zoom(browser, drive, tmp_path):
+    path = tmp_path / 'page.html'
+    report = bag_report(Inputs(drive / 'a'), Options(path, full_size=tmp_path / 'full size'))
+    gone = next((tmp_path / 'full size').glob('00003*derained.png'))
+    gone.unlink()
+    write(path, report)
+    opened = Opened(browser, path)
+    assert not [url for url in opened.requests if url.endswith('.png')]
+    opened.page.evaluate('show(0); place(4, -1, -1)')
+    opened.wait(f"{LEFT}.src.endsWith('input.png') && {LEFT}.complete && {LEFT}.naturalWidth")
+    opened.page.evaluate('show(3)')
+    right = LEFT.replace('left', 'right')
+    opened.wait(f'{right}.src === data.frames[3].pictures.derained && {right}.naturalWidth')
+    assert all(url.startswith(('data:', 'file:')) for url in opened.requests)
+    opened.page.context.close()
+
+
+def test_steps_without_a_recording_begin_with_the_last(browser, tmp_path):
+    colors = {t: Album(3, 3).image(np.full((HEIGHT, WIDTH, 3), 60 * t, np.uint8))
+              for t in (1, 2, 3)}
+    frame = Frame('1, 50 mm/hr', 'streets/val', 'seed 1', (WIDTH, HEIGHT),
+                  values={'psnr': 30.0}, pictures={'input': colors[3]},
+                  steps=[{'derained': colors[1]}, {'derained': colors[2]}])
+    measure = Measure('psnr', 'PSNR', 'dB', 'Of the derained image.', low_is_bad=True)
+    write(tmp_path / 'page.html', Report(
+        'model on data', '', views=[View('input', 'Input'), View('derained', 'Derained')],
+        sides=('input', 'derained'), recorded=False, frames=[frame], measures=[measure],
+        worst=measure, columns=('Data', 'Rain')))
+    opened = Opened(browser, tmp_path / 'page.html')
+    right = LEFT.replace('left', 'right')
+    opened.wait(f'{right}.src === data.frames[0].steps[1].derained')
+    assert opened.page.eval_on_selector_all('#steps label', 'l => l.map(x => x.textContent)') \
+        == ['1', '2']
+    opened.page.check('input[name=step][value="1"]', force=True)
+    opened.wait(f'{right}.src === data.frames[0].steps[0].derained')
+    assert 'Rain: seed 1' in opened.page.inner_text('#again')
+    opened.done()
 
 
 def test_touch_and_small_screens(browser, path):

@@ -203,7 +203,7 @@ class _Maker:
     def _title(self) -> str:
         if self.pair:
             return f'{self.inputs.bag.name} and {self.inputs.other.name}'
-        return self.inputs.bag.resolve().name
+        return '/'.join(self.inputs.bag.resolve().parts[-2:])
 
     def _sum_up(self, report: Report) -> None:
         if 'labels' in self.names:

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
-from ubcn_ros.report.measures import Pictures, measured, psnr
+from ubcn_ros.report.measures import Pictures, agreement, measured, psnr
 from ubcn_ros.report.recording import Bag
 from ubcn_ros.report.tracks import Inputs, Track, open_tracks, stamp_text
 
@@ -165,10 +165,7 @@ def frame_figures(found: dict[str, float], pictures: Pictures) -> dict[str, floa
     if {'derained', 'derained_b'} <= pictures.keys():
         values['psnr'] = psnr(pictures['derained_b'], pictures['derained'])
     if {'labels', 'labels_b'} <= pictures.keys():
-        ours, theirs = pictures['labels'], pictures['labels_b']
-        known = (ours != UNLABELED) | (theirs != UNLABELED)
-        values['labels_equal'] = 100 * float(np.mean((ours == theirs)[known])) if known.any() \
-            else math.nan
+        values['labels_equal'] = agreement(pictures['labels'], pictures['labels_b'])
     return values
 
 

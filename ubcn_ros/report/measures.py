@@ -24,7 +24,8 @@ MEASURES = (
     Measure('psnr_b', 'PSNR of B', 'dB', 'The same, of B.', low_is_bad=True),
     Measure('psnr_input', 'PSNR before', 'dB', 'Of the input against the same frame without '
             'rain.', low_is_bad=True),
-    Measure('disagreement', 'Labels differ', '%', 'Pixels that A and B label differently.'),
+    Measure('disagreement', 'Labels differ', '%', 'Pixels that A and B label differently, '
+            'those without a class in both left out.'),
     Measure('dry', 'Labels as dry', '%', 'Pixels labelled as the same frame without rain is; '
             'those of both without a class left out.', low_is_bad=True),
     Measure('dry_b', 'B as dry', '%', 'The same, of B.', low_is_bad=True),
@@ -74,6 +75,12 @@ def difference(image: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean(np.abs(image.astype(np.int16) - other)))
 
 
+def agreement(labels: np.ndarray, other: np.ndarray) -> float:
+    """Pixels (%) with the same label, those unlabeled in both left out; NaN where all are."""
+    known = (labels != UNLABELED) | (other != UNLABELED)
+    return 100 * float((labels == other)[known].mean()) if known.any() else math.nan
+
+
 def measured(pictures: Pictures) -> dict[str, float]:
     """Measure a frame: what its pictures allow, by key of `MEASURES`."""
     found: dict[str, float] = {}
@@ -92,16 +99,14 @@ def measured(pictures: Pictures) -> dict[str, float]:
         if labels is not None:
             found['unlabeled' + end] = 100 * float((labels == UNLABELED).mean())
         if labels is not None and dry is not None:
-            known = (labels != UNLABELED) | (dry != UNLABELED)
-            if known.any():
-                found['dry' + end] = 100 * float((labels == dry)[known].mean())
+            found['dry' + end] = agreement(labels, dry)
     if 'psnr' in found and 'psnr_b' in found and math.isfinite(found['psnr_b'] - found['psnr']):
         found['behind'] = found['psnr_b'] - found['psnr']
     if {'labels', 'labels_b'} <= pictures.keys():
-        found['disagreement'] = 100 * float((pictures['labels'] != pictures['labels_b']).mean())
+        found['disagreement'] = 100 - agreement(pictures['labels'], pictures['labels_b'])
     if {'derained', 'derained_b'} <= pictures.keys():
         found['apart'] = difference(pictures['derained'], pictures['derained_b'])
-    return found
+    return {key: value for key, value in found.items() if not math.isnan(value)}
 
 
 class Classes:

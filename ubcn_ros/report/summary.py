@@ -79,22 +79,11 @@ def subtitle(report: Report, first: Bag, second: Bag | None) -> str:
 
 def facts(inputs: Inputs, first: Bag, second: Bag | None, steps: Steps | None
           ) -> list[tuple[str, str]]:
-    """Say how what is shown came about, in names and values."""
-    found = []
-    for letter, bag in (('A', first), ('B', second)):
-        if bag is None:
-            continue
-        of = f', {letter}' if second is not None else ''
-        found.append((f'bag{of}', str(bag.path)))
-        model = bag.sidecar.get('model', {})
-        found += [(name + of, str(model[key])) for key, name in _MODEL.items() if model.get(key)]
-        found += [(name + of, str(bag.sidecar[key])) for key, name in _SIDECAR.items()
-                  if bag.sidecar.get(key) not in (None, '')]
-        sizes = dict.fromkeys(size for camera in bag.sidecar.get('cameras', [])
-                              for size in camera.get('processing_sizes', []))
-        found += [('labelled at' + of, ', '.join(sizes))] * bool(sizes)
-        rate = bag.sidecar.get('timings', {}).get('frames_per_s')
-        found += [('processed at' + of, f'{number(rate)} frames per second')] * bool(rate)
+    """Say how what is shown came about, in names and values; 'A | B' where these differ."""
+    a, b = _facts_of(first), {} if second is None else _facts_of(second)
+    found = [(name, value if second is None or value == b.get(name)
+              else f'{value} | {b.get(name, "not said")}')
+             for name, value in {**dict.fromkeys(b, 'not said'), **a}.items()]
     found += [(name, str(path)) for name, path in (('input', inputs.input),
                                                    ('without rain', inputs.truth)) if path]
     if steps is not None:
@@ -102,6 +91,22 @@ def facts(inputs: Inputs, first: Bag, second: Bag | None, steps: Steps | None
                       f'{steps.engine.info.sha256}, {steps.engine.precision} on '
                       f'{steps.engine.device}'))
     return [*found, ('ubcn_ros', __version__)]
+
+
+def _facts_of(bag: Bag) -> dict[str, str]:
+    """Say what a bag tells of its processing."""
+    said = bag.sidecar
+    model = said.get('model', {})
+    found = {'bag': str(bag.path),
+             **{name: str(model[key]) for key, name in _MODEL.items() if model.get(key)},
+             **{name: str(said[key]) for key, name in _SIDECAR.items() if said.get(key)}}
+    sizes = dict.fromkeys(size for camera in said.get('cameras', [])
+                          for size in camera.get('processing_sizes', []))
+    if sizes:
+        found['labelled at'] = ', '.join(sizes)
+    if rate := said.get('timings', {}).get('frames_per_s'):
+        found['processed at'] = f'{number(rate)} frames per second'
+    return found
 
 
 def missing(names: Collection[str], pair: bool, steps: Steps | None, first: Bag
