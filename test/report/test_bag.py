@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import shlex
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -29,7 +30,8 @@ from processed_bags import (
 from ubcn_ros.bags import BagError
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import read_image
-from ubcn_ros.report.bag import Inputs, Options, bag_report
+from ubcn_ros.labels import numbered_labels
+from ubcn_ros.report.bag import Inputs, Options, bag_report, play_command
 from ubcn_ros.report.steps import Steps
 
 
@@ -183,9 +185,14 @@ def test_fewer_frames_are_spread_evenly_and_said(drive):
 
 def test_each_frame_has_the_command_that_plays_it(drive):
     for frame in report(drive / 'a').frames:
-        *command, start, _, duration = shlex.split(frame.command)
-        assert command == ['ubcn', 'bag', 'play', str(drive / 'a'), '--start']
-        assert 0 <= frame.seconds - float(start) < 0.001 < float(duration)
+        assert frame.command == play_command(drive / 'a', frame.seconds)
+
+
+@pytest.mark.parametrize('seconds', [0.0, 0.1, 1.0005, 12_345.6789, 1e6 + 0.25])
+def test_a_frame_is_played_from_its_time_on(seconds):
+    *command, start, _, duration = shlex.split(play_command(Path('a drive'), seconds))
+    assert command == ['ubcn', 'bag', 'play', 'a drive', '--start']
+    assert 0 <= seconds - float(start) < 0.0011 < float(duration)
 
 
 def test_pictures_at_full_size_lie_beside(drive, tmp_path):
@@ -218,6 +225,20 @@ def test_what_is_malformed_is_left_out_and_said(tmp_path):
         '/front/derained/image_raw': derained})
     made = report(cut)
     assert len(made.frames) == 3 and said(made, '1.100000000', 'differ in size')
+
+
+def test_bags_without_a_frame_that_can_be_read_are_clear_errors(tmp_path):
+    bag = write_bag(tmp_path / 'bag', {'/front/image_raw': rainy, '/front/derained/image_raw':
+                                       lambda n: derained(n)[:32]})
+    with pytest.raises(BagError, match='no frame can be read; .*differ in size'):
+        report(bag)
+
+
+def test_steps_of_another_models_classes_show_no_labels(drive, fake_engine):
+    fake_engine = type('Other', (type(fake_engine),), {'label_set': numbered_labels(3)})()
+    made = report(drive / 'a', step_frames=1, steps=Steps(fake_engine, 2))
+    assert [step.keys() for step in made.frames[3].steps] == [{'derained', 'confidence'}] * 2
+    assert said(made, 'Labels of the steps', 'other classes')
 
 
 def test_what_the_processing_left_out_is_said(tmp_path):

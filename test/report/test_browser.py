@@ -163,7 +163,7 @@ def test_the_table_sorts_and_shows_a_frame(opened):
     page.click('#frames tbody tr >> nth=2 >> button')
     opened.wait("$('#where').textContent.startsWith('0.10 s')")
     assert page.locator('tr.shown').inner_text().startswith('0.10 s')
-    assert '--start 0.1 ' in page.inner_text('#again')
+    assert '--start 0.100 ' in page.inner_text('#again')
     page.keyboard.press('j')
     assert page.inner_text('#where').startswith('0.20 s')
     (plot,) = opened.boxes('.plot >> nth=0')

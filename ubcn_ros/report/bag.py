@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from ubcn_ros.bags import BagError
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
@@ -54,13 +55,25 @@ def bag_report(inputs: Inputs, options: Options, steps: Steps | None = None,
 
     :param steps: computes the steps of some frames again; None leaves them out.
     :param progress: called with the number of frames done and of all.
-    :raises BagError: a bag cannot be read, or they do not belong together.
+    :raises BagError: a bag cannot be read, or they do not belong together, or no frame of theirs
+        can be read.
     """
     with ExitStack() as stack:
-        return _Maker(inputs, options, open_tracks(inputs, stack), steps).report(progress)
+        return _Builder(inputs, options, open_tracks(inputs, stack), steps).report(progress)
 
 
-class _Maker:
+def play_command(bag: Path, seconds: float) -> str:
+    """
+    Write the command that plays a bag from a frame on, for half a second.
+
+    :param seconds: when it was recorded, after the beginning of the bag.
+    """
+    start = math.floor(1000 * seconds) / 1000  # never after the frame
+    return shlex.join(['ubcn', 'bag', 'play', str(bag), '--start', f'{start:.3f}',
+                       '--duration', f'{_PLAY_SECONDS:g}'])
+
+
+class _Builder:
     """Goes through the frames once for their figures and pictures, and again for the steps."""
 
     def __init__(self, inputs: Inputs, options: Options, tracks: Tracks, steps: Steps | None
@@ -103,6 +116,9 @@ class _Maker:
                 report.frames.append(frame)
                 self.places.append((track, key))
                 progress(len(report.frames), self.count)
+        if not report.frames:
+            raise BagError('; '.join(['no frame can be read', *(
+                line for track in self.tracks for line in track.malformed[:1])]))
         report.measures = available([frame.values for frame in report.frames])
         report.worst = next((m for m in report.measures if m.key in WORST), None)
         report.worst_text = WORST[report.worst.key] if report.worst else ''
@@ -115,10 +131,8 @@ class _Maker:
                ) -> Frame:
         height, width = next(iter(pictures.values())).shape[:2]
         seconds = track.seconds(key)
-        start = math.floor(1000 * seconds) / 1000
         return Frame(f'{seconds:.2f} s', track.name, stamp_text(key), (width, height), seconds,
-                     shlex.join(['ubcn', 'bag', 'play', str(self.inputs.bag), '--start',
-                                 f'{start:g}', '--duration', f'{_PLAY_SECONDS:g}']),
+                     play_command(self.inputs.bag, seconds),
                      files=self._full_size(track.name, number, pictures))
 
     def _full_size(self, camera: str, number: int, pictures: dict[str, np.ndarray]
@@ -145,13 +159,18 @@ class _Maker:
                              'of the bags (--input)')
             return
         chosen = report.ranked()[:count]
+        same = self.label_set.classes == self.steps.label_set.classes
+        if not same:
+            self.said.append(f'Labels of the steps: {self.steps.engine.info.name} has other '
+                             f'classes than {self.inputs.bag}')
         for track in self.tracks:
             numbers = {self.places[i][1]: i for i in sorted(chosen) if self.places[i][0] is track}
             for key, pictures, _ in track.read(list(numbers)):
                 if 'input' in pictures:
                     report.frames[numbers[key]].steps = [
-                        {'derained': album.image(step.derained), 'labels': album.mask(step.labels),
-                         'confidence': album.image(step.confidence)}
+                        {'derained': album.image(step.derained),
+                         'confidence': album.image(step.confidence),
+                         **({'labels': album.mask(step.labels)} if same else {})}
                         for step in self.steps(pictures['input'], pictures.get('truth'))]
         if 'confidence' not in self.names:
             report.views.append(View('confidence', 'Confidence', CONFIDENCE, 'derained'))
@@ -208,7 +227,7 @@ class _Maker:
     def _sum_up(self, report: Report) -> None:
         if 'labels' in self.names:
             report.label_set = self.label_set or numbered_labels(self.classes.seen)
-            report.tables = [self.classes.table(report.label_set)]
+            report.tables = list(filter(None, [self.classes.table(report.label_set)]))
         report.tiles = summary.tiles(report, len(self.tracks), self.first, self.second)
         report.subtitle = summary.subtitle(report, self.first, self.second)
         report.facts = summary.facts(self.inputs, self.first, self.second, self.steps)
