@@ -9,7 +9,24 @@ from pathlib import Path
 
 from drives import Engine
 
+from ubcn_ros.bags.fleet.tasks import attempt
 from ubcn_ros.bags.process import run
+
+
+class Here:
+    """A pool of one worker, in this process."""
+
+    task = None
+
+    def idle(self):
+        return ['here'] if self.task is None else []
+
+    def start(self, worker, task):
+        self.task = task
+
+    def wait(self, timeout_s):
+        task, self.task = self.task, None
+        return [attempt('here', task)]
 
 
 @dataclass
@@ -18,29 +35,24 @@ class Inverting:
     Sets a worker up, in its process.
 
     :param folder: a file in it counts the workers that ended.
-    :param ends: how many of them are to end, each with its frame `at`.
-    :param error: to raise then; None: SIGKILL.
+    :param ends: how many of them are to end, each with its third frame.
     """
 
     folder: Path
     ends: int = 0
-    at: int = 3
-    error: str | None = None
 
     def __call__(self, number):
         run.CHECKPOINT_S = 0.0
         run.load_engine = lambda options: Engine(self._end)
 
     def _end(self, seen):
-        if seen != self.at:
+        if seen != 3:
             return
         for place in range(self.ends):
             try:
                 (self.folder / f'ended {place}').touch(exist_ok=False)
             except FileExistsError:
                 continue
-            if self.error:
-                raise MemoryError(self.error)
             os.kill(os.getpid(), signal.SIGKILL)
 
 

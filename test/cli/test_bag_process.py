@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from drives import drive, image, imu, write_bag
+from drives import drive, image, write_bag
 
 from ubcn_ros import cli
 from ubcn_ros.bags import IMAGE, BagWriter, open_bag
@@ -51,20 +51,6 @@ def test_malformed_images_are_told_and_the_exit_code_says_so(tmp_path, process):
     assert '2 images of /front/image_raw written' in done.output
     with open_bag(tmp_path / 'out') as reader:
         assert not any(c.topic.startswith('/rear') for c in reader.connections)
-
-
-def test_several_bags_go_into_folders_of_their_names(tmp_path, process):
-    sources = [write_bag(tmp_path / 'in' / name, drive(1)) for name in ('a.mcap', 'b.mcap')]
-    done = process(*sources, tmp_path / 'out')
-    assert done.exit_code == 0, done.output
-    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['a', 'b']
-    twice = write_bag(tmp_path / 'other' / 'a.mcap', drive(1))
-    done = process(*sources, twice, tmp_path / 'more')
-    assert done.exit_code == 2 and 'would both be written to' in done.output
-    nothing = write_bag(tmp_path / 'c.mcap', [imu(0, 1)])
-    done = process(sources[0], nothing, tmp_path / 'more')
-    assert done.exit_code == 1 and 'c.mcap has no camera' in done.output
-    assert not (tmp_path / 'more').exists()
 
 
 def test_a_signal_ends_it_with_its_exit_code_and_it_goes_on(tmp_path, process, monkeypatch):

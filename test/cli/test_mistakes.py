@@ -86,6 +86,7 @@ BY_NAME = {
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'rain rate': ('x', '', 'nan', '-1', '301', '0:', '0:1:2', '0:301', '0:50'),
+    'address': ('x', '', 'ray://', 'ray:x', 'host:port', 'http://host:1'),
     'bag create topic': (), 'frame_id': (),
     **dict.fromkeys(('processing_size', 'processing_sizes'),
                     ('x', '', '1.5', '-2', '1', '31', '8193')),

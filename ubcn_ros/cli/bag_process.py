@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.cli.bag_fleet import fleet_options, process_fleet
 from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
@@ -57,9 +58,11 @@ from ubcn_ros.cli.output import exit_stopped, warn
               'cameras, to one each, with its name before the .mp4.')
 @click.option('--resume', is_flag=True,
               help='Go on where an interrupted run with the same options ended.')
+@fleet_options
 @engine_options
 def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: Path | None,
-                resume: bool, iterations: int, cameras: tuple[str, ...],
+                workers: int | None, address: str | None, pieces: int | None,
+                threads: int | None, resume: bool, iterations: int, cameras: tuple[str, ...],
                 topics: tuple[str, ...], exclude: tuple[str, ...], start: float,
                 duration: float | None, every: int, drop_inputs: bool, outputs_only: bool,
                 compress: str | None, pictures: bool, confidence: bool, split_size: float | None,
@@ -69,14 +72,21 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: P
 
     All cameras are processed, and all else is copied as it is. The outputs of /front/image_raw are
     /front/derained/image_raw, /front/labels/image_raw and so on; each carries the header and the
-    times of its image, however long that takes. What was done is in OUT/process.json. Of several
-    bags, each goes into a folder of its name in OUT.
+    times of its image, however long that takes. What was done is in OUT/process.json.
+
+    IN may be a folder of bags: OUT gets the same folders. Of several IN, each goes into a folder
+    of its name in OUT. Bags are cut into ranges of time (not with --every), which --workers, or
+    the machines of --ray, share; what they write is joined in order and equals what one process
+    writes with as many --threads. A worker that ends loses nothing: another goes on. A bag that
+    fails stops no other; OUT/summary.json has them all. Machines have to see IN, OUT and the model
+    at the same paths.
 
     Malformed messages are reported and left out, and of a damaged bag, what is whole is processed;
     the exit code is then 1. However it ends, --resume goes on.
     """
-    from ubcn_ros.bags.process import Options, plan
-    from ubcn_ros.bags.process.video import video_paths
+    from ubcn_ros.bags.fleet import pair_outputs
+    from ubcn_ros.bags.process import Options
+    from ubcn_ros.bags.process.jobs import pieces_there
     from ubcn_ros.stopping import Stopped, stop_on_signals
     options = Options(
         engine=tuple(engine_arguments(**chosen).items()), iterations=iterations, cameras=cameras,
@@ -84,57 +94,74 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: P
         drop_inputs=drop_inputs, outputs_only=outputs_only, compress=compress, pictures=pictures,
         confidence=confidence, split_bytes=split_size and round(split_size * 1e6),
         split_ns=split_duration and round(split_duration * 1e9))
+    pairs = pair_outputs(sources, out)
+    shared = bool(workers or pieces or address or pieces_there(out))
+    _check_layers(rrd, video, len(pairs), shared, resume)
+    frames: Counter[Path] = Counter()
+    try:
+        with stop_on_signals():
+            if shared or len(pairs) > 1 and video is None:
+                failed = process_fleet(pairs, out, options, workers, threads, pieces, address,
+                                       resume)
+            else:
+                failed = _process_here(pairs, options, chosen, threads, resume, video, frames)
+            if rrd is not None:
+                _write_layer(*pairs[0], rrd)
+    except Stopped as stop:
+        exit_stopped(stop, f'the outputs of {frames.total()} images', out)
+    if failed:
+        sys.exit(1)
+
+
+def _check_layers(rrd: Path | None, video: Path | None, bags: int, shared: bool, resume: bool
+                  ) -> None:
+    """Refuse what cannot be written beside the bags, before the work."""
     if rrd is not None:
-        if len(sources) > 1:
+        if bags > 1:
             raise click.UsageError('--rrd is of one bag: process them one by one')
         import rerun  # noqa: F401 (missed before the work)
     if video is not None:
         if resume:
             raise click.UsageError(f'--video {video}: it would hold only the frames that are '
                                    'left; leave it out with --resume')
+        if shared:
+            raise click.UsageError(f'--video {video}: several workers would write it; leave it '
+                                   'out with --workers, --pieces and --ray')
         import av  # noqa: F401 (as above)
-    frames: Counter[Path] = Counter()
-    try:
-        with stop_on_signals():
-            # errors of a bag before the seconds of loading
-            jobs = plan(_pairs(sources, out), options)
-            for job in jobs:
-                for skipped in job.skipped:
-                    click.echo(f'{skipped.topic} ({skipped.type}) is not processed: '
-                               f'{skipped.reason}', err=True)
-            videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
-            engine = load_engine(**chosen)
-            failed = [_run(job, resume, engine, frames, paths)
-                      for job, paths in zip(jobs, videos, strict=True)]
-            if rrd is not None:
-                _write_layer(jobs[0], rrd)
-    except Stopped as stop:
-        exit_stopped(stop, f'the outputs of {frames.total()} images', out)
-    if any(failed):
-        sys.exit(1)
 
 
-def _write_layer(job: Any, rrd: Path) -> None:
+def _process_here(pairs: list[tuple[Path, Path]], options: Any, chosen: dict[str, Any],
+                  threads: int | None, resume: bool, video: Path | None, frames: Counter[Path]
+                  ) -> bool:
+    """
+    Process bags in this process, one after the other, and report.
+
+    :param frames: is kept at how many went out, by output.
+    :return: whether something could not be processed.
+    """
+    from ubcn_ros.bags.process import plan
+    from ubcn_ros.bags.process.video import video_paths
+    jobs = plan(pairs, options)  # errors of a bag before the seconds of loading
+    for job in jobs:
+        for skipped in job.skipped:
+            click.echo(f'{skipped.topic} ({skipped.type}) is not processed: {skipped.reason}',
+                       err=True)
+    videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
+    if threads is not None:
+        import torch
+        torch.set_num_threads(threads)
+    engine = load_engine(**chosen)
+    failed = [_run(job, resume, engine, frames, paths)
+              for job, paths in zip(jobs, videos, strict=True)]
+    return any(failed)
+
+
+def _write_layer(source: Path, out: Path, rrd: Path) -> None:
     from ubcn_ros.bags.rerun_layer import APPLICATION, recording_id, write_layer
-    write_layer(job.out, rrd)
+    write_layer(out, rrd)
     click.echo(f'wrote {rrd}; one recording with the original after `rerun mcap convert FILE.mcap '
-               f'--application-id {APPLICATION} --recording-id {recording_id(job.source)} -o '
+               f'--application-id {APPLICATION} --recording-id {recording_id(source)} -o '
                'FILE.rrd`')
-
-
-def _pairs(sources: tuple[Path, ...], out: Path) -> list[tuple[Path, Path]]:
-    """Pair each bag with its output."""
-    if len(sources) == 1:
-        return [(sources[0], out)]
-    pairs = {}
-    for source in sources:
-        target = out / source.absolute().with_suffix('' if source.is_file() else source.suffix
-                                                     ).name
-        if target in pairs:
-            raise click.UsageError(f'{pairs[target]} and {source} would both be written to '
-                                   f'{target}: process them one by one')
-        pairs[target] = source
-    return [(source, target) for target, source in pairs.items()]
 
 
 def _run(job: Any, resume: bool, engine: Any, frames: Counter[Path], videos: dict[str, Path]

@@ -65,10 +65,11 @@ class Progress:
             self._bar.update(share - self._bar.n)
             return
         left = (1 - share) * (now - self._begun) / max(share - self._first[1], 1e-9)
-        click.echo(f'{self._job.out}: {share:.0%}, {text}, {_clock_text(left)} left', err=True)
+        click.echo(f'{self._job.out}: {share:.0%}, {text}, {clock_text(left)} left', err=True)
 
 
-def _clock_text(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
+    """Write seconds as 1:02:03, or 2:03."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'

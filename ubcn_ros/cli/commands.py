@@ -21,7 +21,7 @@ PACKAGES = {
     'tensorboard': 'ubcn_ros[train]', 'torchmetrics': 'ubcn_ros[train]',
     'onnx': 'ubcn_ros[export]', 'onnxruntime': 'ubcn_ros[export]', 'av': 'ubcn_ros[video]',
     'rclpy': 'ubcn_ros[ros]', 'sensor_msgs': 'ubcn_ros[ros]', 'diagnostic_msgs': 'ubcn_ros[ros]',
-    'rerun': 'ubcn_ros[rerun]',
+    'rerun': 'ubcn_ros[rerun]', 'ray': 'ubcn_ros[ray]',
     'torch': 'torch', 'safetensors': 'safetensors', 'rosbags': 'rosbags', 'numpy': 'numpy',
     'tqdm': 'tqdm', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless', 'jinja2': 'jinja2',
 }

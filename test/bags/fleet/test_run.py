@@ -5,11 +5,12 @@
 import signal
 
 import pytest
-from drives import drive, imu, processed, stored, write_bag
-from fleet_workers import Inverting
+from drives import Engine, drive, imu, processed, stored, write_bag
+from fleet_workers import Here, Inverting
 
 from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs
 from ubcn_ros.bags.process import Options, read_sidecar
+from ubcn_ros.bags.process import run as process_run
 from ubcn_ros.bags.process.jobs import pieces_folder
 from ubcn_ros.stopping import Stopped
 
@@ -44,26 +45,61 @@ def test_a_tree_with_a_damaged_bag_and_killed_workers(tmp_path):
     assert any('none.mcap has no camera' in line for line in told)
 
 
-def test_a_piece_that_ends_every_worker_is_given_up_and_others_are_not(tmp_path):
+def here(monkeypatch, tmp_path, sources, engine=None, **options):
+    """Likewise, in this process; ``engine`` takes the place of the one that inverts."""
+    monkeypatch.setattr(process_run, 'load_engine', lambda options: engine or Engine())
+    monkeypatch.setattr(process_run, 'CHECKPOINT_S', 0)
+    told = []
+    fleet = Fleet(pair_outputs(sources, tmp_path / 'out'), Options(), tell=told.append, **options)
+    fleet.run(Here())
+    return fleet, told
+
+
+@pytest.mark.parametrize('first, error, attempts', [
+    (1, OSError('no room'), 4), (3, OSError('no room'), 4), (3, ValueError('no such model'), 1)])
+def test_a_piece_that_always_fails_is_given_up_and_others_are_not(
+        tmp_path, monkeypatch, first, error, attempts):
+    """Attempts that came further do not count: the first of three frames did."""
     sources = [write_bag(tmp_path / name, drive(2)) for name in ('a.mcap', 'b.mcap')]
-    fleet, told = run(tmp_path, sources, 1, Inverting(tmp_path, 4, 1, 'no room'))
+    seen = []
+
+    def fail(number):
+        seen.append(number)
+        if first <= len(seen) < first + attempts:
+            raise error
+
+    fleet, told = here(monkeypatch, tmp_path, sources, Engine(fail))
     assert [bag.state for bag in fleet.bags] == ['failed', 'finished']
-    assert 'given up after 4 attempts that came no further, the last: MemoryError: no room' in (
-        fleet.bags[0].error)
-    assert sum('attempt' in line for line in told) == 4
-    fleet, _ = run(tmp_path, sources, 1, resume=True)
+    assert str(error) in fleet.bags[0].error and len(told) == attempts + 1
+    assert ('given up after 4 attempts that came no further' in fleet.bags[0].error) == (
+        attempts > 1)
+    fleet, _ = here(monkeypatch, tmp_path, sources, resume=True)
     assert [bag.state for bag in fleet.bags] == ['finished', 'finished']
     for name in 'ab':
         processed(tmp_path / f'{name}.mcap', tmp_path / 'straight' / name)
         assert stored(tmp_path / 'out' / name) == stored(tmp_path / 'straight' / name)
 
 
-def test_a_signal_ends_the_workers_and_another_number_of_them_goes_on(tmp_path):
+def test_attempts_that_come_further_go_on_for_ever(tmp_path, monkeypatch):
+    source, seen = write_bag(tmp_path / 'in.mcap', drive(10)), []
+
+    def fail(number):
+        seen.append(number)
+        if len(seen) % 3 == 0:
+            raise MemoryError
+
+    fleet, told = here(monkeypatch, tmp_path, [source], Engine(fail))
+    assert fleet.bags[0].state == 'finished' and fleet.bags[0].retries == 9
+    assert all('attempt 2 of 4' in line for line in told[:-1])
+    processed(source, tmp_path / 'straight')
+    assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
+
+
+def test_a_signal_ends_the_workers_and_another_number_of_them_goes_on(tmp_path, monkeypatch):
     source, out = write_bag(tmp_path / 'in.mcap', drive(20)), tmp_path / 'out'
 
     def stop(fleet):
-        if any(step.worker and out.with_name('out.pieces').exists()
-               for step in fleet.running.values()):
+        if pieces_folder(out).exists():
             raise Stopped(signal.SIGTERM)
 
     fleet = Fleet([(source, out)], Options(), pieces=3)
@@ -72,13 +108,13 @@ def test_a_signal_ends_the_workers_and_another_number_of_them_goes_on(tmp_path):
     assert not out.exists() and pieces_folder(out).exists()
     for options, text in (({}, 'exists already; go on with it'),
                           ({'resume': True, 'pieces': 2}, '--pieces was 3 and is 2 now')):
-        again, told = run(tmp_path, [source], 1, **options)
+        again, told = here(monkeypatch, tmp_path, [source], **options)
         assert again.bags[0].state == 'failed' and text in told[0]
-    again, told = run(tmp_path, [source], 1, resume=True)
+    again, told = here(monkeypatch, tmp_path, [source], resume=True)
     assert again.bags[0].state == 'finished' and read_sidecar(out)['pieces'] == 3
     processed(source, tmp_path / 'straight')
     assert stored(out) == stored(tmp_path / 'straight')
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
-    again, told = run(tmp_path, [source], 1, resume=True, pieces=2)
+    again, told = here(monkeypatch, tmp_path, [source], resume=True, pieces=2)
     assert told == [f'40 images of {source} written to {out}']
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before

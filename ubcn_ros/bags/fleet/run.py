@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,8 @@ class Step:
     A task of a bag.
 
     `worker` has it, None: it waits or has ended. `frames` and `share`, of its range of time, say
-    how far it was when the worker began. `losses` is how often it was lost and came no further.
+    how far it was when the worker began, at `begun_s` of `time.monotonic`. `losses` is how often
+    it was lost and came no further.
     """
 
     bag: Bag
@@ -32,8 +34,13 @@ class Step:
     worker: str | None = None
     frames: int = 0
     share: float = 0.0
-    losses: int = 0
     begun_s: float = 0.0
+    losses: int = 0
+
+    @property
+    def images(self) -> float:
+        """How many the piece may have: the bag's, shared out evenly."""
+        return self.bag.images / max(1, len(self.bag.jobs))
 
 
 @dataclass
@@ -86,6 +93,8 @@ class Fleet:
         self.bags = [Bag(source.absolute(), out.absolute()) for source, out in pairs]
         self.running: dict[str, Step] = {}
         """By worker."""
+        self.gained_frames, self.gained_images = 0, 0.0
+        """By the tasks that ended: frames, and announced images that are behind."""
         self._resume, self._tell = resume, tell
         self._plans = deque(Step(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
                             for bag in self.bags)
@@ -120,13 +129,15 @@ class Fleet:
         step.worker = worker
         if isinstance(step.task, RunPiece):
             step.frames, step.share = progress(step.task.job)
+        step.begun_s = time.monotonic()
         self.running[worker] = step
         pool.start(worker, step.task)
 
     def _take(self, step: Step, outcome: Outcome) -> None:
         step.worker = None
+        further = self._gain(step)
         if outcome.lost:
-            self._again(step, outcome.error)
+            self._again(step, outcome.error, further)
         elif outcome.error:
             self._fail(step.bag, outcome.error)
         else:
@@ -146,15 +157,22 @@ class Fleet:
             bag.result = value
             self._tell(f'{value.tally.frames} images of {bag.source} written to {bag.out}')
 
-    def _again(self, step: Step, error: str) -> None:
+    def _gain(self, step: Step) -> bool:
+        """Count what came of a piece; return whether it came further."""
+        if not isinstance(step.task, RunPiece):
+            return False
+        frames, share = progress(step.task.job)
+        self.gained_frames += frames - step.frames
+        self.gained_images += (share - step.share) * step.images
+        return (frames, share) > (step.frames, step.share)
+
+    def _again(self, step: Step, error: str, further: bool) -> None:
         """Begin a task again that was lost, unless it was too often at the same place."""
-        step.losses += 1
+        step.losses = 1 if further else step.losses + 1
         queue = self._plans
         if isinstance(step.task, RunPiece):
             queue = self._pieces
             step.task = replace(step.task, resume=True)
-            if progress(step.task.job) > (step.frames, step.share):
-                step.losses = 1
         elif isinstance(step.task, JoinPieces):
             queue = self._joins
         where = step.task.job.out if isinstance(step.task, RunPiece) else step.bag.out
@@ -169,7 +187,7 @@ class Fleet:
 
     def _fail(self, bag: Bag, error: str) -> None:
         bag.error = bag.error or error
-        self._tell(f'Error: {bag.source}: {error}')
+        self._tell(f'{bag.source} failed: {error}')
 
 
 def progress(job: Job) -> tuple[int, float]:

@@ -1,0 +1,142 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn bag process` on many bags and with several workers: what it writes and what it tells."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from drives import drive, imu, stored, write_bag
+
+from ubcn_ros import cli
+from ubcn_ros.bags.fleet import Fleet
+from ubcn_ros.bags.fleet.run import Step
+from ubcn_ros.bags.fleet.tasks import RunPiece
+from ubcn_ros.bags.process import Options, plan, read_sidecar
+from ubcn_ros.bags.process.jobs import pieces_folder
+from ubcn_ros.cli.fleet_table import FleetTable
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+TIMEOUT_S = 120
+
+
+@pytest.fixture
+def words(tiny_model):
+    def made(*arguments):
+        return [str(argument) for argument in (
+            'bag', 'process', *arguments, '--model', tiny_model, '--device', 'cpu',
+            '--precision', 'fp32', '--iterations', 1)]
+    return made
+
+
+@pytest.fixture
+def process(words):
+    return lambda *arguments: CliRunner().invoke(cli.main, words(*arguments))
+
+
+def test_two_workers_write_what_one_process_writes(tmp_path, process):
+    """Of a folder with a damaged bag and one without a camera."""
+    folder = tmp_path / 'in'
+    write_bag(folder / 'a.mcap', drive(6))
+    write_bag(folder / 'day' / 'none.mcap', [imu(0, 1)])
+    (folder / 'day' / 'b.mcap').write_bytes((folder / 'a.mcap').read_bytes()[:-20_000])
+    done = process(folder, tmp_path / 'out', '--workers', 2, '--pieces', 2, '--threads', 1)
+    assert done.exit_code == 1, done.output
+    assert '2 of 3 bags written' in done.output and 'none.mcap has no camera' in done.output
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    bags = {Path(bag['output']).name: (bag['state'], bag['pieces']) for bag in summary['bags']}
+    assert bags == {'a': ('finished', 2), 'b': ('finished', 2), 'none': ('failed', 0)}
+    assert not summary['finished'] and summary['bags'][1]['problems']
+    assert summary['frames'] == sum(bag['frames'] for bag in summary['bags']) > 12
+    for name in ('a', 'day/b'):
+        alone = process(folder / f'{name}.mcap', tmp_path / 'one' / name)
+        assert alone.exit_code == (name != 'a'), alone.output
+        assert stored(tmp_path / 'out' / name) == stored(tmp_path / 'one' / name)
+        ours, theirs = (read_sidecar(tmp_path / place / name) for place in ('out', 'one'))
+        assert ours['problems'] == theirs['problems'] and ours['cameras'] == theirs['cameras']
+
+
+def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, words, process):
+    source, out = write_bag(tmp_path / 'in.mcap', drive(200)), tmp_path / 'out'
+    command = [sys.executable, '-m', 'ubcn_ros.cli', *words(
+        source, out, '--workers', 1, '--pieces', 2, '--topic', '/front/image_raw')]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, 'OMP_NUM_THREADS': '1'}) as running:
+        end = time.monotonic() + TIMEOUT_S
+        while not list(pieces_folder(out).glob('*/process.json')) and time.monotonic() < end:
+            time.sleep(0.05)
+        running.send_signal(signal.SIGTERM)
+        text = running.stderr.read()
+    assert running.returncode == 143 and text == (
+        'Stopped by SIGTERM: 0 of 1 bags written; --resume goes on\n')
+    assert not out.exists()
+    done = process(source, out, '--topic', '/front/image_raw')
+    assert done.exit_code == 1 and 'go on with it (--resume)' in done.output
+    done = process(source, out, '--topic', '/front/image_raw', '--resume')
+    assert done.exit_code == 0 and f'200 images of {source} written' in done.output, done.output
+    assert read_sidecar(out)['pieces'] == 2 and not (tmp_path / 'summary.json').exists()
+
+
+@pytest.mark.parametrize('more, text', [
+    (('--video', 'x.mp4', '--workers', '2'), 'several workers would write it'),
+    (('--model', 'missing', '--workers', '2'), "no model 'missing'")])
+def test_what_cannot_be_is_told_before_the_work(tmp_path, more, text):
+    source = write_bag(tmp_path / 'in.mcap', drive(1))
+    done = CliRunner().invoke(cli.main, ['bag', 'process', f'{source}', f'{tmp_path}/out', *more])
+    assert done.exit_code in (1, 2) and text in done.output
+
+
+def working(tmp_path, now):
+    """A fleet of three bags: one failed, one in four pieces with two at work."""
+    fleet = Fleet([(tmp_path / 'in.mcap', tmp_path / 'out' / name) for name in 'abc'], Options())
+    source = write_bag(tmp_path / 'in.mcap', drive(20))
+    bag = fleet.bags[0]
+    bag.jobs = plan([(source, bag.out)], Options(), 4)
+    fleet.bags[1].error = 'damaged'
+    for number in (0, 1):
+        job = bag.jobs[number]
+        write_progress(job, 0.5 * number, 5 * number)
+        fleet.running[f'w{number}'] = Step(bag, RunPiece(job, False), begun_s=now)
+    return fleet
+
+
+def write_progress(job, share, frames):
+    job.out.mkdir(parents=True, exist_ok=True)
+    position = job.start_ns + share * (job.end_ns - job.start_ns)
+    (job.out / 'process.json').write_text(json.dumps({
+        'finished': False, 'cameras': [{'frames': frames}],
+        'tally': {'position': [position, 0, {}]}}))
+
+
+@pytest.mark.parametrize('terminal', [False, True])
+def test_the_table_says_what_each_worker_is_at(tmp_path, monkeypatch, terminal):
+    monkeypatch.setattr('sys.stderr', text := io.StringIO())
+    monkeypatch.setenv('COLUMNS', '120')
+    now, fleet = 0.0, working(tmp_path, 0.0)
+    with FleetTable(tmp_path / 'out', lambda: now, terminal) as table:
+        table(fleet)
+        now = 60.0
+        table(fleet)
+        table.tell('a worker ended')
+    shown = text.getvalue()
+    total = ('0 of 3 bags, 1 failed; 2 workers busy, 0 pieces wait; 5 images, 12%, 0.1 per '
+             'second, 7:00 left')
+    assert total in shown and 'a worker ended\n' in shown
+    assert ('out/a  2/4    w1           5         0.1  1:00  processing' in shown) == terminal
+    assert ('out/a  1/4    w0           0                    processing' in shown) == terminal
+    assert ('\x1b[5A' in shown) == terminal
+
+
+def test_more_workers_than_lines_are_counted(tmp_path):
+    fleet = working(tmp_path, 0.0)
+    table = FleetTable(tmp_path / 'out', lambda: 0.0, False)
+    from ubcn_ros.bags.fleet.status import status
+    lines = table.lines(status(fleet, 0.0, 1.0), 1)
+    assert len(lines) == 5 and lines[3] == 'and 1 more workers'

@@ -1,0 +1,54 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What each worker of a machine has of it: threads, and a GPU."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Setup:
+    """
+    Sets a worker's process up, before PyTorch is imported in it.
+
+    :param threads: of PyTorch on the CPU; None leaves it to PyTorch.
+    :param gpus: as CUDA_VISIBLE_DEVICES names them, one for each worker in turn; () leaves all.
+    """
+
+    threads: int | None = None
+    gpus: tuple[str, ...] = ()
+
+    def __call__(self, number: int) -> None:
+        """Set the process of the worker of this number up."""
+        if self.threads is not None:
+            os.environ['OMP_NUM_THREADS'] = str(self.threads)
+        if self.gpus:
+            os.environ['CUDA_VISIBLE_DEVICES'] = self.gpus[number % len(self.gpus)]
+
+
+def share_out(device: str, workers: int | None, threads: int | None) -> tuple[int, Setup]:
+    """
+    Choose how many workers this machine has, and what each gets of it.
+
+    :param device: of the engine; 'auto' and 'cuda' are all GPUs, one for a worker.
+    :param workers, threads: as the user wants them; None: one worker for each GPU, or one; the
+        cores, shared out among workers on the CPU.
+    """
+    gpus = _gpus() if device in ('auto', 'cuda') else ()
+    count = workers or max(1, len(gpus))
+    if threads is None and not gpus and not device.startswith('cuda'):
+        threads = max(1, len(os.sched_getaffinity(0)) // count)
+        threads = min(threads, int(os.environ.get('OMP_NUM_THREADS') or threads))
+    return count, Setup(threads, gpus)
+
+
+def _gpus() -> tuple[str, ...]:
+    import torch
+    if not torch.cuda.is_available():
+        return ()
+    visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if visible:
+        return tuple(visible.split(','))
+    return tuple(map(str, range(torch.cuda.device_count())))

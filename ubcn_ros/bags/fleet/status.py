@@ -1,0 +1,130 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How far a fleet is: of each worker and of all, and what there is to say at the end."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.bags.fleet.run import Bag, Fleet, Step, progress
+from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag
+
+
+@dataclass
+class Row:
+    """
+    What a worker is at.
+
+    `piece` is like '3/16', '' where there is none; `rate` frames per second, `left_s` seconds.
+    """
+
+    bag: Path
+    piece: str
+    worker: str
+    frames: int
+    rate: float | None
+    left_s: float | None
+    state: str
+
+
+@dataclass
+class Status:
+    """
+    All of it, now: `bags` by state, `pieces` that wait; `share` is how much is behind.
+
+    `frames` are those of the outputs that there are, also of before; `rate` is this run's.
+    """
+
+    rows: list[Row]
+    bags: Counter[str]
+    pieces: int
+    frames: int
+    share: float
+    rate: float
+    left_s: float | None
+
+
+def status(fleet: Fleet, begun_s: float, now_s: float | None = None) -> Status:
+    """
+    Say how far a fleet is, by the sidecars of what is at work.
+
+    :param begun_s: when the run began, of `time.monotonic`, as is `now_s`.
+    """
+    now = time.monotonic() if now_s is None else now_s
+    rows, frames, images = [], 0, 0.0
+    gained_frames, gained_images = fleet.gained_frames, fleet.gained_images
+    for worker, step in sorted(fleet.running.items()):
+        if isinstance(step.task, (PlanBag, JoinPieces)):
+            state = 'planning' if isinstance(step.task, PlanBag) else 'joining'
+            rows.append(Row(step.bag.out, '', worker, 0, None, None, state))
+            continue
+        there, share = progress(step.task.job)
+        rows.append(_row(worker, step, there, share, now))
+        frames += there
+        images += share * step.images
+        gained_frames += there - step.frames
+        gained_images += (share - step.share) * step.images
+    for bag in fleet.bags:
+        frames += sum(result.tally.frames for result in bag.results)
+        images += bag.images * _behind(bag)
+    whole = sum(bag.images for bag in fleet.bags)
+    elapsed = max(now - begun_s, 1e-9)
+    left = None
+    if gained_images > 0:
+        left = max(0.0, whole - images) * elapsed / gained_images
+    return Status(rows, Counter(bag.state for bag in fleet.bags), fleet.waiting, frames,
+                  min(1.0, images / whole) if whole else 0.0, gained_frames / elapsed, left)
+
+
+def _behind(bag: Bag) -> float:
+    """Return the share of a bag that no worker will be at again."""
+    if bag.state in ('failed', 'finished'):
+        return 1.0
+    return len(bag.results) / max(1, len(bag.jobs))
+
+
+def _row(worker: str, step: Step, frames: int, share: float, now: float) -> Row:
+    elapsed = now - step.begun_s
+    gained = share - step.share
+    jobs = step.bag.jobs
+    piece = f'{jobs.index(step.task.job) + 1}/{len(jobs)}'
+    return Row(step.bag.out, piece, worker, frames,
+               (frames - step.frames) / elapsed if gained > 0 and elapsed > 0 else None,
+               (1 - share) * elapsed / gained if gained > 0 else None, 'processing')
+
+
+def summary(fleet: Fleet, wall_s: float) -> dict[str, Any]:
+    """
+    Return what came of all bags, as plain values for JSON.
+
+    Seconds of a bag are those of its workers together; bytes are those of its files.
+    """
+    bags = [_bag_summary(bag) for bag in fleet.bags]
+    frames = sum(bag['frames'] for bag in bags)
+    return {'finished': all(bag['state'] == 'finished' for bag in bags),
+            'wall_s': round(wall_s, 3), 'frames': frames,
+            'frames_of_this_run': fleet.gained_frames,
+            'frames_per_s': round(fleet.gained_frames / max(wall_s, 1e-9), 3),
+            'input_bytes': sum(bag['input_bytes'] for bag in bags),
+            'output_bytes': sum(bag['output_bytes'] for bag in bags),
+            'retries': sum(bag['retries'] for bag in bags), 'bags': bags}
+
+
+def _bag_summary(bag: Bag) -> dict[str, Any]:
+    results = bag.results if bag.result is None else [bag.result]
+    return {'input': str(bag.source), 'output': str(bag.out), 'state': bag.state,
+            'error': bag.error, 'pieces': len(bag.jobs), 'retries': bag.retries,
+            'frames': sum(result.tally.frames for result in results),
+            'malformed': sum(result.tally.malformed_count for result in results),
+            'problems': [line for result in results for line in result.tally.problems],
+            'worker_s': round(sum(result.tally.wall_s for result in results), 3),
+            'input_bytes': _size(bag.source), 'output_bytes': _size(bag.out)}
+
+
+def _size(bag: Path) -> int:
+    files = bag.iterdir() if bag.is_dir() else [bag]
+    return sum(file.stat().st_size for file in files if file.is_file())

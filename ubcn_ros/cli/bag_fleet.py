@@ -1,0 +1,125 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn bag process` on many bags, with many workers: its options, and how it runs and reports."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ubcn_ros.cli.commands import as_line
+from ubcn_ros.cli.options import COUNT, threads_option
+from ubcn_ros.cli.output import save_json, warn
+
+if TYPE_CHECKING:
+    from ubcn_ros.bags.fleet import Fleet
+    from ubcn_ros.bags.process import Options
+
+SUMMARY = 'summary.json'
+
+
+class AddressType(click.ParamType):
+    """Where a Ray cluster is."""
+
+    name = 'address'
+
+    def convert(self, value: str, param: Any, ctx: Any) -> str:
+        """Return the text."""
+        if not re.fullmatch(r'local|auto|(ray://)?[^/:\s]+:\d{1,5}', value):
+            self.fail(f"{value!r} is not 'local', 'auto', HOST:PORT or ray://HOST:PORT", param,
+                      ctx)
+        return value
+
+
+def fleet_options(command: Callable) -> Callable:
+    """Add the options of many workers."""
+    for option in (
+            threads_option(help='CPU threads of each worker  [default: the cores, shared out].'),
+            click.option('--pieces', type=click.IntRange(1, 9999),
+                         help='Ranges of time that each bag is cut into  [default: one for every '
+                         'thousand images, at most 64].'),
+            click.option('--ray', 'address', type=AddressType(), metavar='ADDRESS',
+                         help='Let the machines of a Ray cluster do it: local, auto, HOST:PORT or '
+                         'ray://HOST:PORT (pip install ubcn_ros[ray]).'),
+            click.option('--workers', type=COUNT,
+                         help='Processes  [default: one for each GPU, or one].')):
+        command = option(command)
+    return command
+
+
+def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Options,
+                  workers: int | None, threads: int | None, pieces: int | None,
+                  address: str | None, resume: bool) -> bool:
+    """
+    Process bags and report.
+
+    :param root: OUT; where it is not a bag itself, the summary goes there.
+    :return: whether something could not be processed.
+    """
+    from ubcn_ros.bags.fleet import Fleet
+    from ubcn_ros.cli.fleet_table import FleetTable
+    from ubcn_ros.stopping import Stopped
+    options = _with_model(options)
+    begun = time.monotonic()
+    with FleetTable(root) as table:
+        fleet = Fleet(pairs, options, pieces, resume, table.tell)
+        try:
+            with _pool(dict(options.engine)['device'], workers, threads, address,
+                       root if len(pairs) > 1 else root.absolute().parent) as pool:
+                fleet.run(pool, table)
+        except Stopped as stop:
+            done = sum(bag.result is not None for bag in fleet.bags)
+            table.tell(f'Stopped by {stop}: {done} of {len(pairs)} bags written; --resume goes on')
+            sys.exit(stop.exit_code)
+        finally:
+            if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir():
+                _write_summary(fleet, root, time.monotonic() - begun)
+    return _report(fleet)
+
+
+def _with_model(options: Options) -> Options:
+    """Check the model, once for all workers, and name it by where it is."""
+    from ubcn_ros.runtime.weights import PARTS, load_model
+    engine = dict(options.engine)
+    path = Path(engine['model']).expanduser()
+    if engine.get('backend') != 'onnxruntime':
+        info = load_model(engine['model'], () if engine['allow_partial'] else PARTS)[1]
+        warn(info.untrained_text())
+    if path.exists():
+        engine['model'] = str(path.absolute())
+    return replace(options, engine=tuple(engine.items()))
+
+
+def _pool(device: str, workers: int | None, threads: int | None, address: str | None,
+          shared: Path) -> AbstractContextManager:
+    if address is not None:
+        from ubcn_ros.bags.fleet.ray import RayWorkers
+        return RayWorkers(address, shared, device, workers, threads)
+    from ubcn_ros.bags.fleet import Workers
+    from ubcn_ros.bags.fleet.setup import share_out
+    return Workers(*share_out(device, workers, threads))
+
+
+def _write_summary(fleet: Fleet, root: Path, wall_s: float) -> None:
+    from ubcn_ros.bags.fleet.status import summary
+    save_json(root / SUMMARY, summary(fleet, wall_s))
+
+
+def _report(fleet: Fleet) -> bool:
+    """Print what went wrong, a line each; return whether something did."""
+    wrong = [f'{bag.source}: {line}' for bag in fleet.bags for line in
+             ([bag.error] if bag.error else bag.result.errors)]
+    failed = sum(bag.error is not None for bag in fleet.bags)
+    if len(fleet.bags) > 1:
+        click.echo(f'{len(fleet.bags) - failed} of {len(fleet.bags)} bags written')
+    for line in wrong:
+        click.echo(f'Error: {as_line(line)}', err=True)
+    return bool(wrong)
