@@ -292,7 +292,7 @@ def _rain_of_images(step: Step) -> list[RainEstimate | None]:
     if step.rain is None:
         return [None] * len(step.image)
     return [RainEstimate(*numbers) for numbers
-            in zip(*(each.tolist() for each in rain_of(step.rain)), strict=True)]
+            in zip(*(each.tolist() for each in rain_of(step.rain.cpu())), strict=True)]
 
 
 def check_batch(images: Sequence[np.ndarray]) -> None:

@@ -150,9 +150,11 @@ def said_of_graphs(caplog):
 @cuda
 @pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
 @pytest.mark.parametrize('backend', ['graphs', 'compiled'])
-def test_the_engine_on_graphs_equals_the_eager_one(tiny_model, backend, precision, caplog):
-    graphs = Engine.load(tiny_model, 'cuda', precision, backend)
-    eager = Engine.load(tiny_model, 'cuda', precision, 'eager')
+@pytest.mark.parametrize('model', ['tiny_model', 'rain_model'])
+def test_the_engine_on_graphs_equals_the_eager_one(request, model, backend, precision, caplog):
+    model = request.getfixturevalue(model)
+    graphs = Engine.load(model, 'cuda', precision, backend)
+    eager = Engine.load(model, 'cuda', precision, 'eager')
     random = np.random.default_rng(0)
     for count, height, width in ((1, 45, 62), (2, 64, 48), (1, 45, 62)):
         batch = [random.integers(0, 256, (height, width, 3), np.uint8) for _ in range(count)]
@@ -164,7 +166,9 @@ def test_the_engine_on_graphs_equals_the_eager_one(tiny_model, backend, precisio
                 assert (one.labels == other.labels).mean() >= 0.98
                 assert np.abs(one.confidence.astype(int) - other.confidence).mean() <= 3
                 assert one.timings['segment'] > 0
-    assert Engine.load(tiny_model, 'cuda').backend == 'graphs'
+                if one.rain is not None:
+                    assert one.rain == pytest.approx(other.rain, rel=0.1)
+    assert Engine.load(model, 'cuda').backend == 'graphs'
     if backend == 'graphs':
         assert graphs.backend == 'graphs' and not said_of_graphs(caplog)
 
@@ -190,8 +194,9 @@ def test_the_thread_that_owns_the_engine_captures(tiny_model, caplog):
 
 
 @cuda
-def test_a_frame_allocates_nothing_on_the_gpu(tiny_model):
-    engine = Engine.load(tiny_model, 'cuda', 'fp16', 'graphs')
+@pytest.mark.parametrize('model', ['tiny_model', 'rain_model'])
+def test_a_frame_allocates_nothing_on_the_gpu(request, model):
+    engine = Engine.load(request.getfixturevalue(model), 'cuda', 'fp16', 'graphs')
     image = np.random.default_rng(0).integers(0, 256, (128, 160, 3), np.uint8)
     engine.warm_up(128, 160)
     kept = [engine(image, 3, confidence=True) for _ in range(2)]
