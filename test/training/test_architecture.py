@@ -51,3 +51,9 @@ def test_a_veil_is_put_in_front_changed_and_left_out(recipe):
     for preset in ('light', 'light-next'):
         with pytest.raises(ValueError, match='overrides.*depth is .many'):
             veil(preset, {'veil': {'depth': 'many'}})
+
+
+def test_the_published_context_instead_of_a_window(recipe):
+    config = recipe('derain', model={'preset': 'light-next', 'overrides': {
+        'segmentation_options': {'context_window': None}}})
+    assert build(model_config(config, CAMVID)).segmentation.pyramid.window is None
