@@ -204,7 +204,7 @@ def _tables(evaluation: Evaluation) -> Iterator[Table]:
                     ('value', 'unit', 'target', ''), tuple(
                         (f['text'], None, (f['value'], f['unit'], _target(f),
                                            verdict[f['reached']]))
-                        for f in results['figures'].values()))
+                        for f in results['figures'].values()), digits=2)
 
 
 def _missing(evaluation: Evaluation) -> Iterator[str]:
@@ -238,7 +238,8 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
               for name, entry in said.get(group, {}).items()),
             ('data', f'{said["data"]["name"]}, {said["data"]["count"]} images'),
             ('device', f'{said["device"]}, {said["precision"]}'),
-            ('labelled at', f'{said["processing_size"]} pixels, 0: the image\'s own'),
+            ('labelled at', f'a short side of {said["processing_size"]} pixels'
+             if said['processing_size'] else 'the size of the image'),
             *((name, version) for name, version in said.get('versions', {}).items()
               if name != 'ubcn_ros'), ('ubcn_ros', __version__)]
 

@@ -160,7 +160,8 @@ class Classes:
         if 'dry' in sums:
             columns.append(('IoU with the labels of the dry drive, %', self._iou('dry')))
         if 'confidence' in sums:
-            columns.append(('mean confidence, %', _ratio(sums['confidence'], sums['confident'])))
+            columns.append((f'mean confidence{" of A" * pair}, %',
+                            _ratio(sums['confidence'], sums['confident'])))
         colors = dict(enumerate(label_set.colors))
         names = {**dict(enumerate(label_set.classes)), UNLABELED: 'unlabeled'}
         shown = [i for i in names if i < label_set.num_classes or sums['a'][i]]

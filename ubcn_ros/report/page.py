@@ -117,10 +117,11 @@ class Table:
     rows: tuple[tuple[str, tuple[int, int, int] | None, tuple[float | str | None, ...]], ...]
     bars: tuple[int, ...] = ()
     """Columns, of percents, that are drawn as bars, too."""
+    digits: int = 1
 
     def cell(self, value: float | None) -> str:
         """Write a number of the table."""
-        return number(value) if value is None else f'{value:.1f}'.replace('-', '−')
+        return number(value) if value is None else f'{value:.{self.digits}f}'.replace('-', '−')
 
 
 @dataclass
