@@ -39,7 +39,7 @@ if TYPE_CHECKING:
               help='Bag of the same drive without rain; processed, its labels are compared, too.')
 @click.option('--topic', 'topics', multiple=True,
               help='Camera to show, by its topic; may be repeated [default: all].')
-@click.option('--frames', default=1000, show_default=True, type=click.IntRange(1, 100_000),
+@click.option('--frames', default=1000, show_default=True, type=click.IntRange(1, 10_000),
               help='Show this many frames at most, spread evenly.')
 @click.option('--full-size', type=OUTPUT_FOLDER,
               help='Write the pictures at full size to this folder, for the page to zoom into.')

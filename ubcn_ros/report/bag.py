@@ -102,7 +102,7 @@ class _Builder:
         again = min(self.options.step_frames, self.count) if self.steps else 0
         extra = again * self.steps.iterations if self.steps else 0
         album = Album(images * self.count + 2 * extra, masks * self.count + extra,
-                      BUDGET - _ROW * max(0, self.count - 1000))
+                      max(BUDGET // 10, BUDGET - _ROW * max(0, self.count - 1000)))
         report = Report(self._title(), '', views=self._views())
         report.sides = self._sides(report.views)
         for track, keys in zip(self.tracks, self.keys, strict=True):
