@@ -63,7 +63,8 @@ class TrainingSamples(Dataset):
                  drive_size: tuple[int, int] = (360, 480), kept_bytes: int = 512 << 20) -> None:
         self.scenes, self.config, self.seed = scenes, config, seed
         self.kept_bytes = kept_bytes
-        self._drives = DriveFrames(seed, drive_size, scenes.label_set)
+        self._drives = DriveFrames(seed, drive_size, scenes.label_set,
+                                   config.varied_drive_probability)
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, _Rainy] = OrderedDict()

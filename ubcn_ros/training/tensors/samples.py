@@ -98,7 +98,8 @@ class TensorSamples:
         self.scenes, self.config, self.seed = scenes, config, seed
         self.device, self.workers = device, workers
         drives = config.drive_frames if config.drive_share else 0
-        self.tensors: SceneTensors = load_scenes(scenes, device, drives, seed, workers)
+        self.tensors: SceneTensors = load_scenes(scenes, device, drives, seed, workers,
+                                                 config.varied_drive_probability)
 
     @cached_property
     def _frame_sizes(self) -> tuple[tuple[int, int], ...]:

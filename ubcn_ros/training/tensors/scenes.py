@@ -64,7 +64,7 @@ _loaded: dict[object, tuple[SceneList, SceneTensors]] = {}  # of the last call
 
 
 def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: int = 0,
-                workers: int = 0) -> SceneTensors:
+                workers: int = 0, varied: float = 0.0) -> SceneTensors:
     """
     Decode all scenes and render frames of drives.
 
@@ -73,24 +73,25 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     :param drives: number of frames of procedural drives.
     :param seed: of the drives.
     :param workers: processes that render them.
+    :param varied: as of ``DriveFrames``.
     :raises DataSetError: a file cannot be read.
     :raises ValueError: the device's memory does not hold them.
     """
-    key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed)
+    key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed, varied)
     if key not in _loaded:
         _loaded.clear()  # its memory is needed
         # with the scenes, so that no other gets their identity
-        _loaded[key] = scenes, _load(scenes, device, drives, seed, workers)
+        _loaded[key] = scenes, _load(scenes, device, drives, seed, workers, varied)
     return _loaded[key][1]
 
 
-def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int
-          ) -> SceneTensors:
+def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, workers: int,
+          varied: float) -> SceneTensors:
     with ThreadPoolExecutor() as pool:
         frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
     _check_memory(len(frames) + drives, largest, device, scenes)
-    frames += _drive_frames(drives, seed, largest, scenes, workers)
+    frames += _drive_frames(drives, seed, largest, scenes, workers, varied)
     rainy = {n: frame.rainy for n, frame in enumerate(frames) if frame.rainy is not None}
     images = [*(frame.image for frame in frames), *rainy.values()]
     size = [-(-int(side) // (1 << LEVELS - 1)) << LEVELS - 1 for side in largest]
@@ -134,11 +135,11 @@ class _Streets(Dataset):
                 for n in range(first, min(first + FRAMES_PER_DRIVE, self.count))]
 
 
-def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int
-                  ) -> list[CleanFrame]:
+def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int,
+                  varied: float) -> list[CleanFrame]:
     shrinks = min(1.0, _LARGEST_DRIVE / largest.min())
     size = tuple(round(int(side) * shrinks) for side in largest)
-    streets = _Streets(DriveFrames(seed, size, scenes.label_set), count)
+    streets = _Streets(DriveFrames(seed, size, scenes.label_set, varied), count)
     return [CleanFrame(*parts) for street in rendered_ahead(streets, workers) for parts in street]
 
 
