@@ -11,6 +11,7 @@ from ubcn_ros.network import (
     Discriminator,
     IDMConfig,
     SAMConfig,
+    UBCNConfig,
     blocks,
     build_segmentation,
 )
@@ -31,6 +32,12 @@ def awake(module):
     (IDM, 223_779), (SAM, 187_651), (Discriminator, 9_056_449)])
 def test_parameter_counts(module, parameters):
     assert count(module()) == parameters
+
+
+def test_the_wide_preset_has_the_size_of_table_4():
+    parameters = count(IDM(UBCNConfig.preset('wide').derain))
+    assert parameters == 3_513_575
+    assert f'{4 * parameters / 2**20:.2f}' == '13.40'  # MiB
 
 
 def test_pspnet_parameter_count():
