@@ -30,7 +30,7 @@ def run(tiny_model, monkeypatch):
 def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
     found, picture = tmp_path / 'rows.json', tmp_path / 'rows.svg'
     result = run('--size', '80x40', '--iterations', 1, '--iterations', 2, '--precision', 'fp32',
-                 '--peer', 'prenet', '--json', found, '--picture', picture)
+                 '--baseline', 'prenet', '--json', found, '--picture', picture)
     assert result.exit_code == 0, result.output
     rows = json.loads(found.read_text())
     assert [(r['preset'], r['width'], r['height'], r['iterations']) for r in rows] == [

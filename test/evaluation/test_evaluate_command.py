@@ -23,7 +23,7 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
     found, picture = tmp_path / 'out' / 'report.json', tmp_path / 'out' / 'quality.png'
     result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 3, '--only', 'A',
                  '--rates', '0,150', '--stride', 2, '--clean-segmentation', identity_model,
-                 '--rain-segmentation', tiny_model, '--peers', identity_model, '--json', found,
+                 '--rain-segmentation', tiny_model, '--baseline', identity_model, '--json', found,
                  '--picture', picture)
     assert result.exit_code == 0, result.output
     for expected in (f'tiny on {camvid_folder.name}/val, 2 images', 'T = 3', 'identity, T = 3',
@@ -119,7 +119,7 @@ def test_turned_images_keep_their_labels(tmp_path, tiny_model, camvid_folder):
 
 def test_untrained_parts_are_refused_where_they_are_used(tiny_model, partial_model, camvid_folder):
     common = ['--data', camvid_folder, '--iterations', 1, '--rates', '0', '--limit', 1]
-    for arguments in (['--model', partial_model], ['--model', tiny_model, '--peers',
+    for arguments in (['--model', partial_model], ['--model', tiny_model, '--baseline',
                                                    partial_model]):
         result = run(*common, *arguments)
         assert result.exit_code == 1

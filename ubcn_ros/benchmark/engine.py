@@ -40,8 +40,9 @@ class Rows:
     device: str
     # images per row
     frames: int
-    # of PReNet, timed in turn with ours; None leaves it out
-    baseline_precision: str | None = None
+    # a name of network.baselines.REGISTRY, timed in turn with ours; None for none
+    baseline: str | None = None
+    baseline_precision: str = 'fp32'
     # the engine without its optimisations, adding one after the other
     waterfall: bool = False
     # short sides at which images are labelled
@@ -143,14 +144,20 @@ def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations:
     return TimedCall(row, call, engine.device)
 
 
-def timed_prenet(device: torch.device, precision: str, size: tuple[int, int]) -> TimedCall:
-    """Return PReNet, to be timed, in fp32 as published or lower; uint8 to uint8 as well."""
+def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[int, int]
+                   ) -> TimedCall:
+    """
+    Return a baseline with random weights, to be timed; uint8 to uint8 as well.
+
+    Batch normalisation is folded, and it runs in channels last, module by module.
+    """
     import torch
 
-    from ubcn_ros.network.baselines.prenet import PReNet
+    from ubcn_ros.network.baselines import BaselineConfig, build_baseline
     from ubcn_ros.runtime.device import PRECISIONS
+    from ubcn_ros.runtime.optimize import prepare
     dtype = PRECISIONS[precision]
-    network = PReNet().eval().to(device, dtype, memory_format=torch.channels_last)
+    network = prepare(build_baseline(BaselineConfig(name)), device, dtype, fused=False)
 
     @torch.inference_mode()
     def call(image: np.ndarray) -> dict[str, float]:
@@ -158,9 +165,9 @@ def timed_prenet(device: torch.device, precision: str, size: tuple[int, int]) ->
         network(tensor).clamp(0, 1).mul(255).round().to(torch.uint8)[0].cpu().numpy()
         return {}
 
-    return TimedCall({'preset': 'prenet', 'height': size[1], 'width': size[0], 'iterations': 1,
-                    'precision': precision, 'backend': 'eager', 'device': str(device)},
-                   call, device)
+    return TimedCall({'preset': name, 'height': size[1], 'width': size[0], 'iterations': 1,
+                      'precision': precision, 'backend': 'eager', 'device': str(device)},
+                     call, device)
 
 
 def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
@@ -231,11 +238,11 @@ def measure(rows: Rows, size: tuple[int, int], folder: Path,
     """
     images = rainy_images(size[1], size[0], 3)
     timed, engines = _timed(rows, size, folder)
-    if rows.baseline_precision:
-        timed.append(timed_prenet(timed[0].device, rows.baseline_precision, size))
+    if rows.baseline:
+        timed.append(timed_baseline(rows.baseline, timed[0].device, rows.baseline_precision, size))
     run_interleaved(timed, images, rows.frames, progress)
     results = [_result(one, engines.get(id(one)), images[0]) for one in timed]
-    if rows.baseline_precision:
+    if rows.baseline:
         for result, one in zip(results[:-1], timed, strict=False):
             result['speed_up'] = speed_up(one, timed[-1])
     elif rows.waterfall:

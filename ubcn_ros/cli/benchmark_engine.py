@@ -27,7 +27,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 
 @click.command(cls=Command)
 @click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
-              type=click.Choice(['light', 'light-next', 'paper']),
+              type=click.Choice(['light', 'light-next', 'paper', 'wide']),
               help='Network; may be repeated.')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @size_option('sizes', multiple=True, default=('1024x512',),
@@ -42,9 +42,9 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
               help='Images per row, after 2 that do not count.')
 @threads_option()
-@click.option('--peer', 'baseline', type=click.Choice(['prenet']),
+@click.option('--baseline', type=click.Choice(['ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet']),
               help='Time this network in turn with ours.')
-@click.option('--peer-precision', 'baseline_precision', default='fp32', show_default=True,
+@click.option('--baseline-precision', default='fp32', show_default=True,
               type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
@@ -72,7 +72,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
     if model is not None and not is_exported(model):
         find_model(model)  # for its error, before images are rendered
     wanted = Rows(presets, model, iterations, precisions, backends, device, frames,
-                  baseline and baseline_precision, waterfall, processing_sizes)
+                  baseline, baseline_precision, waterfall, processing_sizes)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, \
             progress_bar(total=len(sizes) * frames) as bar:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
               help='Model whose segmentation was trained on clean images: the bound.')
 @click.option('--rain-segmentation', metavar='FILE',
               help='Model whose segmentation was trained on rain, to use without deraining.')
-@click.option('--peers', 'baseline_paths', multiple=True, metavar='FILE',
+@click.option('--baseline', 'baseline_paths', multiple=True, metavar='FILE',
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
 @json_option('json_path', help='Write all figures here.')
