@@ -42,7 +42,7 @@ def tiny(config):
 
 def test_there_are_recipes():
     assert {path.stem for path in RECIPES} == {'paper', 'light', 'light-next', 'holdout',
-                                               'fine-tune'}
+                                               'fine-tune', 'baselines'}
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
@@ -73,4 +73,5 @@ def test_all_stages_run(path, data, tmp_path):
     run = Run(tiny(config), data, tmp_path / 'out', init)
     run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
     trained = load_model(run.files.result)[1].trained
-    assert set(trained) == set(PARTS), 'a model that the node takes'
+    if path.stem != 'baselines':  # these derain alone
+        assert set(trained) == set(PARTS), 'a model that the node takes'

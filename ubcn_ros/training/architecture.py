@@ -36,7 +36,9 @@ def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | No
     for key, value in config.model.overrides.items():
         if key not in values:
             raise ValueError(f'overrides: unknown {key}; known are {", ".join(values)}')
-        if key == 'veil':  # there may be none
+        if key == 'derain' and isinstance(value, dict) and 'network' in value:
+            values[key] = value  # a baseline: what IDM has is not of it
+        elif key == 'veil':  # there may be none
             values[key] = value and _overridden(values[key] or {}, value, 'overrides.veil')
         else:
             values[key] = _overridden(values[key], value, f'overrides.{key}')

@@ -10,6 +10,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 from ubcn_ros.network import Discriminator, Step
+from ubcn_ros.network.baselines.base import Baseline
 from ubcn_ros.network.veil_field import FieldIDM
 from ubcn_ros.training.config import OptimizerConfig
 from ubcn_ros.training.losses import (
@@ -24,7 +25,9 @@ from ubcn_ros.training.stage import Batch, Logs, Stage
 
 class DerainStage(Stage):
     """
-    IDM, and the ``Veil`` before it: rainy image to clean image.
+    IDM or a baseline, and the ``Veil`` before it: rainy image to clean image.
+
+    A baseline is trained on every estimate that its paper trains on, by the same loss.
 
     With ``veil_only`` IDM's own veil field alone, without the rest: a fraction of the work, for
     more and larger batches. What the field has to learn, how far away everything is and how hard
@@ -54,9 +57,20 @@ class DerainStage(Stage):
             loss = F.l1_loss(lifted, clean)
             logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
             return self.with_psnr(loss, lifted, clean, logs, 'veil_psnr_loss'), logs
-        derained, lifted, rain = self.network.derain_first(batch['degraded'])
-        loss = self.image_loss(derained.float(), batch['clean'], logs)
+        lifted, rain = self.network.lift(batch['degraded'])
+        loss = self._estimates_loss(lifted, batch['clean'], logs)
         return loss + self.veil_loss(lifted, rain, batch, logs), logs
+
+    def _estimates_loss(self, lifted: torch.Tensor, clean: torch.Tensor, logs: Logs
+                        ) -> torch.Tensor:
+        derain = self.network.derain
+        if not isinstance(derain, Baseline):
+            return self.image_loss(derain(lifted).float(), clean, logs)
+        *early, last = derain.stages(lifted)
+        loss = self.image_loss(last.float(), clean, logs)
+        for estimate in early:
+            loss = loss + derain.early_weight * self.image_loss(estimate.float(), clean, {})
+        return loss / (1 + derain.early_weight * len(early))
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
         derained, lifted, rain = ((self.network.derain.lift(image), image, None)

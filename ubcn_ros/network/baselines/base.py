@@ -8,11 +8,18 @@ import torch
 from torch import nn
 
 
+def start_as_identity(layer: nn.Module) -> None:
+    """Let the last layer of a residual start at zero, as IDM's does."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
 class Baseline(nn.Module):
     """
     Base: rainy image to derained image, in the place of IDM.
 
-    A subclass has ``stages``; images may have any size.
+    A subclass has ``stages``; images may have any size. What it adds to the image starts at zero
+    where there is such a residual: their papers do not say, and none is held back by its start.
     """
 
     early_weight = 1.0
