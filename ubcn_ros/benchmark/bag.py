@@ -31,7 +31,7 @@ from ubcn_ros.bags import (
 from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.messages import TYPES
-from ubcn_ros.bags.process import Options, plan, read_sidecar, run_job
+from ubcn_ros.bags.process import Options, join, plan, read_sidecar, run_job
 from ubcn_ros.benchmark.engine import rainy_images
 
 FRONT, REAR = '/front/image_raw', '/rear/image_raw/compressed'
@@ -41,6 +41,7 @@ _START_NS = 1_700_000_000_000_000_000
 _IMU_PER_FRAME = 3
 _REAR_EVERY = 10  # frames of the front camera
 _SCENES = 8  # that are rendered; frames are shifted copies of them
+_TURNS = 10  # of the bare engine and a piece of the bag
 _DELAY_NS = 2_000_000  # from stamp to recording
 _POLL_S = 0.02
 
@@ -96,7 +97,9 @@ def write_drive(folder: Path, scenes: Scenes, frames: int) -> None:
 def measure(load: Load, folder: Path, progress: Callable[[str], Any] = lambda text: None
             ) -> tuple[dict[str, Any], Path, Path]:
     """
-    Process a drive, and time the bare engine on the same frames, half before and half after.
+    Process a drive in pieces, and time the bare engine on the same frames before each.
+
+    In turn, so that what else the machine does meets both.
 
     :param folder: to write to.
     :return: figures, the drive and its outputs.
@@ -110,14 +113,16 @@ def measure(load: Load, folder: Path, progress: Callable[[str], Any] = lambda te
     engine = load_engine(options.engine)
     for number in range(3):  # do not count
         engine(scenes(number), load.iterations)
-    progress('processing it, the bare engine before and after')
-    half = load.frames // 2
-    bare_s = _time_engine(engine, scenes, range(half), load.iterations)
-    (job,) = plan([(source, out)], options)
-    begun = time.perf_counter()
-    result = run_job(job, engine=engine)
-    took_s = time.perf_counter() - begun
-    bare_s += _time_engine(engine, scenes, range(half, load.frames), load.iterations)
+    progress('processing it, and the bare engine, in turn')
+    jobs = plan([(source, out)], options, max(2, min(_TURNS, load.frames // _TURNS)))
+    took_s = bare_s = 0.0
+    for turn, job in enumerate(jobs):
+        first, end = (load.frames * place // len(jobs) for place in (turn, turn + 1))
+        bare_s += _time_engine(engine, scenes, range(first, end), load.iterations)
+        begun = time.perf_counter()
+        run_job(job, engine=engine)
+        took_s += time.perf_counter() - begun
+    result = join(jobs, out)
     rate, bare = result.tally.frames / took_s, load.frames / bare_s
     return {'frames': result.tally.frames, 'frames_per_s': round(rate, 3),
             'engine_frames_per_s': round(bare, 3), 'share': round(rate / bare, 4),
