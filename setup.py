@@ -73,7 +73,7 @@ setup(
         ],
         'export': ['onnx', 'onnxruntime'],
         'video': ['av>=17'],
-        'ray': ['ray>=2.40'],
+        'ray': ['ray[client]>=2.40'],
         'rerun': ['rerun-sdk>=0.41'],
         'test': [
             'colcon-common-extensions==0.3.0',

@@ -95,3 +95,14 @@ class Sleep:
 
 def leave(number):
     os._exit(3)
+
+
+@dataclass
+class Elsewhere:
+    """Lets a worker see no file in a folder, as where it is not on shared storage."""
+
+    folder: Path
+
+    def __call__(self, number):
+        there = Path.exists
+        Path.exists = lambda path: path.parent != self.folder and there(path)

@@ -187,7 +187,7 @@ class Fleet:
 
     def _fail(self, bag: Bag, error: str) -> None:
         bag.error = bag.error or error
-        self._tell(f'{bag.source} failed: {error}')
+        self._tell(f'{bag.out} failed: {error}')
 
 
 def progress(job: Job) -> tuple[int, float]:

@@ -1,0 +1,244 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Workers on the machines of a Ray cluster: an actor each, replaced when it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ubcn_ros import __version__
+from ubcn_ros.bags.errors import BagError, write_error
+from ubcn_ros.bags.fleet.tasks import Outcome, attempt
+
+_EARLY_ENDS = 3  # of one actor in a row, before it could work
+_CONNECT_S = 10.0
+
+
+class _Machine(NamedTuple):
+    """What a worker says of itself: `sees` is whether the outputs' folder is there, too."""
+
+    name: str
+    version: str
+    sees: bool
+
+
+class _Actor:
+    """A worker, in its process."""
+
+    def __init__(self, number: int, initializer: Callable[[int], None] | None) -> None:
+        if initializer is not None:
+            initializer(number)
+
+    def hello(self, probe: Path) -> _Machine:
+        """Say where this is."""
+        return _Machine(f'{socket.gethostname()}:{os.getpid()}', __version__, probe.exists())
+
+    def run(self, worker: str, task: Callable[[], Any]) -> Outcome:
+        """Run a task."""
+        return attempt(worker, task)._replace(task=None)
+
+
+class RayWorkers:
+    """
+    Runs tasks on a Ray cluster, a `Pool`.
+
+    Each worker has a GPU of the cluster, or its number of threads. Machines have to see bags and
+    outputs at the same paths, and to have this package; one that does not is refused by name.
+    Workers that Ray has no room for yet are there when it has.
+
+    :param address: 'local' starts a cluster on this machine, 'auto' and others are there.
+    :param shared: folder of the outputs; made where it is missing.
+    :param device: of the engine; 'auto' and 'cuda' take the cluster's GPUs, one for a worker.
+    :param count: workers; None: one for each GPU, or for each machine.
+    :param threads: of each on the CPU; None: the cores, shared out.
+    :param initializer: called in each with its number, from 0, before anything else; picklable.
+    """
+
+    def __init__(self, address: str, shared: Path, device: str = 'auto', count: int | None = None,
+                 threads: int | None = None, initializer: Callable[[int], None] | None = None):
+        import ray
+        self._ray, self._address, self._device = ray, address, device
+        self._count, self._threads, self._initializer = count, threads, initializer
+        self._shared = shared.absolute()
+        self._probe = self._shared / f'.ubcn-{uuid.uuid4().hex}'
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> RayWorkers:
+        try:
+            self._shared.mkdir(parents=True, exist_ok=True)
+            self._probe.touch()
+        except OSError as error:
+            raise write_error(self._shared, error) from error
+        try:
+            self._connect()
+            self._workers = [_Worker(self, number) for number in range(self._count)]
+            for worker in self._workers:
+                worker.spawn()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the workers: what they were at can be gone on with."""
+        for worker in self._workers:
+            worker.end()
+        self._ray.shutdown()
+        self._probe.unlink(missing_ok=True)
+
+    def idle(self) -> list[str]:
+        """Name the workers that have nothing to do."""
+        return [worker.name for worker in self._workers if worker.name and worker.pending is None]
+
+    def start(self, worker: str, task: Callable[[], Any]) -> None:
+        """Let an idle worker run a task."""
+        next(each for each in self._workers if each.name == worker).run(task)
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """
+        Wait until something happens; return the tasks that ended.
+
+        :raises BagError: the cluster is gone, or no machine can work.
+        """
+        waiting = {worker.pending: worker for worker in self._workers if worker.pending}
+        if not waiting:
+            return []
+        try:
+            ready, _ = self._ray.wait(list(waiting), timeout=timeout_s)
+            ready, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+            outcomes = [waiting[reference].collect() for reference in ready]
+        except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
+            raise BagError(f'the Ray cluster at {self._address} is gone ({error}): start it again '
+                           'and go on with --resume') from error
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _connect(self) -> None:
+        """Join the cluster, and choose how many workers there are and what each gets."""
+        quiet = {'log_to_driver': False, 'logging_level': 'error'}
+        if self._address == 'local':
+            quiet['include_dashboard'] = False
+            cores = len(os.sched_getaffinity(0))
+            quiet['num_cpus'] = max(cores, (self._count or 1) * (self._threads or 1))
+        try:
+            _knock(self._address)
+            with _own_signals():
+                self._ray.init(address=self._address, **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise BagError(f'no Ray cluster at {self._address}: {" ".join(str(error).split())}; '
+                           'start one with `ray start --head`, or give local') from error
+        found = self._ray.cluster_resources()
+        gpus = int(found.get('GPU', 0)) if self._device in ('auto', 'cuda') else 0
+        machines = sum(node['Alive'] and node['Resources'].get('CPU', 0) > 0
+                       for node in self._ray.nodes())
+        self._count = self._count or gpus or max(1, machines)
+        if self._threads is None and not gpus:
+            self._threads = max(1, int(found.get('CPU', 1)) // max(self._count, machines))
+        self.resources = {'num_cpus': 1 if gpus else self._threads,
+                          'num_gpus': 1 if gpus else 0}
+
+    def refuse(self, worker: _Worker, machine: _Machine) -> None:
+        """Leave out a worker that cannot work, and raise where none is left."""
+        what = (f'does not see {self._shared}: bags and outputs have to lie on storage that all '
+                'machines see at the same path' if machine.version == __version__ else
+                f'has ubcn_ros {machine.version}, not {__version__}: install the same')
+        worker.end()
+        self._workers.remove(worker)
+        if not self._workers:
+            raise BagError(f'no machine of the cluster can work; {machine.name} {what}')
+
+
+class _Worker:
+    """One of them; `pending` is what Ray is to answer, `name` is there once it has said it."""
+
+    def __init__(self, pool: RayWorkers, number: int):
+        self._pool, self._number, self._early_ends = pool, number, 0
+        self._actor: Any = None
+        self.task: Callable[[], Any] | None = None
+        self.pending: Any = None
+        self.name: str | None = None
+
+    def spawn(self) -> None:
+        from ubcn_ros.bags.fleet.setup import Setup
+        pool = self._pool
+        setup = pool._initializer or Setup(pool._threads)
+        remote = pool._ray.remote(max_restarts=0, max_task_retries=0, scheduling_strategy='SPREAD',
+                                 **pool.resources)(_Actor)
+        self._actor = remote.remote(self._number, setup)
+        self.name, self.task = None, None
+        self.pending = self._actor.hello.remote(pool._probe)
+
+    def run(self, task: Callable[[], Any]) -> None:
+        self.task = task
+        self.pending = self._actor.run.remote(self.name, task)
+
+    def collect(self) -> Outcome | None:
+        """Take its answer; return the outcome of its task, if it had one."""
+        ray, name, task = self._pool._ray, self.name, self.task
+        reference, self.pending, self.task = self.pending, None, None
+        try:
+            answer = ray.get(reference)
+        except (ray.exceptions.RayActorError, ray.exceptions.RayTaskError) as error:
+            return self._replace(Outcome(name or '', task, lost=True, error=(
+                f'worker {name} is gone ({_line(error)})')))
+        if isinstance(answer, _Machine):
+            self._early_ends, self.name = 0, answer.name
+            if answer.version != __version__ or not answer.sees:
+                self._pool.refuse(self, answer)
+            return None
+        outcome = answer._replace(task=task)
+        return self._replace(outcome) if outcome.lost else outcome
+
+    def _replace(self, outcome: Outcome) -> Outcome | None:
+        self.end()  # also one that Ray only cannot reach: two would write one bag
+        self._early_ends = 0 if self.name else self._early_ends + 1
+        if self._early_ends >= _EARLY_ENDS:
+            raise BagError(f'a worker ends before it can work: {outcome.error}; all machines '
+                           'need ubcn_ros[ray] in the same version')
+        self.spawn()
+        return outcome if outcome.task is not None else None
+
+    def end(self) -> None:
+        if self._actor is not None:
+            with suppress(Exception):  # of a cluster that is gone
+                self._pool._ray.kill(self._actor)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nothing listens: Ray itself waits for minutes."""
+    host, separator, port = address.removeprefix('ray://').rpartition(':')
+    if separator:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep our handlers of signals, which Ray replaces."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _line(error: Exception) -> str:
+    """Return what one of Ray's errors comes down to."""
+    text = re.sub(r'\x1b\[[0-9;]*m', '', str(error))
+    detail = re.search(r'exit detail: ([^.]*)', text)
+    if detail:
+        return detail[1]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return next((line for line in reversed(lines) if re.match(r'[\w.]+Error: ', line)),
+                lines[0] if lines else type(error).__name__)
