@@ -33,6 +33,7 @@ COMMANDS = {
              'Render rain on an image, a folder of images, a video or a bag.'),
     'report': ('ubcn_ros.cli.report', 'report',
                'Show a processed bag, a pair, or an evaluation as one HTML file.'),
+    'study': ('ubcn_ros.cli.study', 'study', "Make the paper's tables and figures again."),
     'train': ('ubcn_ros.cli.train', 'train', 'Train a model by a recipe.'),
 }
 

@@ -1,0 +1,162 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study baselines` from its data to its table, stopped, resumed and refused, in small."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from lightning.fabric import Fabric
+
+from ubcn_ros.cli.study_baselines import baselines
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.runtime import load_model
+from ubcn_ros.study.baselines import BaselineStudy
+from ubcn_ros.study.table import study_text
+from ubcn_ros.training.config import TrainConfig
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Folder in CamVid's layout, and a recipe beside it."""
+    root = tmp_path_factory.mktemp('study')
+    for split, count in (('train', 2), ('val', 1)):
+        for kind in ('images', 'labels'):
+            (root / 'camvid' / split / kind).mkdir(parents=True)
+        for i in range(count):
+            coarse = np.random.default_rng(i).integers(40, 200, (6, 8, 3)).astype(np.uint8)
+            labels = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
+            for kind, array in (('images', cv2.resize(coarse, (64, 48))), ('labels', labels)):
+                assert cv2.imwrite(str(root / 'camvid' / split / kind / f'A_{i}.png'), array)
+    (root / 'tiny.yaml').write_text(yaml.safe_dump({
+        'name': 'tiny', 'seed': 7, 'data': {'validation_images': 1},
+        'stages': {'derain': {'optimizer_steps': 2, 'batch': 2, 'samples': {
+            'crop': [32, 32], 'renders': 1}}},
+        'variants': {name: {'model': {'overrides': {'derain': {'network': name}}}}
+                     for name in ('ddn', 'rescan')}}))
+    return root
+
+
+def run(root, out, *arguments):
+    return CliRunner().invoke(baselines, [
+        '--recipe', str(root / 'tiny.yaml'), '--data', str(root / 'camvid'), '--out', str(out),
+        '--baseline', 'ddn', '--baseline', 'rescan', '--accelerator', 'cpu', '--precision',
+        '32-true', '--workers', '0', '--rates', '50,250', *map(str, arguments)])
+
+
+@pytest.fixture
+def study(root, tmp_path, tiny_model):
+    """Function that makes a study of the tiny recipe."""
+    def made(**changes):
+        values = {'networks': ['ddn'], 'budgets': ['samples'], 'rates': [150.0], 'workers': 0,
+                  'iterations': 2, 'out': tmp_path / 'out', 'say': lambda _text: None,
+                  'config': TrainConfig.load(root / 'tiny.yaml'), **changes}
+        return BaselineStudy(data=open_data([root / 'camvid']), model=str(tiny_model), **values)
+    return made
+
+
+@pytest.fixture
+def fabric():
+    return Fabric(accelerator='cpu', devices=1, precision='32-true')
+
+
+def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_model,
+                                                          monkeypatch):
+    monkeypatch.setattr('ubcn_ros.study.baselines._TIMED_SECONDS', 0.1)
+    arguments = ('--model', tiny_model, '--iterations', 2, '--size', '64x48', '--frames', 1,
+                 '--preset', 'light')
+    first = run(root, tmp_path / 'out', *arguments)
+    assert first.exit_code == 0, first.output
+    path = tmp_path / 'out' / 'baselines.json'
+    results = json.loads(path.read_text())
+    assert [*results['trained']] == ['samples', 'time']
+    for rows in results['trained'].values():
+        assert [*rows] == ['idm', 'ddn', 'rescan']
+        for row in rows.values():
+            assert row['rates'].keys() == {'50', '250'} == results['input'].keys()
+            assert all(np.isfinite([*each.values()]).all() for each in row['rates'].values())
+    same = results['trained']['samples']
+    assert {row['samples'] for row in same.values()} == {4}
+    assert same['idm'] == results['trained']['time']['idm']
+    seconds = results['seconds_per_step']
+    for name, row in results['trained']['time'].items():
+        assert row['optimizer_steps'] == max(1, round(2 * seconds['idm'] / seconds[name]))
+    assert same['ddn']['parameters'] == 57_369
+    assert [row['t'] for row in results['ubcn']] == [1, 2]
+    (timed,) = results['times']['cpu'].values()
+    assert timed.keys() == {'ddn', 'rescan', 'light, T = 2'}
+    assert all(row['ms'] > 0 and row['peak_mib'] > 0 for row in timed.values())
+    for expected in ('for the same samples', 'for the same time', 'UBCN, T = 2', 'rainy image',
+                     'at 50 / 250 mm/hr', '0.23', 'timed ddn on cpu', 'cpu, 64x48, fp32'):
+        assert expected in first.output
+    again = run(root, tmp_path / 'out', *arguments)
+    assert again.exit_code == 0 and 'for the same samples as IDM' in again.output
+    assert 'timed' not in again.output and 'measuring' not in again.output
+    assert json.loads(path.read_text()) == results
+
+
+def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):
+    original = BaselineStudy._trained
+
+    def stopped(self, fabric, name, budget):
+        if name == 'ddn':
+            raise KeyboardInterrupt
+        return original(self, fabric, name, budget)
+    monkeypatch.setattr(BaselineStudy, '_trained', stopped)
+    with pytest.raises(KeyboardInterrupt):
+        study().train(fabric)
+    monkeypatch.undo()
+    resumed = study()
+    begun = dict(resumed.results['trained']['samples'])
+    assert begun.keys() == {'idm'}
+    resumed.train(fabric)
+    assert resumed.results['trained']['samples'].keys() == {'idm', 'ddn'}
+    assert resumed.results['trained']['samples']['idm'] == begun['idm']
+    # all that it measures has the same segmentation network
+    networks = [load_model(path)[0].segmentation.state_dict()
+                for path in (study().out / 'samples').glob('*/*.safetensors')]
+    assert len(networks) == 2
+    assert all((networks[0][key] == networks[1][key]).all() for key in networks[0])
+
+
+def test_nothing_that_derains_is_taken_from_the_model(study, fabric):
+    one = study(networks=[])
+    run = one._run('idm', one.config, 'samples')
+    assert run.start('derain').trained == ('segmentation',)
+    ours, model = run.start('derain').network, load_model(one.model)[0]
+    weights = [network.derain.body[0].conv1.weight for network in (ours, model)]
+    assert (weights[0] != weights[1]).all()
+
+
+def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, monkeypatch):
+    from ubcn_ros.training.run import Run
+    original = Run.train
+
+    def diverging(self, *arguments):
+        if self.config.name.endswith('ddn'):
+            raise FloatingPointError('the loss of derain is nan')
+        original(self, *arguments)
+    monkeypatch.setattr(Run, 'train', diverging)
+    one = study()
+    one.train(fabric)
+    rows = one.results['trained']['samples']
+    assert rows['ddn']['error'] == 'the loss of derain is nan' and 'rates' in rows['idm']
+    assert 'diverged' in study_text(one.results)
+
+
+def test_other_settings_and_what_cannot_be_are_refused(study, tmp_path):
+    one = study()
+    one.save()
+    with pytest.raises(ValueError, match='other settings: .*rates.*choose another --out'):
+        study(rates=[50.0])
+    with pytest.raises(ValueError, match="has no variant 'prenet'"):
+        study(networks=['prenet'], out=tmp_path / 'other')
+    stages = {'adapt': one.config.stages['derain']}
+    with pytest.raises(ValueError, match='has the stages adapt: .*derain alone'):
+        study(config=replace(one.config, stages=stages), out=tmp_path / 'other')

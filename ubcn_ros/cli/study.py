@@ -1,0 +1,20 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study`: the group, a file a sub-command."""
+
+from __future__ import annotations
+
+import click
+
+from ubcn_ros.cli.commands import LazyGroup
+
+# name -> (module, attribute, line for the help)
+COMMANDS = {
+    'baselines': ('ubcn_ros.cli.study_baselines', 'baselines',
+                  "Compare UBCN with derain-only networks, as the paper's table 4 does."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
+def study() -> None:
+    """Make the paper's tables and figures again."""

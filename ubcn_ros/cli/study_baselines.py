@@ -1,0 +1,113 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study baselines`: the paper's table 4."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FOLDER,
+    PRECISION,
+    iterations_option,
+    limit_option,
+    model_option,
+    rates_option,
+    size_option,
+    stride_option,
+    threads_option,
+)
+from ubcn_ros.cli.training import (
+    RecipeType,
+    StepsType,
+    accelerator_option,
+    check_devices,
+    launch,
+    training_data_option,
+    training_precision_option,
+    workers_option,
+)
+
+_NETWORKS = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
+
+
+@click.command(cls=Command)
+@click.option('--recipe', type=RecipeType(), default='baselines', show_default=True,
+              help='Recipe of IDM, whose variants are the baselines.')
+@training_data_option
+@model_option(help='Model whose segmentation network labels what all of them derain.')
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-baselines', show_default=True,
+              help='Output folder; what an earlier run left there is not done again.')
+@click.option('--baseline', 'networks', multiple=True, type=click.Choice(_NETWORKS),
+              default=_NETWORKS, help='May be repeated  [default: all].')
+@click.option('--budget', 'budgets', multiple=True, type=click.Choice(['samples', 'time']),
+              default=('samples', 'time'),
+              help='As many samples as IDM, or as much time; may be repeated  [default: both].')
+@click.option('--steps', type=StepsType(), metavar='N',
+              help="Optimizer steps of IDM instead of the recipe's, or with a % at the end this "
+              'share of them.')
+@rates_option(default='50,150,250')
+@iterations_option(help='Steps of UBCN.')
+@stride_option()
+@limit_option()
+@size_option(default='2048x1024', help='WIDTHxHEIGHT of the image that is timed.')
+@click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
+              help='Images that are timed, after one that does not count; 0 for no times.')
+@click.option('--preset', 'presets', multiple=True, default=('light', 'paper'), show_default=True,
+              type=click.Choice(['light', 'light-next', 'paper', 'wide']),
+              help='UBCN to time beside the baselines; may be repeated.')
+@click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
+              help='Of everything that is timed.')
+@accelerator_option()
+@training_precision_option
+@workers_option()
+@threads_option(help='CPU threads [default: all cores].')
+def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
+              networks: tuple[str, ...], budgets: tuple[str, ...], steps: int | float | None,
+              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
+              size: tuple[int, int], frames: int, presets: tuple[str, ...], time_precision: str,
+              accelerator: str, precision: str, workers: int, threads: int | None) -> None:
+    """
+    Compare UBCN with derain-only networks, as the paper's table 4 does.
+
+    IDM and every baseline are trained from scratch on the same samples by one recipe, and measured
+    in rain with the model's segmentation network after them. The model itself is measured as it
+    is: it was trained for longer. Times are of random weights, on the CPU and, where there is one,
+    the GPU. Stopped at any moment, the same command goes on; all figures are in
+    OUT/baselines.json.
+    """
+    check_devices(accelerator, 1)
+    import torch
+
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.weights import load_model
+    from ubcn_ros.study.baselines import BaselineStudy
+    from ubcn_ros.study.table import study_text
+    from ubcn_ros.study.times import time_all
+    from ubcn_ros.training.config import TrainConfig, shortened
+    from ubcn_ros.training.record import typed_command
+    from ubcn_ros.training.single_run import single_run
+    if threads:
+        torch.set_num_threads(threads)
+    config = TrainConfig.load(recipe)
+    config = shortened(config, steps) if steps else config
+    label_set = load_model(model, ('segmentation',))[1].config.label_set
+    study = BaselineStudy(config, open_data(data, label_set), model, out, networks, budgets, rates,
+                          iterations, stride, limit, workers, typed_command(sys.argv[1:]),
+                          click.echo)
+    with single_run(out):
+        study.train(launch(False, accelerator, 1, 1, precision))
+
+        def timed(name: str) -> None:
+            click.echo(f'timed {name}')
+            study.save()
+        if frames:
+            devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+            time_all(study.results['times'], networks, presets, devices=devices,
+                     precision=time_precision, size=size, frames=frames, iterations=iterations,
+                     done=timed)
+    click.echo(f'\n{study_text(study.results)}\n\nwrote {study.path}')

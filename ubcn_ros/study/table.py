@@ -1,0 +1,63 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Table 4 of the paper, with PSNR, SSIM and mIoU beside its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ubcn_ros.text_table import table
+
+PAPER = {'ddn': (0.23, 0.17), 'rescan': (0.60, 1.12), 'prenet': (0.67, 1.52),
+         'jorder-e': (16.73, 9.12), 'rcdnet': (13.11, 23.29)}
+"""Of the paper's table 4: MB, and seconds at 1024x2048 on an RTX 2080 Ti."""
+PAPER_UBCN = 11.78
+"""Seconds of UBCN there."""
+
+_FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
+
+
+def study_text(results: Mapping[str, Any]) -> str:
+    """
+    Lay out all that a study has found, a table for each budget and one of the times.
+
+    MB are 4 bytes a parameter, RCDNet's of the published file; the paper's are larger where it
+    quotes files.
+
+    :param results: of ``BaselineStudy``.
+    """
+    rates = ' / '.join(results['input'])
+    parts = []
+    for budget, rows in results['trained'].items():
+        lines = [['rainy image', '', '', '', '', *_quality(results['input'])]]
+        lines += [[name, *_size(name, row), f'{row["optimizer_steps"]}', f'{row["samples"]}',
+                   *(_quality(row['rates']) if 'rates' in row else ('diverged', '', ''))]
+                  for name, row in rows.items()]
+        lines += [[f'UBCN, T = {row["t"]}', '', '', 'as it is', '', *_quality(row['rates'])]
+                  for row in results['ubcn']]
+        parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n' + table(
+            ('method', 'MB', "paper's", 'steps', 'samples', 'PSNR dB', 'SSIM', 'mIoU %'), lines))
+    for device, sizes in results['times'].items():
+        for size, found in sizes.items():
+            lines = [[name, f'{row["peak_mib"]:.0f}', f'{row["ms"] / 1e3:.3f}', _paper_time(name)]
+                     for name, row in sorted(found.items(), key=lambda item: item[1]['ms'])]
+            parts.append(f'{device}, {size}\n' + table(
+                ('method', 'peak MiB', 'seconds', "paper's, at 2048x1024"), lines))
+    return '\n\n'.join(parts)
+
+
+def _paper_time(name: str) -> str:
+    if name in PAPER:
+        return f'{PAPER[name][1]:.2f}'
+    return f'{PAPER_UBCN:.2f}' if name == 'paper, T = 3' else ''
+
+
+def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    ours = f'{4e-6 * row["parameters"]:.2f}' if 'parameters' in row else ''
+    return ours, f'{PAPER[name][0]:.2f}' if name in PAPER else ''
+
+
+def _quality(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    return [' / '.join('-' if row[name] is None else format(row[name], form)
+                       for row in rates.values()) for name, form in _FIGURES]
