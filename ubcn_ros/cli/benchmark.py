@@ -11,7 +11,7 @@ from ubcn_ros.cli.commands import LazyGroup
 # name -> (module, attribute, line for the help)
 COMMANDS = {
     'bag': ('ubcn_ros.cli.benchmark_bag', 'bag',
-            'Measure bag to bag: completeness, rate, memory, and kills.'),
+            'Measure `ubcn bag process` on a rendered drive.'),
     'engine': ('ubcn_ros.cli.benchmark_engine', 'engine',
                'Time the engine by stage, size, steps and precision.'),
     'equality': ('ubcn_ros.cli.benchmark_equality', 'equality',
