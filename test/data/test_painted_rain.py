@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.painted_rain import paint_rain, painted_layers
+from ubcn_ros.data.painted_rain import paint_rain, painted_layers, random_severity
 
 
 @pytest.fixture
@@ -33,6 +33,20 @@ def test_severity_spans_light_to_very_heavy(image):
 def test_streaks_brighten_dark_ground():
     dark = np.zeros((96, 128, 3), np.uint8)
     assert paint_rain(dark, np.random.default_rng(0), 0.7).mean() > 5
+
+
+def test_there_is_haze_only_where_it_is_asked_for(image):
+    def changed(**options):
+        return np.mean([(paint_rain(image, np.random.default_rng(s), 0.3, **options)
+                         != image).any(2).mean() for s in range(8)])
+    # streaks leave most of the image as it is, haze nothing
+    assert changed(haze_probability=0) < 0.8 < changed(haze_probability=1)
+
+
+def test_severities_are_drawn_from_their_range():
+    rng = np.random.default_rng(0)
+    drawn = [random_severity(rng, 0.3, 0.8) for _ in range(200)]
+    assert 0.3 <= min(drawn) < 0.35 and 0.7 < max(drawn) <= 0.8
 
 
 def test_errors(image):

@@ -5,11 +5,17 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
+from PIL import Image
 
+from ubcn_ros import Engine
 from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.formats.voc2012 import VOC2012
+from ubcn_ros.data.mixture import open_data
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.runtime.weights import PARTS
@@ -42,7 +48,7 @@ def tiny(config):
 
 def test_there_are_recipes():
     assert {path.stem for path in RECIPES} == {'paper', 'light', 'light-next', 'holdout',
-                                               'fine-tune', 'baselines'}
+                                               'fine-tune', 'baselines', 'voc2012'}
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
@@ -58,9 +64,41 @@ def test_every_variant_is_a_recipe_of_its_own(path):
     assert all(values not in (whole, *differing[:n]) for n, values in enumerate(differing))
 
 
+@pytest.fixture
+def voc_root(tmp_path):
+    """Folder of a devkit with two images to train on and one to validate on."""
+    base = tmp_path / 'VOCdevkit' / 'VOC2012'
+    for name in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
+        (base / name).mkdir(parents=True)
+    names = ['2007_000032', '2007_000039', '2008_000001']
+    for i, name in enumerate(names):
+        image = np.random.default_rng(i).integers(30, 200, (8, 10, 3)).astype(np.uint8)
+        cv2.imwrite(str(base / 'JPEGImages' / f'{name}.jpg'), cv2.resize(image, (80, 64)))
+        ids = np.zeros((64, 80), np.uint8)
+        ids[20:50, 10:60], ids[18:20] = 1 + 7 * i, 255
+        mask = Image.fromarray(ids)
+        mask.putpalette(VOC2012.palette().reshape(-1).tolist())
+        mask.save(base / 'SegmentationClass' / f'{name}.png')
+    for split, chosen in (('train', names[:2]), ('val', names[2:])):
+        (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').write_text('\n'.join(chosen))
+    return tmp_path
+
+
+def _check_voc2012(path):
+    """It has a path for the background and one for all else, and runs in the engine."""
+    engine = Engine.load(path, device='cpu')
+    assert engine.label_set == VOC2012
+    assert [len(group) for group in VOC2012.paths] == [1, 20]
+    assert load_model(path)[0].path_groups.shape[:2] == (2, 21)
+    frame = engine(np.full((48, 64, 3), 90, np.uint8), iterations=2)
+    assert frame.labels.shape == (48, 64) and frame.labels.max() < 21
+
+
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
-def test_all_stages_run(path, data, tmp_path):
+def test_all_stages_run(path, data, voc_root, tmp_path):
     config = TrainConfig.load(path)
+    if path.stem == 'voc2012':
+        data = open_data([voc_root])
     assert config.name == path.stem
     init = None
     if not config.model.preset:
@@ -73,5 +111,7 @@ def test_all_stages_run(path, data, tmp_path):
     run = Run(tiny(config), data, tmp_path / 'out', init)
     run.train(Fabric(accelerator='cpu', devices=1, precision='32-true'), run.plan(), workers=0)
     trained = load_model(run.files.result)[1].trained
+    if path.stem == 'voc2012':
+        _check_voc2012(run.files.result)
     if path.stem != 'baselines':  # these derain alone
         assert set(trained) == set(PARTS), 'a model that the node takes'

@@ -9,9 +9,17 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+HAZE_PROBABILITY = 0.4
+"""Of a soft haze behind the streaks."""
 
-def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None
-                 ) -> np.ndarray:
+
+def random_severity(rng: np.random.Generator, least: float = 0.0, most: float = 1.0) -> float:
+    """Draw a severity, as of ``paint_rain``, between two, light rain more often than heavy."""
+    return least + (most - least) * float(rng.beta(1.1, 2.0))
+
+
+def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None,
+               haze_probability: float = HAZE_PROBABILITY) -> np.ndarray:
     """
     Paint rain over an image.
 
@@ -21,18 +29,19 @@ def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | No
     :param image: (H, W, 3) uint8 RGB.
     :param rng: generator that everything is drawn from.
     :param severity: 0 (a few faint streaks) to 1 (nearly nothing but rain); None for random.
+    :param haze_probability: of a soft haze behind the streaks, 0..1.
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: a severity out of range, or an image of another type.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8')
     if severity is None:
-        severity = float(rng.beta(1.1, 2.0))
+        severity = random_severity(rng)
     if not 0 <= severity <= 1:
         raise ValueError(f'severity is {severity}, must be 0..1')
     height, width = image.shape[:2]
     scene = image.astype(np.float32) / 255
-    if rng.random() < 0.4:
+    if rng.random() < haze_probability:
         scene = _haze(scene, rng, 0.5 * severity * float(rng.random()))
     screen = rng.random() < 0.5
     for layer in painted_layers(height, width, rng, severity):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ubcn_ros.data.painted_rain import HAZE_PROBABILITY
 from ubcn_ros.training.plain_values import check_range
 
 _LARGEST_SCALE = 2  # of a frame that is resized to a short side: beyond, it is blurred
@@ -27,6 +28,10 @@ class SampleConfig:
     rain_probability: float = 1.0
     # of painted instead of rendered rain, 0..1, among the rainy samples
     painted_rain_probability: float = 0.15
+    # range of its severity: 0 are a few faint streaks, 1 nearly nothing but rain
+    painted_severity: tuple[float, float] = (0.0, 1.0)
+    # of a soft haze behind painted streaks, 0..1
+    painted_haze_probability: float = HAZE_PROBABILITY
     # of misty instead of rendered rain, 0..1, among the rainy samples: mist of other laws, soft
     # streaks, drops on the lens, noise and compression
     misty_rain_probability: float = 0.0
@@ -68,12 +73,16 @@ class SampleConfig:
         check_range(self, ('scale',), 0.01, 100)
         if self.scale[0] > self.scale[1]:
             raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
+        if self.painted_severity[0] > self.painted_severity[1]:
+            raise ValueError(f'painted_severity is {list(self.painted_severity)}: give the '
+                             'smaller one first')
         if any(self.short_sides):
             check_range(self, ('short_sides',), 32, 8192)
         if self.short_sides[0] > self.short_sides[1]:
             raise ValueError(f'short_sides is {list(self.short_sides)}: give the smaller one '
                              'first')
-        check_range(self, ('rain_probability', 'painted_rain_probability',
+        check_range(self, ('rain_probability', 'painted_rain_probability', 'painted_severity',
+                           'painted_haze_probability',
                            'misty_rain_probability',
                             'strong_augmentation_probability', 'physical_rain_probability',
                             'color_jitter', 'balanced_crop_probability',

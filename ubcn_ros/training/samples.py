@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.misty_rain import add_misty_rain
-from ubcn_ros.data.painted_rain import paint_rain
+from ubcn_ros.data.painted_rain import paint_rain, random_severity
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
@@ -115,7 +115,9 @@ class TrainingSamples(Dataset):
                 and rng.random() < c.strong_augmentation_probability):
             image, labels = augment_strongly(image, labels, rng)
         if painted:
-            return _Rainy(image, paint_rain(image, rng), labels)
+            severity = random_severity(rng, *c.painted_severity)
+            return _Rainy(image, paint_rain(image, rng, severity, c.painted_haze_probability),
+                          labels)
         if not wet:
             return _Rainy(image, image, labels, 0.0, 0.0)
         if kind < c.painted_rain_probability + c.misty_rain_probability:

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Painted rain on tensors is as strong as on arrays."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,20 @@ def test_it_brightens_as_painted_rain_does():
     expected = np.mean([change(paint_rain(image, np.random.default_rng(n)), image)
                         for n in range(80)])
     assert float((found - tensor).mean()) == pytest.approx(expected, rel=0.35)
+
+
+def test_severity_and_haze_are_as_asked_for():
+    rng = np.random.default_rng(0)
+    light, strong = (PaintedStreaks((32, 48), 1, CPU, severity=severity, haze_probability=haze,
+                                    count=8)
+                     for severity, haze in (((0, 0.1), 1), ((0.8, 1), 0)))
+    assert all(light.draw(rng).haze.min() > 0 for _ in range(8))
+    assert all(not strong.draw(rng).haze.any() for _ in range(8))
+    image = torch.zeros(8, 3, 32, 48)
+    means = [float(streaks.painted(image, [replace(streaks.draw(rng), haze=np.zeros((3, 4)))
+                                           for _ in range(8)]).mean())
+             for streaks in (light, strong)]
+    assert means[1] > 3 * means[0]
 
 
 def test_pictures_follow_from_the_seed():

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from ubcn_ros.data.painted_rain import painted_layers
+from ubcn_ros.data.painted_rain import HAZE_PROBABILITY, painted_layers, random_severity
 from ubcn_ros.training.tensors.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
@@ -45,15 +45,16 @@ class Painting:
 class _Pictures(Dataset):
     """Severity and streaks of every picture, (H, W) float16."""
 
-    def __init__(self, size: tuple[int, int], count: int, seed: int) -> None:
-        self.size, self.count, self.seed = size, count, seed
+    def __init__(self, size: tuple[int, int], count: int, seed: int,
+                 severity: tuple[float, float]) -> None:
+        self.size, self.count, self.seed, self.severity = size, count, seed, severity
 
     def __len__(self) -> int:
         return self.count
 
     def __getitem__(self, n: int) -> tuple[float, np.ndarray]:
         rng = np.random.default_rng([self.seed, 7, n])
-        severity = float(rng.beta(1.1, 2.0))
+        severity = random_severity(rng, *self.severity)
         streaks = sum(painted_layers(*self.size, rng, severity))
         return severity, streaks.astype(np.float16)
 
@@ -65,13 +66,15 @@ class PaintedStreaks:
     :param size: height and width of every picture, pixels; that of the samples is good.
     :param seed: of what is drawn.
     :param workers: processes that draw.
+    :param severity, haze_probability: as of ``SampleConfig``.
     :param count: how many there are.
     """
 
     def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0,
-                 count: int = _PICTURES) -> None:
-        self.size = size
-        drawn = list(rendered_ahead(_Pictures(size, count, seed), workers))
+                 severity: tuple[float, float] = (0.0, 1.0),
+                 haze_probability: float = HAZE_PROBABILITY, count: int = _PICTURES) -> None:
+        self.size, self.haze_probability = size, haze_probability
+        drawn = list(rendered_ahead(_Pictures(size, count, seed, severity), workers))
         self._severities = [severity for severity, _ in drawn]
         self._pictures = torch.stack([torch.from_numpy(p).to(device) for _, p in drawn])[:, None]
 
@@ -81,7 +84,8 @@ class PaintedStreaks:
         zoom = float(np.exp(rng.uniform(-0.2, 0.2)))
         matrix = np.array([[rng.choice([-1, 1]) * zoom, 0, rng.random() * self.size[1]],
                            [0, zoom, rng.random() * self.size[0]]])
-        amount = 0.5 * self._severities[picture] * rng.random() * (rng.random() < 0.4)
+        amount = 0.5 * self._severities[picture] * rng.random()
+        amount *= rng.random() < self.haze_probability
         return Painting(picture, matrix, 1 - 0.1 * rng.random(3), bool(rng.random() < 0.5),
                         amount * (rng.random((3, 4)) * 0.6 + 0.7), float(rng.uniform(0.6, 0.95)))
 
@@ -112,7 +116,7 @@ class PaintedStreaks:
 
 
 @lru_cache(maxsize=2)
-def painted_streaks(size: tuple[int, int], seed: int, device: torch.device, workers: int
-                    ) -> PaintedStreaks:
+def painted_streaks(size: tuple[int, int], seed: int, device: torch.device, workers: int,
+                    severity: tuple[float, float], haze_probability: float) -> PaintedStreaks:
     """Make ``PaintedStreaks``; those of the last calls are kept, which stages share."""
-    return PaintedStreaks(size, seed, device, workers)
+    return PaintedStreaks(size, seed, device, workers, severity, haze_probability)

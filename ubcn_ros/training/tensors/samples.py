@@ -121,7 +121,9 @@ class TensorSamples:
     @cached_property
     def paintings(self) -> PaintedStreaks:
         """Pictures of painted streaks of a sample's size."""
-        return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers)
+        return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers,
+                               tuple(self.config.painted_severity),
+                               self.config.painted_haze_probability)
 
     @cached_property
     def class_places(self) -> ClassPlaces:
