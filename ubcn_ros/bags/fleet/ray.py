@@ -9,6 +9,7 @@ import re
 import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -18,9 +19,11 @@ from typing import Any, NamedTuple
 from ubcn_ros import __version__
 from ubcn_ros.bags.errors import BagError, write_error
 from ubcn_ros.bags.fleet.tasks import Outcome, attempt
+from ubcn_ros.stopping import signals_held
 
 _EARLY_ENDS = 3  # of one actor in a row, before it could work
 _CONNECT_S = 10.0
+_POLL_S = 0.1
 
 
 class _Machine(NamedTuple):
@@ -81,8 +84,9 @@ class RayWorkers:
         try:
             self._connect()
             self._workers = [_Worker(self, number) for number in range(self._count)]
-            for worker in self._workers:
-                worker.spawn()
+            with signals_held():
+                for worker in self._workers:
+                    worker.spawn()
         except BaseException:
             self.__exit__()
             raise
@@ -90,10 +94,10 @@ class RayWorkers:
 
     def __exit__(self, *_: object) -> None:
         """End the workers: what they were at can be gone on with."""
+        self._probe.unlink(missing_ok=True)
         for worker in self._workers:
             worker.end()
         self._ray.shutdown()
-        self._probe.unlink(missing_ok=True)
 
     def idle(self) -> list[str]:
         """Name the workers that have nothing to do."""
@@ -101,7 +105,8 @@ class RayWorkers:
 
     def start(self, worker: str, task: Callable[[], Any]) -> None:
         """Let an idle worker run a task."""
-        next(each for each in self._workers if each.name == worker).run(task)
+        with signals_held():
+            next(each for each in self._workers if each.name == worker).run(task)
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """
@@ -113,9 +118,11 @@ class RayWorkers:
         if not waiting:
             return []
         try:
-            ready, _ = self._ray.wait(list(waiting), timeout=timeout_s)
-            ready, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
-            outcomes = [waiting[reference].collect() for reference in ready]
+            with signals_held():  # Ray makes another exception of what their handlers raise
+                ready, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
+                outcomes = [waiting[reference].collect() for reference in ready]
+            if not ready:
+                time.sleep(min(timeout_s, _POLL_S))
         except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
             raise BagError(f'the Ray cluster at {self._address} is gone ({error}): start it again '
                            'and go on with --resume') from error
@@ -130,7 +137,7 @@ class RayWorkers:
             quiet['num_cpus'] = max(cores, (self._count or 1) * (self._threads or 1))
         try:
             _knock(self._address)
-            with _own_signals():
+            with signals_held(), _own_signals():
                 self._ray.init(address=self._address, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
             raise BagError(f'no Ray cluster at {self._address}: {" ".join(str(error).split())}; '
