@@ -89,9 +89,10 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
         assert row['optimizer_steps'] == max(1, round(2 * seconds['idm'] / seconds[name]))
     assert same['ddn']['parameters'] == 57_369
     assert [row['t'] for row in results['ubcn']] == [1, 2]
+    assert [*results['ubcn'][0]['parameters']] == ['derain', 'attention', 'segmentation']
     (timed,) = results['times']['cpu'].values()
     assert timed.keys() == {'ddn', 'rescan', 'light, T = 2'}
-    assert all(row['ms'] > 0 and row['peak_mib'] > 0 for row in timed.values())
+    assert all(row['ms'] > 0 and row['peak_mib'] >= 0 for row in timed.values())
     for expected in ('for the same samples', 'for the same time', 'UBCN, T = 2', 'rainy image',
                      'at 50 / 250 mm/hr', '0.23', 'timed ddn on cpu', 'cpu, 64x48, fp32'):
         assert expected in first.output

@@ -177,9 +177,12 @@ class BaselineStudy:
         self.results['input'] = {rate: {**entry['input'],
                                         'miou': entry['segmentation']['own']['miou']}
                                  for rate, entry in measured.items()}
+        network = load_model(self.info.path)[0]
+        sizes = {part: sum(p.numel() for p in getattr(network, part).parameters())
+                 for part in ('derain', 'attention', 'segmentation')}
         for t in (1, self.iterations) if whole else ():
             self.results['ubcn'].append(
-                {'t': t, 'rates': {
+                {'t': t, 'parameters': sizes, 'rates': {
                     rate: image_and_labels(entry['steps'][t - 1])
                     for rate, entry in measured.items()}})
         self.save()

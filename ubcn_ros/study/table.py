@@ -12,8 +12,8 @@ from ubcn_ros.text_table import table
 PAPER = {'ddn': (0.23, 0.17), 'rescan': (0.60, 1.12), 'prenet': (0.67, 1.52),
          'jorder-e': (16.73, 9.12), 'rcdnet': (13.11, 23.29)}
 """Of the paper's table 4: MB, and seconds at 1024x2048 on an RTX 2080 Ti."""
-PAPER_UBCN = 11.78
-"""Seconds of UBCN there."""
+PAPER_UBCN = '13.40 + 0.40 + 177.60', 11.78
+"""MB of UBCN's IDM, SAM and segmentation network, and seconds, there."""
 
 _FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
 
@@ -34,7 +34,9 @@ def study_text(results: Mapping[str, Any]) -> str:
         lines += [[name, *_size(name, row), f'{row["optimizer_steps"]}', f'{row["samples"]}',
                    *(_quality(row['rates']) if 'rates' in row else ('diverged', '', ''))]
                   for name, row in rows.items()]
-        lines += [[f'UBCN, T = {row["t"]}', '', '', 'as it is', '', *_quality(row['rates'])]
+        lines += [[f'UBCN, T = {row["t"]}',
+                   ' + '.join(f'{4e-6 * count:.2f}' for count in row['parameters'].values()),
+                   PAPER_UBCN[0], 'as it is', '', *_quality(row['rates'])]
                   for row in results['ubcn']]
         parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n' + table(
             ('method', 'MB', "paper's", 'steps', 'samples', 'PSNR dB', 'SSIM', 'mIoU %'), lines))
@@ -50,7 +52,7 @@ def study_text(results: Mapping[str, Any]) -> str:
 def _paper_time(name: str) -> str:
     if name in PAPER:
         return f'{PAPER[name][1]:.2f}'
-    return f'{PAPER_UBCN:.2f}' if name == 'paper, T = 3' else ''
+    return f'{PAPER_UBCN[1]:.2f}' if name == 'paper, T = 3' else ''
 
 
 def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str]:

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import statistics
 import tempfile
 from collections.abc import Callable, Sequence
@@ -22,7 +25,8 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[
     Time what is not timed yet; everything has random weights, which do not change its speed.
 
     :param times: is filled in: by device and 'WIDTHxHEIGHT, precision', {name: {'ms': median,
-        'peak_mib': as of ``peak_mib``, 'frames'}}.
+        'peak_mib': the most memory beside what was held before it was built (on a CPU about
+        that: allocators keep some), 'frames'}}.
     :param baselines: of network.baselines.REGISTRY.
     :param presets: of UBCN, with the whole loop.
     :param size: width and height.
@@ -43,14 +47,23 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[
                 **{f'{preset}, T = {iterations}': partial(
                     _timed_preset, preset, Path(folder), name, precision, size, iterations)
                    for preset in presets}}
-            for key in calls.keys() - known.keys():
+            for key in [key for key in calls if key not in known]:
+                _release_memory()  # else this one would take what the one before held
+                held = peak_mib(lambda: None, device)
                 one = calls[key]()
-                peak = peak_mib(partial(one.call, image), one.device)
+                peak = round(peak_mib(partial(one.call, image), device) - held, 1)
                 for _ in range(frames):
                     one.measure(image)
                 known[key] = {'ms': statistics.median(each['total'] for each in one.times),
                               'peak_mib': peak, 'frames': frames}
                 done(f'{key} on {name}')
+
+
+def _release_memory() -> None:
+    """Give free memory back to the system, where the C library can."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _timed_preset(preset: str, folder: Path, device: str, precision: str, size: tuple[int, int],
