@@ -9,10 +9,12 @@ import pytest
 import yaml
 from bag_files import SECOND, Topic, edit_metadata, picture, serialized, write_topics
 from click.testing import CliRunner
+from drives import write_bag
 from test_offered_qos import NUMBERED
 
 from ubcn_ros import cli
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagWriter, create, make_header, make_image
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagWriter, Record, create, make_header, make_image
+from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.info import Gap, bag_info, find_gaps
 from ubcn_ros.bags.messages import TYPES
 
@@ -33,8 +35,9 @@ def ubcn(*arguments):
     ([1, 2, 3] * 10, 0, 0, []),
 ], ids=str)
 def test_gaps_of_regular_topics(steps, start, end, gaps):
-    times = 1_700_000_000 * SECOND + 1_000_000 * np.cumsum([0, *steps])
-    found = find_gaps(times, times[0] - start * 1_000_000, times[-1] + end * 1_000_000)
+    times = 1_000_000 * np.cumsum([0, *steps])
+    times += 1_000_000 * start
+    found = find_gaps(times, int(times[-1]) + end * 1_000_000)
     assert found == [Gap((at + start) / 1e3, length / 1e3) for at, length in gaps]
 
 
@@ -42,7 +45,7 @@ def test_gaps_of_regular_topics(steps, start, end, gaps):
                          ids=str)
 def test_topics_that_are_not_regular_have_none(steps):
     times = np.cumsum([0, *steps])
-    assert find_gaps(times, 0, int(times[-1])) is None
+    assert find_gaps(times, int(times[-1])) is None
 
 
 @pytest.fixture
@@ -136,3 +139,19 @@ def test_a_file_compressed_as_a_whole(drive):
     packed.write_bytes(zstandard.compress(drive.read_bytes()))
     assert [(file.storage, file.compression) for file in bag_info(packed).files] == [
         ('mcap', 'zstd file')]
+
+
+@pytest.mark.parametrize('begin_ns', [2**63 - 5, 2**63 + 10, 2**64 - SECOND])
+def test_times_beyond_int64_have_rates(tmp_path, begin_ns):
+    bag = tmp_path / 'late.mcap'
+    records = [text(TEXT_DATA, begin_ns + n * SECOND // 20) for n in range(12)]
+    write_bag(bag, records)
+    info = bag_info(bag)
+    assert info.start_ns == begin_ns and info.seconds == pytest.approx(0.55)
+    assert info.topics[0].rate_hz == pytest.approx(20) and info.topics[0].gaps == []
+    write_bag(bag, [text(TEXT_DATA, 0), *records])  # a clock that was set in between
+    assert bag_info(bag).messages == 13 and ubcn('bag', 'info', bag).exit_code == 0
+
+
+def text(data, time_ns):
+    return Record(ros_channel('/text', TEXT), time_ns, time_ns, 0, data)

@@ -26,6 +26,7 @@ GAP = 3.0
 """A gap is more than so many median intervals without a message of a regular topic."""
 _REGULAR = 0.9  # share of a regular topic's intervals that are none
 _STORAGES = {b'\x89MCAP': 'mcap', b'SQLite': 'sqlite3', b'#ROSBAG': 'ROS 1'}
+_LATEST = 2**63 - 1  # ns that an array of times holds; mcap's may span twice as much
 _FEWEST = 10  # messages of a topic that gaps are looked for in
 
 
@@ -105,6 +106,7 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
     :raises BagError: nothing of it can be read.
     """
     with open_bag(path) as reader:
+        begin = reader.start_ns or 0
         topics = {(c.topic, c.msgtype, c.encoding): _Topic() for c in reader.connections}
         channels: dict[tuple[str, str, str], list[Channel]] = {key: [] for key in topics}
         for channel in reader.channels:
@@ -112,7 +114,8 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
         total, done = sum(c.msgcount for c in reader.connections), 0
         for done, record in enumerate(reader.records(), 1):
             channel = record.channel
-            topics[channel.topic, channel.msgtype, channel.serialization].add(record, reader)
+            topics[channel.topic, channel.msgtype, channel.serialization].add(
+                record, record.time_ns - begin, reader)
             if progress is not None:
                 progress(done, max(total, done))
         cameras, others = find_cameras(reader)
@@ -133,12 +136,12 @@ class _Topic:
     """What is gathered of a topic while its messages come."""
 
     def __init__(self) -> None:
-        self.times = array('q')
+        self.times = array('q')  # since the beginning: of a bag, they may be beyond int64
         self._bytes = 0
         self._image: tuple[str, int, int] | None = None
 
-    def add(self, record: Record, reader: BagReader) -> None:
-        self.times.append(record.time_ns)
+    def add(self, record: Record, time_ns: int, reader: BagReader) -> None:
+        self.times.append(min(time_ns, _LATEST))
         self._bytes += len(record.data)
         if self._image is None and record.channel.msgtype in (IMAGE, COMPRESSED):
             try:
@@ -157,19 +160,19 @@ class _Topic:
         return TopicInfo(
             topic, msgtype, serialization, len(times), self._bytes,
             (len(times) - 1) / span if span else None,
-            find_gaps(times, reader.start_ns or 0, reader.end_ns or 0),
+            find_gaps(times, min(_LATEST, (reader.end_ns or 0) - (reader.start_ns or 0))),
             _qos_text(strictest(offers)) if offers else None, *(self._image or ()))
 
 
-def find_gaps(times_ns: np.ndarray, start_ns: int, end_ns: int) -> list[Gap] | None:
+def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
     """
     Find times without messages, of a topic whose messages come at regular intervals.
 
     A gap is a time of more than three median intervals, also at the beginning and the end of the
     bag; where more than a tenth of the intervals are, the topic is not regular.
 
-    :param times_ns: of the messages, (N,) int64, ascending.
-    :param start_ns: of the bag, that the gaps' times count from; `end_ns`: its end.
+    :param times_ns: of the messages since the beginning of the bag, (N,) int64, ascending.
+    :param end_ns: of the bag, likewise.
     :return: None for a topic that is not regular, or has too few messages to tell.
     """
     if len(times_ns) < _FEWEST:
@@ -177,8 +180,8 @@ def find_gaps(times_ns: np.ndarray, start_ns: int, end_ns: int) -> list[Gap] | N
     longest = GAP * np.median(np.diff(times_ns))
     if longest <= 0 or np.mean(np.diff(times_ns) > longest) > 1 - _REGULAR:
         return None
-    edges = np.concatenate([[start_ns], times_ns, [end_ns]]).astype(np.int64)
-    return [Gap(int(edges[place] - start_ns) / 1e9, int(edges[place + 1] - edges[place]) / 1e9)
+    edges = np.concatenate([[0], times_ns, [end_ns]]).astype(np.int64)
+    return [Gap(int(edges[place]) / 1e9, int(edges[place + 1] - edges[place]) / 1e9)
             for place in np.flatnonzero(np.diff(edges) > longest)]
 
 

@@ -16,6 +16,8 @@ from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
 CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
+LATEST_STAMP_NS = (2**31 - 1) * 10**9
+"""A stamp's seconds are int32."""
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 """Standard types, and LabelInfo; the definitions in a bag are not needed for them."""
 TYPES.register(get_types_from_msg('uint16 class_id\nstring class_name\n',

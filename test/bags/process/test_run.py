@@ -329,3 +329,15 @@ def test_messages_that_are_not_of_ros_are_copied(tmp_path):
     records = [*drive(1), Record(channel, 2000 * MS, 7, 9, b'{"a": 1}')]
     processed(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
     assert stored(tmp_path / 'out', '/state') == records[-1:]
+
+
+@pytest.mark.parametrize('begin_ns', [2**31 * 10**9, 2**63 - 50, 2**64 - 10**9])
+def test_times_that_no_stamp_can_hold_are_kept(tmp_path, begin_ns):
+    records = [image('/front/image_raw', n, 1 + n)._replace(
+        time_ns=begin_ns + n, publish_ns=begin_ns + n) for n in range(3)]
+    result = processed(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
+    assert result.errors == []
+    made = stored(tmp_path / 'out', '/front/derained/image_raw')
+    assert [record.time_ns for record in made] == [record.time_ns for record in records]
+    (info,) = stored(tmp_path / 'out', '/front/labels/label_info')
+    assert info.time_ns == begin_ns and decoded(info).header.stamp.sec == 2**31 - 1

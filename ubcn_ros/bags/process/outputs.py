@@ -15,6 +15,7 @@ from ubcn_ros.bags.messages import (
     COMPRESSED,
     IMAGE,
     LABEL_INFO,
+    LATEST_STAMP_NS,
     TYPES,
     make_compressed,
     make_header,
@@ -85,8 +86,9 @@ class CameraOutputs:
         return list(self._channels.values())
 
     def label_info(self, time_ns: int) -> Record:
-        """Make the message that names the classes."""
-        message = make_label_info(make_header(time_ns, ''), self._label_set, self._threshold)
+        """Make the message that names the classes; a stamp has no room for all times of mcap."""
+        stamp = min(time_ns, LATEST_STAMP_NS)
+        message = make_label_info(make_header(stamp, ''), self._label_set, self._threshold)
         return self._record(node_topics.LABEL_INFO, LABEL_INFO, message, time_ns, time_ns, 0)
 
     def of_frame(self, record: Record, message: Any, frame: Any) -> list[Record]:
