@@ -19,6 +19,11 @@ from ubcn_ros.bags.process.source import Position
 from ubcn_ros.runtime.processing import TRAINED
 
 NAME = 'process.json'
+_KINDS = {'input': dict, 'model': dict, 'cameras': list, 'topics': dict, 'skipped': list,
+          'malformed': list, 'problems': list, 'notes': list, 'timings': dict, 'settings': dict,
+          'tally': dict}
+_ITEMS = {'cameras': dict, 'skipped': dict, 'malformed': str, 'problems': str, 'notes': str}
+_TEXTS = (('cameras', 'topic'), ('skipped', 'topic'), ('skipped', 'reason'))
 _LINES = 100  # of each kind that are kept
 
 
@@ -166,11 +171,28 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
     path = Path(folder) / NAME
     try:
         document = json.loads(path.read_text())
-        if not isinstance(document, dict) or 'finished' not in document:
-            raise ValueError('it is not what bag process writes')
+        _check(document)
         return document
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BagError(f'{path} cannot be read ({reason(error)}): remove {folder} and process the '
                        'bag again') from error
+
+
+def _check(document: Any) -> None:
+    """
+    Check that what there is has the types that `describe` gives it.
+
+    :raises ValueError: it has others.
+    """
+    if not isinstance(document, dict) or 'finished' not in document:
+        raise ValueError('it is not what bag process writes')
+    wrong = [name for name, kind in _KINDS.items()
+             if not isinstance(document.get(name, kind()), kind)]
+    wrong += [name for name, kind in _ITEMS.items() if name not in wrong
+              and not all(isinstance(item, kind) for item in document.get(name, ()))]
+    wrong += [name for name, key in _TEXTS if name not in wrong
+              and not all(isinstance(item.get(key), str) for item in document.get(name, ()))]
+    if wrong:
+        raise ValueError(f'its {wrong[0]} are not what bag process writes')

@@ -1,0 +1,44 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""process.json is taken for what `bag process` writes only where it has its types."""
+
+import json
+
+import pytest
+from drives import drive, processed, write_bag
+
+from ubcn_ros.bags import BagError
+from ubcn_ros.bags.process import read_sidecar
+from ubcn_ros.bags.process.sidecar import NAME
+
+
+@pytest.fixture(scope='module')
+def document(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('bag')
+    processed(write_bag(folder / 'in.mcap', drive(1)), folder / 'out')
+    return read_sidecar(folder / 'out')
+
+
+@pytest.mark.parametrize('value', [None, 'text', 3, [3], [{}], [['a']], [{'topic': 1}],
+                                   [{'topic': '/a', 'reason': None}]], ids=str)
+def test_values_of_other_types_are_refused_by_name(tmp_path, document, value):
+    for name in ('input', 'model', 'cameras', 'topics', 'skipped', 'malformed', 'problems',
+                 'notes', 'timings', 'settings', 'tally'):
+        if name == 'cameras' and value == [{'topic': '/a', 'reason': None}]:
+            continue  # a camera
+        assert name in document
+        (tmp_path / NAME).write_text(json.dumps({**document, name: value}))
+        with pytest.raises(BagError, match=f'process.json .*its {name} are not .*: remove .* and'):
+            read_sidecar(tmp_path)
+
+
+@pytest.mark.parametrize('text', ['', '{', '[]', '3', '{"a": 1}', '[' * 100_000, '\0'],
+                         ids=lambda text: text[:8])
+def test_what_is_not_such_a_document_is_an_error_with_a_remedy(tmp_path, text):
+    (tmp_path / NAME).write_text(text)
+    with pytest.raises(BagError, match='process.json cannot be read .*: remove .* process'):
+        read_sidecar(tmp_path)
+
+
+def test_without_one_there_is_none(tmp_path):
+    assert read_sidecar(tmp_path) is None
