@@ -119,6 +119,26 @@ def test_of_a_cut_file_what_is_whole_is_read(tmp_path, share):
     assert abs(len(read) - 10 * share) <= 5
 
 
+def test_a_frame_that_a_recording_ends_in_is_said(tmp_path):
+    path = tmp_path / 'a.ts'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=10, options={'bf': '0'})
+        stream.width, stream.height, stream.pix_fmt = 96, 96, 'yuv420p'
+        rng = np.random.default_rng(0)
+        for _ in range(6):
+            frame = av.VideoFrame.from_ndarray(rng.integers(0, 255, (96, 96, 3), np.uint8),
+                                               format='rgb24')
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert len(times_of(path)) == 6
+    data = path.read_bytes()
+    path.write_bytes(data[:int(0.6 * len(data))])
+    read = []
+    with pytest.raises(VideoError, match='damaged in a place'):
+        read.extend(iter_into(read, path))
+    assert 2 <= len(read) <= 5
+
+
 def iter_into(read, path):
     for frame in read_video(path):
         read.append(frame)

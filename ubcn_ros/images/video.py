@@ -308,7 +308,10 @@ def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
         except av.error.FFmpegError as error:
             damage.append(error.strerror or str(error))
             continue  # also where reading failed: the generator of packets has ended then
-        yield from frames
+        for frame in frames:
+            if frame.is_corrupt and not packet.is_corrupt:
+                damage.append('a frame is not whole')
+            yield frame
     if number < announced:
         damage.append(f'it ends after {number} of {announced} frames')
 
