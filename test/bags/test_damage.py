@@ -53,7 +53,7 @@ def test_chunks_before_and_after_a_damaged_one_are_read(tmp_path, options, summa
     assert 15 <= len(numbers) < 20 and sorted(numbers) == numbers
     assert numbers[0] == 1 and numbers[-1] == 20
     assert f'x.mcap is damaged at byte {offset} (' in problems[0]
-    assert 'take another copy' in problems[0]
+    assert 'give another copy' in problems[0]
     if summary:
         assert f'20 messages are announced, {len(numbers)} were found' in problems[-1]
 
@@ -128,7 +128,7 @@ def test_rows_before_and_after_damaged_pages_are_read(database, name, whole):
         assert seconds == NUMBERS
     else:
         assert 15 <= len(seconds) < 20 and seconds[0] == 1 and seconds[-1] == 20
-        assert 'bag.db3 is damaged (' in error and 'take another copy' in error
+        assert 'bag.db3 is damaged (' in error and 'give another copy' in error
         assert f'20 messages are announced, {len(seconds)} were found' in error
 
 

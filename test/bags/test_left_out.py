@@ -125,7 +125,7 @@ def test_a_row_without_timestamp_is_left_out_and_told(database):
     times, problems = read(path)
     assert times == [1, 2, 4, 5, 6, 7, 8, 9]
     assert 'message 3 has no timestamp' in problems[0]
-    assert '9 messages are announced, 8 were found; take another copy' in problems[1]
+    assert '9 messages are announced, 8 were found; give another copy' in problems[1]
 
 
 @pytest.mark.parametrize('how', ['cut', 'a lost page', 'fewer cells', 'no pages'])

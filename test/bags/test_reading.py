@@ -250,9 +250,9 @@ def test_what_is_no_bag_is_an_error_with_a_remedy(tmp_path):
                        ('x' * 300 + '.bag', 'cannot be read: File name too long; give a bag'),
                        ('nothing.mcap', 'is empty: .*remove it'),
                        ('text.db3', 'neither mcap nor sqlite3; give a rosbag2 folder'),
-                       ('zeros.db3', 'not a database; take another copy'),
+                       ('zeros.db3', 'not a database; give another copy'),
                        ('old.mcap', 'old.mcap cannot be read as a ROS 1 bag: .*another copy'),
-                       ('cut.mcap.zstd', 'it is cut off; take another copy')):
+                       ('cut.mcap.zstd', 'it is cut off; give another copy')):
         with pytest.raises(BagError, match=text) as error, open_bag(tmp_path / name):
             pass
         assert '\n' not in str(error.value)

@@ -164,7 +164,7 @@ def test_what_the_library_cannot_read_is_told_with_a_remedy(tmp_path):
             ('old', b'#ROSBAG V1.2\n' + whole[13:], 'version.*; run `rosbag fix .*old.bag NEW'),
             ('xz', whole.replace(b'compression=none', b'compression=xz4 '),
              "Compression 'xz4 '.*; run `rosbag decompress "),
-            ('head', b'#ROSBAG V2.0', 'take another copy')):
+            ('head', b'#ROSBAG V2.0', 'give another copy')):
         path = tmp_path / f'{name}.bag'
         path.write_bytes(data)
         with pytest.raises(BagError, match=said) as error, open_bag(path):

@@ -79,7 +79,7 @@ class McapFile:
             self._blocks.sort(key=attrgetter('first', 'offset'))
             if self.problems and not self.channels:
                 raise BagError(f'{name} cannot be read: no record in it that names a topic is '
-                               'whole; take another copy of the file, if there is one')
+                               'whole; give another copy of the file, if there is one')
         except BaseException:
             self._file.close()
             raise
@@ -178,11 +178,11 @@ class McapFile:
         self._take_channels(channels, schemas, total if said is None else said)
         if unknown := sum(total[number] for number in total.keys() - channels.keys()):
             self.problems.append(f'{self._name}: {unknown} messages are of no known topic, as the '
-                                 'record that names it is damaged; take another copy of the file, '
+                                 'record that names it is damaged; give another copy of the file, '
                                  'if there is one')
         if not self.problems and self._end.data_checksum not in (0, self._data_checksum()):
             self.problems.append(f'{self._name} is damaged (the checksum of its data differs): '
-                                 'what is there was read; take another copy of the file, if '
+                                 'what is there was read; give another copy of the file, if '
                                  'there is one')
         if not self.problems and (self._end.damaged or not self._end.closed):
             self.notes.append(f'{self._name} has a damaged end: its topics and counts are taken '
@@ -267,7 +267,7 @@ class McapFile:
         if offset not in self._damage:
             self._damage.add(offset)
             self.problems.append(f'{self._name} is damaged at byte {offset} ({why}): what is '
-                                 'whole before and after was read; take another copy of the file, '
+                                 'whole before and after was read; give another copy of the file, '
                                  'if there is one')
 
     def _note_cut(self, offset: int) -> None:

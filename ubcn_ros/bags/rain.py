@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ubcn_ros.bags.errors import BagError, MalformedMessage
+from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.mcap_writer import McapBagWriter
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode
-from ubcn_ros.bags.process.cameras import Skipped, base_topic, find_cameras
+from ubcn_ros.bags.process.cameras import Skipped, base_topic, find_cameras, no_camera
 from ubcn_ros.bags.process.jobs import check_apart
 from ubcn_ros.bags.process.run import check_output
 from ubcn_ros.bags.reader import BagReader, open_bag
@@ -118,9 +118,7 @@ class _BagRain:
         topics = {topic for camera in found for topic in (camera.topic, camera.twin) if topic}
         self._reader = reader
         if not found:
-            raise BagError('; '.join([
-                f'{reader.path} has no camera: name one by --topic',
-                *(f'{topic.topic} is none: {topic.reason}' for topic in skipped), *reader.damage]))
+            raise no_camera(reader, (channel.topic for channel in reader.channels), skipped)
         self.done = Rained(dict.fromkeys(sorted(topics), 0),
                            skipped=[topic for topic in skipped if topic.topic not in topics])
         self.channels = {channel for channel in reader.channels if channel.topic in topics

@@ -186,7 +186,7 @@ class BagReader:
         """Tell where another number of messages is announced than was found."""
         announced = self._announced.get(connection, [0])
         if different := [number for number in announced if number != found]:
-            remedy = ('take another copy, if there is one'
+            remedy = ('give another copy, if there is one'
                       if self.damage or announced[-1] != found else
                       f'if {self.path} was edited, `ros2 bag reindex` counts them anew')
             return [f'{connection.topic}: {different[0]} messages are announced, {found} were '

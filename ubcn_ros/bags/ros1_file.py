@@ -57,7 +57,7 @@ class Ros1File:
             raise
         except Exception as error:  # damage ends in errors of many kinds
             remedy = next((text for part, text in _REMEDIES.items() if part in str(error)),
-                          'take another copy of the file, if there is one')
+                          'give another copy of the file, if there is one')
             raise BagError(f'{name} cannot be read as a ROS 1 bag: {reason(error).rstrip(".")}; '
                            + remedy.format(name=name)) from error
         self.notes = [f'{name} is a ROS 1 bag: its messages are converted to CDR and to the types '

@@ -56,14 +56,14 @@ class SqliteFile:
         except _ERRORS as error:
             self._database.close()
             raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
-                           f'{reason(error)}; take another copy of the file, or see what '
+                           f'{reason(error)}; give another copy of the file, or see what '
                            f'`sqlite3 {name} .recover` gets out of it') from error
         self.counts = {number: self._counted[number] for number in self.channels}
         """Messages by channel."""
         unknown = sum(self._counted[key] for key in self._counted.keys() - self.channels.keys())
         if unknown:
             self._problems.append(f'{name}: {unknown} messages are of no known topic, as the row '
-                                  'that names it is missing or damaged; take another copy of the '
+                                  'that names it is missing or damaged; give another copy of the '
                                   'file, if there is one')
 
     def __enter__(self) -> SqliteFile:
@@ -81,7 +81,7 @@ class SqliteFile:
         if self._damage and not self._told:
             self._told = True
             self._problems.insert(0, f'{self._name} is damaged ({self._damage}): what is whole '
-                                  f'before and after was read{self._lost()}; take another copy of '
+                                  f'before and after was read{self._lost()}; give another copy of '
                                   'the file, if there is one')
         return self._problems
 

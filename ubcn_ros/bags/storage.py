@@ -19,7 +19,7 @@ from ubcn_ros.bags.sqlite_file import SqliteFile
 if TYPE_CHECKING:
     from ubcn_ros.bags.ros1_file import Ros1File
 
-_ANOTHER_COPY = 'take another copy of the file, if there is one'
+_ANOTHER_COPY = 'give another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 LZ4_MAGIC = b'\x04\x22\x4d\x18'

@@ -54,6 +54,8 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     from ubcn_ros.data.rain import drive_parameters
     from ubcn_ros.data.rain_parameters import RainParameters
     from ubcn_ros.data.rain_sequence import RainSequence
+    from ubcn_ros.images.files import is_image_name
+    from ubcn_ros.images.video import is_video_name
 
     def parameters(own_seed: int) -> RainParameters:
         drawn = drive_parameters(own_seed, max(rate))
@@ -68,6 +70,9 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
         return RainSequence(rate, seed, duration_s, parameters(seed), variation, camera)
 
     if _is_bag(source):
+        if is_video_name(output) or is_image_name(output):
+            raise click.UsageError(f'{source} is a bag, and is written to a bag: {output} ends '
+                                   f'in {output.suffix}; give the name of a folder')
         _rain_bag(source, output, topics, rain_of)
     else:
         if topics:
@@ -78,7 +83,7 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
 
 def _is_bag(path: Path) -> bool:
     """Whether a file's name, or that of a file in a folder, is one of a bag."""
-    files = [path] if path.is_file() else [*path.iterdir()]
+    files = [*path.iterdir()] if path.is_dir() else [path]
     return any(file.name == 'metadata.yaml' or file.name.removesuffix('.zstd').endswith(
         ('.mcap', '.db3', '.bag')) for file in files)
 

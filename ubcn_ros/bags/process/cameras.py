@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -95,6 +95,21 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
         else:
             cameras.append(found.camera(name))
     return cameras, skipped
+
+
+def no_camera(reader: BagReader, topics: Iterable[str], skipped: Sequence[Skipped]) -> BagError:
+    """
+    Say why a bag has no camera.
+
+    :param topics: that were looked at.
+    :param skipped: of these, as `find_cameras` returns them.
+    """
+    told = '; '.join(f'{other.topic} ({other.type}): {other.reason}' for other in skipped)
+    return BagError('; '.join([
+        f'{reader.path} has no camera: its topics are '
+        f'{", ".join(dict.fromkeys(topics)) or "(none)"}',
+        f'of these are not taken: {told}; name one by --topic to take it all the same' if told
+        else 'give a bag with images', *reader.damage]))
 
 
 def base_topic(topic: str) -> str:

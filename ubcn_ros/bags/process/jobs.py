@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.process.cameras import Camera, find_cameras
+from ubcn_ros.bags.process.cameras import Camera, find_cameras, no_camera
 from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import output_names
@@ -77,10 +77,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     in_order = tuple(dict.fromkeys(c.topic for c in reader.connections if c.topic in topics))
     cameras, skipped = find_cameras(reader, options.cameras, topics)
     if not cameras:
-        told = '; '.join(f'{s.topic} ({s.type}): {s.reason}' for s in skipped)
-        raise BagError('; '.join([
-            f'{source} has no camera: its topics are {", ".join(in_order) or "(none)"}'
-            + (f'; of these are not taken: {told}' if told else ''), *reader.damage]))
+        raise no_camera(reader, in_order, skipped)
     prefixes = find_prefixes([camera.topic for camera in cameras])
     begin, end = _range(reader, options)
     pieces = pieces or _choose_pieces(reader, cameras, end - begin)
