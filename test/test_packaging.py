@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import ubcn_ros
+from ubcn_ros.cli.commands import PACKAGES
 from ubcn_ros.images.files import read_image, write_image
 
 ROOT = Path(__file__).parent.parent
@@ -102,6 +103,13 @@ def test_programs_are_where_ros_looks_for_them(setup_arguments):
     assert config['develop']['script_dir'] == '$base/lib/ubcn_ros'
     assert config['install']['install_scripts'] == '$base/lib/ubcn_ros'
     assert config['build_scripts']['executable'] == '/usr/bin/env python3'
+
+
+def test_commands_say_how_to_install_what_is_missing(setup_arguments):
+    needed = {re.match('[a-z0-9-]+', line)[0] for line in setup_arguments['install_requires']}
+    assert needed - {'setuptools', 'click'} <= set(PACKAGES.values())
+    extras = {f'ubcn_ros[{extra}]' for extra in setup_arguments['extras_require']}
+    assert set(PACKAGES.values()) <= needed | extras | {'lz4'}  # which mcap brings
 
 
 def test_ros_wheels_are_pinned_to_one_distribution(setup_arguments):

@@ -44,6 +44,8 @@ def outcome(error):
     (RuntimeError('Found no NVIDIA driver on your system. Please check'), 'Error: Found no NV'),
     (ModuleNotFoundError("No module named 'torch'", name='torch'),
      "Error: No module named 'torch': install it with pip install 'torch'"),
+    (ModuleNotFoundError("No module named 'mcap'", name='mcap.records'),
+     "Error: No module named 'mcap': install it with pip install 'mcap'"),
     (ModuleNotFoundError("No module named 'lightning'", name='lightning.fabric'),
      "Error: No module named 'lightning': install it with pip install 'ubcn_ros[train]'")])
 def test_ordinary_mistakes_are_one_line(error, line):

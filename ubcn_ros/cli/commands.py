@@ -23,6 +23,7 @@ PACKAGES = {
     'rclpy': 'ubcn_ros[ros]', 'sensor_msgs': 'ubcn_ros[ros]', 'diagnostic_msgs': 'ubcn_ros[ros]',
     'rerun': 'ubcn_ros[rerun]', 'ray': 'ubcn_ros[ray]',
     'torch': 'torch', 'safetensors': 'safetensors', 'rosbags': 'rosbags', 'numpy': 'numpy',
+    'mcap': 'mcap', 'zstandard': 'zstandard', 'lz4': 'lz4',
     'tqdm': 'tqdm', 'yaml': 'pyyaml', 'cv2': 'opencv-python-headless', 'jinja2': 'jinja2',
 }
 _REMEDIES = {

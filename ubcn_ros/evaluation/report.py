@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.evaluation.targets import Figure
+from ubcn_ros.images.files import write_whole
 from ubcn_ros.text_table import table
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
@@ -78,9 +79,8 @@ def json_text(report: Any) -> str:
 
 
 def write_json(path: Path, report: Any) -> None:
-    """Write a report as of ``json_text``, and its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json_text(report))
+    """Write a report as of ``json_text``, whole or not at all, and its folder."""
+    write_whole(path, json_text(report).encode())
 
 
 def draw(path: Path, title: str, results: dict[str, Any]) -> None:

@@ -135,19 +135,38 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
     if not done or not is_image_name(path):
         raise ImageFileError(f'{path}: {image.shape[1]} x {image.shape[0]} pixels cannot be '
                              f"written as '{path.suffix}': give a name that ends in .png")
-    final = Path(os.path.realpath(path))  # a link stays one
-    partial = final.with_name(f'.{uuid.uuid4().hex}.partial')
     try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            os.replace(partial, final)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, data)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise ImageFileError(f'{path} cannot be written: {error.strerror or error}: '
                              f'{"make room, or " if full else ""}choose another place') from error
+
+
+def write_whole(path: Path | str, data: bytes) -> None:
+    """
+    Write a file whole or not at all, making its folder where it is missing; a link stays one.
+
+    A device or pipe is written to as it is.
+
+    :raises OSError: it cannot be written; the error has its name.
+    """
+    path = Path(path)
+    special = path.exists() and not path.is_file()
+    final = path if special else Path(os.path.realpath(path))
+    partial = path if special else final.with_name(f'.{uuid.uuid4().hex}.partial')
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            partial.write_bytes(data)
+            if not special:
+                os.replace(partial, final)
+        finally:
+            if not special:
+                partial.unlink(missing_ok=True)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:

@@ -16,6 +16,7 @@ Of each frame, by its stamp:
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -25,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.images.files import write_whole
 from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
 from ubcn_ros.report.measures import Pictures, agreement, measured, psnr
 from ubcn_ros.report.recording import Bag
@@ -222,12 +224,12 @@ def worst_first(rows: Sequence[FrameRow], figure: str) -> list[FrameRow]:
 def write_csv(path: Path, rows: Sequence[FrameRow]) -> None:
     """Write a line for each frame: camera, stamp, second, and the figures that any has."""
     names = [name for name in FIGURES if any(name in row.values for row in rows)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='') as file:
-        writer = csv.writer(file)
-        writer.writerow(['camera', 'stamp_ns', 'seconds', *names])
-        writer.writerows([row.camera, row.stamp_ns, f'{row.seconds:.6f}',
-                          *(row.values.get(name, '') for name in names)] for row in rows)
+    text = io.StringIO(newline='')
+    writer = csv.writer(text)
+    writer.writerow(['camera', 'stamp_ns', 'seconds', *names])
+    writer.writerows([row.camera, row.stamp_ns, f'{row.seconds:.6f}',
+                      *(row.values.get(name, '') for name in names)] for row in rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def _alone(track: Track, first: Bag, second: Bag | None) -> tuple[int, int]:

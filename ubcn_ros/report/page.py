@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.images.files import write_whole
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.report.charts import Chart, number, trace
-from ubcn_ros.runtime.cache import written_to
 
 IMAGE, LABELS, CONFIDENCE = 'image', 'labels', 'confidence'
 """Kinds of what a pane shows."""
@@ -185,15 +185,12 @@ def html(report: Report) -> str:
 
 def write(path: Path, report: Report) -> None:
     """
-    Write a report as an HTML file, and its folder.
+    Write a report as an HTML file, whole or not at all, and its folder.
 
     :raises OSError: the file cannot be written.
     """
-    page = html(report)
-    with written_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # names of files may hold bytes that are not UTF-8
-        path.write_text(page, 'utf-8', 'backslashreplace')
+    # names of files may hold bytes that are not UTF-8
+    write_whole(path, html(report).encode('utf-8', 'backslashreplace'))
 
 
 def _resource(name: str) -> str:

@@ -8,12 +8,11 @@ import contextlib
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 from ubcn_ros.data.check.facts import SceneFacts
 from ubcn_ros.data.scenes import DataSet
+from ubcn_ros.images.files import write_whole
 from ubcn_ros.runtime.cache import cache_folder, digest
 
 
@@ -37,21 +36,9 @@ def load_facts(dataset: DataSet) -> dict[str, SceneFacts]:
 def save_facts(dataset: DataSet, facts: dict[str, SceneFacts]) -> None:
     """Keep these facts instead of those before; where nothing can be written, keep none."""
     text = json.dumps({state: found.to_list() for state, found in facts.items()})
-    with contextlib.suppress(OSError), _whole(cache_path(dataset)) as partial:
-        partial.write_text(f'{_checksum(text)}\n{text}', 'utf-8')
+    with contextlib.suppress(OSError):
+        write_whole(cache_path(dataset), f'{_checksum(text)}\n{text}'.encode())
 
 
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """Another name to write to, which becomes the path when all is written."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{uuid.uuid4().hex}.partial')
-    try:
-        yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
