@@ -22,7 +22,7 @@ class Time:
         return self.ns
 
     def sleep(self, seconds):
-        assert seconds > 0
+        assert 0 < seconds <= 3600, 'the operating system takes no time of any length'
         self.ns += round(seconds * 1e9) + self.oversleep_ns
 
 
@@ -49,6 +49,11 @@ def test_records_go_out_as_recorded_at_any_rate(rate):
     played, out, _ = run([1000, 1010, 1010, 1500, 3000], rate)
     assert out == pytest.approx([0, 10 / rate, 10 / rate, 500 / rate, 2000 / rate], abs=1e-5)
     assert played == Played(5)
+
+
+def test_what_a_clock_that_was_set_puts_far_away_is_waited_for():
+    played, out, _ = run([0, 10_000_000], 0.5)
+    assert out == pytest.approx([0, 20_000_000]) and played == Played(2)
 
 
 def test_errors_do_not_add_up():

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import yaml
 from bag_files import SECOND, Topic, serialized, write_topics
+from drives import write_bag
 from test_offered_qos import NUMBERED
 
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, open_bag
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, Record, open_bag
+from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.pace import Played
 from ubcn_ros.bags.play import PlayOptions, play
@@ -116,6 +118,13 @@ def test_the_clock_begins_with_the_part_that_is_played(listen, bag):
     times = [deserialize_message(data, Clock).clock for data in listener.of('/clock')]
     times = [time.sec + time.nanosec / 1e9 for time in times]
     assert len(times) > 2 and times == sorted(times) and 5.1 <= times[0] and times[-1] < 5.3
+
+
+def test_the_clock_takes_times_that_no_stamp_can_hold(ros, tmp_path):
+    path = tmp_path / 'late.mcap'
+    late = ros_channel('/text', TEXT)
+    write_bag(path, [Record(late, 2**63 + n, 2**63 + n, 0, text(n)) for n in range(3)])
+    assert played(path, clock_hz=10)[0].messages == 3
 
 
 def test_a_recorded_clock_gives_way_to_the_players(ros, tmp_path):

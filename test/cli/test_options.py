@@ -4,8 +4,9 @@
 
 import click
 import pytest
+from click.testing import CliRunner
 
-from ubcn_ros.cli import options
+from ubcn_ros.cli import main, options
 from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.runtime.backends.registry import BACKENDS
 from ubcn_ros.runtime.device import PRECISIONS
@@ -55,3 +56,16 @@ def test_outputs_are_checked_without_a_trace(tmp_path):
                        (either, 'x' * 300)):
         with pytest.raises(click.BadParameter):
             kind.convert(name and str(tmp_path / name), None, None)
+
+
+@pytest.mark.parametrize('command', [
+    ('bag', 'process', 'BAG', 'OUT', '--start'), ('bag', 'process', 'BAG', 'OUT', '--duration'),
+    ('bag', 'play', 'BAG', '--start'), ('bag', 'play', 'BAG', '--duration'),
+    ('bag', 'play', 'BAG', '--rate'), ('bag', 'play', 'BAG', '--clock'),
+    ('bag', 'create', '.', 'OUT', '--rate')], ids=' '.join)
+@pytest.mark.parametrize('value', ['nan', 'inf', '1e300', '-1'])
+def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
+    done = CliRunner().invoke(main, [*command, value])
+    assert done.exit_code == 2, done.output
+    assert f"Invalid value for '{command[-1]}': {float(value)} is not" in done.output, \
+        done.output

@@ -13,6 +13,7 @@ import yaml
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.messages import CAMERA_INFO, TYPES, make_header
 
+_REMEDY = 'give the YAML file that camera_calibration writes'
 _MATRICES = {'camera_matrix': (3, 3), 'rectification_matrix': (3, 3), 'projection_matrix': (3, 4)}
 
 
@@ -27,7 +28,8 @@ def read_calibration(path: Path | str) -> Any:
     try:
         content = yaml.safe_load(Path(path).read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise BagError(f'{path} cannot be read as a calibration: {reason(error)}') from error
+        raise BagError(f'{path} cannot be read as a calibration: {reason(error)}; {_REMEDY}'
+                       ) from error
     try:
         if not isinstance(content, dict):
             raise ValueError('it is not a mapping')
@@ -42,8 +44,7 @@ def read_calibration(path: Path | str) -> Any:
         d = _matrix(content, 'distortion_coefficients', None)
         model = str(content.get('distortion_model') or 'plumb_bob')
     except ValueError as error:
-        raise BagError(f'{path} is not a calibration: {error}; give the YAML file that '
-                       'camera_calibration writes') from error
+        raise BagError(f'{path} is not a calibration: {error}; {_REMEDY}') from error
     region = TYPES.types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
     return TYPES.types[CAMERA_INFO](make_header(0, ''), height, width, model,
                                     np.zeros(0) if d is None else d, k, r, p, 0, 0, region)

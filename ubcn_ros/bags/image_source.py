@@ -103,7 +103,8 @@ def _of_files(paths: Sequence[Path], rate_hz: float, stamps: str) -> ImageSource
             return _of_names(paths, rate_hz)
         except BagError as error:
             if stamps == 'names':
-                raise
+                raise BagError(f'{error}: rename them, or give stamps at a rate (on the command '
+                               'line, --stamps rate)') from error
             reason = f' ({error})'
     source = at_rate(paths, rate_hz, len(paths))
     return source._replace(text=source.text + reason)

@@ -16,6 +16,8 @@ Item = TypeVar('Item')
 LATE_NS = 10_000_000
 """A message that goes out by more than this after its time counts as late."""
 
+_LONGEST_SLEEP_NS = 3600 * 10**9  # a clock that was set while it was recorded makes longer ones
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -94,7 +96,8 @@ class Pace:
                     tick = max(tick, now) + round(1e9 / self.clock_hz)
                 if now >= due:
                     break
-                self.sleep(((min(due, tick) if self.publish_clock else due) - now) / 1e9)
+                until = min(due, tick) if self.publish_clock else due
+                self.sleep(min(until - now, _LONGEST_SLEEP_NS) / 1e9)
             self.publish(record)
             self.played.messages += 1
             self.played.late += now - due > LATE_NS

@@ -16,6 +16,7 @@ from typing import Any
 from rosbags.interfaces import QosDurability
 
 from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.messages import LATEST_STAMP_NS
 from ubcn_ros.bags.offered_qos import recorded_offers, strictest, to_profile
 from ubcn_ros.bags.pace import Pace, Played, Schedule, read_ahead
 from ubcn_ros.bags.reader import BagReader, open_bag
@@ -104,7 +105,7 @@ def _window(reader: BagReader, options: PlayOptions) -> tuple[int, int]:
     first = reader.start_ns + round(options.start * 1e9)
     end = reader.end_ns + 1
     if options.duration is not None:
-        end = min(end, first + round(options.duration * 1e9))
+        end = min(end, first + max(1, round(options.duration * 1e9)))
     if first >= end:
         seconds = (reader.end_ns - reader.start_ns) / 1e9
         raise BagError(f'{reader.path} is {seconds:.3f} s long: nothing is left to play from '
@@ -217,4 +218,5 @@ def _clock_publisher(node: Any) -> Callable[[int], None]:
     from rclpy.time import Time
     from rosgraph_msgs.msg import Clock
     publisher = node.create_publisher(Clock, _CLOCK, QoSProfile(depth=10))
-    return lambda time_ns: publisher.publish(Clock(clock=Time(nanoseconds=time_ns).to_msg()))
+    return lambda time_ns: publisher.publish(Clock(clock=Time(
+        nanoseconds=min(time_ns, LATEST_STAMP_NS)).to_msg()))

@@ -21,7 +21,7 @@ from ubcn_ros.cli.output import exit_stopped, progress_bar
               type=click.Choice(['auto', 'names', 'rate']),
               help='Take stamps from the names of the files, or one after the other at the rate; '
               'auto: from the names where all have times or numbers.')
-@click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
+@click.option('--rate', 'rate_hz', type=Number(0, 1e6, min_open=True),
               help="Images per second  [default: 15; a video's own times].")
 @click.option('--compressed', is_flag=True,
               help='Write CompressedImage on TOPIC/compressed: JPEG and PNG files as they are, '

@@ -22,7 +22,7 @@ from ubcn_ros.cli.output import warn
 
 @click.command(cls=Command)
 @click.argument('bag', type=click.Path(path_type=Path))
-@click.option('--rate', default=1.0, show_default=True, type=Number(0, min_open=True),
+@click.option('--rate', default=1.0, show_default=True, type=Number(1e-3, 1e6),
               help='Times as fast as recorded.')
 @click.option('--loop', is_flag=True, help='Begin again at the end, until it is stopped.')
 @start_option()
@@ -30,7 +30,7 @@ from ubcn_ros.cli.output import warn
 @topics_option()
 @exclude_option()
 @click.option('--clock', 'clock_hz', is_flag=False, flag_value='40', metavar='[HZ]',
-              type=Number(0, min_open=True),
+              type=Number(1e-3, 1e4),
               help='Publish the time of the recording on /clock, in place of a recorded one, for '
               'nodes with use_sim_time [without HZ: 40 times a second].')
 @click.option('--wait-for', multiple=True, metavar='TOPIC',

@@ -22,6 +22,8 @@ PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
 COUNT = click.IntRange(1, 1024)
 """Of threads, devices or machines."""
+LONGEST_S = 1e10
+"""Seconds; a bag's 64 bits of nanoseconds hold twice as many."""
 
 
 class DeviceType(click.ParamType):
@@ -234,9 +236,9 @@ topics_option = _shared('--topics', multiple=True, metavar='PATTERN',
                         help='Only topics like this, * standing for anything; may be repeated.')
 exclude_option = _shared('--exclude', multiple=True, metavar='PATTERN',
                          help='No topics like this; may be repeated.')
-start_option = _shared('--start', default=0.0, type=Number(0),
+start_option = _shared('--start', default=0.0, type=Number(0, LONGEST_S),
                        help='Begin so many seconds after the beginning of the bag.')
-duration_option = _shared('--duration', type=Number(0, min_open=True),
+duration_option = _shared('--duration', type=Number(0, LONGEST_S, min_open=True),
                           help='End so many seconds after that  [default: with the bag].')
 json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
 fps_option = _shared('--fps', default=15.0, type=Number(0, 1000, min_open=True),
