@@ -65,7 +65,7 @@ def test_outputs_are_checked_without_a_trace(tmp_path):
     ('bag', 'create', '.', 'OUT', '--rate')], ids=' '.join)
 @pytest.mark.parametrize('value', ['nan', 'inf', '1e300', '-1'])
 def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
-    done = CliRunner().invoke(main, [*command, value])
+    done = CliRunner().invoke(main, [*command[:-1], f'{command[-1]}={value}'])
     assert done.exit_code == 2, done.output
     assert f"Invalid value for '{command[-1]}': {float(value)} is not" in done.output, \
         done.output
