@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import itertools
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,12 +47,17 @@ _POLL_S = 0.02
 
 @dataclass(frozen=True)
 class Load:
-    """A drive, and the arguments of `ubcn bag process` that choose engine and steps."""
+    """
+    A drive, and the arguments of `ubcn bag process` that choose engine and steps.
+
+    `program` are the words that call `ubcn`.
+    """
 
     frames: int
     size: tuple[int, int]  # width and height, pixels
     iterations: int
     engine: dict[str, Any]  # arguments of Engine.load
+    program: tuple[str, ...]
 
 
 class Scenes:
@@ -228,7 +232,7 @@ def _command(load: Load, source: Path, out: Path) -> list[str]:
             options += ['--allow-partial-model'] * value
         elif value is not None:
             options += [f'--{name.replace("_", "-")}', str(value)]
-    return [sys.executable, '-m', 'ubcn_ros.cli', 'bag', 'process', str(source), str(out),
+    return [*load.program, 'bag', 'process', str(source), str(out),
             '--iterations', str(load.iterations), *options]
 
 
