@@ -94,7 +94,8 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert timed.keys() == {'ddn', 'rescan', 'light, T = 2'}
     assert all(row['ms'] > 0 and row['peak_mib'] >= 0 for row in timed.values())
     for expected in ('for the same samples', 'for the same time', 'UBCN, T = 2', 'rainy image',
-                     'at 50 / 250 mm/hr', '0.23', 'timed ddn on cpu', 'cpu, 64x48, fp32'):
+                     'at 50 / 250 mm/hr', '0.23', 'timed ddn on cpu', 'cpu 64x48, fp32: s',
+                     'light, T = 2', "paper's s"):
         assert expected in first.output
     again = run(root, tmp_path / 'out', *arguments)
     assert again.exit_code == 0 and 'for the same samples as IDM' in again.output

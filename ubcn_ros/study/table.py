@@ -1,17 +1,17 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Table 4 of the paper, with PSNR, SSIM and mIoU beside its columns."""
+"""Table 4 of the paper, with memory, PSNR, SSIM and mIoU beside its columns."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.text_table import table
 
 PAPER = {'ddn': (0.23, 0.17), 'rescan': (0.60, 1.12), 'prenet': (0.67, 1.52),
          'jorder-e': (16.73, 9.12), 'rcdnet': (13.11, 23.29)}
-"""Of the paper's table 4: MB, and seconds at 1024x2048 on an RTX 2080 Ti."""
+"""Of the paper's table 4: MB, and seconds at 2048x1024 on an RTX 2080 Ti."""
 PAPER_UBCN = '13.40 + 0.40 + 177.60', 11.78
 """MB of UBCN's IDM, SAM and segmentation network, and seconds, there."""
 
@@ -20,7 +20,7 @@ _FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
 
 def study_text(results: Mapping[str, Any]) -> str:
     """
-    Lay out all that a study has found, a table for each budget and one of the times.
+    Lay out all that a study has found: a table for each budget.
 
     MB are 4 bytes a parameter, RCDNet's of the published file; the paper's are larger where it
     quotes files.
@@ -28,25 +28,36 @@ def study_text(results: Mapping[str, Any]) -> str:
     :param results: of ``BaselineStudy``.
     """
     rates = ' / '.join(results['input'])
+    times = {f'{device} {size}': found for device, sizes in results['times'].items()
+             for size, found in sizes.items()}
+    header = ('method', 'MB', "paper's", *(f'{where}: {unit}' for where in times
+                                           for unit in ('s', 'MiB')),
+              "paper's s", 'steps', 'samples', 'PSNR dB', 'SSIM', 'mIoU %')
+
+    def line(name: str, size: tuple[str, str] = ('', ''), run: tuple[str, str] = ('', ''),
+             quality: Sequence[str] = ('', '', '')) -> list[str]:
+        found = [_time(rows.get(name)) for rows in times.values()]
+        return [name, *size, *(cell for cells in found for cell in cells), _paper_time(name), *run,
+                *quality]
+
     parts = []
     for budget, rows in results['trained'].items():
-        lines = [['rainy image', '', '', '', '', *_quality(results['input'])]]
-        lines += [[name, *_size(name, row), f'{row["optimizer_steps"]}', f'{row["samples"]}',
-                   *(_quality(row['rates']) if 'rates' in row else ('diverged', '', ''))]
+        lines = [line('rainy image', quality=_quality(results['input']))]
+        lines += [line(name, _size(name, row),
+                       (str(row['optimizer_steps']), str(row['samples'])),
+                       _quality(row['rates']) if 'rates' in row else ('diverged', '', ''))
                   for name, row in rows.items()]
-        lines += [[f'UBCN, T = {row["t"]}',
-                   ' + '.join(f'{4e-6 * count:.2f}' for count in row['parameters'].values()),
-                   PAPER_UBCN[0], 'as it is', '', *_quality(row['rates'])]
-                  for row in results['ubcn']]
-        parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n' + table(
-            ('method', 'MB', "paper's", 'steps', 'samples', 'PSNR dB', 'SSIM', 'mIoU %'), lines))
-    for device, sizes in results['times'].items():
-        for size, found in sizes.items():
-            lines = [[name, f'{row["peak_mib"]:.0f}', f'{row["ms"] / 1e3:.3f}', _paper_time(name)]
-                     for name, row in sorted(found.items(), key=lambda item: item[1]['ms'])]
-            parts.append(f'{device}, {size}\n' + table(
-                ('method', 'peak MiB', 'seconds', "paper's, at 2048x1024"), lines))
+        lines += [line(f'UBCN, T = {row["t"]}', (
+            ' + '.join(f'{4e-6 * count:.2f}' for count in row['parameters'].values()),
+            PAPER_UBCN[0]), ('as it is', ''), _quality(row['rates'])) for row in results['ubcn']]
+        lines += [line(name) for name in dict.fromkeys(
+            name for found in times.values() for name in found) if name not in rows]
+        parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n{table(header, lines)}')
     return '\n\n'.join(parts)
+
+
+def _time(row: Mapping[str, float] | None) -> tuple[str, str]:
+    return ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}')
 
 
 def _paper_time(name: str) -> str:
