@@ -17,8 +17,8 @@ from ubcn_ros.cli.options import DeviceType, OutputType, SizeType
 from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
-         'benchmark train': 'lightning', 'evaluate': 'torchmetrics',
-         'model calibrate': 'torchmetrics', 'export': 'onnx'}
+         'benchmark train': 'lightning', 'study baselines': 'lightning',
+         'evaluate': 'torchmetrics', 'model calibrate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
 MODEL = ('--model', 'tiny.safetensors')
@@ -49,6 +49,9 @@ VALID = {
     'benchmark node': (*CPU, '--size', '32x32', '--frames', '1'),
     'benchmark train': ('recipe.yaml', '--data', 'data', '--accelerator', 'cpu', '--steps', '1',
                         '--workers', '0'),
+    'study baselines': (*MODEL, '--recipe', 'baselines', '--data', 'data', '--out', 'out',
+                        '--rates', '50', '--accelerator', 'cpu', '--workers', '0', '--frames',
+                        '0'),
 }
 MODELS = ('missing', 'folder', 'export', 'empty.safetensors', 'text.safetensors', 'in.png', '',
           '~nobody/x.safetensors', 'x' * 300, 'in.png/x.safetensors')
@@ -76,10 +79,11 @@ BY_NAME = {
     'recipe': ('missing', 'missing.yaml', 'folder', 'empty.yaml', 'text.yaml', 'binary.yaml',
                'list.yaml', 'nothing.yaml', 'unknown.yaml', 'many.yaml', 'zero.yaml',
                'negative.yaml', 'network.yaml', 'in.png'),
-    **dict.fromkeys(('train data', 'benchmark train data'),
+    **dict.fromkeys(('train data', 'benchmark train data', 'study baselines data'),
                     ('missing', 'folder', 'in.png', 'list.yaml')),
     'stage': ('x', '', 'joint'), 'variants': ('x', ''),
-    'train steps': ('x', '', '0', '-1', '1.5', 'nan', '0%', '-5%', 'x%'),
+    **dict.fromkeys(('train steps', 'study baselines steps'),
+                    ('x', '', '0', '-1', '1.5', 'nan', '0%', '-5%', 'x%')),
     'kills': ('x', '0', '100', '10,', '-1'), 'memory_frames': ('x', '0', '1000,x', '99999999'),
     'model calibrate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
     'evaluate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
