@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from bag_files import SECOND, picture
 from click.testing import CliRunner
+from drives import image, write_bag
+from drives import processed as made
 
 from ubcn_ros import cli
 from ubcn_ros.bags import IMAGE, BagError, BagWriter, create, make_header, make_image
@@ -104,6 +106,14 @@ def test_the_command_writes_it_beside_the_bag(tmp_path, tiny_model):
     labels = '/front/labels/image_raw/compressed'
     assert rows.keys() == {'/front/derained/image_raw/compressed', labels} and labels in static
     assert all(sum(batch.num_rows for batch in batches) == 2 for batches in rows.values())
+
+
+def test_times_that_rerun_cannot_hold_are_left_out(tmp_path):
+    pytest.importorskip('rerun')
+    records = [image('/front/image_raw', n, 1 + n)._replace(
+        time_ns=2**63 + n, publish_ns=2**64 - 1) for n in range(2)]
+    made(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
+    assert write_layer(tmp_path / 'out', tmp_path / 'layer.rrd') == 4
 
 
 def test_what_cannot_be_is_told(processed, tmp_path):

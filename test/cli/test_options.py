@@ -60,8 +60,10 @@ def test_outputs_are_checked_without_a_trace(tmp_path):
 
 @pytest.mark.parametrize('command', [
     ('bag', 'process', 'BAG', 'OUT', '--start'), ('bag', 'process', 'BAG', 'OUT', '--duration'),
-    ('bag', 'play', 'BAG', '--start'), ('bag', 'play', 'BAG', '--duration'),
-    ('bag', 'play', 'BAG', '--rate'), ('bag', 'play', 'BAG', '--clock'),
+    ('bag', 'process', 'BAG', 'OUT', '--split-size'),
+    ('bag', 'process', 'BAG', 'OUT', '--split-duration'), ('bag', 'play', 'BAG', '--start'),
+    ('bag', 'play', 'BAG', '--duration'),
+    ('bag', 'play', 'BAG', '--rate'),
     ('bag', 'create', '.', 'OUT', '--rate')], ids=' '.join)
 @pytest.mark.parametrize('value', ['nan', 'inf', '1e300', '-1'])
 def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
@@ -69,3 +71,22 @@ def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
     assert done.exit_code == 2, done.output
     assert f"Invalid value for '{command[-1]}': {float(value)} is not" in done.output, \
         done.output
+
+
+@pytest.mark.parametrize('command', [
+    ('bag', 'info', 'BAG', '--json'), ('bag', 'compare', 'A', 'B', '--csv'),
+    ('bag', 'compare', 'A', 'B', '--json'), ('report', 'A', '--out'), ('derain', '.', 'OUT',
+                                                                        '--json')], ids=' '.join)
+@pytest.mark.parametrize('name', ['drive.mcap', 'drive.db3', 'drive.bag', 'metadata.yaml',
+                                  'process.json', 'model.safetensors', 'drive.mcap.zstd'])
+def test_what_commands_read_is_not_written_over(tmp_path, command, name):
+    (tmp_path / name).write_bytes(b'a drive')
+    done = CliRunner().invoke(main, [*command, str(tmp_path / name)])
+    assert done.exit_code == 2 and 'would be overwritten' in done.output, done.output
+    assert (tmp_path / name).read_bytes() == b'a drive'
+
+
+@pytest.mark.parametrize('option, suffix', [('--rrd', '.rrd'), ('--video', '.mp4')])
+def test_layers_have_the_names_of_their_kind(tmp_path, option, suffix):
+    done = CliRunner().invoke(main, ['bag', 'process', 'BAG', 'OUT', option, str(tmp_path / 'a')])
+    assert done.exit_code == 2 and f'ends in none of {suffix}' in done.output

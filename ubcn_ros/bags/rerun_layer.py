@@ -132,7 +132,8 @@ def _content(rerun: Any, kind: str, message: Any) -> Any:
 def _set_times(recording: Any, record: Record, stamp: int) -> None:
     for timeline, time in (('message_log_time', record.time_ns),
                            ('message_publish_time', record.publish_ns)):
-        recording.set_time(timeline, timestamp=np.datetime64(time, 'ns'))
+        if time < 2**63:  # Rerun's times are int64
+            recording.set_time(timeline, timestamp=np.datetime64(time, 'ns'))
     if stamp in _STAMPS:
         recording.set_time('ros2_timestamp', timestamp=np.datetime64(stamp, 'ns'))
     else:

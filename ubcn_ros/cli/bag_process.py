@@ -15,7 +15,8 @@ from ubcn_ros.cli.bag_fleet import fleet_options, process_fleet
 from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
-    OUTPUT_FILE,
+    LONGEST_S,
+    RERUN,
     Number,
     duration_option,
     engine_arguments,
@@ -47,11 +48,11 @@ from ubcn_ros.cli.output import exit_stopped, warn
               help='Write derained images so, on TOPIC/compressed, and masks as PNG.')
 @click.option('--pictures', is_flag=True, help='Write labels/color and overlay/image_raw, too.')
 @click.option('--confidence', is_flag=True, help='Write labels/confidence, too.')
-@click.option('--split-size', type=Number(0, min_open=True), metavar='MB',
+@click.option('--split-size', type=Number(0, 1e9, min_open=True), metavar='MB',
               help='Begin another file before one has more megabytes than this.')
-@click.option('--split-duration', type=Number(0, min_open=True), metavar='SECONDS',
+@click.option('--split-duration', type=Number(0, LONGEST_S, min_open=True), metavar='SECONDS',
               help='Begin another file after so much time of the drive.')
-@click.option('--rrd', type=OUTPUT_FILE,
+@click.option('--rrd', type=RERUN,
               help='Write derained images and labels as a recording of Rerun to this file, too '
               '(pip install ubcn_ros[rerun]).')
 @video_option(help='Write image, derained image and labels side by side to this MP4; of several '

@@ -24,6 +24,8 @@ COUNT = click.IntRange(1, 1024)
 """Of threads, devices or machines."""
 LONGEST_S = 1e10
 """Seconds; a bag's 64 bits of nanoseconds hold twice as many."""
+_INPUT_SUFFIXES = ('.mcap', '.db3', '.bag', '.zstd', '.safetensors', '.yaml', '.yml')
+_INPUT_NAMES = ('process.json',)
 
 
 class DeviceType(click.ParamType):
@@ -123,6 +125,8 @@ class OutputType(click.Path):
     """
     Path of a file or folder to write, which is told before the work if it cannot be written.
 
+    Bags, models and descriptions, which are given to commands, are not written over.
+
     Missing folders above it are for the command to make.
 
     :param file: it may be a file.
@@ -146,6 +150,9 @@ class OutputType(click.Path):
             return path
         if self._suffixes and path.suffix.lower() not in self._suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self._suffixes)}", param, ctx)
+        if os.path.isfile(path) and (path.name in _INPUT_NAMES or path.suffix in _INPUT_SUFFIXES):
+            self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
+                      'another name', param, ctx)
         there = path if os.path.isdir(path) or not self.file_okay else path.parent
         while not os.path.lexists(there) and there != there.parent:
             there = there.parent
@@ -173,6 +180,7 @@ OUTPUT_FOLDER = OutputType(file=False, folder=True)
 OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
 VIDEO = OutputType(suffixes=('.mp4',))
+RERUN = OutputType(suffixes=('.rrd',))
 
 
 def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
