@@ -71,7 +71,7 @@ def test_a_bag_and_an_image_are_coloured_by_the_file(model, labels, image, tmp_p
         result = CliRunner().invoke(cli.main, [*map(str, [*command, *options])])
         assert result.exit_code == 0, result.output
     expected = engine_of(model)(image, iterations=1)
-    colored = next(read_images(tmp_path / 'out', '/labels/color')).image
+    colored = next(read_images(tmp_path / 'out', '/camera/labels/color')).image
     assert (colored == labels.colorize(expected.labels)).all()
     shown = read_image(tmp_path / 'overlay' / 'out.png')
     assert (shown == overlay(expected.derained, expected.labels, labels)).all()
