@@ -54,10 +54,11 @@ def run(root, out, *arguments):
 def study(root, tmp_path, tiny_model):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
-        values = {'networks': ['ddn'], 'budgets': ['samples'], 'rates': [150.0], 'workers': 0,
+        values = {'model': str(tiny_model), 'networks': ['ddn'],
+                  'budgets': ['samples'], 'rates': [150.0], 'workers': 0,
                   'iterations': 2, 'out': tmp_path / 'out', 'say': lambda _text: None,
                   'config': TrainConfig.load(root / 'tiny.yaml'), **changes}
-        return BaselineStudy(data=open_data([root / 'camvid']), model=str(tiny_model), **values)
+        return BaselineStudy(data=open_data([root / 'camvid']), **values)
     return made
 
 
@@ -134,6 +135,15 @@ def test_nothing_that_derains_is_taken_from_the_model(study, fabric):
     ours, model = run.start('derain').network, load_model(one.model)[0]
     weights = [network.derain.body[0].conv1.weight for network in (ours, model)]
     assert (weights[0] != weights[1]).all()
+
+
+def test_a_model_with_a_segmentation_network_alone_is_no_row(study, fabric, partial_model):
+    said = []
+    for _ in range(2):
+        one = study(model=str(partial_model), budgets=[], say=said.append)
+        one.train(fabric)
+    assert said == ['measuring partial'], 'once'
+    assert one.results['ubcn'] == [] and one.results['input']['150']['miou'] is not None
 
 
 def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, monkeypatch):

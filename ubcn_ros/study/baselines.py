@@ -112,7 +112,7 @@ class BaselineStudy:
 
     def train(self, fabric: Fabric) -> None:
         """Train and measure everything that is not done yet."""
-        if not self.results['ubcn']:
+        if not self.results['input']:
             self.say(f'measuring {self.info.name}')
             self._measure_model(fabric)
         for budget in self.budgets:
