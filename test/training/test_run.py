@@ -192,7 +192,7 @@ def test_overwriting_all_leaves_what_is_not_of_a_run(copied):
 
 
 @pytest.mark.parametrize(('changes', 'told'), [
-    ({'seed': 6}, 'seed: 5 in the checkpoint, 6 now'),
+    ({'seed': 6}, 'seed: 5 before, 6 now'),
     ({'stages': {'derain': {'optimizer': {'lr': 0.5}}}}, 'stages.derain.optimizer.lr: 0.001'),
     ({'stages': {'attend': {'psnr_weight': 0.5}}}, 'stages.attend.psnr_weight: 0.0'),
     ({'stages': {'joint': {'batch': 4}}}, 'stages.joint.batch: 2'),
@@ -213,10 +213,10 @@ def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
     for path in (root / 'val').rglob('0001TP_1.png'):
         path.rename(path.with_name('0001TP_7.png'))
     run = copied(data=open_data([root]))
-    with pytest.raises(ValueError, match='scenes.val: .* in the checkpoint'):
+    with pytest.raises(ValueError, match='scenes.val: .* before'):
         run.plan(resume=True)
     changed = replace(run, data=open_data([camvid_root]), fingerprints={'a': 'b'})
-    with pytest.raises(ValueError, match='files.a: None in the checkpoint, b now'):
+    with pytest.raises(ValueError, match='files.a: None before, b now'):
         changed.plan(resume=True)
 
 
@@ -263,7 +263,7 @@ def test_a_model_is_taken_up(make, model, capsys):
     assert 'other classes' in told and '(by path: path_mixer.mix' in told
     assert "SAM starts from IDM's weights" not in told, 'it starts from the SAM of the model'
     assert f'licence of the result: {info.metadata["license"]}\n' in told
-    with pytest.raises(ValueError, match='start: .* in the checkpoint'):
+    with pytest.raises(ValueError, match='start: .* before'):
         save_model(model, source[0], {'trained': list(PARTS)})
         replace(run).plan(resume=True)
 

@@ -225,7 +225,7 @@ def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_pa
     before = contents(tmp_path / 'out')
     result = finished('--resume', '--steps', '3')
     assert result.exit_code == 1 and result.output.count('Error: ') == 1
-    differences = re.findall(r'([a-z._]+): (\S+(?: \d+\])?) in the checkpoint, (\S.*?) now',
+    differences = re.findall(r'([a-z._]+): (\S+(?: \d+\])?) before, (\S.*?) now',
                              result.output)
     assert {name: values for name, *values in differences} == {
         'seed': ['5', '6'], 'stages.derain.optimizer.lr': ['0.01', '0.002'],

@@ -73,12 +73,12 @@ def merged(values: Any, changes: Any) -> Any:
 
 
 def differences(begun: Any, now: Any, where: str = '') -> list[str]:
-    """Lines that name what differs between what a checkpoint says and what is given."""
+    """Return lines that name what differs between what was begun with and what is given."""
     if isinstance(begun, dict) and isinstance(now, dict):
         return [line for key in {**begun, **now}
                 for line in differences(begun.get(key), now.get(key),
                                          f'{where}.{key}' if where else key)]
-    return [] if begun == now else [f'{where}: {begun} in the checkpoint, {now} now']
+    return [] if begun == now else [f'{where}: {begun} before, {now} now']
 
 
 def check_choice(what: str, value: str, known: tuple[str, ...]) -> None:

@@ -77,5 +77,5 @@ def _from_stage(path: Path, wanted: UBCNConfig) -> Start:
     changed = differences(network.config.to_dict(), wanted.to_dict())
     if changed:
         raise ValueError(f'{path} is of another network than the recipe or the data ask for: '
-                         f'{"; ".join(changed)}'.replace(' in the checkpoint', ' there'))
+                         f'{"; ".join(changed)}')
     return Start(network, info.trained, info, f'the best of {path.parent.name}')
