@@ -17,7 +17,7 @@ from drives import drive, imu, stored, write_bag
 
 from ubcn_ros import cli
 from ubcn_ros.bags.fleet import Fleet
-from ubcn_ros.bags.fleet.run import Step
+from ubcn_ros.bags.fleet.run import Assignment
 from ubcn_ros.bags.fleet.tasks import RunPiece
 from ubcn_ros.bags.process import Options, plan, read_sidecar
 from ubcn_ros.bags.process.jobs import pieces_folder
@@ -103,7 +103,7 @@ def working(tmp_path, now):
     for number in (0, 1):
         job = bag.jobs[number]
         write_progress(job, 0.5 * number, 5 * number)
-        fleet.running[f'w{number}'] = Step(bag, RunPiece(job, False), begun_s=now)
+        fleet.running[f'w{number}'] = Assignment(bag, RunPiece(job, False), begun_s=now)
     return fleet
 
 

@@ -20,18 +20,16 @@ _WAIT_S = 1.0
 
 
 @dataclass
-class Step:
+class Assignment:
     """
-    A task of a bag.
+    A task of a bag, which waits or which a worker has.
 
-    `worker` has it, None: it waits or has ended. `frames` and `share`, of its range of time, say
-    how far it was when the worker began, at `begun_s` of `time.monotonic`. `losses` is how often
-    it was lost and came no further.
+    `frames` and `share`, of its range of time, say how far it was when the worker began, at
+    `begun_s` of `time.monotonic`. `losses` is how often it was lost and came no further.
     """
 
     bag: Bag
     task: PlanBag | RunPiece | JoinPieces
-    worker: str | None = None
     frames: int = 0
     share: float = 0.0
     begun_s: float = 0.0
@@ -91,15 +89,15 @@ class Fleet:
                  pieces: int | None = None, resume: bool = False,
                  tell: Callable[[str], None] = lambda line: None):
         self.bags = [Bag(source.absolute(), out.absolute()) for source, out in pairs]
-        self.running: dict[str, Step] = {}
+        self.running: dict[str, Assignment] = {}
         """By worker."""
         self.gained_frames, self.gained_images = 0, 0.0
         """By the tasks that ended: frames, and announced images that are behind."""
         self._resume, self._tell = resume, tell
-        self._plans = deque(Step(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
+        self._plans = deque(Assignment(bag, PlanBag(bag.source, bag.out, options, pieces, resume))
                             for bag in self.bags)
-        self._pieces: deque[Step] = deque()
-        self._joins: deque[Step] = deque()
+        self._pieces: deque[Assignment] = deque()
+        self._joins: deque[Assignment] = deque()
 
     @property
     def waiting(self) -> int:
@@ -125,65 +123,64 @@ class Fleet:
                 self._take(self.running.pop(outcome.worker), outcome)
         show(self)
 
-    def _start(self, pool: Pool, worker: str, step: Step) -> None:
-        step.worker = worker
-        if isinstance(step.task, RunPiece):
-            step.frames, step.share = progress(step.task.job)
-        step.begun_s = time.monotonic()
-        self.running[worker] = step
-        pool.start(worker, step.task)
+    def _start(self, pool: Pool, worker: str, assignment: Assignment) -> None:
+        if isinstance(assignment.task, RunPiece):
+            assignment.frames, assignment.share = progress(assignment.task.job)
+        assignment.begun_s = time.monotonic()
+        self.running[worker] = assignment
+        pool.start(worker, assignment.task)
 
-    def _take(self, step: Step, outcome: Outcome) -> None:
-        step.worker = None
-        further = self._gain(step)
+    def _take(self, assignment: Assignment, outcome: Outcome) -> None:
+        further = self._gain(assignment)
         if outcome.lost:
-            self._again(step, outcome.error, further)
+            self._again(assignment, outcome.error, further)
         elif outcome.error:
-            self._fail(step.bag, outcome.error)
+            self._fail(assignment.bag, outcome.error)
         else:
-            self._go_on(step, outcome.value)
+            self._go_on(assignment, outcome.value)
 
-    def _go_on(self, step: Step, value: list[Job] | Result) -> None:
+    def _go_on(self, assignment: Assignment, value: list[Job] | Result) -> None:
         """Queue what comes behind a task."""
-        bag = step.bag
-        if isinstance(step.task, PlanBag):
+        bag = assignment.bag
+        if isinstance(assignment.task, PlanBag):
             bag.jobs = value
-            self._pieces.extend(Step(bag, RunPiece(job, self._resume)) for job in bag.jobs)
-        elif isinstance(step.task, RunPiece):
+            self._pieces.extend(Assignment(bag, RunPiece(job, self._resume)) for job in bag.jobs)
+        elif isinstance(assignment.task, RunPiece):
             bag.results.append(value)
             if len(bag.results) == len(bag.jobs):
-                self._joins.append(Step(bag, JoinPieces(tuple(bag.jobs), bag.out)))
+                self._joins.append(Assignment(bag, JoinPieces(tuple(bag.jobs), bag.out)))
         else:
             bag.result = value
             self._tell(f'{value.tally.frames} images of {bag.source} written to {bag.out}')
 
-    def _gain(self, step: Step) -> bool:
+    def _gain(self, assignment: Assignment) -> bool:
         """Count what came of a piece; return whether it came further."""
-        if not isinstance(step.task, RunPiece):
+        if not isinstance(assignment.task, RunPiece):
             return False
-        frames, share = progress(step.task.job)
-        self.gained_frames += frames - step.frames
-        self.gained_images += (share - step.share) * step.images
-        return (frames, share) > (step.frames, step.share)
+        frames, share = progress(assignment.task.job)
+        self.gained_frames += frames - assignment.frames
+        self.gained_images += (share - assignment.share) * assignment.images
+        return (frames, share) > (assignment.frames, assignment.share)
 
-    def _again(self, step: Step, error: str, further: bool) -> None:
+    def _again(self, assignment: Assignment, error: str, further: bool) -> None:
         """Begin a task again that was lost, unless it was too often at the same place."""
-        step.losses = 1 if further else step.losses + 1
+        assignment.losses = 1 if further else assignment.losses + 1
         queue = self._plans
-        if isinstance(step.task, RunPiece):
+        if isinstance(assignment.task, RunPiece):
             queue = self._pieces
-            step.task = replace(step.task, resume=True)
-        elif isinstance(step.task, JoinPieces):
+            assignment.task = replace(assignment.task, resume=True)
+        elif isinstance(assignment.task, JoinPieces):
             queue = self._joins
-        where = step.task.job.out if isinstance(step.task, RunPiece) else step.bag.out
-        if step.losses > RETRIES:
-            self._fail(step.bag, f'{where}: given up after {step.losses} attempts that came no '
-                                 f'further, the last: {error}; --resume tries again')
+        bag, task = assignment.bag, assignment.task
+        where = task.job.out if isinstance(task, RunPiece) else bag.out
+        if assignment.losses > RETRIES:
+            self._fail(bag, f'{where}: given up after {assignment.losses} attempts that came no '
+                            f'further, the last: {error}; --resume tries again')
             return
-        step.bag.retries += 1
+        bag.retries += 1
         self._tell(f'{where}: {error}; another worker goes on with it, attempt '
-                   f'{step.losses + 1} of {RETRIES + 1}')
-        queue.appendleft(step)
+                   f'{assignment.losses + 1} of {RETRIES + 1}')
+        queue.appendleft(assignment)
 
     def _fail(self, bag: Bag, error: str) -> None:
         bag.error = bag.error or error

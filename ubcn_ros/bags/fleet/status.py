@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.fleet.run import Bag, Fleet, Step, progress
+from ubcn_ros.bags.fleet.run import Assignment, Bag, Fleet, progress
 from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag
 
 
@@ -57,17 +57,17 @@ def status(fleet: Fleet, begun_s: float, now_s: float | None = None) -> Status:
     now = time.monotonic() if now_s is None else now_s
     rows, frames, images = [], 0, 0.0
     gained_frames, gained_images = fleet.gained_frames, fleet.gained_images
-    for worker, step in sorted(fleet.running.items()):
-        if isinstance(step.task, (PlanBag, JoinPieces)):
-            state = 'planning' if isinstance(step.task, PlanBag) else 'joining'
-            rows.append(Row(step.bag.out, '', worker, 0, None, None, state))
+    for worker, assignment in sorted(fleet.running.items()):
+        if isinstance(assignment.task, (PlanBag, JoinPieces)):
+            state = 'planning' if isinstance(assignment.task, PlanBag) else 'joining'
+            rows.append(Row(assignment.bag.out, '', worker, 0, None, None, state))
             continue
-        there, share = progress(step.task.job)
-        rows.append(_row(worker, step, there, share, now))
+        there, share = progress(assignment.task.job)
+        rows.append(_row(worker, assignment, there, share, now))
         frames += there
-        images += share * step.images
-        gained_frames += there - step.frames
-        gained_images += (share - step.share) * step.images
+        images += share * assignment.images
+        gained_frames += there - assignment.frames
+        gained_images += (share - assignment.share) * assignment.images
     for bag in fleet.bags:
         frames += sum(result.tally.frames for result in bag.results)
         images += bag.images * _behind(bag)
@@ -87,13 +87,13 @@ def _behind(bag: Bag) -> float:
     return len(bag.results) / max(1, len(bag.jobs))
 
 
-def _row(worker: str, step: Step, frames: int, share: float, now: float) -> Row:
-    elapsed = now - step.begun_s
-    gained = share - step.share
-    jobs = step.bag.jobs
-    piece = f'{jobs.index(step.task.job) + 1}/{len(jobs)}'
-    return Row(step.bag.out, piece, worker, frames,
-               (frames - step.frames) / elapsed if gained > 0 and elapsed > 0 else None,
+def _row(worker: str, assignment: Assignment, frames: int, share: float, now: float) -> Row:
+    elapsed = now - assignment.begun_s
+    gained = share - assignment.share
+    jobs = assignment.bag.jobs
+    piece = f'{jobs.index(assignment.task.job) + 1}/{len(jobs)}'
+    return Row(assignment.bag.out, piece, worker, frames,
+               (frames - assignment.frames) / elapsed if gained > 0 and elapsed > 0 else None,
                (1 - share) * elapsed / gained if gained > 0 else None, 'processing')
 
 
