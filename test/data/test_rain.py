@@ -33,7 +33,7 @@ def test_seed_repeats_and_differs(image):
 
 
 def test_rate_zero_is_the_image(image):
-    for parameters in (None, RainParameters.physical(100, noise_sigma=5.0)):
+    for parameters in (None, RainParameters(100, noise_sigma=5.0)):
         assert np.array_equal(add_rain(image, 0, 1, parameters=parameters), image)
 
 
@@ -55,7 +55,7 @@ def test_bright_on_dark_ground_faint_on_sky(image):
 
 
 def test_veil_alone_is_the_law(image):
-    p = RainParameters.physical(150, density_gain=0.0, veil_strength=1.0, airlight=(0.9,) * 3)
+    p = RainParameters(150, density_gain=0.0, veil_strength=1.0, airlight=(0.9,) * 3)
     depth = np.full((H, W), 80.0, np.float32)
     keep = np.exp(-80 * veil_extinction(150))
     expected = image * keep + 255 * 0.9 * (1 - keep)
@@ -63,7 +63,7 @@ def test_veil_alone_is_the_law(image):
 
 
 def test_extinction_is_that_of_the_veil():
-    p = RainParameters.physical(150, veil_strength=0.5)
+    p = RainParameters(150, veil_strength=0.5)
     assert p.extinction == pytest.approx(0.5 * veil_extinction(150))
 
 
@@ -73,7 +73,7 @@ def test_extinction(rate, per_km):
 
 
 def test_unknown_depth_is_far(image):
-    p = RainParameters.physical(100, density_gain=0.0, airlight=(1.0, 1.0, 1.0))
+    p = RainParameters(100, density_gain=0.0, airlight=(1.0, 1.0, 1.0))
     depth = np.full((H, W), 10.0, np.float32)
     depth[:2, 0] = np.nan, 0
     rainy = add_rain(image, 100, 1, depth, p)
@@ -82,7 +82,7 @@ def test_unknown_depth_is_far(image):
 
 def test_video_is_coherent_and_calls_are_independent(image):
     dark = np.full_like(image, 40)
-    p = RainParameters.physical(100, speed_m_s=0.0, veil_strength=0.0, turbulence_m_s=0.0,
+    p = RainParameters(100, speed_m_s=0.0, veil_strength=0.0, turbulence_m_s=0.0,
                                 airlight=(1.0, 1.0, 1.0))
     renderer = RainRenderer(p, H, W, seed=3)
     first, near, far = (renderer(dark, time_s=t).astype(float) for t in (0.0, 0.001, 0.5))
@@ -95,7 +95,7 @@ def test_video_is_coherent_and_calls_are_independent(image):
 
 
 def test_a_crop_with_its_window_is_a_piece_of_the_frame(image):
-    p = RainParameters.physical(150, airlight=(0.9, 0.9, 0.9), ambient=1.0)
+    p = RainParameters(150, airlight=(0.9, 0.9, 0.9), ambient=1.0)
     whole = add_rain(image, 150, 5, parameters=p)
     crop = np.ascontiguousarray(image[24:104, 32:128])
     part = add_rain(crop, 150, 5, parameters=p, window=(24, 32, H, W))
@@ -110,7 +110,7 @@ def test_any_size(size):
 
 def test_noise_is_of_the_given_spread():
     grey = np.full((H, W, 3), 128, np.uint8)
-    p = RainParameters.physical(1, density_gain=0.0, veil_strength=0.0, noise_sigma=6.0)
+    p = RainParameters(1, density_gain=0.0, veil_strength=0.0, noise_sigma=6.0)
     assert add_rain(grey, 1, 1, parameters=p).astype(float).std() == pytest.approx(6, abs=0.2)
 
 
@@ -180,9 +180,9 @@ def test_errors_of_the_renderer(image):
 
 
 def test_thickness_goes_with_the_gain_and_time():
-    half, whole = (RainRenderer(RainParameters.physical(150, streak_gain=gain), H, W, 3)
+    half, whole = (RainRenderer(RainParameters(150, streak_gain=gain), H, W, 3)
                    for gain in (0.2, 0.4))
     assert half.thickness().shape == (H, W) and half.thickness().min() >= 0
     np.testing.assert_allclose(2 * half.thickness(), whole.thickness(), rtol=1e-4, atol=1e-6)
     assert not np.array_equal(half.thickness(), half.thickness(0.1))
-    assert RainRenderer(RainParameters.physical(0), H, W, 3).thickness() is None
+    assert RainRenderer(RainParameters(0), H, W, 3).thickness() is None

@@ -40,14 +40,14 @@ def test_at_time_zero_it_is_the_rain_of_a_single_image():
 
 
 def test_drops_are_the_same_for_a_moment_and_others_later():
-    still = RainParameters.physical(1, speed_m_s=0.0, veil_strength=0.0, airlight=(1.0,) * 3)
+    still = RainParameters(1, speed_m_s=0.0, veil_strength=0.0, airlight=(1.0,) * 3)
     rain = RainSequence(100, seed=3, parameters=still)
     first = rain(DARK, 4.0)
     assert alike(first, rain(DARK, 4.001)) > 0.6 > 0.3 > abs(alike(first, rain(DARK, 4.1)))
 
 
 def test_veils_of_neighbours_are_nearly_the_same():
-    veil = RainParameters.physical(1, density_gain=0.0)
+    veil = RainParameters(1, density_gain=0.0)
     rain, times = RainSequence(150, seed=2, parameters=veil), np.arange(60) / 15
     frames = [rain(STREET, t).astype(int) for t in times]
     for before, after in zip(frames, frames[1:], strict=False):
@@ -67,7 +67,7 @@ def test_the_cell_changes_the_rate_slowly_and_within_its_bounds():
 
 @pytest.mark.parametrize('speed', [0.0, 12.0])
 def test_statistics_of_streaks_do_not_change_with_time(speed):
-    streaks = RainParameters.physical(1, speed_m_s=speed, veil_strength=0.0, airlight=(1.0,) * 3)
+    streaks = RainParameters(1, speed_m_s=speed, veil_strength=0.0, airlight=(1.0,) * 3)
     rain, steps = RainSequence(200, seed=4, parameters=streaks, variation=0), np.arange(24) / 9
     means = [changes(rain, start + steps).mean() for start in (0, 60, 3600, 1.7e9)]
     assert max(means) < 1.15 * min(means) and min(means) > 1
@@ -78,8 +78,8 @@ def test_a_lower_rate_of_a_ramp_is_the_rain_of_that_rate(rate):
     def change(renderer, **options):
         return np.mean([renderer(DARK, time_s=t, **options).astype(float) - DARK
                         for t in np.arange(20) / 3])
-    p = RainParameters.physical(rate, airlight=(1.0,) * 3)
-    heavy = RainParameters.physical(300, airlight=(1.0,) * 3)
+    p = RainParameters(rate, airlight=(1.0,) * 3)
+    heavy = RainParameters(300, airlight=(1.0,) * 3)
     alone = np.mean([change(RainRenderer(p, H, W, seed)) for seed in range(4)])
     thinned = np.mean([change(RainRenderer(heavy, H, W, seed), rate_mm_h=rate)
                        for seed in range(4)])
@@ -115,4 +115,4 @@ def test_what_is_out_of_range_is_said(arguments, text):
 
 def test_a_rate_above_the_renderers_is_refused():
     with pytest.raises(ValueError, match='takes 0..100 mm/hr'):
-        RainRenderer(RainParameters.physical(100), H, W, 1)(DARK, rate_mm_h=101)
+        RainRenderer(RainParameters(100), H, W, 1)(DARK, rate_mm_h=101)

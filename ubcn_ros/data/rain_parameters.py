@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -92,16 +92,6 @@ class RainParameters:
     def extinction(self) -> float:
         """Of the veil, 1/m."""
         return self.veil_strength * veil_extinction(self.rate_mm_h)
-
-    @classmethod
-    def physical(cls, rate_mm_h: float, **overrides) -> RainParameters:
-        """
-        Return the defaults of the physical model at a rain rate.
-
-        :param rate_mm_h: 0..300 mm/hr.
-        :param overrides: values that replace the defaults, by name.
-        """
-        return replace(cls(rate_mm_h), **overrides)
 
     @classmethod
     def random(cls, rng: np.random.Generator, rate_mm_h: float, physical: bool = False

@@ -36,7 +36,7 @@ def test_frame_sizes_are_near_to_all_of_a_range():
 @pytest.mark.parametrize('rate', [20.0, 150.0, 300.0])
 def test_coverage_is_that_of_rendered_streaks(rate):
     def mean(rate):
-        return np.mean([RainRenderer(RainParameters.physical(rate), 240, 320, seed).thickness()
+        return np.mean([RainRenderer(RainParameters(rate), 240, 320, seed).thickness()
                         for seed in range(8)])
     assert mean(rate) / mean(90.0) == pytest.approx(
         coverage(rate, 320) / coverage(90.0, 320), rel=0.15)

@@ -222,7 +222,7 @@ def _clip_frames(seed, frames, rate_hz, height, width, rain_mm_h) -> Iterator[Dr
     if rain_mm_h > 0:
         from ubcn_ros.data.rain import RainRenderer
         from ubcn_ros.data.rain_parameters import RainParameters
-        rain = RainRenderer(RainParameters.physical(rain_mm_h), height, width, seed)
+        rain = RainRenderer(RainParameters(rain_mm_h), height, width, seed)
     for index in range(frames):
         frame = drive.frame(index / rate_hz)
         if rain is not None:
