@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags as other recorders write them, for tests."""
 
+import resource
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +16,17 @@ from ubcn_ros.bags import IMAGE, decode, image_connection, make_header, make_ima
 from ubcn_ros.bags.messages import TYPES
 
 SECOND = 1_000_000_000
+
+
+@contextmanager
+def file_limit(size):
+    """Limit the size of files for a moment: a full disk. pytest's own output needs room, too."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def picture(number=0, height=36, width=44):

@@ -8,7 +8,7 @@ import signal
 from contextlib import ExitStack
 
 import pytest
-from bag_files import write_mcap
+from bag_files import file_limit, write_mcap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
@@ -22,7 +22,6 @@ from test_mcap_writer import (
     read_with_rosbags,
     text,
 )
-from test_writing import file_limit
 
 from ubcn_ros.bags import IMAGE, BagError, open_bag
 from ubcn_ros.bags.channels import ros_channel

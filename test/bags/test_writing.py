@@ -3,15 +3,14 @@
 """What ends the writing of a bag, and what is there afterwards."""
 
 import os
-import resource
 import signal
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bag_files import SECOND, picture, serialized
+from bag_files import SECOND, file_limit, picture, serialized
 from click.testing import CliRunner
 
 from ubcn_ros import cli
@@ -31,17 +30,6 @@ STORAGES = ['mcap', 'sqlite3']
 
 def ubcn(*arguments):
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
-@contextmanager
-def file_limit(size):
-    """Limit the size of files for a moment: a full disk. pytest's own output needs room, too."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize('storage', STORAGES)

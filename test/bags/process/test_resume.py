@@ -4,11 +4,10 @@
 
 import json
 import os
-import resource
 import signal
-from contextlib import contextmanager
 
 import pytest
+from bag_files import file_limit
 from drives import MS, Engine, camera_info, drive, image, processed, stored, write_bag
 
 from ubcn_ros.bags import BagError, open_bag
@@ -27,16 +26,6 @@ def source(tmp_path):
 def checkpoints(monkeypatch):
     """After every record: a kill loses nothing else than what was being written."""
     monkeypatch.setattr(run, 'CHECKPOINT_S', 0)
-
-
-@contextmanager
-def file_limit(size):
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def check_resumed(source, out, options=None):
