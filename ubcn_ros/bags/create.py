@@ -26,6 +26,7 @@ from ubcn_ros.bags.topics import check_names
 from ubcn_ros.bags.writer import BagWriter
 from ubcn_ros.images.files import read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
+from ubcn_ros.node import topics as node_topics
 
 
 def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: Path | str,
@@ -59,9 +60,9 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     elif not isinstance(images, ImageSource):
         images = at_rate(images, rate_hz)
     info = read_calibration(calibration) if calibration else None
-    info_topic = topic.removesuffix('/compressed').rpartition('/')[0] + '/camera_info'
-    if compressed and not topic.endswith('/compressed'):
-        topic += '/compressed'
+    info_topic = node_topics.camera_info_topic(topic)
+    if compressed and topic == node_topics.base_topic(topic):
+        topic += node_topics.COMPRESSED
     count, start, writer = 0, 0, BagWriter(out, storage)
     try:
         with writer:

@@ -49,7 +49,7 @@ def find_inputs(path: Path | str, image: str = '', cameras: Sequence[str] = (),
                 raise BagError('image is not given: with cameras, put {camera} where the image '
                                'topics differ')
             image = _only_camera(reader)
-        base = image.removesuffix(node_topics.COMPRESSED)
+        base = node_topics.base_topic(image)
         if base != image:
             transports = transports or ('compressed',)
         names = cameras or ('',)

@@ -39,6 +39,7 @@ RAIN = dict.fromkeys((RAIN_RATE, VISIBILITY), 'std_msgs/msg/Float32')
 """Further such outputs, of models that tell how hard it rains."""
 DIAGNOSTICS = '/diagnostics'
 """Topic of the node, not of a camera."""
+_IMAGES = tuple('/' + name for name in (DERAINED, LABELS, COLOR, CONFIDENCE, OVERLAY))
 _RULE = re.compile(r'((?P<node>\w+):(?!//))?(rostopic://)?(?P<topic>[^:]+):=.*')
 
 
@@ -68,13 +69,28 @@ def inputs(node: Any, prefix: str, transport: str, arguments: Sequence[str] | No
         image += COMPRESSED
         if remapped(node, image, arguments):
             remap = image
-            base = node.resolve_topic_name(image).removesuffix(COMPRESSED)
+            base = base_topic(node.resolve_topic_name(image))
         else:
             image = base + COMPRESSED
     camera_info = prefix + CAMERA_INFO
     if not remapped(node, camera_info, arguments):
-        camera_info = f'{base.rpartition("/")[0]}/{CAMERA_INFO}'
+        camera_info = camera_info_topic(base)
     return Inputs(image, camera_info, remap)
+
+
+def base_topic(topic: str) -> str:
+    """Return an image topic without its transport: '/front/image' of '/front/image/compressed'."""
+    return topic.removesuffix(COMPRESSED)
+
+
+def camera_info_topic(image: str) -> str:
+    """Return where image_transport has the camera info of an image topic of either transport."""
+    return f'{base_topic(image).rpartition("/")[0]}/{CAMERA_INFO}'
+
+
+def is_output(topic: str) -> bool:
+    """Say whether images of this topic are, by its name, an output of the node."""
+    return ('/' + base_topic(topic)).endswith(_IMAGES)
 
 
 def remapped(node: Any, name: str, arguments: Sequence[str]) -> bool:

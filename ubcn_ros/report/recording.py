@@ -48,7 +48,7 @@ class Camera:
         """What the names of its outputs begin with."""
         topic, name = (self.derained, names.DERAINED) if self.derained else (self.labels,
                                                                              names.LABELS)
-        return (topic or '').removesuffix(names.COMPRESSED).removesuffix(name)
+        return names.base_topic(topic or '').removesuffix(name)
 
     @property
     def outputs(self) -> dict[str, str]:
@@ -151,7 +151,7 @@ class Bag:
 
         prefixes = list(dict.fromkeys(
             base.removesuffix(name) for topic in self.images()
-            for base in [topic.removesuffix(names.COMPRESSED)]
+            for base in [names.base_topic(topic)]
             for name in (names.DERAINED, names.LABELS) if base.endswith('/' + name)))
         return [Camera(None, *(either(prefix + name) for name in (
             names.DERAINED, names.LABELS, names.CONFIDENCE)), either(prefix + names.DEBUG_FRAME))
@@ -182,16 +182,9 @@ def matching_topic(bag: Bag, keys: Collection[Key], like: str, outputs: Collecti
                 not topic.endswith(names.COMPRESSED), alike)
 
     candidates = [topic for topic in bag.images() if topic not in outputs
-                  and not is_output(topic)]
+                  and not names.is_output(topic)]
     best = max(candidates, key=score, default=None)
     return best if best and score(best)[0] else None
-
-
-def is_output(topic: str) -> bool:
-    """Whether a name is that of an output of the node."""
-    base = topic.removesuffix(names.COMPRESSED)
-    return base.endswith(tuple('/' + name for name in (
-        names.DERAINED, names.LABELS, names.COLOR, names.CONFIDENCE, names.OVERLAY)))
 
 
 class Reading:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.bags import BagError, MalformedMessage
-from ubcn_ros.report.recording import Bag, Camera, Key, Reading, is_output, matching_topic
+from ubcn_ros.node.topics import is_output
+from ubcn_ros.report.recording import Bag, Camera, Key, Reading, matching_topic
 
 _LATENCY = 'pipeline latency (ms)'
 

@@ -18,16 +18,13 @@ from ubcn_ros.bags.process.pairing import WINDOW_NS
 from ubcn_ros.bags.reader import BagReader
 from ubcn_ros.bags.records import Channel
 from ubcn_ros.node import topics as node_topics
+from ubcn_ros.node.topics import base_topic
 
 PEEK = 20
 """Messages of a topic that are looked at; a topic none of which is an image is no camera."""
-_TRANSPORT = node_topics.COMPRESSED
 _DEPTH = ('16UC1', '32FC1')
 _DEPTH_WORDS = {'depth', 'disparity'}  # 16 bits of an unknown kind are depth where a name says so
 _MASK_WORDS = {'mask', 'masks', 'label', 'labels', 'segmentation', 'semantic', 'instance'}
-_OUTPUTS = tuple('/' + name for name in (node_topics.DERAINED, node_topics.LABELS,
-                                         node_topics.COLOR, node_topics.CONFIDENCE,
-                                         node_topics.OVERLAY))
 # of foxglove_msgs, ffmpeg_image_transport_msgs, theora_image_transport, stereo_msgs and others
 _LIKE_IMAGES = re.compile(r'.*/(\w*Video\w*|FFMPEGPacket|RawImage|CompressedImage|DisparityImage)|'
                           r'theora_image_transport/.*')
@@ -112,11 +109,6 @@ def no_camera(reader: BagReader, topics: Iterable[str], skipped: Sequence[Skippe
         else 'give a bag with images', *reader.damage]))
 
 
-def base_topic(topic: str) -> str:
-    """Return an image topic without its transport."""
-    return topic.removesuffix(_TRANSPORT)
-
-
 class _Topics:
     """The topics of images of a bag."""
 
@@ -153,7 +145,7 @@ class _Topics:
                               f'{IMAGE} or {COMPRESSED}')
         if reason := self._unreadable(topic, kind)[0]:
             raise self._error(f'topic {topic} has no image that can be read: {reason}')
-        info = f'{base_topic(topic).rpartition("/")[0]}/{node_topics.CAMERA_INFO}'
+        info = node_topics.camera_info_topic(topic)
         if not self._counts.get((info, CAMERA_INFO)):
             return Camera(topic, kind, self._counts[topic, kind])
         return Camera(topic, kind, self._counts[topic, kind], info,
@@ -164,7 +156,7 @@ class _Topics:
         if kind not in (IMAGE, COMPRESSED):
             return 'not a type that is decoded here'
         words = {word for word in re.split('[/_]', base_topic(topic).lower()) if word}
-        if ('/' + base_topic(topic)).endswith(_OUTPUTS):
+        if node_topics.is_output(topic):
             return 'output of an earlier run, by its name'
         if found := sorted(words & _MASK_WORDS):
             return f"masks, by '{found[0]}' in its name"

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.process.cameras import base_topic
+from ubcn_ros.node.topics import base_topic
 
 
 def find_prefixes(topics: Sequence[str]) -> dict[str, str]:
