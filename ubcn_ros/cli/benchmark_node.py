@@ -16,11 +16,11 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     Number,
-    OutputType,
     device_option,
     iterations_option,
     json_option,
     model_option,
+    picture_option,
     processing_option,
     size_option,
 )
@@ -58,8 +58,7 @@ _NO_ANSWER = 3  # exit code
               help='Take N random steps instead: lifecycle requests, parameters, malformed '
               'messages.')
 @json_option('json_path')
-@click.option('--picture', type=OutputType(suffixes=('.png', '.pdf', '.svg')),
-              help='Draw where the time of a frame goes, stage by stage.')
+@picture_option(help='Draw where the time of a frame goes, stage by stage.')
 def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool, cameras: int, model: str,
          device: str, iterations: int, processing_size: int, transport: str,
          messages: int | None, steps: int | None, json_path: Path | None, picture: Path | None

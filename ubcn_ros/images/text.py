@@ -26,7 +26,7 @@ def text_coverage(text: str, size: int, bold: bool = False) -> np.ndarray:
 
 
 def blend(image: np.ndarray, coverage: np.ndarray, left: int, middle: int,
-           color: tuple[int, int, int]) -> None:
+          color: tuple[int, int, int]) -> None:
     """Paint a colour through a coverage, its centre line at row `middle`; cut at the edges."""
     top = max(0, middle - coverage.shape[0] // 2)
     part = image[top:top + coverage.shape[0], left:left + coverage.shape[1]]

@@ -82,12 +82,11 @@ class SampleConfig:
             raise ValueError(f'short_sides is {list(self.short_sides)}: give the smaller one '
                              'first')
         check_range(self, ('rain_probability', 'painted_rain_probability', 'painted_severity',
-                           'painted_haze_probability',
-                           'misty_rain_probability',
-                            'strong_augmentation_probability', 'physical_rain_probability',
-                            'color_jitter', 'balanced_crop_probability',
-                            'class_mix_probability', 'whole_frame_probability',
-                           'drive_share', 'varied_drive_probability'), 0, 1)
+                           'painted_haze_probability', 'misty_rain_probability',
+                           'strong_augmentation_probability', 'physical_rain_probability',
+                           'color_jitter', 'balanced_crop_probability', 'class_mix_probability',
+                           'whole_frame_probability', 'drive_share', 'varied_drive_probability'),
+                    0, 1)
         check_range(self, ('rotation_deg',), 0, 45)
         for name in ('balanced_crop_probability', 'class_mix_probability',
                      'whole_frame_probability', 'rotation_deg'):
