@@ -111,7 +111,7 @@ def write_progress(job, share, frames):
     job.out.mkdir(parents=True, exist_ok=True)
     position = job.start_ns + share * (job.end_ns - job.start_ns)
     (job.out / 'process.json').write_text(json.dumps({
-        'finished': False, 'cameras': [{'frames': frames}],
+        'finished': False, 'cameras': [{'topic': '/front/image_raw', 'frames': frames}],
         'tally': {'position': [position, 0, {}]}}))
 
 
