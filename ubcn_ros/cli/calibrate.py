@@ -12,7 +12,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
-    OUTPUT_FILE,
+    OutputType,
     data_option,
     device_option,
     iterations_option,
@@ -64,7 +64,9 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     from ubcn_ros.training.record import typed_command, versions
     path = find_model(model)
     if not dry_run:  # before the minutes that this takes
-        OUTPUT_FILE.convert(path.resolve(), None, click.get_current_context())
+        real = path.resolve()
+        OutputType(suffixes=(real.suffix.lower(),)).convert(real, None,
+                                                            click.get_current_context())
     loaded = LoadedModel.load(path, device, precision, processing_size=processing_size)
     chosen = open_data([data], loaded.network.label_set)
     scenes = chosen.split(split or chosen.measured_split, only=only)

@@ -150,7 +150,8 @@ class OutputType(click.Path):
             return path
         if self._suffixes and path.suffix.lower() not in self._suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self._suffixes)}", param, ctx)
-        if os.path.isfile(path) and (path.name in _INPUT_NAMES or path.suffix in _INPUT_SUFFIXES):
+        if os.path.isfile(path) and not self._suffixes and (
+                path.name in _INPUT_NAMES or path.suffix in _INPUT_SUFFIXES):
             self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
                       'another name', param, ctx)
         there = path if os.path.isdir(path) or not self.file_okay else path.parent
