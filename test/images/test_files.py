@@ -17,7 +17,6 @@ from ubcn_ros.images.files import (
     natural_key,
     read_image,
     write_image,
-    write_whole,
 )
 
 
@@ -133,27 +132,6 @@ def test_a_full_disk_leaves_no_cut_file_behind(tmp_path, before):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before] * (before is not None)
-
-
-@pytest.mark.parametrize('before', [None, b'what was there'])
-def test_any_file_is_written_whole_or_not_at_all(tmp_path, before):
-    target = tmp_path / 'page.html'
-    if before is not None:
-        target.write_bytes(before)
-    limits = leave_room(2000)
-    try:
-        with pytest.raises(OSError, match='File too large.*page.html'):
-            write_whole(target, bytes(3000))
-        write_whole(tmp_path / 'new' / 'small', b'text')
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert [path.read_bytes() for path in tmp_path.glob('page.html')] == [before] * bool(before)
-    assert sorted(path.name for path in tmp_path.rglob('*')) == sorted(
-        ['new', 'small', *['page.html'] * bool(before)])
-    with pytest.raises(OSError, match='No space left.*/dev/full'):
-        write_whole('/dev/full', b'text')
-    write_whole('/dev/null', b'text')
-    assert not Path('/dev/null').is_file()
 
 
 def test_a_write_that_is_interrupted_leaves_what_was_there(tmp_path, monkeypatch):

@@ -1,12 +1,10 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""results.csv beside what is not, and on a disk that is full."""
-
-import errno
+"""results.csv beside what is not."""
 
 import pytest
 
-from ubcn_ros.training.results import Results, written
+from ubcn_ros.training.results import Results
 
 
 @pytest.mark.parametrize('content', [
@@ -29,16 +27,3 @@ def test_rows_of_stages_with_other_figures(tmp_path):
     table.forget('derain', after=1)
     assert table.path.read_text() == ('stage,step,loss,psnr,miou\nderain,1,0.5,20.0000,\n'
                                       'adapt,2,nan,,inf\n')
-
-
-def test_a_full_disk_is_named_and_nothing_is_left_half(tmp_path):
-    path = tmp_path / 'args.yaml'
-    path.write_text('old')
-
-    def full(partial):
-        partial.write_text('new')
-        raise OSError(errno.ENOSPC, 'No space left on device')
-    with pytest.raises(OSError) as error:
-        written(path, full)
-    assert error.value.filename == str(path)
-    assert path.read_text() == 'old' and list(tmp_path.iterdir()) == [path]

@@ -21,6 +21,7 @@ from ubcn_ros.bags.channels import HASH, dump_yaml, qos_profiles
 from ubcn_ros.bags.errors import reason
 from ubcn_ros.bags.mcap_file import McapFile
 from ubcn_ros.bags.records import Channel
+from ubcn_ros.whole_files import write_whole
 
 VERSION = 9
 NAME = 'metadata.yaml'
@@ -93,12 +94,7 @@ def write_metadata(folder: Path, names: Iterable[str],
             files.append({'path': name, **_times([file.span]),
                           'message_count': sum(file.counts.values())})
     document = {_ROOT: _information(spans, list(topics.values()), files, custom_data)}
-    temporary = folder / f'{NAME}.tmp'
-    with temporary.open('w', encoding='utf-8') as file:
-        file.write(dump_yaml(document))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(folder / NAME)
+    write_whole(folder / NAME, dump_yaml(document).encode(), durable=True)
 
 
 def empty_metadata() -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.evaluation.targets import Figure
-from ubcn_ros.images.files import write_whole
 from ubcn_ros.text_table import table
+from ubcn_ros.whole_files import write_whole
 
 _SEGMENTATION = {'own': 'not derained, own segmentation',
                  'clean': 'not derained, segmentation trained on clean images',

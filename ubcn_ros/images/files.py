@@ -7,13 +7,14 @@ from __future__ import annotations
 import errno
 import os
 import re
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from ubcn_ros.whole_files import write_whole
 
 from .decoding import decode
 from .formats import FILE_FORMATS
@@ -141,32 +142,6 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise ImageFileError(f'{path} cannot be written: {error.strerror or error}: '
                              f'{"make room, or " if full else ""}choose another place') from error
-
-
-def write_whole(path: Path | str, data: bytes) -> None:
-    """
-    Write a file whole or not at all, making its folder where it is missing; a link stays one.
-
-    A device or pipe is written to as it is.
-
-    :raises OSError: it cannot be written; the error has its name.
-    """
-    path = Path(path)
-    special = path.exists() and not path.is_file()
-    final = path if special else Path(os.path.realpath(path))
-    partial = path if special else final.with_name(f'.{uuid.uuid4().hex}.partial')
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.write_bytes(data)
-            if not special:
-                os.replace(partial, final)
-        finally:
-            if not special:
-                partial.unlink(missing_ok=True)
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None
-        raise
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:

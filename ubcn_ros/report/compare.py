@@ -26,11 +26,11 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.images.files import write_whole
 from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
 from ubcn_ros.report.measures import Pictures, agreement, measured, psnr
 from ubcn_ros.report.recording import Bag
 from ubcn_ros.report.tracks import Inputs, Track, open_tracks, stamp_text
+from ubcn_ros.whole_files import write_whole
 
 FIGURES = {
     'psnr_gain': ('PSNR of B minus that of A', 'dB'),

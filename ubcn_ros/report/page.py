@@ -11,9 +11,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.images.files import write_whole
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.report.charts import Chart, number, trace
+from ubcn_ros.whole_files import write_whole
 
 IMAGE, LABELS, CONFIDENCE = 'image', 'labels', 'confidence'
 """Kinds of what a pane shows."""

@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from safetensors.torch import save
 
 from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.runtime.installed import shared_folders
+from ubcn_ros.whole_files import write_whole
 
 FORMAT = 'ubcn_ros/1'
 SUFFIX = '.safetensors'
@@ -169,14 +169,12 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
         a hundredth of the file, stay fp32.
     :raises OSError: the file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
     if half:
         tensors = {k: v.half() if v.ndim == 4 else v for k, v in tensors.items()}
     header = {'format': FORMAT, 'config': json.dumps(network.config.to_dict()),
               'metadata': json.dumps(metadata)}
-    _write(path, _with_header(save(tensors, header), header))
+    _write(Path(path), _with_header(save(tensors, header), header))
 
 
 def update_metadata(info: ModelInfo, changes: dict[str, Any]) -> None:
@@ -188,7 +186,7 @@ def update_metadata(info: ModelInfo, changes: dict[str, Any]) -> None:
     :raises ModelFileError: the file is another one now.
     :raises OSError: the file cannot be read or written.
     """
-    path = info.path.resolve()  # a link stays one
+    path = info.path
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != info.sha256:
         raise ModelFileError(f'{path} was changed since it was loaded: try again')
@@ -198,16 +196,11 @@ def update_metadata(info: ModelInfo, changes: dict[str, Any]) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix('.partial')
     try:
-        partial.write_bytes(content)
-        if path.exists():
-            shutil.copymode(path, partial)
-        os.replace(partial, path)
+        write_whole(path, content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OSError(f'{path} cannot be written ({error}): make room, or choose another place'
-                      ) from error
+        raise OSError(f'{path} cannot be written ({error.strerror or error}): make room, or '
+                      'choose another place') from error
 
 
 def _header_end(content: bytes) -> int:

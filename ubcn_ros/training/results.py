@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
-from collections.abc import Callable, Iterator
+import io
 from pathlib import Path
 
-from ubcn_ros.runtime.cache import written_to
+from ubcn_ros.whole_files import write_whole
 
 _FIRST = ('stage', 'step', 'loss')
 
@@ -57,30 +55,8 @@ class Results:
 
     def _write(self, rows: list[dict]) -> None:
         columns = dict.fromkeys((*_FIRST, *(name for row in rows for name in row)))
-        written(self.path, lambda file: _write_table(file, list(columns), rows))
-
-
-def _write_table(path: Path, columns: list[str], rows: list[dict]) -> None:
-    with open(path, 'w', newline='', encoding='utf-8') as file:
-        table = csv.DictWriter(file, columns, restval='', lineterminator='\n')
+        text = io.StringIO(newline='')
+        table = csv.DictWriter(text, list(columns), restval='', lineterminator='\n')
         table.writeheader()
         table.writerows(rows)
-
-
-def written(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file all or nothing: a kill at any moment leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'{path.stem}.partial{path.suffix}')
-    with written_to(path), removed_on_error(partial):
-        write(partial)
-        os.replace(partial, path)
-
-
-@contextlib.contextmanager
-def removed_on_error(partial: Path) -> Iterator[None]:
-    """Leave no half of a file, which would take what is left of a full disk."""
-    try:
-        yield
-    except Exception:
-        partial.unlink(missing_ok=True)
-        raise
+        write_whole(self.path, text.getvalue().encode())

@@ -27,7 +27,6 @@ from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import data_record, joined_license, model_record, scenes_record
-from ubcn_ros.training.results import written
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.start import Start, starting_network
@@ -38,6 +37,7 @@ from ubcn_ros.training.trainer import (
     check_labels,
     check_settings,
 )
+from ubcn_ros.whole_files import write_whole
 
 
 @dataclass
@@ -190,7 +190,7 @@ class Run:
                 'init': self._init and {'path': str(self._init[1].path),
                                         'sha256': self._init[1].sha256}}
         text = yaml.safe_dump(json.loads(json.dumps(said)), sort_keys=False, allow_unicode=True)
-        written(self.out / 'args.yaml', lambda path: path.write_text(text, 'utf-8'))
+        write_whole(self.out / 'args.yaml', text.encode())
 
     @property
     def _data_records(self) -> list[dict[str, Any]]:

@@ -29,7 +29,7 @@ from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
 from ubcn_ros.training.plain_values import differences
-from ubcn_ros.training.results import Results, removed_on_error
+from ubcn_ros.training.results import Results
 from ubcn_ros.training.samples import SharedBatchSampler, TrainingSamples
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.tensors.samples import TensorSamples
@@ -149,8 +149,12 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / CHECKPOINT
         partial = path.with_name(path.name + '.partial')
-        with written_to(partial), removed_on_error(partial):
-            self.fabric.save(partial, self._state())
+        try:
+            with written_to(partial):
+                self.fabric.save(partial, self._state())
+        except Exception:  # half of it would take what is left of a full disk
+            partial.unlink(missing_ok=True)
+            raise
         if self.fabric.is_global_zero:
             os.replace(partial, path)
         self.fabric.barrier()

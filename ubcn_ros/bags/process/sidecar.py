@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from ubcn_ros.bags.errors import BagError, reason, write_error
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.source import Position
 from ubcn_ros.runtime.processing import TRAINED
+from ubcn_ros.whole_files import write_whole
 
 NAME = 'process.json'
 _KINDS = {'input': dict, 'model': dict, 'cameras': list, 'topics': dict, 'skipped': list,
@@ -148,17 +147,10 @@ def write_sidecar(folder: Path, document: dict[str, Any]) -> None:
 
     :raises BagError: it cannot be written.
     """
-    partial = folder / f'.{NAME}.partial'
+    text = json.dumps(document, indent=1) + '\n'
     try:
-        with partial.open('w') as file:
-            json.dump(document, file, indent=1)
-            file.write('\n')
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, folder / NAME)
+        write_whole(folder / NAME, text.encode(), durable=True)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise write_error(folder, error) from error
 
 

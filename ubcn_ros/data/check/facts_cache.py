@@ -12,8 +12,8 @@ from pathlib import Path
 
 from ubcn_ros.data.check.facts import SceneFacts
 from ubcn_ros.data.scenes import DataSet
-from ubcn_ros.images.files import write_whole
 from ubcn_ros.runtime.cache import cache_folder, digest
+from ubcn_ros.whole_files import write_whole
 
 
 def cache_path(dataset: DataSet) -> Path:

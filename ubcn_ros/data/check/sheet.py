@@ -17,7 +17,7 @@ from ubcn_ros.data.check.report import CheckReport, SplitFacts
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.images.overlay import overlay
-from ubcn_ros.runtime.cache import written_to
+from ubcn_ros.whole_files import write_whole
 
 RATES_MM_H = (50.0, 150.0)
 """Of the rain that is shown."""
@@ -45,10 +45,8 @@ def write_sheet(path: Path, report: CheckReport) -> None:
                  'sizes': ', '.join(f'{size} ({count})' for size, count in s.sizes.most_common(4))}
                 for s in report.splits],
         shares=[*_shares(report)], pictures=[*_pictures(report)], rain=[*_rain(report)])
-    with written_to(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # names of files may hold bytes that are not UTF-8
-        path.write_text(page, 'utf-8', 'backslashreplace')
+    # names of files may hold bytes that are not UTF-8
+    write_whole(path, page.encode('utf-8', 'backslashreplace'))
 
 
 def _shares(report: CheckReport) -> Iterator[dict[str, Any]]:

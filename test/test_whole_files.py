@@ -1,0 +1,67 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Files are the old ones or the new ones, never half of one."""
+
+import os
+import resource
+import stat
+
+import pytest
+
+from ubcn_ros.whole_files import write_whole
+
+
+@pytest.mark.parametrize('durable', [False, True])
+def test_a_file_is_made_with_its_folder_and_replaced(tmp_path, durable):
+    path = tmp_path / 'new' / 'name.json'
+    for data in (b'one', b'two'):
+        write_whole(path, data, durable)
+        assert path.read_bytes() == data and os.listdir(path.parent) == ['name.json']
+
+
+@pytest.mark.parametrize('durable', [False, True])
+@pytest.mark.parametrize('before', [None, b'what was there'])
+def test_on_a_full_disk_the_old_file_stays_and_is_named(tmp_path, before, durable):
+    target = tmp_path / 'page.html'
+    if before is not None:
+        target.write_bytes(before)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(OSError, match='File too large.*page.html'):
+            write_whole(target, bytes(3000), durable)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before] * bool(before)
+
+
+@pytest.mark.parametrize('before', [None, b'old'])
+def test_what_is_interrupted_leaves_the_old_file(tmp_path, monkeypatch, before):
+    path = tmp_path / 'name'
+    if before:
+        path.write_bytes(before)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'replace', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(path, b'new')
+    assert [there.read_bytes() for there in tmp_path.iterdir()] == [before] * bool(before)
+
+
+def test_a_link_stays_one_and_a_mode_is_kept(tmp_path):
+    path = tmp_path / 'file'
+    path.write_bytes(b'old')
+    path.chmod(0o640)
+    (tmp_path / 'link').symlink_to(path)
+    write_whole(tmp_path / 'link', b'new')
+    assert (tmp_path / 'link').is_symlink() and path.read_bytes() == b'new'
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_device_is_written_to_as_it_is():
+    with pytest.raises(OSError, match='No space left.*/dev/full'):
+        write_whole('/dev/full', b'text')
+    write_whole('/dev/null', b'text')
+    assert stat.S_ISCHR(os.stat('/dev/null').st_mode)

@@ -1,0 +1,47 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Write files whole or not at all: whatever ends the writing leaves the old one or the new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+
+def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:
+    """
+    Write a file whole or not at all, making its folder where it is missing.
+
+    A link stays one, the mode of a file that is replaced is kept, and a device or pipe is written
+    to as it is.
+
+    :param durable: wait until all is on the disk, so that a power cut leaves no half of it either.
+    :raises OSError: it cannot be written; the error has its name.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data, durable)
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _replace(path: Path, data: bytes, durable: bool) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{uuid.uuid4().hex}.partial')
+    try:
+        with partial.open('wb') as file:
+            file.write(data)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
