@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from processed_bags import HEIGHT, WIDTH
 
-from ubcn_ros.report.bag import Inputs, Options, bag_report
+from ubcn_ros.report.bag import BagPaths, Options, bag_report
 from ubcn_ros.report.page import Frame, Measure, Report, View, write
 from ubcn_ros.report.pictures import Album
 from ubcn_ros.report.steps import Steps
@@ -68,7 +68,7 @@ class Opened:
 def path(drive, fake_engine, tmp_path_factory):
     """A report of a pair with steps, at a path with odd characters."""
     path = tmp_path_factory.mktemp('report') / 'a b#%3Cü.html'
-    write(path, bag_report(Inputs(drive / 'a', drive / 'b', truth=drive / 'dry'), Options(
+    write(path, bag_report(BagPaths(drive / 'a', drive / 'b', truth=drive / 'dry'), Options(
         path, step_frames=1), Steps(fake_engine, 3)))
     return path
 
@@ -193,7 +193,7 @@ def test_steps_take_the_place_of_what_was_recorded(opened):
 
 def test_full_size_pictures_come_with_the_zoom(browser, drive, tmp_path):
     path = tmp_path / 'page.html'
-    report = bag_report(Inputs(drive / 'a'), Options(path, full_size=tmp_path / 'full size'))
+    report = bag_report(BagPaths(drive / 'a'), Options(path, full_size=tmp_path / 'full size'))
     gone = next((tmp_path / 'full size').glob('00003*derained.png'))
     gone.unlink()
     write(path, report)

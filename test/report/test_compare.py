@@ -25,7 +25,7 @@ from processed_bags import (
 from ubcn_ros import cli
 from ubcn_ros.bags import BagError
 from ubcn_ros.report.compare import Confusion, compare, iou_of
-from ubcn_ros.report.tracks import Inputs
+from ubcn_ros.report.tracks import BagPaths
 
 S = 1_000_000_000
 
@@ -43,7 +43,7 @@ def test_two_bags_are_compared_where_both_have_the_frame(tmp_path):
     processed(a, count=4)
     processed(b, rest=4, shift=6, count=3)
     seen = []
-    found = compare(Inputs(a, b), lambda *counts: seen.append(counts))
+    found = compare(BagPaths(a, b), lambda *counts: seen.append(counts))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     camera, = found.cameras
     assert (camera.camera, camera.only_a, camera.only_b) == ('/front/image_raw', 1, 0)
@@ -59,12 +59,12 @@ def test_two_bags_are_compared_where_both_have_the_frame(tmp_path):
 def test_against_the_drive_without_rain(tmp_path):
     a = processed(tmp_path / 'a')
     truth = write_bag(tmp_path / 'truth', {FRONT['topic']: clean})
-    camera, = compare(Inputs(tmp_path / 'a', truth=truth)).cameras
+    camera, = compare(BagPaths(tmp_path / 'a', truth=truth)).cameras
     assert [row.values for row in camera.frames] == [
         {'psnr_a': pytest.approx(of_255(10 + n)), 'psnr_input': pytest.approx(of_255(40))}
         for n in range(4)] and a
     b = write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: derained(n, 20)})
-    camera, = compare(Inputs(tmp_path / 'a', b, truth=truth)).cameras
+    camera, = compare(BagPaths(tmp_path / 'a', b, truth=truth)).cameras
     assert camera.frames[1].values['psnr_gain'] == pytest.approx(of_255(21) - of_255(11))
     assert camera.summary()['psnr_gain']['worst'] == pytest.approx(of_255(20) - of_255(10))
     assert camera.miou is None and camera.iou == {}
@@ -74,7 +74,7 @@ def test_equal_images_are_counted_and_not_averaged(tmp_path):
     for name, rest in (('a', 10), ('b', 10)):
         write_bag(tmp_path / name, {FRONT['derained']: lambda n, r=rest, name=name: derained(
             n, r + (name == 'b' and n > 1))})
-    camera, = compare(Inputs(tmp_path / 'a', tmp_path / 'b')).cameras
+    camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b')).cameras
     assert camera.summary()['psnr'] == {
         'frames': 4, 'equal': 2, 'mean': pytest.approx(of_255(1)), 'worst': pytest.approx(
             of_255(1)), 'worst_stamp': '1.200000000'}
@@ -85,7 +85,7 @@ def test_latency_is_that_which_the_node_told(tmp_path):
         write_bag(tmp_path / name, {
             '/derained/image_raw': derained, '/debug/frame':
             lambda n, header, ms=milliseconds: debug(header, ms + n)})
-    camera, = compare(Inputs(tmp_path / 'a', tmp_path / 'b')).cameras
+    camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b')).cameras
     assert [row.values['latency_ms_b'] for row in camera.frames] == [30, 31, 32, 33]
     latency = camera.summary()['latency_ms_a']
     assert (latency['mean'], latency['worst'], latency['worst_stamp']) == (21.5, 23, '1.300000000')
@@ -95,7 +95,7 @@ def test_the_engines_time_is_that_of_process_json(tmp_path):
     processed(tmp_path / 'a')
     sidecar(processed(tmp_path / 'b', rest=11) and tmp_path / 'b',
             timings={'engine_ms': {'total': 12.5, 'derain': 3.0}})
-    assert compare(Inputs(tmp_path / 'a', tmp_path / 'b')).engine_ms == {'b': 12.5}
+    assert compare(BagPaths(tmp_path / 'a', tmp_path / 'b')).engine_ms == {'b': 12.5}
 
 
 @pytest.mark.parametrize('truth, other, iou', [
@@ -115,7 +115,7 @@ def test_bags_of_other_drives_are_refused(tmp_path):
     processed(tmp_path / 'a')
     write_bag(tmp_path / 'b', {FRONT['derained']: derained}, stamps=[5, 6, 7, 8])
     with pytest.raises(BagError, match='no frame in common'):
-        compare(Inputs(tmp_path / 'a', tmp_path / 'b'))
+        compare(BagPaths(tmp_path / 'a', tmp_path / 'b'))
 
 
 def test_the_command_shows_tables_and_writes_each_frame(tmp_path):

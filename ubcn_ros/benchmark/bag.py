@@ -46,7 +46,7 @@ _POLL_S = 0.02
 
 
 @dataclass(frozen=True)
-class Load:
+class BagLoad:
     """
     A drive, and the arguments of `ubcn bag process` that choose engine and steps.
 
@@ -98,7 +98,7 @@ def write_drive(folder: Path, scenes: Scenes, frames: int) -> None:
                 write(_IMU, _imu(stamp), due + 4 + sample * _PERIOD_NS // _IMU_PER_FRAME)
 
 
-def measure(load: Load, folder: Path, progress: Callable[[str], Any] = lambda text: None
+def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any] = lambda text: None
             ) -> tuple[dict[str, Any], Path, Path]:
     """
     Process a drive in pieces, and time the bare engine on the same frames before each.
@@ -172,7 +172,7 @@ def compare_outputs(ours: Path, theirs: Path) -> dict[str, Any]:
     return {'messages': len(pairs), 'identical': sum(pairs)}
 
 
-def kill_and_resume(load: Load, source: Path, straight: Path, out: Path, share: float
+def kill_and_resume(load: BagLoad, source: Path, straight: Path, out: Path, share: float
                     ) -> dict[str, Any]:
     """
     Process a drive by the command, kill it at a share of its frames, and go on.
@@ -194,7 +194,7 @@ def kill_and_resume(load: Load, source: Path, straight: Path, out: Path, share: 
     return {'killed': killed, 'frames_before': frames, **compare_outputs(out, straight)}
 
 
-def peak_memory_mib(load: Load, folder: Path) -> float:
+def peak_memory_mib(load: BagLoad, folder: Path) -> float:
     """Process a drive by the command; return the most memory that it held, MiB."""
     source, out = folder / f'small_{load.frames}', folder / f'small_{load.frames}_out'
     write_drive(source, Scenes(*load.size), load.frames)
@@ -225,7 +225,7 @@ def small_model(folder: Path) -> Path:
     return folder / 'small.safetensors'
 
 
-def _command(load: Load, source: Path, out: Path) -> list[str]:
+def _command(load: BagLoad, source: Path, out: Path) -> list[str]:
     options = []
     for name, value in load.engine.items():
         if name == 'allow_partial':

@@ -53,9 +53,9 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
         raise click.UsageError(f'--csv and --json would both be written to {csv_path}: give each '
                                'a file of its own')
     from ubcn_ros.report.compare import compare, write_csv
-    from ubcn_ros.report.tracks import Inputs
+    from ubcn_ros.report.tracks import BagPaths
     with progress_bar(unit='frames') as bar:
-        found = compare(Inputs(bag, other, input_bag, truth, topics), bar_updater(bar))
+        found = compare(BagPaths(bag, other, input_bag, truth, topics), bar_updater(bar))
     if str(json_path) != '-':
         click.echo('\n\n'.join(_camera_text(camera) for camera in found.cameras))
         click.echo(_end_text(found, bag, count))

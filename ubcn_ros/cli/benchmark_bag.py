@@ -77,8 +77,8 @@ def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
     if threads:
         torch.set_num_threads(threads)
         os.environ['OMP_NUM_THREADS'] = str(threads)  # of the processes that are killed
-    load = benchmark.Load(frames, size, iterations, engine_arguments(**chosen),
-                          (sys.executable, '-m', 'ubcn_ros.cli'))
+    load = benchmark.BagLoad(frames, size, iterations, engine_arguments(**chosen),
+                             (sys.executable, '-m', 'ubcn_ros.cli'))
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=work) as name:

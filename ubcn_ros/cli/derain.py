@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.image_jobs import Job, Results, plan_jobs, recursive_option, run_jobs
+from ubcn_ros.cli.image_jobs import ImageJob, ResultWriter, plan_jobs, recursive_option, run_jobs
 from ubcn_ros.cli.options import (
     OUTPUT_FILE_OR_FOLDER,
     OUTPUT_FOLDER,
@@ -54,7 +54,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     from ubcn_ros.images.overlay import overlay
     from ubcn_ros.images.panes import PaneVideo
     jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
-    results = Results(output)
+    results = ResultWriter(output)
     folders = filter(None, (None if results.video else jobs.root, labels, overlays))
     outputs = [os.path.realpath(folder / name) for folder in folders for name in jobs.names]
     outputs += [os.path.realpath(file) for file in (results.video, video) if file]
@@ -66,7 +66,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     panes = None if video is None else PaneVideo(video, engine.label_set)
     facts: dict[str, Any] = {}
 
-    def work(image: Any, job: Job) -> None:
+    def work(image: Any, job: ImageJob) -> None:
         frame = engine(image, iterations=iterations)
         facts[job.name.as_posix()] = _facts(frame)
         results.write(job, frame.derained)

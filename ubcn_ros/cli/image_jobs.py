@@ -21,7 +21,7 @@ recursive_option = click.option('--recursive', is_flag=True,
                                 help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
 
 
-class Job(NamedTuple):
+class ImageJob(NamedTuple):
     """
     One image: how to read it, and where its result goes.
 
@@ -40,7 +40,7 @@ class Job(NamedTuple):
 
 class ImageJobs:
     """
-    The image files of INPUT. Iterates over Jobs.
+    The image files of INPUT; yields an ImageJob for each.
 
     :param source: a file, or a folder.
     :param output: the OUTPUT for one of them.
@@ -89,13 +89,13 @@ class ImageJobs:
     def __len__(self) -> int:
         return len(self.inputs)
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[ImageJob]:
         from ubcn_ros.images.files import read_image
         numbers: Counter[str] = Counter()
         for number, (path, target, name) in enumerate(
                 zip(self.inputs, self._targets, self.names, strict=True)):
             sequence = '' if name.parent == Path() else name.parent.as_posix()
-            yield Job(number, lambda path=path: read_image(path), name, target, sequence,
+            yield ImageJob(number, lambda path=path: read_image(path), name, target, sequence,
                       numbers[sequence] / self._rate_hz)
             numbers[sequence] += 1
 
@@ -116,7 +116,9 @@ class ImageJobs:
 
 class VideoJobs:
     """
-    The frames of a video, to a video or to image files named by their numbers. Iterates over Jobs.
+    The frames of a video, to a video or to image files named by their numbers.
+
+    Yields an ImageJob for each.
 
     :param source: the video.
     :param output: the OUTPUT for it.
@@ -141,12 +143,12 @@ class VideoJobs:
     def __len__(self) -> int:
         return self._frames
 
-    def __iter__(self) -> Iterator[Job]:
+    def __iter__(self) -> Iterator[ImageJob]:
         from ubcn_ros.images.video import VideoError, read_video
         try:
             for number, frame in enumerate(read_video(self.inputs[0])):
                 name = self._name(number)
-                yield Job(number, lambda frame=frame: frame.image, name, self.root / name, '',
+                yield ImageJob(number, lambda frame=frame: frame.image, name, self.root / name, '',
                           frame.time_s)
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
@@ -185,7 +187,7 @@ def _is_mp4(path: Path) -> bool:
     return path.suffix.lower() == '.mp4' and not path.is_dir()
 
 
-class Results:
+class ResultWriter:
     """
     Writes results where OUTPUT says: to image files, or to a video. A context manager.
 
@@ -197,14 +199,14 @@ class Results:
         self.video = output if _is_mp4(output) else None
         self._writer = VideoWriter(output) if self.video else None
 
-    def __enter__(self) -> Results:
+    def __enter__(self) -> ResultWriter:
         return self
 
     def __exit__(self, *error: Any) -> None:
         if self._writer is not None:
             self._writer.__exit__(*error)
 
-    def write(self, job: Job, image: Any) -> None:
+    def write(self, job: ImageJob, image: Any) -> None:
         """Write the result of a job, (H, W, 3) uint8 RGB."""
         if self._writer is not None:
             self._writer.write(image, job.time_s)
@@ -222,7 +224,7 @@ def _skipped(listing: Any) -> str:
     return f'; skipped: {", ".join(told)}{hint}' if told else ''
 
 
-def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, Job], None], output: Path,
+def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None], output: Path,
              writers: Iterable[Any] = ()) -> None:
     """
     Run `work(image, job)` on every image; report broken ones and exit with 1 for them.

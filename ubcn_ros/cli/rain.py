@@ -13,7 +13,14 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.image_jobs import Job, Results, VideoJobs, plan_jobs, recursive_option, run_jobs
+from ubcn_ros.cli.image_jobs import (
+    ImageJob,
+    ResultWriter,
+    VideoJobs,
+    plan_jobs,
+    recursive_option,
+    run_jobs,
+)
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fps_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, warn
 
@@ -97,13 +104,13 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
     :param alone: rate, seed and parameters of an image by itself, by its number.
     """
     from ubcn_ros.data.rain import add_rain
-    jobs, results = plan_jobs(source, output, recursive, rate_hz), Results(output)
+    jobs, results = plan_jobs(source, output, recursive, rate_hz), ResultWriter(output)
     continuous = sequence or isinstance(jobs, VideoJobs) or results.video is not None
     if not continuous:
         rain_of('', 0)  # which a ramp cannot be
     sequences: dict[str, Any] = {}
 
-    def work(image: Any, job: Job) -> None:
+    def work(image: Any, job: ImageJob) -> None:
         if not continuous:
             rate, seed, parameters = alone(job.number)
             results.write(job, add_rain(image, rate, seed, parameters=parameters))

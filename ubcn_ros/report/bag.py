@@ -25,7 +25,7 @@ from ubcn_ros.report.measures import WORST, Classes, available, measured
 from ubcn_ros.report.page import CONFIDENCE, LABELS, Frame, Report, View
 from ubcn_ros.report.pictures import BUDGET, Album
 from ubcn_ros.report.steps import Steps
-from ubcn_ros.report.tracks import Inputs, Key, Track, Tracks, evenly, open_tracks, stamp_text
+from ubcn_ros.report.tracks import BagPaths, Key, Track, Tracks, evenly, open_tracks, stamp_text
 
 _PLAY_SECONDS = 0.5
 _ROW = 1500  # bytes of a page that a frame takes beside its pictures
@@ -48,7 +48,7 @@ class Options:
     step_frames: int = 6
 
 
-def bag_report(inputs: Inputs, options: Options, steps: Steps | None = None,
+def bag_report(inputs: BagPaths, options: Options, steps: Steps | None = None,
                progress: Callable[[int, int], Any] = lambda done, total: None) -> Report:
     """
     Make the report of a processed bag, or of two of the same drive.
@@ -76,7 +76,7 @@ def play_command(bag: Path, seconds: float) -> str:
 class _Builder:
     """Goes through the frames once for their figures and pictures, and again for the steps."""
 
-    def __init__(self, inputs: Inputs, options: Options, tracks: Tracks, steps: Steps | None
+    def __init__(self, inputs: BagPaths, options: Options, tracks: Tracks, steps: Steps | None
                  ) -> None:
         self.inputs, self.options, self.steps = inputs, options, steps
         self.tracks, self.pair = tracks.tracks, tracks.second is not None

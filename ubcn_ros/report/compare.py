@@ -28,8 +28,8 @@ import numpy as np
 
 from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
 from ubcn_ros.report.measures import Pictures, agreement, measured, psnr
-from ubcn_ros.report.recording import Bag
-from ubcn_ros.report.tracks import Inputs, Track, open_tracks, stamp_text
+from ubcn_ros.report.recording import OpenBag
+from ubcn_ros.report.tracks import BagPaths, Track, open_tracks, stamp_text
 from ubcn_ros.whole_files import write_whole
 
 FIGURES = {
@@ -123,7 +123,7 @@ class Comparison:
             'engine_ms': self.engine_ms, 'said': self.said}
 
 
-def compare(inputs: Inputs, progress: Callable[[int, int], Any] = lambda done, total: None
+def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done, total: None
             ) -> Comparison:
     """
     Compare processed bags.
@@ -232,9 +232,9 @@ def write_csv(path: Path, rows: Sequence[FrameRow]) -> None:
     write_whole(path, text.getvalue().encode())
 
 
-def _alone(track: Track, first: Bag, second: Bag | None) -> tuple[int, int]:
+def _alone(track: Track, first: OpenBag, second: OpenBag | None) -> tuple[int, int]:
     """Count the frames that only one of the bags has."""
-    def count(end: str, bag: Bag) -> int:
+    def count(end: str, bag: OpenBag) -> int:
         source = track.sources.get('derained' + end) or track.sources['labels' + end]
         return len(bag.frames[source.topic].keys() - set(track.keys))
 

@@ -29,7 +29,7 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Camera:
+class CameraTopics:
     """Topics of a camera in a processed bag; None for what is not there."""
 
     input: str | None
@@ -59,7 +59,7 @@ class Camera:
 
 
 @dataclass
-class Bag:
+class OpenBag:
     """
     An open bag with the stamps of its images.
 
@@ -74,7 +74,7 @@ class Bag:
     unread: list[str] = field(default_factory=list)
 
     @classmethod
-    def open(cls, path: Path, stack: ExitStack) -> Bag:
+    def open(cls, path: Path, stack: ExitStack) -> OpenBag:
         """
         Open a bag and read the stamps of all its images and of what the node says of them.
 
@@ -112,7 +112,7 @@ class Bag:
         return [c.topic for c in self.connections
                 if c.msgtype in (IMAGE, COMPRESSED) and self.frames.get(c.topic)]
 
-    def cameras(self) -> list[Camera]:
+    def cameras(self) -> list[CameraTopics]:
         """
         Find the cameras: those that process.json names, else by the names of the node's outputs.
 
@@ -139,12 +139,12 @@ class Bag:
                     return named_classes([c.class_name for c in message.class_map])
         return None
 
-    def _there(self, camera: Camera) -> Camera:
+    def _there(self, camera: CameraTopics) -> CameraTopics:
         """Leave out the topics of a camera that have no messages."""
         return replace(camera, **{name: None for name, topic in vars(camera).items()
                                   if topic and not self.frames.get(topic)})
 
-    def _named_cameras(self) -> list[Camera]:
+    def _named_cameras(self) -> list[CameraTopics]:
         def either(topic: str) -> str | None:
             return next((name for name in (topic, topic + names.COMPRESSED)
                          if self.frames.get(name)), None)
@@ -153,7 +153,7 @@ class Bag:
             base.removesuffix(name) for topic in self.images()
             for base in [names.base_topic(topic)]
             for name in (names.DERAINED, names.LABELS) if base.endswith('/' + name)))
-        return [Camera(None, *(either(prefix + name) for name in (
+        return [CameraTopics(None, *(either(prefix + name) for name in (
             names.DERAINED, names.LABELS, names.CONFIDENCE)), either(prefix + names.DEBUG_FRAME))
             for prefix in prefixes]
 
@@ -164,15 +164,13 @@ def named_classes(classes: Sequence[str]) -> LabelSet:
                     paths_of(len(classes), ()))
 
 
-def matching_topic(bag: Bag, keys: Collection[Key], like: str, outputs: Collection[str] = ()
-                   ) -> str | None:
+def matching_topic(bag: OpenBag, keys: Collection[Key], like: str) -> str | None:
     """
     Find the topic of a bag that has the images of these stamps; None where none has any.
 
     Of several that have as many, the one of the name, else the raw one whose name is most alike.
 
     :param like: name of a topic of the same camera.
-    :param outputs: topics that are none of these.
     """
     wanted = set(keys)
 
@@ -181,8 +179,7 @@ def matching_topic(bag: Bag, keys: Collection[Key], like: str, outputs: Collecti
         return (len(wanted & bag.frames[topic].keys()), topic == like,
                 not topic.endswith(names.COMPRESSED), alike)
 
-    candidates = [topic for topic in bag.images() if topic not in outputs
-                  and not names.is_output(topic)]
+    candidates = [topic for topic in bag.images() if not names.is_output(topic)]
     best = max(candidates, key=score, default=None)
     return best if best and score(best)[0] else None
 
@@ -195,7 +192,7 @@ class Reading:
     :param keys: of the frames; of others nothing is kept.
     """
 
-    def __init__(self, bag: Bag, topics: Iterable[str], keys: Collection[Key]) -> None:
+    def __init__(self, bag: OpenBag, topics: Iterable[str], keys: Collection[Key]) -> None:
         self._bag, self._keys = bag, set(keys)
         self._topics = {c.topic: c for c in bag.connections if c.topic in {*topics}}
         self._messages = self._read()
@@ -230,6 +227,6 @@ class Reading:
                 yield connection.topic, key, connection, data
 
 
-def _said_camera(entry: dict[str, Any]) -> Camera:
-    return Camera(entry.get('topic'), entry.get('derained'), entry.get('labels'),
+def _said_camera(entry: dict[str, Any]) -> CameraTopics:
+    return CameraTopics(entry.get('topic'), entry.get('derained'), entry.get('labels'),
                   entry.get('confidence'))

@@ -10,16 +10,16 @@ from collections.abc import Collection, Iterator, Sequence
 from ubcn_ros import __version__
 from ubcn_ros.report.charts import number
 from ubcn_ros.report.page import Report, Tile
-from ubcn_ros.report.recording import Bag
+from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.steps import Steps
-from ubcn_ros.report.tracks import Inputs, Track
+from ubcn_ros.report.tracks import BagPaths, Track
 
 _SHOWN = 3  # malformed frames that are named
 _MODEL = {'name': 'model', 'sha256': 'sha256 of the model'}
 _SIDECAR = {'iterations': 'T', 'device': 'device', 'precision': 'precision', 'backend': 'backend'}
 
 
-def tiles(report: Report, cameras: int, first: Bag, second: Bag | None) -> list[Tile]:
+def tiles(report: Report, cameras: int, first: OpenBag, second: OpenBag | None) -> list[Tile]:
     """Return the figures that sum the frames up, means over them."""
     pair = second is not None
     means = {m.key: _mean(f.values.get(m.key) for f in report.frames) for m in report.measures}
@@ -56,7 +56,7 @@ def tiles(report: Report, cameras: int, first: Bag, second: Bag | None) -> list[
         if 'latency' in means else _engine_tile(both, list(filter(None, (first, second))))]
 
 
-def _engine_tile(both: str, bags: Sequence[Bag]) -> Tile:
+def _engine_tile(both: str, bags: Sequence[OpenBag]) -> Tile:
     """Show what the engine took for a frame, where all bags say it."""
     times = [bag.sidecar.get('timings', {}).get('engine_ms', {}).get('total') for bag in bags]
     if None in times:
@@ -66,7 +66,7 @@ def _engine_tile(both: str, bags: Sequence[Bag]) -> Tile:
                 f'{both}mean of a frame on {" | ".join(devices)}')
 
 
-def subtitle(report: Report, first: Bag, second: Bag | None) -> str:
+def subtitle(report: Report, first: OpenBag, second: OpenBag | None) -> str:
     """Say in a line what is shown."""
     topics = list(dict.fromkeys(frame.topic for frame in report.frames))
     listed = ', '.join(topics[:3]) + (f' and {len(topics) - 3} more' if len(topics) > 3 else '')
@@ -77,7 +77,7 @@ def subtitle(report: Report, first: Bag, second: Bag | None) -> str:
         for name, bag in (('A', first), ('B', second)))
 
 
-def facts(inputs: Inputs, first: Bag, second: Bag | None, steps: Steps | None
+def facts(inputs: BagPaths, first: OpenBag, second: OpenBag | None, steps: Steps | None
           ) -> list[tuple[str, str]]:
     """Say how what is shown came about, in names and values; 'A | B' where these differ."""
     a, b = _facts_of(first), {} if second is None else _facts_of(second)
@@ -93,7 +93,7 @@ def facts(inputs: Inputs, first: Bag, second: Bag | None, steps: Steps | None
     return [*found, ('ubcn_ros', __version__)]
 
 
-def _facts_of(bag: Bag) -> dict[str, str]:
+def _facts_of(bag: OpenBag) -> dict[str, str]:
     """Say what a bag tells of its processing."""
     said = bag.sidecar
     model = said.get('model', {})
@@ -109,7 +109,7 @@ def _facts_of(bag: Bag) -> dict[str, str]:
     return found
 
 
-def missing(names: Collection[str], pair: bool, steps: Steps | None, first: Bag
+def missing(names: Collection[str], pair: bool, steps: Steps | None, first: OpenBag
             ) -> Iterator[str]:
     """Say which figures there are none of, and what would give them."""
     ends = [('', ' of A' if pair else '')] + [('_b', ' of B')] * pair
@@ -141,7 +141,7 @@ def missing(names: Collection[str], pair: bool, steps: Steps | None, first: Bag
                    f'{steps.engine.info.name}, another one')
 
 
-def left_out(tracks: Sequence[Track], bags: Sequence[Bag]) -> Iterator[str]:
+def left_out(tracks: Sequence[Track], bags: Sequence[OpenBag]) -> Iterator[str]:
     """Say which frames and topics there are no figures of."""
     for bag in bags:
         if not bag.sidecar.get('finished', True):
@@ -166,7 +166,7 @@ def _first(lines: Sequence[str], where: str) -> Iterator[str]:
         yield f'{len(lines) - _SHOWN} more messages like these of {where}'
 
 
-def _how(bag: Bag) -> str:
+def _how(bag: OpenBag) -> str:
     """Say model and T of a bag, where it says them."""
     model, steps = bag.sidecar.get('model', {}).get('name'), bag.sidecar.get('iterations')
     return ', '.join(filter(None, (model, f'T = {steps}' if steps else '')))

@@ -14,13 +14,13 @@ import numpy as np
 
 from ubcn_ros.bags import BagError, MalformedMessage
 from ubcn_ros.node.topics import is_output
-from ubcn_ros.report.recording import Bag, Camera, Key, Reading, matching_topic
+from ubcn_ros.report.recording import CameraTopics, Key, OpenBag, Reading, matching_topic
 
 _LATENCY = 'pipeline latency (ms)'
 
 
 @dataclass(frozen=True)
-class Inputs:
+class BagPaths:
     """What a report is made of: a processed bag, and what is given beside it."""
 
     bag: Path
@@ -32,10 +32,10 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Source:
+class BagTopic:
     """A topic of an open bag."""
 
-    bag: Bag
+    bag: OpenBag
     topic: str
 
 
@@ -50,7 +50,7 @@ class Track:
     """
 
     name: str
-    sources: dict[str, Source]
+    sources: dict[str, BagTopic]
     keys: list[Key]
     dropped: int = 0
     malformed: list[str] = field(default_factory=list)
@@ -84,23 +84,23 @@ class Track:
 class Tracks:
     """All cameras of a report, the bags they are in, and what must be said of them."""
 
-    first: Bag
-    second: Bag | None
+    first: OpenBag
+    second: OpenBag | None
     tracks: list[Track]
-    bags: list[Bag] = field(default_factory=list)
+    bags: list[OpenBag] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
 
-def open_tracks(inputs: Inputs, stack: ExitStack) -> Tracks:
+def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     """
     Open the bags and put their frames together.
 
     :raises BagError: a bag cannot be read, or what is given beside it has no frame of it.
     """
-    first = Bag.open(inputs.bag, stack)
-    second = None if inputs.other is None else Bag.open(inputs.other, stack)
-    source = None if inputs.input is None else Bag.open(inputs.input, stack)
-    truth = None if inputs.truth is None else Bag.open(inputs.truth, stack)
+    first = OpenBag.open(inputs.bag, stack)
+    second = None if inputs.other is None else OpenBag.open(inputs.other, stack)
+    source = None if inputs.input is None else OpenBag.open(inputs.input, stack)
+    truth = None if inputs.truth is None else OpenBag.open(inputs.truth, stack)
     cameras, others = first.cameras(), [] if second is None else second.cameras()
     result = Tracks(first, second, [])
     result.bags = list(filter(None, (first, second, source, truth)))
@@ -134,11 +134,13 @@ def evenly(keys: Sequence[Key], count: int) -> list[Key]:
     return [keys[(2 * n + 1) * len(keys) // (2 * count)] for n in range(count)]
 
 
-def _track(camera: Camera, partner: Camera | None, first: Bag, second: Bag | None,
-           source: Bag | None, truth: Bag | None, inputs: Inputs) -> Track:
-    sources = {name: Source(first, topic) for name, topic in camera.outputs.items()}
+def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
+           second: OpenBag | None, source: OpenBag | None, truth: OpenBag | None,
+           inputs: BagPaths) -> Track:
+    sources = {name: BagTopic(first, topic) for name, topic in camera.outputs.items()}
     if partner is not None:
-        sources |= {name + '_b': Source(second, topic) for name, topic in partner.outputs.items()}
+        sources |= {name + '_b': BagTopic(second, topic)
+                    for name, topic in partner.outputs.items()}
     main = [sources[name] for name in ('derained', 'labels', 'derained_b', 'labels_b')
             if name in sources]
     keys = set.intersection(*({*s.bag.frames[s.topic]} for s in main))
@@ -158,27 +160,27 @@ def _track(camera: Camera, partner: Camera | None, first: Bag, second: Bag | Non
             raise BagError(f'{inputs.truth} has no image with a stamp of {camera.name} in '
                            f'{inputs.bag}: give the same drive without rain')
         if topic is not None:
-            sources['truth'] = Source(truth, topic)
+            sources['truth'] = BagTopic(truth, topic)
         if masks is not None:
-            sources['truth_labels'] = Source(truth, masks)
+            sources['truth_labels'] = BagTopic(truth, masks)
     times = first.frames[main[0].topic]
     return Track(found.topic if found else camera.name, sources,
                  sorted(keys, key=lambda key: (times[key], key)), dropped)
 
 
-def _input(camera: Camera, keys: set[Key], bags: Sequence[Bag]) -> Source | None:
+def _input(camera: CameraTopics, keys: set[Key], bags: Sequence[OpenBag]) -> BagTopic | None:
     """Find the images that were processed."""
     for bag in bags:
         if camera.input in bag.frames and keys & bag.frames[camera.input].keys():
-            return Source(bag, camera.input)
+            return BagTopic(bag, camera.input)
     for bag in bags:
         topic = matching_topic(bag, keys, camera.name)
         if topic is not None:
-            return Source(bag, topic)
+            return BagTopic(bag, topic)
     return None
 
 
-def _dry_labels(truth: Bag, camera: Camera, keys: set[Key]) -> str | None:
+def _dry_labels(truth: OpenBag, camera: CameraTopics, keys: set[Key]) -> str | None:
     """Find the labels of the drive without rain, where it was processed, too."""
     if not any(is_output(topic) for topic in truth.images()):
         return None
@@ -187,14 +189,15 @@ def _dry_labels(truth: Bag, camera: Camera, keys: set[Key]) -> str | None:
     return labels if labels and keys & truth.frames[labels].keys() else None
 
 
-def _partner(camera: Camera, others: Sequence[Camera], alone: bool) -> Camera | None:
+def _partner(camera: CameraTopics, others: Sequence[CameraTopics], alone: bool
+             ) -> CameraTopics | None:
     """Find a camera among those of another bag."""
     same = [o for o in others if o.prefix == camera.prefix
             or (camera.input and o.input == camera.input)]
     return same[0] if same else others[0] if alone and others else None
 
 
-def _is_one_of(camera: Camera, topics: Sequence[str]) -> bool:
+def _is_one_of(camera: CameraTopics, topics: Sequence[str]) -> bool:
     known = {t.strip('/') for t in vars(camera).values() if t} | {camera.name.strip('/')}
     return any(topic.strip('/') in known for topic in topics)
 
