@@ -26,10 +26,18 @@ def test_a_node_that_left_no_samples_has_no_figures(tmp_path):
     assert set(lock_figures(samples, 0.0, 1.0, 5).values()) == {None}
 
 
+def wait_for_samples(probe, count):
+    """Wait until so many more have come: how long that takes depends on what else runs."""
+    there, end = len(probe.samples), time.monotonic() + 120.0
+    while len(probe.samples) < there + 2 * count:
+        assert time.monotonic() < end, 'the probe stands still'
+        time.sleep(0.01)
+
+
 def test_a_thread_that_holds_the_lock_is_noticed():
     probe = LockProbe()
     probe.start()
-    time.sleep(0.3)
+    wait_for_samples(probe, 100)
     start, done = time.monotonic(), threading.Event()
 
     def hold():
@@ -38,7 +46,7 @@ def test_a_thread_that_holds_the_lock_is_noticed():
 
     thread = threading.Thread(target=hold)
     thread.start()
-    time.sleep(0.4)
+    wait_for_samples(probe, 40)
     done.set()
     thread.join()
     probe.stop()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, Connection, open_bag
+from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, BagReader, Connection, open_bag
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import LABEL_INFO
 from ubcn_ros.bags.process.sidecar import read_sidecar
@@ -68,7 +68,7 @@ class OpenBag:
     """
 
     path: Path
-    reader: Any
+    reader: BagReader
     sidecar: dict[str, Any]
     frames: dict[str, dict[Key, int]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
@@ -82,17 +82,12 @@ class OpenBag:
         """
         said = read_sidecar(path if path.is_dir() else path.parent)
         bag = cls(path, stack.enter_context(open_bag(path)), said or {})
-        counts: Counter[tuple[str, int]] = Counter()
         bad: Counter[str] = Counter()
-        for connection, time_ns, data in bag.reader.messages(bag.connections):
-            try:
-                stamp = header_stamp_ns(data)
-            except ValueError:
+        for connection, key, time_ns, _ in _with_keys(bag.reader, bag.connections):
+            if key is None:
                 bad[connection.topic] += 1
-                continue
-            key = Key(stamp, counts[connection.topic, stamp])
-            counts[connection.topic, stamp] += 1
-            bag.frames.setdefault(connection.topic, {})[key] = time_ns
+            else:
+                bag.frames.setdefault(connection.topic, {})[key] = time_ns
         bag.unread = [*bag.reader.damage, *(f'{number} messages of {topic} have no header'
                                             for topic, number in bad.items())]
         return bag
@@ -215,16 +210,23 @@ class Reading:
         return self._bag.reader.deserialize(data, connection.msgtype)
 
     def _read(self) -> Iterator[tuple[str, Key, Connection, bytes]]:
-        counts: Counter[tuple[str, int]] = Counter()
-        for connection, _, data in self._bag.reader.messages([*self._topics.values()]):
-            try:
-                stamp = header_stamp_ns(data)
-            except ValueError:
-                continue
-            key = Key(stamp, counts[connection.topic, stamp])
-            counts[connection.topic, stamp] += 1
+        for connection, key, _, data in _with_keys(self._bag.reader, [*self._topics.values()]):
             if key in self._keys:
                 yield connection.topic, key, connection, data
+
+
+def _with_keys(reader: BagReader, connections: Collection[Connection]
+               ) -> Iterator[tuple[Connection, Key | None, int, bytes]]:
+    """Yield messages: connection, key (None without a header), time of recording (ns), data."""
+    counts: Counter[tuple[str, int]] = Counter()
+    for connection, time_ns, data in reader.messages(connections):
+        try:
+            stamp = header_stamp_ns(data)
+        except ValueError:
+            yield connection, None, time_ns, data
+            continue
+        yield connection, Key(stamp, counts[connection.topic, stamp]), time_ns, data
+        counts[connection.topic, stamp] += 1
 
 
 def _said_camera(entry: dict[str, Any]) -> CameraTopics:

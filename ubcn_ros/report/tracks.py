@@ -75,7 +75,7 @@ class Track:
             try:
                 found = {name: readings[id(s.bag)].message(s.topic, key)
                          for name, s in self.sources.items()}
-                yield key, *_decoded(found, readings)
+                yield key, *_decoded(found)
             except MalformedMessage as error:
                 self.malformed.append(f'{self.name}, stamp {stamp_text(key)}: {error}')
 
@@ -202,8 +202,7 @@ def _is_one_of(camera: CameraTopics, topics: Sequence[str]) -> bool:
     return any(topic.strip('/') in known for topic in topics)
 
 
-def _decoded(messages: dict[str, Any], readings: dict[int, Reading]
-             ) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+def _decoded(messages: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str, float]]:
     """Decode what a frame has; sizes must agree."""
     from ubcn_ros.bags import decode
     pictures, latencies = {}, {}
