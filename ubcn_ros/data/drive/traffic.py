@@ -40,14 +40,14 @@ class Traffic:
             u = side * (style.half_road - style.parking - 0.65)
             for index, z in self._stream(50 + side, 30 / (0.1 + style.riders), pace, time_s,
                                          here):
-                self._cyclist(index, u, z, time_s, billboards, quads)
+                self._cyclist(index, u, z, time_s, billboards)
             for stream, pace in ((60, 1.35), (70, -1.3)):
                 for index, z in self._stream(stream + side, 26 / (0.1 + style.walkers), pace,
                                              time_s, here):
                     self._walker(index, side, z, time_s, billboards)
         first = int(here // CHUNK_M)
         for k in range(first, first + 4):
-            self._crossers(k, time_s, billboards, quads)
+            self._crossers(k, time_s, billboards)
 
     def _stream(self, key: int, spacing: float, pace: float, time_s: float, here: float):
         """Yield (number, z) of a row of movers ``spacing`` apart on average that is in sight."""
@@ -81,7 +81,7 @@ class Traffic:
                               here + gap + 5 + drift, 0.0, quads, shadows)
                 gap += rng.uniform(9, 40) / (0.3 + style.traffic)
 
-    def _cyclist(self, index, u, z, time_s, billboards, quads) -> None:
+    def _cyclist(self, index, u, z, time_s, billboards) -> None:
         phase = int((time_s * 1.2 * 8 + index) % 8)
         high = 1.68 + 0.01 * (index % 20)
         billboards.append(Billboard(self.world.rider(index % 8, phase, 'end'),
@@ -102,7 +102,7 @@ class Traffic:
                                     self.world.point(u, 0, z), high / 2, high, Label.PEDESTRIAN,
                                     max_m=120))
 
-    def _crossers(self, k: int, time_s: float, billboards, quads) -> None:
+    def _crossers(self, k: int, time_s: float, billboards) -> None:
         chunk, style = self.world.chunk(k), self.style
         if chunk.crossing is None:
             return

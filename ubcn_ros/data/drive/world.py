@@ -97,7 +97,7 @@ class World(Stock):
             if zone != 'park':
                 self._houses(rng, chunk, side, zone, style.edge + setback, start, stop)
             if setback > 1.2 or zone == 'park':
-                self._boundary(rng, chunk, side, zone, start, stop)
+                self._boundary(rng, chunk, side, start, stop)
             area = {'park': 7, 'villas': 4, 'estate': 3}.get(zone, 1 if setback > 2 else 0)
             for _ in range(rng.poisson(style.trees * area * (stop - start) / 30)):
                 reach = 16 if zone == 'park' else max(setback - 1, 0.5)
@@ -149,7 +149,7 @@ class World(Stock):
             elif rng.random() < 0.08:
                 z += rng.uniform(2, 5)
 
-    def _boundary(self, rng, chunk, side, zone, start, stop) -> None:
+    def _boundary(self, rng, chunk, side, start, stop) -> None:
         u = self.style.edge + 0.1
         z = start
         while z < stop - 1:
