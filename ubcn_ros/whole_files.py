@@ -4,10 +4,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import uuid
 from pathlib import Path
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Numbers of errors for which the remedy is to make room."""
 
 
 def write_whole(path: Path | str, data: bytes, durable: bool = False) -> None:

@@ -9,6 +9,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from ubcn_ros.whole_files import NO_ROOM
+
 SUFFIXES = ('.mcap', '.db3')
 """Of the files of a bag."""
 
@@ -32,7 +34,7 @@ def write_error(path: Path, error: Exception) -> BagError:
     text, number = reason(error), getattr(error, 'errno', None)
     if isinstance(error, sqlite3.Error) and 'full' in text:
         text, number = os.strerror(errno.ENOSPC), errno.ENOSPC
-    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or text == 'disk I/O error':
+    if number in NO_ROOM or text == 'disk I/O error':
         remedy = 'make room on its disk, or give a path on another'
     else:
         remedy = 'give a path in a folder that you may write to'

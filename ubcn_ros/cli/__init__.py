@@ -17,7 +17,7 @@ from ubcn_ros.cli.commands import LazyGroup
 COMMANDS = {
     'bag': ('ubcn_ros.cli.bag', 'bag', 'Make, process, play, inspect and compare bags.'),
     'benchmark': ('ubcn_ros.cli.benchmark', 'benchmark',
-                  'Time and compare the engine, or time a training or a running node.'),
+                  'Time and compare the engine; time a training, a running node, or bags.'),
     'data': ('ubcn_ros.cli.data', 'data',
              'Check data before it is trained on, or make an example of own data.'),
     'demo': ('ubcn_ros.cli.demo', 'demo',

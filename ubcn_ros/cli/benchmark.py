@@ -27,4 +27,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def benchmark() -> None:
-    """Time and compare the engine, or time a training or a running node."""
+    """Time and compare the engine; time a training, a running node, or bags."""

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ubcn_ros.whole_files import write_whole
+from ubcn_ros.whole_files import NO_ROOM, write_whole
 
 from .decoding import decode
 from .formats import FILE_FORMATS
@@ -139,7 +138,7 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
     try:
         write_whole(path, data)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        full = error.errno in NO_ROOM
         raise ImageFileError(f'{path} cannot be written: {error.strerror or error}: '
                              f'{"make room, or " if full else ""}choose another place') from error
 

@@ -11,7 +11,6 @@ Video files in and out, on PyAV (the extra `video`): frames with their times, MP
 from __future__ import annotations
 
 import atexit
-import errno
 import os
 import re
 import uuid
@@ -26,6 +25,7 @@ import numpy as np
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.images.malformed import MalformedImage, check_size
 from ubcn_ros.stopping import signals_held
+from ubcn_ros.whole_files import NO_ROOM
 
 SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts',
             '.wmv', '.flv', '.h264', '.h265')
@@ -268,8 +268,7 @@ class VideoWriter:
             with suppress(OSError):
                 self._partial.unlink(missing_ok=True)
             number = getattr(error, 'errno', None)
-            remedy = ('make room, or ' if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-                      else '')
+            remedy = 'make room, or ' if number in NO_ROOM else ''
             raise VideoError(f'{self.path} cannot be written: {error.strerror or error}: {remedy}'
                              'choose another place') from error
 
