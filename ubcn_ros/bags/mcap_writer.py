@@ -6,29 +6,26 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
 from mcap.records import Attachment
 
-from ubcn_ros.bags.errors import BagError, exists_error, write_error
+from ubcn_ros.bags.errors import BagError, exists_error
 from ubcn_ros.bags.mcap_file import McapFile
 from ubcn_ros.bags.mcap_output import COMPRESSIONS, McapOutput
 from ubcn_ros.bags.mcap_tail import find_tail
 from ubcn_ros.bags.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.records import Channel, Record
-from ubcn_ros.stopping import signals_held
+from ubcn_ros.bags.storage_writer import FLUSH_SECONDS, StorageWriter
 
-FLUSH_SECONDS = 1.0
-"""How often what is written goes to the disk, so that a kill or power cut loses no more."""
 _TIMES = range(2**64)  # ns that the format can hold
 
 
-class McapBagWriter:
+class McapBagWriter(StorageWriter):
     """
     Writes records as they are into FOLDER/NAME_0.mcap and so on, with metadata.yaml.
 
@@ -51,15 +48,14 @@ class McapBagWriter:
         if compression not in COMPRESSIONS:
             raise BagError(f"unknown compression '{compression}': choose one of "
                            f'{", ".join(COMPRESSIONS)}')
-        self.folder = Path(folder)
+        super().__init__(folder)
         self._name = name or self.folder.resolve().name
         self._compression, self._custom_data = compression, custom_data
         self._split_bytes, self._split_ns = split_bytes, split_ns
         self._whole: list[str] = []  # files before the one that is written
         self._messages = 0  # in them
         self._file: McapOutput | None = None
-        self._failure: Exception | None = None
-        self._made = self._reopens = False
+        self._reopens = False
         self._keep: int | None = None
         self._flushed = time.monotonic()
 
@@ -83,31 +79,6 @@ class McapBagWriter:
     def messages(self) -> int:
         """The number of messages in the bag."""
         return self._messages + (self._file.messages if self._file else 0)
-
-    def __enter__(self) -> McapBagWriter:
-        try:
-            with self._writing():
-                if self._reopens:
-                    self._go_on()
-                else:
-                    self._make()
-        except BaseException:  # a signal, too
-            self._abandon()
-            raise
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with signals_held():
-            try:
-                if self._failure is not None:
-                    raise self._failure
-                self._file.finish()
-                write_metadata(self.folder, [*self._whole, self._file.path.name],
-                               self._custom_data)
-            except OSError as error:
-                self._abandon()
-                if kind is None:
-                    raise write_error(self.folder, error) from error
 
     def add_channel(self, channel: Channel) -> None:
         """Write a channel that may have no message; the others are written with their first."""
@@ -145,22 +116,15 @@ class McapBagWriter:
         with self._writing():
             self._flush()
 
-    def remove(self) -> None:
-        """Remove the folder, if this writer made it."""
-        if self._made:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def _begin(self) -> None:
+        if self._reopens:
+            self._go_on()
+        else:
+            self._make()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Finish what is being written before a signal stops it; keep the first failure."""
-        if self._failure is not None:
-            raise write_error(self.folder, self._failure) from self._failure
-        with signals_held():
-            try:
-                yield
-            except OSError as error:
-                self._failure = error
-                raise write_error(self.folder, error) from error
+    def _finish(self) -> None:
+        self._file.finish()
+        write_metadata(self.folder, [*self._whole, self._file.path.name], self._custom_data)
 
     def _make(self) -> None:
         try:
@@ -230,7 +194,6 @@ class McapBagWriter:
         self._flushed = time.monotonic()
 
     def _abandon(self) -> None:
-        """Close the file as it is; remove the bag where no message of it is whole."""
         if self._file is not None:
             self._file.abandon()
         if self._made and not self._whole:
