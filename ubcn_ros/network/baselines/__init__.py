@@ -3,9 +3,10 @@
 """
 Derain-only networks of other papers, to compare with; each stands in the place of IDM.
 
-They are those of the paper's table 4, built from their own papers' descriptions, and trained by
-the stage ``derain`` as IDM is. A new one is a file here with a ``base.Baseline``, and a line in
-``REGISTRY``.
+They are those of the paper's table 4, trained by the stage ``derain`` as IDM is. Structure was
+checked by the number of parameters, not against the text of their papers; for RESCAN, JORDER-E and
+RCDNet the authors' public implementations were read for it. A new one is a file here with a
+``base.Baseline``, and a line in ``REGISTRY``.
 """
 
 from __future__ import annotations

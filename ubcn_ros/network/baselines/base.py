@@ -19,7 +19,7 @@ class Baseline(nn.Module):
     Base: rainy image to derained image, in the place of IDM.
 
     A subclass has ``stages``; images may have any size. What it adds to the image starts at zero
-    where there is such a residual: their papers do not say, and none is held back by its start.
+    where there is such a residual: a choice made here for all alike.
     """
 
     early_weight = 1.0

@@ -3,13 +3,12 @@
 """
 DDN, the deep detail network.
 
-Fu et al., "Removing Rain from Single Images via a Deep Detail Network", CVPR 2017. Section 3: the
-detail layer (the image without its guided low pass) goes through 26 layers of 3x3 convolutions
-with 16 channels and batch normalisation, ReLU but for the last, a skip over every two; what comes
-out is added to the image (equations 4 to 6). 57,369 parameters, with biases.
+Fu et al., "Removing Rain from Single Images via a Deep Detail Network", CVPR 2017. The detail
+layer (the image without its guided low pass) goes through 26 layers of 3x3 convolutions with 16
+channels and batch normalisation, ReLU but for the last, a skip over every two; what comes out is
+added to the image. 57,369 parameters, with biases.
 
-The paper says nothing of the guided filter's window: radius 15 and regularisation 1 are what the
-authors use elsewhere [inferred].
+The guided filter's radius 15 and regularisation 1 are the reading chosen here [inferred].
 """
 
 from __future__ import annotations

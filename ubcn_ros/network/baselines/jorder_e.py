@@ -4,16 +4,16 @@
 JORDER-E, joint rain detection and removal, enhanced.
 
 Yang et al., "Joint Rain Detection and Removal from a Single Image with Contextualized Deep
-Networks", TPAMI 2019. Sections 4 and 5: two passes with weights of their own; each takes the image
-and the last estimate to 64 features and through nine contextualized blocks of three paths of two
-3x3 convolutions, dilated by 1 and 1, 2 and 2, 2 and 4; from the features it estimates the mask of
-the rain (two channels) and its level (three), and weighs the features by both before the estimate
-is made. The second pass adds to the first's features, mask and level. 4,169,024 parameters.
+Networks", TPAMI 2019. Two passes with weights of their own; each takes the image and the last
+estimate to 64 features and through nine contextualized blocks of three paths of two 3x3
+convolutions, dilated by 1 and 1, 2 and 2, 2 and 4; from the features it estimates the mask of the
+rain (two channels) and its level (three), and weighs the features by both before the estimate is
+made. The second pass adds to the first's features, mask and level. 4,169,024 parameters.
 
-[inferred] The wide paths count a tenth; mask and level weigh the features by a factor and an
-offset each, by two convolutions of 16 hidden channels that start at 1 and 0. The paper trains mask
-and level on what is known of synthetic streaks, too; here the loss is on the images of both passes
-alone, as for every baseline.
+As in the authors' code the wide paths count a tenth, and mask and level weigh the features by a
+factor and an offset each, by two convolutions of 16 hidden channels of which the factor's starts
+at 1. Mask and level have no loss of their own here [inferred]: the loss is on the images of both
+passes alone, as for every baseline.
 """
 
 from __future__ import annotations

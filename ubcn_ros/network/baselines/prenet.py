@@ -3,10 +3,10 @@
 """
 PReNet, the progressive recurrent network.
 
-Ren et al., "Progressive Image Deraining Networks: A Better and Simpler Baseline", CVPR 2019.
-Sections 3 and 4: six recurrent stages, each seeing the rainy image and the last estimate, with a
-convolutional LSTM and five residual blocks of 32 channels; 168,963 parameters, shared by the
-stages. The loss is on the last alone, which the paper finds as good as on all.
+Ren et al., "Progressive Image Deraining Networks: A Better and Simpler Baseline", CVPR 2019. Six
+recurrent stages, each seeing the rainy image and the last estimate, with a convolutional LSTM and
+five residual blocks of 32 channels; 168,963 parameters, shared by the stages. The loss is on the
+last alone [inferred].
 """
 
 from __future__ import annotations

@@ -3,18 +3,17 @@
 """
 RCDNet, the rain convolutional dictionary network.
 
-Wang et al., "A Model-Driven Deep Neural Network for Single Image Rain Removal", CVPR 2020.
-Section 3: rain is the sum of 32 maps M convolved with 9x9 kernels C; equations 9 to 12 alternate a
-proximal gradient step for M and one for the background B, 17 times, each proximal operator a
-network of four residual blocks of two 3x3 convolutions with batch normalisation (section 4). B
-goes with 32 dual channels through its own, once before and once after the stages. The loss is on
-every stage's B, a tenth for all but the last. The grey levels are those of 0 to 255, which the
-thresholds are made for.
+Wang et al., "A Model-Driven Deep Neural Network for Single Image Rain Removal", CVPR 2020. Rain is
+the sum of 32 maps M convolved with 9x9 kernels C; the stages alternate a proximal gradient step
+for M and one for the background B, 17 times, each proximal operator a network of four residual
+blocks of two 3x3 convolutions with batch normalisation. B goes with 32 dual channels through its
+own, once before and once after the stages. The loss is on every stage's B, a tenth for all but the
+last [inferred]. The grey levels are those of 0 to 255, which the thresholds are made for.
 
 2,975,187 parameters. The published file has 3,166,355: one proximal network for M that nothing
 uses, and 16 copies of the kernels, of which one is used; table 4 has the size of such a file.
 
-[inferred] Only the kernels of the first stage are not those of all others; a tenth of their values
+As in the authors' code the first stage alone has other kernels, and a tenth of their values
 counts, which slows their learning; they start at random, not from the authors' file.
 """
 

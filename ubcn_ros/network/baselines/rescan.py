@@ -4,14 +4,14 @@
 RESCAN, the recurrent squeeze-and-excitation context aggregation network.
 
 Li et al., "Recurrent Squeeze-and-Excitation Context Aggregation Net for Single Image Deraining",
-ECCV 2018. Sections 3 and 4: four stages with the same weights; in each a 3x3 convolution of 24
-channels and four dilated by 1, 2, 4 and 8, all of them gated recurrent units over the stages, then
-a 3x3 and a 1x1 convolution, which predict the rain; squeeze and excitation and LeakyReLU 0.2
-follow all but the last. Every stage predicts all of the rain from the image of the one before
-(full prediction), and the loss is on each. 149,823 parameters.
+ECCV 2018. Four stages with the same weights; in each a 3x3 convolution of 24 channels and four
+dilated by 1, 2, 4 and 8, all of them gated recurrent units over the stages, then a 3x3 and a 1x1
+convolution, which predict the rain; squeeze and excitation and LeakyReLU 0.2 follow all but the
+last. Every stage predicts all of the rain from the image of the one before (full prediction), and
+the loss is on each. 149,823 parameters.
 
-A unit's own input is dilated and its state is not; squeeze and excitation has 6 hidden features
-[inferred from the parameters].
+A unit's own input is dilated and its state is not; squeeze and excitation has 6 hidden features:
+both as in the authors' code. States start at zero [inferred].
 """
 
 from __future__ import annotations
