@@ -56,11 +56,12 @@ def test_each_process_has_a_domain_of_its_own_until_it_ends():
         process.communicate('\n')
 
 
-def test_a_domain_that_another_program_uses_is_not_taken():
+@pytest.mark.parametrize('number', [0, 10])
+def test_a_domain_that_another_program_uses_is_not_taken(number):
     process, its = start_with_a_domain()
     process.communicate('\n')
     with socket.socket(type=socket.SOCK_DGRAM) as port:
-        port.bind(('', 7400 + 250 * int(its)))
+        port.bind(('', 7400 + 250 * int(its) + number))
         process, other = start_with_a_domain()
         process.communicate('\n')
     assert int(other) != int(its)

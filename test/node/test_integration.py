@@ -92,8 +92,13 @@ def test_outputs_are_what_the_contract_says(camera):
 
 def test_a_model_that_tells_nothing_of_the_rain_has_no_topics_for_it_and_says_so(node, camera):
     assert 'rain/rate and rain/visibility are not published' in node.output
-    names = {name for name, _ in camera.node.get_publisher_names_and_types_by_node('ubcn', '/')}
-    assert '/labels/image_raw' in names and not [name for name in names if '/rain/' in name]
+    wait_until(lambda: ('ubcn', '/') in camera.node.get_node_names_and_namespaces(), 'the node')
+
+    def names():
+        return {name for name, _ in camera.node.get_publisher_names_and_types_by_node('ubcn', '/')}
+
+    wait_until(lambda: '/labels/image_raw' in names(), 'its topics')
+    assert not [name for name in names() if '/rain/' in name]
 
 
 def test_derained_keeps_the_colour_order(camera):

