@@ -19,8 +19,10 @@ from ubcn_ros import cli
 from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
 from ubcn_ros.bags.fleet.tasks import RunPiece
-from ubcn_ros.bags.process import Options, plan, read_sidecar
+from ubcn_ros.bags.process import Options, Tally, plan, read_sidecar
 from ubcn_ros.bags.process.jobs import pieces_folder
+from ubcn_ros.bags.process.sidecar import CameraTally
+from ubcn_ros.bags.process.source import Position
 from ubcn_ros.cli.fleet_table import FleetTable
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -109,10 +111,10 @@ def working(tmp_path, now):
 
 def write_progress(job, share, frames):
     job.out.mkdir(parents=True, exist_ok=True)
-    position = job.start_ns + share * (job.end_ns - job.start_ns)
+    position = Position(job.start_ns + share * (job.end_ns - job.start_ns), 0, {})
+    tally = Tally(position, cameras={'/front': CameraTally(frames)})
     (job.out / 'process.json').write_text(json.dumps({
-        'finished': False, 'cameras': [{'topic': '/front/image_raw', 'frames': frames}],
-        'tally': {'position': [position, 0, {}]}}))
+        'finished': False, 'tally': tally.to_json()}))
 
 
 @pytest.mark.parametrize('terminal', [False, True])

@@ -69,19 +69,20 @@ def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Optio
     from ubcn_ros.stopping import Stopped
     options = _with_model(options)
     begun = time.monotonic()
-    with FleetTable(root) as table:
-        fleet = Fleet(pairs, options, pieces, resume, table.tell)
-        try:
-            with _pool(dict(options.engine)['device'], workers, threads, address,
-                       root if len(pairs) > 1 else root.absolute().parent) as pool:
-                fleet.run(pool, table)
-        except Stopped as stop:
-            done = sum(bag.result is not None for bag in fleet.bags)
-            table.tell(f'Stopped by {stop}: {done} of {len(pairs)} bags written; --resume goes on')
-            sys.exit(stop.exit_code)
-        finally:
-            if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir():
-                _write_summary(fleet, root, time.monotonic() - begun)
+    table = FleetTable(root)
+    fleet = Fleet(pairs, options, pieces, resume, table.tell)
+    try:
+        with table, _pool(dict(options.engine)['device'], workers, threads, address,
+                          root if len(pairs) > 1 else root.absolute().parent) as pool:
+            fleet.run(pool, table)
+    except Stopped as stop:
+        done = sum(bag.result is not None for bag in fleet.bags)
+        click.echo(f'Stopped by {stop}: {done} of {len(pairs)} bags written; --resume goes on',
+                   err=True)
+        sys.exit(stop.exit_code)
+    finally:
+        if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir():
+            _write_summary(fleet, root, time.monotonic() - begun)
     return _report(fleet)
 
 

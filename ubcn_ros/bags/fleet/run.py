@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.fleet.tasks import JoinPieces, Outcome, PlanBag, Pool, RunPiece
-from ubcn_ros.bags.process import Job, Options, Result, read_sidecar
+from ubcn_ros.bags.process import Job, Options, Result, Tally, read_sidecar
 
 RETRIES = 3
 """How often a task is begun again without having come further."""
@@ -191,14 +191,14 @@ def progress(job: Job) -> tuple[int, float]:
     """Return how many frames of a piece are written, and which share of its time is behind."""
     try:
         document = read_sidecar(job.out)
-    except BagError:  # which the worker will say
+        if document is None:
+            return 0, 0.0
+        tally = Tally.from_json(document['tally'])
+    except (BagError, KeyError, TypeError):  # which the worker will say
         return 0, 0.0
-    if document is None:
-        return 0, 0.0
-    frames = sum(camera['frames'] for camera in document['cameras'])
-    position = document['tally']['position']
     if document['finished']:
-        return frames, 1.0
-    if position is None:
-        return frames, 0.0
-    return frames, max(0.0, (position[0] - job.start_ns) / (job.end_ns - job.start_ns))
+        return tally.frames, 1.0
+    if tally.position is None:
+        return 0, 0.0
+    behind = (tally.position.time_ns - job.start_ns) / (job.end_ns - job.start_ns)
+    return tally.frames, max(0.0, behind)

@@ -34,13 +34,13 @@ def share_out(device: str, workers: int | None, threads: int | None) -> tuple[in
 
     :param device: of the engine; 'auto' and 'cuda' are all GPUs, one for a worker.
     :param workers, threads: as the user wants them; None: one worker for each GPU, or one; the
-        cores, shared out among workers on the CPU.
+        cores, shared out among workers on the CPU, unless OMP_NUM_THREADS is set.
     """
     gpus = _gpus() if device in ('auto', 'cuda') else ()
     count = workers or max(1, len(gpus))
-    if threads is None and not gpus and not device.startswith('cuda'):
+    on_cpu = not gpus and not device.startswith('cuda')
+    if threads is None and on_cpu and 'OMP_NUM_THREADS' not in os.environ:
         threads = max(1, len(os.sched_getaffinity(0)) // count)
-        threads = min(threads, int(os.environ.get('OMP_NUM_THREADS') or threads))
     return count, Setup(threads, gpus)
 
 
