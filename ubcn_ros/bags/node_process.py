@@ -19,7 +19,8 @@ from ubcn_ros.runtime.installed import shared_folders
 
 _PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 _DOMAINS = 101  # above, ports meet the system's own
-_PORTS = (0, 10, 12, 14)  # of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
+# of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
+_PORTS = (0, 10, 12, 14)
 _taken: dict[int, socket.socket] = {}  # domains of this process; the sockets hold them
 
 
