@@ -28,7 +28,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.bags.replaying import find_inputs, player_command
+from ubcn_ros.bags.live.replaying import find_inputs, player_command
 from ubcn_ros.node.launch_arguments import parameter_values
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 

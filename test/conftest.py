@@ -11,7 +11,7 @@ import pytest
 def ros(tmp_path_factory):
     """Initialise rclpy in a domain of this session's own; skip where there is no ROS."""
     rclpy = pytest.importorskip('rclpy')
-    from ubcn_ros.bags.node_process import enter_private_domain
+    from ubcn_ros.bags.live.node_process import enter_private_domain
     enter_private_domain(shared_memory=False)
     os.environ['ROS_LOG_DIR'] = str(tmp_path_factory.mktemp('ros_log'))
     from rclpy.signals import SignalHandlerOptions

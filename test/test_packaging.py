@@ -253,7 +253,7 @@ def wheel_prefix(source, tmp_path_factory):
 
 PLACES = """
 import ubcn_ros
-from ubcn_ros.bags.node_process import config_file
+from ubcn_ros.bags.live.node_process import config_file
 from ubcn_ros.runtime import find_model
 from ubcn_ros.runtime.installed import shared_folders
 print(ubcn_ros.__file__)

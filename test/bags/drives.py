@@ -18,9 +18,9 @@ from ubcn_ros.bags import (
     make_image,
     open_bag,
 )
-from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.process import Options, plan, run_job
+from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.data.formats.camvid import CAMVID
 
 IMU = 'sensor_msgs/msg/Imu'

@@ -14,9 +14,9 @@ from test_offered_qos import NUMBERED
 
 from ubcn_ros import cli
 from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagWriter, Record, create, make_header, make_image
-from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.info import Gap, bag_info, find_gaps
 from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.storage.channels import ros_channel
 
 TEXT = 'std_msgs/msg/String'
 TEXT_DATA = bytes(TYPES.serialize_cdr(TYPES.types[TEXT]('x'), TEXT))

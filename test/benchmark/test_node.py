@@ -175,7 +175,7 @@ def test_a_node_that_sustains_nothing_has_no_peak():
 
 def sent(times, delays, lost=(), **counters):
     """What a camera sent at these times, and received so much later, but for those lost."""
-    from ubcn_ros.bags.client import DERAINED, Output
+    from ubcn_ros.bags.live.client import DERAINED, Output
     from ubcn_ros.benchmark.camera_client import Sent
     headers = [bytes([number]) for number in range(len(times))]
     outputs = [Output(DERAINED, header, time + delay)
@@ -189,7 +189,7 @@ def sent(times, delays, lost=(), **counters):
 
 def test_figures_of_several_cameras_are_pooled():
     pytest.importorskip('rclpy')
-    from ubcn_ros.bags.node_process import ReplayError
+    from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_figures import delivered
     one = sent([1.0, 1.1, 1.2], [0.01, 0.02, 0.03])
     other = sent([1.05, 1.15, 1.25], [0.02, 0.02, 0.05], lost=[1])

@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from click.testing import CliRunner
 
-from ubcn_ros.bags.client import NoAnswerError
-from ubcn_ros.bags.node_process import ReplayError
+from ubcn_ros.bags.live.client import NoAnswerError
+from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.cli.benchmark import benchmark
 from ubcn_ros.cli.benchmark_node import age_line, side_by_side
 

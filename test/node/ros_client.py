@@ -20,7 +20,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from ubcn_ros.bags.node_process import NodeProcess as UbcnProcess
+from ubcn_ros.bags.live.node_process import NodeProcess as UbcnProcess
 from ubcn_ros.images.messages import fill_image
 
 HERE = Path(__file__).parent

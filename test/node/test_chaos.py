@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip('rclpy')
-from ubcn_ros.bags.node_process import ReplayError  # noqa: E402
+from ubcn_ros.bags.live.node_process import ReplayError  # noqa: E402
 from ubcn_ros.benchmark import fuzzing  # noqa: E402
 from ubcn_ros.benchmark.chaos import POSSIBLE, Session, wanted_transition  # noqa: E402
 from ubcn_ros.node.parameters import SPECS  # noqa: E402

@@ -8,12 +8,10 @@ engine, each with its own stamp, however long it takes. Of a damaged bag, what i
 and what is missing is told.
 """
 
-from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.create import create
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.frames import BagImage, read_images
 from ubcn_ros.bags.image_source import START_NS
-from ubcn_ros.bags.mcap_writer import McapBagWriter
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
     COMPRESSED,
@@ -24,10 +22,12 @@ from ubcn_ros.bags.messages import (
     make_image,
     stamp_ns,
 )
-from ubcn_ros.bags.reader import BagReader, Connection, open_bag
-from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.bags.storage.channels import ros_channel
+from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
+from ubcn_ros.bags.storage.reader import BagReader, Connection, open_bag
+from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.writer import STORAGES, BagWriter
 from ubcn_ros.bags.topics import image_connection
-from ubcn_ros.bags.writer import STORAGES, BagWriter
 
 __all__ = [
     'CAMERA_INFO',

@@ -22,8 +22,8 @@ from ubcn_ros.bags.messages import (
     make_header,
     make_image,
 )
+from ubcn_ros.bags.storage.writer import BagWriter
 from ubcn_ros.bags.topics import check_names
-from ubcn_ros.bags.writer import BagWriter
 from ubcn_ros.images.files import read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
 from ubcn_ros.node import topics as node_topics

@@ -16,7 +16,7 @@ from ubcn_ros.bags.messages import (
     decode,
     stamp_ns,
 )
-from ubcn_ros.bags.reader import open_bag
+from ubcn_ros.bags.storage.reader import open_bag
 from ubcn_ros.bags.topics import image_connection
 
 

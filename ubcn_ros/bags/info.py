@@ -16,11 +16,11 @@ from mcap.stream_reader import StreamReader
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode
-from ubcn_ros.bags.offered_qos import recorded_offers, strictest
 from ubcn_ros.bags.process.cameras import find_cameras
-from ubcn_ros.bags.reader import BagReader, open_bag
-from ubcn_ros.bags.records import Channel, Record
-from ubcn_ros.bags.storage import ZSTD_MAGIC
+from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest
+from ubcn_ros.bags.storage.opening import ZSTD_MAGIC
+from ubcn_ros.bags.storage.reader import BagReader, open_bag
+from ubcn_ros.bags.storage.records import Channel, Record
 
 GAP = 3.0
 """A gap is more than so many median intervals without a message of a regular topic."""

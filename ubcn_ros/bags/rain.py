@@ -17,13 +17,13 @@ import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.mcap_writer import McapBagWriter
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.jobs import check_apart
 from ubcn_ros.bags.process.run import check_output
-from ubcn_ros.bags.reader import BagReader, open_bag
-from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
+from ubcn_ros.bags.storage.reader import BagReader, open_bag
+from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.images.rewriting import compressed_fields, image_fields
 from ubcn_ros.node.topics import base_topic
 

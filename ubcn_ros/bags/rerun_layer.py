@@ -21,8 +21,8 @@ import numpy as np
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, stamp_ns
 from ubcn_ros.bags.process.sidecar import read_sidecar
-from ubcn_ros.bags.reader import BagReader, open_bag
-from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.bags.storage.reader import BagReader, open_bag
+from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.labels import UNLABELED, LabelSet
 
 APPLICATION = 'ubcn'

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE
-from ubcn_ros.bags.reader import BagReader, Connection
+from ubcn_ros.bags.storage.reader import BagReader, Connection
 
 _TOPIC = re.compile(r'(~/|/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*')
 

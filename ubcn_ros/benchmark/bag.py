@@ -27,10 +27,10 @@ from ubcn_ros.bags import (
     make_image,
     open_bag,
 )
-from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.process import Options, join, plan, read_sidecar, run_job
+from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.benchmark.engine import rainy_images
 
 FRONT, REAR = '/front/image_raw', '/rear/image_raw/compressed'

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from ubcn_ros.bags.client import Client, Output
 from ubcn_ros.bags.headers import header_bytes
-from ubcn_ros.bags.node_process import ReplayError
+from ubcn_ros.bags.live.client import Client, Output
+from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.benchmark.node_load import Load, Stamped
 
 START_SECONDS = 180.0  # a start may compile

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.bags.client import SOURCE, Client
-from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.bags.live.client import SOURCE, Client
+from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.benchmark import fuzzing
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 from ubcn_ros.node.parameters import SPECS

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.client import source_topic
-from ubcn_ros.bags.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.bags.live.client import source_topic
+from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.benchmark.camera_client import CameraClient, Sent
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import age_bound, delivered, stage_times

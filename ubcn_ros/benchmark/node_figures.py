@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.bags.client import DERAINED
-from ubcn_ros.bags.node_process import ReplayError
+from ubcn_ros.bags.live.client import DERAINED
+from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.benchmark.camera_client import Sent
 
 _NOT_STAGES = ('pipeline latency', 'processing time', 'deadline', 'total')

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ubcn_ros.bags.client import Client
-from ubcn_ros.bags.node_process import ReplayError, enter_private_domain
+from ubcn_ros.bags.live.client import Client
+from ubcn_ros.bags.live.node_process import ReplayError, enter_private_domain
 from ubcn_ros.benchmark.camera_client import START_SECONDS, counters
 from ubcn_ros.benchmark.node import start_node
 from ubcn_ros.benchmark.node_load import Load, Stamped

@@ -76,8 +76,8 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool, cameras
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
     if picture and (messages or steps or peak):
         raise click.UsageError('--picture draws a stream: leave --fuzz, --chaos and --peak away')
-    from ubcn_ros.bags.client import NoAnswerError
-    from ubcn_ros.bags.node_process import ReplayError
+    from ubcn_ros.bags.live.client import NoAnswerError
+    from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load
     from ubcn_ros.runtime import load_model
     load = Load(frames, *size, rate_hz, str(load_model(model)[1].path), device, iterations,

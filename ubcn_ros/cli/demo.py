@@ -50,7 +50,7 @@ def demo(bag_path: Path | None, topic: str | None, out: Path, model: str, iterat
     Starts the node as its own process, replays a bag over DDS, records the outputs to
     OUT/outputs, and writes OUT/sheet.png and OUT/summary.json.
     """
-    from ubcn_ros.bags.demo import DemoError, DemoOptions, run
+    from ubcn_ros.bags.live.demo import DemoError, DemoOptions, run
     from ubcn_ros.stopping import Stopped
     options = DemoOptions(bag=bag_path, topic=topic, out=out, model=model, iterations=iterations,
                           rate_hz=rate_hz, frames=frames, rain_mm_h=rain_mm_h, device=device,

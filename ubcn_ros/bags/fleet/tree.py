@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ubcn_ros.bags.errors import SUFFIXES, BagError
-from ubcn_ros.bags.metadata import NAME
 from ubcn_ros.bags.process.jobs import PIECES
+from ubcn_ros.bags.storage.metadata import NAME
 
 _SUFFIXES = (*SUFFIXES, '.bag')
 

@@ -15,8 +15,8 @@ from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode
 from ubcn_ros.bags.process.pairing import WINDOW_NS
-from ubcn_ros.bags.reader import BagReader
-from ubcn_ros.bags.records import Channel
+from ubcn_ros.bags.storage.reader import BagReader
+from ubcn_ros.bags.storage.records import Channel
 from ubcn_ros.node import topics as node_topics
 from ubcn_ros.node.topics import base_topic
 

@@ -14,7 +14,7 @@ from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import output_names
 from ubcn_ros.bags.process.run import whole_range
-from ubcn_ros.bags.reader import BagReader, open_bag
+from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.topics import choose_topics
 
 PIECES = '.pieces'

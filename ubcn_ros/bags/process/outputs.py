@@ -9,7 +9,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ubcn_ros.bags.channels import ros_channel
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
     COMPRESSED,
@@ -24,7 +23,8 @@ from ubcn_ros.bags.messages import (
 )
 from ubcn_ros.bags.process.cameras import Camera
 from ubcn_ros.bags.process.options import Options
-from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.bags.storage.channels import ros_channel
+from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.images.messages import output_encoding
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.node import topics as node_topics

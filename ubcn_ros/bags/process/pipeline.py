@@ -13,7 +13,7 @@ from typing import Any
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.process.source import Item
-from ubcn_ros.bags.records import Record
+from ubcn_ros.bags.storage.records import Record
 
 LIMIT_BYTES = 256 << 20
 """Of records in memory, beside one that is larger."""

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags.errors import BagError, exists_error
-from ubcn_ros.bags.mcap_tail import find_tail
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.sidecar import NAME, read_sidecar
+from ubcn_ros.bags.storage.mcap_tail import find_tail
 
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
 _OPTION_NAMES = {'cameras': 'topic', 'split_bytes': 'split_size', 'split_ns': 'split_duration',

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.mcap_writer import McapBagWriter
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
@@ -29,8 +28,9 @@ from ubcn_ros.bags.process.sidecar import (
     write_sidecar,
 )
 from ubcn_ros.bags.process.source import Item, Position, Source, decode_record
-from ubcn_ros.bags.reader import BagReader, open_bag
-from ubcn_ros.bags.records import Record
+from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
+from ubcn_ros.bags.storage.reader import BagReader, open_bag
+from ubcn_ros.bags.storage.records import Record
 from ubcn_ros.stopping import signals_held
 
 CHECKPOINT_S = 2.0

@@ -16,8 +16,8 @@ from ubcn_ros.bags.messages import CAMERA_INFO, decode
 from ubcn_ros.bags.process.cameras import Camera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
-from ubcn_ros.bags.reader import BagReader
-from ubcn_ros.bags.records import Channel, Record
+from ubcn_ros.bags.storage.reader import BagReader
+from ubcn_ros.bags.storage.records import Channel, Record
 
 _SEARCH_NS = 10_000_000_000
 

@@ -1,0 +1,61 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The client of the node: images that get lost, and its recording."""
+
+import struct
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from ubcn_ros.bags import BagError, BagWriter
+from ubcn_ros.bags.headers import header_bytes
+from ubcn_ros.bags.live.client import DERAINED, LABELS, Client, NoAnswerError, Output
+from ubcn_ros.bags.live.node_process import private_domain
+
+IMAGE_BYTES = b'\0\1\0\0' + struct.pack('<iII', 1, 0, 2) + b'x\0' + bytes(8)
+
+
+class LossyClient(Client):
+    """Of the images that are published those with the numbers in ``lost`` get no answer."""
+
+    def __init__(self, lost):
+        self.outputs, self.lost, self.published = [], lost, 0
+
+    def publish(self, data):
+        if self.published not in self.lost:
+            self.outputs += [Output(topic, header_bytes(data), time.monotonic())
+                             for topic in (DERAINED, LABELS)]
+        self.published += 1
+        return time.monotonic()
+
+    def check(self):
+        pass
+
+
+@pytest.mark.parametrize('lost', [{0}, {2}, {1, 2, 3}])
+def test_a_lossy_transport_is_probed_by_what_comes_through(monkeypatch, lost):
+    monkeypatch.setattr('ubcn_ros.bags.live.client._LOST_SECONDS', 0.01)
+    assert LossyClient(lost).probe(IMAGE_BYTES) < 1.5
+
+
+def test_an_image_that_never_comes_through_is_no_answer():
+    with pytest.raises(NoAnswerError, match='a first image'):
+        LossyClient(range(100)).probe(IMAGE_BYTES, timeout=0.05)
+
+
+@pytest.mark.integration
+def test_a_recording_that_fails_is_told(tmp_path, monkeypatch):
+    pytest.importorskip('rclpy')
+    from sensor_msgs.msg import Image
+    for name, value in private_domain().items():
+        monkeypatch.setenv(name, value)
+    node, recorder = SimpleNamespace(check=lambda: None), BagWriter(tmp_path / 'file' / 'bag')
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory'), \
+            Client(node, False, recorder) as client:
+        client.recording = True
+        publisher = client.node.create_publisher(Image, DERAINED, 1)
+        client.wait(publisher.get_subscription_count, 'the subscription', 10.0)
+        publisher.publish(IMAGE_BYTES)
+        client.wait(lambda: client.outputs, 'the output', 10.0)

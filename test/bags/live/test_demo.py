@@ -1,0 +1,212 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The demonstration: the whole of it with a small model over real DDS."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bag_files import picture
+
+from ubcn_ros.bags import (
+    BagWriter,
+    create,
+    image_connection,
+    make_header,
+    make_image,
+    open_bag,
+    read_images,
+)
+from ubcn_ros.bags.live.client import DERAINED, LABELS
+from ubcn_ros.bags.live.demo import DemoError, DemoOptions, remove_earlier_run, run, send_bag
+from ubcn_ros.bags.live.replay_report import Replayed
+from ubcn_ros.images.files import read_image
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_only_what_an_earlier_run_left_is_removed(tmp_path):
+    create([np.zeros((32, 32, 3), np.uint8)], tmp_path / 'outputs')
+    (tmp_path / 'input').mkdir()
+    (tmp_path / 'input' / 'holiday.png').write_bytes(b'')
+    for name in ('sheet.png', 'notes.txt'):
+        (tmp_path / name).write_bytes(b'')
+    remove_earlier_run(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['input', 'notes.txt']
+
+
+class Publisher:
+    """Stands in for the other side of the topics: keeps what is published."""
+
+    def __init__(self):
+        self.published = []
+
+    def publish(self, data):
+        self.published.append(data)
+        return time.monotonic()
+
+    def check(self):
+        pass
+
+
+def send(bag):
+    result, publisher = Replayed(), Publisher()
+    with open_bag(bag) as reader:
+        send_bag(DemoOptions(bag=bag, rate_hz=1000.0), reader, image_connection(reader),
+                 publisher, 0.001, result)
+    assert len(publisher.published) == len(result.sent)
+    return result
+
+
+def test_of_a_damaged_bag_what_is_whole_is_replayed_and_the_rest_told(tmp_path):
+    bag = tmp_path / 'bag'
+    with BagWriter(bag) as writer:
+        for number in range(10):
+            message = make_image(make_header(number, 'c'), picture(number, 600, 400))
+            writer.write('/image', 'sensor_msgs/msg/Image', message, number)
+        writer.write('/image', 'sensor_msgs/msg/Image', b'\0\1\0\0cut', 10)
+    result = send(bag)
+    assert len(result.sent) == 10
+    assert result.unread == ['message 11 of /image: 7 bytes hold no header']
+    path = bag / 'bag_0.mcap'
+    path.write_bytes(path.read_bytes()[:path.stat().st_size * 3 // 4])
+    result = send(bag)
+    assert 0 < len(result.sent) < 10
+    assert 'was not closed' in result.unread[0]
+    assert f'11 messages are announced, {len(result.sent)} were found' in result.unread[1]
+
+
+def start_demo(*arguments):
+    environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONFAULTHANDLER': '1',
+                   'PYTHONPATH': os.pathsep.join(
+                       [str(ROOT), *filter(None, [os.environ.get('PYTHONPATH')])])}
+    return subprocess.Popen(
+        [sys.executable, '-m', 'ubcn_ros.cli', 'demo', *map(str, arguments)], text=True,
+        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+
+def output_of(process):
+    """Return what it prints until it ends; where it does not, what its threads do."""
+    try:
+        return process.communicate(timeout=120)[0]
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        pytest.fail(process.communicate(timeout=30)[0])
+    finally:
+        process.kill()
+
+
+def demo(*arguments):
+    process = start_demo(*arguments)
+    output = output_of(process)
+    return process.returncode, output
+
+
+@pytest.mark.integration
+def test_a_drive_goes_through_the_node(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    code, text = demo('--out', tmp_path, '--model', tiny_model, '--frames', 10, '--device', 'cpu',
+                      '--iterations', 2)
+    assert code == 0, text
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['sent'] == 10 and summary['malformed'] == 0 and summary['problems'] == []
+    assert summary['processed'] + summary['dropped'] == 10 and summary['processed'] > 0
+    assert summary['iterations'] == summary['iterations_used'] == 2
+    assert 0 < summary['latency_ms']['p50'] <= summary['latency_ms']['p95']
+    inputs = {image.stamp_ns: image for image in read_images(tmp_path / 'input')}
+    for topic in (DERAINED, LABELS):
+        outputs = list(read_images(tmp_path / 'outputs', topic))
+        assert len(outputs) == summary['processed']
+        for output in outputs:
+            assert output.header.frame_id == inputs[output.stamp_ns].header.frame_id
+            assert output.image.shape == inputs[output.stamp_ns].image.shape
+    sheet = read_image(tmp_path / 'sheet.png')
+    assert sheet.shape[1] > 1200 and sheet.std() > 20
+    assert 'frames sent' in text and str(tmp_path / 'sheet.png') in text
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('compressed', [False, True])
+def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, compressed):
+    pytest.importorskip('rclpy')
+    images = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(8)]
+    if compressed:
+        create(images, tmp_path / 'bag', compressed=True, storage='sqlite3')
+    else:
+        with BagWriter(tmp_path / 'bag') as writer:
+            for number, image in enumerate(images):
+                message = make_image(make_header(number * 10**8, 'c'), image)
+                message.step -= number in (0, 5)
+                writer.write('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
+    before = {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
+    code, text = demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--rate', 4,
+                      '--model', tiny_model, '--device', 'cpu', '--iterations', 1)
+    assert code == 0, text
+    summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
+    assert summary['malformed'] == (0 if compressed else 2)
+    assert (summary['sent'] == 8
+            == summary['processed'] + summary['dropped'] + summary['malformed'])
+    assert (tmp_path / 'out' / 'sheet.png').exists()
+    assert {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()} == before
+
+
+@pytest.mark.integration
+def test_failures_end_in_an_error_with_the_nodes_log(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    create([np.zeros((48, 64, 3), np.uint8)], tmp_path / 'bag')
+    # in a process of its own for the environment that it sets; the command refuses the device
+    code = ('from pathlib import Path\n'
+            'from ubcn_ros.bags.live.demo import DemoError, DemoOptions, run\n'
+            'try:\n'
+            f'    run(DemoOptions(bag=Path({str(tmp_path / "bag")!r}), device="toaster",\n'
+            f'        out=Path({str(tmp_path / "out")!r}), model={str(tiny_model)!r}))\n'
+            'except DemoError as error:\n'
+            '    print(error)\n')
+    text = subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=150, check=True,
+                          capture_output=True, text=True).stdout
+    assert 'the node ended by itself with exit code 2' in text
+    assert 'node.log:' in text and 'toaster' in text and 'Traceback' not in text
+
+
+def test_what_cannot_be_replayed_is_said_before_the_node_starts(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    code, text = demo('--bag', tmp_path / 'absent', '--out', tmp_path / 'out',
+                      '--model', tiny_model)
+    assert code == 1 and 'no bag at' in text and 'Starting' not in text
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    (tmp_path / 'file').write_text('')
+    code, text = demo('--out', tmp_path / 'file' / 'demo', '--model', tiny_model, '--frames', 1)
+    assert code == 2 and text.strip().splitlines()[-1].startswith(
+        f"Error: Invalid value for '--out': '{tmp_path}/file/demo' cannot be written: ")
+    with pytest.raises(DemoError, match='demo cannot be written: Not a directory .*give an --out'):
+        run(DemoOptions(out=tmp_path / 'file' / 'demo', model=str(tiny_model)))
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model, number):
+    pytest.importorskip('rclpy')
+    create([np.zeros((48, 64, 3), np.uint8)] * 100, tmp_path / 'bag', rate_hz=2)
+    process = start_demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out',
+                         '--model', tiny_model, '--device', 'cpu')
+    for line in process.stdout:
+        if line.startswith('Replaying'):
+            break
+    time.sleep(1.0)
+    assert process.poll() is None
+    process.send_signal(number)
+    output = output_of(process)
+    assert process.returncode == 128 + number and 'Traceback' not in output
+    assert f'Stopped by {number.name}: what was received written to {tmp_path}/out' in output
+    assert list(read_images(tmp_path / 'out' / 'outputs', DERAINED)), 'the bag was closed'
+    running = subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True).stdout
+    assert str(tiny_model) not in running

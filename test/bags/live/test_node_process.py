@@ -1,0 +1,113 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The node's process as replay and benchmark handle it, and the domain that it runs in."""
+
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, config_file, private_domain
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_profile_is_found_and_missing_files_are_named():
+    assert ElementTree.parse(config_file('fastdds.xml')).getroot().tag.endswith('dds')
+    with pytest.raises(ReplayError, match='config/absent.xml is missing in'):
+        config_file('absent.xml')
+
+
+OWN_DOMAIN = """
+import os
+from ubcn_ros.bags.live.node_process import ReplayError, private_domain
+os.getpid = lambda: 7  # all begin to look at the same
+try:
+    assert private_domain() == private_domain()
+    print(private_domain()['ROS_DOMAIN_ID'], flush=True)
+except ReplayError as error:
+    print(error, flush=True)
+input()
+"""
+
+
+def start_with_a_domain():
+    process = subprocess.Popen([sys.executable, '-c', OWN_DOMAIN], text=True, cwd=ROOT,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    return process, process.stdout.readline().strip()
+
+
+def test_each_process_has_a_domain_of_its_own_until_it_ends():
+    domain = private_domain()
+    assert domain['ROS_AUTOMATIC_DISCOVERY_RANGE'] == 'LOCALHOST'
+    first, its = start_with_a_domain()
+    second, others = start_with_a_domain()
+    assert len({domain['ROS_DOMAIN_ID'], its, others}) == 3
+    assert all(1 <= int(number) <= 101 for number in (its, others))
+    first.communicate('\n')
+    third, again = start_with_a_domain()
+    assert again == its
+    for process in (second, third):
+        process.communicate('\n')
+
+
+@pytest.mark.parametrize('number', [0, 10])
+def test_a_domain_that_another_program_uses_is_not_taken(number):
+    process, its = start_with_a_domain()
+    process.communicate('\n')
+    with socket.socket(type=socket.SOCK_DGRAM) as port:
+        port.bind(('', 7400 + 250 * int(its) + number))
+        process, other = start_with_a_domain()
+        process.communicate('\n')
+    assert int(other) != int(its)
+
+
+@pytest.fixture
+def program(tmp_path):
+    """Run a Python program in the node's stead: `program(text)`."""
+    def start(text, **parameters):
+        path = tmp_path / 'stand_in.py'
+        path.write_text(textwrap.dedent(text))
+        return NodeProcess(tmp_path / 'log', parameters, {'image': '/x'}, [str(path)])
+    return start
+
+
+def test_parameters_keep_their_types_and_the_log_its_end(program):
+    with program('import sys; print(*sys.argv[1:], sep="\\n")', model='007', iterations=2,
+                 autostart=True) as node:
+        assert node.process.wait(30) == 0
+        with pytest.raises(ReplayError, match='ended by itself with exit code 0'):
+            node.check()
+    lines = node.log.read_text().splitlines()
+    assert {'model:="007"', 'iterations:=2', 'autostart:=true', 'image:=/x'} <= set(lines)
+    assert node.tail(2).splitlines() == lines[-2:]
+
+
+def test_it_ends_by_the_signal_or_by_force(program):
+    obedient = program("""
+        import signal, sys, time
+        signal.signal(signal.SIGINT, lambda *_: sys.exit(3))
+        print('ready', flush=True)
+        time.sleep(60)""")
+    _wait_for(obedient, 'ready')
+    obedient.check()
+    assert obedient.stop() == 3
+    stubborn = program("""
+        import signal, time
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        print('ready', flush=True)
+        time.sleep(60)""")
+    _wait_for(stubborn, 'ready')
+    assert stubborn.stop(timeout=0.3) == -9
+
+
+def _wait_for(node, text):
+    end = time.monotonic() + 30
+    while text not in node.log.read_text():
+        assert time.monotonic() < end
+        time.sleep(0.02)

@@ -1,0 +1,89 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A node is led to the images of a bag, and the bag played by whichever player there is."""
+
+import cv2
+import pytest
+from bag_files import SECOND, Topic, picture, serialized, write_topics
+from click.testing import CliRunner
+
+from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, make_compressed, make_header
+from ubcn_ros.bags.live.replaying import Inputs, find_inputs, player_command
+from ubcn_ros.bags.messages import TYPES
+
+JPEG = bytes(TYPES.serialize_cdr(make_compressed(
+    make_header(SECOND, 'c'), cv2.imencode('.jpg', picture())[1].tobytes()), COMPRESSED))
+RAW = serialized(1)
+
+
+@pytest.fixture
+def bag(tmp_path):
+    def make(*topics):
+        return write_topics(tmp_path / 'bag.mcap', [
+            Topic(name, COMPRESSED if name.endswith('/compressed') else IMAGE,
+                  [(1, JPEG if name.endswith('/compressed') else RAW)]) for name in topics])
+    return make
+
+
+@pytest.mark.parametrize('topics, given, inputs', [
+    (['/cam/image_raw'], {}, Inputs('/cam/image_raw', ('raw',), ('/cam/image_raw',))),
+    (['/cam/image_raw/compressed'], {},
+     Inputs('/cam/image_raw', ('compressed',), ('/cam/image_raw/compressed',))),
+    (['/cam/image_raw', '/cam/image_raw/compressed', '/labels/image_raw'], {},
+     Inputs('/cam/image_raw', ('raw',), ('/cam/image_raw',))),
+    (['/a/image', '/b/image'], {'image': '/b/image'},
+     Inputs('/b/image', ('raw',), ('/b/image',))),
+    (['/a/image', '/a/image/compressed'], {'image': '/a/image', 'transports': ['compressed']},
+     Inputs('/a/image', ('compressed',), ('/a/image/compressed',))),
+    (['/a/image', '/a/image/compressed'], {'image': '/a/image/compressed'},
+     Inputs('/a/image', ('compressed',), ('/a/image/compressed',))),
+    (['/car/a/image'], {'image': 'a/image', 'namespace': '/car/'},
+     Inputs('a/image', ('raw',), ('/car/a/image',))),
+    (['/a/image', '/b/image/compressed'], {'image': '/{camera}/image', 'cameras': ['a', 'b']},
+     Inputs('/{camera}/image', ('raw', 'compressed'), ('/a/image', '/b/image/compressed'))),
+    (['/a/image/compressed', '/b/image/compressed', '/b/image'],
+     {'image': '/{camera}/image', 'cameras': ['a', 'b'], 'transports': ['compressed']},
+     Inputs('/{camera}/image', ('compressed', 'compressed'),
+            ('/a/image/compressed', '/b/image/compressed'))),
+], ids=str)
+def test_inputs_are_those_that_the_bag_has(bag, topics, given, inputs):
+    assert find_inputs(bag(*topics), **given) == inputs
+
+
+@pytest.mark.parametrize('topics, given, words', [
+    (['/a/image', '/b/image'], {}, 'several cameras, choose one: image:=/a/image .*/b/image'),
+    (['/labels/image_raw'], {}, 'has no camera .*/labels/image_raw: '),
+    (['/a/image'], {'image': '/b/image'}, 'has no images of /b/image; it has images on /a/image'),
+    (['/a/image'], {'image': '/a/image', 'transports': ['compressed']},
+     'has no compressed images of /a/image'),
+    (['/a/image'], {'cameras': ['a']}, r'put \{camera\} where'),
+    (['/a/image'], {'image': '/{camera}/image', 'cameras': ['a', 'b']}, 'no images of /b/image'),
+], ids=str)
+def test_what_the_bag_does_not_have_is_told(bag, topics, given, words):
+    with pytest.raises(BagError, match=words):
+        find_inputs(bag(*topics), **given)
+
+
+def test_each_player_is_called_with_the_options_that_it_has():
+    options = {'rate': '2', 'start': '3', 'loop': True, 'topics': ['/a', '/b'], 'exclude': ['/c']}
+    assert player_command('bag', [], ['/a'], **options) == [
+        'ros2', 'bag', 'play', 'bag', '--clock', '40', '--rate', '2', '--loop', '--start-offset',
+        '3', '--delay', '1.0', '--disable-keyboard-controls', '--topics', '/a', '/b',
+        '--exclude-topics', '/c']
+    assert player_command('bag', ['ubcn'], ['/a'], **options) == [
+        'ubcn', 'bag', 'play', 'bag', '--clock', '40', '--rate', '2', '--loop', '--start', '3',
+        '--wait-for', '/a', '--topics', '/a', '--topics', '/b', '--exclude', '/c']
+
+
+def test_our_player_has_the_options_that_it_is_called_with(monkeypatch):
+    from ubcn_ros.cli.bag_play import bag_play
+    _, _, _, *words = player_command('bag', ['ubcn'], ['/a'], topics=['/b'], exclude=['/c'])
+    monkeypatch.setattr('ubcn_ros.bags.live.play.play', lambda path, options, *_: called.append(
+        (str(path), options)))
+    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '')
+    called = []
+    done = CliRunner().invoke(bag_play, words)
+    assert done.exit_code == 0, done.output
+    (path, options), = called
+    assert path == 'bag' and (options.rate, options.clock_hz, options.start) == (1, 40, 0)
+    assert (options.wait_for, options.topics, options.exclude) == (('/a',), ('/b',), ('/c',))

@@ -1,0 +1,96 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What publishers had offered is offered again, so that every subscriber of theirs connects."""
+
+from itertools import product
+
+import pytest
+import yaml
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+
+from ubcn_ros.bags import IMAGE
+from ubcn_ros.bags.storage.offered_qos import DEPTH, recorded_offers, strictest, to_profile
+from ubcn_ros.bags.storage.records import Channel
+
+FOREVER = {'sec': 9223372036, 'nsec': 854775807}
+# of a camera driver, as rosbag2 has written it since Jazzy, and before
+NAMED = {'history': 'keep_last', 'depth': 5, 'reliability': 'best_effort',
+         'durability': 'transient_local', 'deadline': {'sec': 0, 'nsec': 50_000_000},
+         'lifespan': FOREVER, 'liveliness': 'manual_by_topic',
+         'liveliness_lease_duration': {'sec': 2, 'nsec': 0},
+         'avoid_ros_namespace_conventions': False}
+NUMBERED = {**NAMED, 'history': 3, 'depth': 0, 'reliability': 1, 'durability': 2, 'liveliness': 1,
+            'deadline': FOREVER, 'liveliness_lease_duration': FOREVER}
+
+
+def channel(*offers):
+    return Channel('/image', IMAGE, 'cdr', metadata=(
+        ('offered_qos_profiles', yaml.safe_dump(list(offers))),))
+
+
+def test_offers_are_read_as_rosbag2_writes_them():
+    named, numbered = recorded_offers([channel(NAMED), channel(NUMBERED)])
+    assert named == Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT,
+                        QosDurability.TRANSIENT_LOCAL, QosTime(0, 50_000_000),
+                        QosTime(9223372036, 854775807), QosLiveliness.MANUAL_BY_TOPIC,
+                        QosTime(2, 0), False)
+    assert (numbered.history, numbered.reliability, numbered.durability) == (
+        QosHistory.UNKNOWN, QosReliability.RELIABLE, QosDurability.VOLATILE)
+
+
+@pytest.mark.parametrize('text', ['', '[', 'x', '3', '- 3', '- {history: 1}', '[[]]', '{}'])
+def test_what_cannot_be_read_is_no_offer(text):
+    assert recorded_offers([Channel('/a', IMAGE, 'cdr', metadata=(
+        ('offered_qos_profiles', text),)), Channel('/a', IMAGE, 'cdr')]) == []
+
+
+def test_the_strictest_of_several_is_offered():
+    both = strictest(recorded_offers([channel(NAMED, NUMBERED)]))
+    assert both == Qos(QosHistory.KEEP_LAST, 5 + DEPTH, QosReliability.RELIABLE,
+                       QosDurability.TRANSIENT_LOCAL, QosTime(0, 50_000_000),
+                       QosTime(9223372036, 854775807), QosLiveliness.MANUAL_BY_TOPIC,
+                       QosTime(2, 0), False)
+    assert strictest(recorded_offers([channel({**NUMBERED, 'history': 'keep_all'})])
+                     ).history == QosHistory.KEEP_ALL
+
+
+def test_one_best_effort_publisher_stays_one():
+    offer, = recorded_offers([channel({**NAMED, 'depth': 30, 'durability': 'volatile'})])
+    assert strictest([offer]).reliability == QosReliability.BEST_EFFORT
+    assert strictest([offer]).depth == 30
+    assert strictest([offer._replace(depth=1)]).depth == DEPTH
+
+
+OFFERS = [
+    {**NUMBERED, 'reliability': reliability, 'durability': durability, 'deadline': deadline,
+     'liveliness': liveliness, 'liveliness_lease_duration': lease}
+    for reliability, durability, deadline, liveliness, lease in product(
+        (1, 2), (1, 2), (FOREVER, {'sec': 1, 'nsec': 0}), (1, 3),
+        (FOREVER, {'sec': 3, 'nsec': 0}))]
+
+
+def test_every_subscriber_of_one_of_the_publishers_connects_to_the_player():
+    qos = pytest.importorskip('rclpy.qos')
+    offers = recorded_offers([channel(*OFFERS)])
+    requests = [to_profile(offer) for offer in offers]
+
+    def connects(offered, request):
+        return qos.qos_check_compatible(offered, request)[0] != qos.QoSCompatibility.ERROR
+
+    for first, second in product(offers, repeat=2):
+        merged = to_profile(strictest([first, second]))
+        for request in requests:
+            if connects(to_profile(first), request) or connects(to_profile(second), request):
+                assert connects(merged, request), (first, second, request)
+
+
+def test_without_an_offer_it_is_the_default_of_ros():
+    qos = pytest.importorskip('rclpy.qos')
+    assert to_profile(None) == qos.QoSProfile(depth=10)

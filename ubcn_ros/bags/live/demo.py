@@ -1,0 +1,307 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The demonstration: a bag replayed through the real node, recorded, and shown.
+
+    bag -> DDS -> node (own process) -> DDS -> bag, contact sheet, summary
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ubcn_ros import bags
+from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client, header_bytes
+from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
+from ubcn_ros.bags.live.replay_report import Replayed, latencies_ms, problems, summary_text
+from ubcn_ros.evaluation.report import write_json
+from ubcn_ros.images.contact_sheet import contact_sheet
+from ubcn_ros.images.files import ImageFileError, write_image
+from ubcn_ros.images.overlay import overlay
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
+from ubcn_ros.stopping import stop_on_signals
+
+DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
+DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
+BAG_FRAMES = 150
+REPLAY_SECONDS = 90.0
+"""Longest replay: a longer bag is cut, a drive is sent faster than the node may follow."""
+_SHEET_ROWS = 5
+_COLUMNS = ('Input', 'Derained', 'Labels', 'Overlay')
+_START_SECONDS = 120.0
+_LOAD = 0.7  # share of the node's time that an unhurried replay uses
+
+
+class DemoError(RuntimeError):
+    """The demonstration failed; the text says where, with the end of the node's log."""
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What to replay and how; None takes what suits the bag or the drive (see `ubcn demo -h`)."""
+
+    bag: Path | None = None
+    topic: str | None = None
+    out: Path = Path('out/demo')
+    model: str = DEFAULT_MODEL
+    iterations: int = 3
+    rate_hz: float | None = None
+    frames: int | None = None
+    rain_mm_h: float = 100.0
+    device: str = 'auto'
+    convergence: float = 0.0
+    processing_size: int = -1
+    min_confidence: float = 0.0
+
+
+def run(options: DemoOptions) -> dict[str, Any]:
+    """
+    Run the demonstration and print its table.
+
+    Sets the environment of DDS for this process, and must be the first in it to use rclpy. Leaves
+    in `options.out`: sheet.png, summary.json, outputs/ (bag), node.log, and input/ (bag) where
+    the drive was rendered.
+
+    :return: the summary, as in summary.json.
+    :raises DemoError: the node died, nothing arrived, headers or counts do not fit, the bag or
+        model cannot be read, or `options.out` cannot be written.
+    """
+    from ubcn_ros.runtime import ModelFileError, load_model
+    try:
+        import rclpy  # noqa: F401
+    except ImportError as error:
+        raise DemoError(f'{error}: source a ROS 2 installation, or install the wheels with pip '
+                        "install -e '.[ros]'") from error
+    started = time.monotonic()
+    try:
+        network, info = load_model(options.model)
+        remove_earlier_run(options.out)
+        enter_private_domain()
+        with stop_on_signals():  # else the node would outlive this process
+            source = options.bag or _render(options)
+            replayed = _replay(options, source, info.path)
+            return _report(options, source, replayed, network.label_set, info, started)
+    except OSError as error:
+        where = f' ({error.filename})' if error.filename else ''
+        raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an --out '
+                        'that you may write to, with room on its disk') from error
+    except (ModelFileError, ReplayError, bags.BagError, ImageFileError) as error:
+        log = options.out / 'node.log'
+        tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []
+        lines = [str(error), *([f'the end of {log}:'] if tail else []), *('  ' + t for t in tail)]
+        raise DemoError('\n'.join(lines)) from error
+
+
+def remove_earlier_run(out: Path) -> None:
+    """Remove what an earlier run left; nothing else."""
+    out.mkdir(parents=True, exist_ok=True)
+    for name in ('sheet.png', 'summary.json', 'node.log'):
+        (out / name).unlink(missing_ok=True)
+    for name in ('input', 'outputs'):
+        folder = out / name
+        if folder.is_dir() and all(path.name.startswith('metadata.yaml') or path.suffix == '.mcap'
+                                   for path in folder.iterdir()):
+            shutil.rmtree(folder)
+
+
+def _render(options: DemoOptions) -> Path:
+    from tqdm import tqdm
+
+    from ubcn_ros.data.drive.drive import drive_clip
+    count = options.frames or DRIVE_FRAMES
+    click.echo(f'Rendering a drive of {count} images in rain of {options.rain_mm_h:g} mm/hr')
+    clip = drive_clip(DRIVE_SEED, count, DRIVE_RATE_HZ, DRIVE_HEIGHT, DRIVE_WIDTH,
+                      options.rain_mm_h)
+    path = options.out / 'input'
+    bags.create((frame.image for frame in tqdm(clip, total=count, disable=None)), path,
+                rate_hz=DRIVE_RATE_HZ)
+    return path
+
+
+def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
+    result = Replayed()
+    with bags.open_bag(source) as reader:
+        for note in reader.notes:
+            click.echo(f'Warning: {note}', err=True)
+        connection = bags.image_connection(reader, options.topic)
+        first, image = _first_image(reader, connection)
+        height, width = image.shape[:2]
+        compressed = connection.msgtype == bags.COMPRESSED
+        log = options.out / 'node.log'
+        click.echo(f'Starting the node (log: {log})')
+        with bags.BagWriter(options.out / 'outputs') as recorder, NodeProcess(
+                log, {'model': str(model), 'iterations': options.iterations,
+                      'convergence': options.convergence,
+                      'processing_size': options.processing_size,
+                      'min_confidence': options.min_confidence, 'device': options.device,
+                      'warm_up_height': height, 'warm_up_width': width,
+                      'input_transport': 'compressed' if compressed else 'raw'},
+                {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'}) as node, \
+                Client(node, compressed, recorder) as client:
+            client.wait_until_active(_START_SECONDS)
+            seconds = client.probe(first)
+            before = client.settled_counts()
+            client.outputs.clear()
+            client.recording = True
+            send_bag(options, reader, connection, client, seconds, result)
+            after = client.settled_counts()
+            result.counts = {name: after[name] - before[name] for name in after}
+            _wait_for_outputs(client, 2 * result.counts['processed'])
+            result.outputs = list(client.outputs)
+            result.camera, result.engine = client.status('camera'), client.status('engine')
+            code = node.stop()
+            if code:
+                raise ReplayError(f'the node ended with exit code {code} when it was told to stop')
+    return result
+
+
+def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
+    """Find the first message that is an image; return it serialized and decoded."""
+    found = 0
+    for _, _, data in reader.messages([connection]):
+        found += 1
+        try:
+            return data, bags.decode(reader.deserialize(data, connection.msgtype))
+        except bags.MalformedMessage:
+            continue
+    raise bags.BagError('; '.join([f'none of {found} messages of {connection.topic} is an image',
+                                   *reader.problems(connection, found)]))
+
+
+def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
+             seconds: float, result: Replayed) -> None:
+    """Publish the bag's messages in their time; `seconds` is what the node takes for one."""
+    from tqdm import tqdm
+    drive = options.bag is None
+    count = min(connection.msgcount, options.frames or (DRIVE_FRAMES if drive else BAG_FRAMES))
+    rate = options.rate_hz
+    if drive and rate is None:
+        rate = max(min(DRIVE_RATE_HZ, _LOAD / seconds), count / REPLAY_SECONDS)
+    click.echo(f'Replaying {count} of {connection.msgcount} images of {connection.topic} at '
+               + (f'{rate:.1f} Hz' if rate else "the bag's own rate"))
+    start, first = time.monotonic(), None
+    with tqdm(total=count, unit=' images', disable=None) as bar:
+        found = 0
+        for found, (_, recorded, data) in enumerate(reader.messages([connection]), 1):
+            first = recorded if first is None else first
+            due = (found - 1) / rate if rate else (recorded - first) / 1e9
+            if found > count:
+                break
+            if due > REPLAY_SECONDS:
+                click.echo(f'Stopping after {found - 1} images: the replay is limited to '
+                           f'{REPLAY_SECONDS:g} s')
+                break
+            time.sleep(max(0.0, start + due - time.monotonic()))
+            client.check()
+            try:
+                header = header_bytes(data)
+            except ValueError as error:
+                result.unread.append(f'message {found} of {connection.topic}: {error}')
+                continue
+            result.sent.append((header, client.publish(data)))
+            bar.update()
+        else:
+            result.unread += reader.problems(connection, found)
+    result.seconds = time.monotonic() - start
+
+
+def _wait_for_outputs(client: Client, count: int) -> None:
+    """Give outputs that the node has published the time to arrive."""
+    try:
+        client.wait(lambda: len(client.outputs) >= count, 'the last outputs', 10.0)
+    except ReplayError:
+        client.check()  # what is missing is counted and judged later
+
+
+def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any, info: Any,
+            started: float) -> dict[str, Any]:
+    unfit = [*result.unread, *problems(result)]
+    counts, latency = result.counts, latencies_ms(result.sent, result.outputs, DERAINED)
+    p50, p95 = np.percentile(latency, (50, 95)) if latency else (float('nan'),) * 2
+    used = result.camera.get('iterations used (mean)')
+    summary = {
+        'sent': len(result.sent),
+        'processed': counts['processed'],
+        'dropped': len(result.sent) - counts['processed'] - counts['malformed'],
+        'malformed': counts['malformed'],
+        'lost_in_transport': len(result.sent) - counts['received'],
+        'latency_ms': {'p50': round(float(p50), 1), 'p95': round(float(p95), 1)}
+        if latency else None,
+        'rate_hz': round(len(result.sent) / max(result.seconds, 1e-9), 2),
+        'iterations': options.iterations,
+        'iterations_used': float(used) if used else None,
+        'model': info.name,
+        'model_sha256': info.sha256,
+        'device': result.engine.get('device'),
+        'precision': result.engine.get('precision'),
+        'backend': result.engine.get('backend'),
+        'bag': str(source),
+        'seconds': round(time.monotonic() - started, 1),
+        'problems': unfit,
+    }
+    if latency:
+        sheet = _sheet(options, source, label_set, summary)
+        write_image(options.out / 'sheet.png', sheet)
+    write_json(options.out / 'summary.json', summary)
+    click.echo(summary_text(summary))
+    if unfit:
+        raise ReplayError('; '.join(unfit))
+    click.echo(f"Contact sheet: {options.out / 'sheet.png'}\nSummary: "
+               f"{options.out / 'summary.json'}\nOutputs (bag): {options.out / 'outputs'}")
+    return summary
+
+
+def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str, Any]
+           ) -> np.ndarray:
+    """Draw rows of frames spread over the recording, inputs found by their stamps."""
+    outputs = options.out / 'outputs'
+    with bags.open_bag(outputs) as reader:
+        count = bags.image_connection(reader, DERAINED).msgcount
+    rows = min(_SHEET_ROWS, count)
+    wanted = {round((i + 0.5) * count / rows - 0.5) for i in range(rows)}
+    derained = {image.stamp_ns: image.image
+                for n, image in enumerate(bags.read_images(outputs, DERAINED)) if n in wanted}
+    labels = {image.stamp_ns: image.image[..., 0]
+              for image in bags.read_images(outputs, LABELS) if image.stamp_ns in derained}
+    drawn, start = [], min(derained)
+    for stamp, image in _inputs(source, options.topic, derained.keys() & labels.keys()):
+        caption = f't = {(stamp - start) / 1e9:.1f} s'
+        drawn.append((caption, (image, derained[stamp], label_set.colorize(labels[stamp]),
+                                overlay(derained[stamp], labels[stamp], label_set))))
+    title = summary['model'] + (', rainy drive' if options.bag is None else f', {source.name}')
+    subtitle = (f"{_plural(summary['iterations'], 'iteration')}; {summary['processed']} of "
+                f"{summary['sent']} frames processed; from publishing to receipt "
+                f"{summary['latency_ms']['p50']:.0f} ms (p50) on {summary['device']}, "
+                f"{summary['precision']}")
+    return contact_sheet(drawn, _COLUMNS, label_set, title, subtitle)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
+
+
+def _inputs(source: Path, topic: str | None, stamps: set[int]
+            ) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the images of these stamps, each once; malformed messages are passed over."""
+    left = set(stamps)
+    with bags.open_bag(source) as reader:
+        connection = bags.image_connection(reader, topic)
+        for _, _, data in reader.messages([connection]):
+            try:
+                message = reader.deserialize(data, connection.msgtype)
+                stamp = bags.stamp_ns(message.header)
+                if stamp in left:
+                    left.discard(stamp)
+                    yield stamp, bags.decode(message)
+            except bags.MalformedMessage:
+                continue
+            if not left:
+                return

@@ -1,0 +1,222 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Play a bag to live topics: the serialized messages as they are, at the pace of the recording."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+from rosbags.interfaces import QosDurability
+
+from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.live.pace import Pace, Played, Schedule, read_ahead
+from ubcn_ros.bags.messages import LATEST_STAMP_NS
+from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest, to_profile
+from ubcn_ros.bags.storage.reader import BagReader, open_bag
+from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.topics import choose_topics
+
+_CLOCK = '/clock'
+_SHORTEST_LAP_NS = 1_000_000_000  # of --loop: a bag of one message is not played without a pause
+_ACKNOWLEDGED_SECONDS = 5.0  # how long the last messages may take to reach their subscribers
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """
+    How to play a bag.
+
+    `topics` and `exclude` are patterns, as of `choose_topics`; `start` and `duration` are seconds
+    of the recording, `clock_hz` how often /clock is published, None for not at all; topics of
+    `wait_for` need a subscriber before the first message goes out.
+    """
+
+    rate: float = 1.0
+    loop: bool = False
+    start: float = 0.0
+    duration: float | None = None
+    topics: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    clock_hz: float | None = None
+    wait_for: tuple[str, ...] = ()
+
+
+def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], Any],
+         warn: Callable[[str], Any]) -> None:
+    """
+    Play a bag over DDS.
+
+    What is late goes out at once, and nothing is left out for it. Messages of latched topics
+    (transient local, as /tf_static) from before the start are published first.
+
+    :param played: is counted in, for whoever interrupts it, too.
+    :param say: is given what is being waited for and played.
+    :param warn: is given what is left out, and what was not recorded.
+    :raises BagError: it cannot be read, or has no message to play.
+    :raises ModuleNotFoundError: rclpy is not installed.
+    """
+    with open_bag(path) as reader:
+        for note in reader.notes:
+            warn(note)
+        chosen = choose_topics((channel.topic for channel in reader.channels), options.topics,
+                               options.exclude)
+        if options.clock_hz:  # two clocks would contradict each other
+            chosen -= {_CLOCK}
+        channels = [channel for channel in reader.channels if channel.topic in chosen]
+        first, end = _window(reader, options)
+        with _node() as node:
+            publishers = _Publishers(node, channels, warn)
+            absent = {*options.wait_for} - publishers.topics
+            if absent:
+                raise BagError(f'{", ".join(sorted(absent))!r} cannot be waited for: of {path}, '
+                               f'{", ".join(sorted(publishers.topics)) or "no topic"} can be '
+                               'played')
+            if not publishers.channels:
+                raise BagError(f'nothing of {path} can be played: choose topics that it has, of '
+                               'types that are installed')
+            clock = _clock_publisher(node) if options.clock_hz else None
+            publishers.wait_for(options.wait_for, say)
+            if options.start and publishers.latched:
+                for record in reader.records(publishers.latched, end_ns=first):
+                    publishers.publish(record)
+            laps = _laps(path, publishers.channels, first, end, options.loop, warn)
+            with read_ahead(laps) as records:
+                head = next(records, None)  # before the time begins: opening a bag may take some
+                if head is None:
+                    raise BagError(f'{path} has no message of the chosen topics in this part')
+                schedule = Schedule(first, max(end - first, _SHORTEST_LAP_NS), options.rate,
+                                    time.monotonic_ns())
+                pace = Pace(schedule, played, publishers.publish, clock, options.clock_hz or 1.0)
+                pace.run(chain([head], records))
+            publishers.flush()
+
+
+def _window(reader: BagReader, options: PlayOptions) -> tuple[int, int]:
+    """Return the recording times of the beginning and the end, which is not included."""
+    if reader.start_ns is None:
+        raise BagError(f'{reader.path} has no messages')
+    first = reader.start_ns + round(options.start * 1e9)
+    end = reader.end_ns + 1
+    if options.duration is not None:
+        end = min(end, first + max(1, round(options.duration * 1e9)))
+    if first >= end:
+        seconds = (reader.end_ns - reader.start_ns) / 1e9
+        raise BagError(f'{reader.path} is {seconds:.3f} s long: nothing is left to play from '
+                       f'{options.start:g} s on')
+    return first, end
+
+
+def _laps(path: Path, channels: Sequence[Channel], first: int, end: int, loop: bool,
+          warn: Callable[[str], Any]) -> Generator[tuple[int, Record], None, None]:
+    """Yield records with the number of their lap; of sqlite3 files, a thread opens its own."""
+    with open_bag(path) as reader:
+        found = False
+        for lap in count() if loop else range(1):
+            for record in reader.records(channels, first, end):
+                found = True
+                yield lap, record
+            if not found:
+                break
+        for line in reader.damage:
+            warn(line)
+
+
+@contextmanager
+def _node() -> Iterator[Any]:
+    import rclpy
+    from rclpy.signals import SignalHandlerOptions
+    context = rclpy.Context()
+    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        # nobody spins it: what asks its parameters would wait for ever
+        node = rclpy.create_node('ubcn_player', context=context, start_parameter_services=False)
+        try:
+            yield node
+        finally:
+            node.destroy_node()
+    finally:
+        context.try_shutdown()
+
+
+class _Publishers:
+    """A publisher for each topic of channels that this ROS knows the type of."""
+
+    def __init__(self, node: Any, channels: Sequence[Channel], warn: Callable[[str], Any]):
+        by_topic: dict[tuple[str, str, str], list[Channel]] = {}
+        for channel in channels:
+            by_topic.setdefault((channel.topic, channel.msgtype, channel.serialization),
+                                []).append(channel)
+        self.channels: list[Channel] = []
+        self.latched: list[Channel] = []
+        self._publishers: dict[Channel, Any] = {}
+        unknown = []
+        for (topic, msgtype, serialization), group in by_topic.items():
+            offers = recorded_offers(group)
+            offer = strictest(offers) if offers else None
+            try:
+                publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))
+            except Exception as error:  # of a type, name or QoS that this ROS does not take
+                warn(f'{topic} ({msgtype or "no type"}) is left out: {reason(error)}')
+                continue
+            if offer is None:
+                unknown.append(topic)
+            elif offer.durability == QosDurability.TRANSIENT_LOCAL:
+                self.latched += group
+            self.channels += group
+            self._publishers |= dict.fromkeys(group, publisher)
+        if unknown:
+            warn(f'no QoS was recorded of {", ".join(unknown)}: reliable and volatile is offered')
+
+    @property
+    def topics(self) -> set[str]:
+        """Names of what is played."""
+        return {channel.topic for channel in self.channels}
+
+    def publish(self, record: Record) -> None:
+        """Publish a record as it was serialized."""
+        self._publishers[record.channel].publish(bytes(record.data))
+
+    def wait_for(self, topics: Sequence[str], say: Callable[[str], Any]) -> None:
+        """Wait until each of these topics has a subscriber."""
+        for topic in topics:
+            publishers = [publisher for channel, publisher in self._publishers.items()
+                          if channel.topic == topic]
+            if not any(publisher.get_subscription_count() for publisher in publishers):
+                say(f'waiting for a subscriber of {topic}')
+            while not any(publisher.get_subscription_count() for publisher in publishers):
+                time.sleep(0.02)
+
+    def flush(self) -> None:
+        """Wait, for a while, until reliable subscribers have all that was published."""
+        from rclpy.duration import Duration
+        end = time.monotonic() + _ACKNOWLEDGED_SECONDS
+        for publisher in set(self._publishers.values()):
+            publisher.wait_for_all_acked(Duration(seconds=max(0.0, end - time.monotonic())))
+
+
+def _publisher(node: Any, topic: str, msgtype: str, serialization: str, profile: Any) -> Any:
+    if serialization != 'cdr':
+        raise ValueError(f'its messages are encoded as {serialization or "(nothing)"}, not as cdr')
+    package, _, name = msgtype.rpartition('/')
+    try:
+        kind = getattr(importlib.import_module(package.replace('/', '.')), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError('this type is not installed: source a workspace that has it') from error
+    return node.create_publisher(kind, topic, profile)
+
+
+def _clock_publisher(node: Any) -> Callable[[int], None]:
+    """Return what publishes a time, ns, on /clock."""
+    from rclpy.qos import QoSProfile
+    from rclpy.time import Time
+    from rosgraph_msgs.msg import Clock
+    publisher = node.create_publisher(Clock, _CLOCK, QoSProfile(depth=10))
+    return lambda time_ns: publisher.publish(Clock(clock=Time(
+        nanoseconds=min(time_ns, LATEST_STAMP_NS)).to_msg()))

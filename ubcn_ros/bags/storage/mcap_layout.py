@@ -1,0 +1,112 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Find where the records of an mcap file begin, also behind damaged ones."""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+from mcap.opcode import Opcode
+
+from ubcn_ros.bags.storage.mcap_summary import MAGIC
+
+HEAD = struct.Struct('<BQ')  # of a record: opcode, length of what follows
+SHORTEST = {Opcode.SCHEMA: 14, Opcode.CHANNEL: 16, Opcode.MESSAGE: 22, Opcode.CHUNK: 40,
+            Opcode.MESSAGE_INDEX: 6, Opcode.ATTACHMENT: 36, Opcode.METADATA: 8,
+            Opcode.DATA_END: 4}
+"""Shortest length of what follows the head, of the records that data are made of."""
+PRIVATE = 0x80
+"""Opcodes from here on are anybody's."""
+DAMAGE, CUT = -1, -2
+"""Instead of an opcode: no record begins there; the file ends there without being closed."""
+
+_INDEX = struct.Struct('<HI')  # of an index of messages: channel, length of what follows
+_CHUNK = re.compile(rb'\x06(.{8}).{28}(\x00{4}|\x03\x00{3}lz4|\x04\x00{3}zstd)(.{8})', re.DOTALL)
+_RECORD = re.compile(b'[' + b''.join(b'\\x%02x' % opcode for opcode in sorted(SHORTEST))
+                     + rb'](?=.{5}\x00{3})', re.DOTALL)  # shorter than 2**40 bytes
+_CHAIN = 3  # records that follow each other do not occur by chance
+
+
+class Place(NamedTuple):
+    """A record, or what is there instead: DAMAGE or CUT."""
+
+    opcode: int
+    offset: int
+    end: int
+
+
+def find_records(file: BinaryIO, size: int, data_end: int) -> Iterator[Place]:
+    """
+    Yield the records of the data, and what is damaged between them.
+
+    :param size: of the file.
+    :param data_end: where the record is that ends the data; 0 where it is not known.
+    """
+    offset, start, limit = len(MAGIC), 0, data_end or size
+    chunked = False
+    while offset != data_end:
+        file.seek(offset)
+        head = file.read(HEAD.size + _INDEX.size)
+        opcode, length = HEAD.unpack_from(head) if len(head) >= HEAD.size else (0, 0)
+        end = offset + HEAD.size + length
+        legal = opcode >= PRIVATE or _is_record(opcode, length) or (
+            opcode == Opcode.HEADER and offset == len(MAGIC))
+        if opcode == Opcode.MESSAGE_INDEX and legal and end <= limit:
+            legal = _INDEX.unpack_from(head, HEAD.size)[1] == length - _INDEX.size
+        if opcode == Opcode.DATA_END and legal and not data_end:
+            return
+        chunked |= opcode == Opcode.CHUNK
+        if end > limit or not legal or opcode == Opcode.DATA_END:
+            following = _next_chunk(file, offset + 1, size)
+            if following is None and not chunked:
+                following = _next_record(file, (start or offset) + 1, limit)
+            following = following or data_end
+            if not following:
+                yield Place(CUT, offset, size)
+                if opcode == Opcode.CHUNK:
+                    yield Place(opcode, offset, size)
+                return
+            yield Place(DAMAGE, offset, following)
+            offset, start = following, 0
+            continue
+        yield Place(opcode, offset, end)
+        start, offset = offset, end  # its length may be damaged, and others lie in it
+
+
+def _is_record(opcode: int, length: int) -> bool:
+    return length >= SHORTEST.get(opcode, length + 1) and (
+        opcode != Opcode.DATA_END or length == SHORTEST[opcode])
+
+
+def _next_record(file: BinaryIO, offset: int, limit: int) -> int | None:
+    """Find where records follow each other again; not to be asked of a file of chunks."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for match in _RECORD.finditer(data, offset, limit):
+            at = match.start()
+            for _ in range(_CHAIN):
+                opcode, length = (HEAD.unpack_from(data, at) if at + HEAD.size <= limit
+                                  else (0, 0))
+                first, at = at == match.start(), at + HEAD.size + length
+                if not _is_record(opcode, length) or at > limit or (
+                        first and opcode == Opcode.DATA_END):  # 13 bytes may be by chance
+                    break
+                if opcode == Opcode.DATA_END or at == limit:
+                    return match.start()
+            else:
+                return match.start()
+    return None
+
+
+def _next_chunk(file: BinaryIO, offset: int, size: int) -> int | None:
+    """Find the next whole chunk: lengths that fit each other do not occur by chance."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        for match in _CHUNK.finditer(data, offset):
+            length, stored = (int.from_bytes(match[n], 'little') for n in (1, 3))
+            inside = length - stored - (match.end() - match.start() - HEAD.size)
+            if inside == 0 and match.end() + stored <= size:
+                return match.start()
+    return None

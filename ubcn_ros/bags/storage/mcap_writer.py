@@ -1,0 +1,212 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Write a bag of mcap files that is whole whatever ends the writing, and go on with one."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import yaml
+from mcap.records import Attachment
+
+from ubcn_ros.bags.errors import BagError, exists_error
+from ubcn_ros.bags.storage.mcap_file import McapFile
+from ubcn_ros.bags.storage.mcap_output import COMPRESSIONS, McapOutput
+from ubcn_ros.bags.storage.mcap_tail import find_tail
+from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
+from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.storage_writer import FLUSH_SECONDS, StorageWriter
+
+_TIMES = range(2**64)  # ns that the format can hold
+
+
+class McapBagWriter(StorageWriter):
+    """
+    Writes records as they are into FOLDER/NAME_0.mcap and so on, with metadata.yaml.
+
+    A context manager. The bag is whole also when an exception or a signal ends it; what was
+    written a second before a kill, a power cut or a full disk is readable, and `reopen` goes on
+    from there. A folder without a whole message is removed after an error.
+
+    :param folder: to make.
+    :param name: of the files; None for that of the folder.
+    :param compression: of the chunks, 'zstd', 'lz4' or 'none'.
+    :param split_bytes: begin another file before one has more bytes; None: never.
+    :param split_ns: begin another file where one has messages of so many ns.
+    :param custom_data: of the recording, for metadata.yaml.
+    :raises BagError: it exists, or cannot be written; as all methods do.
+    """
+
+    def __init__(self, folder: Path | str, *, name: str | None = None, compression: str = 'zstd',
+                 split_bytes: int | None = None, split_ns: int | None = None,
+                 custom_data: Mapping[str, str] | None = None):
+        if compression not in COMPRESSIONS:
+            raise BagError(f"unknown compression '{compression}': choose one of "
+                           f'{", ".join(COMPRESSIONS)}')
+        super().__init__(folder)
+        self._name = name or self.folder.resolve().name
+        self._compression, self._custom_data = compression, custom_data
+        self._split_bytes, self._split_ns = split_bytes, split_ns
+        self._whole: list[str] = []  # files before the one that is written
+        self._messages = 0  # in them
+        self._file: McapOutput | None = None
+        self._reopens = False
+        self._keep: int | None = None
+        self._flushed = time.monotonic()
+
+    @classmethod
+    def reopen(cls, folder: Path | str, keep: int | None = None, **options) -> McapBagWriter:
+        """
+        Go on with a bag that this class made, wherever it was interrupted.
+
+        When it is entered, what is not whole is removed, and metadata.yaml until it is closed;
+        `messages` then says how many there are. Attachments and metadata records stay where a
+        message that was written after them does.
+
+        :param keep: the number of messages to keep at most, in the order of writing.
+        :param options: as for a new bag.
+        """
+        writer = cls(folder, **options)
+        writer._keep, writer._reopens = keep, True
+        return writer
+
+    @property
+    def messages(self) -> int:
+        """The number of messages in the bag."""
+        return self._messages + (self._file.messages if self._file else 0)
+
+    def add_channel(self, channel: Channel) -> None:
+        """Write a channel that may have no message; the others are written with their first."""
+        with self._writing():
+            self._file.add_channel(channel)
+
+    def write(self, record: Record) -> None:
+        """Write a message as it is, behind those before."""
+        for what, time_ns in (('recorded', record.time_ns), ('published', record.publish_ns)):
+            if time_ns not in _TIMES:
+                raise BagError(f'a message of {record.channel.topic} was {what} at {time_ns} ns, '
+                               'which mcap cannot hold: correct the time in its source')
+        with self._writing():
+            if self._is_full(record):
+                self._split()
+            self._file.write(record)
+            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+                self._flush()
+
+    def attach(self, attachment: Attachment) -> None:
+        """Write an attachment as it is."""
+        with self._writing():
+            self._file.attach(attachment)
+
+    def add_metadata(self, name: str, metadata: Mapping[str, str]) -> None:
+        """Write a metadata record as it is."""
+        with self._writing():
+            self._file.add_metadata(name, dict(metadata))
+            if name == 'rosbag2' and not _describes_us(metadata):
+                # rosbag2 reads the QoS of channels by the last of these
+                self._file.add_metadata(name, {'serialized_metadata': empty_metadata()})
+
+    def flush(self) -> None:
+        """Wait until all that was written is readable on the disk."""
+        with self._writing():
+            self._flush()
+
+    def _begin(self) -> None:
+        if self._reopens:
+            self._go_on()
+        else:
+            self._make()
+
+    def _finish(self) -> None:
+        self._file.finish()
+        write_metadata(self.folder, [*self._whole, self._file.path.name], self._custom_data)
+
+    def _make(self) -> None:
+        try:
+            self.folder.mkdir(parents=True)
+        except OSError as error:
+            if os.path.exists(self.folder):  # unlike Path's it never raises
+                raise exists_error(self.folder) from error
+            raise
+        self._made = True
+        self._start_file(0)
+
+    def _go_on(self) -> None:
+        """Keep whole files up to the one that is cut off, or in which enough messages are."""
+        there = [(int(match[1]), path) for path in self.folder.glob('*.mcap')
+                 if (match := re.fullmatch(re.escape(self._name) + r'_(\d+)\.mcap', path.name))]
+        if not there:
+            raise BagError(f'bag {self.folder} cannot be resumed: no file '
+                           f'{self._name}_0.mcap is in it; give a bag that ubcn made')
+        (self.folder / NAME).unlink(missing_ok=True)
+        files = [path for _, path in sorted(there)]
+        for number, path in enumerate(files):
+            left = None if self._keep is None else self._keep - self._messages
+            if path != files[-1]:
+                with McapFile(path, str(path)) as file:
+                    count = sum(file.counts.values())
+                if left is None or count < left:
+                    self._whole.append(path.name)
+                    self._messages += count
+                    continue
+            for surplus in files[number + 1:]:
+                surplus.unlink()
+            tail = find_tail(path, left)
+            if tail is None:
+                path.unlink()
+                self._start_file(number)
+            else:
+                self._file = McapOutput(path, self._compression, tail)
+                for record in tail.pending:
+                    self._file.write(record)
+            return
+
+    def _start_file(self, number: int) -> None:
+        self._file = McapOutput(self.folder / f'{self._name}_{number}.mcap', self._compression)
+        folder = os.open(self.folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # else a power cut may lose the file's name
+        finally:
+            os.close(folder)
+
+    def _is_full(self, record: Record) -> bool:
+        file = self._file
+        if file.first_ns is None:
+            return False
+        return ((self._split_bytes is not None
+                 and file.size + len(record.data) > self._split_bytes)
+                or (self._split_ns is not None
+                    and record.time_ns - file.first_ns >= self._split_ns))
+
+    def _split(self) -> None:
+        self._file.finish()
+        self._whole.append(self._file.path.name)
+        self._messages += self._file.messages
+        self._start_file(len(self._whole))
+
+    def _flush(self) -> None:
+        self._file.flush()
+        self._flushed = time.monotonic()
+
+    def _abandon(self) -> None:
+        if self._file is not None:
+            self._file.abandon()
+        if self._made and not self._whole:
+            with suppress(OSError):
+                tail = find_tail(self._file.path, keep=1) if self._file else None
+                if tail is None or not tail.messages + len(tail.pending):
+                    self.remove()
+
+
+def _describes_us(metadata: Mapping[str, str]) -> bool:
+    """Return whether rosbag2's record of its file fits a file of this writer."""
+    try:
+        information = yaml.safe_load(metadata['serialized_metadata'])
+        return information['version'] == VERSION and not information['compression_mode']
+    except Exception:  # a text of any content
+        return False

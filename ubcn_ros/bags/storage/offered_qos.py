@@ -1,0 +1,102 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The QoS that publishers had offered when their topic was recorded, to offer it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2.metadata import parse_qos
+
+from ubcn_ros.bags.storage.records import Channel
+
+DEPTH = 10
+"""Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
+_NO_LIMIT = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
+_NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
+
+
+def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
+    """Return what the publishers of these channels had offered, as far as it can be read."""
+    offers = []
+    for channel in channels:
+        try:
+            offers += parse_qos(dict(channel.metadata).get('offered_qos_profiles', ''))
+        except Exception:  # text of any recorder, or damaged: errors of many kinds
+            continue
+    return offers
+
+
+def strictest(offers: Sequence[Qos]) -> Qos:
+    """
+    Merge offers into one that every subscriber can connect to that could to one of them.
+
+    :param offers: at least one.
+    """
+    latched = any(offer.durability == QosDurability.TRANSIENT_LOCAL for offer in offers)
+    depths = [offer.depth or DEPTH for offer in offers]
+    return Qos(
+        history=(QosHistory.KEEP_ALL if any(offer.history == QosHistory.KEEP_ALL
+                                            for offer in offers) else QosHistory.KEEP_LAST),
+        # one publisher keeps for later subscribers what several had kept
+        depth=sum(depths) if latched else max(DEPTH, *depths),
+        reliability=(QosReliability.BEST_EFFORT if all(
+            offer.reliability == QosReliability.BEST_EFFORT for offer in offers)
+            else QosReliability.RELIABLE),
+        durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
+        deadline=_shortest(offer.deadline for offer in offers),
+        lifespan=_longest(offer.lifespan for offer in offers),
+        liveliness=(QosLiveliness.MANUAL_BY_TOPIC if any(
+            offer.liveliness == QosLiveliness.MANUAL_BY_TOPIC for offer in offers)
+            else QosLiveliness.AUTOMATIC),
+        liveliness_lease_duration=_shortest(offer.liveliness_lease_duration for offer in offers),
+        avoid_ros_namespace_conventions=all(offer.avoid_ros_namespace_conventions
+                                            for offer in offers))
+
+
+def to_profile(offer: Qos | None) -> Any:
+    """Return rclpy's QoSProfile of an offer; that of ROS 2 by default for None."""
+    from rclpy.duration import Duration
+    from rclpy.qos import (
+        DurabilityPolicy,
+        HistoryPolicy,
+        LivelinessPolicy,
+        QoSProfile,
+        ReliabilityPolicy,
+    )
+    if offer is None:
+        return QoSProfile(depth=DEPTH)
+
+    def duration(time: QosTime) -> Duration:
+        return Duration(seconds=time.sec, nanoseconds=time.nsec)
+
+    return QoSProfile(
+        history=HistoryPolicy[offer.history.name], depth=offer.depth,
+        reliability=ReliabilityPolicy[offer.reliability.name],
+        durability=DurabilityPolicy[offer.durability.name],
+        deadline=duration(offer.deadline), lifespan=duration(offer.lifespan),
+        liveliness=LivelinessPolicy[offer.liveliness.name],
+        liveliness_lease_duration=duration(offer.liveliness_lease_duration),
+        avoid_ros_namespace_conventions=offer.avoid_ros_namespace_conventions)
+
+
+def _shortest(times: Iterable[QosTime]) -> QosTime:
+    return min(filter(_is_limit, times), default=_NO_LIMIT)
+
+
+def _longest(times: Iterable[QosTime]) -> QosTime:
+    times = list(times)
+    return max(times) if all(map(_is_limit, times)) else _NO_LIMIT
+
+
+def _is_limit(time: QosTime) -> bool:
+    return QosTime(0, 0) < time < _NEVER  # 0 is what was not specified

@@ -1,0 +1,293 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read a bag: its topics as one list, their messages in the order of time, and what is missing."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mcap.records import Attachment
+
+from ubcn_ros.bags.errors import SUFFIXES, BagError, MalformedMessage, reason
+from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
+from ubcn_ros.bags.storage.opening import (
+    LZ4_MAGIC,
+    ZSTD_MAGIC,
+    decompress_message,
+    open_storage,
+)
+from ubcn_ros.bags.storage.records import Channel, Record, Source, merge
+
+_HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
+
+
+class Connection(NamedTuple):
+    """
+    A topic of a bag, of all its publishers.
+
+    `msgtype` is like 'sensor_msgs/msg/Image', `msgcount` the number of messages that metadata.yaml
+    or the storage announces, `encoding` is 'cdr' for ROS 2.
+    """
+
+    topic: str
+    msgtype: str
+    msgcount: int
+    encoding: str = 'cdr'
+
+
+class BagReader:
+    """
+    An open bag. Use `open_bag`.
+
+    What could be read in spite of something odd is in `notes`, a line each, for a warning; what
+    could not be read is told by `problems`.
+    """
+
+    def __init__(self, path: Path, stack: ExitStack):
+        self.path = path
+        self._missing: list[str] = []
+        metadata, self.notes = read_metadata(path) if path.is_dir() else (None, [])
+        self.custom_data = metadata.custom_data if metadata else {}
+        """What metadata.yaml says of the recording beside its content."""
+        self.files = self._choose_files(metadata) if path.is_dir() else [path]
+        """Storage files, in the order that they are read in."""
+        self._storages = self._open(self.files, stack)
+        if metadata is None and not all(storage.complete for storage in self._storages):
+            self._missing, self.notes = self.notes + self._missing, []
+        stored: Counter[tuple[str, str, str]] = Counter()
+        for storage in self._storages:
+            self.notes += storage.notes
+            for number, channel in storage.channels.items():
+                stored[_kind(channel)] += storage.counts[number]
+        said = [stored] if metadata is None else [self._as_stored(metadata.counts, stored), stored]
+        self._announced: dict[Connection, list[int]] = {}
+        for key in dict.fromkeys(key for counts in said for key in counts):
+            numbers = [counts[key] for counts in said]
+            topic, msgtype, encoding = key
+            self._announced[Connection(topic, msgtype, max(numbers), encoding)] = numbers
+        self.connections = list(self._announced)
+
+    @property
+    def channels(self) -> list[Channel]:
+        """What is stored of each topic, by publisher, in the order of the files."""
+        return list(dict.fromkeys(channel for storage in self._storages
+                                  for channel in storage.channels.values()))
+
+    @property
+    def start_ns(self) -> int | None:
+        """Time of recording of the first message, ns; None for an empty bag."""
+        return min((span[0] for span in self._spans() if span), default=None)
+
+    @property
+    def end_ns(self) -> int | None:
+        """Time of recording of the last message, ns; None for an empty bag."""
+        return max((span[1] for span in self._spans() if span), default=None)
+
+    def records(self, channels: Collection[Channel] = (), start_ns: int | None = None,
+                end_ns: int | None = None) -> Iterator[Record]:
+        """
+        Yield records as they are stored, in the order of recording; reads only what it needs.
+
+        Those of equal times come in the order of the files. What is damaged is passed over.
+
+        :param channels: of this bag; none takes all.
+        :param start_ns: take records from this time of recording on.
+        :param end_ns: take records before this time.
+        """
+        return self._records(set(channels or self.channels),
+                             -math.inf if start_ns is None else start_ns,
+                             math.inf if end_ns is None else end_ns)
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield the attachments, in the order of the files."""
+        for storage in self._storages:
+            yield from storage.attachments()
+
+    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield name and content of the metadata records, in the order of the files."""
+        for storage in self._storages:
+            yield from storage.metadata_records()
+
+    def messages(self, connections: Collection[Connection] = ()
+                 ) -> Iterator[tuple[Connection, int, bytes]]:
+        """
+        Yield the messages in the order of recording, with connection, time (ns) and data.
+
+        :param connections: of this bag; none takes all. What is damaged is passed over.
+        """
+        wanted = {(c.topic, c.msgtype, c.encoding): c for c in connections or self.connections}
+        chosen = {channel for channel in self.channels if _kind(channel) in wanted}
+        for record in self._records(chosen):
+            yield wanted[_kind(record.channel)], record.time_ns, record.data
+
+    def _records(self, channels: set[Channel], start: float = -math.inf, end: float = math.inf
+                 ) -> Iterator[Record]:
+        sources = []
+        for rank, (storage, span) in enumerate(zip(self._storages, self._spans(), strict=True)):
+            chosen = {number for number, channel in storage.channels.items()
+                      if channel in channels}
+            if chosen and span and span[1] >= start and span[0] < end:
+                sources.append(Source(max(span[0], start), rank,
+                                      storage.records(chosen, start, end)))
+        for record in merge(sorted(sources, key=attrgetter('first_ns', 'rank'))):
+            if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
+                record = record._replace(data=decompress_message(record.data))
+            yield record
+
+    def _spans(self) -> list[tuple[int, int] | None]:
+        return [storage.span for storage in self._storages]
+
+    def deserialize(self, data: bytes, msgtype: str) -> Any:
+        """
+        Deserialize a message by the standard definition of its type.
+
+        :raises MalformedMessage: the data are not of this type.
+        """
+        if data[:4] == ZSTD_MAGIC:
+            raise MalformedMessage('its zstd compression is damaged')
+        if data[:4] == LZ4_MAGIC:
+            raise MalformedMessage('it is compressed with lz4, and only zstd is read: convert the '
+                                   'bag with `ros2 bag convert`')
+        try:
+            return TYPES.deserialize_cdr(data, msgtype)
+        except Exception as error:  # wrong bytes end in errors of many kinds
+            raise MalformedMessage(f'it is not a {msgtype}: {reason(error)}') from error
+
+    @property
+    def damage(self) -> list[str]:
+        """What is known by now that could not be read, of all topics, a line each."""
+        return [*self._missing, *(line for s in self._storages for line in s.problems)]
+
+    def problems(self, connection: Connection, found: int) -> list[str]:
+        """
+        Tell what could not be read, a line each; to be asked after `messages` came to its end.
+
+        :param found: the number of messages of this connection that it yielded.
+        """
+        return [*self.damage, *self.left_out(connection, found)]
+
+    def left_out(self, connection: Connection, found: int) -> list[str]:
+        """Tell what is missing of a topic, as `problems`, and what it has of another type."""
+        lines = [f'{c.topic}: {c.msgcount} messages of type {c.msgtype or "(none)"}, encoded as '
+                 f'{c.encoding or "(nothing)"}, were left out: of this topic '
+                 f'only {connection.msgtype}, encoded as {connection.encoding}, is read; give '
+                 'each type and encoding a topic of its own' for c in self.connections
+                 if c.topic == connection.topic and c != connection and c.msgcount]
+        return lines + self.count_problems(connection, found)
+
+    def count_problems(self, connection: Connection, found: int) -> list[str]:
+        """Tell where another number of messages is announced than was found."""
+        announced = self._announced.get(connection, [0])
+        if different := [number for number in announced if number != found]:
+            remedy = ('give another copy, if there is one'
+                      if self.damage or announced[-1] != found else
+                      f'if {self.path} was edited, `ros2 bag reindex` counts them anew')
+            return [f'{connection.topic}: {different[0]} messages are announced, {found} were '
+                    f'found; {remedy}']
+        return []
+
+    def _as_stored(self, said: Counter[tuple[str, str]],
+                   stored: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
+        """
+        Tell what metadata.yaml says by the types and encodings of the storage, which decides.
+
+        rosbag2 counts by topic: of several types and encodings, the one that metadata.yaml names,
+        as CDR, takes the difference to what the storage has of the others.
+        """
+        counts: Counter[tuple[str, str, str]] = Counter()
+        for (topic, msgtype), number in said.items():
+            kinds = sorted((key for key in stored if key[0] == topic
+                            and (key[1] == msgtype or key[:2] not in said)),
+                           key=lambda key: (key[1] != msgtype, key[2] != 'cdr'))
+            first, *others = kinds or [(topic, msgtype, 'cdr')]
+            if first[1] != msgtype:
+                self.notes.append(f'{self.path / "metadata.yaml"} says that {topic} is of type '
+                                  f'{msgtype}, but what is stored is of type {first[1]}, which is '
+                                  'taken; `ros2 bag reindex` corrects it')
+            for key in others:
+                counts[key] += stored[key]
+            counts[first] += max(0, number - sum(stored[key] for key in others))
+        return counts
+
+    def _choose_files(self, metadata: BagMetadata | None) -> list[Path]:
+        """Take the files that metadata.yaml names, else those that are there."""
+        there = sorted(path for path in self.path.iterdir() if not path.name.startswith('.')
+                       and path.name.removesuffix('.zstd').endswith(SUFFIXES))
+        if metadata is None or not metadata.files:
+            if not there:
+                raise BagError(f'no bag at {self.path}: {_HOW}')
+            return there
+        files = [_renamed(self.path / name) for name in metadata.files]
+        missing = [file for file in files if not file.exists()]
+        if len(missing) == len(files):
+            names = ', '.join(metadata.files)
+            if len(there) != len(files):
+                raise BagError(
+                    f'{self.path} names {names} in its metadata.yaml, which '
+                    f'{"is" if len(files) == 1 else "are"} missing: '
+                    + (f'give one of {", ".join(map(str, there))}' if there else
+                       'copy the bag again, with all its files'))
+            self.notes.append(f'{self.path} names {names} in its metadata.yaml, but holds '
+                              f'{", ".join(file.name for file in there)}, which is read instead; '
+                              '`ros2 bag reindex` corrects it')
+            return there
+        self.notes += [f'{file}, which metadata.yaml does not name, was not read; '
+                       '`ros2 bag reindex` adds it' for file in there
+                       if file not in files]
+        self._missing += [f'{file}, which metadata.yaml names, is missing: the others were read; '
+                          'copy the bag again, with all its files' for file in missing]
+        return [file for file in files if file not in missing]
+
+    def _open(self, files: list[Path], stack: ExitStack) -> list[Any]:
+        """Open those files that can be read; of the others keep the problem, if any can."""
+        storages = []
+        for file in files:
+            try:
+                storages.append(open_storage(file, stack))
+            except BagError as error:
+                if len(files) == 1:
+                    raise
+                self._missing.append(str(error))
+        if not storages:
+            raise BagError(self._missing[0])
+        return storages
+
+
+def _kind(channel: Channel) -> tuple[str, str, str]:
+    """Return what a connection has in common with its channels."""
+    return channel.topic, channel.msgtype, channel.serialization
+
+
+def _renamed(file: Path) -> Path:
+    """Return a file's name as it is after (de)compression, if it is there under that name only."""
+    other = file.with_name(file.name.removesuffix('.zstd') if file.suffix == '.zstd'
+                           else file.name + '.zstd')
+    return other if other.exists() and not file.exists() else file
+
+
+@contextmanager
+def open_bag(path: Path | str) -> Iterator[BagReader]:
+    """
+    Open a rosbag2 folder, its .mcap or .db3 file, or a .bag file of ROS 1, for reading.
+
+    What is damaged is read as far as it is whole; see `BagReader.problems`.
+
+    :raises BagError: missing, or nothing of it can be read.
+    """
+    path = Path(path)
+    with ExitStack() as stack:
+        try:
+            if not path.exists():
+                raise BagError(f'no bag at {path}: {_HOW}')
+            reader = BagReader(path, stack)
+        except OSError as error:
+            raise BagError(f'{path} cannot be read: {reason(error)}; give a bag that you may '
+                           'read') from error
+        yield reader

@@ -1,0 +1,227 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Read an sqlite3 storage file of rosbag2, also where pages of it are damaged or missing."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain
+from pathlib import Path
+from urllib.parse import quote
+
+from mcap.records import Attachment
+
+from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.storage.records import Channel, Record
+
+_ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
+_TIMES = (-2**63, 2**63 - 1)  # of a message, ns
+_LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
+
+
+class SqliteFile:
+    """
+    The channels of an sqlite3 file, and its records row by row; a context manager.
+
+    :param path: the file.
+    :param name: for texts.
+    :param recover: let SQLite write to the file to take its journal back; it is a copy.
+    :raises BagError: the topics cannot be read.
+    """
+
+    complete = False
+    """Whether the file was closed by its writer: an sqlite3 file does not say."""
+
+    def __init__(self, path: Path, name: str, recover: bool = False):
+        self._problems: list[str] = []
+        self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
+                      'as it had been committed'] if recover else []
+        self._name, self._path, self._recovered = name, path, recover
+        self._damage = ''  # the first that was met
+        self._checked = self._told = False
+        mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
+        # one thread at a time, but not always the same
+        self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True,
+                                         check_same_thread=False)
+        try:
+            # else a file that was cut off would not be opened at all
+            self._database.execute('PRAGMA writable_schema=ON')
+            self.channels = self._read_channels()
+            """By row."""
+            self._counted = self._counts()
+        except _ERRORS as error:
+            self._database.close()
+            raise BagError(f'{name} cannot be read as the sqlite3 storage of a bag: '
+                           f'{reason(error)}; give another copy of the file, or see what '
+                           f'`sqlite3 {name} .recover` gets out of it') from error
+        self.counts = {number: self._counted[number] for number in self.channels}
+        """Messages by channel."""
+        unknown = sum(self._counted[key] for key in self._counted.keys() - self.channels.keys())
+        if unknown:
+            self._problems.append(f'{name}: {unknown} messages are of no known topic, as the row '
+                                  'that names it is missing or damaged; give another copy of the '
+                                  'file, if there is one')
+
+    def __enter__(self) -> SqliteFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read, and why; the first time, all pages are checked."""
+        if not self._checked:
+            self._checked = True
+            self._note_damage(self._cut() or self._inconsistency())
+        if self._damage and not self._told:
+            self._told = True
+            self._problems.insert(0, f'{self._name} is damaged ({self._damage}): what is whole '
+                                  f'before and after was read{self._lost()}; give another copy of '
+                                  'the file, if there is one')
+        return self._problems
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Times of the first and last message, ns; None where there is none."""
+        try:
+            first, last = self._database.execute(
+                'SELECT CAST(min(timestamp) AS INTEGER), CAST(max(timestamp) AS INTEGER) '
+                'FROM messages').fetchone()
+        except _ERRORS:
+            times = [time for _, time, _ in self._rows(None) if time is not None]
+            return (times[0], times[-1]) if times else None
+        return None if first is None else (first, last)
+
+    def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
+        """Yield the records of these channels with start <= time < end (ns), by time."""
+        for number, time, topic in self._rows(channels, start, end):
+            if time is None:
+                self._note_damage(f'message {number} has no timestamp')
+                continue
+            try:
+                (data,) = self._database.execute(
+                    'SELECT CAST(data AS BLOB) FROM messages WHERE id = ?', (number,)).fetchone()
+            except (*_ERRORS, TypeError) as error:  # TypeError: no such row
+                self._note_damage(reason(error))
+            else:
+                yield Record(self.channels[topic], time, time, 0, data or b'')
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield nothing: this storage has no attachments."""
+        return iter(())
+
+    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield nothing: this storage has no metadata records."""
+        return iter(())
+
+    def _read_channels(self) -> dict[int, Channel]:
+        """Read topics, as later versions of rosbag2 have them with QoS, hash and definition."""
+        definitions: dict[str, tuple[str, bytes]] = {}
+        with suppress(*_ERRORS):  # a table of its own since Iron; a type may be read without it
+            for name, encoding, definition in self._database.execute(
+                    'SELECT topic_type, encoding, CAST(encoded_message_definition AS BLOB) '
+                    'FROM message_definitions'):
+                definitions[name] = (encoding or '', definition or b'')
+        there = {row[1] for row in self._database.execute('PRAGMA table_info(topics)')}
+        columns = [name if name in there else "''"
+                   for name in ('offered_qos_profiles', 'type_description_hash')]
+        channels = {}
+        for number, topic, msgtype, encoding, qos, digest in self._database.execute(
+                f'SELECT id, name, type, serialization_format, {", ".join(columns)} FROM topics'):
+            metadata = (('offered_qos_profiles', qos), ('topic_type_hash', digest))
+            if topic:
+                schema = (msgtype, *definitions[msgtype]) if msgtype in definitions else ()
+                channels[number] = Channel(topic, msgtype or '', encoding or '',
+                                           *(schema or ('', '', b'')),
+                                           tuple(entry for entry in metadata if entry[1]))
+        return channels
+
+    def _counts(self) -> Counter[int]:
+        try:
+            return Counter(dict(self._database.execute(
+                'SELECT topic_id, count(*) FROM messages GROUP BY topic_id')))
+        except _ERRORS:
+            return Counter(topic for _, _, topic in self._rows(None))
+
+    def _rows(self, topics: Iterable[int] | None, start: float = -math.inf,
+              end: float = math.inf) -> Iterator[tuple[int, int | None, int]]:
+        """Yield id, time and topic of messages by time; read one by one past a damaged page."""
+        query = 'SELECT id, CAST(timestamp AS INTEGER), topic_id FROM messages'
+        chosen = ['1' if topics is None else f'topic_id IN ({", ".join(map(str, topics))})']
+        if start > _TIMES[0]:
+            chosen.append(f'timestamp >= {min(start, _TIMES[1])}')
+        if end <= _TIMES[1]:
+            chosen.append(f'timestamp < {max(end, _TIMES[0])}')
+        order = ' ORDER BY 2, 1'  # SQLite sorts on disk; before the first row all have been read
+        try:
+            rows = self._database.execute(f'{query} WHERE {" AND ".join(chosen)}{order}')
+            first = rows.fetchone()
+        except _ERRORS as error:
+            self._note_damage(reason(error))
+            first, rows = None, self._rows_one_by_one(query)
+        for number, time, topic in rows if first is None else chain([first], rows):
+            if (topics is None or topic in topics) and (time is None or start <= time < end):
+                yield number, time, topic
+
+    def _rows_one_by_one(self, query: str) -> list[tuple[int, int | None, int]]:
+        rows = []
+        for number in self._numbers():
+            try:
+                rows += self._database.execute(query + ' WHERE id = ?', (number,)).fetchall()
+            except _ERRORS as error:
+                self._note_damage(reason(error))
+        return sorted(rows, key=lambda row: (row[1] or 0, row[0]))
+
+    def _numbers(self) -> Iterable[int]:
+        """List the ids of the messages: of the index, else of both ends and all in between."""
+        with suppress(*_ERRORS):
+            return [number for (number,) in self._database.execute(
+                'SELECT id FROM messages INDEXED BY timestamp_idx ORDER BY timestamp')]
+        ends: list[list[int]] = []
+        for order in ('ASC', 'DESC'):
+            ends.append([])
+            with suppress(*_ERRORS):
+                for (number,) in self._database.execute(
+                        'SELECT id FROM messages NOT INDEXED WHERE id IS NOT NULL '
+                        f'ORDER BY id {order}'):
+                    ends[-1].append(number)
+        first, last = ends[0][-1] if ends[0] else 0, ends[1][-1] if ends[1] else 0
+        gap = range(first + 1, min(last, first + _LONGEST_GAP))
+        return dict.fromkeys([*ends[0], *gap, *reversed(ends[1])])
+
+    def _cut(self) -> str:
+        """Return what pages are missing at the end of the file, where it says how many it has."""
+        with self._path.open('rb') as file:
+            header = file.read(100)
+        size, change, pages, valid = (int.from_bytes(header[at:end]) for at, end in (
+            (16, 18), (24, 28), (28, 32), (92, 96)))
+        there = self._path.stat().st_size // (65536 if size == 1 else size)
+        if self._recovered or change != valid or there >= pages:
+            return ''
+        return f'of its {pages} pages, {there} are there'
+
+    def _inconsistency(self) -> str:
+        """Return what does not fit together in the file: SQLite may leave out rows unsaid."""
+        try:
+            (text,) = self._database.execute('PRAGMA integrity_check(1)').fetchone()
+        except _ERRORS as error:
+            return reason(error)
+        return '' if text == 'ok' else ' '.join(text.split())
+
+    def _lost(self) -> str:
+        """Say how many messages are missing, where the index tells."""
+        try:
+            ((listed,),) = self._database.execute(
+                'SELECT count(*) FROM messages INDEXED BY timestamp_idx')
+        except _ERRORS:
+            return ''
+        there = sum(self._counted.values())
+        return f', {there} of {listed} messages' if listed > there else ''
+
+    def _note_damage(self, why: str) -> None:
+        self._damage = self._damage or why
