@@ -3,6 +3,7 @@
 """A processed bag as a Rerun recording, and as one with the original."""
 
 import json
+import resource
 import subprocess
 import sys
 
@@ -114,6 +115,18 @@ def test_times_that_rerun_cannot_hold_are_left_out(tmp_path):
         time_ns=2**63 + n, publish_ns=2**64 - 1) for n in range(2)]
     made(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
     assert write_layer(tmp_path / 'out', tmp_path / 'layer.rrd') == 4
+
+
+def test_a_full_disk_is_told_and_leaves_no_cut_file(processed, tmp_path):
+    pytest.importorskip('rerun')
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(BagError, match='layer.rrd cannot be written: .*; make room, or'):
+            write_layer(processed, tmp_path / 'layer.rrd')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / 'layer.rrd').exists()
 
 
 def test_what_cannot_be_is_told(processed, tmp_path):

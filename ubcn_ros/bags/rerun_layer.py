@@ -93,10 +93,15 @@ def _recording(file: Path | str, name: str, cameras: list[dict[str, Any]]) -> An
     except Exception as error:  # Rust's errors come as RuntimeError
         raise BagError(f'{file} cannot be written: {error}; choose another place') from error
     try:
-        yield recording
-    finally:
-        recording.flush()
-        recording.disconnect()
+        try:
+            yield recording
+        finally:
+            recording.flush()
+            recording.disconnect()
+    except RuntimeError as error:  # of the thread that writes, on a full disk
+        Path(file).unlink(missing_ok=True)
+        raise BagError(f'{file} cannot be written: {error}; make room, or choose another place'
+                       ) from error
 
 
 def _blueprint(cameras: list[dict[str, Any]]) -> Any:
