@@ -31,6 +31,7 @@ from ubcn_ros.bags.process.source import Item, Position, Source, decode_record
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Record
+from ubcn_ros.runtime.openmp import release_openmp_threads
 from ubcn_ros.stopping import signals_held
 
 CHECKPOINT_S = 2.0
@@ -132,6 +133,7 @@ class _Run:
         if self.tally.position is None:
             self._begin(writer)
         engine, options = self._engine, self._job.options
+        release_openmp_threads()  # of this thread, which loaded the engine: another runs it
         with Pipeline(
                 Source(self._reader, self._job, self.tally.position),
                 lambda record: decode_record(self._reader, record),

@@ -1,0 +1,33 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""OpenMP's threads end when they are let go, and come back."""
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import os, torch
+from ubcn_ros.runtime.openmp import release_openmp_threads
+torch.set_num_threads(3)
+x = torch.rand(2000, 2000)
+def threads():
+    y = torch.tanh(x)
+    return len(os.listdir('/proc/self/task')), y
+before, first = threads()
+done = release_openmp_threads()
+after = len(os.listdir('/proc/self/task'))
+again, second = threads()
+assert torch.equal(first, second)
+print(done, before, after, again)
+"""
+
+
+def test_threads_that_were_let_go_are_gone_and_come_back():
+    output = subprocess.run([sys.executable, '-c', PROGRAM], capture_output=True, text=True,
+                            check=True, timeout=120).stdout.split()
+    done, (before, after, again) = output[0], map(int, output[1:])
+    if done == 'False':
+        pytest.skip('PyTorch runs on another OpenMP')
+    assert after <= before - 2 and again == before
