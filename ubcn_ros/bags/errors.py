@@ -9,10 +9,8 @@ import os
 import sqlite3
 from pathlib import Path
 
+from ubcn_ros.bag_names import ROSBAG2_SUFFIXES
 from ubcn_ros.whole_files import NO_ROOM
-
-SUFFIXES = ('.mcap', '.db3')
-"""Of the files of a bag."""
 
 
 class BagError(ValueError):
@@ -44,7 +42,7 @@ def write_error(path: Path, error: Exception) -> BagError:
 def exists_error(path: Path) -> BagError:
     """Make the error of a bag that is there already."""
     if path.is_dir() and not (path / 'metadata.yaml').exists() and any(
-            file.suffix in SUFFIXES for file in path.iterdir()):
+            file.suffix in ROSBAG2_SUFFIXES for file in path.iterdir()):
         return BagError(f'bag {path} cannot be written: it exists already, and has no '
                         'metadata.yaml, as a command that was killed leaves it; remove it, or '
                         'give a path that does not exist yet')

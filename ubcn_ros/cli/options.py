@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.bag_names import BAG_SUFFIXES
 from ubcn_ros.images.malformed import MAX_PIXELS, MIN_SIDE
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
@@ -24,7 +25,7 @@ COUNT = click.IntRange(1, 1024)
 """Of threads, devices or machines."""
 LONGEST_S = 1e10
 """Seconds; a bag's 64 bits of nanoseconds hold twice as many."""
-_INPUT_SUFFIXES = ('.mcap', '.db3', '.bag', '.zstd', '.safetensors', '.yaml', '.yml')
+_INPUT_SUFFIXES = (*BAG_SUFFIXES, '.zstd', '.safetensors', '.yaml', '.yml')
 _INPUT_NAMES = ('process.json',)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.bag_names import has_bag_name
 from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
@@ -91,8 +92,7 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
 def _is_bag(path: Path) -> bool:
     """Whether a file's name, or that of a file in a folder, is one of a bag."""
     files = [*path.iterdir()] if path.is_dir() else [path]
-    return any(file.name == 'metadata.yaml' or file.name.removesuffix('.zstd').endswith(
-        ('.mcap', '.db3', '.bag')) for file in files)
+    return any(file.name == 'metadata.yaml' or has_bag_name(file.name) for file in files)
 
 
 def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, sequence: bool,

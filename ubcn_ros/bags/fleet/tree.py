@@ -9,11 +9,10 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ubcn_ros.bags.errors import SUFFIXES, BagError
+from ubcn_ros.bag_names import BAG_SUFFIXES, has_bag_name
+from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.process.jobs import PIECES
 from ubcn_ros.bags.storage.metadata import NAME
-
-_SUFFIXES = (*SUFFIXES, '.bag')
 
 
 def find_bags(folder: Path) -> list[Path]:
@@ -81,7 +80,7 @@ def _pairs(source: Path, bags: list[Path] | None, out: Path) -> list[tuple[Path,
 def _stem(path: Path) -> str:
     """Return the name of a bag without the suffix of a file."""
     name = path.name.removesuffix('.zstd') if not path.is_dir() else path.name
-    return next((name.removesuffix(suffix) for suffix in _SUFFIXES if name.endswith(suffix)
+    return next((name.removesuffix(suffix) for suffix in BAG_SUFFIXES if name.endswith(suffix)
                  and not path.is_dir()), name)
 
 
@@ -94,8 +93,7 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
     with os.scandir(folder) as entries:
         paths = sorted(Path(entry.path) for entry in entries if not entry.name.startswith('.'))
     folders = [path for path in paths if path.is_dir()]
-    files = [path for path in paths if path not in folders
-             and path.name.removesuffix('.zstd').endswith(_SUFFIXES)]
+    files = [path for path in paths if path not in folders and has_bag_name(path.name)]
     if folder / NAME in paths or _is_recording(folder, files):
         yield folder
         return

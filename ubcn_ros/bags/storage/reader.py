@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from mcap.records import Attachment
 
-from ubcn_ros.bags.errors import SUFFIXES, BagError, MalformedMessage, reason
+from ubcn_ros.bag_names import ROSBAG2_SUFFIXES, has_bag_name
+from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
 from ubcn_ros.bags.storage.opening import (
@@ -219,7 +220,7 @@ class BagReader:
     def _choose_files(self, metadata: BagMetadata | None) -> list[Path]:
         """Take the files that metadata.yaml names, else those that are there."""
         there = sorted(path for path in self.path.iterdir() if not path.name.startswith('.')
-                       and path.name.removesuffix('.zstd').endswith(SUFFIXES))
+                       and has_bag_name(path.name, ROSBAG2_SUFFIXES))
         if metadata is None or not metadata.files:
             if not there:
                 raise BagError(f'no bag at {self.path}: {_HOW}')
