@@ -37,7 +37,8 @@ setup(
     maintainer_email='ubcn_ros@users.noreply.github.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['data/check/*.html', 'report/*.html', 'report/*.css', 'report/*.js']},
+    package_data={NAME: ['data/check/*.html', 'report/*.html', 'report/*.css', 'report/*.js',
+                         'study/*.md']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),

@@ -31,7 +31,8 @@ from ubcn_ros.training.sample_config import SampleConfig
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',
-             'test/README.md', 'config/train/README.md', 'config/train/history.md')
+             'test/README.md', 'config/train/README.md', 'ubcn_ros/study/README.md',
+             'config/train/history.md')
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # what the documents' commands, or their readers, write
 WRITTEN = ('out/', 'runs/', 'small_net.py')

@@ -11,7 +11,6 @@ again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
-from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
+from ubcn_ros.study.results_file import open_results, save_results
 from ubcn_ros.training.config import TrainConfig, decisive, shortened
-from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.run import Run
 
 if TYPE_CHECKING:
@@ -77,19 +75,12 @@ class BaselineStudy:
                              f'takes one with {_STAGE} alone, such as baselines')
         configs = {name: self.config.variant(name) for name in self.networks}
         self.configs = {IDM: self.config, **configs}
-        settings = json.loads(json.dumps({
+        self.results = open_results(self.path, self.command, {
             'recipes': {name: decisive(config, _STAGE) for name, config in self.configs.items()},
             'data': [found.name for found in self.data.sets], 'model': self.info.sha256,
             'split': self.data.measured_split, 'rates': list(self.rates), 'stride': self.stride,
-            'limit': self.limit, 'iterations': self.iterations}))
-        self.results: dict[str, Any] = {
-            'command': self.command, 'settings': settings, 'seconds_per_step': {}, 'input': {},
-            'ubcn': [], 'trained': {}, 'times': {}}
-        if self.path.is_file():
-            self.results = json.loads(self.path.read_text())
-            if changed := differences(self.results['settings'], settings):
-                raise ValueError(f'{self.path} is of a study with other settings: '
-                                 f'{"; ".join(changed)}: choose another --out')
+            'limit': self.limit, 'iterations': self.iterations}, {
+            'seconds_per_step': {}, 'input': {}, 'ubcn': [], 'trained': {}, 'times': {}})
 
     @property
     def path(self) -> Path:
@@ -125,7 +116,7 @@ class BaselineStudy:
 
     def save(self) -> None:
         """Write all figures."""
-        write_json(self.path, self.results)
+        save_results(self.path, self.results)
 
     def _trained(self, fabric: Fabric, name: str, budget: str) -> dict[str, Any]:
         """Train a network and measure it; of one that diverges, say that."""

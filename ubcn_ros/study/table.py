@@ -7,13 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
 from ubcn_ros.text_table import table
-
-PAPER = {'ddn': (0.23, 0.17), 'rescan': (0.60, 1.12), 'prenet': (0.67, 1.52),
-         'jorder-e': (16.73, 9.12), 'rcdnet': (13.11, 23.29)}
-"""Of the paper's table 4: MB, and seconds at 2048x1024 on an RTX 2080 Ti."""
-PAPER_UBCN = '13.40 + 0.40 + 177.60', 11.78
-"""MB of UBCN's IDM, SAM and segmentation network, and seconds, there."""
 
 _FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
 
@@ -49,7 +44,7 @@ def study_text(results: Mapping[str, Any]) -> str:
                   for name, row in rows.items()]
         lines += [line(f'UBCN, T = {row["t"]}', (
             ' + '.join(f'{4e-6 * count:.2f}' for count in row['parameters'].values()),
-            PAPER_UBCN[0]), ('as it is', ''), _quality(row['rates'])) for row in results['ubcn']]
+            TABLE_4_UBCN[0]), ('as it is', ''), _quality(row['rates'])) for row in results['ubcn']]
         lines += [line(name) for name in dict.fromkeys(
             name for found in times.values() for name in found) if name not in rows]
         parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n{table(header, lines)}')
@@ -61,14 +56,14 @@ def _time(row: Mapping[str, float] | None) -> tuple[str, str]:
 
 
 def _paper_time(name: str) -> str:
-    if name in PAPER:
-        return f'{PAPER[name][1]:.2f}'
-    return f'{PAPER_UBCN[1]:.2f}' if name == 'paper, T = 3' else ''
+    if name in TABLE_4:
+        return f'{TABLE_4[name][1]:.2f}'
+    return f'{TABLE_4_UBCN[1]:.2f}' if name == 'paper, T = 3' else ''
 
 
 def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
     ours = f'{4e-6 * row["parameters"]:.2f}' if 'parameters' in row else ''
-    return ours, f'{PAPER[name][0]:.2f}' if name in PAPER else ''
+    return ours, f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else ''
 
 
 def _quality(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:

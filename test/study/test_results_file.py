@@ -1,0 +1,41 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The file of a study: begun, gone on with, and refused."""
+
+import pytest
+
+from ubcn_ros.study.results_file import open_results, read_results, save_results
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / 'study' / 'rain.json'
+
+
+def test_a_study_goes_on_with_what_it_found(path):
+    first = open_results(path, 'ubcn a', {'rates': (50, 150)}, {'trained': {}, 'times': {}})
+    assert not path.exists(), 'nothing was found yet'
+    assert first == {'command': 'ubcn a', 'settings': {'rates': [50, 150]}, 'trained': {},
+                     'times': {}}
+    first['trained']['idm'] = 1.5
+    save_results(path, first)
+    again = open_results(path, 'ubcn b', {'rates': (50, 150)}, {'trained': {}, 'times': {}})
+    assert again == first == read_results(path)
+
+
+def test_other_settings_are_refused_by_name(path):
+    save_results(path, open_results(path, '', {'recipe': {'seed': 1, 'batch': 8}, 'limit': 2}, {}))
+    with pytest.raises(ValueError, match=r'rain\.json.*recipe\.seed: 1 before, 3 now; .*limit: 2 '
+                                         'before, None now: choose another --out'):
+        open_results(path, '', {'recipe': {'seed': 3, 'batch': 8}}, {})
+
+
+@pytest.mark.parametrize(('text', 'complaint'), [
+    ('{"settings"', 'is not JSON'), ('[]', 'is not the results'), ('{}', 'is not the results'),
+    ('{"settings": 3}', 'is not the results'), ('\xff', 'is not JSON')])
+def test_another_file_is_said_with_its_name(path, text, complaint):
+    path.parent.mkdir()
+    path.write_text(text, 'latin-1')
+    for opening in (lambda: read_results(path), lambda: open_results(path, '', {}, {})):
+        with pytest.raises(ValueError, match=rf'rain\.json {complaint}'):
+            opening()

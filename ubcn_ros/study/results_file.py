@@ -1,0 +1,62 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The one JSON file of a study: written after every piece, so that the same command goes on.
+
+It has 'command', the one that began it, 'settings', with which all of it was found, and then the
+study's figures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.evaluation.report import write_json
+from ubcn_ros.training.plain_values import differences
+
+
+def open_results(path: Path, command: str, settings: Mapping[str, Any],
+                 figures: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return what a study has found so far, or the same with nothing found yet.
+
+    :param path: of the file, which need not be there.
+    :param settings: plain values that everything in the file has in common.
+    :param figures: those of a study that has found nothing, by name.
+    :return: 'command', 'settings' and the figures, for ``save_results``.
+    :raises ValueError: the file is not a study's, or of one with other settings, which are named.
+    """
+    settings = json.loads(json.dumps(settings))
+    if not path.is_file():
+        return {'command': command, 'settings': settings, **figures}
+    found = read_results(path)
+    if changed := differences(found['settings'], settings):
+        raise ValueError(f'{path} is of a study with other settings: {"; ".join(changed)}: '
+                         'choose another --out')
+    return {**found, **{name: found.get(name, empty) for name, empty in figures.items()}}
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """
+    Read the file of a study.
+
+    :raises ValueError: it is not one.
+    :raises OSError: it cannot be read.
+    """
+    try:
+        found = json.loads(path.read_text('utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{path} is not JSON: {error}: move it away or choose another '
+                         'folder') from error
+    if not isinstance(found, dict) or not isinstance(found.get('settings'), dict):
+        raise ValueError(f'{path} is not the results of a study: it has no settings: move it '
+                         'away or choose another folder')
+    return found
+
+
+def save_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Write the file, whole or not at all, and its folder."""
+    write_json(path, results)
