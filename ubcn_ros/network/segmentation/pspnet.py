@@ -9,6 +9,9 @@ Image Recognition", CVPR 2016. Without the auxiliary head, as table 4's 177.60 M
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -45,9 +48,14 @@ def _stage(in_channels: int, width: int, blocks: int, stride: int, dilation: int
                          *(Bottleneck(4 * width, width, 1, dilation) for _ in range(blocks - 1)))
 
 
-def _means(length: int, grid: int) -> torch.Tensor:
+KEPT = 64
+"""Sizes of features whose weights of the means are kept: a camera has one or two."""
+
+
+def _means(length: int, grid: int, device: torch.device | None = None) -> torch.Tensor:
     """(grid, length) weights of the means over ``grid`` cells of a line, as PyTorch cuts them."""
-    cells, places = torch.arange(grid)[:, None], torch.arange(length)
+    cells = torch.arange(grid, device=device)[:, None]
+    places = torch.arange(length, device=device)
     inside = ((places >= cells * length // grid)
               & (places < ((cells + 1) * length + grid - 1) // grid)).float()
     return inside / inside.sum(1, keepdim=True)
@@ -65,6 +73,50 @@ def grid_means(x: torch.Tensor, grid: int) -> torch.Tensor:
     return (rows @ x.float() @ columns.T).to(x.dtype)
 
 
+class GridWeights(NamedTuple):
+    """What ``grid_products`` multiplies features of one size, type and device by."""
+
+    # (sum of the grids, H), of the features' type: a cell's places in a line, 1 / their number.
+    rows: torch.Tensor
+    # (sum of the grids,) fp32, takes back what rounding ``rows`` to that type did.
+    scale: torch.Tensor
+    # (sum of the grids, W) fp32.
+    columns: torch.Tensor
+
+    @classmethod
+    def of(cls, x: torch.Tensor, grids: Sequence[int]) -> GridWeights:
+        """Make those of features like ``x``, on their device: nothing is copied to it."""
+        rows, columns = (torch.cat([_means(length, grid, x.device) for grid in grids])
+                         for length in x.shape[-2:])
+        rows = rows.to(x.dtype)
+        return cls(rows, 1 / rows.float().sum(1), columns)
+
+
+def grid_products(x: torch.Tensor, grids: Sequence[int], weights: GridWeights
+                  ) -> list[torch.Tensor]:
+    """
+    Means over several grids of cells, (N, C, H, W) to (N, C, grid, grid) each.
+
+    Equal to adaptive pooling within rounding. As matrix products that read the features once for
+    all grids, in the layout that they have on a GPU, channels last: PyTorch's pooling is slow on
+    that in half precision, on a CPU it is the faster one. Sums are fp32.
+    """
+    n, channels, height, width = x.shape
+    pixels = x.permute(0, 2, 3, 1).reshape(n, height, width * channels)
+    found = []
+    with torch.autocast(x.device.type, enabled=False):
+        # not `@`, which would transpose the features for a single image
+        lines = torch.bmm(weights.rows.expand(n, -1, -1), pixels).float()
+        for grid, line, columns, scale in zip(
+                grids, *(part.split(list(grids), dim) for part, dim in (
+                    (lines, 1), (weights.columns, 0), (weights.scale, 0))), strict=True):
+            means = torch.bmm(columns.expand(n * grid, -1, -1),
+                              line.reshape(n * grid, width, channels))
+            found.append((means.view(n, grid, grid, channels) * scale[:, None, None]).permute(
+                0, 3, 1, 2).to(x.dtype))
+    return found
+
+
 class PyramidPooling(nn.Module):
     """Averages over 1x1, 2x2, 3x3 and 6x6 grids, reduced, enlarged and joined to the features."""
 
@@ -73,12 +125,34 @@ class PyramidPooling(nn.Module):
         self.grids = grids
         self.branches = nn.ModuleList(_conv_bn(channels, channels // len(grids), 1)
                                       for _ in grids)
+        self._weights: dict[tuple[Any, ...], GridWeights] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        pooled = [F.interpolate(branch(grid_means(x, grid)), x.shape[-2:],
-                                mode='bilinear', align_corners=False)
-                  for grid, branch in zip(self.grids, self.branches, strict=True)]
+        means = (grid_products(x, self.grids, self.weights(x)) if x.is_cuda and not exporting()
+                 else [grid_means(x, grid) for grid in self.grids])
+        pooled = [F.interpolate(branch(mean), x.shape[-2:], mode='bilinear', align_corners=False)
+                  for branch, mean in zip(self.branches, means, strict=True)]
         return torch.cat((x, *pooled), 1)
+
+    def weights(self, x: torch.Tensor) -> GridWeights:
+        """
+        Return the weights for features like ``x``, kept from frame to frame.
+
+        What is kept stays for good, as captured graphs go on reading it, so further sizes than
+        ``KEPT`` have theirs made each time.
+        """
+        if torch.compiler.is_compiling():
+            return GridWeights.of(x, self.grids)
+        key = (x.shape[-2:], x.dtype, x.device)
+        if key in self._weights:
+            return self._weights[key]
+        with torch.inference_mode(False), torch.no_grad():  # so that training may use them, too
+            made = GridWeights.of(x, self.grids)
+        # what is made in a capture belongs to its graph
+        if len(self._weights) < KEPT and not (x.is_cuda
+                                              and torch.cuda.is_current_stream_capturing()):
+            self._weights[key] = made
+        return made
 
 
 class PSPNetResNet50(SegmentationNetwork):
