@@ -66,7 +66,8 @@ def test_the_temperature_is_fitted_stated_and_written(model, data, tmp_path):
     assert info.temperature != 1 and info.metadata['note'] == before.metadata['note']
     assert f'temperature 1 before, {info.temperature:g} fitted on the first 2 of 4' \
         in result.output
-    assert said['data'] == {'name': f'{data.name}/val', 'only': ['A'], 'stride': 1,
+    assert said['data'] == {'name': f'{data.name}/val', 'rain': 'rendered', 'only': ['A'],
+                            'stride': 1,
                             'fitted on': '2 images, A_0 to A_1',
                             'tested on': '2 images, A_2 to A_3'}
     assert said['rates'].keys() == {'0', '150'} and said['iterations'] == 1

@@ -7,14 +7,18 @@ import pytest
 from click.testing import CliRunner
 
 from ubcn_ros.cli import main, options
+from ubcn_ros.cli.evaluate import evaluate
+from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.runtime.backends.registry import BACKENDS
 from ubcn_ros.runtime.device import PRECISIONS
 
 
-def test_choices_are_the_engines():
+def test_choices_are_those_of_the_engine_and_of_the_data():
     assert set(options.PRECISION.choices) == {'auto', *PRECISIONS}
     assert set(options.BACKEND.choices) == {'auto', *BACKENDS}
+    (rain,) = (option for option in evaluate.params if option.name == 'rain')
+    assert tuple(rain.type.choices) == RAINS and rain.default == RAINS[0]
 
 
 @pytest.mark.parametrize(('there', 'taken', 'refused'), [

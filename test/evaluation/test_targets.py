@@ -94,3 +94,9 @@ def test_pairs_gain_over_the_input():
     (None, None, ''), (4.0, None, '>= 4'), (None, 7.0, '<= 7'), (-0.5, 0.5, '-0.5 .. 0.5')])
 def test_target_in_words(low, high, target):
     assert Figure('key', 'text', 1.0, 'dB', low, high).target == target
+
+
+def test_targets_are_of_rendered_rain_alone(results, figures):
+    painted = {figure.key: figure for figure in scene_figures(results, 'painted')}
+    assert [*painted] == [*figures]
+    assert all(figure.reached is None for figure in painted.values())

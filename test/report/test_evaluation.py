@@ -40,7 +40,8 @@ def results(gain=0.0):
 
 def written(path, **more):
     data = {'name': 'streets/val', 'path': 'streets', 'split': 'val', 'only': [], 'stride': 5,
-            'count': 2, 'images': ['1', '2'], 'rain_seeds': [0, 5], 'rain_rates_mm_h': [0, 150]}
+            'count': 2, 'images': ['1', '2'], 'rain': 'painted', 'rain_seeds': [0, 5],
+            'rain_rates_mm_h': [0, 150]}
     path.write_text(json.dumps({**PARTS, 'data': data, **more}))
     return path
 

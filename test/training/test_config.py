@@ -70,6 +70,7 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nseed: -1', ['seed', '-1', '0 to']),
     ('name: a\ndata: {exclude: [3]}', ['data', 'exclude', '3']),
     ('name: a\ndata: {validation_images: 0}', ['validation_images', '1 or more']),
+    ('name: a\ndata: {validation_rain: drizzle}', ['drizzle', 'rendered, painted']),
     ('name: a\nstages: {derain: {batch: 0}}', ['stages.derain', 'batch', '1 or more']),
     ('name: a\nstages: {derain: {optimizer_steps: -3}}',
      ['stages.derain', 'optimizer_steps', '-3']),

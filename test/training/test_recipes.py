@@ -5,12 +5,10 @@
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
 from lightning.fabric import Fabric
-from PIL import Image
 
 from ubcn_ros import Engine
 from ubcn_ros.data.formats.camvid import CAMVID
@@ -62,26 +60,6 @@ def test_every_variant_is_a_recipe_of_its_own(path):
     differing = [{**other.to_dict(), 'name': ''} for other in others if
                  other.name != f'{config.name}-whole']
     assert all(values not in (whole, *differing[:n]) for n, values in enumerate(differing))
-
-
-@pytest.fixture
-def voc_root(tmp_path):
-    """Folder of a devkit with two images to train on and one to validate on."""
-    base = tmp_path / 'VOCdevkit' / 'VOC2012'
-    for name in ('JPEGImages', 'SegmentationClass', 'ImageSets/Segmentation'):
-        (base / name).mkdir(parents=True)
-    names = ['2007_000032', '2007_000039', '2008_000001']
-    for i, name in enumerate(names):
-        image = np.random.default_rng(i).integers(30, 200, (8, 10, 3)).astype(np.uint8)
-        cv2.imwrite(str(base / 'JPEGImages' / f'{name}.jpg'), cv2.resize(image, (80, 64)))
-        ids = np.zeros((64, 80), np.uint8)
-        ids[20:50, 10:60], ids[18:20] = 1 + 7 * i, 255
-        mask = Image.fromarray(ids)
-        mask.putpalette(VOC2012.palette().reshape(-1).tolist())
-        mask.save(base / 'SegmentationClass' / f'{name}.png')
-    for split, chosen in (('train', names[:2]), ('val', names[2:])):
-        (base / 'ImageSets' / 'Segmentation' / f'{split}.txt').write_text('\n'.join(chosen))
-    return tmp_path
 
 
 def _check_voc2012(path):

@@ -11,8 +11,11 @@ from lightning.fabric import Fabric
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.config import DataConfig
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.validation import validate
+
+TWO = DataConfig(validation_images=2)
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def measured(recipe, scenes):
         stage = STAGE_CLASSES[kind](build(model_config(config, CAMVID)), config.stages[kind], None)
         before = {k: v.clone() for k, v in stage.state_dict().items()}
         seen = []
-        scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, 2,
+        scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO,
                           lambda *frame: seen.append(frame))
         assert all(torch.equal(v, before[k]) for k, v in stage.state_dict().items())
         assert stage.training
@@ -65,7 +68,7 @@ def test_adapt_is_measured_on_what_idm_hands_on(recipe, scenes):
 
 def test_a_group_of_classes_is_left_out(measured, scenes, monkeypatch):
     expected, _ = measured('adapt')
-    monkeypatch.setattr('ubcn_ros.training.validation.ValidationSamples', lambda *_: [
+    monkeypatch.setattr('ubcn_ros.training.validation.ValidationSamples', lambda *_, **__: [
         {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
          'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8),
          'labels': torch.full((64, 80), CAMVID.num_classes + 1, dtype=torch.uint8)}])
@@ -80,7 +83,7 @@ def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes):
     with torch.no_grad():
         network.veil.rain[-1].bias[0] = math.log(121)
     stage = STAGE_CLASSES['derain'](network, config.stages['derain'], None)
-    scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, 2, lambda *_: None)
+    scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
     assert scores['rate_0'] == pytest.approx(120, rel=1e-4) == scores['rate_150']
     assert stage.quality(scores) == stage.quality(
         {name: value for name, value in scores.items() if not name.startswith('rate')})

@@ -21,6 +21,7 @@ from ubcn_ros.cli.options import (
     only_option,
     precision_option,
     processing_option,
+    rain_option,
     rates_option,
     split_option,
     stride_option,
@@ -34,6 +35,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @split_option()
 @only_option()
 @rates_option(default='0,150')
+@rain_option()
 @iterations_option(help='Steps of the loop: the confidence is that of the last.')
 @stride_option()
 @limit_option()
@@ -43,8 +45,8 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @click.option('--dry-run', is_flag=True, help='State the figures, and leave MODEL as it is.')
 @json_option('json_path')
 def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
-              rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
-              device: str, precision: str, processing_size: int, dry_run: bool,
+              rates: tuple[float, ...], rain: str, iterations: int, stride: int,
+              limit: int | None, device: str, precision: str, processing_size: int, dry_run: bool,
               json_path: Path | None) -> None:
     """
     Calibrate the confidence of MODEL by one number that goes into its file.
@@ -78,11 +80,11 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     half = len(indices) // 2
     with progress_bar(total=len(indices) * len(rates)) as bar:
         found = fit_and_test(loaded, scenes, indices[:half], indices[half:], rates, iterations,
-                             bar.update)
+                             bar.update, rain)
     names = [scenes.scenes[index].name for index in indices]
     record: dict[str, Any] = {
         'command': typed_command(sys.argv[1:]),
-        'data': {'name': scenes.name, 'only': list(only), 'stride': stride,
+        'data': {'name': scenes.name, 'rain': rain, 'only': list(only), 'stride': stride,
                  'fitted on': f'{half} images, {names[0]} to {names[half - 1]}',
                  'tested on': f'{len(names) - half} images, {names[half]} to {names[-1]}'},
         'iterations': iterations, 'precision': loaded.precision,

@@ -24,6 +24,7 @@ from ubcn_ros.cli.options import (
     picture_option,
     precision_option,
     processing_option,
+    rain_option,
     rates_option,
     size_option,
     split_option,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @split_option()
 @only_option()
 @rates_option()
+@rain_option()
 @size_option('sizes', multiple=True, default=(),
              help='WIDTHxHEIGHT to resize scenes to, before rain falls; may be repeated.')
 @iterations_option(default=4, help='Steps to measure.')
@@ -64,11 +66,11 @@ if TYPE_CHECKING:
 @picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
                 'SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
-             rates: tuple[float, ...], sizes: tuple[tuple[int, int], ...], iterations: int,
-             convergence: float, stride: int, limit: int | None, device: str, precision: str,
-             processing_size: int, clean_segmentation: str | None, rain_segmentation: str | None,
-             baseline_paths: tuple[str, ...], allow_partial_model: bool, json_path: Path | None,
-             picture: Path | None) -> None:
+             rates: tuple[float, ...], rain: str, sizes: tuple[tuple[int, int], ...],
+             iterations: int, convergence: float, stride: int, limit: int | None, device: str,
+             precision: str, processing_size: int, clean_segmentation: str | None,
+             rain_segmentation: str | None, baseline_paths: tuple[str, ...],
+             allow_partial_model: bool, json_path: Path | None, picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
 
@@ -110,7 +112,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     measured = {}
     for size in sizes or (None,):
         results, figures, text = (
-            _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations, size)
+            _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations, size,
+                    rain)
             if labelled else
             _pairs(loaded, baselines, [scenes.scenes[i] for i in indices], iterations))
         shown = f'{size[0]}x{size[1]}' if size else ''
@@ -122,7 +125,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     about = {'name': scenes.name, 'format': chosen.sets[0].format, 'path': str(data),
              'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
              'images': [scenes.scenes[i].name for i in indices],
-             **({'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)} if labelled else {})}
+             **({'rain': rain, 'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
+                if labelled else {})}
     save_json(json_path, {
         **_configuration(loaded, segmentations, baselines), 'data': about,
         'iterations': iterations, **({'sizes': measured} if sizes else measured[''])})
@@ -148,16 +152,16 @@ def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,
 
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             baselines: dict[str, LoadedModel], scenes: SceneList, indices: Sequence[int],
-            rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None
-            ) -> tuple[dict, list, str]:
+            rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None,
+            rain: str) -> tuple[dict, list, str]:
     """Measure scenes with labels; returns results, figures and their text."""
     from ubcn_ros.evaluation.measure import measure_scenes
     from ubcn_ros.evaluation.report import scene_text
     from ubcn_ros.evaluation.targets import scene_figures
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
-                                 baselines, bar.update, size)
-    figures = scene_figures(results)
+                                 baselines, bar.update, size, rain)
+    figures = scene_figures(results, rain)
     return results, figures, scene_text(results, figures)
 
 

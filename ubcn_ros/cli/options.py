@@ -229,6 +229,9 @@ min_confidence_option = _shared('--min-confidence', default=0.0, type=Number(0, 
 convergence_option = _shared('--convergence', default=0.0, type=Number(0, 255),
                              help='Leave further steps out for an image that one changes by less '
                              'than this, on average, of 255; 0 runs all.')
+rain_option = _shared('--rain', default='rendered', type=click.Choice(['rendered', 'painted']),
+                      help='Drops and veil by the physics of the rate; or painted: strong slanted '
+                      'streaks without a veil, which take about as much PSNR.')
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
 threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
 data_option = _shared('--data', required=True,

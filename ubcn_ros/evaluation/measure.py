@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from ubcn_ros.data.rain import drive_parameters
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import Scene, SceneList
-from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.rain_score import RainScore
 from ubcn_ros.evaluation.scores import ImageScore, LabelScore
@@ -198,8 +198,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
                    rates: Sequence[float], iterations: int,
                    segmentations: Mapping[str, LoadedModel] | None = None,
                    baselines: Mapping[str, LoadedModel] | None = None,
-                   progress: Progress = lambda: None, size: tuple[int, int] | None = None
-                   ) -> dict[str, Any]:
+                   progress: Progress = lambda: None, size: tuple[int, int] | None = None,
+                   rain: str = RENDERED) -> dict[str, Any]:
     """
     Measure a model on labelled scenes, dry and in the validation rain.
 
@@ -213,11 +213,12 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     :param baselines: models whose loop is measured on the same images, by name.
     :param progress: called after every image and rate.
     :param size: (width, height) to which scenes are resized before rain falls; None: as they are.
+    :param rain: that falls, one of RAINS.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
-        {baseline: steps}, and of a model that tells of the rain 'rain': as of ``RainScore``}},
-        'latency_ms': {rate: [ms until each step]}}; the model's own segmentation network goes by
-        the name 'own'.
+        {baseline: steps}, and of a model that tells of the rain, where it is rendered, 'rain': as
+        of ``RainScore``}}, 'latency_ms': {rate: [ms until each step]}}; the model's own
+        segmentation network goes by the name 'own'.
     :raises ValueError: a network has other classes than the scenes, or in another order.
     """
     segmentations = {'own': model, **(segmentations or {})}
@@ -242,12 +243,12 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
         for name, loaded in segmentations.items():
             dry[name].add(loaded.segment(clean), truth)
         for rate in rates:
-            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth))
+            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth, rain))
             inputs[rate].add(rainy, clean)
             for name, loaded in segmentations.items():
                 alone[rate][name].add(loaded.segment(rainy), truth)
             steps = [score.add(rainy, clean, truth) for score in looped[rate].values()][0]
-            if steps[0].rain is not None:
+            if steps[0].rain is not None and rain == RENDERED:
                 rains[rate].add(steps[0].rain, rate, drive_parameters(index, rate).extinction)
             progress()
     return {

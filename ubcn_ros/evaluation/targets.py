@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from ubcn_ros.data.validation_rain import RENDERED
 
 _GAIN = {50.0: 4.0, 150.0: 7.5, 250.0: 8.0}
 _TAX = {150.0: 4.0, 250.0: 7.0}
@@ -57,18 +59,21 @@ class Figure:
                 'high': self.high, 'reached': self.reached}
 
 
-def scene_figures(results: dict[str, Any]) -> list[Figure]:
+def scene_figures(results: dict[str, Any], rain: str = RENDERED) -> list[Figure]:
     """
     Derive the figures of ``measure_scenes`` results.
 
     Those whose rates, steps or networks were not measured are left out, and so are differences
     of two infinite PSNRs.
+
+    :param rain: that fell, one of RAINS; targets are of rendered rain alone.
     """
     rates = {float(key): entry for key, entry in results['rates'].items()}
     found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
              *_dry(rates, results['clean']), *_calibration(rates), *_rain(rates),
              *_baselines(rates)]
-    return [figure for figure in found if not math.isnan(figure.value)]
+    return [figure if rain == RENDERED else replace(figure, low=None, high=None)
+            for figure in found if not math.isnan(figure.value)]
 
 
 def pair_figures(results: dict[str, Any]) -> list[Figure]:

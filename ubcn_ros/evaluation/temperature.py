@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.measure import (
     LoadedModel,
@@ -31,8 +31,8 @@ _NOTHING = '{} has no labelled pixel in the {} half of the images: give others'
 
 
 def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: Sequence[int],
-              rates: Sequence[float], iterations: int, progress: Progress = lambda: None
-              ) -> dict[str, Any]:
+              rates: Sequence[float], iterations: int, progress: Progress = lambda: None,
+              rain: str = RENDERED) -> dict[str, Any]:
     """
     Fit a temperature on some scenes and measure what it does on others, at the loop's last step.
 
@@ -40,6 +40,7 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
     :param rates: mm/hr, 0..300; the temperature is one for all.
     :param iterations: T of the loop.
     :param progress: called after every image and rate.
+    :param rain: one of RAINS.
     :return: {'temperature': to four decimals, 'rates': {rate: {'accuracy', 'ece_before',
         'ece_after'}}}, in %; before is at the temperature that the model's file says.
     :raises ValueError: the model has other classes than the scenes, there is no labelled pixel,
@@ -47,7 +48,7 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
     """
     check_classes({'': model}, scenes)
     drawn = []
-    for index, _, logits, truth in _pixels(model, scenes, fit, rates, iterations):
+    for index, _, logits, truth in _pixels(model, scenes, fit, rates, iterations, rain):
         if len(truth):
             chosen = torch.randint(len(truth), (SAMPLE,),
                                    generator=torch.Generator().manual_seed(index))
@@ -57,7 +58,7 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
         raise ValueError(_NOTHING.format(scenes.name, 'first'))
     temperature = round(fit_temperature(*map(torch.cat, zip(*drawn, strict=True))), 4)
     scores = {rate: [CalibrationScore(model.device) for _ in range(2)] for rate in rates}
-    for _, rate, logits, truth in _pixels(model, scenes, test, rates, iterations):
+    for _, rate, logits, truth in _pixels(model, scenes, test, rates, iterations, rain):
         right = logits.argmax(1) == truth
         for score, divisor in zip(scores[rate], (model.temperature, temperature), strict=True):
             score.add(confidence_of(logits, divisor, dim=1), right)
@@ -73,7 +74,7 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
 
 @torch.no_grad()
 def _pixels(model: LoadedModel, scenes: SceneList, indices: Sequence[int],
-            rates: Sequence[float], iterations: int
+            rates: Sequence[float], iterations: int, rain: str
             ) -> Iterator[tuple[int, float, torch.Tensor, torch.Tensor]]:
     """Yield index, rate, and logits (N, K) and truth (N,) of the labelled pixels."""
     for index in indices:
@@ -81,7 +82,7 @@ def _pixels(model: LoadedModel, scenes: SceneList, indices: Sequence[int],
         truth = truth_of(ids, scenes.label_set, model.device)
         known = truth < scenes.label_set.num_classes
         for rate in rates:
-            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth))
+            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth, rain))
             logits = enlarged(model.loop(rainy, iterations)[-1].logits, truth.shape)
             yield index, rate, logits[:, known].T, truth[known]
 

@@ -225,7 +225,7 @@ def _missing(evaluation: Evaluation) -> Iterator[str]:
     if said['device'] == 'cpu':
         yield 'Latency on a GPU'
     if evaluation.labelled:
-        yield 'Real rain: it was rendered; there is no ground truth of real rain'
+        yield f'Real rain: it was {said["data"]["rain"]}; there is no ground truth of real rain'
     yield f'More than T = {evaluation.iterations} steps'
 
 

@@ -101,7 +101,8 @@ def _shown(evaluation: Evaluation, scenes: SceneList, numbers: list[int]) -> Ite
         classes = len(scenes.label_set.classes)
         truth = np.where(frame.labels < classes, frame.labels, UNLABELED).astype(np.uint8)
         for rate in said['rain_rates_mm_h']:
-            rainy = rainy_view(frame.image, frame.labels, scenes, rate, index, frame.depth)
+            rainy = rainy_view(frame.image, frame.labels, scenes, rate, index, frame.depth,
+                               said['rain'])
             yield _Shown(f'{scene.name}, {rate:g} mm/hr', f'{rate:g} mm/hr, seed {index}', rainy,
                          frame.image, truth)
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.data.validation_rain import RAINS, RENDERED
 from ubcn_ros.data.yaml_values import parse_yaml
 from ubcn_ros.training.plain_values import build, check_choice, check_range, check_text, merged
 from ubcn_ros.training.sample_config import SampleConfig
@@ -38,12 +39,15 @@ class DataConfig:
     unique_names: bool = False
     # at most so many scenes of the split val, spread evenly, validate
     validation_images: int = 25
+    # in which they are validated, of RAINS
+    validation_rain: str = RENDERED
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
         check_text('exclude', *self.exclude)
         check_range(self, ('short_side',), 0, 8192)
         check_range(self, ('validation_images',), 1)
+        check_choice('validation_rain', self.validation_rain, RAINS)
 
 
 @dataclass(frozen=True)

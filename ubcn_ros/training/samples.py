@@ -21,7 +21,7 @@ from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
-from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
@@ -260,10 +260,12 @@ class ValidationSamples(Dataset):
 
     :param rate_mm_h: rain rate, 0..300 mm/hr.
     :param images: so many scenes at most are taken, spread evenly over all.
+    :param rain: one of RAINS.
     """
 
-    def __init__(self, scenes: SceneList, rate_mm_h: float, images: int) -> None:
-        self.scenes, self.rate = scenes, rate_mm_h
+    def __init__(self, scenes: SceneList, rate_mm_h: float, images: int,
+                 rain: str = RENDERED) -> None:
+        self.scenes, self.rate, self.rain = scenes, rate_mm_h, rain
         count = min(images, len(scenes))
         self.indices = [n * len(scenes) // count for n in range(count)]
 
@@ -275,6 +277,6 @@ class ValidationSamples(Dataset):
         rainy = source.rainy if self.rate else source.image
         if rainy is None:
             rainy = rainy_view(source.image, source.labels, self.scenes, self.rate,
-                               self.indices[n], source.depth)
+                               self.indices[n], source.depth, self.rain)
         return {'clean': _to_tensor(source.image), 'degraded': _to_tensor(rainy),
                 'labels': torch.from_numpy(source.labels)}

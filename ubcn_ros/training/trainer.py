@@ -268,8 +268,8 @@ class Trainer:
             images = min(self.config.data.validation_images, len(self.validation))
             pictures = ValidationPictures(self.network.label_set, self.stage.module.measures,
                                           images)
-            self.scores = validate(self.fabric, self.stage.module, self.validation, images,
-                                   pictures)
+            self.scores = validate(self.fabric, self.stage.module, self.validation,
+                                   self.config.data, pictures)
             where = f'{self.stage_name} step {self.optimizer_step}'
             sheet = pictures.sheet(f'{self.config.name}: {where}', self.scores)
             write_image(self.folder / SHEET, sheet)

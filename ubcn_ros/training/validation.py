@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from lightning.fabric import Fabric
@@ -16,6 +17,7 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network import Step
 from ubcn_ros.network.rain_estimate import rain_of
+from ubcn_ros.training.config import DataConfig
 from ubcn_ros.training.samples import ValidationSamples, to_float
 from ubcn_ros.training.stage import Stage
 
@@ -25,7 +27,7 @@ Seen = Callable[[float, int, dict[str, torch.Tensor], list[Step]], None]
 
 
 @torch.no_grad()
-def validate(fabric: Fabric, stage: Stage, scenes: SceneList, images: int, seen: Seen
+def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, seen: Seen
              ) -> dict[str, float]:
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
@@ -33,18 +35,20 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, images: int, seen:
     Of a network that tells how hard it rains, the median of the rates that it tells (mm/hr), too.
 
     :param stage: evaluated in eval mode, left in training mode.
-    :param scenes: at most ``images`` of them, spread evenly, are used.
+    :param data: says how many of the scenes are used, spread evenly, and in which rain.
     :param seen: called with every frame: rain rate, number, batch of one and steps.
     :return: by name, such as 'psnr_150_T2'.
     """
     stage.eval()
     label_set = stage.network.label_set
+    samples = partial(ValidationSamples, scenes, images=data.validation_images,
+                      rain=data.validation_rain)
     scores: dict[str, float] = {}
     for rate in RATES_MM_H:
         psnr: dict[int, list[float]] = {}
         iou: dict[int, MulticlassJaccardIndex] = {}
         told: list[float] = []
-        for n, sample in enumerate(ValidationSamples(scenes, rate, images)):
+        for n, sample in enumerate(samples(rate)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
             # a group of classes is not a class
             batch['labels'][batch['labels'] >= label_set.num_classes] = UNLABELED
