@@ -21,6 +21,12 @@ def test_figures_by_hand(tmp_path):
                      'wait_max_ms': 3.0, 'held_ms_per_frame': 15.0}
 
 
+def test_probes_that_are_late_on_an_idle_node_do_not_count():
+    idle = [(1.0 + n / 100, 0.1 + n % 2) for n in range(49)]  # 24 of 49
+    during = [(2.0 + n / 49, 0.1 + n % 2) for n in range(49)]
+    assert lock_figures(np.array(idle + during), 2.0, 3.0, 20)['held_ms_per_frame'] == 0.0
+
+
 def test_a_node_that_left_no_samples_has_no_figures(tmp_path):
     samples = read_samples(tmp_path / 'absent')
     assert set(lock_figures(samples, 0.0, 1.0, 5).values()) == {None}

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from ubcn_ros.cli.benchmark_node import node
 from ubcn_ros.images.files import read_image
 
 ROOT = Path(__file__).parents[2]
@@ -66,6 +68,31 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
     assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
     for title in ('shared memory', 'default transport'):
         assert f'{title}: age of every published frame at most' in output
+
+
+@pytest.mark.integration
+def test_numbers_of_cameras_are_compared_on_the_mask_alone_without_a_network(tmp_path):
+    pytest.importorskip('rclpy')
+    path = tmp_path / 'figures.json'
+    code, output = run('--stand-in', 2, '--mask-only', '--cameras', '1,2', '--frames', 10,
+                       '--rate', 20, '--size', '64x48', '--json', path)
+    assert code == 0, output
+    assert 'not of a network' in output and '2 cameras' in output
+    for count, result in enumerate(json.loads(path.read_text())['by_cameras'].values(), 1):
+        assert (result['cameras'], result['sent']) == (count, 10 * count)
+        assert result['mask_only']
+        assert 0 < result['received'] <= result['processed']
+        assert (result['model'], result['backend']) == ('stand-in:2', 'stand-in')
+        assert result['stages_ms']['engine']['p50'] >= 2.0 and result['cpu_ms_per_frame'] > 0
+
+
+@pytest.mark.parametrize('arguments, told', [
+    (['--stand-in', 2, '--fuzz', 10], '--stand-in is for streams'),
+    (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
+    (['--cameras', ''], '--cameras needs a number')])
+def test_what_does_not_go_together_is_refused(arguments, told):
+    result = CliRunner().invoke(node, list(map(str, arguments)))
+    assert result.exit_code == 2 and told in ' '.join(result.output.split())
 
 
 @pytest.mark.integration

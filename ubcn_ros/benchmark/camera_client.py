@@ -118,7 +118,7 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends it
     if cores:
         os.sched_setaffinity(0, cores)
-    with Client(_Watched(node), False, None, True, camera) as client:
+    with Client(_Watched(node), False, None, True, camera, load.outputs) as client:
         image = Stamped(load.height, load.width)
         while True:
             try:

@@ -91,8 +91,8 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
 
     :param progress: called with a number of images that were sent.
     :return: figures of all cameras together as of `node_figures`, `stages_ms`, `lock`,
-        `rate_in_hz` and `rate_out_hz`, what the process used as of `ProcessUsage`, the load, and,
-        of several cameras, `by_camera`.
+        `rate_in_hz` and `rate_out_hz`, what the process used as of `ProcessUsage` and of it
+        `cpu_ms_per_frame`, the load, and, of several cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     with LoadedNode(load) as loaded:
@@ -111,12 +111,12 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
         used, cores = usage.figures(), loaded.cores
         ended = max(max(camera.sent.values()) for camera in cameras)
         loaded.stop()
-        result = delivered(cameras)
+        result = delivered(cameras, load.outputs[-1])
         lock = loaded.lock(started, ended, result['processed'])
     seconds = max(camera.seconds for camera in cameras)
     status, engine = cameras[0].camera, cameras[0].engine
     by_camera = {} if load.cameras == 1 else {
-        'by_camera': {name: delivered([camera])
+        'by_camera': {name: delivered([camera], load.outputs[-1])
                       for name, camera in zip(load.names, cameras, strict=True)}}
     return {**result,
             'age_ms': age_bound([frame for camera in cameras for frame in camera.frames],
@@ -127,6 +127,8 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
             'rate_out_hz': round(result['processed'] / seconds, 2),
             'stages_ms': stage_times(cameras),
             'lock': lock,
+            'cpu_ms_per_frame': round(1e3 * used['cpu_seconds'] / result['processed'], 2)
+            if result['processed'] else None,
             **used,
             'seconds': round(seconds, 1),
             'iterations_used': _number(status, 'iterations used (mean)'),
@@ -155,7 +157,7 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any] = lambda tri
     with LoadedNode(load) as loaded:
         def sustains(rate: float) -> bool:
             frames = max(_PEAK_FRAMES, round(_PEAK_SECONDS * rate))
-            found = delivered(loaded.stream(frames, rate))
+            found = delivered(loaded.stream(frames, rate), load.outputs[-1])
             trials.append({'rate_hz': round(rate, 2), 'sent': found['sent'],
                            'dropped': found['dropped'], 'latency_ms': found['latency_ms'],
                            'sustained': found['dropped'] < _MOST_DROPPED * found['sent']})

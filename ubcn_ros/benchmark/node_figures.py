@@ -4,10 +4,10 @@
 Figures of a stream of images through a node, from what was sent and what came back.
 
 Vocabulary of NVIDIA's ros2_benchmark: `latency` is from publishing an image to receiving its
-derained one; `first_sent_received` and `last_sent_received` are from the first image that was
-sent to the first output that came, and from last to last; `jitter` is the standard deviation of
-the time between outputs. `age` is from an image's arrival at the node to the publishing of its
-outputs. All in milliseconds.
+derained one, or, where the mask alone is taken, that; `first_sent_received` and
+`last_sent_received` are from the first image that was sent to the first output that came, and
+from last to last; `jitter` is the standard deviation of the time between outputs. `age` is from an
+image's arrival at the node to the publishing of its outputs. All in milliseconds.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from ubcn_ros.benchmark.camera_client import Sent
 _NOT_STAGES = ('pipeline latency', 'processing time', 'deadline', 'total')
 
 
-def delivered(cameras: Sequence[Sent]) -> dict[str, Any]:
+def delivered(cameras: Sequence[Sent], topic: str = DERAINED) -> dict[str, Any]:
     """
     Match outputs to what was sent by their headers.
 
+    :param topic: of the outputs, below that of the camera.
     :raises ReplayError: the counts do not fit.
     """
     latencies, gaps, sent, received = [], [], [], []
@@ -35,7 +36,7 @@ def delivered(cameras: Sequence[Sent]) -> dict[str, Any]:
              for name in cameras[0].counters}
     for camera in cameras:
         arrivals = [(output.time, camera.sent[output.header]) for output in camera.outputs
-                    if output.topic == DERAINED and output.header in camera.sent]
+                    if output.topic == topic and output.header in camera.sent]
         latencies += [1e3 * (came - published) for came, published in arrivals]
         gaps += list(1e3 * np.diff([came for came, _ in arrivals]))
         sent += camera.sent.values()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ubcn_ros.bags.live.client import DERAINED, LABELS
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 
@@ -27,11 +28,17 @@ class Load:
     shared_memory: bool = True
     processing_size: int = -1
     cameras: int = 1
+    mask_only: bool = False  # whether clients take the mask alone
 
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the cameras; a single one has none."""
         return tuple(f'camera_{n}' for n in range(self.cameras)) if self.cameras > 1 else ('',)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Topics of the images that are taken, the last one published last."""
+        return (LABELS,) if self.mask_only else (LABELS, DERAINED)
 
 
 class Stamped:

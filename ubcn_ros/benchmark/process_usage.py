@@ -41,11 +41,16 @@ class ProcessUsage:
         self._soaked = process_figures(self._pid)[0]
 
     def figures(self) -> dict[str, Any]:
-        """Return `cpu_percent` (of one core) and `rss_mib` {start, after_1000, end, growth}."""
+        """
+        Return `cpu_seconds`, `cpu_percent` (of one core) and `rss_mib`.
+
+        The last holds start, after_1000, end and growth.
+        """
         end, cpu = process_figures(self._pid)
         base = self._resident if self._soaked is None else self._soaked
-        return {'cpu_percent': round(100 * (cpu - self._cpu)
-                                     / (time.monotonic() - self._started), 1),
+        used = cpu - self._cpu
+        return {'cpu_seconds': round(used, 2),
+                'cpu_percent': round(100 * used / (time.monotonic() - self._started), 1),
                 'rss_mib': {'start': round(self._resident, 1),
                             'after_1000': None if self._soaked is None else round(self._soaked, 1),
                             'end': round(end, 1), 'growth': round(end - base, 1)}}

@@ -17,6 +17,7 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
+    Numbers,
     engine_arguments,
     engine_options,
     json_option,
@@ -28,33 +29,14 @@ from ubcn_ros.cli.output import save_json
 _SMALL = (64, 48)  # pixels, of the frames whose number memory must not depend on
 
 
-class _Numbers(click.ParamType):
-    """Whole numbers from 1 to a limit, separated by commas; '' for none."""
-
-    name = 'numbers'
-
-    def __init__(self, limit: int):
-        self._limit = limit
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Return the numbers."""
-        if isinstance(value, tuple):
-            return value
-        parts = value.split(',') if value else []
-        if not all(part.isdecimal() and 1 <= int(part) <= self._limit for part in parts):
-            self.fail(f'{value!r} is not numbers of 1 to {self._limit} with commas between them',
-                      param, ctx)
-        return tuple(int(part) for part in parts)
-
-
 @click.command(cls=Command)
 @click.option('--frames', default=1000, show_default=True, type=click.IntRange(2),
               help='Of the front camera; the rear one has a tenth.')
 @size_option(default='640x360')
-@click.option('--kills', default='10,50,90', show_default=True, type=_Numbers(99),
+@click.option('--kills', default='10,50,90', show_default=True, type=Numbers(99),
               help='Percent of the frames at which a run is killed and gone on with.')
 @click.option('--memory-frames', default='1000,10000', show_default=True,
-              type=_Numbers(1_000_000),
+              type=Numbers(1_000_000),
               help='Compare the memory of runs of so many frames, small ones, by a small model.')
 @threads_option()
 @click.option('--work', type=OUTPUT_FOLDER,

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     Number,
+    Numbers,
     device_option,
     iterations_option,
     json_option,
@@ -42,8 +44,12 @@ _NO_ANSWER = 3  # exit code
               type=Number(0, min_open=True), help='Images per second, of each camera.')
 @click.option('--peak', is_flag=True,
               help='Search the highest rate at which less than 1 % is dropped, from --rate on.')
-@click.option('--cameras', default=1, show_default=True, type=click.IntRange(1, 16),
-              help='Cameras, each sent by a process of its own.')
+@click.option('--cameras', default='1', show_default=True, type=Numbers(16), metavar='N[,N...]',
+              help='Cameras, each sent by a process of its own; several numbers, side by side.')
+@click.option('--mask-only', is_flag=True, help='Take the mask alone, not the derained images.')
+@click.option('--stand-in', type=Number(0), metavar='MS',
+              help='Instead of a network, an engine that takes MS milliseconds for an image and '
+              'no processor, as a GPU does to its host; its outputs are random.')
 @model_option()
 @device_option()
 @iterations_option()
@@ -51,7 +57,8 @@ _NO_ANSWER = 3  # exit code
 @click.option('--transport', default='both', show_default=True,
               type=click.Choice(['both', 'shared-memory', 'default']),
               help='Fast DDS with the profile config/fastdds.xml, as it is by default, or both '
-              f'side by side (by default with {_COMPARED} images at most).')
+              f'side by side (by default with {_COMPARED} images at most; not for several '
+              'numbers of cameras).')
 @click.option('--fuzz', 'messages', type=click.IntRange(2), metavar='N',
               help='Send N malformed messages instead, half of them compressed.')
 @click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
@@ -59,7 +66,8 @@ _NO_ANSWER = 3  # exit code
               'messages.')
 @json_option('json_path')
 @picture_option(help='Draw where the time of a frame goes, stage by stage.')
-def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool, cameras: int, model: str,
+def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
+         cameras: tuple[int, ...], mask_only: bool, stand_in: float | None, model: str,
          device: str, iterations: int, processing_size: int, transport: str,
          messages: int | None, steps: int | None, json_path: Path | None, picture: Path | None
          ) -> None:
@@ -76,27 +84,39 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool, cameras
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
     if picture and (messages or steps or peak):
         raise click.UsageError('--picture draws a stream: leave --fuzz, --chaos and --peak away')
+    if stand_in is not None and (messages or steps):
+        raise click.UsageError('--stand-in is for streams: leave --fuzz and --chaos away')
+    if not cameras:
+        raise click.UsageError('--cameras needs a number')
     from ubcn_ros.bags.live.client import NoAnswerError
     from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load
-    from ubcn_ros.runtime import load_model
-    load = Load(frames, *size, rate_hz, str(load_model(model)[1].path), device, iterations,
-                transport != 'default', processing_size, cameras)
+    load = Load(frames, *size, rate_hz, _model(model, stand_in), device, iterations,
+                transport != 'default', processing_size, cameras[0], mask_only)
     try:
         if steps:
             result, columns = _chaos(steps, load)
         elif messages:
             result, columns = _fuzz(messages, load)
+        elif len(cameras) > 1:
+            columns = {f'{count} camera{"s" * (count > 1)}':
+                       (_peak if peak else _stream)(replace(load, cameras=count))
+                       for count in dict.fromkeys(cameras)}
+            result = {'by_cameras': columns}
         elif peak:
-            result, columns = _peak(load)
+            result = _peak(load)
+            columns = {'peak': result}
         else:
-            result, columns = _stream(load, compare=transport == 'both')
+            result, columns = _compare(load, transport == 'both')
     except (ReplayError, subprocess.CalledProcessError) as error:
         failure = click.ClickException(str(error))
         if isinstance(error, NoAnswerError):
             failure.exit_code = _NO_ANSWER
         raise failure from error
     click.echo(side_by_side(columns))
+    if stand_in is not None:
+        click.echo(f'the engine is a stand-in that takes {stand_in:g} ms for an image: these are '
+                   'figures of the node around it, not of a network')
     for title, column in columns.items():
         if 'age_ms' in column:
             click.echo(age_line(title, column['age_ms']))
@@ -107,15 +127,23 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool, cameras
     save_json(json_path, result)
 
 
-def _peak(load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _model(model: str, stand_in: float | None) -> str:
+    """Return what the node is to be given as its model."""
+    if stand_in is not None:
+        from ubcn_ros.benchmark.stand_in import stand_in_model
+        return stand_in_model(stand_in)
+    from ubcn_ros.runtime import load_model
+    return str(load_model(model)[1].path)
+
+
+def _peak(load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.node import find_peak
 
     def show(trial: dict[str, Any]) -> None:
         click.echo(f"{trial['rate_hz']:g} Hz: {trial['dropped']} of {trial['sent']} dropped",
                    err=True)
 
-    result = find_peak(load, show)
-    return result, {'peak': {key: value for key, value in result.items() if key != 'trials'}}
+    return find_peak(load, show)
 
 
 def _chaos(steps: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
@@ -138,12 +166,17 @@ def _fuzz(messages: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str
     return {'fuzz': columns, 'sent': messages, **sums}, columns
 
 
-def _stream(load: Load, compare: bool) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _stream(load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.node import stream
     with progress_bar(total=load.frames * load.cameras) as bar:
-        result = stream(load, bar.update)
+        return stream(load, bar.update)
+
+
+def _compare(load: Load, both: bool) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Measure a stream, where both is set over the default transport, too."""
+    result = _stream(load)
     columns = {'shared memory' if load.shared_memory else 'default transport': result}
-    if compare:
+    if both:
         other = _without_shared_memory(load)
         if other is None:
             click.echo('default transport: nothing to compare, not one image came through')
@@ -159,15 +192,17 @@ def _without_shared_memory(load: Load) -> dict[str, Any] | None:
 
     None where not even a first image comes through, as happens to images of megabytes.
     """
+    from ubcn_ros.benchmark.stand_in import stand_in_options
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / 'result.json'
         run = subprocess.run(
             [sys.executable, '-m', 'ubcn_ros.cli', 'benchmark', 'node', '--transport', 'default',
              '--frames', str(min(load.frames, _COMPARED)), '--json', str(result),
              '--size', f'{load.width}x{load.height}', '--rate', str(load.rate_hz),
-             '--model', load.model, '--device', load.device,
-             '--iterations', str(load.iterations), '--cameras', str(load.cameras),
-             '--processing-size', str(load.processing_size)],
+             *(stand_in_options(load.model) or ('--model', load.model)),
+             '--device', load.device, '--iterations', str(load.iterations),
+             '--cameras', str(load.cameras), '--processing-size', str(load.processing_size),
+             *(['--mask-only'] if load.mask_only else [])],
             check=False, stdout=subprocess.DEVNULL)
         if run.returncode == _NO_ANSWER:
             return None
@@ -183,6 +218,8 @@ def side_by_side(columns: dict[str, dict[str, Any]]) -> str:
     rows = []
     for key in next(iter(columns.values())):
         cells = [column.get(key) for column in columns.values()]
+        if isinstance(cells[0], list):  # the trials of a peak
+            continue
         if isinstance(cells[0], dict):
             for part, value in cells[0].items():
                 values = [(cell or {}).get(part) for cell in cells]

@@ -21,6 +21,7 @@ class LossyClient(Client):
 
     def __init__(self, lost):
         self.outputs, self.lost, self.published = [], lost, 0
+        self._taken = {DERAINED, LABELS}
 
     def publish(self, data):
         if self.published not in self.lost:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,12 @@ class Client:
         in milliseconds, by name.
     :param camera: of the node's cameras; '' for the only one. Its topics are those of a single
         camera, below its name.
+    :param outputs: topics of the images to take.
     """
 
     def __init__(self, node: NodeProcess, compressed: bool, recorder: BagWriter | None,
-                 debug: bool = False, camera: str = ''):
+                 debug: bool = False, camera: str = '',
+                 outputs: Sequence[str] = (DERAINED, LABELS)):
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -78,7 +80,8 @@ class Client:
         topic = source_topic(camera) + ('/compressed' if compressed else '')
         self._publisher = self._node.create_publisher(
             CompressedImage if compressed else Image, topic, QoSProfile(depth=5))
-        for name in (DERAINED, LABELS):
+        self._taken = frozenset(outputs)
+        for name in outputs:
             self._node.create_subscription(
                 Image, below + name, lambda data, name=name: self._on_output(name, data),
                 QoSProfile(depth=50), raw=True)
@@ -147,7 +150,7 @@ class Client:
         `count` times in all, fewer where the node is slow. Of those after the first, one that is
         lost on the way is passed over.
 
-        :return: the median time from sending to both outputs, seconds.
+        :return: the median time from sending to the last output, seconds.
         :raises NoAnswerError: the transport, or the node, lost the first however often it came.
         """
         times = []
@@ -159,14 +162,14 @@ class Client:
 
             def answered(message: bytes = message, header: bytes = header) -> bool:
                 nonlocal repeat
-                if {o.topic for o in self.outputs if o.header == header} == {DERAINED, LABELS}:
+                if {o.topic for o in self.outputs if o.header == header} == self._taken:
                     return True
                 if not times and time.monotonic() > repeat:  # not matched yet: nothing was kept
                     repeat = self.publish(message) + 1.0
                 return False
 
             try:
-                self.wait(answered, f'{DERAINED} and {LABELS} of a first image',
+                self.wait(answered, f'{" and ".join(sorted(self._taken))} of a first image',
                           _LOST_FACTOR * max(times[0], _LOST_SECONDS) if times else timeout,
                           NoAnswerError)
             except NoAnswerError:
