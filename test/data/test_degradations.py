@@ -1,11 +1,18 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Haze, pepper and gaussian noise follow their formulas."""
+"""Haze, pepper and gaussian noise follow their formulas; each kind has its levels."""
 
 import numpy as np
 import pytest
 
-from ubcn_ros.data.degradations import add_gaussian, add_haze, add_pepper
+from ubcn_ros.data.degradations import (
+    KINDS,
+    Degradation,
+    add_gaussian,
+    add_haze,
+    add_pepper,
+)
+from ubcn_ros.data.rain import add_rain
 
 
 @pytest.fixture
@@ -70,3 +77,32 @@ def test_a_seed_repeats(image):
 def test_errors_name_the_value(image, call, word):
     with pytest.raises(ValueError, match=word):
         call(image)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_degradation_grows_with_its_level_from_nothing(image, kind):
+    depth = np.full((60, 80), 30.0, np.float32)
+    levels = {'rain': (50, 150, 250), 'haze': (0.005, 0.01, 0.03)}.get(kind, (30, 50, 70))
+    assert np.array_equal(Degradation(kind, 0)(image, 1, depth), image)
+    changes = [np.abs(Degradation(kind, level)(image, 1, depth).astype(int) - image).mean()
+               for level in levels]
+    assert 0 < changes[0] < changes[1] < changes[2]
+
+
+def test_a_degradation_is_what_its_unit_says(image):
+    depth = np.full((60, 80), 30.0, np.float32)
+    for degraded, expected in (
+            (Degradation('rain', 150), add_rain(image, 150, 7, depth)),
+            (Degradation('haze', 0.01), add_haze(image, 0.01, depth)),
+            (Degradation('pepper', 30), add_pepper(image, 0.3, 7)),
+            (Degradation('gaussian', 30), add_gaussian(image, 30, 7))):
+        assert np.array_equal(degraded(image, 7, depth), expected), degraded
+
+
+@pytest.mark.parametrize(('kind', 'level', 'complaint'), [
+    ('snow', 1, "unknown degradation 'snow': choose one of rain, pepper"),
+    ('rain', 301, 'rain is 301, must be 0..300'), ('pepper', -1, 'pepper is -1'),
+    ('haze', 30, 'haze is 30, must be 0..1'), ('gaussian', float('nan'), 'gaussian is nan')])
+def test_what_is_no_degradation_is_said(kind, level, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Degradation(kind, level)

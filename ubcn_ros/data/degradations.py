@@ -1,15 +1,67 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The other degradations of the paper's figure 1: haze, pepper and gaussian noise."""
+"""The degradations of the paper's figure 1: rain, haze, pepper and gaussian noise."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
-from ubcn_ros.data.rain import estimate_airlight
+from ubcn_ros.data.rain import add_rain, estimate_airlight
+from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 
-__all__ = ['add_gaussian', 'add_haze', 'add_pepper']
+KINDS = ('rain', 'pepper', 'haze', 'gaussian')
+"""Of ``Degradation``."""
+_HIGHEST = {'rain': MAX_RATE_MM_H, 'pepper': 100.0, 'haze': 1.0, 'gaussian': 255.0}
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """
+    One kind of degradation at one level; called with an image it gives the degraded one.
+
+    :param kind: one of ``KINDS``.
+    :param level: 0 for none; of rain its rate, 0..300 mm/hr, of pepper the share of the pixels,
+        0..100 %, of haze its extinction, 0..1 per m, of gaussian noise its sigma on 0..255.
+    :raises ValueError: an unknown kind, or a level out of range.
+    """
+
+    kind: str
+    level: float
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a value that is out of range."""
+        if self.kind not in KINDS:
+            raise ValueError(f'unknown degradation {self.kind!r}: choose one of '
+                             f'{", ".join(KINDS)}')
+        if not 0 <= self.level <= _HIGHEST[self.kind]:
+            raise ValueError(f'the level of {self.kind} is {self.level}, must be '
+                             f'0..{_HIGHEST[self.kind]:g}')
+
+    @property
+    def in_scene(self) -> bool:
+        """Whether it is between scene and camera, and follows distances; else the sensor's."""
+        return self.kind in ('rain', 'haze')
+
+    def __call__(self, image: np.ndarray, seed: int, depth: np.ndarray | None = None
+                 ) -> np.ndarray:
+        """
+        Degrade an image, the same for the same arguments; rain is that of validation.
+
+        :param image: (H, W, 3) uint8 RGB.
+        :param seed: of what is drawn; haze is always the same.
+        :param depth: (H, W) metres, for rain and haze; None for the prior.
+        :return: (H, W, 3) uint8 RGB.
+        """
+        if self.kind == 'rain':
+            return add_rain(image, self.level, seed, depth)
+        if self.kind == 'haze':
+            return add_haze(image, self.level, depth)
+        if self.kind == 'pepper':
+            return add_pepper(image, self.level / 100, seed)
+        return add_gaussian(image, self.level, seed)
 
 
 def add_haze(image: np.ndarray, beta: float, depth: np.ndarray | None = None,

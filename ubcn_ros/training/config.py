@@ -37,7 +37,8 @@ class DataConfig:
     short_side: int = 0
     # of scenes of the same name in several data sets the first alone trains
     unique_names: bool = False
-    # at most so many scenes of the split val, spread evenly, validate
+    # at most so many scenes of the split val, spread evenly, validate; 0: none, and the last
+    # network is the best
     validation_images: int = 25
     # in which they are validated, of RAINS
     validation_rain: str = RENDERED
@@ -46,7 +47,7 @@ class DataConfig:
         """Raise ValueError for a value that is out of range."""
         check_text('exclude', *self.exclude)
         check_range(self, ('short_side',), 0, 8192)
-        check_range(self, ('validation_images',), 1)
+        check_range(self, ('validation_images',), 0)
         check_choice('validation_rain', self.validation_rain, RAINS)
 
 

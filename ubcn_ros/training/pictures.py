@@ -66,7 +66,8 @@ def _sample_rows(samples: TrainingSamples | TensorSamples, rows: int
     for n in range(2 * rows):
         sample = {name: values.cpu() for name, values in samples[n].items()}
         clean, degraded = (_array(sample[key]) for key in ('clean', 'degraded'))
-        dry = ', dry' if np.array_equal(clean, degraded) else ''
+        dry = (', dry' if np.array_equal(clean, degraded) and not samples.config.degradation
+               else '')
         images, captions = [clean, degraded], ['', f'sample {n}{dry}']
         if legend is not None:
             labels = sample['labels'].numpy()

@@ -84,8 +84,8 @@ class Run:
 
     @cached_property
     def validation(self) -> SceneList | None:
-        """Scenes that validate, None where no data set has a split val."""
-        if 'val' not in self.data.splits:
+        """Scenes that validate, None where there is no split val or the recipe wants none."""
+        if 'val' not in self.data.splits or not self.config.data.validation_images:
             return None
         return shrunk(self.data.split('val'), self.config.data.short_side)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.painted_rain import HAZE_PROBABILITY
 from ubcn_ros.training.plain_values import check_range
 
@@ -41,6 +42,10 @@ class SampleConfig:
     # of physical parameters and distances tied to the classes, 0..1, among the rendered ones; the
     # others vary in everything, now and then with distances that follow no class
     physical_rain_probability: float = 0.0
+    # kind and level of a degradation of all images, which then count as clean: 'rain', 'pepper',
+    # 'haze' or 'gaussian', and the level as of data.degradations.Degradation; '' for none
+    degradation: str = ''
+    degradation_level: float = 0.0
     # samples are made as tensors on the training's device, where all scenes are kept, and rain
     # comes from streaks rendered ahead; otherwise processes render whole frames
     on_device: bool = False
@@ -99,6 +104,23 @@ class SampleConfig:
                 f'misty_rain_probability {self.misty_rain_probability}: they add up to more than '
                 '1')
         check_range(self, ('renders', 'reuse', 'drive_frames'), 1)
+        self._check_degradation()
+
+    def _check_degradation(self) -> None:
+        if self.fixed_degradation is None:
+            if self.degradation_level:
+                raise ValueError(f'degradation_level is {self.degradation_level}, of no '
+                                 'degradation: set degradation, too')
+            return
+        for name in ('rain_probability', 'strong_augmentation_probability'):
+            if getattr(self, name):
+                raise ValueError(f'{name} is {getattr(self, name)}, and degradation '
+                                 f'{self.degradation}, which comes alone: set {name} to 0')
+
+    @property
+    def fixed_degradation(self) -> Degradation | None:
+        """Return that of all images, None for none."""
+        return Degradation(self.degradation, self.degradation_level) if self.degradation else None
 
     def scales_of(self, side: int) -> tuple[float, float]:
         """

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.rain import add_rain
@@ -206,3 +207,31 @@ def test_batches_leave_no_tensors_behind(samples):
         pass
     del _
     assert tensors() <= before
+
+
+@pytest.mark.parametrize(('kind', 'level', 'tolerance'), [
+    ('rain', 150, 0.25), ('pepper', 50, 0.05), ('haze', 0.01, 0.02), ('gaussian', 50, 0.02)])
+def test_a_fixed_degradation_changes_all_images_as_on_whole_frames(samples, street, kind, level,
+                                                                   tolerance):
+    settings = {'rain_probability': 0, 'degradation': kind, 'degradation_level': level,
+                'crop': (96, 128)}
+    found = samples(**settings)
+    batch = found.batch(range(8))
+    assert torch.equal(batch['clean'], batch['degraded'])
+    few = samples(**settings).batch([5, 2])
+    assert equal({k: v[0] for k, v in few.items()}, {k: v[5] for k, v in batch.items()})
+    assert len({image.numpy().tobytes() for image in batch['clean']}) == (2 if kind == 'haze'
+                                                                          else 8), 'mirrored'
+
+    def change(images):
+        return np.abs(np.asarray(images).astype(float) - street[0].mean()).mean()
+    depth = complete_depth(None, street[1], CAMVID.classes)
+    frames = [Degradation(kind, level)(street[0], n, depth) for n in range(8)]
+    assert change(batch['clean']) == pytest.approx(change(frames), rel=tolerance)
+    assert batch['rain_rate'].isnan().all() or (batch['rain_rate'] == level).all()
+
+
+def test_level_0_of_a_fixed_degradation_is_clean(samples):
+    clean = samples(rain_probability=0).batch(range(4))
+    for kind in ('rain', 'pepper', 'haze', 'gaussian'):
+        assert equal(samples(rain_probability=0, degradation=kind).batch(range(4)), clean)

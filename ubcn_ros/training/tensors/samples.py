@@ -12,6 +12,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.training.drive_frames import chosen_scene
@@ -19,6 +20,7 @@ from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
 from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
+from ubcn_ros.training.tensors.degradations import hazy, peppered
 from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain, misty_rain
 from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
 from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting, painted_streaks
@@ -49,6 +51,7 @@ class Draw:
     :param painting: of painted rain; None without it.
     :param misty: of misty rain; None without it.
     :param real: the scene's own rain is shown.
+    :param fixed: the degradation that all samples have, but rain; None without it.
     """
 
     view: View
@@ -62,13 +65,15 @@ class Draw:
     painting: Painting | None = None
     misty: MistyDraw | None = None
     real: bool = False
+    fixed: Degradation | None = None
 
     @property
     def rain_rate(self) -> float:
         """Of rendered rain, mm/hr; 0 where it is dry, NaN in other rain."""
         if self.rain is not None:
             return self.rain.rate_mm_h
-        return math.nan if self.painting or self.misty or self.real else 0.0
+        unknown = self.painting or self.misty or self.real or self.fixed
+        return math.nan if unknown else 0.0
 
     @property
     def extinction(self) -> float:
@@ -113,7 +118,7 @@ class TensorSamples:
     @cached_property
     def streaks(self) -> StreakLayers:
         """Layers of streaks for these sizes."""
-        share = self.config.physical_rain_probability
+        share = 1.0 if self.config.degradation else self.config.physical_rain_probability
         kinds = tuple(kind for kind in (True, False) if (share if kind else 1 - share) > 0)
         return streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
                              self.workers)
@@ -161,13 +166,16 @@ class TensorSamples:
         clean = self._coloured(views.images(), draws).round_().byte()
         degraded = clean.clone()
         for kind, degrade in (('rain', self._rendered), ('painting', self._painted),
-                              ('misty', self._misty), ('real', self._real)):
+                              ('misty', self._misty), ('real', self._real),
+                              ('fixed', self._fixed)):
             places = [i for i, draw in enumerate(draws) if getattr(draw, kind)]
             if places:
                 where = to_device(places, self.device, torch.int64)
                 few = [draws[i] for i in places]
                 image = degrade(clean[where].float(), views.select(places), few)
                 degraded[where] = image.round_().clamp_(0, 255).byte()
+        if self.config.degradation:
+            clean = degraded
         return {'clean': clean, 'degraded': degraded, 'labels': views.labels(),
                 **{name: to_device([getattr(draw, name) for draw in draws], self.device)
                    for name in ('rain_rate', 'extinction')}}
@@ -190,6 +198,11 @@ class TensorSamples:
         draw = Draw(view, jitter, None if real or strong else self._mixed(rng))
         if strong:
             draw = replace(draw, recolouring=Recolouring.draw(rng))
+        fixed = c.fixed_degradation
+        if fixed is not None and fixed.kind != 'rain':
+            return replace(draw, fixed=fixed, seed=int(rng.integers(1 << 31)))
+        if fixed is not None:
+            return self._rainy(rng, draw, fixed.level, physical=True) if fixed.level else draw
         if real or not wet:
             return replace(draw, real=real)
         if painted:
@@ -198,7 +211,8 @@ class TensorSamples:
             return replace(draw, misty=self.misty_rain.draw(rng, self._side(view),
                                                             self._sky(image, jitter)))
         rate = sample_rate(rng)
-        return self._rainy(rng, draw, rate) if rate else draw
+        physical = bool(rng.random() < c.physical_rain_probability)
+        return self._rainy(rng, draw, rate, physical) if rate else draw
 
     def _view(self, rng: np.random.Generator, image: int, strong: bool = False,
               focus: tuple[float, float] | None = None) -> View:
@@ -215,9 +229,8 @@ class TensorSamples:
         other = int(rng.integers(self.tensors.scenes + self.tensors.drives))
         return Mixed.draw(rng, self._view(rng, other), len(self.scenes.class_names or ()))
 
-    def _rainy(self, rng: np.random.Generator, draw: Draw, rate: float) -> Draw:
+    def _rainy(self, rng: np.random.Generator, draw: Draw, rate: float, physical: bool) -> Draw:
         view = draw.view
-        physical = bool(rng.random() < self.config.physical_rain_probability)
         parameters = RainParameters.random(rng, rate, physical)
         layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical)
         plain = bool(rng.random() >= _CLASS_DISTANCES and not physical
@@ -272,3 +285,13 @@ class TensorSamples:
     def _real(self, _images: torch.Tensor, views: Views, draws: Sequence[Draw]) -> torch.Tensor:
         rainy = views.images([self.tensors.rainy[draw.view.image] for draw in draws])
         return self._coloured(rainy, draws)
+
+    def _fixed(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]) -> torch.Tensor:
+        kind, level = self.config.degradation, self.config.degradation_level
+        if kind == 'haze':
+            return hazy(images, views.depth(), level, np.array(
+                [self._sky(draw.view.image, draw.jitter) for draw in draws]))
+        seeds = [draw.seed for draw in draws]
+        if kind == 'pepper':
+            return peppered(images, level / 100, seeds)
+        return add_noise(images, [level] * len(draws), seeds)
