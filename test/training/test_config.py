@@ -9,7 +9,13 @@ import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.config import ModelConfig, StageConfig, TrainConfig, shortened
+from ubcn_ros.training.config import (
+    ModelConfig,
+    StageConfig,
+    TrainConfig,
+    in_optimizer_steps,
+    shortened,
+)
 from ubcn_ros.training.sample_config import SampleConfig
 
 
@@ -86,6 +92,10 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {derain: {grad_clip_norm: .inf}}', ['grad_clip_norm is inf']),
     ('name: a\nstages: {derain-more: {}}', ['derain-more', 'derain, adapt, attend, joint']),
     ('name: a\nstages: {derain: {start: {}}}', ['unknown start']),
+    ('name: a\nstages: {derain: {epochs: -1}}', ['epochs is -1', 'expected 0 to']),
+    ('name: a\nstages: {derain: {epochs: 3, optimizer_steps: 9}}',
+     ['stages.derain', 'both optimizer_steps and epochs', 'leave one out']),
+    ('name: a\nmodel: {initialization: he}', ['initialization', 'he', 'default, xavier']),
     ('name: a\nstages: {derain: {samples: {crop: [8, 8]}}}', ['samples', 'crop is 8', '32']),
     ('name: a\nstages: {derain: {samples: {scale: [2, 1]}}}', ['scale', 'smaller']),
     ('name: a\nstages: {derain: {samples: {short_sides: [720, 360]}}}',
@@ -146,6 +156,40 @@ def test_no_such_variant(load):
 def test_steps_or_a_share_of_them(load, steps, expected):
     config = load('name: a\nstages: {derain: {optimizer_steps: 1000}}')
     assert shortened(config, steps).stages['derain'].optimizer_steps == expected
+
+
+@pytest.mark.parametrize(('epochs', 'images', 'expected'), [
+    (100, 2975, 12396), (100, 367, 1529), (0.5, 24, 1), (1e-3, 5, 1)])
+def test_epochs_become_optimizer_steps(load, epochs, images, expected):
+    config = load(f'name: a\nstages: {{derain: {{epochs: {epochs}, batch: 24}}, '
+                  'adapt: {optimizer_steps: 7}}')
+    counted = in_optimizer_steps(config, {'derain': images, 'adapt': 1}.get)
+    assert [stage.optimizer_steps for stage in counted.stages.values()] == [expected, 7]
+    assert all(stage.epochs == 0 for stage in counted.stages.values())
+    assert in_optimizer_steps(counted, {}.get) == counted
+    both = {'optimizer_steps', 'epochs'}
+    assert [both & {*stage} for stage in config.to_dict()['stages'].values()] == [
+        {'epochs'}, {'optimizer_steps'}]
+
+
+@pytest.mark.parametrize(('length', 'epochs', 'steps'), [
+    (0.5, 50, 500), (7, 0, 7), (2.0, 200, 2000)])
+def test_epochs_are_shortened_too(load, length, epochs, steps):
+    stages = shortened(load('name: a\nstages: {derain: {epochs: 100}, adapt: {}}'), length).stages
+    assert stages['derain'].epochs == epochs and stages['adapt'].optimizer_steps == steps
+    assert epochs or stages['derain'].optimizer_steps == steps
+
+
+@pytest.mark.parametrize(('recipe', 'variant'), [
+    ('epochs: 3', 'optimizer_steps: 9'), ('optimizer_steps: 9', 'epochs: 3')])
+def test_a_variant_may_measure_length_otherwise(load, recipe, variant):
+    def stages(config):
+        stage = config.stages['derain']
+        return f'epochs: {stage.epochs:g}' if stage.epochs else (
+            f'optimizer_steps: {stage.optimizer_steps}')
+    config = load(f'name: a\nstages: {{derain: {{{recipe}}}}}\n'
+                  f'variants: {{b: {{stages: {{derain: {{{variant}}}}}}}}}')
+    assert (stages(config), stages(config.variant('b'))) == (recipe, variant)
 
 
 @pytest.mark.parametrize(('settings', 'side', 'scales'), [

@@ -34,7 +34,7 @@ def tiny(config):
     for name, stage in config.stages.items():
         # the discriminator needs features of 12x12 at stride 8
         side = 96 if name == 'adapt' and stage.adversarial_weight else 32
-        stages[name] = replace(stage, optimizer_steps=1, batch=2, samples=replace(
+        stages[name] = replace(stage, optimizer_steps=1, epochs=0.0, batch=2, samples=replace(
             stage.samples, crop=(side, side), renders=2, drive_share=0,
             short_sides=(32, 48) if any(stage.samples.short_sides) else (0, 0)))
     return replace(config, stages=stages, data=replace(config.data, validation_images=1),

@@ -376,3 +376,18 @@ def test_unique_names_train_the_first_of_each(make, data, camvid_root):
     for unique, expected in ((False, 2 * names), (True, names)):
         run = make(changes={'data': {'unique_names': unique}}, data=twice)
         assert [scene.name for scene in run.training.scenes] == expected
+
+
+def test_epochs_count_the_images_that_a_stage_trains_on(data, camvid_root, tmp_path):
+    (tmp_path / 'bare' / 'train' / 'images').mkdir(parents=True)
+    for path in (camvid_root / 'train' / 'images').iterdir():
+        shutil.copy(path, tmp_path / 'bare' / 'train' / 'images')
+    (tmp_path / 'bare.yaml').write_text('path: bare\ntrain: train/images\n')
+    both = open_data([camvid_root, tmp_path / 'bare.yaml'])
+    stage = {'epochs': 4, 'batch': 2}
+    (tmp_path / 'recipe.yaml').write_text(yaml.safe_dump({
+        'name': 'a', 'model': {'preset': 'light'}, 'stages': {'derain': stage, 'adapt': stage}}))
+    config = TrainConfig.load(tmp_path / 'recipe.yaml')
+    for used, expected in ((data, [10, 10]), (both, [20, 10])):
+        run = Run(config, used, tmp_path / 'out')
+        assert [s.optimizer_steps for s in run.config.stages.values()] == expected

@@ -7,9 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from torch import nn
+
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, UBCNConfig, build
-from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.config import ModelConfig, TrainConfig
 from ubcn_ros.training.plain_values import converted
 
 
@@ -66,6 +68,27 @@ def built(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | None = No
     :raises ValueError: as ``model_config``, or no network has such sizes or options.
     """
     try:
-        return build(model_config(config, label_set, init))
+        network = build(model_config(config, label_set, init))
     except (TypeError, RuntimeError, ZeroDivisionError) as error:
         raise ValueError(f'overrides: the network cannot be built: {error}') from error
+    initialize(network, config.model)
+    return network
+
+
+def initialize(module: nn.Module, config: ModelConfig, kept: nn.Module | None = None) -> None:
+    """
+    Draw the weights of a module as the recipe says: anew, or as they are for 'default'.
+
+    'xavier' is Glorot and Bengio's normalized initialization (AISTATS 2010, equation 16), uniform
+    with the variance 2 / (fan_in + fan_out), of every convolution, and 0 for its bias.
+
+    :param kept: a part of the module that stays as it is.
+    """
+    if config.initialization == 'default':
+        return
+    others = set() if kept is None else set(kept.modules())
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d) and layer not in others:
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

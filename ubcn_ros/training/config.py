@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ubcn_ros.training.plain_values import build, check_choice, check_range, che
 from ubcn_ros.training.sample_config import SampleConfig
 
 STAGES = ('derain', 'adapt', 'attend', 'joint')
+_LENGTHS = ('optimizer_steps', 'epochs')
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,13 @@ class ModelConfig:
     preset: str = ''
     # values that replace those of the preset or model, by part: {attention: {blocks: 3}}
     overrides: dict[str, Any] = field(default_factory=dict)
+    # of weights that come from no model: 'default' is each module's own; 'xavier' draws every
+    # convolution by Glorot and Bengio's normalized initialization, and sets its bias to 0
+    initialization: str = 'default'
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown initialization."""
+        check_choice('initialization', self.initialization, ('default', 'xavier'))
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,8 @@ class StageConfig:
 
     # length of the run, iterations of the optimizer
     optimizer_steps: int = 1000
+    # length in passes over the training images, instead of optimizer_steps; 0: by those
+    epochs: float = 0.0
     # samples per optimizer step, over all processes
     batch: int = 8
     samples: SampleConfig = field(default_factory=SampleConfig)
@@ -147,6 +158,7 @@ class StageConfig:
         """Raise ValueError for a value that is out of range."""
         check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
         check_range(self, ('iterations',), 1, 10)
+        check_range(self, ('epochs',), 0, 1e6)
         check_range(self, ('derained_share', 'ema_decay'), 0, 1)
         check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
                            'lovasz_weight', 'consistency_weight', 'boundary_weight',
@@ -212,13 +224,19 @@ class TrainConfig:
             raise ValueError(f'{where} is {changes!r}: expected what differs, without a name')
         for stage in changes.get('stages') or {}:
             find_stage(self, stage)
-        return _from_dict(merged({**self.to_dict(), 'name': f'{self.name}-{name}'}, changes),
-                          where)
+        values = {**self.to_dict(), 'name': f'{self.name}-{name}'}
+        for stage, change in (changes.get('stages') or {}).items():
+            if isinstance(change, dict) and {*_LENGTHS} & {*change}:
+                for key in _LENGTHS:  # the variant's length replaces the recipe's, in any unit
+                    values['stages'][stage].pop(key, None)
+        return _from_dict(merged(values, changes), where)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values without the variants, for the record in a checkpoint."""
         values = asdict(self)
         del values['variants']
+        for stage in values['stages'].values():
+            del stage['optimizer_steps' if stage['epochs'] else 'epochs']
         return values
 
 
@@ -230,6 +248,9 @@ def _from_dict(values: dict[str, Any], where: str) -> TrainConfig:
     for name in given:
         if name not in STAGES:
             raise ValueError(f'{where}: unknown stage {name!r}: expected {", ".join(STAGES)}')
+        if isinstance(given[name], dict) and {*_LENGTHS} <= {*given[name]}:
+            raise ValueError(f'{where}: stages.{name} has both {" and ".join(_LENGTHS)}: leave '
+                             'one out')
     stages = {name: build(StageConfig, given[name] or {}, f'{where}: stages.{name}')
               for name in STAGES if name in given}
     return build(TrainConfig, {**values, 'stages': stages}, where)
@@ -245,13 +266,27 @@ def find_stage(config: TrainConfig, stage: str) -> StageConfig:
 
 def shortened(config: TrainConfig, steps: int | float) -> TrainConfig:
     """
-    Return the recipe with another number of optimizer steps in every stage.
+    Return the recipe with another length of every stage.
 
-    :param steps: that number, or as a float the share of the recipe's.
+    :param steps: optimizer steps, or as a float the share of the recipe's length.
+    """
+    def changed(stage: StageConfig) -> StageConfig:
+        if isinstance(steps, int):
+            return replace(stage, optimizer_steps=steps, epochs=0.0)
+        return replace(stage, optimizer_steps=max(1, round(steps * stage.optimizer_steps)),
+                       epochs=steps * stage.epochs)
+    return replace(config, stages={name: changed(stage) for name, stage in config.stages.items()})
+
+
+def in_optimizer_steps(config: TrainConfig, images: Callable[[str], int]) -> TrainConfig:
+    """
+    Return the recipe with the length of every stage in optimizer steps.
+
+    :param images: counts those that a stage, given by its name, trains on.
     """
     return replace(config, stages={
-        name: replace(stage, optimizer_steps=steps if isinstance(steps, int) else
-                      max(1, round(steps * stage.optimizer_steps)))
+        name: replace(stage, epochs=0.0, optimizer_steps=max(
+            1, round(stage.epochs * images(name) / stage.batch))) if stage.epochs else stage
         for name, stage in config.stages.items()})
 
 

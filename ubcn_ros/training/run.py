@@ -23,7 +23,7 @@ from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.config import TrainConfig, decisive
+from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import data_record, joined_license, model_record, scenes_record
@@ -45,7 +45,7 @@ class Run:
     """
     A recipe, data and an output folder; which stages are done is what lies in the folder.
 
-    :param config: the recipe.
+    :param config: the recipe; afterwards the length of its stages is in optimizer steps.
     :param data: what it is trained on; its split val, where it has one, validates.
     :param out: output folder.
     :param init: model file or name of a shipped model to start from, None to start anew.
@@ -64,6 +64,10 @@ class Run:
     command: str = ''
     options: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Work out the length of stages that have one in epochs; raises as ``Data.split``."""
+        self.config = in_optimizer_steps(self.config, lambda stage: len(self._scenes(stage)[0]))
 
     @property
     def files(self) -> RunFolder:

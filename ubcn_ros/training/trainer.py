@@ -22,6 +22,7 @@ from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import PARTS, save_model
+from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, find_stage
@@ -95,6 +96,7 @@ class Trainer:
         torch.manual_seed(config.seed)  # of what a stage adds to the network
         members = group_members(training.groups, network.label_set.num_classes)
         stage = STAGE_CLASSES[stage_name](network, self.stage_config, weights, members)
+        initialize(stage, config.model, kept=network)
         stage.to(memory_format=torch.channels_last)
         if self.stage_config.compile:
             stage.compile()
