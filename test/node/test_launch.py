@@ -85,6 +85,7 @@ VALUES = [
     ('input_transport', '[raw, compressed]', ['raw', 'compressed']), ('cameras', '[]', ['']),
     ('warm_up_width', '0', 0), ('warm_up_height', '8192', 8192), ('autostart', 'false', False),
     ('autostart', 'True', True), ('allow_partial_model', 'true', True), ('fused', 'false', False),
+    ('autotune', 'false', False),
     ('iterations', '2', 2), ('deadline_ms', '40', 40.0), ('min_confidence', '0.5', 0.5),
     ('convergence', '0.5', 0.5),
     ('max_failures', '0', 0), ('overlay_alpha', '0.25', 0.25), ('use_sim_time', 'true', True)]

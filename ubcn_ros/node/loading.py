@@ -23,7 +23,8 @@ def load_engine(settings: Settings, progress: Say) -> Any:
     """Load the engine that the settings name; lines of text say what takes long."""
     from ubcn_ros.runtime import Engine  # takes seconds: not before it is needed
     return Engine.load(settings.model, device=settings.device, precision=settings.precision,
-                       backend=settings.backend, fused=settings.fused, progress=progress,
+                       backend=settings.backend, fused=settings.fused,
+                       autotune=settings.autotune, progress=progress,
                        allow_partial=settings.allow_partial_model)
 
 

@@ -41,8 +41,11 @@ SPECS = (
          allowed='auto, eager, graphs, compiled or onnxruntime'),
     Spec('fused', True,
          'On a GPU in half precision, let graphs and compiled use kernels that do several '
-         'operations at once, where measuring them at the first frame shows that they are faster; '
-         "false: PyTorch's own, the same at every start.",
+         "operations at once, where they were measured to be faster; false: PyTorch's own.",
+         Changes.AT_CONFIGURE),
+    Spec('autotune', True,
+         'Time kernels for which no choice is kept for this GPU, driver and versions, and keep it '
+         'for every later start; false: nothing is timed, kept choices are used.',
          Changes.AT_CONFIGURE),
     Spec('input_transport', 'raw',
          'raw subscribes to image, compressed to image/compressed (JPEG or PNG); one value, or a '
@@ -113,6 +116,7 @@ class Settings:
     precision: str
     backend: str
     fused: bool
+    autotune: bool
     input_transport: str | tuple[str, ...]
     cameras: tuple[str, ...]
     warm_up_width: int

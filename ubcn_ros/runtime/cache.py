@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where things are kept that take long to make: exports, TensorRT engines, compiled code."""
+"""Where is kept what takes long to make: exports, TensorRT engines, code, kernel choices."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
 def cache_folder() -> Path:
     """
-    Where exports, TensorRT engines and compiled code are kept; may be removed at any time.
+    Return where exports, TensorRT engines, compiled code and kernel choices are kept.
+
+    It may be removed at any time: they are made anew, kernel choices perhaps otherwise.
 
     Below XDG_CACHE_HOME, else ~/.cache; where there is no home that can be written to (containers
     with a user id of their own), a private folder below the system's temporary folder.
@@ -59,6 +61,15 @@ def _can_be_made(folder: Path) -> bool:
 def digest(*values: object) -> str:
     """Key of these values: the same for equal ones, another for others; 16 digits."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+
+
+def files_digest(files: Iterable[Path]) -> str:
+    """Key of what these files hold, in the order of their paths; '' where there are none."""
+    found = sorted(files)
+    key = hashlib.sha256()
+    for file in found:
+        key.update(file.read_bytes())
+    return key.hexdigest() if found else ''
 
 
 @contextlib.contextmanager

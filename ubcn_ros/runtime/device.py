@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import functools
+import platform
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -57,3 +60,11 @@ def cpu_computes_bf16() -> bool:
     except OSError:
         return False
     return 'avx512_bf16' in flags or 'amx_bf16' in flags
+
+
+@functools.cache
+def processor(device: torch.device) -> tuple[Any, ...]:
+    """Return what code made for a device depends on: a GPU's name and capability, or a CPU's."""
+    if device.type == 'cuda':
+        return (torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device))
+    return (platform.machine(), torch.backends.cpu.get_cpu_capability())

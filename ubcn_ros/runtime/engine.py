@@ -106,7 +106,7 @@ class Engine:
     @classmethod
     def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
              precision: str = 'auto', backend: str = 'auto', fused: bool = True,
-             progress: Callable[[str], None] = _LOG.info,
+             autotune: bool = True, progress: Callable[[str], None] = _LOG.info,
              allow_partial: bool = False, processing_size: int = TRAINED,
              min_confidence: float = 0.0, convergence: float = 0.0) -> Engine:
         """
@@ -127,9 +127,14 @@ class Engine:
             one by one for every size, and left for these, with a warning, where they fail or
             differ.
         :param fused: on a GPU in half precision, let 'graphs' and 'compiled' use kernels that do
-            several operations at once, each where a measurement at the first frame says that it
-            is faster. False leaves PyTorch's: the same kernels at every start. 'eager' never
-            uses any; on a CPU, and for 'onnxruntime', it changes nothing.
+            several operations at once, each where a measurement says that it is faster. False
+            leaves PyTorch's. 'eager' never uses any; on a CPU, and for 'onnxruntime', it changes
+            nothing.
+        :param autotune: time kernels for which no choice is kept for this GPU, driver, and
+            versions, and keep the choice in the cache folder, so that later starts take the same
+            kernels and give the same outputs, bit for bit. False times nothing: kept choices are
+            used, PyTorch's own kernels where there is none; 'compiled' and 'onnxruntime' do
+            without what they would time (TensorRT).
         :param progress: called with lines of text where loading takes long; logs by default.
         :param allow_partial: take a model with parts that were never trained, too.
         :param processing_size: the short side, in pixels, at which labels and what they add to
@@ -150,7 +155,7 @@ class Engine:
         check_min_confidence(min_confidence)
         check_convergence(convergence)
         return cls(build_backend(backend, LoadOptions(
-            model, resolve_device(device), precision, fused, progress,
+            model, resolve_device(device), precision, fused, autotune, progress,
             () if allow_partial else PARTS)), processing_size=processing_size,
             min_confidence=min_confidence, convergence=convergence)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -38,7 +39,8 @@ def fold_batch_norm(module: nn.Module) -> int:
 
 def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: bool = True,
             channels_last: bool = True, fast_attention: bool = True,
-            fused: bool = True) -> nn.Module:
+            fused: bool = True, autotune: bool = True,
+            progress: Callable[[str], None] = _LOG.info) -> nn.Module:
     """
     Return the network as frames are processed with it; changed in place.
 
@@ -50,6 +52,8 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         fused is for GPUs in half precision, channels last: RES, the mix of SAM's paths,
         convolutions with what follows them, and resizing by kernels that do more at once, where
         they are faster.
+    :param autotune: as of ``Engine.load``.
+    :param progress: called with lines of text about kernels, now and when they are chosen.
     """
     network.eval().requires_grad_(False)
     if fold:
@@ -62,14 +66,25 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
     if (fused and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
         # late: other devices have no use for it
+        from ubcn_ros.runtime.kernels.autotune import Autotuner, fastest
+        from ubcn_ros.runtime.kernels.choices import choices_of
         from ubcn_ros.runtime.kernels.fused_convolution import fuse_convolutions
         from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes
         from ubcn_ros.runtime.kernels.fused_residual import fuse_residual_blocks
         from ubcn_ros.runtime.kernels.fused_resize import fuse_resizes
-        keep_kernels()
+        try:
+            keep_kernels()
+        except OSError as error:  # a vehicle must start
+            _LOG.warning('compiled kernels cannot be kept: %s', error)
+        choices = choices_of(device)
+        autotuner = Autotuner(choose=fastest if autotune else None, choices=choices,
+                              progress=progress)
+        progress(f'{len(choices)} kernel choices are taken from {choices.path}' if choices else
+                 'no kernel choices are kept for this device: '
+                 + ('they are made by timing' if autotune else "PyTorch's own run"))
         for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
             try:
-                fuse(network)
+                fuse(network, autotuner)
             except Exception as error:  # a vehicle must start
                 _LOG.warning('%s: modules stay as they are: %s', fuse.__name__, error)
     return network

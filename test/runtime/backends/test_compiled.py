@@ -15,7 +15,7 @@ from ubcn_ros.network import Step
 from ubcn_ros.runtime import Engine
 from ubcn_ros.runtime.backends import compiled as compiled_module
 from ubcn_ros.runtime.backends.backend import LoadOptions
-from ubcn_ros.runtime.backends.compiled import CompileCache, compiled, compiled_backend
+from ubcn_ros.runtime.backends.compiled import CompileCache, compiled, compiled_backend, compiler
 from ubcn_ros.runtime.backends.eager import load_eager
 from ubcn_ros.runtime.backends.stages import StageFunctions
 
@@ -84,6 +84,16 @@ def test_parts_are_announced_once_per_size():
 def engine(tiny_model, compile_):
     eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'), fast_attention=False)
     return Engine(compiled_backend(eager, lambda _: None, compile_, patience=0))
+
+
+def test_without_autotune_the_compiler_times_nothing():
+    assert compiler(True) is torch.compile
+    config = pytest.importorskip('torch._inductor.config')
+    if not hasattr(config, 'deterministic'):
+        pytest.skip('this PyTorch knows no such option')
+    options = compiler(False).keywords['options']
+    assert options == {'deterministic': True}
+    assert set(options) <= set(torch._inductor.list_options())
 
 
 def test_the_compiled_engine_equals_the_eager_one(tiny_model, tiny_engine, home, caplog):

@@ -40,6 +40,16 @@ def test_eager_is_pytorch_and_the_others_are_fused_on_request(tiny_model, prepar
     assert prepared['fused'] == used
 
 
+@pytest.mark.parametrize('autotune', [True, False])
+@pytest.mark.parametrize('name', ['eager', 'graphs', 'compiled'])
+def test_whether_kernels_may_be_timed_is_handed_on(tiny_model, prepared, name, autotune):
+    said = []
+    build_backend(name, LoadOptions(tiny_model, GPU, autotune=autotune, progress=said.append))
+    assert prepared['autotune'] == autotune
+    prepared['progress']('a line')
+    assert said == ['a line']
+
+
 @pytest.mark.parametrize('name', BACKENDS)
 def test_every_backend_has_what_the_engine_asks_for(tiny_model, tmp_path, monkeypatch, name):
     if name == 'onnxruntime':

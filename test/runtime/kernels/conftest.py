@@ -7,6 +7,14 @@ import importlib.util
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def _no_choices_of_before(tmp_path):
+    """Keep choices in a folder of the test's own: on a GPU it tries all candidates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+        yield
+
+
 @pytest.fixture
 def load_kernels(monkeypatch):
     """Function to load a copy of a module whose kernels run on CPU tensors or can be compiled."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.runtime.kernels.autotune import REFERENCE, Autotuner, applies, fastest
+from ubcn_ros.runtime.kernels.choices import KernelChoices
 
 
 def add(x, other):
@@ -31,8 +32,8 @@ def failing(*_):
     raise RuntimeError('no such instruction\nand a page of code')
 
 
-def on_cpu(choose=fastest) -> Autotuner:
-    return Autotuner('cpu', (torch.float32,), choose)
+def on_cpu(choose=fastest, **options) -> Autotuner:
+    return Autotuner('cpu', (torch.float32,), choose, **options)
 
 
 def test_decides_once_per_kind_and_order_of_size():
@@ -57,12 +58,51 @@ def test_what_is_wrong_is_left_out(wrong, caplog):
     assert 'sum: w is left out' in caplog.text
 
 
-def test_no_choice_is_no_failure(caplog):
+def test_a_later_autotuner_takes_the_same_and_times_nothing():
+    choices, said = KernelChoices(None, {}), []
+    x = torch.ones(1, 4, 3, 3)
+    candidates = {'twice': lambda *_: x * 2}
+
+    def run(choose):
+        return on_cpu(choose, choices=choices, progress=said.append).run(
+            ('a',), 'sum', add, candidates, x, torch.zeros_like(x))
+    assert torch.equal(run(lambda *_: 'twice'), x * 2)
+    line, = said
+    assert 'once' in line and 'sum for (1, 4, 3, 3), torch.float32' in line
+    for choose in (lambda *_: REFERENCE, None):
+        assert torch.equal(run(choose), x * 2)
+    candidates.clear()  # Triton is gone, say
+    assert torch.equal(run(None), x)
+    assert len(said) == 1
+    assert torch.equal(run(lambda *_: REFERENCE), x) and len(said) == 2, 'it is chosen anew'
+
+
+def test_where_nothing_may_be_timed_the_reference_runs_and_is_not_kept():
+    choices = KernelChoices(None, {})
+    x = torch.ones(1, 4, 3, 3)
+    autotuner = on_cpu(None, choices=choices)
+    assert torch.equal(autotuner.run(('a',), 'sum', add, {'other': add}, x, x), x * 2)
+    assert set(autotuner.chosen.values()) == {REFERENCE} and not len(choices)
+
+
+def test_the_choice_of_another_process_is_taken():
+    class Theirs(KernelChoices):
+        def keep(self, kind, name):
+            return 'theirs'
+    x = torch.ones(1, 4, 3, 3)
+    for candidates, result in (({'theirs': lambda *_: x * 7, 'ours': add}, 7), ({'ours': add}, 2)):
+        autotuner = on_cpu(lambda *_: 'ours', choices=Theirs(None, {}))
+        assert autotuner.run(('a',), 'sum', add, candidates, x, x).eq(result).all()
+
+
+@pytest.mark.parametrize('stage', ['a candidate', 'all of it'])
+def test_what_short_memory_decides_is_not_kept(stage, caplog):
     def full(*_):
         raise torch.OutOfMemoryError('full')
-    x = torch.ones(1, 4, 3, 3)
-    assert on_cpu(full).run(('a',), 'sum', add, {}, x, x).eq(2).all()
-    assert 'sum: reference modules, nothing else could be tried' in caplog.text
+    choices, x = KernelChoices(None, {}), torch.ones(1, 4, 3, 3)
+    autotuner = on_cpu(fastest if stage == 'a candidate' else full, choices=choices)
+    assert autotuner.run(('a',), 'sum', add, {'full': full}, x, x).eq(2).all()
+    assert not len(choices) and 'nothing else could be tried' in caplog.text
 
 
 def test_a_candidate_that_fails_later_gives_way(caplog):

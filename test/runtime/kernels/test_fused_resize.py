@@ -90,7 +90,7 @@ def test_without_triton_all_stays_plain(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
     monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_resize', raising=False)
     network = build(UBCNConfig.preset('light'))
-    assert fuse_resizes(network) == 0
+    assert fuse_resizes(network, Autotuner()) == 0
     assert not isinstance(network.attention.resize, FusedResize)
     assert 'triton_resize is not used' in caplog.text
 

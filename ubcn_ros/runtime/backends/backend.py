@@ -81,6 +81,8 @@ class LoadOptions:
     precision: str = 'auto'
     # Whether kernels that do several operations at once may be used on a GPU.
     fused: bool = True
+    # Whether what has no stored choice yet may be timed.
+    autotune: bool = True
     # Called with lines of text where something takes long.
     progress: Callable[[str], None] = lambda _: None
     # Parts of the model, of ``PARTS``, that must have been trained.

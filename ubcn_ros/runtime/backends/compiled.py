@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, recorder_of
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
+from ubcn_ros.runtime.device import processor
 from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -32,7 +32,17 @@ def build(options: LoadOptions) -> GraphsBackend:
     """Build the backend 'compiled'; where compiling fails, it goes on as 'graphs'."""
     # the CPU's fast attention follows the data, which compiled code cannot
     eager = load_eager(options, fast_attention=False, fused=options.fused)
-    return compiled_backend(eager, options.progress)
+    return compiled_backend(eager, options.progress, compiler(options.autotune))
+
+
+def compiler(autotune: bool) -> Callable[..., Any]:
+    """Return torch.compile; unless ``autotune``, told to time nothing where it knows how."""
+    if autotune:
+        return torch.compile
+    from torch._inductor import config
+    if not hasattr(config, 'deterministic'):  # before PyTorch 2.9
+        return torch.compile
+    return functools.partial(torch.compile, options={'deterministic': True})
 
 
 def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
@@ -133,11 +143,3 @@ class CompileCache:
                     os.environ.pop(name, None)
                 else:
                     os.environ[name] = value
-
-
-@functools.cache
-def processor(device: torch.device) -> tuple[Any, ...]:
-    """Return what compiled code depends on: a GPU's name and capability, a CPU's vectors."""
-    if device.type == 'cuda':
-        return (torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device))
-    return (platform.machine(), torch.backends.cpu.get_cpu_capability())

@@ -39,7 +39,8 @@ def load_eager(options: LoadOptions, **preparation: bool) -> EagerBackend:
     """
     precision = resolve_precision(options.precision, options.device)
     network, info = load_model(options.model, options.needs)
-    prepare(network, options.device, PRECISIONS[precision], **preparation)
+    prepare(network, options.device, PRECISIONS[precision], autotune=options.autotune,
+            progress=options.progress, **preparation)
     return EagerBackend(network, info, options.device, precision)
 
 

@@ -33,7 +33,6 @@ from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, PlainRecorder, Recorder
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.backends.static_buffers import StaticBuffers, check
-from ubcn_ros.runtime.kernels.autotune import fastest_convolutions
 from ubcn_ros.runtime.transfer import Result
 
 SIZES = 8
@@ -154,7 +153,7 @@ class GraphsBackend:
             begun = time.monotonic()
             try:
                 self._progress(f'preparing {strategy.name} for {shown}')
-                with strategy.preparing(*sizes), fastest_convolutions(self.device):
+                with strategy.preparing(*sizes):
                     buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self.device,
                                             working, self.info.temperature)
                 check(buffers, size, reference, working)

@@ -9,7 +9,6 @@ Tensors stay where they are: inputs and outputs are bound to PyTorch's memory.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ import torch
 
 from ubcn_ros.runtime.backends.backend import LoadOptions, WorkingSize
 from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
-from ubcn_ros.runtime.cache import cache_folder
+from ubcn_ros.runtime.cache import cache_folder, digest, files_digest
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.stages import STAGES
@@ -54,7 +53,8 @@ def build(options: LoadOptions) -> OnnxBackend:
     Build the backend 'onnxruntime' of an exported folder, or of a model, exported on first use.
 
     :param options: as ``model`` a folder that `ubcn export --format onnx` wrote, or a model;
-        ``fused`` has no say: ONNX Runtime fuses by itself.
+        ``fused`` has no say: ONNX Runtime fuses by itself. Without ``autotune`` TensorRT is left
+        out.
     :raises ModelFileError: the model or the folder is missing, damaged or of another kind, or a
         needed part was never trained.
     :raises ValueError: ONNX Runtime or the provider for the device is missing.
@@ -76,7 +76,7 @@ def build(options: LoadOptions) -> OnnxBackend:
             raise ValueError(f'{model} was exported in {exported.precision}, not in {precision}: '
                              f"choose 'auto', or export it in {precision}")
         exported.info.require_trained(options.needs)
-    return OnnxBackend(exported, device)
+    return OnnxBackend(exported, device, options.autotune)
 
 
 def cached_export(model: str | Path, precision: str,
@@ -92,9 +92,9 @@ def cached_export(model: str | Path, precision: str,
     :raises ValueError: the cache folder cannot be written to, or an exporter is missing.
     """
     network, info = load_model(model, needs)
-    key = hashlib.sha256(repr((info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
-                               source_digest())).encode()).hexdigest()
-    folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key[:16]}'
+    key = digest(info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
+                 source_digest())
+    folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key}'
     if is_exported(folder):
         try:
             return read_exported(folder)
@@ -117,12 +117,8 @@ def cached_export(model: str | Path, precision: str,
 
 def source_digest(package: Path = Path(__file__).parents[2]) -> str:
     """Return a digest of the source of the network and its export; '' where it is not in files."""
-    files = sorted([*(package / 'network').rglob('*.py'),
-                    *(package / 'runtime' / 'export').glob('*.py')])
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest() if files else ''
+    return files_digest([*(package / 'network').rglob('*.py'),
+                         *(package / 'runtime' / 'export').glob('*.py')])
 
 
 def _onnxruntime() -> Any:
@@ -134,14 +130,16 @@ def _onnxruntime() -> Any:
     return onnxruntime
 
 
-def providers(runtime: Any, device: torch.device, precision: str, cache: Path
-              ) -> list[tuple[str, dict[str, Any]]]:
+def providers(runtime: Any, device: torch.device, precision: str, cache: Path,
+              autotune: bool = True) -> list[tuple[str, dict[str, Any]]]:
     """
     List execution providers for a device, the preferred one first, with their options.
 
     On a GPU TensorRT, where it is installed, then CUDA. TensorRT builds an engine for the first
-    size it sees, which takes minutes, keeps it in ``cache``, and builds another where a later
-    size is outside the range seen so far.
+    size it sees, by timing, which takes minutes, keeps it in ``cache``, and builds another where
+    a later size is outside the range seen so far.
+
+    :param autotune: False leaves TensorRT out.
 
     :raises ValueError: there is no provider for the device.
     """
@@ -154,8 +152,10 @@ def providers(runtime: Any, device: torch.device, precision: str, cache: Path
             "install onnxruntime-gpu (on a Jetson, NVIDIA's wheel for its JetPack) in place of "
             "onnxruntime, or choose device 'cpu'")
     number = device.index or 0
-    chosen = [('CUDAExecutionProvider', {'device_id': number})]
-    if 'TensorrtExecutionProvider' in available:
+    # by default cuDNN's algorithms are timed at every start
+    chosen = [('CUDAExecutionProvider', {'device_id': number,
+                                         'cudnn_conv_algo_search': 'HEURISTIC'})]
+    if autotune and 'TensorrtExecutionProvider' in available:
         chosen.insert(0, ('TensorrtExecutionProvider', {
             'device_id': number, 'trt_fp16_enable': precision == 'fp16',
             'trt_engine_cache_enable': True, 'trt_engine_cache_path': str(cache),
@@ -177,7 +177,7 @@ class OnnxBackend(StagesBackend):
 
     name = 'onnxruntime'
 
-    def __init__(self, exported: Exported, device: torch.device) -> None:
+    def __init__(self, exported: Exported, device: torch.device, autotune: bool = True) -> None:
         runtime = _onnxruntime()
         self.stages = StageFunctions.of_models(
             *(functools.partial(self._run, name) for name in STAGES))
@@ -186,7 +186,7 @@ class OnnxBackend(StagesBackend):
         self._fixed = exported.size
         self._fixed_working = exported.working
         cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'
-        wanted = providers(runtime, device, exported.precision, cache)
+        wanted = providers(runtime, device, exported.precision, cache, autotune)
         if wanted[0][0].startswith('Tensorrt'):
             cache.mkdir(parents=True, exist_ok=True)
         options = runtime.SessionOptions()

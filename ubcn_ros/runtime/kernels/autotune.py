@@ -7,13 +7,13 @@ from __future__ import annotations
 import logging
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import exporting
+from ubcn_ros.runtime.kernels.choices import KernelChoices
 
 REFERENCE = 'reference'
 Run = Callable[..., torch.Tensor]
@@ -52,6 +52,7 @@ def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
         faster on some devices).
     :param operation: what is timed, for the log.
     :return: a name from ``candidates``, or 'reference'.
+    :raises torch.OutOfMemoryError: memory is short now.
     """
     generator = torch.Generator(example.device)
     generator.seed()
@@ -64,35 +65,24 @@ def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
             features.normal_(generator=generator)
             _check(run(features), reference(features))
             runs[name] = run
+        except torch.OutOfMemoryError:
+            raise  # says nothing of the candidate
         except Exception as error:
             _LOG.warning('%s: %s is left out: %s', operation, name, reason(error))
     if len(runs) == 1:
         return REFERENCE
     features = torch.empty_like(example).normal_(generator=generator)
     times: dict[str, list[float]] = {name: [] for name in runs}
-    with fastest_convolutions(example.device):  # as a graph's are chosen
-        for run in runs.values():
-            _seconds(run, features, _WARM_UPS)
-        for _ in range(_ROUNDS):  # in turns, so that a change of clocks hits all
-            for name, run in runs.items():
-                times[name].append(_seconds(run, features, _RUNS))
+    for run in runs.values():
+        _seconds(run, features, _WARM_UPS)
+    for _ in range(_ROUNDS):  # in turns, so that a change of clocks hits all
+        for name, run in runs.items():
+            times[name].append(_seconds(run, features, _RUNS))
     medians = {name: statistics.median(measured) for name, measured in times.items()}
     best = min(medians, key=medians.get)
     _LOG.info('%s, %s %s: %s of %s', operation, tuple(example.shape), example.dtype, best,
               ', '.join(f'{name} {1e3 * median:.3f} ms' for name, median in medians.items()))
     return best
-
-
-@contextmanager
-def fastest_convolutions(device: torch.device) -> Iterator[None]:
-    """Let cuDNN time its algorithms for the sizes that run inside, which stay the same."""
-    before = torch.backends.cudnn.benchmark
-    if device.type == 'cuda':
-        torch.backends.cudnn.benchmark = True
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.benchmark = before
 
 
 def _poison(like: torch.Tensor) -> None:
@@ -149,19 +139,26 @@ def reason(error: Exception) -> str:
 
 class Autotuner:
     """
-    What runs for every kind of work, decided at the first use of a kind and kept.
+    What runs for every kind of work: what was chosen for it once, decided at its first use.
 
     :param device: type of the devices on which candidates are tried.
     :param dtypes: types of features for which they are.
-    :param choose: finds the fastest that is right; arguments and result as of ``fastest``.
+    :param choose: finds the fastest that is right; arguments and result as of ``fastest``. None
+        where nothing may be timed: the reference runs for a kind without a choice.
+    :param choices: of the device, which are used and added to; by default none are kept.
+    :param progress: called with a line of text before something is timed.
     """
 
     def __init__(self, device: str = 'cuda',
                  dtypes: tuple[torch.dtype, ...] = (torch.float16, torch.bfloat16),
-                 choose: Callable[..., str] = fastest) -> None:
+                 choose: Callable[..., str] | None = fastest,
+                 choices: KernelChoices | None = None,
+                 progress: Callable[[str], None] = lambda _: None) -> None:
         self._device = device
         self._dtypes = dtypes
         self._choose = choose
+        self._choices = KernelChoices(None, {}) if choices is None else choices
+        self._progress = progress
         self.chosen: dict[tuple[object, ...], str] = {}
 
     def supports(self, x: torch.Tensor) -> bool:
@@ -174,17 +171,20 @@ class Autotuner:
         """
         Run on ``x`` and what goes with it what is fastest there, ``reference`` if that fails.
 
-        :param kind: what the choice depends on beside the device, the type, and the order of
-            magnitude (power of two) of the number of pixels.
+        :param kind: what the choice depends on beside the type and the order of magnitude (power
+            of two) of the number of pixels; its text is the same in every process.
         :param operation: what runs, for the log.
         :param candidates: the other ways, by name.
         """
         pixels = x.numel() // max(1, x.shape[1])
-        key = (*kind, x.device, x.dtype, *(other.dtype for other in others), pixels.bit_length())
+        key = (*kind, x.dtype, *(other.dtype for other in others), pixels.bit_length())
         if key not in self.chosen:
-            if x.is_cuda and torch.cuda.is_current_stream_capturing():
-                return reference(x, *others)  # a graph cannot wait for the device
-            self.chosen[key] = self._tune(operation, reference, candidates, x, others)
+            name = self._choices.get(str(key))
+            if name != REFERENCE and name not in candidates:
+                if x.is_cuda and torch.cuda.is_current_stream_capturing():
+                    return reference(x, *others)  # a graph cannot wait for the device
+                name = self._decide(str(key), operation, reference, candidates, x, others)
+            self.chosen[key] = name
         name = self.chosen[key]
         if name != REFERENCE:
             try:
@@ -195,25 +195,32 @@ class Autotuner:
                              reason(error))
         return reference(x, *others)
 
-    def _tune(self, operation: str, reference: Run, candidates: Mapping[str, Run],
-              x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
-        """Name the fastest that agrees with ``reference`` on random values, or 'reference'."""
+    def _decide(self, key: str, operation: str, reference: Run, candidates: Mapping[str, Run],
+                x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
+        """Name what runs for a kind of work without a choice; keep what timing says."""
+        if self._choose is None:
+            return REFERENCE
+        self._progress(f'timing kernels, once for this device: {operation} for '
+                       f'{tuple(x.shape)}, {x.dtype}')
         try:
-            generator = torch.Generator(x.device)
-            generator.seed()
-            # a first frame's own values may be all alike, and hide what is wrong
-            random = [torch.empty_like(other).uniform_(generator=generator) for other in others]
-
-            def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
-                return lambda features: run(features, *random)
-            return self._choose(
-                with_random(reference),
-                {name: with_random(run) for name, run in candidates.items()}, x, operation)
+            name = self._choices.keep(key, self._tune(operation, reference, candidates, x,
+                                                      others))
         except Exception as error:  # no memory for several results, say
             _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
                          reason(error))
             return REFERENCE
+        return name if name in candidates else REFERENCE
 
+    def _tune(self, operation: str, reference: Run, candidates: Mapping[str, Run],
+              x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
+        """Name the fastest that agrees with ``reference`` on random values, or 'reference'."""
+        generator = torch.Generator(x.device)
+        generator.seed()
+        # a first frame's own values may be all alike, and hide what is wrong
+        random = [torch.empty_like(other).uniform_(generator=generator) for other in others]
 
-SHARED = Autotuner()
-"""Of this process: engines in it round alike, and a second one need not time anything again."""
+        def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
+            return lambda features: run(features, *random)
+        return self._choose(
+            with_random(reference),
+            {name: with_random(run) for name, run in candidates.items()}, x, operation)

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.network.segmentation import ddrnet, pspnet
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, Run, applies
+from ubcn_ros.runtime.kernels.autotune import Autotuner, Run, applies
 from ubcn_ros.runtime.kernels.launch import pack
 from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
 
@@ -166,7 +166,7 @@ def fits(module: nn.Module) -> bool:
             and not isinstance(module.padding, str))
 
 
-def fuse_convolutions(network: nn.Module, autotuner: Autotuner = SHARED,
+def fuse_convolutions(network: nn.Module, autotuner: Autotuner,
                       kernel: Any = None) -> int:
     """
     Replace a prepared network's convolutions where another way may be faster, in place.

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.attention import PathTrunk
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
+from ubcn_ros.runtime.kernels.autotune import Autotuner, applies
 from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
 
 Mix = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -71,7 +71,7 @@ class FusedMixTrunk(PathTrunk, WithReference):
         return (self.mix,)
 
 
-def fuse_path_mixes(network: nn.Module, autotuner: Autotuner = SHARED,
+def fuse_path_mixes(network: nn.Module, autotuner: Autotuner,
                     candidates: Mapping[str, Mix] | None = None) -> int:
     """
     Replace every ``PathTrunk`` of a prepared network by its fused form, in place.

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.blocks import RES
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
+from ubcn_ros.runtime.kernels.autotune import Autotuner, applies
 from ubcn_ros.runtime.kernels.launch import pack
 from ubcn_ros.runtime.kernels.swap import WithReference, load_kernel, swap
 
@@ -72,7 +72,7 @@ class TritonRES(RES, WithReference):
                     self.conv1.dilation[0])
 
 
-def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner = SHARED,
+def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner,
                          candidates: Mapping[str, Candidate] | None = None) -> int:
     """
     Replace every RES of 32 channels in a prepared network by a TritonRES, in place.

@@ -14,7 +14,7 @@ from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.ddrnet import DAPPM, DDRNet23Slim
 from ubcn_ros.network.veil import Veil
 from ubcn_ros.network.veil_field import VeilField
-from ubcn_ros.runtime.kernels.autotune import SHARED, Autotuner, applies
+from ubcn_ros.runtime.kernels.autotune import Autotuner, applies
 from ubcn_ros.runtime.kernels.swap import load_kernel
 
 Resize = Callable[[torch.Tensor, tuple[int, int]], torch.Tensor]
@@ -54,7 +54,7 @@ def _of_size(resize: Resize, size: tuple[int, int], x: torch.Tensor) -> torch.Te
     return resize(x, size)
 
 
-def fuse_resizes(network: nn.Module, autotuner: Autotuner = SHARED,
+def fuse_resizes(network: nn.Module, autotuner: Autotuner,
                  candidate: Resize | None = None) -> int:
     """
     Let the parts of a prepared network resize by the fused form, in place.

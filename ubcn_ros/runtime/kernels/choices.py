@@ -1,0 +1,131 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which kernel runs for each kind of work: chosen once for a device, kept for later starts."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import logging
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+
+from ubcn_ros.runtime.cache import cache_folder, digest, files_digest
+from ubcn_ros.runtime.device import processor
+from ubcn_ros.whole_files import write_whole
+
+_DRIVER = Path('/proc/driver/nvidia/version')
+_LOG = logging.getLogger(__name__)
+
+
+class KernelChoices:
+    """
+    Names of kernels by kind of work, in a JSON file that later starts read.
+
+    A file that cannot be read, is damaged, or was made for another device or other versions is
+    left aside, with a warning, and written anew by the next choice. Where none can be written,
+    which is a warning, too, choices hold for this process.
+
+    :param path: of the file; None keeps choices in this process alone.
+    :param made_for: what choices depend on, as ``made_for`` returns it.
+    """
+
+    def __init__(self, path: Path | None, made_for: Mapping[str, str]) -> None:
+        self.path, self.made_for = path, dict(made_for)
+        self._names = self._read(_LOG.warning)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def get(self, kind: str) -> str | None:
+        """Return the name that was chosen for a kind of work, or None."""
+        return self._names.get(kind)
+
+    def keep(self, kind: str, name: str) -> str:
+        """
+        Keep what was chosen for a kind of work.
+
+        :return: the name, or the one that another process has chosen and kept meanwhile.
+        """
+        before = self._names.get(kind)
+        self._names |= self._read(_LOG.debug)  # it has been warned of
+        if self._names.get(kind) == before:
+            self._names[kind] = name
+            self._write()
+        return self._names[kind]
+
+    def _read(self, tell: Callable[..., None]) -> dict[str, str]:
+        if self.path is None:
+            return {}
+        try:
+            found = json.loads(self.path.read_bytes())
+            if found['made_for'] != self.made_for:
+                raise ValueError('they were made for another device or other versions')
+            names = found['choices']
+            if not all(isinstance(name, str) for name in names.values()):
+                raise ValueError('a name is no text')
+            return names
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            tell('kernel choices in %s are not used, and made anew: %s: %s', self.path,
+                 type(error).__name__, error)
+            return {}
+
+    def _write(self) -> None:
+        if self.path is None:
+            return
+        document = {'made_for': self.made_for, 'choices': dict(sorted(self._names.items()))}
+        try:
+            # durable: a vehicle is switched off at any time, and should start as it did
+            write_whole(self.path, json.dumps(document, indent=1).encode() + b'\n', durable=True)
+        except OSError as error:
+            _LOG.warning('kernel choices cannot be kept, the next start makes them anew: %s: set '
+                         'XDG_CACHE_HOME to a folder that can be written to', error)
+            self.path = None
+
+
+def choices_of(device: torch.device) -> KernelChoices:
+    """Return the choices for a device; the same object for all engines of this process."""
+    found = made_for(device)
+    name = re.sub('[^A-Za-z0-9]+', '-', found['device']).strip('-')
+    try:
+        path = cache_folder() / 'kernels' / f'{name}-{digest(found)}.json'
+    except OSError as error:
+        _LOG.warning('kernel choices cannot be kept, every start makes them anew: %s', error)
+        path = None
+    return _opened(path, tuple(found.items()))
+
+
+@functools.cache
+def _opened(path: Path | None, found: tuple[tuple[str, str], ...]) -> KernelChoices:
+    return KernelChoices(path, dict(found))
+
+
+def made_for(device: torch.device) -> dict[str, str]:
+    """Return what choices depend on: the device, its driver, the libraries and our kernels."""
+    try:
+        triton = importlib.metadata.version('triton')
+    except importlib.metadata.PackageNotFoundError:
+        triton = ''
+    name, capability = processor(device)
+    found = {'device': str(name), 'capability': str(capability), 'torch': torch.__version__,
+             'triton': triton, 'kernels': files_digest(Path(__file__).parent.glob('*.py'))}
+    if device.type == 'cuda':
+        # parts of one GPU have its name
+        units = torch.cuda.get_device_properties(device).multi_processor_count
+        found |= {'multiprocessors': str(units), 'driver': _driver(),
+                  'cuda': str(torch.version.cuda), 'cudnn': str(torch.backends.cudnn.version())}
+    return found
+
+
+def _driver() -> str:
+    """Return the line that names the NVIDIA driver; '' where the system does not tell."""
+    try:
+        return next(iter(_DRIVER.read_text().splitlines()), '')
+    except OSError:
+        return ''
