@@ -1,28 +1,43 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn benchmark startup`: a fresh process, its times, and its error."""
+"""`ubcn benchmark startup`: fresh processes, their times, and whether they agree."""
 
 import json
 
 import pytest
 from click.testing import CliRunner
 
+from ubcn_ros.benchmark import startup as benchmark
 from ubcn_ros.cli.benchmark_startup import startup
 
 
-def test_rows_of_fresh_processes(tiny_model, tmp_path):
+@pytest.mark.parametrize('backend', ['eager', 'graphs'])
+def test_rows_of_fresh_processes_that_agree(tiny_model, tmp_path, backend):
     found = tmp_path / 'rows.json'
     result = CliRunner().invoke(startup, [
         '--model', str(tiny_model), '--device', 'cpu', '--precision', 'fp32', '--size', '64x48',
-        '--runs', '1', '--threads', '1', '--json', str(found)])
+        '--runs', '1', '--threads', '1', '--backend', backend, '--json', str(found)])
     assert result.exit_code == 0, result.output
     rows = json.loads(found.read_text())
     assert [row['start'] for row in rows] == ['cold', 'warm 1']
     for row in rows:
-        parts = row['import'] + row['load'] + row['first_frame']
-        assert row['first_result'] == pytest.approx(parts) and min(
-            row[k] for k in ('import', 'load', 'first_frame', 'second_frame')) > 0
+        assert row['first_result'] == pytest.approx(sum(row[k] for k in benchmark.PHASES))
+        assert min(row[k] for k in benchmark.PHASES) > 0 == row['timed']
+        assert (row['backend'], row['device']) == (backend, 'cpu')
+        assert bool(row['log']) == (backend == 'graphs')
+    assert rows[0]['outputs'] == rows[1]['outputs']
     assert 'first result' in result.output and 'warm 1' in result.output
+    assert 'all 2 starts give the same outputs, bit for bit' in result.output
+
+
+def test_a_start_that_differs_is_an_exit_code(monkeypatch):
+    rows = [{'start': f'{number}', 'outputs': outputs, 'timed': 0, 'backend': 'graphs',
+             'device': 'cuda:0', 'first_result': 1.0, **dict.fromkeys(benchmark.PHASES, 0.2)}
+            for number, outputs in enumerate('aab')]
+    monkeypatch.setattr(benchmark, 'start_repeatedly', lambda *_, **__: rows)
+    result = CliRunner().invoke(startup, [])
+    assert result.exit_code == 1
+    assert '1 of 3 starts give other outputs than the first' in result.output
 
 
 def test_a_wrong_size_is_named():

@@ -1,59 +1,116 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""From the start of a process to its first result."""
+"""From the start of a process to its first frame, by phase; and whether starts agree in bits."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 
-def probe(arguments: dict[str, Any]) -> dict[str, float]:
-    """
-    Do what the fresh process does: import, load, two frames.
+PHASES = ('import', 'load', 'kernels', 'capture', 'first_frame')
+"""
+In their order: PyTorch and this package, the model, the first batch, in which kernels are compiled
+and chosen, the second, for which 'graphs' and 'compiled' are prepared, and a frame after these.
+"""
+_CACHES = {'XDG_CACHE_HOME': '', 'TRITON_CACHE_DIR': 'triton', 'CUDA_CACHE_PATH': 'cuda'}
 
-    :return: when each was done, on the monotonic clock that all processes share.
+
+def fixed_image(height: int, width: int) -> np.ndarray:
+    """Return the same (H, W, 3) uint8 image in every process: surfaces with noise."""
+    random = np.random.default_rng(0)
+    surfaces = random.integers(0, 200, (-(-height // 32), -(-width // 32), 3), np.uint8)
+    noise = random.integers(0, 56, (height, width, 3), np.uint8)
+    return surfaces.repeat(32, 0).repeat(32, 1)[:height, :width] + noise
+
+
+def probe(arguments: dict[str, Any]) -> dict[str, Any]:
     """
-    import numpy as np
+    Do what a fresh process does: import, load, warm up as a node does, process one frame.
+
+    :return: 'marks': when each phase was done, on the monotonic clock that all processes share;
+        'outputs': a digest of the frame's; 'log': the lines of progress; 'backend', 'device'.
+    """
     import torch
 
     from ubcn_ros.runtime import Engine
     if arguments['threads']:
         torch.set_num_threads(arguments['threads'])
-    marks = {'imported': time.monotonic()}
-    engine = Engine.load(*(arguments[key] for key in ('model', 'device', 'precision', 'backend')),
-                         allow_partial=True, processing_size=arguments['processing_size'])
-    marks['loaded'] = time.monotonic()
-    image = np.zeros((arguments['height'], arguments['width'], 3), np.uint8)
-    for name in ('first', 'second'):
-        engine(image, arguments['iterations'])
-        marks[name] = time.monotonic()
-    return marks
+    marks, log = {'import': time.monotonic()}, []
+    engine = Engine.load(
+        **{key: arguments[key] for key in ('model', 'device', 'precision', 'backend', 'fused',
+                                           'autotune', 'processing_size')},
+        allow_partial=True, progress=log.append)
+    marks['load'] = time.monotonic()
+    image = fixed_image(arguments['height'], arguments['width'])
+    all_stages = max(2, arguments['iterations'])
+    engine(image, all_stages)
+    marks['kernels'] = time.monotonic()
+    if engine.backend in ('graphs', 'compiled'):
+        engine(image, all_stages)
+    marks['capture'] = time.monotonic()
+    frame = engine(image, arguments['iterations'], confidence=True)
+    marks['first_frame'] = time.monotonic()
+    outputs = hashlib.sha256()
+    for array in (frame.derained, frame.labels, frame.confidence):
+        outputs.update(np.ascontiguousarray(array))
+    return {'marks': marks, 'outputs': outputs.hexdigest(), 'log': log,
+            'backend': engine.backend, 'device': str(engine.device)}
 
 
-def start_once(**arguments: Any) -> dict[str, float]:
+def start_once(caches: Path, **arguments: Any) -> dict[str, Any]:
     """
-    Start a fresh interpreter and have it load a model and process two blank images.
+    Start a fresh interpreter and have it load a model, warm up and process an image.
 
-    :param arguments: model, device, precision, backend, threads, height, width, iterations
-        and processing_size.
-    :return: seconds: 'import', 'load', 'first_frame', their sum 'first_result', and
-        'second_frame' beside it.
+    :param caches: folder in which what takes long to make is kept, instead of the user's.
+    :param arguments: model, device, precision, backend, fused, autotune, threads, height, width,
+        iterations and processing_size.
+    :return: seconds of each phase and their sum, 'first_result'; the others of ``probe``, and
+        'timed', how many kernels were chosen by timing.
     :raises ValueError: the process failed; its last line says why.
     """
+    environment = {**os.environ, **{name: str(caches / folder)
+                                    for name, folder in _CACHES.items()}}
     begun = time.monotonic()
     done = subprocess.run([sys.executable, '-m', __spec__.name, json.dumps(arguments)],
-                          capture_output=True, text=True)
+                          capture_output=True, text=True, env=environment)
     if done.returncode:
         raise ValueError((done.stderr.strip().splitlines() or ['no message'])[-1])
-    marks = json.loads(done.stdout.splitlines()[-1])
-    return {'import': marks['imported'] - begun, 'load': marks['loaded'] - marks['imported'],
-            'first_frame': marks['first'] - marks['loaded'],
-            'first_result': marks['first'] - begun,
-            'second_frame': marks['second'] - marks['first']}
+    found = json.loads(done.stdout.splitlines()[-1])
+    marks = found.pop('marks')
+    row = {phase: marks[phase] - before for phase, before in zip(
+        PHASES, [begun, *(marks[phase] for phase in PHASES)], strict=False)}
+    return {**row, 'first_result': marks[PHASES[-1]] - begun,
+            'timed': sum(line.startswith('timing kernels') for line in found['log']), **found}
+
+
+def start_repeatedly(count: int, progress: Callable[[str], Any] = lambda _: None,
+                     **arguments: Any) -> list[dict[str, Any]]:
+    """
+    Start with empty caches, and then with what was left in them.
+
+    :param count: starts in all.
+    :param progress: called with a line of text before each start.
+    :param arguments: as of ``start_once``.
+    :return: its result of each start, with its name as 'start': 'cold', 'warm 1' and so on.
+    :raises ValueError: as ``start_once``.
+    """
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(count):
+            name = f'warm {number}' if number else 'cold'
+            progress(f'start {number + 1} of {count}, {name}')
+            rows.append({'start': name, **start_once(Path(folder), **arguments)})
+    return rows
 
 
 if __name__ == '__main__':

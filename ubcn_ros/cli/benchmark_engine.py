@@ -46,6 +46,9 @@ from ubcn_ros.cli.output import progress_bar, save_json
               help='Time this network in turn with ours.')
 @click.option('--baseline-precision', default='fp32', show_default=True,
               type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
+@click.option('--cudnn-benchmark', is_flag=True,
+              help='Let cuDNN time its algorithms, which the engine does not: the choice cannot '
+              'be kept, and the next start may round otherwise.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
 @json_option('json_path', help='Write the rows to this file, too.')
@@ -53,8 +56,8 @@ from ubcn_ros.cli.output import progress_bar, save_json
 def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
            iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
            device: str, processing_sizes: tuple[int, ...], frames: int, threads: int | None,
-           baseline: str | None, baseline_precision: str, waterfall: bool,
-           json_path: Path | None, picture: Path | None) -> None:
+           baseline: str | None, baseline_precision: str, cudnn_benchmark: bool,
+           waterfall: bool, json_path: Path | None, picture: Path | None) -> None:
     """
     Time the engine by stage, size, steps and precision.
 
@@ -71,6 +74,7 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
         torch.set_num_threads(threads)
     if model is not None and not is_exported(model):
         find_model(model)  # for its error, before images are rendered
+    torch.backends.cudnn.benchmark = cudnn_benchmark
     wanted = Rows(presets, model, iterations, precisions, backends, device, frames,
                   baseline, baseline_precision, waterfall, processing_sizes)
     rows: list[dict[str, Any]] = []

@@ -1,17 +1,20 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ubcn benchmark startup`: a fresh process to its first result."""
+"""`ubcn benchmark startup`: a fresh process to its first frame, and whether starts agree."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    autotune_option,
     backend_option,
     device_option,
+    fused_option,
     iterations_option,
     json_option,
     model_option,
@@ -28,29 +31,42 @@ from ubcn_ros.cli.output import save_json
 @device_option()
 @precision_option()
 @backend_option()
+@fused_option()
+@autotune_option()
 @size_option()
 @iterations_option()
 @processing_option()
 @click.option('--runs', default=3, show_default=True, type=click.IntRange(1),
-              help='Starts, after a first one that fills the caches.')
+              help='Starts, after a first one with empty caches.')
 @threads_option()
 @json_option('json_path')
-def startup(model: str, device: str, precision: str, backend: str, size: tuple[int, int],
-            iterations: int, processing_size: int, runs: int, threads: int | None,
-            json_path: Path | None) -> None:
-    """Time a fresh process to its first result."""
-    from ubcn_ros.benchmark.startup import start_once
+def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None, **chosen: Any
+            ) -> None:
+    """
+    Time a fresh process to its first frame, by phase, and compare the outputs of the starts.
+
+    The first start finds empty caches, the others what it has left: compiled kernels and choices
+    of kernels. The caches are of this command's own, and go with it. A process warms up as the
+    node does, and then labels a fixed image. The exit code is 1 if not all starts give the same
+    outputs, bit for bit.
+    """
+    from ubcn_ros.benchmark.startup import PHASES, start_repeatedly
     from ubcn_ros.runtime import find_model
     from ubcn_ros.runtime.export.folder import is_exported
     from ubcn_ros.text_table import table
     if not is_exported(model):
         find_model(model)  # for its error, which the fresh process would take seconds to make
-    rows = [start_once(model=model, device=device, precision=precision, backend=backend,
-                       threads=threads, width=size[0], height=size[1], iterations=iterations,
-                       processing_size=processing_size)
-            for _ in range(runs + 1)]
-    names = ('cold', *(f'warm {n}' for n in range(1, runs + 1)))
-    click.echo(table(('seconds', *(key.replace('_', ' ') for key in rows[0])),
-                     [(name, *(f'{value:.2f}' for value in row.values()))
-                      for name, row in zip(names, rows, strict=True)]))
-    save_json(json_path, [{'start': name, **row} for name, row in zip(names, rows, strict=True)])
+    rows = start_repeatedly(runs + 1, lambda line: click.echo(f'{line} ...', err=True),
+                            model=model, width=size[0], height=size[1], **chosen)
+    keys = (*PHASES, 'first_result')
+    click.echo(f'{rows[0]["backend"]} on {rows[0]["device"]}\n')
+    click.echo(table(
+        ('seconds', *(key.replace('_', ' ') for key in keys), 'kernels timed', 'outputs'),
+        [(row['start'], *(f'{row[key]:.2f}' for key in keys), str(row['timed']),
+          row['outputs'][:12]) for row in rows]))
+    different = sum(row['outputs'] != rows[0]['outputs'] for row in rows)
+    click.echo(f'\n{different} of {len(rows)} starts give other outputs than the first'
+               if different else f'\nall {len(rows)} starts give the same outputs, bit for bit')
+    save_json(json_path, rows)
+    if different:
+        raise click.exceptions.Exit(1)

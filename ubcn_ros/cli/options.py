@@ -237,6 +237,10 @@ device_option = _shared('--device', default='auto', type=DEVICE,
                         help='auto, cpu, cuda or cuda:N.')
 precision_option = _shared('--precision', default='auto', type=PRECISION)
 backend_option = _shared('--backend', default='auto', type=BACKEND)
+fused_option = _shared('--fused/--no-fused', default=True,
+                       help='On a GPU in half precision, use fused kernels where they are faster.')
+autotune_option = _shared('--autotune/--no-autotune', default=True,
+                          help='Time kernels once for a GPU and keep the choices, or time none.')
 iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10),
                             help='Steps of derain and segment: 1 is fastest.')
 processing_option = _shared('--processing-size', default=-1, type=ProcessingSizeType(),
@@ -283,8 +287,8 @@ picture_option = _shared('--picture', type=PICTURE)
 def engine_options(command: Callable) -> Callable:
     """Add the options that choose an engine (see `load_engine`) and the number of steps."""
     for option in (partial_option(), min_confidence_option(), processing_option(),
-                   convergence_option(), iterations_option(), precision_option(),
-                   device_option(), model_option()):
+                   convergence_option(), iterations_option(), autotune_option(),
+                   fused_option(), precision_option(), device_option(), model_option()):
         command = option(command)
     return command
 
