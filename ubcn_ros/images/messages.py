@@ -21,8 +21,8 @@ from .encodings import ENCODINGS, LAYOUTS, convert, output_encoding, rows_and_by
 from .formats import read_header
 from .malformed import RECORDED_SO, MalformedImage, Remedy, check_size
 
-__all__ = ['ENCODINGS', 'MalformedImage', 'compressed_size', 'compressed_to_rgb', 'fill_image',
-           'output_encoding', 'to_rgb']
+__all__ = ['ENCODINGS', 'MalformedImage', 'compressed_size', 'compressed_to_rgb', 'fill_fields',
+           'fill_image', 'in_encoding', 'output_encoding', 'to_rgb']
 
 
 def to_rgb(message: Any) -> np.ndarray:
@@ -91,19 +91,40 @@ def fill_image(message: Any, header: Any, image: np.ndarray, encoding: str) -> A
     :return: the message.
     :raises ValueError: an encoding that is none of these.
     """
-    if encoding not in ('rgb8', 'bgr8', 'mono8'):
-        raise ValueError(f"cannot fill an image of encoding '{encoding}': use rgb8, bgr8 or mono8")
-    if encoding == 'bgr8':
-        image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    message.header = header
-    message.height, message.width = image.shape[:2]
-    message.encoding = encoding
-    message.is_bigendian = 0
-    message.step = image.shape[1] * (1 if encoding == 'mono8' else 3)
+    pixels = in_encoding(image, encoding)
     # The generated setter checks every element of anything but an array.array: 500 times slower.
     data = array.array('B')
-    data.frombytes(np.ascontiguousarray(image))
+    data.frombytes(pixels)
     message.data = data
+    return fill_fields(message, header, pixels, encoding)
+
+
+def in_encoding(image: np.ndarray, encoding: str) -> np.ndarray:
+    """
+    Return the pixels of an image as a message of an encoding has them, contiguous.
+
+    :param image, encoding: as for `fill_image`.
+    :raises ValueError: as there.
+    """
+    if encoding not in ('rgb8', 'bgr8', 'mono8'):
+        raise ValueError(f"cannot fill an image of encoding '{encoding}': use rgb8, bgr8 or mono8")
+    return np.ascontiguousarray(
+        cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if encoding == 'bgr8' else image)
+
+
+def fill_fields(message: Any, header: Any, pixels: np.ndarray, encoding: str) -> Any:
+    """
+    Fill all but the data of a sensor_msgs/Image.
+
+    :param header: std_msgs/Header, used as it is.
+    :param pixels: as of `in_encoding`.
+    :return: the message.
+    """
+    message.header = header
+    message.height, message.width = pixels.shape[:2]
+    message.encoding = encoding
+    message.is_bigendian = 0
+    message.step = pixels[0].nbytes
     return message
 
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Run callbacks so that no exception of one of them ends the process."""
+"""Run callbacks so that no exception of one of them ends the process, and take images natively."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from rclpy.exceptions import InvalidHandle
 from rclpy.executors import (
     ExternalShutdownException,
     ShutdownException,
     SingleThreadedExecutor,
     TimeoutException,
 )
+from sensor_msgs.msg import Image
+
+from .native_images import native_images
 
 _PAUSE_SECONDS = 0.1  # after an error in waiting, which may come again at once
 
@@ -22,7 +26,8 @@ class ReportingExecutor(SingleThreadedExecutor):
     """
     Runs callbacks in one thread, reports what they raise, and goes on.
 
-    rclpy's own ends `spin` with the first exception of any callback.
+    rclpy's own ends `spin` with the first exception of any callback. Callbacks of
+    sensor_msgs/Image get rclpy's MessageInfo, too, and the image as `native_images` takes it.
     """
 
     def __init__(self, report: Callable[[str, Exception], None], **kwargs: Any):
@@ -51,6 +56,20 @@ class ReportingExecutor(SingleThreadedExecutor):
         error = handler.exception()
         if error is not None:
             self._report(describe(entity), error)
+
+    def _take_subscription(self, sub: Any) -> Any:
+        native = native_images() if sub.msg_type is Image else None
+        if native is None:
+            return super()._take_subscription(sub)
+        try:
+            found = native.take(sub)
+        except InvalidHandle:  # destroyed meanwhile
+            return None
+
+        async def execute() -> None:
+            sub.callback(*found)
+
+        return found and execute
 
     def _make_handler(self, entity: Any, node: Any, take_from_wait_list: Callable[[Any], Any],
                       *others: Any) -> Any:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,12 +16,13 @@ from rclpy.event_handler import PublisherEventCallbacks
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Float32, Float64, Int32
 
-from ubcn_ros.images.messages import fill_image
+from ubcn_ros.images.messages import fill_fields, fill_image, in_encoding
 from ubcn_ros.images.overlay import overlay
 
 from . import qos
 from .diagnostics import Level, Report, width_by_height
 from .diagnostics_publisher import status_message
+from .native_images import native_images
 from .topics import (
     COLOR,
     CONFIDENCE,
@@ -189,9 +191,16 @@ class Outputs:
             header=header, status=[status_message(camera_name(self._prefix), report, topic)]))
 
     def _publish_image(self, topic: str, header: Any, image: Any, encoding: str) -> None:
-        message = fill_image(Image(), header, image, encoding)
+        publisher, native = self._publishers[topic], native_images()
+        if native is None:
+            message = fill_image(Image(), header, image, encoding)
+            publish = partial(publisher.publish, message)
+        else:
+            pixels = in_encoding(image, encoding)
+            message = fill_fields(Image(), header, pixels, encoding)
+            publish = partial(native.publish, publisher, message, pixels)
         started = self._clock()
-        self._publishers[topic].publish(message)
+        publish()
         self._published_in += self._clock() - started
 
     def _publisher(self, kind: Any, topic: str, profile: Any) -> Any:

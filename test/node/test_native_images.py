@@ -1,0 +1,211 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Images past rclpy are those that go through it, and their memory is given back."""
+
+import ctypes
+import gc
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+from rclpy.qos import QoSProfile  # noqa: E402
+from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
+from ros_client import wait_until  # noqa: E402
+from sensor_msgs.msg import Image  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from ubcn_ros.images.messages import fill_fields, fill_image, in_encoding, to_rgb  # noqa: E402
+from ubcn_ros.node import native_images as module  # noqa: E402
+from ubcn_ros.node.diagnostics import resident_mib  # noqa: E402
+from ubcn_ros.node.executor import ReportingExecutor  # noqa: E402
+from ubcn_ros.node.native_images import NativeImages, TakenImage, native_images  # noqa: E402
+
+FIELDS = ('header', 'height', 'width', 'encoding', 'is_bigendian', 'step')
+SIZES = [(1, 1), (33, 47), (32, 64), (480, 641)]
+FRAME_IDS = ['', 'c', 'camera', 'früh_链接', 'x' * 1001]
+
+
+def random_image(height, width, channels=3):
+    return np.random.default_rng(height).integers(0, 256, (height, width, channels), np.uint8)
+
+
+def header(frame_id='camera', sec=-7):
+    made = Header(frame_id=frame_id)
+    made.stamp.sec, made.stamp.nanosec = sec, 999_999_999
+    return made
+
+
+@pytest.fixture
+def topic(ros):
+    """A publisher and a subscription of serialized images, matched, and what comes."""
+    node = ros.create_node('native_images_test')
+    topic = SimpleNamespace(node=node, received=[])
+    topic.publisher = node.create_publisher(Image, 'native', QoSProfile(depth=20))
+    node.create_subscription(Image, 'native', topic.received.append, QoSProfile(depth=20),
+                             raw=True)
+    wait_until(topic.publisher.get_subscription_count, 'a match')
+
+    def received(count):
+        def there():
+            ros.spin_once(node, timeout_sec=0.05)
+            return len(topic.received) >= count
+        wait_until(there, f'{count} images')
+        found, topic.received[:] = list(topic.received), []
+        return found
+
+    topic.wait = received
+    yield topic
+    node.destroy_node()
+
+
+@pytest.fixture
+def taken(ros, topic):
+    """A node whose executor takes the images of the topic: what came, and what was reported."""
+    node = ros.create_node('native_images_taking')
+    taken = SimpleNamespace(found=[], errors=[], node=node)
+    taken.subscription = node.create_subscription(
+        Image, 'native', lambda *found: taken.found.append(found), QoSProfile(depth=20))
+    executor = ReportingExecutor(lambda where, error: taken.errors.append(error))
+    executor.add_node(node)
+    wait_until(lambda: topic.publisher.get_subscription_count() == 2, 'a match')
+
+    def wait(condition, what):
+        def there():
+            executor.spin_once(0.05)
+            return condition()
+        wait_until(there, what)
+
+    taken.wait = wait
+    yield taken
+    executor.shutdown()
+    node.destroy_node()
+
+
+def test_it_fits_what_is_installed_here():
+    assert isinstance(native_images(), NativeImages)
+
+
+def test_published_images_are_those_of_rclpy(topic):
+    sent = []
+    for number, size in enumerate(SIZES):
+        for encoding in ('rgb8', 'bgr8', 'mono8'):
+            image, given = random_image(*size), header(FRAME_IDS[number])
+            image = image[..., 0] if encoding == 'mono8' else image
+            pixels = in_encoding(image, encoding)
+            native_images().publish(topic.publisher,
+                                    fill_fields(Image(), given, pixels, encoding), pixels)
+            sent.append(fill_image(Image(), given, image, encoding))
+    received = topic.wait(len(sent))
+    assert [deserialize_message(data, Image) for data in received] == sent
+    assert list(map(len, received)) == [len(serialize_message(message)) for message in sent]
+
+
+def test_pixels_may_change_as_soon_as_they_are_published(topic):
+    pixels = np.full((400, 400, 3), 1, np.uint8)
+    message = fill_fields(Image(), header(), pixels, 'rgb8')
+    for value in (1, 2, 3):
+        pixels[:] = value
+        native_images().publish(topic.publisher, message, pixels)
+    pixels[:] = 9
+    found = [deserialize_message(data, Image).data for data in topic.wait(3)]
+    assert [set(data) for data in found] == [{1}, {2}, {3}]
+
+
+def test_taken_images_are_those_of_rclpy(topic, taken):
+    sent = [fill_image(Image(), header(frame_id), random_image(*size), 'rgb8')
+            for frame_id, size in zip(FRAME_IDS, [*SIZES, (7, 9)], strict=True)]
+    sent.append(Image(height=2, width=3, encoding='no such', step=1, is_bigendian=1))
+    for message in sent:
+        topic.publisher.publish(message)
+    taken.wait(lambda: len(taken.found) == len(sent), 'the images')
+    for (image, info), message in zip(taken.found, sent, strict=True):
+        assert isinstance(image, TakenImage)
+        assert all(getattr(image, name) == getattr(message, name) for name in FIELDS)
+        assert np.array_equal(image.data, np.array(message.data))
+        assert abs(info['received_timestamp'] / 1e9 - time.time()) < 120
+        assert 0 < info['source_timestamp'] <= info['received_timestamp']
+    numbers = [info['publication_sequence_number'] for _, info in taken.found]
+    assert numbers == list(range(numbers[0], numbers[0] + len(sent)))
+    assert np.array_equal(to_rgb(taken.found[1][0]), random_image(*SIZES[1]))
+    assert not taken.errors
+
+
+def test_rclpy_tells_the_same_of_a_message(ros, topic, taken):
+    infos = []
+    taken.node.create_subscription(Image, 'native', lambda _, info: infos.append(info),
+                                   QoSProfile(depth=20), raw=True)
+    wait_until(lambda: topic.publisher.get_subscription_count() == 3, 'a match')
+    topic.publisher.publish(fill_image(Image(), header(), random_image(8, 8), 'rgb8'))
+    taken.wait(lambda: taken.found and infos, 'the image, twice')
+    info, = infos
+    assert taken.found[0][1].keys() == info.keys()
+    for name in ('source_timestamp', 'publication_sequence_number'):
+        assert taken.found[0][1][name] == info[name]
+
+
+@pytest.mark.parametrize('data', [b'\0\1\0\0', b'\0\1\0\0' + b'\xff' * 60, b'\0\1'])
+def test_what_is_no_image_is_reported_and_the_next_one_is_taken(topic, taken, data):
+    topic.publisher.publish(data)
+    topic.publisher.publish(fill_image(Image(), header(), random_image(8, 8), 'rgb8'))
+    taken.wait(lambda: taken.found, 'the image')
+    assert len(taken.found) == 1 and taken.found[0][0].data.size == 192
+
+
+def test_a_view_keeps_the_memory_of_a_taken_image_and_the_last_one_gives_it_back(topic, taken):
+    side = 600  # about a mebibyte
+    message = serialize_message(fill_image(Image(), header(), random_image(side, side), 'rgb8'))
+
+    def send(count):
+        for _ in range(count):
+            there = len(taken.found)
+            topic.publisher.publish(message)
+            taken.wait(lambda: len(taken.found) > there, 'the image')  # noqa: B023
+            topic.received.clear()
+
+    send(1)
+    kept = to_rgb(taken.found[0][0])[100:]
+    taken.found.clear()
+    gc.collect()
+    before = resident_mib()
+    for _ in range(60):
+        send(1)
+        taken.found.clear()
+    assert resident_mib() - before < 30.0
+    assert np.array_equal(kept, random_image(side, side)[100:])
+
+
+def test_another_layout_is_refused(monkeypatch):
+    class Other(ctypes.Structure):
+        _fields_ = [('new', ctypes.c_uint64), *module._Image._fields_]
+
+    monkeypatch.setattr(module, '_Image', Other)
+    with pytest.raises(RuntimeError, match='another layout'):
+        NativeImages().check()
+
+
+@pytest.mark.parametrize('error', [OSError('librcl.so: no such file'), AttributeError('_x')])
+def test_where_it_does_not_fit_rclpy_does_it_all(monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(module, 'NativeImages', fail)
+    assert native_images.__wrapped__() is None
+
+
+def test_an_executor_without_it_takes_images_as_rclpy_does(monkeypatch, topic, taken):
+    monkeypatch.setattr('ubcn_ros.node.executor.native_images', lambda: None)
+    message = fill_image(Image(), header(), random_image(8, 8), 'rgb8')
+    topic.publisher.publish(message)
+    taken.wait(lambda: taken.found, 'the image')
+    assert taken.found[0][0] == message
+
+
+def test_a_publisher_that_is_gone_is_an_error(topic):
+    pixels = random_image(8, 8)
+    topic.node.destroy_publisher(topic.publisher)
+    with pytest.raises(Exception, match='destr|Destr|invalid'):
+        native_images().publish(topic.publisher,
+                                fill_fields(Image(), header(), pixels, 'rgb8'), pixels)
