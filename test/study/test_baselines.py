@@ -37,7 +37,8 @@ def root(tmp_path_factory):
     (root / 'tiny.yaml').write_text(yaml.safe_dump({
         'name': 'tiny', 'seed': 7, 'data': {'validation_images': 1},
         'stages': {'derain': {'optimizer_steps': 2, 'batch': 2, 'samples': {
-            'crop': [32, 32], 'renders': 1}}},
+            'crop': [32, 32], 'renders': 1}}, 'attend': {'optimizer_steps': 1, 'batch': 2,
+            'samples': {'crop': [32, 32], 'renders': 1}}},
         'variants': {name: {'model': {'overrides': {'derain': {'network': name}}}}
                      for name in ('ddn', 'rescan')}}))
     return root
@@ -78,23 +79,33 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     results = json.loads(path.read_text())
     assert [*results['trained']] == ['samples', 'time']
     for rows in results['trained'].values():
-        assert [*rows] == ['idm', 'ddn', 'rescan']
-        for row in rows.values():
-            assert row['rates'].keys() == {'50', '250'} == results['input'].keys()
-            assert all(np.isfinite([*each.values()]).all() for each in row['rates'].values())
+        assert [*rows] == ['idm', 'ddn', 'rescan', 'ubcn']
+        for name, row in rows.items():
+            assert len(row['steps']) == (2 if name == 'ubcn' else 1)
+            for rates in row['steps']:
+                assert rates.keys() == {'50', '250'} == results['input'].keys()
+                assert all(np.isfinite([*each.values()]).all() for each in rates.values())
     same = results['trained']['samples']
     assert {row['samples'] for row in same.values()} == {4}
     assert same['idm'] == results['trained']['time']['idm']
     seconds = results['seconds_per_step']
-    for name, row in results['trained']['time'].items():
-        assert row['optimizer_steps'] == max(1, round(2 * seconds['idm'] / seconds[name]))
-    assert same['ddn']['parameters'] == 57_369
-    assert [row['t'] for row in results['ubcn']] == [1, 2]
-    assert [*results['ubcn'][0]['parameters']] == ['derain', 'attention', 'segmentation']
+    for name in ('idm', 'ddn', 'rescan'):
+        assert results['trained']['time'][name]['optimizer_steps'] == {
+            'derain': max(1, round(2 * seconds['idm'] / seconds[name]))}
+    assert same['ubcn']['optimizer_steps'] == {'derain': 1, 'attend': 1}
+    assert results['trained']['time']['ubcn']['optimizer_steps'] == {
+        'derain': 1, 'attend': max(1, round(seconds['idm'] / seconds['sam']))}
+    assert same['ddn']['parameters'] == {'derain': 57_369}
+    model = results['model']
+    assert model['name'] == 'tiny' and len(model['steps']) == 2
+    assert [*model['parameters']] == ['derain', 'attention', 'segmentation']
+    assert model['parameters'] == same['ubcn']['parameters']
+    assert model['steps'] != same['ubcn']['steps']
     (timed,) = results['times']['cpu'].values()
     assert timed.keys() == {'ddn', 'rescan', 'light, T = 2'}
     assert all(row['ms'] > 0 and row['peak_mib'] >= 0 for row in timed.values())
-    for expected in ('for the same samples', 'for the same time', 'UBCN, T = 2', 'rainy image',
+    for expected in ('for the same samples', 'for the same time', 'ubcn, T = 2', 'tiny, T = 2',
+                     'rainy image', 'T = 2 is better than every baseline in PSNR and mIoU: ',
                      'at 50 / 250 mm/hr', '0.23', 'timed ddn on cpu', 'cpu 64x48, fp32: s',
                      'light, T = 2', "paper's s"):
         assert expected in first.output
@@ -119,13 +130,14 @@ def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):
     begun = dict(resumed.results['trained']['samples'])
     assert begun.keys() == {'idm'}
     resumed.train(fabric)
-    assert resumed.results['trained']['samples'].keys() == {'idm', 'ddn'}
+    assert resumed.results['trained']['samples'].keys() == {'idm', 'ddn', 'ubcn'}
     assert resumed.results['trained']['samples']['idm'] == begun['idm']
     # all that it measures has the same segmentation network
     networks = [load_model(path)[0].segmentation.state_dict()
                 for path in (study().out / 'samples').glob('*/*.safetensors')]
-    assert len(networks) == 2
-    assert all((networks[0][key] == networks[1][key]).all() for key in networks[0])
+    assert len(networks) == 3
+    for other in networks[1:]:
+        assert all((networks[0][key] == other[key]).all() for key in other)
 
 
 def test_nothing_that_derains_is_taken_from_the_model(study, fabric):
@@ -143,7 +155,7 @@ def test_a_model_with_a_segmentation_network_alone_is_no_row(study, fabric, part
         one = study(model=str(partial_model), budgets=[], say=said.append)
         one.train(fabric)
     assert said == ['measuring partial'], 'once'
-    assert one.results['ubcn'] == [] and one.results['input']['150']['miou'] is not None
+    assert one.results['model'] == {} and one.results['input']['150']['miou'] is not None
 
 
 def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, monkeypatch):
@@ -158,7 +170,7 @@ def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, mon
     one = study()
     one.train(fabric)
     rows = one.results['trained']['samples']
-    assert rows['ddn']['error'] == 'the loss of derain is nan' and 'rates' in rows['idm']
+    assert rows['ddn']['error'] == 'the loss of derain is nan' and 'steps' in rows['idm']
     assert 'diverged' in study_text(one.results)
 
 
@@ -169,6 +181,30 @@ def test_other_settings_and_what_cannot_be_are_refused(study, tmp_path):
         study(rates=[50.0])
     with pytest.raises(ValueError, match="has no variant 'prenet'"):
         study(networks=['prenet'], out=tmp_path / 'other')
-    stages = {'adapt': one.config.stages['derain']}
-    with pytest.raises(ValueError, match='has the stages adapt: .*derain alone'):
-        study(config=replace(one.config, stages=stages), out=tmp_path / 'other')
+    derain = one.config.stages['derain']
+    for stages, said in (({'adapt': derain}, 'has the stages adapt: .*takes one with derain'),
+                         ({'derain': derain, 'attend': derain},
+                          'gives 4 samples to attend, .*the 4 of derain: give it fewer')):
+        with pytest.raises(ValueError, match=said):
+            study(config=replace(one.config, stages=stages), out=tmp_path / 'other')
+
+
+@pytest.mark.parametrize('attend', [1, 3])
+def test_ubcn_shares_a_budget_as_the_recipe_says(study, fabric, attend, monkeypatch):
+    config = study().config
+    stages = {'derain': replace(config.stages['derain'], optimizer_steps=8, batch=2),
+              'attend': replace(config.stages['attend'], optimizer_steps=attend, batch=4)}
+    one = study(config=replace(config, stages=stages))
+    assert one._steps(fabric, 'ubcn', 'samples') == {'derain': 8 - 2 * attend, 'attend': attend}
+    assert one._steps(fabric, 'ddn', 'samples') == {'derain': 8}
+    one.results['seconds_per_step'] = {'idm': 0.5, 'ddn': 0.25, 'sam': 0.1}
+    # 4 s for all; each sample of attend is a sixteenth of the budget
+    assert one._steps(fabric, 'ddn', 'time') == {'derain': 16}
+    assert one._steps(fabric, 'ubcn', 'time') == {'derain': 8 - 2 * attend,
+                                                  'attend': 10 * attend}
+
+
+def test_without_attend_there_is_no_ubcn(study, fabric):
+    stages = {'derain': study().config.stages['derain']}
+    one = study(config=replace(study().config, stages=stages), networks=[])
+    assert [*one.configs] == ['idm']

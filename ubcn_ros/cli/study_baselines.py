@@ -74,11 +74,12 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     """
     Compare UBCN with derain-only networks, as the paper's table 4 does.
 
-    IDM and every baseline are trained from scratch on the same samples by one recipe, and measured
-    in rain with the model's segmentation network after them. The model itself is measured as it
-    is: it was trained for longer. Times are of random weights, on the CPU and, where there is one,
-    the GPU. Stopped at any moment, the same command goes on; all figures are in
-    OUT/baselines.json.
+    IDM, every baseline and UBCN, which shares its budget between IDM and SAM, are trained from
+    scratch on the same samples by one recipe, and measured in rain with the model's segmentation
+    network after them. The model itself is measured as it is: it was trained for longer. Times are
+    of random weights, on the CPU and, where there is one, the GPU. What beats UBCN, and by how
+    much, is said below the table. Stopped at any moment, the same command goes on; all figures are
+    in OUT/baselines.json.
     """
     check_devices(accelerator, 1)
     import torch
@@ -94,7 +95,9 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     if threads:
         torch.set_num_threads(threads)
     config = TrainConfig.load(recipe)
-    config = shortened(config, steps) if steps else config
+    if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
+        config = shortened(config, steps if isinstance(steps, float) else
+                           steps / config.stages['derain'].optimizer_steps)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
     study = BaselineStudy(config, open_data(data, label_set), model, out, networks, budgets, rates,
                           iterations, stride, limit, workers, typed_command(sys.argv[1:]),

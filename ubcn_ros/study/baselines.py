@@ -1,18 +1,30 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Table 4 of the paper, made again: baselines and IDM on the same rain, for the same budget.
+Table 4 of the paper, made again: baselines, IDM and UBCN on the same rain, for the same budget.
 
 Each is trained from scratch by the same recipe, once on as many samples as IDM ('samples') and
 once for as long as IDM ('time': as many optimizer steps as fit, by a few that are timed), and
-measured with one segmentation network after it. What is done is kept in one JSON file and not done
-again.
+measured with one segmentation network after it, which nothing here trains. UBCN shares its budget
+between IDM and SAM: the recipe's stage attend says what SAM takes of it, its IDM has the rest.
+
+``baselines.json`` has, beside what ``results_file`` says:
+
+- input: {rate: figures} of the rainy images, where figures are 'psnr' (dB), 'ssim' and 'miou' (%);
+- trained: {budget: {name: row}}, whose names are 'idm', the baselines and 'ubcn'. A row has
+  'optimizer_steps' {stage: count}, 'samples' (drawn for training, all in all), and either 'error'
+  (it diverged) or 'sha256' of the model, 'parameters' {part: count} and 'steps', the figures
+  {rate: figures} of T = 1, 2, ... in their order: one alone but for UBCN;
+- model: 'name', 'parameters' and 'steps', likewise, of the model whose segmentation network it is,
+  as it is: trained for longer, by another recipe. Empty where it is not a whole one;
+- seconds_per_step: {name: seconds} of an optimizer step, where needed; 'sam' is UBCN's attend;
+- times: as of ``times.time_all``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,16 +32,17 @@ from typing import TYPE_CHECKING, Any
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
+from ubcn_ros.study.comparison import IDM, UBCN
+from ubcn_ros.study.parameters import WHOLE, parameters
 from ubcn_ros.study.results_file import open_results, save_results
-from ubcn_ros.training.config import TrainConfig, decisive, shortened
+from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.run import Run
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-IDM = 'idm'
 BUDGETS = ('samples', 'time')
-_STAGE = 'derain'
+_DERAIN, _ATTEND = 'derain', 'attend'
 _TIMED_SECONDS = 4.0
 
 
@@ -38,19 +51,21 @@ class BaselineStudy:
     """
     The study in one output folder.
 
-    :param config: recipe of IDM with the stage derain alone; its variants are the baselines.
+    :param config: recipe of IDM in the stage derain, and of UBCN's SAM in attend; without that
+        there is no UBCN. Its variants are the baselines, which take derain alone.
     :param data: training and measuring: of the split val, or the one that there is.
     :param model: name or path of the model whose segmentation network labels what all of them
-        derain; it is measured as UBCN, too, where it is a whole one.
+        derain; it is measured as it is, too, where it is a whole one.
     :param out: output folder.
     :param networks: variants of the recipe.
     :param budgets: some of BUDGETS.
     :param rates: mm/hr.
-    :param iterations: T of UBCN.
+    :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
     :param say: told what is being done.
-    :raises ValueError: a recipe of other stages; an unknown variant; a model whose segmentation
-        was never trained; the folder holds a study with other settings.
+    :raises ValueError: a recipe of other stages, or whose attend leaves nothing to IDM; an unknown
+        variant; a model whose segmentation was never trained; the folder holds a study with other
+        settings.
     """
 
     config: TrainConfig
@@ -69,18 +84,32 @@ class BaselineStudy:
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
-        if [*self.config.stages] != [_STAGE]:
+        stages = [*self.config.stages]
+        if stages not in ([_DERAIN], [_DERAIN, _ATTEND]):
             raise ValueError(f'the recipe {self.config.name!r} has the stages '
-                             f'{", ".join(self.config.stages) or "(none)"}: a study of baselines '
-                             f'takes one with {_STAGE} alone, such as baselines')
-        configs = {name: self.config.variant(name) for name in self.networks}
-        self.configs = {IDM: self.config, **configs}
+                             f'{", ".join(stages) or "(none)"}: a study of baselines takes one '
+                             f'with {_DERAIN}, and {_ATTEND} for UBCN, such as baselines')
+        self.config = Run(self.config, self.data, self.out).config  # in optimizer steps
+        self.configs = {name: replace(config, stages={_DERAIN: config.stages[_DERAIN]})
+                        for name, config in {IDM: self.config, **{
+                            name: self.config.variant(name) for name in self.networks}}.items()}
+        self.shares = {_DERAIN: 1.0}  # of UBCN's budget
+        if _ATTEND in stages:
+            self.configs[UBCN] = replace(self.config, name=f'{self.config.name}-{UBCN}')
+            samples, attend = (self.config.stages[stage].optimizer_steps
+                               * self.config.stages[stage].batch for stage in stages)
+            if attend >= samples:
+                raise ValueError(f'the recipe {self.config.name!r} gives {attend} samples to '
+                                 f'{_ATTEND}, which come out of the {samples} of {_DERAIN}: give '
+                                 'it fewer')
+            self.shares = {_DERAIN: 1 - attend / samples, _ATTEND: attend / samples}
         self.results = open_results(self.path, self.command, {
-            'recipes': {name: decisive(config, _STAGE) for name, config in self.configs.items()},
+            'recipes': {name: {stage: decisive(config, stage) for stage in config.stages}
+                        for name, config in self.configs.items()},
             'data': [found.name for found in self.data.sets], 'model': self.info.sha256,
             'split': self.data.measured_split, 'rates': list(self.rates), 'stride': self.stride,
             'limit': self.limit, 'iterations': self.iterations}, {
-            'seconds_per_step': {}, 'input': {}, 'ubcn': [], 'trained': {}, 'times': {}})
+            'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}})
 
     @property
     def path(self) -> Path:
@@ -122,19 +151,24 @@ class BaselineStudy:
         """Train a network and measure it; of one that diverges, say that."""
         if name == IDM and (known := self._idm()):
             return known
-        steps = self._steps(fabric, name, budget)
-        run = self._run(name, shortened(self.configs[name], steps), budget)
-        row: dict[str, Any] = {'optimizer_steps': steps,
-                               'samples': steps * run.config.stages[_STAGE].batch}
+        steps, config = self._steps(fabric, name, budget), self.configs[name]
+        config = replace(config, stages={
+            stage: replace(config.stages[stage], optimizer_steps=count)
+            for stage, count in steps.items()})
+        run = self._run(name, config, budget)
+        row: dict[str, Any] = {'optimizer_steps': steps, 'samples': sum(
+            stage.optimizer_steps * stage.batch for stage in config.stages.values())}
         try:
             run.train(fabric, run.plan(resume=True), self.workers)
         except FloatingPointError as error:
             return {**row, 'error': str(error)}
-        loaded = self._loaded(run.files.result, fabric, (_STAGE, 'segmentation'))
-        row |= {'sha256': loaded.info.sha256, 'parameters': parameters(run.files.result)}
-        rates = self._measured(loaded, 1)['rates']
-        return {**row, 'rates': {rate: image_and_labels(entry['steps'][0])
-                                 for rate, entry in rates.items()}}
+        loaded = self._loaded(run.files.result, fabric, (_DERAIN, 'segmentation'))
+        whole = name == UBCN
+        measured = self._measured(loaded, self.iterations if whole else 1)['rates']
+        network = load_model(run.files.result)[0]
+        return {**row, 'sha256': loaded.info.sha256,
+                'parameters': parameters(network, *(WHOLE if whole else (_DERAIN,))),
+                'steps': _by_step(measured)}
 
     def _idm(self) -> dict[str, Any] | None:
         """Return what is known of IDM, whose samples and time are those of every budget."""
@@ -143,22 +177,29 @@ class BaselineStudy:
     def _run(self, name: str, config: TrainConfig, budget: str) -> Run:
         return Run(config, self.data, self.out / budget / name, self.start, command=self.command)
 
-    def _steps(self, fabric: Fabric, name: str, budget: str) -> int:
-        """Return the optimizer steps of a network in a budget."""
-        steps = self.config.stages[_STAGE].optimizer_steps
-        if budget == 'samples' or name == IDM:
-            return steps
-        return max(1, round(steps * self._seconds(fabric, IDM) / self._seconds(fabric, name)))
+    def _steps(self, fabric: Fabric, name: str, budget: str) -> dict[str, int]:
+        """Return the optimizer steps of a network's stages in a budget, which is IDM's."""
+        def cost(name: str, stage: str) -> float:
+            return (self._seconds(fabric, name, stage) if budget == 'time'
+                    else self.configs[name].stages[stage].batch)
+        steps = self.config.stages[_DERAIN].optimizer_steps
+        if name == IDM:
+            return {_DERAIN: steps}
+        whole = steps * cost(IDM, _DERAIN)
+        shares = self.shares if name == UBCN else {_DERAIN: 1.0}
+        return {stage: max(1, round(share * whole / cost(name, stage)))
+                for stage, share in shares.items()}
 
-    def _seconds(self, fabric: Fabric, name: str) -> float:
+    def _seconds(self, fabric: Fabric, name: str, stage: str) -> float:
         """Time a few optimizer steps, once."""
         known = self.results['seconds_per_step']
-        if name not in known:
+        key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
+        if key not in known:
             run = self._run(name, self.configs[name], BUDGETS[0])
-            (found,) = run.estimates(fabric, [_STAGE], self.workers, _TIMED_SECONDS)
-            known[name] = found.seconds_per_step
+            (found,) = run.estimates(fabric, [stage], self.workers, _TIMED_SECONDS)
+            known[key] = found.seconds_per_step
             self.save()
-        return known[name]
+        return known[key]
 
     def _measure_model(self, fabric: Fabric) -> None:
         """Measure the rainy images, and the loop of a model that is whole."""
@@ -168,14 +209,10 @@ class BaselineStudy:
         self.results['input'] = {rate: {**entry['input'],
                                         'miou': entry['segmentation']['own']['miou']}
                                  for rate, entry in measured.items()}
-        network = load_model(self.info.path)[0]
-        sizes = {part: sum(p.numel() for p in getattr(network, part).parameters())
-                 for part in ('derain', 'attention', 'segmentation')}
-        for t in (1, self.iterations) if whole else ():
-            self.results['ubcn'].append(
-                {'t': t, 'parameters': sizes, 'rates': {
-                    rate: image_and_labels(entry['steps'][t - 1])
-                    for rate, entry in measured.items()}})
+        if whole:
+            self.results['model'] = {
+                'name': self.info.name, 'steps': _by_step(measured),
+                'parameters': parameters(load_model(self.info.path)[0], *WHOLE)}
         self.save()
 
     @staticmethod
@@ -188,13 +225,13 @@ class BaselineStudy:
                               self.rates, iterations)
 
 
-def parameters(path: Path) -> int:
-    """Count those of a model's IDM or baseline, of which a published file may hold more."""
-    derain = load_model(path)[0].derain
-    return (getattr(derain, 'published_parameters', None)
-            or sum(p.numel() for p in derain.parameters()))
-
-
 def image_and_labels(step: dict[str, Any]) -> dict[str, float]:
     """Return the three figures of a step."""
     return {name: step[name] for name in ('psnr', 'ssim', 'miou')}
+
+
+def _by_step(rates: dict[str, Any]) -> list[dict[str, dict[str, float]]]:
+    """Figures by rate of every step, from what ``measure_scenes`` says of every rate."""
+    count = len(next(iter(rates.values()))['steps'])
+    return [{rate: image_and_labels(entry['steps'][t]) for rate, entry in rates.items()}
+            for t in range(count)]

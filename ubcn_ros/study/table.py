@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ubcn_ros.study.comparison import UBCN, target_text
 from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
+from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.text_table import table
 
 _FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
@@ -15,7 +17,7 @@ _FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
 
 def study_text(results: Mapping[str, Any]) -> str:
     """
-    Lay out all that a study has found: a table for each budget.
+    Lay out all that a study has found: a table for each budget, and what beats UBCN.
 
     MB are 4 bytes a parameter, RCDNet's of the published file; the paper's are larger where it
     quotes files.
@@ -38,17 +40,25 @@ def study_text(results: Mapping[str, Any]) -> str:
     parts = []
     for budget, rows in results['trained'].items():
         lines = [line('rainy image', quality=_quality(results['input']))]
-        lines += [line(name, _size(name, row),
-                       (str(row['optimizer_steps']), str(row['samples'])),
-                       _quality(row['rates']) if 'rates' in row else ('diverged', '', ''))
-                  for name, row in rows.items()]
-        lines += [line(f'UBCN, T = {row["t"]}', (
-            ' + '.join(f'{4e-6 * count:.2f}' for count in row['parameters'].values()),
-            TABLE_4_UBCN[0]), ('as it is', ''), _quality(row['rates'])) for row in results['ubcn']]
+        for name, row in rows.items():
+            run = (' + '.join(map(str, row['optimizer_steps'].values())), str(row['samples']))
+            lines += _lines(line, name, row, run, name == UBCN)
+        if results['model']:
+            lines += _lines(line, results['model']['name'], results['model'], ('as it is', ''),
+                            True)
         lines += [line(name) for name in dict.fromkeys(
             name for found in times.values() for name in found) if name not in rows]
         parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n{table(header, lines)}')
-    return '\n\n'.join(parts)
+    return '\n\n'.join([*parts, target_text(results)]).rstrip()
+
+
+def _lines(line: Callable[..., list[str]], name: str, row: Mapping[str, Any],
+           run: tuple[str, str], whole: bool) -> list[list[str]]:
+    """Lines of a row: one, or for a whole loop one for each step."""
+    if 'steps' not in row:
+        return [line(name, _size(name, row), run, ('diverged', '', ''))]
+    return [line(f'{name}, T = {t}' if whole else name, _size(name, row), run, _quality(rates))
+            for t, rates in enumerate(row['steps'], 1)]
 
 
 def _time(row: Mapping[str, float] | None) -> tuple[str, str]:
@@ -62,8 +72,9 @@ def _paper_time(name: str) -> str:
 
 
 def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
-    ours = f'{4e-6 * row["parameters"]:.2f}' if 'parameters' in row else ''
-    return ours, f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else ''
+    sizes = row.get('parameters', {})
+    paper = f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else ''
+    return megabytes(sizes), TABLE_4_UBCN[0] if len(sizes) > 1 else paper
 
 
 def _quality(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:

@@ -1,0 +1,68 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What beats UBCN, in which figure, where and by how much."""
+
+import pytest
+
+from ubcn_ros.study.comparison import Lead, better_than_ubcn, faster_than_ubcn, target_text
+
+
+def figures(*values):
+    """PSNR and mIoU at 50 and 250 mm/hr."""
+    return {rate: {'psnr': psnr, 'ssim': 0.9, 'miou': miou}
+            for rate, (psnr, miou) in zip(('50', '250'), values, strict=True)}
+
+
+@pytest.fixture
+def results():
+    rows = {'idm': [figures((27, 60), (24, 50))], 'ddn': [figures((25, 55), (21, 40))],
+            'rescan': [figures((26, 59), (23, 49))],
+            'ubcn': [figures((20, 30), (20, 30)), figures((28, 61), (25, 52))]}
+    seconds = {'ddn': 10, 'rescan': 300, 'light, T = 2': 40, 'paper, T = 2': 1, 'wide, T = 2': 1}
+    return {
+        'settings': {'iterations': 2, 'recipes': {'idm': {'derain': {'model': {
+            'preset': 'light'}}}}},
+        'trained': {'samples': {name: {'steps': steps} for name, steps in rows.items()}},
+        'times': {'cpu': {'2048x1024, fp32': {n: {'ms': ms} for n, ms in seconds.items()}}}}
+
+
+def test_nothing_beats_it_at_its_last_step(results):
+    assert better_than_ubcn(results, 'samples') == []
+    text = target_text(results)
+    assert text.splitlines() == [
+        'for the same samples, UBCN at T = 2 is better than every baseline in PSNR and mIoU: yes',
+        'UBCN at T = 2 is faster than all baselines but ddn: yes']
+
+
+def test_each_lead_is_told(results):
+    rows = results['trained']['samples']
+    rows['rescan']['steps'] = [figures((28.5, 61), (24, 55))]
+    rows['idm']['steps'] = [figures((28, 60), (25.25, 50))]
+    results['times']['cpu']['2048x1024, fp32']['rescan'] = {'ms': 15}
+    leads = better_than_ubcn(results, 'samples')
+    assert leads == [Lead('rescan', 'psnr', '50', 28, 28.5), Lead('idm', 'psnr', '250', 25, 25.25),
+                     Lead('rescan', 'miou', '250', 52, 55)], 'a draw is no lead'
+    assert [lead.by for lead in leads] == [0.5, 0.25, 3]
+    text = target_text(results)
+    for line in ('in PSNR and mIoU: no, it is beaten by',
+                 '  rescan in PSNR at 50 mm/hr: 28.50 against 28.00, by 0.50 dB',
+                 '  rescan in mIoU at 250 mm/hr: 55.0 against 52.0, by 3.0 points',
+                 '  IDM alone, in the whole budget, is better: idm in PSNR at 250 mm/hr: 25.25',
+                 'faster than all baselines but ddn: no',
+                 '  rescan in time on cpu 2048x1024, fp32: 0.015 against 0.040, by 0.025 s'):
+        assert line in text
+    assert '  ddn' not in text
+
+
+def test_of_what_is_not_there_nothing_is_claimed(results):
+    rows = results['trained']['samples']
+    rows['ddn'] = {'error': 'the loss is nan'}
+    rows['rescan']['steps'][0]['50']['miou'] = None
+    assert better_than_ubcn(results, 'samples') == []
+    assert better_than_ubcn(results, 'time') is None
+    rows['ubcn'] = {'error': 'the loss is nan'}
+    results['times'] = {}
+    assert better_than_ubcn(results, 'samples') is None and faster_than_ubcn(results) is None
+    assert target_text(results) == 'for the same samples, UBCN diverged'
+    del rows['ubcn']
+    assert target_text(results) == ''

@@ -1,0 +1,115 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Where other networks are better or faster than UBCN, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+IDM, UBCN = 'idm', 'ubcn'
+"""Rows of a study of baselines that are none: IDM alone for the whole budget, and UBCN."""
+MAY_BE_FASTER = 'ddn'
+"""Of the target: UBCN is to be better than every baseline and faster than all but this one."""
+
+_UNITS = {'psnr': ('PSNR', 'dB', 2), 'miou': ('mIoU', 'points', 1), 'seconds': ('time', 's', 3)}
+
+
+@dataclass(frozen=True)
+class Lead:
+    """
+    One figure in which another network beats UBCN.
+
+    :param network: the other one.
+    :param figure: 'psnr' (dB), 'miou' (%) or 'seconds'.
+    :param where: rain rate in mm/hr, or device and size of the image.
+    :param ours, theirs: UBCN's figure and the other's.
+    """
+
+    network: str
+    figure: str
+    where: str
+    ours: float
+    theirs: float
+
+    @property
+    def by(self) -> float:
+        """How much better the other one is, above 0."""
+        return abs(self.theirs - self.ours)
+
+    def __str__(self) -> str:
+        name, unit, digits = _UNITS[self.figure]
+        where = f'on {self.where}' if self.figure == 'seconds' else f'at {self.where} mm/hr'
+        return (f'{self.network} in {name} {where}: {self.theirs:.{digits}f} against '
+                f'{self.ours:.{digits}f}, by {self.by:.{digits}f} {unit}')
+
+
+def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | None:
+    """
+    List what beats UBCN at its last step T in PSNR or mIoU, by rate.
+
+    :param results: as of ``baselines.json``.
+    :param budget: of ``baselines.BUDGETS``.
+    :return: IDM alone is among the others; None where UBCN has no figures for that budget.
+    """
+    rows = {name: row['steps'][-1] for name, row in results['trained'].get(budget, {}).items()
+            if 'steps' in row}
+    ours = rows.pop(UBCN, None)
+    if ours is None:
+        return None
+    return [Lead(name, figure, rate, ours[rate][figure], theirs[rate][figure])
+            for figure in ('psnr', 'miou') for rate in ours for name, theirs in rows.items()
+            if None not in (theirs[rate][figure], ours[rate][figure])
+            and theirs[rate][figure] > ours[rate][figure]]
+
+
+def faster_than_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
+    """
+    List the baselines that are faster than UBCN's preset at T steps, by device.
+
+    :param results: as of ``baselines.json``.
+    :return: with the one that may be; None where UBCN was not timed.
+    """
+    settings = results['settings']
+    preset = settings['recipes'][IDM]['derain']['model']['preset']
+    key, leads, timed = f'{preset}, T = {settings["iterations"]}', [], False
+    for device, sizes in results['times'].items():
+        for size, rows in sizes.items():
+            if key in rows:
+                timed = True
+                ours = rows[key]['ms'] / 1e3
+                leads += [Lead(name, 'seconds', f'{device} {size}', ours, row['ms'] / 1e3)
+                          for name, row in rows.items()
+                          if ', T = ' not in name and row['ms'] / 1e3 < ours]
+    return leads if timed else None
+
+
+def target_text(results: Mapping[str, Any]) -> str:
+    """
+    Say whether UBCN is better than every baseline and faster than all but one.
+
+    :param results: as of ``baselines.json``.
+    """
+    t = results['settings']['iterations']
+    lines = []
+    for budget, rows in results['trained'].items():
+        leads = better_than_ubcn(results, budget)
+        if 'error' in rows.get(UBCN, ()):
+            lines.append(f'for the same {budget}, UBCN diverged')
+        elif leads is not None:
+            lines += _lines(f'for the same {budget}, UBCN at T = {t} is better than every '
+                            'baseline in PSNR and mIoU', [x for x in leads if x.network != IDM])
+            lines += [f'  IDM alone, in the whole budget, is better: {lead}' for lead in leads
+                      if lead.network == IDM]
+    leads = faster_than_ubcn(results)
+    if leads is not None:
+        lines += _lines(f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
+                        [lead for lead in leads if lead.network != MAY_BE_FASTER])
+    return '\n'.join(lines)
+
+
+def _lines(claim: str, against: list[Lead]) -> list[str]:
+    if not against:
+        return [f'{claim}: yes']
+    return [f'{claim}: no, it is beaten by', *(f'  {lead}' for lead in against)]
