@@ -12,6 +12,8 @@ from ubcn_ros.cli.commands import LazyGroup
 COMMANDS = {
     'baselines': ('ubcn_ros.cli.study_baselines', 'baselines',
                   "Compare UBCN with derain-only networks, as the paper's table 4 does."),
+    'degradations': ('ubcn_ros.cli.study_degradations', 'degradations',
+                     "Train and test at four levels of rain and noise: the paper's figure 1."),
 }
 
 

@@ -1,0 +1,95 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The claims of figure 1 hold of the paper's numbers, and are refuted by the cell that does."""
+
+import numpy as np
+import pytest
+
+from ubcn_ros.study.degradation_claims import claims, claims_text
+from ubcn_ros.study.degradation_figures import curves, heat_maps
+from ubcn_ros.study.degradation_table import degradations_text, over_seeds
+from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
+
+
+@pytest.fixture
+def tables():
+    return {kind: np.array(rows) for kind, rows in FIGURE_1.items()}
+
+
+def test_the_papers_own_numbers_fulfil_its_claims(tables):
+    found = claims(tables)
+    assert [claim.holds for claim in found] == [True] * 4
+    assert [len(claim.comparisons) for claim in found] == [48, 60, 24, 24]
+    # pepper 75.0 against 74.9, which are read off to 0.3
+    assert [claim.margin for claim in found] == pytest.approx([0.1, 0.6, 0.3, 0.5])
+    assert 'does not hold' not in claims_text(found)
+
+
+@pytest.mark.parametrize(('kind', 'cell', 'value', 'refuted', 'line'), [
+    ('rain', (0, 1), 73.7, [0, 3],
+     'rain tested at 50 mm/hr: trained at 50 -0.1 against trained at 0'),
+    ('gaussian', (3, 3), 77.5, [1], 'trained at 0, tested at 0 -0.1 against trained at 70, '
+                                    'tested at 70'),
+    ('pepper', (2, 3), 75.1, [0, 2], 'pepper (% of the pixels): trained at 50, tested at 50 -0.1 '
+                                     'against trained at 50, tested at 70'),
+    ('haze', (1, 0), 76.8, [3], 'haze (1/m): trained at 0.005, tested at 0.005 -0.1 against '
+                                'trained at 0.005, tested at 0')])
+def test_one_cell_refutes_what_it_is_in(tables, kind, cell, value, refuted, line):
+    tables[kind][cell] = value
+    found = claims(tables)
+    refuted = [n for n in refuted if n != 3 or kind in ('haze', 'gaussian')]
+    assert [n for n, claim in enumerate(found) if not claim.holds] == refuted
+    assert all(claim.margin < 0 for n, claim in enumerate(found) if n in refuted)
+    assert line in claims_text(found)
+
+
+def test_equal_cells_refute_nothing():
+    assert all(claim.holds and claim.margin == 0 for claim in claims(
+        {kind: np.full((4, 4), 50.0) for kind in FIGURE_1_LEVELS}))
+
+
+def test_over_seeds_the_mean_counts_and_the_spread_is_said(tables):
+    rain = np.stack([tables['rain']] * 3)
+    rain[:, 0, 1] = 75.0, 72.0, 73.0  # 73.3 on the mean, of 73.6
+    found = claims({**tables, 'rain': rain})
+    assert found[0].holds and found[0].margin == pytest.approx(0.1)
+    rain[:, 0, 1] = 75.0, 73.0, 73.4
+    (exception,) = claims({**tables, 'rain': rain})[0].exceptions
+    assert (exception.kind, exception.higher, exception.lower) == ('rain', (1, 1), (0, 1))
+    assert exception.difference == pytest.approx(-0.2) and exception.seeds == 3
+    assert '(single seeds -1.4 to +0.6)' in claims_text(claims({'rain': rain}))
+    mean, lowest, highest = over_seeds(rain)
+    assert (mean[0, 1], lowest[0, 1], highest[0, 1]) == pytest.approx((73.8, 73.0, 75.0))
+    assert '73.8 +-1.0' in degradations_text({'rain': rain})
+
+
+def test_what_was_not_measured_is_no_exception(tables):
+    rain = np.full((2, 4, 4), np.nan)
+    rain[0, :2] = tables['rain'][:2]
+    rain[1, 0] = tables['rain'][0]
+    found = claims({'rain': rain})
+    assert [claim.holds for claim in found] == [True, True, True, None]
+    assert [len(claim.comparisons) for claim in found] == [2, 7, 6, 0]
+    assert [claim.missing for claim in found] == [46, 53, 18, 24]
+    text = claims_text(found)
+    assert '46 not measured' in text and text.endswith('own level: not measured')
+    assert '-' in degradations_text({'rain': rain}).splitlines()[-1].split()
+    assert claims({})[0].holds is None and claims({})[0].margin is None
+
+
+@pytest.mark.parametrize('draw', [heat_maps, curves])
+def test_figures_show_ours_above_the_papers(tables, draw):
+    tables = {'haze': np.stack([tables['haze'] / 2, tables['haze'] / 4]), 'rain': tables['rain']}
+    tables['rain'][1] = np.nan
+    figure = draw(tables, 'ddrnet23_slim on camvid')
+    ours, paper = figure.subfigs
+    assert 'ddrnet23_slim on camvid' in ours.get_suptitle() and 'paper' in paper.get_suptitle()
+    for row in (ours, paper):
+        assert [axes.get_title() for axes in row.axes] == ['rain', 'haze']
+    if draw is heat_maps:
+        texts = [text.get_text() for text in ours.axes[1].texts]
+        assert texts[:4] == [f'{0.375 * value:.1f}' for value in FIGURE_1['haze'][0]]
+        assert len(ours.axes[0].texts) == 12, 'nothing is said of what was not measured'
+    else:
+        lines = {line.get_label(): line.get_ydata() for line in paper.axes[1].lines}
+        assert [*lines['trained at 0.03']] == [*FIGURE_1['haze'][3]]

@@ -1,0 +1,212 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study degradations` from its data to its figures, stopped, added to and refused."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from lightning.fabric import Fabric
+
+from ubcn_ros.cli.study_degradations import degradations
+from ubcn_ros.data.degradations import Degradation
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.runtime import load_model, save_model
+from ubcn_ros.study.degradations import DegradationStudy, DegradedScenes, tables_of
+from ubcn_ros.study.results_file import save_results
+from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.run import Run
+from ubcn_ros.training.trainer import Trainer
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+TINY = {'preset': 'light', 'overrides': {
+    'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
+    'segmentation_options': {'width': 4}}}
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Folder in CamVid's layout, and a recipe beside it."""
+    root = tmp_path_factory.mktemp('study')
+    for split, count in (('train', 2), ('val', 3)):
+        for kind in ('images', 'labels'):
+            (root / 'camvid' / split / kind).mkdir(parents=True)
+        for i in range(count):
+            coarse = np.random.default_rng(i).integers(40, 200, (6, 8, 3)).astype(np.uint8)
+            labels = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
+            for kind, array in (('images', cv2.resize(coarse, (64, 48))), ('labels', labels)):
+                assert cv2.imwrite(str(root / 'camvid' / split / kind / f'A_{i}.png'), array)
+    (root / 'tiny.yaml').write_text(yaml.safe_dump({
+        'name': 'tiny', 'seed': 7, 'model': TINY, 'data': {'validation_images': 0},
+        'stages': {'adapt': {'optimizer_steps': 2, 'batch': 2, 'adversarial_weight': 0,
+                             'save_every': 1,
+                             'samples': {'crop': [32, 32], 'rain_probability': 0}}}}))
+    return root
+
+
+def run(root, out, *arguments):
+    return CliRunner().invoke(degradations, [
+        '--recipe', str(root / 'tiny.yaml'), '--data', str(root / 'camvid'), '--out', str(out),
+        '--accelerator', 'cpu', '--precision', '32-true', '--workers', '0',
+        *map(str, arguments)])
+
+
+@pytest.fixture
+def study(root, tmp_path):
+    """Function that makes a study of the tiny recipe."""
+    def made(**changes):
+        values = {'kinds': ['rain'], 'out': tmp_path / 'out', 'workers': 0, 'limit': 1,
+                  'say': lambda _text: None, 'config': TrainConfig.load(root / 'tiny.yaml'),
+                  **changes}
+        return DegradationStudy(data=open_data([root / 'camvid']), **values)
+    return made
+
+
+@pytest.fixture
+def fabric():
+    return Fabric(accelerator='cpu', devices=1, precision='32-true')
+
+
+def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, monkeypatch):
+    out, steps = tmp_path / 'out', []
+    original = Trainer.train_step
+
+    def stopped(self, *arguments):
+        steps.append(self.optimizer_step)
+        if len(steps) == 6:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+    monkeypatch.setattr(Trainer, 'train_step', stopped)
+    assert run(root, out, '--kind', 'haze').exit_code == 1
+    assert steps == [0, 1] * 3
+    first = run(root, out, '--kind', 'haze')
+    assert first.exit_code == 0, first.output
+    assert steps == [0, 1] * 3 + [1, 0, 1], 'from its checkpoint'
+    results = json.loads((out / 'degradations.json').read_text())
+    assert results['data']['camvid']['split'] == 'val'
+    rows = results['data']['camvid']['miou']['haze']
+    assert [*rows] == ['0', '0.005', '0.01', '0.03']
+    for row in rows.values():
+        assert [*row] == ['1'] and [*row['1']] == [*rows]
+        assert all(0 <= value <= 100 for value in row['1'].values())
+    for expected in ('haze, 1/m', "paper's 0.03", '1. training at the level', '36 not measured',
+                     'fall with the level of the test: not measured', 'wrote'):
+        assert expected in first.output
+    assert {path.name for path in out.glob('*.p*')} == {
+        f'{name}-camvid.{kind}' for name in ('heat-maps', 'curves') for kind in ('png', 'pdf')}
+
+    monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
+    again = run(root, out, '--kind', 'haze')
+    assert again.exit_code == 0 and 'training tiny' not in again.output
+    assert len(steps) == 9
+    assert json.loads((out / 'degradations.json').read_text()) == results
+    other = run(root, out, '--kind', 'haze', '--steps', 3)
+    assert other.exit_code == 1
+    assert 'optimizer_steps: 2 before, 3 now: choose another --out' in other.output
+
+
+@pytest.fixture
+def trained(monkeypatch, tiny_model):
+    """Trainings that take no time, as they are asked for."""
+    asked = []
+
+    def train(self, fabric, stages, workers):
+        asked.append((self.config.name.removeprefix('tiny-'), self.config.seed, stages))
+        network, info = load_model(tiny_model)
+        save_model(self.files.result, network, info.metadata)
+    monkeypatch.setattr(Run, 'train', train)
+    monkeypatch.setattr(Run, 'plan', lambda self, resume: (
+        [] if self.files.result.is_file() else ['adapt']))
+    return asked
+
+
+def test_other_kinds_and_seeds_are_added(study, fabric, trained):
+    def stopped(text):
+        if text.startswith('training tiny-rain-150'):
+            raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        study(say=stopped).train(fabric)
+    begun = json.loads(json.dumps(study().found['miou']))
+    assert [*begun['rain']] == ['0', '50']
+    study(seeds=[1, 3]).train(fabric)
+    study(kinds=['rain', 'gaussian']).train(fabric)
+    assert [(name, seed) for name, seed, _ in trained] == [
+        ('clean', 1), ('rain-50', 1), ('rain-150', 1), ('rain-250', 1), ('clean', 3),
+        ('rain-50', 3), ('rain-150', 3), ('rain-250', 3), ('gaussian-30', 1), ('gaussian-50', 1),
+        ('gaussian-70', 1)], 'the clean one once a seed'
+    found = study().found['miou']
+    assert all([*row] == ['1', '3'] for row in found['rain'].values())
+    assert all(found['rain'][level]['1'] == row['1'] for level, row in begun['rain'].items())
+    assert found['rain']['0']['1']['0'] == found['gaussian']['0']['1']['0']
+    tables = tables_of(found)
+    assert {kind: table.shape for kind, table in tables.items()} == {
+        'rain': (2, 4, 4), 'gaussian': (1, 4, 4)}
+    assert tables['rain'][1, 2, 3] == found['rain']['150']['3']['250']
+
+
+def test_networks_see_their_level_and_differ_by_it_and_by_seed_alone(study):
+    one = study()
+    configs = [one.trained_config(kind, level, seed) for kind, level, seed in (
+        ('rain', 50, 1), ('haze', 0.01, 1), ('rain', 0, 2), ('haze', 0, 2))]
+    samples = [config.stages['adapt'].samples for config in configs]
+    assert samples[0].fixed_degradation == Degradation('rain', 50)
+    assert samples[1].fixed_degradation == Degradation('haze', 0.01)
+    assert samples[2].fixed_degradation is None and configs[2] == configs[3]
+    assert len({config.name for config in configs}) == 3
+    assert one.trained_config('rain', 50, 9) == replace(configs[0], seed=9)
+
+
+def test_tests_are_those_of_evaluate_whatever_the_stride(study):
+    every, second = study(limit=None), study(limit=None, stride=2)
+    levels = [Degradation('rain', 150), Degradation('gaussian', 30)]
+    (_, _), (_, _), (images, labels) = (
+        DegradedScenes(every.tests, levels)[n] for n in range(3))
+    rain, noise = images
+    few, _ = DegradedScenes(second.tests, levels, 2)[1]
+    assert np.array_equal(rain, few[0]) and np.array_equal(noise, few[1])
+    frame = every.tests.scenes[2].read()
+    assert np.array_equal(labels, frame.labels)
+    assert np.array_equal(rain, rainy_view(frame.image, frame.labels, every.tests, 150, 2))
+
+
+def test_a_training_that_diverges_is_said_and_the_others_go_on(study, fabric, trained,
+                                                               monkeypatch):
+    quick = Run.train
+
+    def diverging(self, *arguments):
+        if self.config.name.endswith('rain-50'):
+            raise FloatingPointError('the loss of adapt is nan')
+        quick(self, *arguments)
+    monkeypatch.setattr(Run, 'train', diverging)
+    said = []
+    one = study(say=said.append)
+    one.train(fabric)
+    assert 'rain 50, seed 1: the loss of adapt is nan' in said
+    rows = one.found['miou']['rain']
+    assert not rows['50'] and rows['0'] and rows['250']
+    assert np.isnan(tables_of(one.found['miou'])['rain'][0, 1]).all()
+
+
+def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
+    one = study()
+    save_results(one.path, one.results)
+    with pytest.raises(ValueError, match='other settings: limit: 1 before, 2 now'):
+        study(limit=2)
+    (root / 'camvid' / 'val' / 'images' / 'A_0.png').rename(tmp_path / 'A_0.png')
+    try:
+        with pytest.raises(ValueError, match='other scenes of camvid: scenes: camvid/val, 1 sc'):
+            study()
+    finally:
+        (tmp_path / 'A_0.png').rename(root / 'camvid' / 'val' / 'images' / 'A_0.png')
+    stage = one.config.stages['adapt']
+    with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
+        study(config=replace(one.config, stages={'derain': stage}))
+    with pytest.raises(ValueError, match='rain_probability is 1'):
+        study(config=replace(one.config, stages={'adapt': replace(
+            stage, samples=replace(stage.samples, rain_probability=1.0))}))

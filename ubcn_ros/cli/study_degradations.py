@@ -1,0 +1,95 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study degradations`: the paper's figure 1."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, stride_option, threads_option
+from ubcn_ros.cli.training import (
+    RecipeType,
+    StepsType,
+    accelerator_option,
+    check_devices,
+    launch,
+    training_data_option,
+    training_precision_option,
+    workers_option,
+)
+
+_KINDS = ('rain', 'pepper', 'haze', 'gaussian')
+
+
+@click.command(cls=Command)
+@click.option('--recipe', type=RecipeType(), default='degradations', show_default=True,
+              help='Recipe of the segmentation network, with the stage adapt alone.')
+@training_data_option
+@click.option('--segmentation', metavar='NAME',
+              help="Segmentation network instead of the recipe's: ddrnet23_slim, "
+              "pspnet_resnet50, or yours as module:Class. PSPNet is the paper's, but here it "
+              "starts without ImageNet's weights, and ends far below the paper's figure.")
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-degradations', show_default=True,
+              help='Output folder; what an earlier run left there is not done again, and other '
+              'kinds, seeds and data sets are added to it.')
+@click.option('--kind', 'kinds', multiple=True, type=click.Choice(_KINDS), default=_KINDS,
+              help='May be repeated  [default: all].')
+@click.option('--seed', 'seeds', multiple=True, type=click.IntRange(0, 1 << 30), default=(1,),
+              show_default=True, help='Of weights and samples; may be repeated.')
+@click.option('--steps', type=StepsType(), metavar='N',
+              help="Optimizer steps of each training instead of the recipe's, or with a % at the "
+              'end this share of them.')
+@stride_option()
+@limit_option()
+@accelerator_option()
+@training_precision_option
+@workers_option()
+@threads_option(help='CPU threads [default: all cores].')
+def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None, out: Path,
+                 kinds: tuple[str, ...], seeds: tuple[int, ...], steps: int | float | None,
+                 stride: int, limit: int | None, accelerator: str, precision: str, workers: int,
+                 threads: int | None) -> None:
+    """
+    Train and test at four levels of rain, pepper, haze and noise, as the paper's figure 1 does.
+
+    A segmentation network is trained from scratch at each level of a kind, clean images being the
+    first of every kind, and tested at all of them on the split val: 13 trainings a seed. Then
+    the figure's four claims are checked. Stopped at any moment, the same command goes on; all
+    figures are in OUT/degradations.json, pictures of them beside it.
+    """
+    check_devices(accelerator, 1)
+    from dataclasses import replace
+
+    import torch
+
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.study.degradation_claims import claims, claims_text
+    from ubcn_ros.study.degradation_figures import curves, heat_maps
+    from ubcn_ros.study.degradation_table import degradations_text
+    from ubcn_ros.study.degradations import DegradationStudy, tables_of
+    from ubcn_ros.study.figure_files import save_figure
+    from ubcn_ros.training.config import TrainConfig, shortened
+    from ubcn_ros.training.record import typed_command
+    from ubcn_ros.training.single_run import single_run
+    if threads:
+        torch.set_num_threads(threads)
+    config = TrainConfig.load(recipe)
+    config = shortened(config, steps) if steps else config
+    if segmentation is not None:
+        overrides = {**config.model.overrides, 'segmentation': segmentation}
+        config = replace(config, model=replace(config.model, overrides=overrides))
+    study = DegradationStudy(config, open_data(data), out, kinds, seeds, stride, limit, workers,
+                             typed_command(sys.argv[1:]), click.echo)
+    with single_run(out):
+        study.train(launch(False, accelerator, 1, 1, precision))
+    tables = tables_of(study.found['miou'])
+    click.echo(f'\n{degradations_text(tables)}\n\n{claims_text(claims(tables))}\n')
+    title = f'{study.segmentation} on {study.name}'
+    for name, draw in (('heat-maps', heat_maps), ('curves', curves)):
+        for path in save_figure(draw(tables, title), out, f'{name}-{study.name}'):
+            click.echo(f'wrote {path}')
+    click.echo(f'wrote {study.path}')

@@ -1,0 +1,227 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Figure 1 of the paper, made again: networks trained at one level of a degradation, tested at all.
+
+``OUT/degradations.json`` holds, beside 'command' and 'settings' (``results_file``), 'data': by the
+names of the data sets, joined by '+',
+
+- 'split' and 'scenes', which of it are tests, as ``training.record.scenes_record``;
+- 'miou': mIoU in % of the segmentation network as [kind][level of training][seed][level of test],
+  all of them text: ``miou['rain']['50']['1']['150']``. Kinds and levels are those of
+  ``paper.FIGURE_1_LEVELS``. What was not trained yet is missing.
+
+The network of level 0 is one training for all kinds, in whose tables it stands. Claims, means and
+figures are not in the file: ``tables_of`` reads it, ``degradation_claims.claims`` checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ubcn_ros.data.degradations import Degradation
+from ubcn_ros.data.depth_prior import complete_depth
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.resizing import shrunk
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.evaluation.measure import LoadedModel, truth_of
+from ubcn_ros.evaluation.scores import LabelScore
+from ubcn_ros.runtime.processing import NATIVE
+from ubcn_ros.study.paper import FIGURE_1_LEVELS
+from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.config import TrainConfig, decisive
+from ubcn_ros.training.plain_values import differences
+from ubcn_ros.training.record import scenes_record
+from ubcn_ros.training.run import Run
+from ubcn_ros.training.tensors.ahead import rendered_ahead
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+RESULTS = 'degradations.json'
+_STAGE = 'adapt'
+
+
+@dataclass
+class DegradationStudy:
+    """
+    The study in one output folder, which may hold several data sets.
+
+    :param config: recipe of the segmentation network, with the stage adapt alone.
+    :param data: training and tests: of the split val, or the one that there is.
+    :param out: output folder.
+    :param kinds: some of ``paper.FIGURE_1_LEVELS``.
+    :param seeds: of weights and samples.
+    :param stride, limit: which scenes of the split are tests.
+    :param workers: processes that render.
+    :param say: told what is being done.
+    :raises ValueError: a recipe of other stages, or whose networks see other degradations; the
+        folder holds a study with other settings, or of other scenes of the data sets.
+    """
+
+    config: TrainConfig
+    data: Data
+    out: Path
+    kinds: Sequence[str] = tuple(FIGURE_1_LEVELS)
+    seeds: Sequence[int] = (1,)
+    stride: int = 1
+    limit: int | None = None
+    workers: int = 1
+    command: str = ''
+    say: Callable[[str], object] = print
+
+    def __post_init__(self) -> None:
+        """Read what is there, and refuse what does not belong to it."""
+        if [*self.config.stages] != [_STAGE]:
+            raise ValueError(f'the recipe {self.config.name!r} has the stages '
+                             f'{", ".join(self.config.stages) or "(none)"}: a study of '
+                             f'degradations takes one with {_STAGE} alone, such as degradations')
+        _ = [self.trained_config(kind, level, 0) for kind in self.kinds
+             for level in FIGURE_1_LEVELS[kind]]
+        recipe = decisive(self.config, _STAGE)
+        del recipe['seed']
+        self.results = open_results(self.path, self.command, {
+            'recipe': recipe, 'stride': self.stride, 'limit': self.limit}, {'data': {}})
+        found = {'split': self.data.measured_split, 'scenes': scenes_record(self.tests)}
+        self.found: dict[str, Any] = self.results['data'].setdefault(
+            self.name, {**found, 'miou': {}})
+        if changed := differences({key: self.found[key] for key in found}, found):
+            raise ValueError(f'{self.path} has figures of other scenes of {self.name}: '
+                             f'{"; ".join(changed)}: choose another --out')
+
+    @property
+    def path(self) -> Path:
+        """Of the file that holds all figures."""
+        return self.out / RESULTS
+
+    @property
+    def name(self) -> str:
+        """Of the data sets."""
+        return '+'.join(found.name for found in self.data.sets)
+
+    @property
+    def segmentation(self) -> str:
+        """Name of the segmentation network."""
+        return model_config(self.config, self.data.label_set).segmentation
+
+    @cached_property
+    def tests(self) -> SceneList:
+        """Scenes that are tests, at the size that the recipe trains at."""
+        scenes = self.data.split(self.data.measured_split).labelled()
+        chosen = scenes.scenes[::self.stride][:self.limit]
+        return shrunk(replace(scenes, scenes=chosen), self.config.data.short_side)
+
+    def trained_config(self, kind: str, level: float, seed: int) -> TrainConfig:
+        """Return the recipe of one network; level 0 is the same of all kinds."""
+        stage = self.config.stages[_STAGE]
+        samples = replace(stage.samples, degradation=kind if level else '',
+                          degradation_level=float(level))
+        name = f'{kind}-{level:g}' if level else 'clean'
+        return replace(self.config, name=f'{self.config.name}-{name}', seed=seed,
+                       stages={_STAGE: replace(stage, samples=samples)})
+
+    @cached_property
+    def training(self) -> SceneList:
+        """Scenes that all networks are trained on: the same ones, which are decoded once."""
+        return Run(self.config, self.data, self.out).training
+
+    def train(self, fabric: Fabric) -> None:
+        """
+        Train and test everything that is not done yet, the first seed first.
+
+        What diverges is said, and left out.
+        """
+        for seed, kind in product(self.seeds, self.kinds):
+            for level in FIGURE_1_LEVELS[kind]:
+                rows = self.found['miou'].setdefault(kind, {}).setdefault(f'{level:g}', {})
+                if str(seed) in rows:
+                    continue
+                try:
+                    path = self._trained(fabric, kind, level, seed)
+                except FloatingPointError as error:
+                    self.say(f'{kind} {level:g}, seed {seed}: {error}')
+                    continue
+                rows[str(seed)] = self._tested(path, fabric, kind)
+                save_results(self.path, self.results)
+
+    def _trained(self, fabric: Fabric, kind: str, level: float, seed: int) -> Path:
+        """Train a network, or what is left of it; returns its file."""
+        config = self.trained_config(kind, level, seed)
+        run = Run(config, self.data, self.out / self.name / f'seed-{seed}' / config.name,
+                  command=self.command)
+        run.training = self.training
+        stages = run.plan(resume=True)
+        if stages or not run.files.result.is_file():
+            self.say(f'training {config.name} on {self.name}, seed {seed}')
+            run.train(fabric, stages, self.workers)
+        return run.files.result
+
+    @torch.inference_mode()
+    def _tested(self, path: Path, fabric: Fabric, kind: str) -> dict[str, float]:
+        """Test a network at every level of a kind; returns mIoU in % by level."""
+        self.say(f'testing {path.stem} in {kind}')
+        loaded = LoadedModel.load(path, str(fabric.device), needs=('segmentation',),
+                                  processing_size=NATIVE)
+        levels, label_set = FIGURE_1_LEVELS[kind], self.tests.label_set
+        scores = [LabelScore(label_set, loaded.device) for _ in levels]
+        tests = DegradedScenes(self.tests, [Degradation(kind, level) for level in levels],
+                               self.stride)
+        for images, labels in rendered_ahead(tests, self.workers):
+            truth = truth_of(labels, label_set, loaded.device)
+            for image, score in zip(images, scores, strict=True):
+                score.add(loaded.segment(loaded.upload(image)), truth)
+        return {f'{level:g}': score.result()['miou']
+                for level, score in zip(levels, scores, strict=True)}
+
+
+class DegradedScenes(Dataset):
+    """
+    Scenes, each in several degradations, which are always the same.
+
+    An item is ([(H, W, 3) uint8 RGB of each degradation], (H, W) uint8 labels).
+
+    :param stride: of the scenes in their split; a place there is the seed, as for ``rainy_view``.
+    """
+
+    def __init__(self, scenes: SceneList, degradations: Sequence[Degradation], stride: int = 1
+                 ) -> None:
+        self.scenes, self.degradations, self.stride = scenes, degradations, stride
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, n: int) -> tuple[list[np.ndarray], np.ndarray]:
+        frame = self.scenes.scenes[n].read()
+        depth = complete_depth(frame.depth, frame.labels, self.scenes.class_names)
+        seed = n * self.stride
+        return [degraded(frame.image, seed, depth) for degraded in self.degradations], frame.labels
+
+
+def tables_of(miou: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]
+              ) -> dict[str, np.ndarray]:
+    """
+    Return what was measured of a data set, for ``claims``.
+
+    :param miou: of a data set in the file.
+    :return: by kind (S, 4, 4), [seed][level of training][level of test] in %, NaN where it was
+        not measured; the seeds in their order.
+    """
+    tables = {}
+    for kind, rows in miou.items():
+        levels = [f'{level:g}' for level in FIGURE_1_LEVELS[kind]]
+        seeds = sorted({int(seed) for row in rows.values() for seed in row})
+        values = [[[rows.get(train, {}).get(str(seed), {}).get(test) for test in levels]
+                   for train in levels] for seed in seeds]
+        if seeds:
+            tables[kind] = np.array(values, float)  # None becomes NaN
+    return tables
