@@ -71,10 +71,11 @@ class StandInEngine:
             progress(f'warming up for {count} of {width} x {height}')
 
     def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None,
-                 min_confidence=0.0, convergence=0.0):
+                 min_confidence=0.0, convergence=0.0, derained=True):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,
                            'confidence': confidence, 'processing_size': processing_size,
-                           'min_confidence': min_confidence, 'convergence': convergence})
+                           'min_confidence': min_confidence, 'convergence': convergence,
+                           'derained': derained})
         kind, _, value = self.behaviour.partition(':')
         if kind == 'slow':
             time.sleep(float(value) * iterations)
@@ -84,7 +85,8 @@ class StandInEngine:
             raise MemoryError(f'no memory for {iterations} steps')
         below = image.max(2) < 255 * min_confidence
         return SimpleNamespace(
-            derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8),
+            derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8)
+            if derained else None,
             labels=np.where(below, 255, image.argmax(2)).astype(np.uint8), iterations=iterations,
             rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.tells_rain else None,
             unlabeled=below.mean() if min_confidence else None,

@@ -31,7 +31,8 @@ def test_the_derained_image_keeps_the_order_of_colours(message, compressed, enco
 
 
 def pending(deadline, publishing):
-    return PendingFrame(None, Arrival(None, 0.0), None, deadline, False, 0.0, 0.0, publishing)
+    return PendingFrame(None, Arrival(None, 0.0), None, deadline, False, True, 0.0, 0.0,
+                        publishing)
 
 
 @pytest.mark.parametrize('frames, expected', [

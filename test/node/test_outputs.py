@@ -66,13 +66,22 @@ def receive(ros, node, received):
 
 
 def test_nothing_is_worked_out_that_nobody_listens_to(node, outputs):
-    unread = SimpleNamespace(confidence=None)  # whatever else is read of it is not there
+    # whatever else is read of it is not there
+    unread = SimpleNamespace(confidence=None, derained=None)
     assert not outputs.any_wanted()
     outputs.publish(HEADER, unread, 'rgb8', 0.5)
     outputs.publish_numbers(HEADER, NUMBERS, '/front/image')
     subscribe(node, outputs, ITERATIONS, Int32)
     assert outputs.any_wanted()
     outputs.publish(HEADER, unread, 'rgb8', 0.5)
+
+
+def test_who_subscribes_after_the_engine_was_asked_gets_the_next_frame(ros, node, outputs):
+    late = [subscribe(node, outputs, topic) for topic in (DERAINED, OVERLAY, CONFIDENCE)]
+    labels = subscribe(node, outputs, LABELS)
+    outputs.publish(HEADER, StandInEngine()(picture(), derained=False), 'rgb8', 0.5)
+    receive(ros, node, labels)
+    assert late == [[], [], []]
 
 
 @pytest.mark.parametrize('topic, encoding', [

@@ -16,7 +16,7 @@ from ubcn_ros.node.frames import Arrival  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
 from ubcn_ros.node.pipeline import Pipeline  # noqa: E402
 from ubcn_ros.node.recovery import FailureStreak  # noqa: E402
-from ubcn_ros.node.topics import CONFIDENCE, LABELS  # noqa: E402
+from ubcn_ros.node.topics import CONFIDENCE, DERAINED, LABELS, OVERLAY  # noqa: E402
 
 NOW = 2_000_000_000.0  # seconds since the epoch, by the node's clock
 
@@ -143,6 +143,17 @@ def test_confidence_is_asked_for_where_one_camera_of_a_batch_wants_it(bench):
     other = Camera(made.clock, wanted=(LABELS, CONFIDENCE))
     made.pipeline.process([(made.camera, arrival()), (other, arrival())])
     assert made.engine.calls[-1]['confidence']
+
+
+@pytest.mark.parametrize('topics, asked', [
+    ((LABELS,), False), ((LABELS, CONFIDENCE), False), ((LABELS, DERAINED), True),
+    ((OVERLAY,), True)])
+def test_the_derained_image_is_asked_for_where_one_camera_of_a_batch_wants_it(bench, topics,
+                                                                              asked):
+    made = bench()
+    other = Camera(made.clock, wanted=topics)
+    made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+    assert made.engine.calls[-1]['derained'] is asked
 
 
 def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench):

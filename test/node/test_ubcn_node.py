@@ -87,7 +87,8 @@ def test_names_and_colours_are_those_of_the_model_file(ros, own_model, monkeypat
         client.record('/labels/color')
         wait_until(lambda: outputs.wanted(COLOR), COLOR)
         ids = np.arange(count, dtype=np.uint8)[None]
-        outputs.publish(Header(), SimpleNamespace(labels=ids, confidence=None), 'rgb8', 0.5)
+        frame = SimpleNamespace(labels=ids, confidence=None, derained=None)
+        outputs.publish(Header(), frame, 'rgb8', 0.5)
         wait_until(lambda: client.received['/labels/color'], 'colours')
         assert bytes(client.received['/labels/color'][0].data) == bytes(
             np.uint8(labels.colors))

@@ -106,7 +106,7 @@ def test_the_engines_own_least_confidence_holds_unless_a_frame_says_another(hot_
 
 
 class Asked:
-    """A backend that notes whether a confidence was asked for."""
+    """A backend that notes whether a confidence and a derained image were asked for."""
 
     def __init__(self, backend):
         self._backend, self.asked = backend, []
@@ -114,15 +114,16 @@ class Asked:
     def __getattr__(self, name):
         return getattr(self._backend, name)
 
-    def download(self, step, confidence):
-        self.asked.append(confidence)
-        return self._backend.download(step, confidence)
+    def download(self, step, confidence, derained):
+        self.asked.append((confidence, derained))
+        return self._backend.download(step, confidence, derained)
 
 
-def test_no_confidence_is_worked_out_that_nobody_takes(tiny_model, images):
+def test_nothing_is_worked_out_that_nobody_takes(tiny_model, images):
     backend = Asked(build(LoadOptions(tiny_model, torch.device('cpu'), 'fp32')))
     engine = Engine(backend)
     engine(images[0], 1)
     engine(images[0], 1, min_confidence=0.5)
     engine(images[0], 1, confidence=True)
-    assert backend.asked == [False, True, True]
+    engine(images[0], 1, derained=False)
+    assert backend.asked == [(False, True), (True, True), (True, True), (False, False)]

@@ -75,15 +75,16 @@ class StandIn:
         return self.batch([image], **options)[0]
 
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3, confidence: bool = False,
-              **_: Any) -> list[SimpleNamespace]:
+              derained: bool = True, **_: Any) -> list[SimpleNamespace]:
         """Return a frame for each image, (H, W, 3) uint8."""
         total = self._milliseconds * len(images)
         time.sleep(total / 1e3)
         frames = []
         for image in images:
-            results = self._results_of(*image.shape[:2])
+            asked = {'derained': derained, 'labels': True, 'confidence': confidence}
             frames.append(SimpleNamespace(
-                **results if confidence else {**results, 'confidence': None},
+                **{name: values if asked[name] else None for name, values
+                   in self._results_of(*image.shape[:2]).items()},
                 iterations=iterations, processing_size=image.shape[:2], unlabeled=None, rain=None,
                 timings={'engine': total, 'total': total}))
         return frames

@@ -132,7 +132,7 @@ class Outputs:
         Publish what somebody subscribes to, what a controller waits for first.
 
         :param header: of the image that came in.
-        :param frame: as the engine returns it.
+        :param frame: as the engine returns it; what is missing of it is not published.
         :param encoding: of the derained image, rgb8 or bgr8.
         :param overlay_alpha: share of the class colours in the overlay, 0 to 1.
         :return: the seconds of it that filling messages took.
@@ -140,7 +140,7 @@ class Outputs:
         started, self._published_in = self._clock(), 0.0
         if self.wanted(LABELS):
             self._publish_image(LABELS, header, frame.labels, 'mono8')
-        if self.wanted(DERAINED):
+        if frame.derained is not None and self.wanted(DERAINED):
             self._publish_image(DERAINED, header, frame.derained, encoding)
         info = self._camera_info
         if info is not None and self.wanted(DERAINED_INFO):
@@ -150,7 +150,7 @@ class Outputs:
             self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
         if self.wanted(COLOR):
             self._publish_image(COLOR, header, self._label_set.colorize(frame.labels), 'rgb8')
-        if self.wanted(OVERLAY):
+        if frame.derained is not None and self.wanted(OVERLAY):
             blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
             self._publish_image(OVERLAY, header, blended, 'rgb8')
         return self._clock() - started - self._published_in

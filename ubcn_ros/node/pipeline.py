@@ -28,7 +28,7 @@ from .frames import Arrival, PendingFrame, engine_deadline
 from .outputs import FrameNumbers
 from .parameters import Settings
 from .recovery import FailureStreak, Outcome, infer, one_line
-from .topics import CONFIDENCE
+from .topics import CONFIDENCE, DERAINED, OVERLAY
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0
@@ -73,7 +73,7 @@ class Pipeline:
         outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
                          engine_deadline(frames), any(frame.confidence for frame in frames),
                          frames[0].arrival.processing_size, settings.min_confidence,
-                         settings.convergence)
+                         settings.convergence, any(frame.derained for frame in frames))
         for frame, outcome in zip(frames, outcomes, strict=True):
             try:
                 if outcome.error is not None:
@@ -104,9 +104,10 @@ class Pipeline:
             deadline, publishing = None, self._publishing[camera].worst()
             if settings.deadline_ms:
                 deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
-            confidence = camera.outputs.wanted(CONFIDENCE)
-            return PendingFrame(camera, arrival, image, deadline, confidence, started,
-                                self._clock(), publishing)
+            outputs = camera.outputs
+            derained = outputs.wanted(DERAINED) or outputs.wanted(OVERLAY)
+            return PendingFrame(camera, arrival, image, deadline, outputs.wanted(CONFIDENCE),
+                                derained, started, self._clock(), publishing)
         except MalformedImage as error:
             camera.statistics.dropped_malformed(error.kind, str(error))
             camera.warn(error.kind, f'{camera.topic}: malformed image dropped: {error}')

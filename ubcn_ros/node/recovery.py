@@ -48,7 +48,7 @@ class Outcome:
 
 def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
           confidence: bool, processing_size: int = TRAINED, min_confidence: float = 0.0,
-          convergence: float = 0.0) -> list[Outcome]:
+          convergence: float = 0.0, derained: bool = True) -> list[Outcome]:
     """
     Run the engine on images, together where there are several.
 
@@ -60,7 +60,7 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
     """
     options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence,
                'processing_size': processing_size, 'min_confidence': min_confidence,
-               'convergence': convergence}
+               'convergence': convergence, 'derained': derained}
     if len(images) > 1:
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]

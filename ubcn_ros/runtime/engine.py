@@ -47,8 +47,8 @@ class Frame:
     'attend'.
     """
 
-    # (H, W, 3) uint8 RGB.
-    derained: np.ndarray
+    # (H, W, 3) uint8 RGB; None when it was not asked for.
+    derained: np.ndarray | None
     # (H, W) uint8 class ids; 255, unlabeled, where the confidence is below ``min_confidence``.
     labels: np.ndarray
     # (H, W) uint8, the probability of the label times 255; None when it was not asked for.
@@ -198,7 +198,8 @@ class Engine:
 
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
                  confidence: bool = False, processing_size: int | None = None,
-                 min_confidence: float | None = None, convergence: float | None = None) -> Frame:
+                 min_confidence: float | None = None, convergence: float | None = None,
+                 derained: bool = True) -> Frame:
         """
         Derain and label one image.
 
@@ -209,23 +210,25 @@ class Engine:
         :param confidence: compute the confidence, too.
         :param processing_size, min_confidence, convergence: as of ``load``, for this frame; None
             for the engine's.
+        :param derained: return the derained image; where only labels are of use, its conversion
+            and download are spared.
         :raises ValueError: the image has another shape or type, iterations is below 1, or the
             processing size, least confidence or convergence is none.
         """
         return self.batch([image], iterations, deadline, confidence, processing_size,
-                          min_confidence, convergence)[0]
+                          min_confidence, convergence, derained)[0]
 
     @torch.inference_mode()
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
               deadline: float | None = None, confidence: bool = False,
               processing_size: int | None = None, min_confidence: float | None = None,
-              convergence: float | None = None) -> list[Frame]:
+              convergence: float | None = None, derained: bool = True) -> list[Frame]:
         """
         Derain and label images of one size together, as several cameras deliver them.
 
         :param images: one or more, as for a single one.
-        :param iterations, deadline, confidence, processing_size, min_confidence, convergence: as
-            for a single image, for all; each converges by itself.
+        :param iterations, deadline, confidence, processing_size, min_confidence, convergence,
+            derained: as for a single image, for all; each converges by itself.
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
@@ -261,16 +264,16 @@ class Engine:
                 self._synchronize()
                 budget.record_step(self._clock() - started)
         finishing = self._clock()
-        results = backend.download(step, confidence or least > 0)
+        results = backend.download(step, confidence or least > 0, derained)
         watch.mark('download')
         timings = watch.timings()  # waits for the device, so that the results are there
         unlabeled = [leave_unlabeled(labels, sure, least) if least else None
                      for _, labels, sure in results]
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
-        return [Frame(derained, labels, sure if confidence else None, taken,
+        return [Frame(image, labels, sure if confidence else None, taken,
                       working or (height, width), timings, share, rain)
-                for (derained, labels, sure), taken, share, rain
+                for (image, labels, sure), taken, share, rain
                 in zip(results, loop.taken, unlabeled, _rain_of_images(step), strict=True)]
 
     def _working_size(self, height: int, width: int, processing_size: int | None

@@ -15,8 +15,8 @@ from ubcn_ros.network import Step
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.cpu_output import label_and_confidence_maps, label_map, to_bytes
 
-Result = tuple[np.ndarray, np.ndarray, np.ndarray | None]
-"""Derained (H, W, 3), labels (H, W) and confidence (H, W) or None, uint8 each."""
+Result = tuple[np.ndarray | None, np.ndarray, np.ndarray | None]
+"""Derained (H, W, 3) or None, labels (H, W) and confidence (H, W) or None, uint8 each."""
 
 
 def upload(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
@@ -33,21 +33,24 @@ def _upload(image: np.ndarray, device: torch.device) -> torch.Tensor:
     return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
 
 
-def download(step: Step, confidence: bool, temperature: float = 1.0) -> list[Result]:
+def download(step: Step, confidence: bool, temperature: float = 1.0, derained: bool = True
+             ) -> list[Result]:
     """
     Return a step's results in new memory; on a CPU by its own fast kernels.
 
+    :param confidence, derained: whether these are asked for.
     :param temperature: of the confidence, as in ``confidence_of``.
     """
-    return [_download(image, logits, confidence, temperature)
-            for image, logits in zip(step.image, step.logits, strict=True)]
+    results = []
+    for image, logits in zip(step.image, step.logits, strict=True):
+        labels, sure = find_labels(logits, image.shape[-2:], confidence, temperature)
+        results.append((_bytes(image) if derained else None, labels.cpu().numpy(),
+                        None if sure is None else sure.cpu().numpy()))
+    return results
 
 
-def _download(image: torch.Tensor, logits: torch.Tensor, confidence: bool, temperature: float
-              ) -> Result:
-    labels, sure = find_labels(logits, image.shape[-2:], confidence, temperature)
-    return (to_bytes(image) if image.device.type == 'cpu' else image_bytes(image).cpu().numpy(),
-            labels.cpu().numpy(), None if sure is None else sure.cpu().numpy())
+def _bytes(image: torch.Tensor) -> np.ndarray:
+    return to_bytes(image) if image.device.type == 'cpu' else image_bytes(image).cpu().numpy()
 
 
 def image_bytes(image: torch.Tensor) -> torch.Tensor:

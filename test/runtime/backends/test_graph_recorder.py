@@ -161,6 +161,10 @@ def test_the_engine_on_graphs_equals_the_eager_one(request, model, backend, prec
         for iterations in (1, 3, 2):  # the second frame of a size is the first by graphs
             found = graphs.batch(batch, iterations, confidence=True)
             expected = eager.batch(batch, iterations, confidence=True)
+            masks = graphs.batch(batch, iterations, derained=False)
+            for one, mask in zip(found, masks, strict=True):
+                assert mask.derained is mask.confidence is None
+                assert (one.labels == mask.labels).mean() >= 0.999
             for one, other in zip(found, expected, strict=True):
                 assert np.abs(one.derained.astype(int) - other.derained).mean() <= 1
                 assert (one.labels == other.labels).mean() >= 0.98

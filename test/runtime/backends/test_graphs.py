@@ -83,6 +83,20 @@ def test_confidence_comes_and_goes(graphs):
     assert np.array_equal(with_it.derained, without.derained)
 
 
+@pytest.mark.parametrize('name', ['graphs', 'eager'])
+@pytest.mark.parametrize('confidence', [False, True])
+def test_without_the_derained_image_all_else_is_the_same(graphs, tiny_engine, name, confidence):
+    engine = graphs if name == 'graphs' else tiny_engine
+    for number in range(2):  # the second is by graphs
+        batch = images(2, seed=number)
+        whole = engine.batch(batch, 2, confidence=confidence)
+        for frame, expected in zip(engine.batch(batch, 2, confidence=confidence, derained=False),
+                                   whole, strict=True):
+            assert frame.derained is None and expected.derained is not None
+            assert np.array_equal(frame.labels, expected.labels)
+            assert np.array_equal(frame.confidence, expected.confidence)
+
+
 def test_results_stay_when_the_next_frames_come(graphs):
     kept = [graphs(image, 1, confidence=True) for image in images(6)]
     again = [graphs(image, 1, confidence=True) for image in images(6)]
@@ -271,7 +285,7 @@ def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engi
     assert recorder.asked == 1 and engine.backend == 'graphs' and len(caplog.records) == 1
     assert "out of memory); going on with 'eager' for this size" in caplog.text
     engine(images(1, 33)[0], 1)
-    assert recorder.asked == 7  # all of the other size's work
+    assert recorder.asked == 9  # all of the other size's work
 
 
 def test_what_failed_is_freed_at_once(tiny_model):
@@ -287,7 +301,7 @@ def test_what_failed_is_freed_at_once(tiny_model):
 
 @pytest.mark.parametrize(('stale', 'name'), [
     (1, 'image of step 1'), (2, 'image of step 1'), (3, 'logits of step 1'),
-    (4, 'image of step 2'), (6, 'packed image')])
+    (4, 'image of step 2'), (8, 'packed image')])
 def test_recordings_that_do_not_follow_their_input_are_found(tiny_model, tiny_engine, caplog,
                                                              stale, name):
     engine = engine_of(tiny_model, ('graphs', unchanged, StaleRecorder(stale)))

@@ -57,9 +57,11 @@ class Backend(Protocol):
     def next(self, previous: Step, mark: Mark) -> Step:
         """Attend and segment again; ``previous`` may be overwritten."""
 
-    def download(self, step: Step, confidence: bool) -> list[Result]:
+    def download(self, step: Step, confidence: bool, derained: bool = True) -> list[Result]:
         """
         Return the step's results, one per image; the confidence at ``info.temperature``.
+
+        Confidence and derained image are worked out and downloaded only where they are asked for.
 
         From a GPU they may be on their way: their values are there once the device is
         synchronised. They are the caller's; no later frame changes them.

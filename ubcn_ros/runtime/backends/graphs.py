@@ -112,9 +112,9 @@ class GraphsBackend:
         """Attend and segment again; ``previous`` is overwritten."""
         return self._current.next(previous, mark)
 
-    def download(self, step: Step, confidence: bool) -> list[Result]:
+    def download(self, step: Step, confidence: bool, derained: bool = True) -> list[Result]:
         """Return the results; complete once the device is synchronised."""
-        return self._current.download(step, confidence)
+        return self._current.download(step, confidence, derained)
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run batches until these sizes are prepared."""

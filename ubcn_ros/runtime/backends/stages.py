@@ -99,9 +99,9 @@ class StagesBackend:
         mark('attend')
         return previous._replace(image=derained, logits=self._segment(derained, mark))
 
-    def download(self, step: Step, confidence: bool) -> list[Result]:
+    def download(self, step: Step, confidence: bool, derained: bool = True) -> list[Result]:
         """Return the step's results; a GPU's are complete."""
-        return download(step, confidence, self.info.temperature)
+        return download(step, confidence, self.info.temperature, derained)
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run one batch: libraries choose algorithms, compile kernels and build engines."""

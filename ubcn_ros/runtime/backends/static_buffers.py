@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import product
 
 import numpy as np
 import torch
@@ -52,7 +54,6 @@ class StaticBuffers:
         host.copy_(_random_pixels(size, seed=0))
         self._sent = torch.cuda.Event() if cuda else None
         self._results = HostBuffers(5 * count, RESULTS, pinned=cuda)
-        self._lengths = {False: 4 * count, True: 5 * count}
 
         pixels = host.to(device, copy=True)
         rows = -(-height // STRIPS)
@@ -89,7 +90,7 @@ class StaticBuffers:
         return self.step
 
     def run(self, name: str) -> None:
-        """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or 'pack'."""
+        """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or as of `_packing`."""
         self._work[name]()
 
     def upload(self, images: Sequence[np.ndarray], _working: WorkingSize = None
@@ -106,15 +107,16 @@ class StaticBuffers:
         self.run('unpack')
         return self.rainy
 
-    def download(self, _step: Step, confidence: bool) -> list[Result]:
+    def download(self, _step: Step, confidence: bool, derained: bool = True) -> list[Result]:
         """Return the last step's results; from a GPU they are on their way."""
-        self.run('pack, confidence' if confidence else 'pack')
-        length = self._lengths[confidence]
+        self.run(_packing(derained, confidence))
         tensor, array = self._results.lend()
-        tensor[:length].copy_(self._packed[:length], non_blocking=True)
-        derained, labels, sure = _views(array, self._size)
-        return [(derained[i], labels[i], sure[i] if confidence else None)
-                for i in range(len(derained))]
+        count = len(self._packed) // 5
+        asked = slice(0 if derained else 3 * count, (5 if confidence else 4) * count)
+        tensor[asked].copy_(self._packed[asked], non_blocking=True)
+        images, labels, sure = _views(array, self._size)
+        return [(images[i] if derained else None, labels[i], sure[i] if confidence else None)
+                for i in range(len(images))]
 
 
 def _buffers_of_step(rainy: torch.Tensor, stages: StageFunctions, working: WorkingSize) -> Step:
@@ -151,16 +153,22 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, step: Step, views: tuple
     def attend() -> None:
         image.copy_(stages.attend(step, working))
 
-    def pack(confidence: bool) -> None:
+    def pack(derained: bool, confidence: bool) -> None:
         for i in range(len(image)):
-            found = (image_bytes(image[i]),
+            found = (image_bytes(image[i]) if derained else None,
                      *find_labels(logits[i], image.shape[-2:], confidence, temperature))
             for view, values in zip(views, found, strict=True):
                 if values is not None:
                     view[i].copy_(values)
 
     return {'unpack': lambda: _unpack(pixels, rainy), 'derain': derain, 'segment': segment,
-            'attend': attend, 'pack': lambda: pack(False), 'pack, confidence': lambda: pack(True)}
+            'attend': attend, **{_packing(*asked): partial(pack, *asked)
+                                 for asked in product((False, True), repeat=2)}}
+
+
+def _packing(derained: bool, confidence: bool) -> str:
+    """Name the work that puts what is asked for, beside the labels, into the packed buffer."""
+    return f'pack labels{derained * ", derained"}{confidence * ", confidence"}'
 
 
 def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
@@ -194,7 +202,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     _require(found.lifted, lifted, 1 / 255, 'image without its veil')
     if rain is not None:
         _require(found.rain, rain, 0.05, 'rain')
-    buffers.run('pack, confidence')
+    buffers.run(_packing(derained=True, confidence=True))
     for i in range(size[0]):
         _require(buffers.derained[i], image_bytes(found.image[i]), 0.01, 'packed image')
         labels, sure = find_labels(found.logits[i], size[1:], True, buffers.temperature)
