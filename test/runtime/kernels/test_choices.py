@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choices of kernels are those of the first start; a bad file or disk hinders none."""
 
+import copy
 import json
 import os
 from pathlib import Path
@@ -9,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from ubcn_ros.network.attention import PathTrunk, SAMConfig
 from ubcn_ros.runtime.kernels import choices
+from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.choices import KernelChoices, choices_of, made_for
+from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes, one_product
 
 MADE_FOR = {'device': 'a GPU', 'driver': '570.86'}
 KIND = "('RES', 1, torch.float16, 21)"
@@ -44,6 +49,24 @@ def test_a_choice_that_cannot_be_run_is_replaced(path):
     KernelChoices(path, MADE_FOR).keep(KIND, 'gone')
     assert KernelChoices(path, MADE_FOR).keep(KIND, 'Triton') == 'Triton'
     assert KernelChoices(path, MADE_FOR).get(KIND) == 'Triton'
+
+
+def test_a_later_network_runs_the_same_kernels_to_the_same_bits(path):
+    torch.manual_seed(0)
+    plain = nn.Sequential(PathTrunk(SAMConfig(32, 1), 3)).eval().requires_grad_(False)
+    x, masks = torch.rand(1, 32, 6, 7), torch.rand(1, 3, 6, 7)
+
+    def start(choose):
+        network = copy.deepcopy(plain)
+        autotuner = Autotuner('cpu', (torch.float32,), choose, KernelChoices(path, MADE_FOR))
+        assert fuse_path_mixes(network, autotuner, {'one product': one_product}) == 1
+        result = network[0](x, masks)
+        assert set(autotuner.chosen.values()) == {'one product'}
+        return result
+
+    first = start(lambda *_: 'one product')
+    for choose in (lambda *_: 'reference', None):
+        assert torch.equal(start(choose), first)
 
 
 GOOD = {'made_for': MADE_FOR, 'choices': {KIND: 'Triton'}}
