@@ -18,6 +18,7 @@ from ubcn_ros.images.files import read_image, write_image
 
 NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
          'benchmark train': 'lightning', 'study baselines': 'lightning',
+         'study degradations': 'lightning', 'study networks': 'torchmetrics',
          'evaluate': 'torchmetrics', 'model calibrate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
@@ -52,6 +53,10 @@ VALID = {
     'study baselines': (*MODEL, '--recipe', 'baselines', '--data', 'data', '--out', 'out',
                         '--rates', '50', '--accelerator', 'cpu', '--workers', '0', '--frames',
                         '0'),
+    'study degradations': ('--data', 'data', '--out', 'out', '--steps', '1', '--kind', 'pepper',
+                           '--accelerator', 'cpu', '--workers', '0', '--limit', '1'),
+    'study networks': (*CPU, '--data', 'data', '--out', 'out', '--rates', '0', '--iterations', '1',
+                       '--limit', '1', '--frames', '0'),
 }
 MODELS = ('missing', 'folder', 'export', 'empty.safetensors', 'text.safetensors', 'in.png', '',
           '~nobody/x.safetensors', 'x' * 300, 'in.png/x.safetensors')
@@ -59,7 +64,7 @@ BAGS = ('missing', 'folder', 'empty.mcap', 'text.mcap', 'text.db3', 'wrong_bag',
 IMAGES = ('missing.png', 'folder', 'empty.png', 'text.png')
 # Of options whose type does not say what is wrong; () for those that take any text.
 BY_NAME = {
-    'model': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS,
+    'model': MODELS, 'models': MODELS, 'clean_segmentation': MODELS, 'rain_segmentation': MODELS,
     'baseline_paths': MODELS, 'init': MODELS,
     'derain source': IMAGES, 'rain source': IMAGES, 'benchmark equality images': IMAGES,
     'bag create source': ('missing', 'in.png', 'folder', 'text.png'),
@@ -79,16 +84,19 @@ BY_NAME = {
     'recipe': ('missing', 'missing.yaml', 'folder', 'empty.yaml', 'text.yaml', 'binary.yaml',
                'list.yaml', 'nothing.yaml', 'unknown.yaml', 'many.yaml', 'zero.yaml',
                'negative.yaml', 'network.yaml', 'in.png'),
-    **dict.fromkeys(('train data', 'benchmark train data', 'study baselines data'),
+    **dict.fromkeys(('train data', 'benchmark train data', 'study baselines data',
+                     'study degradations data'),
                     ('missing', 'folder', 'in.png', 'list.yaml')),
     'stage': ('x', '', 'joint'), 'variants': ('x', ''),
-    **dict.fromkeys(('train steps', 'study baselines steps'),
+    **dict.fromkeys(('train steps', 'study baselines steps', 'study degradations steps'),
                     ('x', '', '0', '-1', '1.5', 'nan', '0%', '-5%', 'x%')),
+    'segmentation': ('x', ''),
     'kills': ('x', '0', '100', '10,', '-1'),
     'benchmark node cameras': ('x', '0', '1,', '17', '-1', ''),
     'memory_frames': ('x', '0', '1000,x', '99999999'),
     'model calibrate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
-    'evaluate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
+    **dict.fromkeys(('evaluate data', 'study networks data'),
+                    ('missing', 'folder', 'in.png', 'images', 'list.yaml')),
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'rain rate': ('x', '', 'nan', '-1', '301', '0:', '0:1:2', '0:301', '0:50'),

@@ -14,6 +14,8 @@ COMMANDS = {
                   "Compare UBCN with derain-only networks, as the paper's table 4 does."),
     'degradations': ('ubcn_ros.cli.study_degradations', 'degradations',
                      "Train and test at four levels of rain and noise: the paper's figure 1."),
+    'networks': ('ubcn_ros.cli.study_networks', 'networks',
+                 'Compare whole models: quality by rain rate and step, size and time.'),
 }
 
 

@@ -30,11 +30,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
+from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.comparison import IDM, UBCN
+from ubcn_ros.study.measured import measured_rates
 from ubcn_ros.study.parameters import WHOLE, parameters
 from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.study.step_figures import by_step
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.run import Run
 
@@ -164,11 +166,11 @@ class BaselineStudy:
             return {**row, 'error': str(error)}
         loaded = self._loaded(run.files.result, fabric, (_DERAIN, 'segmentation'))
         whole = name == UBCN
-        measured = self._measured(loaded, self.iterations if whole else 1)['rates']
+        measured = self._measured(loaded, self.iterations if whole else 1)
         network = load_model(run.files.result)[0]
         return {**row, 'sha256': loaded.info.sha256,
                 'parameters': parameters(network, *(WHOLE if whole else (_DERAIN,))),
-                'steps': _by_step(measured)}
+                'steps': by_step(measured)}
 
     def _idm(self) -> dict[str, Any] | None:
         """Return what is known of IDM, whose samples and time are those of every budget."""
@@ -205,13 +207,13 @@ class BaselineStudy:
         """Measure the rainy images, and the loop of a model that is whole."""
         whole = set(self.info.trained) == {*PARTS}
         loaded = self._loaded(self.info.path, fabric, ('segmentation',))
-        measured = self._measured(loaded, self.iterations if whole else 1)['rates']
+        measured = self._measured(loaded, self.iterations if whole else 1)
         self.results['input'] = {rate: {**entry['input'],
                                         'miou': entry['segmentation']['own']['miou']}
                                  for rate, entry in measured.items()}
         if whole:
             self.results['model'] = {
-                'name': self.info.name, 'steps': _by_step(measured),
+                'name': self.info.name, 'steps': by_step(measured),
                 'parameters': parameters(load_model(self.info.path)[0], *WHOLE)}
         self.save()
 
@@ -220,18 +222,4 @@ class BaselineStudy:
         return LoadedModel.load(path, str(fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
-        scenes = self.data.split(self.data.measured_split).labelled()
-        return measure_scenes(loaded, scenes, range(0, len(scenes), self.stride)[:self.limit],
-                              self.rates, iterations)
-
-
-def image_and_labels(step: dict[str, Any]) -> dict[str, float]:
-    """Return the three figures of a step."""
-    return {name: step[name] for name in ('psnr', 'ssim', 'miou')}
-
-
-def _by_step(rates: dict[str, Any]) -> list[dict[str, dict[str, float]]]:
-    """Figures by rate of every step, from what ``measure_scenes`` says of every rate."""
-    count = len(next(iter(rates.values()))['steps'])
-    return [{rate: image_and_labels(entry['steps'][t]) for rate, entry in rates.items()}
-            for t in range(count)]
+        return measured_rates(loaded, self.data, self.rates, iterations, self.stride, self.limit)

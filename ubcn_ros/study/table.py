@@ -10,9 +10,9 @@ from typing import Any
 from ubcn_ros.study.comparison import UBCN, target_text
 from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
+from ubcn_ros.study.step_figures import HEADER, cells
+from ubcn_ros.study.times import time_cells
 from ubcn_ros.text_table import table
-
-_FIGURES = (('psnr', '.2f'), ('ssim', '.3f'), ('miou', '.1f'))
 
 
 def study_text(results: Mapping[str, Any]) -> str:
@@ -29,17 +29,17 @@ def study_text(results: Mapping[str, Any]) -> str:
              for size, found in sizes.items()}
     header = ('method', 'MB', "paper's", *(f'{where}: {unit}' for where in times
                                            for unit in ('s', 'MiB')),
-              "paper's s", 'steps', 'samples', 'PSNR dB', 'SSIM', 'mIoU %')
+              "paper's s", 'steps', 'samples', *HEADER)
 
     def line(name: str, size: tuple[str, str] = ('', ''), run: tuple[str, str] = ('', ''),
              quality: Sequence[str] = ('', '', '')) -> list[str]:
-        found = [_time(rows.get(name)) for rows in times.values()]
+        found = [time_cells(rows.get(name)) for rows in times.values()]
         return [name, *size, *(cell for cells in found for cell in cells), _paper_time(name), *run,
                 *quality]
 
     parts = []
     for budget, rows in results['trained'].items():
-        lines = [line('rainy image', quality=_quality(results['input']))]
+        lines = [line('rainy image', quality=cells(results['input']))]
         for name, row in rows.items():
             run = (' + '.join(map(str, row['optimizer_steps'].values())), str(row['samples']))
             lines += _lines(line, name, row, run, name == UBCN)
@@ -57,12 +57,8 @@ def _lines(line: Callable[..., list[str]], name: str, row: Mapping[str, Any],
     """Lines of a row: one, or for a whole loop one for each step."""
     if 'steps' not in row:
         return [line(name, _size(name, row), run, ('diverged', '', ''))]
-    return [line(f'{name}, T = {t}' if whole else name, _size(name, row), run, _quality(rates))
+    return [line(f'{name}, T = {t}' if whole else name, _size(name, row), run, cells(rates))
             for t, rates in enumerate(row['steps'], 1)]
-
-
-def _time(row: Mapping[str, float] | None) -> tuple[str, str]:
-    return ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}')
 
 
 def _paper_time(name: str) -> str:
@@ -75,8 +71,3 @@ def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
     sizes = row.get('parameters', {})
     paper = f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else ''
     return megabytes(sizes), TABLE_4_UBCN[0] if len(sizes) > 1 else paper
-
-
-def _quality(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
-    return [' / '.join('-' if row[name] is None else format(row[name], form)
-                       for row in rates.values()) for name, form in _FIGURES]

@@ -9,20 +9,26 @@ import ctypes
 import gc
 import statistics
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ubcn_ros.benchmark.engine import TimedCall, open_engine, rainy_images, timed_baseline
 from ubcn_ros.benchmark.engine import timed_engine as timed
+from ubcn_ros.runtime.processing import NATIVE
 
 
 def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[str], *,
              devices: Sequence[str], precision: str, size: tuple[int, int], frames: int,
-             iterations: int, done: Callable[[str], object] = lambda _name: None) -> None:
+             iterations: int, models: Mapping[str, Path] | None = None,
+             done: Callable[[str], object] = lambda _name: None) -> None:
     """
-    Time what is not timed yet; everything has random weights, which do not change its speed.
+    Time what is not timed yet, at the image's own size.
+
+    Baselines and presets have random weights, which do not change their speed.
 
     :param times: is filled in: by device and 'WIDTHxHEIGHT, precision', {name: {'ms': median,
         'peak_mib': the most memory beside what was held before it was built (on a CPU about
@@ -31,12 +37,13 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[
     :param presets: of UBCN, with the whole loop.
     :param size: width and height.
     :param frames: that count, after one that does not.
-    :param iterations: T of the presets.
+    :param iterations: T of presets and models.
+    :param models: files of whole models by name, with the whole loop.
     :param done: called after each, with its name.
     """
     from ubcn_ros.runtime.device import resolve_device
     from ubcn_ros.runtime.peak_memory import peak_mib
-    (image,) = rainy_images(size[1], size[0], 1)
+    images: list[np.ndarray] = []  # one, made where something is left to time
     for name in devices:
         known = times.setdefault(name, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
         device = resolve_device(name)
@@ -44,16 +51,17 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[
             calls: dict[str, Callable[[], TimedCall]] = {
                 **{baseline: partial(timed_baseline, baseline, device, precision, size)
                    for baseline in baselines},
-                **{f'{preset}, T = {iterations}': partial(
-                    _timed_preset, preset, Path(folder), name, precision, size, iterations)
-                   for preset in presets}}
+                **{f'{loop}, T = {iterations}': partial(
+                    _timed_loop, loop, path, Path(folder), name, precision, size, iterations)
+                   for loop, path in {**dict.fromkeys(presets), **(models or {})}.items()}}
             for key in [key for key in calls if key not in known]:
+                images = images or rainy_images(size[1], size[0], 1)
                 _release_memory()  # else this one would take what the one before held
                 held = peak_mib(lambda: None, device)
                 one = calls[key]()
-                peak = round(peak_mib(partial(one.call, image), device) - held, 1)
+                peak = round(peak_mib(partial(one.call, images[0]), device) - held, 1)
                 for _ in range(frames):
-                    one.measure(image)
+                    one.measure(images[0])
                 known[key] = {'ms': statistics.median(each['total'] for each in one.times),
                               'peak_mib': peak, 'frames': frames}
                 done(f'{key} on {name}')
@@ -66,7 +74,12 @@ def _release_memory() -> None:
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _timed_preset(preset: str, folder: Path, device: str, precision: str, size: tuple[int, int],
-                  iterations: int) -> TimedCall:
-    return timed(open_engine(preset, None, folder, device=device, precision=precision), preset,
-                 size, iterations)
+def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precision: str,
+                size: tuple[int, int], iterations: int) -> TimedCall:
+    engine = open_engine(name, path and str(path), folder, device=device, precision=precision)
+    return timed(engine, name, size, iterations, NATIVE)
+
+
+def time_cells(row: Mapping[str, float] | None) -> tuple[str, str]:
+    """Return the seconds and MiB of what was timed, empty where it was not."""
+    return ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}')

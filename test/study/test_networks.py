@@ -1,0 +1,107 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study networks` from models to its table, added to, and refused, in small."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.cli.study_networks import networks
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
+from ubcn_ros.runtime import load_model
+from ubcn_ros.study.networks import networks_text
+from ubcn_ros.study.parameters import megabytes, parameters
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    """Folder in CamVid's layout, with two images to measure."""
+    root = tmp_path_factory.mktemp('study') / 'camvid'
+    for kind in ('images', 'labels'):
+        (root / 'val' / kind).mkdir(parents=True)
+    for i in range(2):
+        coarse = np.random.default_rng(i).integers(40, 200, (6, 8, 3)).astype(np.uint8)
+        labels = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
+        for kind, array in (('images', cv2.resize(coarse, (64, 48))), ('labels', labels)):
+            assert cv2.imwrite(str(root / 'val' / kind / f'A_{i}.png'), array)
+    return root
+
+
+@pytest.fixture
+def run(root, tmp_path):
+    """Function that runs the command on models."""
+    def ran(*models, more=()):
+        return CliRunner().invoke(networks, [
+            *(part for model in models for part in ('--model', str(model))), '--data', str(root),
+            '--out', str(tmp_path / 'out'), '--device', 'cpu', '--iterations', '2',
+            '--rates', '0,150', '--size', '64x48', '--frames', '1', *map(str, more)])
+    return ran
+
+
+def read(tmp_path):
+    return json.loads((tmp_path / 'out' / 'networks.json').read_text())
+
+
+def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model, tmp_path):
+    first = run(tiny_model, more=('--frames', '0'))
+    assert first.exit_code == 0, first.output
+    before = read(tmp_path)
+    both = run(tiny_model, rain_model)
+    assert both.exit_code == 0, both.output
+    assert 'measuring rain' in both.output and 'measuring tiny' not in both.output
+    results = read(tmp_path)
+    assert results['networks']['tiny'] == before['networks']['tiny']
+    assert [*results['networks']] == ['tiny', 'rain']
+    (timed,) = results['times']['cpu'].values()
+    assert timed.keys() == {'tiny, T = 2', 'rain, T = 2'}
+    for path in (tiny_model, rain_model):
+        row, info = results['networks'][path.stem], load_model(path)[1]
+        assert row['sha256'] == info.sha256 and row['segmentation'] == 'ddrnet23_slim'
+        assert megabytes(row['parameters']) in both.output
+        measured = measure_scenes(LoadedModel.load(path, 'cpu'),
+                                  open_data([root]).split('val'), range(2), [0, 150], 2)['rates']
+        for rate, entry in measured.items():
+            assert row['alone'][rate] == entry['segmentation']['own']['miou']
+            for step, expected in zip(row['steps'], entry['steps'], strict=True):
+                assert {**step[rate]} == {name: expected[name] for name in step[rate]}
+    for expected in ('rainy image', 'at 0 / 150 mm/hr', 'cpu 64x48, fp32: s',
+                     "the paper's table 4: 13.40 + 0.40 + 177.60 MB"):
+        assert expected in both.output
+    assert networks_text(results) in both.output
+
+
+def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, partial_model,
+                                               tmp_path):
+    assert run(tiny_model, more=('--frames', '0', '--limit', '1')).exit_code == 0
+    for folder, source in (('same', tiny_model), ('other', rain_model)):
+        (tmp_path / folder).mkdir()
+        shutil.copy(source, tmp_path / folder / 'tiny.safetensors')
+    for models, more, said in (
+            ((tiny_model,), ('--limit', '2'), 'limit: 1 before, 2 now'),
+            ((tmp_path / 'other' / 'tiny.safetensors',), ('--limit', '1'),
+             'figures of another model named tiny'),
+            ((tiny_model, tmp_path / 'same' / 'tiny.safetensors'), ('--limit', '1'),
+             'rename one of the files'),
+            ((partial_model,), ('--limit', '1'), 'derain')):
+        result = run(*models, more=('--frames', '0', *more))
+        assert result.exit_code == 1 and said in result.output, result.output
+        assert 'Traceback' not in result.output
+
+
+def test_the_veil_counts_with_idm_and_a_published_file_as_it_is(rain_model):
+    network = load_model(rain_model)[0]
+    counts = parameters(network, 'derain', 'segmentation')
+    assert [*counts] == ['derain', 'segmentation']
+    assert counts['derain'] == sum(
+        p.numel() for part in (network.veil, network.derain) for p in part.parameters())
+    network.derain.published_parameters = 7
+    network.veil = None
+    assert parameters(network, 'derain') == {'derain': 7}
+    assert megabytes({'a': 57_369, 'b': 1_000_000}) == '0.23 + 4.00'

@@ -1,0 +1,86 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study networks`: whole models side by side."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FOLDER,
+    PRECISION,
+    data_option,
+    device_option,
+    iterations_option,
+    limit_option,
+    model_option,
+    precision_option,
+    rates_option,
+    size_option,
+    stride_option,
+    threads_option,
+)
+from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.runtime.installed import DEFAULT_MODEL
+
+
+@click.command(cls=Command)
+@model_option('models', multiple=True, default=(DEFAULT_MODEL,),
+              help='Name in models/, or path of a .safetensors file; may be repeated.')
+@data_option()
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-networks', show_default=True,
+              help='Output folder; what an earlier run left there is not done again.')
+@rates_option()
+@iterations_option(help='Steps to measure.')
+@stride_option()
+@limit_option()
+@device_option(help='To measure quality on: auto, cpu, cuda or cuda:N.')
+@precision_option(default='fp32', help='To measure quality in.')
+@size_option(default='2048x1024', help='WIDTHxHEIGHT of the image that is timed.')
+@click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
+              help='Images that are timed, after one that does not count; 0 for no times.')
+@click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
+              help='Of everything that is timed.')
+@threads_option()
+def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float, ...],
+             iterations: int, stride: int, limit: int | None, device: str, precision: str,
+             size: tuple[int, int], frames: int, time_precision: str, threads: int | None
+             ) -> None:
+    """
+    Compare whole models: quality by rain rate and step, size, and time.
+
+    Such as the paper's network with PSPNet, the same with a lighter segmentation network, and the
+    light one; each labels with its own network. Times are on the CPU and, where there is one, the
+    GPU, with images labelled at their own size. Models may be added later: what is done is not
+    done again. All figures are in OUT/networks.json.
+    """
+    import torch
+
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.runtime.weights import load_model
+    from ubcn_ros.study.networks import NetworkStudy, networks_text
+    from ubcn_ros.study.times import time_all
+    from ubcn_ros.training.record import typed_command
+    from ubcn_ros.training.single_run import single_run
+    if threads:
+        torch.set_num_threads(threads)
+    label_set = load_model(models[0])[1].config.label_set
+    study = NetworkStudy(models, open_data([data], label_set), out, rates, iterations, stride,
+                         limit, device, precision, typed_command(sys.argv[1:]), click.echo)
+    with single_run(out):
+        with progress_bar() as bar:
+            study.measure(bar.update)
+
+        def timed(name: str) -> None:
+            click.echo(f'timed {name}')
+            study.save()
+        if frames:
+            devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+            time_all(study.results['times'], (), (), devices=devices, precision=time_precision,
+                     size=size, frames=frames, iterations=iterations, models=study.files,
+                     done=timed)
+    click.echo(f'\n{networks_text(study.results)}\n\nwrote {study.path}')

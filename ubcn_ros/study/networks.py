@@ -1,0 +1,143 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Whole models side by side: quality by rain rate and step, size, and time on one large image.
+
+``networks.json`` has, beside what ``results_file`` says:
+
+- input: {rate: {'psnr', 'ssim'}} of the rainy images;
+- networks: {name: row}, the name that of the model's file. A row has 'sha256', 'segmentation'
+  (name of FAM's network), 'parameters' {part: count}, 'alone' {rate: mIoU in %} of the rainy
+  images without deraining, and 'steps', the figures {rate: {'psnr', 'ssim', 'miou'}} of T = 1, 2,
+  ... in their order;
+- times: as of ``times.time_all``, whose names are 'NAME, T = 3'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.evaluation.measure import LoadedModel
+from ubcn_ros.runtime.weights import load_model
+from ubcn_ros.study.measured import measured_rates
+from ubcn_ros.study.paper import TABLE_4_UBCN
+from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
+from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.study.step_figures import HEADER, by_step, cells
+from ubcn_ros.study.times import time_cells
+from ubcn_ros.text_table import table
+
+
+@dataclass
+class NetworkStudy:
+    """
+    The study in one output folder.
+
+    :param models: names or paths of whole models of the same classes; further ones may be given
+        later.
+    :param data: of the split val, or the one that there is.
+    :param out: output folder.
+    :param rates: mm/hr.
+    :param iterations: T.
+    :param stride, limit: which scenes of the split are measured.
+    :param device, precision: as of ``LoadedModel.load``.
+    :param say: told what is being done.
+    :raises ValueError: a model with parts that were never trained; two models of one name; the
+        folder holds a study with other settings, or another model of the same name.
+    """
+
+    models: Sequence[str]
+    data: Data
+    out: Path
+    rates: Sequence[float] = (0.0, 50.0, 150.0, 250.0)
+    iterations: int = 3
+    stride: int = 1
+    limit: int | None = None
+    device: str = 'auto'
+    precision: str = 'fp32'
+    command: str = ''
+    say: Callable[[str], object] = print
+
+    def __post_init__(self) -> None:
+        """Read what is there, and refuse what does not belong to it."""
+        self.results = open_results(self.path, self.command, {
+            'data': [found.name for found in self.data.sets], 'split': self.data.measured_split,
+            'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
+            'iterations': self.iterations, 'precision': self.precision},
+            {'input': {}, 'networks': {}, 'times': {}})
+        self.files: dict[str, Path] = {}
+        for model in self.models:
+            info = load_model(model, WHOLE)[1]
+            if info.name in self.files:
+                raise ValueError(f'{model} has the name of {self.files[info.name]}, '
+                                 f'{info.name}: rename one of the files')
+            known = self.results['networks'].get(info.name)
+            if known and known['sha256'] != info.sha256:
+                raise ValueError(f'{self.path} has the figures of another model named '
+                                 f'{info.name} than {model}: choose another --out, or rename the '
+                                 'file')
+            self.files[info.name] = info.path
+
+    @property
+    def path(self) -> Path:
+        """Of the file that holds all figures."""
+        return self.out / 'networks.json'
+
+    def measure(self, progress: Callable[[], object] = lambda: None) -> None:
+        """
+        Measure every model that is not measured yet.
+
+        :param progress: called after every image and rate.
+        """
+        for name, path in self.files.items():
+            if name not in self.results['networks']:
+                self.say(f'measuring {name}')
+                self.results['networks'][name] = self._measured(path, progress)
+                self.save()
+
+    def save(self) -> None:
+        """Write all figures."""
+        save_results(self.path, self.results)
+
+    def _measured(self, path: Path, progress: Callable[[], object]) -> dict[str, Any]:
+        network, info = load_model(path)
+        sizes = parameters(network, *WHOLE)
+        loaded = LoadedModel.load(path, self.device, self.precision)
+        rates = measured_rates(loaded, self.data, self.rates, self.iterations, self.stride,
+                               self.limit, progress)
+        self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
+        return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
+                'parameters': sizes, 'steps': by_step(rates),
+                'alone': {rate: entry['segmentation']['own']['miou']
+                          for rate, entry in rates.items()}}
+
+
+def networks_text(results: Mapping[str, Any]) -> str:
+    """
+    Lay out all that a study has found, a line for every step; times are of the last.
+
+    :param results: of ``NetworkStudy``.
+    """
+    times = {f'{device} {size}': found for device, sizes in results['times'].items()
+             for size, found in sizes.items()}
+    header = ('model', 'segmentation', 'MB: IDM + SAM + segmentation', 'T', *HEADER,
+              *(f'{where}: {unit}' for where in times for unit in ('s', 'MiB')))
+    nothing = [''] * 2 * len(times)
+    lines = [['rainy image', '', '', '', *cells(results['input']), *nothing]]
+    for name, row in results['networks'].items():
+        lines.append([name, row['segmentation'], megabytes(row['parameters']), '', '', '',
+                      cells({rate: {'miou': miou} for rate, miou in row['alone'].items()})[-1],
+                      *nothing])
+        for t, rates in enumerate(row['steps'], 1):
+            timed = [cell for rows in times.values()
+                     for cell in time_cells(rows.get(f'{name}, T = {t}'))]
+            lines.append(['', '', '', str(t), *cells(rates), *timed])
+    size, seconds = TABLE_4_UBCN
+    rates = ' / '.join(results['input'])
+    return (f'at {rates} mm/hr; without a T: labelled without deraining\n'
+            f'{table(header, lines, left=(0, 1, 2))}\n\n'
+            f"the paper's table 4: {size} MB, {seconds} s at 2048x1024 on an RTX 2080 Ti")
