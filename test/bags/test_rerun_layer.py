@@ -3,13 +3,12 @@
 """A processed bag as a Rerun recording, and as one with the original."""
 
 import json
-import resource
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from bag_files import SECOND, picture
+from bag_files import SECOND, file_limit, picture
 from click.testing import CliRunner
 from drives import image, write_bag
 from drives import processed as made
@@ -117,21 +116,18 @@ def test_times_that_rerun_cannot_hold_are_left_out(tmp_path):
     assert write_layer(tmp_path / 'out', tmp_path / 'layer.rrd') == 4
 
 
-def test_a_full_disk_is_told_and_leaves_no_cut_file(processed, tmp_path):
+@pytest.mark.parametrize('size', [0, 200, 2000, 8000])  # in the middle of the blueprint, of data
+def test_a_full_disk_is_told_and_leaves_no_cut_file(processed, tmp_path, size):
     pytest.importorskip('rerun')
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
-    try:
-        with pytest.raises(BagError, match='layer.rrd cannot be written: .*; make room, or'):
-            write_layer(processed, tmp_path / 'layer.rrd')
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with (file_limit(size),
+          pytest.raises(BagError, match='layer.rrd cannot be written: .*; make room, or')):
+        write_layer(processed, tmp_path / 'layer.rrd')
     assert not (tmp_path / 'layer.rrd').exists()
 
 
 def test_what_cannot_be_is_told(processed, tmp_path):
     pytest.importorskip('rerun')
-    with pytest.raises(BagError, match='layer.rrd cannot be written: .*; choose another place'):
+    with pytest.raises(BagError, match='layer.rrd cannot be written: .*, or choose another place'):
         write_layer(processed, '/proc/none/layer.rrd')
     create([picture()], tmp_path / 'other')
     with pytest.raises(BagError, match='other has no process.json: give a bag that'):

@@ -10,15 +10,18 @@ of all.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import contextmanager
+import os
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from ubcn_ros.bags.errors import BagError, MalformedMessage
+from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, stamp_ns
 from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
@@ -83,25 +86,55 @@ def _chosen(reader: BagReader, channels: list[Channel]) -> Any:
 
 
 @contextmanager
-def _recording(file: Path | str, name: str, cameras: list[dict[str, Any]]) -> Any:
+def _recording(file: Path | str, name: str, cameras: list[dict[str, Any]]) -> Iterator[Any]:
     import rerun
     recording = rerun.RecordingStream(APPLICATION, recording_id=name, send_properties=False)
     recording.set_log_time_enabled(False)
     recording.set_log_tick_enabled(False)
     try:
-        recording.save(file, default_blueprint=_blueprint(cameras))
-    except Exception as error:  # Rust's errors come as RuntimeError
-        raise BagError(f'{file} cannot be written: {error}; choose another place') from error
-    try:
+        with _pipe(file) as pipe:
+            recording.save(pipe, default_blueprint=_blueprint(cameras))
+            try:
+                yield recording
+            finally:
+                recording.flush()
+                recording.disconnect()
+    except OSError as error:
+        with suppress(OSError):
+            Path(file).unlink()
+        raise BagError(f'{file} cannot be written: {reason(error)}; make room, or choose another '
+                       'place') from error
+
+
+@contextmanager
+def _pipe(file: Path | str) -> Iterator[str]:
+    """
+    Yield the path of a pipe into a file: Rerun waits for ever where it meets a full disk itself.
+
+    :raises OSError: the file cannot be written; on leaving, if not at once.
+    """
+    failures = []
+
+    def copy() -> None:
+        with open(reading, 'rb') as source:
+            try:
+                shutil.copyfileobj(source, target)
+            except OSError as error:
+                failures.append(error)
+                while source.read(2 ** 20):
+                    pass
+
+    with open(file, 'wb') as target:
+        reading, writing = os.pipe()
+        thread = threading.Thread(target=copy)
+        thread.start()
         try:
-            yield recording
+            yield f'/dev/fd/{writing}'
         finally:
-            recording.flush()
-            recording.disconnect()
-    except RuntimeError as error:  # of the thread that writes, on a full disk
-        Path(file).unlink(missing_ok=True)
-        raise BagError(f'{file} cannot be written: {error}; make room, or choose another place'
-                       ) from error
+            os.close(writing)
+            thread.join()
+    if failures:
+        raise failures[0]
 
 
 def _blueprint(cameras: list[dict[str, Any]]) -> Any:
