@@ -5,12 +5,23 @@
 import resource
 from collections.abc import Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
 from mcap.writer import CompressionType, IndexType, Writer
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
+from rosbags.rosbag2 import Writer as RosbagsWriter
 
 from ubcn_ros.bags import IMAGE, decode, image_connection, make_header, make_image, open_bag
 from ubcn_ros.bags.messages import TYPES
@@ -90,6 +101,37 @@ def write_topics(path, topics):
             writer.add_message(channel, time, data, time)
         writer.finish()
     return path
+
+
+def write_rosbag2(path, messages, storage='sqlite3', compression=CompressionMode.NONE, qos=((),)):
+    """
+    Write a folder with the library rosbags; ``messages`` are topic, type, time in ns and data.
+
+    A topic has a connection for each of ``qos``, which take its messages in turn.
+    """
+    writer = RosbagsWriter(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
+    writer.set_compression(compression, CompressionFormat.ZSTD)
+    with writer:
+        connections = {}
+        for topic, msgtype, time_ns, data in messages:
+            if topic not in connections:
+                connections[topic] = cycle([
+                    writer.add_connection(topic, msgtype, typestore=TYPES,
+                                          offered_qos_profiles=profiles) for profiles in qos])
+            writer.write(next(connections[topic]), time_ns, data)
+    return path
+
+
+def pictures(numbers, **size):
+    """Pictures on /image, each in its second, as messages for `write_rosbag2`."""
+    return [('/image', IMAGE, number * SECOND, serialized(number, **size)) for number in numbers]
+
+
+def best_effort(seconds=1):
+    """Offered QoS of a camera, with a deadline of so many seconds."""
+    time = QosTime(seconds, 0)
+    return [Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE, time,
+                time, QosLiveliness.AUTOMATIC, time, False)]
 
 
 NO_SUMMARY = {'index_types': IndexType.NONE, 'use_statistics': False, 'repeat_channels': False,

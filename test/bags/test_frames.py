@@ -25,11 +25,9 @@ def picture(seed=0, height=36, width=44):
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
-@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-def test_images_there_and_back(tmp_path, storage):
+def test_images_there_and_back(tmp_path):
     images = [picture(n) for n in range(5)]
-    assert create(images, tmp_path / 'bag', '/front/image', 8.0, frame_id='front',
-                  storage=storage) == 5
+    assert create(images, tmp_path / 'bag', '/front/image', 8.0, frame_id='front') == 5
     back = list(read_images(tmp_path / 'bag'))
     assert all(np.array_equal(b.image, i) for b, i in zip(back, images, strict=True))
     assert {b.topic for b in back} == {'/front/image'}
@@ -98,8 +96,6 @@ def test_bags_that_cannot_be_are_clear_errors(tmp_path):
     create([picture()], tmp_path / 'there')
     with pytest.raises(BagError, match='there cannot be written'):
         create([picture()], tmp_path / 'there')
-    with pytest.raises(BagError, match="unknown storage 'zip'"):
-        create([picture()], tmp_path / 'new', storage='zip')
     with pytest.raises(BagError, match='rate_hz is 0'):
         create([picture()], tmp_path / 'new', rate_hz=0)
     assert not (tmp_path / 'new').exists()

@@ -7,13 +7,21 @@ import json
 import numpy as np
 import pytest
 import yaml
-from bag_files import SECOND, Topic, edit_metadata, picture, serialized, write_topics
+from bag_files import (
+    SECOND,
+    Topic,
+    edit_metadata,
+    picture,
+    serialized,
+    write_rosbag2,
+    write_topics,
+)
 from click.testing import CliRunner
 from drives import write_bag
 from test_offered_qos import NUMBERED
 
 from ubcn_ros import cli
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagWriter, Record, create, make_header, make_image
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, Record, create, make_header, make_image
 from ubcn_ros.bags.info import Gap, bag_info, find_gaps
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import ros_channel
@@ -125,8 +133,7 @@ def test_counts_that_do_not_fit_are_damage(tmp_path):
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_storages_and_a_bag_without_messages(tmp_path, storage):
-    with BagWriter(tmp_path / 'bag', storage):
-        pass
+    write_rosbag2(tmp_path / 'bag', [], storage)
     info = bag_info(tmp_path / 'bag')
     assert (info.messages, info.seconds, info.topics) == (0, 0, [])
     assert [file.storage for file in info.files] == [storage]

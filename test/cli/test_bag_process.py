@@ -8,11 +8,12 @@ import signal
 from types import SimpleNamespace
 
 import pytest
+from bag_files import write_rosbag2
 from click.testing import CliRunner
 from drives import drive, image, write_bag
 
 from ubcn_ros import cli
-from ubcn_ros.bags import IMAGE, BagWriter, open_bag
+from ubcn_ros.bags import IMAGE, open_bag
 from ubcn_ros.bags.process import read_sidecar
 from ubcn_ros.bags.process import run as running
 from ubcn_ros.cli.bag_progress import LINE_S, Progress
@@ -76,8 +77,7 @@ def test_a_signal_ends_it_with_its_exit_code_and_it_goes_on(tmp_path, process, m
 
 
 def test_sqlite_times_that_mcap_cannot_hold_are_one_line(tmp_path, process):
-    with BagWriter(tmp_path / 'in', 'sqlite3') as writer:
-        writer.write('/image', IMAGE, image('/image', 1, 1).data, -5)
+    write_rosbag2(tmp_path / 'in', [('/image', IMAGE, -5, image('/image', 1, 1).data)])
     done = process(tmp_path / 'in', tmp_path / 'out')
     assert done.exit_code == 1 and len(done.output.strip().splitlines()) == 1
     assert 'at -5 ns, which mcap cannot hold' in done.output

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-rosbag2 files (mcap and sqlite3) without a ROS installation; bags of ROS 1 are read, too.
+Bags without a ROS installation: mcap read and written, sqlite3 and ROS 1 read.
 
 A bag from a folder of images, the images of a bag, and bag to bag: every frame through the
 engine, each with its own stamp, however long it takes. Of a damaged bag, what is whole is read,
@@ -26,7 +26,7 @@ from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, Connection, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
-from ubcn_ros.bags.storage.writer import STORAGES, BagWriter
+from ubcn_ros.bags.storage.writer import BagWriter
 from ubcn_ros.bags.topics import image_connection
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     'COMPRESSED',
     'IMAGE',
     'START_NS',
-    'STORAGES',
     'BagError',
     'BagImage',
     'BagReader',

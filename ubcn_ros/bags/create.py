@@ -31,7 +31,7 @@ from ubcn_ros.node import topics as node_topics
 
 def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: Path | str,
            topic: str = '/camera/image_raw', rate_hz: float | None = None,
-           compressed: bool = False, frame_id: str = 'camera', storage: str = 'mcap',
+           compressed: bool = False, frame_id: str = 'camera',
            progress: Callable[[int], Any] | None = None, calibration: Path | str | None = None,
            rain: Callable[[np.ndarray, float], np.ndarray] | None = None) -> int:
     """
@@ -44,7 +44,6 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     :param compressed: write CompressedImage: JPEG and PNG files as they are, other files as PNG,
         arrays and images with rain as JPEG.
     :param frame_id: of every header.
-    :param storage: 'mcap' or 'sqlite3'.
     :param progress: called with the number of images written so far.
     :param calibration: file of which a CameraInfo goes with each image, beside its topic.
     :param rain: renders rain on an image at seconds since the first, as RainSequence.
@@ -63,7 +62,7 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     info_topic = node_topics.camera_info_topic(topic)
     if compressed and topic == node_topics.base_topic(topic):
         topic += node_topics.COMPRESSED
-    count, start, writer = 0, 0, BagWriter(out, storage)
+    count, start, writer = 0, 0, BagWriter(out)
     try:
         with writer:
             for count, (time_ns, image) in enumerate(images.frames, 1):

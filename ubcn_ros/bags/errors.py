@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import sqlite3
 from pathlib import Path
 
 from ubcn_ros.bag_names import ROSBAG2_SUFFIXES
@@ -29,14 +26,11 @@ def reason(error: BaseException) -> str:
 
 def write_error(path: Path, error: Exception) -> BagError:
     """Make the error of a bag that cannot be written, with the remedy for its reason."""
-    text, number = reason(error), getattr(error, 'errno', None)
-    if isinstance(error, sqlite3.Error) and 'full' in text:
-        text, number = os.strerror(errno.ENOSPC), errno.ENOSPC
-    if number in NO_ROOM or text == 'disk I/O error':
+    if getattr(error, 'errno', None) in NO_ROOM:
         remedy = 'make room on its disk, or give a path on another'
     else:
         remedy = 'give a path in a folder that you may write to'
-    return BagError(f'bag {path} cannot be written: {text}; {remedy}')
+    return BagError(f'bag {path} cannot be written: {reason(error)}; {remedy}')
 
 
 def exists_error(path: Path) -> BagError:

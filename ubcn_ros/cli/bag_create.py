@@ -34,11 +34,9 @@ from ubcn_ros.cli.output import exit_stopped, progress_bar
               help='Render rain on the images, mm/hr, from image to image as time passes.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
               help='Of the rain; the same seed gives the same rain.')
-@click.option('--storage', default='mcap', show_default=True,
-              type=click.Choice(['mcap', 'sqlite3']), help='Format of OUT.')
 def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float | None,
                compressed: bool, frame_id: str, calibration: Path | None, rain_mm_h: float,
-               seed: int, storage: str) -> None:
+               seed: int) -> None:
     """
     Make a bag from a folder of images or a video.
 
@@ -59,7 +57,7 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
                 nonlocal count
                 count = done
                 bar.update()
-            create(images, out, topic, rate_hz, compressed, frame_id, storage, show, calibration,
+            create(images, out, topic, rate_hz, compressed, frame_id, show, calibration,
                    RainSequence(rain_mm_h, seed) if rain_mm_h else None)
     except Stopped as stop:
         exit_stopped(stop, f'{count} of {images.total or "all"} images', out)

@@ -137,7 +137,7 @@ def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, compre
     pytest.importorskip('rclpy')
     images = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(8)]
     if compressed:
-        create(images, tmp_path / 'bag', compressed=True, storage='sqlite3')
+        create(images, tmp_path / 'bag', compressed=True)
     else:
         with BagWriter(tmp_path / 'bag') as writer:
             for number, image in enumerate(images):

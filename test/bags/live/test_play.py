@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from bag_files import SECOND, Topic, serialized, write_topics
+from bag_files import SECOND, Topic, serialized, write_rosbag2, write_topics
 from drives import write_bag
 from test_offered_qos import NUMBERED
 
@@ -250,8 +250,5 @@ def test_laps_go_on_until_a_signal(listen, bag):
 
 
 def test_a_bag_of_sqlite3_is_read_in_the_thread_that_opened_it(ros, tmp_path):
-    from ubcn_ros.bags import BagWriter
-    with BagWriter(tmp_path / 'bag', 'sqlite3') as writer:
-        for i in range(5):
-            writer.write('/text', TEXT, text(i), SECOND + i)
+    write_rosbag2(tmp_path / 'bag', [('/text', TEXT, SECOND + i, text(i)) for i in range(5)])
     assert played(tmp_path / 'bag')[0].messages == 5

@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+from bag_files import write_rosbag2
 from drives import (
     MS,
     Engine,
@@ -22,11 +23,10 @@ from drives import (
 from mcap.reader import make_reader
 from mcap.writer import CompressionType
 from rosbags.highlevel import AnyReader
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, Channel, Record, open_bag
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.process import Options, read_sidecar
 
 
@@ -191,19 +191,14 @@ def test_padded_rows_are_cut(tmp_path):
     assert made.step == 120 and np.array_equal(made.data.reshape(32, 40, 3), 255 - picture(1))
 
 
-@pytest.mark.parametrize('mode', [None, CompressionMode.MESSAGE, CompressionMode.FILE])
-@pytest.mark.parametrize('storage', ['SQLITE3', 'MCAP'])
+@pytest.mark.parametrize('mode', [CompressionMode.NONE, CompressionMode.MESSAGE,
+                                  CompressionMode.FILE])
+@pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_bags_of_other_recorders(tmp_path, storage, mode):
     records = drive(3)
-    writer = Writer(tmp_path / 'in', version=9, storage_plugin=StoragePlugin[storage])
-    if mode is not None:
-        writer.set_compression(mode, CompressionFormat.ZSTD)
-    with writer:
-        topics = {record.channel.topic: record.channel.msgtype for record in records}
-        connections = {topic: writer.add_connection(topic, kind, typestore=TYPES)
-                       for topic, kind in topics.items()}
-        for record in records:
-            writer.write(connections[record.channel.topic], record.time_ns, record.data)
+    write_rosbag2(tmp_path / 'in', [(r.channel.topic, r.channel.msgtype, r.time_ns, r.data)
+                                    for r in records], storage, mode)
+    topics = {record.channel.topic for record in records}
     result = processed(tmp_path / 'in', tmp_path / 'out')
     assert result.errors == [] and result.tally.frames == 6
     made = [r for r in stored(tmp_path / 'out') if r.channel.topic in topics]

@@ -8,15 +8,23 @@ import time
 
 import pytest
 import zstandard
-from bag_files import NO_SUMMARY, SECOND, found, picture, serialized, write_mcap
+from bag_files import (
+    NO_SUMMARY,
+    SECOND,
+    found,
+    picture,
+    pictures,
+    serialized,
+    write_mcap,
+    write_rosbag2,
+)
 from click.testing import CliRunner
 from mcap.reader import make_reader
 from mcap.writer import CompressionType
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros import cli
-from ubcn_ros.bags import IMAGE, BagError, MalformedMessage, create, open_bag, read_images
-from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags import BagError, MalformedMessage, create, open_bag, read_images
 
 NUMBERS = list(range(1, 21))
 
@@ -95,9 +103,7 @@ def test_a_topic_whose_name_is_lost_is_told(tmp_path):
 
 @pytest.fixture
 def database(tmp_path):
-    create([picture(n, 60, 80) for n in NUMBERS], tmp_path / 'bag', '/image', rate_hz=1.0,
-           storage='sqlite3')
-    path = tmp_path / 'bag' / 'bag.db3'
+    path = write_rosbag2(tmp_path / 'bag', pictures(NUMBERS, height=60, width=80)) / 'bag.db3'
     connection = sqlite3.connect(path)
     (page,) = connection.execute('PRAGMA page_size').fetchone()
     connection.close()
@@ -169,12 +175,7 @@ def test_a_journal_is_read_and_the_bag_stays_as_it_is(database, tmp_path):
 
 
 def compressed(path, storage, mode):
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage])
-    writer.set_compression(mode, CompressionFormat.ZSTD)
-    with writer:
-        connection = writer.add_connection('/image', IMAGE, typestore=TYPES)
-        for number in NUMBERS:
-            writer.write(connection, number * SECOND, serialized(number))
+    write_rosbag2(path, pictures(NUMBERS), storage, mode)
     return next(file for file in path.iterdir() if file.name != 'metadata.yaml')
 
 
@@ -198,12 +199,7 @@ def test_one_damaged_zstd_message_is_malformed_and_the_next_is_read(tmp_path, st
 @pytest.mark.parametrize('storage', ['MCAP', 'SQLITE3'])
 @pytest.mark.parametrize('how', ['cut', 'damaged'])
 def test_a_zstd_file_is_read_as_far_as_it_goes(tmp_path, storage, how):
-    writer = Writer(tmp_path / 'bag', version=9, storage_plugin=StoragePlugin[storage])
-    writer.set_compression(CompressionMode.FILE, CompressionFormat.ZSTD)
-    with writer:
-        connection = writer.add_connection('/image', IMAGE, typestore=TYPES)
-        for number in range(1, 201):
-            writer.write(connection, number * SECOND, serialized(number))
+    write_rosbag2(tmp_path / 'bag', pictures(range(1, 201)), storage, CompressionMode.FILE)
     file = next(file for file in (tmp_path / 'bag').iterdir() if file.suffix == '.zstd')
     place = file.stat().st_size * 3 // 4
     if how == 'cut':
@@ -235,7 +231,7 @@ def test_the_command_processes_what_is_whole_and_fails(tmp_path, tiny_model):
 
 
 def test_whatever_the_damage_fewer_images_are_never_silent(tmp_path):
-    create([picture(n) for n in NUMBERS], tmp_path / 'sqlite3', '/image', storage='sqlite3')
+    write_rosbag2(tmp_path / 'sqlite3', pictures(NUMBERS))
     create([picture(n) for n in NUMBERS], tmp_path / 'mcap', '/image')
     compressed(tmp_path / 'messages', 'MCAP', CompressionMode.MESSAGE)
     compressed(tmp_path / 'file', 'SQLITE3', CompressionMode.FILE)

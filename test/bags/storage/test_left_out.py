@@ -3,10 +3,20 @@
 """What a bag holds beside the images that are read is counted and told, never dropped unsaid."""
 
 import sqlite3
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from bag_files import SECOND, edit_metadata, found, picture, serialized, write_mcap
+from bag_files import (
+    SECOND,
+    edit_metadata,
+    found,
+    picture,
+    pictures,
+    serialized,
+    write_mcap,
+    write_rosbag2,
+)
 from click.testing import CliRunner
 
 from ubcn_ros import cli
@@ -57,7 +67,7 @@ def test_an_exact_topic_name_wins(tmp_path):
 
 @pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
 def test_the_storage_decides_on_the_type(tmp_path, storage):
-    create([picture(n) for n in (1, 2)], tmp_path / 'bag', '/image', storage=storage)
+    write_rosbag2(tmp_path / 'bag', pictures((1, 2)), storage)
     path = tmp_path / 'bag' / 'metadata.yaml'
     path.write_text(path.read_text().replace(IMAGE, COMPRESSED))
     with open_bag(tmp_path / 'bag') as reader:
@@ -71,8 +81,7 @@ def test_the_storage_decides_on_the_type(tmp_path, storage):
 @pytest.fixture
 def database(tmp_path):
     """An sqlite3 bag of nine images without metadata.yaml, and a way to change it."""
-    create([picture(n, 60, 80) for n in range(1, 10)], tmp_path / 'bag', '/image', rate_hz=1.0,
-           storage='sqlite3')
+    write_rosbag2(tmp_path / 'bag', pictures(range(1, 10), height=60, width=80))
     (tmp_path / 'bag' / 'metadata.yaml').unlink()
     path = tmp_path / 'bag' / 'bag.db3'
 
@@ -156,21 +165,15 @@ def test_damage_that_sqlite_passes_over_is_told(database, how):
         assert any(f'{len(times)} of 9 messages' in line for line in problems)
 
 
-@pytest.mark.parametrize('storage', ['mcap', 'sqlite3'])
-@pytest.mark.parametrize('time', [-1, 2**63, 2**64])
-def test_a_time_that_a_storage_cannot_hold_is_named(tmp_path, storage, time):
-    held = {('sqlite3', -1), ('mcap', 2**63)}
-    with BagWriter(tmp_path / 'bag', storage) as writer:
-        writer.write('/image', IMAGE, serialized(1), 1)
-        if (storage, time) in held:
-            writer.write('/image', IMAGE, serialized(2), time)
-        else:
-            with pytest.raises(BagError, match=f'/image was recorded at {time} ns, which {storage}'
-                               f' cannot hold: {"use" if time < 2**64 else "correct"}'):
-                writer.write('/image', IMAGE, serialized(2), time)
+def test_a_time_that_mcap_cannot_hold_is_named(tmp_path):
+    with BagWriter(tmp_path / 'bag') as writer:
+        for number, time in enumerate([1, -1, 2**63, 2**64]):
+            cannot = nullcontext() if time in (1, 2**63) else pytest.raises(
+                BagError, match=f'/image was recorded at {time} ns, which mcap cannot hold: corr')
+            with cannot:
+                writer.write('/image', IMAGE, serialized(number), time)
     with open_bag(tmp_path / 'bag') as reader:
-        times = [recorded for _, recorded, _ in reader.messages()]
-    assert times == sorted([1, time] if (storage, time) in held else [1])
+        assert [recorded for _, recorded, _ in reader.messages()] == [1, 2**63]
 
 
 @pytest.mark.parametrize(('option', 'name'), [

@@ -4,7 +4,7 @@
 
 import pytest
 import yaml
-from bag_files import SECOND, edit_metadata
+from bag_files import SECOND, edit_metadata, write_rosbag2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
@@ -12,7 +12,7 @@ from mcap.records import Attachment
 from rosbags.highlevel import AnyReader
 from rosbags.interfaces import QosDurability, QosReliability
 from rosbags.rosbag2 import Reader
-from test_records import CHANNELS, IN_ORDER, write, write_rosbag2
+from test_records import CHANNELS, IN_ORDER, strings, write
 
 from ubcn_ros.bags import IMAGE, BagError, Channel, Record, open_bag
 from ubcn_ros.bags.messages import LABEL_INFO, TYPES
@@ -217,7 +217,7 @@ def test_an_empty_bag_is_one(tmp_path):
 
 @pytest.mark.parametrize('stored', [True, False])
 def test_what_sqlite3_does_not_store_is_from_the_standard(tmp_path, stored):
-    source = write_rosbag2(tmp_path / 'in')
+    source = write_rosbag2(tmp_path / 'in', strings())
     if not stored:
         import sqlite3
         database = sqlite3.connect(source / 'in.db3')

@@ -5,12 +5,12 @@
 import tracemalloc
 
 import pytest
-from bag_files import NO_SUMMARY
+from bag_files import NO_SUMMARY, write_rosbag2
 from mcap.writer import CompressionType, Writer
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.bags import BagWriter, McapBagWriter, open_bag
+from ubcn_ros.bags import McapBagWriter, open_bag
 
 TYPE = 'std_msgs/msg/UInt8MultiArray'
 SIZE = 60_000
@@ -37,10 +37,7 @@ def write_split(path, count):
 
 
 def write_sqlite(path, count):
-    with BagWriter(path, 'sqlite3') as writer:
-        for number in range(count):
-            writer.write('/x', TYPE, DATA, number)
-    return path
+    return write_rosbag2(path, [('/x', TYPE, number, DATA) for number in range(count)])
 
 
 def write_ros1(path, count):

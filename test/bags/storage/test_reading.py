@@ -9,23 +9,18 @@ import zstandard
 from bag_files import (
     NO_SUMMARY,
     SECOND,
+    best_effort,
     edit_metadata,
     found,
     picture,
+    pictures,
     serialized,
     write_mcap,
+    write_rosbag2,
 )
 from drives import processed
 from mcap.writer import CompressionType, IndexType
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import (
     IMAGE,
@@ -39,29 +34,13 @@ from ubcn_ros.bags import (
     open_bag,
     read_images,
 )
-from ubcn_ros.bags.messages import TYPES
 
 LZ4 = b'\x04\x22\x4d\x18' + bytes(40)
 STORAGES = {'mcap': '.mcap', 'sqlite3': '.db3'}
 
 
-def write_bag(path, numbers, storage='mcap', compression=CompressionMode.NONE, qos=()):
-    writer = Writer(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
-    writer.set_compression(compression, CompressionFormat.ZSTD)
-    with writer:
-        connections = [writer.add_connection('/image', IMAGE, typestore=TYPES,
-                                             offered_qos_profiles=profiles)
-                       for profiles in (qos or [()])]
-        for place, number in enumerate(numbers):
-            writer.write(connections[place % len(connections)], number * SECOND,
-                         serialized(number))
-    return path
-
-
-def profile(seconds):
-    time = QosTime(seconds, 0)
-    return [Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE, time,
-                time, QosLiveliness.AUTOMATIC, time, False)]
+def write_bag(path, numbers, storage='mcap', **options):
+    return write_rosbag2(path, pictures(numbers), storage, **options)
 
 
 def test_channels_of_one_topic_are_read_together_by_time(tmp_path):
@@ -73,13 +52,13 @@ def test_channels_of_one_topic_are_read_together_by_time(tmp_path):
 
 @pytest.mark.parametrize('storage', STORAGES)
 def test_connections_that_differ_by_qos_are_one_topic(tmp_path, storage):
-    write_bag(tmp_path / 'bag', range(1, 8), storage, qos=[profile(1), profile(2)])
+    write_bag(tmp_path / 'bag', range(1, 8), storage, qos=[best_effort(1), best_effort(2)])
     assert found(tmp_path / 'bag') == ([1, 2, 3, 4, 5, 6, 7], [])
 
 
 @pytest.mark.parametrize('storage', STORAGES)
 def test_metadata_may_have_another_qos_than_the_storage(tmp_path, storage):
-    write_bag(tmp_path / 'bag', [1, 2, 3], storage, qos=[profile(5)])
+    write_bag(tmp_path / 'bag', [1, 2, 3], storage, qos=[best_effort(5)])
     metadata = tmp_path / 'bag' / 'metadata.yaml'
     text = metadata.read_text()
     assert 'sec: 5' in text
@@ -101,7 +80,7 @@ def test_an_mcap_file_needs_no_index_nor_summary(tmp_path, options):
 @pytest.mark.parametrize('storage', STORAGES)
 @pytest.mark.parametrize('mode', [CompressionMode.FILE, CompressionMode.MESSAGE])
 def test_files_and_messages_compressed_with_zstd_are_read(tmp_path, storage, mode):
-    write_bag(tmp_path / 'bag', [1, 2, 3], storage, mode)
+    write_bag(tmp_path / 'bag', [1, 2, 3], storage, compression=mode)
     assert found(tmp_path / 'bag') == ([1, 2, 3], [])
 
 

@@ -6,21 +6,12 @@ import sqlite3
 
 import pytest
 import zstandard
-from bag_files import NO_SUMMARY, edit_metadata, write_mcap
+from bag_files import NO_SUMMARY, best_effort, edit_metadata, write_mcap, write_rosbag2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcap.reader import make_reader
 from mcap.writer import CompressionType, IndexType, Writer
-from rosbags.interfaces import (
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
-from rosbags.rosbag2 import Writer as RosbagsWriter
+from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import open_bag
 from ubcn_ros.bags.messages import TYPES
@@ -128,28 +119,17 @@ def test_a_damaged_attachment_is_told_and_the_others_are_read(tmp_path):
         assert 'the checksum of an attachment differs' in reader.damage[0]
 
 
-def profile():
-    time = QosTime(1, 2)
-    return [Qos(QosHistory.KEEP_LAST, 5, QosReliability.BEST_EFFORT, QosDurability.VOLATILE, time,
-                time, QosLiveliness.AUTOMATIC, time, False)]
-
-
-def write_rosbag2(path, storage='sqlite3', mode=CompressionMode.NONE, times=(30, 10, 20)):
-    writer = RosbagsWriter(path, version=9, storage_plugin=StoragePlugin[storage.upper()])
-    writer.set_compression(mode, CompressionFormat.ZSTD)
-    with writer:
-        connection = writer.add_connection('/s', 'std_msgs/msg/String', typestore=TYPES,
-                                           offered_qos_profiles=profile())
-        for time in times:
-            writer.write(connection, time, b'\0\1\0\0%d' % time)
-    return path
+def strings(times=(30, 10, 20)):
+    """Return messages for `write_rosbag2` that say their time."""
+    return [('/s', 'std_msgs/msg/String', time, b'\0\1\0\0%d' % time) for time in times]
 
 
 @pytest.mark.parametrize('mode', [CompressionMode.NONE, CompressionMode.FILE,
                                   CompressionMode.MESSAGE])
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_bags_of_rosbags_have_definition_and_qos(tmp_path, storage, mode):
-    with open_bag(write_rosbag2(tmp_path / 'bag', storage, mode)) as reader:
+    with open_bag(write_rosbag2(tmp_path / 'bag', strings(), storage, mode,
+                                [best_effort()])) as reader:
         (channel,) = reader.channels
         assert channel[:5] == ('/s', 'std_msgs/msg/String', 'cdr', 'std_msgs/msg/String',
                                'ros2msg')
@@ -168,7 +148,7 @@ def test_bags_of_rosbags_have_definition_and_qos(tmp_path, storage, mode):
 
 
 def test_an_older_sqlite3_file_has_no_definition(tmp_path):
-    path = write_rosbag2(tmp_path / 'bag') / 'bag.db3'
+    path = write_rosbag2(tmp_path / 'bag', strings()) / 'bag.db3'
     database = sqlite3.connect(path)
     database.executescript('DROP TABLE message_definitions; DROP TABLE schema; '
                            'ALTER TABLE topics DROP COLUMN type_description_hash; '
@@ -182,8 +162,8 @@ def test_an_older_sqlite3_file_has_no_definition(tmp_path):
 @pytest.mark.parametrize('storage', ['sqlite3', 'mcap'])
 def test_files_of_a_split_bag_are_one(tmp_path, storage):
     suffix = {'sqlite3': '.db3', 'mcap': '.mcap'}[storage]
-    bag = write_rosbag2(tmp_path / 'bag', storage, times=(10, 50, 20))
-    other = write_rosbag2(tmp_path / 'other', storage, times=(20, 60, 5))
+    bag = write_rosbag2(tmp_path / 'bag', strings((10, 50, 20)), storage)
+    other = write_rosbag2(tmp_path / 'other', strings((20, 60, 5)), storage)
     (other / f'other{suffix}').rename(bag / f'b{suffix}')
     edit_metadata(bag, relative_file_paths=[f'bag{suffix}', f'b{suffix}'])
     with open_bag(bag) as reader:

@@ -25,34 +25,30 @@ from ubcn_ros.bags import (
 )
 from ubcn_ros.images.files import ImageFileError, write_image
 
-STORAGES = ['mcap', 'sqlite3']
-
 
 def ubcn(*arguments):
     return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
-@pytest.mark.parametrize('storage', STORAGES)
 @pytest.mark.parametrize('compressed', [False, True])
 @pytest.mark.parametrize('place', [1, 3])
-def test_a_broken_image_leaves_no_bag_behind(tmp_path, storage, compressed, place):
+def test_a_broken_image_leaves_no_bag_behind(tmp_path, compressed, place):
     for number in (1, 2, 3):
         write_image(tmp_path / 'in' / f'{number}.png', picture(number))
     (tmp_path / 'in' / f'{place}.png').write_bytes(b'broken')
     with pytest.raises(ImageFileError, match=f'{place}.png'):
-        create(tmp_path / 'in', tmp_path / 'bag', compressed=compressed, storage=storage)
+        create(tmp_path / 'in', tmp_path / 'bag', compressed=compressed)
     assert not (tmp_path / 'bag').exists()
     (tmp_path / 'in' / f'{place}.png').rename(tmp_path / 'in' / f'._{place}.png')
-    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--storage', storage)
+    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
     assert done.exit_code == 0 and len(list(read_images(tmp_path / 'bag'))) == 2
 
 
-@pytest.mark.parametrize('storage', STORAGES)
-def test_a_full_disk_is_one_line_with_a_remedy(tmp_path, storage):
+def test_a_full_disk_is_one_line_with_a_remedy(tmp_path):
     for number in range(6):
         write_image(tmp_path / 'in' / f'{number}.png', picture(number, 120, 160))
     with file_limit(200_000):
-        done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--storage', storage)
+        done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
     (line,) = done.output.strip().splitlines()
     assert line.startswith(f'Error: bag {tmp_path}/bag cannot be written: ')
@@ -60,10 +56,9 @@ def test_a_full_disk_is_one_line_with_a_remedy(tmp_path, storage):
     assert not (tmp_path / 'bag').exists()
 
 
-@pytest.mark.parametrize('storage', STORAGES)
-def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path, storage):
+def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path):
     with (ExitStack() as limited, pytest.raises(BagError, match='make room'),
-          BagWriter(tmp_path / 'bag', storage) as writer):
+          BagWriter(tmp_path / 'bag') as writer):
         for number in range(1, 9):
             if number == 3:  # what came before is in the file by now
                 time.sleep(1.05)
@@ -77,17 +72,15 @@ def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path, storage
         assert times[:2] == [1, 2] and reader.problems(connection, len(times))
 
 
-@pytest.mark.parametrize('storage', STORAGES)
-def test_nothing_is_left_where_nothing_could_be_written(tmp_path, storage):
+def test_nothing_is_left_where_nothing_could_be_written(tmp_path):
     with file_limit(1000), pytest.raises(BagError, match='cannot be written'):
-        create([picture()], tmp_path / 'bag', storage=storage)
+        create([picture()], tmp_path / 'bag')
     assert not (tmp_path / 'bag').exists()
 
 
-@pytest.mark.parametrize('storage', STORAGES)
-def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path, storage):
+def test_a_failure_is_told_again_where_it_was_passed_over(tmp_path):
     with (file_limit(100_000), pytest.raises(BagError, match='make room on its disk'),
-          BagWriter(tmp_path / 'bag', storage) as writer):
+          BagWriter(tmp_path / 'bag') as writer):
         with pytest.raises(BagError, match='make room on its disk'):
             for number in range(1, 30):
                 writer.write('/image', IMAGE, serialized(number, height=2000), number)
@@ -106,14 +99,11 @@ def test_paths_that_cannot_be_written_say_why(tmp_path):
     with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'), \
             BagWriter(tmp_path / 'file' / 'bag'):
         pass
-    for storage in STORAGES:
-        with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
-            create([picture()], tmp_path / 'file' / 'bag', storage=storage)
-        with pytest.raises(BagError, match='x cannot be written: File name too long; give'):
-            create([picture()], tmp_path / ('x' * 300), storage=storage)
+    with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
+        create([picture()], tmp_path / 'file' / 'bag')
+    with pytest.raises(BagError, match='x cannot be written: File name too long; give'):
+        create([picture()], tmp_path / ('x' * 300))
     for sign in '?#%':
-        with pytest.raises(BagError, match='sqlite3 bags cannot have .* or mcap as storage'):
-            create([picture()], tmp_path / f'a{sign}b', storage='sqlite3')
         assert create([picture()], tmp_path / f'a{sign}b') == 1
         assert len(list(read_images(tmp_path / f'a{sign}b'))) == 1
 
@@ -125,11 +115,10 @@ def test_a_rate_that_no_stamp_can_have_is_refused(tmp_path, rate):
     assert not (tmp_path / 'bag').exists()
 
 
-@pytest.mark.parametrize('storage', STORAGES)
-def test_a_kill_leaves_what_was_written_a_second_before(tmp_path, storage):
+def test_a_kill_leaves_what_was_written_a_second_before(tmp_path):
     child = os.fork()
     if child == 0:
-        writer = BagWriter(tmp_path / 'bag', storage)
+        writer = BagWriter(tmp_path / 'bag')
         for number in (1, 2, 3):
             if number == 3:
                 time.sleep(1.05)

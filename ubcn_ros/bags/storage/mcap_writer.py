@@ -6,32 +6,35 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import yaml
 from mcap.records import Attachment
 
-from ubcn_ros.bags.errors import BagError, exists_error
+from ubcn_ros.bags.errors import BagError, exists_error, write_error
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.mcap_output import COMPRESSIONS, McapOutput
 from ubcn_ros.bags.storage.mcap_tail import find_tail
 from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.storage.records import Channel, Record
-from ubcn_ros.bags.storage.storage_writer import FLUSH_SECONDS, StorageWriter
+from ubcn_ros.stopping import signals_held
 
+_FLUSH_S = 1.0  # a kill or power cut loses what was written in this time, no more
 _TIMES = range(2**64)  # ns that the format can hold
 
 
-class McapBagWriter(StorageWriter):
+class McapBagWriter:
     """
     Writes records as they are into FOLDER/NAME_0.mcap and so on, with metadata.yaml.
 
     A context manager. The bag is whole also when an exception or a signal ends it; what was
     written a second before a kill, a power cut or a full disk is readable, and `reopen` goes on
-    from there. A folder without a whole message is removed after an error.
+    from there. A folder without a whole message is removed after an error. After a first failure
+    everything fails with its text.
 
     :param folder: to make.
     :param name: of the files; None for that of the folder.
@@ -48,7 +51,9 @@ class McapBagWriter(StorageWriter):
         if compression not in COMPRESSIONS:
             raise BagError(f"unknown compression '{compression}': choose one of "
                            f'{", ".join(COMPRESSIONS)}')
-        super().__init__(folder)
+        self.folder = Path(folder)
+        self._made = False
+        self._failure: Exception | None = None
         self._name = name or self.folder.resolve().name
         self._compression, self._custom_data = compression, custom_data
         self._split_bytes, self._split_ns = split_bytes, split_ns
@@ -75,6 +80,31 @@ class McapBagWriter(StorageWriter):
         writer._keep, writer._reopens = keep, True
         return writer
 
+    def __enter__(self) -> McapBagWriter:
+        try:
+            with self._writing():
+                if self._reopens:
+                    self._go_on()
+                else:
+                    self._make()
+        except BaseException:  # a signal, too
+            self._abandon()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with signals_held():
+            try:
+                if self._failure is not None:
+                    raise self._failure
+                self._file.finish()
+                write_metadata(self.folder, [*self._whole, self._file.path.name],
+                               self._custom_data)
+            except OSError as error:
+                self._abandon()
+                if kind is None:
+                    raise write_error(self.folder, error) from error
+
     @property
     def messages(self) -> int:
         """The number of messages in the bag."""
@@ -95,7 +125,7 @@ class McapBagWriter(StorageWriter):
             if self._is_full(record):
                 self._split()
             self._file.write(record)
-            if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            if time.monotonic() - self._flushed >= _FLUSH_S:
                 self._flush()
 
     def attach(self, attachment: Attachment) -> None:
@@ -116,15 +146,22 @@ class McapBagWriter(StorageWriter):
         with self._writing():
             self._flush()
 
-    def _begin(self) -> None:
-        if self._reopens:
-            self._go_on()
-        else:
-            self._make()
+    def remove(self) -> None:
+        """Remove the folder, if this writer made it."""
+        if self._made:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _finish(self) -> None:
-        self._file.finish()
-        write_metadata(self.folder, [*self._whole, self._file.path.name], self._custom_data)
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Finish what is being written before a signal stops it; keep the first failure."""
+        if self._failure is not None:
+            raise write_error(self.folder, self._failure) from self._failure
+        with signals_held():
+            try:
+                yield
+            except OSError as error:
+                self._failure = error
+                raise write_error(self.folder, error) from error
 
     def _make(self) -> None:
         try:
@@ -194,6 +231,7 @@ class McapBagWriter(StorageWriter):
         self._flushed = time.monotonic()
 
     def _abandon(self) -> None:
+        """Close the file as it is; remove the bag where no message of it is whole."""
         if self._file is not None:
             self._file.abandon()
         if self._made and not self._whole:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write a bag of messages that are made here, in either storage format."""
+"""Write a bag of messages that are made here."""
 
 from __future__ import annotations
 
@@ -9,16 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError, exists_error
+from ubcn_ros.bags.errors import exists_error
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.records import Record
-from ubcn_ros.bags.storage.sqlite_writer import SqliteBagWriter
-
-STORAGES = {'mcap': McapBagWriter, 'sqlite3': SqliteBagWriter}
-"""Storage formats that can be written; both are read."""
-_TIMES = {'mcap': range(2**64), 'sqlite3': range(-2**63, 2**63)}  # ns that a storage can hold
 
 
 class BagWriter:
@@ -26,22 +21,18 @@ class BagWriter:
     Writes messages of standard types; topics are added as they come. A context manager.
 
     The folder is made with the first message, or where none comes when it is closed, but not by
-    an exception before. The bag is complete also when an exception or a signal closes it; what was
-    written up to a kill or a full disk is readable. A folder in which nothing is is removed.
+    an exception before. What is written is as whole as of `McapBagWriter`.
 
     :param path: folder to make.
-    :param storage: one of STORAGES.
-    :raises BagError: the path exists, or the storage is not known.
+    :raises BagError: the path exists.
     """
 
-    def __init__(self, path: Path | str, storage: str = 'mcap'):
+    def __init__(self, path: Path | str):
         self.path = Path(path)
-        if storage not in STORAGES:
-            raise BagError(f"unknown storage '{storage}': choose one of {', '.join(STORAGES)}")
         if os.path.exists(path):  # unlike Path's it never raises
             raise exists_error(self.path)
-        self._storage, self._made = storage, False
-        self._writer = STORAGES[storage](self.path)
+        self._made = False
+        self._writer = McapBagWriter(self.path)
         self._channel = cache(ros_channel)
 
     def __enter__(self) -> BagWriter:
@@ -63,12 +54,6 @@ class BagWriter:
         :param recorded_ns: the time that it counts as recorded and published at.
         :raises BagError: it cannot be written.
         """
-        if recorded_ns not in _TIMES[self._storage]:
-            other = next((name for name, times in _TIMES.items() if recorded_ns in times), None)
-            raise BagError(f'a message of {topic} was recorded at {recorded_ns} ns, which '
-                           f'{self._storage} cannot hold: '
-                           + (f'use {other} as storage (on the command line, --storage)' if other
-                              else 'correct the time in its source'))
         if not isinstance(message, bytes | memoryview):
             message = TYPES.serialize_cdr(message, type_name)
         if not self._made:
