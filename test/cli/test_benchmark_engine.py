@@ -5,6 +5,7 @@
 import json
 
 import pytest
+import torch
 from click.testing import CliRunner
 
 from ubcn_ros.benchmark.roofline import Ceilings
@@ -77,3 +78,13 @@ def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
 def test_errors_name_the_value(run, arguments, told):
     result = run(*arguments)
     assert result.exit_code != 0 and told in result.output and 'Traceback' not in result.output
+
+
+@pytest.mark.parametrize('asked', [False, True])
+def test_cudnn_times_its_algorithms_on_request_alone(run, monkeypatch, asked):
+    monkeypatch.setattr(torch.backends.cudnn, 'benchmark', not asked)
+    seen = []
+    monkeypatch.setattr('ubcn_ros.benchmark.engine.measure', lambda *_: seen.append(
+        torch.backends.cudnn.benchmark) or [])
+    result = run(*['--cudnn-benchmark'] * asked)
+    assert result.exit_code == 0 and seen == [asked], result.output
