@@ -16,6 +16,12 @@ COMMANDS = {
                      "Train and test at four levels of rain and noise: the paper's figure 1."),
     'networks': ('ubcn_ros.cli.study_networks', 'networks',
                  'Compare whole models: quality by rain rate and step, size and time.'),
+    'methods': ('ubcn_ros.cli.study_methods', 'methods',
+                'Draw every baseline and UBCN side by side, in light and heavy rain.'),
+    'steps': ('ubcn_ros.cli.study_steps', 'steps',
+              'Draw the steps of the loop, and where each is wrong.'),
+    'real-rain': ('ubcn_ros.cli.study_real_rain', 'real_rain',
+                  'Draw what every method makes of photographs in rain.'),
 }
 
 

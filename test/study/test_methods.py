@@ -1,0 +1,158 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study methods`: what it shows is what `ubcn evaluate` measures of the same images."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ubcn_ros.cli.study_methods import methods
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
+from ubcn_ros.study.methods import compare_methods, miou_text, psnr_text
+from ubcn_ros.study.print_cells import LabelMap, Picture
+from ubcn_ros.study.shown_image import View, chosen_indices
+from ubcn_ros.study.trained_baselines import load_baselines
+
+pytestmark = pytest.mark.usefixtures('one_thread')
+
+
+@pytest.fixture
+def run(street, tiny_model, tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(methods, [
+            '--data', str(street), '--model', str(tiny_model), '--device', 'cpu',
+            '--out', str(tmp_path / 'out'), '--iterations', '2', *map(str, arguments)])
+    return run
+
+
+def test_the_figures_are_those_of_evaluate_for_the_same_image_and_rate(
+        street, tiny_model, some_baselines):
+    ours = LoadedModel.load(tiny_model, 'cpu')
+    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32').models
+    scenes = open_data([street]).split('val')
+    _, results = compare_methods(ours, theirs, scenes, [2], [50.0, 250.0], View(iterations=2))
+    (image,) = results['images']
+    assert (image['name'], image['rain_seed']) == ('A_2', 2)
+    measured = measure_scenes(ours, scenes, [2], [50.0, 250.0], 2, baselines=theirs)
+    assert image['clean']['miou'] == pytest.approx(measured['clean']['own']['miou'])
+    for rate, entry in measured['rates'].items():
+        expected = {'input': {**entry['input'], 'miou': entry['segmentation']['own']['miou']},
+                    **{title: steps[0] for title, steps in entry['baselines'].items()},
+                    'UBCN': entry['steps'][-1]}
+        assert [*image['rates'][rate]] == ['input', 'DDN', 'RESCAN', 'UBCN']
+        for title, figures in image['rates'][rate].items():
+            assert figures == pytest.approx({key: expected[title][key] for key in figures}), title
+            assert figures.keys() == {'psnr', 'ssim', 'miou'}
+
+
+def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines, tiny_model,
+                                                             tmp_path):
+    result = run('--baselines', some_baselines, '--image', 'A_1', '--width', 4)
+    assert result.exit_code == 0, result.output
+    assert 'left out: PReNet, JORDER-E, RCDNet' in result.output
+    record = json.loads((tmp_path / 'out' / 'methods.json').read_text())
+    assert record['missing'] == ['PReNet', 'JORDER-E', 'RCDNet']
+    files = {'UBCN': tiny_model,
+             'DDN': some_baselines / 'samples' / 'ddn' / 'baselines-ddn.safetensors',
+             'RESCAN': some_baselines / 'samples' / 'rescan' / 'baselines-rescan.safetensors'}
+    assert record['models'] == {title: {
+        'name': path.stem, 'file': path.name,
+        'sha256': hashlib.sha256(path.read_bytes()).hexdigest()} for title, path in files.items()}
+    assert [image['name'] for image in record['images']] == ['A_1']
+    assert record['settings']['rates'] == [50, 250] and record['settings']['iterations'] == 2
+    assert record['settings']['rain'] == 'rendered' and record['settings']['budget'] == 'samples'
+    assert record['pictures'] == ['methods.png', 'methods.pdf']
+    assert all((tmp_path / 'out' / name).is_file() for name in record['pictures'])
+
+
+def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(
+        street, tiny_model, some_baselines):
+    ours = LoadedModel.load(tiny_model, 'cpu')
+    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32').models
+    scenes = open_data([street]).split('val')
+    grid, results = compare_methods(ours, theirs, scenes, [0, 1], [150.0], View(iterations=1))
+    assert grid.columns == ['input', 'DDN', 'RESCAN', 'UBCN', 'ground truth']
+    assert [row.label for row in grid.rows] == ['150 mm/hr', ''] * 2
+    for place, entry in enumerate(results['images']):
+        images, masks = (grid.rows[2 * place + i].cells for i in (0, 1))
+        figures = entry['rates']['150']
+        assert [cell.caption for cell in images] == [
+            *(psnr_text(figures[title]['psnr']) for title in grid.columns[:-1]), '']
+        assert [cell.caption for cell in masks] == [
+            *(miou_text(figures[title]['miou']) for title in grid.columns[:-1]), '']
+        clean = scenes.scenes[place].read()
+        assert (images[-1].image == clean.image).all() and isinstance(images[0], Picture)
+        assert (masks[-1].labels == clean.labels).all() and isinstance(masks[0], LabelMap)
+        methods = grid.columns[1:-1]
+        assert [cell.bold for cell in images[1:-1]] == [
+            figures[title]['psnr'] == max(figures[each]['psnr'] for each in methods)
+            for title in methods]
+        assert not images[0].bold and not images[-1].bold
+    shown = {name for name, _ in grid.legend}
+    occurring = np.unique([*(cell.labels for row in grid.rows[1::2] for cell in row.cells)])
+    assert shown == {scenes.label_set.classes[i] if i < 255 else 'no label' for i in occurring}
+
+
+def test_a_dry_image_has_no_finite_psnr_and_says_so(street, tiny_model):
+    scenes = open_data([street]).split('val')
+    grid, results = compare_methods(LoadedModel.load(tiny_model, 'cpu'), {}, scenes, [0], [0.0],
+                                    View(iterations=1))
+    assert results['images'][0]['rates']['0']['input']['psnr'] is None
+    assert grid.rows[0].cells[0].caption == psnr_text(None) == 'equal'
+
+
+def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
+    ours = LoadedModel.load(tiny_model, 'cpu')
+    scenes = open_data([street]).split('val')
+    view = View(1, (64, 48), rain='painted')
+    _, results = compare_methods(ours, {}, scenes, [1], [250.0], view)
+    measured = measure_scenes(ours, scenes, [1], [250.0], 1, size=(64, 48), rain='painted')
+    assert results['images'][0]['rates']['250']['UBCN']['psnr'] == pytest.approx(
+        measured['rates']['250']['steps'][0]['psnr'])
+
+
+@pytest.mark.parametrize('arguments, said', [
+    (('--image', 'B_7'), "camvid/val has no image 'B_7' with labels: its 3 images have"),
+    (('--zoom', '90x60+20+10'), 'the zoom 90x60+20+10 is not inside of A_0'),
+    (('--zoom', '9x6+2+1', '--zoom', '9x6+3+1', '--limit', 3), '2 zooms for 3 images'),
+    (('--zoom', '90x60'), "'90x60' is not WIDTHxHEIGHT+X+Y"),
+    (('--width', '1'), 'has no room'),
+    (('--split', 'train'), "no split 'train'"),
+    (('--baselines', 'nowhere'), "'nowhere' does not exist")])
+def test_a_mistake_is_told_in_a_line(run, some_baselines, arguments, said):
+    result = run('--baselines', some_baselines, *arguments)
+    assert result.exit_code and said in result.output
+    assert result.output.rstrip().splitlines()[-1].startswith('Error: ')
+
+
+def test_two_files_of_a_baseline_are_refused(some_baselines, tmp_path):
+    place = tmp_path / 'samples' / 'ddn'
+    place.mkdir(parents=True)
+    for name in ('a', 'b'):
+        (place / f'{name}.safetensors').touch()
+    with pytest.raises(ValueError, match='has 2 model files: leave the one that is meant'):
+        load_baselines(tmp_path, 'samples', 'cpu', 'fp32')
+
+
+def test_a_ubcn_of_the_same_budget_is_pointed_at(run, some_baselines, tiny_model, tmp_path):
+    study = tmp_path / 'study'
+    shutil.copytree(some_baselines, study)
+    (study / 'samples' / 'ubcn').mkdir()
+    fair = study / 'samples' / 'ubcn' / 'baselines-ubcn.safetensors'
+    shutil.copy(tiny_model, fair)
+    arguments = ('--baselines', study, '--image', 'A_0', '--rate', 50, '--width', 4)
+    assert f'another budget: --model {fair} had the same' in run(*arguments).output
+    assert 'another budget' not in run(*arguments, '--model', fair).output
+
+
+def test_images_are_spread_over_the_split_unless_a_stride_is_given(street):
+    scenes = open_data([street]).split('val')
+    assert chosen_indices(scenes, (), None, 1) == [0]
+    assert chosen_indices(scenes, (), None, 3) == [0, 1, 2]
+    assert chosen_indices(scenes, (), 2, 5) == [0, 2]
+    assert chosen_indices(scenes, ('A_2', 'A_0'), None, 1) == [2, 0]

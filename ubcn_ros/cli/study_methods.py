@@ -1,0 +1,68 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study methods`: every baseline and UBCN side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FOLDER,
+    data_option,
+    limit_option,
+    rain_option,
+    rates_option,
+    split_option,
+)
+from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.study_pictures import (
+    baselines_options,
+    image_option,
+    load_ours,
+    load_theirs,
+    picture_options,
+    spread_option,
+    write_figure,
+)
+
+
+@click.command(cls=Command)
+@data_option()
+@split_option()
+@image_option
+@spread_option
+@limit_option(default=2, show_default=True)
+@rates_option('--rate', default='50,250', help='Rain rates, mm/hr.')
+@rain_option()
+@baselines_options
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-methods', show_default=True,
+              help='Output folder.')
+@picture_options('WIDTHxHEIGHT to resize images to, before rain falls.')
+def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int | None, limit: int,
+            rates: tuple[float, ...], folder: Path | None, budget: str, out: Path, model: str,
+            device: str, precision: str, processing_size: int, **view: Any) -> None:
+    """
+    Draw every baseline and UBCN side by side, in light and in heavy rain.
+
+    Below each image is its PSNR, below each mask the mIoU of that image; the best are bold. The
+    model's segmentation network labels what each method has derained. The rain of an image depends
+    on its place in the data set alone, as in ubcn evaluate, whose figures these are. OUT gets
+    methods.png and methods.pdf for print, and methods.json with what is shown.
+    """
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.study.methods import compare_methods
+    from ubcn_ros.study.shown_image import View, chosen_indices, labelled_scenes
+    ours = load_ours(model, device, precision, processing_size)
+    scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
+    indices = chosen_indices(scenes, names, stride, limit)
+    theirs, missing = load_theirs(folder, budget, ours, device, precision)
+    with progress_bar(total=len(indices) * len(rates)) as bar:
+        grid, results = compare_methods(ours, theirs, scenes, indices, rates, View(**view),
+                                        bar.update)
+    write_figure(out, 'methods', grid,
+                 {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
+                 {'UBCN': ours, **theirs}, {'missing': missing, **results})

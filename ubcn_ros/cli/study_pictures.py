@@ -1,0 +1,136 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands share that draw figures of single images: options, loading, writing."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ubcn_ros.cli.options import (
+    InputType,
+    Number,
+    device_option,
+    iterations_option,
+    model_option,
+    precision_option,
+    processing_option,
+    size_option,
+)
+
+if TYPE_CHECKING:
+    from ubcn_ros.evaluation.measure import LoadedModel
+    from ubcn_ros.study.print_grid import Grid
+
+STUDY = Path('runs/study-baselines')
+
+
+class ZoomType(click.ParamType):
+    """WIDTHxHEIGHT+X+Y in pixels, to (x, y, width, height)."""
+
+    name = 'zoom'
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
+        """Return the four numbers."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})[+]([0-9]{1,5})[+]([0-9]{1,5})', value)
+        if not found or min(int(found[1]), int(found[2])) < 4:
+            self.fail(f"'{value}' is not WIDTHxHEIGHT+X+Y with a width and height of 4 pixels at "
+                      'least, like 90x60+200+150', param, ctx)
+        return int(found[3]), int(found[4]), int(found[1]), int(found[2])
+
+
+def picture_options(size: str) -> Callable[[Callable], Callable]:
+    """Add the options of all figures, those of a ``View`` among them; ``size`` helps --size."""
+    def add(command: Callable) -> Callable:
+        for option in (
+                processing_option(), precision_option(default='fp32'), device_option(),
+                click.option('--width', type=Number(1, 20), default=7.0, show_default=True,
+                             help='Of the figure, inches: a page with two columns has 7, one of '
+                             'them 3.3.'),
+                click.option('--zoom', 'zooms', type=ZoomType(), multiple=True,
+                             metavar='WIDTHxHEIGHT+X+Y',
+                             help='Show this part of an image, pixels, larger in a corner: one '
+                             'for all images, or one for each.'),
+                size_option(default=None, help=size, show_default=False),
+                iterations_option(help='T, steps of UBCN.'),
+                model_option(help='UBCN: name in models/, or path of a .safetensors file; its '
+                             'segmentation network labels everything.')):
+            command = option(command)
+        return command
+    return add
+
+
+def baselines_options(command: Callable) -> Callable:
+    """Add the options that say where the networks to compare with are."""
+    for option in (
+            click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
+                         show_default=True,
+                         help='For which they were trained: as many samples as IDM, or as much '
+                         'time.'),
+            click.option('--baselines', 'folder',
+                         type=InputType(exists=True, file_okay=False, path_type=Path),
+                         metavar='FOLDER', help='Output folder of ubcn study baselines; what is '
+                         f'not there is left out, and said  [default: {STUDY}].')):
+        command = option(command)
+    return command
+
+
+image_option = click.option('--image', 'names', multiple=True, metavar='NAME',
+                            help='Image of the data set, in the order in which they are shown; '
+                            'may be repeated  [default: --limit of them].')
+spread_option = click.option('--stride', type=click.IntRange(1),
+                             help='Take every n-th image  [default: spread over all of them].')
+
+
+def load_ours(model: str, device: str, precision: str, processing_size: int) -> LoadedModel:
+    """Load the whole UBCN."""
+    from ubcn_ros.evaluation.measure import LoadedModel
+    return LoadedModel.load(model, device, precision, processing_size=processing_size)
+
+
+def load_theirs(folder: Path | None, budget: str, ours: LoadedModel, device: str, precision: str
+                ) -> tuple[dict[str, LoadedModel], list[str]]:
+    """Load the baselines that there are; say and return what is missing."""
+    from ubcn_ros.study.trained_baselines import load_baselines, same_budget
+    folder = folder or STUDY
+    found = load_baselines(folder, budget, device, precision)
+    if found.missing:
+        click.echo(f'left out: {", ".join(found.missing)}, of which {folder / budget} has no '
+                   f'model file: ubcn study baselines --out {folder} trains them')
+    fair = same_budget(folder, budget)
+    if found.models and fair and not fair.samefile(ours.info.path):
+        click.echo(f'UBCN is {ours.info.name}, the baselines had another budget: --model {fair} '
+                   'had the same')
+    return found.models, list(found.missing)
+
+
+def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
+                 models: Mapping[str, LoadedModel], results: Mapping[str, Any]) -> None:
+    """Write OUT/NAME.png, .pdf and .json, which are made anew each time, and say so."""
+    from ubcn_ros.study.figure_files import save_figure
+    from ubcn_ros.study.print_grid import PAGE_HEIGHT
+    from ubcn_ros.study.results_file import save_results
+    from ubcn_ros.study.shown_image import model_record
+    from ubcn_ros.training.record import typed_command, versions
+    figure = grid.figure()
+    paths, height = save_figure(figure, out, name), figure.get_figheight()
+    record = out / f'{name}.json'
+    ours = models['UBCN']
+    save_results(record, {
+        'command': typed_command(sys.argv[1:]),
+        'settings': {**settings, 'device': str(ours.device), 'precision': ours.precision,
+                     'processing_size': ours.processing_size, 'versions': versions()},
+        'pictures': [path.name for path in paths],
+        'models': {title: model_record(model) for title, model in models.items()}, **results})
+    for path in (*paths, record):
+        click.echo(f'wrote {path}')
+    if height > PAGE_HEIGHT:
+        click.echo(f'the figure is {height:.1f} inches high, a page {PAGE_HEIGHT:g}: take '
+                   'fewer images, or a smaller --width')

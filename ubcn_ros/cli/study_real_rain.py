@@ -1,0 +1,51 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study real-rain`: photographs in rain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, limit_option, stride_option
+from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.study_pictures import (
+    baselines_options,
+    load_ours,
+    load_theirs,
+    picture_options,
+    write_figure,
+)
+
+
+@click.command('real-rain', cls=Command)
+@click.argument('sources', metavar='PHOTOGRAPH...', nargs=-1, required=True,
+                type=InputType(exists=True, path_type=Path))
+@stride_option()
+@limit_option(default=4, show_default=True)
+@baselines_options
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-real-rain', show_default=True,
+              help='Output folder.')
+@picture_options('WIDTHxHEIGHT that larger photographs are shrunk into, keeping their aspect.')
+def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path | None,
+              budget: str, out: Path, model: str, device: str, precision: str,
+              processing_size: int, **view: Any) -> None:
+    """
+    Draw what every baseline and UBCN make of photographs in real rain.
+
+    PHOTOGRAPH is an image file, or a folder of them. There is no ground truth, so that nothing is
+    measured. The model's segmentation network labels what each method has derained. OUT gets
+    real-rain.png and real-rain.pdf for print, and real-rain.json with what is shown.
+    """
+    from ubcn_ros.study.real_rain import find_photographs, show_real_rain
+    from ubcn_ros.study.shown_image import View
+    paths = find_photographs(sources, stride, limit)
+    ours = load_ours(model, device, precision, processing_size)
+    theirs, missing = load_theirs(folder, budget, ours, device, precision)
+    with progress_bar(total=len(paths)) as bar:
+        grid, results = show_real_rain(ours, theirs, paths, View(**view), bar.update)
+    write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
+                 {'missing': missing, **results})

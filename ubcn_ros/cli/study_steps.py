@@ -1,0 +1,63 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study steps`: the steps of the loop, and where each is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import (
+    OUTPUT_FOLDER,
+    Number,
+    data_option,
+    limit_option,
+    rain_option,
+    split_option,
+)
+from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.study_pictures import (
+    image_option,
+    load_ours,
+    picture_options,
+    spread_option,
+    write_figure,
+)
+
+
+@click.command(cls=Command)
+@data_option()
+@split_option()
+@image_option
+@spread_option
+@limit_option(default=1, show_default=True)
+@click.option('--rate', type=Number(0, 300), default=250.0, show_default=True,
+              help='Rain rate, mm/hr.')
+@rain_option()
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-steps', show_default=True,
+              help='Output folder.')
+@picture_options('WIDTHxHEIGHT to resize images to, before rain falls.')
+def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | None, limit: int,
+          rate: float, out: Path, model: str, device: str, precision: str, processing_size: int,
+          **view: Any) -> None:
+    """
+    Draw the input, the ground truth and every step of the loop.
+
+    Of each image there are four columns: derained, segmentation, the absolute error against the
+    image without rain in one scale of colours for all, and the pixels that are labelled wrongly.
+    Figures below them are of that image, as ubcn evaluate measures. OUT gets steps.png and
+    steps.pdf for print, and steps.json with what is shown.
+    """
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.study.shown_image import View, chosen_indices, labelled_scenes
+    from ubcn_ros.study.steps import show_steps
+    ours = load_ours(model, device, precision, processing_size)
+    scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
+    indices = chosen_indices(scenes, names, stride, limit)
+    with progress_bar(total=len(indices)) as bar:
+        grid, results = show_steps(ours, scenes, indices, rate, View(**view), bar.update)
+    write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view}, {'UBCN': ours},
+                 results)

@@ -1,0 +1,100 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Real photographs in rain with every baseline beside UBCN: image and mask, without a ground truth.
+
+``real-rain.json`` has, beside 'command' and 'settings':
+
+- 'pictures', 'models' and 'missing' as ``methods.json``;
+- 'images': a list of {'name', 'sha256': of the photograph's file, 'size': [width, height] as
+  shown, 'change': {title: mean absolute difference to the photograph, of 255}}. Nothing is
+  measured against a truth: there is none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from ubcn_ros.evaluation.measure import LoadedModel
+from ubcn_ros.images.files import list_images, read_image
+from ubcn_ros.study.methods import INPUT, OURS
+from ubcn_ros.study.print_cells import LabelMap, Picture
+from ubcn_ros.study.print_grid import Grid, Row
+from ubcn_ros.study.shown_image import View, as_arrays, check_zoom, legend, step_labels
+from ubcn_ros.study.trained_baselines import derained_by
+
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def find_photographs(sources: Sequence[Path], stride: int = 1, limit: int | None = None
+                     ) -> list[Path]:
+    """
+    Find the images of files and folders, those of a folder in order.
+
+    :param stride, limit: take every n-th, and so many at most.
+    :raises ImageFileError: a folder cannot be read or holds none.
+    """
+    found = [path for source in sources
+             for path in (list_images(source) if source.is_dir() else [source])]
+    return found[::stride][:limit]
+
+
+def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
+                   paths: Sequence[Path], view: View,
+                   progress: Callable[[], object] = lambda: None) -> tuple[Grid, dict[str, Any]]:
+    """
+    Show what each method makes of photographs.
+
+    :param baselines: as of ``compare_methods``.
+    :param progress: called after every photograph.
+    :return: the figure, and 'images' of the results.
+    :raises ImageFileError: a photograph cannot be read.
+    :raises ValueError: one is too small for its zoom, or the columns have no room.
+    """
+    label_set, columns = model.network.label_set, [INPUT, *baselines, OURS]
+    rows, results, masks = [], [], []
+    for path, zoom in zip(paths, view.checked_zooms(len(paths), columns), strict=True):
+        photograph = _fitted(read_image(path), view.size)
+        check_zoom(zoom, path.name, photograph)
+        shown = _methods(model, baselines, photograph, view.iterations)
+        masks += [labels for _, labels in shown.values()]
+        height, across = photograph.shape[:2]
+        results.append({
+            'name': path.name, 'sha256': hashlib.sha256(path.read_bytes()).hexdigest(),
+            'size': [across, height],
+            'change': {title: float(np.abs(image.astype(np.float32) - photograph).mean())
+                       for title, (image, _) in shown.items() if title != INPUT}})
+        rows += [Row([Picture(zoom=zoom, image=image) for image, _ in shown.values()], path.stem,
+                     apart=True),
+                 Row([LabelMap(zoom=zoom, labels=labels, label_set=label_set)
+                      for _, labels in shown.values()])]
+        progress()
+    return Grid(rows, columns, legend=legend(label_set, masks), width=view.width), \
+        {'images': results}
+
+
+@torch.inference_mode()
+def _methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], photograph: np.ndarray,
+             iterations: int) -> dict[str, Arrays]:
+    rainy = model.upload(photograph)
+    shown = {INPUT: as_arrays(rainy, model.segment(rainy))}
+    for title, baseline in baselines.items():
+        derained = derained_by(baseline, rainy)
+        shown[title] = as_arrays(derained, model.segment(derained))
+    step = model.loop(rainy, iterations)[-1]
+    return {**shown, OURS: as_arrays(step.image, step_labels(step))}
+
+
+def _fitted(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Shrink an image into a size, keeping its aspect."""
+    height, width = image.shape[:2]
+    scale = 1.0 if size is None else min(1.0, size[0] / width, size[1] / height)
+    return image if scale == 1 else cv2.resize(
+        image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)

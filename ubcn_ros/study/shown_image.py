@@ -1,0 +1,193 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Single images as figures show them, with what `ubcn evaluate` would measure of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.resizing import resized
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.validation_rain import RENDERED, rainy_view
+from ubcn_ros.evaluation.measure import LoadedModel, enlarged, truth_of
+from ubcn_ros.evaluation.scores import ImageScore, LabelScore, rounded
+from ubcn_ros.labels import UNLABELED, LabelSet
+from ubcn_ros.network import Step
+from ubcn_ros.study.print_cells import Zoom
+from ubcn_ros.study.print_grid import PAPER_WIDTH, check_columns
+
+LONGEST = 'mIoU 88.8 %'
+"""Of the captions of panels."""
+
+
+@dataclass(frozen=True)
+class View:
+    """
+    How a figure shows images.
+
+    :param iterations: T of UBCN.
+    :param size: width and height to which images are resized before rain falls; photographs are
+        shrunk into it. None: as they are.
+    :param zooms: what is shown larger: one for all images, or one for each.
+    :param width: of the figure, inches.
+    :param rain: that falls, one of RAINS.
+    """
+
+    iterations: int = 3
+    size: tuple[int, int] | None = None
+    zooms: Sequence[Zoom] = ()
+    width: float = PAPER_WIDTH
+    rain: str = RENDERED
+
+    def checked_zooms(self, count: int, columns: Sequence[str]) -> list[Zoom | None]:
+        """
+        Return what is shown larger of each of some images.
+
+        :param columns: headings of the figure, to say before the work if they have no room.
+        :raises ValueError: they have none, or there are not as many zooms as images.
+        """
+        check_columns([*columns, LONGEST], len(columns), self.width)
+        if len(self.zooms) == 1 or not self.zooms:
+            return [*self.zooms, None][:1] * count
+        if len(self.zooms) != count:
+            raise ValueError(f'{len(self.zooms)} zooms for {count} images: give one for all, or '
+                             'one for each')
+        return [*self.zooms]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """
+    An image and its labels.
+
+    ``image``: (H, W, 3) uint8 RGB; ``labels``: (H, W) uint8 ids; ``figures``: 'psnr' in dB and
+    'ssim', and 'miou' in % over the classes that occur in the truth; None where one is not
+    finite.
+    """
+
+    image: np.ndarray
+    labels: np.ndarray
+    figures: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class ShownScene:
+    """A labelled scene on the model's device; its place in the list is the seed of its rain."""
+
+    scenes: SceneList
+    index: int
+    model: LoadedModel
+    view: View
+
+    def __post_init__(self) -> None:
+        """Read it."""
+        frame = self.scenes.scenes[self.index].read()
+        frame = frame if self.view.size is None else resized(frame, *self.view.size)
+        object.__setattr__(self, 'frame', frame)
+        object.__setattr__(self, 'clean', self.model.upload(frame.image))
+        object.__setattr__(self, 'truth', truth_of(frame.labels, self.scenes.label_set,
+                                                   self.model.device))
+
+    @property
+    def name(self) -> str:
+        """Of the scene."""
+        return self.scenes.scenes[self.index].name
+
+    @property
+    def true_labels(self) -> np.ndarray:
+        """(H, W) uint8 ids, 255 where none is known, or a group of classes."""
+        return self.truth.cpu().numpy().astype(np.uint8)
+
+    def rainy(self, rate: float) -> torch.Tensor:
+        """Return the image in the rain of all validation, (1, 3, H, W) 0..1."""
+        image, labels, depth, _ = self.frame
+        return self.model.upload(rainy_view(image, labels, self.scenes, rate, self.index, depth,
+                                            self.view.rain))
+
+    def shown(self, image: torch.Tensor, labels: torch.Tensor) -> Shown:
+        """
+        Measure an image and its labels against the truth.
+
+        :param image: (1, 3, H, W) 0..1; ``labels``: (H, W) ids.
+        """
+        images, classes = ImageScore(), LabelScore(self.scenes.label_set, self.model.device)
+        images.add(image, self.clean)
+        classes.add(labels, self.truth)
+        return Shown(*as_arrays(image, labels), {
+            key: value if math.isfinite(value) else None for key, value in
+            {**images.result(), 'miou': classes.result()['miou']}.items()})
+
+
+def as_arrays(image: torch.Tensor, labels: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Turn (1, 3, H, W) 0..1 and (H, W) into (H, W, 3) uint8 RGB and (H, W) uint8."""
+    return (rounded(image)[0].permute(1, 2, 0).byte().cpu().numpy(),
+            labels.byte().cpu().numpy())
+
+
+def step_labels(step: Step) -> torch.Tensor:
+    """(H, W) ids of a step of one image, at its size."""
+    return enlarged(step.logits, step.image.shape[-2:]).argmax(0)
+
+
+def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, limit: int
+                   ) -> list[int]:
+    """
+    Choose the scenes of a figure.
+
+    :param names: of them, in the order in which they are shown; none for those that follow.
+    :param stride: take every n-th; None spreads them evenly over the list.
+    :param limit: so many at most.
+    :return: places in the list, of scenes with labels.
+    :raises ValueError: there is no scene of a name, or it has no labels.
+    """
+    places = {scene.name: i for i, scene in enumerate(scenes.scenes) if scene.labelled}
+    if names:
+        for name in names:
+            if name not in places:
+                raise ValueError(f'{scenes.name} has no image {name!r} with labels: its '
+                                 f'{len(places)} images have names like '
+                                 f'{", ".join([*places][:3])}')
+        return [places[name] for name in names]
+    return [*places.values()][::stride or max(1, len(places) // limit)][:limit]
+
+
+def labelled_scenes(data: Data, split: str | None) -> SceneList:
+    """
+    Return the scenes of a split; by default val, or the only one.
+
+    :raises ValueError: they have no labels.
+    """
+    scenes = data.split(split or data.measured_split)
+    if not scenes.labelled():
+        raise ValueError(f'{scenes.name} has no labels to compare with: give a data set that has '
+                         'them; photographs in rain are for ubcn study real-rain')
+    return scenes
+
+
+def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray) -> None:
+    """Raise ValueError where what is to be shown larger is not inside an image, (H, W, 3)."""
+    height, width = image.shape[:2]
+    if zoom and (zoom[0] + zoom[2] > width or zoom[1] + zoom[3] > height):
+        raise ValueError(f'the zoom {zoom[2]}x{zoom[3]}+{zoom[0]}+{zoom[1]} is not inside of '
+                         f'{name}, which has {width}x{height} pixels')
+
+
+def legend(label_set: LabelSet, labels: Iterable[np.ndarray]
+           ) -> list[tuple[str, tuple[int, int, int]]]:
+    """List names and colours of the classes that occur in some (H, W) labels."""
+    found = {int(i) for each in labels for i in np.unique(each)}
+    entries = [*zip(label_set.classes, label_set.colors, strict=True)]
+    return [entries[i] for i in sorted(found - {UNLABELED})] + (
+        [('no label', (0, 0, 0))] if UNLABELED in found else [])
+
+
+def model_record(model: LoadedModel) -> dict[str, Any]:
+    """Say which file a model is of."""
+    return {'name': model.info.name, 'file': model.info.path.name, 'sha256': model.info.sha256}

@@ -1,0 +1,138 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+The steps of the loop on single images: derained, labelled, and where both are wrong.
+
+``steps.json`` has, beside 'command' and 'settings':
+
+- 'pictures': names of the files beside it; 'models': {'UBCN': {'name', 'file', 'sha256'}};
+- 'error_scale': the absolute error, of 255, that the last colour of the error maps stands for,
+  and all above it;
+- 'images': a list of {'name', 'rain_seed', 'input': figures, 'steps': [{'t', figures}]}, figures
+  being of that image alone: 'psnr' in dB, 'ssim', 'miou' in %, 'error': the mean absolute error,
+  of 255, and 'wrong': the share of the pixels with a true label that have another one, in %; null
+  where one is not finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.evaluation.measure import LoadedModel, check_classes
+from ubcn_ros.labels import LabelSet
+from ubcn_ros.study.methods import miou_text, psnr_text
+from ubcn_ros.study.print_cells import (
+    WITHOUT_LABEL,
+    WRONG,
+    ErrorMap,
+    LabelMap,
+    Panel,
+    Picture,
+    WrongLabels,
+    Zoom,
+    wrong_labels,
+)
+from ubcn_ros.study.print_grid import Grid, Key, Row, Scale
+from ubcn_ros.study.shown_image import (
+    Shown,
+    ShownScene,
+    View,
+    check_zoom,
+    legend,
+    step_labels,
+)
+
+_COLUMNS = ('image', 'segmentation', 'absolute error', 'wrong labels')
+_QUANTILE, _ROUND = 0.98, 10  # of the scale's end: above it are few pixels; a round number
+
+
+class _Stage(NamedTuple):
+    """The input or a step, and where it is wrong."""
+
+    shown: Shown
+    error: np.ndarray
+    wrong: WrongLabels
+
+
+def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], rate: float,
+               view: View, progress: Callable[[], object] = lambda: None
+               ) -> tuple[Grid, dict[str, Any]]:
+    """
+    Show every step of the loop on some scenes in rain.
+
+    :param indices: of labelled scenes.
+    :param rate: mm/hr.
+    :param progress: called after every image.
+    :return: the figure, and 'error_scale' and 'images' of the results.
+    :raises ValueError: as of ``compare_methods``.
+    """
+    check_classes({'': model}, scenes)
+    shown, results, columns = [], [], _COLUMNS * len(indices)
+    for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
+        scene = ShownScene(scenes, index, model, view)
+        check_zoom(zoom, scene.name, scene.frame.image)
+        stages = _stages(scene, rate)
+        shown.append((scene, stages, zoom))
+        figures = [{**stage.shown.figures, 'error': float(stage.error.mean()),
+                    'wrong': _share(stage.wrong)} for stage in stages]
+        results.append({'name': scene.name, 'rain_seed': index, 'input': figures[0],
+                        'steps': [{'t': t, **each} for t, each in enumerate(figures[1:], 1)]})
+        progress()
+    highest = _highest([stage.error for _, stages, _ in shown for stage in stages])
+    label_set = scenes.label_set
+    rows = [[], [], *([] for _ in range(view.iterations))]
+    for scene, stages, zoom in shown:
+        first, *steps = (_cells(stage, highest, label_set, zoom) for stage in stages)
+        truth = [Picture(zoom=zoom, image=scene.frame.image),
+                 LabelMap(zoom=zoom, labels=scene.true_labels, label_set=label_set),
+                 Scale('of 255', highest),
+                 Key((('wrong', WRONG), ('no label', WITHOUT_LABEL)))]
+        for row, cells in zip(rows, (first, truth, *steps), strict=True):
+            row += cells
+    masks = [each for scene, stages, _ in shown
+             for each in (scene.true_labels, *(stage.shown.labels for stage in stages))]
+    labels = ['input', 'ground truth', *(f'step {t}' for t in range(1, view.iterations + 1))]
+    groups = [(scene.name, len(_COLUMNS)) for scene, _, _ in shown] if len(shown) > 1 else ()
+    return Grid([Row(cells, label) for cells, label in zip(rows, labels, strict=True)],
+                columns, groups, legend(label_set, masks), view.width), \
+        {'error_scale': highest, 'images': results}
+
+
+@torch.inference_mode()
+def _stages(scene: ShownScene, rate: float) -> list[_Stage]:
+    """Return the input and every step."""
+    rainy = scene.rainy(rate)
+    shown = [scene.shown(rainy, scene.model.segment(rainy)),
+             *(scene.shown(step.image, step_labels(step))
+               for step in scene.model.loop(rainy, scene.view.iterations))]
+    clean, truth = scene.frame.image, scene.true_labels
+    return [_Stage(each, np.abs(each.image.astype(np.float32) - clean).mean(2),
+                   wrong_labels(clean, each.labels, truth)) for each in shown]
+
+
+def _cells(stage: _Stage, highest: float, label_set: LabelSet, zoom: Zoom | None) -> list[Panel]:
+    figures, wrong = stage.shown.figures, _share(stage.wrong)
+    cells = [Picture(psnr_text(figures['psnr']), image=stage.shown.image),
+             LabelMap(miou_text(figures['miou']), labels=stage.shown.labels,
+                      label_set=label_set),
+             ErrorMap(f'mean {stage.error.mean():.1f}', error=stage.error, highest=highest),
+             replace(stage.wrong, caption='' if wrong is None else f'{wrong:.1f} % wrong')]
+    return [replace(cell, zoom=zoom) for cell in cells]
+
+
+def _share(labels: WrongLabels) -> float | None:
+    known = np.count_nonzero(~labels.unknown)
+    return 100 * np.count_nonzero(labels.wrong) / known if known else None
+
+
+def _highest(errors: Sequence[np.ndarray]) -> float:
+    """Return a round error that hardly any pixel is above, for one scale of all maps."""
+    most = max(float(np.quantile(each, _QUANTILE)) for each in errors)
+    return float(max(_ROUND, _ROUND * math.ceil(most / _ROUND)))
