@@ -19,6 +19,8 @@ from ubcn_ros.images.files import read_image, write_image
 NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train': 'lightning',
          'benchmark train': 'lightning', 'study baselines': 'lightning',
          'study degradations': 'lightning', 'study networks': 'torchmetrics',
+         'study methods': 'torchmetrics', 'study steps': 'torchmetrics',
+         'study real-rain': 'torchmetrics',
          'evaluate': 'torchmetrics', 'model calibrate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
@@ -57,10 +59,15 @@ VALID = {
                            '--accelerator', 'cpu', '--workers', '0', '--limit', '1'),
     'study networks': (*CPU, '--data', 'data', '--out', 'out', '--rates', '0', '--iterations', '1',
                        '--limit', '1', '--frames', '0'),
+    'study methods': ('--data', 'data', *CPU, '--rate', '50', '--iterations', '1', '--limit', '1',
+                      '--out', 'out'),
+    'study steps': ('--data', 'data', *CPU, '--iterations', '1', '--limit', '1', '--out', 'out'),
+    'study real-rain': ('in.png', *CPU, '--iterations', '1', '--out', 'out'),
 }
 MODELS = ('missing', 'folder', 'export', 'empty.safetensors', 'text.safetensors', 'in.png', '',
           '~nobody/x.safetensors', 'x' * 300, 'in.png/x.safetensors')
 BAGS = ('missing', 'folder', 'empty.mcap', 'text.mcap', 'text.db3', 'wrong_bag', 'in.png')
+MISSING = ('missing', 'in.png')
 IMAGES = ('missing.png', 'folder', 'empty.png', 'text.png')
 # Of options whose type does not say what is wrong; () for those that take any text.
 BY_NAME = {
@@ -95,8 +102,11 @@ BY_NAME = {
     'benchmark node cameras': ('x', '0', '1,', '17', '-1', ''),
     'memory_frames': ('x', '0', '1000,x', '99999999'),
     'model calibrate data': ('missing', 'folder', 'in.png', 'images', 'list.yaml'),
-    **dict.fromkeys(('evaluate data', 'study networks data'),
-                    ('missing', 'folder', 'in.png', 'images', 'list.yaml')),
+    **dict.fromkeys(('evaluate data', 'study networks data', 'study methods data',
+                     'study steps data'), ('missing', 'folder', 'in.png', 'images', 'list.yaml')),
+    **dict.fromkeys(('study methods names', 'study steps names'), ('x', '')),
+    'zooms': ('x', '', '9x9', '3x9+0+0', '9x9-1+0', '99x99+0+0'), 'study methods folder': MISSING,
+    'study real-rain folder': MISSING, 'study real-rain sources': IMAGES,
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'rain rate': ('x', '', 'nan', '-1', '301', '0:', '0:1:2', '0:301', '0:50'),
