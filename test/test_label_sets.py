@@ -14,9 +14,9 @@ import ubcn_ros
 from ubcn_ros import cli
 from ubcn_ros.bags import create, read_images
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
+from ubcn_ros.evaluation.figures import scene_figures
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.evaluation.report import scene_text
-from ubcn_ros.evaluation.targets import scene_figures
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import read_image, write_image
 from ubcn_ros.images.overlay import overlay

@@ -155,22 +155,22 @@ def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None,
             rain: str) -> tuple[dict, list, str]:
     """Measure scenes with labels; returns results, figures and their text."""
+    from ubcn_ros.evaluation.figures import scene_figures
     from ubcn_ros.evaluation.measure import measure_scenes
     from ubcn_ros.evaluation.report import scene_text
-    from ubcn_ros.evaluation.targets import scene_figures
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
                                  baselines, bar.update, size, rain)
-    figures = scene_figures(results, rain)
+    figures = scene_figures(results)
     return results, figures, scene_text(results, figures)
 
 
 def _pairs(loaded: LoadedModel, baselines: dict[str, LoadedModel], pairs: Sequence[Scene],
            iterations: int) -> tuple[dict, list, str]:
     """Measure pairs as ``_scenes`` does scenes."""
+    from ubcn_ros.evaluation.figures import pair_figures
     from ubcn_ros.evaluation.measure import measure_pairs
     from ubcn_ros.evaluation.report import pair_text
-    from ubcn_ros.evaluation.targets import pair_figures
     with progress_bar(total=len(pairs)) as bar:
         results = measure_pairs(loaded, pairs, iterations, baselines, bar.update)
     figures = pair_figures(results)

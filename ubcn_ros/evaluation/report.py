@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.evaluation.targets import Figure
+from ubcn_ros.evaluation.figures import Figure
 from ubcn_ros.text_table import table
 from ubcn_ros.whole_files import write_whole
 
@@ -65,12 +65,9 @@ def pair_text(results: dict[str, Any], figures: Sequence[Figure]) -> str:
 
 
 def figure_text(figures: Sequence[Figure]) -> str:
-    """Tabulate derived figures and their targets."""
-    verdict = {None: '', True: 'reached', False: 'missed'}
-    rows = [[f.text, f'{f.value:.2f}', f.unit, f.target, verdict[f.reached]] for f in figures]
-    columns = 5 if any(f.target for f in figures) else 3
-    return table(('figure', 'value', 'unit', 'target', '')[:columns],
-                 [row[:columns] for row in rows], left=(0, 2, 3, 4))
+    """Tabulate derived figures."""
+    return table(('figure', 'value', 'unit'),
+                 [[f.text, f'{f.value:.2f}', f.unit] for f in figures], left=(0, 2))
 
 
 def json_text(report: Any) -> str:

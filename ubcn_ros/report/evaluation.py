@@ -199,12 +199,9 @@ def _tables(evaluation: Evaluation) -> Iterator[Table]:
                         ('dry', *map(_rate, last)),
                         tuple((name, None, (iou, *(found[name] for found in last.values())))
                               for name, iou in results['clean']['own']['iou'].items()))
-        verdict = {True: 'reached', False: 'missed', None: ''}
-        yield Table(f'Derived figures{where}', 'With the targets that this project sets itself.',
-                    ('value', 'unit', 'target', ''), tuple(
-                        (f['text'], None, (f['value'], f['unit'], _target(f),
-                                           verdict[f['reached']]))
-                        for f in results['figures'].values()), digits=2)
+        yield Table(f'Derived figures{where}', 'Worked out of what was measured.',
+                    ('value', 'unit'), tuple((f['text'], None, (f['value'], f['unit']))
+                                             for f in results['figures'].values()), digits=2)
 
 
 def _missing(evaluation: Evaluation) -> Iterator[str]:
@@ -250,14 +247,6 @@ def _rate(rate: str) -> str:
 
 def _known(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _target(figure: Mapping[str, Any]) -> str:
-    low, high = figure['low'], figure['high']
-    if low is not None and high is not None:
-        return f'{low:g} .. {high:g}'
-    return '' if low is None and high is None else f'≥ {low:g}' if low is not None else \
-        f'≤ {high:g}'
 
 
 def spread(count: int, wanted: int) -> Sequence[int]:

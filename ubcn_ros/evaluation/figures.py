@@ -1,79 +1,39 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The figures that a model is judged by, derived from what was measured, and their targets."""
+"""The figures that a model is judged by, derived from what was measured."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
-
-from ubcn_ros.data.validation_rain import RENDERED
-
-_GAIN = {50.0: 4.0, 150.0: 7.5, 250.0: 8.0}
-_TAX = {150.0: 4.0, 250.0: 7.0}
-_ECE = {0.0: 5.0, 150.0: 5.0}
-_RAIN = 25.0  # %, from 25 mm/hr up
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class Figure:
-    """
-    One derived figure.
+class Figure(NamedTuple):
+    """A derived figure: its name in JSON, what it is in words, and its unit, '' for a share."""
 
-    ``low`` and ``high`` are the target that this project sets itself, None where there is none:
-    how many classes a data set has, and how hard they are, decides on the mIoU itself.
-    """
-
-    # name in the JSON report
     key: str
-    # what it is, in words
     text: str
     value: float
-    # 'dB', '%', 'points' or '' for a share
     unit: str
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def reached(self) -> bool | None:
-        """Tell whether the target is reached; None without one."""
-        if self.low is None and self.high is None:
-            return None
-        return ((self.low is None or self.value >= self.low) and
-                (self.high is None or self.value <= self.high))
-
-    @property
-    def target(self) -> str:
-        """Return the target in words; empty without one."""
-        if self.low is not None and self.high is not None:
-            return f'{self.low:g} .. {self.high:g}'
-        if self.low is not None:
-            return f'>= {self.low:g}'
-        return f'<= {self.high:g}' if self.high is not None else ''
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
-        return {'text': self.text, 'value': self.value, 'unit': self.unit, 'low': self.low,
-                'high': self.high, 'reached': self.reached}
+        return {'text': self.text, 'value': self.value, 'unit': self.unit}
 
 
-def scene_figures(results: dict[str, Any], rain: str = RENDERED) -> list[Figure]:
+def scene_figures(results: dict[str, Any]) -> list[Figure]:
     """
     Derive the figures of ``measure_scenes`` results.
 
     Those whose rates, steps or networks were not measured are left out, and so are differences
     of two infinite PSNRs.
-
-    :param rain: that fell, one of RAINS; targets are of rendered rain alone.
     """
     rates = {float(key): entry for key, entry in results['rates'].items()}
     found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
              *_dry(rates, results['clean']), *_calibration(rates), *_rain(rates),
              *_baselines(rates)]
-    return [figure if rain == RENDERED else replace(figure, low=None, high=None)
-            for figure in found if not math.isnan(figure.value)]
+    return [figure for figure in found if not math.isnan(figure.value)]
 
 
 def pair_figures(results: dict[str, Any]) -> list[Figure]:
@@ -87,8 +47,7 @@ def _gains(rates: dict[float, Any]) -> Iterator[Figure]:
     for rate, entry in rates.items():
         if rate:
             yield Figure(f'psnr_gain_{rate:g}', f'PSNR over the input, T = 1, {rate:g} mm/hr',
-                         entry['steps'][0]['psnr'] - entry['input']['psnr'], 'dB',
-                         _GAIN.get(rate))
+                         entry['steps'][0]['psnr'] - entry['input']['psnr'], 'dB')
 
 
 def _loop(rates: dict[float, Any]) -> Iterator[Figure]:
@@ -97,11 +56,11 @@ def _loop(rates: dict[float, Any]) -> Iterator[Figure]:
     if 150.0 in three and 250.0 in three:
         gain = sum(three[r]['psnr'] - steps[r][0]['psnr'] for r in (150.0, 250.0)) / 2
         yield Figure('loop_psnr', 'PSNR, T = 3 over T = 1, mean of 150 and 250 mm/hr', gain,
-                     'dB', 0.4)
+                     'dB')
     if 250.0 in three:
         yield Figure('loop_miou_250', 'mIoU, T = 3 over T = 1, 250 mm/hr',
-                     three[250.0]['miou'] - steps[250.0][0]['miou'], 'points', 1.0)
-    for name, key, unit, low in (('psnr', 'PSNR', 'dB', -0.05), ('miou', 'mIoU', 'points', -0.2)):
+                     three[250.0]['miou'] - steps[250.0][0]['miou'], 'points')
+    for name, key, unit in (('psnr', 'PSNR', 'dB'), ('miou', 'mIoU', 'points')):
         changes = [(after[name] - before[name], after['t'], rate)
                    for rate, all_steps in steps.items()
                    for before, after in zip(all_steps, all_steps[1:], strict=False)
@@ -109,7 +68,7 @@ def _loop(rates: dict[float, Any]) -> Iterator[Figure]:
         if changes:
             worst, t, rate = min(changes)
             yield Figure(f'worst_step_{name}', f'worst change of {key} from one step to the next '
-                         f'(T = {t}, {rate:g} mm/hr)', worst, unit, low)
+                         f'(T = {t}, {rate:g} mm/hr)', worst, unit)
 
 
 def _segmentation(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
@@ -121,8 +80,7 @@ def _segmentation(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Fi
     for rate, entry in rates.items():
         if len(entry['steps']) >= 3 and rate:
             yield Figure(f'rain_tax_{rate:g}', f'rain tax, {rate:g} mm/hr: bound minus mIoU at '
-                         'T = 3', bound - entry['steps'][2]['miou'], 'points',
-                         high=_TAX.get(rate))
+                         'T = 3', bound - entry['steps'][2]['miou'], 'points')
     for rate, entry in rates.items():
         if rate and bound:
             yield Figure(f'kept_{rate:g}', f'mIoU kept in {rate:g} mm/hr by the network trained '
@@ -132,16 +90,16 @@ def _segmentation(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Fi
 def _dry(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
     steps = rates[0.0]['steps'] if 0.0 in rates else []
     if len(steps) >= 3:
-        yield Figure('dry_psnr', 'PSNR of a dry frame, T = 3', steps[2]['psnr'], 'dB', 38.0)
+        yield Figure('dry_psnr', 'PSNR of a dry frame, T = 3', steps[2]['psnr'], 'dB')
         yield Figure('dry_miou', 'mIoU of a dry frame, T = 3 over the frame as it is',
-                     steps[2]['miou'] - clean['own']['miou'], 'points', -0.5, 0.5)
+                     steps[2]['miou'] - clean['own']['miou'], 'points')
 
 
 def _calibration(rates: dict[float, Any]) -> Iterator[Figure]:
     for rate, entry in rates.items():
         last = entry['steps'][-1]
         yield Figure(f'ece_{rate:g}', f'expected calibration error, T = {last["t"]}, {rate:g} '
-                     'mm/hr', last['ece'], '%', high=_ECE.get(rate))
+                     'mm/hr', last['ece'], '%')
 
 
 def _rain(rates: dict[float, Any]) -> Iterator[Figure]:
@@ -150,13 +108,12 @@ def _rain(rates: dict[float, Any]) -> Iterator[Figure]:
             continue
         if rate:
             yield Figure(f'rain_rate_{rate:g}', f'error of the rain rate, median, {rate:g} mm/hr',
-                         entry['rain']['rate_error'], '%',
-                         high=_RAIN if rate >= 25 else None)
+                         entry['rain']['rate_error'], '%')
             yield Figure(f'visibility_{rate:g}', f'error of the visibility, median, {rate:g} '
                          'mm/hr', entry['rain']['visibility_error'], '%')
         else:
             yield Figure('rain_dry', 'dry frames told to have less than 2 mm/hr',
-                         entry['rain']['dry'], '%', 95.0)
+                         entry['rain']['dry'], '%')
 
 
 def _baselines(rates: dict[float, Any]) -> Iterator[Figure]:
