@@ -140,15 +140,13 @@ def claims_text(found: Sequence[Claim]) -> str:
 
 
 def comparison_text(c: Comparison) -> str:
-    """Say which of two cells is below the other, by how much, and the spread over the seeds."""
+    """Say by how much the cell is below that a claim puts first, and the spread over the seeds."""
     (train, test), (other, of) = c.higher, c.lower
-    kind, unit = c.kind, UNITS[c.kind]
-    levels = [f'{level:g}' for level in FIGURE_1_LEVELS[kind]]
-    first, second = f'trained at {levels[train]}', f'trained at {levels[other]}'
-    if test != of:
-        first, second = f'{first}, tested at {levels[test]}', f'{second}, tested at {levels[of]}'
-        where = f'{kind} ({unit})'
+    levels = [f'{level:g}' for level in FIGURE_1_LEVELS[c.kind]]
+    where, first, second = c.kind, f'trained at {levels[train]}', f'trained at {levels[other]}'
+    if test == of:
+        where += f', tested at {levels[test]}'
     else:
-        where = f'{kind} tested at {levels[test]} {unit}'
-    spread = f' (single seeds {c.least:+.1f} to {c.most:+.1f})' if c.seeds > 1 else ''
-    return f'{where}: {first} {c.difference:+.1f} against {second}{spread}'
+        first, second = f'{first}, tested at {levels[test]}', f'{second}, tested at {levels[of]}'
+    spread = f' (single seeds {-c.most:.1f} to {-c.least:.1f})' if c.seeds > 1 else ''
+    return f'{where} ({UNITS[c.kind]}): {first} is {-c.difference:.1f} below {second}{spread}'

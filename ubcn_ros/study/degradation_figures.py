@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_TOP = 80.0  # mIoU in % of the brightest colour, and of the curves' axes
+_TOP = 80.0  # mIoU in % of the brightest colour
 _PAPER = "the paper's figure 1 (PSPNet, read off, +-0.3)"
 
 
@@ -44,7 +44,7 @@ def _two_rows(tables: Mapping[str, np.ndarray], title: str,
               draw: Callable[[Axes, str, OverSeeds], None], legend: str) -> Figure:
     from matplotlib.figure import Figure  # not pyplot: no display is touched
     kinds = [kind for kind in FIGURE_1_LEVELS if kind in tables]
-    figure = Figure(figsize=(3.2 * max(2, len(kinds)), 6.8), layout='constrained')
+    figure = Figure(figsize=(3.2 * max(2, len(kinds)), 7.2), layout='constrained')
     rows = figure.subfigures(2, 1)
     for row, name, values in zip(rows, (title, _PAPER), (tables, FIGURE_1), strict=True):
         row.suptitle(f'mIoU in %, {name}', fontsize=10)
@@ -58,7 +58,7 @@ def _two_rows(tables: Mapping[str, np.ndarray], title: str,
 
 
 def _heat_map(axes: Axes, kind: str, found: OverSeeds) -> None:
-    axes.imshow(found.mean, vmin=0, vmax=_TOP, cmap='viridis')
+    axes.imshow(found.mean, vmin=0, vmax=_TOP, cmap='viridis', aspect='auto')
     for i, j in np.ndindex(4, 4):
         value = found.mean[i, j]
         if np.isnan(value):
@@ -79,6 +79,6 @@ def _lines(axes: Axes, kind: str, found: OverSeeds) -> None:
         axes.fill_between(places, found.lowest[i], found.highest[i], alpha=0.2,
                           color=line.get_color(), linewidth=0)
         axes.plot(i, found.mean[i, i], marker='o', color=line.get_color())
-    axes.set_ylim(0, _TOP)
+    axes.set_ylim(0, 85)
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7)
