@@ -3,6 +3,7 @@
 """The page in Chromium (`apt-get install chromium`), opened from its file."""
 
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -47,8 +48,16 @@ class Opened:
         self.wait("all('.sheet').every(s => s.view && (s.view.kind === 'image' || s.values))")
 
     def wait(self, condition):
-        """Wait until an expression of the page's script holds."""
-        self.page.wait_for_function(condition)
+        """
+        Wait until an expression of the page's script holds.
+
+        Asked anew from here: the page's policy forbids the eval with which `wait_for_function`
+        looks a second time.
+        """
+        end = time.monotonic() + LOAD_MS / 1000
+        while not self.page.evaluate(condition):
+            assert time.monotonic() < end, f'{condition} never held'
+            self.page.wait_for_timeout(20)
 
     def boxes(self, selector):
         return [found.bounding_box() for found in self.page.query_selector_all(selector)]
