@@ -86,7 +86,7 @@ def test_a_drive_without_rain_gives_psnr_and_labels_to_compare(drive):
     for number, frame in enumerate(made.frames):
         assert frame.values['psnr'] == pytest.approx(20 * math.log10(255 / (10 + number)), 1e-4)
         assert frame.values['psnr_input'] == pytest.approx(20 * math.log10(255 / 40), 1e-4)
-        assert frame.values['dry'] == pytest.approx(100 * (1 - 12 / HEIGHT))
+        assert frame.values['labels_dry'] == pytest.approx(100 * (1 - 12 / HEIGHT))
     assert made.worst.key == 'psnr' and made.ranked() == [3, 2, 1, 0]
     assert {'truth', 'truth_labels'} <= {v.key for v in made.views}
     assert not said(made, 'PSNR')
@@ -101,13 +101,13 @@ def test_a_pair_is_compared(drive):
     made = report(drive / 'a', drive / 'b')
     assert made.sides == ('derained', 'derained_b')
     for frame in made.frames:
-        assert frame.values['disagreement'] == pytest.approx(100 * 6 / HEIGHT)
+        assert frame.values['labels_equal'] == pytest.approx(100 * (1 - 6 / HEIGHT))
         assert frame.values['apart'] == pytest.approx(10)
-    assert made.worst.key == 'disagreement' and 'which of them is wrong' in made.worst_text
+    assert made.worst.key == 'labels_equal' and 'which of them is wrong' in made.worst_text
     columns, rows = made.tables[0].columns, {n: c for n, _, c in made.tables[0].rows}
     assert rows['Sky'][columns.index('IoU of A and B, %')] == pytest.approx(100 * 24 / 30)
     made = report(drive / 'a', drive / 'b', truth=drive / 'dry')
-    assert made.worst.key == 'behind' and all(f.values['behind'] < 0 for f in made.frames)
+    assert made.worst.key == 'psnr_gain' and all(f.values['psnr_gain'] < 0 for f in made.frames)
 
 
 def test_models_of_other_classes_are_not_compared_by_ids(drive, tmp_path):
@@ -116,7 +116,7 @@ def test_models_of_other_classes_are_not_compared_by_ids(drive, tmp_path):
     document['model']['label_set']['classes'][0] = 'Heaven'
     (other / 'process.json').write_text(json.dumps(document))
     made = report(drive / 'a', other)
-    assert all('disagreement' not in f.values for f in made.frames)
+    assert all('labels_equal' not in f.values for f in made.frames)
     assert said(made, 'different classes', 'Heaven')
 
 
@@ -155,7 +155,7 @@ def test_a_recording_of_the_node_says_its_latency(tmp_path):
         '/labels/image_raw': labels, '/labels/confidence': confidence,
         '/debug/frame': lambda n, header: debug(header, 20 + n)})
     made = report(bag)
-    assert [f.values['latency'] for f in made.frames] == [20, 21, 22, 23]
+    assert [f.values['latency_ms'] for f in made.frames] == [20, 21, 22, 23]
     assert next(t for t in made.tiles if t.title == 'Latency').value == '21.5 ms'
 
 

@@ -50,7 +50,8 @@ def test_two_bags_are_compared_where_both_have_the_frame(tmp_path):
     assert [row.stamp_ns for row in camera.frames] == [S + n * S // 10 for n in range(3)]
     for row in camera.frames:
         assert row.values == {
-            'psnr': pytest.approx(of_255(6)), 'labels_equal': pytest.approx(100 - 600 / HEIGHT),
+            'psnr_between': pytest.approx(of_255(6)),
+            'labels_equal': pytest.approx(100 - 600 / HEIGHT),
             'miou': pytest.approx(50 * (24 / 30 + 18 / 24))}
     assert camera.miou == pytest.approx(50 * (24 / 30 + 18 / 24))
     assert camera.iou == {'Sky': pytest.approx(80), 'Road': pytest.approx(75)}
@@ -61,7 +62,7 @@ def test_against_the_drive_without_rain(tmp_path):
     truth = write_bag(tmp_path / 'truth', {FRONT['topic']: clean})
     camera, = compare(BagPaths(tmp_path / 'a', truth=truth)).cameras
     assert [row.values for row in camera.frames] == [
-        {'psnr_a': pytest.approx(of_255(10 + n)), 'psnr_input': pytest.approx(of_255(40))}
+        {'psnr': pytest.approx(of_255(10 + n)), 'psnr_input': pytest.approx(of_255(40))}
         for n in range(4)] and a
     b = write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: derained(n, 20)})
     camera, = compare(BagPaths(tmp_path / 'a', b, truth=truth)).cameras
@@ -75,7 +76,7 @@ def test_equal_images_are_counted_and_not_averaged(tmp_path):
         write_bag(tmp_path / name, {FRONT['derained']: lambda n, r=rest, name=name: derained(
             n, r + (name == 'b' and n > 1))})
     camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b')).cameras
-    assert camera.summary()['psnr'] == {
+    assert camera.summary()['psnr_between'] == {
         'frames': 4, 'equal': 2, 'mean': pytest.approx(of_255(1)), 'worst': pytest.approx(
             of_255(1)), 'worst_stamp': '1.200000000'}
 
@@ -87,7 +88,7 @@ def test_latency_is_that_which_the_node_told(tmp_path):
             lambda n, header, ms=milliseconds: debug(header, ms + n)})
     camera, = compare(BagPaths(tmp_path / 'a', tmp_path / 'b')).cameras
     assert [row.values['latency_ms_b'] for row in camera.frames] == [30, 31, 32, 33]
-    latency = camera.summary()['latency_ms_a']
+    latency = camera.summary()['latency_ms']
     assert (latency['mean'], latency['worst'], latency['worst_stamp']) == (21.5, 23, '1.300000000')
 
 
@@ -135,7 +136,7 @@ def test_the_command_shows_tables_and_writes_each_frame(tmp_path):
     assert len(rows) == 4 == len(content['cameras'][0]['rows'])
     assert rows[1]['stamp_ns'] == str(S + S // 10)
     assert float(rows[1]['miou']) == content['cameras'][0]['rows'][1]['miou']
-    assert content['cameras'][0]['summary']['psnr']['frames'] == 4
+    assert content['cameras'][0]['summary']['psnr_between']['frames'] == 4
 
 
 def test_json_on_standard_output_is_nothing_but_that(tmp_path):

@@ -79,8 +79,9 @@ def _camera_text(camera: CameraComparison) -> str:
         ('A', camera.only_a), ('B', camera.only_b)) if number)
     parts = [f'{camera.camera}: {len(camera.frames)} frames{alone}', table(
         ('figure', 'unit', 'frames', 'equal', 'mean', 'worst', 'stamp of the worst'),
-        [(FIGURES[name][0], FIGURES[name][1], str(values['frames']), str(values['equal'] or '-'),
-          f'{values["mean"]:.2f}', f'{values["worst"]:.2f}', values['worst_stamp'])
+        [(FIGURES[name].title, FIGURES[name].unit, str(values['frames']),
+          str(values['equal'] or '-'), f'{values["mean"]:.2f}', f'{values["worst"]:.2f}',
+          values['worst_stamp'])
          for name, values in camera.summary().items()], left=(0, 1))]
     if camera.miou is not None:
         parts.append(f'mIoU of B against A over all frames: {camera.miou:.2f} %: ' + ', '.join(
@@ -96,8 +97,8 @@ def _end_text(found: Comparison, bag: Path, count: int) -> str:
     rows = worst_first(found.frames, names[0])[:count] if names else []
     if rows:
         several = len(found.cameras) > 1
-        parts += [f'Worst by {FIGURES[names[0]][0]}:', table(
-            ('stamp', *(['camera'] if several else []), *(FIGURES[name][0] for name in names)),
+        parts += [f'Worst by {FIGURES[names[0]].title}:', table(
+            ('stamp', *(['camera'] if several else []), *(FIGURES[name].title for name in names)),
             [(row.text, *([row.camera] if several else []),
               *(f'{row.values[name]:.2f}' if name in row.values else '-' for name in names))
              for row in rows], left=(0, 1) if several else (0,)),

@@ -27,28 +27,19 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.labels import UNLABELED, LabelSet, numbered_labels
-from ubcn_ros.report.measures import Pictures, agreement, measured, psnr
+from ubcn_ros.report.measures import MEASURES, measured, psnr
+from ubcn_ros.report.page import Measure
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.tracks import BagPaths, Track, open_tracks, stamp_text
 from ubcn_ros.whole_files import write_whole
 
-FIGURES = {
-    'psnr_gain': ('PSNR of B minus that of A', 'dB'),
-    'psnr': ('PSNR of B against A', 'dB'),
-    'psnr_a': ('PSNR of A', 'dB'),
-    'psnr_b': ('PSNR of B', 'dB'),
-    'psnr_input': ('PSNR of the input', 'dB'),
-    'labels_equal': ('pixels labelled as in A', '%'),
-    'miou': ('mIoU of B against A', '%'),
-    'labels_dry_a': ('pixels of A labelled as dry', '%'),
-    'labels_dry_b': ('pixels of B labelled as dry', '%'),
-    'latency_ms_a': ('latency of A', 'ms'),
-    'latency_ms_b': ('latency of B', 'ms')}
-"""Figures of a frame and their units; the first that is there says which frames are worst."""
-_LARGE_IS_BAD = ('latency_ms_a', 'latency_ms_b')
-_OF_REPORT = {'behind': 'psnr_gain', 'psnr': 'psnr_a', 'psnr_b': 'psnr_b',
-              'psnr_input': 'psnr_input', 'dry': 'labels_dry_a', 'dry_b': 'labels_dry_b',
-              'latency': 'latency_ms_a', 'latency_b': 'latency_ms_b'}
+_OF_BOTH = {
+    'psnr_between': Measure('psnr_between', 'PSNR of B against A', 'dB', '', low_is_bad=True),
+    'miou': Measure('miou', 'mIoU of B against A', '%', '', low_is_bad=True)}
+FIGURES = {key: _OF_BOTH.get(key) or next(m for m in MEASURES if m.key == key) for key in (
+    'psnr_gain', 'psnr_between', 'psnr', 'psnr_b', 'psnr_input', 'labels_equal', 'miou',
+    'labels_dry', 'labels_dry_b', 'latency_ms', 'latency_ms_b')}
+"""Measures of a frame by key, in their order; the first that is there says which are worst."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +136,9 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
         for track in tracks.tracks:
             confusion, rows = Confusion(), []
             for key, pictures, latencies in track.read(track.keys):
-                values = frame_figures({**measured(pictures), **latencies}, pictures)
+                values = {**measured(pictures), **latencies}
+                if {'derained', 'derained_b'} <= pictures.keys():
+                    values['psnr_between'] = psnr(pictures['derained_b'], pictures['derained'])
                 if {'labels', 'labels_b'} <= pictures.keys():
                     counts = confusion.add(pictures['labels'], pictures['labels_b'])
                     values['miou'] = 100 * _mean(iou_of(counts))
@@ -159,16 +152,6 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
                 track.name, rows, *_alone(track, tracks.first, tracks.second),
                 *confusion.result(labels), track.malformed))
         return result
-
-
-def frame_figures(found: dict[str, float], pictures: Pictures) -> dict[str, float]:
-    """Return the figures of a frame that its pictures allow, by key of `FIGURES`."""
-    values = {_OF_REPORT[name]: value for name, value in found.items() if name in _OF_REPORT}
-    if {'derained', 'derained_b'} <= pictures.keys():
-        values['psnr'] = psnr(pictures['derained_b'], pictures['derained'])
-    if {'labels', 'labels_b'} <= pictures.keys():
-        values['labels_equal'] = agreement(pictures['labels'], pictures['labels_b'])
-    return values
 
 
 class Confusion:
@@ -216,9 +199,8 @@ def _mean(ious: np.ndarray) -> float:
 
 def worst_first(rows: Sequence[FrameRow], figure: str) -> list[FrameRow]:
     """Sort frames by a figure, the worst first."""
-    sign = -1 if figure in _LARGE_IS_BAD else 1
     return sorted((row for row in rows if figure in row.values),
-                  key=lambda row: sign * row.values[figure])
+                  key=lambda row: FIGURES[figure].badness(row.values[figure]))
 
 
 def write_csv(path: Path, rows: Sequence[FrameRow]) -> None:

@@ -17,18 +17,18 @@ Pictures = Mapping[str, np.ndarray]
 'confidence' (times 255) and 'truth_labels'; those of the second bag end in '_b'."""
 
 MEASURES = (
-    Measure('behind', 'B over A', 'dB', 'PSNR of B minus PSNR of A, both against the same frame '
-            'without rain.', low_is_bad=True),
+    Measure('psnr_gain', 'B over A', 'dB', 'PSNR of B minus PSNR of A, both against the same '
+            'frame without rain.', low_is_bad=True),
     Measure('psnr', 'PSNR', 'dB', 'Of the derained image against the same frame without rain.',
             low_is_bad=True),
     Measure('psnr_b', 'PSNR of B', 'dB', 'The same, of B.', low_is_bad=True),
     Measure('psnr_input', 'PSNR before', 'dB', 'Of the input against the same frame without '
             'rain.', low_is_bad=True),
-    Measure('disagreement', 'Labels differ', '%', 'Pixels that A and B label differently, '
-            'those without a class in both left out.'),
-    Measure('dry', 'Labels as dry', '%', 'Pixels labelled as the same frame without rain is; '
-            'those of both without a class left out.', low_is_bad=True),
-    Measure('dry_b', 'B as dry', '%', 'The same, of B.', low_is_bad=True),
+    Measure('labels_equal', 'Labels equal', '%', 'Pixels that A and B label alike, those without '
+            'a class in both left out.', low_is_bad=True),
+    Measure('labels_dry', 'Labels as dry', '%', 'Pixels labelled as the same frame without rain '
+            'is; those of both without a class left out.', low_is_bad=True),
+    Measure('labels_dry_b', 'B as dry', '%', 'The same, of B.', low_is_bad=True),
     Measure('confidence', 'Confidence', '%', 'Probability that the network gives its label, mean '
             'over the pixels.', low_is_bad=True),
     Measure('confidence_b', 'Confidence of B', '%', 'The same, of B.', low_is_bad=True),
@@ -39,20 +39,20 @@ MEASURES = (
     Measure('change', 'Change', 'of 255', 'Mean difference between the input and the derained '
             'image.'),
     Measure('change_b', 'Change by B', 'of 255', 'The same, by B.'),
-    Measure('latency', 'Latency', 'ms', 'From the arrival of the image to its last output, as the '
-            'node says in debug/frame.'),
-    Measure('latency_b', 'Latency of B', 'ms', 'The same, of B.'))
+    Measure('latency_ms', 'Latency', 'ms', 'From the arrival of the image to its last output, as '
+            'the node says in debug/frame.'),
+    Measure('latency_ms_b', 'Latency of B', 'ms', 'The same, of B.'))
 """In the order in which they are shown; the first that is there says which frames are worst."""
 
 _HONEST = 'There is no ground truth here. '
 WORST = {
-    'behind': 'Worst is where B falls most behind A, by their PSNR against the drive without '
+    'psnr_gain': 'Worst is where B falls most behind A, by their PSNR against the drive without '
               'rain.',
     'psnr': 'Worst is the lowest PSNR against the drive without rain.',
-    'disagreement': f'{_HONEST}Worst is where A and B label most pixels differently: where to '
+    'labels_equal': f'{_HONEST}Worst is where A and B label most pixels differently: where to '
                     'look first; which of them is wrong is not known.',
-    'dry': 'There is no image without rain to compare with. Worst is where the fewest pixels are '
-           'labelled as in the drive without rain.',
+    'labels_dry': 'There is no image without rain to compare with. Worst is where the fewest '
+                  'pixels are labelled as in the drive without rain.',
     'confidence': f'{_HONEST}Worst is the lowest mean confidence: where the network is least '
                   'sure of its labels, whether or not they are right.',
     'apart': f'{_HONEST}Worst is where the derained images of A and B differ most; which of them '
@@ -60,7 +60,7 @@ WORST = {
     'change': f'{_HONEST}Worst is the largest change from input to derained image: heavy rain, '
               'or a mistake; look first here.',
     'unlabeled': f'{_HONEST}Worst is where most pixels were left without a class.',
-    'latency': f'{_HONEST}Worst is the longest latency.'}
+    'latency_ms': f'{_HONEST}Worst is the longest latency.'}
 """What worst means, by the measure that the frames are sorted by at first."""
 
 
@@ -99,11 +99,11 @@ def measured(pictures: Pictures) -> dict[str, float]:
         if labels is not None:
             found['unlabeled' + end] = 100 * float((labels == UNLABELED).mean())
         if labels is not None and dry is not None:
-            found['dry' + end] = agreement(labels, dry)
+            found['labels_dry' + end] = agreement(labels, dry)
     if 'psnr' in found and 'psnr_b' in found and math.isfinite(found['psnr_b'] - found['psnr']):
-        found['behind'] = found['psnr_b'] - found['psnr']
+        found['psnr_gain'] = found['psnr_b'] - found['psnr']
     if {'labels', 'labels_b'} <= pictures.keys():
-        found['disagreement'] = 100 - agreement(pictures['labels'], pictures['labels_b'])
+        found['labels_equal'] = agreement(pictures['labels'], pictures['labels_b'])
     if {'derained', 'derained_b'} <= pictures.keys():
         found['apart'] = difference(pictures['derained'], pictures['derained_b'])
     return {key: value for key, value in found.items() if not math.isnan(value)}

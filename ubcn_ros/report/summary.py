@@ -43,17 +43,18 @@ def tiles(report: Report, cameras: int, first: OpenBag, second: OpenBag | None) 
         found.append(Tile('Change', means_of('change', 'of 255'),
                           f'{both}from input to derained image'))
     if pair:
-        found.append(Tile('Labels that differ', means_of('disagreement', '%'),
-                          'of the pixels, between A and B'))
-    if not pair or 'dry' in means:
-        found.append(Tile('Labels as dry', means_of('dry', '%'), f'{both}as in the drive without '
-                          'rain' if 'dry' in means else 'no labels of the drive without rain'))
+        found.append(Tile('Labels equal', means_of('labels_equal', '%'),
+                          'of the pixels, in A and B'))
+    if not pair or 'labels_dry' in means:
+        found.append(Tile('Labels as dry', means_of('labels_dry', '%'),
+                          f'{both}as in the drive without rain' if 'labels_dry' in means
+                          else 'no labels of the drive without rain'))
     return [
         *found,
         Tile('Confidence', means_of('confidence', '%'), f'{both}mean over the pixels'
              if 'confidence' in means else 'not recorded'),
-        Tile('Latency', means_of('latency', 'ms'), f'{both}arrival to last output')
-        if 'latency' in means else _engine_tile(both, list(filter(None, (first, second))))]
+        Tile('Latency', means_of('latency_ms', 'ms'), f'{both}arrival to last output')
+        if 'latency_ms' in means else _engine_tile(both, list(filter(None, (first, second))))]
 
 
 def _engine_tile(both: str, bags: Sequence[OpenBag]) -> Tile:

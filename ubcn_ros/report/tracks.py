@@ -212,7 +212,7 @@ def _decoded(messages: dict[str, Any]) -> tuple[dict[str, np.ndarray], dict[str,
         if name.startswith('debug'):
             said = {v.key: v.value for status in message.status for v in status.values}
             if _LATENCY in said:
-                latencies['latency' + name.removeprefix('debug')] = float(said[_LATENCY])
+                latencies['latency_ms' + name.removeprefix('debug')] = float(said[_LATENCY])
             continue
         image = decode(message)
         pictures[name] = image if name.removesuffix('_b') in ('input', 'derained', 'truth') \
