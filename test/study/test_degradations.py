@@ -204,6 +204,9 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
             study()
     finally:
         (tmp_path / 'A_0.png').rename(root / 'camvid' / 'val' / 'images' / 'A_0.png')
+    assert cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((48, 64, 3), np.uint8))
+    with pytest.raises(ValueError, match='has no labels: nothing can be tested'):
+        DegradationStudy(one.config, open_data([tmp_path]), tmp_path / 'other')
     stage = one.config.stages['adapt']
     with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
         study(config=replace(one.config, stages={'derain': stage}))

@@ -118,6 +118,8 @@ class DegradationStudy:
     def tests(self) -> SceneList:
         """Scenes that are tests, at the size that the recipe trains at."""
         scenes = self.data.split(self.data.measured_split).labelled()
+        if not len(scenes):
+            raise ValueError(f'{scenes.name} has no labels: nothing can be tested on it')
         chosen = scenes.scenes[::self.stride][:self.limit]
         return shrunk(replace(scenes, scenes=chosen), self.config.data.short_side)
 
