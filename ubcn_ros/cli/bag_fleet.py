@@ -7,16 +7,16 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from ubcn_ros.cli.commands import as_line
-from ubcn_ros.cli.options import COUNT, threads_option
+from ubcn_ros.cli.options import COUNT, collected, threads_option
 from ubcn_ros.cli.output import save_json, warn
 
 if TYPE_CHECKING:
@@ -39,25 +39,29 @@ class AddressType(click.ParamType):
         return value
 
 
-def fleet_options(command: Callable) -> Callable:
-    """Add the options of many workers."""
-    for option in (
-            threads_option(help='CPU threads of each worker  [default: the cores, shared out].'),
-            click.option('--pieces', type=click.IntRange(1, 9999),
-                         help='Ranges of time that each bag is cut into  [default: one for every '
-                         'thousand images, at most 64].'),
-            click.option('--ray', 'address', type=AddressType(), metavar='ADDRESS',
-                         help='Let the machines of a Ray cluster do it: local, auto, HOST:PORT or '
-                         'ray://HOST:PORT (pip install ubcn_ros[ray]).'),
-            click.option('--workers', type=COUNT,
-                         help='Processes  [default: one for each GPU, or one].')):
-        command = option(command)
-    return command
+class Sharing(NamedTuple):
+    """How bags are shared: processes, or a cluster of Ray; pieces of a bag, threads of each."""
+
+    workers: int | None
+    address: str | None
+    pieces: int | None
+    threads: int | None
+
+
+sharing_options = collected(
+    'sharing', Sharing,
+    click.option('--workers', type=COUNT, help='Processes  [default: one for each GPU, or one].'),
+    click.option('--ray', 'address', type=AddressType(), metavar='ADDRESS',
+                 help='Let the machines of a Ray cluster do it: local, auto, HOST:PORT or '
+                 'ray://HOST:PORT (pip install ubcn_ros[ray]).'),
+    click.option('--pieces', type=click.IntRange(1, 9999),
+                 help='Ranges of time that each bag is cut into  [default: one for every '
+                 'thousand images, at most 64].'),
+    threads_option(help='CPU threads of each worker  [default: the cores, shared out].'))
 
 
 def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Options,
-                  workers: int | None, threads: int | None, pieces: int | None,
-                  address: str | None, resume: bool) -> bool:
+                  sharing: Sharing, resume: bool) -> bool:
     """
     Process bags and report.
 
@@ -70,9 +74,9 @@ def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Optio
     options = _with_model(options)
     begun = time.monotonic()
     table = FleetTable(root)
-    fleet = Fleet(pairs, options, pieces, resume, table.tell)
+    fleet = Fleet(pairs, options, sharing.pieces, resume, table.tell)
     try:
-        with table, _pool(dict(options.engine)['device'], workers, threads, address,
+        with table, _pool(dict(options.engine)['device'], sharing,
                           root if len(pairs) > 1 else root.absolute().parent) as pool:
             fleet.run(pool, table)
     except Stopped as stop:
@@ -99,11 +103,11 @@ def _with_model(options: Options) -> Options:
     return replace(options, engine=tuple(engine.items()))
 
 
-def _pool(device: str, workers: int | None, threads: int | None, address: str | None,
-          shared: Path) -> AbstractContextManager:
-    if address is not None:
+def _pool(device: str, sharing: Sharing, shared: Path) -> AbstractContextManager:
+    workers, threads = sharing.workers, sharing.threads
+    if sharing.address is not None:
         from ubcn_ros.bags.fleet.ray import RayWorkers
-        return RayWorkers(address, shared, device, workers, threads)
+        return RayWorkers(sharing.address, shared, device, workers, threads)
     from ubcn_ros.bags.fleet import Workers
     from ubcn_ros.bags.fleet.setup import share_out
     return Workers(*share_out(device, workers, threads))

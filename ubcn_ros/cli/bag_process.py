@@ -6,52 +6,78 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.bag_fleet import fleet_options, process_fleet
+from ubcn_ros.cli.bag_fleet import Sharing, process_fleet, sharing_options
 from ubcn_ros.cli.bag_progress import Progress
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     LONGEST_S,
     RERUN,
     Number,
+    collected,
     duration_option,
     engine_arguments,
     engine_options,
     exclude_option,
-    load_engine,
     start_option,
     topics_option,
     video_option,
 )
 from ubcn_ros.cli.output import exit_stopped, warn
 
+if TYPE_CHECKING:
+    from ubcn_ros.bags.process import Job, Options, Tally
+
+
+def _options(**given: Any) -> Options:
+    from ubcn_ros.bags.process import Options
+    own = {field.name: given.pop(field.name) for field in fields(Options)
+           if field.name != 'engine'}
+    return Options(engine=tuple(engine_arguments(**given).items()), **own)
+
+
+def _times(factor: float) -> Callable[..., int | None]:
+    """Make a callback of an option that is given in another unit."""
+    return lambda context, parameter, value: value and round(value * factor)
+
+
+_process_options = collected(
+    'options', _options,
+    click.option('--topic', 'cameras', multiple=True,
+                 help='A camera; may be repeated  [default: all of the bag].'),
+    topics_option(),
+    exclude_option(),
+    start_option('start_s'),
+    duration_option('duration_s'),
+    click.option('--every', default=1, show_default=True, type=click.IntRange(1),
+                 help='Process every n-th image of each camera.'),
+    click.option('--drop-inputs', is_flag=True, help='Leave the images that are processed out.'),
+    click.option('--outputs-only', is_flag=True, help='Leave out all that is not an output.'),
+    click.option('--compress', type=click.Choice(['jpeg', 'png']),
+                 help='Write derained images so, on TOPIC/compressed, and masks as PNG.'),
+    click.option('--pictures', is_flag=True,
+                 help='Write labels/color and overlay/image_raw, too.'),
+    click.option('--confidence', is_flag=True, help='Write labels/confidence, too.'),
+    click.option('--split-size', 'split_bytes', type=Number(0, 1e9, min_open=True), metavar='MB',
+                 callback=_times(1e6),
+                 help='Begin another file before one has more megabytes than this.'),
+    click.option('--split-duration', 'split_ns', type=Number(0, LONGEST_S, min_open=True),
+                 metavar='SECONDS', callback=_times(1e9),
+                 help='Begin another file after so much time of the drive.'),
+    engine_options)
+
 
 @click.command(cls=Command)
 @click.argument('sources', metavar='IN...', nargs=-1, required=True,
                 type=click.Path(path_type=Path))
 @click.argument('out', metavar='OUT', type=click.Path(path_type=Path))
-@click.option('--topic', 'cameras', multiple=True,
-              help='A camera; may be repeated  [default: all of the bag].')
-@topics_option()
-@exclude_option()
-@start_option()
-@duration_option()
-@click.option('--every', default=1, show_default=True, type=click.IntRange(1),
-              help='Process every n-th image of each camera.')
-@click.option('--drop-inputs', is_flag=True, help='Leave the images that are processed out.')
-@click.option('--outputs-only', is_flag=True, help='Leave out all that is not an output.')
-@click.option('--compress', type=click.Choice(['jpeg', 'png']),
-              help='Write derained images so, on TOPIC/compressed, and masks as PNG.')
-@click.option('--pictures', is_flag=True, help='Write labels/color and overlay/image_raw, too.')
-@click.option('--confidence', is_flag=True, help='Write labels/confidence, too.')
-@click.option('--split-size', type=Number(0, 1e9, min_open=True), metavar='MB',
-              help='Begin another file before one has more megabytes than this.')
-@click.option('--split-duration', type=Number(0, LONGEST_S, min_open=True), metavar='SECONDS',
-              help='Begin another file after so much time of the drive.')
+@_process_options
 @click.option('--rrd', type=RERUN,
               help='Write derained images and labels as a recording of Rerun to this file, too '
               '(pip install ubcn_ros[rerun]).')
@@ -59,15 +85,9 @@ from ubcn_ros.cli.output import exit_stopped, warn
               'cameras, to one each, with its name before the .mp4.')
 @click.option('--resume', is_flag=True,
               help='Go on where an interrupted run with the same options ended.')
-@fleet_options
-@engine_options
-def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: Path | None,
-                workers: int | None, address: str | None, pieces: int | None,
-                threads: int | None, resume: bool, iterations: int, cameras: tuple[str, ...],
-                topics: tuple[str, ...], exclude: tuple[str, ...], start: float,
-                duration: float | None, every: int, drop_inputs: bool, outputs_only: bool,
-                compress: str | None, pictures: bool, confidence: bool, split_size: float | None,
-                split_duration: float | None, **chosen: Any) -> None:
+@sharing_options
+def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing: Sharing,
+                resume: bool, rrd: Path | None, video: Path | None) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
@@ -86,26 +106,18 @@ def bag_process(sources: tuple[Path, ...], out: Path, rrd: Path | None, video: P
     the exit code is then 1. However it ends, --resume goes on.
     """
     from ubcn_ros.bags.fleet import pair_outputs
-    from ubcn_ros.bags.process import Options
     from ubcn_ros.bags.process.jobs import pieces_there
     from ubcn_ros.stopping import Stopped, stop_on_signals
-    options = Options(
-        engine=tuple(engine_arguments(**chosen).items()), iterations=iterations, cameras=cameras,
-        topics=topics, exclude=exclude, start_s=start, duration_s=duration, every=every,
-        drop_inputs=drop_inputs, outputs_only=outputs_only, compress=compress, pictures=pictures,
-        confidence=confidence, split_bytes=split_size and round(split_size * 1e6),
-        split_ns=split_duration and round(split_duration * 1e9))
     pairs = pair_outputs(sources, out)
-    shared = bool(workers or pieces or address or pieces_there(out))
+    shared = bool(sharing.workers or sharing.pieces or sharing.address or pieces_there(out))
     _check_layers(rrd, video, len(pairs), shared, resume)
     frames: Counter[Path] = Counter()
     try:
         with stop_on_signals():
             if shared or len(pairs) > 1 and video is None:
-                failed = process_fleet(pairs, out, options, workers, threads, pieces, address,
-                                       resume)
+                failed = process_fleet(pairs, out, options, sharing, resume)
             else:
-                failed = _process_here(pairs, options, chosen, threads, resume, video, frames)
+                failed = _process_here(pairs, options, sharing.threads, resume, video, frames)
             if rrd is not None:
                 _write_layer(*pairs[0], rrd)
     except Stopped as stop:
@@ -131,9 +143,8 @@ def _check_layers(rrd: Path | None, video: Path | None, bags: int, shared: bool,
         import av  # noqa: F401 (as above)
 
 
-def _process_here(pairs: list[tuple[Path, Path]], options: Any, chosen: dict[str, Any],
-                  threads: int | None, resume: bool, video: Path | None, frames: Counter[Path]
-                  ) -> bool:
+def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int | None,
+                  resume: bool, video: Path | None, frames: Counter[Path]) -> bool:
     """
     Process bags in this process, one after the other, and report.
 
@@ -141,6 +152,7 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Any, chosen: dict[str
     :return: whether something could not be processed.
     """
     from ubcn_ros.bags.process import plan
+    from ubcn_ros.bags.process.run import load_engine
     from ubcn_ros.bags.process.video import video_paths
     jobs = plan(pairs, options)  # errors of a bag before the seconds of loading
     for job in jobs:
@@ -151,7 +163,8 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Any, chosen: dict[str
     if threads is not None:
         import torch
         torch.set_num_threads(threads)
-    engine = load_engine(**chosen)
+    engine = load_engine(options.engine)
+    warn(engine.info.untrained_text())
     failed = [_run(job, resume, engine, frames, paths)
               for job, paths in zip(jobs, videos, strict=True)]
     return any(failed)
@@ -165,7 +178,7 @@ def _write_layer(source: Path, out: Path, rrd: Path) -> None:
                'FILE.rrd`')
 
 
-def _run(job: Any, resume: bool, engine: Any, frames: Counter[Path], videos: dict[str, Path]
+def _run(job: Job, resume: bool, engine: Any, frames: Counter[Path], videos: dict[str, Path]
          ) -> bool:
     """
     Run a job and report.
@@ -177,7 +190,7 @@ def _run(job: Any, resume: bool, engine: Any, frames: Counter[Path], videos: dic
     from ubcn_ros.bags.process import run_job
     from ubcn_ros.bags.process.video import CameraVideos
 
-    def show(tally: Any) -> None:
+    def show(tally: Tally) -> None:
         frames[job.out] = tally.frames
         progress(tally)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import re
@@ -282,6 +283,28 @@ fps_option = _shared('--fps', default=15.0, type=Number(0, 1000, min_open=True),
 video_option = _shared('--video', type=VIDEO,
                        help='Write input, derained image and labels side by side to this MP4.')
 picture_option = _shared('--picture', type=PICTURE)
+
+
+def collected(name: str, build: Callable[..., Any], *options: Callable) -> Callable:
+    """
+    Make a decorator that adds options of which the command gets one value.
+
+    :param name: of the command's parameter.
+    :param build: makes the value of all that the options gave, by name.
+    :param options: decorators that add options.
+    """
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def run(**given: Any) -> Any:
+            value = build(**{key: given.pop(key) for key in names})
+            return command(**given, **{name: value})
+
+        before = len(getattr(run, '__click_params__', ()))
+        for option in reversed(options):
+            option(run)
+        names = [parameter.name for parameter in run.__click_params__[before:]]
+        return run
+    return decorate
 
 
 def engine_options(command: Callable) -> Callable:
