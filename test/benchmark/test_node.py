@@ -47,7 +47,7 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
             assert result[key] == sum(camera[key] for camera in result['by_camera'].values())
         assert list(result['stages_ms']) == [
             'transport', 'take', 'wait', 'convert', 'upload', 'derain', 'segment', 'attend',
-            'download', 'fill', 'publish']
+            'download', 'queue', 'fill', 'publish']
         assert result['stages_ms']['segment']['p50'] > 0
         assert 0 <= result['lock']['busy_percent'] <= 100
         assert result['sent'] == result['processed'] + result['dropped'] + result['malformed']

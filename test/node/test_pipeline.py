@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of a frame: what the engine is asked for, what is counted, and when to give up."""
 
+import threading
+import time
 from types import SimpleNamespace
 
 import messages
@@ -88,8 +90,19 @@ def bench():
         bench.pipeline = Pipeline(bench.node, bench.engine, bench.streak,
                                   lambda: bench.given_up.append(bench.streak.gave_up), bench.clock)
         bench.camera = Camera(bench.clock)
+        made.append(bench)
+
+        def process(batch):
+            bench.pipeline.process(batch)
+            assert bench.pipeline.finish(60.0)
+
+        bench.process = process
         return bench
-    return make
+
+    made = []
+    yield make
+    for bench in made:
+        bench.pipeline.close()
 
 
 def arrival(encoding='rgb8', time=100.0, age=None):
@@ -104,16 +117,16 @@ def test_the_engine_gets_iterations_and_deadline_of_the_settings(bench):
     for settings, expected in (({'iterations': 2}, (2, None)),
                                ({'deadline_ms': 33}, (3, pytest.approx(100.033)))):
         made = bench(**settings)
-        made.pipeline.process([(made.camera, arrival())])
+        made.process([(made.camera, arrival())])
         call, = made.engine.calls
         assert (call['iterations'], call['deadline'], call['confidence']) == (*expected, False)
 
 
 def test_a_change_of_the_settings_holds_from_the_next_frame_on(bench):
     made = bench(iterations=3)
-    made.pipeline.process([(made.camera, arrival())])
+    made.process([(made.camera, arrival())])
     made.node.settings = Settings.of({'iterations': 1, 'overlay_alpha': 0.25})
-    made.pipeline.process([(made.camera, arrival('bgr8'))])
+    made.process([(made.camera, arrival('bgr8'))])
     assert [call['iterations'] for call in made.engine.calls] == [3, 1]
     assert [published[2:] for published in made.camera.outputs.published] == [
         ('rgb8', 0.5), ('bgr8', 0.25)]
@@ -124,7 +137,7 @@ def test_the_deadline_leaves_the_time_that_publishing_took(bench):
     made.camera.outputs.seconds = 0.02
     for _ in range(2):
         made.clock.now = 100.0
-        made.pipeline.process([(made.camera, arrival())])
+        made.process([(made.camera, arrival())])
     assert [call['deadline'] for call in made.engine.calls] == pytest.approx([100.05, 100.03])
 
 
@@ -133,7 +146,7 @@ def test_a_batch_has_to_be_done_in_time_to_publish_all_of_it(bench):
     batch = [(Camera(made.clock, seconds=seconds), arrival()) for seconds in (0.02, 0.01, 0.005)]
     for _ in range(2):
         made.clock.now = 100.0
-        made.pipeline.process(batch)
+        made.process(batch)
     deadlines = [call['deadline'] for call in made.engine.calls if 'deadline' in call]
     assert deadlines == pytest.approx([100.05] * 3 + [100.05 - 0.035] * 3)
 
@@ -141,7 +154,7 @@ def test_a_batch_has_to_be_done_in_time_to_publish_all_of_it(bench):
 def test_confidence_is_asked_for_where_one_camera_of_a_batch_wants_it(bench):
     made = bench()
     other = Camera(made.clock, wanted=(LABELS, CONFIDENCE))
-    made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+    made.process([(made.camera, arrival()), (other, arrival())])
     assert made.engine.calls[-1]['confidence']
 
 
@@ -152,7 +165,7 @@ def test_the_derained_image_is_asked_for_where_one_camera_of_a_batch_wants_it(be
                                                                               asked):
     made = bench()
     other = Camera(made.clock, wanted=topics)
-    made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+    made.process([(made.camera, arrival()), (other, arrival())])
     assert made.engine.calls[-1]['derained'] is asked
 
 
@@ -161,7 +174,7 @@ def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench)
     other = Camera(made.clock)
     for least in (0.0, 0.5, 0.0):
         made.node.settings = Settings.of({'min_confidence': least})
-        made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+        made.process([(made.camera, arrival()), (other, arrival())])
         values = made.camera.statistics.report().values
         assert values.get('unlabeled (last, %)') == ('100.00' if least else None)
     assert [call['min_confidence'] for call in made.engine.calls if 'shape' in call] == [
@@ -175,7 +188,7 @@ def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench)
 def test_what_the_model_tells_of_the_rain_goes_with_the_frame(bench):
     for behaviour, told in (('rain', 12.5), ('fast', None)):
         made = bench(behaviour)
-        made.pipeline.process([(made.camera, arrival())])
+        made.process([(made.camera, arrival())])
         assert getattr(made.camera.outputs.numbers[0].rain, 'rate', None) == told
         values = made.camera.statistics.report().values
         assert values.get('rain rate (last, mm/hr)') == (told and '12.50')
@@ -185,7 +198,7 @@ def test_the_engine_is_told_when_to_leave_steps_out_from_the_next_frame_on(bench
     made = bench()
     for threshold in (0.0, 0.5):
         made.node.settings = Settings.of({'convergence': threshold})
-        made.pipeline.process([(made.camera, arrival())])
+        made.process([(made.camera, arrival())])
     assert [call['convergence'] for call in made.engine.calls] == [0.0, 0.5]
 
 
@@ -193,12 +206,12 @@ def test_numbers_of_a_frame_add_up(bench):
     made = bench(deadline_ms=20, iterations=2)
     made.camera.outputs.seconds = 0.03
     made.clock.now = 100.1
-    made.pipeline.process([(made.camera, arrival(age=5))])
+    made.process([(made.camera, arrival(age=5))])
     numbers, = made.camera.outputs.numbers
     assert numbers.iterations == 2 and numbers.late
     assert (numbers.processing_ms, numbers.latency_ms) == pytest.approx((30.0, 130.0))
-    assert list(numbers.timings) == ['wait', 'convert', 'upload', 'derain', 'total', 'fill',
-                                     'publish']
+    assert list(numbers.timings) == ['wait', 'convert', 'upload', 'derain', 'total', 'queue',
+                                     'fill', 'publish']
     assert (numbers.timings['wait'], numbers.timings['fill'], numbers.timings['publish']
             ) == pytest.approx((100.0, 10.0, 20.0))
     values = made.camera.statistics.report().values
@@ -208,7 +221,7 @@ def test_numbers_of_a_frame_add_up(bench):
 @pytest.mark.parametrize('age', [None, -3600.0, 3600.0])
 def test_an_age_needs_a_stamp_of_this_clock(bench, age):
     made = bench()
-    made.pipeline.process([(made.camera, arrival(age=age))])
+    made.process([(made.camera, arrival(age=age))])
     values = made.camera.statistics.report().values
     assert values['processed'] == '1' and 'age p50 (ms)' not in values
 
@@ -216,7 +229,7 @@ def test_an_age_needs_a_stamp_of_this_clock(bench, age):
 def test_a_malformed_image_is_counted_and_leaves_the_rest_of_its_batch_alone(bench):
     made, other = bench(), arrival()
     other.message.step = 1
-    made.pipeline.process([(made.camera, other), (Camera(made.clock), arrival())])
+    made.process([(made.camera, other), (Camera(made.clock), arrival())])
     assert made.camera.statistics.malformed == {'step': 1}
     assert made.camera.warnings[0].startswith('/image: malformed image dropped: step 1 is shorter')
     assert len(made.engine.calls) == 1 and not made.streak.count, 'no failure of the engine'
@@ -226,14 +239,14 @@ def test_nothing_is_converted_while_nobody_listens(bench):
     made, bad = bench(), arrival()
     made.camera.outputs.subscribed.clear()
     bad.message.step = 1  # converting it would tell
-    made.pipeline.process([(made.camera, bad)])
+    made.process([(made.camera, bad)])
     assert not made.engine.calls and not made.camera.statistics.malformed
     assert made.camera.statistics.idle == 1
 
 
 def test_too_little_memory_is_warned_of_and_counted(bench):
     made = bench('small')
-    made.pipeline.process([(made.camera, arrival())])
+    made.process([(made.camera, arrival())])
     assert made.camera.statistics.reduced == made.camera.statistics.processed == 1
     assert made.camera.warnings == [
         '/image: one step instead of 3: MemoryError: no memory for 3 steps; use a smaller image '
@@ -243,7 +256,7 @@ def test_too_little_memory_is_warned_of_and_counted(bench):
 def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
     made = bench('raises:1', max_failures=3)
     for _ in range(5):
-        made.pipeline.process([(made.camera, arrival())])
+        made.process([(made.camera, arrival())])
     reason = 'gave up after 3 failures in a row, the last: RuntimeError: injected failure'
     assert made.given_up == [reason] and made.streak.gave_up == reason
     assert len(made.engine.calls) == 3, 'frames that come later are dropped'
@@ -255,12 +268,79 @@ def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):
     made = bench()
     other = Camera(made.clock)
     made.camera.outputs.publish = lambda *_: [][1]
-    made.pipeline.process([(made.camera, arrival()), (other, arrival())])
+    made.process([(made.camera, arrival()), (other, arrival())])
     assert (made.camera.statistics.failed, other.statistics.processed) == (1, 1)
 
 
 def test_what_fails_while_the_process_ends_is_not_told(bench):
     made = bench('raises:1', max_failures=1)
     made.node.running = False
-    made.pipeline.process([(made.camera, arrival())])
+    made.process([(made.camera, arrival())])
     assert not made.node.errors and not made.given_up and not made.camera.statistics.failed
+
+
+class Gate:
+    """Outputs whose publishing waits to be let through."""
+
+    def __init__(self, outputs):
+        self.begun, self.open = threading.Semaphore(0), threading.Semaphore(0)
+        self._publish, outputs.publish = outputs.publish, self
+
+    def __call__(self, *args):
+        self.begun.release()
+        assert self.open.acquire(timeout=60.0)
+        return self._publish(*args)
+
+
+def wait_for(condition):
+    end = time.monotonic() + 60.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_the_engine_works_on_the_next_frame_while_one_is_published_and_order_is_kept(bench):
+    made = bench()
+    gate = Gate(made.camera.outputs)
+    arrivals = [arrival(time=100.0 + number) for number in range(3)]
+
+    def process():
+        for one in arrivals:
+            made.pipeline.process([(made.camera, one)])
+
+    worker = threading.Thread(target=process)
+    worker.start()
+    assert gate.begun.acquire(timeout=60.0)
+    wait_for(lambda: len(made.engine.calls) == 2)
+    assert not made.pipeline.finish(0.01)
+    assert not gate.begun.acquire(blocking=False), 'only one is published at a time'
+    assert len(made.engine.calls) == 2, 'no further one is begun'
+    for _ in arrivals:
+        gate.open.release()
+    worker.join(60.0)
+    assert made.pipeline.finish(60.0)
+    assert [published[0] for published in made.camera.outputs.published] == [
+        one.message.header for one in arrivals]
+    assert made.camera.statistics.processed == 3
+
+
+def test_the_wait_for_the_frame_before_counts_for_the_next_deadline(bench, monkeypatch):
+    made = bench(deadline_ms=50)
+    gate = Gate(made.camera.outputs)
+    made.pipeline.process([(made.camera, arrival())])
+    assert gate.begun.acquire(timeout=60.0)
+    waits, finish = threading.Event(), made.pipeline.finish
+    monkeypatch.setattr(made.pipeline, 'finish', lambda *args: [waits.set(), finish(*args)][1])
+    worker = threading.Thread(target=made.pipeline.process, args=([(made.camera, arrival())],))
+    worker.start()
+    assert waits.wait(60.0)
+    made.clock.now += 0.02
+    for _ in range(2):
+        gate.open.release()
+    worker.join(60.0)
+    assert made.pipeline.finish(60.0)
+    assert [round(numbers.timings['queue']) for numbers in made.camera.outputs.numbers] == [0, 20]
+    made.clock.now = 100.0
+    gate.open.release()
+    made.process([(made.camera, arrival())])
+    assert made.engine.calls[-1]['deadline'] == pytest.approx(100.03)

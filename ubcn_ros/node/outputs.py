@@ -73,7 +73,7 @@ class Outputs:
     """
     The publishers of one camera, from creation to `destroy`.
 
-    The worker's thread asks and publishes; `pass_on` belongs to the executor's.
+    Any thread may ask; one publishes; `pass_on` belongs to the executor's.
     """
 
     def __init__(self, node: Any, prefix: str, label_set: Any,

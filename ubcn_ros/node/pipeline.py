@@ -3,14 +3,16 @@
 """
 Take a frame all the way through the node.
 
-| step    | by                                       | thread   |
-|---------|------------------------------------------|----------|
-| arrive  | `Camera.on_image`, into its mailbox      | executor |
-| take    | `Worker`, from the mailboxes in turn     | worker   |
-| convert | `Pipeline.process` and what it calls     | worker   |
-| infer   | the engine, through `recovery.infer`     | worker   |
-| publish | `Outputs`, what somebody subscribes to   | worker   |
-| count   | `CameraStatistics`                       | worker   |
+| step    | by                                       | thread    |
+|---------|------------------------------------------|-----------|
+| arrive  | `Camera.on_image`, into its mailbox      | executor  |
+| take    | `Worker`, from the mailboxes in turn     | worker    |
+| convert | `Pipeline.process` and what it calls     | worker    |
+| infer   | the engine, through `recovery.infer`     | worker    |
+| publish | `Outputs`, what somebody subscribes to   | publisher |
+| count   | `CameraStatistics`                       | publisher |
+
+One batch is published while the engine works on the next, which waits for it: order is kept.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from ubcn_ros.images.messages import MalformedImage
@@ -36,7 +39,10 @@ _OTHER_CLOCK_SECONDS = 60.0
 
 class Pipeline:
     """
-    Convert images, run the engine on them, publish and count; in the worker's thread.
+    Convert images, run the engine on them, publish and count.
+
+    Its methods belong to the worker's thread, but for `finish` and `close`, before which the
+    worker must be paused.
 
     :ivar sizes: height and width of the newest image of each camera.
     """
@@ -56,12 +62,17 @@ class Pipeline:
         self.sizes: dict[Camera, tuple[int, int]] = {}
         self._node, self._streak, self._give_up, self._clock = node, streak, give_up, clock
         self._throttle = Throttle()
-        # seconds that publishing took, by camera
+        # seconds that publishing took, and the worst of them, by camera
         self._publishing: dict[Camera, Window] = defaultdict(lambda: Window(16))
+        self._worst: dict[Camera, float] = {}
+        self._publisher = ThreadPoolExecutor(1, 'publisher')
+        self._published: Future | None = None  # once the last batch is
 
     def process(self, batch: Sequence[tuple[Camera, Arrival]]) -> None:
         """
         Take an image of each of these cameras all the way; nothing that goes wrong is raised.
+
+        On return they may still be published.
 
         :param batch: images of one kind.
         """
@@ -74,14 +85,23 @@ class Pipeline:
                          engine_deadline(frames), any(frame.confidence for frame in frames),
                          frames[0].arrival.processing_size, settings.min_confidence,
                          settings.convergence, any(frame.derained for frame in frames))
-        for frame, outcome in zip(frames, outcomes, strict=True):
-            try:
-                if outcome.error is not None:
-                    raise outcome.error
-                self._publish(frame, outcome, settings)
-                self._streak.succeeded()
-            except Exception as error:
-                self._failed(frame.camera, error)
+        inferred = self._clock()
+        self.finish()
+        self._published = self._publisher.submit(self._publish_all, frames, outcomes, settings,
+                                                 inferred)
+
+    def finish(self, timeout: float | None = None) -> bool:
+        """Wait until what was processed is published, seconds at most; False where it is not."""
+        if self._published is not None:
+            if not wait([self._published], timeout).done:
+                return False
+            self._published.result()
+            self._published = None
+        return True
+
+    def close(self) -> None:
+        """End the publisher's thread, once everything that was processed is published."""
+        self._publisher.shutdown()
 
     def _convert(self, camera: Camera, arrival: Arrival, settings: Settings
                  ) -> PendingFrame | None:
@@ -101,7 +121,7 @@ class Pipeline:
             started = self._clock()
             image = arrival.to_rgb()
             self.sizes[camera] = image.shape[:2]
-            deadline, publishing = None, self._publishing[camera].worst()
+            deadline, publishing = None, self._worst.get(camera, 0.0)
             if settings.deadline_ms:
                 deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
             outputs = camera.outputs
@@ -115,10 +135,28 @@ class Pipeline:
             self._failed(camera, error)
         return None
 
-    def _publish(self, pending: PendingFrame, outcome: Outcome, settings: Settings) -> None:
+    def _publish_all(self, frames: Sequence[PendingFrame], outcomes: Sequence[Outcome],
+                     settings: Settings, inferred: float) -> None:
+        """Publish what came of a batch, in the publisher's thread; `inferred`: when it came."""
+        since = inferred
+        for frame, outcome in zip(frames, outcomes, strict=True):
+            try:
+                if outcome.error is not None:
+                    raise outcome.error
+                self._publish(frame, outcome, settings, inferred)
+                self._streak.succeeded()
+                # with the numbers: other cameras of the batch wait for these, too
+                window, now = self._publishing[frame.camera], self._clock()
+                window.add(now - since)
+                self._worst[frame.camera], since = window.worst(), now
+            except Exception as error:
+                self._failed(frame.camera, error)
+
+    def _publish(self, pending: PendingFrame, outcome: Outcome, settings: Settings,
+                 inferred: float) -> None:
         """Publish what is wanted of a frame, and count it."""
         camera, arrival, frame = pending.camera, pending.arrival, outcome.frame
-        header, inferred = arrival.message.header, self._clock()
+        header, begun = arrival.message.header, self._clock()
         if outcome.reduced:
             camera.statistics.reduced_to_one_step(outcome.reduced)
             camera.warn('reduced', f'{camera.topic}: one step instead of {settings.iterations}: '
@@ -132,14 +170,13 @@ class Pipeline:
             latency_ms=(done - arrival.time) * 1e3, deadline_ms=settings.deadline_ms,
             timings={**arrival.before, 'wait': (pending.started - arrival.time) * 1e3,
                      'convert': (pending.converted - pending.started) * 1e3, **frame.timings,
-                     'fill': filling * 1e3, 'publish': (done - inferred - filling) * 1e3},
+                     'queue': (begun - inferred) * 1e3, 'fill': filling * 1e3,
+                     'publish': (done - begun - filling) * 1e3},
             unlabeled=frame.unlabeled, rain=frame.rain)
         camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
                                self._age_ms(header.stamp), numbers.deadline_ms,
                                numbers.processing_size, numbers.unlabeled, numbers.rain)
         camera.outputs.publish_numbers(header, numbers, camera.topic)
-        # with the numbers: other cameras of the batch wait for these, too
-        self._publishing[camera].add(self._clock() - inferred)
 
     def _age_ms(self, stamp: Any) -> float | None:
         """Return the milliseconds since a header's stamp; None where it is of another clock."""

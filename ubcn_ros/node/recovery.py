@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -93,7 +94,7 @@ def _infer_one_step(engine: Any, image: Any, options: dict[str, Any], reduced: s
 
 class FailureStreak:
     """
-    Counts failures in a row, and gives up at a limit; one success ends the streak.
+    Counts failures in a row, and gives up at a limit; one success ends the streak. Thread-safe.
 
     :ivar count: failures since the last success.
     :ivar gave_up: why it gave up; '' where it did not. What came later does not change it.
@@ -102,6 +103,7 @@ class FailureStreak:
     def __init__(self) -> None:
         self.count = 0
         self.gave_up = ''
+        self._lock = threading.Lock()
 
     def failed(self, reason: str, limit: int) -> bool:
         """
@@ -111,11 +113,12 @@ class FailureStreak:
         :param limit: failures in a row at which to give up; 0: never.
         :return: whether it gives up now.
         """
-        self.count += 1
-        if self.gave_up or not 0 < limit <= self.count:
-            return False
-        self.gave_up = f'gave up after {self.count} failures in a row, the last: {reason}'
-        return True
+        with self._lock:
+            self.count += 1
+            if self.gave_up or not 0 < limit <= self.count:
+                return False
+            self.gave_up = f'gave up after {self.count} failures in a row, the last: {reason}'
+            return True
 
     def succeeded(self) -> None:
         """End the streak."""

@@ -9,7 +9,8 @@ Run the lifecycle: what the node holds in each state, and the transitions betwee
 | inactive     | and the worker thread with the warm engine, and the publishers |
 | active       | and the subscriptions                                          |
 
-The executor's thread runs callbacks, each of them short; the worker's thread owns the engine.
+The executor's thread runs callbacks, each of them short; the worker's thread owns the engine; the
+pipeline publishes in a thread of its own.
 """
 
 from __future__ import annotations
@@ -138,6 +139,7 @@ class UBCNNode(ParameterNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe once the frame in hand is out; the engine stays warm."""
         self._worker.pause()
+        self._pipeline.finish()
         for camera in self.cameras:
             camera.close()
         return TransitionCallbackReturn.ERROR if self.gave_up else \
@@ -163,12 +165,13 @@ class UBCNNode(ParameterNode):
 
     def stop(self, timeout: float) -> bool:
         """
-        End the worker's thread before the process ends.
+        End the worker's thread before the process ends, and publish what it has processed.
 
-        :param timeout: seconds to wait for what it has in hand.
-        :return: False where it is still at it.
+        :param timeout: seconds to wait for each of the two.
+        :return: False where one of them is still at it.
         """
-        return self._worker is None or self._worker.close(timeout)
+        return self._worker is None or (self._worker.close(timeout) and (
+            self._pipeline is None or self._pipeline.finish(timeout)))
 
     def _explain_room(self) -> None:
         """Warn where the middleware has no room for images of the size to warm up with."""
@@ -233,4 +236,6 @@ class UBCNNode(ParameterNode):
             stack.callback(lambda: worker.submit(free_memory).result())
             for camera in self.cameras:
                 stack.callback(camera.destroy)
+            if self._pipeline is not None:
+                stack.callback(self._pipeline.close)
             self.cameras, self._pipeline = [], None
