@@ -15,7 +15,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime import load_model
 from ubcn_ros.study.networks import networks_text
-from ubcn_ros.study.parameters import megabytes, parameters
+from ubcn_ros.study.parameters import megabytes
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -93,15 +93,3 @@ def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, part
         result = run(*models, more=('--frames', '0', *more))
         assert result.exit_code == 1 and said in result.output, result.output
         assert 'Traceback' not in result.output
-
-
-def test_the_veil_counts_with_idm_and_a_published_file_as_it_is(rain_model):
-    network = load_model(rain_model)[0]
-    counts = parameters(network, 'derain', 'segmentation')
-    assert [*counts] == ['derain', 'segmentation']
-    assert counts['derain'] == sum(
-        p.numel() for part in (network.veil, network.derain) for p in part.parameters())
-    network.derain.published_parameters = 7
-    network.veil = None
-    assert parameters(network, 'derain') == {'derain': 7}
-    assert megabytes({'a': 57_369, 'b': 1_000_000}) == '0.23 + 4.00'

@@ -13,8 +13,9 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
 - input: {rate: figures} of the rainy images, where figures are 'psnr' (dB), 'ssim' and 'miou' (%);
 - trained: {budget: {name: row}}, whose names are 'idm', the baselines and 'ubcn'. A row has
   'optimizer_steps' {stage: count}, 'samples' (drawn for training, all in all), and either 'error'
-  (it diverged) or 'sha256' of the model, 'parameters' {part: count} and 'steps', the figures
-  {rate: figures} of T = 1, 2, ... in their order: one alone but for UBCN;
+  (it diverged) or 'sha256' of the model, 'parameters' {part: count}, 'checkpoint_mb' (size of a
+  checkpoint, which table 4 quotes of some; not of UBCN) and 'steps', the figures {rate: figures}
+  of T = 1, 2, ... in their order: one alone but for UBCN;
 - model: 'name', 'parameters' and 'steps', likewise, of the model whose segmentation network it is,
   as it is: trained for longer, by another recipe. Empty where it is not a whole one;
 - seconds_per_step: {name: seconds} of an optimizer step, where needed; 'sam' is UBCN's attend;
@@ -34,7 +35,7 @@ from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.comparison import IDM, UBCN
 from ubcn_ros.study.measured import measured_rates
-from ubcn_ros.study.parameters import WHOLE, parameters
+from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results, save_results
 from ubcn_ros.study.step_figures import by_step
 from ubcn_ros.training.config import TrainConfig, decisive
@@ -170,6 +171,7 @@ class BaselineStudy:
         network = load_model(run.files.result)[0]
         return {**row, 'sha256': loaded.info.sha256,
                 'parameters': parameters(network, *(WHOLE if whole else (_DERAIN,))),
+                **({} if whole else {'checkpoint_mb': checkpoint_megabytes(network.derain)}),
                 'steps': by_step(measured)}
 
     def _idm(self) -> dict[str, Any] | None:

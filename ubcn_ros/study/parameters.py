@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ubcn_ros.network import UBCN
 
 WHOLE = ('derain', 'attention', 'segmentation')
@@ -31,6 +34,21 @@ def parameters(network: UBCN, *parts: str) -> dict[str, int]:
         if part == 'derain' and network.veil is not None:
             found[part] += sum(p.numel() for p in network.veil.parameters())
     return found
+
+
+def checkpoint_megabytes(module: nn.Module) -> float:
+    """
+    Return the size in MB of a checkpoint of a module, in the format of PyTorch before 1.6.
+
+    That is what fits table 4 for JORDER-E and RCDNet. Parameters that a published file holds
+    beyond the module's are added at 4 bytes each.
+    """
+    import torch
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file, _use_new_zipfile_serialization=False)
+    count = sum(p.numel() for p in module.parameters())
+    published = getattr(module, 'published_parameters', None) or count
+    return (file.tell() + 4 * (published - count)) / 1e6
 
 
 def megabytes(counts: Mapping[str, int]) -> str:

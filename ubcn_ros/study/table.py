@@ -19,19 +19,19 @@ def study_text(results: Mapping[str, Any]) -> str:
     """
     Lay out all that a study has found: a table for each budget, and what beats UBCN.
 
-    MB are 4 bytes a parameter, RCDNet's of the published file; the paper's are larger where it
-    quotes files.
+    MB are 4 bytes a parameter, RCDNet's of the published file, and those of a checkpoint; the
+    paper's fit these for JORDER-E and RCDNet, and the former for the others.
 
     :param results: of ``BaselineStudy``.
     """
     rates = ' / '.join(results['input'])
     times = {f'{device} {size}': found for device, sizes in results['times'].items()
              for size, found in sizes.items()}
-    header = ('method', 'MB', "paper's", *(f'{where}: {unit}' for where in times
+    header = ('method', 'MB', 'file MB', "paper's", *(f'{where}: {unit}' for where in times
                                            for unit in ('s', 'MiB')),
               "paper's s", 'steps', 'samples', *HEADER)
 
-    def line(name: str, size: tuple[str, str] = ('', ''), run: tuple[str, str] = ('', ''),
+    def line(name: str, size: Sequence[str] = ('', '', ''), run: tuple[str, str] = ('', ''),
              quality: Sequence[str] = ('', '', '')) -> list[str]:
         found = [time_cells(rows.get(name)) for rows in times.values()]
         return [name, *size, *(cell for cells in found for cell in cells), _paper_time(name), *run,
@@ -67,7 +67,8 @@ def _paper_time(name: str) -> str:
     return f'{TABLE_4_UBCN[1]:.2f}' if name == 'paper, T = 3' else ''
 
 
-def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str]:
+def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str, str]:
     sizes = row.get('parameters', {})
     paper = f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else ''
-    return megabytes(sizes), TABLE_4_UBCN[0] if len(sizes) > 1 else paper
+    file = f'{row["checkpoint_mb"]:.2f}' if 'checkpoint_mb' in row else ''
+    return megabytes(sizes), file, TABLE_4_UBCN[0] if len(sizes) > 1 else paper
