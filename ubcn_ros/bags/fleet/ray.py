@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 from ubcn_ros import __version__
 from ubcn_ros.bags.errors import BagError, write_error
+from ubcn_ros.bags.fleet.pool import Pool, Worker, WorkerEnded
+from ubcn_ros.bags.fleet.setup import Setup
 from ubcn_ros.bags.fleet.tasks import Outcome, attempt
 from ubcn_ros.stopping import signals_held
 
-_EARLY_ENDS = 3  # of one actor in a row, before it could work
 _CONNECT_S = 10.0
 _POLL_S = 0.1
 
@@ -50,9 +51,9 @@ class _Actor:
         return attempt(worker, task)._replace(task=None)
 
 
-class RayWorkers:
+class RayWorkers(Pool):
     """
-    Runs tasks on a Ray cluster, a `Pool`.
+    Runs tasks on a Ray cluster.
 
     Each worker has a GPU of the cluster, or its number of threads. Machines have to see bags and
     outputs at the same paths, and to have this package; one that does not is refused by name.
@@ -69,44 +70,31 @@ class RayWorkers:
     def __init__(self, address: str, shared: Path, device: str = 'auto', count: int | None = None,
                  threads: int | None = None, initializer: Callable[[int], None] | None = None):
         import ray
-        self._ray, self._address, self._device = ray, address, device
+        super().__init__()
+        self.ray, self._address, self._device = ray, address, device
         self._count, self._threads, self._initializer = count, threads, initializer
         self._shared = shared.absolute()
-        self._probe = self._shared / f'.ubcn-{uuid.uuid4().hex}'
-        self._workers: list[_Worker] = []
+        self.probe = self._shared / f'.ubcn-{uuid.uuid4().hex}'
 
     def __enter__(self) -> RayWorkers:
         try:
             self._shared.mkdir(parents=True, exist_ok=True)
-            self._probe.touch()
+            self.probe.touch()
         except OSError as error:
             raise write_error(self._shared, error) from error
         try:
             self._connect()
-            self._workers = [_Worker(self, number) for number in range(self._count)]
-            with signals_held():
-                for worker in self._workers:
-                    worker.spawn()
         except BaseException:
             self.__exit__()
             raise
-        return self
+        self.workers = [_ActorWorker(number, self) for number in range(self._count)]
+        return super().__enter__()
 
     def __exit__(self, *_: object) -> None:
         """End the workers: what they were at can be gone on with."""
-        self._probe.unlink(missing_ok=True)
-        for worker in self._workers:
-            worker.end()
-        self._ray.shutdown()
-
-    def idle(self) -> list[str]:
-        """Name the workers that have nothing to do."""
-        return [worker.name for worker in self._workers if worker.name and worker.pending is None]
-
-    def start(self, worker: str, task: Callable[[], Any]) -> None:
-        """Let an idle worker run a task."""
-        with signals_held():
-            next(each for each in self._workers if each.name == worker).run(task)
+        self.probe.unlink(missing_ok=True)
+        super().__exit__()
+        self.ray.shutdown()
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """
@@ -114,19 +102,22 @@ class RayWorkers:
 
         :raises BagError: the cluster is gone, or no machine can work.
         """
-        waiting = {worker.pending: worker for worker in self._workers if worker.pending}
-        if not waiting:
-            return []
         try:
             with signals_held():  # Ray makes another exception of what their handlers raise
-                ready, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
-                outcomes = [waiting[reference].collect() for reference in ready]
-            if not ready:
+                outcomes = super().wait(0)
+            if not outcomes:
                 time.sleep(min(timeout_s, _POLL_S))
-        except (ConnectionError, self._ray.exceptions.RaySystemError) as error:
+        except (ConnectionError, self.ray.exceptions.RaySystemError) as error:
             raise BagError(f'the Ray cluster at {self._address} is gone ({error}): start it again '
                            'and go on with --resume') from error
-        return [outcome for outcome in outcomes if outcome is not None]
+        return outcomes
+
+    def _speaking(self, timeout_s: float) -> list[Worker]:
+        waiting = {worker.pending: worker for worker in self.workers if worker.pending}
+        if not waiting:
+            return []
+        found, _ = self.ray.wait(list(waiting), num_returns=len(waiting), timeout=timeout_s)
+        return [waiting[reference] for reference in found]
 
     def _connect(self) -> None:
         """Join the cluster, and choose how many workers there are and what each gets."""
@@ -138,85 +129,72 @@ class RayWorkers:
         try:
             _knock(self._address)
             with signals_held(), _own_signals():
-                self._ray.init(address=self._address, **quiet)
+                self.ray.init(address=self._address, **quiet)
         except (OSError, RuntimeError, ValueError) as error:
             raise BagError(f'no Ray cluster at {self._address}: {" ".join(str(error).split())}; '
                            'start one with `ray start --head`, or give local') from error
-        found = self._ray.cluster_resources()
+        found = self.ray.cluster_resources()
         gpus = int(found.get('GPU', 0)) if self._device in ('auto', 'cuda') else 0
         machines = sum(node['Alive'] and node['Resources'].get('CPU', 0) > 0
-                       for node in self._ray.nodes())
+                       for node in self.ray.nodes())
         self._count = self._count or gpus or max(1, machines)
         if self._threads is None and not gpus:
             self._threads = max(1, int(found.get('CPU', 1)) // max(self._count, machines))
-        self.resources = {'num_cpus': 1 if gpus else self._threads,
-                          'num_gpus': 1 if gpus else 0}
+        self._resources = {'num_cpus': 1 if gpus else self._threads, 'num_gpus': 1 if gpus else 0}
 
-    def refuse(self, worker: _Worker, machine: _Machine) -> None:
+    def actor(self, number: int) -> Any:
+        """Start the actor of a worker, wherever the cluster has room."""
+        remote = self.ray.remote(max_restarts=0, max_task_retries=0, scheduling_strategy='SPREAD',
+                                 **self._resources)(_Actor)
+        return remote.remote(number, self._initializer or Setup(self._threads))
+
+    def refuse(self, worker: Worker, machine: _Machine) -> None:
         """Leave out a worker that cannot work, and raise where none is left."""
         what = (f'does not see {self._shared}: bags and outputs have to lie on storage that all '
                 'machines see at the same path' if machine.version == __version__ else
                 f'has ubcn_ros {machine.version}, not {__version__}: install the same')
         worker.end()
-        self._workers.remove(worker)
-        if not self._workers:
+        self.workers.remove(worker)
+        if not self.workers:
             raise BagError(f'no machine of the cluster can work; {machine.name} {what}')
 
 
-class _Worker:
-    """One of them; `pending` is what Ray is to answer, `name` is there once it has said it."""
+class _ActorWorker(Worker):
+    """Of an actor; `pending` is what Ray is to answer."""
 
-    def __init__(self, pool: RayWorkers, number: int):
-        self._pool, self._number, self._early_ends = pool, number, 0
+    remedy = 'all machines need ubcn_ros[ray] in the same version'
+
+    def __init__(self, number: int, pool: RayWorkers):
+        super().__init__(number)
+        self._pool = pool
         self._actor: Any = None
-        self.task: Callable[[], Any] | None = None
         self.pending: Any = None
-        self.name: str | None = None
 
-    def spawn(self) -> None:
-        from ubcn_ros.bags.fleet.setup import Setup
-        pool = self._pool
-        setup = pool._initializer or Setup(pool._threads)
-        remote = pool._ray.remote(max_restarts=0, max_task_retries=0, scheduling_strategy='SPREAD',
-                                 **pool.resources)(_Actor)
-        self._actor = remote.remote(self._number, setup)
-        self.name, self.task = None, None
-        self.pending = self._actor.hello.remote(pool._probe)
+    def end(self) -> None:
+        """End it, also one that Ray only cannot reach: two would write one bag."""
+        if self._actor is not None:
+            with suppress(Exception):  # of a cluster that is gone
+                self._pool.ray.kill(self._actor)
 
-    def run(self, task: Callable[[], Any]) -> None:
-        self.task = task
+    def _begin(self) -> None:
+        self._actor = self._pool.actor(self.number)
+        self.pending = self._actor.hello.remote(self._pool.probe)
+
+    def _send(self, task: Callable[[], Any]) -> None:
         self.pending = self._actor.run.remote(self.name, task)
 
-    def collect(self) -> Outcome | None:
-        """Take its answer; return the outcome of its task, if it had one."""
-        ray, name, task = self._pool._ray, self.name, self.task
-        reference, self.pending, self.task = self.pending, None, None
+    def _receive(self) -> Outcome | None:
+        ray, (reference, self.pending) = self._pool.ray, (self.pending, None)
         try:
             answer = ray.get(reference)
         except (ray.exceptions.RayActorError, ray.exceptions.RayTaskError) as error:
-            return self._replace(Outcome(name or '', task, lost=True, error=(
-                f'worker {name} is gone ({_line(error)})')))
-        if isinstance(answer, _Machine):
-            self._early_ends, self.name = 0, answer.name
-            if answer.version != __version__ or not answer.sees:
-                self._pool.refuse(self, answer)
-            return None
-        outcome = answer._replace(task=task)
-        return self._replace(outcome) if outcome.lost else outcome
-
-    def _replace(self, outcome: Outcome) -> Outcome | None:
-        self.end()  # also one that Ray only cannot reach: two would write one bag
-        self._early_ends = 0 if self.name else self._early_ends + 1
-        if self._early_ends >= _EARLY_ENDS:
-            raise BagError(f'a worker ends before it can work: {outcome.error}; all machines '
-                           'need ubcn_ros[ray] in the same version')
-        self.spawn()
-        return outcome if outcome.task is not None else None
-
-    def end(self) -> None:
-        if self._actor is not None:
-            with suppress(Exception):  # of a cluster that is gone
-                self._pool._ray.kill(self._actor)
+            raise WorkerEnded(f'is gone ({_line(error)})') from error
+        if isinstance(answer, Outcome):
+            return answer
+        self.name = answer.name
+        if answer.version != __version__ or not answer.sees:
+            self._pool.refuse(self, answer)
+        return None
 
 
 def _knock(address: str) -> None:

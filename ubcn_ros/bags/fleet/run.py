@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.fleet.tasks import JoinPieces, Outcome, PlanBag, Pool, RunPiece
+from ubcn_ros.bags.fleet.pool import Pool
+from ubcn_ros.bags.fleet.tasks import JoinPieces, Outcome, PlanBag, RunPiece
 from ubcn_ros.bags.process import Job, Options, Result, Tally, read_sidecar
 
 RETRIES = 3

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
@@ -79,19 +79,6 @@ class Outcome(NamedTuple):
     value: Any = None
     error: str = ''
     lost: bool = False
-
-
-class Pool(Protocol):
-    """Workers that run one task each at a time; a context manager that ends them."""
-
-    def idle(self) -> list[str]:
-        """Name the workers that have nothing to do."""
-
-    def start(self, worker: str, task: Callable[[], Any]) -> None:
-        """Let an idle worker run a task."""
-
-    def wait(self, timeout_s: float) -> list[Outcome]:
-        """Wait until something happens; return the tasks that ended."""
 
 
 def attempt(worker: str, task: Callable[[], Any]) -> Outcome:

@@ -15,134 +15,92 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.fleet.pool import Pool, Worker, WorkerEnded
 from ubcn_ros.bags.fleet.tasks import Outcome, attempt
-from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
+from ubcn_ros.stopping import Stopped, stop_on_signals
 
 GRACE_S = 30.0
 """For a worker to finish its frame when it is to end; it is killed then."""
-_EARLY_ENDS = 3  # of one worker in a row, before it could work
 
 
-class Workers:
+class Workers(Pool):
     """
-    Runs tasks in processes, a `Pool`.
-
-    A worker that ends, or whose task failed for a reason that may be its own, is replaced.
+    Runs tasks in processes of this machine.
 
     :param count: processes.
     :param initializer: called in each with its number, from 0, before anything else; picklable.
     """
 
     def __init__(self, count: int, initializer: Callable[[int], None] | None = None):
-        self._workers = {str(number + 1): _Worker(str(number + 1), number, initializer)
-                         for number in range(count)}
-
-    def __enter__(self) -> Workers:
-        try:
-            for worker in self._workers.values():
-                worker.spawn()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        super().__init__([_Process(number, initializer) for number in range(count)])
 
     def __exit__(self, *_: object) -> None:
         """End the workers: what they were at can be gone on with."""
-        workers = [worker for worker in self._workers.values() if worker.process is not None]
-        for worker in workers:
-            worker.process.terminate()
+        for worker in self.workers:  # all at once
+            worker.terminate()
         end = time.monotonic() + GRACE_S
-        for worker in workers:
-            worker.process.join(max(0.0, end - time.monotonic()))
-            worker.process.kill()
-            worker.process.join()
-            worker.connection.close()
+        for worker in self.workers:
+            worker.end(max(0.0, end - time.monotonic()))
 
-    def idle(self) -> list[str]:
-        """Name the workers that have nothing to do."""
-        return [name for name, worker in self._workers.items()
-                if worker.ready and worker.task is None]
-
-    def start(self, worker: str, task: Callable[[], Any]) -> None:
-        """Let an idle worker run a task."""
-        self._workers[worker].run(task)
-
-    def wait(self, timeout_s: float) -> list[Outcome]:
-        """
-        Wait until something happens; return the tasks that ended.
-
-        :raises BagError: a worker ends again and again before it can work.
-        """
-        there = wait([handle for worker in self._workers.values() for handle in worker.handles],
-                     timeout_s)
-        outcomes = [worker.collect() for worker in self._workers.values()
-                    if not there.isdisjoint(worker.handles)] if (there := set(there)) else []
-        return [outcome for outcome in outcomes if outcome is not None]
+    def _speaking(self, timeout_s: float) -> list[Worker]:
+        found = set(wait([handle for worker in self.workers for handle in worker.handles],
+                         timeout_s))
+        return [worker for worker in self.workers if not found.isdisjoint(worker.handles)]
 
 
-class _Worker:
-    """One of them; `ready` once it has said that it is there."""
-
+class _Process(Worker):
+    remedy = 'look at what it printed, or take fewer workers (--workers)'
     process: BaseProcess | None = None
     connection: Connection
-    ready = False
-    task: Callable[[], Any] | None = None
-    early_ends = 0
 
-    def __init__(self, name: str, number: int, initializer: Callable[[int], None] | None):
-        self.name, self._number, self._initializer = name, number, initializer
+    def __init__(self, number: int, initializer: Callable[[int], None] | None):
+        super().__init__(number)
+        self._initializer = initializer
+
+    def __str__(self) -> str:
+        return f'worker {self.name} (process {self.process.pid})'
 
     @property
     def handles(self) -> list[Any]:
         return [self.connection, self.process.sentinel]
 
-    def spawn(self) -> None:
+    def terminate(self) -> None:
+        """Ask it to end."""
+        if self.process is not None:
+            self.process.terminate()
+
+    def end(self, grace_s: float = GRACE_S) -> None:
+        """End it, after so many seconds in any case."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        self._join(grace_s)
+        self.connection.close()
+
+    def _begin(self) -> None:
         context = multiprocessing.get_context('spawn')
         self.connection, theirs = context.Pipe()
-        self.ready, self.task = False, None
-        self.process = context.Process(target=_serve, daemon=True, name=f'worker {self.name}',
-                                       args=(theirs, self.name, self._number, self._initializer))
-        with signals_held():  # a worker begins with what its parent blocks
-            self.process.start()
+        self.process = context.Process(
+            target=_serve, daemon=True, name=f'worker {self.name}',
+            args=(theirs, self.name, self.number, self._initializer))
+        self.process.start()
         theirs.close()
 
-    def run(self, task: Callable[[], Any]) -> None:
-        self.task = task
-        with suppress(OSError):  # it has ended, which `collect` tells
+    def _send(self, task: Callable[[], Any]) -> None:
+        with suppress(OSError):  # it has ended, which `_receive` tells
             self.connection.send(task)
 
-    def collect(self) -> Outcome | None:
-        """Take what it sent, or replace it; return the outcome of its task, if that ended."""
-        outcome = None
+    def _receive(self) -> Outcome | None:
         with suppress(EOFError, OSError):
             if self.connection.poll():
-                outcome = self.connection.recv()
-                self.ready = True
-                if outcome is None:
-                    return None
-                outcome, self.task = outcome._replace(task=self.task), None
-                if not outcome.lost:
-                    self.early_ends = 0
-                    return outcome
-                self.process.terminate()
-        return self._replace(outcome)
+                return self.connection.recv()
+        self._join(GRACE_S)
+        raise WorkerEnded(_ending(self.process.exitcode))
 
-    def _replace(self, outcome: Outcome | None) -> Outcome | None:
-        self.process.join(GRACE_S)
+    def _join(self, grace_s: float) -> None:
+        self.process.join(grace_s)
         self.process.kill()
         self.process.join()
-        how = _ending(self.process.exitcode)
-        if outcome is None and self.task is not None:
-            outcome = Outcome(self.name, self.task, lost=True,
-                              error=f'worker {self.name} (process {self.process.pid}) {how}')
-        self.early_ends = 0 if self.ready else self.early_ends + 1
-        if self.early_ends >= _EARLY_ENDS:
-            raise BagError(f'worker {self.name} ends before it can work: it {how}; look at what '
-                           'it printed, or take fewer workers (--workers)')
-        self.connection.close()
-        self.spawn()
-        return outcome
 
 
 def _ending(code: int | None) -> str:
