@@ -110,7 +110,8 @@ def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
     ours = LoadedModel.load(tiny_model, 'cpu')
     scenes = open_data([street]).split('val')
     view = View(1, (64, 48), rain='painted')
-    _, results = compare_methods(ours, {}, scenes, [1], [250.0], view)
+    grid, results = compare_methods(ours, {}, scenes, [1], [250.0], view)
+    assert [row.label for row in grid.rows] == ['as 250 mm/hr', ''], 'it has no rate of its own'
     measured = measure_scenes(ours, scenes, [1], [250.0], 1, size=(64, 48), rain='painted')
     assert results['images'][0]['rates']['250']['UBCN']['psnr'] == pytest.approx(
         measured['rates']['250']['steps'][0]['psnr'])
@@ -119,6 +120,7 @@ def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
 @pytest.mark.parametrize('arguments, said', [
     (('--image', 'B_7'), "camvid/val has no image 'B_7' with labels: its 3 images have"),
     (('--zoom', '90x60+20+10'), 'the zoom 90x60+20+10 is not inside of A_0'),
+    (('--zoom', '33x6+2+1'), 'the zoom 33x6+2+1 is more than a third of A_0'),
     (('--zoom', '9x6+2+1', '--zoom', '9x6+3+1', '--limit', 3), '2 zooms for 3 images'),
     (('--zoom', '90x60'), "'90x60' is not WIDTHxHEIGHT+X+Y"),
     (('--width', '1'), 'has no room'),

@@ -172,11 +172,20 @@ def labelled_scenes(data: Data, split: str | None) -> SceneList:
 
 
 def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray) -> None:
-    """Raise ValueError where what is to be shown larger is not inside an image, (H, W, 3)."""
-    height, width = image.shape[:2]
-    if zoom and (zoom[0] + zoom[2] > width or zoom[1] + zoom[3] > height):
-        raise ValueError(f'the zoom {zoom[2]}x{zoom[3]}+{zoom[0]}+{zoom[1]} is not inside of '
-                         f'{name}, which has {width}x{height} pixels')
+    """
+    Check what is to be shown larger of an image, (H, W, 3).
+
+    :raises ValueError: it is not inside of the image, or a corner could not show it larger.
+    """
+    if not zoom:
+        return
+    (left, top, width, height), (rows, columns) = zoom, image.shape[:2]
+    text = f'the zoom {width}x{height}+{left}+{top}'
+    if left + width > columns or top + height > rows:
+        raise ValueError(f'{text} is not inside of {name}, which has {columns}x{rows} pixels')
+    if 3 * width > columns or 3 * height > rows:
+        raise ValueError(f'{text} is more than a third of {name}, which has {columns}x{rows} '
+                         'pixels: a corner would not show it larger')
 
 
 def legend(label_set: LabelSet, labels: Iterable[np.ndarray]
