@@ -20,9 +20,9 @@ from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
 from ubcn_ros.bags.fleet.tasks import RunPiece
 from ubcn_ros.bags.process import Options, Tally, plan, read_sidecar
+from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.jobs import pieces_folder
 from ubcn_ros.bags.process.sidecar import CameraTally
-from ubcn_ros.bags.process.source import Position
 from ubcn_ros.cli.fleet_table import FleetTable
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -8,7 +8,7 @@ from bag_files import SECOND, Topic, picture, serialized, write_topics
 from click.testing import CliRunner
 
 from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, make_compressed, make_header
-from ubcn_ros.bags.live.replaying import Inputs, find_inputs, player_command
+from ubcn_ros.bags.live.replaying import ReplayInputs, find_inputs, player_command
 from ubcn_ros.bags.messages import TYPES
 
 JPEG = bytes(TYPES.serialize_cdr(make_compressed(
@@ -26,24 +26,24 @@ def bag(tmp_path):
 
 
 @pytest.mark.parametrize('topics, given, inputs', [
-    (['/cam/image_raw'], {}, Inputs('/cam/image_raw', ('raw',), ('/cam/image_raw',))),
+    (['/cam/image_raw'], {}, ReplayInputs('/cam/image_raw', ('raw',), ('/cam/image_raw',))),
     (['/cam/image_raw/compressed'], {},
-     Inputs('/cam/image_raw', ('compressed',), ('/cam/image_raw/compressed',))),
+     ReplayInputs('/cam/image_raw', ('compressed',), ('/cam/image_raw/compressed',))),
     (['/cam/image_raw', '/cam/image_raw/compressed', '/labels/image_raw'], {},
-     Inputs('/cam/image_raw', ('raw',), ('/cam/image_raw',))),
+     ReplayInputs('/cam/image_raw', ('raw',), ('/cam/image_raw',))),
     (['/a/image', '/b/image'], {'image': '/b/image'},
-     Inputs('/b/image', ('raw',), ('/b/image',))),
+     ReplayInputs('/b/image', ('raw',), ('/b/image',))),
     (['/a/image', '/a/image/compressed'], {'image': '/a/image', 'transports': ['compressed']},
-     Inputs('/a/image', ('compressed',), ('/a/image/compressed',))),
+     ReplayInputs('/a/image', ('compressed',), ('/a/image/compressed',))),
     (['/a/image', '/a/image/compressed'], {'image': '/a/image/compressed'},
-     Inputs('/a/image', ('compressed',), ('/a/image/compressed',))),
+     ReplayInputs('/a/image', ('compressed',), ('/a/image/compressed',))),
     (['/car/a/image'], {'image': 'a/image', 'namespace': '/car/'},
-     Inputs('a/image', ('raw',), ('/car/a/image',))),
+     ReplayInputs('a/image', ('raw',), ('/car/a/image',))),
     (['/a/image', '/b/image/compressed'], {'image': '/{camera}/image', 'cameras': ['a', 'b']},
-     Inputs('/{camera}/image', ('raw', 'compressed'), ('/a/image', '/b/image/compressed'))),
+     ReplayInputs('/{camera}/image', ('raw', 'compressed'), ('/a/image', '/b/image/compressed'))),
     (['/a/image/compressed', '/b/image/compressed', '/b/image'],
      {'image': '/{camera}/image', 'cameras': ['a', 'b'], 'transports': ['compressed']},
-     Inputs('/{camera}/image', ('compressed', 'compressed'),
+     ReplayInputs('/{camera}/image', ('compressed', 'compressed'),
             ('/a/image/compressed', '/b/image/compressed'))),
 ], ids=str)
 def test_inputs_are_those_that_the_bag_has(bag, topics, given, inputs):

@@ -12,15 +12,15 @@ from drives import imu
 from ubcn_ros.bags import MalformedMessage
 from ubcn_ros.bags.process import pipeline as module
 from ubcn_ros.bags.process.cameras import Camera
+from ubcn_ros.bags.process.job_reader import CameraImage, Item, Position
 from ubcn_ros.bags.process.pipeline import Pipeline
-from ubcn_ros.bags.process.source import Image, Item, Position
 
 CAMERA = Camera('/front', 'sensor_msgs/msg/Image', 1)
 
 
 def item(number, image=True, size=40):
     record = imu(number, number)._replace(data=bytes(size), sequence=number)
-    return Item(record, Position(number, 1, {}), True, Image(CAMERA, b'') if image else None)
+    return Item(record, Position(number, 1, {}), True, CameraImage(CAMERA, b'') if image else None)
 
 
 def pause(seed):

@@ -15,7 +15,7 @@ from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import open_bag
 from ubcn_ros.bags.messages import TYPES
-from ubcn_ros.bags.storage.records import Channel, Record, Source, merge
+from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, merge
 
 QOS = (('offered_qos_profiles', '- history: 3\n  depth: 0\n'), ('topic_type_hash', 'RIHS01_0'))
 CHANNELS = [
@@ -180,8 +180,9 @@ def test_sources_are_begun_when_their_time_has_come():
         begun.append(name)
         yield from (Record(CHANNELS[0], time, time, 0, name) for time in times)
 
-    merged = merge([Source(1, 1, source('a', 1, 5, 6)), Source(5, 0, source('b', 5, 7)),
-                    Source(6, 2, source('c', 6, 8))])
+    merged = merge([SortedRecords(1, 1, source('a', 1, 5, 6)),
+                    SortedRecords(5, 0, source('b', 5, 7)),
+                    SortedRecords(6, 2, source('c', 6, 8))])
     assert next(merged)[1::3] == (1, 'a') and begun == ['a']
     assert [(r.time_ns, r.data) for r in merged] == [
         (5, 'b'), (5, 'a'), (6, 'a'), (6, 'c'), (7, 'b'), (8, 'c')]

@@ -18,7 +18,7 @@ class WorkerEnded(Exception):
     """A worker is gone; the text says how, like 'ended with exit code 3'."""
 
 
-class Worker:
+class PoolWorker:
     """
     Base: a place for one worker. A kind of them says how it begins, is spoken to and ends.
 
@@ -92,7 +92,7 @@ class Worker:
 class Pool:
     """Base: workers of one kind; a context manager that begins and ends them."""
 
-    def __init__(self, workers: Sequence[Worker] = ()):
+    def __init__(self, workers: Sequence[PoolWorker] = ()):
         self.workers = list(workers)
 
     def __enter__(self) -> Any:
@@ -126,6 +126,6 @@ class Pool:
         outcomes = [worker.collect() for worker in self._speaking(timeout_s)]
         return [outcome for outcome in outcomes if outcome is not None]
 
-    def _speaking(self, timeout_s: float) -> list[Worker]:
+    def _speaking(self, timeout_s: float) -> list[PoolWorker]:
         """Wait for workers that said something or ended."""
         raise NotImplementedError

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ubcn_ros import __version__
 from ubcn_ros.bags.errors import BagError, write_error
-from ubcn_ros.bags.fleet.pool import Pool, Worker, WorkerEnded
+from ubcn_ros.bags.fleet.pool import Pool, PoolWorker, WorkerEnded
 from ubcn_ros.bags.fleet.setup import Setup
 from ubcn_ros.bags.fleet.tasks import Outcome, attempt
 from ubcn_ros.stopping import signals_held
@@ -112,7 +112,7 @@ class RayWorkers(Pool):
                            'and go on with --resume') from error
         return outcomes
 
-    def _speaking(self, timeout_s: float) -> list[Worker]:
+    def _speaking(self, timeout_s: float) -> list[PoolWorker]:
         waiting = {worker.pending: worker for worker in self.workers if worker.pending}
         if not waiting:
             return []
@@ -148,7 +148,7 @@ class RayWorkers(Pool):
                                  **self._resources)(_Actor)
         return remote.remote(number, self._initializer or Setup(self._threads))
 
-    def refuse(self, worker: Worker, machine: _Machine) -> None:
+    def refuse(self, worker: PoolWorker, machine: _Machine) -> None:
         """Leave out a worker that cannot work, and raise where none is left."""
         what = (f'does not see {self._shared}: bags and outputs have to lie on storage that all '
                 'machines see at the same path' if machine.version == __version__ else
@@ -159,7 +159,7 @@ class RayWorkers(Pool):
             raise BagError(f'no machine of the cluster can work; {machine.name} {what}')
 
 
-class _ActorWorker(Worker):
+class _ActorWorker(PoolWorker):
     """Of an actor; `pending` is what Ray is to answer."""
 
     remedy = 'all machines need ubcn_ros[ray] in the same version'

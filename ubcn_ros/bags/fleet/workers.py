@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from ubcn_ros.bags.fleet.pool import Pool, Worker, WorkerEnded
+from ubcn_ros.bags.fleet.pool import Pool, PoolWorker, WorkerEnded
 from ubcn_ros.bags.fleet.tasks import Outcome, attempt
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
@@ -42,13 +42,13 @@ class Workers(Pool):
         for worker in self.workers:
             worker.end(max(0.0, end - time.monotonic()))
 
-    def _speaking(self, timeout_s: float) -> list[Worker]:
+    def _speaking(self, timeout_s: float) -> list[PoolWorker]:
         found = set(wait([handle for worker in self.workers for handle in worker.handles],
                          timeout_s))
         return [worker for worker in self.workers if not found.isdisjoint(worker.handles)]
 
 
-class _Process(Worker):
+class _Process(PoolWorker):
     remedy = 'look at what it printed, or take fewer workers (--workers)'
     process: BaseProcess | None = None
     connection: Connection

@@ -18,7 +18,7 @@ _TRANSPORTS = {'raw': ('', IMAGE), 'compressed': (node_topics.COMPRESSED, COMPRE
 
 
 @dataclass(frozen=True)
-class Inputs:
+class ReplayInputs:
     """
     What leads a node to the images of a bag.
 
@@ -32,7 +32,7 @@ class Inputs:
 
 
 def find_inputs(path: Path | str, image: str = '', cameras: Sequence[str] = (),
-                transports: Sequence[str] = (), namespace: str = '') -> Inputs:
+                transports: Sequence[str] = (), namespace: str = '') -> ReplayInputs:
     """
     Find the images of a bag for a node.
 
@@ -56,8 +56,8 @@ def find_inputs(path: Path | str, image: str = '', cameras: Sequence[str] = (),
         wanted = transports if len(transports) == len(names) else [*transports[:1]] * len(names)
         found = [_transport(reader, _absolute(base.replace('{camera}', name), namespace), asked)
                  for name, asked in zip(names, wanted or [''] * len(names), strict=True)]
-    return Inputs(base, tuple(transport for transport, _ in found),
-                  tuple(topic for _, topic in found))
+    return ReplayInputs(base, tuple(transport for transport, _ in found),
+                        tuple(topic for _, topic in found))
 
 
 def player_command(bag: str, ubcn: Sequence[str], wait_for: Sequence[str], rate: str = '1.0',

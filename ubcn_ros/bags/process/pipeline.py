@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from ubcn_ros.bags.errors import MalformedMessage
-from ubcn_ros.bags.process.source import Item
+from ubcn_ros.bags.process.job_reader import Item
 from ubcn_ros.bags.storage.records import Record
 
 LIMIT_BYTES = 256 << 20

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, decode_record
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
@@ -27,7 +28,6 @@ from ubcn_ros.bags.process.sidecar import (
     read_sidecar,
     write_sidecar,
 )
-from ubcn_ros.bags.process.source import Item, Position, Source, decode_record
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Record
@@ -135,7 +135,7 @@ class _Run:
         engine, options = self._engine, self._job.options
         release_openmp_threads()  # of this thread, which loaded the engine: another runs it
         with Pipeline(
-                Source(self._reader, self._job, self.tally.position),
+                JobReader(self._reader, self._job, self.tally.position),
                 lambda record: decode_record(self._reader, record),
                 lambda pixels: engine(pixels, iterations=options.iterations,
                                       confidence=options.confidence),

@@ -12,8 +12,8 @@ from typing import Any
 
 from ubcn_ros import __version__
 from ubcn_ros.bags.errors import BagError, reason, write_error
+from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.process.source import Position
 from ubcn_ros.runtime.processing import TRAINED
 from ubcn_ros.whole_files import write_whole
 

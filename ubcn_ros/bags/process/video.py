@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags.headers import header_stamp_ns
+from ubcn_ros.bags.process.job_reader import Item
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.process.source import Item
 from ubcn_ros.images.panes import PaneVideo
 
 

@@ -36,7 +36,7 @@ from ubcn_ros.bags.storage.mcap_layout import (
 )
 from ubcn_ros.bags.storage.mcap_records import IN_CHUNK, Message, channel_of, parse, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import counts, is_index, read_end
-from ubcn_ros.bags.storage.records import Channel, Record, Source, merge
+from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, merge
 
 _EXTRAS = (Opcode.ATTACHMENT, Opcode.METADATA)
 _RUN = 1 << 20  # bytes of messages outside of chunks that are one block
@@ -108,7 +108,7 @@ class McapFile:
     def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""
         return merge(
-            Source(block.first, block.offset, self._load(block, channels, start, end))
+            SortedRecords(block.first, block.offset, self._load(block, channels, start, end))
             for block in self._blocks if block.last >= start and block.first < end
             and (not block.channels or not channels.isdisjoint(block.channels)))
 

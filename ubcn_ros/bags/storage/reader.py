@@ -24,7 +24,7 @@ from ubcn_ros.bags.storage.opening import (
     decompress_message,
     open_storage,
 )
-from ubcn_ros.bags.storage.records import Channel, Record, Source, merge
+from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, merge
 
 _HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
 
@@ -130,14 +130,14 @@ class BagReader:
 
     def _records(self, channels: set[Channel], start: float = -math.inf, end: float = math.inf
                  ) -> Iterator[Record]:
-        sources = []
+        parts = []
         for rank, (storage, span) in enumerate(zip(self._storages, self._spans(), strict=True)):
             chosen = {number for number, channel in storage.channels.items()
                       if channel in channels}
             if chosen and span and span[1] >= start and span[0] < end:
-                sources.append(Source(max(span[0], start), rank,
+                parts.append(SortedRecords(max(span[0], start), rank,
                                       storage.records(chosen, start, end)))
-        for record in merge(sorted(sources, key=attrgetter('first_ns', 'rank'))):
+        for record in merge(sorted(parts, key=attrgetter('first_ns', 'rank'))):
             if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
                 record = record._replace(data=decompress_message(record.data))
             yield record

@@ -52,11 +52,11 @@ class Record(NamedTuple):
     data: bytes
 
 
-class Source(NamedTuple):
+class SortedRecords(NamedTuple):
     """
     Records in the order of time, `first_ns` the time of the first, ns.
 
-    Of equal times, those of the lower `rank` come first; each source has one of its own.
+    Of equal times, those of the lower `rank` come first, of which no two have the same.
     """
 
     first_ns: float
@@ -64,15 +64,15 @@ class Source(NamedTuple):
     records: Iterator[Record]
 
 
-def merge(sources: Iterable[Source]) -> Iterator[Record]:
+def merge(parts: Iterable[SortedRecords]) -> Iterator[Record]:
     """
-    Merge sources by time.
+    Merge by time.
 
-    A source is begun when its time has come, so that no more is in memory than overlaps.
+    A part is begun when its time has come, so that no more is in memory than overlaps.
 
-    :param sources: in the order of their first times and ranks; taken one by one, too.
+    :param parts: in the order of their first times and ranks; taken one by one, too.
     """
-    waiting = iter(sources)
+    waiting = iter(parts)
     following = next(waiting, None)
     begun: list[tuple[int, int, Record, Iterator[Record]]] = []
     while following or begun:

@@ -36,7 +36,7 @@ class Position(NamedTuple):
 
 
 @dataclass
-class Image:
+class CameraImage:
     """An image that is processed: its camera, and its header as a serialized message."""
 
     camera: Camera
@@ -59,9 +59,9 @@ class Item:
     record: Record
     position: Position
     copied: bool
-    image: Image | None = None
+    image: CameraImage | None = None
     info: bytes | None = None
-    late: list[Image] = field(default_factory=list)
+    late: list[CameraImage] = field(default_factory=list)
     decoded: Any = None
     outputs: Any = None
     error: str | None = None
@@ -79,7 +79,7 @@ def decode_record(reader: BagReader, record: Record) -> tuple[Any, np.ndarray]:
     return message, decode(message)
 
 
-class Source:
+class JobReader:
     """
     The items of a job, in the order of recording.
 
@@ -132,17 +132,17 @@ class Source:
         camera = self._cameras.get((channel.topic, channel.msgtype))
         return camera if channel.serialization == 'cdr' else None
 
-    def _pair_image(self, camera: Camera, record: Record) -> tuple[Image, bytes | None]:
+    def _pair_image(self, camera: Camera, record: Record) -> tuple[CameraImage, bytes | None]:
         try:
-            image = Image(camera, bytes(record.data[:4]) + header_bytes(record.data))
+            image = CameraImage(camera, bytes(record.data[:4]) + header_bytes(record.data))
             stamp = header_stamp_ns(record.data)
         except ValueError:  # decoding it says so, too
-            return Image(camera, b''), None
+            return CameraImage(camera, b''), None
         if camera.camera_info is None:
             return image, None
         return image, self._pairings[camera].image(stamp, record.time_ns, image)
 
-    def _pair_info(self, record: Record) -> list[Image]:
+    def _pair_info(self, record: Record) -> list[CameraImage]:
         try:
             stamp = header_stamp_ns(record.data)
         except ValueError:
