@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.study.print_cells import (
     WRONG,
     ErrorMap,
@@ -14,6 +15,7 @@ from ubcn_ros.study.print_cells import (
     error_colors,
     wrong_labels,
 )
+from ubcn_ros.study.shown_image import legend
 
 
 def noise(shape, high=256, seed=0):
@@ -38,6 +40,16 @@ def test_a_pixel_of_a_smaller_mask_is_the_class_that_has_most_of_it():
     expected = np.zeros((10, 10), np.uint8)
     expected[:2, :2] = 1
     assert (drawn == CAMVID.colorize(expected)).all()
+
+
+@pytest.mark.parametrize('label_set, color', [(CAMVID, (0, 0, 0)), (VOC2012, (224, 224, 192))])
+def test_what_has_no_label_is_told_from_every_class(label_set, color):
+    labels = np.array([[0, 255]], np.uint8).repeat(4, 0).repeat(4, 1)
+    drawn = LabelMap(labels=labels, label_set=label_set).at(2, 1)
+    assert [tuple(each) for each in drawn[0]] == [label_set.colors[0], color]
+    assert color not in label_set.colors
+    assert legend(label_set, [labels]) == [(label_set.classes[0], label_set.colors[0]),
+                                           ('no label', color)]
 
 
 def test_an_error_map_shows_the_mean_error_and_no_mean_of_colours():

@@ -20,6 +20,7 @@ WRONG, WITHOUT_LABEL = (214, 39, 40), (120, 130, 140)
 """RGB of pixels that are labelled wrongly, and of those whose label is not known."""
 Zoom = tuple[int, int, int, int]
 """Left, top, width and height of a part of an image, pixels."""
+_VOID = (224, 224, 192)
 _PALE = 0.3  # contrast that is left of the image behind wrong labels
 
 
@@ -78,11 +79,16 @@ class LabelMap(Panel):
         """(height, width, 3) uint8 RGB: of every pixel the class that has most of it."""
         ids = np.unique(self.labels)
         if width >= self.size[0] or len(ids) == 1:
-            return self.label_set.colorize(cv2.resize(self.labels, (width, height),
-                                                      interpolation=cv2.INTER_NEAREST))
+            return self._colors(cv2.resize(self.labels, (width, height),
+                                           interpolation=cv2.INTER_NEAREST))
         shares = [cv2.resize((self.labels == i).astype(np.float32), (width, height),
                              interpolation=cv2.INTER_AREA) for i in ids]
-        return self.label_set.colorize(ids[np.argmax(shares, 0)])
+        return self._colors(ids[np.argmax(shares, 0)])
+
+    def _colors(self, labels: np.ndarray) -> np.ndarray:
+        palette = self.label_set.palette()
+        palette[UNLABELED] = unlabeled_color(self.label_set)
+        return palette[labels]
 
 
 @dataclass(frozen=True)
@@ -121,6 +127,11 @@ class WrongLabels(Panel):
             share = _scaled(mask.astype(np.float32), width, height).clip(0, 1)[..., None]
             drawn = drawn * (1 - share) + np.float32(color) * share
         return np.rint(drawn).astype(np.uint8)
+
+
+def unlabeled_color(label_set: LabelSet) -> tuple[int, int, int]:
+    """RGB of pixels without a label: black, or VOC2012's void where a class is black, as there."""
+    return _VOID if (0, 0, 0) in label_set.colors else (0, 0, 0)
 
 
 def wrong_labels(image: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> WrongLabels:

@@ -20,7 +20,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, enlarged, truth_of
 from ubcn_ros.evaluation.scores import ImageScore, LabelScore, rounded
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
-from ubcn_ros.study.print_cells import Zoom
+from ubcn_ros.study.print_cells import Zoom, unlabeled_color
 from ubcn_ros.study.print_grid import PAPER_WIDTH, check_columns
 
 LONGEST = 'mIoU 88.8 %'
@@ -194,7 +194,7 @@ def legend(label_set: LabelSet, labels: Iterable[np.ndarray]
     found = {int(i) for each in labels for i in np.unique(each)}
     entries = [*zip(label_set.classes, label_set.colors, strict=True)]
     return [entries[i] for i in sorted(found - {UNLABELED})] + (
-        [('no label', (0, 0, 0))] if UNLABELED in found else [])
+        [('no label', unlabeled_color(label_set))] if UNLABELED in found else [])
 
 
 def model_record(model: LoadedModel) -> dict[str, Any]:
