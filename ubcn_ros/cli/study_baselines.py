@@ -94,6 +94,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
+    torch.backends.cudnn.benchmark = True  # every step has the same shapes
     config = TrainConfig.load(recipe)
     if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
         config = shortened(config, steps if isinstance(steps, float) else
