@@ -4,7 +4,13 @@
 
 import pytest
 
-from ubcn_ros.study.comparison import Lead, better_than_ubcn, faster_than_ubcn, target_text
+from ubcn_ros.study.comparison import (
+    Lead,
+    better_than_ubcn,
+    faster_than_ubcn,
+    margins,
+    target_text,
+)
 
 
 def figures(*values):
@@ -31,6 +37,8 @@ def test_nothing_beats_it_at_its_last_step(results):
     text = target_text(results)
     assert text.splitlines() == [
         'for the same samples, UBCN at T = 2 is better than every baseline in PSNR and mIoU: yes',
+        '  PSNR over the best of them at 50 / 250 mm/hr: +2.00 / +2.00 dB',
+        '  mIoU over the best of them at 50 / 250 mm/hr: +2.0 / +3.0 points',
         'UBCN at T = 2 is faster than all baselines but ddn: yes']
 
 
@@ -43,6 +51,8 @@ def test_each_lead_is_told(results):
     assert leads == [Lead('rescan', 'psnr', '50', 28, 28.5), Lead('idm', 'psnr', '250', 25, 25.25),
                      Lead('rescan', 'miou', '250', 52, 55)], 'a draw is no lead'
     assert [lead.by for lead in leads] == [0.5, 0.25, 3]
+    found = margins(results, 'samples')
+    assert found == {'psnr': {'50': -0.5, '250': 1}, 'miou': {'50': 0, '250': -3}}
     text = target_text(results)
     for line in ('in PSNR and mIoU: no, it is beaten by',
                  '  rescan in PSNR at 50 mm/hr: 28.50 against 28.00, by 0.50 dB',
@@ -64,5 +74,6 @@ def test_of_what_is_not_there_nothing_is_claimed(results):
     results['times'] = {}
     assert better_than_ubcn(results, 'samples') is None and faster_than_ubcn(results) is None
     assert target_text(results) == 'for the same samples, UBCN diverged'
+    assert margins(results, 'samples') == {'psnr': {}, 'miou': {}}
     del rows['ubcn']
     assert target_text(results) == ''

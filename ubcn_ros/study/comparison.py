@@ -53,8 +53,7 @@ def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | No
     :param budget: of ``baselines.BUDGETS``.
     :return: IDM alone is among the others; None where UBCN has no figures for that budget.
     """
-    rows = {name: row['steps'][-1] for name, row in results['trained'].get(budget, {}).items()
-            if 'steps' in row}
+    rows = _last_steps(results, budget)
     ours = rows.pop(UBCN, None)
     if ours is None:
         return None
@@ -62,6 +61,34 @@ def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | No
             for figure in ('psnr', 'miou') for rate in ours for name, theirs in rows.items()
             if None not in (theirs[rate][figure], ours[rate][figure])
             and theirs[rate][figure] > ours[rate][figure]]
+
+
+def margins(results: Mapping[str, Any], budget: str) -> dict[str, dict[str, float]]:
+    """
+    Return UBCN's PSNR and mIoU less those of the best baseline, by rate.
+
+    The paper says that others do well in light rain and leave residue in heavy rain: then they
+    grow with the rate.
+
+    :param results, budget: as for ``better_than_ubcn``.
+    :return: {'psnr': {rate: dB}, 'miou': {rate: points}}, without what is not known.
+    """
+    rows = _last_steps(results, budget)
+    ours = rows.pop(UBCN, {})
+    rows.pop(IDM, None)
+    found: dict[str, dict[str, float]] = {'psnr': {}, 'miou': {}}
+    for figure, by_rate in found.items():
+        for rate, figures in ours.items():
+            others = [row[rate][figure] for row in rows.values() if row[rate][figure] is not None]
+            if others and figures[figure] is not None:
+                by_rate[rate] = figures[figure] - max(others)
+    return found
+
+
+def _last_steps(results: Mapping[str, Any], budget: str) -> dict[str, Any]:
+    """Return {network: {rate: figures}} of those that have figures."""
+    return {name: row['steps'][-1] for name, row in results['trained'].get(budget, {}).items()
+            if 'steps' in row}
 
 
 def faster_than_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
@@ -100,6 +127,8 @@ def target_text(results: Mapping[str, Any]) -> str:
         elif leads is not None:
             lines += _lines(f'for the same {budget}, UBCN at T = {t} is better than every '
                             'baseline in PSNR and mIoU', [x for x in leads if x.network != IDM])
+            lines += [_margin_line(figure, by_rate)
+                      for figure, by_rate in margins(results, budget).items() if by_rate]
             lines += [f'  IDM alone, in the whole budget, is better: {lead}' for lead in leads
                       if lead.network == IDM]
     leads = faster_than_ubcn(results)
@@ -107,6 +136,12 @@ def target_text(results: Mapping[str, Any]) -> str:
         lines += _lines(f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
                         [lead for lead in leads if lead.network != MAY_BE_FASTER])
     return '\n'.join(lines)
+
+
+def _margin_line(figure: str, by_rate: Mapping[str, float]) -> str:
+    name, unit, digits = _UNITS[figure]
+    values = ' / '.join(f'{value:+.{digits}f}' for value in by_rate.values())
+    return f'  {name} over the best of them at {" / ".join(by_rate)} mm/hr: {values} {unit}'
 
 
 def _lines(claim: str, against: list[Lead]) -> list[str]:
