@@ -15,12 +15,25 @@ def path(tmp_path):
 def test_a_study_goes_on_with_what_it_found(path):
     first = open_results(path, 'ubcn a', {'rates': (50, 150)}, {'trained': {}, 'times': {}})
     assert not path.exists(), 'nothing was found yet'
-    assert first == {'command': 'ubcn a', 'settings': {'rates': [50, 150]}, 'trained': {},
-                     'times': {}}
+    assert first == {'command': 'ubcn a', 'settings': {'rates': [50, 150]}, 'seconds': 0,
+                     'trained': {}, 'times': {}}
     first['trained']['idm'] = 1.5
     save_results(path, first)
     again = open_results(path, 'ubcn b', {'rates': (50, 150)}, {'trained': {}, 'times': {}})
     assert again == first == read_results(path)
+
+
+def test_the_time_of_all_runs_is_counted(path, monkeypatch):
+    clock = 100.0
+    monkeypatch.setattr('time.monotonic', lambda: clock)
+    for expected in (7.0, 14.0):
+        study = open_results(path, '', {}, {})
+        clock += 3
+        save_results(path, study)
+        clock += 4
+        save_results(path, study)
+        clock += 50  # nothing was found in these
+        assert read_results(path)['seconds'] == expected
 
 
 def test_other_settings_are_refused_by_name(path):

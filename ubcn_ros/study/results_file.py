@@ -3,13 +3,14 @@
 """
 The one JSON file of a study: written after every piece, so that the same command goes on.
 
-It has 'command', the one that began it, 'settings', with which all of it was found, and then the
-study's figures.
+It has 'command', the one that began it, 'settings', with which all of it was found, 'seconds' that
+all runs of the command together have taken until it was last written, and the study's figures.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,25 +19,38 @@ from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.training.plain_values import differences
 
 
+class Results(dict):
+    """What a study has found, and how long it has taken, those runs that it goes on with too."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        super().__init__(values)
+        self._before, self._start = values['seconds'], time.monotonic()
+
+    def count_seconds(self) -> None:
+        """Bring 'seconds' up to now."""
+        self['seconds'] = round(self._before + time.monotonic() - self._start, 1)
+
+
 def open_results(path: Path, command: str, settings: Mapping[str, Any],
-                 figures: Mapping[str, Any]) -> dict[str, Any]:
+                 figures: Mapping[str, Any]) -> Results:
     """
     Return what a study has found so far, or the same with nothing found yet.
 
     :param path: of the file, which need not be there.
     :param settings: plain values that everything in the file has in common.
     :param figures: those of a study that has found nothing, by name.
-    :return: 'command', 'settings' and the figures, for ``save_results``.
+    :return: 'command', 'settings', 'seconds' and the figures, for ``save_results``.
     :raises ValueError: the file is not a study's, or of one with other settings, which are named.
     """
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
-        return {'command': command, 'settings': settings, **figures}
+        return Results({'command': command, 'settings': settings, 'seconds': 0.0, **figures})
     found = read_results(path)
     if changed := differences(found['settings'], settings):
         raise ValueError(f'{path} is of a study with other settings: {"; ".join(changed)}: '
                          'choose another --out')
-    return {**found, **{name: found.get(name, empty) for name, empty in figures.items()}}
+    return Results({'seconds': 0.0, **found, **{
+        name: found.get(name, empty) for name, empty in figures.items()}})
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -58,5 +72,7 @@ def read_results(path: Path) -> dict[str, Any]:
 
 
 def save_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write the file, whole or not at all, and its folder."""
+    """Write the file, whole or not at all, and its folder; those opened count their time."""
+    if isinstance(results, Results):
+        results.count_seconds()
     write_json(path, results)
