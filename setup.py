@@ -38,7 +38,8 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
     package_data={NAME: ['data/check/*.html', 'report/*.html', 'report/*.css', 'report/*.js',
-                         'study/*.md']},
+                         'study/*.md', 'study/report/*.html', 'study/report/*.css',
+                         'study/report/*.typ']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
         (f'share/{NAME}', ['package.xml']),
@@ -71,6 +72,7 @@ setup(
             'pycocotools>=2.0.8',
             'tensorboard',
             'torchmetrics>=1.4',
+            'typst>=0.14',
         ],
         'export': ['onnx', 'onnxruntime'],
         'video': ['av>=17'],

@@ -20,7 +20,7 @@ NEEDS = {'demo': 'rclpy', 'bag play': 'rclpy', 'benchmark node': 'rclpy', 'train
          'benchmark train': 'lightning', 'study baselines': 'lightning',
          'study degradations': 'lightning', 'study networks': 'torchmetrics',
          'study methods': 'torchmetrics', 'study steps': 'torchmetrics',
-         'study real-rain': 'torchmetrics',
+         'study real-rain': 'torchmetrics', 'study report': 'torchmetrics',
          'evaluate': 'torchmetrics', 'model calibrate': 'torchmetrics', 'export': 'onnx'}
 STAGE = {'optimizer_steps': 1, 'batch': 1, 'samples': {'crop': [32, 32], 'renders': 1}}
 # What is there is made by `world`; all of it is small, as some is read before a mistake shows.
@@ -63,6 +63,7 @@ VALID = {
                       '--out', 'out'),
     'study steps': ('--data', 'data', *CPU, '--iterations', '1', '--limit', '1', '--out', 'out'),
     'study real-rain': ('in.png', *CPU, '--iterations', '1', '--out', 'out'),
+    'study report': ('--out', 'out', '--no-pdf'),
 }
 MODELS = ('missing', 'folder', 'export', 'empty.safetensors', 'text.safetensors', 'in.png', '',
           '~nobody/x.safetensors', 'x' * 300, 'in.png/x.safetensors')
@@ -107,6 +108,7 @@ BY_NAME = {
     **dict.fromkeys(('study methods names', 'study steps names'), ('x', '')),
     'zooms': ('x', '', '9x9', '3x9+0+0', '9x9-1+0', '99x99+0+0'), 'study methods folder': MISSING,
     'study real-rain folder': MISSING, 'study real-rain sources': IMAGES,
+    'study report folders': (*MISSING, 'folder', 'images'),
     'paths': ('missing', 'folder', 'in.png'),
     'rates': ('x', '', 'nan', '-1', '301', '0,x'), 'split': ('x',), 'only': ('x',),
     'rain rate': ('x', '', 'nan', '-1', '301', '0:', '0:1:2', '0:301', '0:50'),

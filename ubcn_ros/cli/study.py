@@ -22,6 +22,8 @@ COMMANDS = {
               'Draw the steps of the loop, and where each is wrong.'),
     'real-rain': ('ubcn_ros.cli.study_real_rain', 'real_rain',
                   'Draw what every method makes of photographs in rain.'),
+    'report': ('ubcn_ros.cli.study_report', 'report',
+               'Show all studies beside the paper, as one HTML page and one PDF.'),
 }
 
 

@@ -1,0 +1,120 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The page and the PDF: everything is in them, as text, and they ask for nothing."""
+
+import re
+import shutil
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from made_up import STUDIES, written
+
+from ubcn_ros.study.report.assemble import study_report
+from ubcn_ros.study.report.content import Picture, Section, Statement, StudyReport, Table
+from ubcn_ros.study.report.page import html
+from ubcn_ros.study.report.pdf import pdf
+
+ODD = '<b>&"\' #panic() *x* $1 @y `z` \\ [ ü → '
+CHROMIUM = next(filter(None, map(shutil.which, (
+    'chromium', 'chromium-browser', 'google-chrome'))), None)
+
+
+@pytest.fixture(scope='module')
+def report(tmp_path_factory):
+    root = tmp_path_factory.mktemp('studies')
+    return study_report([written(root, name) for name in STUDIES], 'ubcn study report')
+
+
+@pytest.fixture(scope='module')
+def page(report):
+    return html(report)
+
+
+class Text(HTMLParser):
+    """Text of a page, and the tags in it."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.tags = '', []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_everything_is_on_the_page(report, page):
+    text = Text(page).text
+    for section in report.sections:
+        assert section.title in text and section.lead in text
+        for part in section.statements:
+            assert part.text in text and part.found in text
+        assert all(opinion in text for opinion in section.opinions)
+        assert all(command in text for _, command in section.missing)
+        assert all(name in text and value in text for name, value in section.facts)
+    anchors = {attributes['id'] for _, attributes in Text(page).tags if 'id' in attributes}
+    links = {attributes['href'][1:] for tag, attributes in Text(page).tags if tag == 'a'}
+    assert links == {section.key for section in report.sections} <= anchors
+
+
+def test_the_page_asks_for_nothing(page):
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert 'url(' not in page and '<script' not in page and "default-src 'none'" in page
+    pictures = [attributes['src'] for tag, attributes in Text(page).tags if tag == 'img']
+    assert len(pictures) == 3 and all(p.startswith('data:image/webp;base64,') for p in pictures)
+
+
+def test_texts_are_never_markup():
+    table = Table(ODD, (ODD, ODD), ((ODD, ODD),), ((ODD, 2),), note=ODD)
+    statement = Statement(ODD, False, ODD, details=(ODD, ODD))
+    section = Section('key', ODD, ODD, ODD, [statement], [table], [ODD],
+                      [('command', ODD), (ODD, ODD)], [(ODD, ODD)])
+    report = StudyReport(ODD, ODD, [section], [(ODD, ODD)])
+    found = Text(html(report))
+    assert found.text.count(ODD) >= 20
+    assert '<b>&"' not in html(report)
+    assert pdf(report).startswith(b'%PDF-')
+
+
+def test_a_pdf_of_everything_and_of_nothing(report, tmp_path):
+    whole, nothing = pdf(report), pdf(study_report([], 'ubcn study report'))
+    for data in (whole, nothing):
+        assert data.startswith(b'%PDF-') and data.rstrip().endswith(b'%%EOF')
+    assert len(whole) > len(nothing) > 10_000
+    assert whole.count(b'/FontFile') >= 2, 'letters are embedded'
+
+
+@pytest.mark.parametrize('write', [html, pdf])
+def test_a_figure_that_is_gone_is_said(write, tmp_path):
+    gone = Picture(tmp_path / 'gone.png', '')
+    report = StudyReport('', '', [Section('a', '', '', '', blocks=[gone])])
+    with pytest.raises(ValueError, match=r'gone\.png.*make it again'):
+        write(report)
+
+
+def test_without_typst_the_remedy_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'typst', None)
+    with pytest.raises(ValueError, match=r"pip install 'typst.*--no-pdf"):
+        pdf(study_report([], ''))
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason='Chromium is not installed')
+def test_it_fits_on_small_screens(page, tmp_path):
+    sync_api = pytest.importorskip('playwright.sync_api')
+    (tmp_path / 'report.html').write_text(page, 'utf-8')
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=['--no-sandbox'],
+                                         timeout=120_000)
+        for width, scheme in ((390, 'light'), (1280, 'dark')):
+            shown = browser.new_context(viewport={'width': width, 'height': 800},
+                                        color_scheme=scheme).new_page()
+            complaints = []
+            shown.on('console', lambda message, told=complaints: told.append(message.text))
+            shown.goto((tmp_path / 'report.html').as_uri(), timeout=120_000)
+            assert shown.evaluate('document.documentElement.scrollWidth') == width
+            assert shown.evaluate('[...document.images].every(i => i.naturalWidth > 0)')
+            assert not complaints
+        browser.close()

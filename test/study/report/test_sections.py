@@ -1,0 +1,207 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the sections say of made-up figures: computed, and turned round when the figures are."""
+
+import pytest
+from made_up import (
+    baselines,
+    degradations,
+    methods,
+    networks,
+    picture_study,
+    quality,
+    steps,
+    written,
+)
+
+from ubcn_ros.study.paper import FIGURE_1
+from ubcn_ros.study.report.assemble import KINDS, study_report
+
+
+@pytest.fixture
+def section(tmp_path):
+    """Function that returns the first section of a study with these results."""
+    def made(name, results):
+        report = study_report([written(tmp_path, name, results)], '')
+        return next(each for each in report.sections if each.key == name)
+    return made
+
+
+def said(section, text):
+    """The one statement with this text."""
+    (found,) = (each for each in section.statements if text in each.text)
+    return found
+
+
+def test_figure_1_like_the_papers_agrees(section):
+    found = section('degradations', degradations(scale=1.0))
+    assert [each.holds for each in found.statements] == [True] * 5
+    assert 'in 48 of 48 comparisons' in found.statements[0].found
+    assert "the paper's figure: by 0.1 points" in found.statements[0].found
+    assert not found.missing and not found.opinions, 'nothing has to be explained'
+    maps = found.blocks[0].maps
+    assert maps[0].values == FIGURE_1['rain'] and maps[0].low == maps[1].low
+    assert maps[1].values[0][0] == pytest.approx(77.2), 'the mean of three seeds'
+    table = found.blocks[-1]
+    assert table.rows[0][1:3] == ('77.0', '77.2') and table.rows[0][-1] == '1.00'
+    assert dict(found.facts)['seeds'].startswith('rain 1, 2, 3; pepper 1;')
+    assert dict(found.facts)['time'] == '1 h 23 min, all runs together'
+
+
+def test_a_claim_that_fails_is_said_by_how_much_and_explained(section):
+    results = degradations(scale=0.5)
+    for cells in results['data']['camvid']['miou']['haze']['0.03'].values():
+        cells['0.03'] = 10.0
+    found = section('degradations', results)
+    best = said(found, 'Training at the level')
+    # the best of that column is what training at 0.01 leaves
+    assert best.holds is False and 'by up to 24.8 points' in best.found
+    assert len(best.details) == 3 and 'trained at 0.03 is 24.8 below' in best.details[0]
+    assert said(found, 'Clean training').holds is True
+    assert said(found, 'on CamVid').holds is False
+    assert any('larger than what we take for noise' in each for each in found.opinions)
+    assert any('points below the paper' in each for each in found.opinions)
+
+
+def test_of_networks_that_have_learned_nothing_nothing_is_concluded(section):
+    (opinion,) = section('degradations', degradations(scale=0.05)).opinions
+    assert '4.0 % for clean training' in opinion and 'nothing follows' in opinion
+
+
+def test_what_is_not_tested_yet_is_not_known(section):
+    results = degradations(seeds=('1',))
+    results['command'] = ('ubcn study degradations --kind rain --data camvid --kind=pepper '
+                          '--seeds 3')
+    del results['data']['camvid']['miou']['haze'], \
+        results['data']['camvid']['miou']['rain']['250']
+    found = section('degradations', results)
+    assert said(found, 'Training at the level').holds is None
+    assert said(found, 'peak at their own').holds is None
+    assert said(found, 'on CamVid').holds is None
+    assert found.missing == [('20 of the tests on camvid', 'ubcn study degradations --data camvid '
+                              '--seeds 3')], 'of all kinds'
+    assert found.blocks[0].maps[1].values[3] == (None,) * 4
+
+
+def test_data_sets_have_sections_of_their_own(tmp_path):
+    results = degradations()
+    results['data']['voc2012'] = results['data']['camvid']
+    report = study_report([written(tmp_path, 'degradations', results)], '')
+    titles = [each.title for each in report.sections if each.paper == 'Figure 1']
+    assert [title.rpartition(': ')[2] for title in titles] == ['camvid', 'voc2012']
+    assert len({each.key for each in report.sections}) == len(report.sections)
+    assert sum('on CamVid' in each.text for part in report.sections
+               for each in part.statements) == 1
+
+
+def test_table_4_where_ubcn_leads(section):
+    found = section('baselines', baselines())
+    assert all(each.holds for each in found.statements)
+    assert said(found, 'sizes of table 4').found == (
+        '5 of 5 within 0.01 MB: ddn, rescan and prenet by 4 bytes a parameter; jorder-e and '
+        'rcdnet by a checkpoint')
+    assert said(found, 'slower in table 4').found == '15 of 15 pairs are in the same order'
+    assert '+1.80 dB and +4.0 points of mIoU at 50 mm/hr' in said(
+        found, 'residue in heavy rain, where UBCN is ahead of them by more (trained for as many'
+    ).found
+    table = found.blocks[0]
+    assert ('ddn', '0.23', '0.23', '0.23', '0.17', '1.0', '0.068', '1.0', '900') in table.rows
+    assert [line.name for line in found.blocks[2].charts[0].lines] == [
+        'ubcn', 'ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet', 'idm']
+    assert [text for text, _ in found.missing] == [
+        'Times and memory on a GPU: the same command on a machine that has one']
+    assert not found.opinions
+
+
+def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
+    results = baselines()
+    results['trained']['samples']['rescan']['steps'] = [quality(33.0, 60.0)]
+    results['trained']['time']['idm']['steps'] = [quality(31.5, 60.0)]
+    times = results['times']['cpu']['2048x1024, fp32']
+    times['rescan']['ms'], times['prenet']['ms'] = 20.0, 9999.0
+    results['trained']['time']['ddn']['parameters']['derain'] = 10 ** 6
+    results['trained']['time']['ddn']['checkpoint_mb'] = 5.0
+    found = section('baselines', results)
+    size = said(found, 'sizes of table 4')
+    assert size.holds is False and size.details == (
+        'ddn has 4.00 MB by 4 bytes a parameter and 5.00 MB by a checkpoint, not 0.23',)
+    better = said(found, 'in mIoU after it (trained for as many')
+    assert better.holds is False and better.target
+    assert 'rescan in PSNR at 50 mm/hr: 33.00 against 31.00, by 2.00 dB' in better.found
+    in_time = said(found, 'in mIoU after it (trained for as much time')
+    assert in_time.holds is True and 'IDM alone' in in_time.found
+    faster = said(found, 'faster than all baselines')
+    assert faster.holds is False and 'rescan in time on cpu' in faster.found
+    order = said(found, 'slower in table 4')
+    assert order.holds is False and 'jorder-e (3.648 s) before prenet (9.999 s)' in order.found
+    residue = said(found, 'ahead of them by more (trained for as many')
+    assert residue.holds is False and '−2.00 dB and +4.0 points of mIoU at 50 mm/hr' in residue.found
+    assert len(found.opinions) == 4
+
+
+def test_table_4_half_done(section):
+    results = baselines()
+    del results['trained']['time'], results['trained']['samples']['ubcn']
+    results['trained']['samples']['ddn'] = {'optimizer_steps': {'derain': 1}, 'samples': 8,
+                                            'error': 'the loss is nan'}
+    results |= {'times': {}, 'model': {}}
+    found = section('baselines', results)
+    assert {each.holds for each in found.statements} == {None}
+    assert found.missing[0] == ('Trained for as many samples: ubcn', results['command'])
+    assert 'Diverged: ddn.' in found.blocks[1].note
+    assert [row[0] for row in found.blocks[1].rows][:3] == ['rainy image', 'idm', 'rescan']
+
+
+def test_networks_of_the_papers_setting_and_lighter_ones(section):
+    found = section('networks', networks())
+    assert said(found, 'step 1, in rain (paper)').holds is True
+    assert '+1.00 dB and +2.0 points of mIoU at 250 mm/hr' in said(found, '(light)').found
+    size = said(found, 'sizes of table 4 (paper)')
+    assert size.holds is False, 'table 1 and table 4 have other IDMs'
+    assert size.found == ('derain 0.90 MB (0.85 MiB) against 13.40, attention 0.40 MiB against '
+                          '0.40 and segmentation 177.73 MiB against 177.60')
+    assert any('12.2 % of the parameters' in each and '+2.0 points' in each
+               for each in found.opinions)
+    assert found.blocks[1].rows[0][:4] == ('rainy image', '22.00', '0.900', '45.0')
+    results = networks()
+    del results['networks']['paper']
+    results['networks']['light']['steps'][2]['150']['miou'] = 50.0
+    found = section('networks', results)
+    assert said(found, 'sizes of table 4').holds is None
+    assert said(found, '(light)').holds is False and '−' in said(found, '(light)').found
+    assert 'ubcn train paper' in found.missing[0][1] and len(found.missing) == 3
+
+
+def test_figures_say_what_their_numbers_do(section):
+    found = section('methods', methods())
+    assert found.statements[0].holds is True
+    assert '+1.00 dB at 50 mm/hr, +3.00 dB at 250 mm/hr' in found.statements[0].found
+    assert found.blocks[0].path.name == 'methods.png'
+    assert [line[0].partition(' in the')[0] for line in found.missing] == ['JORDER-E and RCDNet']
+    results = methods()
+    for image in results['images']:
+        image['rates']['250']['UBCN']['psnr'] = 20.0
+    assert section('methods', results).statements[0].holds is False
+
+
+def test_steps_gain_or_lose(section):
+    found = section('steps', steps())
+    assert [each.holds for each in found.statements] == [True, True]
+    assert found.statements[0].found == \
+        'mean change +1.00 from step 1 to 2, +1.00 from step 2 to 3 (dB, 1 image)'
+    results = steps()
+    results['images'][0]['steps'][2]['psnr'] = 20.0
+    derained, labelled = section('steps', results).statements
+    assert derained.holds is False and '−7.00 from step 2 to 3' in derained.found
+    assert labelled.holds is True
+    results['images'][0]['steps'] = results['images'][0]['steps'][:1]
+    assert {each.holds for each in section('steps', results).statements} == {None}
+
+
+@pytest.mark.parametrize('kind', KINDS, ids=lambda kind: kind.name)
+def test_another_layout_is_an_error_with_the_file_and_the_remedy(tmp_path, kind):
+    results = {'settings': {'iterations': 3}, 'images': [{'rates': 3}], 'data': {'a': {'miou': 3}},
+               'trained': {'samples': 3}}
+    folder = written(tmp_path, kind.name, {**picture_study(kind.name), **results})
+    with pytest.raises(ValueError, match=rf'{kind.name}\.json is not as .* make it again'):
+        study_report([folder], '')

@@ -1,0 +1,53 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""`ubcn study report`: all studies as one page and one PDF."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType
+
+_RUNS = Path('runs')
+
+
+@click.command(cls=Command)
+@click.option('--study', 'folders', multiple=True, metavar='FOLDER',
+              type=InputType(exists=True, file_okay=False, path_type=Path),
+              help='Output folder of a study; may be repeated  [default: all of '
+              f'{_RUNS}/study-*].')
+@click.option('--out', type=OUTPUT_FOLDER, default='runs/study-report', show_default=True,
+              help='Output folder.')
+@click.option('--no-pdf', is_flag=True, help='Write the page alone; the PDF needs Typst.')
+def report(folders: tuple[Path, ...], out: Path, no_pdf: bool) -> None:
+    """
+    Show all studies beside the paper, as one HTML page and one PDF.
+
+    Where the paper is right, where not and by how much is computed from the studies' files; why we
+    think so is marked as opinion. A study that is missing or not done is said, with the command
+    that makes it. OUT gets report.html, which asks for nothing outside of it, and report.pdf.
+    """
+    from ubcn_ros.study.report.assemble import study_report
+    from ubcn_ros.study.report.page import html
+    from ubcn_ros.study.report.pdf import pdf
+    from ubcn_ros.study.report.sources import study_folders
+    from ubcn_ros.training.record import typed_command
+    from ubcn_ros.whole_files import write_whole
+    made = study_report(folders or study_folders(_RUNS), typed_command(sys.argv[1:]))
+    files = {'report.html': html(made).encode('utf-8', 'backslashreplace')}
+    if not no_pdf:
+        files['report.pdf'] = pdf(made)
+    for target, what, words in ((False, 'claims of the paper', ('agree', 'differ')),
+                             (True, 'targets of this project', ('reached', 'missed'))):
+        counts = made.counts(target)
+        click.echo(f'{what}: {counts["agree"]} {words[0]}, {counts["differ"]} {words[1]}, '
+                   f'{counts["open"]} not known')
+    for text, command in made.missing:
+        click.echo(f'missing: {text}' + (f': {command}' if command else ''))
+    for name, data in files.items():
+        write_whole(out / name, data)
+        click.echo(f'wrote {out / name}')

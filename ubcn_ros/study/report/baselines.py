@@ -1,0 +1,252 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Table 4: the paper's sizes and times beside ours, and the quality that it does not have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from ubcn_ros.report.charts import Chart, Line
+from ubcn_ros.study.comparison import (
+    IDM,
+    MAY_BE_FASTER,
+    UBCN,
+    better_than_ubcn,
+    faster_than_ubcn,
+    margins,
+)
+from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
+from ubcn_ros.study.parameters import megabytes
+from ubcn_ros.study.report.content import (
+    MEASURES,
+    Charts,
+    Section,
+    Statement,
+    Table,
+    best_cells,
+    figure,
+    listing,
+    timed_rows,
+)
+from ubcn_ros.study.report.sources import Found
+
+_LAST_DIGIT = 0.01  # MB, of the paper's, which are rounded or cut
+_BUDGETS = {'samples': 'for as many samples', 'time': 'for as much time'}
+_PAPER_SECONDS = {**{name: seconds for name, (_, seconds) in TABLE_4.items()},
+                  'paper': TABLE_4_UBCN[1]}
+
+Results = Mapping[str, Any]
+Rates = Mapping[str, Mapping[str, float | None]]
+
+
+def baselines_section(found: Found, key: str) -> Section:
+    """Show sizes, times and quality; raises KeyError of a file of another layout."""
+    results, kind = found.results, found.kind
+    section = Section(key, kind.title, kind.paper, kind.lead, facts=found.facts())
+    times = timed_rows(results['times'])
+    section.blocks.append(_sizes_and_times(results, times))
+    for budget, rows in results['trained'].items():
+        listed = _listed(results, rows)
+        section.blocks += [_quality(budget, rows, listed), Charts((
+            _gains(results, rows, 'psnr', 'PSNR', 'dB'),
+            _gains(results, rows, 'miou', 'mIoU', 'points')))]
+    section.statements = [_size_statement(results), *_order_statements(times),
+                          *_residue_statements(results), *_targets(results)]
+    section.opinions = [*_opinions(results, section.statements)]
+    section.missing = [*_missing(results, times)]
+    return section
+
+
+def _sizes(results: Results) -> dict[str, Mapping[str, Any]]:
+    """Rows with the parameters, and the size of a checkpoint, of everything that was trained."""
+    return {name: row for rows in results['trained'].values() for name, row in rows.items()
+            if 'parameters' in row}
+
+
+def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:
+    """Lay out the paper's columns beside ours, and times as multiples of DDN's."""
+    sizes = _sizes(results)
+    timed = dict.fromkeys(name for rows in times.values() for name in rows)
+    rows = []
+    for name in dict.fromkeys((*TABLE_4, *timed, *sizes)):
+        paper = 'paper' if _preset(name) == 'paper' else name
+        mb = f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else \
+            TABLE_4_UBCN[0] if paper == 'paper' else '–'
+        seconds = _PAPER_SECONDS.get(paper)
+        row = sizes.get(name, {})
+        cells = [mb, megabytes(row['parameters']) if row else '–',
+                 figure(row.get('checkpoint_mb'), 2), figure(seconds, 2),
+                 figure(seconds and seconds / TABLE_4[MAY_BE_FASTER][1])]
+        for found in times.values():
+            ms, first = (found.get(each, {}).get('ms') for each in (name, MAY_BE_FASTER))
+            cells += [figure(ms and ms / 1e3, 3), figure(ms and first and ms / first),
+                      figure(found.get(name, {}).get('peak_mib'), 0)]
+        rows.append((f'UBCN {name}' if _preset(name) else name, *cells))
+    multiples = f'× {MAY_BE_FASTER}'
+    columns = ('method', "paper's", '4 bytes a parameter', 'checkpoint', 's', multiples,
+               *('s', multiples, 'MiB') * len(times))
+    groups = (('', 1), ('MB', 3), ("paper's, RTX 2080 Ti", 2), *((where, 3) for where in times))
+    return Table('Size and time of one image', columns, tuple(rows), groups,
+                 note='MB are of what was trained here. Seconds of different machines do not '
+                      f'compare, multiples of the time of {MAY_BE_FASTER} do.')
+
+
+def _preset(name: str) -> str:
+    """Preset of UBCN of a timed row such as 'paper, T = 3'; '' of a baseline."""
+    return name.split(',')[0] if ', T = ' in name else ''
+
+
+def _listed(results: Results, rows: Mapping[str, Any]) -> list[tuple[str, Rates]]:
+    """All that has figures by rain rate: the rainy image first, the last step of a loop."""
+    listed = [('rainy image', results['input'])]
+    for name, row in rows.items():
+        if 'steps' in row:
+            listed.append((f'UBCN, T = {len(row["steps"])}' if name == UBCN else name,
+                           row['steps'][-1]))
+    if results['model']:
+        listed.append((f'{results["model"]["name"]} as it is', results['model']['steps'][-1]))
+    return listed
+
+
+def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates]]) -> Table:
+    rates = [*listed[0][1]]
+    lines = [(name, *(figure(found[rate][key], digits) for rate in rates
+                      for key, _, digits in MEASURES)) for name, found in listed]
+    diverged = [name for name, row in rows.items() if 'error' in row]
+    return Table(
+        f'Quality, trained {_BUDGETS.get(budget, budget)} as IDM', ('method', *(
+            title for _ in rates for _, title, _ in MEASURES)), tuple(lines),
+        (('', 1), *((f'{rate} mm/hr', len(MEASURES)) for rate in rates)),
+        best_cells([found for _, found in listed], rates),
+        (f'Diverged: {listing(diverged)}. ' if diverged else '')
+        + 'mIoU is of one segmentation network after all of them. What is as it is was trained '
+          'for longer.')
+
+
+def _gains(results: Results, rows: Mapping[str, Any], name: str, title: str, unit: str) -> Chart:
+    """Draw by rain rate what each method gains over the rainy image: UBCN first, IDM dashed."""
+    trained = {row: entry['steps'][-1] for row, entry in rows.items() if 'steps' in entry}
+    lines = []
+    for row in sorted(trained, key=lambda row: (row == IDM, row != UBCN)):
+        pairs = ((float(rate), figures[name], results['input'][rate][name])
+                 for rate, figures in trained[row].items())
+        lines.append(Line(row, tuple((rate, ours - before) for rate, ours, before in pairs
+                                     if None not in (ours, before)), row == IDM))
+    return Chart(f'{title} gained over the rainy image', 'rain, mm/hr', f'{title}, {unit}',
+                 tuple(lines))
+
+
+def _size_statement(results: Results) -> Statement:
+    text, sizes = 'The networks have the sizes of table 4', _sizes(results)
+    known = {name: {'4 bytes a parameter': 4e-6 * sum(sizes[name]['parameters'].values()),
+                    'a checkpoint': sizes[name].get('checkpoint_mb', float('nan'))}
+             for name in TABLE_4 if name in sizes}
+    if not known:
+        return Statement(text, None, 'none of them was trained here')
+    fitting: dict[str, list[str]] = {}
+    other = []
+    for name, ours in known.items():
+        close = [what for what, mb in ours.items() if abs(mb - TABLE_4[name][0]) < _LAST_DIGIT]
+        if close:
+            fitting.setdefault(close[0], []).append(name)
+        else:
+            ways = [f'{mb:.2f} MB by {what}' for what, mb in ours.items() if math.isfinite(mb)]
+            other.append(f'{name} has {listing(ways)}, not {TABLE_4[name][0]:.2f}')
+    return Statement(
+        text, False if other else True if len(known) == len(TABLE_4) else None,
+        f'{len(known) - len(other)} of {len(known)} within {_LAST_DIGIT:g} MB: ' + '; '.join(
+            f'{listing(names)} by {what}' for what, names in fitting.items()),
+        details=tuple(other))
+
+
+def _order_statements(times: Mapping[str, Any]) -> Iterator[Statement]:
+    """Yield for each device whether what is slower in the paper is slower here."""
+    text, said = 'What is slower in table 4 is slower here', False
+    for where, rows in times.items():
+        ours = {_preset(name) or name: row['ms'] / 1e3 for name, row in rows.items()
+                if (_preset(name) or name) in _PAPER_SECONDS}
+        pairs = [sorted(pair, key=_PAPER_SECONDS.get) for pair in combinations(ours, 2)]
+        other = [f'{slow} ({figure(ours[slow], 3)} s) before {fast} ({figure(ours[fast], 3)} s)'
+                 for fast, slow in pairs if ours[slow] < ours[fast]]
+        if pairs:
+            said = True
+            yield Statement(
+                f'{text} ({where})', False if other else len(ours) == len(_PAPER_SECONDS) or None,
+                f'{len(pairs) - len(other)} of {len(pairs)} pairs are in the same order'
+                + (f'; the other way round: {listing(other)}' if other else ''))
+    if not said:
+        yield Statement(text, None, 'no two of its methods were timed')
+
+
+def _residue_statements(results: Results) -> Iterator[Statement]:
+    """Yield whether UBCN's lead over the others grows with the rain, for each budget."""
+    for budget in results['trained']:
+        text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is '
+                f'ahead of them by more (trained {_BUDGETS.get(budget, budget)})')
+        ahead = margins(results, budget)
+        psnr = ahead['psnr']
+        if len(psnr) < 2:
+            yield Statement(text, None, 'needs two rain rates, UBCN and a baseline')
+            continue
+        light, heavy = (psnr[rate] for rate in (min(psnr, key=float), max(psnr, key=float)))
+        yield Statement(text, heavy > max(0.0, light), 'ahead of the best of them by ' + listing([
+            f'{figure(psnr[rate], 2, True)} dB and '
+            f'{figure(ahead["miou"].get(rate), 1, True)} points of mIoU at {rate} mm/hr'
+            for rate in sorted(psnr, key=float)]))
+
+
+def _targets(results: Results) -> Iterator[Statement]:
+    """Yield this project's targets: UBCN better than every baseline, faster than all but one."""
+    t = results['settings']['iterations']
+    for budget, rows in results['trained'].items():
+        text = (f'UBCN at T = {t} is better than every baseline in PSNR, and in mIoU after it '
+                f'(trained {_BUDGETS.get(budget, budget)})')
+        leads = better_than_ubcn(results, budget)
+        known = sum(name in TABLE_4 and 'steps' in row for name, row in rows.items())
+        if leads is None or not known:
+            yield Statement(text, None, 'UBCN or the baselines are not trained yet', target=True)
+            continue
+        against = [str(lead) for lead in leads if lead.network != IDM]
+        alone = [str(lead) for lead in leads if lead.network == IDM]
+        yield Statement(text, False if against else known == len(TABLE_4) or None, '; '.join([
+            f'beaten by {listing(against)}' if against else f'it beats all {known} of them',
+            *([f'IDM alone, in the whole budget, beats it, too: {listing(alone)}']
+              if alone else [])]), target=True)
+    leads = faster_than_ubcn(results)
+    slower = [str(lead) for lead in leads or () if lead.network != MAY_BE_FASTER]
+    yield Statement(f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
+                    None if leads is None else not slower, 'not timed' if leads is None else
+                    f'beaten by {listing(slower)}' if slower else 'it is, wherever it was timed',
+                    target=True)
+
+
+def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
+    if any(s.text.startswith('What is slower') and s.holds is False for s in statements):
+        yield ('Times depend on the machine and on how convolutions of few channels are run: the '
+               "paper's are of one GPU of 2018 and of the authors' programs, ours of one program "
+               'for all.')
+    better = [s for s in statements if s.target and 'better' in s.text]
+    if any(s.holds is False for s in better):
+        yield ('A baseline that is ahead learns faster on this rain, or does more arithmetic for '
+               'a pixel: the budgets here are of samples and of time, short ones, and a loop '
+               'shares its own between two networks.')
+    if any('IDM alone' in s.found for s in better):
+        yield ('IDM alone in the whole budget is ahead of the loop: at this length of training '
+               'the first network has not learned all that it can, and SAM comes too early.')
+    if any(s.text.startswith('Others do well') and s.holds is False for s in statements):
+        yield ('All networks here have seen the heaviest rain in training, and the veil that it '
+               'is mostly made of. The paper does not say which rates its baselines had seen.')
+
+
+def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    command = results['command']
+    for budget, words in _BUDGETS.items():
+        rows = results['trained'].get(budget, {})
+        left = [name for name in (*TABLE_4, UBCN) if name not in rows]
+        if left:
+            yield f'Trained {words}: {listing(left)}', command
+    if not any(where.startswith('cuda') for where in times):
+        yield 'Times and memory on a GPU: the same command on a machine that has one', command

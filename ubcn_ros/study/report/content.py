@@ -1,0 +1,244 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the report of the studies says, before it is a page: sections of statements and blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ubcn_ros.report.charts import Chart
+
+AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
+"""Verdicts of statements; OPEN where the figures do not suffice."""
+
+MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
+"""Figures of quality: key, heading and digits."""
+
+_COLORS = ((255, 246, 229), (249, 214, 160), (150, 205, 214), (58, 139, 188), (22, 62, 122))
+# from low to high, each darker than the one before
+
+
+@dataclass(frozen=True)
+class Statement:
+    """
+    A claim, and what our figures say of it.
+
+    :param text: of the claim, a sentence.
+    :param holds: whether it does; None where the figures do not suffice.
+    :param found: by how much, computed from the figures.
+    :param target: whether it is a target of this project, and not a claim of the paper.
+    :param details: where it does not hold, a line each.
+    """
+
+    text: str
+    holds: bool | None
+    found: str
+    target: bool = False
+    details: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> str:
+        """One of AGREE, DIFFER and OPEN."""
+        return OPEN if self.holds is None else AGREE if self.holds else DIFFER
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word for people."""
+        if self.holds is None:
+            return 'not known'
+        return (('missed', 'reached') if self.target else ('differs', 'agrees'))[self.holds]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a heat map: its text, and the colours of its ground and of its letters."""
+
+    text: str
+    ground: str
+    ink: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """
+    Numbers on colours from ``low`` to ``high``; the best of each column stands out.
+
+    :param corner: what rows and columns are.
+    :param values: [row][column], None for one that is not there yet.
+    """
+
+    title: str
+    corner: str
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+    low: float
+    high: float
+
+    @property
+    def cells(self) -> list[list[Cell]]:
+        """All cells, [row][column]."""
+        best = [max((row[c] for row in self.values if row[c] is not None), default=None)
+                for c in range(len(self.columns))]
+        return [[self._cell(value, value is not None and value == best[c])
+                 for c, value in enumerate(row)] for row in self.values]
+
+    def _cell(self, value: float | None, best: bool) -> Cell:
+        if value is None:
+            return Cell('–', 'transparent', 'inherit', False)
+        share = (value - self.low) / (self.high - self.low) if self.high > self.low else 1.0
+        red, green, blue = _color(share)
+        light = 0.299 * red + 0.587 * green + 0.114 * blue > 140
+        return Cell(f'{value:.1f}', f'#{red:02x}{green:02x}{blue:02x}',
+                    '#16202c' if light else '#ffffff', best)
+
+
+def _color(share: float) -> tuple[int, int, int]:
+    """RGB of a share of the scale, 0..1."""
+    place = min(max(share, 0.0), 1.0) * (len(_COLORS) - 1)
+    first = min(int(place), len(_COLORS) - 2)
+    return tuple(round(a + (place - first) * (b - a)) for a, b in
+                 zip(_COLORS[first], _COLORS[first + 1], strict=True))
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Heat maps side by side: the paper's and ours."""
+
+    kind: ClassVar[str] = 'heat_maps'
+    maps: tuple[HeatMap, ...]
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Charts side by side."""
+
+    kind: ClassVar[str] = 'charts'
+    charts: tuple[Chart, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """
+    A table of text.
+
+    :param columns: the first is that of the names.
+    :param groups: heading and number of columns of each group above them; none for no groups.
+    :param strong: cells that stand out, by row and column.
+    """
+
+    kind: ClassVar[str] = 'table'
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    groups: tuple[tuple[str, int], ...] = ()
+    strong: frozenset[tuple[int, int]] = frozenset()
+    note: str = ''
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure that a study has drawn beside its JSON, and the same for print."""
+
+    kind: ClassVar[str] = 'picture'
+    path: Path
+    caption: str
+    print_path: Path | None = None
+
+
+Block = HeatMaps | Charts | Table | Picture
+
+
+@dataclass
+class Section:
+    """
+    One study on one data set.
+
+    :param key: of its anchor.
+    :param paper: what of the paper it makes again, such as 'Figure 1'.
+    :param lead: what was done, a sentence or two.
+    :param opinions: why we think it is so, conditional on what the figures say.
+    :param facts: command, data, seeds, time: names and values.
+    :param missing: what is not there, and the command that makes it.
+    """
+
+    key: str
+    title: str
+    paper: str
+    lead: str
+    statements: list[Statement] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    opinions: list[str] = field(default_factory=list)
+    facts: list[tuple[str, str]] = field(default_factory=list)
+    missing: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of it is there."""
+        return not self.blocks and not self.statements
+
+
+@dataclass
+class StudyReport:
+    """All sections, and what the whole was made of."""
+
+    title: str
+    subtitle: str
+    sections: list[Section]
+    facts: list[tuple[str, str]] = field(default_factory=list)
+
+    def counts(self, target: bool) -> dict[str, int]:
+        """How many claims of the paper, or targets of this project, have each verdict."""
+        found = [statement.verdict for section in self.sections
+                 for statement in section.statements if statement.target == target]
+        return {verdict: found.count(verdict) for verdict in (AGREE, DIFFER, OPEN)}
+
+    @property
+    def missing(self) -> list[tuple[str, str]]:
+        """What is not there, of all sections, and the commands that make it."""
+        return [line for section in self.sections for line in section.missing]
+
+
+def figure(value: float | None, digits: int = 1, sign: bool = False) -> str:
+    """Write a number with a minus that is one; '–' for none, the sign of infinity for PSNRs."""
+    if value is None or math.isnan(value):
+        return '–'
+    if math.isinf(value):
+        return '∞' if value > 0 else '−∞'
+    if not round(value, digits):
+        return f'{0:.{digits}f}'
+    return f'{value:{"+" if sign else ""}.{digits}f}'.replace('-', '−')
+
+
+def best_cells(rows: Sequence[Mapping[str, Mapping[str, float | None]]], rates: Sequence[str]
+               ) -> frozenset[tuple[int, int]]:
+    """
+    Find the best of each column of a table with the MEASURES of every rate.
+
+    :param rows: figures by rate; the first is the rainy image, which is not compared.
+    :return: row and column, names being column 0.
+    """
+    strong = set()
+    columns = [(rate, key) for rate in rates for key, _, _ in MEASURES]
+    for column, (rate, key) in enumerate(columns, 1):
+        values = [row[rate].get(key) for row in rows[1:]]
+        best = max((value for value in values if value is not None), default=None)
+        strong |= {(r, column) for r, value in enumerate(values, 1)
+                   if value is not None and value == best}
+    return frozenset(strong)
+
+
+def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Timed methods by device and size of the image, as of ``times.time_all``."""
+    return {f'{device}, {size}': rows for device, sizes in times.items()
+            for size, rows in sizes.items()}
+
+
+def listing(words: Sequence[str]) -> str:
+    """Join words as a sentence does: 'a, b and c'."""
+    return ' and '.join(filter(None, (', '.join(words[:-1]), *words[-1:])))

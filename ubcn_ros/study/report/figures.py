@@ -1,0 +1,187 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Figures 2 to 9: pictures of methods, steps and real rain, and what their numbers say."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from ubcn_ros.study.methods import INPUT, OURS
+from ubcn_ros.study.report.content import (
+    Block,
+    Picture,
+    Section,
+    Statement,
+    Table,
+    figure,
+    listing,
+)
+from ubcn_ros.study.report.sources import Found
+
+Figures = dict[str, float | None]
+
+
+def methods_section(found: Found, key: str) -> Section:
+    """Show every method in light and in heavy rain; raises KeyError of another layout."""
+    images = found.results['images']
+    rates = sorted({rate for image in images for rate in image['rates']}, key=float)
+    titles = [title for title in dict.fromkeys(
+        title for image in images for rate in image['rates'].values() for title in rate)]
+    section = _section(found, key)
+    section.blocks.append(_means(images, rates, titles))
+    section.missing = _left_out(found)
+    theirs = [title for title in titles if title not in (INPUT, OURS)]
+    leads = [_leads(images, rate, theirs) for rate in rates]
+    section.statements = [_residue(rates, leads)]
+    section.opinions = [*_method_opinions(section.statements[0], theirs)]
+    return section
+
+
+def _section(found: Found, key: str) -> Section:
+    """Begin a section with the pictures of a study."""
+    kind = found.kind
+    blocks: list[Block] = [Picture(path, f'{kind.title}, by the command below.', for_print)
+                           for path, for_print in found.pictures()]
+    return Section(key, kind.title, kind.paper, kind.lead, blocks=blocks, facts=[
+        *found.facts(), *((f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
+                          for title, model in found.results.get('models', {}).items())])
+
+
+def _left_out(found: Found) -> list[tuple[str, str]]:
+    """Name the baselines that were not trained when the figure was drawn."""
+    titles = found.results['missing']
+    return [(f'{listing(titles)} in the figure: they are trained by this, and then the figure is '
+             'drawn again', 'ubcn study baselines --data CAMVID')] if titles else []
+
+
+def _counted(images: list[Any]) -> str:
+    return f'{len(images)} image{"s" * (len(images) != 1)}'
+
+
+def _mean(values: list[float | None]) -> float | None:
+    """Mean of those that are finite; None where there are none."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
+
+
+def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
+    """Means over the images, a row a method; the best method of each column stands out."""
+    measures = (('psnr', 2), ('ssim', 3), ('miou', 1))
+    columns = [[_mean([image['rates'][rate][title][name] for image in images
+                       if title in image['rates'].get(rate, {})]) for title in titles]
+               for rate in rates for name, _ in measures]
+    digits = [digits for _ in rates for _, digits in measures]
+    strong = set()
+    for c, column in enumerate(columns, 1):
+        best = max((value for title, value in zip(titles, column, strict=True)
+                    if value is not None and title != INPUT), default=None)
+        strong |= {(r, c) for r, value in enumerate(column) if titles[r] != INPUT
+                   and value is not None and value == best}
+    return Table(
+        f'Means over the {_counted(images)} shown', ('method',) + (
+            'PSNR dB', 'SSIM', 'mIoU %') * len(rates),
+        tuple((title, *(figure(column[r], d) for column, d in zip(columns, digits, strict=True)))
+              for r, title in enumerate(titles)),
+        (('', 1), *((f'{rate} mm/hr', 3) for rate in rates)), frozenset(strong),
+        'Of so few images: the figures of a whole data set are in the table of the baselines.')
+
+
+def _leads(images: list[Any], rate: str, theirs: list[str]) -> list[float]:
+    """By how many dB UBCN is ahead of the best of the others, of each image."""
+    leads = []
+    for image in images:
+        found: dict[str, Figures] = image['rates'].get(rate, {})
+        others = [found[title]['psnr'] for title in theirs if title in found]
+        if OURS in found and others and None not in (found[OURS]['psnr'], *others):
+            leads.append(found[OURS]['psnr'] - max(others))
+    return leads
+
+
+def _residue(rates: list[str], leads: list[list[float]]) -> Statement:
+    text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is ahead '
+            'of them by more (the shown images)')
+    if len(rates) < 2 or not leads[0] or not leads[-1]:
+        return Statement(text, None, 'needs two rain rates, UBCN and a baseline')
+    light, heavy = statistics.fmean(leads[0]), statistics.fmean(leads[-1])
+    return Statement(text, heavy > max(0.0, light),
+                     f'PSNR of UBCN over the best of the others: {figure(light, 2, True)} dB at '
+                     f'{rates[0]} mm/hr, {figure(heavy, 2, True)} dB at {rates[-1]} mm/hr')
+
+
+def _method_opinions(statement: Statement, theirs: list[str]) -> Iterator[str]:
+    if statement.holds is False:
+        yield ('Our baselines are trained on the same rendered rain that they are shown in, up '
+               'to the heaviest rate. The paper does not say which rates its baselines had seen; '
+               'networks that know heavy rain leave less of it.')
+    if theirs:
+        yield ('UBCN is the model as it is shipped or given, which was trained for longer than '
+               'the baselines beside it: what is equal for all of them is in the table of the '
+               'baselines.')
+
+
+def steps_section(found: Found, key: str) -> Section:
+    """Show the steps of the loop on single images; raises KeyError of another layout."""
+    images = found.results['images']
+    section = _section(found, key)
+    last = max((len(image['steps']) for image in images), default=0)
+    rows = []
+    for image in images:
+        stages = [('input', image['input']), *((f'step {step["t"]}', step)
+                                               for step in image['steps'])]
+        rows += [(f'{image["name"]}, {name}', *(figure(stage[measure], digits) for measure, digits
+                  in (('psnr', 2), ('ssim', 3), ('miou', 1), ('error', 2), ('wrong', 1))))
+                 for name, stage in stages]
+    section.blocks.append(Table('Every step', ('image', 'PSNR dB', 'SSIM', 'mIoU %',
+                                               'mean error of 255', 'wrong labels %'),
+                                tuple(rows)))
+    section.statements = [
+        _gains(images, 'psnr', 'dB', 2, last, 'Each step derains the shown images further'),
+        _gains(images, 'miou', 'points of mIoU', 2, last,
+               'Each step labels the shown images better')]
+    section.opinions = [*_step_opinions(section.statements)]
+    return section
+
+
+def _gains(images: list[Any], name: str, unit: str, digits: int, last: int, text: str
+           ) -> Statement:
+    """Say how a figure changes from each step to the next."""
+    changes = [[_mean([step[t][name] - step[t - 1][name] for step in (i['steps'] for i in images)
+                       if len(step) > t and None not in (step[t][name], step[t - 1][name])])]
+               for t in range(1, last)]
+    known = [change for (change,) in changes if change is not None]
+    if not known:
+        return Statement(text, None, 'needs two steps and a ground truth')
+    return Statement(text, min(known) > 0, 'mean change ' + ', '.join(
+        f'{figure(change, digits, True)} from step {t} to {t + 1}'
+        for t, change in enumerate(known, 1)) + f' ({unit}, {_counted(images)})')
+
+
+def _step_opinions(statements: list[Statement]) -> Iterator[str]:
+    if any(statement.holds is False for statement in statements):
+        yield ('A step that changes little has little left to do: the first one is an image-level '
+               'network trained on this rain, and what it leaves is mostly low in frequency, '
+               'where labels say little of what is below.')
+    if all(statement.holds for statement in statements):
+        yield ('The steps were trained unrolled, each on the output of the one before, with a '
+               'loss on every step; steps that are trained on ground-truth labels or on clean '
+               'images need not gain from one to the next.')
+
+
+def real_rain_section(found: Found, key: str) -> Section:
+    """Show photographs, of which nothing is measured against a truth."""
+    images = found.results['images']
+    section = _section(found, key)
+    section.missing = _left_out(found)
+    titles = list(dict.fromkeys(title for image in images for title in image['change']))
+    if images:
+        section.blocks.append(Table(
+            'How much each method changes a photograph (mean absolute difference, of 255)',
+            ('photograph', *titles),
+            tuple((image['name'], *(figure(image['change'].get(title), 2) for title in titles))
+                  for image in images),
+            note='More change is not better: there is no ground truth.'))
+    section.opinions = ['Nobody can say from this who derains real rain best: the picture is for '
+                        'the reader to judge.'] if images else []
+    return section

@@ -1,0 +1,172 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's own setting and lighter ones: whole models by rain rate and step, size and time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ubcn_ros.report.charts import Chart, Line
+from ubcn_ros.study.paper import TABLE_4_UBCN
+from ubcn_ros.study.parameters import WHOLE, megabytes
+from ubcn_ros.study.report.content import (
+    MEASURES,
+    Charts,
+    Section,
+    Statement,
+    Table,
+    best_cells,
+    figure,
+    listing,
+    timed_rows,
+)
+from ubcn_ros.study.report.sources import Found
+
+_PSPNET = 'pspnet_resnet50'  # that table 4's size of UBCN's segmentation network fits
+_UNITS = (('MB', 1e6), ('MiB', 2 ** 20))
+_CLOSE = 0.02  # share of the paper's figure
+
+Results = Mapping[str, Any]
+
+
+def networks_section(found: Found, key: str) -> Section:
+    """Show whole models side by side; raises KeyError of a file of another layout."""
+    results, kind = found.results, found.kind
+    section = Section(key, kind.title, kind.paper, kind.lead, facts=found.facts())
+    times = timed_rows(results['times'])
+    section.blocks = [_sizes_and_times(results, times), _quality(results), Charts((
+        _chart(results, 'psnr', 'PSNR', 'dB'), _chart(results, 'miou', 'mIoU', '%')))]
+    section.statements = [*_size_statements(results), *_loop_statements(results)]
+    section.opinions = [*_opinions(results, section.statements)]
+    if not any(row['segmentation'] == _PSPNET for row in results['networks'].values()):
+        section.missing.append(("A model of the paper's own setting, to be measured with the "
+                                'others', 'ubcn train paper --data CAMVID --variant camvid'))
+    if len(results['networks']) < 2:
+        section.missing.append(('A second model to compare with: the same command with one more '
+                                '--model', results['command']))
+    if not any(where.startswith('cuda') for where in times):
+        section.missing.append(('Times and memory on a GPU: the same command on a machine that '
+                                'has one', results['command']))
+    return section
+
+
+def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:
+    rows = []
+    for name, row in results['networks'].items():
+        last = f'{name}, T = {len(row["steps"])}'
+        cells = []
+        for found in times.values():
+            timed = found.get(last, {})
+            cells += [figure(timed.get('ms') and timed['ms'] / 1e3, 3),
+                      figure(timed.get('peak_mib'), 0)]
+        rows.append((name, row['segmentation'], megabytes(row['parameters']), *cells))
+    columns = ('model', 'segmentation network', 'MB: IDM + SAM + segmentation',
+               *('s', 'MiB') * len(times))
+    return Table(
+        'Size, and time of one image', columns, tuple(rows),
+        (('', 3), *((where, 2) for where in times)) if times else (),
+        note=f"The paper's table 4: {TABLE_4_UBCN[0]} MB, and {TABLE_4_UBCN[1]:.2f} s at "
+             '2048x1024 on an RTX 2080 Ti.')
+
+
+def _quality(results: Results) -> Table:
+    rates, listed = [*results['input']], [('rainy image', results['input'])]
+    for name, row in results['networks'].items():
+        listed.append((f'{name}, not derained', {rate: {'miou': miou}
+                                                 for rate, miou in row['alone'].items()}))
+        listed += [(f'{name}, T = {t}', step) for t, step in enumerate(row['steps'], 1)]
+    return Table('Quality at every step', ('model', *(
+        title for _ in rates for _, title, _ in MEASURES)), tuple(
+            (name, *(figure(found[rate].get(key), digits) for rate in rates
+                     for key, _, digits in MEASURES)) for name, found in listed),
+        (('', 1), *((f'{rate} mm/hr', len(MEASURES)) for rate in rates)),
+        best_cells([found for _, found in listed], rates))
+
+
+def _chart(results: Results, name: str, title: str, unit: str) -> Chart:
+    """Draw the last step of every model against the rain rate, what is not derained dashed."""
+    def line(label: str, by_rate: Mapping[str, float | None], dashed: bool) -> Line:
+        return Line(label, tuple((float(rate), value) for rate, value in by_rate.items()
+                                 if value is not None), dashed)
+
+    networks = results['networks']
+    lines = [line(f'{model}, T = {len(row["steps"])}',
+                  {rate: each[name] for rate, each in row['steps'][-1].items()}, False)
+             for model, row in networks.items()]
+    if name == 'miou':
+        lines += [line(f'{model}, alone', row['alone'], True) for model, row in networks.items()]
+    else:
+        lines.append(line('rainy image', {rate: each[name] for rate, each in
+                                          results['input'].items()}, True))
+    return Chart(f'{title} by rain rate', 'rain, mm/hr', f'{title}, {unit}', tuple(lines))
+
+
+def _size_statements(results: Results) -> Iterator[Statement]:
+    """Yield whether a model with PSPNet has table 4's sizes, in MB or in MiB."""
+    text = "UBCN's parts have the sizes of table 4"
+    papers = [float(part) for part in re.findall(r'[\d.]+', TABLE_4_UBCN[0])]
+    said = False
+    for name, row in results['networks'].items():
+        if row['segmentation'] != _PSPNET:
+            continue
+        said, parts, holds = True, [], True
+        for part, paper in zip(WHOLE, papers, strict=True):
+            ours = {unit: 4 * row['parameters'][part] / size for unit, size in _UNITS}
+            close = [unit for unit, value in ours.items() if abs(value - paper) < _CLOSE * paper]
+            holds &= bool(close)
+            parts.append(f'{part} {figure(ours[close[0]], 2)} {close[0]} against {paper:.2f}'
+                         if close else f'{part} {figure(ours["MB"], 2)} MB '
+                         f'({figure(ours["MiB"], 2)} MiB) against {paper:.2f}')
+        yield Statement(f'{text} ({name})', holds, listing(parts))
+    if not said:
+        yield Statement(text, None, f'needs a model with {_PSPNET}')
+
+
+def _loop_statements(results: Results) -> Iterator[Statement]:
+    """Yield for each model whether its last step is better than its first, in rain."""
+    for name, row in results['networks'].items():
+        first, last, t = row['steps'][0], row['steps'][-1], len(row['steps'])
+        gains = {rate: [_difference(last[rate], first[rate], key) for key in ('psnr', 'miou')]
+                 for rate in first if float(rate)}
+        known = [gain for pair in gains.values() for gain in pair if gain is not None]
+        text = f'Step {t} derains and labels better than step 1, in rain ({name})'
+        if t < 2 or not known:
+            yield Statement(text, None, 'needs two steps and a rain rate')
+            continue
+        yield Statement(text, min(known) > 0, ', '.join(
+            f'{figure(psnr, 2, True)} dB and {figure(miou, 1, True)} points of mIoU at {rate} '
+            'mm/hr' for rate, (psnr, miou) in gains.items()))
+
+
+def _difference(after: Mapping[str, float | None], before: Mapping[str, float | None], key: str
+                ) -> float | None:
+    return None if None in (after[key], before[key]) else after[key] - before[key]
+
+
+def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str]:
+    if any(s.text.startswith("UBCN's parts") and s.holds is False for s in statements):
+        yield ("The paper's tables disagree about IDM: the 11 blocks of 32 channels of table 1 "
+               'are 0.90 MB, the 13.40 of table 4 fit 92 channels and 22 blocks. We build what '
+               'table 1 says, and the other one as the preset wide.')
+    if any(s.text.startswith('Step') and s.holds is False for s in statements):
+        yield ('Where a further step loses, the first one has little left to do, or was trained '
+               'on this rain for longer than SAM was on its outputs.')
+    networks = results['networks']
+    heavy = next((name for name, row in networks.items() if row['segmentation'] == _PSPNET), None)
+    for name, row in networks.items():
+        if heavy is None or name == heavy or row['segmentation'] == _PSPNET:
+            continue
+        sizes = [networks[each]['parameters']['segmentation'] for each in (heavy, name)]
+        changes = [_difference(row['steps'][-1][rate], networks[heavy]['steps'][-1][rate], 'miou')
+                   for rate in results['input']]
+        known = [change for change in changes if change is not None]
+        if known:
+            mean = sum(known) / len(known)
+            yield (f'The lighter segmentation network that the paper names as future work: that '
+                   f'of {name} has {figure(100 * sizes[1] / sizes[0])} % of the parameters of '
+                   f"{heavy}'s, and its mIoU is {figure(mean, 1, True)} points on average over "
+                   'the rates. ' + (
+                       'We think it is the better choice for a vehicle.' if mean > -1 else
+                       'We think that its size is paid for with mIoU here.'))

@@ -1,0 +1,48 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The report of the studies as one HTML file that asks for nothing outside of it."""
+
+from __future__ import annotations
+
+import base64
+from importlib import resources
+from pathlib import Path
+
+from ubcn_ros.study.report.content import StudyReport
+
+_WEBP_QUALITY = 88
+_WIDEST = 2100  # pixels of a picture in the page: 7 inches of 300 dpi
+
+
+def html(report: StudyReport) -> str:
+    """
+    Lay out a report as a page.
+
+    :raises ValueError: a picture of a study is not there, or not one.
+    """
+    import jinja2
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                                     undefined=jinja2.StrictUndefined)
+    environment.filters.update(embedded=_embedded)
+    style = (resources.files('ubcn_ros.report').joinpath('page.css').read_text('utf-8')
+             + _resource('page.css'))
+    return environment.from_string(_resource('page.html')).render(report=report, style=style)
+
+
+def _resource(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text('utf-8')
+
+
+def _embedded(path: Path) -> str:
+    """Return a picture as a data URI."""
+    import cv2
+    image = cv2.imread(str(path))
+    if image is None:
+        raise ValueError(f'{path}, a figure of a study, is missing or not a picture: make it '
+                         'again')
+    height, width = image.shape[:2]
+    if width > _WIDEST:
+        image = cv2.resize(image, (_WIDEST, round(height * _WIDEST / width)),
+                           interpolation=cv2.INTER_AREA)
+    _, data = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
+    return 'data:image/webp;base64,' + base64.b64encode(data).decode('ascii')

@@ -1,0 +1,109 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""The folders of studies: which are there, what each holds, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ubcn_ros.study.results_file import read_results
+from ubcn_ros.training.estimate import duration
+
+_SHOWN = 12  # names of a list that are written out
+
+
+@dataclass(frozen=True)
+class Kind:
+    """
+    One kind of study.
+
+    :param name: of its JSON file and of its command.
+    :param title: of its section.
+    :param paper: what of the paper it makes again.
+    """
+
+    name: str
+    title: str
+    paper: str
+    lead: str
+
+    @property
+    def command(self) -> str:
+        """What makes it, for where it is missing."""
+        return f'ubcn study {self.name}' + (' PHOTOGRAPHS' if self.name == 'real-rain' else
+                                            ' --data CAMVID')
+
+
+@dataclass(frozen=True)
+class Found:
+    """Results of a study, and the folder that they are in."""
+
+    kind: Kind
+    folder: Path
+    results: dict[str, Any]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """With which all of it was found."""
+        return self.results['settings']
+
+    def pictures(self) -> list[tuple[Path, Path | None]]:
+        """Figures beside the JSON: a PNG of each, and a PDF where there is one."""
+        names = self.results['pictures']
+        return [(path, path.with_suffix('.pdf') if path.with_suffix('.pdf').name in names
+                 else None) for path in (self.folder / name for name in names)
+                if path.suffix == '.png']
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Say how it was made: command, data, seeds and other settings, and time."""
+        seconds = self.results.get('seconds')
+        return [('command', self.results.get('command') or 'not recorded'),
+                ('folder', str(self.folder)), *_plain(self.settings),
+                ('time', f'{duration(seconds)}, all runs together' if seconds else
+                 'not recorded')]
+
+
+def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
+    """
+    Read all studies in some folders, in the order of the kinds.
+
+    :raises ValueError: a folder holds no study, or a file is not one of a study.
+    :raises OSError: a file cannot be read.
+    """
+    for folder in folders:
+        if not any((folder / f'{kind.name}.json').is_file() for kind in kinds):
+            raise ValueError(f'{folder} holds no study: expected one of '
+                             f'{", ".join(f"{kind.name}.json" for kind in kinds)} in it')
+    return [Found(kind, folder, read_results(folder / f'{kind.name}.json'))
+            for kind in kinds for folder in folders if (folder / f'{kind.name}.json').is_file()]
+
+
+def study_folders(runs: Path) -> list[Path]:
+    """Return the folders of studies below a folder, as they are called when nothing is said."""
+    return sorted(path for path in runs.glob('study-*')
+                  if path.is_dir() and any(path.glob('*.json')))
+
+
+def _plain(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write out what is short; recipes are in the file."""
+    for name, value in settings.items():
+        text = _text(value)
+        if text:
+            yield name.replace('_', ' '), text
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f'{value:.6g}'
+    if isinstance(value, (str, int)):
+        return str(value)
+    if isinstance(value, list):
+        shown = [_text(each) for each in value[:_SHOWN]]
+        return ', '.join(filter(None, shown)) + ' ...' * (len(value) > _SHOWN)
+    if isinstance(value, dict) and len(value) <= _SHOWN and all(
+            isinstance(each, (str, int, float)) for each in value.values()):
+        return ', '.join(f'{name} {_text(each)}' for name, each in value.items())
+    return ''
