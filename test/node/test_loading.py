@@ -10,18 +10,28 @@ from ubcn_ros.node.parameters import Settings
 
 
 class Counting(StandInEngine):
-    """Notes what it is warmed up for."""
+    """Notes what it is warmed up for; an image takes `each` milliseconds, a batch `all` more."""
+
+    def __init__(self, behaviour, each=0.0, all=1.0):
+        super().__init__(behaviour)
+        self.warmed, self.each, self.all = [], each, all
+
+    def batch(self, images, **options):
+        frames = super().batch(images, **options)
+        for frame in frames:
+            frame.timings['total'] = self.all + self.each * len(images)
+        return frames
 
     def warm_up(self, height, width, progress=None, count=1, processing_size=None):
         super().warm_up(height, width, progress, count)
-        self.calls.append((height, width, count, processing_size))
+        self.warmed.append((height, width, count, processing_size))
 
 
-def load(behaviour='fast', **settings):
+def load(behaviour='fast', times=(), **settings):
     said = []
-    engine, most = load_and_warm_up(lambda settings, say: Counting(behaviour),
+    engine, most = load_and_warm_up(lambda settings, say: Counting(behaviour, *times),
                                     Settings.of(settings), said.append)
-    return engine.calls, most, said
+    return engine.warmed, most, said
 
 
 @pytest.mark.parametrize('behaviour, cameras, most', [
@@ -33,6 +43,24 @@ def test_every_batch_that_can_come_is_warmed_up(behaviour, cameras, most):
     assert said[-1].startswith('warmed up for 64 x 48 in ')
     assert any('memory suffices for 2 of the cameras at a time: MemoryError' in text
                for text in said) == (behaviour == 'most:2')
+
+
+@pytest.mark.parametrize('times, most', [
+    ((4.7, 0.0), 1),  # 4.7 ms each, whatever the batch
+    ((4.5, 0.1), 1), ((4.5, 1.0), 2), ((2.7, 2.0), 3), ((1.0, 4.0), 4)])
+def test_images_are_taken_together_where_that_is_faster_and_no_further_batch_is_warmed_up(times,
+                                                                                          most):
+    warmed, found, said = load(times=times, cameras=list('abcdef'), warm_up_height=48,
+                               warm_up_width=64)
+    assert found == most
+    assert [count for _, _, count, _ in warmed] == list(range(1, min(most + 1, 4) + 1))
+    assert any(f'images are taken {most} at a time' in text for text in said) == (most < 4)
+
+
+def test_a_single_camera_is_not_timed():
+    engine, _ = load_and_warm_up(lambda settings, say: Counting('fast'),
+                                 Settings.of({'warm_up_height': 48}), lambda text: None)
+    assert engine.warmed and not engine.calls
 
 
 def test_each_processing_size_is_warmed_up_for_its_cameras():

@@ -96,7 +96,7 @@ def test_items_of_one_kind_are_handled_together_and_the_others_are_next(bench):
 def test_no_more_than_the_most_are_handled_together_and_the_rest_is_next(bench):
     third = SimpleNamespace(name='t', mailbox=Mailbox(bench.worker.condition))
     bench.worker.submit(lambda: None).result(10.0)
-    bench.worker.most = 2
+    bench.worker.turns.most = 2
     for owner in (bench.left, bench.right, third):
         owner.mailbox.put('same')
     bench.worker.serve([bench.left, bench.right, third])

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from .parameters import Settings
 from .recovery import free_memory, one_line, out_of_memory
 
@@ -17,6 +19,8 @@ Load = Callable[[Settings, Say], Any]
 
 LARGEST_BATCH = 4
 """Images at a time, at most: each waits for the whole batch, and each count is warmed up."""
+_GAIN = 0.05  # of the time of an image, by which a larger batch must be faster
+_TRIALS = 3
 
 
 def load_engine(settings: Settings, progress: Say) -> Any:
@@ -49,25 +53,33 @@ def warm_up(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int
     Warm up for every batch that images of these kinds can form.
 
     :param kinds: height, width and processing size of each camera's images.
-    :return: how many images the engine takes at a time, at most.
+    :return: how many images the engine takes at a time, at most: as memory suffices, and as
+        each takes less time than in a smaller batch, for all of a batch wait for the last.
     """
     most = min(len(kinds), LARGEST_BATCH)
     for (height, width, processing_size), count in Counter(kinds).items():
         started = time.monotonic()
         wanted = min(count, LARGEST_BATCH)
-        fits = _warm_up(engine, (height, width), processing_size, wanted, say)
-        if fits < wanted:
-            most = min(most, fits)
+        found = _warm_up(engine, (height, width), processing_size, wanted, say)
+        if found < wanted:
+            most = min(most, found)
         say(f'warmed up for {width} x {height} in {time.monotonic() - started:.1f} s')
     return most
 
 
 def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int, say: Say
              ) -> int:
-    """Warm up for one image, two, ... up to the most; return the largest batch that fits."""
+    """Warm up for one image, two, ... up to the most; return the largest batch that pays."""
+    best = float('inf')  # milliseconds for an image
     for count in range(1, most + 1):
         try:
             engine.warm_up(*size, progress=say, count=count, processing_size=processing_size)
+            each = _time(engine, size, processing_size, count) if most > 1 else 0.0
+            if each > (1 - _GAIN) * best:
+                say(f'images are taken {count - 1} at a time: each takes {best:.1f} ms, and '
+                    f'{each:.1f} ms in batches of {count}')
+                return count - 1
+            best = each
             continue
         except Exception as error:
             if count == 1 or not out_of_memory(error):
@@ -77,3 +89,10 @@ def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int
         say(f'memory suffices for {count - 1} of the cameras at a time: {reason}')
         return count - 1
     return most
+
+
+def _time(engine: Any, size: tuple[int, int], processing_size: int, count: int) -> float:
+    """Measure a step; return the milliseconds for an image of a batch."""
+    batch = [np.zeros((*size, 3), np.uint8)] * count
+    return min(engine.batch(batch, iterations=1, processing_size=processing_size, convergence=0
+                            )[0].timings['total'] for _ in range(_TRIALS)) / count

@@ -6,7 +6,7 @@ Take a frame all the way through the node.
 | step    | by                                       | thread    |
 |---------|------------------------------------------|-----------|
 | arrive  | `Camera.on_image`, into its mailbox      | executor  |
-| take    | `Worker`, from the mailboxes in turn     | worker    |
+| take    | `Worker`, as `Turns` says whose it is    | worker    |
 | convert | `Pipeline.process` and what it calls     | worker    |
 | infer   | the engine, through `recovery.infer`     | worker    |
 | publish | `Outputs`, what somebody subscribes to   | publisher |

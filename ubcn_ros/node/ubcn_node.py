@@ -101,7 +101,7 @@ class UBCNNode(ParameterNode):
             while not wait([future], timeout=0.1).done:
                 if not self.context.ok():  # told to stop meanwhile
                     return TransitionCallbackReturn.FAILURE
-            engine, self._worker.most = future.result()
+            engine, self._worker.turns.most = future.result()
             self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger)
             for name in settings.cameras or ('',):
                 self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
@@ -207,7 +207,7 @@ class UBCNNode(ParameterNode):
                  for camera, asked in cameras]
         try:
             if all(map(min, (kind[:2] for kind in kinds))):
-                worker.most = warm_up(pipeline.engine, kinds, self._say)
+                worker.turns.most = warm_up(pipeline.engine, kinds, self._say)
         except Exception as error:  # the frames will tell
             self.get_logger().error(f'cannot warm up: {one_line(error)}')
         for camera, asked in cameras:

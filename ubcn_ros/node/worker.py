@@ -13,26 +13,19 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any
 
-from .mailbox import Mailbox
-
-
-class MailboxOwner(Protocol):
-    """What the worker serves: something with a mailbox, as a camera is."""
-
-    mailbox: Mailbox
+from .turns import MailboxOwner, Turns
 
 
 class Worker:
     """
-    Runs tasks, and between them takes items from the mailboxes that it serves in turn.
+    Runs tasks, and between them takes items from the mailboxes that it serves, as Turns says.
 
-    Items that wait in several mailboxes are handled together where `key` says that they go
-    together; each is taken only when it is its turn, so that newer ones still replace it.
+    Each is taken only when it is its turn, so that newer ones still replace it.
 
     :ivar condition: the one that all the mailboxes share.
-    :ivar most: number of items that are handled together at most; None: all that go together.
+    :ivar turns: whose turn it is.
     """
 
     def __init__(self, handle: Callable[[list[tuple[Any, Any]]], None],
@@ -42,14 +35,12 @@ class Worker:
 
         :param handle: called in the worker's thread with pairs of a mailbox's owner and its item.
             It must not raise; what it raises all the same goes to `threading.excepthook`.
-        :param key: of an item; items of equal keys go together, those of None alone. It must be
-            quick, as the mailboxes are locked meanwhile, and not raise.
+        :param key: of an item, as of Turns; the mailboxes are locked meanwhile.
         """
         self.condition = threading.Condition()
-        self.most: int | None = None
-        self._handle, self._key = handle, key
+        self.turns = Turns(key)
+        self._handle = handle
         self._tasks: list[tuple[Future, Callable[[], Any]]] = []
-        self._owners: list[MailboxOwner] = []
         self._closing = False
         self._busy = False
         self._thread: threading.Thread | None = None
@@ -70,7 +61,7 @@ class Worker:
     def serve(self, owners: Sequence[MailboxOwner]) -> None:
         """Take items from these owners' mailboxes from now on; needs a started thread."""
         with self.condition:
-            self._owners = list(owners)
+            self.turns.serve(owners)
             self.condition.notify_all()
 
     def pause(self, timeout: float | None = None) -> bool:
@@ -81,7 +72,7 @@ class Worker:
         :return: False where the item in hand took longer.
         """
         with self.condition:
-            self._owners = []
+            self.turns.serve([])
             return self.condition.wait_for(lambda: not self._busy, timeout)
 
     def close(self, timeout: float | None = None) -> bool:
@@ -93,7 +84,7 @@ class Worker:
         """
         with self.condition:
             self._closing = True
-            self._owners = []
+            self.turns.serve([])
             for future, _ in self._tasks:
                 future.cancel()
             self._tasks.clear()
@@ -116,25 +107,11 @@ class Worker:
                     self._busy = True
                     future, task = self._tasks.pop(0)
                     return lambda: _settle(future, task)
-                batch = self._take()
+                batch = self.turns.take()
                 if batch:
                     self._busy = True
                     return lambda: self._handle(batch)
                 self.condition.wait()
-
-    def _take(self) -> list[tuple[Any, Any]]:
-        """Take the next item and what goes together with it; [] where nothing waits."""
-        waiting = [owner for owner in self._owners if owner.mailbox.pending]
-        if not waiting:
-            return []
-        taken = waiting[:1]
-        key = self._key(taken[0].mailbox.peek())
-        if key is not None:
-            taken += [owner for owner in waiting[1:] if self._key(owner.mailbox.peek()) == key]
-            taken = taken[:self.most]
-        # to the back of the queue, so that no camera starves another
-        self._owners = [owner for owner in self._owners if owner not in taken] + taken
-        return [(owner, owner.mailbox.take()) for owner in taken]
 
     def _run(self) -> None:
         while (work := self._next()) is not None:
