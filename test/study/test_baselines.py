@@ -208,3 +208,14 @@ def test_without_attend_there_is_no_ubcn(study, fabric):
     stages = {'derain': study().config.stages['derain']}
     one = study(config=replace(study().config, stages=stages), networks=[])
     assert [*one.configs] == ['idm']
+
+
+def test_they_are_measured_in_the_rain_that_the_recipe_validates_in(study, fabric, tmp_path):
+    inputs = []
+    for rain in ('rendered', 'painted'):
+        config = study().config
+        config = replace(config, data=replace(config.data, validation_rain=rain))
+        one = study(config=config, networks=[], budgets=[], out=tmp_path / rain)
+        one.train(fabric)
+        inputs.append(one.results['input']['150']['psnr'])
+    assert inputs[0] != inputs[1]

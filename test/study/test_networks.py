@@ -77,6 +77,17 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
     assert networks_text(results) in both.output
 
 
+def test_models_are_measured_in_the_rain_that_is_chosen(run, root, tiny_model, tmp_path):
+    assert run(tiny_model, more=('--frames', '0', '--rain', 'painted')).exit_code == 0
+    measured = measure_scenes(LoadedModel.load(tiny_model, 'cpu'),
+                              open_data([root]).split('val'), range(2), [150], 1, rain='painted')
+    results = read(tmp_path)
+    assert results['settings']['rain'] == 'painted'
+    assert results['input']['150'] == measured['rates']['150']['input']
+    refused = run(tiny_model)
+    assert refused.exit_code == 1 and 'rain: painted before, rendered now' in refused.output
+
+
 def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, partial_model,
                                                tmp_path):
     assert run(tiny_model, more=('--frames', '0', '--limit', '1')).exit_code == 0

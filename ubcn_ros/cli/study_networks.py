@@ -19,6 +19,7 @@ from ubcn_ros.cli.options import (
     limit_option,
     model_option,
     precision_option,
+    rain_option,
     rates_option,
     size_option,
     stride_option,
@@ -35,6 +36,7 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-networks', show_default=True,
               help='Output folder; what an earlier run left there is not done again.')
 @rates_option()
+@rain_option()
 @iterations_option(help='Steps to measure.')
 @stride_option()
 @limit_option()
@@ -47,9 +49,9 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
               help='Of everything that is timed.')
 @threads_option()
 def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float, ...],
-             iterations: int, stride: int, limit: int | None, device: str, precision: str,
-             size: tuple[int, int], frames: int, time_precision: str, threads: int | None
-             ) -> None:
+             rain: str, iterations: int, stride: int, limit: int | None, device: str,
+             precision: str, size: tuple[int, int], frames: int, time_precision: str,
+             threads: int | None) -> None:
     """
     Compare whole models: quality by rain rate and step, size, and time.
 
@@ -70,7 +72,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
         torch.set_num_threads(threads)
     label_set = load_model(models[0])[1].config.label_set
     study = NetworkStudy(models, open_data([data], label_set), out, rates, iterations, stride,
-                         limit, device, precision, typed_command(sys.argv[1:]), click.echo)
+                         limit, device, precision, rain, typed_command(sys.argv[1:]), click.echo)
     with single_run(out):
         with progress_bar() as bar:
             study.measure(bar.update)

@@ -62,7 +62,7 @@ class BaselineStudy:
     :param out: output folder.
     :param networks: variants of the recipe.
     :param budgets: some of BUDGETS.
-    :param rates: mm/hr.
+    :param rates: mm/hr, of the rain that the recipe validates in.
     :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
     :param say: told what is being done.
@@ -224,4 +224,5 @@ class BaselineStudy:
         return LoadedModel.load(path, str(fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
-        return measured_rates(loaded, self.data, self.rates, iterations, self.stride, self.limit)
+        return measured_rates(loaded, self.data, self.rates, iterations, self.stride, self.limit,
+                              rain=self.config.data.validation_rain)

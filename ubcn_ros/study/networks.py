@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.study.measured import measured_rates
@@ -42,6 +43,7 @@ class NetworkStudy:
     :param data: of the split val, or the one that there is.
     :param out: output folder.
     :param rates: mm/hr.
+    :param rain: that falls, one of RAINS.
     :param iterations: T.
     :param stride, limit: which scenes of the split are measured.
     :param device, precision: as of ``LoadedModel.load``.
@@ -59,6 +61,7 @@ class NetworkStudy:
     limit: int | None = None
     device: str = 'auto'
     precision: str = 'fp32'
+    rain: str = RENDERED
     command: str = ''
     say: Callable[[str], object] = print
 
@@ -66,8 +69,8 @@ class NetworkStudy:
         """Read what is there, and refuse what does not belong to it."""
         self.results = open_results(self.path, self.command, {
             'data': [found.name for found in self.data.sets], 'split': self.data.measured_split,
-            'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
-            'iterations': self.iterations, 'precision': self.precision},
+            'rates': list(self.rates), 'rain': self.rain, 'stride': self.stride,
+            'limit': self.limit, 'iterations': self.iterations, 'precision': self.precision},
             {'input': {}, 'networks': {}, 'times': {}})
         self.files: dict[str, Path] = {}
         for model in self.models:
@@ -108,7 +111,7 @@ class NetworkStudy:
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
         rates = measured_rates(loaded, self.data, self.rates, self.iterations, self.stride,
-                               self.limit, progress)
+                               self.limit, progress, self.rain)
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
         return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
                 'parameters': sizes, 'steps': by_step(rates),
