@@ -378,6 +378,12 @@ def test_unique_names_train_the_first_of_each(make, data, camvid_root):
         assert [scene.name for scene in run.training.scenes] == expected
 
 
+def test_a_run_says_how_long_its_stages_are(make, capsys):
+    train(make(stages=('derain',)))
+    assert 'derain starts from random weights; 2 optimizer steps, 0.8 epochs of 5 images' in (
+        capsys.readouterr().out)
+
+
 def test_epochs_count_the_images_that_a_stage_trains_on(data, camvid_root, tmp_path):
     (tmp_path / 'bare' / 'train' / 'images').mkdir(parents=True)
     for path in (camvid_root / 'train' / 'images').iterdir():

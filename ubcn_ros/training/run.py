@@ -208,6 +208,11 @@ class Run:
                     or typical_short_side(self._scenes(stage)[0]))
         return start.info and start.info.trained_short_side
 
+    def _length_text(self, stage: str) -> str:
+        length, images = self.config.stages[stage], len(self._scenes(stage)[0])
+        epochs = length.optimizer_steps * length.batch / images
+        return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
+
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
                   seconds: float = 4.0) -> list[StageEstimate]:
         """Time a few steps of stages by ``estimate.estimate``, which writes nothing."""
@@ -256,7 +261,8 @@ class Run:
                                           device=fabric.device, workers=workers))
         for stage in stages:
             start = self.start(stage)
-            fabric.print(f'{stage} starts from {start.text}\n{start.details}'.rstrip())
+            fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
+                         f'{start.details}'.rstrip())
             trainer = self.trainer(fabric, stage, start, workers, time_left and time_left.text)
             if trainer.resume():
                 fabric.print(f'{stage} goes on at optimizer step {trainer.optimizer_step}')
