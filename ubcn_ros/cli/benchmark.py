@@ -17,8 +17,8 @@ COMMANDS = {
     'equality': ('ubcn_ros.cli.benchmark_equality', 'equality',
                  'Compare backends and precisions with eager fp32.'),
     'startup': ('ubcn_ros.cli.benchmark_startup', 'startup',
-                'Time a fresh process to its first frame, by phase, and compare the outputs of the '
-                'starts.'),
+                'Time a fresh process to its first frame, by phase, and compare the outputs of '
+                'the starts.'),
     'train': ('ubcn_ros.cli.benchmark_train', 'train',
               'Time the training by a recipe; nothing is trained or kept.'),
     'node': ('ubcn_ros.cli.benchmark_node', 'node',
