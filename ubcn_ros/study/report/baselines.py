@@ -211,16 +211,19 @@ def _targets(results: Results) -> Iterator[Statement]:
             continue
         against = [str(lead) for lead in leads if lead.network != IDM]
         alone = [str(lead) for lead in leads if lead.network == IDM]
-        yield Statement(text, False if against else known == len(TABLE_4) or None, '; '.join([
-            f'beaten by {listing(against)}' if against else f'it beats all {known} of them',
-            *([f'IDM alone, in the whole budget, beats it, too: {listing(alone)}']
-              if alone else [])]), target=True)
+        beaten = {lead.network for lead in leads if lead.network != IDM}
+        found = (f'beaten by {listing(sorted(beaten))}' if against else
+                 f'it beats all {known} of them')
+        if alone:
+            found += f'; {IDM} alone, in the whole budget, beats it'
+        yield Statement(text, False if against else known == len(TABLE_4) or None, found,
+                        target=True, details=(*against, *alone))
     leads = faster_than_ubcn(results)
     slower = [str(lead) for lead in leads or () if lead.network != MAY_BE_FASTER]
     yield Statement(f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
                     None if leads is None else not slower, 'not timed' if leads is None else
-                    f'beaten by {listing(slower)}' if slower else 'it is, wherever it was timed',
-                    target=True)
+                    'it is, wherever it was timed' if not slower else
+                    f'slower than {len(slower)} of them', target=True, details=tuple(slower))
 
 
 def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
@@ -233,7 +236,7 @@ def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
         yield ('A baseline that is ahead learns faster on this rain, or does more arithmetic for '
                'a pixel: the budgets here are of samples and of time, short ones, and a loop '
                'shares its own between two networks.')
-    if any('IDM alone' in s.found for s in better):
+    if any(f'{IDM} alone' in s.found for s in better):
         yield ('IDM alone in the whole budget is ahead of the loop: at this length of training '
                'the first network has not learned all that it can, and SAM comes too early.')
     if any(s.text.startswith('Others do well') and s.holds is False for s in statements):
