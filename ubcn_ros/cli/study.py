@@ -13,9 +13,10 @@ COMMANDS = {
     'baselines': ('ubcn_ros.cli.study_baselines', 'baselines',
                   "Compare UBCN with derain-only networks, as the paper's table 4 does."),
     'degradations': ('ubcn_ros.cli.study_degradations', 'degradations',
-                     "Train and test at four levels of rain and noise: the paper's figure 1."),
+                     'Train and test at four levels of rain, pepper, haze and noise, as the '
+                     "paper's figure 1 does."),
     'networks': ('ubcn_ros.cli.study_networks', 'networks',
-                 'Compare whole models: quality by rain rate and step, size and time.'),
+                 'Compare whole models: quality by rain rate and step, size, and time.'),
     'methods': ('ubcn_ros.cli.study_methods', 'methods',
                 'Draw every baseline and UBCN side by side, in light and heavy rain.'),
     'steps': ('ubcn_ros.cli.study_steps', 'steps',
