@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from ubcn_ros.benchmark.lock_probe import LockProbe, lock_figures, read_samples
+from ubcn_ros.benchmark.lock_probe import LockProbe, _RunQueue, lock_figures, read_samples
 
 
 def test_figures_by_hand(tmp_path):
@@ -58,3 +58,27 @@ def test_a_thread_that_holds_the_lock_is_noticed():
     probe.stop()
     found = lock_figures(np.array(probe.samples).reshape(-1, 2), start, time.monotonic(), 10)
     assert found['busy_percent'] > 30 and found['wait_max_ms'] > 0.2
+
+
+def test_waiting_for_a_processor_is_not_waiting_for_the_lock(monkeypatch):
+    """A queue that says so of all the time that was slept leaves nothing of the lateness."""
+    queued = iter(range(0, 10**9, 1000))
+    monkeypatch.setattr('ubcn_ros.benchmark.lock_probe._RunQueue.waited_ms',
+                        lambda self: float(next(queued)))
+    probe = LockProbe()
+    probe.start()
+    wait_for_samples(probe, 3)
+    probe.stop()
+    assert np.median(probe.samples[1::2]) < -900
+
+
+def test_where_the_system_does_not_tell_of_its_run_queue_all_lateness_counts(monkeypatch):
+    with _RunQueue() as queue:
+        assert 0 <= queue.waited_ms() <= queue.waited_ms()
+
+    def missing(*_):
+        raise FileNotFoundError
+
+    monkeypatch.setattr('os.open', missing)
+    with _RunQueue() as queue:
+        assert queue.waited_ms() == 0.0

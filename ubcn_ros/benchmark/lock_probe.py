@@ -3,12 +3,14 @@
 """
 The node with a thread that probes the interpreter's lock: `lock_probe FILE [node's arguments]`.
 
-The thread sleeps, and notes by how much it wakes too late: what is more than on an idle node, it
-waited for other threads that held the lock. At the end all goes to FILE.
+The thread sleeps, and notes by how much it wakes too late, but for the time that it was ready and
+had no processor: what is more than on an idle node, it waited for other threads that held the
+lock. At the end all goes to FILE.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -41,11 +43,32 @@ class LockProbe:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
-            due = time.monotonic() + _PERIOD
-            time.sleep(_PERIOD)
-            now = time.monotonic()
-            self.samples.extend((now, (now - due) * 1e3))
+        with _RunQueue() as queue:
+            before = queue.waited_ms()
+            while not self._stopped.is_set():
+                due = time.monotonic() + _PERIOD
+                time.sleep(_PERIOD)
+                now, waited = time.monotonic(), queue.waited_ms()
+                self.samples.extend((now, (now - due) * 1e3 - (waited - before)))
+                before = waited
+
+
+class _RunQueue:
+    """How long this thread has waited for a processor, of Linux (proc(5), schedstat); or 0."""
+
+    def __enter__(self) -> _RunQueue:
+        try:
+            self._file = os.open('/proc/thread-self/schedstat', os.O_RDONLY)
+        except OSError:
+            self._file = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
+    def waited_ms(self) -> float:
+        return 0.0 if self._file is None else int(os.pread(self._file, 64, 0).split()[1]) / 1e6
 
 
 def lock_figures(samples: np.ndarray, start: float, end: float, frames: int) -> dict[str, Any]:
