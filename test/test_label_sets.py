@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
 
 import ubcn_ros
-from ubcn_ros import cli
 from ubcn_ros.bags import create, read_images
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
 from ubcn_ros.evaluation.figures import scene_figures
@@ -68,7 +67,7 @@ def test_a_bag_and_an_image_are_coloured_by_the_file(model, labels, image, tmp_p
     for command in (['bag', 'process', tmp_path / 'in', tmp_path / 'out', '--pictures'],
                     ['derain', tmp_path / 'in.png', tmp_path / 'out.png', '--overlay',
                      tmp_path / 'overlay']):
-        result = CliRunner().invoke(cli.main, [*map(str, [*command, *options])])
+        result = ubcn(*command, *options)
         assert result.exit_code == 0, result.output
     expected = engine_of(model)(image, iterations=1)
     colored = next(read_images(tmp_path / 'out', '/camera/labels/color')).image

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import yaml
 from mcap.writer import CompressionType, IndexType, Writer
+from random_images import noise
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -40,14 +41,9 @@ def file_limit(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def picture(number=0, height=36, width=44):
-    """Random, so that it does not shrink when it is compressed."""
-    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
-
-
 def serialized(number=0, **size):
     """Serialize picture `number`, stamped with that second."""
-    message = make_image(make_header(number * SECOND, 'c'), picture(number, **size))
+    message = make_image(make_header(number * SECOND, 'c'), noise(number, **size))
     return bytes(TYPES.serialize_cdr(message, IMAGE))
 
 
@@ -157,6 +153,6 @@ def found(bag, topic=None):
         for _, time, data in reader.messages([connection]):
             count += 1
             image = decode(reader.deserialize(data, connection.msgtype))
-            if np.array_equal(image, picture(time // SECOND)):
+            if np.array_equal(image, noise(time // SECOND)):
                 numbers.append(time // SECOND)
         return numbers, reader.problems(connection, count)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import cv2
 import numpy as np
 from mcap.writer import Writer
+from random_images import noise
 
 from ubcn_ros.bags import (
     CAMERA_INFO,
@@ -27,8 +28,8 @@ IMU = 'sensor_msgs/msg/Imu'
 MS = 1_000_000
 
 
-def picture(number=0, height=32, width=40):
-    return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
+def picture(number=0):
+    return noise(number, 32, 40)
 
 
 def message(topic, msgtype, value, time_ms, publish_ns=None, sequence=0):

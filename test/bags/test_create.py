@@ -5,11 +5,11 @@
 import numpy as np
 import pytest
 import yaml
-from bag_files import SECOND, picture
-from click.testing import CliRunner
+from bag_files import SECOND
+from command_line import ubcn
+from random_images import noise
 from test_calibration import WRITTEN
 
-from ubcn_ros import cli
 from ubcn_ros.bags import CAMERA_INFO, BagError, create, open_bag, read_images
 from ubcn_ros.images.files import write_image
 
@@ -26,7 +26,7 @@ def calibration(tmp_path):
     ('/front/image_raw', '/front/camera_info'), ('/image', '/camera_info')])
 @pytest.mark.parametrize('compressed', [False, True])
 def test_a_camera_info_goes_with_each_image(tmp_path, calibration, topic, info_topic, compressed):
-    create([picture(n) for n in range(3)], tmp_path / 'bag', topic, compressed=compressed,
+    create([noise(n) for n in range(3)], tmp_path / 'bag', topic, compressed=compressed,
            frame_id='front', calibration=calibration)
     images = list(read_images(tmp_path / 'bag'))
     with open_bag(tmp_path / 'bag') as reader:
@@ -41,7 +41,7 @@ def test_a_camera_info_goes_with_each_image(tmp_path, calibration, topic, info_t
 
 def test_the_calibration_of_other_images_is_refused(tmp_path, calibration):
     with pytest.raises(BagError, match='image 2 is 40 x 36 pixels, but .*camera.yaml is of 44 x '):
-        create([picture(), picture(width=40)], tmp_path / 'bag', calibration=calibration)
+        create([noise(), noise(width=40)], tmp_path / 'bag', calibration=calibration)
     assert not (tmp_path / 'bag').exists()
 
 
@@ -53,28 +53,27 @@ def test_rain_is_rendered_at_the_times_of_the_images(tmp_path):
         return 255 - image
 
     for time in (1700000000, 1700000002, 1700000003):
-        write_image(tmp_path / 'in' / f'{time}.png', picture(time % 10))
+        write_image(tmp_path / 'in' / f'{time}.png', noise(time % 10))
     create(tmp_path / 'in', tmp_path / 'bag', rain=rain)
     assert times == [0, 2, 3]
     images = list(read_images(tmp_path / 'bag'))
     assert [image.stamp_ns for image in images] == [
         1700000000 * SECOND, 1700000002 * SECOND, 1700000003 * SECOND]
-    assert np.array_equal(images[1].image, 255 - picture(2))
+    assert np.array_equal(images[1].image, 255 - noise(2))
 
 
 def test_the_command_renders_the_same_rain_for_the_same_seed(tmp_path):
     for number in range(2):
-        write_image(tmp_path / 'in' / f'{number}.png', picture())
+        write_image(tmp_path / 'in' / f'{number}.png', noise())
     bags = {}
     for name, options in (('dry', []), ('a', ['--rain', '100']), ('b', ['--rain', '100']),
                           ('c', ['--rain', '100', '--seed', '1'])):
-        done = CliRunner().invoke(cli.main, ['bag', 'create', str(tmp_path / 'in'),
-                                             str(tmp_path / name), *options])
+        done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / name, *options)
         assert done.exit_code == 0, done.output
         assert done.output.endswith(f'2 images written to {tmp_path / name}; stamps: numbers in '
                                     'the names, at 15 Hz\n')
         bags[name] = np.stack([image.image for image in read_images(tmp_path / name)])
-    assert np.array_equal(bags['dry'][1], picture()) and np.array_equal(bags['a'], bags['b'])
+    assert np.array_equal(bags['dry'][1], noise()) and np.array_equal(bags['a'], bags['b'])
     for one, other in ((bags['a'], bags['dry']), (bags['a'], bags['c']), bags['a']):
         assert not np.array_equal(one, other)
 

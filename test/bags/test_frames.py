@@ -5,6 +5,7 @@
 
 import numpy as np
 import pytest
+from random_images import noise
 
 from ubcn_ros.bags import (
     BagError,
@@ -21,12 +22,8 @@ from ubcn_ros.images.files import ImageFileError, write_image
 IMAGE = 'sensor_msgs/msg/Image'
 
 
-def picture(seed=0, height=36, width=44):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
 def test_images_there_and_back(tmp_path):
-    images = [picture(n) for n in range(5)]
+    images = [noise(n) for n in range(5)]
     assert create(images, tmp_path / 'bag', '/front/image', 8.0, frame_id='front') == 5
     back = list(read_images(tmp_path / 'bag'))
     assert all(np.array_equal(b.image, i) for b, i in zip(back, images, strict=True))
@@ -38,27 +35,27 @@ def test_images_there_and_back(tmp_path):
 
 
 def test_frames_are_written_as_they_come(tmp_path):
-    frames = (picture(n) for n in range(3))
+    frames = (noise(n) for n in range(3))
     assert create(frames, tmp_path / 'bag', '/front', 20.0, frame_id='front') == 3
     back = list(read_images(tmp_path / 'bag', '/front'))
     assert [b.stamp_ns - back[0].stamp_ns for b in back] == [0, 50_000_000, 100_000_000]
-    assert np.array_equal(back[2].image, picture(2)) and back[2].header.frame_id == 'front'
+    assert np.array_equal(back[2].image, noise(2)) and back[2].header.frame_id == 'front'
 
 
 def test_a_file_of_a_bag_is_read_without_its_folder(tmp_path):
-    create([picture()], tmp_path / 'bag')
+    create([noise()], tmp_path / 'bag')
     assert len(list(read_images(next((tmp_path / 'bag').glob('*.mcap'))))) == 1
 
 
 def test_a_folder_may_be_called_bag(tmp_path):
-    create([picture()], tmp_path / 'drive.bag')
+    create([noise()], tmp_path / 'drive.bag')
     assert len(list(read_images(tmp_path / 'drive.bag'))) == 1
 
 
 def test_a_folder_becomes_a_compressed_bag_of_the_files_as_they_are(tmp_path):
     folder = tmp_path / 'images'
     for number in (1, 2, 10):
-        write_image(folder / f'{number}.{"png" if number == 1 else "jpg"}', picture(number))
+        write_image(folder / f'{number}.{"png" if number == 1 else "jpg"}', noise(number))
     assert create(folder, tmp_path / 'bag', compressed=True) == 3
     with open_bag(tmp_path / 'bag') as reader:
         connection = image_connection(reader)
@@ -67,13 +64,13 @@ def test_a_folder_becomes_a_compressed_bag_of_the_files_as_they_are(tmp_path):
     assert connection.topic == '/camera/image_raw/compressed'
     assert [m.format for m in messages] == ['png', 'jpeg', 'jpeg']
     assert bytes(messages[2].data) == (folder / '10.jpg').read_bytes()
-    assert np.array_equal(next(read_images(tmp_path / 'bag')).image, picture(1))
+    assert np.array_equal(next(read_images(tmp_path / 'bag')).image, noise(1))
 
 
 def test_topics_are_chosen_or_listed(tmp_path):
     with BagWriter(tmp_path / 'bag') as writer:
         for topic in ('/left/image', '/right/image'):
-            writer.write(topic, IMAGE, make_image(make_header(1, 'c'), picture()), 1)
+            writer.write(topic, IMAGE, make_image(make_header(1, 'c'), noise()), 1)
         writer.write('/header', 'std_msgs/msg/Header', make_header(1, 'c'), 1)
     assert next(read_images(tmp_path / 'bag', 'left/image')).topic == '/left/image'
     with pytest.raises(BagError, match='several image topics.*/left/image, /right/image'):
@@ -93,11 +90,11 @@ def test_bags_that_cannot_be_are_clear_errors(tmp_path):
     (tmp_path / 'cut.mcap').write_bytes(b'\x89MCAP0\r\n' + b'x' * 40)
     with pytest.raises(BagError, match='cut.mcap cannot be read'):
         list(read_images(tmp_path / 'cut.mcap'))
-    create([picture()], tmp_path / 'there')
+    create([noise()], tmp_path / 'there')
     with pytest.raises(BagError, match='there cannot be written'):
-        create([picture()], tmp_path / 'there')
+        create([noise()], tmp_path / 'there')
     with pytest.raises(BagError, match='rate_hz is 0'):
-        create([picture()], tmp_path / 'new', rate_hz=0)
+        create([noise()], tmp_path / 'new', rate_hz=0)
     assert not (tmp_path / 'new').exists()
 
 
@@ -109,7 +106,7 @@ def test_an_empty_bag_says_that_it_has_no_images(tmp_path):
 
 
 def test_a_broken_file_in_the_folder_is_named(tmp_path):
-    write_image(tmp_path / 'images' / '1.png', picture())
+    write_image(tmp_path / 'images' / '1.png', noise())
     (tmp_path / 'images' / '2.png').write_bytes(b'broken')
     for compressed in (False, True):
         with pytest.raises(ImageFileError, match='2.png'):

@@ -7,20 +7,12 @@ import json
 import numpy as np
 import pytest
 import yaml
-from bag_files import (
-    SECOND,
-    Topic,
-    edit_metadata,
-    picture,
-    serialized,
-    write_rosbag2,
-    write_topics,
-)
-from click.testing import CliRunner
+from bag_files import SECOND, Topic, edit_metadata, serialized, write_rosbag2, write_topics
+from command_line import ubcn
 from drives import write_bag
+from random_images import noise
 from test_offered_qos import NUMBERED
 
-from ubcn_ros import cli
 from ubcn_ros.bags import CAMERA_INFO, IMAGE, Record, create, make_header, make_image
 from ubcn_ros.bags.info import Gap, bag_info, find_gaps
 from ubcn_ros.bags.messages import TYPES
@@ -28,10 +20,6 @@ from ubcn_ros.bags.storage.channels import ros_channel
 
 TEXT = 'std_msgs/msg/String'
 TEXT_DATA = bytes(TYPES.serialize_cdr(TYPES.types[TEXT]('x'), TEXT))
-
-
-def ubcn(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize('steps, start, end, gaps', [
@@ -113,9 +101,7 @@ def test_the_command_shows_it_and_writes_json(drive, tmp_path):
 
 def test_several_bags_one_damaged_one_missing(drive, tmp_path):
     (tmp_path / 'cut.mcap').write_bytes(drive.read_bytes()[:60_000])
-    result = CliRunner().invoke(cli.main, [
-        'bag', 'info', str(drive), str(tmp_path / 'cut.mcap'), str(tmp_path / 'none'),
-        '--json', '-'])
+    result = ubcn('bag', 'info', drive, tmp_path / 'cut.mcap', tmp_path / 'none', '--json', '-')
     assert result.exit_code == 1 and 'Traceback' not in result.output
     whole, cut, missing = json.loads(result.stdout)['bags']
     assert whole['damage'] == [] and 0 < cut['messages'] < 26
@@ -125,7 +111,7 @@ def test_several_bags_one_damaged_one_missing(drive, tmp_path):
 
 
 def test_counts_that_do_not_fit_are_damage(tmp_path):
-    create([picture(n) for n in range(3)], tmp_path / 'bag')
+    create([noise(n) for n in range(3)], tmp_path / 'bag')
     edit_metadata(tmp_path / 'bag', count=5)
     assert ['5 messages are announced, 3 were found' in line
             for line in bag_info(tmp_path / 'bag').damage] == [True]

@@ -9,9 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from bag_files import SECOND, Topic, write_topics
-from click.testing import CliRunner
+from command_line import ubcn
 
-from ubcn_ros import cli
 from ubcn_ros.bags import BagError, decode, make_header, make_image, open_bag
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, make_compressed, stamp_ns
 from ubcn_ros.bags.rain import rain_bag
@@ -19,10 +18,6 @@ from ubcn_ros.data.rain_sequence import RainSequence
 
 START, STEP, COUNT = 100.0, 0.1, 6
 FRONT, LEFT = '/front/image_raw', '/left/image_raw'
-
-
-def ubcn(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
 def picture(number):

@@ -8,12 +8,12 @@ import sys
 
 import numpy as np
 import pytest
-from bag_files import SECOND, file_limit, picture
-from click.testing import CliRunner
+from bag_files import SECOND, file_limit
+from command_line import ubcn
 from drives import image, write_bag
 from drives import processed as made
+from random_images import noise
 
-from ubcn_ros import cli
 from ubcn_ros.bags import IMAGE, BagError, BagWriter, create, make_header, make_image
 from ubcn_ros.bags.rerun_layer import write_layer
 from ubcn_ros.data.formats.camvid import CAMVID
@@ -29,9 +29,9 @@ def processed(tmp_path):
     with BagWriter(folder) as writer:
         for number, time in enumerate(TIMES):
             header, later = make_header(time, 'c'), time + 5_000_000
-            writer.write('/camera/image_raw', IMAGE, make_image(header, picture(number)), later)
-            writer.write(DERAINED, IMAGE, make_image(header, 255 - picture(number)), later)
-            mask = picture(number)[..., 0] % 11
+            writer.write('/camera/image_raw', IMAGE, make_image(header, noise(number)), later)
+            writer.write(DERAINED, IMAGE, make_image(header, 255 - noise(number)), later)
+            mask = noise(number)[..., 0] % 11
             writer.write(LABELS, IMAGE, make_image(header, mask, 'mono8'), later)
     (folder / 'process.json').write_text(json.dumps({
         'finished': True, 'input': {'path': str(tmp_path / 'drive')},
@@ -69,12 +69,12 @@ def test_outputs_are_logged_at_their_times_with_the_names_of_the_classes(process
             assert sorted(times.astype(np.int64)) == [time + later for time in TIMES]
     masks = [np.frombuffer(bytes(value[0]), np.uint8) for batch in rows[LABELS]
              for value in batch.column('SegmentationImage:buffer').to_pylist()]
-    assert np.array_equal(masks[2], (picture(2)[..., 0] % 11).reshape(-1))
+    assert np.array_equal(masks[2], (noise(2)[..., 0] % 11).reshape(-1))
 
 
 def test_with_the_original_it_is_one_recording(processed, tmp_path):
     pytest.importorskip('rerun')
-    create([picture(n) for n in range(3)], tmp_path / 'drive')
+    create([noise(n) for n in range(3)], tmp_path / 'drive')
     write_layer(processed, tmp_path / 'layer.rrd')
 
     def rerun(*arguments):
@@ -95,10 +95,10 @@ def test_with_the_original_it_is_one_recording(processed, tmp_path):
 
 def test_the_command_writes_it_beside_the_bag(tmp_path, tiny_model):
     pytest.importorskip('rerun')
-    create([picture(n) for n in range(2)], tmp_path / 'drive', '/front/image_raw')
-    done = CliRunner().invoke(cli.main, ['bag', 'process', *map(str, (
-        tmp_path / 'drive', tmp_path / 'out', '--rrd', tmp_path / 'layer.rrd', '--model',
-        tiny_model, '--device', 'cpu', '--iterations', 1, '--compress', 'jpeg'))])
+    create([noise(n) for n in range(2)], tmp_path / 'drive', '/front/image_raw')
+    done = ubcn('bag', 'process', tmp_path / 'drive', tmp_path / 'out', '--rrd',
+                tmp_path / 'layer.rrd', '--model', tiny_model, '--device', 'cpu', '--iterations',
+                1, '--compress', 'jpeg')
     assert done.exit_code == 0, done.output
     assert f'wrote {tmp_path}/layer.rrd' in done.output
     assert '--recording-id drive' in done.output
@@ -129,7 +129,7 @@ def test_what_cannot_be_is_told(processed, tmp_path):
     pytest.importorskip('rerun')
     with pytest.raises(BagError, match='layer.rrd cannot be written: .*, or choose another place'):
         write_layer(processed, '/proc/none/layer.rrd')
-    create([picture()], tmp_path / 'other')
+    create([noise()], tmp_path / 'other')
     with pytest.raises(BagError, match='other has no process.json: give a bag that'):
         write_layer(tmp_path / 'other', tmp_path / 'layer.rrd')
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import ubcn
 from drives import drive, imu, stored, write_bag
 
 from ubcn_ros import cli
@@ -91,7 +92,7 @@ def test_a_signal_ends_it_and_it_goes_on_with_what_is_there(tmp_path, words, pro
     (('--model', 'missing', '--workers', '2'), "no model 'missing'")])
 def test_what_cannot_be_is_told_before_the_work(tmp_path, more, text):
     source = write_bag(tmp_path / 'in.mcap', drive(1))
-    done = CliRunner().invoke(cli.main, ['bag', 'process', f'{source}', f'{tmp_path}/out', *more])
+    done = ubcn('bag', 'process', f'{source}', f'{tmp_path}/out', *more)
     assert done.exit_code in (1, 2) and text in done.output
 
 

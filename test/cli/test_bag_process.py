@@ -9,10 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from bag_files import write_rosbag2
-from click.testing import CliRunner
+from command_line import ubcn
 from drives import drive, image, write_bag
 
-from ubcn_ros import cli
 from ubcn_ros.bags import IMAGE, open_bag
 from ubcn_ros.bags.process import read_sidecar
 from ubcn_ros.bags.process import run as running
@@ -24,9 +23,8 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture
 def process(tiny_model):
     def run(*arguments):
-        return CliRunner().invoke(cli.main, [str(argument) for argument in (
-            'bag', 'process', *arguments, '--model', tiny_model, '--device', 'cpu',
-            '--precision', 'fp32', '--iterations', 1)])
+        return ubcn('bag', 'process', *arguments, '--model', tiny_model, '--device', 'cpu',
+                    '--precision', 'fp32', '--iterations', 1)
     return run
 
 

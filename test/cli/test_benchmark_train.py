@@ -4,13 +4,12 @@
 
 import json
 
-import numpy as np
 import pytest
 import yaml
+from camvid_folder import write_scenes
 from click.testing import CliRunner
 
 from ubcn_ros.cli.benchmark_train import train
-from ubcn_ros.images.files import write_image
 
 MODEL = {'preset': 'light', 'overrides': {
     'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
@@ -34,12 +33,7 @@ def call(street_files, tmp_path):
 
 @pytest.fixture
 def street_files(tmp_path):
-    rng = np.random.default_rng(0)
-    for kind, shape in (('images', (48, 64, 3)), ('labels', (48, 64))):
-        for name in 'ab':
-            array = rng.integers(0, 11, shape).astype(np.uint8)
-            write_image(tmp_path / 'data/train' / kind / f'{name}.png', array)
-    return tmp_path / 'data'
+    return write_scenes(tmp_path / 'data', 'train', 'a', 'b')
 
 
 @pytest.mark.parametrize(('on_device', 'workers', 'stages'), [

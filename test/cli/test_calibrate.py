@@ -11,17 +11,19 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from camvid_folder import write_scene
+from command_line import ubcn
+from random_images import clouds
 
 pytest.importorskip('torchmetrics')
-from ubcn_ros import Engine, cli  # noqa: E402
+from ubcn_ros import Engine  # noqa: E402
 from ubcn_ros.runtime import load_model  # noqa: E402
 
 CALIBRATED = 0.1
 
 
 def run(*arguments):
-    return CliRunner().invoke(cli.main, ['model', *map(str, arguments)])
+    return ubcn('model', *arguments)
 
 
 def calibrate(model, data, *more):
@@ -41,19 +43,15 @@ def data(tiny_model, tmp_path_factory):
     They are those at a temperature of CALIBRATED, which a fit on dry frames is to find.
     """
     network, root = load_model(tiny_model)[0], tmp_path_factory.mktemp('drawn')
-    for kind in ('images', 'labels'):
-        (root / 'val' / kind).mkdir(parents=True)
     for seed, name in enumerate(('A_0', 'A_1', 'A_2', 'A_3', 'B_0')):
-        random = np.random.default_rng(seed)
-        image = cv2.resize(random.integers(0, 256, (6, 8, 3), np.uint8), (64, 48))
+        image = clouds(seed)
         tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
         with torch.inference_mode():
             chances = (network(tensor, 1)[-1].full_logits[0] / CALIBRATED).softmax(0)
         labels = torch.multinomial(chances.flatten(1).T, 1, generator=torch.Generator()
                                    .manual_seed(seed)).reshape(48, 64).byte().numpy()
         labels[:2] = 255
-        cv2.imwrite(str(root / 'val' / 'images' / f'{name}.png'), image[..., ::-1])
-        cv2.imwrite(str(root / 'val' / 'labels' / f'{name}.png'), labels)
+        write_scene(root, 'val', name, image, labels)
     return root
 
 

@@ -11,7 +11,8 @@ import click
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
+from random_images import noise
 
 from ubcn_ros import Engine, __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
@@ -21,14 +22,6 @@ from ubcn_ros.data.rain import add_rain
 from ubcn_ros.images.files import read_image, write_image
 
 
-def picture(seed=0, height=40, width=56):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
-
-
-def ubcn(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -36,8 +29,8 @@ def names(folder):
 @pytest.fixture
 def folder(tmp_path):
     """Two images, and a file that is not an image."""
-    write_image(tmp_path / 'in' / 'a.png', picture(1))
-    write_image(tmp_path / 'in' / 'b.jpg', picture(2, 33, 47))
+    write_image(tmp_path / 'in' / 'a.png', noise(1))
+    write_image(tmp_path / 'in' / 'b.jpg', noise(2, 33, 47))
     (tmp_path / 'in' / 'notes.txt').write_text('not an image')
     return tmp_path / 'in'
 
@@ -129,7 +122,7 @@ def test_what_is_known_of_images_is_written(request, tmp_path, folder, quick, mo
     rate, visibility = frame.rain or (None, None)
     assert (model == 'rain_model') == (rate is not None)
     assert found['images']['a.png'] == {
-        'iterations': 2, 'processing_size': '56x40', 'rain_rate_mm_h': pytest.approx(rate),
+        'iterations': 2, 'processing_size': '44x36', 'rain_rate_mm_h': pytest.approx(rate),
         'unlabeled': pytest.approx(frame.unlabeled), 'visibility_m': pytest.approx(visibility)}
 
 
@@ -157,14 +150,14 @@ def test_derain_a_file(tmp_path, folder, quick, tiny_engine, output, written):
     done = ubcn('derain', folder / 'a.png', tmp_path / output, '--labels', tmp_path / 'labels',
                 *quick)
     assert done.exit_code == 0, done.output
-    derained = tiny_engine(picture(1), iterations=2).derained
+    derained = tiny_engine(noise(1), iterations=2).derained
     assert np.array_equal(read_image(tmp_path / written), derained)
     assert names(tmp_path / 'labels') == [(tmp_path / written).stem + '.png']
 
 
 @pytest.mark.parametrize('suffix', ['.bmp', '.webp', '.tif'])
 def test_derain_reads_other_formats(tmp_path, folder, quick, suffix):
-    write_image(folder / f'c{suffix}', picture(1))
+    write_image(folder / f'c{suffix}', noise(1))
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 0 and '3 of 3 images written' in done.output
     assert np.array_equal(read_image(tmp_path / 'out/c.png'), read_image(tmp_path / 'out/a.png'))
@@ -174,7 +167,7 @@ def test_broken_images_are_reported_and_the_rest_is_done(tmp_path, folder, quick
     whole = (folder / 'a.png').read_bytes()
     (folder / 'broken.png').write_bytes(whole[:len(whole) // 2])
     (folder / 'lost.png').symlink_to(folder / 'nothing.png')
-    write_image(folder / 'tiny.png', picture(height=8, width=8))
+    write_image(folder / 'tiny.png', noise(height=8, width=8))
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 1
     errors = [line for line in done.output.splitlines() if line.startswith('Error: ')]
@@ -214,8 +207,8 @@ def test_a_name_of_several_lines_is_told_on_one(tmp_path, folder):
 @pytest.fixture
 def tree(folder):
     """The folder with two images in sub-folders and what macOS leaves beside one."""
-    write_image(folder / 'sub' / 'a.png', picture(3))
-    write_image(folder / 'sub' / 'deep' / 'c.tiff', picture(4))
+    write_image(folder / 'sub' / 'a.png', noise(3))
+    write_image(folder / 'sub' / 'deep' / 'c.tiff', noise(4))
     (folder / 'sub' / '._a.png').write_bytes(b'\0\5\26\7Mac OS X')
     (folder / '._a.png').write_bytes(b'\0\5\26\7Mac OS X')
     return folder
@@ -241,7 +234,7 @@ def test_derain_a_folder_with_its_sub_folders(tmp_path, tree, quick, tiny_engine
         written = sorted(str(path.relative_to(tmp_path / name))
                          for path in (tmp_path / name).rglob('*') if path.is_file())
         assert written == ['a.png', 'b.png', 'sub/a.png', 'sub/deep/c.png']
-    frame = tiny_engine(picture(4), iterations=2)
+    frame = tiny_engine(noise(4), iterations=2)
     assert np.array_equal(read_image(tmp_path / 'out/sub/deep/c.png'), frame.derained)
     labels = cv2.imread(str(tmp_path / 'labels/sub/deep/c.png'), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(labels, frame.labels)
@@ -274,7 +267,7 @@ def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     for option in ('--labels', '--overlay'):
         into = ubcn('derain', folder, tmp_path / 'out', option, folder, *quick)
         assert into.exit_code == 1 and 'a folder of its own' in into.output
-    write_image(folder / 'a.jpg', picture(3))
+    write_image(folder / 'a.jpg', noise(3))
     done = ubcn('derain', folder, tmp_path / 'out', *quick)
     assert done.exit_code == 1 and 'rename one' in done.output
     assert (folder / 'a.png').read_bytes() == before and not (tmp_path / 'out').exists()
@@ -296,7 +289,7 @@ def test_a_folder_without_images_says_so(tmp_path, quick):
     (tmp_path / 'empty' / '.a.png').write_bytes(b'')
     done = ubcn('derain', tmp_path / 'empty', tmp_path / 'out', *quick)
     assert done.exit_code == 1 and 'holds no images' in done.output
-    write_image(tmp_path / 'empty' / 'sub' / 'a.png', picture())
+    write_image(tmp_path / 'empty' / 'sub' / 'a.png', noise())
     done = ubcn('derain', tmp_path / 'empty', tmp_path / 'out', *quick)
     assert done.exit_code == 1 and '1 sub-folder (--recursive takes them in)' in done.output
     assert not (tmp_path / 'out').exists()
@@ -308,10 +301,10 @@ def test_rain_is_the_same_for_the_same_seed(tmp_path, folder):
         assert done.exit_code == 0, done.output
     first, again, other = (read_image(tmp_path / out / 'a.png') for out in 'xyz')
     assert np.array_equal(first, again) and not np.array_equal(first, other)
-    assert np.array_equal(first, add_rain(picture(1), 150, 4))
-    assert not np.array_equal(first, picture(1))
+    assert np.array_equal(first, add_rain(noise(1), 150, 4))
+    assert not np.array_equal(first, noise(1))
     ubcn('rain', folder / 'a.png', tmp_path / 'dry.png', '--rate', 0)
-    assert np.array_equal(read_image(tmp_path / 'dry.png'), picture(1))
+    assert np.array_equal(read_image(tmp_path / 'dry.png'), noise(1))
 
 
 def test_a_bag_is_made_and_processed(tmp_path, folder, quick, tiny_engine):
@@ -324,7 +317,7 @@ def test_a_bag_is_made_and_processed(tmp_path, folder, quick, tiny_engine):
     back = list(read_images(tmp_path / 'out', '/derained/image_raw'))
     assert [b.stamp_ns for b in back] == [s.stamp_ns for s in sent]
     assert {b.header.frame_id for b in back} == {'front'}
-    assert np.array_equal(back[0].image, tiny_engine(picture(1), iterations=2).derained)
+    assert np.array_equal(back[0].image, tiny_engine(noise(1), iterations=2).derained)
     with open_bag(tmp_path / 'out') as reader:
         assert {c.topic for c in reader.connections} == {
             '/front', '/derained/image_raw', '/labels/image_raw', '/labels/label_info',
@@ -332,7 +325,7 @@ def test_a_bag_is_made_and_processed(tmp_path, folder, quick, tiny_engine):
 
 
 def test_bag_errors_are_one_line(tmp_path, folder, quick):
-    create([picture()], tmp_path / 'bag')
+    create([noise()], tmp_path / 'bag')
     for arguments, text in (
             (('process', tmp_path / 'absent', tmp_path / 'out', *quick), 'no bag at'),
             (('process', tmp_path / 'bag', tmp_path / 'out', '--topic', '/x', *quick),

@@ -9,10 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-
-from ubcn_ros import cli
-from ubcn_ros.images.files import write_image
+from camvid_folder import write_scene
+from command_line import ubcn
 
 
 @pytest.fixture
@@ -21,14 +19,13 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     rng = np.random.default_rng(0)
     for split, name in (('train', 'a'), ('train', 'b'), ('val', 'c')):
-        folder = tmp_path / 'set' / split
-        write_image(folder / 'images' / f'{name}.png', rng.integers(0, 256, (40, 48, 3), np.uint8))
-        write_image(folder / 'labels' / f'{name}.png', rng.integers(0, 9, (40, 48), np.uint8))
+        write_scene(tmp_path / 'set', split, name, rng.integers(0, 256, (40, 48, 3), np.uint8),
+                    rng.integers(0, 9, (40, 48), np.uint8))
     return tmp_path / 'set'
 
 
 def check(*arguments):
-    return CliRunner().invoke(cli.main, ['data', 'check', *map(str, arguments)])
+    return ubcn('data', 'check', *arguments)
 
 
 def test_warnings_are_printed_and_end_with_0(folder, tmp_path):

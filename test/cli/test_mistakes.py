@@ -6,10 +6,11 @@ import os
 import shutil
 
 import click
-import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from camvid_folder import write_scene
+from command_line import ubcn
+from random_images import noise
 
 from ubcn_ros import cli
 from ubcn_ros.bags import create
@@ -179,11 +180,10 @@ def arguments(name, parameter, value):
 @pytest.fixture(scope='module')
 def world(tmp_path_factory, tiny_model):
     root = tmp_path_factory.mktemp('world')
-    for i, name in enumerate(('data/train/images', 'data/val/images', 'images', '.')):
-        image = np.random.default_rng(i).integers(0, 256, (40, 48, 3), np.uint8)
-        write_image(root / name / 'in.png', image)
-    for split in ('train', 'val'):
-        write_image(root / 'data' / split / 'labels' / 'in.png', image[..., 0] % 11)
+    for i, name in enumerate(('images', '.')):
+        write_image(root / name / 'in.png', noise(i, 40, 48))
+    for i, split in enumerate(('train', 'val'), 2):
+        write_scene(root / 'data', split, 'in', noise(i, 40, 48), noise(i, 40, 48)[..., 0] % 11)
     shutil.copy(tiny_model, root / 'tiny.safetensors')
     create([read_image(root / 'in.png')], root / 'bag')
     create([read_image(root / 'in.png')], root / 'processed', '/derained/image_raw')
@@ -228,7 +228,7 @@ def test_every_command_is_called(world):
 @pytest.mark.usefixtures('unchanged', 'one_thread')
 def test_a_wrong_value_is_one_line(name, parameter, value):
     pytest.importorskip(NEEDS.get(name, 'torch'))
-    result = CliRunner().invoke(cli.main, [*name.split(), *arguments(name, parameter, value)])
+    result = ubcn(*name.split(), *arguments(name, parameter, value))
     assert isinstance(result.exception, SystemExit), result.output
     assert result.exit_code in (1, 2), result.output
     said = [line for line in result.output.splitlines() if 'Error: ' in line]

@@ -4,9 +4,9 @@
 
 import click
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
 
-from ubcn_ros.cli import main, options
+from ubcn_ros.cli import options
 from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.images.malformed import MAX_PIXELS
@@ -71,7 +71,7 @@ def test_outputs_are_checked_without_a_trace(tmp_path):
     ('bag', 'create', '.', 'OUT', '--rate')], ids=' '.join)
 @pytest.mark.parametrize('value', ['nan', 'inf', '1e300', '-1'])
 def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
-    done = CliRunner().invoke(main, [*command[:-1], f'{command[-1]}={value}'])
+    done = ubcn(*command[:-1], f'{command[-1]}={value}')
     assert done.exit_code == 2, done.output
     assert f"Invalid value for '{command[-1]}': {float(value)} is not" in done.output, \
         done.output
@@ -85,12 +85,12 @@ def test_times_and_rates_are_within_what_a_bag_can_have(command, value):
                                   'process.json', 'model.safetensors', 'drive.mcap.zstd'])
 def test_what_commands_read_is_not_written_over(tmp_path, command, name):
     (tmp_path / name).write_bytes(b'a drive')
-    done = CliRunner().invoke(main, [*command, str(tmp_path / name)])
+    done = ubcn(*command, tmp_path / name)
     assert done.exit_code == 2 and 'would be overwritten' in done.output, done.output
     assert (tmp_path / name).read_bytes() == b'a drive'
 
 
 @pytest.mark.parametrize('option, suffix', [('--rrd', '.rrd'), ('--video', '.mp4')])
 def test_layers_have_the_names_of_their_kind(tmp_path, option, suffix):
-    done = CliRunner().invoke(main, ['bag', 'process', 'BAG', 'OUT', option, str(tmp_path / 'a')])
+    done = ubcn('bag', 'process', 'BAG', 'OUT', option, tmp_path / 'a')
     assert done.exit_code == 2 and f'ends in none of {suffix}' in done.output

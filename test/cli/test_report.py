@@ -4,37 +4,21 @@
 
 import json
 
-import cv2
-import numpy as np
 import pytest
-from click.testing import CliRunner
+from camvid_folder import write_scenes
+from command_line import ubcn
 from processed_bags import processed
-
-from ubcn_ros.cli import main
-
-
-def run(*arguments):
-    return CliRunner().invoke(main, [*map(str, arguments)])
 
 
 @pytest.fixture(scope='module')
 def streets(tmp_path_factory):
     """Folder in CamVid's layout: two frames."""
-    root = tmp_path_factory.mktemp('streets')
-    for kind in ('images', 'labels'):
-        (root / 'val' / kind).mkdir(parents=True)
-    labels = np.full((48, 64), 3, np.uint8)
-    labels[:24] = 0
-    for seed in range(2):
-        image = np.random.default_rng(seed).integers(40, 200, (6, 8, 3)).astype(np.uint8)
-        cv2.imwrite(str(root / 'val' / 'images' / f'{seed}.png'), cv2.resize(image, (64, 48)))
-        cv2.imwrite(str(root / 'val' / 'labels' / f'{seed}.png'), labels)
-    return root
+    return write_scenes(tmp_path_factory.mktemp('streets'), 'val', '0', '1')
 
 
 def test_a_bag_with_its_steps(tmp_path, tiny_model):
     bag, out = processed(tmp_path / 'bag'), tmp_path / 'new' / 'page.html'
-    done = run('report', bag, '--out', out, '--model', tiny_model, '--iterations', 2,
+    done = ubcn('report', bag, '--out', out, '--model', tiny_model, '--iterations', 2,
                '--step-frames', 1, '--device', 'cpu', '--precision', 'fp32')
     assert done.exit_code == 0, done.output
     assert f'wrote {out}: 4 frames' in done.output
@@ -43,12 +27,12 @@ def test_a_bag_with_its_steps(tmp_path, tiny_model):
 
 def test_an_evaluation_with_its_pictures(tmp_path, tiny_model, streets):
     found, out = tmp_path / 'quality.json', tmp_path / 'page.html'
-    done = run('evaluate', '--model', tiny_model, '--data', streets, '--iterations', 2,
+    done = ubcn('evaluate', '--model', tiny_model, '--data', streets, '--iterations', 2,
                '--rates', '0,150', '--json', found, '--device', 'cpu')
     assert done.exit_code == 0, done.output
-    done = run('report', found, '--out', out)
+    done = ubcn('report', found, '--out', out)
     assert done.exit_code == 0 and 'wrote' in done.output
-    done = run('report', found, '--out', out, '--model', tiny_model, '--step-frames', 1,
+    done = ubcn('report', found, '--out', out, '--model', tiny_model, '--step-frames', 1,
                '--device', 'cpu')
     assert done.exit_code == 0, done.output
     assert f'wrote {out}: 2 frames' in done.output  # one image, dry and in rain
@@ -58,19 +42,19 @@ def test_an_evaluation_with_its_pictures(tmp_path, tiny_model, streets):
     assert [len(f['steps']) for f in data['frames']] == [2, 2]
     for kind in ('images', 'labels'):
         (streets / 'val' / kind / '0.png').rename(streets / 'val' / kind / '2.png')
-    done = run('report', found, '--out', out, '--model', tiny_model, '--device', 'cpu')
+    done = ubcn('report', found, '--out', out, '--model', tiny_model, '--device', 'cpu')
     assert done.exit_code == 1 and 'evaluate again' in done.output
 
 
 def test_options_of_bags_are_refused_for_an_evaluation(tmp_path):
     (tmp_path / 'e.json').write_text('{}')
-    done = run('report', tmp_path / 'e.json', '--truth', tmp_path)
+    done = ubcn('report', tmp_path / 'e.json', '--truth', tmp_path)
     assert done.exit_code == 2 and 'is an evaluation' in done.output
 
 
 def test_mistakes_end_in_a_line(tmp_path):
     for arguments, complaint in (((tmp_path / 'absent',), 'no bag at'),
                                  ((tmp_path / 'absent.json',), 'no bag at')):
-        done = run('report', *arguments, '--out', tmp_path / 'page.html')
+        done = ubcn('report', *arguments, '--out', tmp_path / 'page.html')
         assert done.exit_code == 1 and complaint in done.output, done.output
         assert len(done.output.strip().splitlines()) == 1

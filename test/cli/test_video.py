@@ -8,19 +8,15 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
+from random_images import psnr
 
-from ubcn_ros import cli
 from ubcn_ros.data.rain_sequence import RainSequence
 from ubcn_ros.images.files import read_image, write_image
 from ubcn_ros.images.video import VideoWriter, read_video
 
 pytest.importorskip('av')
 TIMES = (0, 0.1, 0.2, 0.5, 0.6)
-
-
-def ubcn(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
 
 
 def picture(number):
@@ -32,10 +28,6 @@ def picture(number):
 
 def names(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob('*.png'))
-
-
-def psnr(a, b):
-    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
 
 
 @pytest.fixture

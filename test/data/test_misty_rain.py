@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
+from random_images import psnr
 
 from ubcn_ros.data.depth_prior import depth_prior
 from ubcn_ros.data.misty_rain import Mist, add_misty_rain, mist_thickness, misty
@@ -23,10 +24,6 @@ def image():
     result = np.random.default_rng(0).integers(30, 90, (96, 128, 3), np.uint8)
     result[:40] = 225
     return result
-
-
-def psnr(a, b):
-    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
 
 
 def test_seed_repeats_and_differs(image):

@@ -4,6 +4,7 @@
 
 import numpy as np
 import pytest
+from random_images import psnr
 
 from ubcn_ros.data.painted_rain import paint_rain, painted_layers, random_severity
 
@@ -12,10 +13,6 @@ from ubcn_ros.data.painted_rain import paint_rain, painted_layers, random_severi
 def image():
     ramp = np.linspace(20, 160, 128, dtype=np.uint8)
     return np.repeat(np.tile(ramp, (96, 1))[..., None], 3, axis=2)
-
-
-def psnr(a, b):
-    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
 
 
 def test_seed_repeats_and_differs(image):

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
+from random_images import psnr
 
 from ubcn_ros.data.rain import RainRenderer, add_rain, estimate_airlight
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate, veil_extinction
@@ -19,10 +20,6 @@ def image():
     result = np.random.default_rng(0).integers(30, 90, (H, W, 3), np.uint8)
     result[:48] = 225
     return result
-
-
-def psnr(a, b):
-    return 10 * np.log10(255 ** 2 / np.mean((a.astype(float) - b) ** 2))
 
 
 def test_seed_repeats_and_differs(image):

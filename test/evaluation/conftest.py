@@ -2,43 +2,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """A folder in CamVid's layout, one of pairs, and a model that changes nothing."""
 
-import cv2
 import numpy as np
 import pytest
+from camvid_folder import stripes, write_scenes
+from random_images import clouds
 
-HEIGHT, WIDTH = 48, 64
-
-
-def picture(seed):
-    """Smooth (H, W, 3) uint8 RGB."""
-    coarse = np.random.default_rng(seed).integers(40, 200, (6, 8, 3)).astype(np.uint8)
-    return cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+from ubcn_ros.images.files import write_image
 
 
 @pytest.fixture(scope='session')
 def camvid_folder(tmp_path_factory):
     """Three frames of drive A and one of B: sky, building, road, and an unlabeled corner."""
-    root = tmp_path_factory.mktemp('camvid')
-    for kind in ('images', 'labels'):
-        (root / 'val' / kind).mkdir(parents=True)
-    labels = np.full((HEIGHT, WIDTH), 1, np.uint8)
-    labels[:16], labels[32:], labels[-4:, -4:] = 0, 3, 255
-    for seed, name in enumerate(('A_0', 'A_1', 'A_2', 'B_0')):
-        cv2.imwrite(str(root / 'val' / 'images' / f'{name}.png'), picture(seed))
-        cv2.imwrite(str(root / 'val' / 'labels' / f'{name}.png'), labels)
-    return root
+    labels = stripes(0, 1, 3)
+    labels[-4:, -4:] = 255
+    return write_scenes(tmp_path_factory.mktemp('camvid'), 'val', 'A_0', 'A_1', 'A_2', 'B_0',
+                        labels=labels)
 
 
 @pytest.fixture
 def pairs_folder(tmp_path):
     """Two pairs; the inputs are 10 and 20 grey levels brighter."""
     root = tmp_path / 'drops'
-    for kind in ('input', 'target'):
-        (root / kind).mkdir(parents=True)
     for number, name in enumerate(('001', '002'), 1):
-        clean = picture(number)
-        cv2.imwrite(str(root / 'target' / f'{name}.png'), clean)
-        cv2.imwrite(str(root / 'input' / f'{name}.png'), clean + np.uint8(10 * number))
+        clean = clouds(number, low=40, high=200)
+        write_image(root / 'target' / f'{name}.png', clean)
+        write_image(root / 'input' / f'{name}.png', clean + np.uint8(10 * number))
     return root
 
 

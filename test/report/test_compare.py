@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
 from processed_bags import (
     FRONT,
     HEIGHT,
@@ -22,7 +22,6 @@ from processed_bags import (
     write_bag,
 )
 
-from ubcn_ros import cli
 from ubcn_ros.bags import BagError
 from ubcn_ros.report.compare import Confusion, compare, iou_of
 from ubcn_ros.report.tracks import BagPaths
@@ -30,8 +29,8 @@ from ubcn_ros.report.tracks import BagPaths
 S = 1_000_000_000
 
 
-def ubcn(*arguments):
-    return CliRunner().invoke(cli.main, ['bag', 'compare', *map(str, arguments)])
+def bag_compare(*arguments):
+    return ubcn('bag', 'compare', *arguments)
 
 
 def of_255(difference):
@@ -122,8 +121,8 @@ def test_bags_of_other_drives_are_refused(tmp_path):
 def test_the_command_shows_tables_and_writes_each_frame(tmp_path):
     processed(tmp_path / 'a')
     processed(tmp_path / 'b', rest=4, shift=6)
-    done = ubcn(tmp_path / 'a', tmp_path / 'b', '--csv', tmp_path / 'rows.csv', '--json',
-                tmp_path / 'all.json', '--worst', 2)
+    done = bag_compare(tmp_path / 'a', tmp_path / 'b', '--csv', tmp_path / 'rows.csv', '--json',
+                       tmp_path / 'all.json', '--worst', 2)
     assert done.exit_code == 0, done.output
     lines = done.output.splitlines()
     assert lines[0] == '/front/image_raw: 4 frames'
@@ -142,7 +141,8 @@ def test_the_command_shows_tables_and_writes_each_frame(tmp_path):
 def test_json_on_standard_output_is_nothing_but_that(tmp_path):
     processed(tmp_path / 'a')
     processed(tmp_path / 'b', count=3)
-    done = ubcn(tmp_path / 'a', tmp_path / 'b', '--json', '-', '--csv', tmp_path / 'rows.csv')
+    done = bag_compare(tmp_path / 'a', tmp_path / 'b', '--json', '-', '--csv',
+                       tmp_path / 'rows.csv')
     assert json.loads(done.stdout)['cameras'][0]['only_a'] == 1
 
 
@@ -150,13 +150,13 @@ def test_malformed_frames_are_left_out_and_told(tmp_path):
     processed(tmp_path / 'a')
     write_bag(tmp_path / 'b', {FRONT['derained']: lambda n: (
         np.zeros((40, 40, 3), np.uint8) if n == 2 else rainy(n)), FRONT['labels']: labels})
-    done = ubcn(tmp_path / 'a', tmp_path / 'b')
+    done = bag_compare(tmp_path / 'a', tmp_path / 'b')
     assert done.exit_code == 1 and '3 frames' in done.output
     line, = (line for line in done.output.splitlines() if line.startswith('Error: '))
     assert 'stamp 1.200000000' in line and 'differ in size' in line
 
 
 def test_one_bag_alone_is_not_enough(tmp_path):
-    result = ubcn(tmp_path / 'a')
+    result = bag_compare(tmp_path / 'a')
     assert result.exit_code == 2 and 'give a second bag to compare with, or --truth' in \
         result.output

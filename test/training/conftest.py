@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from camvid_folder import write_scene
 
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.training.config import STAGES, TrainConfig
@@ -35,8 +36,8 @@ def _own_cache(tmp_path_factory):
         yield
 
 
-def write_scene(base, name, index, size=(64, 80)):
-    """Write a sky over a building over a road, with a texture of the scene's own."""
+def street(index, size=(64, 80)):
+    """Image and mask of a sky over a building over a road, with a texture of its own."""
     height, width = size
     rng = np.random.default_rng(index)
     labels = np.zeros(size, np.uint8)
@@ -45,10 +46,7 @@ def write_scene(base, name, index, size=(64, 80)):
         np.minimum(labels, 3)]
     texture = cv2.resize(rng.integers(0, 50, (height // 8, width // 8, 3), np.uint8),
                          (width, height))
-    for folder, array in (('images', np.clip(image + texture, 0, 255).astype(np.uint8)),
-                          ('labels', labels)):
-        (base / folder).mkdir(parents=True, exist_ok=True)
-        assert cv2.imwrite(str(base / folder / f'{name}.png'), array)
+    return np.clip(image + texture, 0, 255).astype(np.uint8), labels
 
 
 @pytest.fixture(scope='session')
@@ -57,7 +55,7 @@ def camvid_root(tmp_path_factory):
     root = tmp_path_factory.mktemp('camvid')
     for split, count, first in (('train', 5, 0), ('val', 2, 10)):
         for i in range(count):
-            write_scene(root / split, f'0001TP_{i}', first + i)
+            write_scene(root, split, f'0001TP_{i}', *street(first + i))
     return root
 
 

@@ -7,9 +7,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
 
-from ubcn_ros.cli import main
 from ubcn_ros.data.formats.cityscapes import CITYSCAPES
 from ubcn_ros.images.files import write_image
 from ubcn_ros.runtime import Engine
@@ -94,8 +93,8 @@ def make_coco(root):
     return CLASSES, None
 
 
-def ubcn(*arguments):
-    result = CliRunner().invoke(main, [str(part) for part in arguments])
+def output_of(*arguments):
+    result = ubcn(*arguments)
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -113,12 +112,12 @@ def test_from_data_to_masks_by_the_commands(make, tmp_path, write_recipe):
                   'samples': {'crop': list(SIZE), 'rain_probability': 0.5, 'renders': 8,
                               'reuse': 8}}}},
         ('derain', 'adapt'))
-    assert '0 errors' in ubcn('data', 'check', root)
-    ubcn('train', tmp_path / 'tiny.yaml', '--data', root, '--out', out, '--accelerator', 'cpu',
-         '--precision', '32-true', '--threads', 1, '--workers', 0)
+    assert '0 errors' in output_of('data', 'check', root)
+    output_of('train', tmp_path / 'tiny.yaml', '--data', root, '--out', out, '--accelerator',
+              'cpu', '--precision', '32-true', '--threads', 1, '--workers', 0)
     model = out / 'tiny.safetensors'
-    ubcn('evaluate', '--model', model, '--data', root, '--rates', '0', '--iterations', 1,
-         '--device', 'cpu', '--allow-partial-model', '--json', tmp_path / 'found.json')
+    output_of('evaluate', '--model', model, '--data', root, '--rates', '0', '--iterations', 1,
+              '--device', 'cpu', '--allow-partial-model', '--json', tmp_path / 'found.json')
     found = json.loads((tmp_path / 'found.json').read_text())
     assert found['clean']['own']['miou'] > 50
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bag_files import picture
+from random_images import noise
 
 from ubcn_ros.bags import (
     BagWriter,
@@ -68,7 +68,7 @@ def test_of_a_damaged_bag_what_is_whole_is_replayed_and_the_rest_told(tmp_path):
     bag = tmp_path / 'bag'
     with BagWriter(bag) as writer:
         for number in range(10):
-            message = make_image(make_header(number, 'c'), picture(number, 600, 400))
+            message = make_image(make_header(number, 'c'), noise(number, 600, 400))
             writer.write('/image', 'sensor_msgs/msg/Image', message, number)
         writer.write('/image', 'sensor_msgs/msg/Image', b'\0\1\0\0cut', 10)
     result = send(bag)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 from bag_files import SECOND, Topic, serialized, write_rosbag2, write_topics
+from command_line import ubcn
 from drives import write_bag
 from test_offered_qos import NUMBERED
 
@@ -202,25 +203,21 @@ def test_damage_is_told(ros, tmp_path):
 
 
 def test_without_ros_the_remedy_is_told(bag, monkeypatch):
-    from click.testing import CliRunner
 
-    from ubcn_ros.cli import main
     monkeypatch.setitem(sys.modules, 'rclpy', None)
     monkeypatch.setenv(PROFILES, '')
-    done = CliRunner().invoke(main, ['bag', 'play', str(bag)])
+    done = ubcn('bag', 'play', bag)
     assert done.exit_code == 1 and "pip install 'ubcn_ros[ros]'" in done.output
 
 
 def test_the_command_gives_dds_room_for_images_unless_a_profile_is_set(bag, monkeypatch):
-    from click.testing import CliRunner
 
-    from ubcn_ros.cli import main
     seen = []
     monkeypatch.setattr('ubcn_ros.bags.live.play.play',
                         lambda *_: seen.append(os.environ[PROFILES]))
     for given in ('', '/their/profile.xml'):
         monkeypatch.setenv(PROFILES, given)
-        assert CliRunner().invoke(main, ['bag', 'play', str(bag)]).exit_code == 0
+        assert ubcn('bag', 'play', bag).exit_code == 0
     assert seen == [str(ROOT / 'config' / 'fastdds.xml'), '/their/profile.xml']
 
 

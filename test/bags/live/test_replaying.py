@@ -4,15 +4,16 @@
 
 import cv2
 import pytest
-from bag_files import SECOND, Topic, picture, serialized, write_topics
+from bag_files import SECOND, Topic, serialized, write_topics
 from click.testing import CliRunner
+from random_images import noise
 
 from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, make_compressed, make_header
 from ubcn_ros.bags.live.replaying import ReplayInputs, find_inputs, player_command
 from ubcn_ros.bags.messages import TYPES
 
 JPEG = bytes(TYPES.serialize_cdr(make_compressed(
-    make_header(SECOND, 'c'), cv2.imencode('.jpg', picture())[1].tobytes()), COMPRESSED))
+    make_header(SECOND, 'c'), cv2.imencode('.jpg', noise())[1].tobytes()), COMPRESSED))
 RAW = serialized(1)
 
 

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
 from drives import MS, drive, image, picture, write_bag
 
-from ubcn_ros import cli
 from ubcn_ros.bags.process.run import _Run
 from ubcn_ros.bags.process.video import video_paths
 from ubcn_ros.images.video import read_video
@@ -20,7 +19,7 @@ pytest.importorskip('av')
 
 
 def process(*arguments):
-    return CliRunner().invoke(cli.main, ['bag', 'process', *map(str, arguments)])
+    return ubcn('bag', 'process', *arguments)
 
 
 @pytest.fixture

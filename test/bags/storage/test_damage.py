@@ -8,22 +8,13 @@ import time
 
 import pytest
 import zstandard
-from bag_files import (
-    NO_SUMMARY,
-    SECOND,
-    found,
-    picture,
-    pictures,
-    serialized,
-    write_mcap,
-    write_rosbag2,
-)
-from click.testing import CliRunner
+from bag_files import NO_SUMMARY, SECOND, found, pictures, serialized, write_mcap, write_rosbag2
+from command_line import ubcn
 from mcap.reader import make_reader
 from mcap.writer import CompressionType
+from random_images import noise
 from rosbags.rosbag2 import CompressionMode
 
-from ubcn_ros import cli
 from ubcn_ros.bags import BagError, MalformedMessage, create, open_bag, read_images
 
 NUMBERS = list(range(1, 21))
@@ -140,7 +131,7 @@ def test_rows_before_and_after_damaged_pages_are_read(database, name, whole):
 
 def test_a_row_whose_data_are_damaged_is_left_out(database):
     path, page = database
-    place = path.read_bytes().index(picture(10, 60, 80).tobytes()[6000:6100])
+    place = path.read_bytes().index(noise(10, 60, 80).tobytes()[6000:6100])
     overwrite(path, place // page * page, b'\xff' * page)  # a page that its data overflow to
     seconds, error = stamps(path.parent)
     assert seconds == [n for n in NUMBERS if n != 10]
@@ -219,9 +210,8 @@ def test_the_command_processes_what_is_whole_and_fails(tmp_path, tiny_model):
     path = write_mcap(tmp_path / 'x.mcap', range(1, 7), chunk_size=1)
     offset, _ = chunks(path)[2]
     overwrite(path, offset + 500, b'\xff' * 9)
-    done = CliRunner().invoke(cli.main, [str(argument) for argument in (
-        'bag', 'process', path, tmp_path / 'out', '--model', tiny_model, '--device', 'cpu',
-        '--iterations', 1)])
+    done = ubcn('bag', 'process', path, tmp_path / 'out', '--model', tiny_model, '--device', 'cpu',
+                '--iterations', 1)
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
     assert f'Error: {path} is damaged at byte {offset}' in done.output
     assert 'Error: /image: 6 messages are announced, 5 were found' in done.output
@@ -232,7 +222,7 @@ def test_the_command_processes_what_is_whole_and_fails(tmp_path, tiny_model):
 
 def test_whatever_the_damage_fewer_images_are_never_silent(tmp_path):
     write_rosbag2(tmp_path / 'sqlite3', pictures(NUMBERS))
-    create([picture(n) for n in NUMBERS], tmp_path / 'mcap', '/image')
+    create([noise(n) for n in NUMBERS], tmp_path / 'mcap', '/image')
     compressed(tmp_path / 'messages', 'MCAP', CompressionMode.MESSAGE)
     compressed(tmp_path / 'file', 'SQLITE3', CompressionMode.FILE)
     files = [next(file for file in (tmp_path / name).iterdir() if file.name != 'metadata.yaml')

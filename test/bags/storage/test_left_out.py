@@ -7,19 +7,10 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
-from bag_files import (
-    SECOND,
-    edit_metadata,
-    found,
-    picture,
-    pictures,
-    serialized,
-    write_mcap,
-    write_rosbag2,
-)
-from click.testing import CliRunner
+from bag_files import SECOND, edit_metadata, found, pictures, serialized, write_mcap, write_rosbag2
+from command_line import ubcn
+from random_images import noise
 
-from ubcn_ros import cli
 from ubcn_ros.bags import (
     COMPRESSED,
     IMAGE,
@@ -150,7 +141,7 @@ def test_damage_that_sqlite_passes_over_is_told(database, how):
     if how == 'cut':
         del data[-page:]
     elif how == 'a lost page':
-        place = data.index(picture(5, 60, 80).tobytes()[6000:6040]) // page * page
+        place = data.index(noise(5, 60, 80).tobytes()[6000:6040]) // page * page
         data[place:place + page] = bytes(page)
     else:
         data[leaf + 3:leaf + 5] = (cells - 1 if how == 'fewer cells' else 0).to_bytes(2, 'big')
@@ -180,9 +171,8 @@ def test_a_time_that_mcap_cannot_hold_is_named(tmp_path):
     *(('--topic', name) for name in ('', '/', 'a b', '/a//b', '/a/', '/1a', 'a/ä', '~a', '/a\n',
                                      '\udcff')), ('--frame-id', 'cam\udcff')])
 def test_names_that_ros_does_not_allow_are_refused(tmp_path, option, name):
-    write_image(tmp_path / 'images' / '1.png', picture())
-    done = CliRunner().invoke(cli.main, ['bag', 'create', str(tmp_path / 'images'),
-                                         str(tmp_path / 'bag'), option, name])
+    write_image(tmp_path / 'images' / '1.png', noise())
+    done = ubcn('bag', 'create', tmp_path / 'images', tmp_path / 'bag', option, name)
     assert done.exit_code == 1 and done.output.startswith('Error: ')
     assert done.output.count('\n') == 1 and f'{name!a} cannot be' in done.output
     assert option in done.output and not (tmp_path / 'bag').exists()
@@ -190,7 +180,7 @@ def test_names_that_ros_does_not_allow_are_refused(tmp_path, option, name):
 
 @pytest.mark.parametrize('name', ['image', '/image', '~/image', '/a_1/_b/C'])
 def test_names_that_ros_allows_are_taken(tmp_path, name):
-    create([picture(1)], tmp_path / 'bag', name)
+    create([noise(1)], tmp_path / 'bag', name)
     with open_bag(tmp_path / 'bag') as reader:
         assert [c.topic for c in reader.connections] == [name]
 
@@ -201,7 +191,7 @@ def test_names_that_ros_allows_are_taken(tmp_path, name):
     ('bag_0.mcap', "relative_file_paths is 'bag_0.mcap'"),
     ([None], 'relative_file_paths is [None]')])
 def test_odd_file_names_in_metadata_are_read_or_named(tmp_path, names, said):
-    create([picture(n) for n in (1, 2)], tmp_path / 'bag', '/image', rate_hz=1.0)
+    create([noise(n) for n in (1, 2)], tmp_path / 'bag', '/image', rate_hz=1.0)
     edit_metadata(tmp_path / 'bag', relative_file_paths=names)
     assert found(tmp_path / 'bag') == ([1, 2], [])
     with open_bag(tmp_path / 'bag') as reader:
@@ -210,7 +200,7 @@ def test_odd_file_names_in_metadata_are_read_or_named(tmp_path, names, said):
 
 
 def test_a_file_that_metadata_does_not_name_is_noted(tmp_path):
-    create([picture(1)], tmp_path / 'bag', '/image')
+    create([noise(1)], tmp_path / 'bag', '/image')
     write_mcap(tmp_path / 'bag' / 'stray.mcap', [5])
     assert found(tmp_path / 'bag') == ([1], [])
     with open_bag(tmp_path / 'bag') as reader:
@@ -228,7 +218,7 @@ def test_a_topic_without_name_is_no_known_one(database):
     ('/image', IMAGE, 'jsonschema', b'{}', 'json', b'{}'),
     ('/image', COMPRESSED, 'ros2msg', b'', 'cdr', b'')], ids=['encoding', 'type'])
 def test_metadata_counts_all_types_and_encodings_of_a_topic(tmp_path, other):
-    create([picture(n) for n in (1, 2, 3)], tmp_path / 'bag', '/image')
+    create([noise(n) for n in (1, 2, 3)], tmp_path / 'bag', '/image')
     write_mcap(tmp_path / 'bag' / 'bag_0.mcap', [1, 2, 3], more=[other, other])
     for count, told in ((5, []), (7, ['/image: 5 messages are announced, 3 were found'])):
         edit_metadata(tmp_path / 'bag', count=count)

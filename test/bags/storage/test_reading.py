@@ -12,7 +12,6 @@ from bag_files import (
     best_effort,
     edit_metadata,
     found,
-    picture,
     pictures,
     serialized,
     write_mcap,
@@ -20,6 +19,7 @@ from bag_files import (
 )
 from drives import processed
 from mcap.writer import CompressionType, IndexType
+from random_images import noise
 from rosbags.rosbag2 import CompressionMode
 
 from ubcn_ros.bags import (
@@ -153,7 +153,7 @@ def test_malformed_messages_count_as_found(tmp_path):
 
 
 def test_the_remedy_for_a_malformed_image_is_that_of_a_bag(tmp_path):
-    message = make_image(make_header(1, 'c'), picture())
+    message = make_image(make_header(1, 'c'), noise())
     message.encoding = 'surprise'
     with BagWriter(tmp_path / 'bag') as writer:
         writer.write('/image', IMAGE, message, 1)
@@ -245,7 +245,7 @@ def test_a_topic_without_messages_is_not_taken_for_images(tmp_path):
 
 
 def test_the_option_is_named_as_it_is_typed(tmp_path):
-    create([picture()], tmp_path / 'bag')
+    create([noise()], tmp_path / 'bag')
     path = write_mcap(tmp_path / 'x.mcap', [1], more=[
         ('/rear', IMAGE, 'ros2msg', b'', 'cdr', serialized())])
     with open_bag(path) as reader, pytest.raises(BagError, match='choose one with --topic: /'):

@@ -5,8 +5,9 @@
 import numpy as np
 import pytest
 import yaml
-from bag_files import SECOND, picture
+from bag_files import SECOND
 from drives import processed
+from random_images import noise
 from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -28,7 +29,7 @@ def header(number):
 
 
 def image(number):
-    pixels = picture(number)
+    pixels = noise(number)
     return ROS1.types[IMAGE](header(number), *pixels.shape[:2], 'rgb8', 0, pixels.shape[1] * 3,
                              pixels.reshape(-1))
 
@@ -62,7 +63,7 @@ def test_images_are_read_with_stamp_time_and_sequence(tmp_path, compression):
     path = write(tmp_path / 'x.bag', [('/image', IMAGE, n, image(n)) for n in (3, 1, 2)],
                  compression=compression)
     for number, found in enumerate(read_images(path), 1):
-        assert np.array_equal(found.image, picture(number))
+        assert np.array_equal(found.image, noise(number))
         assert (found.stamp_ns, found.recorded_ns) == (number * SECOND + 5, number * SECOND)
     with open_bag(path) as reader:
         assert 'is a ROS 1 bag: its messages are converted to CDR' in reader.notes[0]
@@ -138,7 +139,7 @@ def test_messages_that_cannot_be_converted_are_told_and_left_out(tmp_path):
         connection = reader.connections[0]
         images = [decode(reader.deserialize(data, IMAGE)) for *_, data in reader.messages()]
         problems = reader.problems(connection, len(images))
-    assert np.array_equal(images, [picture(1), picture(4)])
+    assert np.array_equal(images, [noise(1), noise(4)])
     assert '2 messages of /image could not be converted (' in problems[0]
     assert '4 messages are announced, 2 were found' in problems[1]
 
@@ -189,7 +190,7 @@ def test_of_a_damaged_chunk_what_is_before_is_read(tmp_path):
 
 def picture_of(number):
     """Large, so that it is a chunk of its own."""
-    pixels = picture(number, 700, 700)
+    pixels = noise(number, 700, 700)
     return ROS1.types[IMAGE](header(number), 700, 700, 'rgb8', 0, 2100, pixels.reshape(-1))
 
 

@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bag_files import SECOND, file_limit, picture, serialized
-from click.testing import CliRunner
+from bag_files import SECOND, file_limit, serialized
+from command_line import ubcn
+from random_images import noise
 
-from ubcn_ros import cli
 from ubcn_ros.bags import (
     IMAGE,
     BagError,
@@ -26,15 +26,11 @@ from ubcn_ros.bags import (
 from ubcn_ros.images.files import ImageFileError, write_image
 
 
-def ubcn(*arguments):
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
-
-
 @pytest.mark.parametrize('compressed', [False, True])
 @pytest.mark.parametrize('place', [1, 3])
 def test_a_broken_image_leaves_no_bag_behind(tmp_path, compressed, place):
     for number in (1, 2, 3):
-        write_image(tmp_path / 'in' / f'{number}.png', picture(number))
+        write_image(tmp_path / 'in' / f'{number}.png', noise(number))
     (tmp_path / 'in' / f'{place}.png').write_bytes(b'broken')
     with pytest.raises(ImageFileError, match=f'{place}.png'):
         create(tmp_path / 'in', tmp_path / 'bag', compressed=compressed)
@@ -46,7 +42,7 @@ def test_a_broken_image_leaves_no_bag_behind(tmp_path, compressed, place):
 
 def test_a_full_disk_is_one_line_with_a_remedy(tmp_path):
     for number in range(6):
-        write_image(tmp_path / 'in' / f'{number}.png', picture(number, 120, 160))
+        write_image(tmp_path / 'in' / f'{number}.png', noise(number, 120, 160))
     with file_limit(200_000):
         done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
     assert done.exit_code == 1 and isinstance(done.exception, SystemExit)
@@ -74,7 +70,7 @@ def test_what_was_written_before_the_disk_was_full_is_readable(tmp_path):
 
 def test_nothing_is_left_where_nothing_could_be_written(tmp_path):
     with file_limit(1000), pytest.raises(BagError, match='cannot be written'):
-        create([picture()], tmp_path / 'bag')
+        create([noise()], tmp_path / 'bag')
     assert not (tmp_path / 'bag').exists()
 
 
@@ -100,18 +96,18 @@ def test_paths_that_cannot_be_written_say_why(tmp_path):
             BagWriter(tmp_path / 'file' / 'bag'):
         pass
     with pytest.raises(BagError, match='/file/bag cannot be written: Not a directory; give'):
-        create([picture()], tmp_path / 'file' / 'bag')
+        create([noise()], tmp_path / 'file' / 'bag')
     with pytest.raises(BagError, match='x cannot be written: File name too long; give'):
-        create([picture()], tmp_path / ('x' * 300))
+        create([noise()], tmp_path / ('x' * 300))
     for sign in '?#%':
-        assert create([picture()], tmp_path / f'a{sign}b') == 1
+        assert create([noise()], tmp_path / f'a{sign}b') == 1
         assert len(list(read_images(tmp_path / f'a{sign}b'))) == 1
 
 
 @pytest.mark.parametrize('rate', [1e-10, 1e-300])
 def test_a_rate_that_no_stamp_can_have_is_refused(tmp_path, rate):
     with pytest.raises(BagError, match=r'puts image 2 after the last stamp'):
-        create([picture(), picture()], tmp_path / 'bag', rate_hz=rate)
+        create([noise(), noise()], tmp_path / 'bag', rate_hz=rate)
     assert not (tmp_path / 'bag').exists()
 
 
@@ -130,16 +126,16 @@ def test_a_kill_leaves_what_was_written_a_second_before(tmp_path):
     with pytest.raises(BagError, match='has no metadata.yaml, as a recording that was killed '
                                        'leaves it.*`ros2 bag reindex`'):
         for image in images:
-            assert np.array_equal(image.image, picture(image.stamp_ns // SECOND))
+            assert np.array_equal(image.image, noise(image.stamp_ns // SECOND))
             seconds.append(image.stamp_ns // SECOND)
     assert seconds == [1, 2, 3]
     with pytest.raises(BagError, match='a command that was killed leaves it; remove it, or give'):
-        create([picture()], tmp_path / 'bag')
+        create([noise()], tmp_path / 'bag')
 
 
 def test_the_command_says_how_much_is_there_after_a_signal(tmp_path, monkeypatch):
     for number in range(5):
-        write_image(tmp_path / 'in' / f'{number}.png', picture(number))
+        write_image(tmp_path / 'in' / f'{number}.png', noise(number))
     done = []
 
     def bar(*_, **__):

@@ -5,7 +5,8 @@
 import shutil
 
 import pytest
-from small_set import add, picture
+from random_images import clouds
+from small_set import add
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +19,9 @@ def cache_folder(tmp_path, monkeypatch):
 def template(tmp_path_factory):
     root = tmp_path_factory.mktemp('clean')
     for i in range(6):
-        add(root, 'train', f'street{"abcdef"[i]}', picture(i))
+        add(root, 'train', f'street{"abcdef"[i]}', clouds(i))
     for i in range(3):
-        add(root, 'val', f'road{"abc"[i]}', picture(100 + i))
+        add(root, 'val', f'road{"abc"[i]}', clouds(100 + i))
     return root
 
 

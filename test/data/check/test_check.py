@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from small_set import SIZE, add, mask, opened, picture
+from random_images import clouds
+from small_set import SIZE, add, mask, opened
 
 from ubcn_ros.data.check.check import check_data
 from ubcn_ros.data.example import make_example
@@ -70,17 +71,17 @@ def as_jpeg(path, image, **options):
 def turned(root):
     exif = Image.Exif()
     exif[0x0112] = 3
-    as_jpeg(root / TRAIN_IMAGE, picture(1), exif=exif, quality=95)
+    as_jpeg(root / TRAIN_IMAGE, clouds(1), exif=exif, quality=95)
 
 
 def near_duplicate(root):
-    half = cv2.resize(picture(2), (32, 32), interpolation=cv2.INTER_AREA)
+    half = cv2.resize(clouds(2), (32, 32), interpolation=cv2.INTER_AREA)
     add(root, 'val', 'again', cv2.resize(half, SIZE[::-1]))
 
 
 def drive_in_both(root):
     """A camera that pans; val has a few seconds from the middle."""
-    wide = picture(7, (48, 400))
+    wide = clouds(7, 48, 400)
     for second in range(30):
         at = 8 * second
         split = 'val' if 12 <= second < 16 else 'train'
@@ -89,11 +90,11 @@ def drive_in_both(root):
 
 def slow_val(root):
     for second in range(8):
-        add(root, 'val', f'slow{"abcdefgh"[second]}', picture(8, (48, 80))[:, second:second + 64])
+        add(root, 'val', f'slow{"abcdefgh"[second]}', clouds(8, 48, 80)[:, second:second + 64])
 
 
 def two_names(root):
-    add(root, 'train', 'streetz', picture(3))
+    add(root, 'train', 'streetz', clouds(3))
 
 
 def leak(root):
@@ -102,7 +103,7 @@ def leak(root):
 
 
 def too_small(root):
-    add(root, 'train', 'streetb', picture(1, (31, 64)))
+    add(root, 'train', 'streetb', clouds(1, 31, 64))
 
 
 def empty(root):
@@ -115,7 +116,7 @@ FAULTS = {
     'a mask is missing': (lambda root: (root / TRAIN_MASK).unlink(), 'layout', 'error',
                           'streetb'),
     'two images of one name': (lambda root: write_image(
-        root / 'train/images/streetb.jpg', picture(1)), 'layout', 'error', 'streetb'),
+        root / 'train/images/streetb.jpg', clouds(1)), 'layout', 'error', 'streetb'),
     'an empty split': (empty, 'layout', 'error', 'val'),
     'an image cut short': (lambda root: cut(root / TRAIN_IMAGE), 'damaged images', 'error',
                            TRAIN_IMAGE),
@@ -135,7 +136,7 @@ FAULTS = {
                                'masks of another size than their images', 'error', TRAIN_MASK),
     'a JPEG mask': (lambda root: as_jpeg(root / TRAIN_MASK, mask()),
                     'masks that are not PNGs', 'error', TRAIN_MASK),
-    'an RGB mask': (lambda root: write_image(root / TRAIN_MASK, picture(1)),
+    'an RGB mask': (lambda root: write_image(root / TRAIN_MASK, clouds(1)),
                     'masks of colours instead of ids', 'error', TRAIN_MASK),
     'a mask of 16 bits': (lambda root: cv2.imwrite(
         str(root / TRAIN_MASK), mask().astype(np.uint16)), 'masks of colours instead of ids',
@@ -210,7 +211,7 @@ def test_all_faults_are_found_at_once(clean):
 
 def test_long_lists_are_counted_and_kept_for_programs(clean):
     for i in range(30):
-        add(clean, 'train', f'bad{i}', picture(200 + i))
+        add(clean, 'train', f'bad{i}', clouds(200 + i))
         cut(clean / 'train' / 'images' / f'bad{i}.png')
     (found,) = check(clean).errors
     assert found.text.startswith('30 damaged images: ') and found.text.endswith(' and 24 more')
@@ -222,10 +223,10 @@ def test_a_leak_between_sets(clean, tmp_path, template):
     shutil.rmtree(other / 'train' / 'images')
     shutil.rmtree(other / 'train' / 'labels')
     for i in range(4):
-        add(other, 'train', f'new{i}', picture(50 + i))
-        add(other, 'val', f'road{"abcd"[i]}', picture(70 + i))
+        add(other, 'train', f'new{i}', clouds(50 + i))
+        add(other, 'val', f'road{"abcd"[i]}', clouds(70 + i))
     assert check(clean, other).findings == ()
-    add(other, 'train', 'seen', picture(100))  # roada of the first set's val
+    add(other, 'train', 'seen', clouds(100))  # roada of the first set's val
     (found,) = check(clean, other).findings
     assert (found.kind, found.level, found.where) == ('leak', 'error', 'val of set')
     assert 'val/images/roada.png = other/train/images/seen.png' in found.text
@@ -243,7 +244,7 @@ def test_frames_of_different_streets_are_no_duplicates(tmp_path):
 
 def test_numbered_photographs_are_no_recording(clean):
     for i in range(20):
-        add(clean, 'val' if i in (7, 13) else 'train', f'2007_{i:06d}', picture(300 + i))
+        add(clean, 'val' if i in (7, 13) else 'train', f'2007_{i:06d}', clouds(300 + i))
     assert check(clean).findings == ()
 
 
@@ -255,7 +256,7 @@ def test_fingerprints_follow_names_and_contents_alone(clean, tmp_path, template)
     for change in (lambda: (clean / TRAIN_IMAGE).rename(clean / 'train/images/x.png') and
                    (clean / TRAIN_MASK).rename(clean / 'train/labels/x.png'),
                    lambda: rewrite(clean / 'val/labels/roada.png', without(3)),
-                   lambda: write_image(clean / 'val/images/roadb.png', picture(9))):
+                   lambda: write_image(clean / 'val/images/roadb.png', clouds(9))):
         change()
         after = check(clean).fingerprints['set']
         assert after != before

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from small_set import mask, opened, picture
+from random_images import clouds
+from small_set import mask, opened
 
 from ubcn_ros.data.check.facts import look_at
 from ubcn_ros.data.files import DataSetError
@@ -30,7 +31,7 @@ def fails(scene):
 def test_problems_are_what_reading_fails_with(scene, part, jpeg):
     path, rng = getattr(scene, part), np.random.default_rng(0)
     if jpeg:
-        path.write_bytes(cv2.imencode('.jpg', picture(3))[1].tobytes())
+        path.write_bytes(cv2.imencode('.jpg', clouds(3))[1].tobytes())
     whole, verdicts = path.read_bytes(), set()
     for case in range(40):
         data = bytearray(whole)
@@ -52,7 +53,7 @@ def test_problems_are_what_reading_fails_with(scene, part, jpeg):
 def test_orientations(scene, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(picture(1)).save(scene.image_path, suffix, exif=exif)
+    Image.fromarray(clouds(1)).save(scene.image_path, suffix, exif=exif)
     expected = orientation if orientation in range(1, 9) else 1
     assert look_at(scene).orientation == expected
 

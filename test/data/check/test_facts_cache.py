@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_set import add, opened, picture
+from random_images import clouds
+from small_set import add, opened
 
 from ubcn_ros.data.check import check as module
 from ubcn_ros.data.check.check import check_data
@@ -49,9 +50,9 @@ def test_a_second_check_reads_nothing_and_finds_the_same(clean, read):
 def test_what_changes_is_read_again(clean, read):
     check_data(opened(clean))
     read()
-    write_image(clean / 'train/images/streetb.png', picture(77))
+    write_image(clean / 'train/images/streetb.png', clouds(77))
     os.utime(clean / 'val/labels/roada.png', ns=(1, 1))
-    add(clean, 'train', 'new', picture(78))
+    add(clean, 'train', 'new', clouds(78))
     assert not check_data(opened(clean)).findings
     assert read() == ['new', 'roada', 'streetb']
     (clean / 'val/labels/roada.png').unlink()

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from small_set import SIZE, opened, picture
+from random_images import clouds
+from small_set import SIZE, opened
 
 from ubcn_ros.data.check.check import check_data
 from ubcn_ros.images.files import write_image
@@ -26,7 +27,7 @@ def ids(classes=3):
 
 def frames(count=3):
     """Split, name and image of some frames."""
-    return [(split, f'{split}{"abcdef"[i]}', picture(10 * i + (split == 'val')))
+    return [(split, f'{split}{"abcdef"[i]}', clouds(10 * i + (split == 'val')))
             for split in ('train', 'val') for i in range(count)]
 
 
@@ -110,7 +111,7 @@ def test_all_problems_of_a_layout_are_told(tmp_path):
     (tmp_path / 'masks/train/traina.png').unlink()
     (tmp_path / 'masks/train/trainb.png').unlink()
     Image.fromarray(ids()).save(tmp_path / 'masks/train/trainb.jpg')
-    write_image(tmp_path / 'images/train/trainc.png', picture(50))
+    write_image(tmp_path / 'images/train/trainc.png', clouds(50))
     (found,) = check(tmp_path).errors
     assert found.kind == 'layout' and len(found.files) == 3
     for name in ('traina', 'trainb.jpg', 'trainc.png'):
@@ -125,7 +126,7 @@ def test_classes_of_a_second_set_count_by_their_mapping(tmp_path):
         for path in (tmp_path / 'first' / 'masks' / split).iterdir():
             write_image(path, ids(3))
         for i, path in enumerate((tmp_path / 'second' / 'images' / split).iterdir()):
-            write_image(path, picture(500 + i + 10 * (split == 'val')))
+            write_image(path, clouds(500 + i + 10 * (split == 'val')))
     kinds = {f.kind: f.text for f in check(tmp_path / 'first').findings}
     assert set(kinds) == {'classes missing in train', 'classes missing in val'}
     # the second set shows persons to train on; what validates is the first one's
@@ -137,7 +138,7 @@ def test_the_same_set_twice_is_told_apart(tmp_path):
     own(tmp_path / 'a' / 'set')
     own(tmp_path / 'b' / 'set')
     for i, path in enumerate(sorted((tmp_path / 'b').rglob('*.jpg'))):
-        write_image(path, picture(700 + i))
+        write_image(path, clouds(700 + i))
     report = check(tmp_path / 'a' / 'set', tmp_path / 'b' / 'set')
     assert list(report.counts) == list(report.fingerprints) == ['set', 'set (2)']
     assert report.findings == ()

@@ -9,7 +9,8 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-from small_set import SIZE, add, opened, picture
+from random_images import clouds
+from small_set import SIZE, add, opened
 
 from ubcn_ros.data.check.check import check_data
 from ubcn_ros.data.check.sheet import write_sheet
@@ -48,7 +49,7 @@ def sheet(path, data):
 
 
 def test_all_is_there_and_in_one_file(clean, tmp_path):
-    add(clean, 'val', 'leaked', picture(0))
+    add(clean, 'val', 'leaked', clouds(0))
     page, report = sheet(tmp_path / 'new' / 'sheet.html', opened(clean))
     assert not page.wanted and not page.tags & {'script', 'link', 'iframe'}
     assert report.summary() in page.words

@@ -5,7 +5,7 @@
 import cv2
 import numpy as np
 import pytest
-from small_set import picture
+from random_images import clouds
 
 from ubcn_ros.data.check.similarity import (
     BITS,
@@ -23,7 +23,7 @@ def difference(one, other):
     return int((bits[0] != bits[1]).sum())
 
 
-IMAGE = picture(5, (120, 160))
+IMAGE = clouds(5, 120, 160)
 CHANGES = {
     'half the size': lambda image: cv2.resize(image, (80, 60), interpolation=cv2.INTER_AREA),
     'JPEG': lambda image: cv2.imdecode(cv2.imencode(
@@ -38,7 +38,7 @@ def test_copies_look_alike(change):
     assert difference(IMAGE, CHANGES[change](IMAGE)) <= NEAR
 
 
-@pytest.mark.parametrize('other', [picture(6, (120, 160)), IMAGE[:, ::-1].copy(), 255 - IMAGE],
+@pytest.mark.parametrize('other', [clouds(6, 120, 160), IMAGE[:, ::-1].copy(), 255 - IMAGE],
                          ids=['another', 'mirrored', 'negative'])
 def test_others_do_not(other):
     assert difference(IMAGE, other) > 2 * NEAR
@@ -64,7 +64,7 @@ def test_a_name_is_split_at_its_last_number():
 
 
 def pan(count):
-    wide = picture(9, (60, 80 + 10 * count))
+    wide = clouds(9, 60, 80 + 10 * count)
     return [difference_hash(wide[:, 10 * i:10 * i + 80]) for i in range(count)]
 
 

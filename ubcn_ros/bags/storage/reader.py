@@ -136,7 +136,7 @@ class BagReader:
                       if channel in channels}
             if chosen and span and span[1] >= start and span[0] < end:
                 parts.append(SortedRecords(max(span[0], start), rank,
-                                      storage.records(chosen, start, end)))
+                                           storage.records(chosen, start, end)))
         for record in merge(sorted(parts, key=attrgetter('first_ns', 'rank'))):
             if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
                 record = record._replace(data=decompress_message(record.data))
