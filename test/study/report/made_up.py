@@ -56,9 +56,10 @@ def baselines():
               'paper, T = 3': {'ms': 4712.0, 'peak_mib': 4000.0, 'frames': 3}}
     decisive = {'model': {'preset': 'light'}, 'seed': 0}
     return {'command': 'ubcn study baselines --data camvid',
-            'settings': {'recipes': {'idm': {'derain': decisive}}, 'data': ['camvid'],
-                         'model': SHA, 'split': 'val', 'rates': [50.0, 150.0, 250.0],
-                         'stride': 1, 'limit': None, 'iterations': 3},
+            'settings': {'recipes': {name: {'derain': decisive} for name in rows},
+                         'data': ['camvid'], 'model': SHA, 'split': 'val',
+                         'rates': [50.0, 150.0, 250.0], 'stride': 1, 'limit': None,
+                         'iterations': 3},
             'seconds_per_step': {}, 'input': quality(22.0, 45.0),
             'trained': {'samples': rows, 'time': copy.deepcopy(rows)},
             'model': {'name': 'ubcn-light-camvid', 'parameters': rows['ubcn']['parameters'],

@@ -135,6 +135,10 @@ def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
     assert faster.holds is False and 'rescan in time on cpu' in faster.details[0]
     order = said(found, 'slower in table 4')
     assert order.holds is False and 'jorder-e (3.648 s) before prenet (9.999 s)' in order.found
+    del times['rcdnet']
+    times['rescan']['ms'] = 999.0
+    unknown = said(section('baselines', results), 'faster than all baselines')
+    assert unknown.holds is None and 'not yet rcdnet' in unknown.found
     residue = said(found, 'ahead of them by more (trained for as many')
     assert residue.holds is False
     assert '−2.00 dB and +4.0 points of mIoU at 50 mm/hr' in residue.found
@@ -150,7 +154,13 @@ def test_table_4_half_done(section):
     found = section('baselines', results)
     assert {each.holds for each in found.statements} == {None}
     assert found.missing[0] == ('Trained for as many samples: ubcn', results['command'])
+    assert found.missing[1][0].startswith('Trained for as much time: ddn, rescan')
     assert 'Diverged: ddn.' in found.blocks[1].note
+    results['command'] += ' --baseline ddn --budget samples --baseline=prenet'
+    del results['settings']['recipes']['rcdnet']
+    missing = dict(section('baselines', results).missing)
+    assert missing['rcdnet, which this study was begun without: another --out'] == \
+        'ubcn study baselines --data camvid'
     assert [row[0] for row in found.blocks[1].rows][:3] == ['rainy image', 'idm', 'rescan']
 
 

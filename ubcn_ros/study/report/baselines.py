@@ -31,7 +31,7 @@ from ubcn_ros.study.report.content import (
     listing,
     timed_rows,
 )
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import Found, without
 
 _LAST_DIGIT = 0.01  # MB, of the paper's, which are rounded or cut
 _BUDGETS = {'samples': 'for as many samples', 'time': 'for as much time'}
@@ -54,7 +54,7 @@ def baselines_section(found: Found, key: str) -> Section:
             _gains(results, rows, 'psnr', 'PSNR', 'dB'),
             _gains(results, rows, 'miou', 'mIoU', 'points')))]
     section.statements = [_size_statement(results), *_order_statements(times),
-                          *_residue_statements(results), *_targets(results)]
+                          *_residue_statements(results), *_targets(results, times)]
     section.opinions = [*_opinions(results, section.statements)]
     section.missing = [*_missing(results, times)]
     return section
@@ -198,7 +198,7 @@ def _residue_statements(results: Results) -> Iterator[Statement]:
             for rate in sorted(psnr, key=float)]))
 
 
-def _targets(results: Results) -> Iterator[Statement]:
+def _targets(results: Results, times: Mapping[str, Any]) -> Iterator[Statement]:
     """Yield this project's targets: UBCN better than every baseline, faster than all but one."""
     t = results['settings']['iterations']
     for budget, rows in results['trained'].items():
@@ -220,10 +220,13 @@ def _targets(results: Results) -> Iterator[Statement]:
                         target=True, details=(*against, *alone))
     leads = faster_than_ubcn(results)
     slower = [str(lead) for lead in leads or () if lead.network != MAY_BE_FASTER]
-    yield Statement(f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
-                    None if leads is None else not slower, 'not timed' if leads is None else
-                    'it is, wherever it was timed' if not slower else
-                    f'slower than {len(slower)} of them', target=True, details=tuple(slower))
+    untimed = [name for name in TABLE_4 if any(name not in rows for rows in times.values())]
+    yield Statement(
+        f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
+        False if slower else None if leads is None or untimed else True,
+        'not timed' if leads is None else f'slower than {len(slower)} of them' if slower else
+        'than those that were timed' + (f', not yet {listing(untimed)}' if untimed else ''),
+        target=True, details=tuple(slower))
 
 
 def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
@@ -245,11 +248,15 @@ def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
 
 
 def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    command = results['command']
+    command, begun = without(results['command'], 'budget'), results['settings']['recipes']
     for budget, words in _BUDGETS.items():
         rows = results['trained'].get(budget, {})
-        left = [name for name in (*TABLE_4, UBCN) if name not in rows]
+        left = [name for name in (*TABLE_4, UBCN) if name in begun and name not in rows]
         if left:
             yield f'Trained {words}: {listing(left)}', command
+    absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
+    if absent:
+        yield (f'{listing(absent)}, which this study was begun without: another --out',
+               without(command, 'baseline'))
     if not any(where.startswith('cuda') for where in times):
         yield 'Times and memory on a GPU: the same command on a machine that has one', command

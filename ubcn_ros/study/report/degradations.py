@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -22,7 +21,7 @@ from ubcn_ros.study.report.content import (
     Table,
     figure,
 )
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import Found, without
 
 _SHOWN = 6  # exceptions that are written out
 _SMALL = 1.0  # points of mIoU: what another seed may change in a short training, a guess
@@ -57,16 +56,11 @@ def degradation_sections(found: Found, key: str) -> Iterator[Section]:
                    for kind in FIGURE_1_LEVELS)
         if todo:
             section.missing = [(f'{todo} of the tests on {name}',
-                                _of_all_kinds(found.results['command']))]
+                                without(found.results['command'], 'kind'))]
         section.facts = [*found.facts(), ('tests', data['scenes']), ('seeds', '; '.join(
             f'{kind} {", ".join(sorted({seed for row in rows.values() for seed in row}))}'
             for kind, rows in data['miou'].items()))]
         yield section
-
-
-def _of_all_kinds(command: str) -> str:
-    """Return the command that goes on, without the --kind that it may have been given."""
-    return re.sub(r' --kind[ =]\w+', '', command)
 
 
 def _mean(table: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,11 @@ def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
                              f'{", ".join(f"{kind.name}.json" for kind in kinds)} in it')
     return [Found(kind, folder, read_results(folder / f'{kind.name}.json'))
             for kind in kinds for folder in folders if (folder / f'{kind.name}.json').is_file()]
+
+
+def without(command: str, option: str) -> str:
+    """Return a command without an option, which may be repeated, and its values."""
+    return re.sub(rf' --{option}[ =]\S+', '', command)
 
 
 def study_folders(runs: Path) -> list[Path]:
