@@ -31,7 +31,8 @@ from ubcn_ros.training.sample_config import SampleConfig
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ('README.md', 'config/README.md', 'launch/README.md', 'models/README.md',
-             'test/README.md', 'config/train/README.md', 'ubcn_ros/study/README.md',
+             'test/README.md', 'config/train/README.md', 'ubcn_ros/data/README.md',
+             'ubcn_ros/network/README.md', 'ubcn_ros/study/README.md',
              'config/train/history.md')
 FENCE = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # what the documents' commands, or their readers, write
@@ -237,12 +238,12 @@ def test_every_recipe_is_there():
 
 
 def test_every_key_of_a_data_set_is_there():
-    rows = rows_of(read('config/README.md'), 'The YAML of a data set')
+    rows = rows_of(read('ubcn_ros/data/README.md'), 'The YAML of a data set')
     assert {key for row in rows for key in re.findall('`(.*?)`', row[0])} == set(FORMS)
 
 
 def test_every_format_is_there_with_its_keys():
-    rows = {row[0].strip('`'): row[2] for row in rows_of(read('config/README.md'),
+    rows = {row[0].strip('`'): row[2] for row in rows_of(read('ubcn_ros/data/README.md'),
                                                          'Other layouts')}
     assert set(rows) == set(FORMATS)
     for name, cell in rows.items():
@@ -270,7 +271,7 @@ def write_pairs(root, images, masks, suffixes=('.jpg', '.png'), stored=(0, 1, 25
     ('Several sets', ('images',), ('masks',), ('.jpg', '.png'), (0, 3, 255))])
 def test_the_examples_of_data_sets_are_read_as_they_stand(tmp_path, place, images, masks, suffixes,
                                                           stored):
-    section = re.search(rf'^#+ {place}\n(.*?)(?=^#+ |\Z)', read('config/README.md'),
+    section = re.search(rf'^#+ {place}\n(.*?)(?=^#+ |\Z)', read('ubcn_ros/data/README.md'),
                         re.MULTILINE | re.DOTALL)[1]
     (text,) = [block for language, block in FENCE.findall(section) if language == 'yaml']
     root = tmp_path / 'set'

@@ -88,6 +88,6 @@ def test_a_single_image_is_too_few_for_both(tmp_path):
 
 
 def test_the_readme_names_every_key_and_format():
-    text = (Path(__file__).parents[2] / 'config/README.md').read_text()
+    text = (Path(__file__).parents[2] / 'ubcn_ros/data/README.md').read_text()
     named = set(re.findall(r'`([a-z_0-9]+)`', text))
     assert FORMS.keys() <= named and FORMATS.keys() <= named

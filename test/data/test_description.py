@@ -82,7 +82,7 @@ def test_path_is_relative_to_the_file(folder, path, monkeypatch):
 
 
 def test_the_yamls_of_the_readme_are_right(tmp_path):
-    text = (Path(__file__).parents[2] / 'config/README.md').read_text()
+    text = (Path(__file__).parents[2] / 'ubcn_ros/data/README.md').read_text()
     found = [block for block in re.findall('```yaml\n(.*?)```', text, re.DOTALL)
              if block.startswith('path:')]
     assert len(found) >= 3

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The segmentation network of config/README.md, as it stands there: built, trained, saved, run."""
+"""The network of ubcn_ros/network/README.md, as it stands there: built, trained, saved, run."""
 
 import re
 import sys
@@ -19,9 +19,7 @@ from ubcn_ros.training.config import OptimizerConfig, StageConfig, TrainConfig
 from ubcn_ros.training.optimizers import make_optimizer
 from ubcn_ros.training.stages import STAGE_CLASSES
 
-README = Path(__file__).parents[2] / 'config' / 'README.md'
-SECTION = README.read_text('utf-8').partition('\n## Your own segmentation network\n')[2].partition(
-    '\n## ')[0]
+SECTION = (Path(__file__).parents[2] / 'ubcn_ros/network/README.md').read_text('utf-8')
 BLOCKS = dict(re.findall(r'^```(\w+)\n(.*?)^```', SECTION, re.MULTILINE | re.DOTALL))
 
 
