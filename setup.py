@@ -37,8 +37,8 @@ setup(
     maintainer_email='ubcn_ros@users.noreply.github.com',
     license='Apache-2.0',
     packages=find_packages(include=[NAME, f'{NAME}.*']),
-    package_data={NAME: ['data/check/*.html', 'report/*.html', 'report/*.css', 'report/*.js',
-                         'study/*.md', 'study/report/*.html', 'study/report/*.css',
+    package_data={NAME: ['*/README.md', 'data/check/*.html', 'report/*.html', 'report/*.css',
+                         'report/*.js', 'study/report/*.html', 'study/report/*.css',
                          'study/report/*.typ']},
     data_files=[
         ('share/ament_index/resource_index/packages', [f'resource/{NAME}']),
