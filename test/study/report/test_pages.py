@@ -84,6 +84,7 @@ def test_a_pdf_of_everything_and_of_nothing(report, tmp_path):
     for data in (whole, nothing):
         assert data.startswith(b'%PDF-') and data.rstrip().endswith(b'%%EOF')
     assert len(whole) > len(nothing) > 10_000
+    assert whole == pdf(report), 'the same report is the same file'
     assert whole.count(b'/FontFile') >= 2, 'letters are embedded'
 
 
