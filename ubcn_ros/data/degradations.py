@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.image_checks import check_image, depth_of
 from ubcn_ros.data.rain import add_rain, estimate_airlight
 from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 
@@ -77,14 +77,9 @@ def add_haze(image: np.ndarray, beta: float, depth: np.ndarray | None = None,
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: beta out of range, or an image or depth of another size or type.
     """
-    _check(image)
+    depth = depth_of(image, depth)
     if not 0 <= beta < np.inf:
         raise ValueError(f'beta is {beta}, must be a finite extinction of 0/m or more')
-    height, width = image.shape[:2]
-    if depth is None:
-        depth = depth_prior(height, width)
-    elif depth.shape != (height, width):
-        raise ValueError(f'depth is {depth.shape}, expected {(height, width)}')
     if beta == 0:
         return image.copy()
     known = np.isfinite(depth) & (depth > 0)
@@ -106,7 +101,7 @@ def add_pepper(image: np.ndarray, probability: float, seed: int) -> np.ndarray:
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: a probability out of range, or an image of another type.
     """
-    _check(image)
+    check_image(image)
     if not 0 <= probability <= 1:
         raise ValueError(f'probability is {probability}, must be 0..1')
     result = image.copy()
@@ -123,13 +118,8 @@ def add_gaussian(image: np.ndarray, sigma: float, seed: int) -> np.ndarray:
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: sigma out of range, or an image of another type.
     """
-    _check(image)
+    check_image(image)
     if not 0 <= sigma < np.inf:
         raise ValueError(f'sigma is {sigma}, must be finite and 0 or more')
     noise = np.random.default_rng(seed).standard_normal(image.shape, np.float32)
     return np.clip(np.rint(image + np.float32(sigma) * noise), 0, 255).astype(np.uint8)
-
-
-def _check(image: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8 RGB')

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.image_checks import depth_of
 from ubcn_ros.data.lens_drops import drops_on_lens, seen_through
 from ubcn_ros.data.rain import estimate_airlight
 from ubcn_ros.data.sensor import SensorLook, add_sensor_noise, compressed
@@ -112,13 +112,8 @@ def add_misty_rain(image: np.ndarray, rng: np.random.Generator, depth: np.ndarra
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: an image or depth of another size or type.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8')
-    height, width = image.shape[:2]
-    if depth is None:
-        depth = depth_prior(height, width)
-    elif depth.shape != (height, width):
-        raise ValueError(f'depth is {depth.shape}, expected {(height, width)}')
+    depth = depth_of(image, depth)
+    height, width = depth.shape
     mist, sensor = Mist.draw(rng, estimate_airlight(image)), SensorLook.draw(rng)
     scene = misty(image.astype(np.float32), depth, random_streaks(height, width, rng), mist)
     if rng.random() < LENS_SHARE:

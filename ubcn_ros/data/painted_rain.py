@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from ubcn_ros.data.image_checks import check_image
+
 HAZE_PROBABILITY = 0.4
 """Of a soft haze behind the streaks."""
 
@@ -33,8 +35,7 @@ def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | No
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: a severity out of range, or an image of another type.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8')
+    check_image(image)
     if severity is None:
         severity = random_severity(rng)
     if not 0 <= severity <= 1:

@@ -1,0 +1,30 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What degradations of images refuse."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ubcn_ros.data.depth_prior import depth_prior
+
+
+def check_image(image: np.ndarray) -> None:
+    """Raise ValueError for what is not (H, W, 3) uint8."""
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8 RGB')
+
+
+def depth_of(image: np.ndarray, depth: np.ndarray | None) -> np.ndarray:
+    """
+    Return the depth of an image, (H, W) metres: the one that is given, else the prior.
+
+    :raises ValueError: an image of another type, or a depth of another size.
+    """
+    check_image(image)
+    size = image.shape[:2]
+    if depth is None:
+        return depth_prior(*size)
+    if depth.shape != size:
+        raise ValueError(f'depth is {depth.shape}, expected {size}')
+    return depth
