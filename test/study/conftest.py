@@ -4,23 +4,21 @@
 
 from dataclasses import replace
 
-import cv2
-import numpy as np
 import pytest
+from camvid_folder import stripes, write_scenes
 
 
 @pytest.fixture(scope='session')
 def street(tmp_path_factory):
     """Folder in CamVid's layout: three scenes of 96x64 in the split val."""
-    root = tmp_path_factory.mktemp('street') / 'camvid'
-    for kind in ('images', 'labels'):
-        (root / 'val' / kind).mkdir(parents=True)
-    for i in range(3):
-        coarse = np.random.default_rng(i).integers(40, 200, (8, 12, 3)).astype(np.uint8)
-        labels = np.repeat(np.array([0, 1, 3, 255], np.uint8), 16)[:, None].repeat(96, 1)
-        for kind, array in (('images', cv2.resize(coarse, (96, 64))), ('labels', labels)):
-            assert cv2.imwrite(str(root / 'val' / kind / f'A_{i}.png'), array)
-    return root
+    return write_scenes(tmp_path_factory.mktemp('street') / 'camvid', 'val', 'A_0', 'A_1', 'A_2',
+                        labels=stripes(0, 1, 3, 255, height=64, width=96))
+
+
+@pytest.fixture
+def fabric():
+    from lightning.fabric import Fabric
+    return Fabric(accelerator='cpu', devices=1, precision='32-true')
 
 
 @pytest.fixture(scope='session')

@@ -5,12 +5,11 @@
 import json
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 import yaml
+from camvid_folder import write_scenes
 from click.testing import CliRunner
-from lightning.fabric import Fabric
 
 from ubcn_ros.cli.study_baselines import baselines
 from ubcn_ros.data.mixture import open_data
@@ -26,14 +25,8 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 def root(tmp_path_factory):
     """Folder in CamVid's layout, and a recipe beside it."""
     root = tmp_path_factory.mktemp('study')
-    for split, count in (('train', 2), ('val', 1)):
-        for kind in ('images', 'labels'):
-            (root / 'camvid' / split / kind).mkdir(parents=True)
-        for i in range(count):
-            coarse = np.random.default_rng(i).integers(40, 200, (6, 8, 3)).astype(np.uint8)
-            labels = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
-            for kind, array in (('images', cv2.resize(coarse, (64, 48))), ('labels', labels)):
-                assert cv2.imwrite(str(root / 'camvid' / split / kind / f'A_{i}.png'), array)
+    write_scenes(root / 'camvid', 'train', 'A_0', 'A_1')
+    write_scenes(root / 'camvid', 'val', 'A_0')
     (root / 'tiny.yaml').write_text(yaml.safe_dump({
         'name': 'tiny', 'seed': 7, 'data': {'validation_images': 0},
         'stages': {'derain': {'optimizer_steps': 2, 'batch': 2, 'samples': {
@@ -61,11 +54,6 @@ def study(root, tmp_path, tiny_model):
                   'config': TrainConfig.load(root / 'tiny.yaml'), **changes}
         return BaselineStudy(data=open_data([root / 'camvid']), **values)
     return made
-
-
-@pytest.fixture
-def fabric():
-    return Fabric(accelerator='cpu', devices=1, precision='32-true')
 
 
 def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_model,

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from camvid_folder import write_scenes
 from click.testing import CliRunner
-from lightning.fabric import Fabric
 
 from ubcn_ros.cli.study_degradations import degradations
 from ubcn_ros.data.degradations import Degradation
@@ -34,14 +34,8 @@ TINY = {'preset': 'light', 'overrides': {
 def root(tmp_path_factory):
     """Folder in CamVid's layout, and a recipe beside it."""
     root = tmp_path_factory.mktemp('study')
-    for split, count in (('train', 2), ('val', 3)):
-        for kind in ('images', 'labels'):
-            (root / 'camvid' / split / kind).mkdir(parents=True)
-        for i in range(count):
-            coarse = np.random.default_rng(i).integers(40, 200, (6, 8, 3)).astype(np.uint8)
-            labels = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
-            for kind, array in (('images', cv2.resize(coarse, (64, 48))), ('labels', labels)):
-                assert cv2.imwrite(str(root / 'camvid' / split / kind / f'A_{i}.png'), array)
+    write_scenes(root / 'camvid', 'train', 'A_0', 'A_1')
+    write_scenes(root / 'camvid', 'val', 'A_0', 'A_1', 'A_2')
     (root / 'tiny.yaml').write_text(yaml.safe_dump({
         'name': 'tiny', 'seed': 7, 'model': TINY, 'data': {'validation_images': 0},
         'stages': {'adapt': {'optimizer_steps': 2, 'batch': 2, 'adversarial_weight': 0,
@@ -66,11 +60,6 @@ def study(root, tmp_path):
                   **changes}
         return DegradationStudy(data=open_data([root / 'camvid']), **values)
     return made
-
-
-@pytest.fixture
-def fabric():
-    return Fabric(accelerator='cpu', devices=1, precision='32-true')
 
 
 def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, monkeypatch):

@@ -5,9 +5,8 @@
 import json
 import shutil
 
-import cv2
-import numpy as np
 import pytest
+from camvid_folder import write_scenes
 from click.testing import CliRunner
 
 from ubcn_ros.cli.study_networks import networks
@@ -23,15 +22,7 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
     """Folder in CamVid's layout, with two images to measure."""
-    root = tmp_path_factory.mktemp('study') / 'camvid'
-    for kind in ('images', 'labels'):
-        (root / 'val' / kind).mkdir(parents=True)
-    for i in range(2):
-        coarse = np.random.default_rng(i).integers(40, 200, (6, 8, 3)).astype(np.uint8)
-        labels = np.repeat(np.array([0, 1, 3], np.uint8), 16)[:, None].repeat(64, 1)
-        for kind, array in (('images', cv2.resize(coarse, (64, 48))), ('labels', labels)):
-            assert cv2.imwrite(str(root / 'val' / kind / f'A_{i}.png'), array)
-    return root
+    return write_scenes(tmp_path_factory.mktemp('study') / 'camvid', 'val', 'A_0', 'A_1')
 
 
 @pytest.fixture
