@@ -14,7 +14,7 @@ pytest.importorskip('rclpy')
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from ros_client import wait_until  # noqa: E402
-from sensor_msgs.msg import Image  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
 from ubcn_ros.images.messages import fill_fields, fill_image, in_encoding, to_rgb  # noqa: E402
@@ -84,8 +84,13 @@ def taken(ros, topic):
     node.destroy_node()
 
 
-def test_it_fits_what_is_installed_here():
-    assert isinstance(native_images(), NativeImages)
+@pytest.mark.parametrize('message', [Image, CompressedImage])
+def test_it_fits_what_is_installed_here(message):
+    assert isinstance(native_images(message), NativeImages)
+
+
+def test_other_messages_are_left_to_rclpy():
+    assert native_images(CameraInfo) is None
 
 
 def test_published_images_are_those_of_rclpy(topic):
@@ -95,7 +100,7 @@ def test_published_images_are_those_of_rclpy(topic):
             image, given = random_image(*size), header(FRAME_IDS[number])
             image = image[..., 0] if encoding == 'mono8' else image
             pixels = in_encoding(image, encoding)
-            native_images().publish(topic.publisher,
+            native_images(Image).publish(topic.publisher,
                                     fill_fields(Image(), given, pixels, encoding), pixels)
             sent.append(fill_image(Image(), given, image, encoding))
     received = topic.wait(len(sent))
@@ -108,7 +113,7 @@ def test_pixels_may_change_as_soon_as_they_are_published(topic):
     message = fill_fields(Image(), header(), pixels, 'rgb8')
     for value in (1, 2, 3):
         pixels[:] = value
-        native_images().publish(topic.publisher, message, pixels)
+        native_images(Image).publish(topic.publisher, message, pixels)
     pixels[:] = 9
     found = [deserialize_message(data, Image).data for data in topic.wait(3)]
     assert [set(data) for data in found] == [{1}, {2}, {3}]
@@ -131,6 +136,23 @@ def test_taken_images_are_those_of_rclpy(topic, taken):
     assert numbers == list(range(numbers[0], numbers[0] + len(sent)))
     assert np.array_equal(to_rgb(taken.found[1][0]), random_image(*SIZES[1]))
     assert not taken.errors
+
+
+@pytest.mark.parametrize('data', [b'', b'\xff\xd8\xff' + bytes(range(256)) * 100])
+def test_compressed_images_are_taken_likewise(topic, taken, data):
+    found = []
+    taken.node.create_subscription(CompressedImage, 'compressed',
+                                   lambda *each: found.append(each), QoSProfile(depth=20))
+    publisher = topic.node.create_publisher(CompressedImage, 'compressed', QoSProfile(depth=20))
+    wait_until(publisher.get_subscription_count, 'a match')
+    message = CompressedImage(header=header('früh'), format='rgb8; jpeg compressed bgr8',
+                              data=data)
+    publisher.publish(message)
+    taken.wait(lambda: found, 'the image')
+    (image, info), = found
+    assert isinstance(image, TakenImage) and info['publication_sequence_number'] > 0
+    assert (image.header, image.format) == (message.header, message.format)
+    assert bytes(image.data) == data
 
 
 def test_rclpy_tells_the_same_of_a_message(ros, topic, taken):
@@ -177,26 +199,27 @@ def test_a_view_keeps_the_memory_of_a_taken_image_and_the_last_one_gives_it_back
     assert np.array_equal(kept, random_image(side, side)[100:])
 
 
-def test_another_layout_is_refused(monkeypatch):
+@pytest.mark.parametrize('message', [Image, CompressedImage])
+def test_another_layout_is_refused(monkeypatch, message):
     class Other(ctypes.Structure):
-        _fields_ = [('new', ctypes.c_uint64), *module._Image._fields_]
+        _fields_ = [('new', ctypes.c_uint64), *module._STRUCTURES[message]._fields_]
 
-    monkeypatch.setattr(module, '_Image', Other)
-    with pytest.raises(RuntimeError, match='another layout'):
-        NativeImages().check()
+    monkeypatch.setitem(module._STRUCTURES, message, Other)
+    with pytest.raises(RuntimeError, match=f'{message.__name__} has another layout'):
+        NativeImages(message).check()
 
 
 @pytest.mark.parametrize('error', [OSError('librcl.so: no such file'), AttributeError('_x')])
 def test_where_it_does_not_fit_rclpy_does_it_all(monkeypatch, error):
-    def fail():
+    def fail(message):
         raise error
 
     monkeypatch.setattr(module, 'NativeImages', fail)
-    assert native_images.__wrapped__() is None
+    assert native_images.__wrapped__(Image) is None
 
 
 def test_an_executor_without_it_takes_images_as_rclpy_does(monkeypatch, topic, taken):
-    monkeypatch.setattr('ubcn_ros.node.executor.native_images', lambda: None)
+    monkeypatch.setattr('ubcn_ros.node.executor.native_images', lambda message: None)
     message = fill_image(Image(), header(), random_image(8, 8), 'rgb8')
     topic.publisher.publish(message)
     taken.wait(lambda: taken.found, 'the image')
@@ -207,5 +230,5 @@ def test_a_publisher_that_is_gone_is_an_error(topic):
     pixels = random_image(8, 8)
     topic.node.destroy_publisher(topic.publisher)
     with pytest.raises(Exception, match='destr|Destr|invalid'):
-        native_images().publish(topic.publisher,
+        native_images(Image).publish(topic.publisher,
                                 fill_fields(Image(), header(), pixels, 'rgb8'), pixels)

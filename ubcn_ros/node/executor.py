@@ -15,7 +15,6 @@ from rclpy.executors import (
     SingleThreadedExecutor,
     TimeoutException,
 )
-from sensor_msgs.msg import Image
 
 from .native_images import native_images
 
@@ -26,8 +25,8 @@ class ReportingExecutor(SingleThreadedExecutor):
     """
     Runs callbacks in one thread, reports what they raise, and goes on.
 
-    rclpy's own ends `spin` with the first exception of any callback. Callbacks of
-    sensor_msgs/Image get rclpy's MessageInfo, too, and the image as `native_images` takes it.
+    rclpy's own ends `spin` with the first exception of any callback. Callbacks of images, raw and
+    compressed, get rclpy's MessageInfo, too, and the image as `native_images` takes it.
     """
 
     def __init__(self, report: Callable[[str, Exception], None], **kwargs: Any):
@@ -58,7 +57,7 @@ class ReportingExecutor(SingleThreadedExecutor):
             self._report(describe(entity), error)
 
     def _take_subscription(self, sub: Any) -> Any:
-        native = native_images() if sub.msg_type is Image else None
+        native = native_images(sub.msg_type)
         if native is None:
             return super()._take_subscription(sub)
         try:

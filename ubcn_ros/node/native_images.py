@@ -1,9 +1,9 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-Publish and take sensor_msgs/Image by rcl itself: rclpy copies the pixels several times.
+Take and publish images by rcl itself: rclpy copies their bytes several times.
 
-rcl is given the message's C structure, as rclpy gives it: pixels to publish stay where they are,
+rcl is given the message's C structure, as rclpy gives it: bytes to publish stay where they are,
 and those that are taken stay where the middleware put them. ctypes lets Python's other threads run
 meanwhile. The structure's layout is checked before it is used.
 """
@@ -15,13 +15,12 @@ import functools
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from rclpy.logging import get_logger
 from rclpy.type_support import check_for_type_support
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 _NOTHING_TO_TAKE = 401  # rcl/types.h, RCL_RET_SUBSCRIPTION_TAKE_FAILED
 _READ_AND_WRITE = 0x200  # PyBUF_WRITE of CPython's buffer protocol
@@ -40,12 +39,24 @@ class _Bytes(ctypes.Structure):
                 ('capacity', ctypes.c_size_t)]
 
 
+_HEADER = [('sec', ctypes.c_int32), ('nanosec', ctypes.c_uint32), ('frame_id', _String)]
+
+
 class _Image(ctypes.Structure):
     """What rosidl makes of sensor_msgs/msg/Image for C (image__struct.h)."""
 
-    _fields_ = [('sec', ctypes.c_int32), ('nanosec', ctypes.c_uint32), ('frame_id', _String),
-                ('height', ctypes.c_uint32), ('width', ctypes.c_uint32), ('encoding', _String),
-                ('is_bigendian', ctypes.c_uint8), ('step', ctypes.c_uint32), ('data', _Bytes)]
+    _fields_ = [*_HEADER, ('height', ctypes.c_uint32), ('width', ctypes.c_uint32),
+                ('encoding', _String), ('is_bigendian', ctypes.c_uint8),
+                ('step', ctypes.c_uint32), ('data', _Bytes)]
+
+
+class _CompressedImage(ctypes.Structure):
+    """Likewise of sensor_msgs/msg/CompressedImage (compressed_image__struct.h)."""
+
+    _fields_ = [*_HEADER, ('format', _String), ('data', _Bytes)]
+
+
+_STRUCTURES = {Image: _Image, CompressedImage: _CompressedImage}
 
 
 class _Info(ctypes.Structure):
@@ -60,17 +71,15 @@ class _ErrorText(ctypes.Structure):
     _fields_ = [('text', ctypes.c_char * 1024)]
 
 
-@dataclass(frozen=True)
 class TakenImage:
-    """The fields of a sensor_msgs/Image; ``data``, (N,) uint8, is where the middleware put it."""
+    """A message with all its fields; its ``data``, (N,) uint8, is where the middleware put it."""
 
-    header: Any
-    height: int
-    width: int
-    encoding: str
-    is_bigendian: int
-    step: int
-    data: np.ndarray
+    def __init__(self, message: Any, data: np.ndarray):
+        """Stand for a message whose own data is empty."""
+        self.data, self._message = data, message
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._message, name)
 
 
 class NativeImages:
@@ -79,12 +88,13 @@ class NativeImages:
 
     Use `native_images`, which checks it first.
 
+    :param message: sensor_msgs' Image or CompressedImage.
     :raises AttributeError, OSError: rclpy or rcl has not got what is needed.
     """
 
-    def __init__(self) -> None:
-        check_for_type_support(Image)
-        kind = type(Image)
+    def __init__(self, message: type) -> None:
+        check_for_type_support(message)
+        self._message, kind = message, type(message)
         self._create = ctypes.CFUNCTYPE(ctypes.c_void_p)(_pointer(kind._CREATE_ROS_MESSAGE))
         self._destroy = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(
             _pointer(kind._DESTROY_ROS_MESSAGE))
@@ -100,7 +110,7 @@ class NativeImages:
             rcutils.rcutils_reset_error
         self._error.restype = _ErrorText
 
-    def publish(self, publisher: Any, message: Image, pixels: np.ndarray) -> None:
+    def publish(self, publisher: Any, message: Any, pixels: np.ndarray) -> None:
         """
         Publish an image.
 
@@ -145,7 +155,7 @@ class NativeImages:
 
     def read(self, address: int) -> TakenImage:
         """Read a structure, which is destroyed once nobody refers to its data any more."""
-        image = _Image.from_address(address)
+        image = _STRUCTURES[self._message].from_address(address)
         size, data = image.data.size, np.empty(0, np.uint8)
         if size:
             data = np.frombuffer(_memory(image.data.data, size, _READ_AND_WRITE), np.uint8)
@@ -154,31 +164,30 @@ class NativeImages:
         message = self._to_python(address)
         image.data = kept
         weakref.finalize(data, self._destroy, address).atexit = False
-        return TakenImage(message.header, message.height, message.width, message.encoding,
-                          message.is_bigendian, message.step, data)
+        return TakenImage(message, data)
 
     def check(self) -> None:
         """Raise RuntimeError where the structure is not what this module takes it for."""
         pixels = bytes(range(1, 8))
-        message = Image(height=1, width=7, step=7, encoding='mono8', data=pixels)
+        message = self._message(data=pixels)
         message.header.frame_id, message.header.stamp.sec = 'camera', 5
         with self._structure() as (address, image):
             self._fill(message, address)
             data = image.data
-            if (data.size, image.step, image.height, image.sec) != (7, 7, 1, 5) \
+            if (image.sec, image.frame_id.size, data.size) != (5, 6, 7) \
                     or not data.size <= data.capacity < 2**16 \
                     or ctypes.string_at(data.data, data.size) != pixels:
-                raise RuntimeError('sensor_msgs/Image has another layout than expected')
+                raise RuntimeError(f'{self._message.__name__} has another layout than expected')
 
     @contextmanager
-    def _structure(self) -> Iterator[tuple[int, _Image]]:
+    def _structure(self) -> Iterator[tuple[int, Any]]:
         address = self._create()
         try:
-            yield address, _Image.from_address(address)
+            yield address, _STRUCTURES[self._message].from_address(address)
         finally:
             self._destroy(address)
 
-    def _fill(self, message: Image, address: int) -> None:
+    def _fill(self, message: Any, address: int) -> None:
         if not self._from_python(message, address):
             raise RuntimeError('a message cannot be converted')
 
@@ -202,10 +211,16 @@ _memory.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
 
 
 @functools.cache
-def native_images() -> NativeImages | None:
-    """Return what publishes and takes images; None, with a warning, where it does not fit here."""
+def native_images(message: type) -> NativeImages | None:
+    """
+    Return what publishes and takes images; None, with a warning, where it does not fit here.
+
+    :param message: a type of messages; None for those that are no images.
+    """
+    if message not in _STRUCTURES:
+        return None
     try:
-        found = NativeImages()
+        found = NativeImages(message)
         found.check()
     except (AttributeError, OSError, RuntimeError, ValueError) as error:
         get_logger('ubcn').warning(

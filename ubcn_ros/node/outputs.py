@@ -191,7 +191,7 @@ class Outputs:
             header=header, status=[status_message(camera_name(self._prefix), report, topic)]))
 
     def _publish_image(self, topic: str, header: Any, image: Any, encoding: str) -> None:
-        publisher, native = self._publishers[topic], native_images()
+        publisher, native = self._publishers[topic], native_images(Image)
         if native is None:
             message = fill_image(Image(), header, image, encoding)
             publish = partial(publisher.publish, message)
