@@ -17,15 +17,6 @@ function picture(frame, key) {
   return step && step[key] || (state.zoom > 1 && frame.files[key]) || frame.pictures[key];
 }
 
-function load(source) {
-  return new Promise((done, failed) => {
-    const image = new Image();
-    image.onload = () => done(image);
-    image.onerror = failed;
-    image.src = source;
-  });
-}
-
 function viewOf(sheet) { return views[sheet.dataset.view || $('#' + sheet.dataset.side).value]; }
 
 async function paint(sheet) {
@@ -48,7 +39,9 @@ async function paint(sheet) {
   if (canvas.hidden) { sheet.values = sheet.source = null; return; }
   if (sheet.source !== source) {
     sheet.source = source;
-    const loaded = await load(source);
+    const loaded = new Image();
+    loaded.src = source;
+    await loaded.decode();
     if (sheet.source !== source) return;  // another frame was asked for meanwhile
     [canvas.width, canvas.height] = [loaded.naturalWidth, loaded.naturalHeight];
     const context = canvas.getContext('2d', {willReadFrequently: true});
@@ -80,13 +73,9 @@ function show(number, scroll) {
   viewer.style.setProperty('--ratio', frame.size.join(' / '));
   viewer.style.setProperty('--aspect', frame.size[0] / frame.size[1]);
   $('#where').textContent = `${frame.title}  (${state.frame + 1} of ${data.frames.length})`;
-  $('#again').replaceChildren(
-    `${data.columns[0]}: ${frame.topic}. ${data.columns[1]}: ${frame.stamp}. `);
-  if (frame.command) {
-    const code = document.createElement('code');
-    code.textContent = frame.command;
-    $('#again').append('Show it again: ', code);
-  }
+  $('#from').textContent =
+    `${data.columns[0]}: ${frame.topic}. ${data.columns[1]}: ${frame.stamp}.`;
+  if (frame.command) $('#again code').textContent = frame.command;
   const steps = $('#steps');
   if (steps) {
     steps.disabled = !frame.steps.length;
@@ -197,8 +186,7 @@ for (const screen of all('.screen')) {
 handle.addEventListener('keydown', event => {
   const by = event.shiftKey ? 10 : 2;
   const to = {ArrowLeft: state.split - by, ArrowRight: state.split + by, Home: 0, End: 100,
-              ArrowDown: state.split - by, ArrowUp: state.split + by,
-              PageDown: state.split - 10, PageUp: state.split + 10}[event.key];
+              ArrowDown: state.split - by, ArrowUp: state.split + by}[event.key];
   if (to === undefined) return;
   event.preventDefault();
   setSplit(to);
@@ -271,15 +259,9 @@ for (const trace of all('.trace'))
       Math.abs(frame.seconds - seconds) + (frame.topic === topic ? 0 : 1e-3), i]);
     show(near.reduce((a, b) => a[0] <= b[0] ? a : b)[1]);
   });
-const most = Math.max(...data.frames.map(frame => frame.steps.length));
-if (!data.recorded) state.step = most;
-for (let t = data.recorded ? 0 : 1; $('#steps') && t <= most; t++) {
-  const label = document.createElement('label'), input = document.createElement('input');
-  Object.assign(input, {type: 'radio', name: 'step', value: t, checked: t === state.step});
-  input.addEventListener('change', () => { state.step = t; repaint(); });
-  label.append(input, t ? String(t) : 'as recorded');
-  $('#steps').append(label);
-}
+for (const input of all('#steps input'))
+  input.addEventListener('change', () => { state.step = +input.value; repaint(); });
+state.step = +($('#steps input:checked')?.value ?? 0);
 for (const button of all('.legend button'))
   button.addEventListener('click', () => {
     const id = +button.dataset.class;

@@ -160,6 +160,12 @@ class Report:
     not_measured: list[str] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
 
+    @property
+    def step_choices(self) -> range:
+        """The numbers of steps to choose among, 0 being what was recorded; none without steps."""
+        most = max((len(frame.steps) for frame in self.frames), default=0)
+        return range(0 if self.recorded and most else 1, most + 1)
+
     def ranked(self) -> list[int]:
         """Return the numbers of the frames, the worst first."""
         if self.worst is None:
@@ -201,7 +207,7 @@ def _data(report: Report) -> dict[str, Any]:
     """What the script needs."""
     label_set = report.label_set
     return {
-        'recorded': report.recorded, 'columns': report.columns,
+        'columns': report.columns,
         'views': [{'key': v.key, 'title': v.title, 'kind': v.kind, 'under': v.under}
                   for v in report.views],
         'classes': [] if label_set is None else [
