@@ -53,6 +53,12 @@ def tiny_model(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def quick(tiny_model):
+    """Options of commands: the tiny model on the CPU, one step."""
+    return '--model', tiny_model, '--device', 'cpu', '--precision', 'fp32', '--iterations', 1
+
+
 @pytest.fixture(scope='session')
 def rain_model(tmp_path_factory):
     """Path of a small model like the tiny one that lifts a veil and tells how hard it rains."""

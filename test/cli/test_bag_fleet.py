@@ -12,11 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from command_line import ubcn
 from drives import drive, imu, stored, write_bag
 
-from ubcn_ros import cli
 from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
 from ubcn_ros.bags.fleet.tasks import RunPiece
@@ -31,17 +29,13 @@ TIMEOUT_S = 120
 
 
 @pytest.fixture
-def words(tiny_model):
-    def made(*arguments):
-        return [str(argument) for argument in (
-            'bag', 'process', *arguments, '--model', tiny_model, '--device', 'cpu',
-            '--precision', 'fp32', '--iterations', 1)]
-    return made
+def words(quick):
+    return lambda *arguments: [*map(str, ('bag', 'process', *arguments, *quick))]
 
 
 @pytest.fixture
 def process(words):
-    return lambda *arguments: CliRunner().invoke(cli.main, words(*arguments))
+    return lambda *arguments: ubcn(*words(*arguments))
 
 
 def test_two_workers_write_what_one_process_writes(tmp_path, process):

@@ -21,11 +21,8 @@ pytestmark = pytest.mark.usefixtures('one_thread')
 
 
 @pytest.fixture
-def process(tiny_model):
-    def run(*arguments):
-        return ubcn('bag', 'process', *arguments, '--model', tiny_model, '--device', 'cpu',
-                    '--precision', 'fp32', '--iterations', 1)
-    return run
+def process(quick):
+    return lambda *arguments: ubcn('bag', 'process', *arguments, *quick)
 
 
 def test_it_says_what_was_done_and_what_not(tmp_path, process):

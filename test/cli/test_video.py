@@ -45,11 +45,6 @@ def folder(tmp_path):
     return tmp_path / 'dry'
 
 
-@pytest.fixture
-def quick(tiny_model):
-    return '--model', tiny_model, '--device', 'cpu', '--precision', 'fp32', '--iterations', 1
-
-
 def test_a_rainy_video_has_the_dry_ones_frames_and_times(tmp_path, clip):
     done = ubcn('rain', clip, tmp_path / 'rainy.mp4', '--rate', 150)
     assert done.exit_code == 0 and done.output == '5 frames written\n'

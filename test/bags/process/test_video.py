@@ -22,11 +22,6 @@ def process(*arguments):
     return ubcn('bag', 'process', *arguments)
 
 
-@pytest.fixture
-def quick(tiny_model):
-    return '--model', tiny_model, '--device', 'cpu', '--precision', 'fp32', '--iterations', 1
-
-
 def test_a_video_of_each_camera(tmp_path, quick, tiny_engine):
     source = write_bag(tmp_path / 'in.mcap', drive(4))
     done = process(source, tmp_path / 'out', '--video', tmp_path / 'seen.mp4', *quick)
