@@ -40,3 +40,17 @@ def some_baselines(tiny_model, tmp_path_factory):
         save_model(place / f'baselines-{name}.safetensors', baseline,
                    {'trained': ['derain', 'segmentation']})
     return folder
+
+
+@pytest.fixture
+def reported():
+    """Function that returns what ubcn study report says of one folder: its page and sections."""
+    from ubcn_ros.study.report.assemble import study_report
+    from ubcn_ros.study.report.page import html
+    from ubcn_ros.study.report.pdf import pdf
+
+    def made(folder):
+        report = study_report([folder], 'ubcn study report')
+        assert pdf(report).startswith(b'%PDF-')
+        return html(report), [section for section in report.sections if not section.empty]
+    return made

@@ -57,7 +57,7 @@ def study(root, tmp_path, tiny_model):
 
 
 def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_model,
-                                                          monkeypatch):
+                                                          monkeypatch, reported):
     monkeypatch.setattr('ubcn_ros.study.baselines._TIMED_SECONDS', 0.1)
     arguments = ('--model', tiny_model, '--iterations', 2, '--size', '64x48', '--frames', 1,
                  '--preset', 'light')
@@ -101,6 +101,10 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert again.exit_code == 0 and 'for the same samples as IDM' in again.output
     assert 'timed' not in again.output and 'measuring' not in again.output
     assert json.loads(path.read_text()) == results
+    page, (section,) = reported(tmp_path / 'out')
+    assert all(text in page for text in ('Size and time', 'as much time', '0.23', 'light, T = 2'))
+    assert section.missing[0][0] == ('rescan, prenet, jorder-e and rcdnet, which this study was '
+                                     'begun without: another --out')
 
 
 def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):

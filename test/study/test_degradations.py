@@ -62,7 +62,8 @@ def study(root, tmp_path):
     return made
 
 
-def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, monkeypatch):
+def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, monkeypatch,
+                                                               reported):
     out, steps = tmp_path / 'out', []
     original = Trainer.train_step
 
@@ -95,6 +96,8 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
     assert again.exit_code == 0 and 'training tiny' not in again.output
     assert len(steps) == 9
     assert json.loads((out / 'degradations.json').read_text()) == results
+    page, (section,) = reported(out)
+    assert 'haze, 1/m: our mIoU' in page and section.missing[0][0] == '48 of the tests on camvid'
     other = run(root, out, '--kind', 'haze', '--steps', 3)
     assert other.exit_code == 1
     assert 'optimizer_steps: 2 before, 3 now: choose another --out' in other.output

@@ -51,7 +51,7 @@ def test_the_figures_are_those_of_evaluate_for_the_same_image_and_rate(
 
 
 def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines, tiny_model,
-                                                             tmp_path):
+                                                             tmp_path, reported):
     result = run('--baselines', some_baselines, '--image', 'A_1', '--width', 4)
     assert result.exit_code == 0, result.output
     assert 'left out: PReNet, JORDER-E, RCDNet' in result.output
@@ -68,6 +68,8 @@ def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines
     assert record['settings']['rain'] == 'rendered' and record['settings']['budget'] == 'samples'
     assert record['pictures'] == ['methods.png', 'methods.pdf']
     assert all((tmp_path / 'out' / name).is_file() for name in record['pictures'])
+    page, _ = reported(tmp_path / 'out')
+    assert 'PReNet, JORDER-E and RCDNet in the figure' in page
 
 
 def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(

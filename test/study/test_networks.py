@@ -40,7 +40,8 @@ def read(tmp_path):
     return json.loads((tmp_path / 'out' / 'networks.json').read_text())
 
 
-def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model, tmp_path):
+def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model, tmp_path,
+                                              reported):
     first = run(tiny_model, more=('--frames', '0'))
     assert first.exit_code == 0, first.output
     before = read(tmp_path)
@@ -66,6 +67,8 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
                      "the paper's table 4: 13.40 + 0.40 + 177.60 MB"):
         assert expected in both.output
     assert networks_text(results) in both.output
+    page, _ = reported(tmp_path / 'out')
+    assert 'rain, T = 2' in page and 'Step 2 derains and labels better than step 1' in page
 
 
 def test_models_are_measured_in_the_rain_that_is_chosen(run, root, tiny_model, tmp_path):

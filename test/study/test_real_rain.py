@@ -36,7 +36,7 @@ def run(tiny_model, *arguments):
 
 
 def test_photographs_of_two_aspects_with_every_baseline_that_there_is(
-        photographs, some_baselines, tiny_model, tmp_path):
+        photographs, some_baselines, tiny_model, tmp_path, reported):
     result = run(tiny_model, photographs, '--baselines', some_baselines, '--out', tmp_path,
                  '--zoom', '18x14+2+2', '--width', 3.3)
     assert result.exit_code == 0, result.output
@@ -50,6 +50,7 @@ def test_photographs_of_two_aspects_with_every_baseline_that_there_is(
         assert [*image['change']] == ['DDN', 'RESCAN', 'UBCN']
     assert {path.name for path in tmp_path.iterdir()} == {
         'real-rain.json', 'real-rain.png', 'real-rain.pdf'}
+    assert 'tall.png' in reported(tmp_path)[0]
 
 
 def test_what_is_shown_is_what_the_engine_makes_of_it(photographs, tiny_model):

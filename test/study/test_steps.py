@@ -20,7 +20,7 @@ from ubcn_ros.study.steps import show_steps
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 
-def test_the_figures_are_those_of_evaluate_at_every_step(street, tiny_model, tmp_path):
+def test_the_figures_are_those_of_evaluate_at_every_step(street, tiny_model, tmp_path, reported):
     result = CliRunner().invoke(steps, [
         '--data', str(street), '--model', str(tiny_model), '--device', 'cpu', '--image', 'A_1',
         '--rate', '150', '--out', str(tmp_path), '--width', '3.3'])
@@ -36,6 +36,7 @@ def test_the_figures_are_those_of_evaluate_at_every_step(street, tiny_model, tmp
         for key in ('t', 'psnr', 'ssim', 'miou'):
             assert step[key] == pytest.approx(expected[key]), key
     assert record['pictures'] == ['steps.png', 'steps.pdf'] and [*record['models']] == ['UBCN']
+    assert 'A_1, step 3' in reported(tmp_path)[0]
 
 
 def test_rows_are_input_truth_and_steps_and_columns_those_of_each_image(street, tiny_model):
