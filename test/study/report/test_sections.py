@@ -174,6 +174,10 @@ def test_networks_of_the_papers_setting_and_lighter_ones(section):
                           '0.40 and segmentation 177.73 MiB against 177.60')
     assert any('12.2 % of the parameters' in each and '+2.0 points' in each
                for each in found.opinions)
+    psnr, miou = (chart.lines for chart in found.blocks[2].charts)
+    assert psnr[0].points[0] == (50, 8.0) and len(psnr[0].points) == 3, 'no PSNR is finite at 0'
+    assert [point for line in miou for point in line.points if point[0] == 250] == [
+        (250, 28.0), (250, 28.0)]
     assert found.blocks[1].rows[0][:4] == ('rainy image', '22.00', '0.900', '45.0')
     results = networks()
     del results['networks']['paper']

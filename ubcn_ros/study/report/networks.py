@@ -27,6 +27,7 @@ from ubcn_ros.study.report.sources import Found
 _PSPNET = 'pspnet_resnet50'  # that table 4's size of UBCN's segmentation network fits
 _UNITS = (('MB', 1e6), ('MiB', 2 ** 20))
 _CLOSE = 0.02  # share of the paper's figure
+_NAME = 20  # characters
 
 Results = Mapping[str, Any]
 
@@ -37,7 +38,7 @@ def networks_section(found: Found, key: str) -> Section:
     section = Section(key, kind.title, kind.paper, kind.lead, facts=found.facts())
     times = timed_rows(results['times'])
     section.blocks = [_sizes_and_times(results, times), _quality(results), Charts((
-        _chart(results, 'psnr', 'PSNR', 'dB'), _chart(results, 'miou', 'mIoU', '%')))]
+        _gains(results, 'psnr', 'PSNR', 'dB'), _gains(results, 'miou', 'mIoU', 'points')))]
     section.statements = [*_size_statements(results), *_loop_statements(results)]
     section.opinions = [*_opinions(results, section.statements)]
     if not any(row['segmentation'] == _PSPNET for row in results['networks'].values()):
@@ -85,22 +86,24 @@ def _quality(results: Results) -> Table:
         best_cells([found for _, found in listed], rates))
 
 
-def _chart(results: Results, name: str, title: str, unit: str) -> Chart:
-    """Draw the last step of every model against the rain rate, what is not derained dashed."""
-    def line(label: str, by_rate: Mapping[str, float | None], dashed: bool) -> Line:
-        return Line(label, tuple((float(rate), value) for rate, value in by_rate.items()
-                                 if value is not None), dashed)
+def _gains(results: Results, name: str, title: str, unit: str) -> Chart:
+    """Draw by rain rate what the last step of every model gains over the rainy image."""
+    def before(row: Mapping[str, Any], rate: str) -> float | None:
+        return row['alone'][rate] if name == 'miou' else results['input'][rate][name]
 
-    networks = results['networks']
-    lines = [line(f'{model}, T = {len(row["steps"])}',
-                  {rate: each[name] for rate, each in row['steps'][-1].items()}, False)
-             for model, row in networks.items()]
-    if name == 'miou':
-        lines += [line(f'{model}, alone', row['alone'], True) for model, row in networks.items()]
-    else:
-        lines.append(line('rainy image', {rate: each[name] for rate, each in
-                                          results['input'].items()}, True))
-    return Chart(f'{title} by rain rate', 'rain, mm/hr', f'{title}, {unit}', tuple(lines))
+    lines = []
+    for model, row in results['networks'].items():
+        pairs = [(float(rate), figures[name], before(row, rate))
+                 for rate, figures in row['steps'][-1].items()]
+        lines.append(Line(_short(model), tuple(
+            (rate, after - first) for rate, after, first in pairs if None not in (after, first))))
+    return Chart(f'{title} gained over the rainy image', 'rain, mm/hr', f'{title}, {unit}',
+                 tuple(lines))
+
+
+def _short(name: str) -> str:
+    """Cut a name to what has room beside a chart."""
+    return name if len(name) <= _NAME else f'{name[:_NAME - 1]}…'
 
 
 def _size_statements(results: Results) -> Iterator[Statement]:
