@@ -69,17 +69,17 @@ class LabelSet:
         return len(self.classes)
 
     def palette(self) -> np.ndarray:
-        """Colour of every uint8 id: (256, 3) uint8 RGB; ids without a class are black."""
+        """Return the colour of every uint8 id, (256, 3) uint8 RGB, black without a class."""
         table = np.zeros((256, 3), np.uint8)
         table[:self.num_classes] = self.colors
         return table
 
     def colorize(self, labels: np.ndarray) -> np.ndarray:
-        """Colours of a label mask: (H, W) uint8 ids to (H, W, 3) uint8 RGB."""
+        """Turn a label mask, (H, W) uint8 ids, into colours, (H, W, 3) uint8 RGB."""
         return np.take(self.palette(), labels, axis=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON or YAML; with the id of unlabeled pixels, for other readers."""
+        """Return plain values for JSON or YAML, the id of unlabeled pixels for other readers."""
         return {'name': self.name, 'classes': list(self.classes),
                 'colors': [list(color) for color in self.colors],
                 'paths': [list(group) for group in self.paths], 'ignore': UNLABELED}
@@ -126,7 +126,7 @@ def paths_of(num_classes: int, dominant: Iterable[int]) -> tuple[tuple[int, ...]
 
 
 def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours for classes that come without: RGB 0..255, neighbours far apart in hue."""
+    """Return colours for classes that come without: RGB 0..255, neighbours far apart in hue."""
     return tuple(
         tuple(round(255 * part) for part in colorsys.hsv_to_rgb(
             i * _GOLDEN_RATIO % 1, (0.85, 0.55)[i // 2 % 2], (0.95, 0.65)[i % 2]))
@@ -134,6 +134,6 @@ def distinct_colors(count: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def numbered_labels(num_classes: int) -> LabelSet:
-    """Label set of classes without names, for a network that is timed or counted, not used."""
+    """Return classes without names, for a network that is timed or counted, not used."""
     return LabelSet('numbered', tuple(str(i) for i in range(num_classes)),
                     distinct_colors(num_classes), dominant_paths([0] * num_classes))

@@ -116,7 +116,7 @@ class Description:
         return tuple(self.names[number] for number in sorted(self.names or ()))
 
     def ids(self) -> dict[int, int]:
-        """Class id, or 255, of every number that a mask may store."""
+        """Return the class id, or 255, of every number that a mask may store."""
         numbers = sorted(self.names)
         class_ids = {number: i for i, number in enumerate(numbers)}
         class_ids |= {plain_name(self.names[number]): i for i, number in enumerate(numbers)}

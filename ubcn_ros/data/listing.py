@@ -62,7 +62,7 @@ def add_image(images: dict[str, Path], problems: list[str], name: str, path: Pat
 
 
 def without_suffix(path: Path, suffix: str = '') -> Path:
-    """Path without this end of its name, or without its suffix where none is given."""
+    """Return the path without this end of its name, or without its suffix where none is given."""
     return path.with_name(path.name[:-len(suffix)] or path.name) if suffix else \
         path.with_suffix('')
 
@@ -87,7 +87,7 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
         [Path], Path], ids: Mapping[int, int], depth_of: Callable[[Path], Path] | None = None,
         scene: Callable[..., Scene] = Scene) -> Listing:
     """
-    Scenes of the images that have masks; each of the others is a problem.
+    Return scenes of the images that have masks; each of the others is a problem.
 
     :param problems: that are known already.
     :param mask_of: where an image's mask is expected, as a PNG.

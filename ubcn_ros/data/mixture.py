@@ -76,7 +76,7 @@ class Data:
     def split(self, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()
               ) -> SceneList:
         """
-        Scenes of a split: of every set for 'train', else of the first set that has one.
+        Return scenes of a split: of every set for 'train', else of the first set that has one.
 
         A set with labels of single classes comes before one with groups of them, or without.
 
@@ -108,7 +108,7 @@ class Data:
         return SceneList(f'{names}/{name}', self.label_set, tuple(scenes), self.groups)
 
     def ids_of(self, dataset: DataSet) -> Mapping[int, int]:
-        """Id in ``labels()`` by class id of one of the sets: of a class, a group, or 255."""
+        """Return the ids in ``labels()``, of a class, a group or 255, by class id of a set."""
         index = next(i for i, s in enumerate(self.sets) if s is dataset)
         table = self._tables[0][index]
         own = dataset.label_set.num_classes if dataset.label_set else 0

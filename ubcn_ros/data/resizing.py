@@ -43,7 +43,7 @@ class ShrunkScene(Scene):
     short_side: int = 0
 
     def read(self) -> CleanFrame:
-        """All of the scene, smaller; rain of its own, which has a size, keeps the frame's."""
+        """Return all of the scene, smaller; real rain, which has a size, keeps the frame's."""
         frame = self.source.read()
         height, width = frame.image.shape[:2]
         if frame.rainy is not None or min(height, width) <= self.short_side:
@@ -52,11 +52,11 @@ class ShrunkScene(Scene):
         return resized(frame, round(width * shrinks), round(height * shrinks))
 
     def image(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, clean and smaller."""
+        """Return (H, W, 3) uint8 RGB, clean and smaller."""
         return self.read().image
 
     def labels(self) -> np.ndarray:
-        """(H, W) uint8 class ids as they are stored, not smaller: they are counted."""
+        """Return (H, W) uint8 class ids as they are stored, not smaller: they are counted."""
         return self.source.labels()
 
 

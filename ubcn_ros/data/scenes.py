@@ -55,7 +55,7 @@ class Scene:
         return self.label_path is not None
 
     def read(self) -> CleanFrame:
-        """All of the scene; DataSetError, also where two files are of different sizes."""
+        """Return all of the scene; DataSetError, also where two files are of different sizes."""
         image = self.image()
         labels = self.labels() if self.labelled else _unlabeled(image)
         source = CleanFrame(image, labels, self.depth(), self.rainy())
@@ -66,12 +66,12 @@ class Scene:
         return source
 
     def image(self) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, clean; DataSetError if the file cannot be decoded."""
+        """Return (H, W, 3) uint8 RGB, clean; DataSetError if the file cannot be decoded."""
         return read_image(self.image_path)
 
     def labels(self) -> np.ndarray:
         """
-        (H, W) uint8 class ids, 255 = unlabeled.
+        Return (H, W) uint8 class ids, 255 = unlabeled.
 
         :raises DataSetError: the file cannot be decoded, or holds ids that no class has.
         """
@@ -80,11 +80,11 @@ class Scene:
         return read_labels(self.label_path, self.ids)
 
     def depth(self) -> np.ndarray | None:
-        """(H, W) float32 metres, 0 where unknown, or None where the data set has no depth."""
+        """Return (H, W) float32 metres, 0 where unknown; None where the data set has no depth."""
         return None
 
     def rainy(self) -> np.ndarray | None:
-        """(H, W, 3) uint8 RGB, the same frame in real rain, or None: rain must be rendered."""
+        """Return the frame in real rain, (H, W, 3) uint8 RGB; None where it is to be rendered."""
         return None if self.rainy_path is None else read_image(self.rainy_path)
 
 
@@ -123,14 +123,14 @@ class SceneList:
         return (*self.label_set.classes, *(group.name for group in self.groups))
 
     def unique(self) -> SceneList:
-        """Only the first scene of each name."""
+        """Return only the first scene of each name."""
         first: dict[str, Scene] = {}
         for scene in self.scenes:
             first.setdefault(scene.name, scene)
         return replace(self, scenes=tuple(first.values()))
 
     def labelled(self) -> SceneList:
-        """Only the scenes with labels."""
+        """Return only the scenes with labels."""
         return replace(self, scenes=tuple(scene for scene in self.scenes if scene.labelled))
 
 

@@ -159,7 +159,7 @@ def _number(value: Any, what: str = 'a stored number') -> int:
 
 
 def is_class_name(name: str) -> bool:
-    """Whether a class may have this name: one line with letters, and not the word IGNORE."""
+    """Return whether a class may have this name: a line with letters that is not IGNORE."""
     return name.isprintable() and plain_name(name) not in ('', IGNORE)
 
 

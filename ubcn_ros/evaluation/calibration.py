@@ -38,7 +38,7 @@ class CalibrationScore:
 
     def result(self) -> dict[str, Any]:
         """
-        'ece' and 'accuracy' in %, and 'coverage', one entry per threshold.
+        Return 'ece' and 'accuracy' in %, and 'coverage', one entry per threshold.
 
         Each is {'min_confidence', 'coverage', 'accuracy'}; without a pixel there are none, and
         the others are NaN.

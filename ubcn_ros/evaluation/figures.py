@@ -18,7 +18,7 @@ class Figure(NamedTuple):
     unit: str
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {'text': self.text, 'value': self.value, 'unit': self.unit}
 
 

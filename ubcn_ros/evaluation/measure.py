@@ -83,13 +83,13 @@ class LoadedModel:
         return 1.0 if self.info is None else self.info.temperature
 
     def upload(self, image: np.ndarray) -> torch.Tensor:
-        """(H, W, 3) uint8 RGB to (1, 3, H, W) float 0..1 on the device, channels last."""
+        """Turn (H, W, 3) uint8 RGB into (1, 3, H, W) float 0..1 on the device, channels last."""
         check_image(image)
         tensor = torch.from_numpy(np.ascontiguousarray(image)).to(self.device)
         return tensor.permute(2, 0, 1)[None].float().div(255)
 
     def segment(self, image: torch.Tensor) -> torch.Tensor:
-        """Labels (H, W) of an uploaded image by the segmentation network alone."""
+        """Return labels (H, W) of an uploaded image by the segmentation network alone."""
         logits = self.network.segment(image, self._working_size(image))
         return enlarged(logits, image.shape[-2:]).argmax(0)
 
@@ -189,7 +189,7 @@ class LoopScore:
 
 
 def rate_key(rate: float) -> str:
-    """Key of a rain rate in the results: '50', '12.5'."""
+    """Return the key of a rain rate in the results: '50', '12.5'."""
     return f'{rate:g}'
 
 

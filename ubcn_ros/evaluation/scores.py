@@ -38,7 +38,7 @@ class ImageScore:
                                                                     data_range=255.0)))
 
     def result(self) -> dict[str, float]:
-        """'psnr' in dB, infinite if any image equals the clean one, and 'ssim'."""
+        """Return 'psnr' in dB, infinite if any image equals the clean one, and 'ssim'."""
         return {'psnr': float(np.mean(self._psnr)), 'ssim': float(np.mean(self._ssim))}
 
 
@@ -57,7 +57,7 @@ class LabelScore:
 
     def result(self) -> dict[str, Any]:
         """
-        'miou' in %, and 'iou' {class: %}.
+        Return 'miou' in %, and 'iou' {class: %}.
 
         None for a class that the ground truth lacks; mIoU is NaN where it lacks them all.
         """

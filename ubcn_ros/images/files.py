@@ -30,7 +30,7 @@ class ImageFileError(ValueError):
 
 
 def is_image_name(path: Path | str) -> bool:
-    """Whether the file's name says PNG, JPEG, BMP, WebP or TIFF."""
+    """Return whether the file's name says PNG, JPEG, BMP, WebP or TIFF."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
@@ -144,7 +144,7 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:
-    """Key to sort names by, numbers in them counted as numbers."""
+    """Return the key to sort names by, numbers in them counted as numbers."""
     # by '0' to '9' alone: '²'.isdigit() is true, but it is no number to int
     return [(part[0] in '0123456789', int(part) if part[0] in '0123456789' else 0, part)
             for part in re.findall(r'[0-9]+|[^0-9]+', name)]

@@ -39,7 +39,7 @@ def find_end(data: memoryview | bytes) -> int | None:
 
 def has_gaps(data: memoryview | bytes) -> bool:
     """
-    Whether a JPEG with an end marker was cut before it, as far as markers tell.
+    Return whether a JPEG with an end marker was cut before it, as far as markers tell.
 
     That is: a scan has fewer restart markers than its size asks for, or some coefficients of a
     component come in no scan, or without their last bits.

@@ -73,13 +73,13 @@ class VideoInfo(NamedTuple):
 
 
 def is_video_name(path: Path | str) -> bool:
-    """Whether the file's name says that it is a video."""
+    """Return whether the file's name says that it is a video."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
 def is_video(path: Path | str) -> bool:
     """
-    Whether a file is a video, by its name or, where that does not say, by its first bytes.
+    Return whether a file is a video, by its name or, where that does not say, by its first bytes.
 
     :raises VideoError: it cannot be read.
     """

@@ -108,7 +108,7 @@ class UBCNConfig:
         raise ValueError(f'unknown preset {name!r}: choose one of {", ".join(PRESETS)}')
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON or YAML."""
+        """Return plain values, for JSON or YAML."""
         return {**asdict(self), 'label_set': self.label_set.to_dict()}
 
     @classmethod

@@ -119,7 +119,7 @@ def trace(points: Sequence[tuple[float, float]], width: float, low: float, high:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers that span from below ``low`` to above ``high``, at even steps."""
+    """Return round numbers that span from below ``low`` to above ``high``, at even steps."""
     span = high - low
     if span < 1e-6 * max(1.0, abs(low), abs(high)):  # one value, but for rounding
         span = max(1e-3, abs(high))

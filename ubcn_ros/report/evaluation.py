@@ -60,7 +60,7 @@ class Evaluation:
         return max(self.rates(next(iter(self.sizes))), key=lambda rate: float(rate or 0))
 
     def rates(self, size: str) -> dict[str, dict[str, Any]]:
-        """Results of a size by rain rate; of pairs, whose rain is their own, one by ''."""
+        """Return the results of a size by rain rate; of pairs, which have no rate, one by ''."""
         results = self.sizes[size]
         return results['rates'] if self.labelled else {'': results}
 

@@ -65,18 +65,18 @@ WORST = {
 
 
 def psnr(image: np.ndarray, truth: np.ndarray) -> float:
-    """PSNR of two uint8 images, dB; infinite for equal ones."""
+    """Return the PSNR of two uint8 images, dB; infinite for equal ones."""
     error = float(np.mean((image.astype(np.float32) - truth) ** 2))
     return 10 * math.log10(255 ** 2 / error) if error else math.inf
 
 
 def difference(image: np.ndarray, other: np.ndarray) -> float:
-    """Mean absolute difference of two uint8 images, 0..255."""
+    """Return the mean absolute difference of two uint8 images, 0..255."""
     return float(np.mean(np.abs(image.astype(np.int16) - other)))
 
 
 def agreement(labels: np.ndarray, other: np.ndarray) -> float:
-    """Pixels (%) with the same label, those unlabeled in both left out; NaN where all are."""
+    """Return the % of pixels labelled alike, those unlabeled in both left out; NaN for none."""
     known = (labels != UNLABELED) | (other != UNLABELED)
     return 100 * float((labels == other)[known].mean()) if known.any() else math.nan
 

@@ -103,7 +103,7 @@ class OpenBag:
         return [*found.values()]
 
     def images(self) -> list[str]:
-        """Topics of images that have any."""
+        """Return topics of images that have any."""
         return [c.topic for c in self.connections
                 if c.msgtype in (IMAGE, COMPRESSED) and self.frames.get(c.topic)]
 

@@ -56,7 +56,7 @@ class Track:
     malformed: list[str] = field(default_factory=list)
 
     def seconds(self, key: Key) -> float:
-        """When a frame was recorded, seconds after the beginning of the first bag."""
+        """Return when a frame was recorded, seconds after the beginning of the first bag."""
         source = self.sources.get('derained') or self.sources['labels']
         return (source.bag.frames[source.topic][key] - source.bag.reader.start_ns) / 1e9
 

@@ -59,12 +59,12 @@ def _can_be_made(folder: Path) -> bool:
 
 
 def digest(*values: object) -> str:
-    """Key of these values: the same for equal ones, another for others; 16 digits."""
+    """Return the key of these values: the same for equal ones, another for others; 16 digits."""
     return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 def files_digest(files: Iterable[Path]) -> str:
-    """Key of what these files hold, in the order of their paths; '' where there are none."""
+    """Return the key of what these files hold, in the order of their paths; '' for no files."""
     found = sorted(files)
     key = hashlib.sha256()
     for file in found:

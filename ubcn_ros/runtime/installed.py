@@ -16,7 +16,7 @@ _HERE = Path(__file__).resolve()
 
 def shared_folders(name: str) -> list[Path]:
     """
-    Folders of this package's data that exist, in the order to search them.
+    Return the folders of this package's data that exist, in the order to search them.
 
     Those that belong to the code that runs come first: of the source tree, else of the prefix
     that it is installed in, which need not be the interpreter's. Then those of AMENT_PREFIX_PATH

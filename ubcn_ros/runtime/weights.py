@@ -126,13 +126,13 @@ class ModelInfo:
 
 
 def expanded(path: str | Path) -> Path:
-    """Path with the home folder for `~`, which stays where there is none, as in a shell."""
+    """Return the path with the home folder for `~`; if there is none it stays, as in a shell."""
     return Path(os.path.expanduser(path))
 
 
 def find_model(name_or_path: str | Path) -> Path:
     """
-    Path of a model file, given as such or by the name of a shipped model.
+    Return the path of a model file, given as such or by the name of a shipped model.
 
     :raises ModelFileError: there is none; names where it looked and what is there.
     """
@@ -219,7 +219,7 @@ def _with_header(content: bytes, metadata: dict[str, str]) -> bytes:
 def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
                ) -> tuple[UBCN, ModelInfo]:
     """
-    Network in evaluation mode and what its file says.
+    Return the network in evaluation mode and what its file says.
 
     :param needs: those of PARTS that must have been trained.
     :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; tensors

@@ -18,7 +18,7 @@ from ubcn_ros.training.plain_values import converted
 def model_config(config: TrainConfig, label_set: LabelSet, init: UBCNConfig | None = None
                  ) -> UBCNConfig:
     """
-    Network of a recipe: its preset, or else the network to start from, with its overrides.
+    Return the network of a recipe: its preset, or the network to start from, with its overrides.
 
     :param label_set: of the data.
     :param init: of the model that the training starts from, if there is one.

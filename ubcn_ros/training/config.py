@@ -232,7 +232,7 @@ class TrainConfig:
         return _from_dict(merged(values, changes), where)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values without the variants, for the record in a checkpoint."""
+        """Return plain values without the variants, for the record in a checkpoint."""
         values = asdict(self)
         del values['variants']
         for stage in values['stages'].values():
@@ -257,7 +257,7 @@ def _from_dict(values: dict[str, Any], where: str) -> TrainConfig:
 
 
 def find_stage(config: TrainConfig, stage: str) -> StageConfig:
-    """Stage of a recipe; ValueError naming those it has."""
+    """Return the stage of a recipe; ValueError naming those it has."""
     if stage not in config.stages:
         raise ValueError(f'the recipe {config.name!r} has no stage {stage!r}: it has '
                          f'{", ".join(config.stages) or "none"}')

@@ -63,7 +63,7 @@ class StageEstimate:
         return self.seconds_at(self.steps)
 
     def seconds_at(self, step: int) -> float:
-        """Duration of the first optimizer steps, with the validations that follow them."""
+        """Return how long the first optimizer steps take, with the validations behind them."""
         validations = step // self.validate_every + (
             step >= self.steps and self.steps % self.validate_every != 0)
         return step * self.seconds_per_step + validations * self.seconds_per_validation
@@ -121,7 +121,7 @@ def _combined(trainer: Trainer, measured: dict[str, float]) -> float:
 def step_seconds(optimizer: float, preparation: float, workers: int, threads: int, cores: float
                  ) -> float:
     """
-    Seconds from one optimizer step to the next, in the long run.
+    Return the seconds from one optimizer step to the next, in the long run.
 
     :param optimizer: seconds of the step itself.
     :param preparation: seconds that one core needs for the samples of a batch.
@@ -138,7 +138,7 @@ def step_seconds(optimizer: float, preparation: float, workers: int, threads: in
 def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, world: int = 1
                    ) -> float:
     """
-    Share of the samples whose frame has to be rendered first, 0..1: 1 / reuse at the best.
+    Return the share of samples whose frame has to be rendered first, 0..1: 1 / reuse at best.
 
     A process knows only the frames that it has rendered itself, and a short run ends before
     many come again.
@@ -227,7 +227,7 @@ def _seconds(call: Callable[[], object], device: torch.device | None = None) -> 
 
 def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
     """
-    Text table of what would run, with the total.
+    Return a table of what would run, with the total.
 
     :param estimates: of the stages in their order.
     :param start: what the first stage starts from.
@@ -299,11 +299,11 @@ class TimeLeft:
         return (self._clock() - self._began + weight * self._prior) / (expected + weight)
 
     def seconds(self, step: int) -> float:
-        """Seconds left when the present stage has done so many optimizer steps."""
+        """Return the seconds left when the present stage has done so many optimizer steps."""
         now, *later = self.estimates[self._place:]
         return self._ratio(step) * (now.seconds - now.seconds_at(step)
                                     + sum(e.seconds for e in later))
 
     def text(self, step: int) -> str:
-        """As ``seconds``, in words."""
+        """Return ``seconds`` in words."""
         return duration(self.seconds(step))

@@ -86,7 +86,7 @@ class _Legend:
     colors: tuple[tuple[int, int, int], ...]
 
     def colorize(self, labels: np.ndarray) -> np.ndarray:
-        """(H, W) uint8 ids to (H, W, 3) uint8 RGB, black without a class or group."""
+        """Turn (H, W) uint8 ids into (H, W, 3) uint8 RGB, black without a class or group."""
         table = np.zeros((256, 3), np.uint8)
         table[:len(self.colors)] = self.colors
         return table[labels]
@@ -104,10 +104,10 @@ def _legend(scenes: SceneList) -> LabelSet | _Legend | None:
 
 class ValidationPictures:
     """
-    Keep a few frames of a validation at every rain rate: input, steps and clean image, each
-    over its labels, with the frame's own figures.
+    Keep a few frames of a validation at every rain rate.
 
-    Give it to ``validate`` to be called with every frame.
+    Of each, input, steps and clean image over their labels, with the frame's own figures. Give
+    it to ``validate`` to be called with every frame.
 
     :param label_set: the network's.
     :param measures: of the stage: 'psnr', 'miou' or both; without 'miou' no labels are shown.

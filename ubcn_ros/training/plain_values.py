@@ -42,7 +42,7 @@ def build(kind: type, values: dict[str, Any], where: str) -> Any:
 
 
 def converted(value: Any, default: Any, where: str) -> Any:
-    """Value of the default's type: YAML reads 1e-3 as text. ValueError naming the key."""
+    """Return a value of the default's type: YAML reads 1e-3 as text. ValueError naming the key."""
     wanted = type(default)
     try:
         if isinstance(default, tuple):

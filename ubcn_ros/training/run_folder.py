@@ -38,11 +38,11 @@ class RunFolder:
         return Results(self.out / 'results.csv')
 
     def folder(self, stage: str) -> Path:
-        """Of a stage's files."""
+        """Return the folder of a stage's files."""
         return self.out / 'stages' / stage
 
     def finished(self, stage: str) -> bool:
-        """Whether a stage has been trained to its end."""
+        """Return whether a stage has been trained to its end."""
         return (self.folder(stage) / LAST).is_file()
 
     def begun(self, stage: str) -> Path | None:
@@ -51,7 +51,7 @@ class RunFolder:
                      if (path := self.folder(stage) / name).exists()), None)
 
     def log(self, stage: str) -> Path:
-        """Of what TensorBoard shows of a stage."""
+        """Return the folder of what TensorBoard shows of a stage."""
         return self.out / 'log' / stage
 
     def asked(self, stage: str | None) -> list[str]:

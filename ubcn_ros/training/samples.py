@@ -252,7 +252,7 @@ def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, worke
 
 def worker_batches(loader: Iterable[Sample]) -> Iterator[Sample]:
     """
-    Batches of a loader; what is wrong with a file is said in its own words.
+    Yield the batches of a loader; what is wrong with a file is said in its own words.
 
     :raises DataSetError: PyTorch wraps that of a worker process into the text of its traceback.
     """

@@ -69,7 +69,7 @@ class Stage(nn.Module):
         return self.loss(to_float(batch))
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        """Likewise; 'clean' and 'degraded' are (N, 3, H, W) RGB 0..1, 'labels' (N, H, W)."""
+        """Do so; 'clean' and 'degraded' are (N, 3, H, W) RGB 0..1, 'labels' (N, H, W)."""
         raise NotImplementedError
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:

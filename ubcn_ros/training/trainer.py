@@ -297,7 +297,7 @@ class Trainer:
 
 
 def is_better(quality: float, best: float) -> bool:
-    """Whether a figure is higher than the best: of equals the first is, NaN never."""
+    """Return whether a figure is higher than the best: of equals the first is, NaN never."""
     return quality > best or (math.isnan(best) and not math.isnan(quality))
 
 

@@ -44,7 +44,7 @@ def config_file(name: str) -> Path:
 
 def private_domain() -> dict[str, str]:
     """
-    Environment in which DDS stays on this machine, among processes given the same one.
+    Return the environment in which DDS stays on this machine, among processes given the same one.
 
     A Fast DDS profile that is set already stays. The domain is this process's own until it ends.
 

@@ -43,7 +43,7 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
         raise exists_error(out)
     documents = [_finished(job) for job in jobs]
     for job, document in zip(jobs, documents, strict=True):
-        check_settings(job.out, _of_all(documents[0]), _of_all(document))
+        check_settings(job.out, _common_settings(documents[0]), _common_settings(document))
     tally = merge_tallies([Tally.from_json(document['tally']) for document in documents])
     with open_bag(jobs[0].source) as reader:
         tally.problems += input_problems(
@@ -95,7 +95,7 @@ def _finished(job: Job) -> dict[str, Any]:
     return document
 
 
-def _of_all(document: dict[str, Any]) -> dict[str, Any]:
+def _common_settings(document: dict[str, Any]) -> dict[str, Any]:
     """Return the settings that all pieces of a bag have in common."""
     return {name: value for name, value in document['settings'].items()
             if name not in ('IN start_ns', 'IN end_ns')}

@@ -68,7 +68,7 @@ class SceneFacts:
         return cls(*(_frozen(value) for value in values))
 
     def to_list(self) -> list[Any]:
-        """Values in the order of the fields."""
+        """Return the values in the order of the fields."""
         return [getattr(self, f.name) for f in fields(self)]
 
 
@@ -77,7 +77,7 @@ def _frozen(value: Any) -> Any:
 
 
 def state_of(scene: Scene) -> str:
-    """Key of a scene and its files as they are: path, size, time of change; if not readable."""
+    """Return the key of a scene and its files: path, size and time of change, if readable."""
     values = [(f.name, _stamp(value) if isinstance(value, Path) else value)
               for f in fields(scene) for value in [getattr(scene, f.name)]]
     known = __version__, [f.name for f in fields(SceneFacts)], type(scene).__qualname__, values

@@ -17,13 +17,13 @@ from ubcn_ros.whole_files import write_whole
 
 
 def cache_path(dataset: DataSet) -> Path:
-    """Where the facts of a data set are kept; OSError where there is no cache folder."""
+    """Return where the facts of a data set are kept; OSError where there is no cache folder."""
     key = digest(os.path.realpath(dataset.root), dataset.name, dataset.format)
     return cache_folder() / 'data' / f'{key}.json'
 
 
 def load_facts(dataset: DataSet) -> dict[str, SceneFacts]:
-    """Facts by ``facts.state_of`` of their scene; none where the file is missing or damaged."""
+    """Return facts by ``facts.state_of`` of their scene; none of a missing or damaged file."""
     try:
         checksum, _, text = cache_path(dataset).read_text('utf-8').partition('\n')
         if checksum != _checksum(text):

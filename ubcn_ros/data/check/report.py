@@ -85,7 +85,7 @@ class SplitFacts:
         return pixels
 
     def shares(self) -> dict[str, float]:
-        """Share of the labelled pixels by class name, and of all pixels that are unlabeled."""
+        """Return the share of labelled pixels by class name, and of all that are unlabeled."""
         if self.dataset.label_set is None or not self.pixels.any():
             return {}
         labelled = max(1, int(self.pixels[:UNLABELED].sum()))
@@ -94,7 +94,7 @@ class SplitFacts:
                 'unlabeled': float(self.pixels[UNLABELED] / self.pixels.sum())}
 
     def file(self, index: int) -> str:
-        """Path of a scene's image below its data set."""
+        """Return the path of a scene's image below its data set."""
         return relative(self.scenes[index].image_path, self.dataset.root)
 
 
@@ -153,7 +153,7 @@ class CheckReport:
                f'{counted(len(self.warnings), "warning")} in {counted(images, "image")}'
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return {
             'findings': [{'level': f.level, 'kind': f.kind, 'where': f.where, 'text': f.text,
                           'files': list(f.files)} for f in self.findings],
@@ -180,7 +180,7 @@ def listed(names: Sequence[str], most: int = _SHOWN) -> str:
 
 
 def relative(path: Path, root: Path) -> str:
-    """Path below a root; the whole path where it is elsewhere."""
+    """Return the path below a root; the whole path where it is elsewhere."""
     try:
         return Path(path).relative_to(root).as_posix()
     except ValueError:

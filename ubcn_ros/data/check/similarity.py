@@ -48,7 +48,7 @@ def difference_hash(image: np.ndarray) -> str:
 
 
 def unpack(hashes: Sequence[str]) -> np.ndarray:
-    """Bits of hashes: (N, 512) float32 of -1 and 1, so that products count what agrees."""
+    """Return the bits of hashes, (N, 512) float32 of -1 and 1: products count what agrees."""
     packed = np.frombuffer(bytes.fromhex(''.join(hashes)), np.uint8)
     return np.unpackbits(packed).reshape(-1, BITS).astype(np.float32) * 2 - 1
 

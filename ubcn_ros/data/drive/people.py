@@ -20,7 +20,12 @@ _SKIN = ((224, 182, 154), (196, 150, 120), (140, 98, 72), (92, 64, 48))
 
 
 def tree(rng: np.random.Generator, kind: str, gain: float) -> np.ndarray:
-    """Return a tree, (320, 256, 4) uint8: 'summer', 'dark', 'autumn', 'bare' or 'conifer'."""
+    """
+    Return a tree, (320, 256, 4) uint8.
+
+    :param kind: 'summer', 'dark', 'autumn', 'bare' or 'conifer'.
+    :param gain: brightness, 1 in daylight.
+    """
     h, w = 320, 256
     bark = np.array((84, 72, 58)) * rng.uniform(0.6, 1.1) * gain
     picture = np.zeros((h, w, 4), np.uint8)

@@ -55,7 +55,7 @@ class CityscapesScene(Scene):
 
     def depth(self) -> np.ndarray | None:
         """
-        (H, W) float32 metres, 0 where the disparity is unknown; None without a disparity file.
+        Return (H, W) float32 metres, 0 where the disparity is unknown; None without its file.
 
         The file holds 256 times the disparity plus 1, and 0 where it is unknown (README of
         cityscapesScripts).

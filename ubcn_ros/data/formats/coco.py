@@ -43,7 +43,7 @@ class CocoScene(Scene):
     uncovered: int = UNLABELED
 
     def labels(self) -> np.ndarray:
-        """(H, W) uint8 class ids, 255 = unlabeled."""
+        """Return (H, W) uint8 class ids, 255 = unlabeled."""
         from pycocotools import mask  # of the extra train
         drawn = []
         for stored, parts in self.objects:

@@ -51,7 +51,7 @@ class CocoFile:
     problems: tuple[str, ...]
 
     def used(self) -> set[str]:
-        """Names of the categories that objects have."""
+        """Return the names of the categories that objects have."""
         return {self.categories[category] for image in self.images
                 for category, _ in image.objects}
 

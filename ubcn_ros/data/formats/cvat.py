@@ -39,7 +39,7 @@ class ColoredScene(Scene):
     colors: tuple[Color, ...] = ()
 
     def labels(self) -> np.ndarray:
-        """(H, W) uint8 class ids; DataSetError where a colour is of no class."""
+        """Return (H, W) uint8 class ids; DataSetError where a colour is of no class."""
         return read_color_labels(self.label_path, self.colors, self.ids)
 
 

@@ -37,7 +37,7 @@ class OwnScene(Scene):
     depth_scale: float = 1.0
 
     def depth(self) -> np.ndarray | None:
-        """(H, W) float32 metres, 0 where the file holds 0; None without a file."""
+        """Return (H, W) float32 metres, 0 where the file holds 0; None without a file."""
         if self.depth_path is None:
             return None
         return read_png(self.depth_path, 16, 'depth').astype(np.float32) / self.depth_scale

@@ -32,7 +32,7 @@ LICENSE = 'PASCAL VOC2012: the images under the terms of use of Flickr'
 
 
 def voc_base(root: Path) -> Path:
-    """Folder of the data set: this one, or the one that its VOCdevkit holds."""
+    """Return the folder of the data set: this one, or the one that its VOCdevkit holds."""
     nested = root / 'VOCdevkit' / 'VOC2012'
     return nested if nested.is_dir() else root
 
@@ -62,7 +62,7 @@ def _list(base: Path, file: Path, ids: Mapping[int, int]) -> Listing:
 
 def listed_images(folder: Path, file: Path) -> tuple[dict[str, Path], list[str]]:
     """
-    Images that a file names, a line each, without folder and suffix.
+    Return images that a file names, a line each, without folder and suffix.
 
     :return: by name; and a line for each that is missing or named twice.
     :raises DataSetError: the file cannot be read.

@@ -63,7 +63,7 @@ def _means(length: int, grid: int, device: torch.device | None = None) -> torch.
 
 def grid_means(x: torch.Tensor, grid: int) -> torch.Tensor:
     """
-    Means over a grid of cells, (N, C, H, W) to (N, C, grid, grid).
+    Return means over a grid of cells, (N, C, H, W) to (N, C, grid, grid).
 
     ONNX has no adaptive pooling: exported, it is two matrix products, the same up to rounding.
     """
@@ -95,7 +95,7 @@ class GridWeights(NamedTuple):
 def grid_products(x: torch.Tensor, grids: Sequence[int], weights: GridWeights
                   ) -> list[torch.Tensor]:
     """
-    Means over several grids of cells, (N, C, H, W) to (N, C, grid, grid) each.
+    Return means over several grids of cells, (N, C, H, W) to (N, C, grid, grid) each.
 
     Equal to adaptive pooling within rounding. As matrix products that read the features once for
     all grids, in the layout that they have on a GPU, channels last: PyTorch's pooling is slow on

@@ -52,12 +52,12 @@ class Difference:
     labels: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 def sample_image(batch: int, height: int, width: int, seed: int = 0) -> torch.Tensor:
-    """(N, 3, H, W) 0..1: smooth patches, a little noise, and bright streaks as of rain."""
+    """Return (N, 3, H, W) 0..1: smooth patches, a little noise, and bright streaks as of rain."""
     random = torch.Generator().manual_seed(seed)
     patches = torch.rand(batch, 3, 5, 7, generator=random)
     image = F.interpolate(patches, (height, width), mode='bilinear', align_corners=False)

@@ -51,7 +51,7 @@ class Exported:
 
 
 def is_exported(path: Path | str) -> bool:
-    """Whether this is a folder with an export's description."""
+    """Return whether this is a folder with an export's description."""
     return (expanded(path) / DESCRIPTION).is_file()
 
 
@@ -91,7 +91,7 @@ def read_exported(folder: Path | str) -> Exported:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal digits."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

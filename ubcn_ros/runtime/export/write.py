@@ -123,7 +123,7 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Version of this package, Python and the named packages; without those not installed."""
+    """Return the versions of this package, Python and the named packages that are installed."""
     found = {'ubcn_ros': __version__, 'python': platform.python_version()}
     for package in packages:
         try:
