@@ -176,9 +176,10 @@ def test_their_own_parsers_take_the_files(package, script, environment):
 @pytest.mark.integration
 def test_the_node_says_it_and_has_the_segment_that_the_profile_says(start):
     node = start(stand_in=True, model='fast', warm_up_width=3840, warm_up_height=2160,
-                 environment=OURS[FAST])
+                 environment={**OURS[FAST], 'MALLOC_MMAP_THRESHOLD_': '131072'})
     node.wait_for_log('active: waiting for images')
     assert 'segment_size in' in node.output and 'is 64.0 MiB' in node.output
+    assert 'MALLOC_MMAP_THRESHOLD_=131072 has glibc map new memory' in node.output
     maps = Path(f'/proc/{node.process.pid}/maps').read_text()
     segments = {Path(line.split()[-1]) for line in maps.splitlines()
                 if re.search(r'/dev/shm/fast(rtps|dds)_[0-9a-f]{16}$', line)}

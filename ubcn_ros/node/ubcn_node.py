@@ -29,6 +29,7 @@ from .camera import Camera
 from .diagnostics_publisher import DiagnosticsPublisher
 from .frames import Arrival
 from .loading import Load, load_and_warm_up, load_engine, warm_up
+from .memory import explain_malloc
 from .middleware import ImageLoad, explain_room
 from .parameter_node import ParameterNode
 from .parameter_spec import Spec
@@ -174,12 +175,14 @@ class UBCNNode(ParameterNode):
             self._pipeline is None or self._pipeline.finish(timeout)))
 
     def _explain_room(self) -> None:
-        """Warn where the middleware has no room for images of the size to warm up with."""
+        """Warn where there is no room, or slow memory, for images of the size to warm up with."""
         settings = self.settings
         load = ImageLoad(settings.warm_up_width, settings.warm_up_height,
                          len(settings.cameras) or 1, output_qos().depth)
-        if text := explain_room(get_rmw_implementation_identifier(), load, os.environ):
-            self.get_logger().warning(text)
+        for text in (explain_room(get_rmw_implementation_identifier(), load, os.environ),
+                     explain_malloc(load.image, os.environ)):
+            if text:
+                self.get_logger().warning(text)
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
         before = self.settings.processing_size

@@ -1,0 +1,30 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""
+Say that glibc is told to handle the memory of images slowly; ROS-free.
+
+By itself it learns to keep blocks of the size of images (mallopt(3), M_MMAP_THRESHOLD); a value
+that is set is kept, and where it is below an image, every copy's memory is new from the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_VARIABLE, _TUNABLE = 'MALLOC_MMAP_THRESHOLD_', 'glibc.malloc.mmap_threshold'
+
+
+def explain_malloc(image: int, environment: Mapping[str, str]) -> str:
+    """
+    Say which setting makes each image's memory new, and what to do; '' where none does.
+
+    :param image: bytes of the largest; 0 where it is not known.
+    """
+    tunables = dict(item.split('=', 1) for item in
+                    environment.get('GLIBC_TUNABLES', '').split(':') if '=' in item)
+    for name, value in ((_VARIABLE, environment.get(_VARIABLE)),
+                        (f'GLIBC_TUNABLES={_TUNABLE}', tunables.get(_TUNABLE))):
+        if value and value.isdecimal() and int(value) < image:
+            return (f'{name}={value} has glibc map new memory for every image ({image} bytes), '
+                    'which takes milliseconds: leave it unset, for the camera driver, too')
+    return ''
