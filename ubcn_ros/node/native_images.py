@@ -134,21 +134,19 @@ class NativeImages:
         :return: it, and rclpy's MessageInfo; None where there is none.
         :raises RuntimeError: rcl cannot, as where it is no image.
         """
-        info, address = _Info(), self._create()
+        info, address, code = _Info(), self._create(), -1
         try:
             with subscription.handle:
                 code = self._take(subscription.handle.pointer, address,
                                   ctypes.addressof(info), None)
-            if code == _NOTHING_TO_TAKE:
-                self._reset_error()
-            else:
-                self._require(code)
-                found, address = self.read(address), None
         finally:
-            if address is not None:
+            if code:
                 self._destroy(address)
         if code == _NOTHING_TO_TAKE:
+            self._reset_error()
             return None
+        self._require(code)
+        found = self.read(address)
         values = {name: getattr(info, name) for name in _INFO}
         return found, {name: None if value == _UNSUPPORTED else value
                        for name, value in values.items()}
