@@ -22,6 +22,7 @@ from drives import (
 )
 from mcap.reader import make_reader
 from mcap.writer import CompressionType
+from random_images import noise
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import CompressionMode
 
@@ -170,7 +171,7 @@ def test_outputs_of_an_earlier_run_are_neither_cameras_nor_mixed_with(tmp_path):
 
 def test_what_changes_on_the_way_is_taken_as_it_comes(tmp_path):
     """Sizes, encodings, stamps of zero and in the past."""
-    images = [image('/image', 0, 1000, 0), image('/image', 1, 1001, 0, pixels=picture(1, 64, 48)),
+    images = [image('/image', 0, 1000, 0), image('/image', 1, 1001, 0, pixels=noise(1, 64, 48)),
               image('/image', 2, 1002, 9, encoding='bgr8'), image('/image', 3, 1003, 4)]
     processed(write_bag(tmp_path / 'in.mcap', images), tmp_path / 'out')
     made = [decoded(r) for r in stored(tmp_path / 'out', '/derained/image_raw')]
