@@ -4,6 +4,7 @@
 
 import json
 from dataclasses import replace
+from shutil import copytree
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ubcn_ros.cli.study_baselines import baselines
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.runtime import load_model
 from ubcn_ros.study.baselines import BaselineStudy
-from ubcn_ros.study.table import study_text
+from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.training.config import TrainConfig
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -48,11 +49,12 @@ def run(root, out, *arguments):
 def study(root, tmp_path, tiny_model):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
-        values = {'model': str(tiny_model), 'networks': ['ddn'],
+        values = {'model': str(tiny_model), 'baselines': ['ddn'],
                   'budgets': ['samples'], 'rates': [150.0], 'workers': 0,
                   'iterations': 2, 'out': tmp_path / 'out', 'say': lambda _text: None,
-                  'config': TrainConfig.load(root / 'tiny.yaml'), **changes}
-        return BaselineStudy(data=open_data([root / 'camvid']), **values)
+                  'config': TrainConfig.load(root / 'tiny.yaml'),
+                  'data': open_data([root / 'camvid']), **changes}
+        return BaselineStudy(**values)
     return made
 
 
@@ -103,8 +105,10 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert json.loads(path.read_text()) == results
     page, (section,) = reported(tmp_path / 'out')
     assert all(text in page for text in ('Size and time', 'as much time', '0.23', 'light, T = 2'))
-    assert section.missing[0][0] == ('rescan, prenet, jorder-e and rcdnet, which this study was '
-                                     'begun without: another --out')
+    missing = dict(section.missing)
+    assert missing['rescan, jorder-e and rcdnet, which this study was begun without: another '
+                   '--out'], 'they are no variants of this recipe'
+    assert 'Trained for as many samples: prenet' in missing
 
 
 def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):
@@ -132,8 +136,32 @@ def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):
         assert all((networks[0][key] == other[key]).all() for key in other)
 
 
+def test_baselines_may_be_added(study, fabric):
+    one = study(baselines=[])
+    one.train(fabric)
+    before = dict(one.results['trained']['samples'])
+    assert [*before] == ['idm', 'ubcn']
+    more = study(baselines=['ddn'])
+    more.train(fabric)
+    assert more.results['trained']['samples'] == {**before, 'ddn': more.results['trained'][
+        'samples']['ddn']}
+
+
+@pytest.mark.parametrize('damage', [
+    {'trained': []}, {'times': 'x'}, {'input': 3}, {'trained': {'samples': {'ddn': []}}},
+    {'trained': {'samples': {'ddn': {'steps': 'x', 'optimizer_steps': {}, 'samples': 1}}}},
+    {'times': {'cpu': {'64x48, fp32': {'ddn': {'ms': 'x'}}}}}])
+def test_a_damaged_file_is_said(study, damage):
+    one = study()
+    one.save()
+    one.results |= {'trained': {'samples': {}}, **damage}
+    one.save()
+    with pytest.raises(ValueError, match=r'baselines\.json is not as a study writes it'):
+        study()
+
+
 def test_nothing_that_derains_is_taken_from_the_model(study, fabric):
-    one = study(networks=[])
+    one = study(baselines=[])
     run = one._run('idm', one.config, 'samples')
     assert run.start('derain').trained == ('segmentation',)
     ours, model = run.start('derain').network, load_model(one.model)[0]
@@ -163,16 +191,22 @@ def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, mon
     one.train(fabric)
     rows = one.results['trained']['samples']
     assert rows['ddn']['error'] == 'the loss of derain is nan' and 'steps' in rows['idm']
-    assert 'diverged' in study_text(one.results)
+    assert 'diverged' in baselines_text(one.results)
 
 
-def test_other_settings_and_what_cannot_be_are_refused(study, tmp_path):
+def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     one = study()
     one.save()
     with pytest.raises(ValueError, match='other settings: .*rates.*choose another --out'):
         study(rates=[50.0])
     with pytest.raises(ValueError, match="has no variant 'rescan'"):
-        study(networks=['rescan'], out=tmp_path / 'other')
+        study(baselines=['rescan'], out=tmp_path / 'other')
+    copytree(root / 'camvid' / 'train', tmp_path / 'camvid' / 'train')
+    with pytest.raises(ValueError, match='camvid has no split val: .*tested on what they are'):
+        study(data=open_data([tmp_path / 'camvid']), out=tmp_path / 'other')
+    copytree(root / 'camvid' / 'train', tmp_path / 'camvid' / 'val')
+    with pytest.raises(ValueError, match='scenes: camvid/val, 1 scenes .* before, camvid/val, 2'):
+        study(data=open_data([tmp_path / 'camvid']))
     derain = one.config.stages['derain']
     for stages, said in (({'adapt': derain}, 'has the stages adapt: .*takes one with derain'),
                          ({'derain': derain, 'attend': derain},
@@ -198,8 +232,8 @@ def test_ubcn_shares_a_budget_as_the_recipe_says(study, fabric, attend, monkeypa
 
 def test_without_attend_there_is_no_ubcn(study, fabric):
     stages = {'derain': study().config.stages['derain']}
-    one = study(config=replace(study().config, stages=stages), networks=[])
-    assert [*one.configs] == ['idm']
+    one = study(config=replace(study().config, stages=stages), baselines=[])
+    assert one.names == ['idm']
 
 
 def test_they_are_measured_in_the_rain_that_the_recipe_validates_in(study, fabric, tmp_path):
@@ -207,7 +241,7 @@ def test_they_are_measured_in_the_rain_that_the_recipe_validates_in(study, fabri
     for rain in ('rendered', 'painted'):
         config = study().config
         config = replace(config, data=replace(config.data, validation_rain=rain))
-        one = study(config=config, networks=[], budgets=[], out=tmp_path / rain)
+        one = study(config=config, baselines=[], budgets=[], out=tmp_path / rain)
         one.train(fabric)
         inputs.append(one.results['input']['150']['psnr'])
     assert inputs[0] != inputs[1]

@@ -23,8 +23,10 @@ def figures(*values):
 def results():
     rows = {'idm': [figures((27, 60), (24, 50))], 'ddn': [figures((25, 55), (21, 40))],
             'rescan': [figures((26, 59), (23, 49))],
+            **dict.fromkeys(('prenet', 'jorder-e', 'rcdnet'), [figures((20, 30), (20, 30))]),
             'ubcn': [figures((20, 30), (20, 30)), figures((28, 61), (25, 52))]}
-    seconds = {'ddn': 10, 'rescan': 300, 'light, T = 2': 40, 'paper, T = 2': 1, 'wide, T = 2': 1}
+    seconds = {'ddn': 10, 'rescan': 300, 'prenet': 300, 'jorder-e': 300, 'rcdnet': 300,
+               'light, T = 2': 40, 'paper, T = 2': 1, 'wide, T = 2': 1}
     return {
         'settings': {'iterations': 2, 'recipes': {'idm': {'derain': {'model': {
             'preset': 'light'}}}}},
@@ -40,6 +42,19 @@ def test_nothing_beats_it_at_its_last_step(results):
         '  PSNR over the best of them at 50 / 250 mm/hr: +2.00 / +2.00 dB',
         '  mIoU over the best of them at 50 / 250 mm/hr: +2.0 / +3.0 points',
         'UBCN at T = 2 is faster than all baselines but ddn: yes']
+
+
+def test_it_is_said_of_which_baselines_a_claim_is_not_known(results):
+    rows, times = results['trained']['samples'], results['times']['cpu']['2048x1024, fp32']
+    del rows['prenet'], times['ddn'], times['rcdnet']
+    rows['jorder-e'] = {'error': 'the loss is nan'}
+    better, *_, faster = target_text(results).splitlines()
+    assert better.endswith('mIoU: not known of prenet, jorder-e, yes of the others')
+    assert faster.endswith('but ddn: not known of rcdnet, yes of the others')
+    for name in ('ddn', 'rescan', 'rcdnet'):
+        del rows[name]
+    better, faster = target_text(results).splitlines()
+    assert better.endswith('mIoU: not known of ddn, rescan, prenet, jorder-e, rcdnet')
 
 
 def test_each_lead_is_told(results):

@@ -3,6 +3,8 @@
 """`ubcn study degradations` from its data to its figures, stopped, added to and refused."""
 
 import json
+import shutil
+from contextlib import nullcontext
 from dataclasses import replace
 
 import cv2
@@ -79,7 +81,7 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
     assert first.exit_code == 0, first.output
     assert steps == [0, 1] * 3 + [1, 0, 1], 'from its checkpoint'
     results = json.loads((out / 'degradations.json').read_text())
-    assert results['data']['camvid']['split'] == 'val'
+    assert results['data']['camvid']['scenes'].startswith('camvid/val, 3 scenes')
     rows = results['data']['camvid']['miou']['haze']
     assert [*rows] == ['0', '0.005', '0.01', '0.03']
     for row in rows.values():
@@ -142,6 +144,30 @@ def test_other_kinds_and_seeds_are_added(study, fabric, trained):
     assert tables['rain'][1, 2, 3] == found['rain']['150']['3']['250']
 
 
+def test_what_another_run_has_found_until_this_one_begins_is_kept(study, root, fabric, trained,
+                                                                   monkeypatch, tmp_path):
+    def waiting(out):
+        study(kinds=['haze']).train(fabric)
+        return nullcontext()
+    monkeypatch.setattr('ubcn_ros.training.single_run.single_run', waiting)
+    monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
+    result = run(root, tmp_path / 'out', '--kind', 'gaussian', '--limit', 1)
+    assert result.exit_code == 0, result.output
+    assert [*study().found['miou']] == ['haze', 'gaussian']
+
+
+@pytest.mark.parametrize('damage', [
+    [], {'camvid': []}, {'camvid': {'miou': {}}}, {'miou': 'x'}, {'miou': {'snow': {}}},
+    {'miou': {'rain': {'50': [1]}}}, {'miou': {'rain': {'50': {'one': {}}}}},
+    {'miou': {'rain': {'50': {'1': {'50': 'x'}}}}}])
+def test_a_damaged_file_is_said(study, damage):
+    one = study()
+    one.results['data'] = {'camvid': {**one.found, **damage}} if 'miou' in damage else damage
+    save_results(one.path, one.results)
+    with pytest.raises(ValueError, match=r'degradations\.json is not as a study writes it'):
+        study()
+
+
 def test_networks_see_their_level_and_differ_by_it_and_by_seed_alone(study):
     one = study()
     configs = [one.trained_config(kind, level, seed) for kind, level, seed in (
@@ -197,8 +223,12 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     finally:
         (tmp_path / 'A_0.png').rename(root / 'camvid' / 'val' / 'images' / 'A_0.png')
     assert cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((48, 64, 3), np.uint8))
-    with pytest.raises(ValueError, match='has no labels: nothing can be tested'):
-        DegradationStudy(one.config, open_data([tmp_path]), tmp_path / 'other')
+    for split, said in (('train', 'has no split val: networks would be tested on what'),
+                        ('val', 'has no labels to compare with')):
+        (tmp_path / 'images' / split).mkdir(parents=True)
+        shutil.copy(tmp_path / 'a.png', tmp_path / 'images' / split)
+        with pytest.raises(ValueError, match=said):
+            DegradationStudy(one.config, open_data([tmp_path / 'images']), tmp_path / 'other')
     stage = one.config.stages['adapt']
     with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
         study(config=replace(one.config, stages={'derain': stage}))

@@ -4,6 +4,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from camvid_folder import write_scenes
@@ -12,7 +13,7 @@ from click.testing import CliRunner
 from ubcn_ros.cli.study_networks import networks
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
-from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.networks import networks_text
 from ubcn_ros.study.parameters import megabytes
 
@@ -85,6 +86,12 @@ def test_models_are_measured_in_the_rain_that_is_chosen(run, root, tiny_model, t
 def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, partial_model,
                                                tmp_path):
     assert run(tiny_model, more=('--frames', '0', '--limit', '1')).exit_code == 0
+    network, info = load_model(tiny_model)
+    names = tuple(f'class {i}' for i in range(len(info.config.label_set.classes)))
+    network.config = replace(network.config, label_set=replace(info.config.label_set,
+                                                               classes=names))
+    other_classes = tmp_path / 'numbers.safetensors'
+    save_model(other_classes, network, info.metadata)
     for folder, source in (('same', tiny_model), ('other', rain_model)):
         (tmp_path / folder).mkdir()
         shutil.copy(source, tmp_path / folder / 'tiny.safetensors')
@@ -94,7 +101,14 @@ def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, part
              'figures of another model named tiny'),
             ((tiny_model, tmp_path / 'same' / 'tiny.safetensors'), ('--limit', '1'),
              'rename one of the files'),
+            ((tiny_model, other_classes), ('--limit', '1'), 'choose a model trained on these'),
             ((partial_model,), ('--limit', '1'), 'derain')):
         result = run(*models, more=('--frames', '0', *more))
         assert result.exit_code == 1 and said in result.output, result.output
         assert 'Traceback' not in result.output
+    path = tmp_path / 'out' / 'networks.json'
+    results = read(tmp_path)
+    for damage in ({'networks': [1]}, {'networks': {'a': 3}}, {'input': 'x'}):
+        path.write_text(json.dumps({**results, **damage}))
+        result = run(tiny_model, more=('--frames', '0', '--limit', '1'))
+        assert result.exit_code == 1 and 'is not as a study writes it' in result.output

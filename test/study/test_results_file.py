@@ -45,10 +45,23 @@ def test_other_settings_are_refused_by_name(path):
 
 @pytest.mark.parametrize(('text', 'complaint'), [
     ('{"settings"', 'is not JSON'), ('[]', 'is not the results'), ('{}', 'is not the results'),
-    ('{"settings": 3}', 'is not the results'), ('\xff', 'is not JSON')])
+    ('{"settings": 3}', 'is not the results'), ('\xff', 'is not JSON'),
+    ('{"settings": {}, "seconds": "x"}', 'is not the results')])
 def test_another_file_is_said_with_its_name(path, text, complaint):
     path.parent.mkdir()
     path.write_text(text, 'latin-1')
     for opening in (lambda: read_results(path), lambda: open_results(path, '', {}, {})):
         with pytest.raises(ValueError, match=rf'rain\.json {complaint}'):
             opening()
+
+
+@pytest.mark.parametrize('found', [{'trained': []}, {'trained': {'idm': {}}},
+                                   {'trained': {'idm': 3}}, {'trained': {'idm': {'psnr': 'x'}}}])
+def test_figures_that_the_study_cannot_read_are_said_before_the_work(path, found):
+    def read(results):
+        return [float(row['psnr']) for row in results['trained'].values()]
+    save_results(path, {'command': '', 'settings': {}, **found})
+    with pytest.raises(ValueError, match=r'rain\.json is not as a study writes it .*move it away'):
+        open_results(path, '', {}, {'trained': {}}, read)
+    save_results(path, {'command': '', 'settings': {}, 'trained': {'idm': {'psnr': 1}}})
+    assert open_results(path, '', {}, {'trained': {}}, read)['trained'] == {'idm': {'psnr': 1}}

@@ -32,7 +32,7 @@ from ubcn_ros.cli.training import (
     workers_option,
 )
 
-_NETWORKS = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
+_BASELINES = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
 
 
 @click.command(cls=Command)
@@ -42,8 +42,8 @@ _NETWORKS = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
 @model_option(help='Model whose segmentation network labels what all of them derain.')
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-baselines', show_default=True,
               help='Output folder; what an earlier run left there is not done again.')
-@click.option('--baseline', 'networks', multiple=True, type=click.Choice(_NETWORKS),
-              default=_NETWORKS, help='May be repeated  [default: all].')
+@click.option('--baseline', 'names', multiple=True, type=click.Choice(_BASELINES),
+              default=_BASELINES, help='May be repeated, or added later  [default: all].')
 @click.option('--budget', 'budgets', multiple=True, type=click.Choice(['samples', 'time']),
               default=('samples', 'time'),
               help='As many samples as IDM, or as much time; may be repeated  [default: both].')
@@ -67,7 +67,7 @@ _NETWORKS = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
 @workers_option()
 @threads_option(help='CPU threads [default: all cores].')
 def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
-              networks: tuple[str, ...], budgets: tuple[str, ...], steps: int | float | None,
+              names: tuple[str, ...], budgets: tuple[str, ...], steps: int | float | None,
               rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,
               size: tuple[int, int], frames: int, presets: tuple[str, ...], time_precision: str,
               accelerator: str, precision: str, workers: int, threads: int | None) -> None:
@@ -87,8 +87,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.baselines import BaselineStudy
-    from ubcn_ros.study.table import study_text
-    from ubcn_ros.study.times import time_all
+    from ubcn_ros.study.baselines_table import baselines_text
     from ubcn_ros.training.config import TrainConfig, shortened
     from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.single_run import single_run
@@ -100,18 +99,10 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
         config = shortened(config, steps if isinstance(steps, float) else
                            steps / config.stages['derain'].optimizer_steps)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
-    study = BaselineStudy(config, open_data(data, label_set), model, out, networks, budgets, rates,
-                          iterations, stride, limit, workers, typed_command(sys.argv[1:]),
-                          click.echo)
     with single_run(out):
+        study = BaselineStudy(config, open_data(data, label_set), model, out, names, budgets,
+                              rates, iterations, stride, limit, workers,
+                              typed_command(sys.argv[1:]), click.echo)
         study.train(launch(False, accelerator, 1, 1, precision))
-
-        def timed(name: str) -> None:
-            click.echo(f'timed {name}')
-            study.save()
-        if frames:
-            devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
-            time_all(study.results['times'], networks, presets, devices=devices,
-                     precision=time_precision, size=size, frames=frames, iterations=iterations,
-                     done=timed)
-    click.echo(f'\n{study_text(study.results)}\n\nwrote {study.path}')
+        study.time(presets, size, time_precision, frames)
+    click.echo(f'\n{baselines_text(study.results)}\n\nwrote {study.path}')

@@ -82,9 +82,9 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     if segmentation is not None:
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))
-    study = DegradationStudy(config, open_data(data), out, kinds, seeds, stride, limit, workers,
-                             typed_command(sys.argv[1:]), click.echo)
     with single_run(out):
+        study = DegradationStudy(config, open_data(data), out, kinds, seeds, stride, limit,
+                                 workers, typed_command(sys.argv[1:]), click.echo)
         study.train(launch(False, accelerator, 1, 1, precision))
     tables = tables_of(study.found['miou'])
     click.echo(f'\n{degradations_text(tables)}\n\n{claims_text(claims(tables))}\n')

@@ -54,8 +54,9 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     methods.png and methods.pdf for print, and methods.json with what is shown.
     """
     from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.study.measured import labelled_scenes
     from ubcn_ros.study.methods import compare_methods
-    from ubcn_ros.study.shown_image import View, chosen_indices, labelled_scenes
+    from ubcn_ros.study.shown_image import View, chosen_indices
     ours = load_ours(model, device, precision, processing_size)
     scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
     indices = chosen_indices(scenes, names, stride, limit)

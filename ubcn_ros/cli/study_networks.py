@@ -65,24 +65,16 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.networks import NetworkStudy, networks_text
-    from ubcn_ros.study.times import time_all
     from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
     label_set = load_model(models[0])[1].config.label_set
-    study = NetworkStudy(models, open_data([data], label_set), out, rates, iterations, stride,
-                         limit, device, precision, rain, typed_command(sys.argv[1:]), click.echo)
     with single_run(out):
+        study = NetworkStudy(models, open_data([data], label_set), out, rates, iterations, stride,
+                             limit, device, precision, rain, typed_command(sys.argv[1:]),
+                             click.echo)
         with progress_bar() as bar:
             study.measure(bar.update)
-
-        def timed(name: str) -> None:
-            click.echo(f'timed {name}')
-            study.save()
-        if frames:
-            devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
-            time_all(study.results['times'], (), (), devices=devices, precision=time_precision,
-                     size=size, frames=frames, iterations=iterations, models=study.files,
-                     done=timed)
+        study.time(size, time_precision, frames)
     click.echo(f'\n{networks_text(study.results)}\n\nwrote {study.path}')

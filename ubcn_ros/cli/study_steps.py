@@ -52,7 +52,8 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     steps.pdf for print, and steps.json with what is shown.
     """
     from ubcn_ros.data.mixture import open_data
-    from ubcn_ros.study.shown_image import View, chosen_indices, labelled_scenes
+    from ubcn_ros.study.measured import labelled_scenes
+    from ubcn_ros.study.shown_image import View, chosen_indices
     from ubcn_ros.study.steps import show_steps
     ours = load_ours(model, device, precision, processing_size)
     scenes = labelled_scenes(open_data([data], ours.network.label_set), split)

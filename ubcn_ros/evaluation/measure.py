@@ -267,11 +267,16 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
 def check_classes(models: Mapping[str, LoadedModel], scenes: SceneList) -> None:
     """Raise ValueError where a model, '' the one that is measured, has not the scenes' classes."""
     for name, loaded in models.items():
-        classes = loaded.network.label_set.classes
-        if [*map(plain_name, classes)] != [*map(plain_name, scenes.label_set.classes)]:
-            raise ValueError(f'the classes of {name or "the model"} are {", ".join(classes)}, '
-                             f'those of {scenes.name} {", ".join(scenes.label_set.classes)}: '
-                             'choose a model trained on these classes')
+        check_label_set(name or 'the model', loaded.network.label_set, scenes)
+
+
+def check_label_set(model: str, label_set: LabelSet, scenes: SceneList) -> None:
+    """Raise ValueError where the label set of a model has not the scenes' classes."""
+    classes, others = label_set.classes, scenes.label_set.classes
+    if [*map(plain_name, classes)] != [*map(plain_name, others)]:
+        raise ValueError(f'the classes of {model} are {", ".join(classes)}, those of '
+                         f'{scenes.name} {", ".join(others)}: choose a model trained on these '
+                         'classes')
 
 
 @torch.inference_mode()

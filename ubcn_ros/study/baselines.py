@@ -33,12 +33,15 @@ from typing import TYPE_CHECKING, Any
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
+from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
-from ubcn_ros.study.measured import measured_rates
+from ubcn_ros.study.measured import measured_rates, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results, save_results
 from ubcn_ros.study.step_figures import by_step
+from ubcn_ros.study.times import time_all
 from ubcn_ros.training.config import TrainConfig, decisive
+from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run
 
 if TYPE_CHECKING:
@@ -56,26 +59,26 @@ class BaselineStudy:
 
     :param config: recipe of IDM in the stage derain, and of UBCN's SAM in attend; without that
         there is no UBCN. Its variants are the baselines, which take derain alone.
-    :param data: training and measuring: of the split val, or the one that there is.
+    :param data: training, and measuring on the split val.
     :param model: name or path of the model whose segmentation network labels what all of them
         derain; it is measured as it is, too, where it is a whole one.
     :param out: output folder.
-    :param networks: variants of the recipe.
+    :param baselines: some of the variants of the recipe; others may be given later.
     :param budgets: some of BUDGETS.
     :param rates: mm/hr, of the rain that the recipe validates in.
     :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, or whose attend leaves nothing to IDM; an unknown
-        variant; a model whose segmentation was never trained; the folder holds a study with other
-        settings.
+        variant; no split val, or without labels; a model whose segmentation was never trained; the
+        folder holds a study with other settings.
     """
 
     config: TrainConfig
     data: Data
     model: str
     out: Path
-    networks: Sequence[str]
+    baselines: Sequence[str]
     budgets: Sequence[str] = BUDGETS
     rates: Sequence[float] = (50.0, 150.0, 250.0)
     iterations: int = 3
@@ -92,12 +95,16 @@ class BaselineStudy:
             raise ValueError(f'the recipe {self.config.name!r} has the stages '
                              f'{", ".join(stages) or "(none)"}: a study of baselines takes one '
                              f'with {_DERAIN}, and {_ATTEND} for UBCN, such as baselines')
-        self.config = Run(self.config, self.data, self.out).config  # in optimizer steps
+        run = Run(self.config, self.data, self.out)
+        self.config, self.scenes = run.config, tested_scenes(self.data)  # in optimizer steps
+        self.names = [IDM, *self.baselines]
         self.configs = {name: replace(config, stages={_DERAIN: config.stages[_DERAIN]})
                         for name, config in {IDM: self.config, **{
-                            name: self.config.variant(name) for name in self.networks}}.items()}
+                            name: self.config.variant(name)
+                            for name in (*self.config.variants, *self.baselines)}}.items()}
         self.shares = {_DERAIN: 1.0}  # of UBCN's budget
         if _ATTEND in stages:
+            self.names.append(UBCN)
             self.configs[UBCN] = replace(self.config, name=f'{self.config.name}-{UBCN}')
             samples, attend = (self.config.stages[stage].optimizer_steps
                                * self.config.stages[stage].batch for stage in stages)
@@ -110,9 +117,11 @@ class BaselineStudy:
             'recipes': {name: {stage: decisive(config, stage) for stage in config.stages}
                         for name, config in self.configs.items()},
             'data': [found.name for found in self.data.sets], 'model': self.info.sha256,
-            'split': self.data.measured_split, 'rates': list(self.rates), 'stride': self.stride,
-            'limit': self.limit, 'iterations': self.iterations}, {
-            'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}})
+            'training': scenes_record(run.training), 'scenes': scenes_record(self.scenes),
+            'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
+            'iterations': self.iterations}, {
+            'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},
+            baselines_text)
 
     @property
     def path(self) -> Path:
@@ -140,11 +149,28 @@ class BaselineStudy:
             self._measure_model(fabric)
         for budget in self.budgets:
             done = self.results['trained'].setdefault(budget, {})
-            for name in self.configs:
-                if name not in done:
-                    self.say(f'{name}, for the same {budget}')
-                    done[name] = self._trained(fabric, name, budget)
-                    self.save()
+            left = [name for name in self.names if name not in done]
+            if budget == 'time' and left:  # all at once: on one machine, if others go on
+                for name in (IDM, *left):
+                    for stage in self.configs[name].stages:
+                        self._seconds(fabric, name, stage)
+            for name in left:
+                self.say(f'{name}, for the same {budget}')
+                done[name] = self._trained(fabric, name, budget)
+                self.save()
+
+    def time(self, presets: Sequence[str], size: tuple[int, int], precision: str, frames: int
+             ) -> None:
+        """
+        Time what is not timed yet, on the devices of this machine.
+
+        :param presets, size, precision, frames: as of ``time_all``.
+        """
+        def done(name: str) -> None:
+            self.say(f'timed {name}')
+            self.save()
+        time_all(self.results['times'], self.baselines, presets, iterations=self.iterations,
+                 size=size, precision=precision, frames=frames, done=done)
 
     def save(self) -> None:
         """Write all figures."""
@@ -224,5 +250,5 @@ class BaselineStudy:
         return LoadedModel.load(path, str(fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
-        return measured_rates(loaded, self.data, self.rates, iterations, self.stride, self.limit,
+        return measured_rates(loaded, self.scenes, self.rates, iterations, self.stride, self.limit,
                               rain=self.config.data.validation_rain)

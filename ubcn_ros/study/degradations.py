@@ -6,7 +6,8 @@ Figure 1 of the paper, made again: networks trained at one level of a degradatio
 ``OUT/degradations.json`` holds, beside 'command' and 'settings' (``results_file``), 'data': by the
 names of the data sets, joined by '+',
 
-- 'split' and 'scenes', which of it are tests, as ``training.record.scenes_record``;
+- 'training' and 'scenes', which of it are trained on and which are tests, as
+  ``training.record.scenes_record``;
 - 'miou': mIoU in % of the segmentation network as [kind][level of training][seed][level of test],
   all of them text: ``miou['rain']['50']['1']['150']``. Kinds and levels are those of
   ``paper.FIGURE_1_LEVELS``. What was not trained yet is missing.
@@ -36,6 +37,7 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.evaluation.scores import LabelScore
 from ubcn_ros.runtime.processing import NATIVE
+from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import open_results, save_results
 from ubcn_ros.training.architecture import model_config
@@ -58,15 +60,16 @@ class DegradationStudy:
     The study in one output folder, which may hold several data sets.
 
     :param config: recipe of the segmentation network, with the stage adapt alone.
-    :param data: training and tests: of the split val, or the one that there is.
+    :param data: training, and tests on the split val.
     :param out: output folder.
     :param kinds: some of ``paper.FIGURE_1_LEVELS``.
     :param seeds: of weights and samples.
     :param stride, limit: which scenes of the split are tests.
     :param workers: processes that render.
     :param say: told what is being done.
-    :raises ValueError: a recipe of other stages, or whose networks see other degradations; the
-        folder holds a study with other settings, or of other scenes of the data sets.
+    :raises ValueError: a recipe of other stages, or whose networks see other degradations; no
+        split val, or without labels; the folder holds a study with other settings, or of other
+        scenes of the data sets.
     """
 
     config: TrainConfig
@@ -91,8 +94,8 @@ class DegradationStudy:
         recipe = decisive(self.config, _STAGE)
         del recipe['seed']
         self.results = open_results(self.path, self.command, {
-            'recipe': recipe, 'stride': self.stride, 'limit': self.limit}, {'data': {}})
-        found = {'split': self.data.measured_split, 'scenes': scenes_record(self.tests)}
+            'recipe': recipe, 'stride': self.stride, 'limit': self.limit}, {'data': {}}, _read)
+        found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {**found, 'miou': {}})
         if changed := differences({key: self.found[key] for key in found}, found):
@@ -117,9 +120,7 @@ class DegradationStudy:
     @cached_property
     def tests(self) -> SceneList:
         """Scenes that are tests, at the size that the recipe trains at."""
-        scenes = self.data.split(self.data.measured_split).labelled()
-        if not len(scenes):
-            raise ValueError(f'{scenes.name} has no labels: nothing can be tested on it')
+        scenes = tested_scenes(self.data)
         chosen = scenes.scenes[::self.stride][:self.limit]
         return shrunk(replace(scenes, scenes=chosen), self.config.data.short_side)
 
@@ -207,6 +208,11 @@ class DegradedScenes(Dataset):
         depth = complete_depth(frame.depth, frame.labels, self.scenes.class_names)
         seed = n * self.stride
         return [degraded(frame.image, seed, depth) for degraded in self.degradations], frame.labels
+
+
+def _read(results: Mapping[str, Any]) -> None:
+    for data in results['data'].values():
+        _ = data['training'], data['scenes'], tables_of(data['miou'])
 
 
 def tables_of(miou: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | None]]]]

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What studies measure: a model on the labelled scenes of one split, in rain."""
+"""What studies measure: the scenes of one split, and a model on them in rain."""
 
 from __future__ import annotations
 
@@ -8,28 +8,52 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 
 
-def measured_rates(loaded: LoadedModel, data: Data, rates: Sequence[float], iterations: int,
-                   stride: int = 1, limit: int | None = None,
+def labelled_scenes(data: Data, split: str | None = None) -> SceneList:
+    """
+    Return the scenes of a split; by default val, or the only one.
+
+    :raises ValueError: none has labels.
+    """
+    scenes = data.split(split or data.measured_split)
+    if not scenes.labelled():
+        raise ValueError(f'{scenes.name} has no labels to compare with: give a data set that has '
+                         'them; photographs in rain are for ubcn study real-rain')
+    return scenes
+
+
+def tested_scenes(data: Data) -> SceneList:
+    """
+    Return the labelled scenes that networks are tested on which a study trains: the split val.
+
+    :raises ValueError: there is none, or none has labels.
+    """
+    if 'val' not in data.splits:
+        raise ValueError(f'{" and ".join(found.name for found in data.sets)} has no split val: '
+                         'networks would be tested on what they are trained on: give a data set '
+                         'that has one')
+    return labelled_scenes(data, 'val').labelled()
+
+
+def measured_rates(loaded: LoadedModel, scenes: SceneList, rates: Sequence[float],
+                   iterations: int, stride: int = 1, limit: int | None = None,
                    progress: Callable[[], object] = lambda: None, rain: str = RENDERED
                    ) -> dict[str, Any]:
     """
-    Measure a model by rain rate, as ``measure_scenes`` does, on the split val or the only one.
+    Measure a model by rain rate, as ``measure_scenes`` does.
 
+    :param scenes: with labels.
     :param rates: mm/hr.
     :param iterations: T.
     :param stride, limit: every n-th scene is taken, and so many at most.
     :param progress: called after every image and rate.
     :param rain: that falls, one of RAINS.
     :return: what ``measure_scenes`` has under 'rates'.
-    :raises ValueError: no scene of the split has labels, or they are of other classes.
+    :raises ValueError: they have other classes than the model.
     """
-    scenes = data.split(data.measured_split).labelled()
-    if not scenes:
-        raise ValueError(f'{data.sets[0].root} has no labels in {data.measured_split}: give a '
-                         'data set with labels')
     return measure_scenes(loaded, scenes, range(0, len(scenes), stride)[:limit], rates,
                           iterations, progress=progress, rain=rain)['rates']

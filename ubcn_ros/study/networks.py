@@ -22,15 +22,16 @@ from typing import Any
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.measure import LoadedModel
+from ubcn_ros.evaluation.measure import LoadedModel, check_label_set
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import measured_rates
+from ubcn_ros.study.measured import labelled_scenes, measured_rates
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
 from ubcn_ros.study.results_file import open_results, save_results
 from ubcn_ros.study.step_figures import HEADER, by_step, cells
-from ubcn_ros.study.times import time_cells
+from ubcn_ros.study.times import time_all, time_cells, time_header
 from ubcn_ros.text_table import table
+from ubcn_ros.training.record import scenes_record
 
 
 @dataclass
@@ -48,8 +49,9 @@ class NetworkStudy:
     :param stride, limit: which scenes of the split are measured.
     :param device, precision: as of ``LoadedModel.load``.
     :param say: told what is being done.
-    :raises ValueError: a model with parts that were never trained; two models of one name; the
-        folder holds a study with other settings, or another model of the same name.
+    :raises ValueError: no labels; a model with parts that were never trained, or of other classes;
+        two models of one name; the folder holds a study with other settings, or another model of
+        the same name.
     """
 
     models: Sequence[str]
@@ -67,14 +69,17 @@ class NetworkStudy:
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
+        self.scenes = labelled_scenes(self.data).labelled()
         self.results = open_results(self.path, self.command, {
-            'data': [found.name for found in self.data.sets], 'split': self.data.measured_split,
-            'rates': list(self.rates), 'rain': self.rain, 'stride': self.stride,
-            'limit': self.limit, 'iterations': self.iterations, 'precision': self.precision},
-            {'input': {}, 'networks': {}, 'times': {}})
+            'data': [found.name for found in self.data.sets],
+            'scenes': scenes_record(self.scenes), 'rates': list(self.rates), 'rain': self.rain,
+            'stride': self.stride, 'limit': self.limit, 'iterations': self.iterations,
+            'precision': self.precision},
+            {'input': {}, 'networks': {}, 'times': {}}, networks_text)
         self.files: dict[str, Path] = {}
         for model in self.models:
             info = load_model(model, WHOLE)[1]
+            check_label_set(model, info.config.label_set, self.scenes)
             if info.name in self.files:
                 raise ValueError(f'{model} has the name of {self.files[info.name]}, '
                                  f'{info.name}: rename one of the files')
@@ -102,6 +107,18 @@ class NetworkStudy:
                 self.results['networks'][name] = self._measured(path, progress)
                 self.save()
 
+    def time(self, size: tuple[int, int], precision: str, frames: int) -> None:
+        """
+        Time every model that is not timed yet, on the devices of this machine.
+
+        :param size, precision, frames: as of ``time_all``.
+        """
+        def done(name: str) -> None:
+            self.say(f'timed {name}')
+            self.save()
+        time_all(self.results['times'], models=self.files, iterations=self.iterations, size=size,
+                 precision=precision, frames=frames, done=done)
+
     def save(self) -> None:
         """Write all figures."""
         save_results(self.path, self.results)
@@ -110,7 +127,7 @@ class NetworkStudy:
         network, info = load_model(path)
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
-        rates = measured_rates(loaded, self.data, self.rates, self.iterations, self.stride,
+        rates = measured_rates(loaded, self.scenes, self.rates, self.iterations, self.stride,
                                self.limit, progress, self.rain)
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
         return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
@@ -125,20 +142,18 @@ def networks_text(results: Mapping[str, Any]) -> str:
 
     :param results: of ``NetworkStudy``.
     """
-    times = {f'{device} {size}': found for device, sizes in results['times'].items()
-             for size, found in sizes.items()}
+    times = results['times']
     header = ('model', 'segmentation', 'MB: IDM + SAM + segmentation', 'T', *HEADER,
-              *(f'{where}: {unit}' for where in times for unit in ('s', 'MiB')))
-    nothing = [''] * 2 * len(times)
+              *time_header(times))
+    nothing = [''] * len(time_header(times))
     lines = [['rainy image', '', '', '', *cells(results['input']), *nothing]]
     for name, row in results['networks'].items():
         lines.append([name, row['segmentation'], megabytes(row['parameters']), '', '', '',
                       cells({rate: {'miou': miou} for rate, miou in row['alone'].items()})[-1],
                       *nothing])
         for t, rates in enumerate(row['steps'], 1):
-            timed = [cell for rows in times.values()
-                     for cell in time_cells(rows.get(f'{name}, T = {t}'))]
-            lines.append(['', '', '', str(t), *cells(rates), *timed])
+            lines.append(['', '', '', str(t), *cells(rates),
+                          *time_cells(times, f'{name}, T = {t}')])
     size, seconds = TABLE_4_UBCN
     rates = ' / '.join(results['input'])
     return (f'at {rates} mm/hr; without a T: labelled without deraining\n'

@@ -9,9 +9,10 @@ all runs of the command together have taken until it was last written, and the s
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,15 +33,19 @@ class Results(dict):
 
 
 def open_results(path: Path, command: str, settings: Mapping[str, Any],
-                 figures: Mapping[str, Any]) -> Results:
+                 figures: Mapping[str, Any], read: Callable[[Results], object] = lambda _: None
+                 ) -> Results:
     """
     Return what a study has found so far, or the same with nothing found yet.
 
     :param path: of the file, which need not be there.
     :param settings: plain values that everything in the file has in common.
     :param figures: those of a study that has found nothing, by name.
+    :param read: reads the figures as the study does when it is done: what it cannot read is said
+        before the work.
     :return: 'command', 'settings', 'seconds' and the figures, for ``save_results``.
-    :raises ValueError: the file is not a study's, or of one with other settings, which are named.
+    :raises ValueError: the file is not a study's, or of one with other settings, which are named;
+        its figures cannot be read.
     """
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
@@ -49,13 +54,33 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
     if changed := differences(found['settings'], settings):
         raise ValueError(f'{path} is of a study with other settings: {"; ".join(changed)}: '
                          'choose another --out')
-    return Results({'seconds': 0.0, **found, **{
+    results = Results({'seconds': 0.0, **found, **{
         name: found.get(name, empty) for name, empty in figures.items()}})
+    with as_written(path):
+        for name, empty in figures.items():
+            if not isinstance(results[name], type(empty)):
+                raise TypeError(f'{name} is {results[name]!r}')
+        read(results)
+    return results
+
+
+@contextlib.contextmanager
+def as_written(path: Path) -> Iterator[None]:
+    """
+    Turn what goes wrong in reading figures of a study's file into a ValueError that names it.
+
+    :param path: of the file.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f'{path} is not as a study writes it ({type(error).__name__}: {error}): '
+                         'move it away or choose another folder') from error
 
 
 def read_results(path: Path) -> dict[str, Any]:
     """
-    Read the file of a study.
+    Read the file of a study; its figures are as they are.
 
     :raises ValueError: it is not one.
     :raises OSError: it cannot be read.
@@ -68,6 +93,9 @@ def read_results(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get('settings'), dict):
         raise ValueError(f'{path} is not the results of a study: it has no settings: move it '
                          'away or choose another folder')
+    if not isinstance(found.get('seconds', 0), (int, float)):
+        raise ValueError(f'{path} is not the results of a study: its seconds are '
+                         f'{found["seconds"]!r}: move it away or choose another folder')
     return found
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
@@ -156,19 +155,6 @@ def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, 
                                  f'{", ".join([*places][:3])}')
         return [places[name] for name in names]
     return [*places.values()][::stride or max(1, len(places) // limit)][:limit]
-
-
-def labelled_scenes(data: Data, split: str | None) -> SceneList:
-    """
-    Return the scenes of a split; by default val, or the only one.
-
-    :raises ValueError: they have no labels.
-    """
-    scenes = data.split(split or data.measured_split)
-    if not scenes.labelled():
-        raise ValueError(f'{scenes.name} has no labels to compare with: give a data set that has '
-                         'them; photographs in rain are for ubcn study real-rain')
-    return scenes
 
 
 def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray) -> None:

@@ -21,32 +21,33 @@ from ubcn_ros.benchmark.engine import timed_engine as timed
 from ubcn_ros.runtime.processing import NATIVE
 
 
-def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[str], *,
-             devices: Sequence[str], precision: str, size: tuple[int, int], frames: int,
-             iterations: int, models: Mapping[str, Path] | None = None,
+def time_all(times: dict[str, Any], baselines: Sequence[str] = (), presets: Sequence[str] = (), *,
+             precision: str, size: tuple[int, int], frames: int, iterations: int,
+             models: Mapping[str, Path] | None = None,
              done: Callable[[str], object] = lambda _name: None) -> None:
     """
-    Time what is not timed yet, at the image's own size.
+    Time what is not timed yet on the CPU and, where there is one, the GPU, at the image's size.
 
     Baselines and presets have random weights, which do not change their speed.
 
-    :param times: is filled in: by device and 'WIDTHxHEIGHT, precision', {name: {'ms': median,
-        'peak_mib': the most memory beside what was held before it was built (on a CPU about
-        that: allocators keep some), 'frames'}}.
+    :param times: is filled in: by device, 'cpu' or 'cuda (NAME OF THE GPU)', and 'WIDTHxHEIGHT,
+        precision', {name: {'ms': median, 'peak_mib': the most memory beside what was held before
+        it was built (on a CPU about that: allocators keep some), 'frames'}}.
     :param baselines: of network.baselines.REGISTRY.
     :param presets: of UBCN, with the whole loop.
     :param size: width and height.
-    :param frames: that count, after one that does not.
+    :param frames: that count, after one that does not; with 0 nothing is timed.
     :param iterations: T of presets and models.
     :param models: files of whole models by name, with the whole loop.
     :param done: called after each, with its name.
     """
-    from ubcn_ros.runtime.device import resolve_device
+    from ubcn_ros.runtime.device import processor, resolve_device
     from ubcn_ros.runtime.peak_memory import peak_mib
     images: list[np.ndarray] = []  # one, made where something is left to time
-    for name in devices:
-        known = times.setdefault(name, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
+    for name in _devices() if frames else ():
         device = resolve_device(name)
+        where = name if name == 'cpu' else f'{name} ({processor(device)[0]})'
+        known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
         with tempfile.TemporaryDirectory() as folder:
             calls: dict[str, Callable[[], TimedCall]] = {
                 **{baseline: partial(timed_baseline, baseline, device, precision, size)
@@ -67,6 +68,11 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], presets: Sequence[
                 done(f'{key} on {name}')
 
 
+def _devices() -> list[str]:
+    import torch
+    return ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+
+
 def _release_memory() -> None:
     """Give free memory back to the system, where the C library can."""
     gc.collect()
@@ -80,6 +86,22 @@ def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precisi
     return timed(engine, name, size, iterations, NATIVE)
 
 
-def time_cells(row: Mapping[str, float] | None) -> tuple[str, str]:
-    """Return the seconds and MiB of what was timed, empty where it was not."""
-    return ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}')
+def time_header(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """
+    Head the columns of ``time_cells``.
+
+    :param times: as of ``time_all``.
+    """
+    return [f'{device} {size}: {unit}' for device, sizes in times.items() for size in sizes
+            for unit in ('s', 'MiB')]
+
+
+def time_cells(times: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
+    """
+    Return seconds and MiB of a method on every device and size, empty where it was not timed.
+
+    :param times: as of ``time_all``.
+    """
+    found = [rows.get(name) for sizes in times.values() for rows in sizes.values()]
+    return [cell for row in found for cell in (
+        ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}'))]

@@ -27,7 +27,8 @@ def degradations(scale=0.8, seeds=('1', '2', '3')):
     return {'command': 'ubcn study degradations --data camvid --seeds 3',
             'settings': {'recipe': {'name': 'degradations'}, 'stride': 1, 'limit': None},
             'seconds': 4980.0,
-            'data': {'camvid': {'split': 'val', 'scenes': f'camvid/val, 101 scenes {SHA[:12]}',
+            'data': {'camvid': {'training': f'camvid/train, 367 scenes {SHA[:12]}',
+                                'scenes': f'camvid/val, 101 scenes {SHA[:12]}',
                                 'miou': miou}}}
 
 
@@ -57,7 +58,8 @@ def baselines():
     decisive = {'model': {'preset': 'light'}, 'seed': 0}
     return {'command': 'ubcn study baselines --data camvid',
             'settings': {'recipes': {name: {'derain': decisive} for name in rows},
-                         'data': ['camvid'], 'model': SHA, 'split': 'val',
+                         'data': ['camvid'], 'model': SHA,
+                         'scenes': f'camvid/val, 101 scenes {SHA[:12]}',
                          'rates': [50.0, 150.0, 250.0], 'stride': 1, 'limit': None,
                          'iterations': 3},
             'seconds_per_step': {}, 'input': quality(22.0, 45.0),

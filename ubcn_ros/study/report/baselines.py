@@ -248,7 +248,8 @@ def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
 
 
 def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    command, begun = without(results['command'], 'budget'), results['settings']['recipes']
+    same, begun = without(results['command'], 'budget'), results['settings']['recipes']
+    command = without(same, 'baseline')
     for budget, words in _BUDGETS.items():
         rows = results['trained'].get(budget, {})
         left = [name for name in (*TABLE_4, UBCN) if name in begun and name not in rows]
@@ -256,7 +257,6 @@ def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, 
             yield f'Trained {words}: {listing(left)}', command
     absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
     if absent:
-        yield (f'{listing(absent)}, which this study was begun without: another --out',
-               without(command, 'baseline'))
+        yield (f'{listing(absent)}, which this study was begun without: another --out', command)
     if not any(where.startswith('cuda') for where in times):
-        yield 'Times and memory on a GPU: the same command on a machine that has one', command
+        yield 'Times and memory on a GPU: the same command on a machine that has one', same

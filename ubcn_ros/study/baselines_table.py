@@ -11,11 +11,11 @@ from ubcn_ros.study.comparison import UBCN, target_text
 from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.step_figures import HEADER, cells
-from ubcn_ros.study.times import time_cells
+from ubcn_ros.study.times import time_cells, time_header
 from ubcn_ros.text_table import table
 
 
-def study_text(results: Mapping[str, Any]) -> str:
+def baselines_text(results: Mapping[str, Any]) -> str:
     """
     Lay out all that a study has found: a table for each budget, and what beats UBCN.
 
@@ -25,17 +25,15 @@ def study_text(results: Mapping[str, Any]) -> str:
     :param results: of ``BaselineStudy``.
     """
     rates = ' / '.join(results['input'])
-    times = {f'{device} {size}': found for device, sizes in results['times'].items()
-             for size, found in sizes.items()}
-    header = ('method', 'MB', 'file MB', "paper's", *(f'{where}: {unit}' for where in times
-                                           for unit in ('s', 'MiB')),
-              "paper's s", 'steps', 'samples', *HEADER)
+    times = results['times']
+    timed = dict.fromkeys(name for sizes in times.values() for rows in sizes.values()
+                          for name in rows)
+    header = ('method', 'MB', 'file MB', "paper's", *time_header(times), "paper's s", 'steps',
+              'samples', *HEADER)
 
     def line(name: str, size: Sequence[str] = ('', '', ''), run: tuple[str, str] = ('', ''),
              quality: Sequence[str] = ('', '', '')) -> list[str]:
-        found = [time_cells(rows.get(name)) for rows in times.values()]
-        return [name, *size, *(cell for cells in found for cell in cells), _paper_time(name), *run,
-                *quality]
+        return [name, *size, *time_cells(times, name), _paper_time(name), *run, *quality]
 
     parts = []
     for budget, rows in results['trained'].items():
@@ -46,8 +44,7 @@ def study_text(results: Mapping[str, Any]) -> str:
         if results['model']:
             lines += _lines(line, results['model']['name'], results['model'], ('as it is', ''),
                             True)
-        lines += [line(name) for name in dict.fromkeys(
-            name for found in times.values() for name in found) if name not in rows]
+        lines += [line(name) for name in timed if name not in rows]
         parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n{table(header, lines)}')
     return '\n\n'.join([*parts, target_text(results)]).rstrip()
 
