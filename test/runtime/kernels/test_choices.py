@@ -5,6 +5,8 @@
 import copy
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,21 @@ def test_of_two_processes_the_first_to_choose_decides(path):
     other.keep('b', 'cuDNN')
     one.keep('c', 'Triton')
     assert len(KernelChoices(path, MADE_FOR)) == 3, 'none takes away what the other kept'
+
+
+def test_processes_that_choose_at_once_run_the_same(path):
+    kinds, starters = [str(number) for number in range(8)], ('Triton', 'cuDNN', 'reference')
+    together = threading.Barrier(len(starters))
+
+    def start(name):
+        found = KernelChoices(path, MADE_FOR)
+        together.wait(60.0)
+        return [found.get(kind) or found.keep(kind, name) for kind in kinds]
+
+    with ThreadPoolExecutor() as pool:
+        chosen = list(pool.map(start, starters))
+    kept = KernelChoices(path, MADE_FOR)
+    assert chosen == [[kept.get(kind) for kind in kinds]] * len(starters)
 
 
 def test_a_choice_that_cannot_be_run_is_replaced(path):

@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import importlib.metadata
 import json
 import logging
+import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -47,16 +50,29 @@ class KernelChoices:
 
     def keep(self, kind: str, name: str) -> str:
         """
-        Keep what was chosen for a kind of work.
+        Keep what was chosen for a kind of work, for which ``get`` has none that can be run.
 
         :return: the name, or the one that another process has chosen and kept meanwhile.
         """
         before = self._names.get(kind)
-        self._names |= self._read(_LOG.debug)  # it has been warned of
-        if self._names.get(kind) == before:
-            self._names[kind] = name
-            self._write()
+        with self._locked():
+            self._names |= self._read(_LOG.debug)  # it has been warned of
+            if self._names.get(kind) == before:
+                self._names[kind] = name
+                self._write()
         return self._names[kind]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Let other processes and threads wait, where the folder can be locked."""
+        with ExitStack() as stack:
+            if self.path is not None:
+                with suppress(OSError):  # of a folder that cannot be made, writing tells
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    folder = os.open(self.path.parent, os.O_RDONLY)
+                    stack.callback(os.close, folder)
+                    fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
 
     def _read(self, tell: Callable[..., None]) -> dict[str, str]:
         if self.path is None:
