@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The way of a frame: what the engine is asked for, what is counted, and when to give up."""
 
+import gc
 import threading
 import time
+import weakref
 from types import SimpleNamespace
 
 import messages
@@ -262,6 +264,30 @@ def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
     assert len(made.engine.calls) == 3, 'frames that come later are dropped'
     assert made.camera.statistics.failed == 5
     assert made.node.errors == ['/image: frame dropped: RuntimeError: injected failure']
+
+
+def test_a_frame_that_failed_is_let_go_at_once(bench):
+    made, one = bench('raises:1'), arrival()
+    held = weakref.ref(one)
+    gc.disable()  # which may take long to have its turn
+    try:
+        made.process([(made.camera, one)])
+        made.pipeline.close()
+        del one
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+def test_a_failure_that_cannot_be_reported_hinders_no_later_frame(bench):
+    made = bench('raises:2')
+    logger, made.node.get_logger = made.node.get_logger, lambda: [][1]
+    made.process([(made.camera, arrival())])
+    with pytest.raises(IndexError):
+        made.process([(made.camera, arrival())])
+    made.node.get_logger = logger
+    made.process([(made.camera, arrival())])
+    assert made.camera.statistics.processed == 2
 
 
 def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):

@@ -34,20 +34,23 @@ class Engine:
         assert self.allocated is None or self.allocated() is None, 'still held'
         return 'frame'
 
-
     def batch(self, images, **options):
         return [self(image, **options) for image in images]
 
 
+@pytest.fixture
+def no_collector():
+    """What is left over must go without waiting for the collector's turn."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.mark.parametrize('count', [1, 3])
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
-def test_out_of_memory_is_tried_once_more_with_one_step(error, count):
+def test_out_of_memory_is_tried_once_more_with_one_step(no_collector, error, count):
     engine = Engine(error, most=1)
-    gc.disable()  # what is left over must go without waiting for the collector's turn
-    try:
-        outcomes = infer(engine, ['image'] * count, 3, 12.5, True, 360)
-    finally:
-        gc.enable()
+    outcomes = infer(engine, ['image'] * count, 3, 12.5, True, 360)
     assert [outcome.frame for outcome in outcomes] == ['frame'] * count
     assert all(type(error).__name__ in outcome.reduced for outcome in outcomes)
     assert engine.calls == [(3, 12.5, True, 360)] + [(1, None, True, 360)] * count
@@ -59,6 +62,14 @@ def test_out_of_memory_for_one_step_is_the_outcome(error):
     outcome, = infer(engine, ['image'], 3, None, False)
     assert type(outcome.error) is type(error) and outcome.frame is None
     assert len(engine.calls) == 2
+
+
+@pytest.mark.parametrize('error', [*ERRORS, ValueError('shapes differ')],
+                         ids=lambda error: type(error).__name__)
+def test_a_failure_keeps_nothing_that_was_allocated(no_collector, error):
+    engine = Engine(error, most=0)
+    outcome, = infer(engine, ['image'], 3, None, False)
+    assert outcome.error and engine.allocated() is None, 'the next frame is to have it'
 
 
 def test_other_failures_are_not_tried_again():

@@ -20,6 +20,7 @@ from ubcn_ros.node.diagnostics import Level, resident_mib  # noqa: E402
 from ubcn_ros.node.diagnostics_publisher import engine_report  # noqa: E402
 from ubcn_ros.node.topics import COLOR  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
+from ubcn_ros.node.worker import Worker  # noqa: E402
 from ubcn_ros.runtime import load_model  # noqa: E402
 
 
@@ -115,6 +116,20 @@ def stand_in_node(ros):
         node.trigger_cleanup()
         assert node.stop(10.0)
         node.destroy_node()
+
+
+def test_told_to_stop_while_it_waits_for_a_frame_its_thread_is_ended_all_the_same(stand_in_node,
+                                                                              monkeypatch):
+    node = stand_in_node()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+    with monkeypatch.context() as patched:
+        patched.setattr(Worker, 'pause', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            node.on_cleanup(None)
+    assert node.stop(10.0)
+    assert not [thread for thread in threading.enumerate() if thread.name == 'engine']
 
 
 def set_parameter(node, name, value):

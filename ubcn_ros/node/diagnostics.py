@@ -5,8 +5,8 @@ Count what one camera's frames went through, and summarise it; ROS-free.
 
 Vocabulary: `age` is from the header's stamp to publishing, `latency` from the frame's arrival at
 the node to publishing, both in milliseconds. Every frame that was sent ends in exactly one
-counter: sent == processed + dropped + malformed, give or take the one frame in hand and the one
-that waits.
+counter: sent == processed + dropped + malformed, give or take the one that waits, the one that the
+engine has and the one that is published.
 """
 
 from __future__ import annotations

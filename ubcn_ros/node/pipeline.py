@@ -92,11 +92,12 @@ class Pipeline:
 
     def finish(self, timeout: float | None = None) -> bool:
         """Wait until what was processed is published, seconds at most; False where it is not."""
-        if self._published is not None:
-            if not wait([self._published], timeout).done:
-                return False
-            self._published.result()
-            self._published = None
+        if self._published is None:
+            return True
+        if not wait([self._published], timeout).done:
+            return False
+        published, self._published = self._published, None
+        published.result()  # raises what reporting a failure raised
         return True
 
     def close(self) -> None:
@@ -140,9 +141,10 @@ class Pipeline:
         """Publish what came of a batch, in the publisher's thread; `inferred`: when it came."""
         since = inferred
         for frame, outcome in zip(frames, outcomes, strict=True):
+            if outcome.error is not None:
+                self._failed(frame.camera, outcome.error)
+                continue
             try:
-                if outcome.error is not None:
-                    raise outcome.error
                 self._publish(frame, outcome, settings, inferred)
                 self._streak.succeeded()
                 # with the numbers: other cameras of the batch wait for these, too

@@ -44,7 +44,7 @@ class Outcome:
 
     frame: Any = None  # as the engine returns it
     reduced: str = ''  # why it ran a single step only; '' where it ran as many as asked for
-    error: Exception | None = None  # instead of the frame
+    error: Exception | None = None  # instead of the frame; without traceback, which keeps memory
 
 
 def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
@@ -79,7 +79,7 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
         return Outcome(engine(image, **options))
     except Exception as error:
         if not out_of_memory(error):
-            return Outcome(error=error)
+            return Outcome(error=error.with_traceback(None))
         reduced = one_line(error)
     free_memory()
     return _infer_one_step(engine, image, options, reduced)
@@ -89,7 +89,7 @@ def _infer_one_step(engine: Any, image: Any, options: dict[str, Any], reduced: s
     try:
         return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)
     except Exception as error:
-        return Outcome(error=error)
+        return Outcome(error=error.with_traceback(None))
 
 
 class FailureStreak:
@@ -122,4 +122,5 @@ class FailureStreak:
 
     def succeeded(self) -> None:
         """End the streak."""
-        self.count = 0
+        with self._lock:
+            self.count = 0

@@ -138,7 +138,7 @@ class UBCNNode(ParameterNode):
 
     @log_exceptions
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Unsubscribe once the frame in hand is out; the engine stays warm."""
+        """Unsubscribe once the frames in hand are out; the engine stays warm."""
         self._worker.pause()
         self._pipeline.finish()
         for camera in self.cameras:
@@ -230,10 +230,11 @@ class UBCNNode(ParameterNode):
         self.change_state('deactivate')  # its callback returns ERROR: that is the error transition
 
     def _release(self) -> None:
-        worker, self._worker = self._worker, None
+        worker = self._worker
         if worker is None:
             return
-        worker.pause()
+        worker.pause()  # told to stop here, `stop` ends the thread
+        self._worker = None
         with ExitStack() as stack:  # from the last to the first, whatever one of them raises
             stack.callback(worker.close)
             stack.callback(lambda: worker.submit(free_memory).result())
