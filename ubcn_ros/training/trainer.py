@@ -26,6 +26,7 @@ from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, find_stage
+from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
@@ -38,8 +39,7 @@ from ubcn_ros.training.validation import validate
 
 CHECKPOINT, BEST, LAST = 'last.ckpt', 'best.safetensors', 'last.safetensors'
 """What a stage leaves in its folder; LAST comes last, and says that the stage is finished."""
-SHEET = 'validation.jpg'
-"""Pictures of the last validation."""
+SHEET = 'validation.jpg'  # pictures of the last validation
 
 _LOG_EVERY = 20
 
@@ -97,7 +97,7 @@ class Trainer:
         members = group_members(training.groups, network.label_set.num_classes)
         stage = STAGE_CLASSES[stage_name](network, self.stage_config, weights, members)
         initialize(stage, config.model, kept=network)
-        stage.to(memory_format=torch.channels_last)
+        lay_out(stage, fabric.device, fabric._precision.precision)
         if self.stage_config.compile:
             stage.compile()
         groups = stage.parameter_groups()
