@@ -87,7 +87,9 @@ def test_numbers_of_cameras_are_compared_on_the_mask_alone_without_a_network(tmp
 
 
 @pytest.mark.parametrize('arguments, told', [
-    (['--stand-in', 2, '--fuzz', 10], '--stand-in is for streams'),
+    (['--stand-in', 2, '--fuzz', 10], 'are for streams'),
+    (['--mask-only', '--chaos', 10], 'are for streams'),
+    (['--cameras', '1,2', '--fuzz', 10], 'are for streams'),
     (['--cameras', '1,17'], "'1,17' is not numbers of 1 to 16"),
     (['--cameras', ''], '--cameras needs a number')])
 def test_what_does_not_go_together_is_refused(arguments, told):

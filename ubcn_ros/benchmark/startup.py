@@ -38,11 +38,13 @@ def probe(arguments: dict[str, Any]) -> dict[str, Any]:
     Do what a fresh process does: import, load, warm up as a node does, process one frame.
 
     :return: 'marks': when each phase was done, on the monotonic clock that all processes share;
-        'outputs': a digest of the frame's; 'log': the lines of progress; 'backend', 'device'.
+        'outputs': a digest of the frame's; 'log': the lines of progress; 'timed': how many kernels
+        were chosen by timing; 'backend', 'device'.
     """
     import torch
 
     from ubcn_ros.runtime import Engine
+    from ubcn_ros.runtime.kernels.autotune import TIMING
     if arguments['threads']:
         torch.set_num_threads(arguments['threads'])
     marks, log = {'import': time.monotonic()}, []
@@ -64,6 +66,7 @@ def probe(arguments: dict[str, Any]) -> dict[str, Any]:
     for array in (frame.derained, frame.labels, frame.confidence):
         outputs.update(np.ascontiguousarray(array))
     return {'marks': marks, 'outputs': outputs.hexdigest(), 'log': log,
+            'timed': sum(line.startswith(TIMING) for line in log),
             'backend': engine.backend, 'device': str(engine.device)}
 
 
@@ -74,8 +77,7 @@ def start_once(caches: Path, **arguments: Any) -> dict[str, Any]:
     :param caches: folder in which what takes long to make is kept, instead of the user's.
     :param arguments: model, device, precision, backend, fused, autotune, threads, height, width,
         iterations and processing_size.
-    :return: seconds of each phase and their sum, 'first_result'; the others of ``probe``, and
-        'timed', how many kernels were chosen by timing.
+    :return: seconds of each phase and their sum, 'first_result'; and the others of ``probe``.
     :raises ValueError: the process failed; its last line says why.
     """
     environment = {**os.environ, **{name: str(caches / folder)
@@ -89,8 +91,7 @@ def start_once(caches: Path, **arguments: Any) -> dict[str, Any]:
     marks = found.pop('marks')
     row = {phase: marks[phase] - before for phase, before in zip(
         PHASES, [begun, *(marks[phase] for phase in PHASES)], strict=False)}
-    return {**row, 'first_result': marks[PHASES[-1]] - begun,
-            'timed': sum(line.startswith('timing kernels') for line in found['log']), **found}
+    return {**row, 'first_result': marks[PHASES[-1]] - begun, **found}
 
 
 def start_repeatedly(count: int, progress: Callable[[str], Any] = lambda _: None,

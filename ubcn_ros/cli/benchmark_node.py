@@ -84,10 +84,11 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
     if picture and (messages or steps or peak):
         raise click.UsageError('--picture draws a stream: leave --fuzz, --chaos and --peak away')
-    if stand_in is not None and (messages or steps):
-        raise click.UsageError('--stand-in is for streams: leave --fuzz and --chaos away')
     if not cameras:
         raise click.UsageError('--cameras needs a number')
+    if (messages or steps) and (stand_in is not None or mask_only or cameras != (1,)):
+        raise click.UsageError('--stand-in, --mask-only and --cameras are for streams: leave '
+                               '--fuzz and --chaos away')
     from ubcn_ros.bags.live.client import NoAnswerError
     from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.node_load import Load

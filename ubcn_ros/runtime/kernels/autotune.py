@@ -16,6 +16,8 @@ from ubcn_ros.network.blocks import exporting
 from ubcn_ros.runtime.kernels.choices import KernelChoices
 
 REFERENCE = 'reference'
+TIMING = 'timing kernels'
+"""How the lines begin that say so."""
 Run = Callable[..., torch.Tensor]
 """Features, and tensors that go with them, to a result."""
 _LOG = logging.getLogger(__name__)
@@ -200,7 +202,7 @@ class Autotuner:
         """Name what runs for a kind of work without a choice; keep what timing says."""
         if self._choose is None:
             return REFERENCE
-        self._progress(f'timing kernels, once for this device: {operation} for '
+        self._progress(f'{TIMING}, once for this device: {operation} for '
                        f'{tuple(x.shape)}, {x.dtype}')
         try:
             name = self._choices.keep(key, self._tune(operation, reference, candidates, x,

@@ -12,7 +12,6 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.training.drive_frames import chosen_scene
@@ -51,7 +50,7 @@ class Draw:
     :param painting: of painted rain; None without it.
     :param misty: of misty rain; None without it.
     :param real: the scene's own rain is shown.
-    :param fixed: the degradation that all samples have, but rain; None without it.
+    :param fixed: it has the degradation that all samples have, another than rain.
     """
 
     view: View
@@ -65,7 +64,7 @@ class Draw:
     painting: Painting | None = None
     misty: MistyDraw | None = None
     real: bool = False
-    fixed: Degradation | None = None
+    fixed: bool = False
 
     @property
     def rain_rate(self) -> float:
@@ -200,7 +199,7 @@ class TensorSamples:
             draw = replace(draw, recolouring=Recolouring.draw(rng))
         fixed = c.fixed_degradation
         if fixed is not None and fixed.kind != 'rain':
-            return replace(draw, fixed=fixed, seed=int(rng.integers(1 << 31)))
+            return replace(draw, fixed=True, seed=int(rng.integers(1 << 31)))
         if fixed is not None:
             return self._rainy(rng, draw, fixed.level, physical=True) if fixed.level else draw
         if real or not wet:
