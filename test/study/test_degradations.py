@@ -75,6 +75,7 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
             raise KeyboardInterrupt
         return original(self, *arguments)
     monkeypatch.setattr(Trainer, 'train_step', stopped)
+    monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
     assert run(root, out, '--kind', 'haze').exit_code == 1
     assert steps == [0, 1] * 3
     first = run(root, out, '--kind', 'haze')
@@ -93,7 +94,6 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
     assert {path.name for path in out.glob('*.p*')} == {
         f'{name}-camvid.{kind}' for name in ('heat-maps', 'curves') for kind in ('png', 'pdf')}
 
-    monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
     again = run(root, out, '--kind', 'haze')
     assert again.exit_code == 0 and 'training tiny' not in again.output
     assert len(steps) == 9

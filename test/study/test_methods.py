@@ -149,7 +149,7 @@ def test_a_ubcn_of_the_same_budget_is_pointed_at(run, some_baselines, tiny_model
     (study / 'samples' / 'ubcn').mkdir()
     fair = study / 'samples' / 'ubcn' / 'baselines-ubcn.safetensors'
     shutil.copy(tiny_model, fair)
-    arguments = ('--baselines', study, '--image', 'A_0', '--rate', 50, '--width', 4)
+    arguments = ('--baselines', study, '--image', 'A_0', '--rates', 50, '--width', 4)
     assert f'another budget: --model {fair} had the same' in run(*arguments).output
     assert 'another budget' not in run(*arguments, '--model', fair).output
 

@@ -36,7 +36,7 @@ from ubcn_ros.cli.study_pictures import (
 @image_option
 @spread_option
 @limit_option(default=2, show_default=True)
-@rates_option('--rate', default='50,250', help='Rain rates, mm/hr.')
+@rates_option(default='50,250')
 @rain_option()
 @baselines_options
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-methods', show_default=True,

@@ -31,11 +31,10 @@ from ubcn_ros.study.shown_image import (
     View,
     check_zoom,
     legend,
-    step_labels,
 )
-from ubcn_ros.study.trained_baselines import derained_by
+from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
-INPUT, OURS, TRUTH = 'input', 'UBCN', 'ground truth'
+TRUTH = 'ground truth'
 
 
 def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], scenes: SceneList,
@@ -61,7 +60,8 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
         masks.append(scene.true_labels)
         result = {'name': scene.name, 'rain_seed': index, 'clean': _clean(scene), 'rates': {}}
         for rate in rates:
-            shown = _methods(scene, model, baselines, rate)
+            shown = {title: scene.shown(*found) for title, found in by_method(
+                model, baselines, scene.rainy(rate), view.iterations).items()}
             masks += [each.labels for each in shown.values()]
             result['rates'][rate_key(rate)] = {title: each.figures
                                                for title, each in shown.items()}
@@ -75,19 +75,6 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
 @torch.inference_mode()
 def _clean(scene: ShownScene) -> dict[str, float | None]:
     return {'miou': scene.shown(scene.clean, scene.model.segment(scene.clean)).figures['miou']}
-
-
-@torch.inference_mode()
-def _methods(scene: ShownScene, model: LoadedModel, baselines: Mapping[str, LoadedModel],
-             rate: float) -> dict[str, Shown]:
-    """Return what is shown by title: the rainy image, the baselines, UBCN."""
-    rainy = scene.rainy(rate)
-    shown = {INPUT: scene.shown(rainy, model.segment(rainy))}
-    for title, baseline in baselines.items():
-        derained = derained_by(baseline, rainy)
-        shown[title] = scene.shown(derained, model.segment(derained))
-    step = model.loop(rainy, scene.view.iterations)[-1]
-    return {**shown, OURS: scene.shown(step.image, step_labels(step))}
 
 
 def _rows(shown: dict[str, Shown], scene: ShownScene, label: str, zoom: Zoom | None

@@ -20,17 +20,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.images.files import list_images, read_image
-from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.print_cells import LabelMap, Picture
 from ubcn_ros.study.print_grid import Grid, Row
-from ubcn_ros.study.shown_image import View, as_arrays, check_zoom, legend, step_labels
-from ubcn_ros.study.trained_baselines import derained_by
-
-Arrays = tuple[np.ndarray, np.ndarray]
+from ubcn_ros.study.shown_image import View, as_arrays, check_zoom, legend
+from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
 
 def find_photographs(sources: Sequence[Path], stride: int = 1, limit: int | None = None
@@ -63,7 +59,8 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
     for path, zoom in zip(paths, view.checked_zooms(len(paths), columns), strict=True):
         photograph = _fitted(read_image(path), view.size)
         check_zoom(zoom, path.name, photograph)
-        shown = _methods(model, baselines, photograph, view.iterations)
+        shown = {title: as_arrays(*found) for title, found in by_method(
+            model, baselines, model.upload(photograph), view.iterations).items()}
         masks += [labels for _, labels in shown.values()]
         height, across = photograph.shape[:2]
         results.append({
@@ -78,18 +75,6 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
         progress()
     return Grid(rows, columns, legend=legend(label_set, masks), width=view.width), \
         {'images': results}
-
-
-@torch.inference_mode()
-def _methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], photograph: np.ndarray,
-             iterations: int) -> dict[str, Arrays]:
-    rainy = model.upload(photograph)
-    shown = {INPUT: as_arrays(rainy, model.segment(rainy))}
-    for title, baseline in baselines.items():
-        derained = derained_by(baseline, rainy)
-        shown[title] = as_arrays(derained, model.segment(derained))
-    step = model.loop(rainy, iterations)[-1]
-    return {**shown, OURS: as_arrays(step.image, step_labels(step))}
 
 
 def _fitted(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,13 @@ from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.network.baselines import REGISTRY
 from ubcn_ros.runtime.weights import SUFFIX
 from ubcn_ros.study.comparison import UBCN
+from ubcn_ros.study.shown_image import step_labels
 
 TITLES = {'ddn': 'DDN', 'rescan': 'RESCAN', 'prenet': 'PReNet', 'jorder-e': 'JORDER-E',
           'rcdnet': 'RCDNet'}
 """What the papers call them."""
+INPUT, OURS = 'input', 'UBCN'
+"""Titles of the image in rain, and of UBCN."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,21 @@ def _trained(folder: Path, budget: str, name: str) -> Path | None:
     return files[0] if files else None
 
 
-def derained_by(model: LoadedModel, image: torch.Tensor) -> torch.Tensor:
-    """Derain an uploaded image by a network that stands in the place of IDM."""
-    return model.network.derain_first(image)[0]
+@torch.inference_mode()
+def by_method(model: LoadedModel, baselines: Mapping[str, LoadedModel], image: torch.Tensor,
+              iterations: int) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """
+    Derain an image by every method, and label what each has derained by one network.
+
+    :param model: UBCN, whose segmentation network it is.
+    :param baselines: by title, each in the place of IDM.
+    :param image: (1, 3, H, W) 0..1, as ``model.upload`` makes it.
+    :param iterations: T of UBCN.
+    :return: by title the image as (1, 3, H, W) and its labels as (H, W): INPUT, the baselines,
+        and OURS at its last step.
+    """
+    derained = {INPUT: image, **{title: baseline.network.derain_first(image)[0]
+                                 for title, baseline in baselines.items()}}
+    step = model.loop(image, iterations)[-1]
+    return {**{title: (each, model.segment(each)) for title, each in derained.items()},
+            OURS: (step.image, step_labels(step))}
