@@ -111,7 +111,7 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert 'Trained for as many samples: prenet' in missing
 
 
-def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):
+def test_a_study_goes_on_where_it_was_stopped_and_baselines_may_be_added(study, fabric, monkeypatch):
     original = BaselineStudy._trained
 
     def stopped(self, fabric, name, budget):
@@ -122,29 +122,21 @@ def test_a_study_goes_on_where_it_was_stopped(study, fabric, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         study().train(fabric)
     monkeypatch.undo()
-    resumed = study()
-    begun = dict(resumed.results['trained']['samples'])
+    without = study(baselines=[])
+    begun = without.results['trained']['samples']
     assert begun.keys() == {'idm'}
+    without.train(fabric)
+    assert begun.keys() == {'idm', 'ubcn'}
+    resumed = study()
     resumed.train(fabric)
-    assert resumed.results['trained']['samples'].keys() == {'idm', 'ddn', 'ubcn'}
-    assert resumed.results['trained']['samples']['idm'] == begun['idm']
+    rows = resumed.results['trained']['samples']
+    assert rows == {**begun, 'ddn': rows['ddn']}
     # all that it measures has the same segmentation network
     networks = [load_model(path)[0].segmentation.state_dict()
                 for path in (study().out / 'samples').glob('*/*.safetensors')]
     assert len(networks) == 3
     for other in networks[1:]:
         assert all((networks[0][key] == other[key]).all() for key in other)
-
-
-def test_baselines_may_be_added(study, fabric):
-    one = study(baselines=[])
-    one.train(fabric)
-    before = dict(one.results['trained']['samples'])
-    assert [*before] == ['idm', 'ubcn']
-    more = study(baselines=['ddn'])
-    more.train(fabric)
-    assert more.results['trained']['samples'] == {**before, 'ddn': more.results['trained'][
-        'samples']['ddn']}
 
 
 @pytest.mark.parametrize('damage', [
