@@ -111,7 +111,7 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert 'Trained for as many samples: prenet' in missing
 
 
-def test_a_study_goes_on_where_it_was_stopped_and_baselines_may_be_added(study, fabric, monkeypatch):
+def test_a_study_goes_on_where_it_was_stopped_and_may_be_added_to(study, fabric, monkeypatch):
     original = BaselineStudy._trained
 
     def stopped(self, fabric, name, budget):
