@@ -46,14 +46,14 @@ def run(root, out, *arguments):
 
 
 @pytest.fixture
-def study(root, tmp_path, tiny_model):
+def study(root, tmp_path, tiny_model, fabric):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
         values = {'model': str(tiny_model), 'baselines': ['ddn'],
                   'budgets': ['samples'], 'rates': [150.0], 'workers': 0,
                   'iterations': 2, 'out': tmp_path / 'out', 'say': lambda _text: None,
                   'config': TrainConfig.load(root / 'tiny.yaml'),
-                  'data': open_data([root / 'camvid']), **changes}
+                  'data': open_data([root / 'camvid']), 'fabric': fabric, **changes}
         return BaselineStudy(**values)
     return made
 
@@ -111,24 +111,24 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert 'Trained for as many samples: prenet' in missing
 
 
-def test_a_study_goes_on_where_it_was_stopped_and_may_be_added_to(study, fabric, monkeypatch):
+def test_a_study_goes_on_where_it_was_stopped_and_may_be_added_to(study, monkeypatch):
     original = BaselineStudy._trained
 
-    def stopped(self, fabric, name, budget):
+    def stopped(self, name, budget):
         if name == 'ddn':
             raise KeyboardInterrupt
-        return original(self, fabric, name, budget)
+        return original(self, name, budget)
     monkeypatch.setattr(BaselineStudy, '_trained', stopped)
     with pytest.raises(KeyboardInterrupt):
-        study().train(fabric)
+        study().train()
     monkeypatch.undo()
     without = study(baselines=[])
     begun = without.results['trained']['samples']
     assert begun.keys() == {'idm'}
-    without.train(fabric)
+    without.train()
     assert begun.keys() == {'idm', 'ubcn'}
     resumed = study()
-    resumed.train(fabric)
+    resumed.train()
     rows = resumed.results['trained']['samples']
     assert rows == {**begun, 'ddn': rows['ddn']}
     # all that it measures has the same segmentation network
@@ -152,7 +152,7 @@ def test_a_damaged_file_is_said(study, damage):
         study()
 
 
-def test_nothing_that_derains_is_taken_from_the_model(study, fabric):
+def test_nothing_that_derains_is_taken_from_the_model(study):
     one = study(baselines=[])
     run = one._run('idm', one.config, 'samples')
     assert run.start('derain').trained == ('segmentation',)
@@ -161,16 +161,16 @@ def test_nothing_that_derains_is_taken_from_the_model(study, fabric):
     assert (weights[0] != weights[1]).all()
 
 
-def test_a_model_with_a_segmentation_network_alone_is_no_row(study, fabric, partial_model):
+def test_a_model_with_a_segmentation_network_alone_is_no_row(study, partial_model):
     said = []
     for _ in range(2):
         one = study(model=str(partial_model), budgets=[], say=said.append)
-        one.train(fabric)
+        one.train()
     assert said == ['measuring partial'], 'once'
     assert one.results['model'] == {} and one.results['input']['150']['miou'] is not None
 
 
-def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, monkeypatch):
+def test_a_network_that_diverges_is_said_and_the_others_go_on(study, monkeypatch):
     from ubcn_ros.training.run import Run
     original = Run.train
 
@@ -180,7 +180,7 @@ def test_a_network_that_diverges_is_said_and_the_others_go_on(study, fabric, mon
         original(self, *arguments)
     monkeypatch.setattr(Run, 'train', diverging)
     one = study()
-    one.train(fabric)
+    one.train()
     rows = one.results['trained']['samples']
     assert rows['ddn']['error'] == 'the loss of derain is nan' and 'steps' in rows['idm']
     assert 'diverged' in baselines_text(one.results)
@@ -208,32 +208,32 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
 
 
 @pytest.mark.parametrize('attend', [1, 3])
-def test_ubcn_shares_a_budget_as_the_recipe_says(study, fabric, attend, monkeypatch):
+def test_ubcn_shares_a_budget_as_the_recipe_says(study, attend, monkeypatch):
     config = study().config
     stages = {'derain': replace(config.stages['derain'], optimizer_steps=8, batch=2),
               'attend': replace(config.stages['attend'], optimizer_steps=attend, batch=4)}
     one = study(config=replace(config, stages=stages))
-    assert one._steps(fabric, 'ubcn', 'samples') == {'derain': 8 - 2 * attend, 'attend': attend}
-    assert one._steps(fabric, 'ddn', 'samples') == {'derain': 8}
+    assert one._steps('ubcn', 'samples') == {'derain': 8 - 2 * attend, 'attend': attend}
+    assert one._steps('ddn', 'samples') == {'derain': 8}
     one.results['seconds_per_step'] = {'idm': 0.5, 'ddn': 0.25, 'sam': 0.1}
     # 4 s for all; each sample of attend is a sixteenth of the budget
-    assert one._steps(fabric, 'ddn', 'time') == {'derain': 16}
-    assert one._steps(fabric, 'ubcn', 'time') == {'derain': 8 - 2 * attend,
+    assert one._steps('ddn', 'time') == {'derain': 16}
+    assert one._steps('ubcn', 'time') == {'derain': 8 - 2 * attend,
                                                   'attend': 10 * attend}
 
 
-def test_without_attend_there_is_no_ubcn(study, fabric):
+def test_without_attend_there_is_no_ubcn(study):
     stages = {'derain': study().config.stages['derain']}
     one = study(config=replace(study().config, stages=stages), baselines=[])
     assert one.names == ['idm']
 
 
-def test_they_are_measured_in_the_rain_that_the_recipe_validates_in(study, fabric, tmp_path):
+def test_they_are_measured_in_the_rain_that_the_recipe_validates_in(study, tmp_path):
     inputs = []
     for rain in ('rendered', 'painted'):
         config = study().config
         config = replace(config, data=replace(config.data, validation_rain=rain))
         one = study(config=config, baselines=[], budgets=[], out=tmp_path / rain)
-        one.train(fabric)
+        one.train()
         inputs.append(one.results['input']['150']['psnr'])
     assert inputs[0] != inputs[1]

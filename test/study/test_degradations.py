@@ -13,6 +13,7 @@ import pytest
 import yaml
 from camvid_folder import write_scenes
 from click.testing import CliRunner
+from lightning.fabric import Fabric
 
 from ubcn_ros.cli.study_degradations import degradations
 from ubcn_ros.data.degradations import Degradation
@@ -54,12 +55,12 @@ def run(root, out, *arguments):
 
 
 @pytest.fixture
-def study(root, tmp_path):
+def study(root, tmp_path, fabric):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
         values = {'kinds': ['rain'], 'out': tmp_path / 'out', 'workers': 0, 'limit': 1,
                   'say': lambda _text: None, 'config': TrainConfig.load(root / 'tiny.yaml'),
-                  **changes}
+                  'fabric': fabric, **changes}
         return DegradationStudy(data=open_data([root / 'camvid']), **values)
     return made
 
@@ -120,16 +121,16 @@ def trained(monkeypatch, tiny_model):
     return asked
 
 
-def test_other_kinds_and_seeds_are_added(study, fabric, trained):
+def test_other_kinds_and_seeds_are_added(study, trained):
     def stopped(text):
         if text.startswith('training tiny-rain-150'):
             raise KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
-        study(say=stopped).train(fabric)
+        study(say=stopped).train()
     begun = json.loads(json.dumps(study().found['miou']))
     assert [*begun['rain']] == ['0', '50']
-    study(seeds=[1, 3]).train(fabric)
-    study(kinds=['rain', 'gaussian']).train(fabric)
+    study(seeds=[1, 3]).train()
+    study(kinds=['rain', 'gaussian']).train()
     assert [(name, seed) for name, seed, _ in trained] == [
         ('clean', 1), ('rain-50', 1), ('rain-150', 1), ('rain-250', 1), ('clean', 3),
         ('rain-50', 3), ('rain-150', 3), ('rain-250', 3), ('gaussian-30', 1), ('gaussian-50', 1),
@@ -144,10 +145,10 @@ def test_other_kinds_and_seeds_are_added(study, fabric, trained):
     assert tables['rain'][1, 2, 3] == found['rain']['150']['3']['250']
 
 
-def test_what_another_run_has_found_until_this_one_begins_is_kept(study, root, fabric, trained,
+def test_what_another_run_has_found_until_this_one_begins_is_kept(study, root, trained,
                                                                    monkeypatch, tmp_path):
     def waiting(out):
-        study(kinds=['haze']).train(fabric)
+        study(kinds=['haze']).train()
         return nullcontext()
     monkeypatch.setattr('ubcn_ros.training.single_run.single_run', waiting)
     monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
@@ -193,7 +194,7 @@ def test_tests_are_those_of_evaluate_whatever_the_stride(study):
     assert np.array_equal(rain, rainy_view(frame.image, frame.labels, every.tests, 150, 2))
 
 
-def test_a_training_that_diverges_is_said_and_the_others_go_on(study, fabric, trained,
+def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
                                                                monkeypatch):
     quick = Run.train
 
@@ -204,7 +205,7 @@ def test_a_training_that_diverges_is_said_and_the_others_go_on(study, fabric, tr
     monkeypatch.setattr(Run, 'train', diverging)
     said = []
     one = study(say=said.append)
-    one.train(fabric)
+    one.train()
     assert 'rain 50, seed 1: the loss of adapt is nan' in said
     rows = one.found['miou']['rain']
     assert not rows['50'] and rows['0'] and rows['250']
@@ -216,6 +217,9 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     save_results(one.path, one.results)
     with pytest.raises(ValueError, match='other settings: limit: 1 before, 2 now'):
         study(limit=2)
+    half = Fabric(accelerator='cpu', devices=1, precision='bf16-mixed')
+    with pytest.raises(ValueError, match='precision: 32-true before, bf16-mixed now'):
+        study(fabric=half)
     (root / 'camvid' / 'val' / 'images' / 'A_0.png').rename(tmp_path / 'A_0.png')
     try:
         with pytest.raises(ValueError, match='other scenes of camvid: scenes: camvid/val, 1 sc'):
@@ -228,7 +232,8 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
         (tmp_path / 'images' / split).mkdir(parents=True)
         shutil.copy(tmp_path / 'a.png', tmp_path / 'images' / split)
         with pytest.raises(ValueError, match=said):
-            DegradationStudy(one.config, open_data([tmp_path / 'images']), tmp_path / 'other')
+            DegradationStudy(one.config, open_data([tmp_path / 'images']), one.fabric,
+                             tmp_path / 'other')
     stage = one.config.stages['adapt']
     with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
         study(config=replace(one.config, stages={'derain': stage}))

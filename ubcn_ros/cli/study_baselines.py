@@ -100,9 +100,10 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
                            steps / config.stages['derain'].optimizer_steps)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
     with single_run(out):
-        study = BaselineStudy(config, open_data(data, label_set), model, out, names, budgets,
-                              rates, iterations, stride, limit, workers,
+        study = BaselineStudy(config, open_data(data, label_set),
+                              launch(False, accelerator, 1, 1, precision), model, out, names,
+                              budgets, rates, iterations, stride, limit, workers,
                               typed_command(sys.argv[1:]), click.echo)
-        study.train(launch(False, accelerator, 1, 1, precision))
+        study.train()
         study.time(presets, size, time_precision, frames)
     click.echo(f'\n{baselines_text(study.results)}\n\nwrote {study.path}')

@@ -83,9 +83,10 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))
     with single_run(out):
-        study = DegradationStudy(config, open_data(data), out, kinds, seeds, stride, limit,
-                                 workers, typed_command(sys.argv[1:]), click.echo)
-        study.train(launch(False, accelerator, 1, 1, precision))
+        study = DegradationStudy(config, open_data(data),
+                                 launch(False, accelerator, 1, 1, precision), out, kinds, seeds,
+                                 stride, limit, workers, typed_command(sys.argv[1:]), click.echo)
+        study.train()
     tables = tables_of(study.found['miou'])
     click.echo(f'\n{degradations_text(tables)}\n\n{claims_text(claims(tables))}\n')
     title = f'{study.segmentation} on {study.name}'

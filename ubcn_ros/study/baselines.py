@@ -60,6 +60,7 @@ class BaselineStudy:
     :param config: recipe of IDM in the stage derain, and of UBCN's SAM in attend; without that
         there is no UBCN. Its variants are the baselines, which take derain alone.
     :param data: training, and measuring on the split val.
+    :param fabric: launched; its precision is a setting.
     :param model: name or path of the model whose segmentation network labels what all of them
         derain; it is measured as it is, too, where it is a whole one.
     :param out: output folder.
@@ -76,6 +77,7 @@ class BaselineStudy:
 
     config: TrainConfig
     data: Data
+    fabric: Fabric
     model: str
     out: Path
     baselines: Sequence[str]
@@ -119,7 +121,7 @@ class BaselineStudy:
             'data': [found.name for found in self.data.sets], 'model': self.info.sha256,
             'training': scenes_record(run.training), 'scenes': scenes_record(self.scenes),
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
-            'iterations': self.iterations}, {
+            'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
             'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},
             baselines_text)
 
@@ -142,21 +144,21 @@ class BaselineStudy:
             save_model(path, network, {**info.metadata, 'trained': ['segmentation']})
         return str(path)
 
-    def train(self, fabric: Fabric) -> None:
+    def train(self) -> None:
         """Train and measure everything that is not done yet."""
         if not self.results['input']:
             self.say(f'measuring {self.info.name}')
-            self._measure_model(fabric)
+            self._measure_model()
         for budget in self.budgets:
             done = self.results['trained'].setdefault(budget, {})
             left = [name for name in self.names if name not in done]
             if budget == 'time' and left:  # all at once: on one machine, if others go on
                 for name in (IDM, *left):
                     for stage in self.configs[name].stages:
-                        self._seconds(fabric, name, stage)
+                        self._seconds(name, stage)
             for name in left:
                 self.say(f'{name}, for the same {budget}')
-                done[name] = self._trained(fabric, name, budget)
+                done[name] = self._trained(name, budget)
                 self.save()
 
     def time(self, presets: Sequence[str], size: tuple[int, int], precision: str, frames: int
@@ -176,11 +178,11 @@ class BaselineStudy:
         """Write all figures."""
         save_results(self.path, self.results)
 
-    def _trained(self, fabric: Fabric, name: str, budget: str) -> dict[str, Any]:
+    def _trained(self, name: str, budget: str) -> dict[str, Any]:
         """Train a network and measure it; of one that diverges, say that."""
         if name == IDM and (known := self._idm()):
             return known
-        steps, config = self._steps(fabric, name, budget), self.configs[name]
+        steps, config = self._steps(name, budget), self.configs[name]
         config = replace(config, stages={
             stage: replace(config.stages[stage], optimizer_steps=count)
             for stage, count in steps.items()})
@@ -188,10 +190,10 @@ class BaselineStudy:
         row: dict[str, Any] = {'optimizer_steps': steps, 'samples': sum(
             stage.optimizer_steps * stage.batch for stage in config.stages.values())}
         try:
-            run.train(fabric, run.plan(resume=True), self.workers)
+            run.train(self.fabric, run.plan(resume=True), self.workers)
         except FloatingPointError as error:
             return {**row, 'error': str(error)}
-        loaded = self._loaded(run.files.result, fabric, (_DERAIN, 'segmentation'))
+        loaded = self._loaded(run.files.result, (_DERAIN, 'segmentation'))
         whole = name == UBCN
         measured = self._measured(loaded, self.iterations if whole else 1)
         network = load_model(run.files.result)[0]
@@ -207,10 +209,10 @@ class BaselineStudy:
     def _run(self, name: str, config: TrainConfig, budget: str) -> Run:
         return Run(config, self.data, self.out / budget / name, self.start, command=self.command)
 
-    def _steps(self, fabric: Fabric, name: str, budget: str) -> dict[str, int]:
+    def _steps(self, name: str, budget: str) -> dict[str, int]:
         """Return the optimizer steps of a network's stages in a budget, which is IDM's."""
         def cost(name: str, stage: str) -> float:
-            return (self._seconds(fabric, name, stage) if budget == 'time'
+            return (self._seconds(name, stage) if budget == 'time'
                     else self.configs[name].stages[stage].batch)
         steps = self.config.stages[_DERAIN].optimizer_steps
         if name == IDM:
@@ -220,21 +222,21 @@ class BaselineStudy:
         return {stage: max(1, round(share * whole / cost(name, stage)))
                 for stage, share in shares.items()}
 
-    def _seconds(self, fabric: Fabric, name: str, stage: str) -> float:
+    def _seconds(self, name: str, stage: str) -> float:
         """Time a few optimizer steps, once."""
         known = self.results['seconds_per_step']
         key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
         if key not in known:
             run = self._run(name, self.configs[name], BUDGETS[0])
-            (found,) = run.estimates(fabric, [stage], self.workers, _TIMED_SECONDS)
+            (found,) = run.estimates(self.fabric, [stage], self.workers, _TIMED_SECONDS)
             known[key] = found.seconds_per_step
             self.save()
         return known[key]
 
-    def _measure_model(self, fabric: Fabric) -> None:
+    def _measure_model(self) -> None:
         """Measure the rainy images, and the loop of a model that is whole."""
         whole = set(self.info.trained) == {*PARTS}
-        loaded = self._loaded(self.info.path, fabric, ('segmentation',))
+        loaded = self._loaded(self.info.path, ('segmentation',))
         measured = self._measured(loaded, self.iterations if whole else 1)
         self.results['input'] = {rate: {**entry['input'],
                                         'miou': entry['segmentation']['own']['miou']}
@@ -245,9 +247,8 @@ class BaselineStudy:
                 'parameters': parameters(load_model(self.info.path)[0], *WHOLE)}
         self.save()
 
-    @staticmethod
-    def _loaded(path: Path, fabric: Fabric, needs: Sequence[str]) -> LoadedModel:
-        return LoadedModel.load(path, str(fabric.device), needs=needs)
+    def _loaded(self, path: Path, needs: Sequence[str]) -> LoadedModel:
+        return LoadedModel.load(path, str(self.fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
         return measured_rates(loaded, self.scenes, self.rates, iterations, self.stride, self.limit,

@@ -61,6 +61,7 @@ class DegradationStudy:
 
     :param config: recipe of the segmentation network, with the stage adapt alone.
     :param data: training, and tests on the split val.
+    :param fabric: launched; its precision is a setting.
     :param out: output folder.
     :param kinds: some of ``paper.FIGURE_1_LEVELS``.
     :param seeds: of weights and samples.
@@ -74,6 +75,7 @@ class DegradationStudy:
 
     config: TrainConfig
     data: Data
+    fabric: Fabric
     out: Path
     kinds: Sequence[str] = tuple(FIGURE_1_LEVELS)
     seeds: Sequence[int] = (1,)
@@ -94,7 +96,8 @@ class DegradationStudy:
         recipe = decisive(self.config, _STAGE)
         del recipe['seed']
         self.results = open_results(self.path, self.command, {
-            'recipe': recipe, 'stride': self.stride, 'limit': self.limit}, {'data': {}}, _read)
+            'recipe': recipe, 'stride': self.stride, 'limit': self.limit,
+            'precision': self.fabric._precision.precision}, {'data': {}}, _read)
         found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {**found, 'miou': {}})
@@ -138,7 +141,7 @@ class DegradationStudy:
         """Scenes that all networks are trained on: the same ones, which are decoded once."""
         return Run(self.config, self.data, self.out).training
 
-    def train(self, fabric: Fabric) -> None:
+    def train(self) -> None:
         """
         Train and test everything that is not done yet, the first seed first.
 
@@ -150,14 +153,14 @@ class DegradationStudy:
                 if str(seed) in rows:
                     continue
                 try:
-                    path = self._trained(fabric, kind, level, seed)
+                    path = self._trained(kind, level, seed)
                 except FloatingPointError as error:
                     self.say(f'{kind} {level:g}, seed {seed}: {error}')
                     continue
-                rows[str(seed)] = self._tested(path, fabric, kind)
+                rows[str(seed)] = self._tested(path, kind)
                 save_results(self.path, self.results)
 
-    def _trained(self, fabric: Fabric, kind: str, level: float, seed: int) -> Path:
+    def _trained(self, kind: str, level: float, seed: int) -> Path:
         """Train a network, or what is left of it; returns its file."""
         config = self.trained_config(kind, level, seed)
         run = Run(config, self.data, self.out / self.name / f'seed-{seed}' / config.name,
@@ -166,14 +169,14 @@ class DegradationStudy:
         stages = run.plan(resume=True)
         if stages or not run.files.result.is_file():
             self.say(f'training {config.name} on {self.name}, seed {seed}')
-            run.train(fabric, stages, self.workers)
+            run.train(self.fabric, stages, self.workers)
         return run.files.result
 
     @torch.inference_mode()
-    def _tested(self, path: Path, fabric: Fabric, kind: str) -> dict[str, float]:
+    def _tested(self, path: Path, kind: str) -> dict[str, float]:
         """Test a network at every level of a kind; returns mIoU in % by level."""
         self.say(f'testing {path.stem} in {kind}')
-        loaded = LoadedModel.load(path, str(fabric.device), needs=('segmentation',),
+        loaded = LoadedModel.load(path, str(self.fabric.device), needs=('segmentation',),
                                   processing_size=NATIVE)
         levels, label_set = FIGURE_1_LEVELS[kind], self.tests.label_set
         scores = [LabelScore(label_set, loaded.device) for _ in levels]
