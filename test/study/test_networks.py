@@ -111,4 +111,4 @@ def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, part
     for damage in ({'networks': [1]}, {'networks': {'a': 3}}, {'input': 'x'}):
         path.write_text(json.dumps({**results, **damage}))
         result = run(tiny_model, more=('--frames', '0', '--limit', '1'))
-        assert result.exit_code == 1 and 'is not as a study writes it' in result.output
+        assert result.exit_code == 1 and '`ubcn study networks` writes it' in result.output

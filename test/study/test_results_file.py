@@ -61,7 +61,7 @@ def test_figures_that_the_study_cannot_read_are_said_before_the_work(path, found
     def read(results):
         return [float(row['psnr']) for row in results['trained'].values()]
     save_results(path, {'command': '', 'settings': {}, **found})
-    with pytest.raises(ValueError, match=r'rain\.json is not as a study writes it .*move it away'):
+    with pytest.raises(ValueError, match=r'rain\.json is not as .*rain` writes it .*move it away'):
         open_results(path, '', {}, {'trained': {}}, read)
     save_results(path, {'command': '', 'settings': {}, 'trained': {'idm': {'psnr': 1}}})
     assert open_results(path, '', {}, {'trained': {}}, read)['trained'] == {'idm': {'psnr': 1}}

@@ -74,8 +74,9 @@ def as_written(path: Path) -> Iterator[None]:
     try:
         yield
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f'{path} is not as a study writes it ({type(error).__name__}: {error}): '
-                         'move it away or choose another folder') from error
+        raise ValueError(f'{path} is not as `ubcn study {path.stem}` writes it '
+                         f'({type(error).__name__}: {error}): move it away and make it again'
+                         ) from error
 
 
 def read_results(path: Path) -> dict[str, Any]:

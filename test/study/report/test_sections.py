@@ -221,3 +221,10 @@ def test_another_layout_is_an_error_with_the_file_and_the_remedy(tmp_path, kind)
     folder = written(tmp_path, kind.name, {**picture_study(kind.name), **results})
     with pytest.raises(ValueError, match=rf'{kind.name}\.json is not as .* make it again'):
         study_report([folder], '')
+
+
+def test_text_in_place_of_a_figure_is_an_error_with_the_file(tmp_path):
+    results = degradations()
+    results['data']['camvid']['miou']['rain']['50']['1']['50'] = 'x'
+    with pytest.raises(ValueError, match=r"degradations\.json is not as .* float: 'x'"):
+        study_report([written(tmp_path, 'degradations', results)], '')

@@ -14,6 +14,7 @@ from ubcn_ros.study.report.degradations import degradation_sections
 from ubcn_ros.study.report.figures import methods_section, real_rain_section, steps_section
 from ubcn_ros.study.report.networks import networks_section
 from ubcn_ros.study.report.sources import Found, Kind, find_studies
+from ubcn_ros.study.results_file import as_written
 from ubcn_ros.training.record import source_commit
 
 TITLE = "UBCN: the paper's tables and figures, made again"
@@ -69,10 +70,6 @@ def study_report(folders: Sequence[Path], command: str) -> StudyReport:
 
 
 def _sections(study: Found, key: str) -> list[Section]:
-    try:
+    with as_written(study.folder / f'{study.kind.name}.json'):
         made = _SECTIONS[study.kind.name](study, key)
         return [made] if isinstance(made, Section) else [*made]
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        path = study.folder / f'{study.kind.name}.json'
-        raise ValueError(f'{path} is not as `{study.kind.command.split(" -")[0]}` writes it '
-                         f'({type(error).__name__}: {error}): make it again') from error
