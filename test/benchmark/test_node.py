@@ -71,19 +71,31 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
 
 
 @pytest.mark.integration
-def test_numbers_of_cameras_are_compared_on_the_mask_alone_without_a_network(tmp_path):
+def test_the_mask_alone_is_taken_of_a_node_without_a_network(tmp_path):
     pytest.importorskip('rclpy')
     path = tmp_path / 'figures.json'
-    code, output = run('--stand-in', 2, '--mask-only', '--cameras', '1,2', '--frames', 10,
-                       '--rate', 20, '--size', '64x48', '--json', path)
+    code, output = run('--stand-in', 2, '--mask-only', '--transport', 'shared-memory', '--frames',
+                       10, '--rate', 20, '--size', '64x48', '--json', path)
     assert code == 0, output
-    assert 'not of a network' in output and '2 cameras' in output
-    for count, result in enumerate(json.loads(path.read_text())['by_cameras'].values(), 1):
-        assert (result['cameras'], result['sent']) == (count, 10 * count)
-        assert result['mask_only']
-        assert 0 < result['received'] <= result['processed']
-        assert (result['model'], result['backend']) == ('stand-in:2', 'stand-in')
-        assert result['stages_ms']['engine']['p50'] >= 2.0 and result['cpu_ms_per_frame'] > 0
+    assert 'not of a network' in output
+    result = json.loads(path.read_text())
+    assert result['mask_only'] and result['sent'] == 10
+    assert 0 < result['received'] <= result['processed']
+    assert (result['model'], result['backend']) == ('stand-in:2', 'stand-in')
+    assert result['stages_ms']['engine']['p50'] >= 2.0 and result['cpu_ms_per_frame'] > 0
+
+
+def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
+    pytest.importorskip('rclpy')
+    monkeypatch.setattr('ubcn_ros.benchmark.node.stream', lambda load, _progress: {
+        'cameras': load.cameras, 'sent': load.frames * load.cameras})
+    path = tmp_path / 'figures.json'
+    result = CliRunner().invoke(node, ['--stand-in', '2', '--cameras', '1,4', '--frames', '10',
+                                       '--json', str(path)])
+    assert result.exit_code == 0, result.output
+    assert '1 camera ' in result.output and '4 cameras' in result.output
+    assert json.loads(path.read_text()) == {'by_cameras': {
+        '1 camera': {'cameras': 1, 'sent': 10}, '4 cameras': {'cameras': 4, 'sent': 40}}}
 
 
 @pytest.mark.parametrize('arguments, told', [

@@ -70,7 +70,7 @@ class Pipeline:
 
     def process(self, batch: Sequence[tuple[Camera, Arrival]]) -> None:
         """
-        Take an image of each of these cameras all the way; nothing that goes wrong is raised.
+        Take an image of each of these cameras all the way; what goes wrong is counted and logged.
 
         On return they may still be published.
 
