@@ -27,7 +27,7 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
                  '--picture', picture)
     assert result.exit_code == 0, result.output
     for expected in (f'tiny on {camvid_folder.name}/val, 2 images', 'T = 3', 'identity, T = 3',
-                     'rain tax', 'trained on rain', 'Building'):
+                     'mIoU lost to rain', 'trained on rain', 'Building'):
         assert expected in result.output
     assert picture.stat().st_size > 1000
     report = json.loads(found.read_text())

@@ -76,15 +76,16 @@ def _segmentation(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Fi
                  clean['own']['miou'], '%')
     if 'clean' not in clean:
         return
-    bound = clean['clean']['miou']
+    upper = clean['clean']['miou']
     for rate, entry in rates.items():
         if len(entry['steps']) >= 3 and rate:
-            yield Figure(f'rain_tax_{rate:g}', f'rain tax, {rate:g} mm/hr: bound minus mIoU at '
-                         'T = 3', bound - entry['steps'][2]['miou'], 'points')
+            yield Figure(f'miou_lost_{rate:g}', f'mIoU lost to rain, {rate:g} mm/hr, T = 3: '
+                         'below the network trained on clean images, on these',
+                         upper - entry['steps'][2]['miou'], 'points')
     for rate, entry in rates.items():
-        if rate and bound:
+        if rate and upper:
             yield Figure(f'kept_{rate:g}', f'mIoU kept in {rate:g} mm/hr by the network trained '
-                         'on clean images', entry['segmentation']['clean']['miou'] / bound, '')
+                         'on clean images', entry['segmentation']['clean']['miou'] / upper, '')
 
 
 def _dry(rates: dict[float, Any], clean: dict[str, Any]) -> Iterator[Figure]:
