@@ -1,12 +1,14 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Folding changes nothing but the speed."""
+"""Folding changes nothing but the speed; which kernels are chosen is said."""
 
+import pytest
 import torch
 from torch import nn
 
 from ubcn_ros.network import build_segmentation
-from ubcn_ros.runtime.optimize import fold_batch_norm
+from ubcn_ros.runtime.kernels.choices import choices_of
+from ubcn_ros.runtime.optimize import fold_batch_norm, use_fused_kernels
 
 
 def test_folded_equals_plain():
@@ -23,3 +25,19 @@ def test_folded_equals_plain():
         folded = fold_batch_norm(network)
         assert folded > 20
         assert torch.allclose(network(image), before, rtol=1e-3, atol=1e-3 * before.abs().max())
+
+
+@pytest.mark.parametrize('writable', [True, False])
+def test_where_choices_of_kernels_come_from_is_said(monkeypatch, tmp_path, writable):
+    cpu, cache = torch.device('cpu'), tmp_path if writable else '/proc/ubcn'
+    monkeypatch.setenv('XDG_CACHE_HOME', str(cache))
+    monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))  # else set for all other tests
+    said = []
+    for autotune in (True, False):
+        use_fused_kernels(nn.Sequential(nn.Conv2d(3, 3, 3)), cpu, autotune, said.append)
+    choices_of(cpu).keep('a kind', 'Triton')
+    use_fused_kernels(nn.Sequential(), cpu, True, said.append)
+    timed, reference, kept = said
+    assert timed.endswith('made by timing') and reference.endswith("PyTorch's own run")
+    assert kept == f'1 kernel choices are taken from {choices_of(cpu).path or "this process"}'
+    assert (choices_of(cpu).path is not None) == writable

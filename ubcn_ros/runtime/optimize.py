@@ -65,26 +65,38 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         sparsify(network)
     if (fused and channels_last and device.type == 'cuda'
             and dtype in (torch.float16, torch.bfloat16)):
-        # late: other devices have no use for it
-        from ubcn_ros.runtime.kernels.autotune import Autotuner, fastest
-        from ubcn_ros.runtime.kernels.choices import choices_of
-        from ubcn_ros.runtime.kernels.fused_convolution import fuse_convolutions
-        from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes
-        from ubcn_ros.runtime.kernels.fused_residual import fuse_residual_blocks
-        from ubcn_ros.runtime.kernels.fused_resize import fuse_resizes
-        try:
-            keep_kernels()
-        except OSError as error:  # a vehicle must start
-            _LOG.warning('compiled kernels cannot be kept: %s', error)
-        choices = choices_of(device)
-        autotuner = Autotuner(choose=fastest if autotune else None, choices=choices,
-                              progress=progress)
-        progress(f'{len(choices)} kernel choices are taken from {choices.path}' if choices else
-                 'no kernel choices are kept for this device: '
-                 + ('they are made by timing' if autotune else "PyTorch's own run"))
-        for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
-            try:
-                fuse(network, autotuner)
-            except Exception as error:  # a vehicle must start
-                _LOG.warning('%s: modules stay as they are: %s', fuse.__name__, error)
+        use_fused_kernels(network, device, autotune, progress)
     return network
+
+
+def use_fused_kernels(network: nn.Module, device: torch.device, autotune: bool,
+                      progress: Callable[[str], None]) -> None:
+    """
+    Let a prepared network take kernels that do several operations at once, where they are faster.
+
+    What fails is left as it is, with a warning: a vehicle must start.
+
+    :param autotune, progress: as of ``prepare``.
+    """
+    # late: other devices have no use for it
+    from ubcn_ros.runtime.kernels.autotune import Autotuner, fastest
+    from ubcn_ros.runtime.kernels.choices import choices_of
+    from ubcn_ros.runtime.kernels.fused_convolution import fuse_convolutions
+    from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes
+    from ubcn_ros.runtime.kernels.fused_residual import fuse_residual_blocks
+    from ubcn_ros.runtime.kernels.fused_resize import fuse_resizes
+    try:
+        keep_kernels()
+    except OSError as error:
+        _LOG.warning('compiled kernels cannot be kept: %s', error)
+    choices = choices_of(device)
+    autotuner = Autotuner(choose=fastest if autotune else None, choices=choices,
+                          progress=progress)
+    progress(f'{len(choices)} kernel choices are taken from {choices.path or "this process"}'
+             if choices else 'no kernel choices are kept for this device: '
+             + ('they are made by timing' if autotune else "PyTorch's own run"))
+    for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
+        try:
+            fuse(network, autotuner)
+        except Exception as error:
+            _LOG.warning('%s: modules stay as they are: %s', fuse.__name__, error)
