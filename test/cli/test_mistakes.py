@@ -60,7 +60,7 @@ VALID = {
                            '--accelerator', 'cpu', '--workers', '0', '--limit', '1'),
     'study networks': (*CPU, '--data', 'data', '--out', 'out', '--rates', '0', '--iterations', '1',
                        '--limit', '1', '--frames', '0'),
-    'study methods': ('--data', 'data', *CPU, '--rate', '50', '--iterations', '1', '--limit', '1',
+    'study methods': ('--data', 'data', *CPU, '--rates', '50', '--iterations', '1', '--limit', '1',
                       '--out', 'out'),
     'study steps': ('--data', 'data', *CPU, '--iterations', '1', '--limit', '1', '--out', 'out'),
     'study real-rain': ('in.png', *CPU, '--iterations', '1', '--out', 'out'),
