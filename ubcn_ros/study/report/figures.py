@@ -53,7 +53,7 @@ def _left_out(found: Found) -> list[tuple[str, str]]:
     """Name the baselines that were not trained when the figure was drawn."""
     titles = found.results['missing']
     return [(f'{listing(titles)} in the figure: they are trained by this, and then the figure is '
-             'drawn again', 'ubcn study baselines --data CAMVID')] if titles else []
+             'drawn again', 'ubcn study baselines --data FOLDER')] if titles else []
 
 
 def _counted(images: list[Any]) -> str:

@@ -43,7 +43,7 @@ def networks_section(found: Found, key: str) -> Section:
     section.opinions = [*_opinions(results, section.statements)]
     if not any(row['segmentation'] == _PSPNET for row in results['networks'].values()):
         section.missing.append(("A model of the paper's own setting, to be measured with the "
-                                'others', 'ubcn train paper --data CAMVID --variant camvid'))
+                                'others', 'ubcn train paper --data FOLDER'))
     if len(results['networks']) < 2:
         section.missing.append(('A second model to compare with: the same command with one more '
                                 '--model', results['command']))

@@ -35,7 +35,7 @@ class Kind:
     def command(self) -> str:
         """What makes it, for where it is missing."""
         return f'ubcn study {self.name}' + (' PHOTOGRAPHS' if self.name == 'real-rain' else
-                                            ' --data CAMVID')
+                                            ' --data FOLDER')
 
 
 @dataclass(frozen=True)
