@@ -87,7 +87,11 @@ def test_who_subscribes_after_the_engine_was_asked_gets_the_next_frame(ros, node
 @pytest.mark.parametrize('topic, encoding', [
     (DERAINED, 'bgr8'), (LABELS, 'mono8'), (COLOR, 'rgb8'), (CONFIDENCE, 'mono8'),
     (OVERLAY, 'rgb8')])
-def test_what_somebody_listens_to_is_published(ros, node, outputs, topic, encoding):
+@pytest.mark.parametrize('by', ['rcl', 'rclpy'])
+def test_what_somebody_listens_to_is_published(ros, node, outputs, topic, encoding, by,
+                                               monkeypatch):
+    if by == 'rclpy':
+        monkeypatch.setattr(outputs_module, 'native_images', lambda message: None)
     received = subscribe(node, outputs, topic)
     frame = StandInEngine()(picture(), confidence=True)
     outputs.publish(HEADER, frame, 'bgr8', 0.25)

@@ -57,7 +57,7 @@ class ReportingExecutor(SingleThreadedExecutor):
             self._report(describe(entity), error)
 
     def _take_subscription(self, sub: Any) -> Any:
-        native = native_images(sub.msg_type)
+        native = None if sub.raw else native_images(sub.msg_type)
         if native is None:
             return super()._take_subscription(sub)
         try:

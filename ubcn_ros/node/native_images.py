@@ -13,8 +13,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,6 @@ from rclpy.type_support import check_for_type_support
 from sensor_msgs.msg import CompressedImage, Image
 
 _NOTHING_TO_TAKE = 401  # rcl/types.h, RCL_RET_SUBSCRIPTION_TAKE_FAILED
-_READ_AND_WRITE = 0x200  # PyBUF_WRITE of CPython's buffer protocol
 _INFO = ('source_timestamp', 'received_timestamp', 'publication_sequence_number',
          'reception_sequence_number')
 _UNSUPPORTED = 2**64 - 1  # of a sequence number, rmw/types.h
@@ -71,6 +68,19 @@ class _ErrorText(ctypes.Structure):
     _fields_ = [('text', ctypes.c_char * 1024)]
 
 
+class _TypeSupport(ctypes.Structure):
+    """The beginning of rosidl_message_type_support_t."""
+
+    _fields_ = [('identifier', ctypes.c_char_p), ('data', ctypes.c_void_p)]
+
+
+class _MessageMembers(ctypes.Structure):
+    """The beginning of what introspection tells of a message (message_introspection.h)."""
+
+    _fields_ = [('namespace', ctypes.c_char_p), ('name', ctypes.c_char_p),
+                ('member_count', ctypes.c_uint32), ('size_of', ctypes.c_size_t)]
+
+
 class TakenImage:
     """A message with all its fields; its ``data``, (N,) uint8, is where the middleware put it."""
 
@@ -79,7 +89,19 @@ class TakenImage:
         self.data, self._message = data, message
 
     def __getattr__(self, name: str) -> Any:
+        if name == '_message':  # as of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._message, name)
+
+
+class _Data:
+    """The data of a structure for NumPy, whose views all keep this, and this the structure."""
+
+    def __init__(self, structure: Any):
+        data = structure.data
+        self._structure = structure
+        self.__array_interface__ = {'version': 3, 'typestr': '|u1', 'shape': (data.size,),
+                                    'data': (data.data, False)}
 
 
 class NativeImages:
@@ -94,7 +116,7 @@ class NativeImages:
 
     def __init__(self, message: type) -> None:
         check_for_type_support(message)
-        self._message, kind = message, type(message)
+        self._message, self._structure, kind = message, _STRUCTURES[message], type(message)
         self._create = ctypes.CFUNCTYPE(ctypes.c_void_p)(_pointer(kind._CREATE_ROS_MESSAGE))
         self._destroy = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(
             _pointer(kind._DESTROY_ROS_MESSAGE))
@@ -102,13 +124,17 @@ class NativeImages:
             _pointer(kind._CONVERT_FROM_PY))
         self._to_python = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(
             _pointer(kind._CONVERT_TO_PY))
-        rcl, rcutils = ctypes.CDLL('librcl.so'), ctypes.CDLL('librcutils.so')
+        rcl, rcutils, rosidl = map(ctypes.CDLL, (
+            'librcl.so', 'librcutils.so', 'librosidl_runtime_c.so'))
         self._publish, self._take = rcl.rcl_publish, rcl.rcl_take
         self._publish.argtypes = [ctypes.c_void_p] * 3
         self._take.argtypes = [ctypes.c_void_p] * 4
         self._error, self._reset_error = rcutils.rcutils_get_error_string, \
             rcutils.rcutils_reset_error
         self._error.restype = _ErrorText
+        self._type_support = rosidl.get_message_typesupport_handle
+        self._type_support.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        self._type_support.restype = ctypes.c_void_p
 
     def publish(self, publisher: Any, message: Any, pixels: np.ndarray) -> None:
         """
@@ -118,76 +144,81 @@ class NativeImages:
         :param pixels: contiguous uint8, its data; the middleware has copied them on return.
         :raises RuntimeError: rcl cannot.
         """
-        with self._structure() as (address, image):
-            self._fill(message, address)
-            image.data = _Bytes(pixels.ctypes.data, pixels.nbytes, pixels.nbytes)
-            try:
-                with publisher.handle:
-                    self._require(self._publish(publisher.handle.pointer, address, None))
-            finally:
-                image.data = _Bytes()  # not rosidl's to free
+        structure = self._filled(message)
+        # The destruction of the structure frees its data, which these pixels are not.
+        sent = self._structure.from_buffer_copy(structure)
+        sent.data = _Bytes(pixels.ctypes.data, pixels.nbytes, pixels.nbytes)
+        with publisher.handle:
+            self._require(self._publish(publisher.handle.pointer, ctypes.addressof(sent), None))
 
     def take(self, subscription: Any) -> tuple[TakenImage, dict[str, int | None]] | None:
         """
         Take the next image of a subscription.
 
-        :return: it, and rclpy's MessageInfo; None where there is none.
+        :return: it, and times and sequence numbers of rclpy's MessageInfo; None where there is
+            none.
         :raises RuntimeError: rcl cannot, as where it is no image.
         """
-        info, address, code = _Info(), self._create(), -1
-        try:
-            with subscription.handle:
-                code = self._take(subscription.handle.pointer, address,
-                                  ctypes.addressof(info), None)
-        finally:
-            if code:
-                self._destroy(address)
+        structure, info = self._created(), _Info()
+        with subscription.handle:
+            code = self._take(subscription.handle.pointer, ctypes.addressof(structure),
+                              ctypes.addressof(info), None)
         if code == _NOTHING_TO_TAKE:
             self._reset_error()
             return None
         self._require(code)
-        found = self.read(address)
         values = {name: getattr(info, name) for name in _INFO}
-        return found, {name: None if value == _UNSUPPORTED else value
-                       for name, value in values.items()}
+        return self.read(structure), {name: None if value == _UNSUPPORTED else value
+                                      for name, value in values.items()}
 
-    def read(self, address: int) -> TakenImage:
-        """Read a structure, which is destroyed once nobody refers to its data any more."""
-        image = _STRUCTURES[self._message].from_address(address)
-        size, data = image.data.size, np.empty(0, np.uint8)
-        if size:
-            data = np.frombuffer(_memory(image.data.data, size, _READ_AND_WRITE), np.uint8)
-        kept = _Bytes(image.data.data, size, image.data.capacity)
-        image.data = _Bytes()  # only the other fields are for rclpy to copy
-        message = self._to_python(address)
-        image.data = kept
-        weakref.finalize(data, self._destroy, address).atexit = False
-        return TakenImage(message, data)
+    def read(self, structure: Any) -> TakenImage:
+        """Read a structure, which lives until nobody refers to its data any more."""
+        others = self._structure.from_buffer_copy(structure)
+        others.data = _Bytes()  # only the other fields are for rclpy to copy
+        message = self._to_python(ctypes.addressof(others))
+        return TakenImage(message, np.asarray(_Data(structure)) if structure.data.size
+                          else np.empty(0, np.uint8))
 
     def check(self) -> None:
         """Raise RuntimeError where the structure is not what this module takes it for."""
+        name, size = self._message.__name__, self._size()
+        if size != ctypes.sizeof(self._structure):
+            raise RuntimeError(f'{name} has another layout than expected: {size} bytes instead of '
+                               f'{ctypes.sizeof(self._structure)}')
         pixels = bytes(range(1, 8))
         message = self._message(data=pixels)
         message.header.frame_id, message.header.stamp.sec = 'camera', 5
-        with self._structure() as (address, image):
-            self._fill(message, address)
-            data = image.data
-            if (image.sec, image.frame_id.size, data.size) != (5, 6, 7) \
-                    or not data.size <= data.capacity < 2**16 \
-                    or ctypes.string_at(data.data, data.size) != pixels:
-                raise RuntimeError(f'{self._message.__name__} has another layout than expected')
+        structure = self._filled(message)
+        data = structure.data
+        if (structure.sec, structure.frame_id.size, data.size) != (5, 6, 7) \
+                or not data.size <= data.capacity < 2**16 \
+                or ctypes.string_at(data.data, data.size) != pixels:
+            raise RuntimeError(f'{name} has another layout than expected')
 
-    @contextmanager
-    def _structure(self) -> Iterator[tuple[int, Any]]:
+    def _size(self) -> int:
+        """Return the bytes of the structure, as the message's introspection tells them."""
+        support = self._type_support(_pointer(type(self._message)._TYPE_SUPPORT),
+                                     b'rosidl_typesupport_introspection_c')
+        if not support:
+            self._reset_error()
+            raise RuntimeError(f'{self._message.__name__} comes without introspection')
+        return _MessageMembers.from_address(_TypeSupport.from_address(support).data).size_of
+
+    def _created(self) -> Any:
+        """Create a structure, which is destroyed once nobody refers to it any more."""
         address = self._create()
-        try:
-            yield address, _STRUCTURES[self._message].from_address(address)
-        finally:
-            self._destroy(address)
+        if not address:
+            raise MemoryError('no memory for an image')
+        structure = self._structure.from_address(address)
+        weakref.finalize(structure, self._destroy, address).atexit = False
+        return structure
 
-    def _fill(self, message: Any, address: int) -> None:
-        if not self._from_python(message, address):
+    def _filled(self, message: Any) -> Any:
+        """Create a structure of a message."""
+        structure = self._created()
+        if not self._from_python(message, ctypes.addressof(structure)):
             raise RuntimeError('a message cannot be converted')
+        return structure
 
     def _require(self, code: int) -> None:
         if code:
@@ -203,9 +234,6 @@ def _pointer(capsule: Any) -> int:
 _capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
 _capsule_pointer.restype = ctypes.c_void_p
 _capsule_pointer.argtypes = [ctypes.py_object, ctypes.c_char_p]
-_memory = ctypes.pythonapi.PyMemoryView_FromMemory
-_memory.restype = ctypes.py_object
-_memory.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
 
 
 @functools.cache
