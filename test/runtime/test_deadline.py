@@ -56,7 +56,7 @@ class SlowBackend:
         self._take()
         return previous
 
-    def download(self, step, confidence):
+    def download(self, step, confidence, derained):
         return [(IMAGE, IMAGE[..., 0], None)]
 
     def warm_up(self, size, working=None):

@@ -230,6 +230,8 @@ def _command(load: BagLoad, source: Path, out: Path) -> list[str]:
     for name, value in load.engine.items():
         if name == 'allow_partial':
             options += ['--allow-partial-model'] * value
+        elif isinstance(value, bool):
+            options += [f'--{"" if value else "no-"}{name}']
         elif value is not None:
             options += [f'--{name.replace("_", "-")}', str(value)]
     return [*load.program, 'bag', 'process', str(source), str(out),
