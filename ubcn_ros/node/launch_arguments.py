@@ -58,28 +58,28 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
 
 def node_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Wrap values for launch_ros, so that a string, or a list of strings, reaches the node as such.
+    Wrap values for launch_ros, so that a string, or a list, reaches the node as such.
 
     launch_ros writes a string without quotes where PyYAML reads it as one. ROS reads some of
-    these, like y and 1e3, as other types.
+    these, like y and 1e3, as other types. Lists it writes as Python's tuples.
     """
-    return {name: value if isinstance(value, bool | int | float)
-            or any(isinstance(item, int) for item in value) else _Texts(value)
+    return {name: value if isinstance(value, bool | int | float) else _AsItIs(value)
             for name, value in values.items()}
 
 
-class _Texts(ParameterValue):
-    """A string, or a list of them, that launch_ros writes as it is."""
+class _AsItIs(ParameterValue):
+    """A string, or a list of strings or integers, that launch_ros writes as it is."""
 
-    def __init__(self, texts: str | Sequence[str]):
+    def __init__(self, value: str | Sequence[str | int]):
         super().__init__('')
-        self._texts = texts
+        self._given = value
 
-    def evaluate(self, context: LaunchContext) -> str | list[str]:
+    def evaluate(self, context: LaunchContext) -> str | list[str | int]:
         """Return what launch_ros is to write."""
-        if isinstance(self._texts, str):
-            return _Quoted(self._texts)
-        return [_Quoted(text) for text in self._texts or ['']]  # an empty list has no type
+        if isinstance(self._given, str):
+            return _Quoted(self._given)
+        return [_Quoted(item) if isinstance(item, str) else item
+                for item in self._given or ['']]  # an empty list has no type
 
 
 class _Quoted(str):
