@@ -40,7 +40,7 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
         for cycle in range(40):
             for step in steps:
                 assert step() == TransitionCallbackReturn.SUCCESS, (cycle, step)
-            if cycle in (13, 39):
+            if cycle in (13, 26, 39):
                 memory[cycle] = resident_mib()
         assert len(list(node.publishers)) == publishers
         assert not list(node.subscriptions) or all(
@@ -49,7 +49,8 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
     finally:
         assert node.stop(10.0)
         node.destroy_node()
-    assert memory[39] - memory[13] < 26 * 0.2, memory  # a model is more than that
+    # a model is more than that, and what leaks does so every time: other tests' threads once
+    assert min(memory[26] - memory[13], memory[39] - memory[26]) < 13 * 0.2, memory
 
 
 def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_model):
