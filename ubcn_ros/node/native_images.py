@@ -26,31 +26,28 @@ _INFO = ('source_timestamp', 'received_timestamp', 'publication_sequence_number'
 _UNSUPPORTED = 2**64 - 1  # of a sequence number, rmw/types.h
 
 
-class _String(ctypes.Structure):
+class _Sequence(ctypes.Structure):
+    """A string, or a sequence of bytes: rosidl has the same fields for both."""
+
     _fields_ = [('data', ctypes.c_void_p), ('size', ctypes.c_size_t),
                 ('capacity', ctypes.c_size_t)]
 
 
-class _Bytes(ctypes.Structure):
-    _fields_ = [('data', ctypes.c_void_p), ('size', ctypes.c_size_t),
-                ('capacity', ctypes.c_size_t)]
-
-
-_HEADER = [('sec', ctypes.c_int32), ('nanosec', ctypes.c_uint32), ('frame_id', _String)]
+_HEADER = [('sec', ctypes.c_int32), ('nanosec', ctypes.c_uint32), ('frame_id', _Sequence)]
 
 
 class _Image(ctypes.Structure):
     """What rosidl makes of sensor_msgs/msg/Image for C (image__struct.h)."""
 
     _fields_ = [*_HEADER, ('height', ctypes.c_uint32), ('width', ctypes.c_uint32),
-                ('encoding', _String), ('is_bigendian', ctypes.c_uint8),
-                ('step', ctypes.c_uint32), ('data', _Bytes)]
+                ('encoding', _Sequence), ('is_bigendian', ctypes.c_uint8),
+                ('step', ctypes.c_uint32), ('data', _Sequence)]
 
 
 class _CompressedImage(ctypes.Structure):
     """Likewise of sensor_msgs/msg/CompressedImage (compressed_image__struct.h)."""
 
-    _fields_ = [*_HEADER, ('format', _String), ('data', _Bytes)]
+    _fields_ = [*_HEADER, ('format', _Sequence), ('data', _Sequence)]
 
 
 _STRUCTURES = {Image: _Image, CompressedImage: _CompressedImage}
@@ -147,7 +144,7 @@ class NativeImages:
         structure = self._filled(message)
         # The destruction of the structure frees its data, which these pixels are not.
         sent = self._structure.from_buffer_copy(structure)
-        sent.data = _Bytes(pixels.ctypes.data, pixels.nbytes, pixels.nbytes)
+        sent.data = _Sequence(pixels.ctypes.data, pixels.nbytes, pixels.nbytes)
         with publisher.handle:
             self._require(self._publish(publisher.handle.pointer, ctypes.addressof(sent), None))
 
@@ -174,7 +171,7 @@ class NativeImages:
     def read(self, structure: Any) -> TakenImage:
         """Read a structure, which lives until nobody refers to its data any more."""
         others = self._structure.from_buffer_copy(structure)
-        others.data = _Bytes()  # only the other fields are for rclpy to copy
+        others.data = _Sequence()  # only the other fields are for rclpy to copy
         message = self._to_python(ctypes.addressof(others))
         return TakenImage(message, np.asarray(_Data(structure)) if structure.data.size
                           else np.empty(0, np.uint8))

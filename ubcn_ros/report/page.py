@@ -9,11 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.report.charts import Chart, number, trace
 from ubcn_ros.whole_files import write_whole
+
+if TYPE_CHECKING:
+    import jinja2
 
 IMAGE, LABELS, CONFIDENCE = 'image', 'labels', 'confidence'
 """Kinds of what a pane shows."""
@@ -177,14 +180,10 @@ class Report:
 
 def html(report: Report) -> str:
     """Write a report as one page that asks for nothing outside of it."""
-    import jinja2
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_resource), autoescape=True, trim_blocks=True,
-        lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters.update(number=number)
     traces = _traces(report)
-    return environment.get_template('page.html').render(
-        report=report, style=_resource('page.css'), script=_resource('page.js'),
+    return environment(__package__).get_template('page.html').render(
+        report=report, style=resource(__package__, 'page.css'),
+        script=resource(__package__, 'page.js'),
         data=_data(report), ranked=report.ranked(), isinf=math.isinf, traces=traces,
         lines=max(([name for name, _ in t['lines']] for t in traces), key=len, default=[]))
 
@@ -199,8 +198,19 @@ def write(path: Path, report: Report) -> None:
     write_whole(path, html(report).encode('utf-8', 'backslashreplace'))
 
 
-def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text('utf-8')
+def environment(*packages: str) -> jinja2.Environment:
+    """Return what renders the templates of packages, of one name those of the first."""
+    import jinja2
+    found = jinja2.Environment(
+        loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, '') for name in packages]),
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    found.filters.update(number=number)
+    return found
+
+
+def resource(package: str, name: str) -> str:
+    """Read a file of text that comes with a package."""
+    return resources.files(package).joinpath(name).read_text('utf-8')
 
 
 def _data(report: Report) -> dict[str, Any]:

@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import base64
-from importlib import resources
 from pathlib import Path
 
+from ubcn_ros.report.page import environment, resource
 from ubcn_ros.study.report.content import StudyReport
 
+_REPORT = 'ubcn_ros.report'  # whose charts and style this report has, too
 _WEBP_QUALITY = 88
 _WIDEST = 2100  # pixels of a picture in the page: 7 inches of 300 dpi
 
@@ -20,17 +21,10 @@ def html(report: StudyReport) -> str:
 
     :raises ValueError: a picture of a study is not there, or not one.
     """
-    import jinja2
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                                     undefined=jinja2.StrictUndefined)
-    environment.filters.update(embedded=_embedded)
-    style = (resources.files('ubcn_ros.report').joinpath('page.css').read_text('utf-8')
-             + _resource('page.css'))
-    return environment.from_string(_resource('page.html')).render(report=report, style=style)
-
-
-def _resource(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text('utf-8')
+    templates = environment(__package__, _REPORT)
+    templates.filters.update(embedded=_embedded)
+    return templates.get_template('page.html').render(
+        report=report, style=resource(_REPORT, 'page.css') + resource(__package__, 'page.css'))
 
 
 def _embedded(path: Path) -> str:
