@@ -12,30 +12,23 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
-    data_option,
-    limit_option,
     rain_option,
     rates_option,
-    split_option,
 )
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
-    image_option,
     load_ours,
     load_theirs,
     picture_options,
-    spread_option,
+    scene_options,
+    shown_scenes,
     write_figure,
 )
 
 
 @click.command(cls=Command)
-@data_option()
-@split_option()
-@image_option
-@spread_option
-@limit_option(default=2, show_default=True)
+@scene_options(2)
 @rates_option(default='50,250')
 @rain_option()
 @baselines_options
@@ -53,13 +46,10 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     on its place in the data set alone, as in ubcn evaluate, whose figures these are. OUT gets
     methods.png and methods.pdf for print, and methods.json with what is shown.
     """
-    from ubcn_ros.data.mixture import open_data
-    from ubcn_ros.study.measured import labelled_scenes
     from ubcn_ros.study.methods import compare_methods
-    from ubcn_ros.study.shown_image import View, chosen_indices
+    from ubcn_ros.study.shown_image import View
     ours = load_ours(model, device, precision, processing_size)
-    scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
-    indices = chosen_indices(scenes, names, stride, limit)
+    scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(indices) * len(rates)) as bar:
         grid, results = compare_methods(ours, theirs, scenes, indices, rates, View(**view),

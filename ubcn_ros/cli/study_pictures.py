@@ -15,15 +15,19 @@ import click
 from ubcn_ros.cli.options import (
     InputType,
     Number,
+    data_option,
     device_option,
     iterations_option,
+    limit_option,
     model_option,
     precision_option,
     processing_option,
     size_option,
+    split_option,
 )
 
 if TYPE_CHECKING:
+    from ubcn_ros.data.scenes import SceneList
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.print_grid import Grid
 
@@ -82,11 +86,30 @@ def baselines_options(command: Callable) -> Callable:
     return command
 
 
-image_option = click.option('--image', 'names', multiple=True, metavar='NAME',
-                            help='Image of the data set, in the order in which they are shown; '
-                            'may be repeated  [default: --limit of them].')
-spread_option = click.option('--stride', type=click.IntRange(1),
-                             help='Take every n-th image  [default: spread over all of them].')
+def scene_options(limit: int) -> Callable[[Callable], Callable]:
+    """Add the options that say which scenes of a data set are shown; ``limit`` is the default."""
+    def add(command: Callable) -> Callable:
+        for option in (
+                limit_option(default=limit, show_default=True),
+                click.option('--stride', type=click.IntRange(1),
+                             help='Take every n-th image  [default: spread over all of them].'),
+                click.option('--image', 'names', multiple=True, metavar='NAME',
+                             help='Image of the data set, in the order in which they are shown; '
+                             'may be repeated  [default: --limit of them].'),
+                split_option(), data_option()):
+            command = option(command)
+        return command
+    return add
+
+
+def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[str, ...],
+                 stride: int | None, limit: int) -> tuple[SceneList, list[int]]:
+    """Return the labelled scenes of ``scene_options``, and the indices of those to show."""
+    from ubcn_ros.data.mixture import open_data
+    from ubcn_ros.study.measured import labelled_scenes
+    from ubcn_ros.study.shown_image import chosen_indices
+    scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
+    return scenes, chosen_indices(scenes, names, stride, limit)
 
 
 def load_ours(model: str, device: str, precision: str, processing_size: int) -> LoadedModel:

@@ -13,27 +13,20 @@ from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     Number,
-    data_option,
-    limit_option,
     rain_option,
-    split_option,
 )
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
-    image_option,
     load_ours,
     picture_options,
-    spread_option,
+    scene_options,
+    shown_scenes,
     write_figure,
 )
 
 
 @click.command(cls=Command)
-@data_option()
-@split_option()
-@image_option
-@spread_option
-@limit_option(default=1, show_default=True)
+@scene_options(1)
 @click.option('--rate', type=Number(0, 300), default=250.0, show_default=True,
               help='Rain rate, mm/hr.')
 @rain_option()
@@ -51,13 +44,10 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     Figures below them are of that image, as ubcn evaluate measures. OUT gets steps.png and
     steps.pdf for print, and steps.json with what is shown.
     """
-    from ubcn_ros.data.mixture import open_data
-    from ubcn_ros.study.measured import labelled_scenes
-    from ubcn_ros.study.shown_image import View, chosen_indices
+    from ubcn_ros.study.shown_image import View
     from ubcn_ros.study.steps import show_steps
     ours = load_ours(model, device, precision, processing_size)
-    scenes = labelled_scenes(open_data([data], ours.network.label_set), split)
-    indices = chosen_indices(scenes, names, stride, limit)
+    scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     with progress_bar(total=len(indices)) as bar:
         grid, results = show_steps(ours, scenes, indices, rate, View(**view), bar.update)
     write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view}, {'UBCN': ours},

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from ubcn_ros.report.charts import Chart, Line
+from ubcn_ros.report.charts import Chart
 from ubcn_ros.study.comparison import (
     IDM,
     MAY_BE_FASTER,
@@ -28,6 +28,8 @@ from ubcn_ros.study.report.content import (
     Table,
     best_cells,
     figure,
+    gain_chart,
+    gain_line,
     listing,
     timed_rows,
 )
@@ -129,14 +131,10 @@ def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates
 def _gains(results: Results, rows: Mapping[str, Any], name: str, title: str, unit: str) -> Chart:
     """Draw by rain rate what each method gains over the rainy image: UBCN first, IDM dashed."""
     trained = {row: entry['steps'][-1] for row, entry in rows.items() if 'steps' in entry}
-    lines = []
-    for row in sorted(trained, key=lambda row: (row == IDM, row != UBCN)):
-        pairs = ((float(rate), figures[name], results['input'][rate][name])
-                 for rate, figures in trained[row].items())
-        lines.append(Line(row, tuple((rate, ours - before) for rate, ours, before in pairs
-                                     if None not in (ours, before)), row == IDM))
-    return Chart(f'{title} gained over the rainy image', 'rain, mm/hr', f'{title}, {unit}',
-                 tuple(lines))
+    return gain_chart(title, unit, (
+        gain_line(row, ((rate, figures[name], results['input'][rate][name])
+                        for rate, figures in trained[row].items()), row == IDM)
+        for row in sorted(trained, key=lambda row: (row == IDM, row != UBCN))))
 
 
 def _size_statement(results: Results) -> Statement:

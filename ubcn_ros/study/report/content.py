@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ubcn_ros.report.charts import Chart
+from ubcn_ros.report.charts import Chart, Line
 
 AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
 """Verdicts of statements; OPEN where the figures do not suffice."""
@@ -237,6 +237,19 @@ def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str,
     """Timed methods by device and size of the image, as of ``times.time_all``."""
     return {f'{device}, {size}': rows for device, sizes in times.items()
             for size, rows in sizes.items()}
+
+
+def gain_line(name: str, rates: Iterable[tuple[str, float | None, float | None]],
+              dashed: bool = False) -> Line:
+    """Return a line of what is gained by rain rate, of (mm/hr, after, before) each."""
+    return Line(name, tuple((float(rate), after - before) for rate, after, before in rates
+                            if None not in (after, before)), dashed)
+
+
+def gain_chart(title: str, unit: str, lines: Iterable[Line]) -> Chart:
+    """Return the chart of these lines."""
+    return Chart(f'{title} gained over the rainy image', 'rain, mm/hr', f'{title}, {unit}',
+                 tuple(lines))
 
 
 def listing(words: Sequence[str]) -> str:

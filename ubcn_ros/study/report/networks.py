@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ubcn_ros.report.charts import Chart, Line
+from ubcn_ros.report.charts import Chart
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes
 from ubcn_ros.study.report.content import (
@@ -19,6 +19,8 @@ from ubcn_ros.study.report.content import (
     Table,
     best_cells,
     figure,
+    gain_chart,
+    gain_line,
     listing,
     timed_rows,
 )
@@ -91,14 +93,10 @@ def _gains(results: Results, name: str, title: str, unit: str) -> Chart:
     def before(row: Mapping[str, Any], rate: str) -> float | None:
         return row['alone'][rate] if name == 'miou' else results['input'][rate][name]
 
-    lines = []
-    for model, row in results['networks'].items():
-        pairs = [(float(rate), figures[name], before(row, rate))
-                 for rate, figures in row['steps'][-1].items()]
-        lines.append(Line(_short(model), tuple(
-            (rate, after - first) for rate, after, first in pairs if None not in (after, first))))
-    return Chart(f'{title} gained over the rainy image', 'rain, mm/hr', f'{title}, {unit}',
-                 tuple(lines))
+    return gain_chart(title, unit, (
+        gain_line(_short(model), ((rate, figures[name], before(row, rate))
+                                  for rate, figures in row['steps'][-1].items()))
+        for model, row in results['networks'].items()))
 
 
 def _short(name: str) -> str:
