@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ubcn_ros.benchmark.roofline import Ceilings, counted, measure_ceilings
+from ubcn_ros.benchmark.roofline import Ceilings, count_convolutions, measure_ceilings
 
 
 def test_a_convolution_is_counted_each_time_it_runs():
@@ -14,12 +14,12 @@ def test_a_convolution_is_counted_each_time_it_runs():
                             nn.Conv2d(8, 4, 1, groups=2))
     macs = 10 * 12 * (8 * 3 * 9 + 4 * 4)
     moved = 4 * (10 * 12 * (3 + 8 + 8 + 4) + 8 * 3 * 9 + 4 * 4)
-    with counted(network, Ceilings(1e9, 1e15)) as work:
+    with count_convolutions(network, Ceilings(1e9, 1e15)) as work:
         for _ in range(2):
             network(torch.zeros(1, 3, 10, 12))
     assert (work.macs, work.bytes) == (2 * macs, 2 * moved)
     assert work.seconds == pytest.approx(2 * macs / 1e9)
-    with counted(network, Ceilings(1e15, 1e9)) as bound_by_memory:
+    with count_convolutions(network, Ceilings(1e15, 1e9)) as bound_by_memory:
         network(torch.zeros(1, 3, 10, 12))
     assert bound_by_memory.seconds == pytest.approx(moved / 1e9)
     network(torch.zeros(1, 3, 10, 12))

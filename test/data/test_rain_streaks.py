@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data.rain_streaks import (
-    Camera,
     DropField,
+    Intrinsics,
     Shell,
     draw_streaks,
     drops_per_cubic_metre,
@@ -15,7 +15,7 @@ from ubcn_ros.data.rain_streaks import (
     terminal_speed,
 )
 
-CAMERA = Camera(200.0, 100.0, 75.0, 200, 150)
+CAMERA = Intrinsics(200.0, 100.0, 75.0, 200, 150)
 
 
 def field_of(position, velocity, diameter=2.0):
@@ -103,7 +103,7 @@ def test_a_longer_streak_is_fainter_at_equal_exposure():
 
 def test_a_steep_and_a_flat_streak_weigh_the_same():
     # Principal point in the middle of a pixel, so that both fall alike on the grid.
-    camera = Camera(200.0, 75.5, 75.5, 151, 151)
+    camera = Intrinsics(200.0, 75.5, 75.5, 151, 151)
     steep = draw(field_of((0, 0, 1.0), (0, 9, 0)), camera=camera)
     flat = draw(field_of((0, 0, 1.0), (9, 0, 0)), camera=camera)
     assert np.allclose(steep, flat.T, atol=1e-5)
@@ -119,7 +119,7 @@ def test_softness_widens_and_thins_but_keeps_the_sum():
 def test_a_window_shows_the_same_streaks_as_the_whole_frame():
     field = sample(rate=150.0)
     whole = draw(field)
-    part = draw(field, camera=Camera(200.0, 100.0 - 64, 75.0 - 32, 96, 80))
+    part = draw(field, camera=Intrinsics(200.0, 100.0 - 64, 75.0 - 32, 96, 80))
     assert np.allclose(part, whole[32:112, 64:160], atol=1e-4)
 
 

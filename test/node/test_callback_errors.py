@@ -3,7 +3,7 @@
 """What callbacks raised: how it is counted, worded and held back."""
 
 from ubcn_ros.node.callback_errors import CallbackErrors
-from ubcn_ros.node.diagnostics import Level, Report, Throttle
+from ubcn_ros.node.diagnostics import DiagnosticReport, Level, Throttle
 
 
 def raised(text='no\nsuch thing'):
@@ -35,13 +35,13 @@ def test_errors_of_a_fast_callback_are_logged_now_and_then_and_all_counted():
 
 def test_a_report_is_an_error_in_the_period_in_which_one_came():
     errors = CallbackErrors()
-    quiet = Report(Level.WARN, 'unconfigured', {'resident memory (MiB)': '1'})
+    quiet = DiagnosticReport(Level.WARN, 'unconfigured', {'resident memory (MiB)': '1'})
     errors.put_into(quiet)
     assert (quiet.level, quiet.message) == (Level.WARN, 'unconfigured')
     assert quiet.values == {'resident memory (MiB)': '1', 'callback errors': '0'}
     errors.add('timer', raised())
     errors.add('timer', raised('other'))
-    bad, later = Report(Level.OK, 'fine'), Report(Level.OK, 'fine')
+    bad, later = DiagnosticReport(Level.OK, 'fine'), DiagnosticReport(Level.OK, 'fine')
     errors.put_into(bad)
     assert bad.level == Level.ERROR
     assert bad.message.startswith('2 callbacks failed, the last: timer: RuntimeError: other')

@@ -8,7 +8,7 @@ import weakref
 import pytest
 import torch
 
-from ubcn_ros.node.recovery import FailureStreak, Outcome, infer, one_line, out_of_memory
+from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer, out_of_memory
 
 ERRORS = [MemoryError('host'), torch.OutOfMemoryError('CUDA out of memory'),
           RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 EB")]
@@ -120,5 +120,5 @@ def test_the_limit_may_be_lowered_meanwhile():
 
 
 def test_errors_are_worded_in_one_line():
-    assert one_line(RuntimeError('a\n  b')) == 'RuntimeError: a b'
-    assert one_line(ValueError('what to do')) == 'what to do'
+    assert error_text(RuntimeError('a\n  b')) == 'RuntimeError: a b'
+    assert error_text(ValueError('what to do')) == 'what to do'

@@ -31,12 +31,12 @@ from ubcn_ros.bags import BagError
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import read_image
 from ubcn_ros.labels import numbered_labels
-from ubcn_ros.report.bag import BagPaths, Options, bag_report, play_command
+from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report, play_command
 from ubcn_ros.report.steps import Steps
 
 
 def report(bag, other=None, frames=1000, full_size=None, step_frames=6, steps=None, **inputs):
-    options = Options(bag.parent / 'report.html', frames, full_size, step_frames)
+    options = BagReportOptions(bag.parent / 'report.html', frames, full_size, step_frames)
     return bag_report(BagPaths(bag, other, **inputs), options, steps)
 
 

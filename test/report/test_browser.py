@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from processed_bags import HEIGHT, WIDTH
 
-from ubcn_ros.report.bag import BagPaths, Options, bag_report
-from ubcn_ros.report.page import Frame, Measure, Report, View, write
+from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
+from ubcn_ros.report.page import Measure, PaneView, Report, ReportFrame, write
 from ubcn_ros.report.pictures import Album
 from ubcn_ros.report.steps import Steps
 
@@ -77,8 +77,8 @@ class Opened:
 def path(drive, fake_engine, tmp_path_factory):
     """A report of a pair with steps, at a path with odd characters."""
     path = tmp_path_factory.mktemp('report') / 'a b#%3Cü.html'
-    write(path, bag_report(BagPaths(drive / 'a', drive / 'b', truth=drive / 'dry'), Options(
-        path, step_frames=1), Steps(fake_engine, 3)))
+    write(path, bag_report(BagPaths(drive / 'a', drive / 'b', truth=drive / 'dry'),
+                           BagReportOptions(path, step_frames=1), Steps(fake_engine, 3)))
     return path
 
 
@@ -202,8 +202,9 @@ def test_steps_take_the_place_of_what_was_recorded(opened):
 
 def test_full_size_pictures_come_with_the_zoom(browser, drive, tmp_path):
     path = tmp_path / 'page.html'
-    report = bag_report(BagPaths(drive / 'a'), Options(path, full_size=tmp_path / 'full size'))
-    gone = next((tmp_path / 'full size').glob('00003*derained.png'))
+    full_size = tmp_path / 'full size'
+    report = bag_report(BagPaths(drive / 'a'), BagReportOptions(path, full_size=full_size))
+    gone = next(full_size.glob('00003*derained.png'))
     gone.unlink()
     write(path, report)
     opened = Opened(browser, path)
@@ -220,12 +221,12 @@ def test_full_size_pictures_come_with_the_zoom(browser, drive, tmp_path):
 def test_steps_without_a_recording_begin_with_the_last(browser, tmp_path):
     colors = {t: Album(3, 3).image(np.full((HEIGHT, WIDTH, 3), 60 * t, np.uint8))
               for t in (1, 2, 3)}
-    frame = Frame('1, 50 mm/hr', 'streets/val', 'seed 1', (WIDTH, HEIGHT),
-                  values={'psnr': 30.0}, pictures={'input': colors[3]},
-                  steps=[{'derained': colors[1]}, {'derained': colors[2]}])
+    frame = ReportFrame('1, 50 mm/hr', 'streets/val', 'seed 1', (WIDTH, HEIGHT),
+                        values={'psnr': 30.0}, pictures={'input': colors[3]},
+                        steps=[{'derained': colors[1]}, {'derained': colors[2]}])
     measure = Measure('psnr', 'PSNR', 'dB', 'Of the derained image.', low_is_bad=True)
     write(tmp_path / 'page.html', Report(
-        'model on data', '', views=[View('input', 'Input'), View('derained', 'Derained')],
+        'model on data', '', views=[PaneView('input', 'Input'), PaneView('derained', 'Derained')],
         sides=('input', 'derained'), recorded=False, frames=[frame], measures=[measure],
         worst=measure, columns=('Data', 'Rain')))
     opened = Opened(browser, tmp_path / 'page.html')

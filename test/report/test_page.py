@@ -11,7 +11,7 @@ import pytest
 
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.report.charts import Chart, Line
-from ubcn_ros.report.page import Frame, Measure, Report, Table, Tile, View, html, write
+from ubcn_ros.report.page import Measure, PaneView, Report, ReportFrame, Table, Tile, html, write
 
 PSNR = Measure('psnr', 'PSNR', 'dB', 'Of the derained image.', low_is_bad=True)
 CHANGE = Measure('change', 'Change', 'of 255', 'From input to output.')
@@ -51,12 +51,12 @@ class Page(HTMLParser):
 
 def full_report(name='drive', frames=3):
     labels = LabelSet('two', ('Road', name), ((128, 64, 128), (70, 130, 180)), ((0,), (1,)))
-    views = [View('input', 'Input'), View('derained', 'Derained'),
-             View('labels', 'Labels', 'labels', 'derained')]
-    shown = [Frame(f'{n / 10:.2f} s', f'/{name}', f'1.{n:09d}', (640, 360), n / 10,
-                   f'ubcn bag play {name} --start {n / 10:g} --duration 0.5',
-                   {'psnr': 30.0 - n % 7, 'change': float(n)},
-                   {key: BLANK for key in ('input', 'derained', 'labels')})
+    views = [PaneView('input', 'Input'), PaneView('derained', 'Derained'),
+             PaneView('labels', 'Labels', 'labels', 'derained')]
+    shown = [ReportFrame(f'{n / 10:.2f} s', f'/{name}', f'1.{n:09d}', (640, 360), n / 10,
+                         f'ubcn bag play {name} --start {n / 10:g} --duration 0.5',
+                         {'psnr': 30.0 - n % 7, 'change': float(n)},
+                         {key: BLANK for key in ('input', 'derained', 'labels')})
              for n in range(frames)]
     return Report(
         name, f'about {name}', label_set=labels, views=views, sides=('input', 'derained'),

@@ -15,7 +15,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.study.methods import compare_methods, miou_text, psnr_text
 from ubcn_ros.study.print_cells import LabelMap, Picture
-from ubcn_ros.study.shown_image import View, chosen_indices
+from ubcn_ros.study.shown_image import FigureView, chosen_indices
 from ubcn_ros.study.trained_baselines import load_baselines
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -35,7 +35,8 @@ def test_the_figures_are_those_of_evaluate_for_the_same_image_and_rate(
     ours = LoadedModel.load(tiny_model, 'cpu')
     theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32').models
     scenes = open_data([street]).split('val')
-    _, results = compare_methods(ours, theirs, scenes, [2], [50.0, 250.0], View(iterations=2))
+    _, results = compare_methods(ours, theirs, scenes, [2], [50.0, 250.0],
+                                 FigureView(iterations=2))
     (image,) = results['images']
     assert (image['name'], image['rain_seed']) == ('A_2', 2)
     measured = measure_scenes(ours, scenes, [2], [50.0, 250.0], 2, baselines=theirs)
@@ -77,7 +78,8 @@ def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(
     ours = LoadedModel.load(tiny_model, 'cpu')
     theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32').models
     scenes = open_data([street]).split('val')
-    grid, results = compare_methods(ours, theirs, scenes, [0, 1], [150.0], View(iterations=1))
+    grid, results = compare_methods(ours, theirs, scenes, [0, 1], [150.0],
+                                    FigureView(iterations=1))
     assert grid.columns == ['input', 'DDN', 'RESCAN', 'UBCN', 'ground truth']
     assert [row.label for row in grid.rows] == ['150 mm/hr', ''] * 2
     for place, entry in enumerate(results['images']):
@@ -103,7 +105,7 @@ def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(
 def test_a_dry_image_has_no_finite_psnr_and_says_so(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = compare_methods(LoadedModel.load(tiny_model, 'cpu'), {}, scenes, [0], [0.0],
-                                    View(iterations=1))
+                                    FigureView(iterations=1))
     assert results['images'][0]['rates']['0']['input']['psnr'] is None
     assert grid.rows[0].cells[0].caption == psnr_text(None) == 'equal'
 
@@ -111,7 +113,7 @@ def test_a_dry_image_has_no_finite_psnr_and_says_so(street, tiny_model):
 def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
     ours = LoadedModel.load(tiny_model, 'cpu')
     scenes = open_data([street]).split('val')
-    view = View(1, (64, 48), rain='painted')
+    view = FigureView(1, (64, 48), rain='painted')
     grid, results = compare_methods(ours, {}, scenes, [1], [250.0], view)
     assert [row.label for row in grid.rows] == ['as 250 mm/hr', ''], 'it has no rate of its own'
     measured = measure_scenes(ours, scenes, [1], [250.0], 1, size=(64, 48), rain='painted')

@@ -12,7 +12,7 @@ import pytest
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.study.figure_files import DPI, save_figure
 from ubcn_ros.study.print_cells import ErrorMap, LabelMap, Picture
-from ubcn_ros.study.print_grid import Grid, Key, Row, Scale, shortened, text_width
+from ubcn_ros.study.print_grid import ColorKey, Grid, Row, Scale, shortened, text_width
 
 LEGEND = [*zip(CAMVID.classes, CAMVID.colors, strict=True)]
 
@@ -80,7 +80,7 @@ def steps_grid(images, width=7.0):
         error = np.random.default_rng(i).random(size[::-1]).astype(np.float32)
         cells += [picture(*size, caption='20.36 dB'), mask(*size, caption='mIoU 59.9 %'),
                   ErrorMap('mean 19.6', error=error, highest=1.0)]
-        truth += [picture(*size), Scale('of 255', 90.0), Key((('wrong', (255, 0, 0)),))]
+        truth += [picture(*size), Scale('of 255', 90.0), ColorKey((('wrong', (255, 0, 0)),))]
     return Grid([Row(cells, 'input'), Row(truth, 'ground truth')],
                 ['image', 'segmentation', 'absolute error'] * images,
                 [(f'a drive with a name that is long {i}' * 3, 3) for i in range(images)],

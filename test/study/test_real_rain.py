@@ -14,7 +14,7 @@ from ubcn_ros.cli.study_real_rain import real_rain
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.runtime import Engine
 from ubcn_ros.study.real_rain import find_photographs, show_real_rain
-from ubcn_ros.study.shown_image import View
+from ubcn_ros.study.shown_image import FigureView
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -55,7 +55,8 @@ def test_photographs_of_two_aspects_with_every_baseline_that_there_is(
 
 def test_what_is_shown_is_what_the_engine_makes_of_it(photographs, tiny_model):
     path = photographs / 'wide.png'
-    grid, _ = show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [path], View(iterations=2))
+    grid, _ = show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [path],
+                             FigureView(iterations=2))
     image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     frame = Engine.load(tiny_model, device='cpu', precision='fp32')(image, iterations=2)
     pictures, masks = grid.rows[0].cells, grid.rows[1].cells
@@ -70,7 +71,7 @@ def test_what_is_shown_is_what_the_engine_makes_of_it(photographs, tiny_model):
 def test_larger_photographs_are_shrunk_in_their_aspect_and_others_stay(
         photographs, tiny_model, size, expected):
     _, results = show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {},
-                                [photographs / 'tall.png'], View(1, size))
+                                [photographs / 'tall.png'], FigureView(1, size))
     assert results['images'][0]['size'] == expected
 
 

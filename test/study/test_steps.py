@@ -13,8 +13,8 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.study.print_cells import ErrorMap, LabelMap, Picture, WrongLabels
-from ubcn_ros.study.print_grid import Key, Scale
-from ubcn_ros.study.shown_image import View
+from ubcn_ros.study.print_grid import ColorKey, Scale
+from ubcn_ros.study.shown_image import FigureView
 from ubcn_ros.study.steps import show_steps
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -42,14 +42,14 @@ def test_the_figures_are_those_of_evaluate_at_every_step(street, tiny_model, tmp
 def test_rows_are_input_truth_and_steps_and_columns_those_of_each_image(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = show_steps(LoadedModel.load(tiny_model, 'cpu'), scenes, [0, 2], 250.0,
-                               View(iterations=2, zooms=((4, 4, 20, 10),)))
+                               FigureView(iterations=2, zooms=((4, 4, 20, 10),)))
     assert [row.label for row in grid.rows] == ['input', 'ground truth', 'step 1', 'step 2']
     assert grid.column_groups == [('A_0', 4), ('A_2', 4)]
     for row in (grid.rows[0], *grid.rows[2:]):
         assert [type(cell) for cell in row.cells] == [
             Picture, LabelMap, ErrorMap, WrongLabels] * 2
         assert all(cell.zoom == (4, 4, 20, 10) for cell in row.cells)
-    assert [type(cell) for cell in grid.rows[1].cells] == [Picture, LabelMap, Scale, Key] * 2
+    assert [type(cell) for cell in grid.rows[1].cells] == [Picture, LabelMap, Scale, ColorKey] * 2
     for place, index in enumerate((0, 2)):
         image, labels, _, _ = scenes.scenes[index].read()
         rainy = rainy_view(image, labels, scenes, 250.0, index)
@@ -67,7 +67,7 @@ def test_rows_are_input_truth_and_steps_and_columns_those_of_each_image(street, 
 def test_all_error_maps_have_one_scale_that_few_pixels_are_above(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = show_steps(LoadedModel.load(tiny_model, 'cpu'), scenes, [0, 1], 250.0,
-                               View(iterations=1))
+                               FigureView(iterations=1))
     maps = [cell for row in grid.rows for cell in row.cells if isinstance(cell, ErrorMap)]
     assert {cell.highest for cell in maps} == {results['error_scale']} == {
         cell.highest for cell in grid.rows[1].cells if isinstance(cell, Scale)}

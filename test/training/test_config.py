@@ -14,7 +14,7 @@ from ubcn_ros.training.config import (
     StageConfig,
     TrainConfig,
     in_optimizer_steps,
-    shortened,
+    with_length,
 )
 from ubcn_ros.training.sample_config import SampleConfig
 
@@ -155,7 +155,7 @@ def test_no_such_variant(load):
 @pytest.mark.parametrize(('steps', 'expected'), [(7, 7), (0.5, 500), (0.3334, 333), (1e-6, 1)])
 def test_steps_or_a_share_of_them(load, steps, expected):
     config = load('name: a\nstages: {derain: {optimizer_steps: 1000}}')
-    assert shortened(config, steps).stages['derain'].optimizer_steps == expected
+    assert with_length(config, steps).stages['derain'].optimizer_steps == expected
 
 
 @pytest.mark.parametrize(('epochs', 'images', 'expected'), [
@@ -174,8 +174,9 @@ def test_epochs_become_optimizer_steps(load, epochs, images, expected):
 
 @pytest.mark.parametrize(('length', 'epochs', 'steps'), [
     (0.5, 50, 500), (7, 0, 7), (2.0, 200, 2000)])
-def test_epochs_are_shortened_too(load, length, epochs, steps):
-    stages = shortened(load('name: a\nstages: {derain: {epochs: 100}, adapt: {}}'), length).stages
+def test_a_length_in_epochs_changes_too(load, length, epochs, steps):
+    config = load('name: a\nstages: {derain: {epochs: 100}, adapt: {}}')
+    stages = with_length(config, length).stages
     assert stages['derain'].epochs == epochs and stages['adapt'].optimizer_steps == steps
     assert epochs or stages['derain'].optimizer_steps == steps
 

@@ -4,7 +4,7 @@
 
 import pytest
 
-from ubcn_ros.training.results import Results
+from ubcn_ros.training.results import ResultsTable
 
 
 @pytest.mark.parametrize('content', [
@@ -16,12 +16,12 @@ def test_another_table_is_refused_and_kept(tmp_path, content):
     for change in (lambda table: table.add('derain', 1, 0.5, {}),
                    lambda table: table.forget('derain')):
         with pytest.raises(ValueError, match='results.csv is not the table of a training run'):
-            change(Results(path))
+            change(ResultsTable(path))
     assert path.read_bytes() == content
 
 
 def test_rows_of_stages_with_other_figures(tmp_path):
-    table = Results(tmp_path / 'results.csv')
+    table = ResultsTable(tmp_path / 'results.csv')
     table.add('derain', 1, 0.5, {'psnr': 20})
     table.add('adapt', 2, float('nan'), {'miou': float('inf')})
     table.forget('derain', after=1)

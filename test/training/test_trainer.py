@@ -16,7 +16,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.runtime import load_model
 from ubcn_ros.training.architecture import built
-from ubcn_ros.training.config import find_stage, shortened
+from ubcn_ros.training.config import find_stage, with_length
 from ubcn_ros.training.trainer import Trainer
 
 # the discriminator is not tiny: two steps of it
@@ -349,7 +349,7 @@ def test_an_unknown_stage_names_the_known_ones(recipe):
     config = recipe('derain')
     with pytest.raises(ValueError, match="no stage 'joint': it has derain"):
         find_stage(config, 'joint')
-    assert shortened(config, 3).stages['derain'].optimizer_steps == 3
+    assert with_length(config, 3).stages['derain'].optimizer_steps == 3
 
 
 def test_a_full_disk_is_named_and_leaves_the_checkpoint_before(run, monkeypatch):

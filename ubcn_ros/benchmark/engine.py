@@ -212,7 +212,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
         return {}
     from torch.nn import ModuleList
 
-    from ubcn_ros.benchmark.roofline import counted, measure_ceilings
+    from ubcn_ros.benchmark.roofline import count_convolutions, measure_ceilings
     from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
     reference, network = eager_engine(engine.info.path, engine.device, engine.precision,
@@ -221,7 +221,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     derain = ModuleList(part for part in (network.veil, network.derain) if part is not None)
     for stage, part in (('derain', derain), ('segment', network.segmentation),
                         ('attend', network.attention)):
-        with counted(part, ceilings) as work:
+        with count_convolutions(part, ceilings) as work:
             reference(image, iterations, processing_size=processing_size)
         result[stage] = 1e3 * work.seconds
     return result

@@ -77,7 +77,7 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
 
 
 @contextmanager
-def counted(network: nn.Module, ceilings: Ceilings):
+def count_convolutions(network: nn.Module, ceilings: Ceilings):
     """Count the convolutions that run inside; gives the Work that is filled meanwhile."""
     work = Work()
 

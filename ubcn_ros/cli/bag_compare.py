@@ -17,7 +17,7 @@ from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
-    from ubcn_ros.report.compare import CameraComparison, Comparison
+    from ubcn_ros.report.compare import BagComparison, CameraComparison
 
 _PLAY_SECONDS = 0.5
 
@@ -89,7 +89,7 @@ def _camera_text(camera: CameraComparison) -> str:
     return '\n'.join(parts)
 
 
-def _end_text(found: Comparison, bag: Path, count: int) -> str:
+def _end_text(found: BagComparison, bag: Path, count: int) -> str:
     from ubcn_ros.report.compare import FIGURES, worst_first
     parts = ['', *(f'engine of {name.upper()}: {time:.1f} ms per frame, mean, by process.json'
                    for name, time in found.engine_ms.items())]

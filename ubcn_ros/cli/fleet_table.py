@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.bags.fleet.status import Row, Status, status
+from ubcn_ros.bags.fleet.status import Status, WorkerRow, status
 from ubcn_ros.cli.bag_progress import LINE_S, clock_text
 from ubcn_ros.cli.commands import as_line
 from ubcn_ros.text_table import table
@@ -75,7 +75,7 @@ class FleetTable:
         text = table(_HEADER, [self._cells(row) for row in rows], (0, 1, 2, 6)) if rows else ''
         return [*text.splitlines(), *[f'and {left} more workers'] * bool(left), total_text(found)]
 
-    def _cells(self, row: Row) -> tuple[str, ...]:
+    def _cells(self, row: WorkerRow) -> tuple[str, ...]:
         number = str(row.frames) if row.piece else ''
         return (os.path.relpath(row.bag, self._root.parent), row.piece, row.worker, number,
                 '' if row.rate is None else f'{row.rate:.1f}',

@@ -53,7 +53,7 @@ class ImageJobs:
 
     def __init__(self, source: Path, output: Path, recursive: bool, rate_hz: float,
                  without: Iterable[Path | None]):
-        from ubcn_ros.images.files import KINDS, Listing, find_images, is_image_name
+        from ubcn_ros.images.files import KINDS, FolderListing, find_images, is_image_name
         to_file = not source.is_dir() and is_image_name(output) and not output.is_dir()
         if output.exists() and not output.is_dir() and not to_file and not _is_mp4(output):
             kind = f'{source} is a folder' if source.is_dir() else 'not an image'
@@ -67,7 +67,7 @@ class ImageJobs:
             targets = [output / path.relative_to(source).with_suffix('.png')
                        for path in listing.images]
         else:
-            listing = Listing([source])
+            listing = FolderListing([source])
             targets = [output if to_file else output / f'{source.stem}.png']
         self.root = output.parent if to_file else output
         self.inputs, self.errors = listing.images, list(listing.unreadable)

@@ -78,9 +78,9 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
                                        '--topic and --full-size are of bags')
             made = _evaluation(source, steps, step_frames, bar_updater(bar))
         else:
-            from ubcn_ros.report.bag import BagPaths, Options, bag_report
+            from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
             made = bag_report(BagPaths(source, other, input_bag, truth, topics),
-                              Options(out, frames, full_size, step_frames),
+                              BagReportOptions(out, frames, full_size, step_frames),
                               steps(iterations, precision, processing_size), bar_updater(bar))
     write(out, made)
     click.echo(f'wrote {out}: {len(made.frames)} frames, {out.stat().st_size / 1e6:.1f} MB')

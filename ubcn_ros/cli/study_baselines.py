@@ -88,7 +88,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.baselines import BaselineStudy
     from ubcn_ros.study.baselines_table import baselines_text
-    from ubcn_ros.training.config import TrainConfig, shortened
+    from ubcn_ros.training.config import TrainConfig, with_length
     from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.single_run import single_run
     if threads:
@@ -96,8 +96,8 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     config = TrainConfig.load(recipe)
     if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
-        config = shortened(config, steps if isinstance(steps, float) else
-                           steps / config.stages['derain'].optimizer_steps)
+        config = with_length(config, steps if isinstance(steps, float) else
+                             steps / config.stages['derain'].optimizer_steps)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
     with single_run(out):
         study = BaselineStudy(config, open_data(data, label_set),

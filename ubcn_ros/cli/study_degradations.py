@@ -72,13 +72,13 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     from ubcn_ros.study.degradation_table import degradations_text
     from ubcn_ros.study.degradations import DegradationStudy, tables_of
     from ubcn_ros.study.figure_files import save_figure
-    from ubcn_ros.training.config import TrainConfig, shortened
+    from ubcn_ros.training.config import TrainConfig, with_length
     from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
     config = TrainConfig.load(recipe)
-    config = shortened(config, steps) if steps else config
+    config = with_length(config, steps) if steps else config
     if segmentation is not None:
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))

@@ -47,12 +47,12 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     methods.png and methods.pdf for print, and methods.json with what is shown.
     """
     from ubcn_ros.study.methods import compare_methods
-    from ubcn_ros.study.shown_image import View
+    from ubcn_ros.study.shown_image import FigureView
     ours = load_ours(model, device, precision, processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(indices) * len(rates)) as bar:
-        grid, results = compare_methods(ours, theirs, scenes, indices, rates, View(**view),
+        grid, results = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
                                         bar.update)
     write_figure(out, 'methods', grid,
                  {'data': scenes.name, 'rates': rates, 'budget': budget, **view},

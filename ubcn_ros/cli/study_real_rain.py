@@ -41,11 +41,11 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     real-rain.png and real-rain.pdf for print, and real-rain.json with what is shown.
     """
     from ubcn_ros.study.real_rain import find_photographs, show_real_rain
-    from ubcn_ros.study.shown_image import View
+    from ubcn_ros.study.shown_image import FigureView
     paths = find_photographs(sources, stride, limit)
     ours = load_ours(model, device, precision, processing_size)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(paths)) as bar:
-        grid, results = show_real_rain(ours, theirs, paths, View(**view), bar.update)
+        grid, results = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
     write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
                  {'missing': missing, **results})

@@ -44,11 +44,11 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     Figures below them are of that image, as ubcn evaluate measures. OUT gets steps.png and
     steps.pdf for print, and steps.json with what is shown.
     """
-    from ubcn_ros.study.shown_image import View
+    from ubcn_ros.study.shown_image import FigureView
     from ubcn_ros.study.steps import show_steps
     ours = load_ours(model, device, precision, processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     with progress_bar(total=len(indices)) as bar:
-        grid, results = show_steps(ours, scenes, indices, rate, View(**view), bar.update)
+        grid, results = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)
     write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view}, {'UBCN': ours},
                  results)

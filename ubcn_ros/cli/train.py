@@ -90,13 +90,13 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
         raise click.UsageError('give --resume or --overwrite, not both')
     check_devices(accelerator, devices)
     options = dict(click.get_current_context().params)
-    from ubcn_ros.training.config import TrainConfig, shortened
+    from ubcn_ros.training.config import TrainConfig, with_length
     configs = _chosen(TrainConfig.load(recipe), variants)
     if len(configs) > 1 and devices * nodes > 1:
         raise click.UsageError('several variants train on one device: give one --variant at a '
                                'time, or --devices 1')
     if steps:
-        configs = [shortened(config, steps) for config in configs]
+        configs = [with_length(config, steps) for config in configs]
 
     import torch
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
 from ubcn_ros.data.rain_parameters import RainParameters, veil_extinction
-from ubcn_ros.data.rain_streaks import Camera, DropField, draw_streaks, share_of_drops
+from ubcn_ros.data.rain_streaks import DropField, Intrinsics, draw_streaks, share_of_drops
 
 
 def estimate_airlight(image: np.ndarray) -> np.ndarray:
@@ -63,8 +63,8 @@ class RainRenderer:
         self.height, self.width, self.seed = height, width, seed
         self._window = (top, left, frame_height, frame_width)
         focal = p.focal * frame_width
-        self._camera = Camera(focal, frame_width / 2 - left, p.horizon * frame_height - top,
-                              width, height)
+        self._camera = Intrinsics(focal, frame_width / 2 - left, p.horizon * frame_height - top,
+                                  width, height)
         self._thinnest = p.thinnest_px / (focal * 1e-3 * p.width_gain)  # mm per metre
         self._prior = None
         self._field, self._chance = None, None

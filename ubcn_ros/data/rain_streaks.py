@@ -34,8 +34,8 @@ def drops_per_cubic_metre(rate_mm_h: float, smallest_mm: float) -> float:
 
 
 @dataclass(frozen=True)
-class Camera:
-    """Pinhole camera: focal length and principal point in pixels, window drawn (W, H)."""
+class Intrinsics:
+    """Of a pinhole camera: focal length, principal point, and the window drawn (W, H); pixels."""
 
     focal: float
     centre_u: float
@@ -148,7 +148,7 @@ def share_of_drops(diameter_mm: np.ndarray, rate_mm_h: float, of_rate_mm_h: floa
                   * diameter_mm)
 
 
-def draw_streaks(field: DropField, camera: Camera, time_s: float, exposure_s: float, *,
+def draw_streaks(field: DropField, camera: Intrinsics, time_s: float, exposure_s: float, *,
                  thinnest_mm_m: float, width_gain: float, aperture_mm: float, gain: float,
                  present: np.ndarray | bool = True) -> np.ndarray:
     """

@@ -35,7 +35,7 @@ def is_image_name(path: Path | str) -> bool:
 
 
 @dataclass
-class Listing:
+class FolderListing:
     """
     What a folder holds.
 
@@ -51,7 +51,7 @@ class Listing:
 
 
 def find_images(folder: Path | str, recursive: bool = False, without: Iterable[Path] = ()
-                ) -> Listing:
+                ) -> FolderListing:
     """
     Find the image files of a folder, numbers in their names counted as numbers.
 
@@ -61,7 +61,7 @@ def find_images(folder: Path | str, recursive: bool = False, without: Iterable[P
     :param without: sub-folders to leave out, like one that is written to.
     :raises ImageFileError: not a folder, or not readable.
     """
-    folder, listing = Path(folder), Listing()
+    folder, listing = Path(folder), FolderListing()
     if not folder.is_dir():
         raise ImageFileError(f'{folder} is not a folder: give one that holds images')
     seen, waiting = {os.path.realpath(path) for path in (folder, *without)}, [folder]

@@ -15,7 +15,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from .callback_errors import CallbackErrors
-from .recovery import one_line
+from .recovery import error_text
 
 _TYPES = {kind.value for kind in Parameter.Type}
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
@@ -154,7 +154,7 @@ def _refuse_unknown_types(set_parameters: Callable[[Any, Any], Any]
 
 def _refusal(request: Any, response: Any, error: Exception) -> Any:
     """Answer a request whose callback raised: what was done of it stays, the rest is refused."""
-    refused = SetParametersResult(successful=False, reason=one_line(error))
+    refused = SetParametersResult(successful=False, reason=error_text(error))
     if isinstance(response, SetParameters.Response):
         missing = len(request.parameters) - len(response.results)
         response.results = [*response.results, *[refused] * missing]

@@ -7,8 +7,8 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from .diagnostics import Level, Report, Throttle
-from .recovery import one_line
+from .diagnostics import DiagnosticReport, Level, Throttle
+from .recovery import error_text
 
 
 class CallbackErrors:
@@ -33,7 +33,7 @@ class CallbackErrors:
         :return: the line to log; '' where one like it was logged a moment ago.
         """
         self.count += 1
-        self.last = f'{where}: {one_line(error)}'
+        self.last = f'{where}: {error_text(error)}'
         frames = traceback.extract_tb(error.__traceback__)
         if frames:
             self.last += f' ({Path(frames[-1].filename).name}:{frames[-1].lineno})'
@@ -42,7 +42,7 @@ class CallbackErrors:
             return ''
         return self.last + (f' ({held_back} more like it)' if held_back else '')
 
-    def put_into(self, report: Report) -> None:
+    def put_into(self, report: DiagnosticReport) -> None:
         """Add the count to a report, and make it an error where there are new ones."""
         report.values['callback errors'] = str(self.count)
         if self.last:

@@ -14,7 +14,7 @@ from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from . import hints, qos, topics
-from .diagnostics import CameraStatistics, Level, Report, Throttle
+from .diagnostics import CameraStatistics, DiagnosticReport, Level, Throttle
 from .frames import Arrival, times_before
 from .mailbox import Mailbox
 from .outputs import Outputs, camera_name
@@ -134,7 +134,7 @@ class Camera:
         if self.processing.size() != before:
             self._resized()
 
-    def report(self, deadline_ms: float | None = None) -> Report:
+    def report(self, deadline_ms: float | None = None) -> DiagnosticReport:
         """
         Summarise for diagnostics; warn in the log of silence and of QoS that does not fit.
 

@@ -38,7 +38,7 @@ class Level(IntEnum):
 
 
 @dataclass
-class Report:
+class DiagnosticReport:
     """One DiagnosticStatus without its name: level, summary, and values in order."""
 
     level: Level
@@ -194,7 +194,7 @@ class CameraStatistics:
         with self._lock:
             self._lateness.clear()
 
-    def report(self, deadline_ms: float | None = None) -> Report:
+    def report(self, deadline_ms: float | None = None) -> DiagnosticReport:
         """
         Summarise; rates and the level are over the time since the last report.
 
@@ -214,7 +214,7 @@ class CameraStatistics:
             new = [count - earlier for count, earlier in zip(counts, before, strict=True)]
             rate_in, rate_out = (count / max(now - then, 1e-6) for count in new[:2])
             level, message = self._worst(now, rate_in, rate_out, *new[1:])
-            return Report(level, message, self._values(rate_in, rate_out, malformed))
+            return DiagnosticReport(level, message, self._values(rate_in, rate_out, malformed))
 
     def _set_deadline(self, deadline_ms: float) -> None:
         """Forget frames that had another deadline."""

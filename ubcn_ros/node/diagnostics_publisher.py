@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 
-from .diagnostics import Level, Report, Throttle, resident_mib
+from .diagnostics import DiagnosticReport, Level, Throttle, resident_mib
 from .parameter_spec import Spec
 from .topics import DIAGNOSTICS
 
@@ -61,7 +61,7 @@ class DiagnosticsPublisher:
         return text
 
 
-def engine_report(node: Any) -> Report:
+def engine_report(node: Any) -> DiagnosticReport:
     """
     Summarise the engine: what it is and where it runs, or why there is none.
 
@@ -70,14 +70,15 @@ def engine_report(node: Any) -> Report:
     memory = {'resident memory (MiB)': f'{resident_mib():.1f}'}
     engine, settings = node.engine, node.settings
     if engine is None:
-        return Report(Level.ERROR if node.gave_up else Level.WARN,
-                      f'{node.lifecycle_state}: {node.gave_up or "no model loaded"}', memory)
+        return DiagnosticReport(
+            Level.ERROR if node.gave_up else Level.WARN,
+            f'{node.lifecycle_state}: {node.gave_up or "no model loaded"}', memory)
     if engine.device.type == 'cuda':
         import torch
         memory['GPU memory (MiB)'] = f'{torch.cuda.memory_reserved(engine.device) / 2**20:.1f}'
     untrained = engine.info.untrained_text()
     level = Level.WARN if untrained else Level.OK
-    return Report(level, untrained or f'{engine.info.name} on {engine.device}', {
+    return DiagnosticReport(level, untrained or f'{engine.info.name} on {engine.device}', {
         'model': engine.info.name, 'model sha256': engine.info.sha256,
         'device': str(engine.device), 'precision': engine.precision,
         'backend': engine.backend, 'iterations': str(settings.iterations),
@@ -87,7 +88,7 @@ def engine_report(node: Any) -> Report:
         'min confidence': f'{settings.min_confidence:g}', **memory})
 
 
-def status_message(name: str, report: Report, hardware_id: str) -> DiagnosticStatus:
+def status_message(name: str, report: DiagnosticReport, hardware_id: str) -> DiagnosticStatus:
     """
     Put a report into a message.
 

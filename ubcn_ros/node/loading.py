@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .parameters import Settings
-from .recovery import free_memory, one_line, out_of_memory
+from .recovery import error_text, free_memory, out_of_memory
 
 Say = Callable[[str], None]
 Load = Callable[[Settings, Say], Any]
@@ -84,7 +84,7 @@ def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int
         except Exception as error:
             if count == 1 or not out_of_memory(error):
                 raise
-            reason = one_line(error)
+            reason = error_text(error)
         free_memory()  # outside the handler: the traceback kept what had been allocated
         say(f'memory suffices for {count - 1} of the cameras at a time: {reason}')
         return count - 1

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
-from .recovery import one_line
+from .recovery import error_text
 from .usage import usage, wants_help
 
 _STOP_SECONDS = 10.0
@@ -141,7 +141,7 @@ def _explain(error: Exception) -> str:
     """
     if not isinstance(error, RuntimeError):
         return ' '.join(str(error).split())
-    text = f'ROS cannot be started: {one_line(error)}'
+    text = f'ROS cannot be started: {error_text(error)}'
     if os.environ.get('ROS_SECURITY_ENABLE') == 'true' and 'security' in text.lower():
         text += ('. ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave of '
                  'ROS_SECURITY_KEYSTORE (--ros-args --enclave /ubcn) and a DDS built with '

@@ -20,7 +20,7 @@ from ubcn_ros.images.messages import fill_fields, fill_image, in_encoding
 from ubcn_ros.images.overlay import overlay
 
 from . import qos
-from .diagnostics import Level, Report, width_by_height
+from .diagnostics import DiagnosticReport, Level, width_by_height
 from .diagnostics_publisher import status_message
 from .native_images import native_images
 from .topics import (
@@ -174,7 +174,7 @@ class Outputs:
             self._publishers[VISIBILITY].publish(Float32(data=numbers.rain.visibility))
         if not self.wanted(DEBUG_FRAME):
             return
-        report = Report(
+        report = DiagnosticReport(
             Level.WARN if numbers.late else Level.OK, 'deadline missed' if numbers.late else '',
             {'iterations': str(numbers.iterations),
              'processing size': width_by_height(numbers.processing_size),

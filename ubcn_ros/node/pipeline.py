@@ -30,7 +30,7 @@ from .diagnostics import Throttle, Window
 from .frames import Arrival, PendingFrame, engine_deadline
 from .outputs import FrameNumbers
 from .parameters import Settings
-from .recovery import FailureStreak, Outcome, infer, one_line
+from .recovery import FailureStreak, Outcome, error_text, infer
 from .topics import CONFIDENCE, DERAINED, OVERLAY
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
@@ -189,7 +189,7 @@ class Pipeline:
         """Count and log a frame that is dropped, and give up where it is one too many."""
         if not self._node.context.ok():  # publishers are gone when the process is told to stop
             return
-        reason = one_line(error)
+        reason = error_text(error)
         camera.statistics.dropped_failed(reason)
         if self._throttle.passes(type(error).__name__) is not None:
             self._node.get_logger().error(f'{camera.topic}: frame dropped: {reason}')

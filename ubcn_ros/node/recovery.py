@@ -32,7 +32,7 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def one_line(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     """Return an error's text in one line, with its type where the text alone says little."""
     text = ' '.join(str(error).split())
     return text if isinstance(error, ValueError) and text else f'{type(error).__name__}: {text}'
@@ -66,7 +66,7 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]
         except Exception as error:
-            reduced = one_line(error) if out_of_memory(error) else ''
+            reduced = error_text(error) if out_of_memory(error) else ''
         # Outside the handler: the traceback kept what had been allocated.
         if reduced:
             free_memory()
@@ -80,7 +80,7 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
     except Exception as error:
         if not out_of_memory(error):
             return Outcome(error=error.with_traceback(None))
-        reduced = one_line(error)
+        reduced = error_text(error)
     free_memory()
     return _infer_one_step(engine, image, options, reduced)
 

@@ -35,7 +35,7 @@ from .parameter_node import ParameterNode
 from .parameter_spec import Spec
 from .pipeline import Pipeline
 from .qos import output_qos
-from .recovery import FailureStreak, free_memory, one_line
+from .recovery import FailureStreak, error_text, free_memory
 from .topics import RAIN
 from .worker import Worker
 
@@ -112,7 +112,7 @@ class UBCNNode(ParameterNode):
                                     strict=True):
                 camera.processing.asked = size
         except Exception as error:  # of a model file, a GPU, a QoS override
-            log.error(f'cannot configure: {one_line(error)}')
+            log.error(f'cannot configure: {error_text(error)}')
             self._release()
             return TransitionCallbackReturn.FAILURE
         info = engine.info
@@ -212,7 +212,7 @@ class UBCNNode(ParameterNode):
             if all(map(min, (kind[:2] for kind in kinds))):
                 worker.turns.most = warm_up(pipeline.engine, kinds, self._say)
         except Exception as error:  # the frames will tell
-            self.get_logger().error(f'cannot warm up: {one_line(error)}')
+            self.get_logger().error(f'cannot warm up: {error_text(error)}')
         for camera, asked in cameras:
             camera.processing.asked = asked
 

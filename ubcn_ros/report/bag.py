@@ -22,17 +22,25 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
 from ubcn_ros.report.measures import WORST, Classes, available, measured
-from ubcn_ros.report.page import CONFIDENCE, LABELS, Frame, Report, View
+from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame
 from ubcn_ros.report.pictures import BUDGET, Album
 from ubcn_ros.report.steps import Steps
-from ubcn_ros.report.tracks import BagPaths, Key, Track, Tracks, evenly, open_tracks, stamp_text
+from ubcn_ros.report.tracks import (
+    BagPaths,
+    FrameKey,
+    Track,
+    Tracks,
+    evenly,
+    open_tracks,
+    stamp_text,
+)
 
 _PLAY_SECONDS = 0.5
 _ROW = 1500  # bytes of a page that a frame takes beside its pictures
 
 
 @dataclass(frozen=True)
-class Options:
+class BagReportOptions:
     """
     How a report of bags is made.
 
@@ -48,7 +56,7 @@ class Options:
     step_frames: int = 6
 
 
-def bag_report(inputs: BagPaths, options: Options, steps: Steps | None = None,
+def bag_report(inputs: BagPaths, options: BagReportOptions, steps: Steps | None = None,
                progress: Callable[[int, int], Any] = lambda done, total: None) -> Report:
     """
     Make the report of a processed bag, or of two of the same drive.
@@ -76,8 +84,8 @@ def play_command(bag: Path, seconds: float) -> str:
 class _Builder:
     """Goes through the frames once for their figures and pictures, and again for the steps."""
 
-    def __init__(self, inputs: BagPaths, options: Options, tracks: Tracks, steps: Steps | None
-                 ) -> None:
+    def __init__(self, inputs: BagPaths, options: BagReportOptions, tracks: Tracks,
+                 steps: Steps | None) -> None:
         self.inputs, self.options, self.steps = inputs, options, steps
         self.tracks, self.pair = tracks.tracks, tracks.second is not None
         self.first, self.second, self.said = tracks.first, tracks.second, tracks.said
@@ -93,7 +101,7 @@ class _Builder:
                              'measured: those that are, are spread evenly over the drive '
                              '(--frames)')
         self.classes = Classes()
-        self.places: list[tuple[Track, Key]] = []
+        self.places: list[tuple[Track, FrameKey]] = []
 
     def report(self, progress: Callable[[int, int], Any]) -> Report:
         images = sum(name in self.names for name in (
@@ -127,13 +135,13 @@ class _Builder:
         self._sum_up(report)
         return report
 
-    def _frame(self, track: Track, key: Key, pictures: dict[str, np.ndarray], number: int
-               ) -> Frame:
+    def _frame(self, track: Track, key: FrameKey, pictures: dict[str, np.ndarray], number: int
+               ) -> ReportFrame:
         height, width = next(iter(pictures.values())).shape[:2]
         seconds = track.seconds(key)
-        return Frame(f'{seconds:.2f} s', track.name, stamp_text(key), (width, height), seconds,
-                     play_command(self.inputs.bag, seconds),
-                     files=self._full_size(track.name, number, pictures))
+        return ReportFrame(f'{seconds:.2f} s', track.name, stamp_text(key), (width, height),
+                           seconds, play_command(self.inputs.bag, seconds),
+                           files=self._full_size(track.name, number, pictures))
 
     def _full_size(self, camera: str, number: int, pictures: dict[str, np.ndarray]
                    ) -> dict[str, str]:
@@ -173,23 +181,23 @@ class _Builder:
                          **({'labels': album.mask(step.labels)} if same else {})}
                         for step in self.steps(pictures['input'], pictures.get('truth'))]
         if 'confidence' not in self.names:
-            report.views.append(View('confidence', 'Confidence', CONFIDENCE, 'derained'))
+            report.views.append(PaneView('confidence', 'Confidence', CONFIDENCE, 'derained'))
         if charts := self.steps.charts():
             of = 'worst frame' if len(chosen) == 1 else f'{len(chosen)} worst frames'
             report.charts.append((f'Steps of the loop, on the {of}', charts))
 
-    def _views(self) -> list[View]:
+    def _views(self) -> list[PaneView]:
         a = ' A' if self.pair else ''
-        known = [View('input', 'Input'), View('derained', 'Derained' + a),
-                 View('derained_b', 'Derained B'), View('truth', 'Without rain'),
-                 View('labels', 'Labels' + a, LABELS, 'derained'),
-                 View('labels_b', 'Labels B', LABELS, 'derained_b'),
-                 View('truth_labels', 'Labels without rain', LABELS, 'truth'),
-                 View('confidence', 'Confidence' + a, CONFIDENCE, 'derained'),
-                 View('confidence_b', 'Confidence B', CONFIDENCE, 'derained_b')]
+        known = [PaneView('input', 'Input'), PaneView('derained', 'Derained' + a),
+                 PaneView('derained_b', 'Derained B'), PaneView('truth', 'Without rain'),
+                 PaneView('labels', 'Labels' + a, LABELS, 'derained'),
+                 PaneView('labels_b', 'Labels B', LABELS, 'derained_b'),
+                 PaneView('truth_labels', 'Labels without rain', LABELS, 'truth'),
+                 PaneView('confidence', 'Confidence' + a, CONFIDENCE, 'derained'),
+                 PaneView('confidence_b', 'Confidence B', CONFIDENCE, 'derained_b')]
         return [view for view in known if view.key in self.names]
 
-    def _sides(self, views: Sequence[View]) -> tuple[str, str]:
+    def _sides(self, views: Sequence[PaneView]) -> tuple[str, str]:
         """Choose what is before and after the slider at first."""
         keys = [view.key for view in views]
         wanted = [('derained', 'derained_b')] if self.pair else []

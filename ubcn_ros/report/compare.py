@@ -90,7 +90,7 @@ class CameraComparison:
 
 
 @dataclass
-class Comparison:
+class BagComparison:
     """What `compare` found; ``engine_ms`` are mean times per frame that process.json tells."""
 
     cameras: list[CameraComparison]
@@ -115,7 +115,7 @@ class Comparison:
 
 
 def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done, total: None
-            ) -> Comparison:
+            ) -> BagComparison:
     """
     Compare processed bags.
 
@@ -128,7 +128,7 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
         total, done = sum(len(track.keys) for track in tracks.tracks), 0
         labels = next((found for bag in (tracks.first, tracks.second) if bag
                        for found in [bag.label_set()] if found), None)
-        result = Comparison([], said=tracks.said)
+        result = BagComparison([], said=tracks.said)
         for end, bag in (('a', tracks.first), ('b', tracks.second)):
             timings = bag.sidecar.get('timings', {}) if bag else {}
             if 'total' in timings.get('engine_ms', {}):

@@ -23,7 +23,7 @@ IMAGE, LABELS, CONFIDENCE = 'image', 'labels', 'confidence'
 
 
 @dataclass(frozen=True)
-class View:
+class PaneView:
     """
     What a pane can show of every frame.
 
@@ -73,7 +73,7 @@ class Measure:
 
 
 @dataclass
-class Frame:
+class ReportFrame:
     """
     A frame of the report.
 
@@ -150,11 +150,11 @@ class Report:
     subtitle: str
     tiles: list[Tile] = field(default_factory=list)
     label_set: LabelSet | None = None
-    views: list[View] = field(default_factory=list)
+    views: list[PaneView] = field(default_factory=list)
     sides: tuple[str, str] = ('', '')
     recorded: bool = True
     measures: list[Measure] = field(default_factory=list)
-    frames: list[Frame] = field(default_factory=list)
+    frames: list[ReportFrame] = field(default_factory=list)
     worst: Measure | None = None
     worst_text: str = ''
     columns: tuple[str, str] = ('Topic', 'Stamp')

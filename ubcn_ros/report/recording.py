@@ -21,7 +21,7 @@ from ubcn_ros.node import topics as names
 DEBUG = 'diagnostic_msgs/msg/DiagnosticArray'
 
 
-class Key(NamedTuple):
+class FrameKey(NamedTuple):
     """A frame: the stamp of its header (ns), and which of those with this stamp it is."""
 
     stamp_ns: int
@@ -70,7 +70,7 @@ class OpenBag:
     path: Path
     reader: BagReader
     sidecar: dict[str, Any]
-    frames: dict[str, dict[Key, int]] = field(default_factory=dict)
+    frames: dict[str, dict[FrameKey, int]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
     @classmethod
@@ -159,7 +159,7 @@ def named_classes(classes: Sequence[str]) -> LabelSet:
                     paths_of(len(classes), ()))
 
 
-def matching_topic(bag: OpenBag, keys: Collection[Key], like: str) -> str | None:
+def matching_topic(bag: OpenBag, keys: Collection[FrameKey], like: str) -> str | None:
     """
     Find the topic of a bag that has the images of these stamps; None where none has any.
 
@@ -187,13 +187,13 @@ class Reading:
     :param keys: of the frames; of others nothing is kept.
     """
 
-    def __init__(self, bag: OpenBag, topics: Iterable[str], keys: Collection[Key]) -> None:
+    def __init__(self, bag: OpenBag, topics: Iterable[str], keys: Collection[FrameKey]) -> None:
         self._bag, self._keys = bag, set(keys)
         self._topics = {c.topic: c for c in bag.connections if c.topic in {*topics}}
         self._messages = self._read()
-        self._kept: dict[tuple[str, Key], tuple[Connection, bytes]] = {}
+        self._kept: dict[tuple[str, FrameKey], tuple[Connection, bytes]] = {}
 
-    def message(self, topic: str | None, key: Key) -> Any | None:
+    def message(self, topic: str | None, key: FrameKey) -> Any | None:
         """
         Return a message; None where the bag has none of this key.
 
@@ -209,14 +209,14 @@ class Reading:
         connection, data = self._kept.pop((topic, key))
         return self._bag.reader.deserialize(data, connection.msgtype)
 
-    def _read(self) -> Iterator[tuple[str, Key, Connection, bytes]]:
+    def _read(self) -> Iterator[tuple[str, FrameKey, Connection, bytes]]:
         for connection, key, _, data in _with_keys(self._bag.reader, [*self._topics.values()]):
             if key in self._keys:
                 yield connection.topic, key, connection, data
 
 
 def _with_keys(reader: BagReader, connections: Collection[Connection]
-               ) -> Iterator[tuple[Connection, Key | None, int, bytes]]:
+               ) -> Iterator[tuple[Connection, FrameKey | None, int, bytes]]:
     """Yield messages: connection, key (None without a header), time of recording (ns), data."""
     counts: Counter[tuple[str, int]] = Counter()
     for connection, time_ns, data in reader.messages(connections):
@@ -225,7 +225,7 @@ def _with_keys(reader: BagReader, connections: Collection[Connection]
         except ValueError:
             yield connection, None, time_ns, data
             continue
-        yield connection, Key(stamp, counts[connection.topic, stamp]), time_ns, data
+        yield connection, FrameKey(stamp, counts[connection.topic, stamp]), time_ns, data
         counts[connection.topic, stamp] += 1
 
 

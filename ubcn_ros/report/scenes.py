@@ -17,7 +17,7 @@ from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.report.evaluation import Evaluation, spread
 from ubcn_ros.report.measures import MEASURES, psnr
-from ubcn_ros.report.page import CONFIDENCE, LABELS, Frame, Measure, Report, View
+from ubcn_ros.report.page import CONFIDENCE, LABELS, Measure, PaneView, Report, ReportFrame
 from ubcn_ros.report.pictures import Album
 from ubcn_ros.report.steps import Steps
 
@@ -53,10 +53,11 @@ def add_pictures(report: Report, path: Path, steps: Steps, count: int,
         progress(len(report.frames), total)
     report.label_set = steps.label_set
     report.columns, report.recorded = ('Data', 'Rain'), False
-    report.views = [View('input', 'Input'), View('derained', 'Derained'),
-                    View('truth', 'Without rain'), View('labels', 'Labels', LABELS, 'derained'),
-                    *([View('truth_labels', 'True labels', LABELS, 'truth')] * masks),
-                    View('confidence', 'Confidence', CONFIDENCE, 'derained')]
+    report.views = [PaneView('input', 'Input'), PaneView('derained', 'Derained'),
+                    PaneView('truth', 'Without rain'),
+                    PaneView('labels', 'Labels', LABELS, 'derained'),
+                    *([PaneView('truth_labels', 'True labels', LABELS, 'truth')] * masks),
+                    PaneView('confidence', 'Confidence', CONFIDENCE, 'derained')]
     report.sides = ('input', 'derained')
     known = {m.key: m for m in MEASURES}
     report.measures = [known['psnr'], known['psnr_input'], *([_RIGHT] * masks),
@@ -107,10 +108,10 @@ def _shown(evaluation: Evaluation, scenes: SceneList, numbers: list[int]) -> Ite
                          frame.image, truth)
 
 
-def _frame(shown: _Shown, steps: Steps, album: Album, data: str) -> Frame:
+def _frame(shown: _Shown, steps: Steps, album: Album, data: str) -> ReportFrame:
     found = steps(shown.rainy, shown.clean)
     height, width = shown.rainy.shape[:2]
-    frame = Frame(shown.name, data, shown.place, (width, height))
+    frame = ReportFrame(shown.name, data, shown.place, (width, height))
     frame.pictures = {'input': album.image(shown.rainy), 'truth': album.image(shown.clean)}
     frame.steps = [{'derained': album.image(step.derained), 'labels': album.mask(step.labels),
                     'confidence': album.image(step.confidence)} for step in found]

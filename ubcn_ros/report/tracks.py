@@ -14,7 +14,7 @@ import numpy as np
 
 from ubcn_ros.bags import BagError, MalformedMessage
 from ubcn_ros.node.topics import is_output
-from ubcn_ros.report.recording import CameraTopics, Key, OpenBag, Reading, matching_topic
+from ubcn_ros.report.recording import CameraTopics, FrameKey, OpenBag, Reading, matching_topic
 
 _LATENCY = 'pipeline latency (ms)'
 
@@ -51,17 +51,17 @@ class Track:
 
     name: str
     sources: dict[str, BagTopic]
-    keys: list[Key]
+    keys: list[FrameKey]
     dropped: int = 0
     malformed: list[str] = field(default_factory=list)
 
-    def seconds(self, key: Key) -> float:
+    def seconds(self, key: FrameKey) -> float:
         """Return when a frame was recorded, seconds after the beginning of the first bag."""
         source = self.sources.get('derained') or self.sources['labels']
         return (source.bag.frames[source.topic][key] - source.bag.reader.start_ns) / 1e9
 
-    def read(self, keys: Sequence[Key]) -> Iterator[tuple[Key, dict[str, np.ndarray],
-                                                          dict[str, float]]]:
+    def read(self, keys: Sequence[FrameKey]
+             ) -> Iterator[tuple[FrameKey, dict[str, np.ndarray], dict[str, float]]]:
         """
         Yield frames: their pictures, as of ``measures.Pictures``, and their latencies.
 
@@ -122,13 +122,13 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     return result
 
 
-def stamp_text(key: Key) -> str:
+def stamp_text(key: FrameKey) -> str:
     """Write a stamp as seconds, and which of several it is."""
     seconds, nanoseconds = divmod(key.stamp_ns, 1_000_000_000)
     return f'{seconds}.{nanoseconds:09d}' + (f' ({key.number + 1})' if key.number else '')
 
 
-def evenly(keys: Sequence[Key], count: int) -> list[Key]:
+def evenly(keys: Sequence[FrameKey], count: int) -> list[FrameKey]:
     """Choose this many of all, spread evenly."""
     count = min(count, len(keys))
     return [keys[(2 * n + 1) * len(keys) // (2 * count)] for n in range(count)]
@@ -168,7 +168,7 @@ def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
                  sorted(keys, key=lambda key: (times[key], key)), dropped)
 
 
-def _input(camera: CameraTopics, keys: set[Key], bags: Sequence[OpenBag]) -> BagTopic | None:
+def _input(camera: CameraTopics, keys: set[FrameKey], bags: Sequence[OpenBag]) -> BagTopic | None:
     """Find the images that were processed."""
     for bag in bags:
         if camera.input in bag.frames and keys & bag.frames[camera.input].keys():
@@ -180,7 +180,7 @@ def _input(camera: CameraTopics, keys: set[Key], bags: Sequence[OpenBag]) -> Bag
     return None
 
 
-def _dry_labels(truth: OpenBag, camera: CameraTopics, keys: set[Key]) -> str | None:
+def _dry_labels(truth: OpenBag, camera: CameraTopics, keys: set[FrameKey]) -> str | None:
     """Find the labels of the drive without rain, where it was processed, too."""
     if not any(is_output(topic) for topic in truth.images()):
         return None

@@ -26,9 +26,9 @@ from ubcn_ros.evaluation.measure import LoadedModel, check_classes, rate_key
 from ubcn_ros.study.print_cells import LabelMap, Picture, Zoom
 from ubcn_ros.study.print_grid import Grid, Row
 from ubcn_ros.study.shown_image import (
+    FigureView,
     Shown,
     ShownScene,
-    View,
     check_zoom,
     legend,
 )
@@ -38,7 +38,7 @@ TRUTH = 'ground truth'
 
 
 def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], scenes: SceneList,
-                    indices: Sequence[int], rates: Sequence[float], view: View,
+                    indices: Sequence[int], rates: Sequence[float], view: FigureView,
                     progress: Callable[[], object] = lambda: None) -> tuple[Grid, dict[str, Any]]:
     """
     Show what each method makes of some scenes in rain.

@@ -39,7 +39,7 @@ class Scale:
 
 
 @dataclass(frozen=True)
-class Key:
+class ColorKey:
     """A cell with the meaning of colours: names and RGB."""
 
     entries: Sequence[tuple[str, tuple[int, int, int]]]
@@ -54,7 +54,7 @@ class Row:
     :param apart: from the rows above.
     """
 
-    cells: Sequence[Panel | Scale | Key | None]
+    cells: Sequence[Panel | Scale | ColorKey | None]
     label: str = ''
     apart: bool = False
 
@@ -231,7 +231,7 @@ def _captions(row: Row) -> list[str]:
     return [cell.caption if isinstance(cell, Panel) else '' for cell in row.cells]
 
 
-def _draw_cell(pen: _Pen, cell: Panel | Scale | Key | None, box: tuple[int, int, int, int]
+def _draw_cell(pen: _Pen, cell: Panel | Scale | ColorKey | None, box: tuple[int, int, int, int]
                ) -> None:
     left, top, width, height = box
     if isinstance(cell, Panel):
@@ -246,7 +246,7 @@ def _draw_cell(pen: _Pen, cell: Panel | Scale | Key | None, box: tuple[int, int,
         pen.text(left + width / 2, middle - bar[1] - _LINE / 3, cell.text)
         for share, text in ((0, '0'), (0.5, f'{cell.highest / 2:g}'), (1, f'{cell.highest:g}+')):
             pen.text(start + share * bar[0], middle + bar[1] + _LINE / 3, text)
-    elif isinstance(cell, Key):
+    elif isinstance(cell, ColorKey):
         room = 30 + max(text_width(name, pen.points) for name, _ in cell.entries)
         first = top + height / 2 - _LINE * (len(cell.entries) - 1) / 2
         for number, (name, color) in enumerate(cell.entries):

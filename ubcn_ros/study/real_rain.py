@@ -25,7 +25,7 @@ from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.images.files import list_images, read_image
 from ubcn_ros.study.print_cells import LabelMap, Picture
 from ubcn_ros.study.print_grid import Grid, Row
-from ubcn_ros.study.shown_image import View, as_arrays, check_zoom, legend
+from ubcn_ros.study.shown_image import FigureView, as_arrays, check_zoom, legend
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
 
@@ -43,7 +43,7 @@ def find_photographs(sources: Sequence[Path], stride: int = 1, limit: int | None
 
 
 def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
-                   paths: Sequence[Path], view: View,
+                   paths: Sequence[Path], view: FigureView,
                    progress: Callable[[], object] = lambda: None) -> tuple[Grid, dict[str, Any]]:
     """
     Show what each method makes of photographs.

@@ -20,7 +20,7 @@ from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.training.plain_values import differences
 
 
-class Results(dict):
+class StudyResults(dict):
     """What a study has found, and how long it has taken, those runs that it goes on with too."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -33,8 +33,8 @@ class Results(dict):
 
 
 def open_results(path: Path, command: str, settings: Mapping[str, Any],
-                 figures: Mapping[str, Any], read: Callable[[Results], object] = lambda _: None
-                 ) -> Results:
+                 figures: Mapping[str, Any],
+                 read: Callable[[StudyResults], object] = lambda _: None) -> StudyResults:
     """
     Return what a study has found so far, or the same with nothing found yet.
 
@@ -49,12 +49,12 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
     """
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
-        return Results({'command': command, 'settings': settings, 'seconds': 0.0, **figures})
+        return StudyResults({'command': command, 'settings': settings, 'seconds': 0.0, **figures})
     found = read_results(path)
     if changed := differences(found['settings'], settings):
         raise ValueError(f'{path} is of a study with other settings: {"; ".join(changed)}: '
                          'choose another --out')
-    results = Results({'seconds': 0.0, **found, **{
+    results = StudyResults({'seconds': 0.0, **found, **{
         name: found.get(name, empty) for name, empty in figures.items()}})
     with as_written(path):
         for name, empty in figures.items():
@@ -102,6 +102,6 @@ def read_results(path: Path) -> dict[str, Any]:
 
 def save_results(path: Path, results: Mapping[str, Any]) -> None:
     """Write the file, whole or not at all, and its folder; those opened count their time."""
-    if isinstance(results, Results):
+    if isinstance(results, StudyResults):
         results.count_seconds()
     write_json(path, results)

@@ -27,7 +27,7 @@ LONGEST = 'mIoU 88.8 %'
 
 
 @dataclass(frozen=True)
-class View:
+class FigureView:
     """
     How a figure shows images.
 
@@ -83,7 +83,7 @@ class ShownScene:
     scenes: SceneList
     index: int
     model: LoadedModel
-    view: View
+    view: FigureView
 
     def __post_init__(self) -> None:
         """Read it."""

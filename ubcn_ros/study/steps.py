@@ -39,11 +39,11 @@ from ubcn_ros.study.print_cells import (
     Zoom,
     wrong_labels,
 )
-from ubcn_ros.study.print_grid import Grid, Key, Row, Scale
+from ubcn_ros.study.print_grid import ColorKey, Grid, Row, Scale
 from ubcn_ros.study.shown_image import (
+    FigureView,
     Shown,
     ShownScene,
-    View,
     check_zoom,
     legend,
     step_labels,
@@ -62,7 +62,7 @@ class _Stage(NamedTuple):
 
 
 def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], rate: float,
-               view: View, progress: Callable[[], object] = lambda: None
+               view: FigureView, progress: Callable[[], object] = lambda: None
                ) -> tuple[Grid, dict[str, Any]]:
     """
     Show every step of the loop on some scenes in rain.
@@ -93,7 +93,7 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
         truth = [Picture(zoom=zoom, image=scene.frame.image),
                  LabelMap(zoom=zoom, labels=scene.true_labels, label_set=label_set),
                  Scale('of 255', highest),
-                 Key((('wrong', WRONG), ('no label', WITHOUT_LABEL)))]
+                 ColorKey((('wrong', WRONG), ('no label', WITHOUT_LABEL)))]
         for row, cells in zip(rows, (first, truth, *steps), strict=True):
             row += cells
     masks = [each for scene, stages, _ in shown

@@ -264,7 +264,7 @@ def find_stage(config: TrainConfig, stage: str) -> StageConfig:
     return config.stages[stage]
 
 
-def shortened(config: TrainConfig, steps: int | float) -> TrainConfig:
+def with_length(config: TrainConfig, steps: int | float) -> TrainConfig:
     """
     Return the recipe with another length of every stage.
 

@@ -13,7 +13,7 @@ from ubcn_ros.whole_files import write_whole
 _FIRST = ('stage', 'step', 'loss')
 
 
-class Results:
+class ResultsTable:
     """
     A table with one row a validation: stage, step, loss and figures; empty where not measured.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, load_model
 from ubcn_ros.training.config import STAGES, TrainConfig, find_stage
-from ubcn_ros.training.results import Results
+from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import BEST, CHECKPOINT, LAST, discard_stage
 
 _TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
@@ -33,9 +33,9 @@ class RunFolder:
         return self.out / f'{self.config.name}{SUFFIX}'
 
     @property
-    def results(self) -> Results:
+    def results(self) -> ResultsTable:
         """Figures of all validations."""
-        return Results(self.out / 'results.csv')
+        return ResultsTable(self.out / 'results.csv')
 
     def folder(self, stage: str) -> Path:
         """Return the folder of a stage's files."""

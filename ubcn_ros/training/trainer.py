@@ -31,7 +31,7 @@ from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
 from ubcn_ros.training.plain_values import differences
-from ubcn_ros.training.results import Results
+from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.samples import SharedBatchSampler, TrainingSamples
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.tensors.samples import TensorSamples
@@ -74,7 +74,7 @@ class Trainer:
 
     def __init__(self, fabric: Fabric, config: TrainConfig, stage_name: str, network: UBCN,
                  training: SceneList, validation: SceneList | None, folder: Path,
-                 workers: int = 1, *, log: Path | None = None, results: Results | None = None,
+                 workers: int = 1, *, log: Path | None = None, results: ResultsTable | None = None,
                  settings: dict[str, Any] | None = None,
                  record: Callable[[int, dict[str, float]], dict[str, Any]] | None = None,
                  title: str = '', time_left: Callable[[int], str] | None = None) -> None:
@@ -83,7 +83,7 @@ class Trainer:
         self.network, self.training, self.validation = network, training, validation
         self.folder, self.workers = folder, workers
         self.log = log or folder / 'log'
-        self.results = results or Results(folder / 'results.csv')
+        self.results = results or ResultsTable(folder / 'results.csv')
         self.settings = {**decisive(config, stage_name), **(settings or {})}
         self.record = record or self._record
         self.title, self.time_left = title or stage_name, time_left
@@ -301,7 +301,7 @@ def is_better(quality: float, best: float) -> bool:
     return quality > best or (math.isnan(best) and not math.isnan(quality))
 
 
-def discard_stage(folder: Path, log: Path, results: Results, stage: str) -> None:
+def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) -> None:
     """Remove what a run of a stage left, and nothing else."""
     for path in (*(folder / name for name in (LAST, BEST, CHECKPOINT)),
                  *folder.glob('*.partial'), folder / SHEET,

@@ -11,11 +11,11 @@ from drives import imu
 
 from ubcn_ros.bags import MalformedMessage
 from ubcn_ros.bags.process import pipeline as module
-from ubcn_ros.bags.process.cameras import Camera
+from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.job_reader import CameraImage, Item, Position
-from ubcn_ros.bags.process.pipeline import Pipeline
+from ubcn_ros.bags.process.pipeline import ThreadedPipeline
 
-CAMERA = Camera('/front', 'sensor_msgs/msg/Image', 1)
+CAMERA = BagCamera('/front', 'sensor_msgs/msg/Image', 1)
 
 
 def item(number, image=True, size=40):
@@ -44,7 +44,7 @@ def encode(item, message, frame):
 
 def run(items, workers=4, decode=decode, infer=infer, encode=encode):
     done = []
-    with Pipeline(items, decode, infer, encode, workers) as pipeline:
+    with ThreadedPipeline(items, decode, infer, encode, workers) as pipeline:
         for one in pipeline:
             done.append((one.record.sequence, one.outputs))
     return done
@@ -78,7 +78,8 @@ def test_an_error_comes_at_its_place(stage, kept=7):
               for name, work in (('decode', decode), ('infer', infer), ('encode', encode))}
     done = []
     with pytest.raises(MemoryError, match=stage), \
-            Pipeline(items(), stages['decode'], stages['infer'], stages['encode'], 3) as pipeline:
+            ThreadedPipeline(items(), stages['decode'], stages['infer'], stages['encode'],
+                             3) as pipeline:
         for one in pipeline:
             done.append(one.record.sequence)
     assert done == [*range(kept)]
@@ -91,7 +92,7 @@ def test_a_malformed_image_is_told_and_the_next_goes_on():
         return decode(record)
 
     errors = {}
-    with Pipeline([item(n) for n in range(6)], malformed, infer, encode, 2) as pipeline:
+    with ThreadedPipeline([item(n) for n in range(6)], malformed, infer, encode, 2) as pipeline:
         for one in pipeline:
             errors[one.record.sequence] = one.error, one.image.whole, one.outputs != []
     assert errors.pop(3) == ('broken', False, False)
@@ -110,7 +111,7 @@ def test_only_so_much_is_in_memory(monkeypatch, image, size, limit):
             read.append(n)
             yield item(n, image, size)
 
-    with Pipeline(items(), decode, infer, encode, 2) as pipeline:
+    with ThreadedPipeline(items(), decode, infer, encode, 2) as pipeline:
         for one in pipeline:
             time.sleep(0.001)
             written.append(one)
@@ -133,7 +134,7 @@ def test_whoever_leaves_early_leaves_no_thread_behind(taken):
             n += 1
 
     with pytest.raises(KeyboardInterrupt), \
-            Pipeline(endless(), decode, infer, encode, 2) as pipeline:
+            ThreadedPipeline(endless(), decode, infer, encode, 2) as pipeline:
         for number, _ in enumerate(pipeline):
             if number == taken:
                 raise KeyboardInterrupt
@@ -162,7 +163,7 @@ def test_stages_work_at_the_same_time():
         meet('encode', frame, ('infer', 1))
         return []
 
-    with Pipeline([item(n) for n in range(4)], decode, infer, encode, 2) as pipeline:
+    with ThreadedPipeline([item(n) for n in range(4)], decode, infer, encode, 2) as pipeline:
         for one in pipeline:
             if one.record.sequence == 0:
                 assert begun['encode', 1].wait(120) and begun['infer', 2].wait(120)

@@ -6,14 +6,22 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data.drive.drive import LABEL_SET
-from ubcn_ros.data.drive.render import FAR_M, Billboard, Camera, Canvas, Label, Quad, Texture
+from ubcn_ros.data.drive.render import (
+    FAR_M,
+    Billboard,
+    Canvas,
+    Label,
+    PinholeCamera,
+    Quad,
+    Texture,
+)
 from ubcn_ros.labels import UNLABELED
 
 WHITE = Texture(np.full((8, 8, 3), 255, np.uint8))
 
 
 def make_canvas(yaw=0.0):
-    camera = Camera(96, 128, 100.0, np.array([0.0, -1.5, 0.0]), yaw, 0.0, 0.0)
+    camera = PinholeCamera(96, 128, 100.0, np.array([0.0, -1.5, 0.0]), yaw, 0.0, 0.0)
     image = np.zeros((96, 128, 3), np.uint8)
     return Canvas(camera, image, np.zeros((96, 128), np.uint8),
                   np.full((96, 128), 1 / FAR_M, np.float32))

@@ -76,15 +76,15 @@ def test_block_runs_the_kernels_with_its_weights(load_kernels, name):
 
 
 def test_region_follows_from_size_and_dilation(load_kernels):
-    plan = load_kernels('triton_residual', True).plan
+    choose_region = load_kernels('triton_residual', True).choose_region
     # tiles of 14x14 fill 100 programs once; those of any larger region leave most of them idle
-    assert plan(140, 140, 1, 1, 100) == (16, 16)
+    assert choose_region(140, 140, 1, 1, 100) == (16, 16)
     # with few programs, what counts is how little is repeated: 8 + 5 blocks for 24x24 pixels
     # against 8 + 4 for 8x56, and 8 + 7 for 14x62 against 8 + 8 for 30x30
-    assert plan(1080, 1920, 1, 4, 2) == (32, 32)
-    assert plan(1080, 1920, 4, 1, 2) == (16, 64)
+    assert choose_region(1080, 1920, 1, 4, 2) == (32, 32)
+    assert choose_region(1080, 1920, 4, 1, 2) == (16, 64)
     with pytest.raises(ValueError, match='dilation of 16'):
-        plan(64, 64, 1, 16, 8)
+        choose_region(64, 64, 1, 16, 8)
 
 
 @pytest.mark.parametrize('name', FORMS)

@@ -11,7 +11,7 @@ import pytest
 from made_up import STUDIES, written
 
 from ubcn_ros.study.report.assemble import study_report
-from ubcn_ros.study.report.content import Picture, Section, Statement, StudyReport, Table
+from ubcn_ros.study.report.content import Section, Statement, StudyFigure, StudyReport, Table
 from ubcn_ros.study.report.page import html
 from ubcn_ros.study.report.pdf import pdf
 
@@ -90,7 +90,7 @@ def test_a_pdf_of_everything_and_of_nothing(report, tmp_path):
 
 @pytest.mark.parametrize('write', [html, pdf])
 def test_a_figure_that_is_gone_is_said(write, tmp_path):
-    gone = Picture(tmp_path / 'gone.png', '')
+    gone = StudyFigure(tmp_path / 'gone.png', '')
     report = StudyReport('', '', [Section('a', '', '', '', blocks=[gone])])
     with pytest.raises(ValueError, match=r'gone\.png.*make it again'):
         write(report)

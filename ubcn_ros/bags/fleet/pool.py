@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.fleet.tasks import Outcome
+from ubcn_ros.bags.fleet.tasks import TaskOutcome
 from ubcn_ros.stopping import signals_held
 
 _EARLY_ENDS = 3  # of one worker in a row, before it could work
@@ -50,7 +50,7 @@ class PoolWorker:
         with signals_held():
             self._send(task)
 
-    def collect(self) -> Outcome | None:
+    def collect(self) -> TaskOutcome | None:
         """
         Take what it said; replace it where it is gone, or its task failed for a reason of its own.
 
@@ -61,7 +61,7 @@ class PoolWorker:
         try:
             outcome = self._receive()
         except WorkerEnded as ending:
-            outcome = Outcome(self.name, task, error=f'{self} {ending}', lost=True)
+            outcome = TaskOutcome(self.name, task, error=f'{self} {ending}', lost=True)
             self._early_ends = 0 if self.ready else self._early_ends + 1
             if self._early_ends >= _EARLY_ENDS:
                 raise BagError(f'worker {self.name} ends before it can work: it {ending}; '
@@ -84,7 +84,7 @@ class PoolWorker:
     def _send(self, task: Callable[[], Any]) -> None:
         raise NotImplementedError
 
-    def _receive(self) -> Outcome | None:
+    def _receive(self) -> TaskOutcome | None:
         """Return the outcome of its task; None where it says that it is there."""
         raise NotImplementedError
 
@@ -117,7 +117,7 @@ class Pool:
         """Let an idle worker run a task."""
         next(each for each in self.workers if each.name == worker).run(task)
 
-    def wait(self, timeout_s: float) -> list[Outcome]:
+    def wait(self, timeout_s: float) -> list[TaskOutcome]:
         """
         Wait until something happens; return the tasks that ended.
 

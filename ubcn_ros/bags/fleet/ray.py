@@ -20,7 +20,7 @@ from ubcn_ros import __version__
 from ubcn_ros.bags.errors import BagError, write_error
 from ubcn_ros.bags.fleet.pool import Pool, PoolWorker, WorkerEnded
 from ubcn_ros.bags.fleet.setup import Setup
-from ubcn_ros.bags.fleet.tasks import Outcome, attempt
+from ubcn_ros.bags.fleet.tasks import TaskOutcome, attempt
 from ubcn_ros.stopping import signals_held
 
 _CONNECT_S = 10.0
@@ -46,7 +46,7 @@ class _Actor:
         """Say where this is."""
         return _Machine(f'{socket.gethostname()}:{os.getpid()}', __version__, probe.exists())
 
-    def run(self, worker: str, task: Callable[[], Any]) -> Outcome:
+    def run(self, worker: str, task: Callable[[], Any]) -> TaskOutcome:
         """Run a task."""
         return attempt(worker, task)._replace(task=None)
 
@@ -96,7 +96,7 @@ class RayWorkers(Pool):
         super().__exit__()
         self.ray.shutdown()
 
-    def wait(self, timeout_s: float) -> list[Outcome]:
+    def wait(self, timeout_s: float) -> list[TaskOutcome]:
         """
         Wait until something happens; return the tasks that ended.
 
@@ -183,13 +183,13 @@ class _ActorWorker(PoolWorker):
     def _send(self, task: Callable[[], Any]) -> None:
         self.pending = self._actor.run.remote(self.name, task)
 
-    def _receive(self) -> Outcome | None:
+    def _receive(self) -> TaskOutcome | None:
         ray, (reference, self.pending) = self._pool.ray, (self.pending, None)
         try:
             answer = ray.get(reference)
         except (ray.exceptions.RayActorError, ray.exceptions.RayTaskError) as error:
             raise WorkerEnded(f'is gone ({_line(error)})') from error
-        if isinstance(answer, Outcome):
+        if isinstance(answer, TaskOutcome):
             return answer
         self.name = answer.name
         if answer.version != __version__ or not answer.sees:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.fleet.pool import Pool
-from ubcn_ros.bags.fleet.tasks import JoinPieces, Outcome, PlanBag, RunPiece
+from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag, RunPiece, TaskOutcome
 from ubcn_ros.bags.process import Job, Options, Result, Tally, read_sidecar
 
 RETRIES = 3
@@ -131,7 +131,7 @@ class Fleet:
         self.running[worker] = assignment
         pool.start(worker, assignment.task)
 
-    def _take(self, assignment: Assignment, outcome: Outcome) -> None:
+    def _take(self, assignment: Assignment, outcome: TaskOutcome) -> None:
         further = self._gain(assignment)
         if outcome.lost:
             self._again(assignment, outcome.error, further)

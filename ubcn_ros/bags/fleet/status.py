@@ -15,7 +15,7 @@ from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag
 
 
 @dataclass
-class Row:
+class WorkerRow:
     """
     What a worker is at.
 
@@ -39,7 +39,7 @@ class Status:
     `frames` are those of the outputs that there are, also of before; `rate` is this run's.
     """
 
-    rows: list[Row]
+    rows: list[WorkerRow]
     bags: Counter[str]
     pieces: int
     frames: int
@@ -60,7 +60,7 @@ def status(fleet: Fleet, begun_s: float, now_s: float | None = None) -> Status:
     for worker, assignment in sorted(fleet.running.items()):
         if isinstance(assignment.task, (PlanBag, JoinPieces)):
             state = 'planning' if isinstance(assignment.task, PlanBag) else 'joining'
-            rows.append(Row(assignment.bag.out, '', worker, 0, None, None, state))
+            rows.append(WorkerRow(assignment.bag.out, '', worker, 0, None, None, state))
             continue
         there, share = progress(assignment.task.job)
         rows.append(_row(worker, assignment, there, share, now))
@@ -87,14 +87,14 @@ def _behind(bag: Bag) -> float:
     return len(bag.results) / max(1, len(bag.jobs))
 
 
-def _row(worker: str, assignment: Assignment, frames: int, share: float, now: float) -> Row:
+def _row(worker: str, assignment: Assignment, frames: int, share: float, now: float) -> WorkerRow:
     elapsed = now - assignment.begun_s
     gained = share - assignment.share
     jobs = assignment.bag.jobs
     piece = f'{jobs.index(assignment.task.job) + 1}/{len(jobs)}'
-    return Row(assignment.bag.out, piece, worker, frames,
-               (frames - assignment.frames) / elapsed if gained > 0 and elapsed > 0 else None,
-               (1 - share) * elapsed / gained if gained > 0 else None, 'processing')
+    rate = (frames - assignment.frames) / elapsed if gained > 0 and elapsed > 0 else None
+    left = (1 - share) * elapsed / gained if gained > 0 else None
+    return WorkerRow(assignment.bag.out, piece, worker, frames, rate, left, 'processing')
 
 
 def summary(fleet: Fleet, wall_s: float) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class JoinPieces:
         return join(self.jobs, self.out)
 
 
-class Outcome(NamedTuple):
+class TaskOutcome(NamedTuple):
     """
     What became of a task: a value, or an error.
 
@@ -81,12 +81,12 @@ class Outcome(NamedTuple):
     lost: bool = False
 
 
-def attempt(worker: str, task: Callable[[], Any]) -> Outcome:
+def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
     """Run a task in this process."""
     try:
-        return Outcome(worker, task, task())
+        return TaskOutcome(worker, task, task())
     except ValueError as error:  # as this package raises for what is wrong with the input
-        return Outcome(worker, task, error=str(error))
+        return TaskOutcome(worker, task, error=str(error))
     except Exception as error:  # of memory, disk or device: another process may fare better
         text = ' '.join(str(error).split())
-        return Outcome(worker, task, error=f'{type(error).__name__}: {text}', lost=True)
+        return TaskOutcome(worker, task, error=f'{type(error).__name__}: {text}', lost=True)

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ubcn_ros.bags.fleet.pool import Pool, PoolWorker, WorkerEnded
-from ubcn_ros.bags.fleet.tasks import Outcome, attempt
+from ubcn_ros.bags.fleet.tasks import TaskOutcome, attempt
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 GRACE_S = 30.0
@@ -90,7 +90,7 @@ class _Process(PoolWorker):
         with suppress(OSError):  # it has ended, which `_receive` tells
             self.connection.send(task)
 
-    def _receive(self) -> Outcome | None:
+    def _receive(self) -> TaskOutcome | None:
         with suppress(EOFError, OSError):
             if self.connection.poll():
                 return self.connection.recv()

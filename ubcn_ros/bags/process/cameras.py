@@ -31,9 +31,9 @@ _LIKE_IMAGES = re.compile(r'.*/(\w*Video\w*|FFMPEGPacket|RawImage|CompressedImag
 
 
 @dataclass(frozen=True)
-class Camera:
+class BagCamera:
     """
-    A topic of images of a bag, `type` as in 'sensor_msgs/msg/Image'.
+    A camera of a bag: a topic of images, `type` as in 'sensor_msgs/msg/Image'.
 
     `messages` is how many the bag announces, `camera_info` the topic of its calibration, None
     where there is none. `paired` is whether the stamps of that equal the images'; else the latest
@@ -64,7 +64,7 @@ class Skipped:
 
 
 def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
-                 topics: Collection[str] | None = None) -> tuple[list[Camera], list[Skipped]]:
+                 topics: Collection[str] | None = None) -> tuple[list[BagCamera], list[Skipped]]:
     """
     Find the cameras of an open bag.
 
@@ -86,7 +86,7 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
         twin = next((camera for camera in cameras if camera.base == base_topic(name)), None)
         if twin is not None and not reason:
             reason = f'the same images as {twin.topic}, which is processed'
-            cameras[cameras.index(twin)] = Camera(**{**vars(twin), 'twin': name})
+            cameras[cameras.index(twin)] = BagCamera(**{**vars(twin), 'twin': name})
         if reason:
             skipped.append(Skipped(name, kind, reason))
         else:
@@ -136,7 +136,7 @@ class _Topics:
                 return topic
         raise self._error(f'the bag has no topic {name!r}')
 
-    def camera(self, topic: str) -> Camera:
+    def camera(self, topic: str) -> BagCamera:
         """Return a topic as a camera, whatever its name says."""
         kinds = {c.msgtype for c in self._channels[topic]}
         kind = next((kind for kind in (IMAGE, COMPRESSED) if kind in kinds), None)
@@ -147,9 +147,9 @@ class _Topics:
             raise self._error(f'topic {topic} has no image that can be read: {reason}')
         info = node_topics.camera_info_topic(topic)
         if not self._counts.get((info, CAMERA_INFO)):
-            return Camera(topic, kind, self._counts[topic, kind])
-        return Camera(topic, kind, self._counts[topic, kind], info,
-                      self._paired(self._of(topic, kind), self._of(info, CAMERA_INFO)))
+            return BagCamera(topic, kind, self._counts[topic, kind])
+        return BagCamera(topic, kind, self._counts[topic, kind], info,
+                         self._paired(self._of(topic, kind), self._of(info, CAMERA_INFO)))
 
     def why_not(self, topic: str, kind: str) -> str:
         """Say why a topic is not a camera; '' where it is one."""

@@ -13,7 +13,7 @@ import numpy as np
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, decode
-from ubcn_ros.bags.process.cameras import Camera
+from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
 from ubcn_ros.bags.storage.reader import BagReader
@@ -39,7 +39,7 @@ class Position(NamedTuple):
 class CameraImage:
     """An image that is processed: its camera, and its header as a serialized message."""
 
-    camera: Camera
+    camera: BagCamera
     header: bytes
     whole: bool = False
     """Whether it could be decoded, known once it was."""
@@ -128,11 +128,11 @@ class JobReader:
             item.late = self._pair_info(record)
         return item
 
-    def _camera(self, channel: Channel) -> Camera | None:
+    def _camera(self, channel: Channel) -> BagCamera | None:
         camera = self._cameras.get((channel.topic, channel.msgtype))
         return camera if channel.serialization == 'cdr' else None
 
-    def _pair_image(self, camera: Camera, record: Record) -> tuple[CameraImage, bytes | None]:
+    def _pair_image(self, camera: BagCamera, record: Record) -> tuple[CameraImage, bytes | None]:
         try:
             image = CameraImage(camera, bytes(record.data[:4]) + header_bytes(record.data))
             stamp = header_stamp_ns(record.data)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.process.cameras import Camera, find_cameras, no_camera
+from ubcn_ros.bags.process.cameras import BagCamera, find_cameras, no_camera
 from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import output_names
@@ -94,7 +94,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     return jobs
 
 
-def _choose_pieces(reader: BagReader, cameras: Sequence[Camera], length_ns: int) -> int:
+def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: int) -> int:
     """Choose by the bag alone, so that another number of workers can go on with it."""
     first, end = whole_range(reader)
     images = sum(camera.messages for camera in cameras) * length_ns / (end - first)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.process.cameras import Camera, Skipped
+from ubcn_ros.bags.process.cameras import BagCamera, Skipped
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Job:
     start_ns: int
     end_ns: int
     topics: tuple[str, ...]
-    cameras: tuple[Camera, ...]
+    cameras: tuple[BagCamera, ...]
     skipped: tuple[Skipped, ...]
     prefixes: tuple[tuple[str, str], ...]
 

@@ -21,7 +21,7 @@ from ubcn_ros.bags.messages import (
     make_image,
     make_label_info,
 )
-from ubcn_ros.bags.process.cameras import Camera
+from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Options
 from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -39,7 +39,7 @@ NAMES = {'derained': node_topics.DERAINED, 'labels': node_topics.LABELS,
 """Of outputs as process.json has them, and as the node has them."""
 
 
-def output_names(camera: Camera, prefix: str, options: Options) -> dict[str, str]:
+def output_names(camera: BagCamera, prefix: str, options: Options) -> dict[str, str]:
     """
     Name the topics that are written for a camera, by the node's name for each.
 
@@ -61,7 +61,7 @@ class CameraOutputs:
     :param engine: for its `label_set` and `min_confidence`.
     """
 
-    def __init__(self, camera: Camera, prefix: str, options: Options, engine: Any):
+    def __init__(self, camera: BagCamera, prefix: str, options: Options, engine: Any):
         self._options, self._label_set = options, engine.label_set
         self._threshold = engine.min_confidence
         self._channels: dict[str, Channel] = {}

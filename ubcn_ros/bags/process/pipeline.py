@@ -20,7 +20,7 @@ LIMIT_BYTES = 256 << 20
 _ITEM_BYTES = 1000  # of an item beside its record's data
 
 
-class Pipeline:
+class ThreadedPipeline:
     """
     Takes items through decode, infer and encode, and yields them in order; a context manager.
 
@@ -52,7 +52,7 @@ class Pipeline:
                          for work, queue in ((self._read, self._to_infer),
                                              (self._run_frames, self._to_write))]
 
-    def __enter__(self) -> Pipeline:
+    def __enter__(self) -> ThreadedPipeline:
         for thread in self._threads:
             thread.start()
         return self

@@ -19,7 +19,7 @@ from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, decode_r
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
-from ubcn_ros.bags.process.pipeline import Pipeline
+from ubcn_ros.bags.process.pipeline import ThreadedPipeline
 from ubcn_ros.bags.process.resume import find_interrupted, settings_of
 from ubcn_ros.bags.process.sidecar import (
     CameraTally,
@@ -134,7 +134,7 @@ class _Run:
             self._begin(writer)
         engine, options = self._engine, self._job.options
         release_openmp_threads()  # of this thread, which loaded the engine: another runs it
-        with Pipeline(
+        with ThreadedPipeline(
                 JobReader(self._reader, self._job, self.tally.position),
                 lambda record: decode_record(self._reader, record),
                 lambda pixels: engine(pixels, iterations=options.iterations,
@@ -250,14 +250,14 @@ class _Run:
     def _encode(self, item: Item, message: Any, frame: Any) -> list[Record]:
         return self._outputs[item.image.camera.topic].of_frame(item.record, message, frame)
 
-    def _checkpoint(self, writer: McapBagWriter, pipeline: Pipeline) -> None:
+    def _checkpoint(self, writer: McapBagWriter, pipeline: ThreadedPipeline) -> None:
         with signals_held():
             writer.flush()
             self._note_times(pipeline)
             self.save(finished=False)
             self._saved = time.monotonic()
 
-    def _note_times(self, pipeline: Pipeline) -> None:
+    def _note_times(self, pipeline: ThreadedPipeline) -> None:
         self.tally.wall_s = self._before_s + time.monotonic() - self._begun
         self.tally.busy_s = self._busy_before + Counter(
             {**pipeline.busy_s, 'write': self._write_s})

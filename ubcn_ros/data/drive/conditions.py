@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.drive.noise import noise_tile
-from ubcn_ros.data.drive.render import Camera, Label
+from ubcn_ros.data.drive.render import Label, PinholeCamera
 from ubcn_ros.data.drive.style import Style
 
 _WET = (Label.ROAD, Label.SIDEWALK)
@@ -63,14 +63,14 @@ class Conditions:
             wiper=float(rng.random()) if rng.random() < 0.1 else None)
 
 
-def mirrored(camera: Camera) -> Camera:
+def mirrored(camera: PinholeCamera) -> PinholeCamera:
     """Return the camera below the ground whose picture upside down is what the ground mirrors."""
     return replace(camera, position=camera.position * (1, -1, 1), pitch=-camera.pitch,
                    roll=-camera.roll)
 
 
 def wet_ground(image: np.ndarray, labels: np.ndarray, depth: np.ndarray, mirror: np.ndarray,
-               camera: Camera, wet: float) -> np.ndarray:
+               camera: PinholeCamera, wet: float) -> np.ndarray:
     """
     Let the ground mirror, the more the flatter one looks at it, and in puddles more.
 

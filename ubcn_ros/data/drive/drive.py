@@ -26,7 +26,7 @@ from ubcn_ros.data.drive.conditions import (
     wet_ground,
 )
 from ubcn_ros.data.drive.ground import CHUNK_M, Ground, draw_sky
-from ubcn_ros.data.drive.render import FAR_M, Camera, Canvas, Label
+from ubcn_ros.data.drive.render import FAR_M, Canvas, Label, PinholeCamera
 from ubcn_ros.data.drive.style import draw_style
 from ubcn_ros.data.drive.traffic import Traffic
 from ubcn_ros.data.drive.world import World
@@ -96,7 +96,7 @@ class Drive:
                        * style.noise).astype(np.float32)
         self._grain = cv2.GaussianBlur(self._grain, (0, 0), 0.6) * 1.6
 
-    def camera(self, time_s: float, conditions: Conditions | None = None) -> Camera:
+    def camera(self, time_s: float, conditions: Conditions | None = None) -> PinholeCamera:
         """Return the camera at this time (seconds); ``conditions`` are as for ``frame``."""
         style = self.style
         look = conditions or style
@@ -109,8 +109,8 @@ class Drive:
         pitch = np.arctan((look.horizon_at - 0.5) * self.height / focal) + 0.0012 * bounce
         position = np.array([style.center(z) + u, -look.camera_height - 0.006 * bounce, z])
         yaw = look.yaw + atan(style.slope(z + 3)) + 0.004 * sin(0.5 * time_s + self.seed + pi / 2)
-        return Camera(self.height, self.width, focal, position, yaw, float(pitch),
-                      look.roll + 0.002 * sin(1.3 * time_s))
+        return PinholeCamera(self.height, self.width, focal, position, yaw, float(pitch),
+                             look.roll + 0.002 * sin(1.3 * time_s))
 
     def frame(self, time_s: float, conditions: Conditions | None = None) -> DriveFrame:
         """
@@ -136,7 +136,7 @@ class Drive:
             draw_wiper(image, labels, depth, conditions.wiper)
         return DriveFrame(image, labels, depth, float(time_s))
 
-    def _picture(self, camera: Camera, time_s: float, ground: bool = True
+    def _picture(self, camera: PinholeCamera, time_s: float, ground: bool = True
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draw what there is before a camera: image, labels and depth."""
         style, world = self.style, self.world

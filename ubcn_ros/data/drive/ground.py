@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.drive.noise import noise_patch, noise_tile
-from ubcn_ros.data.drive.render import FAR_M, Camera
+from ubcn_ros.data.drive.render import FAR_M, PinholeCamera
 
 CELL_M = 0.05
 HALF_WIDTH_M = 25.6
@@ -97,7 +97,7 @@ class Ground:
             self._windows[level] = held
         return held[1], held[2]
 
-    def draw(self, camera: Camera, rays: np.ndarray, image: np.ndarray, labels: np.ndarray,
+    def draw(self, camera: PinholeCamera, rays: np.ndarray, image: np.ndarray, labels: np.ndarray,
              inverse: np.ndarray) -> None:
         """Paint all pixels that see the ground nearer than about 400 m."""
         height = -float(camera.position[1])

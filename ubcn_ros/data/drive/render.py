@@ -116,7 +116,7 @@ class Billboard:
 
 
 @dataclass
-class Camera:
+class PinholeCamera:
     """A pinhole camera at ``position``, turned by yaw, pitch (up positive) and roll in radians."""
 
     height: int
@@ -167,7 +167,7 @@ _UNIT = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
 class Canvas:
     """Image, labels and inverse depth being painted; the nearer surface wins at every pixel."""
 
-    def __init__(self, camera: Camera, image: np.ndarray, labels: np.ndarray,
+    def __init__(self, camera: PinholeCamera, image: np.ndarray, labels: np.ndarray,
                  inverse: np.ndarray):
         self.camera, self.image, self.labels, self.inverse = camera, image, labels, inverse
         self.columns = ((np.arange(camera.width) + 0.5 - camera.width / 2) / camera.focal

@@ -10,7 +10,7 @@ from torch import nn
 from ubcn_ros.network import UBCN, Step
 
 
-class Stage(nn.Module):
+class ExportStage(nn.Module):
     """
     A stage of a network.
 
@@ -27,7 +27,7 @@ class Stage(nn.Module):
         self.eval()
 
 
-class Derain(Stage):
+class Derain(ExportStage):
     """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O')."""
 
     inputs, outputs = ('image',), ('derained',)
@@ -51,7 +51,7 @@ class Derain(Stage):
         return derained.float(), lifted.float(), rain.float()
 
 
-class Segment(Stage):
+class Segment(ExportStage):
     """St = FAM(Bt)."""
 
     inputs, outputs = ('derained',), ('logits',)
@@ -66,7 +66,7 @@ class Segment(Stage):
         return self.network.segment(derained).float()
 
 
-class Attend(Stage):
+class Attend(ExportStage):
     """Bt = SAM(O, Bt-1, St-1), with a veil SAM(O', Bt-1, St-1)."""
 
     inputs, outputs = ('image', 'previous', 'previous_logits'), ('derained',)
@@ -89,4 +89,4 @@ class Attend(Stage):
         return self.network.attend(Step(previous, logits, image)).float()
 
 
-STAGES: dict[str, type[Stage]] = {'derain': Derain, 'segment': Segment, 'attend': Attend}
+STAGES: dict[str, type[ExportStage]] = {'derain': Derain, 'segment': Segment, 'attend': Attend}

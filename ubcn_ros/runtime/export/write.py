@@ -33,7 +33,7 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.network.ubcn import attention_size
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
-from ubcn_ros.runtime.export.stages import STAGES, Stage
+from ubcn_ros.runtime.export.stages import STAGES, ExportStage
 from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
@@ -165,7 +165,7 @@ def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict
             for name, (shape, values) in shapes.items()}
 
 
-def _write_onnx(module: Stage, values: tuple[torch.Tensor, ...], file: Path,
+def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Path,
                 tensors: dict[str, dict[str, Any]], opset: int) -> None:
     try:
         import onnx
@@ -192,7 +192,7 @@ def _write_onnx(module: Stage, values: tuple[torch.Tensor, ...], file: Path,
     onnx.save(model, str(file))
 
 
-def _write_torch(module: Stage, values: tuple[torch.Tensor, ...], file: Path,
+def _write_torch(module: ExportStage, values: tuple[torch.Tensor, ...], file: Path,
                  dynamic: bool) -> None:
     from torch.fx.experimental import _config as shapes
     if not hasattr(shapes, 'backed_size_oblivious'):

@@ -70,7 +70,7 @@ def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
         except torch.OutOfMemoryError:
             raise  # says nothing of the candidate
         except Exception as error:
-            _LOG.warning('%s: %s is left out: %s', operation, name, reason(error))
+            _LOG.warning('%s: %s is left out: %s', operation, name, first_line(error))
     if len(runs) == 1:
         return REFERENCE
     features = torch.empty_like(example).normal_(generator=generator)
@@ -133,7 +133,7 @@ def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor
     return (time.perf_counter() - start) / times
 
 
-def reason(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """Return one line; compilers write pages."""
     text = str(error).strip()
     return f'{type(error).__name__}: {text.splitlines()[0]}' if text else type(error).__name__
@@ -194,7 +194,7 @@ class Autotuner:
             except Exception as error:  # whatever it is, the frame can be had without it
                 self.chosen[key] = REFERENCE
                 _LOG.warning('%s: %s failed, reference modules from now on: %s', operation, name,
-                             reason(error))
+                             first_line(error))
         return reference(x, *others)
 
     def _decide(self, key: str, operation: str, reference: Run, candidates: Mapping[str, Run],
@@ -209,7 +209,7 @@ class Autotuner:
                                                       others))
         except Exception as error:  # no memory for several results, say
             _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
-                         reason(error))
+                         first_line(error))
             return REFERENCE
         return name if name in candidates else REFERENCE
 

@@ -11,7 +11,7 @@ from types import ModuleType
 
 from torch import nn
 
-from ubcn_ros.runtime.kernels.autotune import reason
+from ubcn_ros.runtime.kernels.autotune import first_line
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def load_kernel(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(f'.{name}', __package__)
     except Exception as error:  # a broken Triton raises more than ImportError
-        _LOG.warning('%s is not used, Triton does not work here: %s', name, reason(error))
+        _LOG.warning('%s is not used, Triton does not work here: %s', name, first_line(error))
         return None
 
 

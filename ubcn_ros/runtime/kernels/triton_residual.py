@@ -136,7 +136,8 @@ def _convolution(source, skip, result, weight, bias, height, width, pixels,
     tl.store(result + offset, total.to(result.dtype.element_ty), mask=inside)
 
 
-def plan(height: int, width: int, images: int, dilation: int, programs: int) -> tuple[int, int]:
+def choose_region(height: int, width: int, images: int, dilation: int, programs: int
+                  ) -> tuple[int, int]:
     """
     Choose the region (height, width) for ``one_kernel`` with the fewest blocks one after another.
 
@@ -169,14 +170,14 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     :param weight1, bias1, weight2, bias2: what ``kernels.pack`` returns, (9, 32, 32),
         and (32,), of the type of ``x``.
     :param region: (height, width) in pixels, products of which are multiples of 128; by default
-        what ``plan`` finds.
+        what ``choose_region`` finds.
     :return: as ``x``, channels last.
     :raises ValueError: another shape, too many values, or too large a dilation.
     """
     x = _checked(x, weight1)
     images, channels, height, width = x.shape
     programs = _programs(x.device)
-    region = region or plan(height, width, images, dilation, programs)
+    region = region or choose_region(height, width, images, dilation, programs)
     rows, columns = (-(-size // (side - 2 * dilation))
                      for size, side in zip((height, width), region, strict=True))
     tiles = images * rows * columns

@@ -142,16 +142,16 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class StudyFigure:
     """A figure that a study has drawn beside its JSON, and the same for print."""
 
-    kind: ClassVar[str] = 'picture'
+    kind: ClassVar[str] = 'figure'
     path: Path
     caption: str
     print_path: Path | None = None
 
 
-Block = HeatMaps | Charts | Table | Picture
+Block = HeatMaps | Charts | Table | StudyFigure
 
 
 @dataclass

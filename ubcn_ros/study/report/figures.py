@@ -11,9 +11,9 @@ from typing import Any
 from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.report.content import (
     Block,
-    Picture,
     Section,
     Statement,
+    StudyFigure,
     Table,
     figure,
     listing,
@@ -42,7 +42,7 @@ def methods_section(found: Found, key: str) -> Section:
 def _section(found: Found, key: str) -> Section:
     """Begin a section with the pictures of a study."""
     kind = found.kind
-    blocks: list[Block] = [Picture(path, f'{kind.title}, by the command below.', for_print)
+    blocks: list[Block] = [StudyFigure(path, f'{kind.title}, by the command below.', for_print)
                            for path, for_print in found.pictures()]
     return Section(key, kind.title, kind.paper, kind.lead, blocks=blocks, facts=[
         *found.facts(), *((f'model {title}', f'{model["name"]}, sha256 {model["sha256"]}')
