@@ -7,10 +7,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from . import jpeg, tiff
-from .encodings import demosaic
-from .formats import MESSAGE_FORMATS, find_end, read_header
-from .malformed import CUT, DAMAGED, MalformedImage, check_size
+from ubcn_ros.images import jpeg, tiff
+from ubcn_ros.images.encodings import demosaic
+from ubcn_ros.images.formats import MESSAGE_FORMATS, find_end, read_header
+from ubcn_ros.images.malformed import CUT, DAMAGED, MalformedImage, check_size
 
 # Most pixels that a byte can stand for. JPEG: one bit per 8 x 8 block at least; PNG: deflate
 # shrinks to 1/1032 at most, and a pixel takes one bit at least.

@@ -13,11 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ubcn_ros.images.decoding import decode
+from ubcn_ros.images.formats import FILE_FORMATS
+from ubcn_ros.images.malformed import MalformedImage
 from ubcn_ros.whole_files import NO_ROOM, write_whole
-
-from .decoding import decode
-from .formats import FILE_FORMATS
-from .malformed import MalformedImage
 
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
 """Names of files that are taken for images, in any case."""

@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from . import jpeg, tiff
-from .malformed import CUT, MalformedImage, Remedy
+from ubcn_ros.images import jpeg, tiff
+from ubcn_ros.images.malformed import CUT, MalformedImage, Remedy
 
 MESSAGE_FORMATS = ('JPEG', 'PNG')
 """What a sensor_msgs/CompressedImage may hold."""

@@ -16,10 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .decoding import decode
-from .encodings import ENCODINGS, LAYOUTS, convert, output_encoding, rows_and_bytes
-from .formats import read_header
-from .malformed import RECORDED_SO, MalformedImage, Remedy, check_size
+from ubcn_ros.images.decoding import decode
+from ubcn_ros.images.encodings import ENCODINGS, LAYOUTS, convert, output_encoding, rows_and_bytes
+from ubcn_ros.images.formats import read_header
+from ubcn_ros.images.malformed import RECORDED_SO, MalformedImage, Remedy, check_size
 
 __all__ = ['ENCODINGS', 'MalformedImage', 'compressed_size', 'compressed_to_rgb', 'fill_fields',
            'fill_image', 'in_encoding', 'output_encoding', 'to_rgb']

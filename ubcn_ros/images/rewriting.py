@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .encodings import LAYOUTS, rows_and_bytes
-from .formats import read_header
-from .messages import payload_encoding
+from ubcn_ros.images.encodings import LAYOUTS, rows_and_bytes
+from ubcn_ros.images.formats import read_header
+from ubcn_ros.images.messages import payload_encoding
 
 _JPEG_QUALITY = 95
 _PNG_DEPTH = 24  # byte of a PNG that says how many bits a sample has

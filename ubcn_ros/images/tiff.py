@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .malformed import MalformedImage, Remedy
+from ubcn_ros.images.malformed import MalformedImage, Remedy
 
 # TIFF 6.0, sections 8, 18 and 19; BigTIFF
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _CHANNELS = 256, 257, 258, 274, 277

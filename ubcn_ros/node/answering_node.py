@@ -14,8 +14,8 @@ from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
-from .callback_errors import CallbackErrors
-from .recovery import error_text
+from ubcn_ros.node.callback_errors import CallbackErrors
+from ubcn_ros.node.recovery import error_text
 
 _TYPES = {kind.value for kind in Parameter.Type}
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]

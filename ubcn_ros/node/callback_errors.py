@@ -7,8 +7,8 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from .diagnostics import DiagnosticReport, Level, Throttle
-from .recovery import error_text
+from ubcn_ros.node.diagnostics import DiagnosticReport, Level, Throttle
+from ubcn_ros.node.recovery import error_text
 
 
 class CallbackErrors:

@@ -13,12 +13,12 @@ from typing import Any
 from rclpy.event_handler import SubscriptionEventCallbacks
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from . import hints, qos, topics
-from .diagnostics import CameraStatistics, DiagnosticReport, Level, Throttle
-from .frames import Arrival, times_before
-from .mailbox import Mailbox
-from .outputs import Outputs, camera_name
-from .processing import CameraProcessing
+from ubcn_ros.node import hints, qos, topics
+from ubcn_ros.node.diagnostics import CameraStatistics, DiagnosticReport, Level, Throttle
+from ubcn_ros.node.frames import Arrival, times_before
+from ubcn_ros.node.mailbox import Mailbox
+from ubcn_ros.node.outputs import Outputs, camera_name
+from ubcn_ros.node.processing import CameraProcessing
 
 SILENCE_SECONDS = 5.0
 

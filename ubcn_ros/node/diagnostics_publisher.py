@@ -10,9 +10,9 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
 
-from .diagnostics import DiagnosticReport, Level, Throttle, resident_mib
-from .parameter_spec import Spec
-from .topics import DIAGNOSTICS
+from ubcn_ros.node.diagnostics import DiagnosticReport, Level, Throttle, resident_mib
+from ubcn_ros.node.parameter_spec import Spec
+from ubcn_ros.node.topics import DIAGNOSTICS
 
 
 class DiagnosticsPublisher:

@@ -16,7 +16,7 @@ from rclpy.executors import (
     TimeoutException,
 )
 
-from .native_images import native_images
+from ubcn_ros.node.native_images import native_images
 
 _PAUSE_SECONDS = 0.1  # after an error in waiting, which may come again at once
 

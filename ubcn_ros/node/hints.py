@@ -19,8 +19,8 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 
-from .qos import input_qos
-from .topics import COMPRESSED, IMAGE, inputs
+from ubcn_ros.node.qos import input_qos
+from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
 
 SHARED_MEMORY = Path('/dev/shm')
 TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}

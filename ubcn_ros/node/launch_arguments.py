@@ -15,7 +15,7 @@ import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch_ros.parameter_descriptions import ParameterValue
 
-from .parameters import SPECS, USE_SIM_TIME, Settings, nearest
+from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME, Settings, nearest
 
 _OF_LAUNCH = {'emulate_tty', 'launch-prefix', 'launch-prefix-filter', 'ros_namespace',
               'sigkill_timeout', 'sigterm_timeout'}

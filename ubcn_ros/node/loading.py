@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from .parameters import Settings
-from .recovery import error_text, free_memory, out_of_memory
+from ubcn_ros.node.parameters import Settings
+from ubcn_ros.node.recovery import error_text, free_memory, out_of_memory
 
 Say = Callable[[str], None]
 Load = Callable[[Settings, Say], Any]

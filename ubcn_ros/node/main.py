@@ -17,8 +17,8 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
-from .recovery import error_text
-from .usage import usage, wants_help
+from ubcn_ros.node.recovery import error_text
+from ubcn_ros.node.usage import usage, wants_help
 
 _STOP_SECONDS = 10.0
 _SPINS = 20_000
@@ -60,8 +60,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         try:
             rclpy.init(args=args)
             initialised = True
-            from .executor import ReportingExecutor
-            from .ubcn_node import UBCNNode
+            from ubcn_ros.node.executor import ReportingExecutor
+            from ubcn_ros.node.ubcn_node import UBCNNode
             node = UBCNNode(load) if load else UBCNNode()
             if node.settings.autostart and not node.start():
                 code = 1

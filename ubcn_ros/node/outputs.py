@@ -18,12 +18,11 @@ from std_msgs.msg import Float32, Float64, Int32
 
 from ubcn_ros.images.messages import fill_fields, fill_image, in_encoding
 from ubcn_ros.images.overlay import overlay
-
-from . import qos
-from .diagnostics import DiagnosticReport, Level, width_by_height
-from .diagnostics_publisher import status_message
-from .native_images import native_images
-from .topics import (
+from ubcn_ros.node import qos
+from ubcn_ros.node.diagnostics import DiagnosticReport, Level, width_by_height
+from ubcn_ros.node.diagnostics_publisher import status_message
+from ubcn_ros.node.native_images import native_images
+from ubcn_ros.node.topics import (
     COLOR,
     CONFIDENCE,
     DEBUG_FRAME,

@@ -14,9 +14,9 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 
-from .answering_node import AnsweringNode
-from .parameter_spec import Spec
-from .parameters import SPECS, Settings, refusal, unchanged, unknown_names
+from ubcn_ros.node.answering_node import AnsweringNode
+from ubcn_ros.node.parameter_spec import Spec
+from ubcn_ros.node.parameters import SPECS, Settings, refusal, unchanged, unknown_names
 
 
 class ParameterNode(AnsweringNode):

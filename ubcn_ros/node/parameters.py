@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ubcn_ros.images.malformed import MIN_SIDE
+from ubcn_ros.node.parameter_spec import Changes, Spec, is_list
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.runtime.processing import LARGEST, NATIVE, TRAINED
-
-from .parameter_spec import Changes, Spec, is_list
 
 SPECS = (
     Spec('model', DEFAULT_MODEL,

@@ -24,14 +24,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from ubcn_ros.images.messages import MalformedImage
-
-from .camera import Camera
-from .diagnostics import Throttle, Window
-from .frames import Arrival, PendingFrame, engine_deadline
-from .outputs import FrameNumbers
-from .parameters import Settings
-from .recovery import FailureStreak, Outcome, error_text, infer
-from .topics import CONFIDENCE, DERAINED, OVERLAY
+from ubcn_ros.node.camera import Camera
+from ubcn_ros.node.diagnostics import Throttle, Window
+from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline
+from ubcn_ros.node.outputs import FrameNumbers
+from ubcn_ros.node.parameters import Settings
+from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
+from ubcn_ros.node.topics import CONFIDENCE, DERAINED, OVERLAY
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0

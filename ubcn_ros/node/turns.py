@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from .mailbox import Mailbox
+from ubcn_ros.node.mailbox import Mailbox
 
 
 class MailboxOwner(Protocol):

@@ -24,20 +24,20 @@ from typing import Any
 from rclpy import get_rmw_implementation_identifier
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
-from .answering_node import log_exceptions
-from .camera import Camera
-from .diagnostics_publisher import DiagnosticsPublisher
-from .frames import Arrival
-from .loading import Load, load_and_warm_up, load_engine, warm_up
-from .memory import explain_malloc
-from .middleware import ImageLoad, explain_room
-from .parameter_node import ParameterNode
-from .parameter_spec import Spec
-from .pipeline import Pipeline
-from .qos import output_qos
-from .recovery import FailureStreak, error_text, free_memory
-from .topics import RAIN
-from .worker import Worker
+from ubcn_ros.node.answering_node import log_exceptions
+from ubcn_ros.node.camera import Camera
+from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher
+from ubcn_ros.node.frames import Arrival
+from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up
+from ubcn_ros.node.memory import explain_malloc
+from ubcn_ros.node.middleware import ImageLoad, explain_room
+from ubcn_ros.node.parameter_node import ParameterNode
+from ubcn_ros.node.parameter_spec import Spec
+from ubcn_ros.node.pipeline import Pipeline
+from ubcn_ros.node.qos import output_qos
+from ubcn_ros.node.recovery import FailureStreak, error_text, free_memory
+from ubcn_ros.node.topics import RAIN
+from ubcn_ros.node.worker import Worker
 
 
 class UBCNNode(ParameterNode):

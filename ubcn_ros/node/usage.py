@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import textwrap
 
-from .parameter_spec import Spec
-from .parameters import SPECS, USE_SIM_TIME
+from ubcn_ros.node.parameter_spec import Spec
+from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 
 _WIDTH = 99
 _HEAD = """\

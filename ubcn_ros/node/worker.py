@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from .turns import MailboxOwner, Turns
+from ubcn_ros.node.turns import MailboxOwner, Turns
 
 
 class Worker:
