@@ -99,7 +99,8 @@ class StageConfig:
 
     # length of the run, iterations of the optimizer
     optimizer_steps: int = 1000
-    # length in passes over the training images, instead of optimizer_steps; 0: by those
+    # length in passes over the training images, instead of optimizer_steps; 0, which a recipe may
+    # not say, where those are the length
     epochs: float = 0.0
     # samples per optimizer step, over all processes
     batch: int = 8
@@ -253,6 +254,10 @@ def _from_dict(values: dict[str, Any], where: str) -> TrainConfig:
                              'one out')
     stages = {name: build(StageConfig, given[name] or {}, f'{where}: stages.{name}')
               for name in STAGES if name in given}
+    for name, stage in stages.items():
+        if 'epochs' in (given[name] or {}) and not stage.epochs:
+            raise ValueError(f'{where}: stages.{name}.epochs is 0, which is no length: say how '
+                             'many, or leave it out for optimizer_steps')
     return build(TrainConfig, {**values, 'stages': stages}, where)
 
 
