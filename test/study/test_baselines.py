@@ -205,6 +205,9 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
                           'gives 4 samples to attend, .*the 4 of derain: give it fewer')):
         with pytest.raises(ValueError, match=said):
             study(config=replace(one.config, stages=stages), out=tmp_path / 'other')
+    refused = run(root, tmp_path / 'new' / 'out', '--model', one.model, '--baseline', 'rescan')
+    assert refused.exit_code == 1 and "no variant 'rescan'" in refused.output
+    assert not (tmp_path / 'new').exists()
 
 
 @pytest.mark.parametrize('attend', [1, 3])

@@ -240,3 +240,6 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     with pytest.raises(ValueError, match='rain_probability is 1'):
         study(config=replace(one.config, stages={'adapt': replace(
             stage, samples=replace(stage.samples, rain_probability=1.0))}))
+    refused = run(root, tmp_path / 'new' / 'out', '--recipe', 'light')
+    assert refused.exit_code == 1 and 'adapt alone' in refused.output
+    assert not (tmp_path / 'new').exists()

@@ -106,6 +106,8 @@ def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, part
         result = run(*models, more=('--frames', '0', *more))
         assert result.exit_code == 1 and said in result.output, result.output
         assert 'Traceback' not in result.output
+    refused = run(partial_model, more=('--out', tmp_path / 'new' / 'out'))
+    assert refused.exit_code == 1 and not (tmp_path / 'new').exists()
     path = tmp_path / 'out' / 'networks.json'
     results = read(tmp_path)
     for damage in ({'networks': [1]}, {'networks': {'a': 3}}, {'input': 'x'}):

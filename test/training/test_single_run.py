@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -30,6 +31,43 @@ def test_processes_of_one_run_share_it(tmp_path, monkeypatch, name):
         monkeypatch.setenv(name, '1')
         with single_run(tmp_path, patience=0):
             pass
+
+
+@pytest.mark.parametrize('error', [ValueError('a setting'), KeyboardInterrupt()])
+def test_a_run_that_is_refused_leaves_no_folder_that_it_made(tmp_path, error):
+    def refused(*names):
+        with pytest.raises(type(error)), single_run(tmp_path.joinpath(*names)):
+            raise error
+    refused('a', 'b')
+    assert not list(tmp_path.iterdir())
+    (tmp_path / 'a').mkdir()
+    refused('a')
+    refused('a', 'b', 'c')
+    assert [*tmp_path.rglob('*')] == [tmp_path / 'a'], 'it was there before'
+    with pytest.raises(type(error)), single_run(tmp_path / 'd'):
+        (tmp_path / 'd' / 'found.json').touch()
+        raise error
+    assert (tmp_path / 'd' / 'found.json').is_file()
+
+
+def test_a_folder_that_its_run_removes_is_made_again_by_the_one_that_waits(tmp_path):
+    out, waits, has_it = tmp_path / 'a' / 'out', threading.Event(), []
+
+    def wait():
+        waits.set()
+        with single_run(out, patience=120):
+            has_it.append(out.is_dir())
+            with pytest.raises(ValueError, match='another run'), single_run(out, patience=0):
+                pass
+            has_it.append(True)
+
+    waiting = threading.Thread(target=wait)
+    with pytest.raises(ValueError, match='refused'), single_run(out):
+        waiting.start()
+        waits.wait(120)
+        raise ValueError('refused')
+    waiting.join(120)
+    assert has_it == [True, True]
 
 
 def test_a_killed_run_keeps_nobody_out(tmp_path):

@@ -20,8 +20,9 @@ def single_run(out: Path, patience: float = _PATIENCE) -> Iterator[None]:
     """
     Keep other runs out of an output folder, which is made where it is missing.
 
-    The kernel frees the lock of a run that was killed; no file is left. Of the processes of one
-    run the first alone asks for it. Where the file system knows no locks, nothing is kept out.
+    A run that raises before it has written anything leaves no folder that it made. The kernel
+    frees the lock of a run that was killed; no file is left. Of the processes of one run the
+    first alone asks for it. Where the file system knows no locks, nothing is kept out.
 
     :param patience: seconds to wait for what a killed run left.
     :raises ValueError: another run has it.
@@ -29,24 +30,37 @@ def single_run(out: Path, patience: float = _PATIENCE) -> Iterator[None]:
     if any(os.environ.get(name, '0') != '0' for name in _RANKS):
         yield
         return
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
+    until = time.monotonic() + patience
+    while (lock := _lock(out)) is None:
+        if time.monotonic() >= until:
+            raise ValueError(f'another run is training in {out}: wait for its end, or '
+                             'choose another --out')
+        time.sleep(0.1)
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):  # one that is not empty stays, and those above it
+            for folder in made:
+                folder.rmdir()
+        raise
+    finally:
+        os.close(lock)
+
+
+def _lock(out: Path) -> int | None:
+    """Open and lock a folder, which is made where it is missing; None where another has it."""
     out.mkdir(parents=True, exist_ok=True)
     folder = os.open(out, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):
-            until = time.monotonic() + patience
-            while not _locked(folder):
-                if time.monotonic() >= until:
-                    raise ValueError(f'another run is training in {out}: wait for its end, or '
-                                     'choose another --out')
-                time.sleep(0.1)
-        yield
-    finally:
-        os.close(folder)
-
-
-def _locked(folder: int) -> bool:
-    try:
         fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return False
-    return True
+        ours = False
+    except OSError:
+        return folder  # no locks here
+    else:  # unless it was removed meanwhile
+        ours = out.is_dir() and os.path.samestat(os.fstat(folder), os.stat(out))
+    if ours:
+        return folder
+    os.close(folder)
+    return None
