@@ -52,5 +52,8 @@ def reported():
     def made(folder):
         report = study_report([folder], 'ubcn study report')
         assert pdf(report).startswith(b'%PDF-')
-        return html(report), [section for section in report.sections if not section.empty]
+        sections = [section for section in report.sections if not section.empty]
+        for section in sections:  # command and time
+            assert 'not recorded' not in dict(section.facts).values()
+        return html(report), sections
     return made

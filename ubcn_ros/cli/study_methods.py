@@ -18,6 +18,7 @@ from ubcn_ros.cli.options import (
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
+    begin_results,
     load_ours,
     load_theirs,
     picture_options,
@@ -48,12 +49,14 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     """
     from ubcn_ros.study.methods import compare_methods
     from ubcn_ros.study.shown_image import FigureView
+    results = begin_results()
     ours = load_ours(model, device, precision, processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(indices) * len(rates)) as bar:
-        grid, results = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
-                                        bar.update)
+        grid, found = compare_methods(ours, theirs, scenes, indices, rates, FigureView(**view),
+                                      bar.update)
+    results.update(missing=missing, **found)
     write_figure(out, 'methods', grid,
                  {'data': scenes.name, 'rates': rates, 'budget': budget, **view},
-                 {'UBCN': ours, **theirs}, {'missing': missing, **results})
+                 {'UBCN': ours, **theirs}, results)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ubcn_ros.data.scenes import SceneList
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.print_grid import Grid
+    from ubcn_ros.study.results_file import StudyResults
 
 STUDY = Path('runs/study-baselines')
 
@@ -51,7 +52,7 @@ class ZoomType(click.ParamType):
 
 
 def picture_options(size: str) -> Callable[[Callable], Callable]:
-    """Add the options of all figures, those of a ``View`` among them; ``size`` helps --size."""
+    """Add the options of all figures, with those of a ``FigureView``; ``size`` helps --size."""
     def add(command: Callable) -> Callable:
         for option in (
                 processing_option(), precision_option(default='fp32'), device_option(),
@@ -134,24 +135,36 @@ def load_theirs(folder: Path | None, budget: str, ours: LoadedModel, device: str
     return found.models, list(found.missing)
 
 
+def begin_results() -> StudyResults:
+    """Return the results of a study without settings or figures; its time counts from now."""
+    from ubcn_ros.study.results_file import StudyResults
+    from ubcn_ros.training.record import typed_command
+    return StudyResults({'command': typed_command(sys.argv[1:]), 'settings': {}})
+
+
 def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
-                 models: Mapping[str, LoadedModel], results: Mapping[str, Any]) -> None:
-    """Write OUT/NAME.png, .pdf and .json, which are made anew each time, and say so."""
+                 models: Mapping[str, LoadedModel], results: StudyResults) -> None:
+    """
+    Write OUT/NAME.png, .pdf and .json, which are made anew each time, and say so.
+
+    :param models: by title; that of 'UBCN' says the device, the precision and the size.
+    :param results: of ``begin_results``, with what was found.
+    """
     from ubcn_ros.study.figure_files import save_figure
     from ubcn_ros.study.print_grid import PAGE_HEIGHT
     from ubcn_ros.study.results_file import save_results
     from ubcn_ros.study.shown_image import model_record
-    from ubcn_ros.training.record import typed_command, versions
+    from ubcn_ros.training.record import versions
     figure = grid.figure()
     paths, height = save_figure(figure, out, name), figure.get_figheight()
     record = out / f'{name}.json'
     ours = models['UBCN']
-    save_results(record, {
-        'command': typed_command(sys.argv[1:]),
-        'settings': {**settings, 'device': str(ours.device), 'precision': ours.precision,
-                     'processing_size': ours.processing_size, 'versions': versions()},
-        'pictures': [path.name for path in paths],
-        'models': {title: model_record(model) for title, model in models.items()}, **results})
+    results.update(
+        settings={**settings, 'device': str(ours.device), 'precision': ours.precision,
+                  'processing_size': ours.processing_size, 'versions': versions()},
+        pictures=[path.name for path in paths],
+        models={title: model_record(model) for title, model in models.items()})
+    save_results(record, results)
     for path in (*paths, record):
         click.echo(f'wrote {path}')
     if height > PAGE_HEIGHT:

@@ -14,6 +14,7 @@ from ubcn_ros.cli.options import OUTPUT_FOLDER, InputType, limit_option, stride_
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
+    begin_results,
     load_ours,
     load_theirs,
     picture_options,
@@ -42,10 +43,12 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     """
     from ubcn_ros.study.real_rain import find_photographs, show_real_rain
     from ubcn_ros.study.shown_image import FigureView
+    results = begin_results()
     paths = find_photographs(sources, stride, limit)
     ours = load_ours(model, device, precision, processing_size)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(paths)) as bar:
-        grid, results = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
+        grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)
+    results.update(missing=missing, **found)
     write_figure(out, 'real-rain', grid, {'budget': budget, **view}, {'UBCN': ours, **theirs},
-                 {'missing': missing, **results})
+                 results)

@@ -17,6 +17,7 @@ from ubcn_ros.cli.options import (
 )
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
+    begin_results,
     load_ours,
     picture_options,
     scene_options,
@@ -46,9 +47,11 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     """
     from ubcn_ros.study.shown_image import FigureView
     from ubcn_ros.study.steps import show_steps
+    results = begin_results()
     ours = load_ours(model, device, precision, processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     with progress_bar(total=len(indices)) as bar:
-        grid, results = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)
+        grid, found = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)
+    results.update(found)
     write_figure(out, 'steps', grid, {'data': scenes.name, 'rate': rate, **view}, {'UBCN': ours},
                  results)

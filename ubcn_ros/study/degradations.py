@@ -3,8 +3,8 @@
 """
 Figure 1 of the paper, made again: networks trained at one level of a degradation, tested at all.
 
-``OUT/degradations.json`` holds, beside 'command' and 'settings' (``results_file``), 'data': by the
-names of the data sets, joined by '+',
+``OUT/degradations.json`` holds, beside what ``results_file`` says, 'data': by the names of the
+data sets, joined by '+',
 
 - 'training' and 'scenes', which of it are trained on and which are tests, as
   ``training.record.scenes_record``;

@@ -3,7 +3,7 @@
 """
 Every baseline and UBCN side by side, image and mask, in light and in heavy rain.
 
-``methods.json`` has, beside 'command' and 'settings':
+``methods.json`` has, beside what ``results_file`` says:
 
 - 'pictures': names of the files beside it;
 - 'models': {title: {'name', 'file', 'sha256'}}, 'UBCN' the first: its segmentation network labels

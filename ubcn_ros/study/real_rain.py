@@ -3,7 +3,7 @@
 """
 Real photographs in rain with every baseline beside UBCN: image and mask, without a ground truth.
 
-``real-rain.json`` has, beside 'command' and 'settings':
+``real-rain.json`` has, beside what ``results_file`` says:
 
 - 'pictures', 'models' and 'missing' as ``methods.json``;
 - 'images': a list of {'name', 'sha256': of the photograph's file, 'size': [width, height] as

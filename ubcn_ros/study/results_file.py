@@ -4,7 +4,8 @@
 The one JSON file of a study: written after every piece, so that the same command goes on.
 
 It has 'command', the one that began it, 'settings', with which all of it was found, 'seconds' that
-all runs of the command together have taken until it was last written, and the study's figures.
+all runs of the command together have taken until it was last written, and the study's figures. One
+that draws single images is made anew each time: its seconds are those of one run.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class StudyResults(dict):
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__(values)
-        self._before, self._start = values['seconds'], time.monotonic()
+        self._before, self._start = self.setdefault('seconds', 0.0), time.monotonic()
 
     def count_seconds(self) -> None:
         """Bring 'seconds' up to now."""
@@ -49,12 +50,12 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
     """
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
-        return StudyResults({'command': command, 'settings': settings, 'seconds': 0.0, **figures})
+        return StudyResults({'command': command, 'settings': settings, **figures})
     found = read_results(path)
     if changed := differences(found['settings'], settings):
         raise ValueError(f'{path} is of a study with other settings: {"; ".join(changed)}: '
                          'choose another --out')
-    results = StudyResults({'seconds': 0.0, **found, **{
+    results = StudyResults({**found, **{
         name: found.get(name, empty) for name, empty in figures.items()}})
     with as_written(path):
         for name, empty in figures.items():

@@ -3,7 +3,7 @@
 """
 The steps of the loop on single images: derained, labelled, and where both are wrong.
 
-``steps.json`` has, beside 'command' and 'settings':
+``steps.json`` has, beside what ``results_file`` says:
 
 - 'pictures': names of the files beside it; 'models': {'UBCN': {'name', 'file', 'sha256'}};
 - 'error_scale': the absolute error, of 255, that the last colour of the error maps stands for,
