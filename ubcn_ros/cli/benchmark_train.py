@@ -10,17 +10,15 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import json_option, threads_option
+from ubcn_ros.cli.options import json_option
 from ubcn_ros.cli.output import progress_bar, save_json
 from ubcn_ros.cli.training import (
-    accelerator_option,
     check_devices,
     init_option,
     launch,
     recipe_argument,
     training_data_option,
-    training_precision_option,
-    workers_option,
+    training_options,
 )
 
 _WARM_UP_STEPS = 5
@@ -34,10 +32,7 @@ _WARM_UP_STEPS = 5
 @click.option('--steps', default=20, show_default=True, type=click.IntRange(1, 1 << 20),
               help=f'Optimizer steps per stage, after {_WARM_UP_STEPS} that do not count; as many '
               'more are timed part by part.')
-@accelerator_option()
-@training_precision_option
-@workers_option()
-@threads_option()
+@training_options
 @json_option('json_path')
 def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None, steps: int,
           accelerator: str, precision: str, workers: int, threads: int | None,

@@ -19,17 +19,14 @@ from ubcn_ros.cli.options import (
     rates_option,
     size_option,
     stride_option,
-    threads_option,
 )
 from ubcn_ros.cli.training import (
     RecipeType,
     StepsType,
-    accelerator_option,
     check_devices,
     launch,
     training_data_option,
-    training_precision_option,
-    workers_option,
+    training_options,
 )
 
 _BASELINES = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
@@ -62,10 +59,7 @@ _BASELINES = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
               help='UBCN to time beside the baselines; may be repeated.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
               help='Of everything that is timed.')
-@accelerator_option()
-@training_precision_option
-@workers_option()
-@threads_option(help='CPU threads [default: all cores].')
+@training_options
 def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
               names: tuple[str, ...], budgets: tuple[str, ...], steps: int | float | None,
               rates: tuple[float, ...], iterations: int, stride: int, limit: int | None,

@@ -10,16 +10,14 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, stride_option, threads_option
+from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, stride_option
 from ubcn_ros.cli.training import (
     RecipeType,
     StepsType,
-    accelerator_option,
     check_devices,
     launch,
     training_data_option,
-    training_precision_option,
-    workers_option,
+    training_options,
 )
 
 _KINDS = ('rain', 'pepper', 'haze', 'gaussian')
@@ -45,10 +43,7 @@ _KINDS = ('rain', 'pepper', 'haze', 'gaussian')
               'end this share of them.')
 @stride_option()
 @limit_option()
-@accelerator_option()
-@training_precision_option
-@workers_option()
-@threads_option(help='CPU threads [default: all cores].')
+@training_options
 def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None, out: Path,
                  kinds: tuple[str, ...], seeds: tuple[int, ...], steps: int | float | None,
                  stride: int, limit: int | None, accelerator: str, precision: str, workers: int,

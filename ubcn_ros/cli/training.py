@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.options import InputType, Number, data_option, precision_option
+from ubcn_ros.cli.options import InputType, Number, data_option, precision_option, threads_option
 from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
@@ -68,6 +69,14 @@ training_precision_option = precision_option(
 workers_option = partial(
     click.option, '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
     help='Processes that render samples, or with on_device what comes before the training.')
+
+
+def training_options(command: Callable) -> Callable:
+    """Add the options that say where and how a training in one process computes."""
+    for option in (threads_option(), workers_option(), training_precision_option,
+                   accelerator_option()):
+        command = option(command)
+    return command
 
 
 def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:
