@@ -4,6 +4,7 @@
 
 import math
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -216,6 +217,24 @@ def test_throttle_lets_one_through_and_counts_the_rest(clock):
     assert throttle.passes('step') == 3
     clock.now = 10.0
     assert throttle.passes('step') == 0
+
+
+def test_throttle_counts_what_several_threads_hand_it(clock):
+    class Key(str):
+        def __hash__(self):
+            time.sleep(1e-4)  # others run between the look into the table and the change of it
+            return super().__hash__()
+
+    throttle, passed = Throttle(5.0, clock), []
+    threads = [threading.Thread(target=lambda: passed.extend(
+        throttle.passes(Key('step')) for _ in range(20))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    clock.now = 5.0
+    assert passed.count(0) == 1 and passed.count(None) == 59
+    assert throttle.passes('step') == 59
 
 
 def test_memory_is_plausible():

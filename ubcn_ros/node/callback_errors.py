@@ -15,6 +15,8 @@ class CallbackErrors:
     """
     Counts exceptions that callbacks raised, and keeps the last one in words.
 
+    It belongs to the executor's thread, in which they run.
+
     :ivar count: exceptions so far.
     :ivar last: the last one: where, what, and the line that raised it; '' before the first.
     """

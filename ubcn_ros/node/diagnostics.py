@@ -308,18 +308,24 @@ def resident_mib(process: int | str = 'self') -> float:
 
 
 class Throttle:
-    """Lets one message per key through in each period and counts those it held back."""
+    """
+    Lets one message per key through in each period and counts those it held back. Thread-safe.
+
+    The worker and the publisher both log what goes wrong with a camera's frames.
+    """
 
     def __init__(self, period: float = 5.0, clock: Callable[[], float] = time.monotonic):
         self._period, self._clock = period, clock
         self._seen: dict[str, tuple[float, int]] = {}
+        self._lock = threading.Lock()
 
     def passes(self, key: str) -> int | None:
         """Return how many were held back since the last one that passed; None holds this one."""
-        now = self._clock()
-        last = self._seen.get(key)
-        if last is not None and now - last[0] < self._period:
-            self._seen[key] = (last[0], last[1] + 1)
-            return None
-        self._seen[key] = (now, 0)
-        return last[1] if last is not None else 0
+        with self._lock:
+            now = self._clock()
+            last = self._seen.get(key)
+            if last is not None and now - last[0] < self._period:
+                self._seen[key] = (last[0], last[1] + 1)
+                return None
+            self._seen[key] = (now, 0)
+            return last[1] if last is not None else 0
