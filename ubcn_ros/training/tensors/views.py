@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -129,15 +130,18 @@ class Views:
         :return: (N, 3, h, w) float32 on 0..255.
         """
         numbers = [view.image for view in self.views] if numbers is None else numbers
-        levels = np.array([image_level(view.scale) for view in self.views])
         inside = self._inside()
         result = inside.new_empty((len(self.views), 3, *self.crop))
-        for level in np.unique(levels):
-            places = np.flatnonzero(levels == level)
+        looks = [(image_level(view.scale), view.scale < 1) for view in self.views]
+        for level, shrinks in sorted(set(looks)):
+            places = [n for n, look in enumerate(looks) if look == (level, shrinks)]
             where = to_device(places, inside.device, torch.int64)
-            chosen = [numbers[place] for place in places]
-            result[where] = sampled(self.scenes.images[level], chosen,
-                                    inside[where] / 2 ** int(level))
+            stack, chosen = self.scenes.images[level], [numbers[place] for place in places]
+            points = inside[where] / 2 ** level
+            result[where] = (
+                averaged(stack, chosen, points,
+                         [1 / self.views[place].scale / 2 ** level for place in places])
+                if shrinks else sampled(stack, chosen, points, 'bicubic').clamp_(0, 255))
         return result
 
     def labels(self) -> torch.Tensor:
@@ -164,8 +168,8 @@ class Views:
 
 
 def image_level(scale: float) -> int:
-    """Return the level of an image that is nearest to a size, never enlarged above twice."""
-    return min(max(round(-math.log2(scale)), 0), LEVELS - 1)
+    """Return the coarsest level of an image that is not smaller than the image at a scale."""
+    return min(max(math.floor(-math.log2(scale)), 0), LEVELS - 1)
 
 
 def transformed(matrices: Sequence[np.ndarray], crop: Sequence[int], device: torch.device
@@ -193,17 +197,35 @@ def reflected(points: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
     return last - (last - points.remainder(2 * last)).abs()
 
 
-def sampled(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor) -> torch.Tensor:
+def sampled(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor,
+            mode: str = 'bilinear') -> torch.Tensor:
     """
-    Read images at points, linear between the middles of four pixels.
+    Read images at points, between the middles of pixels.
 
     :param stack: (M, C, H, W).
     :param numbers: N, which images.
     :param points: (N, h, w, 2) pixels from the upper left corner.
+    :param mode: as of ``grid_sample``; 'bicubic' is sharper, and goes beyond the values read.
     :return: (N, C, h, w) float32.
     """
     height, width = stack.shape[-2:]
     size = to_device([width, height], points.device)
     chosen = stack[to_device(numbers, stack.device, torch.int64)].float()
-    return F.grid_sample(chosen, points * (2 / size) - 1, mode='bilinear',
-                         padding_mode='border', align_corners=False)
+    return F.grid_sample(chosen, points * (2 / size) - 1, mode=mode, padding_mode='border',
+                         align_corners=False)
+
+
+def averaged(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor,
+             widths: Sequence[float]) -> torch.Tensor:
+    """
+    Read images at points as means over squares: sharp, and without aliasing up to 2 pixels.
+
+    :param stack, numbers, points: as of ``sampled``.
+    :param widths: N, of the squares, 1 pixel or more.
+    :return: (N, C, h, w) float32.
+    """
+    # of four values between pixels, each itself a mean over a pixel's width
+    reach = to_device([(width - 1) / 2 for width in widths], points.device).view(-1, 1, 1, 1)
+    corners = [points + reach * to_device(corner, points.device)
+               for corner in itertools.product((-1, 1), repeat=2)]
+    return sampled(stack, numbers, torch.cat(corners, 1)).unflatten(2, (4, -1)).mean(2)
