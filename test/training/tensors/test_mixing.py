@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Mixed views show the chosen classes of another view over their own, image, labels and depth."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -67,3 +69,12 @@ def test_samples_are_mixed_as_often_as_asked(samples, street):
     whole, again = samples(frames, **rainy).batch(range(8)), samples(frames, **rainy)[5]
     for name in ('clean', 'degraded', 'labels'):
         assert torch.equal(again[name], whole[name][5])
+
+
+def test_what_is_mixed_in_is_of_drives_as_often_as_samples_are(samples):
+    found = samples(rain_probability=0, class_mix_probability=1)
+    found.config = replace(found.config, drive_share=0.2)
+    found.tensors = replace(found.tensors, drives=6, sizes=found.tensors.sizes.repeat(7, 0))
+    drawn = [found.draw(n).mixed.view.image for n in range(300)]
+    assert 0.12 < np.mean([image > 0 for image in drawn]) < 0.28
+    assert {*drawn} == {*range(7)}

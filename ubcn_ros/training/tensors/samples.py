@@ -225,7 +225,9 @@ class TensorSamples:
         share = self.config.class_mix_probability
         if not share or rng.random() >= share:
             return None
-        other = int(rng.integers(self.tensors.scenes + self.tensors.drives))
+        scenes, drives = self.tensors.scenes, self.tensors.drives
+        of_drive = rng.random() < self.config.drive_share
+        other = scenes + int(rng.integers(drives)) if of_drive else int(rng.integers(scenes))
         return Mixed.draw(rng, self._view(rng, other), len(self.scenes.class_names or ()))
 
     def _rainy(self, rng: np.random.Generator, draw: Draw, rate: float, physical: bool) -> Draw:
