@@ -294,6 +294,12 @@ def test_processes_share_what_one_process_takes():
     assert [n for batch in whole for n in batch] == list(range(18, 54))
 
 
+def test_every_stage_has_samples_of_its_own():
+    numbers = [{n for batch in SharedBatchSampler(0, 9, 6, stage=stage) for n in batch}
+               for stage in range(4)]
+    assert len(set.union(*numbers)) == 4 * 54 and numbers[0] == {*range(54)}
+
+
 def test_a_batch_that_cannot_be_shared_says_so():
     with pytest.raises(ValueError, match='multiple'):
         SharedBatchSampler(0, 1, 5, 0, 2)

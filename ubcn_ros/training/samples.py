@@ -28,6 +28,8 @@ from ubcn_ros.training.sample_config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
 
+_STAGE_SAMPLES = 1 << 32  # more than any stage takes
+
 
 class _Rainy(NamedTuple):
     """A whole frame in its rain, whose rate and extinction may be known."""
@@ -213,19 +215,21 @@ class SharedBatchSampler(Sampler):
     :param batch: samples per optimizer step, over all processes.
     :param rank: of this process, 0 to world - 1.
     :param world: number of processes.
+    :param stage: number of the stage: each has samples of its own.
     :raises ValueError: the batch is not a multiple of the number of processes.
     """
 
-    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1,
+                 stage: int = 0) -> None:
         if batch % world:
             raise ValueError(f'a batch of {batch} cannot be shared by {world} processes: choose '
                              'a multiple')
         self.first, self.last, self.batch = first, last, batch
-        self.rank, self.share = rank, batch // world
+        self.rank, self.share, self.offset = rank, batch // world, stage * _STAGE_SAMPLES
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first, self.last):
-            start = step * self.batch + self.rank * self.share
+            start = self.offset + step * self.batch + self.rank * self.share
             yield list(range(start, start + self.share))
 
     def __len__(self) -> int:

@@ -25,7 +25,7 @@ from ubcn_ros.runtime.weights import PARTS, save_model
 from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
-from ubcn_ros.training.config import StageConfig, TrainConfig, decisive, find_stage
+from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig, decisive, find_stage
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
@@ -170,7 +170,8 @@ class Trainer:
         """
         c, fabric = self.stage_config, self.fabric
         numbers = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
-                                     fabric.global_rank, fabric.world_size)
+                                     fabric.global_rank, fabric.world_size,
+                                     STAGES.index(self.stage_name))
         batches = training_batches(fabric, self.samples(), numbers, self.workers)
         logger = self._logger() if fabric.is_global_zero else None
         self.stage.train()
