@@ -48,10 +48,10 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
 
     :param fold, channels_last, fast_attention, fused: leave one out to see what it gains.
         fast_attention is for CPUs: SAM's paths in strips or, where a threshold makes zeros in
-        their masks, in cells. Its work follows the data, which a GPU's graphs cannot.
-        fused is for GPUs in half precision, channels last: RES, the mix of SAM's paths,
-        convolutions with what follows them, and resizing by kernels that do more at once, where
-        they are faster.
+        their masks, in cells.
+        fused is for GPUs in half precision, channels last: RES, SAM's stacks where a threshold
+        makes zeros in their masks, the mix of its paths, convolutions with what follows them, and
+        resizing by kernels that do more at once, where they are faster.
     :param autotune: as of ``Engine.load``.
     :param progress: called with lines of text about kernels, now and when they are chosen.
     """
@@ -85,6 +85,7 @@ def use_fused_kernels(network: nn.Module, device: torch.device, autotune: bool,
     from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes
     from ubcn_ros.runtime.kernels.fused_residual import fuse_residual_blocks
     from ubcn_ros.runtime.kernels.fused_resize import fuse_resizes
+    from ubcn_ros.runtime.kernels.fused_stacks import fuse_stacks
     try:
         keep_kernels()
     except OSError as error:
@@ -95,7 +96,8 @@ def use_fused_kernels(network: nn.Module, device: torch.device, autotune: bool,
     progress(f'{len(choices)} kernel choices are taken from {choices.path or "this process"}'
              if choices else 'no kernel choices are kept for this device: '
              + ('they are made by timing' if autotune else "PyTorch's own run"))
-    for fuse in (fuse_residual_blocks, fuse_path_mixes, fuse_convolutions, fuse_resizes):
+    for fuse in (fuse_residual_blocks, fuse_stacks, fuse_path_mixes, fuse_convolutions,
+                 fuse_resizes):
         try:
             fuse(network, autotuner)
         except Exception as error:

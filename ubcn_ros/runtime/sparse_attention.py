@@ -9,8 +9,8 @@ is cut into square cells, and every block runs on the cells that its path can ha
 what they see of other cells is the answer to zeros, worked out once on a small image of zeros
 (it is constant but for a rim, where the padding of the image's border is felt).
 
-The list of cells depends on the data, and its length is read by the host: this is for eager
-execution. A CUDA graph cannot capture it, so that graphs keep the reference modules.
+The list of cells depends on the data, and its length is read by the host, which a CUDA graph
+cannot capture: this is for CPUs, ``kernels.fused_stacks`` for GPUs.
 """
 
 from __future__ import annotations
@@ -143,6 +143,21 @@ def rim(length: int, reach: int, cell: int) -> tuple[torch.Tensor, int]:
     return (short, length - left_out * cell) if left_out else (index, length)
 
 
+def layers_of(stack: nn.Sequential, x: torch.Tensor) -> list[torch.Tensor]:
+    """Return the input and the result of every convolution and block in turn, as ``x``."""
+    layers = [x]
+    for block in stack:
+        hidden = _convolve_padded(block.conv1, x)
+        x = x + _convolve_padded(block.conv2, hidden)
+        layers += [hidden, x]
+    return layers
+
+
+def _convolve_padded(conv: nn.Conv2d, x: torch.Tensor) -> torch.Tensor:
+    """Compute relu(conv(x)) on the device and in the type of ``x``."""
+    return F.relu(F.conv2d(x, conv.weight.to(x), conv.bias.to(x), 1, conv.padding, conv.dilation))
+
+
 @dataclass(frozen=True)
 class ZeroResponse:
     """What a stack answers to zeros."""
@@ -158,12 +173,7 @@ class ZeroResponse:
         reach = sum(2 * block.conv1.dilation[0] for block in stack)
         rows, height = rim(like.shape[-2], reach, cell)
         columns, width = rim(like.shape[-1], reach, cell)
-        x = like.new_zeros((1, like.shape[1], height, width))
-        layers = [x]
-        for block in stack:
-            hidden = F.relu(block.conv1(x))
-            x = x + F.relu(block.conv2(hidden))
-            layers += [hidden, x]
+        layers = layers_of(stack, like.new_zeros((1, like.shape[1], height, width)))
         kinds = rows[:, None] * (int(columns[-1]) + 1) + columns
         return cls([cells_of(layer, cell).flatten(0, 2) for layer in layers],
                    kinds.to(like.device))

@@ -33,10 +33,12 @@ def compile_kernel(load_kernels, monkeypatch, tmp_path):
     """
     Function to compile a kernel of a module for a compute capability, to its PTX.
 
-    Arguments are fp16 pointers of 16 bytes' alignment but for constants, floats and the _SIZES of
-    the module. No GPU is needed to see that the compiler takes it, and uses the matrix units.
+    Arguments are fp16 pointers of 16 bytes' alignment but for constants, floats, pointers to
+    integers and the _SIZES of the module. No GPU is needed to see that the compiler takes it, and
+    uses the matrix units.
     """
-    def compiled(name: str, kernel: str, constants: dict, capability: int, floats=(), **options):
+    def compiled(name: str, kernel: str, constants: dict, capability: int, floats=(), integers=(),
+                 **options):
         pytest.importorskip('triton', minversion='3.3')  # older ones take other arguments
         monkeypatch.setenv('TRITON_CACHE_DIR', str(tmp_path))
         module = load_kernels(name, False)
@@ -45,6 +47,7 @@ def compile_kernel(load_kernels, monkeypatch, tmp_path):
         function = getattr(module, kernel)
         names = function.arg_names
         signature = {name: 'constexpr' if name in constants else 'fp32' if name in floats else
+                     '*i32' if name in integers else
                      'i32' if name in module._SIZES else '*fp16' for name in names}
         aligned = {(i,): [['tt.divisibility', 16]] for i, name in enumerate(names)
                    if signature[name] == '*fp16'}

@@ -20,6 +20,8 @@ TIMING = 'timing kernels'
 """How the lines begin that say so."""
 Run = Callable[..., torch.Tensor]
 """Features, and tensors that go with them, to a result."""
+Draw = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+"""A tensor to random values of its shape, layout and type."""
 _LOG = logging.getLogger(__name__)
 _WARM_UPS, _ROUNDS, _RUNS = 2, 5, 4
 _HEAD_START_CYCLES = 4_000_000  # some 2 ms, in which the launches queue up
@@ -133,6 +135,11 @@ def _seconds(run: Callable[[torch.Tensor], torch.Tensor], features: torch.Tensor
     return (time.perf_counter() - start) / times
 
 
+def uniform(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Make random values between 0 and 1 of the shape, layout and type of a tensor."""
+    return torch.empty_like(like).uniform_(generator=generator)
+
+
 def first_line(error: Exception) -> str:
     """Return one line; compilers write pages."""
     text = str(error).strip()
@@ -168,8 +175,8 @@ class Autotuner:
         return x.device.type == self._device and x.dtype in self._dtypes
 
     def run(self, kind: tuple[object, ...], operation: str, reference: Run,
-            candidates: Mapping[str, Run], x: torch.Tensor, *others: torch.Tensor
-            ) -> torch.Tensor:
+            candidates: Mapping[str, Run], x: torch.Tensor, *others: torch.Tensor,
+            draw: Draw = uniform) -> torch.Tensor:
         """
         Run on ``x`` and what goes with it what is fastest there, ``reference`` if that fails.
 
@@ -177,6 +184,8 @@ class Autotuner:
             of two) of the number of pixels; its text is the same in every process.
         :param operation: what runs, for the log.
         :param candidates: the other ways, by name.
+        :param draw: makes what stands for each of ``others`` while candidates are checked and
+            timed.
         """
         pixels = x.numel() // max(1, x.shape[1])
         key = (*kind, x.dtype, *(other.dtype for other in others), pixels.bit_length())
@@ -185,7 +194,7 @@ class Autotuner:
             if name != REFERENCE and name not in candidates:
                 if x.is_cuda and torch.cuda.is_current_stream_capturing():
                     return reference(x, *others)  # a graph cannot wait for the device
-                name = self._decide(str(key), operation, reference, candidates, x, others)
+                name = self._decide(str(key), operation, reference, candidates, x, others, draw)
             self.chosen[key] = name
         name = self.chosen[key]
         if name != REFERENCE:
@@ -198,7 +207,7 @@ class Autotuner:
         return reference(x, *others)
 
     def _decide(self, key: str, operation: str, reference: Run, candidates: Mapping[str, Run],
-                x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
+                x: torch.Tensor, others: tuple[torch.Tensor, ...], draw: Draw) -> str:
         """Name what runs for a kind of work without a choice; keep what timing says."""
         if self._choose is None:
             return REFERENCE
@@ -206,7 +215,7 @@ class Autotuner:
                        f'{tuple(x.shape)}, {x.dtype}')
         try:
             name = self._choices.keep(key, self._tune(operation, reference, candidates, x,
-                                                      others))
+                                                      others, draw))
         except Exception as error:  # no memory for several results, say
             _LOG.warning('%s: reference modules, nothing else could be tried: %s', operation,
                          first_line(error))
@@ -214,12 +223,12 @@ class Autotuner:
         return name if name in candidates else REFERENCE
 
     def _tune(self, operation: str, reference: Run, candidates: Mapping[str, Run],
-              x: torch.Tensor, others: tuple[torch.Tensor, ...]) -> str:
+              x: torch.Tensor, others: tuple[torch.Tensor, ...], draw: Draw) -> str:
         """Name the fastest that agrees with ``reference`` on random values, or 'reference'."""
         generator = torch.Generator(x.device)
         generator.seed()
         # a first frame's own values may be all alike, and hide what is wrong
-        random = [torch.empty_like(other).uniform_(generator=generator) for other in others]
+        random = [draw(other, generator) for other in others]
 
         def with_random(run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
             return lambda features: run(features, *random)
