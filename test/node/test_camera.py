@@ -114,15 +114,21 @@ def test_a_warning_of_a_fast_camera_is_logged_now_and_then(camera, capfd):
     assert told.count('malformed image dropped') == 1 and '/front/image: empty' in told
 
 
-def test_gaps_in_the_publishers_sequence_are_dropped_frames(node, camera):
-    publisher = node.create_publisher(Image, 'front/image', 1)
-    wait_until(lambda: node.count_publishers('/front/image') == 1, 'the publisher')
-    for sequence in (5, 6, 9, 1, 2):  # two lost, then another publisher in its place
-        camera.on_image(image_message(), {'publication_sequence_number': sequence})
+@pytest.mark.parametrize('arrivals, missed', [
+    ([(b'a', 5), (b'a', 6), (b'a', 9)], 2),
+    ([(b'a', 9), (b'b', 1), (b'b', 2), (b'b', 4)], 1),  # the driver was started again
+    ([(b'a', 5), (b'b', 900), (b'b', 901)], 0),  # another one that has been publishing for long
+    ([(b'a', 5), (b'b', 900), (b'a', 6), (b'b', 901)], 0),  # two at once
+    ([(b'a', 9), (b'a', 1), (b'a', 2)], 0),
+    ([(None, 5), (None, 9)], 0),  # nothing says whose numbers these are
+    ([(b'a', None), (b'a', 9), (b'a', None)], 0)])
+def test_gaps_in_a_publishers_sequence_are_dropped_frames(camera, arrivals, missed):
+    for publisher, sequence in arrivals:
+        camera.on_image(image_message(), {'publication_sequence_number': sequence,
+                                          'publisher_gid': publisher})
     camera.report()
-    assert camera.statistics.received == 7
-    assert camera.statistics.stale == 2 + 4  # and four replaced in the mailbox
-    node.destroy_publisher(publisher)
+    assert camera.statistics.received == len(arrivals) + missed
+    assert camera.statistics.missed == missed
 
 
 def test_closing_drops_what_waits_and_opening_starts_anew(camera):

@@ -164,6 +164,25 @@ def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outpu
     assert info.header == HEADER and info.distortion_model == 'plumb_bob'
 
 
+def test_camera_info_of_the_images_stamp_goes_before_newer_ones(ros, node, outputs):
+    """As when a camera changes its size or zooms while a frame is processed."""
+    received = subscribe(node, outputs, DERAINED_INFO, CameraInfo)
+    frame = StandInEngine()(picture())
+    for sec in range(200):
+        outputs.pass_on(CameraInfo(header=stamped(sec), width=1000 + sec))
+    for sec, width in ((198, 1198), (199, 1199), (150, 1150), (3, 1199), (500, 1199)):
+        outputs.publish(stamped(sec), frame, 'rgb8', 0.5)
+        info = receive(ros, node, received)
+        assert (info.header.stamp.sec, info.width) == (sec, width)
+        received.clear()
+
+
+def stamped(sec):
+    made = Header(frame_id='camera')
+    made.stamp.sec = sec
+    return made
+
+
 def test_label_info_names_the_classes(node, monkeypatch):
     if outputs_module.LabelInfo is None:  # vision_msgs cannot be had as a wheel: its fields
         monkeypatch.setattr(outputs_module, 'LabelInfo', lambda: SimpleNamespace(

@@ -65,7 +65,7 @@ class Camera:
         self._clock = clock
         self._throttle, self._silence_throttle = Throttle(), Throttle(60.0)
         self._replaced = 0  # of the mailbox's drops, those already in the statistics
-        self._sequence: int | None = None
+        self._sequence: tuple[Any, int] | None = None  # publisher and number, of the last image
         self._opened = 0.0
         self._transport = ''
         self._remap = ''  # the name whose remapping leads to the images
@@ -115,12 +115,13 @@ class Camera:
         arrival = Arrival(message, self._clock(), self._transport == 'compressed',
                           self.processing.begin(), times_before(info, time.time_ns()))
         # Depth 1 lets the middleware replace images that the executor was too late for: the
-        # publisher's sequence numbers show how many, as long as there is one publisher.
-        sequence, missed = info.get('publication_sequence_number'), 0
-        if sequence is not None and self._sequence is not None \
-                and sequence > self._sequence + 1 and self._node.count_publishers(self.topic) == 1:
-            missed = sequence - self._sequence - 1
-        self._sequence = sequence
+        # sequence numbers show how many, and each publisher has its own.
+        publisher, before = info.get('publisher_gid'), self._sequence
+        sequence = info.get('publication_sequence_number')
+        missed = 0
+        if before is not None and sequence is not None and before[0] == publisher:
+            missed = max(sequence - before[1] - 1, 0)
+        self._sequence = None if publisher is None or sequence is None else (publisher, sequence)
         self.statistics.arrived(missed)
         self.mailbox.put(arrival)
 
@@ -143,8 +144,6 @@ class Camera:
         for text in self._incompatible.explain():
             self._logger.warning(text)
         self._count_replaced()
-        if self._subscriptions and not self._node.count_publishers(self.topic):
-            self._sequence = None  # the next publisher has a count of its own
         report = self.statistics.report(deadline_ms)
         if not self._subscriptions:
             report.add(Level.OK, 'not subscribed: the node is inactive')

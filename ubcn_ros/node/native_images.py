@@ -58,7 +58,9 @@ class _Info(ctypes.Structure):
 
     _fields_ = [('source_timestamp', ctypes.c_int64), ('received_timestamp', ctypes.c_int64),
                 ('publication_sequence_number', ctypes.c_uint64),
-                ('reception_sequence_number', ctypes.c_uint64), ('rest', ctypes.c_uint8 * 224)]
+                ('reception_sequence_number', ctypes.c_uint64),
+                ('publisher_implementation', ctypes.c_void_p),
+                ('publisher_gid', ctypes.c_uint8 * 16), ('rest', ctypes.c_uint8 * 200)]
 
 
 class _ErrorText(ctypes.Structure):
@@ -148,12 +150,12 @@ class NativeImages:
         with publisher.handle:
             self._require(self._publish(publisher.handle.pointer, ctypes.addressof(sent), None))
 
-    def take(self, subscription: Any) -> tuple[TakenImage, dict[str, int | None]] | None:
+    def take(self, subscription: Any) -> tuple[TakenImage, dict[str, Any]] | None:
         """
         Take the next image of a subscription.
 
-        :return: it, and times and sequence numbers of rclpy's MessageInfo; None where there is
-            none.
+        :return: it, and times and sequence numbers of rclpy's MessageInfo with the id of the
+            publisher, `publisher_gid`; None where there is none.
         :raises RuntimeError: rcl cannot, as where it is no image.
         """
         structure, info = self._created(), _Info()
@@ -165,8 +167,9 @@ class NativeImages:
             return None
         self._require(code)
         values = {name: getattr(info, name) for name in _INFO}
-        return self.read(structure), {name: None if value == _UNSUPPORTED else value
-                                      for name, value in values.items()}
+        return self.read(structure), {
+            **{name: None if value == _UNSUPPORTED else value for name, value in values.items()},
+            'publisher_gid': bytes(info.publisher_gid) if any(info.publisher_gid) else None}
 
     def read(self, structure: Any) -> TakenImage:
         """Read a structure, which lives until nobody refers to its data any more."""

@@ -45,6 +45,9 @@ try:
 except ImportError:  # not to be had as a wheel
     LabelInfo = VisionClass = None
 
+# of one camera, by stamp: more than come while a frame is processed
+_CAMERA_INFOS = 100
+
 _KINDS = {kind.__name__: kind
           for kind in (CameraInfo, DiagnosticArray, Float32, Float64, Image, Int32)}
 
@@ -92,7 +95,8 @@ class Outputs:
         self._clock, self._published_in = clock, 0.0  # seconds, of the frame in hand
         self._node, self._prefix, self._label_set = node, prefix, label_set
         self._incompatible = incompatible
-        self._camera_info: CameraInfo | None = None
+        self._camera_info: CameraInfo | None = None  # the newest
+        self._camera_infos: dict[tuple[int, int], CameraInfo] = {}  # by stamp, newest last
         self._publishers: dict[str, Any] = {}
         self._on_demand: list[str] = []
         with ExitStack() as stack:
@@ -123,8 +127,16 @@ class Outputs:
         return any(map(self.wanted, self._on_demand))
 
     def pass_on(self, camera_info: CameraInfo) -> None:
-        """Publish this camera info with every derained image from now on."""
-        self._camera_info = camera_info
+        """
+        Publish a camera info with the derained image of its stamp.
+
+        The newest goes with images of whose stamp there is none.
+        """
+        stamp = _stamp(camera_info.header)
+        self._camera_infos.pop(stamp, None)
+        self._camera_infos[stamp] = self._camera_info = camera_info
+        if len(self._camera_infos) > _CAMERA_INFOS:
+            del self._camera_infos[next(iter(self._camera_infos))]
 
     def publish(self, header: Any, frame: Any, encoding: str, overlay_alpha: float) -> float:
         """
@@ -141,7 +153,7 @@ class Outputs:
             self._publish_image(LABELS, header, frame.labels, 'mono8')
         if frame.derained is not None and self.wanted(DERAINED):
             self._publish_image(DERAINED, header, frame.derained, encoding)
-        info = self._camera_info
+        info = self._camera_infos.get(_stamp(header), self._camera_info)
         if info is not None and self.wanted(DERAINED_INFO):
             info.header = header
             self._publishers[DERAINED_INFO].publish(info)
@@ -208,6 +220,10 @@ class Outputs:
             kind, self._prefix + topic, profile, qos_overriding_options=qos.overridable(),
             event_callbacks=PublisherEventCallbacks(
                 incompatible_qos=lambda event: self._incompatible(name, event.last_policy_kind)))
+
+
+def _stamp(header: Any) -> tuple[int, int]:
+    return header.stamp.sec, header.stamp.nanosec
 
 
 def camera_name(prefix: str) -> str:
