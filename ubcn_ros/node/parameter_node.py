@@ -17,6 +17,7 @@ from rcl_interfaces.msg import (
 from ubcn_ros.node.answering_node import AnsweringNode
 from ubcn_ros.node.parameter_spec import Spec
 from ubcn_ros.node.parameters import SPECS, Settings, refusal, unchanged, unknown_names
+from ubcn_ros.node.qos import OVERRIDES, check_overrides, unused_overrides
 
 
 class ParameterNode(AnsweringNode):
@@ -35,7 +36,10 @@ class ParameterNode(AnsweringNode):
         """
         super().__init__(name, **kwargs)
         self.settings = declare(self)
-        for complaint in unknown_names(getattr(self, '_parameter_overrides', {})):
+        self._given = {name: parameter.value for name, parameter in
+                       getattr(self, '_parameter_overrides', {}).items()}
+        check_overrides(self._given)
+        for complaint in unknown_names(self._given):
             self.get_logger().warning(complaint)
         self.add_on_set_parameters_callback(self._check_parameters)
         self.add_post_set_parameters_callback(self._apply_parameters)
@@ -44,6 +48,12 @@ class ParameterNode(AnsweringNode):
     def configured(self) -> bool:
         """Whether the node holds what parameters that are fixed at configure decide on."""
         return False
+
+    def warn_of_unused_overrides(self) -> None:
+        """Warn of parameters that override QoS of topics that are not there, or misspelt ones."""
+        declared = self.list_parameters([OVERRIDES.rstrip('.')], 0).names
+        for text in unused_overrides(self._given, declared):
+            self.get_logger().warning(text)
 
     def set_parameters(self, parameter_list: list[Any]) -> list[SetParametersResult]:
         """Set parameters one by one, as rclpy's method does."""

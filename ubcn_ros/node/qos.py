@@ -4,8 +4,24 @@
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.qos_overriding_options import QosCallbackResult, QoSOverridingOptions
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from ubcn_ros.node.parameters import nearest
+
+OVERRIDES = 'qos_overrides.'
+"""What the names of parameters begin with that override QoS."""
+_KINDS = {'history': HistoryPolicy, 'reliability': ReliabilityPolicy,
+          'durability': DurabilityPolicy}
 
 
 def input_qos() -> QoSProfile:
@@ -26,14 +42,34 @@ def latched_qos() -> QoSProfile:
 
 def overridable() -> QoSOverridingOptions:
     """Let parameters `qos_overrides.<topic>.<publisher or subscription>.<policy>` override."""
-    return QoSOverridingOptions(
-        (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
-         QoSPolicyKind.DURABILITY),
-        callback=_check_override)
+    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH,
+                                 QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
 
 
-def _check_override(profile: QoSProfile) -> QosCallbackResult:
-    result = QosCallbackResult(successful=profile.depth >= 1)
-    if not result.successful:
-        result.reason = f'depth must be at least 1, got {profile.depth}'
-    return result
+def check_overrides(values: Mapping[str, Any]) -> None:
+    """
+    Check parameters that override QoS; rclpy's own errors name neither topic nor remedy.
+
+    :param values: of parameters by name; those of other names are not looked at.
+    :raises ValueError: a policy cannot have the value.
+    """
+    for name, value in values.items():
+        policy = name.rpartition('.')[2] if name.startswith(OVERRIDES) else ''
+        if policy == 'depth' and (type(value) is not int or value < 1):
+            raise ValueError(f'{name} must be an integer of at least 1, got {value!r}')
+        if policy in _KINDS:
+            allowed = [key for key in _KINDS[policy].short_keys() if key != 'unknown']
+            if not isinstance(value, str) or value.lower() not in allowed:
+                raise ValueError(f'{name} must be one of {", ".join(allowed)}, got {value!r}')
+
+
+def unused_overrides(given: Iterable[str], declared: Iterable[str]) -> list[str]:
+    """
+    Describe each parameter that would override QoS, and has nothing to do it to.
+
+    :param given: names of the parameters that the node was started with.
+    :param declared: names of the parameters that it has, with all topics made.
+    """
+    known = [name for name in declared if name.startswith(OVERRIDES)]
+    return [f"parameter '{name}' has no effect; {nearest(name, known)}" for name in given
+            if name.startswith(OVERRIDES) and name not in known]

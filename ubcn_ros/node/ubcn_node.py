@@ -131,6 +131,7 @@ class UBCNNode(ParameterNode):
         for camera, transport in zip(self.cameras, self.settings.for_cameras('input_transport'),
                                      strict=True):
             camera.open(transport)
+        self.warn_of_unused_overrides()
         self._worker.serve(self.cameras)
         self.get_logger().info('active: waiting for images on '
                                + ', '.join(camera.topic for camera in self.cameras))

@@ -1,0 +1,64 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""QoS that parameters override: what cannot be, and what has no effect, is named."""
+
+import pytest
+
+pytest.importorskip('rclpy')
+from rclpy.parameter import Parameter  # noqa: E402
+from stand_in import load  # noqa: E402
+
+from ubcn_ros.node.qos import check_overrides, unused_overrides  # noqa: E402
+from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
+
+SUBSCRIPTION = 'qos_overrides./image.subscription.'
+
+
+@pytest.mark.parametrize('policy, value', [
+    ('reliability', 'reliable'), ('reliability', 'BEST_EFFORT'), ('durability', 'transient_local'),
+    ('history', 'keep_all'), ('depth', 1), ('depth', 500), ('no such', 5)])
+def test_what_ros_takes_is_taken(policy, value):
+    check_overrides({SUBSCRIPTION + policy: value, 'iterations': 0, 'a.depth': 0})
+
+
+@pytest.mark.parametrize('policy, value, allowed', [
+    ('reliability', 'reliabel', 'system_default, reliable, best_effort'),
+    ('reliability', 'unknown', 'best_effort'), ('durability', 'reliable', 'transient_local'),
+    ('durability', True, 'volatile'), ('history', '', 'keep_last, keep_all'),
+    ('history', 1, 'keep_last'), ('depth', 0, 'at least 1'), ('depth', -5, 'at least 1'),
+    ('depth', '5', 'at least 1'), ('depth', True, 'at least 1'), ('depth', 2.0, 'at least 1'),
+    ('depth', None, 'at least 1')])
+def test_a_value_that_a_policy_cannot_have_is_named(policy, value, allowed):
+    with pytest.raises(ValueError) as raised:
+        check_overrides({SUBSCRIPTION + policy: value})
+    text = str(raised.value)
+    assert text.startswith(SUBSCRIPTION + policy) and allowed in text and repr(value) in text
+
+
+@pytest.mark.parametrize('given', [
+    'depht', 'qos_overrides.image.subscription.depth', 'qos_overrides./imag.subscription.depth',
+    'qos_overrides./image.subscripton.depth'])
+def test_an_override_of_nothing_is_named_with_the_nearest(given):
+    given = given if '.' in given else SUBSCRIPTION + given
+    declared = [SUBSCRIPTION + 'depth', SUBSCRIPTION + 'history', 'iterations']
+    assert unused_overrides([given, SUBSCRIPTION + 'history', 'iterations'], declared) == [
+        f"parameter '{given}' has no effect; did you mean {SUBSCRIPTION}depth?"]
+
+
+@pytest.mark.usefixtures('ros')
+def test_the_node_refuses_such_a_value_and_warns_of_such_a_name(capfd):
+    def node(**values):
+        return UBCNNode(load, parameter_overrides=[
+            Parameter(name, value=value) for name, value in {'model': 'fast', **values}.items()])
+
+    with pytest.raises(ValueError, match='reliability must be one of'):
+        node(**{SUBSCRIPTION + 'reliability': 'best-effort'})
+    made = node(**{SUBSCRIPTION + 'depth': 2, 'qos_overrides./imag.subscription.depth': 3,
+                   'qos_overrides./labels/color.publisher.depth': 4})
+    try:
+        assert made.start()
+    finally:
+        made.stop(10)
+        made.destroy_node()
+    told = [line for line in capfd.readouterr().err.splitlines() if 'has no effect' in line]
+    assert len(told) == 1 and '/imag.subscription.depth' in told[0]
