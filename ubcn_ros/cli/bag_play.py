@@ -46,7 +46,7 @@ def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float |
     left out. Nothing is dropped: what is late, by more than 10 ms, goes out at once and is
     counted. Fast DDS gets the shared memory of config/fastdds.xml, unless a profile is set.
     """
-    from ubcn_ros.bags.live.node_process import use_shared_memory
+    from ubcn_ros.bags.live.node_process import ReplayError, use_shared_memory
     from ubcn_ros.bags.live.pace import Played
     from ubcn_ros.bags.live.play import PlayOptions, play
     from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -59,6 +59,8 @@ def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float |
     except Stopped as stop:
         click.echo(f'Stopped by {stop}: {_text(played)}', err=True)
         sys.exit(stop.exit_code)
+    except ReplayError as error:
+        raise click.ClickException(str(error)) from error
     click.echo(_text(played))
 
 

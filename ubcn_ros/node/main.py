@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
-from ubcn_ros.node.recovery import error_text
+from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.node.usage import usage, wants_help
 
 _STOP_SECONDS = 10.0
@@ -134,19 +134,9 @@ def _tidy_up(node: Any, code: int) -> None:
 
 
 def _explain(error: Exception) -> str:
-    """
-    Word why the node cannot be started, in one line.
-
-    A RuntimeError is what rclpy's own errors are, and says what to do where SROS 2 is the cause.
-    """
-    if not isinstance(error, RuntimeError):
-        return ' '.join(str(error).split())
-    text = f'ROS cannot be started: {error_text(error)}'
-    if os.environ.get('ROS_SECURITY_ENABLE') == 'true' and 'security' in text.lower():
-        text += ('. ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave of '
-                 'ROS_SECURITY_KEYSTORE (--ros-args --enclave /ubcn) and a DDS built with '
-                 'security, as that of the ROS 2 distribution; that of the wheels is not')
-    return text
+    """Word why the node cannot be started, in one line; rclpy's own errors are RuntimeErrors."""
+    return why_not_started(error) if isinstance(error, RuntimeError) \
+        else ' '.join(str(error).split())
 
 
 if __name__ == '__main__':

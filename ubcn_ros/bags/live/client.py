@@ -13,7 +13,7 @@ from typing import Any
 
 from ubcn_ros.bags import IMAGE, BagError, BagWriter
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns, with_stamp
-from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError
+from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, starting_ros
 
 SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
@@ -74,8 +74,9 @@ class Client:
         self._to_write: queue.SimpleQueue = queue.SimpleQueue()
         self._write_error: BagError | None = None
         self._context = rclpy.Context()
-        rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = rclpy.create_node('ubcn_client', context=self._context)
+        with starting_ros():
+            rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
+            self._node = rclpy.create_node('ubcn_client', context=self._context)
         self._camera, below = camera or 'camera', f'/{camera}' if camera else ''
         topic = source_topic(camera) + ('/compressed' if compressed else '')
         self._publisher = self._node.create_publisher(

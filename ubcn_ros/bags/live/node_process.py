@@ -11,10 +11,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.runtime.installed import shared_folders
 
 _PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
@@ -92,6 +94,15 @@ def enter_private_domain(shared_memory: bool = True) -> None:
     os.environ.update(private_domain())
     if not shared_memory:
         del os.environ[_PROFILES]
+
+
+@contextmanager
+def starting_ros() -> Iterator[None]:
+    """Raise ReplayError with the remedy where ROS cannot be started in this block."""
+    try:
+        yield
+    except RuntimeError as error:  # as rclpy's own errors are
+        raise ReplayError(why_not_started(error)) from error
 
 
 def use_shared_memory() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from rosbags.interfaces import QosDurability
 
 from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.live.node_process import starting_ros
 from ubcn_ros.bags.live.pace import Pace, Played, Schedule, read_ahead
 from ubcn_ros.bags.messages import LATEST_STAMP_NS
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest, to_profile
@@ -61,6 +62,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
     :param warn: is given what is left out, and what was not recorded.
     :raises BagError: it cannot be read, or has no message to play.
     :raises ModuleNotFoundError: rclpy is not installed.
+    :raises ReplayError: ROS cannot be started.
     """
     with open_bag(path) as reader:
         for note in reader.notes:
@@ -133,10 +135,13 @@ def _node() -> Iterator[Any]:
     import rclpy
     from rclpy.signals import SignalHandlerOptions
     context = rclpy.Context()
-    rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
+    with starting_ros():
+        rclpy.init(context=context, signal_handler_options=SignalHandlerOptions.NO)
     try:
-        # nobody spins it: what asks its parameters would wait for ever
-        node = rclpy.create_node('ubcn_player', context=context, start_parameter_services=False)
+        with starting_ros():
+            # nobody spins it: what asks its parameters would wait for ever
+            node = rclpy.create_node('ubcn_player', context=context,
+                                     start_parameter_services=False)
         try:
             yield node
         finally:
