@@ -47,18 +47,19 @@ def test_an_override_of_nothing_is_named_with_the_nearest(given):
 
 @pytest.mark.usefixtures('ros')
 def test_the_node_refuses_such_a_value_and_warns_of_such_a_name(capfd):
-    def node(**values):
-        return UBCNNode(load, parameter_overrides=[
+    def node(**values):  # not /ubcn, which other tests' requests are for
+        return UBCNNode(load, namespace='/qos', parameter_overrides=[
             Parameter(name, value=value) for name, value in {'model': 'fast', **values}.items()])
 
     with pytest.raises(ValueError, match='reliability must be one of'):
-        node(**{SUBSCRIPTION + 'reliability': 'best-effort'})
-    made = node(**{SUBSCRIPTION + 'depth': 2, 'qos_overrides./imag.subscription.depth': 3,
-                   'qos_overrides./labels/color.publisher.depth': 4})
+        node(**{'qos_overrides./qos/image.subscription.reliability': 'best-effort'})
+    made = node(**{'qos_overrides./qos/image.subscription.depth': 2,
+                   'qos_overrides./image.subscription.depth': 3,
+                   'qos_overrides./qos/labels/color.publisher.depth': 4})
     try:
         assert made.start()
     finally:
         made.stop(10)
         made.destroy_node()
     told = [line for line in capfd.readouterr().err.splitlines() if 'has no effect' in line]
-    assert len(told) == 1 and '/imag.subscription.depth' in told[0]
+    assert len(told) == 1 and 'qos_overrides./image.subscription.depth' in told[0]
