@@ -11,8 +11,7 @@ from ubcn_ros.data.drive.drive import drive_clip
 from ubcn_ros.runtime import Engine, Frame
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
-ON_A_GPU = (pytest.mark.gpu, pytest.mark.timeout(600), pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='no CUDA device'))
+ON_A_GPU = (pytest.mark.gpu, pytest.mark.timeout(600))
 
 
 def frame(value, label, shape=(32, 50)):
@@ -32,6 +31,17 @@ def test_compare_by_hand():
 def test_compare_refuses_other_sizes():
     with pytest.raises(ValueError, match='derained is uint8'):
         compare(frame(0, 0), frame(0, 0, (32, 51)))
+
+
+def test_the_reference_is_of_full_precision_and_by_cudnn():
+    flags = []
+
+    def reference(image, iterations):
+        flags.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+        return frame(10, 1)
+    before = torch.backends.cudnn.allow_tf32
+    assert measure_equality([], reference, [np.zeros((32, 50, 3), np.uint8)], 1) == []
+    assert flags == [(True, False)] and torch.backends.cudnn.allow_tf32 == before
 
 
 def test_the_worst_image_decides(tiny_model):

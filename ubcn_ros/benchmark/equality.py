@@ -60,8 +60,8 @@ def measure_equality(engines: Sequence[Engine], reference: Engine, images: Itera
             for engine in engines:
                 engine.warm_up(*image.shape[:2])
             warm.add(image.shape)
-        # a GPU's fp32 as such, not with the ten bits of TF32
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        # a GPU's fp32 as such, not with the ten bits of TF32; cuDNN is off unless asked for
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             expected = reference(image, iterations)
         for engine, results in zip(engines, found, strict=True):
             results.append(compare(engine(image, iterations), expected))
