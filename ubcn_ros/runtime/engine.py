@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.images.malformed import MIN_SIDE
-from ubcn_ros.network import RainEstimate, Step
+from ubcn_ros.network import RainEstimate
 from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 from ubcn_ros.runtime.backends.registry import build_backend
@@ -265,6 +265,8 @@ class Engine:
                 budget.record_step(self._clock() - started)
         finishing = self._clock()
         results = backend.download(step, confidence or least > 0, derained)
+        # on its way with the results, so that it is not waited for by itself
+        rain_logs = None if step.rain is None else step.rain.to('cpu', non_blocking=True)
         watch.mark('download')
         timings = watch.timings()  # waits for the device, so that the results are there
         unlabeled = [leave_unlabeled(labels, sure, least) if least else None
@@ -274,7 +276,8 @@ class Engine:
         return [Frame(image, labels, sure if confidence else None, taken,
                       working or (height, width), timings, share, rain)
                 for (image, labels, sure), taken, share, rain
-                in zip(results, loop.taken, unlabeled, _rain_of_images(step), strict=True)]
+                in zip(results, loop.taken, unlabeled, _rain_of_images(rain_logs, len(images)),
+                       strict=True)]
 
     def _working_size(self, height: int, width: int, processing_size: int | None
                       ) -> tuple[int, int] | None:
@@ -295,12 +298,12 @@ class Engine:
             torch.cuda.synchronize(self.device)
 
 
-def _rain_of_images(step: Step) -> list[RainEstimate | None]:
-    """Return the rain of every image of a step, as numbers."""
-    if step.rain is None:
-        return [None] * len(step.image)
+def _rain_of_images(logs: torch.Tensor | None, count: int) -> list[RainEstimate | None]:
+    """Return the rain of so many images as numbers, of (N, 2) as ``Step`` has it."""
+    if logs is None:
+        return [None] * count
     return [RainEstimate(*numbers) for numbers
-            in zip(*(each.tolist() for each in rain_of(step.rain.cpu())), strict=True)]
+            in zip(*(each.tolist() for each in rain_of(logs)), strict=True)]
 
 
 def check_batch(images: Sequence[np.ndarray]) -> None:
