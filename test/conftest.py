@@ -7,6 +7,14 @@ import os
 import pytest
 
 
+def pytest_runtest_setup(item):
+    """Skip what needs a CUDA device where there is none."""
+    if item.get_closest_marker('gpu'):
+        import torch
+        if not torch.cuda.is_available():
+            pytest.skip('no CUDA device')
+
+
 @pytest.fixture(scope='session')
 def ros(tmp_path_factory):
     """Initialise rclpy in a domain of this session's own; skip where there is no ROS."""

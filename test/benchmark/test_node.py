@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 
 from ubcn_ros.cli.benchmark_node import node
@@ -111,7 +110,6 @@ def test_what_does_not_go_together_is_refused(arguments, told):
 
 @pytest.mark.integration
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize('load', ['--frames 300 --rate 30 --size 1920x1080',
                                   '--frames 2000 --rate 60 --size 640x480'])

@@ -68,7 +68,6 @@ def test_weights_are_made_once_per_size_and_stay(monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('dtype', ROUNDING)
 def test_a_gpu_pools_by_products_in_a_graph_too(dtype):
     pooling = PyramidPooling(64).eval().requires_grad_(False)

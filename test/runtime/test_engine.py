@@ -47,7 +47,7 @@ def test_equals_the_plain_network(tiny_model, image, iterations, precision, mean
     assert (frame.labels == labels).mean() >= agree
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+@pytest.mark.gpu
 @pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
 def test_equals_the_plain_network_on_cuda(tiny_model, image, precision):
     frame = Engine.load(tiny_model, 'cuda', precision)(image, 2)

@@ -11,7 +11,6 @@ from ubcn_ros.runtime import Engine
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('backend', ['eager', 'graphs'])
 def test_a_frame_without_room_is_dropped_and_the_next_one_done(backend):
     engine = Engine.load(device='cuda', backend=backend)

@@ -12,8 +12,6 @@ import torch
 from ubcn_ros import Engine
 from ubcn_ros.runtime.backends.graph_recorder import WARM_UP, GraphRecorder, PlainRecorder
 
-cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
-
 
 def test_plain_work_is_run_and_repeated():
     done = []
@@ -115,7 +113,7 @@ def test_a_failed_capture_leaves_the_stream_as_it_was(pretend):
     assert 'capture 2 in pool 2' in pretend.log  # not in the failed one's
 
 
-@cuda
+@pytest.mark.gpu
 def test_a_graph_reads_its_inputs_again():
     recorder = GraphRecorder(torch.device('cuda', 0))
     given, found, doubled = (torch.zeros(1000, device='cuda') for _ in range(3))
@@ -129,7 +127,7 @@ def test_a_graph_reads_its_inputs_again():
         assert doubled.tolist() == [2 * max(value + 1, 0)] * 1000
 
 
-@cuda
+@pytest.mark.gpu
 def test_work_that_waits_for_the_device_cannot_be_captured():
     recorder = GraphRecorder(torch.device('cuda', 0))
     given = torch.ones(4, device='cuda')
@@ -147,7 +145,7 @@ def said_of_graphs(caplog):
     return [record for record in caplog.records if record.name.endswith('backends.graphs')]
 
 
-@cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize('precision', ['fp32', 'bf16', 'fp16'])
 @pytest.mark.parametrize('backend', ['graphs', 'compiled'])
 @pytest.mark.parametrize('model', ['tiny_model', 'rain_model'])
@@ -177,7 +175,7 @@ def test_the_engine_on_graphs_equals_the_eager_one(request, model, backend, prec
         assert graphs.backend == 'graphs' and not said_of_graphs(caplog)
 
 
-@cuda
+@pytest.mark.gpu
 def test_the_thread_that_owns_the_engine_captures(tiny_model, caplog):
     image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
 
@@ -197,7 +195,7 @@ def test_the_thread_that_owns_the_engine_captures(tiny_model, caplog):
     assert (labels == expected).mean() >= 0.98
 
 
-@cuda
+@pytest.mark.gpu
 @pytest.mark.parametrize('model', ['tiny_model', 'rain_model'])
 def test_a_frame_allocates_nothing_on_the_gpu(request, model):
     engine = Engine.load(request.getfixturevalue(model), 'cuda', 'fp16', 'graphs')

@@ -73,7 +73,6 @@ def test_what_a_backend_needs_the_others_do_not(tiny_model, monkeypatch):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 def test_eager_on_a_gpu_has_the_modules_as_trained(tiny_model):
     def swapped(network):
         return sum(isinstance(module, FusedConv | WithReference) for module in network.modules())

@@ -164,7 +164,6 @@ def test_a_gpu_is_told_by_its_driver_and_libraries(monkeypatch, tmp_path):
 
 @pytest.mark.gpu
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('backend', ['graphs', 'eager'])
 def test_starts_on_a_gpu_give_the_same_bits(backend):
     from ubcn_ros.benchmark.startup import start_repeatedly

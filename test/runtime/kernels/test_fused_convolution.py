@@ -238,7 +238,6 @@ def test_leaves_what_does_not_fit():
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('preset', ['light', 'light-next'])
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_prepared_for_a_gpu_equals_plain(monkeypatch, dtype, preset, caplog):

@@ -130,7 +130,6 @@ def test_without_triton_there_is_one_product(monkeypatch, caplog):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('masks_last', [True, False])
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_prepared_for_a_gpu_equals_float64(dtype, masks_last, caplog):

@@ -118,7 +118,6 @@ def test_prepared_for_a_cpu_asks_for_no_triton(stack, monkeypatch, caplog):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_prepared_for_a_gpu_equals_float64(stack, dtype, caplog):
     pytest.importorskip('triton')

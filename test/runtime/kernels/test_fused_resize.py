@@ -103,7 +103,6 @@ def test_kernel_compiles(compile_kernel, capability):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_equals_float64_on_a_gpu(load_kernels, dtype, caplog):
     resize = load_kernels('triton_resize', False).resize

@@ -176,7 +176,6 @@ def test_without_triton_all_stays(monkeypatch, caplog):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_a_graph_follows_the_masks_on_a_gpu(dtype, caplog):
     pytest.importorskip('triton')

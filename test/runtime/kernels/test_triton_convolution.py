@@ -74,7 +74,6 @@ def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('case', CASES)
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 def test_equals_float64_on_a_gpu(load_kernels, case, dtype):

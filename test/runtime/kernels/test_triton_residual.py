@@ -114,7 +114,6 @@ def test_compiles_to_matrix_instructions(compile_kernel, capability, instruction
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('name', FORMS)
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('dilation', [1, 2, 4])

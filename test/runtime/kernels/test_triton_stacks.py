@@ -132,7 +132,6 @@ def test_sum_reads_16_bytes_at_once(compile_kernel, capability):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 @pytest.mark.parametrize('stages', [3, 1])
 @pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize('dilations, shared', [((1,) * 9, True), ((1, 2, 4), False)])

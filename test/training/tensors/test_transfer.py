@@ -24,7 +24,6 @@ def test_values_arrive(values, dtype, shape):
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 def test_a_batch_on_a_gpu_waits_for_nothing_and_is_that_of_the_cpu(scene_list, street):
     scenes = scene_list(street, (street[0][:, ::-1].copy(), street[1]))
     config = SampleConfig(crop=(48, 64), on_device=True, short_sides=(48, 144), color_jitter=0.5,
