@@ -30,7 +30,7 @@ def _starter(folder):
 
 @pytest.fixture
 def start(ros, tmp_path):
-    """Start the node in its own process: `start(stand_in=True, model='fast', ...)`."""
+    """Start the node in its own process: `start(fake_engine=True, model='fast', ...)`."""
     with _starter(tmp_path) as start_process:
         yield start_process
 

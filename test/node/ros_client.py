@@ -47,9 +47,9 @@ def lossless_inputs(cameras=(), input_transport='raw', **_) -> dict:
 
 
 class NodeProcess(UbcnProcess):
-    """The node in its own process, the real one or with the stand-in engine."""
+    """The node in its own process, the real one or with the fake engine."""
 
-    def __init__(self, log: Path, stand_in: bool = False, environment: dict | None = None,
+    def __init__(self, log: Path, fake_engine: bool = False, environment: dict | None = None,
                  lossless: bool = True, remap: dict[str, str] | None = None,
                  params_file: Path | None = None, **parameters):
         """
@@ -58,7 +58,7 @@ class NodeProcess(UbcnProcess):
         Its best-effort inputs may lose a message whenever the machine is busy elsewhere, so tests
         that count messages need `lossless`: inputs that are reliable and keep 500.
         """
-        program = [str(HERE / 'stand_in.py')] if stand_in else ['-m', 'ubcn_ros.node.main']
+        program = [str(HERE / 'fake_engine.py')] if fake_engine else ['-m', 'ubcn_ros.node.main']
         if params_file:
             program += ['--ros-args', '--params-file', str(params_file)]
         if lossless:

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 pytest.importorskip('rclpy')
+from fake_engine import FakeLabels  # noqa: E402
 from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E402
-from stand_in import StandInLabels  # noqa: E402
 
 from ubcn_ros.node.camera import Camera  # noqa: E402
 from ubcn_ros.node.diagnostics import Level  # noqa: E402
@@ -39,7 +39,7 @@ def node(ros):
 
 @pytest.fixture
 def camera(node, clock):
-    camera = Camera(node, threading.Condition(), StandInLabels(), 'front/', clock)
+    camera = Camera(node, threading.Condition(), FakeLabels(), 'front/', clock)
     camera.open('raw')
     yield camera
     camera.destroy()
@@ -183,7 +183,7 @@ def refusing(ros):
 @pytest.mark.parametrize('topic', ['/image', '/camera_info'])
 def test_a_camera_that_cannot_be_opened_leaves_no_subscription(refusing, topic):
     node = refusing(f'{topic}.subscription')
-    camera = Camera(node, threading.Condition(), StandInLabels())
+    camera = Camera(node, threading.Condition(), FakeLabels())
     for _ in range(3):
         with pytest.raises(Exception, match='Unexpected QoS override'):
             camera.open('raw')
@@ -198,14 +198,14 @@ def test_a_camera_that_cannot_be_made_leaves_no_publisher(refusing, topic):
     before = len(list(node.publishers))
     for _ in range(2):
         with pytest.raises(Exception, match='Unexpected QoS override'):
-            Camera(node, threading.Condition(), StandInLabels(), 'front/')
+            Camera(node, threading.Condition(), FakeLabels(), 'front/')
     assert len(list(node.publishers)) == before
 
 
 @pytest.mark.parametrize('late', [False, True])
 def test_only_camera_info_before_the_first_image_changes_the_processing_size(node, late):
     model = SimpleNamespace(trained_short_side=360, trained_focal_length=2.0)
-    camera = Camera(node, threading.Condition(), StandInLabels(), info=model)
+    camera = Camera(node, threading.Condition(), FakeLabels(), info=model)
     camera.open('raw')
     info = CameraInfo(height=480, width=640)
     info.k[4] = 480.0

@@ -17,7 +17,7 @@ from ubcn_ros.benchmark.chaos import POSSIBLE, Session, wanted_transition  # noq
 from ubcn_ros.node.parameters import SPECS  # noqa: E402
 
 EXAMPLES, STEPS = 30, 12
-STAND_IN = [str(Path(__file__).parent / 'stand_in.py')]
+FAKE_ENGINE = [str(Path(__file__).parent / 'fake_engine.py')]
 
 
 @pytest.mark.integration
@@ -35,7 +35,7 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
                 if sessions:  # one that is still there would answer for the next
                     sessions[-1].finish()
                     sessions[-1].__exit__()
-                sessions.append(Session('raises:3', 'cpu', STAND_IN))
+                sessions.append(Session('raises:3', 'cpu', FAKE_ENGINE))
             sessions[-1].step(random)
 
     try:
@@ -57,7 +57,7 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
 
 @pytest.mark.integration
 def test_a_frame_that_was_not_counted_and_a_node_that_ends_are_told(ros):
-    with Session('fast', 'cpu', STAND_IN) as session:
+    with Session('fast', 'cpu', FAKE_ENGINE) as session:
         for label in ('configure', 'activate'):
             session.ask_transitions(0, label)
         session._sent += 1

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bad days, one test each: the node's process around a stand-in engine over real DDS."""
+"""Bad days, one test each: the node's process around a fake engine over real DDS."""
 
 import time
 
@@ -38,7 +38,7 @@ def outputs(client):
 
 
 def test_failing_without_end_is_an_error_transition_and_can_be_mended(start, client, outputs):
-    node = start(stand_in=True, model='raises:1', max_failures=4)
+    node = start(fake_engine=True, model='raises:1', max_failures=4)
     client.wait_for_subscriber('/image')
 
     def given_up():
@@ -63,7 +63,7 @@ def test_failing_without_end_is_an_error_transition_and_can_be_mended(start, cli
 
 
 def test_failures_with_successes_between_them_go_on(start, client, outputs):
-    node = start(stand_in=True, model='raises:2', max_failures=2)
+    node = start(fake_engine=True, model='raises:2', max_failures=2)
     client.wait_for_subscriber('/image')
     for _ in range(4):
         exchange(client, image_message, outputs)
@@ -73,11 +73,11 @@ def test_failures_with_successes_between_them_go_on(start, client, outputs):
 
 
 def test_out_of_memory_means_one_step_and_says_so(start, client, outputs):
-    node = start(stand_in=True, model='small', iterations=3)
+    node = start(fake_engine=True, model='small', iterations=3)
     client.wait_for_subscriber('/image')
     answer = exchange(client, image_message, outputs)
     step = np.frombuffer(answer.data, np.uint8).astype(int) - picture().ravel()
-    assert step.max() == 1, 'as many as steps ran, says the stand-in'
+    assert step.max() == 1, 'as many as steps ran, says the fake engine'
     values = wait_until(
         lambda: (now := client.diagnostics())['reduced to one step'] != '0' and now, 'the report')
     assert values['dropped (failed)'] == '0'
@@ -86,7 +86,7 @@ def test_out_of_memory_means_one_step_and_says_so(start, client, outputs):
 
 
 def test_out_of_memory_for_a_single_step_drops_the_frame(start, client, outputs):
-    node = start(stand_in=True, model='full', max_failures=0)
+    node = start(fake_engine=True, model='full', max_failures=0)
     client.wait_for_subscriber('/image')
     node_dropped = 'frame dropped: MemoryError: no memory for 1 steps'
 
@@ -103,7 +103,7 @@ def test_out_of_memory_for_a_single_step_drops_the_frame(start, client, outputs)
 
 
 def test_size_and_encoding_may_change_from_frame_to_frame(start, client, outputs):
-    node = start(stand_in=True)
+    node = start(fake_engine=True)
     client.wait_for_subscriber('/image')
     exchange(client, image_message, outputs)
     for height, width, encoding in ((40, 56, 'bgr8'), (120, 80, 'rgb8'), (32, 32, 'mono8'),
@@ -119,7 +119,7 @@ def test_size_and_encoding_may_change_from_frame_to_frame(start, client, outputs
 
 
 def test_a_camera_that_goes_is_named_and_is_taken_again_when_it_comes_back(start, client, outputs):
-    node = start(stand_in=True)
+    node = start(fake_engine=True)
     client.wait_for_subscriber('/image')
     exchange(client, image_message, outputs)
     for _ in range(20):
@@ -139,7 +139,7 @@ def test_a_camera_that_goes_is_named_and_is_taken_again_when_it_comes_back(start
 
 
 def test_stamps_of_zero_are_passed_on_and_give_no_age(start, client, outputs):
-    node = start(stand_in=True)
+    node = start(fake_engine=True)
     client.wait_for_subscriber('/image')
 
     def unstamped():
@@ -156,7 +156,7 @@ def test_stamps_of_zero_are_passed_on_and_give_no_age(start, client, outputs):
 
 def test_simulated_time_may_loop(start, client, outputs):
     clock_messages = pytest.importorskip('rosgraph_msgs.msg')
-    node = start(stand_in=True, use_sim_time=True)
+    node = start(fake_engine=True, use_sim_time=True)
     client.wait_for_subscriber('/image')
     clock = client.node.create_publisher(clock_messages.Clock, '/clock', 10)
     wait_until(clock.get_subscription_count, 'the node to follow /clock')
@@ -179,7 +179,7 @@ def test_simulated_time_may_loop(start, client, outputs):
 
 
 def test_two_nodes_of_one_name_are_named(start, client):
-    first, second = start(stand_in=True), start(stand_in=True)
+    first, second = start(fake_engine=True), start(fake_engine=True)
     for node in (first, second):
         node.wait_for_log('2 nodes are named /ubcn')
         assert 'rename one with -r __node:=NAME' in node.output
@@ -191,7 +191,7 @@ def test_two_nodes_of_one_name_are_named(start, client):
 
 
 def test_while_nobody_listens_the_engine_rests_and_says_so(start, client):
-    node = start(stand_in=True, model='raises:1')  # would say that it was asked
+    node = start(fake_engine=True, model='raises:1')  # would say that it was asked
     client.wait_for_subscriber('/image')
     node.wait_for_log('active')
     for number in range(10):

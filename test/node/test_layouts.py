@@ -89,11 +89,11 @@ def test_every_panel_has_its_place_and_its_configuration():
 
 
 def test_the_publishers_have_the_types_of_the_table(ros):
-    from stand_in import StandInLabels
+    from fake_engine import FakeLabels
 
     from ubcn_ros.node.outputs import Outputs
     node = ros.create_node('layouts')
-    outputs = Outputs(node, '', StandInLabels(), lambda topic, policy: None, rain=True)
+    outputs = Outputs(node, '', FakeLabels(), lambda topic, policy: None, rain=True)
     try:
         found = dict(node.get_publisher_names_and_types_by_node('layouts', '/'))
         table = {**ON_DEMAND, **RAIN}

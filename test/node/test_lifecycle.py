@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
+from fake_engine import FakeEngine  # noqa: E402
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions, GetState  # noqa: E402
 from rcl_interfaces.msg import Parameter, ParameterValue  # noqa: E402
 from rcl_interfaces.srv import GetParameters, SetParameters, SetParametersAtomically  # noqa: E402
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
 from ros_client import Image, image_message, wait_until  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
-from stand_in import StandInEngine  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
 from ubcn_ros.node.answering_node import AnsweringNode, log_exceptions  # noqa: E402
@@ -34,8 +34,8 @@ LABELS = {'configure', 'cleanup', 'activate', 'deactivate', 'shutdown'}
 
 @pytest.fixture
 def node(ros):
-    """A node around a stand-in engine, unconfigured, that nothing spins."""
-    node = UBCNNode(lambda settings, progress: StandInEngine(settings.model))
+    """A node around a fake engine, unconfigured, that nothing spins."""
+    node = UBCNNode(lambda settings, progress: FakeEngine(settings.model))
     yield node
     assert node.stop(10.0)
     node.destroy_node()
@@ -98,7 +98,7 @@ def test_what_is_possible_is_done(node, state, label, form):
 
 
 def test_a_manager_that_repeats_itself_is_answered_twice(start, client):
-    node = start(stand_in=True, autostart=False, model='loading:0.5')
+    node = start(fake_engine=True, autostart=False, model='loading:0.5')
     service = client.node.create_client(ChangeState, '/ubcn/change_state')
     assert service.wait_for_service(60.0)
     request = ChangeState.Request()
@@ -346,7 +346,7 @@ def test_waiting_that_fails_is_tried_again(node):
 
 
 def test_a_callback_that_fails_at_the_rate_of_a_camera_is_told_once(start, client):
-    node = start(stand_in=True, use_sim_time=True, autostart=False)
+    node = start(fake_engine=True, use_sim_time=True, autostart=False)
     assert client.state() == 'unconfigured'
     clock = client.node.create_publisher(Clock, '/clock', 100)
     wait_until(clock.get_subscription_count, 'the node to follow /clock')

@@ -3,13 +3,13 @@
 """The engine is warmed up for every batch that the cameras can form, as far as memory goes."""
 
 import pytest
-from stand_in import StandInEngine
+from fake_engine import FakeEngine
 
 from ubcn_ros.node.loading import LARGEST_BATCH, load_and_warm_up
 from ubcn_ros.node.parameters import Settings
 
 
-class Counting(StandInEngine):
+class Counting(FakeEngine):
     """Notes what it is warmed up for; an image takes `each` milliseconds, a batch `all` more."""
 
     def __init__(self, behaviour, each=0.0, all=1.0):

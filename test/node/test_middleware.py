@@ -175,7 +175,7 @@ def test_their_own_parsers_take_the_files(package, script, environment):
 
 @pytest.mark.integration
 def test_the_node_says_it_and_has_the_segment_that_the_profile_says(start):
-    node = start(stand_in=True, model='fast', warm_up_width=3840, warm_up_height=2160,
+    node = start(fake_engine=True, model='fast', warm_up_width=3840, warm_up_height=2160,
                  environment={**OURS[FAST], 'MALLOC_MMAP_THRESHOLD_': '131072'})
     node.wait_for_log('active: waiting for images')
     assert 'segment_size in' in node.output and 'is 64.0 MiB' in node.output

@@ -11,7 +11,7 @@ pytest.importorskip('rclpy')
 from ros_client import image_message, picture, wait_until  # noqa: E402
 
 CAMERAS = ('front', 'left', 'right')
-TWO = {'stand_in': True, 'cameras': ['front', 'left'], 'iterations': 1}
+TWO = {'fake_engine': True, 'cameras': ['front', 'left'], 'iterations': 1}
 
 
 def connect(client, names=CAMERAS):
@@ -36,7 +36,7 @@ def connect(client, names=CAMERAS):
 
 @pytest.mark.integration
 def test_each_camera_has_its_topics_headers_and_diagnostics(start, client):
-    node = start(stand_in=True, cameras=['front', 'left', 'right'])
+    node = start(fake_engine=True, cameras=['front', 'left', 'right'])
     node.wait_for_log('waiting for images on /front/image, /left/image, /right/image')
     outputs = connect(client)
     before = client.reports()

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip('rclpy')
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
+from fake_engine import FakeEngine, FakeLabels  # noqa: E402
 from ros_client import CameraInfo, Image, picture, wait_until  # noqa: E402
-from stand_in import StandInEngine, StandInLabels  # noqa: E402
 from std_msgs.msg import Float32, Float64, Header, Int32  # noqa: E402
 
 from ubcn_ros.node import outputs as outputs_module  # noqa: E402
@@ -46,7 +46,7 @@ def node(ros):
 
 @pytest.fixture
 def outputs(node):
-    outputs = Outputs(node, 'front/', StandInLabels(), lambda topic, policy: None)
+    outputs = Outputs(node, 'front/', FakeLabels(), lambda topic, policy: None)
     yield outputs
     outputs.destroy()
 
@@ -79,7 +79,7 @@ def test_nothing_is_worked_out_that_nobody_listens_to(node, outputs):
 def test_who_subscribes_after_the_engine_was_asked_gets_the_next_frame(ros, node, outputs):
     late = [subscribe(node, outputs, topic) for topic in (DERAINED, OVERLAY, CONFIDENCE)]
     labels = subscribe(node, outputs, LABELS)
-    outputs.publish(HEADER, StandInEngine()(picture(), derained=False), 'rgb8', 0.5)
+    outputs.publish(HEADER, FakeEngine()(picture(), derained=False), 'rgb8', 0.5)
     receive(ros, node, labels)
     assert late == [[], [], []]
 
@@ -93,12 +93,12 @@ def test_what_somebody_listens_to_is_published(ros, node, outputs, topic, encodi
     if by == 'rclpy':
         monkeypatch.setattr(outputs_module, 'native_images', lambda message: None)
     received = subscribe(node, outputs, topic)
-    frame = StandInEngine()(picture(), confidence=True)
+    frame = FakeEngine()(picture(), confidence=True)
     outputs.publish(HEADER, frame, 'bgr8', 0.25)
     message = receive(ros, node, received)
     assert (message.header, message.encoding) == (HEADER, encoding)
     pixels = np.frombuffer(message.data, np.uint8).reshape(48, 64, -1).squeeze()
-    color = StandInLabels().colorize(frame.labels)
+    color = FakeLabels().colorize(frame.labels)
     expected = {DERAINED: frame.derained[..., ::-1], LABELS: frame.labels, COLOR: color,
                 CONFIDENCE: frame.confidence, OVERLAY: 0.75 * frame.derained + 0.25 * color}
     assert np.abs(pixels - expected[topic].astype(float)).max() <= 0.5
@@ -131,7 +131,7 @@ def test_the_share_of_unlabeled_pixels_is_in_the_numbers(ros, node, outputs):
 
 
 def test_what_a_model_tells_of_the_rain_is_in_the_numbers_and_on_topics_of_its_own(ros, node):
-    outputs = Outputs(node, 'front/', StandInLabels(), lambda topic, policy: None, rain=True)
+    outputs = Outputs(node, 'front/', FakeLabels(), lambda topic, policy: None, rain=True)
     try:
         frames = subscribe(node, outputs, DEBUG_FRAME, DiagnosticArray)
         numbers = replace(NUMBERS, rain=SimpleNamespace(rate=12.5, visibility=800.25))
@@ -156,7 +156,7 @@ def test_a_model_that_tells_nothing_of_the_rain_has_no_topics_for_it(node, outpu
 
 def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outputs):
     received = subscribe(node, outputs, DERAINED_INFO, CameraInfo)
-    frame = StandInEngine()(picture())
+    frame = FakeEngine()(picture())
     outputs.publish(Header(), frame, 'rgb8', 0.5)  # before any camera info: nothing to pass on
     outputs.pass_on(CameraInfo(width=64, distortion_model='plumb_bob'))
     outputs.publish(HEADER, frame, 'rgb8', 0.5)
@@ -167,7 +167,7 @@ def test_camera_info_is_passed_on_under_the_header_of_the_image(ros, node, outpu
 def test_camera_info_of_the_images_stamp_goes_before_newer_ones(ros, node, outputs):
     """As when a camera changes its size or zooms while a frame is processed."""
     received = subscribe(node, outputs, DERAINED_INFO, CameraInfo)
-    frame = StandInEngine()(picture())
+    frame = FakeEngine()(picture())
     for sec in range(200):
         outputs.pass_on(CameraInfo(header=stamped(sec), width=1000 + sec))
     for sec, width in ((198, 1198), (199, 1199), (150, 1150), (3, 1199), (500, 1199)):
@@ -188,6 +188,6 @@ def test_label_info_names_the_classes(node, monkeypatch):
         monkeypatch.setattr(outputs_module, 'LabelInfo', lambda: SimpleNamespace(
             header=Header(), class_map=[], threshold=0.0))
         monkeypatch.setattr(outputs_module, 'VisionClass', SimpleNamespace)
-    message = outputs_module.label_info(StandInLabels(), node.get_clock().now())
+    message = outputs_module.label_info(FakeLabels(), node.get_clock().now())
     assert [(item.class_id, item.class_name) for item in message.class_map] == \
-        list(enumerate(StandInLabels.classes))
+        list(enumerate(FakeLabels.classes))

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope='module')
 def parameters(start_shared, ros):
     """The parameter services of a configured node, started with the shipped parameter file."""
-    node = start_shared(stand_in=True, params_file=CONFIG, model='fast')
+    node = start_shared(fake_engine=True, params_file=CONFIG, model='fast')
     client = RosClient('parameters')
     node.wait_for_log('active: waiting for images')
     parameters = AsyncParameterClient(client.node, 'ubcn')

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
-from stand_in import StandInEngine  # noqa: E402
+from fake_engine import FakeEngine  # noqa: E402
 
 from ubcn_ros.node.diagnostics import CameraStatistics  # noqa: E402
 from ubcn_ros.node.frames import Arrival  # noqa: E402
@@ -88,7 +88,7 @@ def bench():
     """Make a pipeline around an engine of this behaviour, with a node, a clock and a camera."""
     def make(behaviour='fast', **settings):
         bench = SimpleNamespace(node=Node(**settings), clock=Clock(), streak=FailureStreak(),
-                                engine=StandInEngine(behaviour), given_up=[])
+                                engine=FakeEngine(behaviour), given_up=[])
         bench.pipeline = Pipeline(bench.node, bench.engine, bench.streak,
                                   lambda: bench.given_up.append(bench.streak.gave_up), bench.clock)
         bench.camera = Camera(bench.clock)

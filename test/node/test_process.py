@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Overload, lifecycle, faults and signals: the node's process around a stand-in engine."""
+"""Overload, lifecycle, faults and signals: the node's process around a fake engine."""
 
 import signal
 import subprocess
@@ -43,7 +43,7 @@ def connect(client, topic='/derained/image_raw', source='/image', make=image_mes
 
 def test_under_overload_the_newest_frame_wins(start, client):
     period, frames = 0.01, 200
-    node = start(stand_in=True, model='slow:0.03', iterations=2)
+    node = start(fake_engine=True, model='slow:0.03', iterations=2)
     outputs = connect(client)
     before = client.diagnostics()
     sent = {}
@@ -69,7 +69,7 @@ def test_under_overload_the_newest_frame_wins(start, client):
 
 
 def test_lifecycle_by_services(start, client):
-    node = start(stand_in=True, autostart=False, model='broken')
+    node = start(fake_engine=True, autostart=False, model='broken')
     assert client.state() == 'unconfigured'
     assert not client.change_state('configure')
     assert client.state() == 'unconfigured'
@@ -97,7 +97,7 @@ def test_lifecycle_by_services(start, client):
 
 
 def test_compressed_images_and_their_faults(start, client):
-    node = start(stand_in=True, input_transport='compressed')
+    node = start(fake_engine=True, input_transport='compressed')
     good, source = messages.encode(picture(), '.jpg'), '/image/compressed'
 
     def make(number, data=good):
@@ -122,7 +122,7 @@ def test_compressed_images_and_their_faults(start, client):
 
 
 def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(start, client):
-    node = start(stand_in=True, model='raises:3')
+    node = start(fake_engine=True, model='raises:3')
     outputs = connect(client)
     before = client.diagnostics()
     for number in range(1, 10):
@@ -137,7 +137,7 @@ def test_a_frame_on_which_the_engine_fails_is_counted_and_the_next_is_processed(
 
 
 def test_incompatible_qos_is_explained(start, client):
-    node = start(stand_in=True,
+    node = start(fake_engine=True,
                  **{'qos_overrides./image.subscription.reliability': 'reliable'})
     node.wait_for_log(ACTIVE)
     client.publisher('/image', best_effort=True)
@@ -149,7 +149,7 @@ def test_incompatible_qos_is_explained(start, client):
 
 
 def test_the_shared_memory_profile_gives_the_node_its_segment(start, client):
-    node = start(stand_in=True, environment={'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)})
+    node = start(fake_engine=True, environment={'FASTRTPS_DEFAULT_PROFILES_FILE': str(PROFILE)})
     outputs = connect(client)
     large = picture(480, 640)
     wait_until(lambda: client.publisher('/image').publish(image_message(5, large))
@@ -165,7 +165,7 @@ def test_the_shared_memory_profile_gives_the_node_its_segment(start, client):
 
 
 def test_unknown_parameters_are_named(start):
-    node = start(stand_in=True, iteration=1)
+    node = start(fake_engine=True, iteration=1)
     node.wait_for_log(ACTIVE)
     assert "parameter 'iteration' is not known and has no effect; did you mean iterations?" \
         in node.output
@@ -174,7 +174,7 @@ def test_unknown_parameters_are_named(start):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signals_in_the_middle_of_a_frame_end_it_cleanly(start, client, number):
-    node = start(stand_in=True, model='slow:1.0', iterations=1)
+    node = start(fake_engine=True, model='slow:1.0', iterations=1)
     client.wait_for_subscriber('/image')
     node.wait_for_log(ACTIVE)
     client.publisher('/image').publish(image_message(1))
@@ -185,7 +185,7 @@ def test_signals_in_the_middle_of_a_frame_end_it_cleanly(start, client, number):
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signals_while_loading_end_it_cleanly(start, number):
-    node = start(stand_in=True, model='loading:1.5')
+    node = start(fake_engine=True, model='loading:1.5')
     node.wait_for_log('loading model')
     time.sleep(0.2)
     assert node.end(number) == 0, node.output
@@ -193,7 +193,7 @@ def test_signals_while_loading_end_it_cleanly(start, number):
 
 
 def test_signals_in_the_middle_of_a_service_end_it_cleanly(start, client):
-    node = start(stand_in=True, model='loading:1.5', autostart=False)
+    node = start(fake_engine=True, model='loading:1.5', autostart=False)
     service = client.node.create_client(ChangeState, '/ubcn/change_state')
     assert service.wait_for_service(60.0)
     request = ChangeState.Request()
@@ -213,7 +213,7 @@ def test_signals_in_the_middle_of_a_service_end_it_cleanly(start, client):
     ({'iterations': 'many'}, 2, "iterations must be an integer, like 3; got 'many'"),
 ])
 def test_what_cannot_start_says_why_and_fails(start, options, code, text):
-    node = start(stand_in=True, **options)
+    node = start(fake_engine=True, **options)
     assert node.wait() == code
     assert node.output.count(text) == 1 and 'Traceback' not in node.output
 

@@ -5,8 +5,8 @@
 import pytest
 
 pytest.importorskip('rclpy')
+from fake_engine import load  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from stand_in import load  # noqa: E402
 
 from ubcn_ros.node.qos import check_overrides, unused_overrides  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip('rclpy')
+from fake_engine import load  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from stand_in import load  # noqa: E402
 
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 
@@ -67,7 +67,7 @@ def test_no_wildcards():
 @pytest.mark.parametrize('enclave', ['missing', 'empty'])
 def test_enforced_security_that_cannot_be_had_ends_the_node(start, tmp_path, enclave):
     (tmp_path / 'enclaves' / 'empty').mkdir(parents=True)
-    node = start(stand_in=True, environment={
+    node = start(fake_engine=True, environment={
         'ROS_SECURITY_ENABLE': 'true', 'ROS_SECURITY_STRATEGY': 'Enforce',
         'ROS_SECURITY_KEYSTORE': str(tmp_path), 'ROS_SECURITY_ENCLAVE_OVERRIDE': f'/{enclave}'})
     assert node.wait() == 2, node.output

@@ -91,7 +91,7 @@ def test_namespaces_and_names_of_cameras(resolve):
 
 @pytest.mark.integration
 def test_each_camera_has_its_transport_and_gets_its_calibration(start, client):
-    node = start(stand_in=True, lossless=False, cameras=['front', 'left'],
+    node = start(fake_engine=True, lossless=False, cameras=['front', 'left'],
                  input_transport=['raw', 'compressed'],
                  remap={'front/image': '/a/image_raw', 'left/image': '/b/image_raw'})
     node.wait_for_log('waiting for images on /a/image_raw, /b/image_raw/compressed')
@@ -116,7 +116,7 @@ def test_each_camera_has_its_transport_and_gets_its_calibration(start, client):
 
 @pytest.mark.integration
 def test_transports_that_do_not_fit_the_cameras_are_refused_when_configuring(start, client):
-    node = start(stand_in=True, lossless=False, cameras=['front', 'left', 'right'],
+    node = start(fake_engine=True, lossless=False, cameras=['front', 'left', 'right'],
                  input_transport=['raw', 'compressed'])
     assert node.wait() == 1
     assert 'input_transport lists 2 (raw, compressed) for 3 cameras' in node.output

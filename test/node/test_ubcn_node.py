@@ -5,9 +5,9 @@
 import threading
 from types import SimpleNamespace
 
+import fake_engine
 import numpy as np
 import pytest
-import stand_in
 
 pytest.importorskip('rclpy')
 from rclpy.lifecycle import TransitionCallbackReturn  # noqa: E402
@@ -102,11 +102,11 @@ def test_names_and_colours_are_those_of_the_model_file(ros, own_model, monkeypat
 
 
 @pytest.fixture
-def stand_in_node(ros):
+def fake_node(ros):
     nodes = []
 
     def make(**parameters):
-        nodes.append(UBCNNode(load=stand_in.load, parameter_overrides=[
+        nodes.append(UBCNNode(load=fake_engine.load, parameter_overrides=[
             Parameter(name, value=value) for name, value in {'model': 'fast', **parameters}.items()
         ]))
         assert nodes[-1].trigger_configure() == TransitionCallbackReturn.SUCCESS
@@ -119,9 +119,9 @@ def stand_in_node(ros):
         node.destroy_node()
 
 
-def test_told_to_stop_while_it_waits_for_a_frame_its_thread_is_ended_all_the_same(stand_in_node,
+def test_told_to_stop_while_it_waits_for_a_frame_its_thread_is_ended_all_the_same(fake_node,
                                                                               monkeypatch):
-    node = stand_in_node()
+    node = fake_node()
 
     def interrupted(*_):
         raise KeyboardInterrupt
@@ -143,8 +143,8 @@ def sizes(node):
     return [camera.processing.begin() for camera in node.cameras]
 
 
-def test_a_processing_size_changes_at_runtime_after_a_warm_up(stand_in_node):
-    node = stand_in_node(cameras=['front', 'left'], warm_up_width=64, warm_up_height=48)
+def test_a_processing_size_changes_at_runtime_after_a_warm_up(fake_node):
+    node = fake_node(cameras=['front', 'left'], warm_up_width=64, warm_up_height=48)
     warm_ups = []
     node.engine.warm_up = lambda height, width, progress, count, processing_size: \
         warm_ups.append((height, width, count, processing_size, sizes(node)))
@@ -159,8 +159,8 @@ def test_a_processing_size_changes_at_runtime_after_a_warm_up(stand_in_node):
     assert set_parameter(node, 'iterations', 2).successful and len(warm_ups) == 2
 
 
-def test_frames_use_a_processing_size_that_could_not_be_warmed_up(stand_in_node):
-    node = stand_in_node()
+def test_frames_use_a_processing_size_that_could_not_be_warmed_up(fake_node):
+    node = fake_node()
 
     def fails(*_, **__):
         raise RuntimeError('no kernel')
@@ -175,15 +175,15 @@ def test_frames_use_a_processing_size_that_could_not_be_warmed_up(stand_in_node)
     (31, 'processing_size must be -1, 0 or 32 to 8192, or a list of these'),
     ([31], 'processing_size must be -1, 0 or 32 to 8192'), (2.5, 'processing_size must be'),
     (True, 'processing_size must be an integer')])
-def test_a_processing_size_that_cannot_be_is_refused(stand_in_node, value, reason):
-    node = stand_in_node(warm_up_width=0)
+def test_a_processing_size_that_cannot_be_is_refused(fake_node, value, reason):
+    node = fake_node(warm_up_width=0)
     result = set_parameter(node, 'processing_size', value)
     assert not result.successful and reason in result.reason
     assert sizes(node) == [-1] and node.settings.processing_size == -1
 
 
 def test_lists_that_do_not_fit_the_cameras_are_refused_when_configuring(ros):
-    node = UBCNNode(load=stand_in.load, parameter_overrides=[
+    node = UBCNNode(load=fake_engine.load, parameter_overrides=[
         Parameter('processing_size', value=[0, 360])])
     try:
         assert node.trigger_configure() == TransitionCallbackReturn.FAILURE

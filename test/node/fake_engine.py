@@ -3,11 +3,11 @@
 """
 An engine that computes next to nothing, and the node around it as a process of its own.
 
-`python stand_in.py --ros-args ...` is the real node except for the engine; the model's name says
-how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded), `loading:2`
-(seconds to load), `raises:3` (every third frame), `small` (memory for one step only), `full`
-(memory for none), `most:2` (memory to warm up for two images at a time), `rain` (tells how hard it
-rains).
+`python fake_engine.py --ros-args ...` is the real node except for the engine; the model's name
+says how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded),
+`loading:2` (seconds to load), `raises:3` (every third frame), `small` (memory for one step only),
+`full` (memory for none), `most:2` (memory to warm up for two images at a time), `rain` (tells how
+hard it rains).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from ubcn_ros.runtime.processing import working_size
 
 
-class StandInLabels:
+class FakeLabels:
     """Three classes in pure colours."""
 
     classes = ('red', 'green', 'blue')
@@ -34,7 +34,7 @@ class StandInLabels:
         return palette[labels]
 
 
-class StandInDevice:
+class FakeDevice:
     """What is asked of a torch.device."""
 
     type = 'cpu'
@@ -44,7 +44,7 @@ class StandInDevice:
 
 
 @dataclass
-class StandInEngine:
+class FakeEngine:
     """
     Derained is the input plus `iterations`; the label is the strongest colour of a pixel, which is
     as sure as that is bright.
@@ -52,11 +52,11 @@ class StandInEngine:
 
     behaviour: str = 'fast'
     calls: list[dict] = field(default_factory=list)
-    label_set = StandInLabels()
-    device = StandInDevice()
+    label_set = FakeLabels()
+    device = FakeDevice()
     precision = 'fp32'
     backend = 'eager'
-    info = SimpleNamespace(name='stand-in', sha256='0' * 64, untrained_text=lambda: '',
+    info = SimpleNamespace(name='fake', sha256='0' * 64, untrained_text=lambda: '',
                            trained_short_side=None, trained_focal_length=None)
 
     @property
@@ -69,6 +69,9 @@ class StandInEngine:
             raise MemoryError(f'no memory for {count} images')
         if progress is not None:
             progress(f'warming up for {count} of {width} x {height}')
+
+    def release(self, height, width, count=1, processing_size=None):
+        pass
 
     def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None,
                  min_confidence=0.0, convergence=0.0, derained=True):
@@ -101,13 +104,13 @@ class StandInEngine:
 
 
 def load(settings, progress):
-    """Load a stand-in as the settings' model says."""
+    """Load a fake engine as the settings' model says."""
     if settings.model == 'broken':
         raise ValueError('broken.safetensors is\nnot a model file: train one')
     kind, _, seconds = settings.model.partition(':')
     if kind == 'loading':
         time.sleep(float(seconds))
-    return StandInEngine(settings.model)
+    return FakeEngine(settings.model)
 
 
 if __name__ == '__main__':
