@@ -5,9 +5,8 @@
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
+from command_line import ubcn
 
-from ubcn_ros import cli
 from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.data.example import CLASSES, make_example
 from ubcn_ros.data.files import read_image, read_png
@@ -72,11 +71,11 @@ def test_nothing_is_overwritten(tmp_path):
 def test_the_command_writes_and_says_where(tmp_path):
     command = ['data', 'example', str(tmp_path / 'own'), '--frames', '2', '--val', '1',
                '--size', '48x36']
-    done = CliRunner().invoke(cli.main, command)
+    done = ubcn(*command)
     assert done.exit_code == 0, done.output
     assert '2 images for training and 1 for validation' in done.output
     assert str(tmp_path / 'own' / 'data.yaml') in done.output
     assert read_image(tmp_path / 'own/images/val/val000_0.jpg').shape == (36, 48, 3)
-    again = CliRunner().invoke(cli.main, command)
+    again = ubcn(*command)
     assert again.exit_code == 1 and 'is not empty' in again.output
     assert len(again.output.splitlines()) == 1

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
+from random_images import noise  # noqa: E402
 from rclpy.qos import QoSProfile  # noqa: E402
 from rclpy.serialization import deserialize_message, serialize_message  # noqa: E402
 from ros_client import wait_until  # noqa: E402
@@ -30,10 +31,6 @@ from ubcn_ros.node.native_images import NativeImages, TakenImage, native_images 
 FIELDS = ('header', 'height', 'width', 'encoding', 'is_bigendian', 'step')
 SIZES = [(1, 1), (33, 47), (32, 64), (480, 641)]
 FRAME_IDS = ['', 'c', 'camera', 'früh_链接', 'x' * 1001]
-
-
-def random_image(height, width, channels=3):
-    return np.random.default_rng(height).integers(0, 256, (height, width, channels), np.uint8)
 
 
 def header(frame_id='camera', sec=-7):
@@ -101,7 +98,7 @@ def test_published_images_are_those_of_rclpy(topic):
     sent = []
     for number, size in enumerate(SIZES):
         for encoding in ('rgb8', 'bgr8', 'mono8'):
-            image, given = random_image(*size), header(FRAME_IDS[number])
+            image, given = noise(0, *size), header(FRAME_IDS[number])
             image = image[..., 0] if encoding == 'mono8' else image
             pixels = in_encoding(image, encoding)
             native_images(Image).publish(topic.publisher,
@@ -123,7 +120,7 @@ def test_pixels_may_change_as_soon_as_they_are_published(topic):
 
 
 def test_taken_images_are_those_of_rclpy(topic, taken):
-    sent = [fill_image(Image(), header(frame_id), random_image(*size), 'rgb8')
+    sent = [fill_image(Image(), header(frame_id), noise(0, *size), 'rgb8')
             for frame_id, size in zip(FRAME_IDS, [*SIZES, (7, 9)], strict=True)]
     sent.append(Image(height=2, width=3, encoding='no such', step=1, is_bigendian=1))
     for message in sent:
@@ -138,7 +135,7 @@ def test_taken_images_are_those_of_rclpy(topic, taken):
     numbers = [info['publication_sequence_number'] for _, info in taken.found]
     if numbers[0] is not None:  # Cyclone DDS has none
         assert numbers == list(range(numbers[0], numbers[0] + len(sent)))
-    assert np.array_equal(to_rgb(taken.found[1][0]), random_image(*SIZES[1]))
+    assert np.array_equal(to_rgb(taken.found[1][0]), noise(0, *SIZES[1]))
     assert not taken.errors
 
 
@@ -163,7 +160,7 @@ def test_images_tell_their_publishers_apart(topic, taken):
     other = topic.node.create_publisher(Image, 'native', QoSProfile(depth=20))
     wait_until(lambda: other.get_subscription_count() == 2, 'a match')
     for publisher in (topic.publisher, other, topic.publisher, other):
-        publisher.publish(fill_image(Image(), header(), random_image(8, 8), 'rgb8'))
+        publisher.publish(fill_image(Image(), header(), noise(0, 8, 8), 'rgb8'))
     taken.wait(lambda: len(taken.found) == 4, 'the images')
     counted = Counter(info['publisher_gid'] for _, info in taken.found)
     assert sorted(counted.values()) == [2, 2] and all(map(any, counted))
@@ -175,7 +172,7 @@ def test_who_asks_for_bytes_gets_them_and_the_same_info(topic, taken):
     taken.node.create_subscription(
         Image, 'native', lambda data, info: found.append((data, info)), 20, raw=True)
     wait_until(lambda: topic.publisher.get_subscription_count() == 3, 'a match')
-    message = fill_image(Image(), header(), random_image(8, 8), 'rgb8')
+    message = fill_image(Image(), header(), noise(0, 8, 8), 'rgb8')
     topic.publisher.publish(message)
     taken.wait(lambda: taken.found and found, 'the image, twice')
     (data, info), = found
@@ -252,7 +249,7 @@ def counted(topic):
     lambda image: image.data.base, lambda image: np.asarray(image.data.base)[9:],
     lambda image: image.data.view(np.recarray), lambda image: np.from_dlpack(image.data[1:])])
 def test_whatever_looks_at_the_data_keeps_them(topic, counted, keep):
-    topic.publisher.publish(fill_image(Image(), header(), random_image(40, 50), 'rgb8'))
+    topic.publisher.publish(fill_image(Image(), header(), noise(0, 40, 50), 'rgb8'))
     image, _ = wait_until(lambda: counted.native.take(counted.subscription), 'the image')
     kept = keep(image)
     del image
@@ -280,7 +277,7 @@ def test_wherever_a_signal_comes_each_structure_is_destroyed_once(monkeypatch, t
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    native, pixels = counted.native, random_image(40, 50)
+    native, pixels = counted.native, noise(0, 40, 50)
     owner = native if where[:2] in {f'_{letter}' for letter in 'trfp'} else module
     with monkeypatch.context() as patch:
         patch.setattr(owner, where, interrupt)
@@ -294,7 +291,7 @@ def test_wherever_a_signal_comes_each_structure_is_destroyed_once(monkeypatch, t
 
 def test_a_view_keeps_the_memory_of_a_taken_image_and_the_last_one_gives_it_back(topic, taken):
     side = 600  # about a mebibyte
-    message = serialize_message(fill_image(Image(), header(), random_image(side, side), 'rgb8'))
+    message = serialize_message(fill_image(Image(), header(), noise(0, side, side), 'rgb8'))
 
     def send(count):
         for _ in range(count):
@@ -312,7 +309,7 @@ def test_a_view_keeps_the_memory_of_a_taken_image_and_the_last_one_gives_it_back
         send(1)
         taken.found.clear()
     assert resident_mib() - before < 30.0
-    assert np.array_equal(kept, random_image(side, side)[100:])
+    assert np.array_equal(kept, noise(0, side, side)[100:])
 
 
 @pytest.mark.parametrize('message', [Image, CompressedImage])
@@ -347,14 +344,14 @@ def test_where_it_does_not_fit_rclpy_does_it_all(monkeypatch, error):
 
 def test_an_executor_without_it_takes_images_as_rclpy_does(monkeypatch, topic, taken):
     monkeypatch.setattr('ubcn_ros.node.executor.native_images', lambda message: None)
-    message = fill_image(Image(), header(), random_image(8, 8), 'rgb8')
+    message = fill_image(Image(), header(), noise(0, 8, 8), 'rgb8')
     topic.publisher.publish(message)
     taken.wait(lambda: taken.found, 'the image')
     assert taken.found[0][0] == message
 
 
 def test_a_publisher_that_is_gone_is_an_error(topic):
-    pixels = random_image(8, 8)
+    pixels = noise(0, 8, 8)
     topic.node.destroy_publisher(topic.publisher)
     with pytest.raises(Exception, match='destr|Destr|invalid'):
         native_images(Image).publish(topic.publisher,

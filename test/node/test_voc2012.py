@@ -9,22 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from click.testing import CliRunner
 
 pytest.importorskip('rclpy')
 pytest.importorskip('lightning')
+from command_line import ubcn  # noqa: E402
 from ros_client import image_message, picture, wait_until  # noqa: E402
 
-from ubcn_ros import Engine, cli  # noqa: E402
+from ubcn_ros import Engine  # noqa: E402
 from ubcn_ros.data.formats.voc2012 import VOC2012  # noqa: E402
 from ubcn_ros.images.messages import to_rgb  # noqa: E402
 
 RECIPE = Path(__file__).parents[2] / 'config' / 'train' / 'voc2012.yaml'
-
-
-def ubcn(*arguments):
-    result = CliRunner().invoke(cli.main, [*map(str, arguments)])
-    assert result.exit_code == 0, result.output
 
 
 @pytest.fixture(scope='module')
@@ -40,16 +35,19 @@ def model(voc_root, tmp_path_factory, one_thread):
         stage |= {'optimizer_steps': 2, 'batch': 2}
         stage['samples'] = {**stage['samples'], 'crop': [side, side], 'renders': 2}
     (folder / 'voc2012.yaml').write_text(yaml.safe_dump(recipe))
-    ubcn('train', folder / 'voc2012.yaml', '--data', voc_root, '--out', folder / 'run',
-         '--accelerator', 'cpu', '--precision', '32-true', '--workers', 0)
+    done = ubcn('train', folder / 'voc2012.yaml', '--data', voc_root, '--out', folder / 'run',
+                '--accelerator', 'cpu', '--precision', '32-true', '--workers', 0)
+    assert done.exit_code == 0, done.output
     return folder / 'run' / 'voc2012.safetensors'
 
 
 def test_it_is_measured_in_the_rain_that_it_was_trained_in(model, voc_root, tmp_path):
     found = {}
     for rain in ('painted', 'rendered'):
-        ubcn('evaluate', '--model', model, '--data', voc_root, '--rain', rain, '--rates', '0,150',
-             '--iterations', 2, '--device', 'cpu', '--json', tmp_path / 'found.json')
+        done = ubcn('evaluate', '--model', model, '--data', voc_root, '--rain', rain, '--rates',
+                    '0,150', '--iterations', 2, '--device', 'cpu', '--json',
+                    tmp_path / 'found.json')
+        assert done.exit_code == 0, done.output
         found[rain] = json.loads((tmp_path / 'found.json').read_text())
         assert found[rain]['data']['rain'] == rain
     painted, rendered = (found[rain]['rates'] for rain in ('painted', 'rendered'))

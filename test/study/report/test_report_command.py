@@ -3,10 +3,9 @@
 """`ubcn study report`."""
 
 import pytest
-from click.testing import CliRunner
+from command_line import ubcn
 from made_up import STUDIES, written
 
-from ubcn_ros import cli
 from ubcn_ros.cli.study import COMMANDS
 from ubcn_ros.study.report.assemble import KINDS
 
@@ -16,7 +15,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def called(*arguments):
-        return CliRunner().invoke(cli.main, ['study', 'report', *map(str, arguments)])
+        return ubcn('study', 'report', *arguments)
     return called
 
 
