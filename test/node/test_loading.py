@@ -15,6 +15,7 @@ class Counting(FakeEngine):
     def __init__(self, behaviour, each=0.0, all=1.0):
         super().__init__(behaviour)
         self.warmed, self.each, self.all = [], each, all
+        self.kept = set()
 
     def batch(self, images, **options):
         frames = super().batch(images, **options)
@@ -23,14 +24,19 @@ class Counting(FakeEngine):
         return frames
 
     def warm_up(self, height, width, progress=None, count=1, processing_size=None):
+        self.kept.add((height, width, count, processing_size))
         super().warm_up(height, width, progress, count)
         self.warmed.append((height, width, count, processing_size))
+
+    def release(self, height, width, count=1, processing_size=None):
+        self.kept.discard((height, width, count, processing_size))
 
 
 def load(behaviour='fast', times=(), **settings):
     said = []
     engine, most = load_and_warm_up(lambda settings, say: Counting(behaviour, *times),
                                     Settings.of(settings), said.append)
+    assert engine.kept == {batch for batch in engine.warmed if batch[2] <= most}
     return engine.warmed, most, said
 
 
@@ -67,6 +73,19 @@ def test_each_processing_size_is_warmed_up_for_its_cameras():
     calls, most, _ = load(cameras=list('abc'), processing_size=[0, 360, 0], warm_up_height=48,
                           warm_up_width=64)
     assert sorted(calls) == [(48, 64, 1, 0), (48, 64, 1, 360), (48, 64, 2, 0)] and most == 3
+
+
+def test_batches_that_other_sizes_leave_no_room_for_are_given_back():
+    class Uneven(Counting):
+        def warm_up(self, height, width, progress=None, count=1, processing_size=None):
+            self.behaviour = 'most:1' if processing_size == 360 else 'fast'
+            super().warm_up(height, width, progress, count, processing_size)
+
+    engine, most = load_and_warm_up(lambda settings, say: Uneven('fast'), Settings.of({
+        'cameras': list('abcde'), 'processing_size': [0, 0, 0, 360, 360],
+        'warm_up_height': 48, 'warm_up_width': 64}), lambda text: None)
+    assert (48, 64, 3, 0) in engine.warmed and most == 1
+    assert engine.kept == {(48, 64, 1, 0), (48, 64, 1, 360)}
 
 
 def test_without_warm_up_batches_are_bounded_all_the_same():

@@ -70,6 +70,9 @@ class StandIn:
         """Prepare the results of a size."""
         self._results_of(height, width)
 
+    def release(self, height: int, width: int, *_: Any) -> None:
+        """Keep the results: they are the same for every batch of a size."""
+
     def __call__(self, image: np.ndarray, **options: Any) -> SimpleNamespace:
         """Return a frame for one image."""
         return self.batch([image], **options)[0]

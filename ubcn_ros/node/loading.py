@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,15 +56,27 @@ def warm_up(engine: Any, kinds: Sequence[tuple[int, int, int]], say: Say) -> int
     :return: how many images the engine takes at a time, at most: as memory suffices, and as
         each takes less time than in a smaller batch, for all of a batch wait for the last.
     """
-    most = min(len(kinds), LARGEST_BATCH)
-    for (height, width, processing_size), count in Counter(kinds).items():
+    most, largest = min(len(kinds), LARGEST_BATCH), {}
+    for kind, count in Counter(kinds).items():
+        height, width, processing_size = kind
         started = time.monotonic()
         wanted = min(count, LARGEST_BATCH)
-        found = _warm_up(engine, (height, width), processing_size, wanted, say)
+        found = largest[kind] = _warm_up(engine, (height, width), processing_size, wanted, say)
         if found < wanted:
             most = min(most, found)
+            _release(engine, kind, [found + 1])
         say(f'warmed up for {width} x {height} in {time.monotonic() - started:.1f} s')
+    for kind, found in largest.items():
+        _release(engine, kind, range(most + 1, found + 1))
     return most
+
+
+def _release(engine: Any, kind: tuple[int, int, int], counts: Iterable[int]) -> None:
+    """Give back the memory of batches that are not to come."""
+    height, width, processing_size = kind
+    for count in counts:
+        engine.release(height, width, count, processing_size)
+        free_memory()
 
 
 def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int, say: Say
@@ -85,7 +97,6 @@ def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int
             if count == 1 or not out_of_memory(error):
                 raise
             reason = error_text(error)
-        free_memory()  # outside the handler: the traceback kept what had been allocated
         say(f'memory suffices for {count - 1} of the cameras at a time: {reason}')
         return count - 1
     return most

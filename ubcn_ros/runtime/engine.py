@@ -196,6 +196,18 @@ class Engine:
                            convergence=0)[0]  # both kinds of steps, though black ones converge
         progress(f'warm: {frame.timings["total"]:.0f} ms for two steps')
 
+    def release(self, height: int, width: int, count: int = 1,
+                processing_size: int | None = None) -> None:
+        """
+        Give back the memory that is kept for batches of that size, as where none will come.
+
+        One that comes all the same is as slow as the first.
+
+        :param height, width, count, processing_size: as of ``warm_up``.
+        """
+        self._backend.release((count, height, width),
+                              self._working_size(height, width, processing_size))
+
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
                  confidence: bool = False, processing_size: int | None = None,
                  min_confidence: float | None = None, convergence: float | None = None,

@@ -132,6 +132,25 @@ def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
     assert not prepared(32 + SIZES)
 
 
+def test_a_released_size_keeps_no_memory_and_may_come_again(tiny_model):
+    said = []
+    backend = graphs_of(tiny_model, progress=said.append)
+    engine = Engine(backend)
+    for count in (1, 2):
+        engine.warm_up(32, 48, count=count)
+    expected = engine.batch(images(2, 32, 48), 2, confidence=True)
+    sizes = (2, 32, 48), None
+    buffers = [weakref.ref(each) for each in (
+        backend.prepared[sizes], backend.prepared[sizes].rainy.untyped_storage())]
+    engine.release(32, 48, count=2)
+    engine.release(32, 48, count=3)  # never prepared
+    gc.collect()
+    assert [buffer() for buffer in buffers] == [None] * 2 and [*backend.prepared] == [
+        ((1, 32, 48), None)]
+    said.clear()
+    assert same(engine.batch(images(2, 32, 48), 2, confidence=True), expected) and said
+
+
 def test_a_size_is_prepared_when_it_comes_again(tiny_model, tiny_engine):
     said = []
     engine = Engine.load(tiny_model, device='cpu', precision='fp32', backend='graphs',

@@ -70,6 +70,9 @@ class Backend(Protocol):
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run batches of these sizes until a further one is as fast as all after it."""
 
+    def release(self, size: Size, working: WorkingSize = None) -> None:
+        """Give back what is kept for these sizes alone; they may come again."""
+
 
 @dataclass(frozen=True)
 class LoadOptions:

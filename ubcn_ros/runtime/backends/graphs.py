@@ -121,6 +121,12 @@ class GraphsBackend:
         for _ in range(self._patience + 1):
             run_once(self, size, working)
 
+    def release(self, size: Size, working: WorkingSize = None) -> None:
+        """Drop the buffers and graphs of these sizes."""
+        self._current = self._eager  # it may hold them
+        self.prepared.pop((size, working), None)
+        self._waiting.pop((size, working), None)
+
     def _buffers_of(self, sizes: Sizes) -> StaticBuffers | None:
         """Return the buffers of these sizes, or None where its frames go module by module."""
         if sizes in self.prepared:

@@ -107,6 +107,9 @@ class StagesBackend:
         """Run one batch: libraries choose algorithms, compile kernels and build engines."""
         run_once(self, size, working)
 
+    def release(self, size: Size, working: WorkingSize = None) -> None:
+        """Give nothing back: nothing is kept for a size."""
+
     def _segment(self, restored: torch.Tensor, mark: Mark) -> torch.Tensor:
         logits = self._stages.segment(restored, self._working)
         mark('segment')
