@@ -33,8 +33,7 @@ def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str
     """
     Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
 
-    They are those that the run starts with: a sample is fixed by its number. Stages that draw
-    their samples alike share a block.
+    They are drawn as those of the run. Stages that draw their samples alike share a block.
 
     :param stages: names of those that will run.
     :param rows: of samples in a block.

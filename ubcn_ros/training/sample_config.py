@@ -59,8 +59,9 @@ class SampleConfig:
     balanced_crop_probability: float = 0.0
     # of half of another frame's classes put over a frame, 0..1 (on_device)
     class_mix_probability: float = 0.0
-    # of a whole frame, resized to the crop, instead of a part of it, 0..1 (on_device): what looks
-    # at the frame as a whole sees at run time nothing else
+    # of a whole frame, resized to the crop, instead of a part of it, 0..1 (on_device); rendered
+    # rain then fell before a camera's frame of a drawn scale. What looks at the frame as a whole
+    # sees nothing else at run time
     whole_frame_probability: float = 0.0
     # largest rotation of the camera about the middle of a crop, degrees (on_device)
     rotation_deg: float = 0.0

@@ -106,6 +106,16 @@ def test_whole_frames_fill_the_sample(samples, street):
         assert (found.batch(range(8))['labels'] != 255).all()
 
 
+def test_whole_frames_are_those_of_cameras_of_all_sizes(samples):
+    found = samples(whole_frame_probability=0.5, short_sides=(48, 192), painted_rain_probability=0)
+    draws = [found.draw(n) for n in range(60)]
+    whole = [draw for draw in draws if draw.view.shrunk > 1]
+    assert 15 < len(whole) < 45 and all(draw.view.scale == 0.5 for draw in whole)
+    assert max(draw.view.shrunk for draw in whole) > 3
+    streaks, layers = found.streaks, {draw.layer.size for draw in draws if draw.layer}
+    assert sum(min(streaks.sizes[n]) == 48 < min(streaks.frames[n]) for n in layers) >= 2
+
+
 def test_groups_and_unlabeled_survive_at_every_scale(samples, street):
     labels = np.full((96, 128), 11, np.uint8)  # the id of a group
     labels[:48] = 255

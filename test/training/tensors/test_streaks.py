@@ -66,6 +66,21 @@ def test_a_layer_is_shown_pixel_by_pixel_around_the_middle(layers):
     torch.testing.assert_close(moved[0], layer[6:26, 6:36], atol=1e-3, rtol=1e-3)
 
 
+def test_shrunk_layers_are_of_larger_frames_and_cover_as_much(layers):
+    more = layers.with_shrunk(36)
+    assert layers.sizes == SIZES == more.sizes[:2] and more.sizes[2:] == ((36, 48),) * 2
+    assert more.frames == SIZES * 2
+    rng = np.random.default_rng(0)
+    for side, shrunk, size in ((48, 1, 0), (72, 1, 1), (36, 1.3, 2), (36, 2, 3), (36, 9, 3)):
+        assert more.draw(rng, side, 90, 0.5, True, shrunk).size == size
+    for of, small in ((0, 2), (1, 3)):
+        covers = [-torch.expm1(-0.3 * more._layers[n].float()) for n in (of, small)]
+        means = [cover.mean((1, 2, 3)) for cover in covers]
+        torch.testing.assert_close(*means, rtol=0.1, atol=3e-3)
+        assert covers[1].std() < covers[0].std(), 'thin streaks fade'
+    more.thickness([LayerView(3, 1, 1.0, (0, 0), False)], [np.eye(2, 3)], (20, 30))
+
+
 def test_layers_follow_from_the_seed_and_differ(layers):
     again = StreakLayers(SIZES, (True, False), 2, 4, CPU, workers=1)
     assert all(torch.equal(*pair) for pair in zip(layers._layers, again._layers, strict=True))

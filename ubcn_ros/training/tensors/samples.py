@@ -119,8 +119,12 @@ class TensorSamples:
         """Layers of streaks for these sizes."""
         share = 1.0 if self.config.degradation else self.config.physical_rain_probability
         kinds = tuple(kind for kind in (True, False) if (share if kind else 1 - share) > 0)
-        return streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
-                             self.workers)
+        layers = streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
+                               self.workers)
+        if not self.config.whole_frame_probability:
+            return layers
+        size = np.median(self.tensors.sizes, 0)
+        return layers.with_shrunk(round(max(self.config.crop / size) * min(size)))
 
     @cached_property
     def paintings(self) -> PaintedStreaks:
@@ -217,9 +221,12 @@ class TensorSamples:
               focus: tuple[float, float] | None = None) -> View:
         c, size = self.config, self.tensors.sizes[image]
         scale = math.exp(rng.uniform(*np.log(c.scales_of(int(min(size))))))
+        shrunk = 1.0
         if c.whole_frame_probability and rng.random() < c.whole_frame_probability:
-            scale, focus = max(c.crop / size), None
-        return draw_view(rng, image, size, c.crop, scale, strong, focus, c.rotation_deg)
+            whole, focus = max(c.crop / size), None
+            scale, shrunk = whole, max(1.0, scale / whole)
+        view = draw_view(rng, image, size, c.crop, scale, strong, focus, c.rotation_deg)
+        return replace(view, shrunk=shrunk)
 
     def _mixed(self, rng: np.random.Generator) -> Mixed | None:
         share = self.config.class_mix_probability
@@ -233,7 +240,8 @@ class TensorSamples:
     def _rainy(self, rng: np.random.Generator, draw: Draw, rate: float, physical: bool) -> Draw:
         view = draw.view
         parameters = RainParameters.random(rng, rate, physical)
-        layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical)
+        layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical,
+                                  view.shrunk)
         plain = bool(rng.random() >= _CLASS_DISTANCES and not physical
                      and not self.tensors.measured[view.image])
         return replace(draw, rain=parameters, layer=layer, plain=plain,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from torch.utils.data import Dataset
 from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import LARGEST_DROP_MM, marshall_palmer_slope
+from ubcn_ros.network.blocks import shrink
 from ubcn_ros.training.tensors.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
@@ -65,7 +67,7 @@ class LayerView:
     """
     How a sample looks at a layer of streaks.
 
-    :param size, layer: which one: number of its size, and of the layer among those.
+    :param size, layer: which one: number of its kind of size, and of the layer among those.
     :param gain: factor on its optical thickness.
     :param shift: right and down, shares of the layer's size.
     :param mirror: left and right are exchanged.
@@ -109,24 +111,43 @@ class StreakLayers:
 
     def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
                  seed: int, device: torch.device, workers: int = 0) -> None:
-        self.sizes, self.kinds, self.variants = tuple(sizes), tuple(kinds), variants
+        self.frames, self.kinds, self.variants = tuple(sizes), tuple(kinds), variants
         self._layers = [
             torch.stack([torch.from_numpy(layer).to(device) for layer in rendered_ahead(
                 _Layers(size, self.kinds, variants, seed), workers)])[:, None]
             for size in sizes]
+        self.sizes = self.frames
+
+    def with_shrunk(self, side: int) -> StreakLayers:
+        """
+        Return these layers, and those of larger frames shrunk to a short side of pixels, too.
+
+        Rain before a large camera's frame that is shrunk afterwards has more, and fainter, streaks
+        than rain before a small one's.
+        """
+        more = copy.copy(self)
+        larger = [n for n, size in enumerate(self.sizes) if min(size) > side]
+        added = [_shrunk(self._layers[n], side / min(self.sizes[n])) for n in larger]
+        more.frames = (*self.frames, *(self.frames[n] for n in larger))
+        more.sizes = (*self.sizes, *(tuple(layers.shape[-2:]) for layers in added))
+        more._layers = self._layers + added
+        return more
 
     def draw(self, rng: np.random.Generator, side: float, rate_mm_h: float, gain: float,
-             physical: bool) -> LayerView:
+             physical: bool, shrunk: float = 1.0) -> LayerView:
         """
         Draw a layer and a place in it.
 
         :param side: short side of the frame at the sample's size, pixels.
         :param rate_mm_h: rain rate, above 0.
         :param gain: factor on the opacity, as ``RainParameters.streak_gain``.
+        :param shrunk: how much larger the camera's frame is.
         """
-        size = int(np.argmin([abs(math.log(min(s) / side)) for s in self.sizes]))
+        size = int(np.argmin([
+            abs(math.log(min(own) / side)) + abs(math.log(min(frame) / side / shrunk))
+            for own, frame in zip(self.sizes, self.frames, strict=True)]))
         rate = int(np.argmin([abs(math.log(r / rate_mm_h)) for r in RATES_MM_H]))
-        width = self.sizes[size][1]
+        width = self.frames[size][1]
         first = (self.kinds.index(physical) * len(RATES_MM_H) + rate) * self.variants
         return LayerView(size, first + int(rng.integers(self.variants)),
                          gain * coverage(rate_mm_h, width) / coverage(RATES_MM_H[rate], width),
@@ -163,6 +184,15 @@ def _to_layer(view: LayerView, frame: np.ndarray, height: int, width: int) -> np
     matrix = frame * np.array([[-1.0 if view.mirror else 1.0], [1.0]])
     matrix[:, 2] += (width * (0.5 + view.shift[0]), height * (0.5 + view.shift[1]))
     return np.rint(matrix)  # whole pixels
+
+
+def _shrunk(layers: torch.Tensor, factor: float) -> torch.Tensor:
+    """Shrink layers so that a streak of the usual opacity covers its share of each pixel."""
+    size = tuple(round(side * factor) for side in layers.shape[-2:])
+    gain = _PHYSICAL.streak_gain
+    return torch.cat([
+        shrink(-torch.expm1(-gain * few.float()), size).clamp_(0, 1 - 1e-6).neg_().log1p_()
+        .div_(-gain).to(layers.dtype) for few in layers.split(16)])
 
 
 @lru_cache(maxsize=2)

@@ -30,6 +30,7 @@ class View:
     :param turns: quarter turns of the image to the left, before anything else.
     :param repeats: beyond the image's edges its mirror image is labelled, too.
     :param angle: of the camera about the sample's middle, degrees, small.
+    :param shrunk: how much larger the camera's frame is than it is shown, 1 or more.
     """
 
     image: int
@@ -40,6 +41,7 @@ class View:
     turns: int = 0
     repeats: bool = False
     angle: float = 0.0
+    shrunk: float = 1.0
 
     def matrix(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
         """
