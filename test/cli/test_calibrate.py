@@ -57,7 +57,8 @@ def data(tiny_model, tmp_path_factory):
 
 def test_the_temperature_is_fitted_stated_and_written(model, data, tmp_path):
     before = load_model(model)[1]
-    result = calibrate(model, data, '--only', 'A', '--json', tmp_path / 'found.json')
+    result = calibrate(model, data, '--only', 'A', '--workers', 1, '--json',
+                       tmp_path / 'found.json')
     assert result.exit_code == 0, result.output
     network, info = load_model(model)
     said = info.metadata['calibration']

@@ -53,9 +53,10 @@ def test_scenes_to_table_json_and_picture(tmp_path, tiny_model, identity_model, 
 
 def test_two_runs_agree(tmp_path, tiny_model, camvid_folder):
     reports = []
-    for name in ('a.json', 'b.json'):
+    for name, workers in (('a.json', 0), ('b.json', 1)):
         result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 1,
-                     '--rates', '50', '--limit', 1, '--json', tmp_path / name)
+                     '--rates', '50', '--limit', 1, '--workers', workers,
+                     '--json', tmp_path / name)
         assert result.exit_code == 0, result.output
         reports.append(json.loads((tmp_path / name).read_text()))
     latencies = [report.pop('latency_ms')['50'] for report in reports]

@@ -43,7 +43,7 @@ def read(tmp_path):
 
 def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model, tmp_path,
                                               reported):
-    first = run(tiny_model, more=('--frames', '0'))
+    first = run(tiny_model, more=('--frames', '0', '--workers', '1'))
     assert first.exit_code == 0, first.output
     before = read(tmp_path)
     both = run(tiny_model, rain_model)

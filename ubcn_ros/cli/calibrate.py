@@ -27,6 +27,7 @@ from ubcn_ros.cli.options import (
     stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
+from ubcn_ros.cli.training import rain_workers_option
 
 
 @click.command(cls=Command)
@@ -42,12 +43,13 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @device_option()
 @precision_option(default='fp32', help='auto is what the engine takes.')
 @processing_option()
+@rain_workers_option
 @click.option('--dry-run', is_flag=True, help='State the figures, and leave MODEL as it is.')
 @json_option('json_path')
 def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
               rates: tuple[float, ...], rain: str, iterations: int, stride: int,
-              limit: int | None, device: str, precision: str, processing_size: int, dry_run: bool,
-              json_path: Path | None) -> None:
+              limit: int | None, device: str, precision: str, processing_size: int, workers: int,
+              dry_run: bool, json_path: Path | None) -> None:
     """
     Calibrate the confidence of MODEL by one number that goes into its file.
 
@@ -80,7 +82,7 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     half = len(indices) // 2
     with progress_bar(total=len(indices) * len(rates)) as bar:
         found = fit_and_test(loaded, scenes, indices[:half], indices[half:], rates, iterations,
-                             bar.update, rain)
+                             bar.update, rain, workers)
     names = [scenes.scenes[index].name for index in indices]
     record: dict[str, Any] = {
         'command': typed_command(sys.argv[1:]),

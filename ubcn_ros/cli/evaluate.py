@@ -31,6 +31,7 @@ from ubcn_ros.cli.options import (
     stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json, warn
+from ubcn_ros.cli.training import rain_workers_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
 @click.option('--baseline', 'baseline_paths', multiple=True, metavar='FILE',
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
+@rain_workers_option
 @json_option('json_path', help='Write all figures here.')
 @picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
                 'SVG).')
@@ -70,7 +72,8 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              iterations: int, convergence: float, stride: int, limit: int | None, device: str,
              precision: str, processing_size: int, clean_segmentation: str | None,
              rain_segmentation: str | None, baseline_paths: tuple[str, ...],
-             allow_partial_model: bool, json_path: Path | None, picture: Path | None) -> None:
+             allow_partial_model: bool, workers: int, json_path: Path | None,
+             picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
 
@@ -113,7 +116,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     for size in sizes or (None,):
         results, figures, text = (
             _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations, size,
-                    rain)
+                    rain, workers)
             if labelled else
             _pairs(loaded, baselines, [scenes.scenes[i] for i in indices], iterations))
         shown = f'{size[0]}x{size[1]}' if size else ''
@@ -153,14 +156,14 @@ def _check_truth(scenes: SceneList, labelled: bool, segmentation: str | None,
 def _scenes(loaded: LoadedModel, segmentations: dict[str, LoadedModel],
             baselines: dict[str, LoadedModel], scenes: SceneList, indices: Sequence[int],
             rates: tuple[float, ...], iterations: int, size: tuple[int, int] | None,
-            rain: str) -> tuple[dict, list, str]:
+            rain: str, workers: int) -> tuple[dict, list, str]:
     """Measure scenes with labels; returns results, figures and their text."""
     from ubcn_ros.evaluation.figures import scene_figures
     from ubcn_ros.evaluation.measure import measure_scenes
     from ubcn_ros.evaluation.report import scene_text
     with progress_bar(total=len(indices) * len(rates)) as bar:
         results = measure_scenes(loaded, scenes, indices, rates, iterations, segmentations,
-                                 baselines, bar.update, size, rain)
+                                 baselines, bar.update, size, rain, workers)
     figures = scene_figures(results)
     return results, figures, scene_text(results, figures)
 

@@ -26,6 +26,7 @@ from ubcn_ros.cli.options import (
     threads_option,
 )
 from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.training import rain_workers_option
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 
@@ -47,11 +48,12 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
               help='Images that are timed, after one that does not count; 0 for no times.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
               help='Of everything that is timed.')
+@rain_workers_option
 @threads_option()
 def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float, ...],
              rain: str, iterations: int, stride: int, limit: int | None, device: str,
              precision: str, size: tuple[int, int], frames: int, time_precision: str,
-             threads: int | None) -> None:
+             workers: int, threads: int | None) -> None:
     """
     Compare whole models: quality by rain rate and step, size, and time.
 
@@ -72,8 +74,8 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     label_set = load_model(models[0])[1].config.label_set
     with single_run(out):
         study = NetworkStudy(models, open_data([data], label_set), out, rates, iterations, stride,
-                             limit, device, precision, rain, typed_command(sys.argv[1:]),
-                             click.echo)
+                             limit, device, precision, rain, workers,
+                             typed_command(sys.argv[1:]), click.echo)
         with progress_bar() as bar:
             study.measure(bar.update)
         study.time(size, time_precision, frames)

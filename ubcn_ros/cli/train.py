@@ -226,11 +226,6 @@ def _plain_errors() -> Iterator[None]:
         yield
     except FloatingPointError as error:
         raise click.ClickException(str(error)) from error
-    except ValueError as error:
-        text = str(error)
-        if 'Original Traceback' in text:  # of a process that renders samples
-            text = text.strip().splitlines()[-1].split(': ', 1)[-1]
-        raise ValueError(text) from error
     finally:
         threading.excepthook = shown
 

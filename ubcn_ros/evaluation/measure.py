@@ -28,11 +28,11 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.rain import drive_parameters
-from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import Scene, SceneList
-from ubcn_ros.data.validation_rain import RENDERED, rainy_view
+from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.rain_score import RainScore
+from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import ImageScore, LabelScore
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
@@ -194,12 +194,12 @@ def rate_key(rate: float) -> str:
 
 
 @torch.inference_mode()
-def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int],
+def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int],
                    rates: Sequence[float], iterations: int,
                    segmentations: Mapping[str, LoadedModel] | None = None,
                    baselines: Mapping[str, LoadedModel] | None = None,
                    progress: Progress = lambda: None, size: tuple[int, int] | None = None,
-                   rain: str = RENDERED) -> dict[str, Any]:
+                   rain: str = RENDERED, workers: int = 0) -> dict[str, Any]:
     """
     Measure a model on labelled scenes, dry and in the validation rain.
 
@@ -214,6 +214,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     :param progress: called after every image and rate.
     :param size: (width, height) to which scenes are resized before rain falls; None: as they are.
     :param rain: that falls, one of RAINS.
+    :param workers: processes that render it, 0 to render between the images.
     :return: {'clean': {segmentation: labels}, 'rates': {rate: {'input': image,
         'segmentation': {segmentation: labels}, 'steps': [image and labels], 'baselines':
         {baseline: steps}, and of a model that tells of the rain, where it is rendered, 'rain': as
@@ -235,15 +236,13 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Iterable[int]
     looped = {rate: {name: LoopScore(loaded, iterations) for name, loaded in loops.items()}
               for rate in rates}
     rains = {rate: RainScore() for rate in rates}
-    for index in indices:
-        frame = scenes.scenes[index].read()
-        image, ids, depth, _ = frame if size is None else resized(frame, *size)
+    for index, image, ids, views in rainy_scenes(scenes, indices, rates, size, rain, workers):
         clean = model.upload(image)
         truth = truth_of(ids, scenes.label_set, device)
         for name, loaded in segmentations.items():
             dry[name].add(loaded.segment(clean), truth)
-        for rate in rates:
-            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth, rain))
+        for rate, view in zip(rates, views, strict=True):
+            rainy = model.upload(view)
             inputs[rate].add(rainy, clean)
             for name, loaded in segmentations.items():
                 alone[rate][name].add(loaded.segment(rainy), truth)

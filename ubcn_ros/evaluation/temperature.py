@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.data.validation_rain import RENDERED, rainy_view
+from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.measure import (
     LoadedModel,
@@ -22,6 +22,7 @@ from ubcn_ros.evaluation.measure import (
     rate_key,
     truth_of,
 )
+from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.weights import TEMPERATURES
 
@@ -32,7 +33,7 @@ _NOTHING = '{} has no labelled pixel in the {} half of the images: give others'
 
 def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: Sequence[int],
               rates: Sequence[float], iterations: int, progress: Progress = lambda: None,
-              rain: str = RENDERED) -> dict[str, Any]:
+              rain: str = RENDERED, workers: int = 0) -> dict[str, Any]:
     """
     Fit a temperature on some scenes and measure what it does on others, at the loop's last step.
 
@@ -41,6 +42,7 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
     :param iterations: T of the loop.
     :param progress: called after every image and rate.
     :param rain: one of RAINS.
+    :param workers: processes that render it, 0 to render between the images.
     :return: {'temperature': to four decimals, 'rates': {rate: {'accuracy', 'ece_before',
         'ece_after'}}}, in %; before is at the temperature that the model's file says.
     :raises ValueError: the model has other classes than the scenes, there is no labelled pixel,
@@ -48,7 +50,8 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
     """
     check_classes({'': model}, scenes)
     drawn = []
-    for index, _, logits, truth in _pixels(model, scenes, fit, rates, iterations, rain):
+    for index, _, logits, truth in _pixels(model, scenes, fit, rates, iterations, rain,
+                                            workers):
         if len(truth):
             chosen = torch.randint(len(truth), (SAMPLE,),
                                    generator=torch.Generator().manual_seed(index))
@@ -58,7 +61,8 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
         raise ValueError(_NOTHING.format(scenes.name, 'first'))
     temperature = round(fit_temperature(*map(torch.cat, zip(*drawn, strict=True))), 4)
     scores = {rate: [CalibrationScore(model.device) for _ in range(2)] for rate in rates}
-    for _, rate, logits, truth in _pixels(model, scenes, test, rates, iterations, rain):
+    for _, rate, logits, truth in _pixels(model, scenes, test, rates, iterations, rain,
+                                          workers):
         right = logits.argmax(1) == truth
         for score, divisor in zip(scores[rate], (model.temperature, temperature), strict=True):
             score.add(confidence_of(logits, divisor, dim=1), right)
@@ -74,16 +78,14 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
 
 @torch.no_grad()
 def _pixels(model: LoadedModel, scenes: SceneList, indices: Sequence[int],
-            rates: Sequence[float], iterations: int, rain: str
+            rates: Sequence[float], iterations: int, rain: str, workers: int
             ) -> Iterator[tuple[int, float, torch.Tensor, torch.Tensor]]:
     """Yield index, rate, and logits (N, K) and truth (N,) of the labelled pixels."""
-    for index in indices:
-        image, ids, depth, _ = scenes.scenes[index].read()
+    for index, _, ids, views in rainy_scenes(scenes, indices, rates, None, rain, workers):
         truth = truth_of(ids, scenes.label_set, model.device)
         known = truth < scenes.label_set.num_classes
-        for rate in rates:
-            rainy = model.upload(rainy_view(image, ids, scenes, rate, index, depth, rain))
-            logits = enlarged(model.loop(rainy, iterations)[-1].logits, truth.shape)
+        for rate, view in zip(rates, views, strict=True):
+            logits = enlarged(model.loop(model.upload(view), iterations)[-1].logits, truth.shape)
             yield index, rate, logits[:, known].T, truth[known]
 
 

@@ -252,4 +252,4 @@ class BaselineStudy:
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
         return measured_rates(loaded, self.scenes, self.rates, iterations, self.stride, self.limit,
-                              rain=self.config.data.validation_rain)
+                              rain=self.config.data.validation_rain, workers=self.workers)

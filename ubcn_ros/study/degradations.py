@@ -40,12 +40,12 @@ from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run
-from ubcn_ros.training.tensors.ahead import rendered_ahead
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

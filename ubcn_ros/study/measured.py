@@ -41,8 +41,8 @@ def tested_scenes(data: Data) -> SceneList:
 
 def measured_rates(loaded: LoadedModel, scenes: SceneList, rates: Sequence[float],
                    iterations: int, stride: int = 1, limit: int | None = None,
-                   progress: Callable[[], object] = lambda: None, rain: str = RENDERED
-                   ) -> dict[str, Any]:
+                   progress: Callable[[], object] = lambda: None, rain: str = RENDERED,
+                   workers: int = 0) -> dict[str, Any]:
     """
     Measure a model by rain rate, as ``measure_scenes`` does.
 
@@ -52,8 +52,10 @@ def measured_rates(loaded: LoadedModel, scenes: SceneList, rates: Sequence[float
     :param stride, limit: every n-th scene is taken, and so many at most.
     :param progress: called after every image and rate.
     :param rain: that falls, one of RAINS.
+    :param workers: processes that render it.
     :return: what ``measure_scenes`` has under 'rates'.
     :raises ValueError: they have other classes than the model.
     """
     return measure_scenes(loaded, scenes, range(0, len(scenes), stride)[:limit], rates,
-                          iterations, progress=progress, rain=rain)['rates']
+                          iterations, progress=progress, rain=rain,
+                          workers=workers)['rates']

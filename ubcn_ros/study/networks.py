@@ -45,6 +45,7 @@ class NetworkStudy:
     :param out: output folder.
     :param rates: mm/hr.
     :param rain: that falls, one of RAINS.
+    :param workers: processes that render it.
     :param iterations: T.
     :param stride, limit: which scenes of the split are measured.
     :param device, precision: as of ``LoadedModel.load``.
@@ -64,6 +65,7 @@ class NetworkStudy:
     device: str = 'auto'
     precision: str = 'fp32'
     rain: str = RENDERED
+    workers: int = 0
     command: str = ''
     say: Callable[[str], object] = print
 
@@ -128,7 +130,7 @@ class NetworkStudy:
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
         rates = measured_rates(loaded, self.scenes, self.rates, self.iterations, self.stride,
-                               self.limit, progress, self.rain)
+                               self.limit, progress, self.rain, self.workers)
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
         return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
                 'parameters': sizes, 'steps': by_step(rates),

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from ubcn_ros.data.misty_rain import add_misty_rain
 from ubcn_ros.data.painted_rain import paint_rain, random_severity
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
-from ubcn_ros.data.scenes import CleanFrame, DataSetError, SceneList
+from ubcn_ros.data.scenes import CleanFrame, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.labels import UNLABELED
@@ -254,17 +254,20 @@ def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, worke
                       pin_memory=torch.cuda.is_available())
 
 
-def worker_batches(loader: Iterable[Sample]) -> Iterator[Sample]:
+def worker_batches(loader: Iterable[Any]) -> Iterator[Any]:
     """
-    Yield the batches of a loader; what is wrong with a file is said in its own words.
+    Yield what a loader does; what is wrong with a file or a value is said in its own words.
 
-    :raises DataSetError: PyTorch wraps that of a worker process into the text of its traceback.
+    :raises ValueError, DataSetError: PyTorch wraps that of a worker process into the text of its
+        traceback.
     """
     try:
         yield from loader
-    except DataSetError as error:
-        text = str(error).rstrip().rsplit(f'{DataSetError.__name__}: ')[-1]
-        raise DataSetError(text) from error
+    except ValueError as error:
+        text = str(error)
+        if 'Original Traceback' not in text:
+            raise
+        raise type(error)(text.rstrip().rsplit(f'{type(error).__name__}: ')[-1]) from error
 
 
 class ValidationSamples(Dataset):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ubcn_ros.data.lens_drops import BLUR, drops_on_lens
-from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 

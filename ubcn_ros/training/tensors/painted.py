@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from ubcn_ros.data.painted_rain import HAZE_PROBABILITY, painted_layers, random_severity
-from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 

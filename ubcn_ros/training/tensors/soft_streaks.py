@@ -13,7 +13,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ubcn_ros.data.soft_streaks import StreakLook, soft_streaks
-from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import sampled, transformed
 

@@ -18,7 +18,7 @@ from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import LARGEST_DROP_MM, marshall_palmer_slope
 from ubcn_ros.network.blocks import shrink
-from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
 

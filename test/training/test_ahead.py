@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from ubcn_ros.training.tensors.ahead import rendered_ahead
+from ubcn_ros.data.scenes import DataSetError
+from ubcn_ros.training.ahead import rendered_ahead
 
 
 class Squares(Dataset):
@@ -29,3 +30,16 @@ def test_items_come_in_order_as_they_are_and_draw_nothing(workers, count):
     assert [n for n, _ in found] == [*range(count)]
     assert all(isinstance(array, np.ndarray) and (array == n * n).all() for n, array in found)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+class Broken(Squares):
+    def __getitem__(self, n):
+        if n == 1:
+            raise DataSetError('labels.png: 1 is not a class: mend it')
+        return super().__getitem__(n)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_what_is_wrong_is_said_in_its_own_words(workers):
+    with pytest.raises(DataSetError, match=r'^labels.png: 1 is not a class: mend it$'):
+        list(rendered_ahead(Broken(3), workers))

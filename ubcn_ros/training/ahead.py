@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is rendered before the training begins, on several processes."""
+"""What is rendered before it is needed, on several processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from ubcn_ros.training.samples import single_thread
+from ubcn_ros.training.samples import single_thread, worker_batches
 
 
 def rendered_ahead(items: Dataset, workers: int) -> Iterator[Any]:
@@ -19,10 +19,12 @@ def rendered_ahead(items: Dataset, workers: int) -> Iterator[Any]:
 
     :param items: picklable parts of numpy arrays, each the same whoever renders it.
     :param workers: processes that render, 0 to render in this one.
+    :raises ValueError, DataSetError: as of ``worker_batches``.
     """
-    yield from DataLoader(items, batch_size=None, num_workers=min(workers, len(items)),
-                          collate_fn=_as_is, worker_init_fn=single_thread,
-                          generator=torch.Generator())  # the random state stays as it is
+    yield from worker_batches(DataLoader(
+        items, batch_size=None, num_workers=min(workers, len(items)), collate_fn=_as_is,
+        worker_init_fn=single_thread,
+        generator=torch.Generator()))  # the random state stays as it is
 
 
 def _as_is(item: Any) -> Any:
