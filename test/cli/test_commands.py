@@ -3,6 +3,7 @@
 """What ends in one line, and what keeps its traceback."""
 
 import errno
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ import torch
 from click.testing import CliRunner
 
 from ubcn_ros.cli.commands import Command, LazyGroup
+from ubcn_ros.stopping import Stopped
 
 
 def outcome(error):
@@ -66,6 +68,11 @@ def test_bugs_keep_their_traceback(error):
                                    click.UsageError('told')])
 def test_what_click_raises_passes(error):
     assert outcome(error).exit_code == getattr(error, 'exit_code', 3)
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_as_a_shell_expects(number):
+    assert outcome(Stopped(number)).exit_code == 128 + number
 
 
 def test_a_reader_that_goes_away_is_not_an_error():

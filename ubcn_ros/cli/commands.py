@@ -14,6 +14,8 @@ from typing import Any
 
 import click
 
+from ubcn_ros.stopping import Stopped
+
 # module -> what pip calls it, an extra of setup.py or a package of install_requires
 PACKAGES = {
     'PIL': 'ubcn_ros[train]', 'lightning': 'ubcn_ros[train]',
@@ -55,6 +57,8 @@ def one_line() -> Iterator[None]:
     except click.ClickException as error:
         error.message = as_line(error.message)
         raise
+    except Stopped as stop:  # who raised it has said what there is in spite of it
+        sys.exit(stop.exit_code)
     except Exception as error:
         text = _explained(error)
         if text is None:

@@ -23,6 +23,7 @@ from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
@@ -30,13 +31,7 @@ from ubcn_ros.training.record import data_record, joined_license, model_record, 
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.start import Start, starting_network
-from ubcn_ros.training.trainer import (
-    BEST,
-    CHECKPOINT,
-    Trainer,
-    check_labels,
-    check_settings,
-)
+from ubcn_ros.training.trainer import BEST, Trainer, check_labels
 from ubcn_ros.whole_files import write_whole
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ubcn_ros.runtime.weights import SUFFIX, ModelFileError, load_model
+from ubcn_ros.training.checkpoint import CHECKPOINT
 from ubcn_ros.training.config import STAGES, TrainConfig, find_stage
 from ubcn_ros.training.results import ResultsTable
-from ubcn_ros.training.trainer import BEST, CHECKPOINT, LAST, discard_stage
+from ubcn_ros.training.trainer import BEST, LAST, discard_stage
 
 _TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
 

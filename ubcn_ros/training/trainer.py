@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,24 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.weights import PARTS, save_model
+from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
 from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
+from ubcn_ros.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
 from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig, decisive, find_stage
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
-from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.samples import SharedBatchSampler, TrainingSamples
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
 
-CHECKPOINT, BEST, LAST = 'last.ckpt', 'best.safetensors', 'last.safetensors'
+BEST, LAST = 'best.safetensors', 'last.safetensors'
 """What a stage leaves in its folder; LAST comes last, and says that the stage is finished."""
 SHEET = 'validation.jpg'  # pictures of the last validation
 
@@ -130,12 +129,8 @@ class Trainer:
         path = self.folder / CHECKPOINT
         if not path.is_file():
             return False
-        check_settings(path, self.settings)
         state = self._state()
-        try:
-            self.fabric.load(path, state, strict=True, weights_only=True)
-        except Exception as error:  # torch raises what it likes for a damaged file
-            raise _damaged(path, error) from error
+        load_checkpoint(self.fabric, path, state)
         self.optimizer_step = int(state['optimizer_step'])
         self.best, self.scores = state['best'], state['scores']
         return True
@@ -148,18 +143,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / CHECKPOINT
-        partial = path.with_name(path.name + '.partial')
-        try:
-            with written_to(partial):
-                self.fabric.save(partial, self._state())
-        except Exception:  # half of it would take what is left of a full disk
-            partial.unlink(missing_ok=True)
-            raise
-        if self.fabric.is_global_zero:
-            os.replace(partial, path)
-        self.fabric.barrier()
+        save_checkpoint(self.fabric, self.folder / CHECKPOINT, self._state())
 
     def fit(self) -> dict[str, float]:
         """
@@ -167,6 +151,7 @@ class Trainer:
 
         :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
             before.
+        :raises Stopped: by a signal, after a checkpoint. One of several processes just ends.
         """
         c, fabric = self.stage_config, self.fabric
         numbers = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
@@ -175,21 +160,22 @@ class Trainer:
         batches = training_batches(fabric, self.samples(), numbers, self.workers)
         logger = self._logger() if fabric.is_global_zero else None
         self.stage.train()
-        with tqdm(total=c.optimizer_steps, initial=self.optimizer_step, desc=self.title,
-                  mininterval=5, disable=not fabric.is_global_zero) as bar:
+        with self._saved_when_stopped(), tqdm(
+                total=c.optimizer_steps, initial=self.optimizer_step, desc=self.title,
+                mininterval=5, disable=not fabric.is_global_zero) as bar:
             for batch in batches:
-                loss, logs = self.train_step(batch)
-                self.optimizer_step += 1
+                with signals_held():  # a checkpoint is of whole steps
+                    loss, logs = self.train_step(batch)
+                    self.optimizer_step += 1
                 bar.update()
-                last = self.optimizer_step >= c.optimizer_steps
-                validates = last or self.optimizer_step % c.validate_every == 0
-                saves = validates or self.optimizer_step % c.save_every == 0
-                logs_now = last or self.optimizer_step % _LOG_EVERY == 0
+                saves = self._validates or self.optimizer_step % c.save_every == 0
+                logs_now = (self.optimizer_step >= c.optimizer_steps
+                            or self.optimizer_step % _LOG_EVERY == 0)
                 if saves or logs_now:
                     self._check_finite(loss, saves)
                 if logger is not None and logs_now:
                     self._write_log(logger, loss, logs, bar)
-                if logger is not None and validates:
+                if logger is not None and self._validates:
                     with self._averaged():
                         self._validate(logger, loss)
                 if saves:  # after the validation: a resumed run knows the best
@@ -202,6 +188,36 @@ class Trainer:
             logger.finalize('success')
         fabric.barrier()
         return self.scores
+
+    @property
+    def _validates(self) -> bool:
+        """Whether a validation follows the last optimizer step."""
+        c = self.stage_config
+        return (self.optimizer_step >= c.optimizer_steps
+                or self.optimizer_step % c.validate_every == 0)
+
+    @contextlib.contextmanager
+    def _saved_when_stopped(self) -> Iterator[None]:
+        """
+        Write a checkpoint when a signal stops this process, but for in a validation.
+
+        A run that is resumed from there would leave out what is left of the validation.
+        """
+        if self.fabric.world_size > 1:  # the others would wait for this one
+            yield
+            return
+        with stop_on_signals():
+            try:
+                yield
+            except Stopped as stop:
+                where = f'optimizer step {self.optimizer_step} of {self.stage_name}'
+                if self._validates:
+                    self.fabric.print(f'stopped by {stop} in or before the validation at {where}')
+                else:
+                    self._check_finite(torch.zeros(()), weights=True)
+                    self.save()
+                    self.fabric.print(f'stopped by {stop}: the checkpoint is of {where}')
+                raise
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         """Let the network have the moving average of its weights, if there is one."""
@@ -309,30 +325,6 @@ def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) ->
                  *log.glob('events.out.tfevents.*')):
         path.unlink(missing_ok=True)
     results.forget(stage)
-
-
-def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
-    """
-    Check that a checkpoint is of a run of these settings; no pickled code is run.
-
-    :return: step and quality of the best validation until then, empty before the first.
-    :raises ValueError: it is damaged, or of other settings, naming what differs.
-    """
-    try:
-        begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        best, changed = begun['best'], differences(begun['settings'], settings)
-    except Exception as error:  # torch raises what it likes for a damaged file
-        raise _damaged(path, error) from error
-    if changed:
-        raise ValueError(f'{path} is of another recipe, data or start: {"; ".join(changed)}: '
-                         'resume with the recipe, data and --steps that it was begun with, or '
-                         'start again with --overwrite')
-    return best
-
-
-def _damaged(path: Path, error: Exception) -> ValueError:
-    return ValueError(f'{path} is damaged, or not a checkpoint of this version: remove it, or '
-                      f'choose another output folder ({error!r})')
 
 
 def check_labels(stage: str, label_set: LabelSet, training: SceneList,

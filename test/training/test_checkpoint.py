@@ -1,0 +1,75 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""A stage that a signal stops has a checkpoint of the last whole optimizer step."""
+
+import os
+import signal
+
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from ubcn_ros.stopping import Stopped
+from ubcn_ros.training.architecture import built
+from ubcn_ros.training.trainer import Trainer
+
+STEPS = 4
+
+
+@pytest.fixture
+def run(recipe, scenes, tmp_path):
+    """Function that makes a trainer which saves and validates at its end alone."""
+    def made(out, **changes):
+        config = recipe('derain', {'optimizer_steps': STEPS, 'save_every': 100,
+                                   'validate_every': 100, **changes})
+        torch.manual_seed(config.seed)
+        return Trainer(Fabric(accelerator='cpu', devices=1), config, 'derain',
+                       built(config, scenes.label_set), scenes, None, tmp_path / out, 0)
+    return made
+
+
+def stopped_in(trainer, step, number):
+    """Send this process a signal in the middle of an optimizer step."""
+    def send(*_):
+        if trainer.optimizer_step == step - 1:
+            os.kill(os.getpid(), number)
+    trainer.stage.register_forward_pre_hook(send)
+    with pytest.raises(Stopped, match=signal.Signals(number).name):
+        trainer.fit()
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_the_step_is_ended_and_the_run_goes_on_there(run, number, capsys):
+    whole, before = run('whole'), signal.getsignal(number)
+    whole.fit()
+    stopped_in(run('parts'), 2, number)
+    assert signal.getsignal(number) == before
+    assert 'the checkpoint is of optimizer step 2 of derain' in capsys.readouterr().out
+    resumed = run('parts')
+    assert resumed.resume() and resumed.optimizer_step == 2
+    resumed.fit()
+    assert all(torch.equal(value, resumed.network.state_dict()[name])
+               for name, value in whole.network.state_dict().items())
+
+
+@pytest.mark.parametrize('step', [2, STEPS])
+def test_where_a_validation_follows_the_checkpoint_before_stays(run, step, capsys):
+    """A run that is resumed would leave out the validation, which may have been the best."""
+    often = {'validate_every': 2, 'save_every': 1}
+    stopped_in(run('parts', **often), step, signal.SIGTERM)
+    assert f'before the validation at optimizer step {step} of derain' in capsys.readouterr().out
+    resumed = run('parts', **often)
+    assert resumed.resume() and resumed.optimizer_step == step - 1
+
+
+def test_of_weights_that_are_not_finite_there_is_none(run):
+    trainer = run('parts')
+
+    def spoil(*_):
+        with torch.no_grad():
+            next(iter(trainer.network.derain.parameters())).fill_(float('nan'))
+        os.kill(os.getpid(), signal.SIGTERM)
+    trainer.stage.register_forward_pre_hook(spoil)
+    with pytest.raises(FloatingPointError, match='step 1'):
+        trainer.fit()
+    assert not (trainer.folder / 'last.ckpt').exists()
