@@ -82,6 +82,9 @@ def test_the_plan_says_every_stage_and_the_whole():
     assert 'best of derain' in lines[3] and '3.0 GiB' in lines[3]
     for text in ('150', '1000', '3.0 GiB', '8 min'):
         assert text in lines[4]
+    later = plan_table([replace(DERAIN, seconds_ahead=80.0), ADAPT], '').splitlines()
+    assert '1 min  5 min' in later[2] and '1 min  9 min' in later[4]
+    assert lines[3] == later[3]
 
 
 class Clock:
@@ -179,4 +182,4 @@ def test_what_takes_long_is_in_the_estimate(trainer, scenes):
 def test_samples_on_the_device_are_timed_by_the_batch(trainer):
     changes = {'samples': {'on_device': True}}
     found = estimate(trainer(changes=changes, validation=None), 0.05)
-    assert 0 < found.seconds_per_step < 5
+    assert 0 < found.seconds_per_step < 5 and found.seconds_ahead > 0

@@ -83,11 +83,16 @@ def _now(device: torch.device) -> float:
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
-    """Lay out the rows of ``measure`` as a text table."""
+    """
+    Lay out the rows of ``measure`` as a text table.
+
+    Ready is the time until the first steps, which do not count, are done: with all that is
+    rendered ahead, or read, and that no stage before needed.
+    """
     return table(
-        ('stage', 'batch', 'crop', 'samples', 'samples/s', 'ms/step', *PARTS, 'memory'),
+        ('stage', 'batch', 'crop', 'samples', 'ready s', 'samples/s', 'ms/step', *PARTS, 'memory'),
         [(row['stage'], f'{row["batch"]}', f'{row["crop"][1]}x{row["crop"][0]}',
           'on device' if row['on_device'] else f'{row["workers"]} workers',
-          f'{row["samples_per_s"]:.1f}', f'{row["step_ms"]:.1f}',
+          f'{row["ready_s"]:.1f}', f'{row["samples_per_s"]:.1f}', f'{row["step_ms"]:.1f}',
           *(f'{row[f"{part}_ms"]:.1f}' for part in PARTS),
           f'{row["peak_mib"] / 1024:.1f} GiB') for row in rows], left=(0, 3))

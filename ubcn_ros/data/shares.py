@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
-from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.scenes import Scene, SceneList
 
 
 def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
@@ -20,9 +22,13 @@ def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
     """
     labelled = scenes.labelled().scenes
     count = min(at_most, len(labelled))
-    pixels = np.zeros(256, np.int64)
-    for i in range(count):
-        labels = labelled[i * len(labelled) // count].labels()
-        pixels += np.bincount(labels.ravel(), minlength=256)
+    chosen = [labelled[i * len(labelled) // count] for i in range(count)]
+    with ThreadPoolExecutor() as pool:
+        pixels = sum(pool.map(_pixels, chosen), np.zeros(256, np.int64))
     pixels = pixels[:scenes.label_set.num_classes]
     return pixels / max(1, pixels.sum())
+
+
+def _pixels(scene: Scene) -> np.ndarray:
+    """Count the pixels of every id, (256,)."""
+    return np.bincount(scene.labels().ravel(), minlength=256)

@@ -46,6 +46,8 @@ class StageEstimate:
     :param seconds_per_step: with the rendering of its samples.
     :param seconds_per_validation: 0 without validation.
     :param peak_mib: of the GPU, or on a CPU of the process without those that render samples.
+    :param seconds_ahead: before the first step, of what tensor samples need rendered ahead and
+        no stage before had.
     """
 
     stage: str
@@ -56,10 +58,11 @@ class StageEstimate:
     seconds_per_step: float
     seconds_per_validation: float
     peak_mib: float
+    seconds_ahead: float = 0.0
 
     @property
     def seconds(self) -> float:
-        """Duration of the whole stage."""
+        """Duration of all optimizer steps and validations."""
         return self.seconds_at(self.steps)
 
     def seconds_at(self, step: int) -> float:
@@ -85,10 +88,12 @@ def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
     measured: dict[str, float] = {}
 
     def run() -> None:
+        start = time.perf_counter()
         samples = trainer.samples()
         numbers = range(c.batch // fabric.world_size)
         if isinstance(samples, TensorSamples):
             batch = samples.batch(numbers)  # the first one takes longer
+            measured['ahead'] = time.perf_counter() - start
             measured['batch'] = _seconds(lambda: samples.batch(numbers), device)
         else:
             measured['render'], measured['crop'] = _rendering_seconds(
@@ -101,7 +106,7 @@ def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
         peak = peak_mib(run, device)
     return StageEstimate(trainer.stage_name, c.optimizer_steps, c.batch, c.samples.crop,
                          c.validate_every, _combined(trainer, measured), measured['validation'],
-                         peak)
+                         peak, measured.get('ahead', 0.0))
 
 
 def _combined(trainer: Trainer, measured: dict[str, float]) -> float:
@@ -229,6 +234,8 @@ def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
     """
     Return a table of what would run, with the total.
 
+    Ahead is what is rendered before the first step; the time contains it.
+
     :param estimates: of the stages in their order.
     :param start: what the first stage starts from.
     """
@@ -236,14 +243,17 @@ def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
     for e in estimates:
         rows.append([e.stage, start, f'{e.steps}', f'{e.batch}', f'{e.crop[1]}x{e.crop[0]}',
                      f'{e.steps * e.batch}', f'{e.seconds_per_step:.3g}',
-                     f'{e.peak_mib / 1024:.1f} GiB', duration(e.seconds)])
+                     f'{e.peak_mib / 1024:.1f} GiB', duration(e.seconds_ahead),
+                     duration(e.seconds_ahead + e.seconds)])
         start = f'best of {e.stage}'
     total = [sum(e.steps for e in estimates), sum(e.steps * e.batch for e in estimates)]
     rows.append(['all', '', f'{total[0]}', '', '', f'{total[1]}', '',
                  f'{max(e.peak_mib for e in estimates) / 1024:.1f} GiB',
-                 duration(sum(e.seconds for e in estimates))])
+                 *(duration(sum(seconds)) for seconds in (
+                     [e.seconds_ahead for e in estimates],
+                     [e.seconds_ahead + e.seconds for e in estimates]))])
     return table(['stage', 'starts from', 'steps', 'batch', 'crop', 'samples', 's/step', 'memory',
-                  'time'], rows, left=(0, 1))
+                  'ahead', 'time'], rows, left=(0, 1))
 
 
 def duration(seconds: float) -> str:
