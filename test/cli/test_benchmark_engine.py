@@ -74,7 +74,9 @@ def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize('arguments, told', [
     (['--size', '640'], 'is not WIDTHxHEIGHT'), (['--precision', 'fp7'], "'fp7' is not one of"),
     (['--backend', 'magic'], "'magic' is not one of"),
-    (['--picture', 'rows.gif'], "'rows.gif' ends in none of .png")])
+    (['--picture', 'rows.gif'], "'rows.gif' ends in none of .png"),
+    (['--path-threshold', '0.02'], '--path-threshold is for random weights'),
+    (['--path-threshold', '1'], '1.0 is not in the range 0<x<1')])
 def test_errors_name_the_value(run, arguments, told):
     result = run(*arguments)
     assert result.exit_code != 0 and told in result.output and 'Traceback' not in result.output

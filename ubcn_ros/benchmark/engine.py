@@ -47,6 +47,8 @@ class Rows:
     waterfall: bool = False
     # short sides at which images are labelled
     processing_sizes: tuple[int, ...] = (-1,)
+    # SAM's, of random weights, whose masks are then known labels; None for the preset's
+    path_threshold: float | None = None
 
 
 @dataclass
@@ -104,8 +106,10 @@ def speed_up(one: TimedCall, base: TimedCall) -> float:
                                   zip(one.times, base.times, strict=True)])), 3)
 
 
-def open_engine(preset: str, model: str | None, folder: Path, **options: Any) -> Engine:
+def open_engine(preset: str, model: str | None, folder: Path,
+                path_threshold: float | None = None, **options: Any) -> Engine:
     """Load a model file, or a preset with random weights by way of a file."""
+    from ubcn_ros.benchmark.known_labels import with_threshold
     from ubcn_ros.network import UBCNConfig, build
     from ubcn_ros.runtime import Engine, save_model
     if model is None:
@@ -113,7 +117,10 @@ def open_engine(preset: str, model: str | None, folder: Path, **options: Any) ->
         torch.manual_seed(0)
         path = folder / f'{preset}.safetensors'
         if not path.exists():
-            save_model(path, build(UBCNConfig.preset(preset)), {'note': 'random weights'})
+            config = UBCNConfig.preset(preset)
+            if path_threshold is not None:
+                config = with_threshold(config, path_threshold)
+            save_model(path, build(config), {'note': 'random weights'})
         model = str(path)
     return Engine.load(model, **options, allow_partial=True)  # as quick as a trained one
 
@@ -131,9 +138,10 @@ def eager_engine(model: Path, device: torch.device, precision: str, **preparatio
 def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
                  processing_size: int = -1, **more: str) -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
+    from ubcn_ros.benchmark.known_labels import masks_of
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
            'processing_size': processing_size, 'precision': engine.precision, 'backend': '',
-           'device': str(engine.device), **more}
+           'device': str(engine.device), **masks_of(engine.info.config), **more}
 
     def call(image: np.ndarray) -> dict[str, float]:
         frame = engine(image, iterations, processing_size=processing_size)
@@ -172,10 +180,11 @@ def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[
 
 def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
                     precision: str, size: tuple[int, int], iterations: int,
-                    processing_size: int = -1) -> list[TimedCall]:
+                    processing_size: int = -1, path_threshold: float | None = None
+                    ) -> list[TimedCall]:
     """Return the engine without its optimisations, and with one more of them each."""
     import torch
-    best = open_engine(preset, model, folder, device=device, precision=precision)
+    best = open_engine(preset, model, folder, path_threshold, device=device, precision=precision)
     variants = [('fp32, layers as trained', 'fp32', 0),
                 ('+ batch normalisation folded', 'fp32', 1), ('+ channels last', 'fp32', 2)]
     if best.device.type == 'cpu':
@@ -206,12 +215,14 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     """
     Work out milliseconds of every stage's roofline, over T steps, on this machine's ceilings.
 
-    Counted on the reference modules, as a backend's may work out of sight; empty for an export.
+    Counted on the reference modules, as a backend's may work out of sight; empty for an export,
+    and without SAM where its masks decide what it has to do.
     """
     if not engine.info.path.is_file():
         return {}
     from torch.nn import ModuleList
 
+    from ubcn_ros.benchmark.known_labels import thresholded
     from ubcn_ros.benchmark.roofline import count_convolutions, measure_ceilings
     from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
@@ -219,8 +230,10 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
                                       fast_attention=False, fused=False)
     result = {}
     derain = ModuleList(part for part in (network.veil, network.derain) if part is not None)
-    for stage, part in (('derain', derain), ('segment', network.segmentation),
-                        ('attend', network.attention)):
+    parts = {'derain': derain, 'segment': network.segmentation}
+    if not thresholded(engine.info.config):
+        parts['attend'] = network.attention
+    for stage, part in parts.items():
         with count_convolutions(part, ceilings) as work:
             reference(image, iterations, processing_size=processing_size)
         result[stage] = 1e3 * work.seconds
@@ -260,12 +273,13 @@ def _timed(rows: Rows, size: tuple[int, int], folder: Path
         return [timed for preset, t, side in itertools.product(
                     rows.presets, rows.iterations, rows.processing_sizes)
                 for timed in timed_waterfall(preset, rows.model, folder, rows.device,
-                                             rows.precisions[0], size, t, side)], {}
+                                             rows.precisions[0], size, t, side,
+                                             rows.path_threshold)], {}
     found, engines = [], {}
     for preset, precision, backend in itertools.product(rows.presets, rows.precisions,
                                                         rows.backends):
-        engine = open_engine(preset, rows.model, folder, device=rows.device,
-                             precision=precision, backend=backend)
+        engine = open_engine(preset, rows.model, folder, rows.path_threshold,
+                             device=rows.device, precision=precision, backend=backend)
         for t in rows.iterations:
             for side in rows.processing_sizes:
                 found.append(timed_engine(engine, preset, size, t, side))
@@ -275,6 +289,7 @@ def _timed(rows: Rows, size: tuple[int, int], folder: Path
 
 def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[str, Any]:
     """Return a row with its peak memory, and with its share of the roofline for an engine."""
+    from ubcn_ros.benchmark.known_labels import paths_reached
     from ubcn_ros.runtime.peak_memory import peak_mib
     row = {**one.result(), 'peak_mib': peak_mib(functools.partial(one.call, image), one.device)}
     if engine is not None:
@@ -283,11 +298,13 @@ def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[st
         row['roofline_share'] = {
             stage: round(ms / row['stages_ms'][stage]['p50'], 3)
             for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
+        row |= paths_reached(engine, image, row['processing_size'])
     return row
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:
     """Show rows as a table: the whole, then the stages' medians, milliseconds."""
+    from ubcn_ros.benchmark.known_labels import notes_on_masks
     stages = list(dict.fromkeys(stage for row in rows for stage in row['stages_ms']))
     shares = any('roofline_share' in row for row in rows)
     header = ['', 'size', 'processed at', 'T', 'precision', 'p50 ms', 'p95 ms', 'images/s',
@@ -306,7 +323,7 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
             *([' '.join(f'{s} {100 * v:.0f}%' for s, v in (share or {}).items())]
               if shares else []),
             f'{row["speed_up"]:.1f}' if 'speed_up' in row else ''])
-    return table(header, lines)
+    return '\n'.join([table(header, lines), *notes_on_masks(rows)])
 
 
 def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -30,6 +30,9 @@ from ubcn_ros.cli.output import progress_bar, save_json
               type=click.Choice(['light', 'light-next', 'paper', 'wide']),
               help='Network; may be repeated.')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
+@click.option('--path-threshold', type=click.FloatRange(0, 1, min_open=True, max_open=True),
+              help="SAM's, with random weights of the presets paper and wide. Its masks are then "
+              'the labels of a rendered drive: the segmentation network works, but is not asked.')
 @size_option('sizes', multiple=True, default=('1024x512',),
              help='WIDTHxHEIGHT, pixels; may be repeated.')
 @iterations_option(multiple=True, default=(1, 3), help='Steps of the loop; may be repeated.')
@@ -53,9 +56,10 @@ from ubcn_ros.cli.output import progress_bar, save_json
               help='Time the engine without its optimisations, adding one after the other.')
 @json_option('json_path', help='Write the rows to this file, too.')
 @picture_option(help='Draw the stages of every row here (PNG, PDF or SVG).')
-def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, int], ...],
-           iterations: tuple[int, ...], precisions: tuple[str, ...], backends: tuple[str, ...],
-           device: str, processing_sizes: tuple[int, ...], frames: int, threads: int | None,
+def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | None,
+           sizes: tuple[tuple[int, int], ...], iterations: tuple[int, ...],
+           precisions: tuple[str, ...], backends: tuple[str, ...], device: str,
+           processing_sizes: tuple[int, ...], frames: int, threads: int | None,
            baseline: str | None, baseline_precision: str, cudnn_benchmark: bool,
            waterfall: bool, json_path: Path | None, picture: Path | None) -> None:
     """
@@ -70,13 +74,16 @@ def engine(presets: tuple[str, ...], model: str | None, sizes: tuple[tuple[int, 
     from ubcn_ros.benchmark.engine import Rows, draw, measure, report
     from ubcn_ros.runtime import find_model
     from ubcn_ros.runtime.export.folder import is_exported
+    if model is not None and path_threshold is not None:
+        raise click.UsageError('--path-threshold is for random weights, a --model has its own: '
+                               'give one of both')
     if threads:
         torch.set_num_threads(threads)
     if model is not None and not is_exported(model):
         find_model(model)  # for its error, before images are rendered
     torch.backends.cudnn.benchmark = cudnn_benchmark
     wanted = Rows(presets, model, iterations, precisions, backends, device, frames,
-                  baseline, baseline_precision, waterfall, processing_sizes)
+                  baseline, baseline_precision, waterfall, processing_sizes, path_threshold)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, \
             progress_bar(total=len(sizes) * frames) as bar:

@@ -100,6 +100,8 @@ def test_reference_where_candidates_do_not_apply():
     features, masks = inputs()
     traced = torch.jit.trace(sam.path_mixer, (features, masks), check_trace=False)
     assert torch.equal(traced(features, masks), plain.path_mixer(features, masks))
+    code = torch.compile(sam.path_mixer, backend='eager', fullgraph=True)
+    assert torch.equal(code(features, masks), plain.path_mixer(features, masks))
     small = features[..., :8, :], masks[..., :8, :]  # less than the rim of nine pixels
     assert torch.equal(sam.path_mixer(*small), plain.path_mixer(*small))
     learning = features.clone().requires_grad_()
