@@ -2,9 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of several folders need: small models with random weights, and ROS."""
 
+import gc
 import os
 
 import pytest
+
+
+def pytest_collection_finish():
+    """Keep collections of garbage from looking through all that was imported: it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item):
