@@ -35,6 +35,14 @@ def ros(tmp_path_factory):
     rclpy.try_shutdown()
 
 
+@pytest.fixture
+def simulated_gpu(monkeypatch):
+    """Let PyTorch have a CUDA device that is none; gives what waited for it, as ``waits``."""
+    from simulated_cuda import simulated_cuda
+    with simulated_cuda(monkeypatch) as mode:
+        yield mode
+
+
 @pytest.fixture(scope='module')
 def one_thread():
     """Tiny tensors gain nothing from threads, lose much beside other work, and sums keep order."""
