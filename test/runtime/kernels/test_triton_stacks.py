@@ -132,8 +132,8 @@ def test_sum_reads_16_bytes_at_once(compile_kernel, capability):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize('stages', [3, 1])
-@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize('dtype, stages', [(torch.float16, 3), (torch.float16, 1),
+                                           (torch.bfloat16, 3)])
 @pytest.mark.parametrize('dilations, shared', [((1,) * 9, True), ((1, 2, 4), False)])
 def test_equals_float64_on_a_gpu(load_kernels, dilations, shared, dtype, stages):
     kernels = load_kernels('triton_stacks', False)

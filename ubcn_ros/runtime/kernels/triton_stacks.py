@@ -249,4 +249,5 @@ def _programs(device: torch.device) -> int:
     """Return how many programs fill the device; few without a GPU, where they run one by one."""
     if device.type != 'cuda':
         return 2
-    return torch.cuda.get_device_properties(device).multi_processor_count * 2
+    # by their registers: at most 114 a thread in Ampere's code, 105 in Hopper's
+    return 2 * torch.cuda.get_device_properties(device).multi_processor_count
