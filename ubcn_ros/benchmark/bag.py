@@ -109,12 +109,12 @@ def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any] = lambda
     :return: figures, the drive and its outputs.
     """
     from ubcn_ros.bags.process.run import load_engine
+    options = Options(engine=tuple(load.engine.items()), iterations=load.iterations)
+    engine = load_engine(options.engine)  # first, for its errors
     scenes = Scenes(*load.size)
     source, out = folder / 'drive', folder / 'straight'
     progress(f'writing a drive of {load.frames} frames')
     write_drive(source, scenes, load.frames)
-    options = Options(engine=tuple(load.engine.items()), iterations=load.iterations)
-    engine = load_engine(options.engine)
     for number in range(3):  # do not count
         engine(scenes(number), load.iterations)
     progress('processing it, and the bare engine, in turn')

@@ -51,11 +51,11 @@ def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None
     outputs, bit for bit.
     """
     from ubcn_ros.benchmark.startup import PHASES, start_repeatedly
-    from ubcn_ros.runtime import find_model
-    from ubcn_ros.runtime.export.folder import is_exported
+    from ubcn_ros.runtime import load_model
+    from ubcn_ros.runtime.export.folder import is_exported, read_exported
     from ubcn_ros.text_table import table
-    if not is_exported(model):
-        find_model(model)  # for its error, which the fresh process would take seconds to make
+    # for their errors, which the fresh process would take seconds to make
+    (read_exported if is_exported(model) else load_model)(model)
     rows = start_repeatedly(runs + 1, lambda line: click.echo(f'{line} ...', err=True),
                             model=model, width=size[0], height=size[1], **chosen)
     keys = (*PHASES, 'first_result')
