@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import Veil, VeilConfig
 from ubcn_ros.network.blocks import shrink
-from ubcn_ros.network.veil import THUMBNAIL, VeilEstimate
+from ubcn_ros.network.veil import GRID, THUMBNAIL, VeilEstimate
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -64,12 +64,19 @@ def test_the_same_scene_gets_the_same_at_any_size(veil):
     large = scene(720, 960)
     assert veil(large).gain.std() > 0.01
     found = veil(large)
-    for height, width in ((1440, 1920), (384, 512)):
+    for height, width in ((1440, 1920), (360, 480)):
         other = veil(F.interpolate(large, (height, width), mode='bilinear', antialias=True))
         torch.testing.assert_close(other.rain, found.rain, atol=0.01, rtol=0)
         for one, theirs in zip(found[:2], other[:2], strict=True):
             one, theirs = shrink(one, THUMBNAIL), shrink(theirs, THUMBNAIL)
             torch.testing.assert_close(theirs, one, atol=0.05 * float(one.std()), rtol=0)
+
+
+def test_streaks_are_as_sharp_to_it_in_small_frames():
+    torch.manual_seed(0)
+    small, larger = (shrink(torch.rand(1, 3, *size), GRID).std() for size in (
+        (360, 480), (384, 512)))
+    assert float(small / larger) == pytest.approx(1, abs=0.1)
 
 
 def test_it_sees_the_whole_frame(veil):
@@ -80,8 +87,8 @@ def test_it_sees_the_whole_frame(veil):
 
 def test_texture_tells_apart_what_the_thumbnail_averages_away():
     torch.manual_seed(0)
-    smooth = torch.full((1, 3, 384, 512), 0.5)
-    streaks = smooth + 0.4 * torch.tensor([1.0, -1.0]).repeat(256)
+    smooth = torch.full((1, 3, *GRID), 0.5)
+    streaks = smooth + 0.4 * torch.tensor([1.0, -0.5, -0.5]).repeat(GRID[1] // 3)
     for texture in (0, 6):
         veil = Veil(VeilConfig(4, 1, texture)).eval()
         torch.nn.init.normal_(veil.rain[-1].weight)

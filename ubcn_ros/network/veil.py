@@ -22,10 +22,13 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES, check_sizes, residual_stack, resize, shrink
 
-GRID = (384, 512)
-"""Height and width at which the frame is looked at, whatever its size: equal scenes look equal."""
+GRID = (288, 384)
+"""
+Height and width at which the frame is looked at, whatever its size: equal scenes look equal. It is
+below that of any camera, for what is enlarged is blurred, and then rains less.
+"""
 THUMBNAIL = (96, 128)
-"""Height and width of the grid on which the veil is estimated, a quarter of ``GRID``."""
+"""Height and width of the grid on which the veil is estimated, a third of ``GRID``."""
 _LEAK = 0.1
 _START = (3.0, -5.0)  # rain of 19 mm/hr and a visibility of 440 m: about the middle of both
 
@@ -125,9 +128,9 @@ class Veil(nn.Module):
     def _seen(self, image: torch.Tensor) -> torch.Tensor:
         """Make the thumbnail of the image and of its texture, (N, 3 + texture, 96, 128)."""
         frame = shrink(image, GRID).to(self.field.weight.dtype)
-        seen = [F.avg_pool2d(frame, 4)]
+        seen = [F.avg_pool2d(frame, 3)]
         if self.texture is not None:
-            seen.append(F.avg_pool2d(self.texture(frame), 2))
+            seen.append(F.avg_pool2d(self.texture(frame), 3))
         return torch.cat(seen, 1)
 
 
@@ -151,7 +154,7 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3)
 
 def _texture(channels: int) -> nn.Sequential:
     # starts blind to evenly coloured areas, which the thumbnail shows anyway
-    layer = _conv(3, channels, 2)
+    layer = _conv(3, channels)
     with torch.no_grad():
         weight = layer[0].weight
         weight -= weight.mean((1, 2, 3), keepdim=True)
