@@ -31,6 +31,7 @@ def test_it_takes_its_time_for_each_image_and_no_processor():
             for frame in frames} == {((32, 48, 3), (32, 48), 2, None)}
     assert engine(images[0], confidence=True).confidence.shape == (32, 48)
     assert engine(images[0], derained=False).derained is None
+    assert engine(images[0], labels=False).labels is None
 
 
 def test_it_takes_what_an_engine_takes():

@@ -74,11 +74,11 @@ class FakeEngine:
         pass
 
     def __call__(self, image, iterations=3, deadline=None, confidence=False, processing_size=None,
-                 min_confidence=0.0, convergence=0.0, derained=True):
+                 min_confidence=0.0, convergence=0.0, derained=True, labels=True):
         self.calls.append({'shape': image.shape, 'iterations': iterations, 'deadline': deadline,
                            'confidence': confidence, 'processing_size': processing_size,
                            'min_confidence': min_confidence, 'convergence': convergence,
-                           'derained': derained})
+                           'derained': derained, 'labels': labels})
         kind, _, value = self.behaviour.partition(':')
         if kind == 'slow':
             time.sleep(float(value) * iterations)
@@ -90,7 +90,8 @@ class FakeEngine:
         return SimpleNamespace(
             derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8)
             if derained else None,
-            labels=np.where(below, 255, image.argmax(2)).astype(np.uint8), iterations=iterations,
+            labels=np.where(below, 255, image.argmax(2)).astype(np.uint8) if labels else None,
+            iterations=iterations,
             rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.tells_rain else None,
             unlabeled=below.mean() if min_confidence else None,
             processing_size=working_size(*image.shape[:2], processing_size or 0)

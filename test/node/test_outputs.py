@@ -67,7 +67,7 @@ def receive(ros, node, received):
 
 def test_nothing_is_worked_out_that_nobody_listens_to(node, outputs):
     # whatever else is read of it is not there
-    unread = SimpleNamespace(confidence=None, derained=None)
+    unread = SimpleNamespace(confidence=None, derained=None, labels=None)
     assert not outputs.any_wanted()
     outputs.publish(HEADER, unread, 'rgb8', 0.5)
     outputs.publish_numbers(HEADER, NUMBERS, '/front/image')
@@ -82,6 +82,11 @@ def test_who_subscribes_after_the_engine_was_asked_gets_the_next_frame(ros, node
     outputs.publish(HEADER, FakeEngine()(picture(), derained=False), 'rgb8', 0.5)
     receive(ros, node, labels)
     assert late == [[], [], []]
+    labels.clear()
+    late += [labels, subscribe(node, outputs, COLOR)]
+    outputs.publish(HEADER, FakeEngine()(picture(), labels=False), 'rgb8', 0.5)
+    receive(ros, node, late[0])
+    assert late[1:] == [[], [], [], []]
 
 
 @pytest.mark.parametrize('topic, encoding', [

@@ -20,7 +20,7 @@ from ubcn_ros.node.frames import Arrival  # noqa: E402
 from ubcn_ros.node.parameters import Settings  # noqa: E402
 from ubcn_ros.node.pipeline import Pipeline  # noqa: E402
 from ubcn_ros.node.recovery import FailureStreak  # noqa: E402
-from ubcn_ros.node.topics import CONFIDENCE, DERAINED, LABELS, OVERLAY  # noqa: E402
+from ubcn_ros.node.topics import COLOR, CONFIDENCE, DERAINED, LABELS, OVERLAY  # noqa: E402
 
 NOW = 2_000_000_000.0  # seconds since the epoch, by the node's clock
 
@@ -169,6 +169,16 @@ def test_the_derained_image_is_asked_for_where_one_camera_of_a_batch_wants_it(be
     other = Camera(made.clock, wanted=topics)
     made.process([(made.camera, arrival()), (other, arrival())])
     assert made.engine.calls[-1]['derained'] is asked
+
+
+@pytest.mark.parametrize('topics, asked', [
+    ((DERAINED,), False), ((DERAINED, LABELS), True), ((DERAINED, COLOR), True),
+    ((OVERLAY,), True)])
+def test_labels_are_asked_for_where_one_camera_of_a_batch_wants_them(bench, topics, asked):
+    made = bench()
+    batch = [Camera(made.clock, wanted=wanted) for wanted in ((DERAINED,), topics)]
+    made.process([(camera, arrival()) for camera in batch])
+    assert made.engine.calls[-1]['labels'] is asked
 
 
 def test_what_is_not_sure_enough_is_left_unlabeled_from_the_next_frame_on(bench):

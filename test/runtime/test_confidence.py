@@ -106,17 +106,25 @@ def test_the_engines_own_least_confidence_holds_unless_a_frame_says_another(hot_
 
 
 class Asked:
-    """A backend that notes whether a confidence and a derained image were asked for."""
+    """A backend that notes what was asked for: segmentations, and of results which."""
 
     def __init__(self, backend):
-        self._backend, self.asked = backend, []
+        self._backend, self.asked, self.segmented = backend, [], []
 
     def __getattr__(self, name):
         return getattr(self._backend, name)
 
-    def download(self, step, confidence, derained):
-        self.asked.append((confidence, derained))
-        return self._backend.download(step, confidence, derained)
+    def first(self, image, mark, segment):
+        self.segmented = [segment]
+        return self._backend.first(image, mark, segment)
+
+    def next(self, previous, mark, segment):
+        self.segmented.append(segment)
+        return self._backend.next(previous, mark, segment)
+
+    def download(self, step, confidence, derained, labels):
+        self.asked.append((confidence, derained, labels))
+        return self._backend.download(step, confidence, derained, labels)
 
 
 def test_nothing_is_worked_out_that_nobody_takes(tiny_model, images):
@@ -126,4 +134,14 @@ def test_nothing_is_worked_out_that_nobody_takes(tiny_model, images):
     engine(images[0], 1, min_confidence=0.5)
     engine(images[0], 1, confidence=True)
     engine(images[0], 1, derained=False)
-    assert backend.asked == [(False, True), (True, True), (True, True), (False, False)]
+    assert backend.asked == [(False, True, True), (True, True, True), (True, True, True),
+                             (False, False, True)]
+    backend.asked.clear()
+    for iterations, needed in ((1, [False]), (3, [True, True, False])):
+        assert engine(images[0], iterations, labels=False, min_confidence=0.5).labels is None
+        assert backend.segmented == needed
+    for more in ({'confidence': True}, {'derained': False}):
+        assert engine(images[0], 1, labels=False, **more).labels is not None
+        assert backend.segmented == [True]
+    assert backend.asked == [(False, True, False)] * 2 + [(True, True, True),
+                                                          (False, False, True)]

@@ -48,15 +48,15 @@ class SlowBackend:
         self.working = working
         return images
 
-    def first(self, image, mark):
+    def first(self, image, mark, segment):
         self._take()
         return Step(image, None, image)
 
-    def next(self, previous, mark):
+    def next(self, previous, mark, segment):
         self._take()
         return previous
 
-    def download(self, step, confidence, derained):
+    def download(self, step, confidence, derained, labels):
         return [(IMAGE, IMAGE[..., 0], None)]
 
     def warm_up(self, size, working=None):

@@ -78,13 +78,13 @@ class StandIn:
         return self.batch([image], **options)[0]
 
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3, confidence: bool = False,
-              derained: bool = True, **_: Any) -> list[SimpleNamespace]:
+              derained: bool = True, labels: bool = True, **_: Any) -> list[SimpleNamespace]:
         """Return a frame for each image, (H, W, 3) uint8."""
         total = self._milliseconds * len(images)
         time.sleep(total / 1e3)
         frames = []
         for image in images:
-            asked = {'derained': derained, 'labels': True, 'confidence': confidence}
+            asked = {'derained': derained, 'labels': labels, 'confidence': confidence}
             frames.append(SimpleNamespace(
                 **{name: values if asked[name] else None for name, values
                    in self._results_of(*image.shape[:2]).items()},

@@ -81,6 +81,7 @@ class PendingFrame:
     deadline: float | None  # of the engine: `publishing` is taken off
     confidence: bool  # whether it is asked for
     derained: bool  # likewise
+    labels: bool  # likewise
     started: float  # when its conversion began
     converted: float  # when that ended
     publishing: float = 0.0  # seconds that publishing may take

@@ -149,7 +149,7 @@ class Outputs:
         :return: the seconds of it that filling messages took.
         """
         started, self._published_in = self._clock(), 0.0
-        if self.wanted(LABELS):
+        if frame.labels is not None and self.wanted(LABELS):
             self._publish_image(LABELS, header, frame.labels, 'mono8')
         if frame.derained is not None and self.wanted(DERAINED):
             self._publish_image(DERAINED, header, frame.derained, encoding)
@@ -159,9 +159,9 @@ class Outputs:
             self._publishers[DERAINED_INFO].publish(info)
         if frame.confidence is not None and self.wanted(CONFIDENCE):
             self._publish_image(CONFIDENCE, header, frame.confidence, 'mono8')
-        if self.wanted(COLOR):
+        if frame.labels is not None and self.wanted(COLOR):
             self._publish_image(COLOR, header, self._label_set.colorize(frame.labels), 'rgb8')
-        if frame.derained is not None and self.wanted(OVERLAY):
+        if frame.derained is not None and frame.labels is not None and self.wanted(OVERLAY):
             blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
             self._publish_image(OVERLAY, header, blended, 'rgb8')
         return self._clock() - started - self._published_in

@@ -30,7 +30,7 @@ from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline
 from ubcn_ros.node.outputs import FrameNumbers
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
-from ubcn_ros.node.topics import CONFIDENCE, DERAINED, OVERLAY
+from ubcn_ros.node.topics import COLOR, CONFIDENCE, DERAINED, LABELS, OVERLAY
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0
@@ -83,7 +83,8 @@ class Pipeline:
         outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
                          engine_deadline(frames), any(frame.confidence for frame in frames),
                          frames[0].arrival.processing_size, settings.min_confidence,
-                         settings.convergence, any(frame.derained for frame in frames))
+                         settings.convergence, any(frame.derained for frame in frames),
+                         any(frame.labels for frame in frames))
         inferred = self._clock()
         self.finish()
         self._published = self._publisher.submit(self._publish_all, frames, outcomes, settings,
@@ -125,9 +126,11 @@ class Pipeline:
             if settings.deadline_ms:
                 deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
             outputs = camera.outputs
-            derained = outputs.wanted(DERAINED) or outputs.wanted(OVERLAY)
+            blended = outputs.wanted(OVERLAY)
             return PendingFrame(camera, arrival, image, deadline, outputs.wanted(CONFIDENCE),
-                                derained, started, self._clock(), publishing)
+                                blended or outputs.wanted(DERAINED),
+                                blended or outputs.wanted(LABELS) or outputs.wanted(COLOR),
+                                started, self._clock(), publishing)
         except MalformedImage as error:
             camera.statistics.dropped_malformed(error.kind, str(error))
             camera.warn(error.kind, f'{camera.topic}: malformed image dropped: {error}')

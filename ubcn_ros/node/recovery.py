@@ -49,7 +49,7 @@ class Outcome:
 
 def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
           confidence: bool, processing_size: int = TRAINED, min_confidence: float = 0.0,
-          convergence: float = 0.0, derained: bool = True) -> list[Outcome]:
+          convergence: float = 0.0, derained: bool = True, labels: bool = True) -> list[Outcome]:
     """
     Run the engine on images, together where there are several.
 
@@ -61,7 +61,7 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
     """
     options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence,
                'processing_size': processing_size, 'min_confidence': min_confidence,
-               'convergence': convergence, 'derained': derained}
+               'convergence': convergence, 'derained': derained, 'labels': labels}
     if len(images) > 1:
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]

@@ -49,8 +49,9 @@ class Frame:
 
     # (H, W, 3) uint8 RGB; None when it was not asked for.
     derained: np.ndarray | None
-    # (H, W) uint8 class ids; 255, unlabeled, where the confidence is below ``min_confidence``.
-    labels: np.ndarray
+    # (H, W) uint8 class ids; 255, unlabeled, where the confidence is below ``min_confidence``;
+    # None when they were not asked for.
+    labels: np.ndarray | None
     # (H, W) uint8, the probability of the label times 255; None when it was not asked for.
     confidence: np.ndarray | None
     # Steps of the loop that the image took.
@@ -211,7 +212,7 @@ class Engine:
     def __call__(self, image: np.ndarray, iterations: int = 3, deadline: float | None = None,
                  confidence: bool = False, processing_size: int | None = None,
                  min_confidence: float | None = None, convergence: float | None = None,
-                 derained: bool = True) -> Frame:
+                 derained: bool = True, labels: bool = True) -> Frame:
         """
         Derain and label one image.
 
@@ -224,23 +225,27 @@ class Engine:
             for the engine's.
         :param derained: return the derained image; where only labels are of use, its conversion
             and download are spared.
+        :param labels: return the labels; where only the derained image is of use, the segmentation
+            of the last of all steps, and what follows of it, is spared: earlier ones are what the
+            next step attends to. They come all the same with a confidence, or alone.
         :raises ValueError: the image has another shape or type, iterations is below 1, or the
             processing size, least confidence or convergence is none.
         """
         return self.batch([image], iterations, deadline, confidence, processing_size,
-                          min_confidence, convergence, derained)[0]
+                          min_confidence, convergence, derained, labels)[0]
 
     @torch.inference_mode()
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
               deadline: float | None = None, confidence: bool = False,
               processing_size: int | None = None, min_confidence: float | None = None,
-              convergence: float | None = None, derained: bool = True) -> list[Frame]:
+              convergence: float | None = None, derained: bool = True, labels: bool = True
+              ) -> list[Frame]:
         """
         Derain and label images of one size together, as several cameras deliver them.
 
         :param images: one or more, as for a single one.
         :param iterations, deadline, confidence, processing_size, min_confidence, convergence,
-            derained: as for a single image, for all; each converges by itself.
+            derained, labels: as for a single image, for all; each converges by itself.
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
@@ -251,17 +256,18 @@ class Engine:
         check_min_confidence(least)
         threshold = self.convergence if convergence is None else convergence
         check_convergence(threshold)
+        labels = labels or confidence or not derained
         backend, watch = self._backend, self._watch
         height, width = images[0].shape[:2]
         working = self._working_size(height, width, processing_size)
         watch.start()
-        budget = self._budget((len(images), height, width, working))
+        budget = self._budget((len(images), height, width, working, labels))
         rainy = backend.upload(images, working)
         watch.mark('upload')
         if deadline is not None:
             self._synchronize()
         begun = self._clock()
-        step = backend.first(rainy, watch.mark)
+        number, step = 1, backend.first(rainy, watch.mark, labels or iterations > 1)
         loop = Loop(rainy, iterations, threshold)
         loop.count(step)
         if deadline is not None:
@@ -270,24 +276,26 @@ class Engine:
         while not loop.done and (deadline is None or budget.fits(self._clock(), deadline)):
             started = self._clock()
             loop.keep(step)
-            step = backend.next(step, watch.mark)
+            number += 1
+            step = backend.next(step, watch.mark, labels or number < iterations)
             loop.count(step)
             if deadline is not None:
                 self._synchronize()
                 budget.record_step(self._clock() - started)
         finishing = self._clock()
-        results = backend.download(step, confidence or least > 0, derained)
+        unsure = labels and least > 0  # some labels may be
+        results = backend.download(step, confidence or unsure, derained, labels)
         # on its way with the results, so that it is not waited for by itself
         rain_logs = None if step.rain is None else step.rain.to('cpu', non_blocking=True)
         watch.mark('download')
         timings = watch.timings()  # waits for the device, so that the results are there
-        unlabeled = [leave_unlabeled(labels, sure, least) if least else None
-                     for _, labels, sure in results]
+        unlabeled = [leave_unlabeled(ids, sure, least) if unsure else None
+                     for _, ids, sure in results]
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
-        return [Frame(image, labels, sure if confidence else None, taken,
+        return [Frame(image, ids, sure if confidence else None, taken,
                       working or (height, width), timings, share, rain)
-                for (image, labels, sure), taken, share, rain
+                for (image, ids, sure), taken, share, rain
                 in zip(results, loop.taken, unlabeled, _rain_of_images(rain_logs, len(images)),
                        strict=True)]
 

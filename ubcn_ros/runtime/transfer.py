@@ -15,8 +15,8 @@ from ubcn_ros.network import Step
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.cpu_output import label_and_confidence_maps, label_map, to_bytes
 
-Result = tuple[np.ndarray | None, np.ndarray, np.ndarray | None]
-"""Derained (H, W, 3) or None, labels (H, W) and confidence (H, W) or None, uint8 each."""
+Result = tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]
+"""Derained (H, W, 3), labels (H, W) and confidence (H, W), uint8, None where not asked for."""
 
 
 def upload(images: Sequence[np.ndarray], device: torch.device) -> torch.Tensor:
@@ -33,19 +33,20 @@ def _upload(image: np.ndarray, device: torch.device) -> torch.Tensor:
     return tensor.permute(2, 0, 1)[None].float().mul_(1 / 255)
 
 
-def download(step: Step, confidence: bool, temperature: float = 1.0, derained: bool = True
-             ) -> list[Result]:
+def download(step: Step, confidence: bool, temperature: float = 1.0, derained: bool = True,
+             labels: bool = True) -> list[Result]:
     """
     Return a step's results in new memory; on a CPU by its own fast kernels.
 
-    :param confidence, derained: whether these are asked for.
+    :param confidence, derained, labels: whether these are asked for; confidence with labels only.
     :param temperature: of the confidence, as in ``confidence_of``.
     """
     results = []
-    for image, logits in zip(step.image, step.logits, strict=True):
-        labels, sure = find_labels(logits, image.shape[-2:], confidence, temperature)
-        results.append((_bytes(image) if derained else None, labels.cpu().numpy(),
-                        None if sure is None else sure.cpu().numpy()))
+    for i, image in enumerate(step.image):
+        found = find_labels(step.logits[i], image.shape[-2:], confidence, temperature
+                            ) if labels else (None, None)
+        results.append((_bytes(image) if derained else None,
+                        *(None if each is None else each.cpu().numpy() for each in found)))
     return results
 
 

@@ -97,6 +97,24 @@ def test_without_the_derained_image_all_else_is_the_same(graphs, tiny_engine, na
             assert np.array_equal(frame.confidence, expected.confidence)
 
 
+@pytest.mark.parametrize('name', ['graphs', 'eager'])
+@pytest.mark.parametrize('iterations', [1, 3])
+@pytest.mark.parametrize('convergence', [0, 3])
+def test_without_labels_the_derained_image_is_the_same(graphs, tiny_engine, name, iterations,
+                                                       convergence):
+    engine = graphs if name == 'graphs' else tiny_engine
+    for number in range(2):
+        batch, options = images(2, seed=number), {'convergence': convergence}
+        whole = engine.batch(batch, iterations, **options)
+        for frame, expected in zip(engine.batch(batch, iterations, labels=False, **options),
+                                   whole, strict=True):
+            assert frame.labels is frame.confidence is frame.unlabeled is None
+            assert np.array_equal(frame.derained, expected.derained)
+            assert (frame.iterations, frame.rain) == (expected.iterations, expected.rain)
+    assert same(engine.batch(batch, iterations, confidence=True),
+                engine.batch(batch, iterations, confidence=True))
+
+
 def test_results_stay_when_the_next_frames_come(graphs):
     kept = [graphs(image, 1, confidence=True) for image in images(6)]
     again = [graphs(image, 1, confidence=True) for image in images(6)]
@@ -304,7 +322,7 @@ def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engi
     assert recorder.asked == 1 and engine.backend == 'graphs' and len(caplog.records) == 1
     assert "out of memory); going on with 'eager' for this size" in caplog.text
     engine(images(1, 33)[0], 1)
-    assert recorder.asked == 9  # all of the other size's work
+    assert recorder.asked == 10  # all of the other size's work
 
 
 def test_what_failed_is_freed_at_once(tiny_model):
@@ -320,7 +338,7 @@ def test_what_failed_is_freed_at_once(tiny_model):
 
 @pytest.mark.parametrize(('stale', 'name'), [
     (1, 'image of step 1'), (2, 'image of step 1'), (3, 'logits of step 1'),
-    (4, 'image of step 2'), (8, 'packed image')])
+    (4, 'image of step 2'), (9, 'packed image')])
 def test_recordings_that_do_not_follow_their_input_are_found(tiny_model, tiny_engine, caplog,
                                                              stale, name):
     engine = engine_of(tiny_model, ('graphs', unchanged, StaleRecorder(stale)))

@@ -51,17 +51,22 @@ class Backend(Protocol):
         :param working: of the steps of this frame, as in ``UBCN.forward``.
         """
 
-    def first(self, image: torch.Tensor, mark: Mark) -> Step:
-        """Derain and segment what ``upload`` returned."""
+    def first(self, image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
+        """
+        Derain and segment what ``upload`` returned.
 
-    def next(self, previous: Step, mark: Mark) -> Step:
-        """Attend and segment again; ``previous`` may be overwritten."""
+        :param segment: whether the logits are of use; else they are anything, None, too.
+        """
 
-    def download(self, step: Step, confidence: bool, derained: bool = True) -> list[Result]:
+    def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:
+        """Attend and segment again, as ``first``; ``previous`` may be overwritten."""
+
+    def download(self, step: Step, confidence: bool, derained: bool = True, labels: bool = True
+                 ) -> list[Result]:
         """
         Return the step's results, one per image; the confidence at ``info.temperature``.
 
-        Confidence and derained image are worked out and downloaded only where they are asked for.
+        What is not asked for is neither worked out nor downloaded. Confidence comes with labels.
 
         From a GPU they may be on their way: their values are there once the device is
         synchronised. They are the caller's; no later frame changes them.

@@ -104,17 +104,18 @@ class GraphsBackend:
         self._current = self._buffers_of(sizes) or self._eager
         return self._current.upload(images, working)
 
-    def first(self, image: torch.Tensor, mark: Mark) -> Step:
+    def first(self, image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
         """Derain and segment what was uploaded last."""
-        return self._current.first(image, mark)
+        return self._current.first(image, mark, segment)
 
-    def next(self, previous: Step, mark: Mark) -> Step:
+    def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:
         """Attend and segment again; ``previous`` is overwritten."""
-        return self._current.next(previous, mark)
+        return self._current.next(previous, mark, segment)
 
-    def download(self, step: Step, confidence: bool, derained: bool = True) -> list[Result]:
+    def download(self, step: Step, confidence: bool, derained: bool = True, labels: bool = True
+                 ) -> list[Result]:
         """Return the results; complete once the device is synchronised."""
-        return self._current.download(step, confidence, derained)
+        return self._current.download(step, confidence, derained, labels)
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run batches until these sizes are prepared."""

@@ -87,21 +87,22 @@ class StagesBackend:
         self._working = working
         return upload(images, self.device)
 
-    def first(self, image: torch.Tensor, mark: Mark) -> Step:
+    def first(self, image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
         """Derain and segment."""
         derained, lifted, rain = self._stages.derain(image)
         mark('derain')
-        return Step(derained, self._segment(derained, mark), lifted, rain)
+        return Step(derained, self._segment(derained, mark) if segment else None, lifted, rain)
 
-    def next(self, previous: Step, mark: Mark) -> Step:
+    def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:
         """Attend and segment again."""
-        derained = self._stages.attend(previous, self._working)
+        step = previous._replace(image=self._stages.attend(previous, self._working))
         mark('attend')
-        return previous._replace(image=derained, logits=self._segment(derained, mark))
+        return step._replace(logits=self._segment(step.image, mark)) if segment else step
 
-    def download(self, step: Step, confidence: bool, derained: bool = True) -> list[Result]:
+    def download(self, step: Step, confidence: bool, derained: bool = True, labels: bool = True
+                 ) -> list[Result]:
         """Return the step's results; a GPU's are complete."""
-        return download(step, confidence, self.info.temperature, derained)
+        return download(step, confidence, self.info.temperature, derained, labels)
 
     def warm_up(self, size: Size, working: WorkingSize = None) -> None:
         """Run one batch: libraries choose algorithms, compile kernels and build engines."""

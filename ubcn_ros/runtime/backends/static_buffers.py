@@ -20,6 +20,9 @@ from ubcn_ros.runtime.transfer import HostBuffers, Result, find_labels, image_by
 
 RESULTS = 2
 """Results per size that may be in use before further ones need memory of their own."""
+# derained image, labels and confidence, which comes with labels: what can be asked for
+_ASKED = ((True, False, False), *((derained, True, confidence) for derained, confidence
+                                  in product((False, True), repeat=2)))
 STRIPS = 4
 """Parts of an image that are sent one by one: while one is on its way, the next is copied."""
 
@@ -75,16 +78,16 @@ class StaticBuffers:
         self._packed = packed
         self.derained, self.labels, self.confidence = views
 
-    def first(self, _image: torch.Tensor, mark: Mark) -> Step:
+    def first(self, _image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
         """Derain and segment what was uploaded last."""
-        return self._run_step('derain', mark)
+        return self._run_step('derain', mark, segment)
 
-    def next(self, _previous: Step, mark: Mark) -> Step:
+    def next(self, _previous: Step, mark: Mark, segment: bool = True) -> Step:
         """Attend and segment again; the previous step is overwritten."""
-        return self._run_step('attend', mark)
+        return self._run_step('attend', mark, segment)
 
-    def _run_step(self, stage: str, mark: Mark) -> Step:
-        for name in (stage, 'segment'):
+    def _run_step(self, stage: str, mark: Mark, segment: bool) -> Step:
+        for name in (stage, 'segment') if segment else (stage,):
             self.run(name)
             mark(name)
         return self.step
@@ -107,16 +110,19 @@ class StaticBuffers:
         self.run('unpack')
         return self.rainy
 
-    def download(self, _step: Step, confidence: bool, derained: bool = True) -> list[Result]:
+    def download(self, _step: Step, confidence: bool, derained: bool = True, labels: bool = True
+                 ) -> list[Result]:
         """Return the last step's results; from a GPU they are on their way."""
-        self.run(_packing(derained, confidence))
+        asked = derained, labels, confidence
+        self.run(_packing(*asked))
         tensor, array = self._results.lend()
         count = len(self._packed) // 5
-        asked = slice(0 if derained else 3 * count, (5 if confidence else 4) * count)
-        tensor[asked].copy_(self._packed[asked], non_blocking=True)
-        images, labels, sure = _views(array, self._size)
-        return [(images[i] if derained else None, labels[i], sure[i] if confidence else None)
-                for i in range(len(images))]
+        part = slice(0 if derained else 3 * count, (3 + labels + confidence) * count)
+        tensor[part].copy_(self._packed[part], non_blocking=True)
+        views = _views(array, self._size)
+        return [tuple(view[i] if wanted else None
+                      for view, wanted in zip(views, asked, strict=True))
+                for i in range(self._size[0])]
 
 
 def _buffers_of_step(rainy: torch.Tensor, stages: StageFunctions, working: WorkingSize) -> Step:
@@ -153,22 +159,22 @@ def _work_on(pixels: torch.Tensor, rainy: torch.Tensor, step: Step, views: tuple
     def attend() -> None:
         image.copy_(stages.attend(step, working))
 
-    def pack(derained: bool, confidence: bool) -> None:
+    def pack(derained: bool, labels: bool, confidence: bool) -> None:
         for i in range(len(image)):
             found = (image_bytes(image[i]) if derained else None,
-                     *find_labels(logits[i], image.shape[-2:], confidence, temperature))
+                     *(find_labels(logits[i], image.shape[-2:], confidence, temperature)
+                       if labels else (None, None)))
             for view, values in zip(views, found, strict=True):
                 if values is not None:
                     view[i].copy_(values)
 
     return {'unpack': lambda: _unpack(pixels, rainy), 'derain': derain, 'segment': segment,
-            'attend': attend, **{_packing(*asked): partial(pack, *asked)
-                                 for asked in product((False, True), repeat=2)}}
+            'attend': attend, **{_packing(*asked): partial(pack, *asked) for asked in _ASKED}}
 
 
-def _packing(derained: bool, confidence: bool) -> str:
-    """Name the work that puts what is asked for, beside the labels, into the packed buffer."""
-    return f'pack labels{derained * ", derained"}{confidence * ", confidence"}'
+def _packing(derained: bool, labels: bool, confidence: bool) -> str:
+    """Name the work that puts what is asked for into the packed buffer."""
+    return f'pack{derained * " derained"}{labels * " labels"}{confidence * " confidence"}'
 
 
 def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
@@ -202,7 +208,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     _require(found.lifted, lifted, 1 / 255, 'image without its veil')
     if rain is not None:
         _require(found.rain, rain, 0.05, 'rain')
-    buffers.run(_packing(derained=True, confidence=True))
+    buffers.run(_packing(derained=True, labels=True, confidence=True))
     for i in range(size[0]):
         _require(buffers.derained[i], image_bytes(found.image[i]), 0.01, 'packed image')
         labels, sure = find_labels(found.logits[i], size[1:], True, buffers.temperature)
