@@ -5,7 +5,7 @@ A CUDA device simulated on the CPU: what CUDA would refuse is refused, and waits
 
 Every tensor is the CPU's. A mark on its memory says that it lies on the GPU, which ``device``
 tells; views share it, and results get it. Graphs are captured and replayed. What kernels compute,
-their types under autocast, and streams are not simulated.
+autocast and streams are not simulated.
 """
 
 import contextlib
@@ -70,11 +70,10 @@ class Generator(torch.Generator):
 
 
 class Autocast(torch.amp.autocast_mode.autocast):
-    """Casts what is on the GPU, by the CPU's rules; asked for the CPU it casts nothing."""
+    """Casts nothing: in bf16 the CPU's convolutions may end the process, see training.layout."""
 
-    def __init__(self, device_type, dtype=None, enabled=True, cache_enabled=None):
-        super().__init__('cpu', dtype or torch.float16, enabled and device_type == 'cuda',
-                         cache_enabled)
+    def __init__(self, *_options, **_named):
+        super().__init__('cpu', enabled=False)
 
 
 class SimulatedCuda(TorchDispatchMode):
