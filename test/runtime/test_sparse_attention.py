@@ -11,7 +11,12 @@ from torch.nn import functional as F
 from ubcn_ros.network.attention import SAM, PathStacks, SAMConfig
 from ubcn_ros.runtime import sparse_attention
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.sparse_attention import SparseStacks, reached, sparsify
+from ubcn_ros.runtime.sparse_attention import (
+    SparseStacks,
+    cells_by_level,
+    reached,
+    sparsify,
+)
 
 NINE = SAMConfig(3, 9)
 DILATED = SAMConfig(4, 3, dilations=(1, 2, 4))
@@ -128,6 +133,31 @@ def test_reached_is_what_the_convolutions_can_reach():
             size = 2 * (reach + slack) + 1
             near = F.max_pool2d(F.max_pool2d(there, size, 1, reach + slack), 8) > 0
             assert compare(near, levels <= level).all()
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_cells_are_sorted_by_level(layout):
+    masks = some_masks('labels', 2, 3, 61, 83).to(memory_format=layout)
+    levels, order, counts = cells_by_level(masks, [1, 2, 1], 8)
+    assert torch.equal(levels, reached(masks, [1, 2, 1], 8).int()) and levels.is_contiguous()
+    for found, places, count in zip(levels.flatten(1), order, counts, strict=True):
+        assert torch.equal(places.sort().values, torch.arange(len(found)))
+        assert torch.equal(found[places], found.sort().values)
+        assert count.tolist() == [int((found <= block).sum()) for block in range(3)]
+
+
+def test_a_graph_sorts_the_cells_of_other_masks(simulated_gpu):
+    masks = torch.zeros(2, 2, 40, 50, device='cuda')
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = cells_by_level(masks, [1, 1], 8)
+    for value in (0.0, 1.0):
+        masks[:, 0, :9, :5] = value
+        graph.replay()
+        expected = cells_by_level(masks.cpu(), [1, 1], 8)
+        assert all(torch.equal(got.cpu(), want)
+                   for got, want in zip(captured, expected, strict=True))
+    assert captured[2].tolist() == [[2, 4]] * 2
 
 
 def test_a_sparsified_network_shares_its_weights_and_answers_the_same():

@@ -111,6 +111,23 @@ def reached(paths: torch.Tensor, dilations: list[int], cell: int) -> torch.Tenso
     return unreached
 
 
+def cells_by_level(paths: torch.Tensor, dilations: list[int], cell: int
+                   ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """
+    Sort the cells of every image's paths by what ``reached`` finds, without a wait for the device.
+
+    :param paths, dilations: as of ``reached``.
+    :return: the levels, (N, K, rows, columns); the places of the cells in these, (N, K * rows *
+        columns), in the order of their levels; how many of them each block needs, (N, blocks).
+        All int32.
+    """
+    levels = reached(paths, dilations, cell).to(torch.int32).contiguous()
+    found, order = levels.flatten(1).sort(dim=1, stable=True)
+    blocks = torch.arange(len(dilations), dtype=torch.int32, device=paths.device)
+    counts = torch.searchsorted(found, blocks.repeat(len(paths), 1), right=True, out_int32=True)
+    return levels, order.to(torch.int32), counts
+
+
 def cells_of(image: torch.Tensor, cell: int) -> torch.Tensor:
     """Cut (N, C, H, W) into (N, rows, columns, cell, cell, C); zeros fill up the ends."""
     height, width = image.shape[-2:]

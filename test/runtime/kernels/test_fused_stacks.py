@@ -168,6 +168,18 @@ def test_patches_reach_as_many_tiles_as_is_said():
     assert 2.7 < float(paths) < 3.3
 
 
+def test_all_that_a_candidate_gets_is_on_the_device(simulated_gpu):
+    sam = sam_of().to('cuda')
+    autotuner = Autotuner('cuda', (torch.float32,), lambda _reference, candidates, x, _operation:
+                          (candidates['sum'](x), 'sum')[1])
+    fuse_stacks(sam, autotuner, {'sum': lambda features, masks, *weights, dilations=None: (
+        features * masks.sum(1, keepdim=True) + sum(w.sum() for w in weights[:3]))})
+    features, masks = (x.to('cuda') for x in inputs())
+    simulated_gpu.waits.clear()
+    assert sam.path_mixer(features, masks).is_cuda
+    assert list(autotuner.chosen.values()) == ['sum'] and not simulated_gpu.waits
+
+
 def test_without_triton_all_stays(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, 'triton', None)
     monkeypatch.delitem(sys.modules, 'ubcn_ros.runtime.kernels.triton_stacks', raising=False)

@@ -45,7 +45,7 @@ import triton
 import triton.language as tl
 
 from ubcn_ros.runtime.kernels.launch import check_offsets, on
-from ubcn_ros.runtime.sparse_attention import reached
+from ubcn_ros.runtime.sparse_attention import cells_by_level
 
 TILE = 16
 """Side of a tile, pixels, each of which is one matrix product for every tap."""
@@ -215,14 +215,8 @@ def run_stacks(features: torch.Tensor, masks: torch.Tensor, weights: torch.Tenso
         masks = masks.contiguous()
     # not stride(): of a size of 1, PyTorch may say anything
     mask_strides = (height * width, 1) if masks.is_contiguous() else (1, paths)
-    levels = reached(masks, list(dilations), tile)
+    levels, order, counts = cells_by_level(masks, list(dilations), tile)
     columns, tiles = levels.shape[-1], levels[0, 0].numel()
-    levels = levels.to(torch.int32).flatten(1).contiguous()
-    found, order = levels.sort(dim=1, stable=True)
-    order = order.to(torch.int32)
-    blocks = torch.arange(len(dilations), dtype=torch.int32, device=masks.device)
-    counts = torch.searchsorted(found, blocks.expand(n, -1).contiguous(), right=True,
-                                out_int32=True)
     state, hidden = (features.new_empty((paths, height, width, channels)) for _ in range(2))
     result = torch.empty_like(features)
     shared = biases.shape[1] == 1
