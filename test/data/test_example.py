@@ -2,14 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example of own data: what lies where, and that its classes are the drive's, merged."""
 
+import os
+import signal
+
 import numpy as np
 import pytest
 import yaml
 from command_line import ubcn
 
+from ubcn_ros.data import example as module
 from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.data.example import CLASSES, make_example
 from ubcn_ros.data.files import read_image, read_png
+from ubcn_ros.images.files import ImageFileError
 
 SIZE = {'height': 36, 'width': 48}
 
@@ -66,6 +71,33 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(ValueError, match=f'{tmp_path} is not empty'):
         make_example(tmp_path, 1, 1, **SIZE)
     assert list(contents(tmp_path)) == ['notes.txt']
+
+
+@pytest.mark.parametrize('ending, there', [('error', True), ('closed', False), ('signal', False)])
+def test_a_set_that_is_not_finished_is_removed(tmp_path, monkeypatch, ending, there):
+    """Else the same command would be refused."""
+    folder, write = tmp_path / 'set', module.write_image
+    if there:
+        folder.mkdir()
+
+    def write_image(path, *image):
+        write(path, *image)
+        if ending == 'error':
+            raise ImageFileError('no room')
+        if ending == 'signal':
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(module, 'write_image', write_image)
+    command = ['data', 'example', str(folder), '--frames', '2', '--val', '1', '--size', '48x36']
+    if ending == 'closed':
+        images = make_example(folder, 2, 1, **SIZE)
+        next(images)
+        images.close()
+    else:
+        done = ubcn(*command)
+        assert done.exit_code == {'error': 1, 'signal': 128 + signal.SIGTERM}[ending]
+        assert ('no room' if ending == 'error' else 'Stopped by SIGTERM') in done.output
+    assert [*tmp_path.rglob('*')] == [folder] * there
 
 
 def test_the_command_writes_and_says_where(tmp_path):

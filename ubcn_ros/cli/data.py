@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import click
 
 from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import OUTPUT_FOLDER, OutputType, json_option, size_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json
+from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, save_json
 
 
 @click.group()
@@ -37,10 +38,15 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
     streets. FOLDER must be missing or empty.
     """
     from ubcn_ros.data.example import make_example
+    from ubcn_ros.stopping import Stopped, stop_on_signals
     width, height = size
-    with progress_bar(total=frames + val) as bar:
-        for _ in make_example(folder, frames, val, height, width, seed):
-            bar.update()
+    images = make_example(folder, frames, val, height, width, seed)
+    try:
+        with stop_on_signals(), closing(images), progress_bar(total=frames + val) as bar:
+            for _ in images:
+                bar.update()
+    except Stopped as stop:
+        exit_stopped(stop, 'nothing', folder)
     click.echo(f'{frames} images for training and {val} for validation written to {folder}; '
                f'{folder / "data.yaml"} describes them')
 

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ubcn_ros.data.drive.drive import LABEL_SET, Drive
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import UNLABELED
+from ubcn_ros.stopping import signals_held
+from ubcn_ros.whole_files import write_whole
 
 CLASSES = {
     'sky': ('Sky',),
@@ -43,13 +47,25 @@ def make_example(folder: Path, frames: int = 240, val: int = 40, height: int = 3
     :param frames: for training.
     :param val: for validation.
     :param seed: of the first drive; each further one has the next seed.
-    :return: yields the path of each image once it and its mask are written.
+    :return: yields the path of each image once it and its mask are written; where it ends before
+        the last, by an error or as it is closed, what was written is removed.
     :raises ValueError: the folder holds something, or a size is below 32.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f'{folder} is not empty, and nothing is overwritten: give another folder')
-    return _write(folder, {'train': frames, 'val': val}, height, width, seed)
+    return _write_or_remove(folder, {'train': frames, 'val': val}, height, width, seed)
+
+
+def _write_or_remove(folder: Path, *arguments: Any) -> Iterator[Path]:
+    there = folder.exists()
+    try:
+        yield from _write(folder, *arguments)
+    except BaseException:
+        with signals_held():
+            for made in folder.iterdir() if there else [folder]:
+                shutil.rmtree(made, ignore_errors=True)
+        raise
 
 
 def _write(folder: Path, counts: dict[str, int], height: int, width: int, seed: int
@@ -67,7 +83,7 @@ def _write(folder: Path, counts: dict[str, int], height: int, width: int, seed: 
             write_image(path, frame.image)
             write_image(folder / 'masks' / split / f'{name}.png', ids[frame.labels])
             yield path
-    (folder / 'data.yaml').write_text(_yaml(), encoding='utf-8')
+    write_whole(folder / 'data.yaml', _yaml().encode())
 
 
 def _ids() -> np.ndarray:
