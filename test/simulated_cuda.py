@@ -24,8 +24,8 @@ CPU, GPU = torch.device('cpu'), torch.device('cuda', 0)
 _ANY = 'any'  # of what C++ makes out of nothing: it goes with what it meets first
 _FACTORIES = {
     torch: ('tensor', 'as_tensor', 'empty', 'empty_strided', 'zeros', 'ones', 'full', 'arange',
-            'rand', 'randn', 'randint', 'randperm', 'empty_like', 'zeros_like', 'ones_like',
-            'full_like'),
+            'eye', 'linspace', 'rand', 'randn', 'randint', 'randperm', 'empty_like', 'zeros_like',
+            'ones_like', 'full_like'),
     torch.Tensor: ('new_tensor', 'new_empty', 'new_zeros', 'new_ones', 'new_full')}
 _aten = torch.ops.aten
 _WAITING = {_aten._local_scalar_dense, _aten.nonzero, _aten.equal, _aten.masked_select,
@@ -211,7 +211,8 @@ def _cuda(mode):
             'is_current_stream_capturing': lambda: mode.captured is not None,
             'is_available': lambda: True, 'device_count': lambda: 1, 'current_device': lambda: 0,
             'get_device_name': lambda *_: 'simulated', 'get_device_capability': lambda *_: (9, 0),
-            'get_device_properties': lambda *_: types.SimpleNamespace(major=9),
+            'get_device_properties': lambda *_: types.SimpleNamespace(
+                major=9, multi_processor_count=132),
             'mem_get_info': lambda *_: (2**40, 2**40),
             **dict.fromkeys(('set_device', 'empty_cache'), lambda *_: None)}
 

@@ -39,6 +39,20 @@ def test_ssim_falls_with_noise():
     assert found[0] > found[1] > found[2]
 
 
+@pytest.mark.gpu
+def test_figures_on_a_gpu_are_those_on_a_cpu():
+    """TF32 would take the variances of SSIM, small differences of large numbers, with it."""
+    noise = torch.randn(2, 1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    clean, image = 0.6 + 0.01 * noise[0], 0.6 + 0.01 * noise[0] + 0.005 * noise[1]
+    found = []
+    for device in ('cpu', 'cuda'):
+        score = ImageScore()
+        score.add(*(each.to(device, memory_format=torch.channels_last)
+                    for each in (image, clean)))
+        found.append(score.result())
+    assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
 def test_label_score_by_hand():
     score = LabelScore(CAMVID, torch.device('cpu'))
     # two images; class 5 is predicted but never true; one true pixel is unlabeled

@@ -15,7 +15,8 @@ def test_graphs_are_captured_and_equal_the_modules(simulated_gpu, rain_model):
                      for backend in ('graphs', 'eager'))
     first, *images = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3), np.uint8)
     for options in ({'confidence': True, 'deadline': 1e12}, {'processing_size': 40},
-                    {'convergence': 10.0}, {'derained': False, 'min_confidence': 0.3}):
+                    {'convergence': 10.0}, {'labels': False},
+                    {'derained': False, 'min_confidence': 0.3}):
         for image in (first, first):  # they are prepared before the second frame of a size
             graphs(image, 2, **options)
         for image in images:

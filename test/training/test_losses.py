@@ -51,6 +51,16 @@ def test_derain_loss_keeps_its_precision_under_autocast():
     assert float(cast) == pytest.approx(float(derain_loss(other, image)), rel=1e-6)
 
 
+@pytest.mark.gpu
+def test_derain_loss_is_as_precise_on_a_gpu():
+    image = torch.rand(2, 3, 96, 128, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.4
+    other = image + 0.003 * torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    there = [each.to('cuda', memory_format=torch.channels_last) for each in (other, image)]
+    with torch.autocast('cuda', torch.bfloat16):
+        cast = derain_loss(*there)
+    assert float(cast) == pytest.approx(float(derain_loss(other, image)), rel=1e-3)
+
+
 def test_block_means_do_not_see_streaks():
     clean = torch.full((1, 3, 16, 24), 0.5)
     streaks = clean + 0.2 * torch.tensor([1.0, -1.0]).repeat(12)
