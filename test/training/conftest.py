@@ -17,7 +17,7 @@ TINY_MODEL = {
     'preset': 'light',
     'overrides': {'derain': {'channels': 4, 'blocks': 1},
                   'attention': {'channels': 4, 'blocks': 1},
-                  'segmentation_options': {'width': 8}}}
+                  'segmentation': 'small_segmentation:SmallSegmentation'}}
 STAGE = {'optimizer_steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
          'samples': {'crop': [32, 48], 'renders': 4, 'reuse': 2},
          'optimizer': {'kind': 'adam', 'lr': 1e-2, 'warm_up': 0}}

@@ -20,9 +20,7 @@ from ubcn_ros.training.warm_start import start_from_derain
 
 MODULES = {'derain': {'derain'}, 'adapt': {'segmentation'}, 'attend': {'attention'},
            'joint': {'derain', 'segmentation', 'attention'}}
-# the discriminator needs features of 12x12 at stride 8; where a 64th of the crop is a pixel, what
-# normalisation passes back is noise, from which joint does not learn
-CROP = {'adapt': [96, 96], 'joint': [64, 80]}
+CROP = {'adapt': [96, 96]}  # the discriminator needs features of 12x12 at stride 8
 
 
 @pytest.fixture

@@ -39,10 +39,11 @@ def arguments(recipe, root, out, *more, precision='32-true'):
 
 
 def start(arguments, log, folder=None):
+    path = os.pathsep.join((str(ROOT), str(ROOT / 'test')))  # the latter has the network
     return subprocess.Popen(
         [sys.executable, '-m', 'ubcn_ros.cli', 'train', *arguments], stdout=log, cwd=folder,
         stderr=subprocess.STDOUT, start_new_session=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(ROOT)})
+        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path})
 
 
 def invoke(arguments):

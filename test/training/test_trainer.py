@@ -275,8 +275,7 @@ def test_a_checkpoint_runs_no_code(run):
 
 def test_a_checkpoint_of_another_width_or_start_is_refused(run):
     run('out', settings={'start': 'a'}).fit()
-    other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1},
-                                              'segmentation_options': {'width': 8}}}
+    other = {'preset': 'light', 'overrides': {'derain': {'channels': 6, 'blocks': 1}}}
     with pytest.raises(ValueError, match='another recipe.*channels: 4 before, 6 now'):
         run('out', model=other, settings={'start': 'a'}).resume()
     with pytest.raises(ValueError, match='start: a before, b now'):
