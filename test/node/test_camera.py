@@ -131,6 +131,21 @@ def test_gaps_in_a_publishers_sequence_are_dropped_frames(camera, arrivals, miss
     assert camera.statistics.missed == missed
 
 
+@pytest.mark.parametrize('publishers, mixed', [
+    ('aab', False),  # the driver was started again
+    ('aba', True), ('aabbaa', True), ('abc', True)])
+def test_images_of_two_publishers_at_once_are_warned_of(camera, capfd, publishers, mixed):
+    for number, publisher in enumerate(publishers):
+        camera.on_image(image_message(), {'publication_sequence_number': number,
+                                          'publisher_gid': publisher})
+    camera.statistics.dropped_idle()
+    report = camera.report()
+    assert (report.level is Level.WARN) is mixed
+    assert ('/front/image: images of several publishers' in report.message) is mixed
+    assert ('several publishers' in capfd.readouterr().err) is mixed
+    assert camera.report().level is Level.OK
+
+
 def test_closing_drops_what_waits_and_opening_starts_anew(camera):
     camera.on_image(image_message(), {})
     camera.close()

@@ -66,6 +66,7 @@ class Camera:
         self._throttle, self._silence_throttle = Throttle(), Throttle(60.0)
         self._replaced = 0  # of the mailbox's drops, those already in the statistics
         self._sequence: tuple[Any, int] | None = None  # publisher and number, of the last image
+        self._turns = 0  # how often an image was another publisher's than the last, since a report
         self._opened = 0.0
         self._transport = ''
         self._remap = ''  # the name whose remapping leads to the images
@@ -83,6 +84,7 @@ class Camera:
         self._transport, self._remap = transport, inputs.remap
         self.topic = self._node.resolve_topic_name(inputs.image)
         self._sequence = None
+        self._turns = 0
         self._infos = 0
         self._opened = self._clock()
         with ExitStack() as stack:
@@ -119,8 +121,11 @@ class Camera:
         publisher, before = info.get('publisher_gid'), self._sequence
         sequence = info.get('publication_sequence_number')
         missed = 0
-        if before is not None and sequence is not None and before[0] == publisher:
-            missed = max(sequence - before[1] - 1, 0)
+        if before is not None and sequence is not None:
+            if before[0] == publisher:
+                missed = max(sequence - before[1] - 1, 0)
+            else:
+                self._turns += 1
         self._sequence = None if publisher is None or sequence is None else (publisher, sequence)
         self.statistics.arrived(missed)
         self.mailbox.put(arrival)
@@ -150,6 +155,11 @@ class Camera:
             return report
         info_topic = self._subscriptions[1].topic_name
         report.values['camera info'] = f'{self._infos or "none"} on {info_topic}'
+        turns, self._turns = self._turns, 0
+        if turns > 1:  # one is a driver that was started anew
+            text = hints.explain_mixture(self._node, self.topic)
+            report.add(Level.WARN, text)
+            self.warn('mixture', text)
         since, opened = self.statistics.silence() or 0.0, self._clock() - self._opened
         quiet = min(since, opened) if self.statistics.received else opened
         if quiet >= SILENCE_SECONDS:

@@ -148,6 +148,18 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
             'config/fastdds.xml')
 
 
+def explain_mixture(node: Any, topic: str) -> str:
+    """
+    Say who publishes images by turns on one topic.
+
+    :param node: the rclpy node.
+    :param topic: resolved name.
+    """
+    publishers = ', '.join(map(describe, node.get_publishers_info_by_topic(topic)))
+    return (f'{topic}: images of several publishers come by turns, as of one camera: '
+            f'{publishers or "gone"}; stop all but one, or remap them')
+
+
 def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:
     """Say which policies keep all these publishers from our subscription; '' where one fits."""
     ours = next((subscription.qos_profile for subscription in node.subscriptions
