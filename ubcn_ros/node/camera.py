@@ -65,8 +65,8 @@ class Camera:
         self._clock = clock
         self._throttle, self._silence_throttle = Throttle(), Throttle(60.0)
         self._replaced = 0  # of the mailbox's drops, those already in the statistics
-        self._sequence: tuple[Any, int] | None = None  # publisher and number, of the last image
-        self._turns = 0  # how often an image was another publisher's than the last, since a report
+        self._last: tuple[Any, int | None] = None, None  # publisher and number, of the last image
+        self._changes = 0  # of the publisher from image to image, since the last report
         self._opened = 0.0
         self._transport = ''
         self._remap = ''  # the name whose remapping leads to the images
@@ -83,8 +83,8 @@ class Camera:
         kind = Image if transport == 'raw' else CompressedImage
         self._transport, self._remap = transport, inputs.remap
         self.topic = self._node.resolve_topic_name(inputs.image)
-        self._sequence = None
-        self._turns = 0
+        self._last = None, None
+        self._changes = 0
         self._infos = 0
         self._opened = self._clock()
         with ExitStack() as stack:
@@ -116,18 +116,7 @@ class Camera:
         """
         arrival = Arrival(message, self._clock(), self._transport == 'compressed',
                           self.processing.begin(), times_before(info, time.time_ns()))
-        # Depth 1 lets the middleware replace images that the executor was too late for: the
-        # sequence numbers show how many, and each publisher has its own.
-        publisher, before = info.get('publisher_gid'), self._sequence
-        sequence = info.get('publication_sequence_number')
-        missed = 0
-        if before is not None and sequence is not None:
-            if before[0] == publisher:
-                missed = max(sequence - before[1] - 1, 0)
-            else:
-                self._turns += 1
-        self._sequence = None if publisher is None or sequence is None else (publisher, sequence)
-        self.statistics.arrived(missed)
+        self.statistics.arrived(self._missed_before(info))
         self.mailbox.put(arrival)
 
     def on_camera_info(self, message: CameraInfo) -> None:
@@ -155,11 +144,11 @@ class Camera:
             return report
         info_topic = self._subscriptions[1].topic_name
         report.values['camera info'] = f'{self._infos or "none"} on {info_topic}'
-        turns, self._turns = self._turns, 0
-        if turns > 1:  # one is a driver that was started anew
-            text = hints.explain_mixture(self._node, self.topic)
+        changes, self._changes = self._changes, 0
+        if changes > 1:  # one is a driver that was started anew
+            text = hints.explain_several_publishers(self._node, self.topic)
             report.add(Level.WARN, text)
-            self.warn('mixture', text)
+            self.warn('publishers', text)
         since, opened = self.statistics.silence() or 0.0, self._clock() - self._opened
         quiet = min(since, opened) if self.statistics.received else opened
         if quiet >= SILENCE_SECONDS:
@@ -176,6 +165,21 @@ class Camera:
         held_back = self._throttle.passes(key)
         if held_back is not None:
             self._logger.warning(text + (f' ({held_back} more like it)' if held_back else ''))
+
+    def _missed_before(self, info: dict[str, Any]) -> int:
+        """
+        Return how many images were lost before this one; count the changes of the publisher.
+
+        Depth 1 lets the middleware replace images that the executor was too late for: the sequence
+        numbers show how many, where there are any, and each publisher has its own.
+        """
+        (before, last), self._last = self._last, (
+            info.get('publisher_gid'), info.get('publication_sequence_number'))
+        publisher, number = self._last
+        if publisher != before:
+            self._changes += None not in (publisher, before)
+            return 0
+        return 0 if None in (publisher, last, number) else max(number - last - 1, 0)
 
     def _count_replaced(self) -> None:
         dropped = self.mailbox.dropped

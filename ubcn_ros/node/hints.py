@@ -148,7 +148,7 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
             'config/fastdds.xml')
 
 
-def explain_mixture(node: Any, topic: str) -> str:
+def explain_several_publishers(node: Any, topic: str) -> str:
     """
     Say who publishes images by turns on one topic.
 
