@@ -73,10 +73,11 @@ def test_nothing_is_overwritten(tmp_path):
     assert list(contents(tmp_path)) == ['notes.txt']
 
 
-@pytest.mark.parametrize('ending, there', [('error', True), ('closed', False), ('signal', False)])
+@pytest.mark.parametrize('ending, there', [('error', True), ('closed', False), ('signal', False),
+                                           ('signal at the end', True)])
 def test_a_set_that_is_not_finished_is_removed(tmp_path, monkeypatch, ending, there):
     """Else the same command would be refused."""
-    folder, write = tmp_path / 'set', module.write_image
+    folder, write, write_yaml = tmp_path / 'set', module.write_image, module.write_whole
     if there:
         folder.mkdir()
 
@@ -87,7 +88,12 @@ def test_a_set_that_is_not_finished_is_removed(tmp_path, monkeypatch, ending, th
         if ending == 'signal':
             os.kill(os.getpid(), signal.SIGTERM)
 
+    def write_whole(path, data):
+        write_yaml(path, data)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     monkeypatch.setattr(module, 'write_image', write_image)
+    monkeypatch.setattr(module, 'write_whole', write_whole)
     command = ['data', 'example', str(folder), '--frames', '2', '--val', '1', '--size', '48x36']
     if ending == 'closed':
         images = make_example(folder, 2, 1, **SIZE)
@@ -95,7 +101,7 @@ def test_a_set_that_is_not_finished_is_removed(tmp_path, monkeypatch, ending, th
         images.close()
     else:
         done = ubcn(*command)
-        assert done.exit_code == {'error': 1, 'signal': 128 + signal.SIGTERM}[ending]
+        assert done.exit_code == (1 if ending == 'error' else 128 + signal.SIGTERM)
         assert ('no room' if ending == 'error' else 'Stopped by SIGTERM') in done.output
     assert [*tmp_path.rglob('*')] == [folder] * there
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,10 @@ def _write_or_remove(folder: Path, *arguments: Any) -> Iterator[Path]:
     try:
         yield from _write(folder, *arguments)
     except BaseException:
-        with signals_held():
+        with signals_held(), suppress(OSError):
             for made in folder.iterdir() if there else [folder]:
                 shutil.rmtree(made, ignore_errors=True)
+            (folder / 'data.yaml').unlink()
         raise
 
 
