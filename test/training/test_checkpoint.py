@@ -57,7 +57,8 @@ def test_where_a_validation_follows_the_checkpoint_before_stays(run, step, capsy
     """A run that is resumed would leave out the validation, which may have been the best."""
     often = {'validate_every': 2, 'save_every': 1}
     stopped_in(run('parts', **often), step, signal.SIGTERM)
-    assert f'before the validation at optimizer step {step} of derain' in capsys.readouterr().out
+    said = f'at optimizer step {step} of derain: the last checkpoint stays'
+    assert said in capsys.readouterr().out
     resumed = run('parts', **often)
     assert resumed.resume() and resumed.optimizer_step == step - 1
 

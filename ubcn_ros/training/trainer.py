@@ -199,7 +199,7 @@ class Trainer:
     @contextlib.contextmanager
     def _saved_when_stopped(self) -> Iterator[None]:
         """
-        Write a checkpoint when a signal stops this process, but for in a validation.
+        Write a checkpoint when a signal stops this process, but for where the run validates.
 
         A run that is resumed from there would leave out what is left of the validation.
         """
@@ -212,7 +212,7 @@ class Trainer:
             except Stopped as stop:
                 where = f'optimizer step {self.optimizer_step} of {self.stage_name}'
                 if self._validates:
-                    self.fabric.print(f'stopped by {stop} in or before the validation at {where}')
+                    self.fabric.print(f'stopped by {stop} at {where}: the last checkpoint stays')
                 else:
                     self._check_finite(torch.zeros(()), weights=True)
                     self.save()
