@@ -22,12 +22,12 @@ from ubcn_ros.cli.options import (
     precision_option,
     processing_option,
     rain_option,
+    rain_workers_option,
     rates_option,
     split_option,
     stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json
-from ubcn_ros.cli.training import rain_workers_option
 
 
 @click.command(cls=Command)
@@ -43,7 +43,7 @@ from ubcn_ros.cli.training import rain_workers_option
 @device_option()
 @precision_option(default='fp32', help='auto is what the engine takes.')
 @processing_option()
-@rain_workers_option
+@rain_workers_option()
 @click.option('--dry-run', is_flag=True, help='State the figures, and leave MODEL as it is.')
 @json_option('json_path')
 def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],

@@ -57,7 +57,7 @@ def one_line() -> Iterator[None]:
     except click.ClickException as error:
         error.message = as_line(error.message)
         raise
-    except Stopped as stop:  # who raised it has said what there is in spite of it
+    except Stopped as stop:  # a command that has more to say of it catches it first
         sys.exit(stop.exit_code)
     except Exception as error:
         text = _explained(error)

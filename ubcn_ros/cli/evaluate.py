@@ -25,13 +25,13 @@ from ubcn_ros.cli.options import (
     precision_option,
     processing_option,
     rain_option,
+    rain_workers_option,
     rates_option,
     size_option,
     split_option,
     stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json, warn
-from ubcn_ros.cli.training import rain_workers_option
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ if TYPE_CHECKING:
 @click.option('--baseline', 'baseline_paths', multiple=True, metavar='FILE',
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
-@rain_workers_option
+@rain_workers_option()
 @json_option('json_path', help='Write all figures here.')
 @picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
                 'SVG).')

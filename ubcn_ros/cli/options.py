@@ -269,6 +269,8 @@ rates_option = _shared('--rates', default='0,50,150,250', callback=_rates,
 stride_option = _shared('--stride', default=1, type=click.IntRange(1),
                         help='Take every n-th image.')
 limit_option = _shared('--limit', type=click.IntRange(1), help='Take this many images at most.')
+rain_workers_option = _shared('--workers', default=0, type=click.IntRange(0, 1024),
+                              help='Processes that render rain; 0: this one, between images.')
 topics_option = _shared('--topics', multiple=True, metavar='PATTERN',
                         help='Only topics like this, * standing for anything; may be repeated.')
 exclude_option = _shared('--exclude', multiple=True, metavar='PATTERN',

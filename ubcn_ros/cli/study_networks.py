@@ -20,13 +20,13 @@ from ubcn_ros.cli.options import (
     model_option,
     precision_option,
     rain_option,
+    rain_workers_option,
     rates_option,
     size_option,
     stride_option,
     threads_option,
 )
 from ubcn_ros.cli.output import progress_bar
-from ubcn_ros.cli.training import rain_workers_option
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 
@@ -48,7 +48,7 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
               help='Images that are timed, after one that does not count; 0 for no times.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
               help='Of everything that is timed.')
-@rain_workers_option
+@rain_workers_option()
 @threads_option()
 def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float, ...],
              rain: str, iterations: int, stride: int, limit: int | None, device: str,

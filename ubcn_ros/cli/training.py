@@ -69,9 +69,6 @@ training_precision_option = precision_option(
 workers_option = partial(
     click.option, '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
     help='Processes that render samples, or with on_device what comes before the training.')
-rain_workers_option = click.option(
-    '--workers', default=0, show_default=True, type=click.IntRange(0, 1024),
-    help='Processes that render rain; 0: this one, between images.')
 
 
 def training_options(command: Callable) -> Callable:
