@@ -14,7 +14,7 @@ from ubcn_ros.network.attention import SAM, PathStacks, SAMConfig
 from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder
 from ubcn_ros.runtime.kernels.autotune import Autotuner
 from ubcn_ros.runtime.kernels.choices import KernelChoices
-from ubcn_ros.runtime.kernels.fused_stacks import FusedStacks, fuse_stacks, patches
+from ubcn_ros.runtime.kernels.fused_stacks import FusedStacks, fuse_stacks, random_masks
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.sparse_attention import SparseStacks, reached
 
@@ -52,7 +52,8 @@ def on_cpu(choice: str = 'cells', **options) -> Autotuner:
 
 def inputs() -> tuple[torch.Tensor, torch.Tensor]:
     """Give features and masks of three paths."""
-    return torch.randn(1, 32, 40, 50), patches(torch.empty(1, 3, 40, 50), torch.Generator(), 0.1)
+    masks = random_masks(torch.empty(1, 3, 40, 50), torch.Generator(), 0.1)
+    return torch.randn(1, 32, 40, 50), masks
 
 
 @pytest.mark.parametrize('options', [{}, {'share_paths': False, 'dilations': (2, 1)}])
@@ -151,9 +152,9 @@ def test_timed_with_masks_that_have_zeros_and_kept(tmp_path):
 
 
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
-def test_patches_are_thresholded_probabilities(memory_format):
+def test_random_masks_are_thresholded_probabilities(memory_format):
     like = torch.empty(2, 10, 96, 192, dtype=torch.bfloat16).to(memory_format=memory_format)
-    masks = patches(like, torch.Generator().manual_seed(1), 0.02)
+    masks = random_masks(like, torch.Generator().manual_seed(1), 0.02)
     assert masks.stride() == like.stride() and masks.dtype == like.dtype
     assert not torch.equal(masks[0], masks[1])
     kept = masks[masks > 0].float()
@@ -161,9 +162,9 @@ def test_patches_are_thresholded_probabilities(memory_format):
     assert ((masks.float().sum(1) - 1).abs() < 0.2).all()
 
 
-def test_patches_reach_as_many_tiles_as_is_said():
-    """The number in the docstring of ``patches``, which a benchmark is read by."""
-    masks = patches(torch.empty(1, 10, 1024, 2048), torch.Generator().manual_seed(1), 0.02)
+def test_random_masks_reach_as_many_tiles_as_is_said():
+    """The number in the docstring of ``random_masks``, which a benchmark is read by."""
+    masks = random_masks(torch.empty(1, 10, 1024, 2048), torch.Generator().manual_seed(1), 0.02)
     paths = (reached(masks, [1] * 9, 16) < 9).sum(1).float().mean()
     assert 2.7 < float(paths) < 3.3
 
@@ -200,7 +201,7 @@ def test_a_graph_follows_the_masks_on_a_gpu(dtype, caplog):
     assert type(stacks) is FusedStacks
     features = torch.randn(2, 32, 200, 300, dtype=dtype).cuda()
     generator = torch.Generator('cuda')
-    masks = patches(features.new_empty(2, 10, 200, 300), generator, 0.02)
+    masks = random_masks(features.new_empty(2, 10, 200, 300), generator, 0.02)
     with torch.inference_mode():
         stacks(features, masks)  # chooses
         assert 'left out' not in caplog.text
@@ -210,7 +211,7 @@ def test_a_graph_follows_the_masks_on_a_gpu(dtype, caplog):
                 lambda result=result, candidate=candidate:
                 result.copy_(stacks.run(candidate, features, masks)))
             for fresh in (torch.zeros_like(masks), torch.rand_like(masks),
-                          patches(masks, generator.manual_seed(9), 0.02)):
+                          random_masks(masks, generator.manual_seed(9), 0.02)):
                 masks.copy_(fresh)
                 replay()
                 expected = exact.path_mixer(features.double(), masks.double())

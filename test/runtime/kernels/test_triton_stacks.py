@@ -10,7 +10,7 @@ from torch import nn
 
 from ubcn_ros.network.attention import PathStacks, SAMConfig
 from ubcn_ros.runtime.kernels.autotune import Autotuner
-from ubcn_ros.runtime.kernels.fused_stacks import FusedStacks, patches
+from ubcn_ros.runtime.kernels.fused_stacks import FusedStacks, random_masks
 
 pytest.importorskip('triton')
 TOLERANCE = {torch.float32: 1e-6, torch.float16: 2e-3, torch.bfloat16: 2e-2}
@@ -142,7 +142,7 @@ def test_equals_float64_on_a_gpu(load_kernels, dilations, shared, dtype, stages)
                        ('all', (1, 4, 61, 70)), ('none', (1, 4, 64, 64)),
                        ('dot', (2, 4, 130, 150))):
         features = torch.randn(size[0], 32, *size[2:], device='cuda').to(dtype)
-        masks = (patches(features.new_empty(size), torch.Generator('cuda'), 0.02)
+        masks = (random_masks(features.new_empty(size), torch.Generator('cuda'), 0.02)
                  if kind == 'patches' else masks_of(kind, *size).to('cuda', dtype))
         results = [compare(kernels.run_stacks, stacks, features, masks, stages=stages)
                    for _ in range(2)]

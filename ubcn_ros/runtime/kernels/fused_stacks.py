@@ -5,7 +5,7 @@ SAM's stacks on a GPU by a kernel of ours that leaves out what no mask can have 
 
 The reference modules stay the reference and the way back. Which is faster depends on how many
 zeros the masks have. Both are timed on random masks like those of a segmentation network that is
-sure of most pixels: see ``patches``.
+sure of most pixels: see ``random_masks``.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class FusedStacks(PathStacks, WithReference):
             self.register_buffer(name, torch.stack(sets, 1), persistent=False)
         self.register_buffer('zeros', self._zeros(), persistent=False)
         self._autotuner, self._candidates = autotuner, dict(candidates)
-        self._patches = partial(patches, threshold=threshold)
+        self._draw_masks = partial(random_masks, threshold=threshold)
         self.train(reference.training)
 
     def forward(self, features: torch.Tensor, path_probabilities: torch.Tensor) -> torch.Tensor:
@@ -69,7 +69,7 @@ class FusedStacks(PathStacks, WithReference):
                 path_probabilities.is_contiguous())
         runs = {name: partial(self.run, candidate) for name, candidate in self._candidates.items()}
         return self._autotuner.run(kind, "SAM's stacks", self.reference, runs, features,
-                                   path_probabilities, draw=self._patches)
+                                   path_probabilities, draw=self._draw_masks)
 
     def reference(self, features: torch.Tensor, path_probabilities: torch.Tensor) -> torch.Tensor:
         """Run the reference modules; as ``forward``."""
@@ -97,7 +97,7 @@ def _convolutions(stack: nn.Sequential) -> list[nn.Conv2d]:
     return [conv for block in stack for conv in (block.conv1, block.conv2)]
 
 
-def patches(like: torch.Tensor, generator: torch.Generator, threshold: float) -> torch.Tensor:
+def random_masks(like: torch.Tensor, generator: torch.Generator, threshold: float) -> torch.Tensor:
     """
     Make masks like a segmentation network's: patches with soft borders, zero under a threshold.
 
