@@ -26,8 +26,6 @@ from ubcn_ros.network.segmentation import build_segmentation
 if TYPE_CHECKING:
     from ubcn_ros.runtime.engine import Engine
 
-CELL = 16
-"""Side, in pixels, of the squares in which paths are counted: those of both fast forms of SAM."""
 _NAME = f'{__name__}:KnownLabels'
 _ROWS = 20  # of the labels' averages: a drive at 2048x1024 then has 2.5 of 10 paths a cell
 _LEAST = 1e-6  # probability of a class that is not there
@@ -104,7 +102,7 @@ def paths_reached(engine: Engine, image: np.ndarray, processing_size: int = -1
     if not (engine.info.path.is_file() and thresholded(engine.info.config)):
         return {}
     from ubcn_ros.benchmark.engine import eager_engine
-    from ubcn_ros.runtime.sparse_attention import reached
+    from ubcn_ros.runtime.sparse_attention import CELL, reached
     reference, network = eager_engine(engine.info.path, engine.device, engine.precision,
                                       fused=False)
     mixer = network.attention.path_mixer
@@ -112,7 +110,7 @@ def paths_reached(engine: Engine, image: np.ndarray, processing_size: int = -1
     found = []
 
     def count(_, inputs: tuple[torch.Tensor, ...]) -> None:
-        levels = reached(inputs[1], dilations, CELL)
+        levels = reached(inputs[1], dilations, CELL)  # the side of a tile on a GPU, too
         found.append(float((levels < len(dilations)).sum(1).float().mean()))
 
     mixer.register_forward_pre_hook(count)

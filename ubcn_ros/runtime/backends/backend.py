@@ -55,7 +55,7 @@ class Backend(Protocol):
         """
         Derain and segment what ``upload`` returned.
 
-        :param segment: whether the logits are of use; else they are anything, None, too.
+        :param segment: whether the logits are of use; else they may be anything, or None.
         """
 
     def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:

@@ -123,7 +123,7 @@ class TensorSamples:
                                self.workers)
         if not self.config.whole_frame_probability:
             return layers
-        size = np.median(self.tensors.sizes, 0)
+        size = np.median(self.tensors.sizes, 0)  # any will do: whole frames fill the crop
         return layers.with_shrunk(round(max(self.config.crop / size) * min(size)))
 
     @cached_property

@@ -107,6 +107,8 @@ class StreakLayers:
     :param variants: layers of each size, rate and kind.
     :param seed: of the drops and parameters.
     :param workers: processes that render them.
+    :ivar sizes: of the layers, by kind of size.
+    :ivar frames: those that they are rendered for, which are larger where layers were shrunk.
     """
 
     def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
