@@ -56,7 +56,7 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
     Where it fails on several, each is tried by itself, so that one image cannot spoil the others'.
     Where memory does not suffice, each is tried once more with a single step.
 
-    :param images: of one size, as the engine takes them.
+    :param images: of one size, as the engine takes them; all else as of ``Engine.batch``.
     :return: an outcome per image, in their order.
     """
     options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence,

@@ -61,7 +61,7 @@ class Frame:
     # Milliseconds per stage ('upload', 'derain', 'segment', 'attend', 'download', each summed
     # over the steps) and in all ('total').
     timings: dict[str, float] = field(default_factory=dict)
-    # Share of the pixels, 0..1, that were left unlabeled; None where ``min_confidence`` is 0.
+    # Share of the pixels, 0..1, that were left unlabeled; None without labels or min_confidence.
     unlabeled: float | None = None
     # How hard it rains and how far one sees; None where the model does not tell.
     rain: RainEstimate | None = None
