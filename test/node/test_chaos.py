@@ -49,7 +49,10 @@ def test_a_node_survives_random_traffic_and_accounts_for_every_frame(ros):
         == EXAMPLES * STEPS
     frames = {kind: count for (group, kind), count in done.items() if group == 'frames'}
     assert frames['received'] == frames['processed'] + frames['dropped'] + frames['malformed']
-    assert frames['sent'] == frames['received'] > 30
+    # one that cannot be read shows as a gap before the next one
+    unread = frames['dropped (of the stale, in transport)']
+    assert 0 < unread <= done['sent', 'unreadable']
+    assert frames['sent'] == frames['received'] - unread > 30
     assert frames['malformed'] > 10 and frames['processed'] > 0 and frames['dropped'] > 0
     assert done['transitions', 'made'] > 5 and done['transitions', 'refused'] > 20
     assert done['parameters', 'set'] > 5 and done['parameters', 'refused'] > 20
