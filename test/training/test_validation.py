@@ -85,5 +85,10 @@ def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes):
     stage = STAGE_CLASSES['derain'](network, config.stages['derain'], None)
     scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
     assert scores['rate_0'] == pytest.approx(120, rel=1e-4) == scores['rate_150']
+    # IDM starts as the identity
+    assert scores['psnr_150_lifted'] == pytest.approx(scores['psnr_150_T1'], rel=1e-4)
+    torch.nn.init.normal_(network.derain.tail[1].weight, std=0.1)
+    scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
+    assert abs(scores['psnr_150_lifted'] - scores['psnr_150_T1']) > 0.1
     assert stage.quality(scores) == stage.quality(
-        {name: value for name, value in scores.items() if not name.startswith('rate')})
+        {name: value for name, value in scores.items() if '_T' in name})

@@ -32,7 +32,8 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     """
     Measure PSNR (dB) and mIoU (%) of every step on dry and on rainy validation frames.
 
-    Of a network that tells how hard it rains, the median of the rates that it tells (mm/hr), too.
+    Of a network with a ``Veil``, the median of the rates that it tells (mm/hr), and the PSNR of
+    what it lifted, before IDM, too: equal to the first step's where IDM has learnt nothing.
 
     :param stage: evaluated in eval mode, left in training mode.
     :param data: says how many of the scenes are used, spread evenly, and in which rain.
@@ -44,10 +45,15 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     samples = partial(ValidationSamples, scenes, images=data.validation_images,
                       rain=data.validation_rain)
     scores: dict[str, float] = {}
+
+    def decibels(image: torch.Tensor, clean: torch.Tensor) -> float:
+        return float(peak_signal_noise_ratio(image.float().clamp(0, 1), clean, data_range=1.0))
+
     for rate in RATES_MM_H:
         psnr: dict[int, list[float]] = {}
         iou: dict[int, MulticlassJaccardIndex] = {}
         told: list[float] = []
+        lifted: list[float] = []
         for n, sample in enumerate(samples(rate)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
             # a group of classes is not a class
@@ -56,9 +62,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
                 steps = stage.unrolled(batch['degraded'])
             if steps[0].rain is not None:
                 told.append(float(rain_of(steps[0].rain).rate))
+                lifted.append(decibels(steps[0].lifted, batch['clean']))
             for t, step in enumerate(steps, 1):
-                psnr.setdefault(t, []).append(float(peak_signal_noise_ratio(
-                    step.image.float().clamp(0, 1), batch['clean'], data_range=1.0)))
+                psnr.setdefault(t, []).append(decibels(step.image, batch['clean']))
                 if 'miou' in stage.measures:
                     # process 0 is alone here: a metric that waited for the others would hang
                     iou.setdefault(t, MulticlassJaccardIndex(
@@ -68,7 +74,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
         if 'psnr' in stage.measures:
             scores |= {f'psnr_{rate:.0f}_T{t}': sum(v) / len(v) for t, v in psnr.items()}
         scores |= {f'miou_{rate:.0f}_T{t}': 100 * float(v.compute()) for t, v in iou.items()}
-        scores |= {f'rate_{rate:.0f}': statistics.median(told)} if told else {}
+        if told:
+            scores |= {f'psnr_{rate:.0f}_lifted': sum(lifted) / len(lifted),
+                       f'rate_{rate:.0f}': statistics.median(told)}
     stage.train()
     return scores
 
