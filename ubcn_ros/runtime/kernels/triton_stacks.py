@@ -77,6 +77,26 @@ def _computed(levels, row, column, tiles, columns, bound):
     return computed
 
 
+@triton.jit
+def _masked(image, mask, offset, inside, mask_pixel, dtype: tl.constexpr,
+            CHANNELS: tl.constexpr):
+    """Read an image's pixels times a path's mask; zeros outside."""
+    channel = tl.arange(0, CHANNELS)
+    values = tl.load(image + (offset[:, None] * CHANNELS + channel[None, :]),
+                     mask=inside[:, None], other=0.0)
+    share = tl.load(mask + offset * mask_pixel, mask=inside, other=0.0)
+    return (values * share[:, None]).to(dtype)
+
+
+@triton.jit
+def _computed_or_rest(image, rest, known, offset, instead, inside, CHANNELS: tl.constexpr):
+    """Read pixels where they are known, and the answer to zeros instead where not."""
+    channel = tl.arange(0, CHANNELS)
+    places = tl.where(known, image + (offset[:, None] * CHANNELS + channel[None, :]),
+                      rest + (instead[:, None] * CHANNELS + channel[None, :]))
+    return tl.load(places, mask=inside[:, None], other=0.0)
+
+
 @triton.jit(do_not_specialize=_SIZES + _PLACES)
 def _convolution(source, source_rest, skip, skip_rest, result, masks, weight, bias, levels, order,
                  counts, height, width, columns, tiles, mask_path, mask_pixel, block,
@@ -113,20 +133,14 @@ def _convolution(source, source_rest, skip, skip_rest, result, masks, weight, bi
             inside = (tap_y >= 0) & (tap_y < height) & (tap_x >= 0) & (tap_x < width)
             offset = tap_y * width + tap_x
             if FIRST and not SKIP:
-                values = tl.load(source + (offset[:, None] * CHANNELS + channel[None, :]),
-                                 mask=inside[:, None], other=0.0)
-                share = tl.load(masks + path * mask_path + offset * mask_pixel, mask=inside,
-                                other=0.0)
-                values = (values * share[:, None]).to(weight.dtype.element_ty)
+                values = _masked(source, masks + path * mask_path, offset, inside, mask_pixel,
+                                 weight.dtype.element_ty, CHANNELS)
             else:
                 near = (tap_y // TILE - row + 1) * 3 + tap_x // TILE - column + 1
                 known = (computed >> near) & 1 != 0
                 instead = rest + _rim_pixel(tap_y, tap_x, height, width, REACH)
-                values = tl.where(
-                    known[:, None],
-                    source + ((base + offset)[:, None] * CHANNELS + channel[None, :]),
-                    source_rest + (instead[:, None] * CHANNELS + channel[None, :]))
-                values = tl.load(values, mask=inside[:, None], other=0.0)
+                values = _computed_or_rest(source, source_rest, known[:, None], base + offset,
+                                           instead, inside, CHANNELS)
             matrix = tl.load(weight + ((weights * 9 + tap) * CHANNELS * CHANNELS
                                        + channel[:, None] * CHANNELS + channel[None, :]))
             total = tl.dot(values, matrix, total, input_precision='ieee')
@@ -136,18 +150,13 @@ def _convolution(source, source_rest, skip, skip_rest, result, masks, weight, bi
         offset = y * width + x
         if SKIP:
             if FIRST:
-                before = tl.load(skip + (offset[:, None] * CHANNELS + channel[None, :]),
-                                 mask=inside[:, None], other=0.0)
-                share = tl.load(masks + path * mask_path + offset * mask_pixel, mask=inside,
-                                other=0.0)
-                before = (before * share[:, None]).to(weight.dtype.element_ty)
+                before = _masked(skip, masks + path * mask_path, offset, inside, mask_pixel,
+                                 weight.dtype.element_ty, CHANNELS)
             else:
                 known = tl.load(levels + place) < block
                 instead = rest + _rim_pixel(y, x, height, width, REACH)
-                before = tl.where(
-                    known, skip + ((base + offset)[:, None] * CHANNELS + channel[None, :]),
-                    skip_rest + (instead[:, None] * CHANNELS + channel[None, :]))
-                before = tl.load(before, mask=inside[:, None], other=0.0)
+                before = _computed_or_rest(skip, skip_rest, known, base + offset, instead,
+                                           inside, CHANNELS)
             total += before.to(tl.float32)
         tl.store(result + ((base + offset)[:, None] * CHANNELS + channel[None, :]),
                  total.to(result.dtype.element_ty), mask=inside[:, None])
@@ -164,20 +173,17 @@ def _sum(source, source_rest, result, levels, height, width, columns, tiles, blo
     tile = tl.program_id(0)
     y = tile // columns * TILE + pixel // TILE
     x = tile % columns * TILE + pixel % TILE
-    inside = ((y < height) & (x < width))[:, None]
+    inside = (y < height) & (x < width)
     offset = y * width + x
     instead = _rim_pixel(y, x, height, width, REACH)
     total = tl.full((TILE * TILE, CHANNELS), 0.0, tl.float32)
     for path in range(PATHS):
         known = tl.load(levels + path * tiles + tile) < block
         rest = 0 if SHARED else path * (2 * REACH + 1) * (2 * REACH + 1)
-        values = tl.where(
-            known,
-            source + ((path * height * width + offset)[:, None] * CHANNELS + channel[None, :]),
-            source_rest + ((rest + instead)[:, None] * CHANNELS + channel[None, :]))
-        total += tl.load(values, mask=inside, other=0.0).to(tl.float32)
+        total += _computed_or_rest(source, source_rest, known, path * height * width + offset,
+                                   rest + instead, inside, CHANNELS).to(tl.float32)
     tl.store(result + (offset[:, None] * CHANNELS + channel[None, :]),
-             total.to(result.dtype.element_ty), mask=inside)
+             total.to(result.dtype.element_ty), mask=inside[:, None])
 
 
 def run_stacks(features: torch.Tensor, masks: torch.Tensor, weights: torch.Tensor,
