@@ -50,10 +50,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
         return float(peak_signal_noise_ratio(image.float().clamp(0, 1), clean, data_range=1.0))
 
     for rate in RATES_MM_H:
-        psnr: dict[int, list[float]] = {}
+        psnr: dict[str, list[float]] = {}
         iou: dict[int, MulticlassJaccardIndex] = {}
         told: list[float] = []
-        lifted: list[float] = []
         for n, sample in enumerate(samples(rate)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
             # a group of classes is not a class
@@ -62,9 +61,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
                 steps = stage.unrolled(batch['degraded'])
             if steps[0].rain is not None:
                 told.append(float(rain_of(steps[0].rain).rate))
-                lifted.append(decibels(steps[0].lifted, batch['clean']))
+                psnr.setdefault('lifted', []).append(decibels(steps[0].lifted, batch['clean']))
             for t, step in enumerate(steps, 1):
-                psnr.setdefault(t, []).append(decibels(step.image, batch['clean']))
+                psnr.setdefault(f'T{t}', []).append(decibels(step.image, batch['clean']))
                 if 'miou' in stage.measures:
                     # process 0 is alone here: a metric that waited for the others would hang
                     iou.setdefault(t, MulticlassJaccardIndex(
@@ -72,11 +71,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
                     ).to(fabric.device)).update(step.full_logits.argmax(1), batch['labels'])
             seen(rate, n, batch, steps)
         if 'psnr' in stage.measures:
-            scores |= {f'psnr_{rate:.0f}_T{t}': sum(v) / len(v) for t, v in psnr.items()}
+            scores |= {f'psnr_{rate:.0f}_{of}': sum(v) / len(v) for of, v in psnr.items()}
         scores |= {f'miou_{rate:.0f}_T{t}': 100 * float(v.compute()) for t, v in iou.items()}
-        if told:
-            scores |= {f'psnr_{rate:.0f}_lifted': sum(lifted) / len(lifted),
-                       f'rate_{rate:.0f}': statistics.median(told)}
+        scores |= {f'rate_{rate:.0f}': statistics.median(told)} if told else {}
     stage.train()
     return scores
 
