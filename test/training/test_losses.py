@@ -17,6 +17,7 @@ from ubcn_ros.training.losses import (
     adversarial_loss,
     block_means,
     class_weights,
+    coarse_part,
     consistency_loss,
     derain_loss,
     discriminator_loss,
@@ -75,6 +76,16 @@ def test_psnr_loss_is_the_mean_of_the_images_decibels():
     capped = -10 * log(1e-4 + 1e-5) / log(10)
     assert float(psnr_loss(image, clean)) == pytest.approx(-(20 + capped) / 2, abs=0.01)
     assert float(psnr_loss(clean, clean)) == pytest.approx(-50, abs=1e-3)
+    assert float(psnr_loss(clean, clean, cap=30)) == pytest.approx(-30, abs=1e-3)
+
+
+def test_the_coarse_part_is_the_veil_without_streaks():
+    veil = torch.linspace(0, 0.3, 96).expand(1, 3, 80, 96)  # 80: the last means are of 16 rows
+    streaks = 0.2 * torch.tensor([1.0, -1.0]).repeat(48)
+    assert torch.allclose(coarse_part(veil + streaks), coarse_part(veil), atol=1e-6)
+    inner = (coarse_part(veil) - veil)[..., 16:-16]
+    assert inner.abs().max() < 1e-6, 'linear between the middles of the outermost means'
+    assert coarse_part(veil[..., :20, :24]).shape == (1, 3, 20, 24)
 
 
 def test_segmentation_loss_counts_labeled_pixels_only():

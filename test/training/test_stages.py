@@ -279,6 +279,18 @@ def test_derain_trains_the_veil_before_idm_and_what_it_tells(make, batch):
     assert losses[-1] < losses[0]
 
 
+@pytest.mark.parametrize('kind', MODULES)
+@pytest.mark.parametrize('veil', [None, VEIL])
+def test_the_decibels_are_of_the_streaks(make, kind, veil):
+    stage, _ = make(kind, {'psnr_weight': 0.5, 'psnr_cap': 60}, veil=veil)
+    clean = torch.full((1, 3, 32, 48), 0.5)
+    image = clean + 0.1 + 0.01 * torch.tensor([1.0, -1.0]).repeat(24)  # 20 dB, the streaks 40
+    logs = {}
+    loss = stage.image_loss(image, clean, logs)
+    assert float(logs['psnr_loss']) == pytest.approx(-40, abs=0.1)
+    assert float(loss - logs['derain']) == pytest.approx(-20, abs=0.05)
+
+
 def test_unknown_rates_train_nothing(make, batch):
     stage, config = make('derain', {'rain_weight': 10.0}, veil=VEIL)
     data = batch(config)

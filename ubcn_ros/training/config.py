@@ -115,6 +115,8 @@ class StageConfig:
     segmentation_weight: float = 0.1
     # weight of minus the PSNR in dB beside the deraining loss
     psnr_weight: float = 0.0
+    # dB at which that PSNR levels off: the lower, the less dry frames count beside rainy ones
+    psnr_cap: float = 50.0
     # weight of the adversarial loss (adapt, where that of the segmentation loss is 1); 0 leaves
     # the discriminator out
     adversarial_weight: float = 1e-3
@@ -164,6 +166,7 @@ class StageConfig:
         check_range(self, ('segmentation_weight', 'psnr_weight', 'adversarial_weight',
                            'lovasz_weight', 'consistency_weight', 'boundary_weight',
                            'rain_weight', 'veil_weight', 'grad_clip_norm'), 0)
+        check_range(self, ('psnr_cap',), 1, 100)
         check_range(self, ('step_factor',), 0.01, 100)
 
 

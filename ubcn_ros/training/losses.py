@@ -18,7 +18,7 @@ from ubcn_ros.network.rain_estimate import rain_logs
 # sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
-_SQUARED_FLOOR = 1e-5  # 50 dB
+_COARSE = 32
 _LOVASZ_GRID = 4
 _RAIN_DELTA = 0.25  # a quarter too much or too little
 
@@ -44,18 +44,31 @@ def block_means(image: torch.Tensor) -> torch.Tensor:
     return F.avg_pool2d(image, 8)
 
 
-def psnr_loss(image: torch.Tensor, clean: torch.Tensor) -> torch.Tensor:
+def coarse_part(image: torch.Tensor) -> torch.Tensor:
     """
-    Compare derained images with the clean ones: minus the PSNR in dB, capped at 50 dB.
+    Smooth an image, (N, C, H, W) to the same: means of 32x32 pixels, enlarged bilinearly.
 
-    The form is HINet's (Chen et al., CVPR workshops 2021). An image's share in the gradient does
-    not grow with its error, so that light rain and dry frames count like a cloudburst.
+    Of a difference of images these are the veil; the streaks are what they leave.
+    """
+    means = F.avg_pool2d(image, _COARSE, ceil_mode=True)
+    large = F.interpolate(means, scale_factor=_COARSE, mode='bilinear', align_corners=False)
+    return large[..., :image.shape[-2], :image.shape[-1]]
+
+
+def psnr_loss(image: torch.Tensor, clean: torch.Tensor, cap: float = 50.0) -> torch.Tensor:
+    """
+    Compare derained images with the clean ones: minus the PSNR in dB, which levels off at a cap.
+
+    The form is HINet's (Chen et al., CVPR workshops 2021). Below the cap an image's share in the
+    gradient does not grow with its error, so that light rain counts like a cloudburst; above it
+    the gradient is that of the squared error.
 
     :param image, clean: (N, 3, H, W) RGB 0..1.
+    :param cap: dB.
     :return: the mean over the images.
     """
     squared = (image.float() - clean).square().mean((1, 2, 3))
-    return 10 * torch.log10(squared + _SQUARED_FLOOR).mean()
+    return 10 * torch.log10(squared + 10 ** (-cap / 10)).mean()
 
 
 def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,

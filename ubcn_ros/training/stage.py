@@ -12,6 +12,7 @@ from ubcn_ros.network import UBCN, Step
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     block_means,
+    coarse_part,
     derain_loss,
     near_boundary,
     psnr_loss,
@@ -97,17 +98,24 @@ class Stage(nn.Module):
 
     def image_loss(self, image: torch.Tensor, clean: torch.Tensor, logs: Logs, suffix: str = ''
                    ) -> torch.Tensor:
-        """Work out the loss of a derained image; its parts are logged by name and suffix."""
+        """
+        Work out the loss of a derained image; its parts are logged by name and suffix.
+
+        The PSNR beside it is that of the streaks. What is left of the veil differs from image to
+        image, and is larger than they are: theirs would drown in its gradient, and nothing learns
+        to take them away.
+        """
         loss = derain_loss(image, clean)
         logs[f'derain{suffix}'] = loss.detach()
-        return self.with_psnr(loss, image, clean, logs, f'psnr_loss{suffix}')
+        left = clean + coarse_part(image - clean)
+        return self.with_psnr(loss, image, left, logs, f'psnr_loss{suffix}')
 
     def with_psnr(self, loss: torch.Tensor, image: torch.Tensor, clean: torch.Tensor, logs: Logs,
                   name: str) -> torch.Tensor:
         """Add the weighted PSNR, logged by name, to a loss; without a weight it stays as it is."""
         if not self.config.psnr_weight:
             return loss
-        minus_psnr = psnr_loss(image, clean)
+        minus_psnr = psnr_loss(image, clean, self.config.psnr_cap)
         logs[name] = minus_psnr.detach()
         return loss + self.config.psnr_weight * minus_psnr
 
