@@ -107,8 +107,9 @@ class Stage(nn.Module):
         """
         loss = derain_loss(image, clean)
         logs[f'derain{suffix}'] = loss.detach()
-        left = clean + coarse_part(image - clean)
-        return self.with_psnr(loss, image, left, logs, f'psnr_loss{suffix}')
+        if self.config.psnr_weight:
+            clean = clean + coarse_part(image - clean)
+        return self.with_psnr(loss, image, clean, logs, f'psnr_loss{suffix}')
 
     def with_psnr(self, loss: torch.Tensor, image: torch.Tensor, clean: torch.Tensor, logs: Logs,
                   name: str) -> torch.Tensor:
