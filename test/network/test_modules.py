@@ -60,10 +60,28 @@ def test_unshuffle_there_and_back(size, factor):
     assert torch.equal(shuffle(unshuffle(image, factor), factor, size), image)
 
 
+@pytest.mark.parametrize('seed', range(4))
+def test_a_stack_of_cr_lets_no_signal_fade(seed):
+    torch.manual_seed(seed)
+    signal = torch.randn(1, 32, 64, 64)
+    faded = torch.nn.Sequential(*(blocks.cr(32, 32) for _ in range(4)))(signal)
+    assert 0.4 < faded.square().mean() / signal.square().mean() < 2.5
+
+
 @pytest.mark.parametrize('factor', [1, 2])
 def test_idm_starts_as_the_identity(factor):
     image = torch.rand(1, 3, 33, 40)
     assert torch.equal(IDM(IDMConfig(unshuffle=factor)).eval()(image), image)
+
+
+@pytest.mark.parametrize('factor', [1, 2])
+def test_half_of_idms_first_kernels_start_blind_to_even_areas(factor):
+    torch.manual_seed(1)
+    first = IDM(IDMConfig(unshuffle=factor)).head[0][0]
+    even = torch.rand(1, 3, 1, 1).expand(1, 3, 12, 12)
+    seen = (first(unshuffle(even, factor)) - first.bias[:, None, None])[0, :, 2:4, 2:4].abs()
+    assert seen[:16].max() < 1e-4
+    assert seen[16:].amax((1, 2)).min() > 1e-4
 
 
 @pytest.mark.parametrize('form', ['stacks', 'trunk'])
