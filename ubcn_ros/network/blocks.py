@@ -49,20 +49,34 @@ def conv3x3(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
 
 
-def start_he(conv: nn.Conv2d) -> nn.Conv2d:
+def start_he(conv: nn.Conv2d, leak: float = 0.0) -> nn.Conv2d:
     """
-    Start a convolution before a ReLU as He et al. (ICCV 2015): equation 10, and biases of 0.
+    Start a convolution before a ReLU as He et al. (ICCV 2015): equation 15, and biases of 0.
 
+    :param leak: slope of the ReLU below 0.
     :return: the same; behind the ReLU the mean square is about that of its input.
     """
-    nn.init.kaiming_normal_(conv.weight, nonlinearity='relu')
+    # by PyTorch's own start the signal fades over the layers, that of streaks first
+    nn.init.kaiming_normal_(conv.weight, leak, nonlinearity='leaky_relu')
     nn.init.zeros_(conv.bias)
     return conv
 
 
+def start_blind(weight: torch.Tensor, colors: int = 1) -> None:
+    """
+    Take from first kernels their means, in place, so that they are blind to even areas.
+
+    :param weight: (N, C, h, w) of a convolution of an image.
+    :param colors: parts of the C, in order, that the mean is taken from each by itself: 1 blinds
+        to grey areas, 3 to areas of any colour.
+    """
+    with torch.no_grad():
+        kernels = weight.unflatten(1, (colors, -1))
+        kernels -= kernels.mean((2, 3, 4), keepdim=True)
+
+
 def cr(in_channels: int, out_channels: int) -> nn.Sequential:
     """Make a CR of tables 1 and 3: convolution and ReLU."""
-    # by PyTorch's own start what a streak adds fades beside the biases (history.md)
     return nn.Sequential(start_he(conv3x3(in_channels, out_channels)), nn.ReLU(inplace=True))
 
 

@@ -16,6 +16,7 @@ from ubcn_ros.network.blocks import (
     cr,
     residual_stack,
     shuffle,
+    start_blind,
     unshuffle,
 )
 
@@ -73,7 +74,12 @@ class IDM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         nn.init.zeros_(self.tail[1].weight)
         nn.init.zeros_(self.tail[1].bias)
-        _see_contrasts(self.head[0][0].weight)
+        # beside colours streaks are small: IDM learnt to take them away late or not at all
+        # (history.md)
+        with torch.no_grad():
+            kernels = self.head[0][0].weight[:config.channels // 2]
+            start_blind(kernels, 3)
+            kernels *= _CONTRAST
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """
@@ -89,15 +95,3 @@ class IDM(nn.Module):
         x = self.body(x)  # 11 x RES 32
         x = self.tail(x)  # CBR 32 to 32, Conv 32 to 3
         return image + shuffle(x, self.factor, image.shape[-2:])
-
-
-def _see_contrasts(weight: torch.Tensor) -> None:
-    """
-    Make half of the first kernels blind to even areas, and stronger.
-
-    Beside colours streaks are small: IDM learnt to take them away late or not at all (history.md).
-    """
-    with torch.no_grad():
-        kernels = weight[:len(weight) // 2].unflatten(1, (3, -1))  # by colour, not by its places
-        kernels -= kernels.mean((2, 3, 4), keepdim=True)
-        kernels *= _CONTRAST

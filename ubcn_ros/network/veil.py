@@ -20,7 +20,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import RES, check_sizes, residual_stack, resize, shrink
+from ubcn_ros.network.blocks import (
+    RES,
+    check_sizes,
+    residual_stack,
+    resize,
+    shrink,
+    start_blind,
+    start_he,
+)
 
 GRID = (288, 384)
 """
@@ -146,16 +154,11 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3)
     # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
     # reaches them can then learn
     conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
-    # PyTorch's own start lets the signal fade over the many layers
-    nn.init.kaiming_normal_(conv.weight, _LEAK, nonlinearity='leaky_relu')
-    nn.init.zeros_(conv.bias)
-    return nn.Sequential(conv, nn.LeakyReLU(_LEAK, inplace=True))
+    return nn.Sequential(start_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
 
 
 def _texture(channels: int) -> nn.Sequential:
-    # starts blind to evenly coloured areas, which the thumbnail shows anyway
+    # starts blind to even areas, which the thumbnail shows anyway
     layer = _conv(3, channels)
-    with torch.no_grad():
-        weight = layer[0].weight
-        weight -= weight.mean((1, 2, 3), keepdim=True)
+    start_blind(layer[0].weight)
     return layer

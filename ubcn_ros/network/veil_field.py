@@ -23,6 +23,8 @@ from ubcn_ros.network.blocks import (
     residual_stack,
     resize,
     shuffle,
+    start_blind,
+    start_he,
     unshuffle,
 )
 from ubcn_ros.network.derain import IDM, IDMConfig
@@ -142,18 +144,13 @@ def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential
     # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
     # reaches them can then learn
     conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
-    # PyTorch's own start lets the signal fade over the field's many layers
-    nn.init.kaiming_normal_(conv.weight, _LEAK, nonlinearity='leaky_relu')
-    nn.init.zeros_(conv.bias)
-    return nn.Sequential(conv, nn.LeakyReLU(_LEAK, inplace=True))
+    return nn.Sequential(start_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
 
 
 def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
-    # starts blind to evenly coloured areas, which the thumbnail shows anyway
+    # starts blind to even areas, which the thumbnail shows anyway
     layer = _conv(in_channels, out_channels)
-    with torch.no_grad():
-        weight = layer[0].weight
-        weight -= weight.mean((1, 2, 3), keepdim=True)
+    start_blind(layer[0].weight)
     return layer
 
 
