@@ -17,6 +17,7 @@ from ubcn_ros.network.blocks import (
     residual_stack,
     resize,
     shuffle,
+    start_at_zero,
     unshuffle,
 )
 
@@ -159,8 +160,7 @@ class SAM(nn.Module):
         self.path_mixer = (PathTrunk if config.form == 'trunk' else PathStacks)(config, num_paths)
         self.tail = nn.Sequential(cbr(config.channels, config.channels),
                                   conv3x3(config.channels, image_channels))
-        nn.init.zeros_(self.tail[1].weight)
-        nn.init.zeros_(self.tail[1].bias)
+        start_at_zero(self.tail[1])
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor,
                 path_probabilities: torch.Tensor) -> torch.Tensor:

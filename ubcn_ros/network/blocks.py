@@ -75,6 +75,12 @@ def start_blind(weight: torch.Tensor, colors: int = 1) -> None:
         kernels -= kernels.mean((2, 3, 4), keepdim=True)
 
 
+def start_at_zero(layer: nn.Module) -> None:
+    """Start the last layer of a residual at zero: what it is added to is left as it was."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
 def cr(in_channels: int, out_channels: int) -> nn.Sequential:
     """Make a CR of tables 1 and 3: convolution and ReLU."""
     return nn.Sequential(start_he(conv3x3(in_channels, out_channels)), nn.ReLU(inplace=True))

@@ -16,6 +16,7 @@ from ubcn_ros.network.blocks import (
     cr,
     residual_stack,
     shuffle,
+    start_at_zero,
     start_blind,
     unshuffle,
 )
@@ -72,8 +73,7 @@ class IDM(nn.Module):
         self.body = residual_stack(config.channels, config.blocks, config.dilations)
         self.tail = nn.Sequential(cbr(config.channels, config.channels),
                                   conv3x3(config.channels, image_channels))
-        nn.init.zeros_(self.tail[1].weight)
-        nn.init.zeros_(self.tail[1].bias)
+        start_at_zero(self.tail[1])
         # beside colours streaks are small: IDM learnt to take them away late or not at all
         # (history.md)
         with torch.no_grad():

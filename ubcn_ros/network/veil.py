@@ -26,6 +26,7 @@ from ubcn_ros.network.blocks import (
     residual_stack,
     resize,
     shrink,
+    start_at_zero,
     start_blind,
     start_he,
 )
@@ -106,8 +107,7 @@ class Veil(nn.Module):
         self.rain = nn.Sequential(nn.BatchNorm2d(told), _conv(told, wide, kernel=1),
                                   nn.Conv2d(wide, 2, 1))
         for last in (self.whole, self.field, self.rain[-1]):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            start_at_zero(last)
         with torch.no_grad():
             self.rain[-1].bias.copy_(torch.tensor(_START))
             for level in (self.down1, self.down2, self.down3):

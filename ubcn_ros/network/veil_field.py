@@ -23,6 +23,7 @@ from ubcn_ros.network.blocks import (
     residual_stack,
     resize,
     shuffle,
+    start_at_zero,
     start_blind,
     start_he,
     unshuffle,
@@ -98,8 +99,7 @@ class VeilField(nn.Module):
             self.field.weight[:6].zero_()
             self.field.bias.zero_()
         for last in (self.whole, self.hints):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
+            start_at_zero(last)
         for block in (*self.fine, *self.coarse, *self.coarsest):
             with torch.no_grad():  # starts as next to no change
                 block.conv2.weight.mul_(0.1)

@@ -8,12 +8,6 @@ import torch
 from torch import nn
 
 
-def start_as_identity(layer: nn.Module) -> None:
-    """Let the last layer of a residual start at zero, as IDM's does."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-
-
 class Baseline(nn.Module):
     """
     Base: rainy image to derained image, in the place of IDM.

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.baselines.base import Baseline, start_as_identity
-from ubcn_ros.network.blocks import cbr, conv3x3
+from ubcn_ros.network.baselines.base import Baseline
+from ubcn_ros.network.blocks import cbr, conv3x3, start_at_zero
 
 CHANNELS = 16
 BLOCKS = 12
@@ -60,7 +60,7 @@ class DDN(Baseline):
             nn.Sequential(cbr(CHANNELS, CHANNELS), cbr(CHANNELS, CHANNELS))
             for _ in range(BLOCKS))
         self.tail = nn.Sequential(conv3x3(CHANNELS, 3), nn.BatchNorm2d(3))
-        start_as_identity(self.tail[1])
+        start_at_zero(self.tail[1])
 
     def stages(self, image: torch.Tensor) -> list[torch.Tensor]:
         detail = image.float() - guided_low_pass(image.float())
