@@ -240,3 +240,10 @@ def test_they_are_measured_in_the_rain_that_the_recipe_validates_in(study, tmp_p
         one.train()
         inputs.append(one.results['input']['150']['psnr'])
     assert inputs[0] != inputs[1]
+
+
+def test_images_are_as_small_as_those_of_training(study):
+    config = study().config
+    sides = [study(config=replace(config, data=replace(config.data, short_side=side))
+                   ).scenes.scenes[0].image().shape[0] for side in (0, 32)]
+    assert sides[1] == 32 < sides[0]

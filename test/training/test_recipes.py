@@ -45,9 +45,9 @@ def tiny(config):
 
 
 def test_there_are_recipes():
-    assert {path.stem for path in RECIPES} == {'paper', 'light', 'light-next', 'holdout',
-                                               'fine-tune', 'baselines', 'voc2012',
-                                               'degradations', 'degradations-small'}
+    assert {path.stem for path in RECIPES} == {
+        'paper', 'light', 'light-next', 'holdout', 'fine-tune', 'voc2012', 'baselines',
+        'baselines-small', 'degradations', 'degradations-small'}
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)

@@ -98,7 +98,8 @@ class BaselineStudy:
                              f'{", ".join(stages) or "(none)"}: a study of baselines takes one '
                              f'with {_DERAIN}, and {_ATTEND} for UBCN, such as baselines')
         run = Run(self.config, self.data, self.out)
-        self.config, self.scenes = run.config, tested_scenes(self.data)  # in optimizer steps
+        self.config = run.config  # in optimizer steps
+        self.scenes = tested_scenes(self.data, self.config.data.short_side)
         self.names = [IDM, *self.baselines]
         self.configs = {name: replace(config, stages={_DERAIN: config.stages[_DERAIN]})
                         for name, config in {IDM: self.config, **{

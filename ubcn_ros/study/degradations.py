@@ -32,7 +32,6 @@ from torch.utils.data import Dataset
 from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.evaluation.scores import LabelScore
@@ -123,9 +122,8 @@ class DegradationStudy:
     @cached_property
     def tests(self) -> SceneList:
         """Scenes that are tests, at the size that the recipe trains at."""
-        scenes = tested_scenes(self.data)
-        chosen = scenes.scenes[::self.stride][:self.limit]
-        return shrunk(replace(scenes, scenes=chosen), self.config.data.short_side)
+        scenes = tested_scenes(self.data, self.config.data.short_side)
+        return replace(scenes, scenes=scenes.scenes[::self.stride][:self.limit])
 
     def trained_config(self, kind: str, level: float, seed: int) -> TrainConfig:
         """Return the recipe of one network; level 0 is the same of all kinds."""

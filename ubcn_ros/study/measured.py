@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
@@ -26,17 +27,18 @@ def labelled_scenes(data: Data, split: str | None = None) -> SceneList:
     return scenes
 
 
-def tested_scenes(data: Data) -> SceneList:
+def tested_scenes(data: Data, short_side: int) -> SceneList:
     """
     Return the labelled scenes that networks are tested on which a study trains: the split val.
 
+    :param short_side: pixels, what the recipe shrinks images to that it trains on; 0 for none.
     :raises ValueError: there is none, or none has labels.
     """
     if 'val' not in data.splits:
         raise ValueError(f'{" and ".join(found.name for found in data.sets)} has no split val: '
                          'networks would be tested on what they are trained on: give a data set '
                          'that has one')
-    return labelled_scenes(data, 'val').labelled()
+    return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
 
 
 def measured_rates(loaded: LoadedModel, scenes: SceneList, rates: Sequence[float],
