@@ -42,7 +42,7 @@ def outcome(error):
     (torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 3 GiB\nmore'),
      'Error: not enough memory: CUDA out of memory. Tried to allocate 3 GiB: take'),
     (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes.\nat C++"),
-     "Error: [enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes: free what"),
+     "Error: not enough memory: [enforce fail] DefaultCPUAllocator: can't allocate memory: 9 by"),
     (RuntimeError('Found no NVIDIA driver on your system. Please check'), 'Error: Found no NV'),
     (ModuleNotFoundError("No module named 'torch'", name='torch'),
      "Error: No module named 'torch': install it with pip install 'torch'"),

@@ -101,6 +101,9 @@ class FakeEngine:
 
     def batch(self, images, **options):
         self.calls.append({'batch': len(images)})
+        kind, _, value = self.behaviour.partition(':')
+        if kind == 'most' and len(images) > int(value):
+            raise MemoryError(f'no memory for {len(images)} images')
         return [self(image, **options) for image in images]
 
 

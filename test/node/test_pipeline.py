@@ -88,9 +88,10 @@ def bench():
     """Make a pipeline around an engine of this behaviour, with a node, a clock and a camera."""
     def make(behaviour='fast', **settings):
         bench = SimpleNamespace(node=Node(**settings), clock=Clock(), streak=FailureStreak(),
-                                engine=FakeEngine(behaviour), given_up=[])
+                                engine=FakeEngine(behaviour), given_up=[], fewer=[])
         bench.pipeline = Pipeline(bench.node, bench.engine, bench.streak,
-                                  lambda: bench.given_up.append(bench.streak.gave_up), bench.clock)
+                                  lambda: bench.given_up.append(bench.streak.gave_up),
+                                  lambda *told: bench.fewer.append(told), bench.clock)
         bench.camera = Camera(bench.clock)
         made.append(bench)
 
@@ -265,6 +266,16 @@ def test_too_little_memory_is_warned_of_and_counted(bench):
         'or fewer iterations']
 
 
+def test_images_that_fit_one_by_one_alone_are_taken_so_from_then_on(bench):
+    made = bench('most:2')
+    cameras = [Camera(made.clock) for _ in range(3)]
+    made.process([(camera, arrival()) for camera in cameras])
+    assert made.fewer == [(2, 'MemoryError: no memory for 3 images')]
+    for camera in cameras:
+        assert camera.statistics.processed == 1 and not camera.statistics.reduced
+        assert [numbers.iterations for numbers in camera.outputs.numbers] == [3]
+
+
 def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
     made = bench('raises:1', max_failures=3)
     for _ in range(5):
@@ -306,6 +317,14 @@ def test_publishing_that_fails_is_a_failure_of_this_camera_alone(bench):
     made.camera.outputs.publish = lambda *_: [][1]
     made.process([(made.camera, arrival()), (other, arrival())])
     assert (made.camera.statistics.failed, other.statistics.processed) == (1, 1)
+
+
+@pytest.mark.parametrize('method', ['publish', 'publish_numbers'])
+def test_a_frame_ends_in_one_counter_whatever_fails(bench, method):
+    made = bench()
+    setattr(made.camera.outputs, method, lambda *_: [][1])
+    made.process([(made.camera, arrival())])
+    assert (made.camera.statistics.failed, made.camera.statistics.processed) == (1, 0)
 
 
 def test_what_fails_while_the_process_ends_is_not_told(bench):

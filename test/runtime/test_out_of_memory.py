@@ -1,32 +1,37 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A GPU without room for a frame: an error that the node knows, and the next frame as usual."""
+"""Too little memory is known by whatever says it, and nothing else is taken for it."""
 
-import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.node.recovery import infer, out_of_memory
-from ubcn_ros.runtime import Engine
+from ubcn_ros.runtime.out_of_memory import out_of_memory
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize('backend', ['eager', 'graphs'])
-def test_a_frame_without_room_is_dropped_and_the_next_one_done(backend):
-    engine = Engine.load(device='cuda', backend=backend)
-    small, large = (np.full((*size, 3), 90, np.uint8) for size in ((360, 640), (4320, 7680)))
-    options = {'iterations': 3, 'deadline': None, 'confidence': False, 'processing_size': 0,
-               'min_confidence': 0.0}
-    before = engine(small, iterations=3, processing_size=0)
-    total = torch.cuda.get_device_properties(0).total_memory
-    torch.cuda.set_per_process_memory_fraction(min(1.0, 2**30 / total))
-    try:
-        (outcome,) = infer(engine, [large], *options.values())
-        assert outcome.error is not None and out_of_memory(outcome.error)
-        del outcome
-        (outcome,) = infer(engine, [small], *options.values())
-        assert outcome.error is None
-        assert np.array_equal(outcome.frame.derained, before.derained)
-        assert np.array_equal(outcome.frame.labels, before.labels)
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0)
+@pytest.mark.parametrize('error', [
+    MemoryError('host'), torch.OutOfMemoryError('CUDA out of memory'),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 EB"),
+    RuntimeError('CUDA error: out of memory\nCUDA kernel errors might be reported later'),
+    RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
+    RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'),
+    RuntimeError('cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
+    RuntimeError('MPS backend out of memory (MPS allocated: 1 GB)'),
+    RuntimeError('[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for '
+                 'requested buffer of size 1073741824'),
+    RuntimeError('CUDA failure 2: out of memory ; GPU=0')], ids=str)
+def test_it_is_known(error):
+    assert out_of_memory(error)
+
+
+@pytest.mark.parametrize('error', [
+    ValueError('memory'), RuntimeError('CUDA error: an illegal memory access was encountered'),
+    RuntimeError('cuDNN error: CUDNN_STATUS_EXECUTION_FAILED'), OSError(28, 'No space left')],
+    ids=str)
+def test_other_errors_are_not_taken_for_it(error):
+    assert not out_of_memory(error)
+
+
+def test_a_real_allocation_that_cannot_be_is_known():
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert out_of_memory(caught.value)

@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.stopping import Stopped
 
 # module -> what pip calls it, an extra of setup.py or a package of install_requires
@@ -39,8 +40,8 @@ _REMEDIES = {
     errno.EMFILE: 'raise the limit (ulimit -n)',
 }
 # of PyTorch's RuntimeErrors those that say what the machine lacks; the others are bugs
-_MACHINE = re.compile(r'out of memory|allocate memory|No space left|PytorchStreamWriter|'
-                      r'NVIDIA driver|no kernel image|busy or unavailable|'
+_MACHINE = re.compile(r'No space left|PytorchStreamWriter|NVIDIA driver|'
+                      r'no kernel image|busy or unavailable|'
                       r'address already in use|EADDRINUSE', re.IGNORECASE)
 
 
@@ -85,8 +86,7 @@ def _explained(error: Exception) -> str | None:
         return None if error.errno == errno.EPIPE else _file_trouble(error)
     if isinstance(error, ValueError):  # also ModelFileError, BagError, ImageFileError
         return str(error)
-    torch = sys.modules.get('torch')
-    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+    if out_of_memory(error):
         return (f'not enough memory: {_first_line(error)}: take a smaller image, batch or model, '
                 'or another device')
     if isinstance(error, RuntimeError) and _MACHINE.search(str(error)):

@@ -47,7 +47,8 @@ class Pipeline:
     """
 
     def __init__(self, node: Any, engine: Any, streak: FailureStreak,
-                 give_up: Callable[[], None], clock: Callable[[], float] = time.monotonic):
+                 give_up: Callable[[], None], take_fewer: Callable[[int, str], None],
+                 clock: Callable[[], float] = time.monotonic):
         """
         Make a pipeline around a warm engine.
 
@@ -55,11 +56,14 @@ class Pipeline:
         :param engine: as `Engine.load` returns it.
         :param streak: counts failures in a row; once it has given up, frames are dropped.
         :param give_up: called when the streak reaches the limit of the settings.
+        :param take_fewer: called where memory did not suffice for a batch, with how many images
+            are to go together from now on, and the reason.
         :param clock: seconds, of the same clock as the time of the arrivals.
         """
         self.engine = engine
         self.sizes: dict[Camera, tuple[int, int]] = {}
-        self._node, self._streak, self._give_up, self._clock = node, streak, give_up, clock
+        self._node, self._streak, self._clock = node, streak, clock
+        self._give_up, self._take_fewer = give_up, take_fewer
         self._throttle = Throttle()
         # seconds that publishing took, and the worst of them, by camera
         self._publishing: dict[Camera, Window] = defaultdict(lambda: Window(16))
@@ -86,6 +90,8 @@ class Pipeline:
                          settings.convergence, any(frame.derained for frame in frames),
                          any(frame.labels for frame in frames))
         inferred = self._clock()
+        if alone := outcomes[0].alone:
+            self._take_fewer(len(frames) - 1, alone)
         self.finish()
         self._published = self._publisher.submit(self._publish_all, frames, outcomes, settings,
                                                  inferred)
@@ -177,10 +183,11 @@ class Pipeline:
                      'queue': (begun - inferred) * 1e3, 'fill': filling * 1e3,
                      'publish': (done - begun - filling) * 1e3},
             unlabeled=frame.unlabeled, rain=frame.rain)
+        camera.outputs.publish_numbers(header, numbers, camera.topic)
+        # the last, for what fails before is counted as failed
         camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
                                self._age_ms(header.stamp), numbers.deadline_ms,
                                numbers.processing_size, numbers.unlabeled, numbers.rain)
-        camera.outputs.publish_numbers(header, numbers, camera.topic)
 
     def _age_ms(self, stamp: Any) -> float | None:
         """Return the milliseconds since a header's stamp; None where it is of another clock."""

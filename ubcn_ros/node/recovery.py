@@ -8,20 +8,11 @@ import gc
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.runtime.processing import TRAINED
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Say whether an error means that memory, of the host or of a GPU, did not suffice."""
-    torch = sys.modules.get('torch')
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    # PyTorch's CPU allocator has no class of its own for it.
-    return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def free_memory() -> None:
@@ -44,6 +35,7 @@ class Outcome:
 
     frame: Any = None  # as the engine returns it
     reduced: str = ''  # why it ran a single step only; '' where it ran as many as asked for
+    alone: str = ''  # why it ran by itself: memory did not suffice for the batch; else ''
     error: Exception | None = None  # instead of the frame; without traceback, which keeps memory
 
 
@@ -54,7 +46,7 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
     Run the engine on images, together where there are several.
 
     Where it fails on several, each is tried by itself, so that one image cannot spoil the others'.
-    Where memory does not suffice, each is tried once more with a single step.
+    Where memory does not suffice for one image, it is tried once more with a single step.
 
     :param images: of one size, as the engine takes them; all else as of ``Engine.batch``.
     :return: an outcome per image, in their order.
@@ -66,11 +58,11 @@ def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float |
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]
         except Exception as error:
-            reduced = error_text(error) if out_of_memory(error) else ''
+            alone = error_text(error) if out_of_memory(error) else ''
         # Outside the handler: the traceback kept what had been allocated.
-        if reduced:
+        if alone:
             free_memory()
-            return [_infer_one_step(engine, image, options, reduced) for image in images]
+            return [replace(_infer_one(engine, image, options), alone=alone) for image in images]
     return [_infer_one(engine, image, options) for image in images]
 
 
@@ -82,10 +74,6 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
             return Outcome(error=error.with_traceback(None))
         reduced = error_text(error)
     free_memory()
-    return _infer_one_step(engine, image, options, reduced)
-
-
-def _infer_one_step(engine: Any, image: Any, options: dict[str, Any], reduced: str) -> Outcome:
     try:
         return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)
     except Exception as error:

@@ -103,7 +103,8 @@ class UBCNNode(ParameterNode):
                 if not self.context.ok():  # told to stop meanwhile
                     return TransitionCallbackReturn.FAILURE
             engine, self._worker.turns.most = future.result()
-            self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger)
+            self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
+                                      self._take_fewer)
             for name in settings.cameras or ('',):
                 self.cameras.append(Camera(self, self._worker.condition, engine.label_set,
                                            name and f'{name}/', info=engine.info,
@@ -216,6 +217,12 @@ class UBCNNode(ParameterNode):
             self.get_logger().error(f'cannot warm up: {error_text(error)}')
         for camera, asked in cameras:
             camera.processing.asked = asked
+
+    def _take_fewer(self, most: int, reason: str) -> None:
+        """Let fewer images go together, until it is warmed up again; in the worker's thread."""
+        self._worker.turns.most = most
+        self.get_logger().warning(
+            f'memory suffices for {most} of the cameras at a time: {reason}')
 
     def _say(self, text: str) -> None:
         if self.context.ok():  # else the logger complains about itself

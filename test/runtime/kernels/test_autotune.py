@@ -121,6 +121,19 @@ def test_a_candidate_that_fails_later_gives_way(caplog):
     assert caplog.text.count('lost') == 1
 
 
+def test_a_candidate_is_tried_again_where_memory_was_short_once(caplog):
+    failures = [torch.OutOfMemoryError('full')]
+
+    def once(x, y):
+        if failures:
+            raise failures.pop()
+        return 3 * x * y
+    autotuner = on_cpu(lambda *_: 'once')
+    x = torch.ones(1, 4, 3, 3)
+    found = [autotuner.run(('a',), 'sum', add, {'once': once}, x, x) for _ in range(2)]
+    assert found[0].eq(2).all() and found[1].eq(3).all() and not caplog.text
+
+
 def test_applies_to_inference_that_nobody_watches():
     conv = nn.Conv2d(2, 2, 1)
     x = torch.ones(1, 2, 3, 3)

@@ -33,6 +33,7 @@ from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, PlainRecorder, Recorder
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.backends.static_buffers import StaticBuffers, check
+from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.runtime.transfer import Result
 
 SIZES = 8
@@ -170,7 +171,7 @@ class GraphsBackend:
             except Exception as error:  # whatever it is: a vehicle must start
                 causes = _causes(error)
             buffers = None  # its memory is needed now
-            full = any(isinstance(cause, torch.OutOfMemoryError) for cause in causes)
+            full = any(out_of_memory(cause) for cause in causes)
             if not full:
                 del self._strategies[0]
             following = self._eager.name if full else self.name

@@ -14,6 +14,7 @@ from torch import nn
 
 from ubcn_ros.network.blocks import exporting
 from ubcn_ros.runtime.kernels.choices import KernelChoices
+from ubcn_ros.runtime.out_of_memory import out_of_memory
 
 REFERENCE = 'reference'
 TIMING = 'timing kernels'
@@ -56,7 +57,7 @@ def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
         faster on some devices).
     :param operation: what is timed, for the log.
     :return: a name from ``candidates``, or 'reference'.
-    :raises torch.OutOfMemoryError: memory is short now.
+    :raises Exception: memory is short now, as of ``out_of_memory``.
     """
     generator = torch.Generator(example.device)
     generator.seed()
@@ -69,9 +70,9 @@ def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
             features.normal_(generator=generator)
             _check(run(features), reference(features))
             runs[name] = run
-        except torch.OutOfMemoryError:
-            raise  # says nothing of the candidate
         except Exception as error:
+            if out_of_memory(error):
+                raise  # says nothing of the candidate
             _LOG.warning('%s: %s is left out: %s', operation, name, first_line(error))
     if len(runs) == 1:
         return REFERENCE
@@ -201,9 +202,10 @@ class Autotuner:
             try:
                 return candidates[name](x, *others)
             except Exception as error:  # whatever it is, the frame can be had without it
-                self.chosen[key] = REFERENCE
-                _LOG.warning('%s: %s failed, reference modules from now on: %s', operation, name,
-                             first_line(error))
+                if not out_of_memory(error):  # which says nothing of the candidate
+                    self.chosen[key] = REFERENCE
+                    _LOG.warning('%s: %s failed, reference modules from now on: %s', operation,
+                                 name, first_line(error))
         return reference(x, *others)
 
     def _decide(self, key: str, operation: str, reference: Run, candidates: Mapping[str, Run],

@@ -1,0 +1,25 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Tell errors that mean too little memory from others."""
+
+from __future__ import annotations
+
+import re
+import sys
+
+# PyTorch has a class for what its allocator of GPU memory refuses, and none for its allocator of
+# the host's, for memory that CUDA, cuBLAS and cuDNN take themselves, and for ONNX Runtime's arena
+_TEXTS = re.compile(r"can't allocate memory|MPS backend out of memory"
+                    r'|CUDA (?:error|failure \d+): out of memory'
+                    r'|CU(?:BLAS|DNN)_STATUS\w*_ALLOC(?:ATION)?_FAILED'
+                    r'|Failed to allocate memory for requested buffer'
+                    r'|Available memory of \d+ is smaller than requested')
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Say whether an error means that memory, of the host or of a GPU, did not suffice."""
+    torch = sys.modules.get('torch')
+    if isinstance(error, MemoryError) or (
+            torch is not None and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, Exception) and _TEXTS.search(str(error)) is not None
