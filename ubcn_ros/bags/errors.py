@@ -14,6 +14,10 @@ class BagError(ValueError):
     """A bag cannot be read or written as asked; the text names what is there and the remedy."""
 
 
+class BagLocked(BagError):
+    """Another process writes that bag; it can be tried again later."""
+
+
 class MalformedMessage(BagError):
     """A message of a bag cannot be the image that its type says; the text says why."""
 

@@ -11,6 +11,7 @@ import pytest
 from fleet_workers import Kill, Sleep, Told
 
 from ubcn_ros.bags import BagError
+from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.fleet import Workers
 
 TIMEOUT_S = 120
@@ -39,6 +40,8 @@ def test_a_worker_runs_tasks_and_is_replaced_when_it_ends():
         assert done[1:] == (task, 'done', '', False)
         pool.start(idle(pool), Told('wrong', ValueError))
         assert outcomes(pool, 1)[0][2:] == (None, 'wrong', False)
+        pool.start(idle(pool), Told('held', BagLocked))
+        assert outcomes(pool, 1)[0][2:] == (None, 'held', True)
         pool.start(idle(pool), Told('full', OSError))
         assert outcomes(pool, 1)[0][2:] == (None, 'OSError: full', True)
         pool.start(idle(pool), Kill(signal.SIGKILL))

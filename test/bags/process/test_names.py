@@ -31,6 +31,11 @@ def test_the_order_of_cameras_does_not_matter(topics):
     assert find_prefixes(topics) == find_prefixes(topics[::-1])
 
 
+def test_topics_that_cannot_be_told_apart_are_refused():
+    with pytest.raises(BagError, match=r'outputs of cam and /cam would .* \(--topic\)'):
+        find_prefixes(['/front/image', 'cam', '/cam'])
+
+
 def test_a_name_that_is_taken_is_refused_with_the_remedy():
     check_free(['/a/derained/image_raw'], ['/a/image_raw'])
     with pytest.raises(BagError, match=r"has /a/x, /a/y already.* \(--exclude '/a/x'\), or"):

@@ -11,6 +11,7 @@ from bag_files import file_limit
 from drives import MS, Engine, camera_info, drive, image, processed, stored, write_bag
 
 from ubcn_ros.bags import BagError, open_bag
+from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, read_sidecar, run
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
@@ -193,6 +194,21 @@ def test_two_runs_do_not_write_one_bag(source, tmp_path):
                 processed(source, tmp_path / 'out', resume=True)
 
     processed(source, tmp_path / 'out', engine=Engine(second))
+
+
+def test_the_output_is_held_until_its_last_word_is_written(source, tmp_path, monkeypatch):
+    check, refused = run.check_output, []
+
+    def second(*arguments):
+        monkeypatch.setattr(run, 'check_output', check)
+        with pytest.raises(BagLocked) as caught:
+            processed(source, tmp_path / 'out', resume=True)
+        refused.append(caught.value)
+        check(*arguments)
+
+    monkeypatch.setattr(run, 'check_output', second)
+    processed(source, tmp_path / 'out')
+    assert refused and processed(source, tmp_path / 'out', resume=True).tally.read
 
 
 def test_outputs_that_got_lost_are_found_at_the_end(source, tmp_path, monkeypatch):

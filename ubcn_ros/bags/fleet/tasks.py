@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, BagLocked
 from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
@@ -85,6 +85,8 @@ def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
     """Run a task in this process."""
     try:
         return TaskOutcome(worker, task, task())
+    except BagLocked as error:  # by a worker that was given up, and may end
+        return TaskOutcome(worker, task, error=str(error), lost=True)
     except ValueError as error:  # as this package raises for what is wrong with the input
         return TaskOutcome(worker, task, error=str(error))
     except Exception as error:  # of memory, disk or device: another process may fare better

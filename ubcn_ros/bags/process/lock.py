@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagLocked
 
 
 @contextmanager
@@ -21,7 +21,7 @@ def locked(folder: Path) -> Iterator[None]:
 
     Where a file system knows no locks on folders there is none.
 
-    :raises BagError: another process holds it.
+    :raises BagLocked: another process holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -29,8 +29,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise BagError(f'{folder} is being written by another process: wait for it, or '
-                               'give another path') from error
+                raise BagLocked(f'{folder} is being written by another process: wait for it, '
+                                'or give another path') from error
         yield
     finally:
         os.close(descriptor)

@@ -23,14 +23,19 @@ def find_prefixes(topics: Sequence[str]) -> dict[str, str]:
     {'/image_raw': '/image_raw/', '/image_color': '/image_color/'}
 
     :param topics: image topics of cameras, each once.
+    :raises BagError: two differ in their leading / alone, as bags of ROS 1 may have them.
     """
     longer = {topic: [f'/{topic}/'.replace('//', '/'), f'/{base_topic(topic)}/'.replace('//', '/')]
               for topic in topics}
     prefixes = {topic: names[-1].rstrip('/').rpartition('/')[0] + '/'
                 for topic, names in longer.items()}
     while twice := {prefix for prefix, count in Counter(prefixes.values()).items() if count > 1}:
-        for topic, prefix in list(prefixes.items()):
-            if prefix in twice and longer[topic]:
+        alike = [topic for topic, prefix in prefixes.items() if prefix in twice]
+        if not any(longer[topic] for topic in alike):
+            raise BagError(f'outputs of {" and ".join(alike)} would get the same names: choose '
+                           'one of these topics (--topic)')
+        for topic in alike:
+            if longer[topic]:
                 prefixes[topic] = longer[topic].pop()
     return prefixes
 

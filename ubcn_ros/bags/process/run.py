@@ -71,15 +71,18 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
     """
     engine = engine or load_engine(job.options.engine)
     settings = settings_of(job, engine)
-    document = find_interrupted(job.out, settings, resume)
-    with open_bag(job.source) as reader:
-        if document is not None and document['finished']:
-            return Result(job, Tally.from_json(document['tally']), reader.notes)
-        run = _Run(job, reader, engine, settings, document)
-        with run.opened() as writer:
-            run.copy_and_process(writer, progress, sink)
-        run.finish()
-        return Result(job, run.tally, reader.notes)
+    with ExitStack() as lock:  # until all is written, the sidecar's last word included
+        if resume and job.out.is_dir():
+            lock.enter_context(locked(job.out))
+        document = find_interrupted(job.out, settings, resume)
+        with open_bag(job.source) as reader:
+            if document is not None and document['finished']:
+                return Result(job, Tally.from_json(document['tally']), reader.notes)
+            run = _Run(job, reader, engine, settings, document)
+            with run.opened(lock) as writer:
+                run.copy_and_process(writer, progress, sink)
+            run.finish()
+            return Result(job, run.tally, reader.notes)
 
 
 @functools.lru_cache(maxsize=1)
@@ -107,8 +110,12 @@ class _Run:
         self._write_s = 0.0
 
     @contextmanager
-    def opened(self) -> Iterator[McapBagWriter]:
-        """Open the output, locked against a second run, where it begins or is to go on."""
+    def opened(self, lock: ExitStack) -> Iterator[McapBagWriter]:
+        """
+        Open the output where it begins or is to go on.
+
+        :param lock: gets the lock of an output that begins; of one that goes on it is held.
+        """
         options = {'split_bytes': self._job.options.split_bytes,
                    'split_ns': self._job.options.split_ns,
                    'custom_data': self._reader.custom_data}
@@ -117,13 +124,11 @@ class _Run:
         else:
             writer = McapBagWriter(self._job.out, **options)
         with ExitStack() as stack:
-            if self._goes_on:
-                stack.enter_context(locked(self._job.out))
-            else:  # nothing can go on with a bag that does not say what it is
+            if not self._goes_on:  # nothing can go on with a bag that does not say what it is
                 stack.callback(self._remove_bare, writer)
             stack.enter_context(writer)
             if not self._goes_on:
-                stack.enter_context(locked(self._job.out))
+                lock.enter_context(locked(self._job.out))
                 self.save(finished=False)
             yield writer
 
