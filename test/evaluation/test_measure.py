@@ -13,8 +13,8 @@ from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.evaluation.measure import LoadedModel, measure_pairs, measure_scenes
-from ubcn_ros.evaluation.scores import LabelScore
 from ubcn_ros.runtime import Engine, load_model, save_model
+from ubcn_ros.training.label_score import LabelScore
 
 
 def psnr(image, clean):

@@ -6,8 +6,7 @@ import math
 import pytest
 import torch
 
-from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.evaluation.scores import ImageScore, LabelScore
+from ubcn_ros.evaluation.scores import ImageScore
 
 
 def test_image_score_is_of_the_rounded_image_and_the_mean_over_images():
@@ -51,23 +50,3 @@ def test_figures_on_a_gpu_are_those_on_a_cpu():
                     for each in (image, clean)))
         found.append(score.result())
     assert found[1] == pytest.approx(found[0], rel=1e-3)
-
-
-def test_label_score_by_hand():
-    score = LabelScore(CAMVID, torch.device('cpu'))
-    # two images; class 5 is predicted but never true; one true pixel is unlabeled
-    score.add(torch.tensor([[0, 0, 3, 5]]), torch.tensor([[0, 3, 3, 3]]))
-    score.add(torch.tensor([[0, 3, 3, 7]]), torch.tensor([[0, 3, 0, 255]]))
-    result = score.result()
-    # sky: 2 of 4 in the union; road: 2 of 5
-    assert result['iou']['Sky'] == pytest.approx(100 * 2 / 4)
-    assert result['iou']['Road'] == pytest.approx(100 * 2 / 5)
-    assert result['iou']['Tree'] is None
-    assert result['iou']['Fence'] is None
-    assert result['miou'] == pytest.approx(45.0)
-
-
-def test_label_score_without_any_labelled_pixel():
-    score = LabelScore(CAMVID, torch.device('cpu'))
-    score.add(torch.zeros(1, 4, dtype=torch.long), torch.full((1, 4), 255))
-    assert math.isnan(score.result()['miou'])

@@ -76,6 +76,18 @@ def test_a_group_of_classes_is_left_out(measured, scenes, monkeypatch):
     assert set(scores) == set(expected) and (seen[0][2]['labels'] == 255).all()
 
 
+def test_a_class_that_no_frame_has_does_not_count(measured, monkeypatch):
+    labels = torch.zeros(64, 80, dtype=torch.uint8)
+    torch.manual_seed(1)
+    monkeypatch.setattr('ubcn_ros.training.validation.ValidationSamples', lambda *_, **__: [
+        {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
+         'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8), 'labels': labels}])
+    scores, seen = measured('adapt')
+    right = (seen[0][3][0].full_logits[0].argmax(0) == labels).float().mean()
+    assert 0 < right < 1, 'other classes are seen, too'
+    assert scores['miou_0_T1'] == pytest.approx(100 * float(right), abs=1e-4)
+
+
 def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes):
     config = recipe('derain')
     config.model.overrides['veil'] = {'channels': 4, 'depth': 0, 'texture': 0}

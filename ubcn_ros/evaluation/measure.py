@@ -33,7 +33,7 @@ from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.rain_score import RainScore
 from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
-from ubcn_ros.evaluation.scores import ImageScore, LabelScore
+from ubcn_ros.evaluation.scores import ImageScore
 from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.confidence import confidence_of
@@ -43,6 +43,7 @@ from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.processing import NATIVE, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
+from ubcn_ros.training.label_score import LabelScore
 
 Progress = Callable[[], object]
 

@@ -34,7 +34,6 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
-from ubcn_ros.evaluation.scores import LabelScore
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
@@ -42,6 +41,7 @@ from ubcn_ros.study.results_file import open_results, save_results
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
+from ubcn_ros.training.label_score import LabelScore
 from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run

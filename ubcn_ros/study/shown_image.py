@@ -16,11 +16,12 @@ from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.evaluation.measure import LoadedModel, enlarged, truth_of
-from ubcn_ros.evaluation.scores import ImageScore, LabelScore, rounded
+from ubcn_ros.evaluation.scores import ImageScore, rounded
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
 from ubcn_ros.study.print_cells import Zoom, unlabeled_color
 from ubcn_ros.study.print_grid import PAPER_WIDTH, check_columns
+from ubcn_ros.training.label_score import LabelScore
 
 LONGEST = 'mIoU 88.8 %'
 """Of the captions of panels."""

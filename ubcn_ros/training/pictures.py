@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import torch
-from torchmetrics.functional.classification import multiclass_jaccard_index
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ubcn_ros.data.scenes import SceneList
@@ -20,6 +20,7 @@ from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
 from ubcn_ros.training.batches import make_samples
 from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.label_score import LabelScore
 from ubcn_ros.training.samples import TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 
@@ -141,7 +142,8 @@ class ValidationPictures:
         if 'miou' in self.measures:
             masks = [s.full_logits.argmax(1) for s in steps]
             for text, mask in zip(texts[1:], masks, strict=False):
-                text.append(f'mIoU {self._miou(mask, batch["labels"]):.0f} %')
+                miou = self._miou(mask, batch['labels'])
+                text.append('no labels' if math.isnan(miou) else f'mIoU {miou:.0f} %')
             colors = [self.label_set.colorize(mask[0].to(torch.uint8).cpu().numpy())
                       for mask in (*masks, batch['labels'])]
             pictures[1:] = [np.concatenate(pair) for pair in zip(pictures[1:], colors,
@@ -150,9 +152,9 @@ class ValidationPictures:
                                     [_narrow(picture) for picture in pictures])
 
     def _miou(self, mask: torch.Tensor, labels: torch.Tensor) -> float:
-        return 100 * float(multiclass_jaccard_index(mask, labels.long(),
-                                                    self.label_set.num_classes,
-                                                    ignore_index=UNLABELED))
+        score = LabelScore(self.label_set, mask.device)
+        score.add(mask[0], labels[0])
+        return score.result()['miou']
 
     def sheet(self, title: str, scores: Mapping[str, float]) -> np.ndarray:
         """

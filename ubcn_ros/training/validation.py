@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torchmetrics.classification import MulticlassJaccardIndex
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ubcn_ros.data.scenes import SceneList
@@ -18,6 +18,7 @@ from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network import Step
 from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.training.config import DataConfig
+from ubcn_ros.training.label_score import LabelScore
 from ubcn_ros.training.samples import ValidationSamples, to_float
 from ubcn_ros.training.stage import Stage
 
@@ -51,7 +52,7 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
 
     for rate in RATES_MM_H:
         psnr: dict[str, list[float]] = {}
-        iou: dict[int, MulticlassJaccardIndex] = {}
+        labels: dict[int, LabelScore] = {}
         told: list[float] = []
         for n, sample in enumerate(samples(rate)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
@@ -65,14 +66,14 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
             for t, step in enumerate(steps, 1):
                 psnr.setdefault(f'T{t}', []).append(decibels(step.image, batch['clean']))
                 if 'miou' in stage.measures:
-                    # process 0 is alone here: a metric that waited for the others would hang
-                    iou.setdefault(t, MulticlassJaccardIndex(
-                        label_set.num_classes, ignore_index=UNLABELED, sync_on_compute=False
-                    ).to(fabric.device)).update(step.full_logits.argmax(1), batch['labels'])
+                    labels.setdefault(t, LabelScore(label_set, fabric.device)).add(
+                        step.full_logits[0].argmax(0), batch['labels'][0])
             seen(rate, n, batch, steps)
         if 'psnr' in stage.measures:
             scores |= {f'psnr_{rate:.0f}_{of}': sum(v) / len(v) for of, v in psnr.items()}
-        scores |= {f'miou_{rate:.0f}_T{t}': 100 * float(v.compute()) for t, v in iou.items()}
+        # 0 where no frame has labels: NaN is no better and no worse than anything
+        scores |= {f'miou_{rate:.0f}_T{t}': float(np.nan_to_num(v.result()['miou']))
+                   for t, v in labels.items()}
         scores |= {f'rate_{rate:.0f}': statistics.median(told)} if told else {}
     stage.train()
     return scores

@@ -1,0 +1,31 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""IoU of masks, checked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.training.label_score import LabelScore
+
+
+def test_by_hand():
+    score = LabelScore(CAMVID, torch.device('cpu'))
+    # two images; class 5 is predicted but never true; one true pixel is unlabeled
+    score.add(torch.tensor([[0, 0, 3, 5]]), torch.tensor([[0, 3, 3, 3]]))
+    score.add(torch.tensor([[0, 3, 3, 7]]), torch.tensor([[0, 3, 0, 255]]))
+    result = score.result()
+    # sky: 2 of 4 in the union; road: 2 of 5
+    assert result['iou']['Sky'] == pytest.approx(100 * 2 / 4)
+    assert result['iou']['Road'] == pytest.approx(100 * 2 / 5)
+    assert result['iou']['Tree'] is None
+    assert result['iou']['Fence'] is None
+    assert result['miou'] == pytest.approx(45.0)
+
+
+def test_without_any_labelled_pixel():
+    score = LabelScore(CAMVID, torch.device('cpu'))
+    score.add(torch.zeros(1, 4, dtype=torch.long), torch.full((1, 4), 255))
+    assert math.isnan(score.result()['miou'])
