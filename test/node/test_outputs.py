@@ -193,6 +193,7 @@ def test_label_info_names_the_classes(node, monkeypatch):
         monkeypatch.setattr(outputs_module, 'LabelInfo', lambda: SimpleNamespace(
             header=Header(), class_map=[], threshold=0.0))
         monkeypatch.setattr(outputs_module, 'VisionClass', SimpleNamespace)
-    message = outputs_module.label_info(FakeLabels(), node.get_clock().now())
+    message = outputs_module.label_info(FakeLabels(), 0.25, node.get_clock().now())
+    assert message.threshold == 0.25
     assert [(item.class_id, item.class_name) for item in message.class_map] == \
         list(enumerate(FakeLabels.classes))

@@ -72,11 +72,28 @@ def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_mod
             node.destroy_node()
 
 
+def test_what_masks_leave_out_is_announced_with_the_classes(ros, tiny_model, monkeypatch):
+    told = []
+    monkeypatch.setattr(outputs_module.Outputs, 'announce',
+                        lambda outputs, threshold: told.append(threshold))
+    node = make_node(model=str(tiny_model), device='cpu', precision='fp32', warm_up_width=0,
+                     min_confidence=0.25)
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        for name, value in (('iterations', 2), ('min_confidence', 0.5)):
+            assert node.set_parameters([Parameter(name, value=value)])[0].successful
+        assert told == [0.25, 0.5]
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    finally:
+        assert node.stop(10.0)
+        node.destroy_node()
+
+
 @pytest.mark.parametrize('count', [2, 200])
 def test_names_and_colours_are_those_of_the_model_file(ros, own_model, monkeypatch, count):
     announced = []
     if outputs_module.LabelInfo is not None:
-        monkeypatch.setattr(outputs_module, 'label_info', lambda labels, now: announced.append(
+        monkeypatch.setattr(outputs_module, 'label_info', lambda labels, *_: announced.append(
             labels.classes) or outputs_module.LabelInfo())
     node = make_node(model=str(own_model(count)), device='cpu', precision='fp32',
                      warm_up_width=0)

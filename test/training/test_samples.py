@@ -18,6 +18,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
+from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
@@ -266,10 +267,15 @@ def test_kept_files_are_bounded(scenes):
 
 def test_drives_have_their_share_and_follow_from_their_number(scenes):
     config = SampleConfig(crop=(64, 80), rain_probability=0, renders=4, reuse=1, drive_share=0.25)
-    samples, again = (TrainingSamples(scenes, config, 1, drive_size=(48, 64)) for _ in range(2))
-    # smaller than the crop, their frames leave two fifths of it unlabeled
-    drives = [n for n in range(8) if (samples[n]['labels'] == 255).float().mean() > 0.3]
+    samples, again = (TrainingSamples(scenes, config, 1) for _ in range(2))
+    drives = [n for n in range(8) if chosen_scene(n, len(scenes), 0.25, 1)[0]]
     assert len(drives) == 2
+    known = {*np.unique(np.stack([scene.labels() for scene in scenes.scenes])).tolist(), 255}
+    for n in range(8):
+        seen = {*samples[n]['labels'].unique().tolist()}
+        assert (not seen <= known) == (n in drives), n
+        # they are as large as the scenes
+        assert (samples[n]['labels'][-1] != 255).any()
     assert all(equal(again[n], samples[n]) for n in reversed(drives))
     assert not equal(samples[drives[0]], samples[drives[1]])
 
@@ -279,8 +285,7 @@ def test_drives_have_their_share_and_follow_from_their_number(scenes):
 def test_drives_have_the_classes_of_the_same_names(scenes, classes, known):
     config = SampleConfig(crop=(64, 80), rain_probability=0, renders=4, reuse=1, drive_share=1)
     own = LabelSet('own', classes, distinct_colors(len(classes)), paths_of(len(classes), ()))
-    samples = TrainingSamples(SceneList('own', own, scenes.scenes), config, 1,
-                              drive_size=(48, 64))
+    samples = TrainingSamples(SceneList('own', own, scenes.scenes), config, 1)
     seen = set(np.unique(torch.stack([samples[n]['labels'] for n in range(4)])).tolist())
     assert seen - {255} == known
 

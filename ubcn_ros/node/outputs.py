@@ -82,7 +82,7 @@ class Outputs:
                  incompatible: Callable[[str, Any], None], rain: bool = False,
                  clock: Callable[[], float] = time.monotonic):
         """
-        Make the publishers, all or none, and announce the classes.
+        Make the publishers, all or none.
 
         :param node: rclpy node.
         :param prefix: put before every topic, like 'front/'.
@@ -106,10 +106,19 @@ class Outputs:
                                                           qos.output_qos())
             self._on_demand = list(self._publishers)
             if LabelInfo is not None:
-                announced = self._publisher(LabelInfo, LABEL_INFO, qos.latched_qos())
-                self._publishers[LABEL_INFO] = announced
-                announced.publish(label_info(label_set, node.get_clock().now()))
+                self._publishers[LABEL_INFO] = self._publisher(LabelInfo, LABEL_INFO,
+                                                               qos.latched_qos())
             stack.pop_all()  # all are there: they stay
+
+    def announce(self, threshold: float) -> None:
+        """
+        Announce the classes, to those who subscribe later, too.
+
+        :param threshold: confidence below which pixels are unlabeled, 0..1.
+        """
+        if LABEL_INFO in self._publishers:
+            self._publishers[LABEL_INFO].publish(
+                label_info(self._label_set, threshold, self._node.get_clock().now()))
 
     def destroy(self) -> None:
         """Take the publishers down."""
@@ -231,15 +240,17 @@ def camera_name(prefix: str) -> str:
     return prefix.rstrip('/') or 'camera'
 
 
-def label_info(label_set: Any, now: Any) -> Any:
+def label_info(label_set: Any, threshold: float, now: Any) -> Any:
     """
     Describe the classes of the masks as a vision_msgs/LabelInfo.
 
     :param label_set: names by class id.
+    :param threshold: confidence below which pixels are unlabeled, 0..1.
     :param now: rclpy Time for the header.
     """
     message = LabelInfo()
     message.header.stamp = now.to_msg()
     message.class_map = [VisionClass(class_id=number, class_name=name)
                          for number, name in enumerate(label_set.classes)]
+    message.threshold = float(threshold)
     return message

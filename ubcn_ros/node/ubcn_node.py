@@ -112,6 +112,7 @@ class UBCNNode(ParameterNode):
             for camera, size in zip(self.cameras, settings.for_cameras('processing_size'),
                                     strict=True):
                 camera.processing.asked = size
+                camera.outputs.announce(settings.min_confidence)
         except Exception as error:  # of a model file, a GPU, a QoS override
             log.error(f'cannot configure: {error_text(error)}')
             self._release()
@@ -187,10 +188,13 @@ class UBCNNode(ParameterNode):
                 self.get_logger().warning(text)
 
     def _apply_parameters(self, parameters: list[Any]) -> None:
-        before = self.settings.processing_size
+        before = self.settings
         super()._apply_parameters(parameters)
+        if self.settings.min_confidence != before.min_confidence:
+            for camera in self.cameras:
+                camera.outputs.announce(self.settings.min_confidence)
         asked = self.settings.processing_size
-        if asked != before and self.cameras:
+        if asked != before.processing_size and self.cameras:
             cameras = list(zip(self.cameras, self.settings.for_cameras('processing_size'),
                                strict=True))
             self._say(f'processing_size is {Spec.typed(asked)} now: warming up')

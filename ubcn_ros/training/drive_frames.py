@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
 FRAMES_PER_DRIVE = 16
 """Building a street costs about as much as rendering ten of its frames."""
 
+_LARGEST_SIDE = 720  # short side, pixels: larger frames show nothing more, and take long
 _SPACING_S = 1.7
 
 
@@ -52,6 +54,17 @@ class DriveFrames:
             conditions = Conditions.draw(rng, drive.style)
         shown = drive.frame(_SPACING_S * (place + float(jitter)), conditions)
         return CleanFrame(shown.image, cv2.LUT(shown.labels, self._ids), shown.depth)
+
+
+def drive_size(scene: Sequence[int]) -> tuple[int, int]:
+    """
+    Return the size of drives' frames among scenes of a size: the same, but for the largest.
+
+    :param scene: height and width, pixels.
+    """
+    shrinks = min(1.0, _LARGEST_SIDE / min(scene))
+    height, width = (round(int(side) * shrinks) for side in scene)
+    return height, width
 
 
 def chosen_scene(frame: int, scenes: int, drive_share: float, seed: int) -> tuple[bool, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import cv2
@@ -23,7 +24,7 @@ from ubcn_ros.data.scenes import CleanFrame, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.labels import UNLABELED
-from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
+from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene, drive_size
 from ubcn_ros.training.sample_config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
@@ -58,16 +59,13 @@ class TrainingSamples(Dataset):
     :param scenes: what is cropped.
     :param config: how samples are drawn.
     :param seed: of everything that is drawn.
-    :param drive_size: height and width of the frames of procedural drives.
     :param kept_bytes: of decoded files that a worker keeps; the default is all of CamVid.
     """
 
     def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, *,
-                 drive_size: tuple[int, int] = (360, 480), kept_bytes: int = 512 << 20) -> None:
+                 kept_bytes: int = 512 << 20) -> None:
         self.scenes, self.config, self.seed = scenes, config, seed
         self.kept_bytes = kept_bytes
-        self._drives = DriveFrames(seed, drive_size, scenes.label_set,
-                                   config.varied_drive_probability)
         self._files: OrderedDict[int, CleanFrame] = OrderedDict()
         self._files_bytes = 0
         self._frames: OrderedDict[int, _Rainy] = OrderedDict()
@@ -90,6 +88,12 @@ class TrainingSamples(Dataset):
         return {'clean': _to_tensor(clean), 'degraded': _to_tensor(degraded),
                 'labels': torch.from_numpy(labels), 'rain_rate': torch.tensor(rainy.rain_rate),
                 'extinction': torch.tensor(rainy.extinction)}
+
+    @cached_property
+    def _drives(self) -> DriveFrames:
+        size = drive_size(self.scenes.scenes[0].image().shape[:2])
+        return DriveFrames(self.seed, size, self.scenes.label_set,
+                           self.config.varied_drive_probability)
 
     def _clean_frame(self, frame: int) -> CleanFrame:
         of_drive, number = chosen_scene(frame, len(self.scenes), self.config.drive_share,

@@ -77,6 +77,10 @@ def test_drives_come_after_the_scenes(scene_list, street, workers):
 
 def test_a_memory_that_is_too_small_is_named(scene_list, street, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda _: (1 << 20, 1 << 20))
-    with pytest.raises(ValueError, match='memory: 200 images of up to 128x96 need .*on_device'):
-        module._check_memory(200, np.array([96, 128]), torch.device('cuda'), scene_list(street))
-    module._check_memory(200, np.array([96, 128]), CPU, scene_list(street))
+    size, cuda = np.array([96, 128]), torch.device('cuda')
+    for count, rainy in ((200, 0), (10, 10)):  # views in rain need room, too
+        with pytest.raises(ValueError, match=f'memory: {count + rainy} images of up to 128x96 '
+                                             'need .*on_device'):
+            module._check_memory(count, rainy, size, cuda, scene_list(street))
+    module._check_memory(10, 0, size, cuda, scene_list(street))
+    module._check_memory(200, 0, size, CPU, scene_list(street))

@@ -17,13 +17,13 @@ from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.rain import estimate_airlight
 from ubcn_ros.data.scenes import CleanFrame, SceneList
 from ubcn_ros.training.ahead import rendered_ahead
-from ubcn_ros.training.drive_frames import FRAMES_PER_DRIVE, DriveFrames
+from ubcn_ros.training.drive_frames import FRAMES_PER_DRIVE, DriveFrames, drive_size
 
 LEVELS = 4
 """Of an image: its own size, a half, a quarter and an eighth."""
 
-_LARGEST_DRIVE = 720  # short side of the drives' frames, pixels
-_BYTES_PER_PIXEL = 3 * 4 / 3 + 1 + 2 / 4  # image with its levels, labels, distance
+_IMAGE_BYTES = 3 * 4 / 3  # of a pixel, with the levels
+_FRAME_BYTES = _IMAGE_BYTES + 1 + 2 / 4  # with labels and distance
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, worke
     with ThreadPoolExecutor() as pool:
         frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
-    _check_memory(len(frames) + drives, largest, device, scenes)
+    rainy = sum(frame.rainy is not None for frame in frames)
+    _check_memory(len(frames) + drives, rainy, largest, device, scenes)
     frames += _drive_frames(drives, seed, largest, scenes, workers, varied)
     rainy = {n: frame.rainy for n, frame in enumerate(frames) if frame.rainy is not None}
     images = [*(frame.image for frame in frames), *rainy.values()]
@@ -107,15 +108,15 @@ def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, worke
         {n: len(frames) + place for place, n in enumerate(rainy)})
 
 
-def _check_memory(count: int, largest: np.ndarray, device: torch.device, scenes: SceneList
-                  ) -> None:
+def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.device,
+                  scenes: SceneList) -> None:
     if device.type != 'cuda':
         return
-    needed = int(count * largest.prod() * _BYTES_PER_PIXEL)
+    needed = int((count * _FRAME_BYTES + rainy * _IMAGE_BYTES) * largest.prod())
     free = torch.cuda.mem_get_info(device)[0]
     if needed > 0.7 * free:  # training needs some, too
         raise ValueError(
-            f'{scenes.name}: {count} images of up to {largest[1]}x{largest[0]} need '
+            f'{scenes.name}: {count + rainy} images of up to {largest[1]}x{largest[0]} need '
             f'{needed / 2**30:.1f} GiB of {free / 2**30:.1f} GiB that are free on {device}: set '
             "the recipe's samples.on_device to false, or a smaller data.short_side")
 
@@ -137,9 +138,7 @@ class _Streets(Dataset):
 
 def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int,
                   varied: float) -> list[CleanFrame]:
-    shrinks = min(1.0, _LARGEST_DRIVE / largest.min())
-    size = tuple(round(int(side) * shrinks) for side in largest)
-    streets = _Streets(DriveFrames(seed, size, scenes.label_set, varied), count)
+    streets = _Streets(DriveFrames(seed, drive_size(largest), scenes.label_set, varied), count)
     return [CleanFrame(*parts) for street in rendered_ahead(streets, workers) for parts in street]
 
 
