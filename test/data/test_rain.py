@@ -91,14 +91,6 @@ def test_video_is_coherent_and_calls_are_independent(image):
     assert np.array_equal(RainRenderer(p, H, W, seed=3)(dark, time_s=0.5), far)
 
 
-def test_a_crop_with_its_window_is_a_piece_of_the_frame(image):
-    p = RainParameters(150, airlight=(0.9, 0.9, 0.9), ambient=1.0)
-    whole = add_rain(image, 150, 5, parameters=p)
-    crop = np.ascontiguousarray(image[24:104, 32:128])
-    part = add_rain(crop, 150, 5, parameters=p, window=(24, 32, H, W))
-    assert np.abs(part.astype(int) - whole[24:104, 32:128]).max() <= 1
-
-
 @pytest.mark.parametrize('size', [(1, 1), (7, 300), (33, 65), (360, 480)])
 def test_any_size(size):
     image = np.full((*size, 3), 60, np.uint8)
@@ -172,8 +164,6 @@ def test_errors_of_the_renderer(image):
         renderer(np.zeros((5, 6, 3), np.uint8))
     with pytest.raises(ValueError, match=r'\(2, 2\)'):
         renderer(image, np.ones((2, 2)))
-    with pytest.raises(ValueError, match='window'):
-        RainRenderer(RainParameters(10), H, W, 0, window=(0, 0, H - 1, W))
 
 
 def test_thickness_goes_with_the_gain_and_time():

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,7 @@ def recording_id(bag: Path | str) -> str:
     return path.stem if path.is_file() else path.name
 
 
-def write_layer(bag: Path | str, file: Path | str,
-                progress: Callable[[int], Any] | None = None) -> int:
+def write_layer(bag: Path | str, file: Path | str) -> int:
     """
     Write the derained images, labels and confidence of a processed bag to an .rrd file.
 
@@ -48,7 +47,6 @@ def write_layer(bag: Path | str, file: Path | str,
 
     :param bag: folder that `bag process` wrote.
     :param file: is replaced.
-    :param progress: called with the number of messages so far.
     :return: the number of messages.
     :raises BagError: the bag cannot be read, or was not made by `bag process`.
     :raises ModuleNotFoundError: rerun-sdk is not installed.
@@ -76,8 +74,6 @@ def write_layer(bag: Path | str, file: Path | str,
                 raise MalformedMessage(f'{bag}, message {count}: {error}') from error
             _set_times(recording, record, stamp_ns(message.header))
             recording.log(record.channel.topic, content)
-            if progress is not None:
-                progress(count)
     return count
 
 

@@ -46,25 +46,16 @@ class RainRenderer:
     :param parameters: what the rain looks like.
     :param height, width: of the images, pixels.
     :param seed: of the drops and the noise.
-    :param window: (top, left, frame height, frame width) where the images are crops of a larger
-        frame: drops, vanishing point and prior are those of that frame at that place.
-    :raises ValueError: an empty image, or a window that does not hold it.
+    :raises ValueError: an empty image.
     """
 
-    def __init__(self, parameters: RainParameters, height: int, width: int, seed: int,
-                 window: tuple[int, int, int, int] | None = None):
+    def __init__(self, parameters: RainParameters, height: int, width: int, seed: int):
         if height < 1 or width < 1:
             raise ValueError(f'image size is {height}x{width}, must be at least 1x1')
-        top, left, frame_height, frame_width = window or (0, 0, height, width)
-        if not (0 <= top <= frame_height - height and 0 <= left <= frame_width - width):
-            raise ValueError(f'window {window} does not hold a crop of {height}x{width}; give '
-                             '(top, left, frame height, frame width)')
         p = self.parameters = parameters
         self.height, self.width, self.seed = height, width, seed
-        self._window = (top, left, frame_height, frame_width)
-        focal = p.focal * frame_width
-        self._camera = Intrinsics(focal, frame_width / 2 - left, p.horizon * frame_height - top,
-                                  width, height)
+        focal = p.focal * width
+        self._camera = Intrinsics(focal, width / 2, p.horizon * height, width, height)
         self._thinnest = p.thinnest_px / (focal * 1e-3 * p.width_gain)  # mm per metre
         self._prior = None
         self._field, self._chance = None, None
@@ -73,8 +64,8 @@ class RainRenderer:
             sideways = p.wind_m_s[0] + 6.5 * float(np.tan(np.deg2rad(p.roll_deg)))
             self._field = DropField.sample(
                 np.random.default_rng(seed), p.rate_mm_h, near_m=p.near_m, far_m=p.far_m,
-                slopes=(frame_width / 2 / focal, p.horizon * frame_height / focal,
-                        (1 - p.horizon) * frame_height / focal),
+                slopes=(width / 2 / focal, p.horizon * height / focal,
+                        (1 - p.horizon) * height / focal),
                 margin_m=p.exposure_s * max(10.0, abs(sideways)),
                 drift=(sideways, p.wind_m_s[1] - p.speed_m_s),
                 thinnest_mm_m=self._thinnest, smallest_mm=p.smallest_mm,
@@ -163,9 +154,7 @@ class RainRenderer:
         if depth is None:
             last = self._prior  # read once: threads may render at the same time
             if last is None or last[0] != rate:
-                top, left, frame_height, frame_width = self._window
-                prior = depth_prior(frame_height, frame_width, horizon=p.horizon, focal=p.focal)
-                prior = prior[top:top + self.height, left:left + self.width]
+                prior = depth_prior(self.height, self.width, horizon=p.horizon, focal=p.focal)
                 self._prior = last = rate, -np.expm1(-beta * prior)
             return last[1]
         if depth.shape != (self.height, self.width):
@@ -185,8 +174,7 @@ def _surroundings(scene: np.ndarray) -> np.ndarray:
 
 
 def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray | None = None,
-             parameters: RainParameters | None = None,
-             window: tuple[int, int, int, int] | None = None) -> np.ndarray:
+             parameters: RainParameters | None = None) -> np.ndarray:
     """
     Render rain on one frame, the same for the same arguments.
 
@@ -196,7 +184,6 @@ def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray |
     :param depth: (H, W) metres, as for ``RainRenderer``.
     :param parameters: what the rain looks like, but for its rate; None draws those of a drive
         (``drive_parameters``).
-    :param window: for crops, as for ``RainRenderer``.
     :return: the rainy frame, (H, W, 3) uint8 RGB.
     :raises ValueError: a rate out of range, or an image or depth of another size or type.
     """
@@ -206,7 +193,7 @@ def add_rain(image: np.ndarray, rate_mm_h: float, seed: int, depth: np.ndarray |
         parameters = replace(parameters, rate_mm_h=rate_mm_h)
     if rate_mm_h == 0:
         return image.copy()
-    return RainRenderer(parameters, *image.shape[:2], seed, window=window)(image, depth)
+    return RainRenderer(parameters, *image.shape[:2], seed)(image, depth)
 
 
 def drive_parameters(seed: int, rate_mm_h: float) -> RainParameters:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_RATE_MM_H = 300.0
+_DRY = 0.08  # share of dry frames in training
 
 
 @dataclass(frozen=True)
@@ -146,19 +147,18 @@ def veil_extinction(rate_mm_h: float) -> float:
     return 0.312e-3 * rate_mm_h ** 0.67
 
 
-def sample_rate(rng: np.random.Generator, zeros: float = 0.08) -> float:
+def sample_rate(rng: np.random.Generator) -> float:
     """
     Draw a rain rate for training, mm/hr on 0..300.
 
-    A share is dry, half of the rest uniform over 0..300 (heavy rain is where the network has most
+    8 % are dry, half of the rest uniform over 0..300 (heavy rain is where the network has most
     to do), half log-uniform over 5..300 (light rain is where people drive most).
 
     :param rng: generator that the rate is drawn from.
-    :param zeros: share of dry frames, 0..1.
     """
     kind = rng.random()
-    if kind < zeros:
+    if kind < _DRY:
         return 0.0
-    if kind < zeros + (1 - zeros) / 2:
+    if kind < _DRY + (1 - _DRY) / 2:
         return float(rng.uniform(0, MAX_RATE_MM_H))
     return float(np.exp(rng.uniform(np.log(5), np.log(MAX_RATE_MM_H))))

@@ -226,14 +226,14 @@ def roof(rng: np.random.Generator, gain: float) -> np.ndarray:
     return (color * rough[..., None] * gain).clip(0, 255).astype(np.uint8)
 
 
-def hedge(rng: np.random.Generator, gain: float, ragged: bool = True) -> np.ndarray:
+def hedge(rng: np.random.Generator, gain: float) -> np.ndarray:
     """Return leaves, (128, 256, 4) uint8, with an uneven top."""
     h, w = 128, 256
     base = np.array(((52, 72, 34), (64, 78, 40), (40, 60, 36), (88, 84, 48))[rng.integers(4)])
     leaf = noise_patch(rng, h, w, 0.6) * 0.30 + noise_patch(rng, h, w, 1.5) * 0.28
     slope = np.linspace(1.3, 0.6, h)[:, None]
     rgb = base * ((1 + leaf) * slope)[..., None] * gain
-    edge = 10 + 5 * noise_patch(rng, 4, w, 1.1)[0] if ragged else np.zeros(w)
+    edge = 10 + 5 * noise_patch(rng, 4, w, 1.1)[0]
     alpha = (np.arange(h)[:, None] > edge + 6 * noise_patch(rng, h, w, 0.5)) | (
         np.arange(h)[:, None] > 30)
     return np.dstack([rgb.clip(0, 255), alpha * 255]).astype(np.uint8)
