@@ -24,6 +24,7 @@ import numpy as np
 
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.images.malformed import MalformedImage, check_size
+from ubcn_ros.images.video_length import announced_bytes
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.whole_files import NO_ROOM
 
@@ -129,6 +130,9 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     """
     damage: list[str] = []
     with _opened(path) as (container, stream):
+        announced, size = announced_bytes(path), os.path.getsize(path)
+        if announced is not None and announced > size:
+            damage.append(f'it ends after {size} of {announced} bytes')
         stream.thread_type = 'AUTO'
         start, time_s, step = None, None, 1 / _rate(stream)
         for number, frame in enumerate(_decoded(container, stream, damage)):
