@@ -88,3 +88,60 @@ def test_a_video_becomes_a_bag(tmp_path):
     images = list(read_images(tmp_path / 'bag'))
     assert [i.stamp_ns - images[0].stamp_ns for i in images] == [0, SECOND // 4, SECOND // 2]
     assert [abs(int(i.image.mean()) - 60 * n) < 6 for n, i in enumerate(images)] == [True] * 3
+
+
+def cut_video(path):
+    pytest.importorskip('av')
+    from ubcn_ros.images.video import VideoWriter
+    with VideoWriter(path) as writer:
+        for number in range(10):
+            writer.write(noise(number), number / 10)
+    data = path.read_bytes()
+    path.write_bytes(data[:int(0.7 * len(data))])
+
+
+@pytest.mark.parametrize('options', [(), ('--compressed',), ('--rate', '5', '--rain', '50')])
+def test_of_a_cut_video_what_is_whole_becomes_the_bag(tmp_path, options):
+    cut_video(tmp_path / 'a.mp4')
+    done = ubcn('bag', 'create', tmp_path / 'a.mp4', tmp_path / 'bag', *options)
+    images = list(read_images(tmp_path / 'bag'))
+    assert done.exit_code == 1 and 3 <= len(images) <= 8
+    assert 'a.mp4 is damaged' in done.output and 'what is whole was read' in done.output
+    assert f'\n{len(images)} images written to {tmp_path / "bag"}; ' in done.output
+
+
+@pytest.mark.parametrize('broken', [(0,), (2,), (4,), (1, 3)])
+@pytest.mark.parametrize('name, text', [
+    ('{}.png', b'broken'), ('170000000{}.png', b''), ('{}.png', noise().tobytes()[:99])])
+def test_broken_images_are_named_and_left_out(tmp_path, broken, name, text):
+    whole = [number for number in range(5) if number not in broken]
+    for number in range(5):
+        write_image(tmp_path / 'in' / name.format(number), noise(number))
+    for number in broken:
+        (tmp_path / 'in' / name.format(number)).write_bytes(text)
+    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag', '--rate', '1')
+    assert done.exit_code == 1 and done.output.count('Error: ') == len(broken)
+    assert all(name.format(number) in done.output for number in broken)
+    assert f'\n{len(whole)} images written to {tmp_path / "bag"}; ' in done.output
+    images = list(read_images(tmp_path / 'bag'))
+    first = images[0].stamp_ns - whole[0] * SECOND
+    assert [(image.stamp_ns - first) / SECOND for image in images] == whole
+    assert all(np.array_equal(image.image, noise(number))
+               for image, number in zip(images, whole, strict=True))
+
+
+def test_without_a_whole_image_there_is_no_bag(tmp_path):
+    (tmp_path / 'in').mkdir()
+    for number in range(2):
+        (tmp_path / 'in' / f'{number}.png').write_bytes(b'broken')
+    done = ubcn('bag', 'create', tmp_path / 'in', tmp_path / 'bag')
+    assert done.exit_code == 1 and not (tmp_path / 'bag').exists()
+    assert [name in done.output for name in ('0.png', '1.png', 'bag was not made: no image')] == [
+        True] * 3
+
+
+def test_where_nobody_is_told_of_damage_it_is_raised_and_no_bag_is_left(tmp_path):
+    cut_video(tmp_path / 'a.mp4')
+    with pytest.raises(ValueError, match='a.mp4 is damaged'):
+        create(tmp_path / 'a.mp4', tmp_path / 'bag')
+    assert not (tmp_path / 'bag').exists()

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from ubcn_ros.bags.messages import (
 )
 from ubcn_ros.bags.storage.writer import BagWriter
 from ubcn_ros.bags.topics import check_names
-from ubcn_ros.images.files import read_image
+from ubcn_ros.images.files import ImageFileError, read_image
 from ubcn_ros.images.formats import FILE_FORMATS, MESSAGE_FORMATS, read_header
+from ubcn_ros.images.video import VideoError
 from ubcn_ros.node import topics as node_topics
 
 
@@ -33,7 +34,8 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
            topic: str = '/camera/image_raw', rate_hz: float | None = None,
            compressed: bool = False, frame_id: str = 'camera',
            progress: Callable[[int], Any] | None = None, calibration: Path | str | None = None,
-           rain: Callable[[np.ndarray, float], np.ndarray] | None = None) -> int:
+           rain: Callable[[np.ndarray, float], np.ndarray] | None = None,
+           on_error: Callable[[str], Any] | None = None) -> int:
     """
     Make a bag of images.
 
@@ -47,9 +49,11 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     :param progress: called with the number of images written so far.
     :param calibration: file of which a CameraInfo goes with each image, beside its topic.
     :param rain: renders rain on an image at seconds since the first, as RainSequence.
-    :return: the number of images.
+    :param on_error: called with what is wrong with a file that cannot be read, or with a video
+        that is not whole; the bag is made of the rest, whose stamps stay. None: that is raised.
+    :return: the number of images that were written.
     :raises BagError: a rate, topic, frame id or calibration that cannot be, or `out` exists or
-        cannot be written.
+        cannot be written, or nothing can be read; no bag is left.
     :raises ImageFileError: a folder without images, or a file that cannot be read; no bag is left.
     :raises VideoError: a video that cannot be read; no bag is left.
     """
@@ -62,14 +66,21 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
     info_topic = node_topics.camera_info_topic(topic)
     if compressed and topic == node_topics.base_topic(topic):
         topic += node_topics.COMPRESSED
+    errors: list[ValueError] = []
+
+    def failed(error: ValueError) -> None:
+        if on_error is None:
+            raise error
+        errors.append(error)
+        on_error(str(error))
+
     count, start, writer = 0, 0, BagWriter(out)
     try:
         with writer:
-            for count, (time_ns, image) in enumerate(images.frames, 1):
+            for number, time_ns, image, pixels in _readable(images.frames, failed):
                 start = start or time_ns
-                pixels = image if isinstance(image, np.ndarray) else read_image(image)
                 if info is not None and pixels.shape[:2] != (info.height, info.width):
-                    raise BagError(f'image {count} is {pixels.shape[1]} x {pixels.shape[0]} '
+                    raise BagError(f'image {number} is {pixels.shape[1]} x {pixels.shape[0]} '
                                    f'pixels, but {calibration} is of {info.width} x '
                                    f'{info.height}: give the calibration of these images')
                 if rain is not None:
@@ -83,12 +94,31 @@ def create(images: ImageSource | Path | str | Iterable[Path | np.ndarray], out: 
                 if info is not None:
                     info.header = header
                     writer.write(info_topic, CAMERA_INFO, info, time_ns)
+                count += 1
                 if progress is not None:
                     progress(count)
+            if errors and not count:
+                raise BagError(f'{out} was not made: no image could be read')
     except Exception:  # not where a signal ends it: what is there is whole then
         writer.remove()
         raise
     return count
+
+
+def _readable(frames: Iterable[tuple[int, Path | np.ndarray]],
+              failed: Callable[[ValueError], None]
+              ) -> Iterator[tuple[int, int, Path | np.ndarray, np.ndarray]]:
+    """Yield number from 1, stamp, image and pixels of each that can be read."""
+    try:
+        for number, (time_ns, image) in enumerate(frames, 1):
+            try:
+                pixels = image if isinstance(image, np.ndarray) else read_image(image)
+            except ImageFileError as error:
+                failed(error)
+            else:
+                yield number, time_ns, image, pixels
+    except VideoError as error:  # after the frames that are whole
+        failed(error)
 
 
 def _encoded(image: Path | np.ndarray, pixels: np.ndarray) -> bytes:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import InputType, Number
 from ubcn_ros.cli.output import exit_stopped, progress_bar
 
@@ -44,12 +45,15 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
     milli-, micro- or nanoseconds since 1970; seconds may have a fraction after a point, or 9
     digits of nanoseconds after _ or -. Another number counts frames at the rate, those that are
     missing, too; then all names are alike before it.
+
+    Broken images are reported and left out, and of a damaged video what is whole is written; the
+    exit code is then 1.
     """
     from ubcn_ros.bags.create import create
     from ubcn_ros.bags.image_source import image_source
     from ubcn_ros.data.rain_sequence import RainSequence
     from ubcn_ros.stopping import Stopped, stop_on_signals
-    count = 0
+    count, broken = 0, False
     images = image_source(source, rate_hz, stamps)
     try:
         with stop_on_signals(), progress_bar(total=images.total or None) as bar:
@@ -57,8 +61,17 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
                 nonlocal count
                 count = done
                 bar.update()
+
+            def tell(text: str) -> None:
+                nonlocal broken
+                broken = True
+                bar.clear()
+                click.echo(f'Error: {as_line(text)}', err=True)
+
             create(images, out, topic, rate_hz, compressed, frame_id, show, calibration,
-                   RainSequence(rain_mm_h, seed) if rain_mm_h else None)
+                   RainSequence(rain_mm_h, seed) if rain_mm_h else None, tell)
     except Stopped as stop:
         exit_stopped(stop, f'{count} of {images.total or "all"} images', out)
     click.echo(f'{count} images written to {out}; stamps: {images.text}')
+    if broken:
+        sys.exit(1)
