@@ -24,21 +24,60 @@ from ubcn_ros.bags import (
     read_images,
 )
 from ubcn_ros.bags.live.client import DERAINED, LABELS
-from ubcn_ros.bags.live.demo import DemoError, DemoOptions, remove_earlier_run, run, send_bag
+from ubcn_ros.bags.live.demo import DemoError, DemoOptions, prepare_folder, run, send_bag
 from ubcn_ros.bags.live.replay_report import Replayed
 from ubcn_ros.images.files import read_image
 
 ROOT = Path(__file__).parents[3]
 
 
+def write_bag(path):
+    create([np.zeros((32, 32, 3), np.uint8)], path)
+    return path
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_only_what_an_earlier_run_left_is_removed(tmp_path):
-    create([np.zeros((32, 32, 3), np.uint8)], tmp_path / 'outputs')
-    (tmp_path / 'input').mkdir()
-    (tmp_path / 'input' / 'holiday.png').write_bytes(b'')
+    prepare_folder(tmp_path, None)
+    write_bag(tmp_path / 'outputs')
+    write_bag(tmp_path / 'input')
     for name in ('sheet.png', 'notes.txt'):
         (tmp_path / name).write_bytes(b'')
-    remove_earlier_run(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ['input', 'notes.txt']
+    prepare_folder(tmp_path, tmp_path / 'input')
+    assert names(tmp_path) == ['input', 'node.log', 'notes.txt'], 'what it replays stays'
+    prepare_folder(tmp_path, tmp_path.parent / 'other')
+    assert names(tmp_path) == ['node.log', 'notes.txt']
+
+
+@pytest.mark.parametrize('name', ['input', 'outputs', 'summary.json'])
+def test_what_no_earlier_run_left_is_not_replaced(tmp_path, name):
+    write_bag(tmp_path / name) if name != 'summary.json' else (tmp_path / name).touch()
+    with pytest.raises(DemoError, match=f'{name} was not left by .* give another --out'):
+        prepare_folder(tmp_path, None)
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize('part', ['', 'outputs_0.mcap'])
+def test_the_bag_to_replay_is_not_replaced(tmp_path, part):
+    prepare_folder(tmp_path, None)
+    bag = write_bag(tmp_path / 'outputs')
+    before = names(bag)
+    with pytest.raises(DemoError, match='outputs.* is where outputs would be written: give an'):
+        prepare_folder(tmp_path, bag / part)
+    assert names(bag) == before
+
+
+def test_a_bag_that_cannot_be_replayed_costs_nothing(tmp_path, tiny_model):
+    pytest.importorskip('rclpy')
+    prepare_folder(tmp_path / 'out', None)
+    kept = write_bag(tmp_path / 'out' / 'outputs')
+    for bag, topic in ((tmp_path, None), (kept, '/nope')):
+        with pytest.raises(DemoError):
+            run(DemoOptions(bag=bag, topic=topic, out=tmp_path / 'out', model=str(tiny_model)))
+    assert names(tmp_path / 'out') == ['node.log', 'outputs'] and names(kept)
 
 
 class Publisher:

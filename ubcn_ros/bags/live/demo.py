@@ -34,6 +34,9 @@ DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
 BAG_FRAMES = 150
 REPLAY_SECONDS = 90.0
 """Longest replay: a longer bag is cut, a drive is sent faster than the node may follow."""
+INPUT, OUTPUTS, LOG = 'input', 'outputs', 'node.log'
+"""In the output folder: the rendered bag, the recorded one, and what the node said."""
+_FILES = 'sheet.png', 'summary.json'
 _SHEET_ROWS = 5
 _COLUMNS = ('Input', 'Derained', 'Labels', 'Overlay')
 _START_SECONDS = 120.0
@@ -83,7 +86,11 @@ def run(options: DemoOptions) -> dict[str, Any]:
     started = time.monotonic()
     try:
         network, info = load_model(options.model)
-        remove_earlier_run(options.out)
+        _check_bag(options)
+    except (ModelFileError, bags.BagError) as error:
+        raise DemoError(str(error)) from error
+    try:
+        prepare_folder(options.out, options.bag)
         enter_private_domain()
         with stop_on_signals():  # else the node would outlive this process
             source = options.bag or _render(options)
@@ -93,23 +100,43 @@ def run(options: DemoOptions) -> dict[str, Any]:
         where = f' ({error.filename})' if error.filename else ''
         raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an --out '
                         'that you may write to, with room on its disk') from error
-    except (ModelFileError, ReplayError, bags.BagError, ImageFileError) as error:
-        log = options.out / 'node.log'
+    except (ReplayError, bags.BagError, ImageFileError) as error:
+        log = options.out / LOG
         tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []
         lines = [str(error), *([f'the end of {log}:'] if tail else []), *('  ' + t for t in tail)]
         raise DemoError('\n'.join(lines)) from error
 
 
-def remove_earlier_run(out: Path) -> None:
-    """Remove what an earlier run left; nothing else."""
+def prepare_folder(out: Path, bag: Path | None) -> None:
+    """
+    Make the output folder, or remove what an earlier run left in it.
+
+    A folder is one of an earlier run where it has the log of the node, which every run begins
+    with. A bag that an earlier run has rendered may be replayed, and stays.
+
+    :param bag: what is to be replayed; None to render it.
+    :raises DemoError: something there is not of an earlier run, or is the bag to replay.
+    """
+    def holds_bag(path: Path) -> bool:
+        return bag is not None and bag.resolve().is_relative_to(path.resolve())
     out.mkdir(parents=True, exist_ok=True)
-    for name in ('sheet.png', 'summary.json', 'node.log'):
-        (out / name).unlink(missing_ok=True)
-    for name in ('input', 'outputs'):
-        folder = out / name
-        if folder.is_dir() and all(path.name.startswith('metadata.yaml') or path.suffix == '.mcap'
-                                   for path in folder.iterdir()):
-            shutil.rmtree(folder)
+    if holds_bag(out / OUTPUTS):
+        raise DemoError(f'{bag} is where outputs would be written: give another --out')
+    there = [path for name in (*_FILES, INPUT, OUTPUTS, LOG) if (path := out / name).exists()
+             and not holds_bag(path)]
+    if there and not (out / LOG).is_file():
+        raise DemoError(f'{there[0]} was not left by an earlier demo, and would be replaced: give '
+                        'another --out')
+    for path in there:  # the log last: it says what the others are
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (out / LOG).touch()
+
+
+def _check_bag(options: DemoOptions) -> None:
+    """Raise BagError where there is no image to replay, before anything else is done."""
+    if options.bag is not None:
+        with bags.open_bag(options.bag) as reader:
+            _first_image(reader, bags.image_connection(reader, options.topic))
 
 
 def _render(options: DemoOptions) -> Path:
@@ -120,7 +147,7 @@ def _render(options: DemoOptions) -> Path:
     click.echo(f'Rendering a drive of {count} images in rain of {options.rain_mm_h:g} mm/hr')
     clip = drive_clip(DRIVE_SEED, count, DRIVE_RATE_HZ, DRIVE_HEIGHT, DRIVE_WIDTH,
                       options.rain_mm_h)
-    path = options.out / 'input'
+    path = options.out / INPUT
     bags.create((frame.image for frame in tqdm(clip, total=count, disable=None)), path,
                 rate_hz=DRIVE_RATE_HZ)
     return path
@@ -135,9 +162,9 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
         first, image = _first_image(reader, connection)
         height, width = image.shape[:2]
         compressed = connection.msgtype == bags.COMPRESSED
-        log = options.out / 'node.log'
+        log = options.out / LOG
         click.echo(f'Starting the node (log: {log})')
-        with bags.BagWriter(options.out / 'outputs') as recorder, NodeProcess(
+        with bags.BagWriter(options.out / OUTPUTS) as recorder, NodeProcess(
                 log, {'model': str(model), 'iterations': options.iterations,
                       'convergence': options.convergence,
                       'processing_size': options.processing_size,
@@ -255,14 +282,14 @@ def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any
     if unfit:
         raise ReplayError('; '.join(unfit))
     click.echo(f"Contact sheet: {options.out / 'sheet.png'}\nSummary: "
-               f"{options.out / 'summary.json'}\nOutputs (bag): {options.out / 'outputs'}")
+               f"{options.out / 'summary.json'}\nOutputs (bag): {options.out / OUTPUTS}")
     return summary
 
 
 def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str, Any]
            ) -> np.ndarray:
     """Draw rows of frames spread over the recording, inputs found by their stamps."""
-    outputs = options.out / 'outputs'
+    outputs = options.out / OUTPUTS
     with bags.open_bag(outputs) as reader:
         count = bags.image_connection(reader, DERAINED).msgcount
     rows = min(_SHEET_ROWS, count)
