@@ -45,21 +45,25 @@ def test_sizes_are_those_of_images():
 
 def test_outputs_are_checked_without_a_trace(tmp_path):
     path = tmp_path / 'new' / 'deep' / 'rows.json'
-    assert options.OUTPUT_FILE.convert(str(path), None, None) == path
+    assert options.JSON.convert(str(path), None, None) == path
     assert options.OUTPUT_FOLDER.convert(str(path), None, None) == path
     assert list(tmp_path.iterdir()) == []
     (tmp_path / 'file').write_text('kept')
-    assert options.OUTPUT_FILE.convert(str(tmp_path / 'file'), None, None).read_text() == 'kept'
+    (tmp_path / 'rows.JSON').write_text('kept')
+    assert options.JSON.convert(str(tmp_path / 'rows.JSON'), None, None).read_text() == 'kept'
     either = options.OUTPUT_FILE_OR_FOLDER
     for there in (path, tmp_path, tmp_path / 'file', tmp_path / 'new'):
         assert either.convert(str(there), None, None) == there
     (tmp_path / 'dangling').symlink_to(tmp_path / 'nowhere')
     for kind, name in ((options.OUTPUT_FOLDER, 'file'), (options.OUTPUT_FOLDER, 'file/x'),
-                       (options.OUTPUT_FILE, 'dangling/x'), (options.OUTPUT_FILE, ''),
-                       (either, 'file/x'), (either, 'dangling/x'), (either, ''),
+                       (options.JSON, 'dangling/x'), (options.JSON, ''),
+                       (options.JSON, 'file'), (options.JSON, '-'), (options.CSV, 'rows.JSON'),
+                       (options.PAGE, 'rows.JSON'), (either, 'file/x'),
+                       (either, 'dangling/x'), (either, ''),
                        (either, 'x' * 300)):
         with pytest.raises(click.BadParameter):
-            kind.convert(name and str(tmp_path / name), None, None)
+            kind.convert(name and str(name if name == '-' else tmp_path / name), None, None)
+    assert str(options.JSON_OR_DASH.convert('-', None, None)) == '-'
 
 
 @pytest.mark.parametrize('command', [

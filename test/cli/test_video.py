@@ -155,14 +155,14 @@ def test_a_signal_leaves_what_was_done(tmp_path, clip, number, monkeypatch):
 
 
 @pytest.mark.parametrize('arguments, text', [
-    (('rain', 'dry.mp4', 'dry.mp4'), 'dry.mp4 would overwrite its input'),
+    (('rain', 'dry.mp4', 'dry.mp4'), 'OUTPUT and INPUT are the same'),
     (('rain', 'dry.mp4', 'out.png'), 'give a name that ends in .mp4, or a folder'),
     (('rain', 'dry.mp4', 'out.avi'), 'videos are written as MP4, not as .avi'),
     (('rain', 'dry/0.png', 'out.mp4'), 'dry/0.png is not a video'),
     (('rain', 'dry', 'out', '--rate', '0:50'), '--rate 0:50) needs time'),
     (('rain', 'text.mp4', 'out'), 'text.mp4 is not a video'),
-    (('derain', 'dry.mp4', 'out.mp4', '--video', 'out.mp4'), 'files of the same names'),
-    (('derain', 'dry.mp4', 'out', '--labels', 'out'), 'files of the same names'),
+    (('derain', 'dry.mp4', 'out.mp4', '--video', 'out.mp4'), '--video and OUTPUT are the same'),
+    (('derain', 'dry.mp4', 'out', '--labels', 'out'), '--labels and OUTPUT are the same'),
     (('derain', 'dry', 'out', '--video', 'panes.avi'), '.mp4')])
 def test_what_cannot_be_is_one_line(tmp_path, clip, folder, monkeypatch, arguments, text):
     monkeypatch.chdir(tmp_path)

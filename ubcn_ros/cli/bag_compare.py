@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.options import OUTPUT_FILE, OUTPUT_FILE_OR_DASH, json_option
+from ubcn_ros.cli.options import CSV, JSON_OR_DASH, json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
 from ubcn_ros.text_table import table
 
@@ -33,8 +33,8 @@ _PLAY_SECONDS = 0.5
               help='Camera to compare, by its topic; may be repeated [default: all].')
 @click.option('--worst', 'count', default=5, show_default=True, type=click.IntRange(0, 1000),
               help='Show this many of the worst frames.')
-@click.option('--csv', 'csv_path', type=OUTPUT_FILE, help='Write a line a frame to this file.')
-@json_option('json_path', type=OUTPUT_FILE_OR_DASH,
+@click.option('--csv', 'csv_path', type=CSV, help='Write a line a frame to this file.')
+@json_option('json_path', type=JSON_OR_DASH,
              help='Write all of it to this file; - for standard output, in place of the tables.')
 def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Path | None,
                 topics: tuple[str, ...], count: int, csv_path: Path | None,

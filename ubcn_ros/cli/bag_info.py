@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ubcn_ros.cli.commands import Command, as_line
-from ubcn_ros.cli.options import OUTPUT_FILE_OR_DASH, json_option
+from ubcn_ros.cli.options import JSON_OR_DASH, json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
 from ubcn_ros.text_table import table
 
@@ -25,7 +25,7 @@ _YEAR_2001 = 10**9  # seconds; times before are counted from a start of their ow
 
 @click.command(cls=Command)
 @click.argument('bags', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='BAG...')
-@json_option('json_path', type=OUTPUT_FILE_OR_DASH,
+@json_option('json_path', type=JSON_OR_DASH,
              help='Write all of it to this file; - for standard output, in place of the tables.')
 def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     """

@@ -112,7 +112,9 @@ class Command(click.Command):
     """A command that ends an ordinary mistake in one line, also where it is called by itself."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
+        """Run the command, where no output is an input."""
+        from ubcn_ros.cli.clashes import check_clashes
+        check_clashes(ctx)
         with one_line():
             return super().invoke(ctx)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ubcn_ros.cli.clashes import check_kept
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     convergence_option,
@@ -105,6 +106,9 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     chosen = open_data([data], loaded.network.label_set)
     split = split or chosen.measured_split
     scenes = chosen.split(split, only=only)
+    if picture is not None:
+        check_kept([picture], (path for scene in scenes.scenes for path in (
+            scene.image_path, scene.label_path, scene.depth_path, scene.rainy_path)))
     labelled = bool(scenes.labelled())
     _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)
     segmentations = {name: load(path, 'segmentation') for name, path in

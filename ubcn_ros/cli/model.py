@@ -13,7 +13,7 @@ import click
 
 from ubcn_ros.cli.calibrate import calibrate
 from ubcn_ros.cli.commands import Command, printable
-from ubcn_ros.cli.options import OUTPUT_FILE_OR_DASH, json_option
+from ubcn_ros.cli.options import JSON_OR_DASH, json_option
 from ubcn_ros.cli.output import save_json
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ model.add_command(calibrate)
 
 @model.command('info', cls=Command)
 @click.argument('model')
-@json_option('json_path', type=OUTPUT_FILE_OR_DASH,
+@json_option('json_path', type=JSON_OR_DASH,
              help='Write all of it to this file; - prints it instead of the text.')
 def model_info(model: str, json_path: Path | None) -> None:
     """

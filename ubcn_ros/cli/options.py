@@ -146,20 +146,22 @@ class OutputType(click.Path):
     """
     Path of a file or folder to write, which is told before the work if it cannot be written.
 
-    Bags, models and descriptions, which are given to commands, are not written over.
+    What is there and cannot be an earlier result is not written over: bags, models and
+    descriptions, which are given to commands, or all but what ``replaces`` names.
 
     Missing folders above it are for the command to make.
 
     :param file: it may be a file.
     :param folder: it may be a folder.
     :param suffixes: of the file, one of them; any when empty.
+    :param replaces: suffixes of files that may be there; any but those of inputs when empty.
     :param dash: it may be '-' for standard output.
     """
 
     def __init__(self, file: bool = True, folder: bool = False, suffixes: tuple[str, ...] = (),
-                 dash: bool = False) -> None:
+                 replaces: tuple[str, ...] = (), dash: bool = False) -> None:
         super().__init__(file_okay=file, dir_okay=folder, allow_dash=dash, path_type=Path)
-        self._suffixes = suffixes
+        self.suffixes, self.replaces = suffixes, replaces or suffixes
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
         """Return the path."""
@@ -167,12 +169,16 @@ class OutputType(click.Path):
             kinds = ['file'] * self.file_okay + ['folder'] * self.dir_okay
             self.fail(f"'' is not the path of a {' or '.join(kinds)}", param, ctx)
         path = super().convert(os.path.expanduser(value), param, ctx)
-        if self.allow_dash and str(path) == '-':
-            return path
-        if self._suffixes and path.suffix.lower() not in self._suffixes:
-            self.fail(f"'{path}' ends in none of {', '.join(self._suffixes)}", param, ctx)
-        if os.path.isfile(path) and not self._suffixes and (
-                path.name in _INPUT_NAMES or path.suffix in _INPUT_SUFFIXES):
+        suffix = path.suffix.lower()
+        if str(path) == '-':
+            if self.allow_dash:
+                return path
+            self.fail("'-' is no file, and standard output has the text: give the name of a file",
+                      param, ctx)
+        if self.suffixes and suffix not in self.suffixes:
+            self.fail(f"'{path}' ends in none of {', '.join(self.suffixes)}", param, ctx)
+        if os.path.isfile(path) and (path.name in _INPUT_NAMES or suffix not in self.replaces and (
+                self.replaces or suffix in _INPUT_SUFFIXES)):
             self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
                       'another name', param, ctx)
         there = path if os.path.isdir(path) or not self.file_okay else path.parent
@@ -196,8 +202,10 @@ class OutputType(click.Path):
 
 DEVICE = DeviceType()
 SIZE = SizeType()
-OUTPUT_FILE = OutputType()
-OUTPUT_FILE_OR_DASH = OutputType(dash=True)
+JSON = OutputType(replaces=('.json',))
+JSON_OR_DASH = OutputType(replaces=('.json',), dash=True)
+CSV = OutputType(replaces=('.csv',))
+PAGE = OutputType(replaces=('.html', '.htm'))
 OUTPUT_FOLDER = OutputType(file=False, folder=True)
 OUTPUT_FILE_OR_FOLDER = OutputType(folder=True)
 PICTURE = OutputType(suffixes=('.png', '.pdf', '.svg'))
@@ -279,7 +287,7 @@ start_option = _shared('--start', default=0.0, type=Number(0, LONGEST_S),
                        help='Begin so many seconds after the beginning of the bag.')
 duration_option = _shared('--duration', type=Number(0, LONGEST_S, min_open=True),
                           help='End so many seconds after that  [default: with the bag].')
-json_option = _shared('--json', type=OUTPUT_FILE, help='Write the figures to this file, too.')
+json_option = _shared('--json', type=JSON, help='Write the figures to this file, too.')
 fps_option = _shared('--fps', default=15.0, type=Number(0, 1000, min_open=True),
                      help='Image files of a folder that make a second of video.')
 video_option = _shared('--video', type=VIDEO,

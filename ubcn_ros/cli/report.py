@@ -12,8 +12,8 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
-    OUTPUT_FILE,
     OUTPUT_FOLDER,
+    PAGE,
     device_option,
     iterations_option,
     load_engine,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @click.argument('source', metavar='SOURCE', type=click.Path(path_type=Path))
 @click.argument('other', metavar='[OTHER]', required=False, type=click.Path(path_type=Path))
-@click.option('--out', default=Path('report.html'), show_default=True, type=OUTPUT_FILE,
+@click.option('--out', default=Path('report.html'), show_default=True, type=PAGE,
               help='The page.')
 @click.option('--input', 'input_bag', type=click.Path(path_type=Path),
               help='Bag of the input images, where SOURCE holds outputs alone.')
