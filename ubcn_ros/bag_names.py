@@ -7,6 +7,8 @@ from __future__ import annotations
 ROSBAG2_SUFFIXES = ('.mcap', '.db3')
 BAG_SUFFIXES = (*ROSBAG2_SUFFIXES, '.bag')
 """With ROS 1."""
+PROCESSED = 'process.json'
+"""Beside what `ubcn bag process` writes: what was done, and how far it has come."""
 
 
 def has_bag_name(name: str, suffixes: tuple[str, ...] = BAG_SUFFIXES) -> bool:

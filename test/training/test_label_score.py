@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.training.label_score import LabelScore
 
 
@@ -29,3 +30,10 @@ def test_without_any_labelled_pixel():
     score = LabelScore(CAMVID, torch.device('cpu'))
     score.add(torch.zeros(1, 4, dtype=torch.long), torch.full((1, 4), 255))
     assert math.isnan(score.result()['miou'])
+
+
+def test_a_single_class():
+    one = LabelSet('one', ('a',), distinct_colors(1), paths_of(1, ()))
+    score = LabelScore(one, torch.device('cpu'))
+    score.add(torch.zeros(1, 4, dtype=torch.long), torch.tensor([[0, 0, 255, 0]]))
+    assert score.result() == {'miou': 100.0, 'iou': {'a': 100.0}}

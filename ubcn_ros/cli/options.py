@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from ubcn_ros.bag_names import BAG_SUFFIXES
+from ubcn_ros.bag_names import BAG_SUFFIXES, PROCESSED
 from ubcn_ros.images.malformed import MAX_PIXELS, MIN_SIDE
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
@@ -27,7 +27,6 @@ COUNT = click.IntRange(1, 1024)
 LONGEST_S = 1e10
 """Seconds; a bag's 64 bits of nanoseconds hold twice as many."""
 _INPUT_SUFFIXES = (*BAG_SUFFIXES, '.zstd', '.safetensors', '.yaml', '.yml')
-_INPUT_NAMES = ('process.json',)
 
 
 class DeviceType(click.ParamType):
@@ -177,7 +176,7 @@ class OutputType(click.Path):
                       param, ctx)
         if self.suffixes and suffix not in self.suffixes:
             self.fail(f"'{path}' ends in none of {', '.join(self.suffixes)}", param, ctx)
-        if os.path.isfile(path) and (path.name in _INPUT_NAMES or suffix not in self.replaces and (
+        if os.path.isfile(path) and (path.name == PROCESSED or suffix not in self.replaces and (
                 self.replaces or suffix in _INPUT_SUFFIXES)):
             self.fail(f"'{path}' would be overwritten, and is no file of results: give a path of "
                       'another name', param, ctx)

@@ -30,7 +30,8 @@ from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, warn
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
 @click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--rate', default='100', show_default=True, type=RainRateType(),
-              help='Rain rate, 0..300 mm/hr; 0:150 for a ramp from the first frame to the last.')
+              help='Rain rate, 0..300 mm/hr; 0:150 for a ramp from the first frame to the last, '
+              'of a bag, a video or a --sequence.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
               help='Of the first image; each further one that is not of a sequence has the next.')
 @click.option('--sequence', is_flag=True,

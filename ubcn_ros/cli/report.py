@@ -83,7 +83,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
                               BagReportOptions(out, frames, full_size, step_frames),
                               steps(iterations, precision, processing_size), bar_updater(bar))
     write(out, made)
-    click.echo(f'wrote {out}: {len(made.frames)} frames, {out.stat().st_size / 1e6:.1f} MB')
+    frames = f'{len(made.frames)} frames, ' if made.frames else ''
+    click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
 
 
 def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,

@@ -298,6 +298,8 @@ def test_bags_that_cannot_be_processed_say_why(tmp_path):
                       (tmp_path / 'missing', 'no bag at')):
         with pytest.raises(BagError, match=text):
             processed(bag, tmp_path / 'out')
+    with pytest.raises(BagError, match='no camera left: --topics and --exclude leave out all of'):
+        processed(source, tmp_path / 'out', Options(exclude=('*',)))
     for out in (source.parent, source.parent / 'out', tmp_path):
         with pytest.raises(BagError, match='would be written into itself'):
             processed(source.parent, out)

@@ -174,6 +174,9 @@ def test_a_missing_or_unreadable_file_of_a_split_bag_is_named(tmp_path, storage)
         (bag / f'gone{suffix}').write_bytes(content)
         numbers, (unreadable, _) = found(bag)
         assert numbers == [1, 2] and f'gone{suffix} ' in unreadable and text in unreadable
+    (bag / f'gone{suffix}').write_bytes(b'')
+    (bag / 'process.json').write_text('{}')
+    assert 'go on with it by `ubcn bag process --resume`' in found(bag)[1][0]
 
 
 @pytest.mark.parametrize('storage', STORAGES)

@@ -102,11 +102,14 @@ def no_camera(reader: BagReader, topics: Iterable[str], skipped: Sequence[Skippe
     :param skipped: of these, as `find_cameras` returns them.
     """
     told = '; '.join(f'{other.topic} ({other.type}): {other.reason}' for other in skipped)
+    listed = ', '.join(dict.fromkeys(topics))
+    if not listed and reader.connections:
+        return BagError(f'{reader.path} has no camera left: --topics and --exclude leave out all '
+                        'of its topics')
     return BagError('; '.join([
-        f'{reader.path} has no camera: its topics are '
-        f'{", ".join(dict.fromkeys(topics)) or "(none)"}',
-        f'of these are not taken: {told}; name one by --topic to take it all the same' if told
-        else 'give a bag with images', *reader.damage]))
+        f'{reader.path} has no camera: its topics are {listed or "(none)"}',
+        f'of these are not taken: {told}; one that has images is taken all the same when --topic '
+        'names it' if told else 'give a bag with images', *reader.damage]))
 
 
 class _Topics:

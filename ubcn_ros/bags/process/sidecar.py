@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros import __version__
+from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, reason, write_error
 from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.runtime.processing import TRAINED
 from ubcn_ros.whole_files import write_whole
 
-NAME = 'process.json'
+NAME = PROCESSED
 _KINDS = {'input': dict, 'model': dict, 'cameras': list, 'topics': dict, 'skipped': list,
           'malformed': list, 'problems': list, 'notes': list, 'timings': dict, 'settings': dict,
           'tally': dict}

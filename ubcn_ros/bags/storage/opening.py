@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import zstandard
 
+from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.sqlite_file import SqliteFile
@@ -64,8 +65,10 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None
         raise BagError(f'{name} is compressed with lz4, and only zstd is read: decompress it '
                        'with `lz4 -d`, and give the file that this makes')
     if not magic:
+        remedy = ('go on with it by `ubcn bag process --resume`'
+                  if (Path(path).parent / PROCESSED).is_file() else 'remove it and record again')
         raise BagError(f'{name} is empty: nothing had been written when its recording ended; '
-                       'remove it and record again')
+                       f'{remedy}')
     raise BagError(f'{name} cannot be read: it holds neither mcap nor sqlite3; give a rosbag2 '
                    'folder, or an .mcap, .db3 or .bag file')
 
