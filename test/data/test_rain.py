@@ -4,6 +4,7 @@
 
 from dataclasses import fields
 
+import cv2
 import numpy as np
 import pytest
 from random_images import psnr
@@ -89,6 +90,17 @@ def test_video_is_coherent_and_calls_are_independent(image):
     assert alike(first, near) > 0.6 > 0.3 > alike(first, far)
     assert np.array_equal(renderer(dark, time_s=0.0), first)
     assert np.array_equal(RainRenderer(p, H, W, seed=3)(dark, time_s=0.5), far)
+
+
+def test_it_rains_as_hard_before_any_camera():
+    p = RainParameters(100, veil_strength=0, airlight=(1, 1, 1))
+    seen = []
+    for scale in (1, 2, 5):
+        rainy = add_rain(np.zeros((90 * scale, 120 * scale, 3), np.uint8), 100, 7, parameters=p)
+        seen.append(cv2.resize(rainy, (40, 30), interpolation=cv2.INTER_AREA).astype(float))
+    for larger in seen[1:]:
+        assert larger.mean() == pytest.approx(seen[0].mean(), rel=0.05)
+        assert np.corrcoef(larger.ravel(), seen[0].ravel())[0, 1] > 0.9, 'the same streaks'
 
 
 @pytest.mark.parametrize('size', [(1, 1), (7, 300), (33, 65), (360, 480)])

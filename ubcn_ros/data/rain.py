@@ -56,7 +56,6 @@ class RainRenderer:
         self.height, self.width, self.seed = height, width, seed
         focal = p.focal * width
         self._camera = Intrinsics(focal, width / 2, p.horizon * height, width, height)
-        self._thinnest = p.thinnest_px / (focal * 1e-3 * p.width_gain)  # mm per metre
         self._prior = None
         self._field, self._chance = None, None
         if p.rate_mm_h > 0 and p.density_gain > 0:
@@ -68,7 +67,7 @@ class RainRenderer:
                         (1 - p.horizon) * height / focal),
                 margin_m=p.exposure_s * max(10.0, abs(sideways)),
                 drift=(sideways, p.wind_m_s[1] - p.speed_m_s),
-                thinnest_mm_m=self._thinnest, smallest_mm=p.smallest_mm,
+                thinnest_mm_m=p.thinnest_mm_m, smallest_mm=p.smallest_mm,
                 density_gain=p.density_gain, turbulence=p.turbulence_m_s,
                 unevenness=p.unevenness)
 
@@ -133,7 +132,7 @@ class RainRenderer:
         if self._field is None or rate_mm_h == 0:
             return None
         return draw_streaks(
-            self._field, self._camera, time_s, p.exposure_s, thinnest_mm_m=self._thinnest,
+            self._field, self._camera, time_s, p.exposure_s, thinnest_mm_m=p.thinnest_mm_m,
             width_gain=p.width_gain, aperture_mm=p.aperture_mm, gain=p.streak_gain,
             present=True if rate_mm_h is None else self._present(rate_mm_h))
 

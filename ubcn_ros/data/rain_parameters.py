@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_RATE_MM_H = 300.0
+REFERENCE_WIDTH = 480
+"""Pixels: width of the frames that the defaults were chosen for."""
 _DRY = 0.08  # share of dry frames in training
 
 
@@ -45,7 +47,8 @@ class RainParameters:
     far_m: float = 6.0
     # smallest drop drawn
     smallest_mm: float = 1.0
-    # thinnest streak drawn; what is thinner belongs to the veil
+    # thinnest streak drawn, pixels of a frame of REFERENCE_WIDTH; what is thinner belongs to the
+    # veil, whatever the width of the frame: a camera's pixels do not change how much it rains
     thinnest_px: float = 0.3
     # factor on the number of drops
     density_gain: float = 1.0
@@ -88,6 +91,11 @@ class RainParameters:
                      'turbulence_m_s'):
             if not getattr(self, name) >= 0:
                 raise ValueError(f'{name} is {getattr(self, name)}, must not be negative')
+
+    @property
+    def thinnest_mm_m(self) -> float:
+        """Of the thinnest streak drawn, the drop's diameter per distance, mm per metre."""
+        return self.thinnest_px / (self.focal * REFERENCE_WIDTH * 1e-3 * self.width_gain)
 
     @property
     def extinction(self) -> float:

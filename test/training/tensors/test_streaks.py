@@ -39,7 +39,7 @@ def test_coverage_is_that_of_rendered_streaks(rate):
         return np.mean([RainRenderer(RainParameters(rate), 240, 320, seed).thickness()
                         for seed in range(8)])
     assert mean(rate) / mean(90.0) == pytest.approx(
-        coverage(rate, 320) / coverage(90.0, 320), rel=0.15)
+        coverage(rate) / coverage(90.0), rel=0.15)
 
 
 def test_drawn_layers_fit_size_rate_and_kind(layers):

@@ -42,20 +42,17 @@ def frame_sizes(sides: tuple[float, float], aspect: float) -> list[tuple[int, in
     return [(round(side * max(1, 1 / aspect)), round(side * max(1, aspect))) for side in chosen]
 
 
-def coverage(rate_mm_h: float, width: int) -> float:
+def coverage(rate_mm_h: float) -> float:
     """
     Work out what the streaks of a rain rate cover, up to a constant.
 
     A streak's opacity times its area goes with the square of its drop's diameter over distance:
     the integral over all distances of D^2 N(D) from the thinnest drop drawn there to 6 mm, N as
     of Marshall and Palmer.
-
-    :param width: of the frame, pixels.
     """
     p, slope = _PHYSICAL, marshall_palmer_slope(rate_mm_h)
     distances = np.linspace(p.near_m, p.far_m, 32)
-    thinnest = np.clip(1e3 * p.thinnest_px * distances / (p.focal * width), p.smallest_mm,
-                       LARGEST_DROP_MM)
+    thinnest = np.clip(p.thinnest_mm_m * distances, p.smallest_mm, LARGEST_DROP_MM)
 
     def above(d: np.ndarray | float) -> np.ndarray | float:
         return np.exp(-slope * d) * (d * d / slope + 2 * d / slope ** 2 + 2 / slope ** 3)
@@ -124,8 +121,8 @@ class StreakLayers:
         """
         Return these layers, and those of larger frames shrunk to a short side of pixels, too.
 
-        Rain before a large camera's frame that is shrunk afterwards has more, and fainter, streaks
-        than rain before a small one's.
+        Rain before a large camera's frame that is shrunk afterwards is softer than rain rendered
+        for a small one's.
         """
         more = copy.copy(self)
         larger = [n for n, size in enumerate(self.sizes) if min(size) > side]
@@ -149,10 +146,9 @@ class StreakLayers:
             abs(math.log(min(own) / side)) + abs(math.log(min(frame) / side / shrunk))
             for own, frame in zip(self.sizes, self.frames, strict=True)]))
         rate = int(np.argmin([abs(math.log(r / rate_mm_h)) for r in RATES_MM_H]))
-        width = self.frames[size][1]
         first = (self.kinds.index(physical) * len(RATES_MM_H) + rate) * self.variants
         return LayerView(size, first + int(rng.integers(self.variants)),
-                         gain * coverage(rate_mm_h, width) / coverage(RATES_MM_H[rate], width),
+                         gain * coverage(rate_mm_h) / coverage(RATES_MM_H[rate]),
                          tuple(float(s) for s in rng.uniform(-_JITTER, _JITTER, 2)),
                          bool(rng.random() < 0.5))
 
