@@ -15,7 +15,7 @@ from ubcn_ros.runtime import ModelFileError, load_model, save_model
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.eager import build, load_eager
 from ubcn_ros.runtime.device import resolve_device, resolve_precision
-from ubcn_ros.runtime.stopwatch import STAGES
+from ubcn_ros.runtime.stopwatch import TIMED_STAGES
 from ubcn_ros.runtime.transfer import download, upload
 
 
@@ -120,8 +120,8 @@ def test_views_are_read_as_they_look(tiny_engine, image):
 
 def test_timings_cover_every_stage(tiny_engine, image):
     timings = tiny_engine(image, 2).timings
-    assert set(timings) == {*STAGES, 'total'}
-    assert timings['total'] == pytest.approx(sum(timings[s] for s in STAGES), rel=1e-3)
+    assert set(timings) == {*TIMED_STAGES, 'total'}
+    assert timings['total'] == pytest.approx(sum(timings[s] for s in TIMED_STAGES), rel=1e-3)
     assert tiny_engine(image, 1).timings['attend'] == 0
 
 

@@ -70,7 +70,12 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     import torch
 
     from ubcn_ros.runtime import load_model
-    from ubcn_ros.runtime.export.check import SIZES, compare, exported_programs, require_equal
+    from ubcn_ros.runtime.export.check import (
+        CHECKED_SIZES,
+        compare,
+        exported_programs,
+        require_equal,
+    )
     from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
     from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_stages
     network, info = load_model(model)
@@ -87,7 +92,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
             stages = OnnxBackend(read_exported(made), torch.device('cpu')).stages
         else:
             stages = exported_programs(made)
-        rows = compare(network, stages, [(1, *size)] if size else SIZES,
+        rows = compare(network, stages, [(1, *size)] if size else CHECKED_SIZES,
                        working=said['working_size'] and tuple(said['working_size']))
         click.echo(_table(rows))
         require_equal(rows, precision)

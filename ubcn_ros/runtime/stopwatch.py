@@ -8,7 +8,7 @@ import time
 
 import torch
 
-STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
+TIMED_STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
 
 
 class Stopwatch:
@@ -30,14 +30,14 @@ class Stopwatch:
         self.mark('')
 
     def mark(self, stage: str) -> None:
-        """End a stage, one of STAGES."""
+        """End a stage, one of TIMED_STAGES."""
         self._marks.append((stage, self._now()))
 
     def timings(self) -> dict[str, float]:
         """Return milliseconds per stage and 'total'; waits for the device."""
         if self._cuda:
             self._marks[-1][1].synchronize()
-        result = dict.fromkeys(STAGES, 0.0)
+        result = dict.fromkeys(TIMED_STAGES, 0.0)
         for (_, before), (stage, after) in zip(self._marks, self._marks[1:], strict=False):
             result[stage] += self._between(before, after)
         result['total'] = self._between(self._marks[0][1], self._marks[-1][1])

@@ -97,7 +97,7 @@ class OptimizerConfig:
 class StageConfig:
     """One of the four stages."""
 
-    # length of the run, iterations of the optimizer
+    # length of the run
     optimizer_steps: int = 1000
     # length in passes over the training images, instead of optimizer_steps; 0, which a recipe may
     # not say, where those are the length

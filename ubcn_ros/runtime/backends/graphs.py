@@ -36,7 +36,7 @@ from ubcn_ros.runtime.backends.static_buffers import StaticBuffers, check
 from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.runtime.transfer import Result
 
-SIZES = 8
+KEPT_SIZES = 8
 """
 Sizes whose buffers and graphs are kept, the ones used last; batches of every length and working
 sizes count.
@@ -83,7 +83,7 @@ class GraphsBackend:
 
     def __init__(self, eager: EagerBackend, strategies: Sequence[Strategy],
                  progress: Callable[[str], None] = _LOG.info, patience: int = PATIENCE,
-                 sizes: int = SIZES) -> None:
+                 sizes: int = KEPT_SIZES) -> None:
         self.info, self.label_set = eager.info, eager.label_set
         self.device, self.precision = eager.device, eager.precision
         self.prepared: OrderedDict[Sizes, StaticBuffers | None] = OrderedDict()

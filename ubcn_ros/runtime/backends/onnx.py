@@ -22,7 +22,7 @@ from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
 from ubcn_ros.runtime.cache import cache_folder, digest, files_digest
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
-from ubcn_ros.runtime.export.stages import STAGES
+from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.export.write import (
     EXPORTED_PRECISIONS,
     versions,
@@ -180,7 +180,7 @@ class OnnxBackend(StagesBackend):
     def __init__(self, exported: Exported, device: torch.device, autotune: bool = True) -> None:
         runtime = _onnxruntime()
         self.stages = StageFunctions.of_models(
-            *(functools.partial(self._run, name) for name in STAGES))
+            *(functools.partial(self._run, name) for name in EXPORT_STAGES))
         super().__init__(self.stages, exported.info, exported.label_set, device,
                          exported.precision)
         self._fixed = exported.size

@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.backends.stages import StageFunctions
-from ubcn_ros.runtime.export.stages import STAGES
+from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 
-SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
+CHECKED_SIZES = ((1, 32, 32), (1, 45, 61), (2, 64, 97), (1, 128, 75))
 """Batch, height and width to check by default: the least, odd ones, and two at a time."""
 LIMITS = {'fp32': (0.25 / 255, 1e-3, 1e-3), 'fp16': (4 / 255, 2e-2, 0.05)}
 """
@@ -69,7 +69,7 @@ def sample_image(batch: int, height: int, width: int, seed: int = 0) -> torch.Te
 
 @torch.inference_mode()
 def compare(network: UBCN, stages: StageFunctions,
-            sizes: Sequence[tuple[int, int, int]] = SIZES, iterations: int = 3,
+            sizes: Sequence[tuple[int, int, int]] = CHECKED_SIZES, iterations: int = 3,
             working: tuple[int, int] | None = None) -> list[Difference]:
     """
     Run a loop of each in turn, each on its own results.
@@ -132,4 +132,4 @@ def exported_programs(folder: Path) -> StageFunctions:
     """
     return StageFunctions.of_models(
         *(torch.export.load(io.BytesIO((folder / f'{name}.pt2').read_bytes())).module()
-          for name in STAGES))
+          for name in EXPORT_STAGES))

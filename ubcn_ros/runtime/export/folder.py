@@ -22,7 +22,7 @@ from typing import Any
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import written_to
-from ubcn_ros.runtime.export.stages import STAGES
+from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
 DESCRIPTION = 'export.json'
@@ -75,8 +75,8 @@ def read_exported(folder: Path | str) -> Exported:
             said['kind'], LabelSet.from_dict(said['label_set']), said['precision'],
             *(tuple(said[key]) if said[key] else None for key in ('size', 'working_size')),
             # the names are ours: a description cannot point anywhere else
-            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in STAGES}, said)
-        expected = {stage: said['stages'][stage]['sha256'] for stage in STAGES}
+            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES}, said)
+        expected = {stage: said['stages'][stage]['sha256'] for stage in EXPORT_STAGES}
     except ModelFileError:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -89,4 +89,5 @@ class Attend(ExportStage):
         return self.network.attend(Step(previous, logits, image)).float()
 
 
-STAGES: dict[str, type[ExportStage]] = {'derain': Derain, 'segment': Segment, 'attend': Attend}
+EXPORT_STAGES: dict[str, type[ExportStage]] = {'derain': Derain, 'segment': Segment,
+                                               'attend': Attend}

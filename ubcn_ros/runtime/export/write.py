@@ -33,7 +33,7 @@ from ubcn_ros.network import UBCN
 from ubcn_ros.network.ubcn import attention_size
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
-from ubcn_ros.runtime.export.stages import STAGES, ExportStage
+from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
 from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
@@ -83,7 +83,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     attended = working and attention_size(size, working) or size
     fixed_sizes = {'derain': size, 'segment': labelled, 'attend': attended}
     stages = {}
-    for name, kind_of_stage in STAGES.items():
+    for name, kind_of_stage in EXPORT_STAGES.items():
         stage = kind_of_stage(network)
         fixed = fixed_sizes[name]
         # torch.export only plays a size through; tracing computes: sizes are fixed afterwards
@@ -136,7 +136,7 @@ def versions(*packages: str) -> dict[str, str]:
 def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
     """Shape of the logits of an image of this shape; nothing is computed."""
     shapes_only = copy.deepcopy(network).to('meta')
-    return STAGES['segment'](shapes_only)(torch.empty(*image, device='meta')).shape
+    return EXPORT_STAGES['segment'](shapes_only)(torch.empty(*image, device='meta')).shape
 
 
 def _loop(network: UBCN) -> str:
