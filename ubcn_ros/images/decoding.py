@@ -20,6 +20,8 @@ _PAINTED = (128, 65, 64)
 # Image data for a JPEG that has not enough of it. No ff, which would begin a marker; the first
 # byte is 0, so that one before it does not begin one either.
 _FILLER = bytes(number * 151 % 255 for number in range(4096))
+# Bytes that a decoder of a whole JPEG cannot leave unread, and how many of them are not zero.
+_TAIL, _LEAST_IN_TAIL = 16, 8
 
 
 def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
@@ -28,7 +30,9 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     Decode an image; its size is checked, also against the number of bytes, before that.
 
     Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation. Samples of 16 bits
-    are scaled to 8, alpha is dropped; of several images the first is taken.
+    are scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
+    checksum: of wrong bytes amid its image data those are found that are markers, or that are many
+    zeros, as of bad sectors, and leave the decoder with too much or too little data.
 
     :param data: the image's bytes.
     :param formats: names of those to take, of FILE_FORMATS.
@@ -69,11 +73,25 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
     if image is None or image.shape[:2] != (height, width):
         raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
                              f'{height} image cannot be decoded', DAMAGED)
+    if data[0] != 0xff:
+        return image
+
+    def decodes_alike(*parts: memoryview | bytes) -> bool:
+        again = cv2.imdecode(np.frombuffer(b''.join(parts), np.uint8), flags)
+        return np.array_equal(image, again)
+
     # libjpeg paints what it has no data for in a grey, and lets more data change it.
-    if data[0] == 0xff and np.isin(image[-1, -1], _PAINTED).all():
-        longer = b''.join((data[:-2], _FILLER, data[-2:]))
-        again = cv2.imdecode(np.frombuffer(longer, np.uint8), flags)
-        if not np.array_equal(image, again):
+    if np.isin(image[-1, -1], _PAINTED).all() and not decodes_alike(
+            data[:-2], _FILLER, data[-2:]):
+        raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
+                             'have an end marker but no data for its last rows', CUT)
+    # After a hole it is left with data that it never reads, or has not enough.
+    if hole := jpeg.find_hole(data, _TAIL):
+        last, end = hole
+        tail = bytes(data[last - _TAIL:last])
+        if (_TAIL - tail.count(0) >= _LEAST_IN_TAIL and decodes_alike(
+                data[:last - _TAIL], _FILLER[:_TAIL], data[last:])
+                or not decodes_alike(data[:end], _FILLER, data[end:])):
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
-                                 'have an end marker but no data for its last rows', CUT)
+                                 'have zeros in place of some of them', DAMAGED)
     return image

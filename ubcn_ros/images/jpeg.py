@@ -19,6 +19,7 @@ _PROGRESSIVE = {0xc2, 0xc6, 0xca, 0xce}
 # More than any camera or editor writes: a message of empty segments must not take seconds.
 _MOST_MARKERS = 1 << 12
 _COEFFICIENTS, _NEVER_SENT = 64, 255
+_ZEROS, _NOT_ZERO = bytes(128), re.compile(b'[^\0]')
 
 
 def size(data: memoryview | bytes) -> tuple[int, int, int] | None:
@@ -71,6 +72,34 @@ def has_gaps(data: memoryview | bytes) -> bool:
             if interval:
                 scan = (-(-frame.units(names) // interval) - 1, body)
     return any(map(any, bits.values()))
+
+
+def find_hole(data: memoryview | bytes, least: int) -> tuple[int, int] | None:
+    """
+    Find a run of zeros in image data that may stand for what is lost, as of bad sectors.
+
+    It may be right, too, where an encoder made its own tables for an image that is flat.
+
+    :param least: how many bytes follow the run at least; zeros before a marker fill up.
+    :return: where the data ends that is decoded with the run: without zeros there, and with them.
+    """
+    data = bytes(data)  # which are searched faster
+    start = next((body for marker, body in _markers(data) if marker == _SOS), len(data))
+    if data.find(_ZEROS, start) < 0:  # nearly always
+        return None
+    start = None
+    for marker, body in _markers(data):
+        if start is not None and (found := data.find(_ZEROS, start, body)) >= 0:
+            after = _NOT_ZERO.search(data, found).start()
+            restart = _RESTART.search(data, after, body)
+            end = restart.start() if restart else body - 2
+            last = end
+            while last > after and data[last - 1] in (0, 0xff):
+                last -= 1
+            if last - after >= least:
+                return last, end
+        start = body if marker == _SOS else None
+    return None
 
 
 class _Frame(NamedTuple):
