@@ -3,6 +3,7 @@
 """The node in this process: what it takes and reports, and what stays behind."""
 
 import threading
+import time
 from types import SimpleNamespace
 
 import fake_engine
@@ -17,7 +18,7 @@ from std_msgs.msg import Header  # noqa: E402
 
 from ubcn_ros.node import outputs as outputs_module  # noqa: E402
 from ubcn_ros.node.diagnostics import Level, resident_mib  # noqa: E402
-from ubcn_ros.node.diagnostics_publisher import engine_report  # noqa: E402
+from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher, engine_report  # noqa: E402
 from ubcn_ros.node.topics import COLOR  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 from ubcn_ros.node.worker import Worker  # noqa: E402
@@ -70,6 +71,31 @@ def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_mod
         finally:
             assert node.stop(10.0)
             node.destroy_node()
+
+
+def test_diagnostics_go_on_while_the_engine_is_loaded(ros, monkeypatch):
+    told, enough = [], threading.Event()
+
+    def publish(publisher):
+        publisher._published = time.monotonic()
+        told.append(engine_report(publisher._node))
+        if len(told) == 2:
+            enough.set()
+    monkeypatch.setattr(DiagnosticsPublisher, 'publish', publish)
+
+    def load(settings, progress):
+        assert enough.wait(120)
+        return fake_engine.FakeEngine()
+    node = UBCNNode(load, parameter_overrides=[Parameter('model', value='large')])
+    try:
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        assert {report.level for report in told[:2]} == {Level.WARN}
+        assert all('loading large' in report.message for report in told[:2])
+        assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+        assert 'no model loaded' in engine_report(node).message
+    finally:
+        assert node.stop(10.0)
+        node.destroy_node()
 
 
 def test_what_masks_leave_out_is_announced_with_the_classes(ros, tiny_model, monkeypatch):

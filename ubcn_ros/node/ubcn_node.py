@@ -9,8 +9,9 @@ Run the lifecycle: what the node holds in each state, and the transitions betwee
 | inactive     | and the worker thread with the warm engine, and the publishers |
 | active       | and the subscriptions                                          |
 
-The executor's thread runs callbacks, each of them short; the worker's thread owns the engine; the
-pipeline publishes in a thread of its own.
+The executor's thread runs callbacks, each of them short but for the transitions, which wait for
+the worker: configuring publishes the diagnostics meanwhile. The worker's thread owns the engine;
+the pipeline publishes in a thread of its own.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class UBCNNode(ParameterNode):
             while not wait([future], timeout=0.1).done:
                 if not self.context.ok():  # told to stop meanwhile
                     return TransitionCallbackReturn.FAILURE
+                self._diagnostics.publish_if_due()  # the executor's thread is here
             engine, self._worker.turns.most = future.result()
             self._pipeline = Pipeline(self, engine, self._streak, self._giving_up.trigger,
                                       self._take_fewer)
