@@ -134,7 +134,7 @@ def test_a_frame_that_a_recording_ends_in_is_said(tmp_path):
     data = path.read_bytes()
     path.write_bytes(data[:int(0.6 * len(data))])
     read = []
-    with pytest.raises(VideoError, match='damaged in a place'):
+    with pytest.raises(VideoError, match='damaged in 2 places .it ends after'):
         read.extend(iter_into(read, path))
     assert 2 <= len(read) <= 5
 

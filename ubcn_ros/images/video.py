@@ -132,7 +132,7 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
     with _opened(path) as (container, stream):
         announced, size = announced_bytes(path), os.path.getsize(path)
         if announced is not None and announced > size:
-            damage.append(f'it ends after {size} of {announced} bytes')
+            damage.append(f'it ends after {size} of at least {announced} bytes')
         stream.thread_type = 'AUTO'
         start, time_s, step = None, None, 1 / _rate(stream)
         for number, frame in enumerate(_decoded(container, stream, damage)):
