@@ -15,6 +15,7 @@ from ubcn_ros.runtime.out_of_memory import out_of_memory
     RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`'),
     RuntimeError('cuDNN error: CUDNN_STATUS_ALLOC_FAILED'),
     RuntimeError('cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED'),
+    RuntimeError('unable to mmap 9 bytes from file: Cannot allocate memory (12)'),
     RuntimeError('MPS backend out of memory (MPS allocated: 1 GB)'),
     RuntimeError('[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Failed to allocate memory for '
                  'requested buffer of size 1073741824'),

@@ -46,13 +46,11 @@ def check_clashes(context: click.Context) -> None:
                                            f'{other} reads: give it a place of its own')
 
 
-def check_kept(outputs: Iterable[Path], inputs: Iterable[Path | None]) -> None:
+def check_kept(output: Path, inputs: Iterable[Path | None]) -> None:
     """Raise click.UsageError where an output is one of the files that a data set names."""
-    read = {os.path.realpath(path) for path in inputs if path is not None}
-    for path in outputs:
-        if os.path.realpath(path) in read:
-            raise click.UsageError(f'{path} is a file of the data set, and would be overwritten: '
-                                   'give another name')
+    if os.path.realpath(output) in {os.path.realpath(path) for path in inputs if path}:
+        raise click.UsageError(f'{output} is a file of the data set, and would be overwritten: '
+                               'give another name')
 
 
 def _paths(value: Any) -> Iterator[str | Path]:

@@ -40,9 +40,8 @@ _REMEDIES = {
     errno.EMFILE: 'raise the limit (ulimit -n)',
 }
 # of PyTorch's RuntimeErrors those that say what the machine lacks; the others are bugs
-_MACHINE = re.compile(r'No space left|PytorchStreamWriter|NVIDIA driver|'
-                      r'no kernel image|busy or unavailable|'
-                      r'address already in use|EADDRINUSE', re.IGNORECASE)
+_MACHINE = re.compile(r'No space left|PytorchStreamWriter|NVIDIA driver|no kernel image|'
+                      r'busy or unavailable|address already in use|EADDRINUSE', re.IGNORECASE)
 
 
 @contextlib.contextmanager

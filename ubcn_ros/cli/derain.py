@@ -57,13 +57,11 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     results = ResultWriter(output)
     folders = filter(None, (None if results.video else jobs.root, labels, overlays))
     outputs = [os.path.realpath(folder / name) for folder in folders for name in jobs.names]
-    outputs += [os.path.realpath(file) for file in (results.video, video, json_path)
-                if file]
+    outputs += [os.path.realpath(file) for file in (results.video, video, json_path) if file]
     inputs = {os.path.realpath(path) for path in jobs.inputs}
     if len({*outputs}) < len(outputs) or inputs & {*outputs}:
         raise click.ClickException('INPUT, OUTPUT, --labels, --overlay, --video and --json would '
-                                   'hold files of the same names: give each a folder of its '
-                                   'own')
+                                   'hold files of the same names: give each a folder of its own')
     engine = load_engine(**chosen)
     panes = None if video is None else PaneVideo(video, engine.label_set)
     facts: dict[str, Any] = {}

@@ -107,7 +107,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     split = split or chosen.measured_split
     scenes = chosen.split(split, only=only)
     if picture is not None:
-        check_kept([picture], (path for scene in scenes.scenes for path in (
+        check_kept(picture, (path for scene in scenes.scenes for path in (
             scene.image_path, scene.label_path, scene.depth_path, scene.rainy_path)))
     labelled = bool(scenes.labelled())
     _check_truth(scenes, labelled, clean_segmentation or rain_segmentation, sizes)

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -15,8 +13,6 @@ from rclpy.clock_type import ClockType
 from ubcn_ros.node.diagnostics import DiagnosticReport, Level, Throttle, resident_mib
 from ubcn_ros.node.parameter_spec import Spec
 from ubcn_ros.node.topics import DIAGNOSTICS
-
-_PERIOD_S = 1.0
 
 
 class DiagnosticsPublisher:
@@ -31,18 +27,18 @@ class DiagnosticsPublisher:
         self._node = node
         self._throttle = Throttle(60.0)
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
-        self._published = -math.inf
         # Diagnostics go on when simulated time stands still.
-        node.create_timer(_PERIOD_S, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._timer = node.create_timer(1.0, self.publish,
+                                        clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def publish_if_due(self) -> None:
         """Publish where the timer would have, for a callback that keeps it waiting."""
-        if time.monotonic() - self._published >= _PERIOD_S:
+        if self._timer.is_ready():
+            self._timer.reset()
             self.publish()
 
     def publish(self) -> None:
         """Publish all reports."""
-        self._published = time.monotonic()
         node, message = self._node, DiagnosticArray()
         message.header.stamp = node.get_clock().now().to_msg()
         name = node.get_fully_qualified_name().lstrip('/')

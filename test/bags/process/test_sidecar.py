@@ -7,9 +7,9 @@ import json
 import pytest
 from drives import drive, processed, write_bag
 
+from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.process import read_sidecar
-from ubcn_ros.bags.process.sidecar import NAME
 
 
 @pytest.fixture(scope='module')
@@ -27,7 +27,7 @@ def test_values_of_other_types_are_refused_by_name(tmp_path, document, value):
         if name == 'cameras' and value == [{'topic': '/a', 'reason': None}]:
             continue  # a camera
         assert name in document
-        (tmp_path / NAME).write_text(json.dumps({**document, name: value}))
+        (tmp_path / PROCESSED).write_text(json.dumps({**document, name: value}))
         with pytest.raises(BagError, match=f'process.json .*its {name} are not .*: remove .* and'):
             read_sidecar(tmp_path)
 
@@ -35,7 +35,7 @@ def test_values_of_other_types_are_refused_by_name(tmp_path, document, value):
 @pytest.mark.parametrize('text', ['', '{', '[]', '3', '{"a": 1}', '[' * 100_000, '\0'],
                          ids=lambda text: text[:8])
 def test_what_is_not_such_a_document_is_an_error_with_a_remedy(tmp_path, text):
-    (tmp_path / NAME).write_text(text)
+    (tmp_path / PROCESSED).write_text(text)
     with pytest.raises(BagError, match='process.json cannot be read .*: remove .* process'):
         read_sidecar(tmp_path)
 

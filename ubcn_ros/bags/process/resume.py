@@ -9,9 +9,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, exists_error
 from ubcn_ros.bags.process.options import Job
-from ubcn_ros.bags.process.sidecar import NAME, read_sidecar
+from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.bags.storage.mcap_tail import find_tail
 
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
@@ -58,8 +59,8 @@ def find_interrupted(out: Path, settings: dict[str, Any], resume: bool) -> dict[
         shutil.rmtree(out)
         return None
     if document is None:
-        raise BagError(f'{out} cannot be gone on with: it has no {NAME}, so that it is not known '
-                       'how it was made; give another path, or remove it')
+        raise BagError(f'{out} cannot be gone on with: it has no {PROCESSED}, so that it is not '
+                       'known how it was made; give another path, or remove it')
     check_settings(out, document.get('settings', {}), settings)
     return document
 

@@ -18,7 +18,6 @@ from ubcn_ros.bags.process.options import Job
 from ubcn_ros.runtime.processing import TRAINED
 from ubcn_ros.whole_files import write_whole
 
-NAME = PROCESSED
 _KINDS = {'input': dict, 'model': dict, 'cameras': list, 'topics': dict, 'skipped': list,
           'malformed': list, 'problems': list, 'notes': list, 'timings': dict, 'settings': dict,
           'tally': dict}
@@ -150,7 +149,7 @@ def write_sidecar(folder: Path, document: dict[str, Any]) -> None:
     """
     text = json.dumps(document, indent=1) + '\n'
     try:
-        write_whole(folder / NAME, text.encode(), durable=True)
+        write_whole(folder / PROCESSED, text.encode(), durable=True)
     except OSError as error:
         raise write_error(folder, error) from error
 
@@ -161,7 +160,7 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
 
     :raises BagError: it is damaged.
     """
-    path = Path(folder) / NAME
+    path = Path(folder) / PROCESSED
     try:
         document = json.loads(path.read_text())
         _check(document)

@@ -90,8 +90,8 @@ def _load(scenes: SceneList, device: torch.device, drives: int, seed: int, worke
     with ThreadPoolExecutor() as pool:
         frames = list(pool.map(lambda scene: scene.read(), scenes.scenes))
     largest = np.max([frame.image.shape[:2] for frame in frames], 0)
-    rainy = sum(frame.rainy is not None for frame in frames)
-    _check_memory(len(frames) + drives, rainy, largest, device, scenes)
+    _check_memory(len(frames) + drives, sum(frame.rainy is not None for frame in frames), largest,
+                  device, scenes)
     frames += _drive_frames(drives, seed, largest, scenes, workers, varied)
     rainy = {n: frame.rainy for n, frame in enumerate(frames) if frame.rainy is not None}
     images = [*(frame.image for frame in frames), *rainy.values()]
