@@ -125,6 +125,8 @@ def test_the_yamls_of_the_readme_are_right(tmp_path):
     ({'mask_suffix': '.jpg'}, "mask_suffix: '.jpg' is not that of PNG files"),
     ({'depth_scale': 5}, 'depth_scale: 5.0 is of depth images: give depth_dir'),
     ({'depth_dir': 'depth', 'depth_scale': 0}, 'depth_scale: 0 is not the stored number'),
+    ({'focal_length': 1920}, 'focal_length: 1920 is not a focal length in short sides'),
+    ({'focal_length': True}, 'focal_length: True is not a focal length in short sides'),
     ({'format': 'kitti'}, "format: 'kitti' is not known: choose one of cityscapes, cvat"),
     ({'licence': 'x'}, "unknown key 'licence': did you mean license"),
     ({'nc': 3}, "unknown key 'nc': leave it out, or choose from path, train"),

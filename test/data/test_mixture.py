@@ -46,6 +46,14 @@ def test_classes_of_one_name_are_one_whatever_case_and_separators(make):
     assert ids(data.split('train')) == [0, 1, 2, 2, 0, 1] and data.groups == ()
 
 
+@pytest.mark.parametrize('lengths, expected', [
+    ((1.5, 1.5), 1.5), ((1.5, 1.51), 1.5), ((1.5, None), None), ((1.5, 2.2), None)])
+def test_one_focal_length_is_that_of_all_sets_with_labels(make, lengths, expected):
+    sets = [make(f's{i}', ['road'], focal_length=length) for i, length in enumerate(lengths)]
+    assert Data((*sets, make('unlabelled', []))).focal_length == expected
+    assert Data((make('alone', [], focal_length=1.5),)).focal_length is None
+
+
 def test_mapping_to_a_class_to_several_and_to_none(make):
     data = Data((make('a', ['car', 'truck', 'road']), make(
         'b', ['vehicle', 'street', 'sky', 'big'],

@@ -353,6 +353,15 @@ def test_of_a_range_of_sizes_the_middle_is_stated(make):
     assert load_model(run.files.result)[1].trained_short_side == 60
 
 
+def test_a_file_states_the_focal_length_that_its_labels_were_learnt_at(make):
+    def stated(run, stage):
+        return load_model(run.files.folder(stage) / 'best.safetensors')[1].trained_focal_length
+    run = make('focal', stages=('derain', 'adapt', 'attend'))
+    run.data = replace(run.data, sets=tuple(replace(s, focal_length=1.5) for s in run.data.sets))
+    train(run)
+    assert [stated(run, stage) for stage in run.config.stages] == [None, 1.5, 1.5]
+
+
 @pytest.mark.parametrize('name', ['args.yaml', 'results.csv', 'samples.jpg'])
 def test_a_file_of_somebody_else_is_not_overwritten_unasked(make, name):
     run = make()

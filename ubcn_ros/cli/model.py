@@ -85,6 +85,8 @@ def _text(network: UBCN, info: ModelInfo) -> str:
         ('recipe', recipe.get('name') if isinstance(recipe, dict) else recipe),
         *((key.replace('_', ' '), said.get(key)) for key in
           ('stage', 'optimizer_steps', 'iterations', 'seed')),
+        ('short side', said.get('trained_short_side')),
+        ('focal length', said.get('trained_focal_length')),
         ('started from', _named(said.get('init'))), *_data_rows(said),
         ('commit', said.get('commit')), ('versions', said.get('versions')),
         ('temperature', said.get('temperature')), *_calibration_rows(said.get('calibration'))]

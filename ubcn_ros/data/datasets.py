@@ -29,7 +29,8 @@ from ubcn_ros.images.files import natural_key
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (
     # in the order in which they are tried: what could be several is the first
     cityscapes, cvat, voc2012, coco, mmseg, own, camvid, pairs, images)}
-_EVERY_KEY = frozenset({'path', 'format', 'license', 'class_mapping', 'colors', 'paths'})
+_EVERY_KEY = frozenset({'path', 'format', 'license', 'focal_length', 'class_mapping', 'colors',
+                        'paths'})
 _YAML = ('.yaml', '.yml')
 _IN_FOLDER = 'data.yaml'
 
@@ -60,7 +61,8 @@ def open_dataset(path: Path | str) -> DataSet:
                            'classes: leave it out')
     readers = {split: partial(_not_empty, dataset, split, layout) for split in dataset.splits}
     return _split(description, replace(dataset, readers=readers,
-                                       class_mapping=description.class_mapping))
+                                       class_mapping=description.class_mapping,
+                                       focal_length=description.focal_length))
 
 
 def _describe(path: Path) -> Description:

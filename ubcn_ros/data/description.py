@@ -40,6 +40,8 @@ class Description:
     given: frozenset[str] = frozenset()
     format: str | None = None
     license: str = ''
+    # of the camera, in short sides of its images
+    focal_length: float | None = None
     # folders or lists of images by split
     places: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     # share of train that validates, 0 for none

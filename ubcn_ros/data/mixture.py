@@ -73,6 +73,14 @@ class Data:
         """Terms of the sets, each once."""
         return tuple(dict.fromkeys(s.license for s in self.sets if s.license))
 
+    @property
+    def focal_length(self) -> float | None:
+        """Focal length of the sets with labels, in short sides; None unless all say it alike."""
+        said = [s.focal_length for s in self.sets if s.label_set is not None]
+        if not said or None in said or max(said) > 1.01 * min(said):
+            return None
+        return said[0]
+
     def split(self, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()
               ) -> SceneList:
         """

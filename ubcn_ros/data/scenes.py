@@ -154,6 +154,7 @@ class DataSet:
     :param readers: list a split, by its name.
     :param class_mapping: names of another data set's classes by this one's class: one, several
         that this class does not tell apart, or none where the class is left out.
+    :param focal_length: of its camera, in short sides of the images; None where nothing says.
     :param paths_given: whether the paths of the label set are meant; otherwise pixel shares say.
     """
 
@@ -164,6 +165,7 @@ class DataSet:
     license: str
     readers: Mapping[str, Callable[[], Listing]] = field(repr=False, compare=False)
     class_mapping: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    focal_length: float | None = None
     paths_given: bool = True
     _listings: dict[str, Listing] = field(default_factory=dict, init=False, repr=False,
                                           compare=False)

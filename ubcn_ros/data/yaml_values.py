@@ -271,10 +271,17 @@ def _scale(value: Any) -> float:
     return float(value)
 
 
+def _focal_length(value: Any) -> float:
+    if (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value <= 100):
+        _refuse(value, "is not a focal length in short sides of the camera's images, 0.1 to 100: "
+                'divide k[4] of its CameraInfo, in pixels, by the smaller of height and width')
+    return float(value)
+
+
 FORMS: dict[str, Callable[[Any], Any]] = {
     'path': _text, 'train': _places, 'val': _places_or_fraction, 'test': _places,
     'masks_dir': _folder_name, 'image_suffix': _suffix, 'mask_suffix': _mask_suffix,
     'names': _names, 'label_mapping': _label_mapping, 'ignore': _ignore, 'colors': _colors,
     'paths': _paths, 'license': _license, 'format': _text, 'class_mapping': _class_mapping,
-    'depth_dir': _folder_name, 'depth_scale': _scale}
+    'depth_dir': _folder_name, 'depth_scale': _scale, 'focal_length': _focal_length}
 """What makes a value of each key from what the YAML holds, or raises WrongValue."""

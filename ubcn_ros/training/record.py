@@ -31,6 +31,7 @@ _JOIN = '; '
 def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iterable[str],
                  data: Sequence[Mapping[str, Any]], license: str, init: ModelInfo | None,
                  optimizer_steps: int, iterations: int, trained_short_side: int | None,
+                 trained_focal_length: float | None,
                  validation: Mapping[str, float]
                  ) -> dict[str, Any]:
     """
@@ -46,6 +47,7 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
     :param optimizer_steps: that the stage has run; ``iterations`` of the loop, as it trained.
     :param trained_short_side: pixels, of the images that the segmentation network was trained on,
         None where it was not.
+    :param trained_focal_length: of their camera, in short sides, None where nothing says.
     :param validation: figures by name; one that is not finite is None.
     """
     record = {
@@ -55,7 +57,7 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
         'init': None if init is None else {'name': init.name, 'sha256': init.sha256},
         'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
         'optimizer_steps': optimizer_steps, 'iterations': iterations,
-        'trained_short_side': trained_short_side,
+        'trained_short_side': trained_short_side, 'trained_focal_length': trained_focal_length,
         'validation': {name: float(value) if math.isfinite(value) else None
                        for name, value in validation.items()}}
     return json.loads(json.dumps(record))

@@ -196,12 +196,14 @@ class Run:
         hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
         return [*map(data_record, self.data.sets, hashes)]
 
-    def _short_side(self, stage: str, start: Start) -> int | None:
-        """Return the short side of the images that the segmentation was last trained on."""
+    def _segmentation_record(self, stage: str, start: Start) -> dict[str, Any]:
+        """Return the size and focal length of images that the segmentation was last trained on."""
         if 'segmentation' in STAGE_CLASSES[stage].trained:
-            return (self.config.stages[stage].samples.middle_short_side
+            side = (self.config.stages[stage].samples.middle_short_side
                     or typical_short_side(self._scenes(stage)[0]))
-        return start.info and start.info.trained_short_side
+            return {'trained_short_side': side, 'trained_focal_length': self.data.focal_length}
+        return {key: start.info and getattr(start.info, key)
+                for key in ('trained_short_side', 'trained_focal_length')}
 
     def _length_text(self, stage: str) -> str:
         length, images = self.config.stages[stage], len(self._scenes(stage)[0])
@@ -219,12 +221,12 @@ class Run:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         trained = {*start.trained, *STAGE_CLASSES[stage].trained}
-        short_side = self._short_side(stage, start)
+        images = self._segmentation_record(stage, start)
 
         def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
             said = model_record(
                 command=self.command, config=self.config, stage=stage, trained=trained,
-                data=self._data_records, trained_short_side=short_side,
+                data=self._data_records, **images,
                 license=joined_license(start.info, self.data.licenses),
                 init=self._init and self._init[1], optimizer_steps=steps,
                 iterations=self.config.stages[stage].iterations, validation=scores)
