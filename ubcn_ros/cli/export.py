@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @model_option()
 @click.option('--output', type=OUTPUT_FOLDER,
               help='Folder to write [default: out/export/MODEL-FORMAT-PRECISION]; an export that '
-              'is there is replaced.')
+              'is there is replaced, where nothing else lies in it.')
 @precision_option(default='fp32', type=click.Choice(['fp32', 'fp16']),
                   help='Of the weights and of what is computed; images and logits stay fp32.')
 @click.option('--height', type=click.IntRange(MIN_SIDE, 1 << 14),

@@ -158,6 +158,21 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
                     backend='onnxruntime')
 
 
+def test_an_export_replaces_an_export_and_nothing_else(exported, tiny_model, tmp_path):
+    folder = tmp_path / 'replaced'
+    shutil.copytree(exported[0], folder)
+    before = (folder / 'derain.onnx').stat().st_ino
+    export_of(tiny_model, folder)
+    assert (folder / 'derain.onnx').stat().st_ino != before
+    (folder / 'notes.txt').write_text('mine')
+    (folder / 'engine.plan').write_text('mine, too')
+    result = CliRunner().invoke(export, ['--format', 'onnx', '--model', str(tiny_model),
+                                         '--output', str(folder)])
+    assert result.exit_code == 1
+    assert "holds 'engine.plan' beside the export, and 1 more" in result.output
+    assert (folder / 'notes.txt').read_text() == 'mine' and (folder / 'derain.onnx').is_file()
+
+
 def test_an_export_says_which_parts_were_trained(exported, partial_model, tmp_path, monkeypatch):
     said = json.loads((exported[0] / 'export.json').read_text())
     assert said['metadata']['trained'] == ['derain', 'segmentation', 'attention']

@@ -28,6 +28,8 @@ from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 DESCRIPTION = 'export.json'
 FORMAT = 'ubcn_ros.export/2'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
+_FILES = {DESCRIPTION, *(stage + suffix for stage in EXPORT_STAGES
+                        for suffix in SUFFIXES.values())}
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,17 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raise ValueError where something is in the way that is not an export."""
-    if folder.exists() and not is_exported(folder) \
-            and not (folder.is_dir() and not any(folder.iterdir())):
+    """Raise ValueError where something is in the way that is not an export, and no part of one."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not is_exported(folder):
         raise ValueError(f'{folder} is there and is not an export: choose another folder, or '
                          'remove it')
+    others = sorted({path.name for path in folder.iterdir()} - _FILES)
+    if others:
+        raise ValueError(f'{folder} holds {others[0]!r} beside the export'
+                         f'{f", and {len(others) - 1} more" if others[1:] else ""}: move it '
+                         'elsewhere, or choose another folder')
 
 
 def _replace(made: Path, folder: Path) -> None:
