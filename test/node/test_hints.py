@@ -9,12 +9,14 @@ import pytest
 pytest.importorskip('rclpy')
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from ros_client import CompressedImage, Image, wait_until  # noqa: E402
+from sensor_msgs.msg import CameraInfo, RegionOfInterest  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
 from ubcn_ros.node.hints import (  # noqa: E402
     UNKNOWN_NODE,
     IncompatibleEndpoints,
     Silence,
+    explain_calibration,
     explain_silence,
     other_users,
 )
@@ -151,6 +153,20 @@ def test_qos_that_does_not_fit_is_the_reason_and_says_what_to_set(
             f"'qos_overrides./rig/front.subscription.{policy}' to {theirs}" in text
     driver('/rig/front', qos=QoSProfile(depth=1, reliability=RELIABLE, durability=TRANSIENT_LOCAL))
     assert 'sends nothing' in explain_silence(node, silence, tmp_path), 'one of them fits'
+
+
+@pytest.mark.parametrize('size, more, told', [
+    ((0, 0), {}, ''), ((64, 48), {}, ''), ((128, 96), {'binning_x': 2, 'binning_y': 2}, ''),
+    ((640, 480), {'roi': RegionOfInterest(width=64, height=48)}, ''),
+    ((640, 480), {'roi': RegionOfInterest(width=128, height=48), 'binning_x': 2}, ''),
+    ((48, 64), {}, 'of 48x64'), ((128, 96), {}, 'of 128x96'),
+    ((64, 48), {'binning_x': 2, 'binning_y': 2}, 'of 32x24'),
+    ((64, 48), {'roi': RegionOfInterest(width=32, height=48)}, 'of 32x48')])
+def test_a_calibration_of_another_size_is_told(size, more, told):
+    text = explain_calibration(CameraInfo(width=size[0], height=size[1], **more), 48, 64)
+    assert told in text and bool(told) == bool(text)
+    assert not text or 'images are 64x48' in text
+    assert explain_calibration(None, 48, 64) == ''
 
 
 def test_a_stream_that_stopped_is_not_to_be_remapped(node, driver, tmp_path):

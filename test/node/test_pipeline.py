@@ -41,6 +41,7 @@ class Outputs:
     def __init__(self, clock, wanted=(LABELS,), seconds=0.0):
         self.clock, self.subscribed, self.seconds = clock, set(wanted), seconds
         self.published, self.numbers = [], []
+        self.calibration = None
 
     def wanted(self, topic):
         return topic in self.subscribed
@@ -52,6 +53,9 @@ class Outputs:
         self.clock.now += self.seconds
         self.published.append((header, frame, encoding, overlay_alpha))
         return self.seconds / 3
+
+    def camera_info(self, header):
+        return self.calibration
 
     def publish_numbers(self, header, numbers, topic):
         self.numbers.append(numbers)
@@ -133,6 +137,18 @@ def test_a_change_of_the_settings_holds_from_the_next_frame_on(bench):
     assert [call['iterations'] for call in made.engine.calls] == [3, 1]
     assert [published[2:] for published in made.camera.outputs.published] == [
         ('rgb8', 0.5), ('bgr8', 0.25)]
+
+
+def test_a_calibration_of_another_size_is_warned_of(bench):
+    made = bench()
+    for width in (32, 1920):
+        region = SimpleNamespace(width=0, height=0)
+        made.camera.outputs.calibration = SimpleNamespace(
+            height=32, width=width, binning_x=0, binning_y=0, roi=region)
+        made.process([(made.camera, arrival())])
+    warning, = made.camera.warnings
+    assert warning.startswith('/image: images are 32x32, but the camera info is of 1920x32')
+    assert len(made.camera.outputs.published) == 2
 
 
 def test_the_deadline_leaves_the_time_that_publishing_took(bench):

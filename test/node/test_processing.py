@@ -11,15 +11,19 @@ from ubcn_ros.node.processing import CameraProcessing, focal_length
 MODEL = SimpleNamespace(trained_short_side=360, trained_focal_length=1.5)
 
 
-def camera_info(focal, height=1080, width=1920):
+def camera_info(focal, height=1080, width=1920, region=(0, 0), binning=0):
     k = [0.0] * 9
     k[4] = focal * min(height, width)
-    return SimpleNamespace(k=k, height=height, width=width)
+    return SimpleNamespace(k=k, height=height, width=width, binning_x=binning, binning_y=binning,
+                           roi=SimpleNamespace(height=region[0], width=region[1]))
 
 
 @pytest.mark.parametrize('size', [(1080, 1920), (1920, 1080)])
 def test_a_focal_length_is_a_share_of_the_short_side(size):
     assert focal_length(camera_info(0.75, *size)) == 0.75
+    assert focal_length(camera_info(0.75, *size, binning=2)) == 0.75
+    half = size[0] // 2, size[1] // 2
+    assert focal_length(camera_info(0.75, *size, region=half, binning=3)) == 1.5
 
 
 @pytest.mark.parametrize('info', [camera_info(0.0), camera_info(1.0, 0, 0),

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Explain in words why nothing arrives, or nobody hears: topics, types, QoS, and the remedy."""
+"""Explain in words what does not fit: topics, types, QoS, calibration, and the remedy."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from rclpy.qos import (
     qos_policy_name_from_kind,
 )
 
+from ubcn_ros.node.processing import image_size
 from ubcn_ros.node.qos import input_qos
 from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
 
@@ -158,6 +159,21 @@ def explain_several_publishers(node: Any, topic: str) -> str:
     publishers = ', '.join(map(describe, node.get_publishers_info_by_topic(topic)))
     return (f'{topic}: images of several publishers come by turns, as of one camera: '
             f'{publishers or "gone"}; stop all but one, or remap them')
+
+
+def explain_calibration(info: Any, height: int, width: int) -> str:
+    """
+    Say where a calibration is of another size than its images; '' where it fits or there is none.
+
+    :param info: sensor_msgs/CameraInfo, whose region of interest and binning count; or None.
+    :param height, width: of the image, pixels.
+    """
+    meant = (0, 0) if info is None else image_size(info)
+    if 0 in meant or meant == (height, width):
+        return ''
+    return (f'images are {width}x{height}, but the camera info is of {meant[1]}x{meant[0]}: it '
+            'goes with the derained image as it is, and does not fit; let the driver publish '
+            "that of the images' size, or remap camera_info to it")
 
 
 def _qos_misfits(node: Any, topic: str, publishers: list[Any]) -> str:

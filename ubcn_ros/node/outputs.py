@@ -147,6 +147,10 @@ class Outputs:
         if len(self._camera_infos) > _CAMERA_INFOS:
             del self._camera_infos[next(iter(self._camera_infos))]
 
+    def camera_info(self, header: Any) -> CameraInfo | None:
+        """Return the camera info of an image: that of its stamp, else the newest, if any."""
+        return self._camera_infos.get(_stamp(header), self._camera_info)
+
     def publish(self, header: Any, frame: Any, encoding: str, overlay_alpha: float) -> float:
         """
         Publish what somebody subscribes to, what a controller waits for first.
@@ -162,7 +166,7 @@ class Outputs:
             self._publish_image(LABELS, header, frame.labels, 'mono8')
         if frame.derained is not None and self.wanted(DERAINED):
             self._publish_image(DERAINED, header, frame.derained, encoding)
-        info = self._camera_infos.get(_stamp(header), self._camera_info)
+        info = self.camera_info(header)
         if info is not None and self.wanted(DERAINED_INFO):
             info.header = header
             self._publishers[DERAINED_INFO].publish(info)

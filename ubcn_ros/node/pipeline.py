@@ -27,6 +27,7 @@ from ubcn_ros.images.messages import MalformedImage
 from ubcn_ros.node.camera import Camera
 from ubcn_ros.node.diagnostics import Throttle, Window
 from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline
+from ubcn_ros.node.hints import explain_calibration
 from ubcn_ros.node.outputs import FrameNumbers
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
@@ -173,6 +174,9 @@ class Pipeline:
                         f'{outcome.reduced}; use a smaller image or fewer iterations')
         filling = camera.outputs.publish(header, frame, arrival.output_encoding(),
                                          settings.overlay_alpha)
+        if misfit := explain_calibration(camera.outputs.camera_info(header),
+                                         *pending.image.shape[:2]):
+            camera.warn('calibration', f'{camera.topic}: {misfit}')
         done = self._clock()
         numbers = FrameNumbers(
             iterations=frame.iterations, processing_size=frame.processing_size,

@@ -73,5 +73,14 @@ class CameraProcessing:
 
 def focal_length(camera_info: Any) -> float | None:
     """Return the focal length as a share of the image's short side; None: not calibrated."""
-    pixels, side = camera_info.k[4], min(camera_info.height, camera_info.width)
+    pixels, side = camera_info.k[4] / max(camera_info.binning_y, 1), min(image_size(camera_info))
     return pixels / side if side and 0 < pixels < math.inf else None
+
+
+def image_size(camera_info: Any) -> tuple[int, int]:
+    """Return height and width of the images that a camera info is of; 0 where it does not say."""
+    region = camera_info.roi
+    if not (region.height and region.width):  # the whole sensor, by sensor_msgs/CameraInfo
+        region = camera_info
+    return (region.height // max(camera_info.binning_y, 1),
+            region.width // max(camera_info.binning_x, 1))
