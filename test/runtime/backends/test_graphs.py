@@ -150,6 +150,18 @@ def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
     assert not prepared(32 + KEPT_SIZES)
 
 
+def test_batches_of_one_size_are_kept_together(tiny_model):
+    backend = graphs_of(tiny_model)
+    engine = Engine(backend)
+    sizes = [((count, height, 32), None) for height in range(32, 32 + KEPT_SIZES)
+             for count in (1, 2)]
+    for (count, height, width), _ in sizes:
+        engine.warm_up(height, width, count=count)
+    assert [*backend.prepared] == sizes, 'what was warmed up is warm'
+    engine.warm_up(99, 32, count=2)
+    assert [*backend.prepared] == [*sizes[2:], ((2, 99, 32), None)]
+
+
 def test_a_released_size_keeps_no_memory_and_may_come_again(tiny_model):
     said = []
     backend = graphs_of(tiny_model, progress=said.append)

@@ -38,8 +38,8 @@ from ubcn_ros.runtime.transfer import Result
 
 KEPT_SIZES = 8
 """
-Sizes whose buffers and graphs are kept, the ones used last; batches of every length and working
-sizes count.
+Sizes of images whose buffers and graphs are kept, the ones used last, for batches of every length
+that came; a working size makes another one.
 """
 Sizes = tuple[Size, WorkingSize]
 """What is prepared: work on images of a size, at a working size."""
@@ -78,7 +78,7 @@ class GraphsBackend:
     :param strategies: to try, the preferred one first.
     :param progress: called with a line of text when a size is prepared.
     :param patience: frames of a new size that run module by module.
-    :param sizes: how many sizes are kept.
+    :param sizes: how many sizes of images are kept.
     """
 
     def __init__(self, eager: EagerBackend, strategies: Sequence[Strategy],
@@ -137,8 +137,10 @@ class GraphsBackend:
         if not self._strategies or not self._is_back(sizes):
             return None
         self._current = self._eager  # it may hold the memory that is needed now
-        while len(self.prepared) >= self._sizes:
-            self.prepared.popitem(last=False)
+        kept = [*dict.fromkeys(map(_of_an_image, (sizes, *reversed(self.prepared))))][:self._sizes]
+        for other in [*self.prepared]:
+            if _of_an_image(other) not in kept:
+                del self.prepared[other]
         self.prepared[sizes] = self._prepare(sizes)
         return self.prepared[sizes]
 
@@ -196,6 +198,12 @@ def build(options: LoadOptions) -> GraphsBackend:
 def recorder_of(device: torch.device) -> Recorder:
     """Return what records: CUDA graphs on a GPU, plain calls on a CPU."""
     return GraphRecorder(device) if device.type == 'cuda' else PlainRecorder()
+
+
+def _of_an_image(sizes: Sizes) -> tuple[tuple[int, int], WorkingSize]:
+    """Return the height and width of each image of a batch, and its working size."""
+    (_, height, width), working = sizes
+    return (height, width), working
 
 
 def _causes(error: BaseException) -> list[BaseException]:
