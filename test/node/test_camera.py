@@ -14,6 +14,7 @@ from ros_client import CameraInfo, Image, image_message, wait_until  # noqa: E40
 
 from ubcn_ros.node.camera import Camera  # noqa: E402
 from ubcn_ros.node.diagnostics import Level  # noqa: E402
+from ubcn_ros.node.frames import FrameNumbers  # noqa: E402
 
 
 class Clock:
@@ -161,7 +162,7 @@ def test_closing_drops_what_waits_and_opening_starts_anew(camera):
 @pytest.mark.parametrize('reopen', [False, True])
 def test_deadlines_missed_before_the_camera_was_closed_raise_no_level(camera, reopen):
     for _ in range(5):
-        camera.statistics.done(1, {}, 90.0, None, 40.0)
+        camera.statistics.done(FrameNumbers(1, (48, 64), 90.0, 90.0, 40.0, {}), None)
     report = camera.report(40.0)
     assert (report.level, report.message) == (Level.ERROR, '5 of 5 deadlines missed (40 ms)')
     camera.close()

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from ubcn_ros.node.diagnostics import CameraStatistics, Level, Throttle, Window, resident_mib
+from ubcn_ros.node.frames import FrameNumbers
 
 
 class Clock:
@@ -29,8 +30,9 @@ def statistics(clock):
     return CameraStatistics(clock)
 
 
-def finish(statistics, iterations=3, latency=10.0, age=20.0):
-    statistics.done(iterations, {'derain': 4.0}, latency, age)
+def finish(statistics, iterations=3, latency=10.0, age=20.0, deadline=0.0, **more):
+    statistics.done(FrameNumbers(iterations, (48, 64), latency, latency, deadline,
+                                 {'derain': 4.0}, **more), age)
 
 
 def test_percentiles_of_the_newest_samples():
@@ -62,7 +64,7 @@ def test_the_share_of_unlabeled_pixels_is_there_while_it_is_measured(statistics)
     finish(statistics)
     assert not any('unlabeled' in name for name in statistics.report().values)
     for share in (0.25, 0.75):
-        statistics.done(3, {}, 10.0, None, unlabeled=share)
+        finish(statistics, unlabeled=share)
     values = statistics.report().values
     assert (values['unlabeled (last, %)'], values['unlabeled (mean, %)']) == ('75.00', '50.00')
     finish(statistics)
@@ -73,8 +75,7 @@ def test_the_rain_is_there_while_a_model_tells_it(statistics):
     finish(statistics)
     assert not any(name.startswith(('rain', 'visib')) for name in statistics.report().values)
     for rate, visibility in ((10, 500), (90, 100), (20, 400)):
-        statistics.done(3, {}, 10.0, None,
-                        rain=SimpleNamespace(rate=rate, visibility=visibility))
+        finish(statistics, rain=SimpleNamespace(rate=rate, visibility=visibility))
     values = statistics.report().values
     assert [values[name] for name in (
         'rain rate (last, mm/hr)', 'rain rate (median, mm/hr)', 'visibility (last, m)',
@@ -109,7 +110,7 @@ def test_level_is_about_what_is_new(statistics):
 def finish_in_time(statistics, late, of, deadline_ms=50.0):
     for number in range(of):
         latency = deadline_ms + 1 if number < late else deadline_ms / 2
-        statistics.done(3, {}, latency, None, deadline_ms)
+        finish(statistics, latency=latency, deadline=deadline_ms)
 
 
 @pytest.mark.parametrize('late, of, level', [
@@ -140,7 +141,7 @@ def test_missed_deadlines_are_forgotten_with_newer_frames_with_time_and_with_the
     finish_in_time(statistics, 0, 1, deadline_ms=100.0)
     assert statistics.report().level is Level.OK
     finish_in_time(statistics, 5, 5)
-    statistics.done(3, {}, 60.0, None)
+    finish(statistics, latency=60.0)
     assert statistics.report().level is Level.OK, 'there is no deadline any more'
     assert statistics.report().values['deadline missed'] == '81 of 182'
 

@@ -31,8 +31,8 @@ def test_the_derained_image_keeps_the_order_of_colours(message, compressed, enco
 
 
 def pending(deadline, publishing):
-    return PendingFrame(None, Arrival(None, 0.0), None, deadline, confidence=False, derained=True,
-                        labels=True, started=0.0, converted=0.0, publishing=publishing)
+    return PendingFrame(None, Arrival(None, 0.0), None, deadline, needed=frozenset(),
+                        started=0.0, converted=0.0, publishing=publishing)
 
 
 @pytest.mark.parametrize('frames, expected', [

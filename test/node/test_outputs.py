@@ -15,7 +15,8 @@ from ros_client import CameraInfo, Image, picture, wait_until  # noqa: E402
 from std_msgs.msg import Float32, Float64, Header, Int32  # noqa: E402
 
 from ubcn_ros.node import outputs as outputs_module  # noqa: E402
-from ubcn_ros.node.outputs import FrameNumbers, Outputs  # noqa: E402
+from ubcn_ros.node.frames import FrameNumbers  # noqa: E402
+from ubcn_ros.node.outputs import Outputs  # noqa: E402
 from ubcn_ros.node.topics import (  # noqa: E402
     COLOR,
     CONFIDENCE,

@@ -13,6 +13,8 @@ from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
 ERRORS = [MemoryError('host'), torch.OutOfMemoryError('CUDA out of memory'),
           RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 EB")]
 
+OPTIONS = {'iterations': 3, 'deadline': 12.5, 'confidence': True, 'processing_size': 360}
+
 
 class Ballast:
     """Something large that a failed attempt had allocated."""
@@ -50,7 +52,7 @@ def no_collector():
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
 def test_out_of_memory_is_tried_once_more_with_one_step(no_collector, error, count):
     engine = Engine(error, most=1)
-    outcomes = infer(engine, ['image'] * count, 3, 12.5, True, 360)
+    outcomes = infer(engine, ['image'] * count, **OPTIONS)
     assert [outcome.frame for outcome in outcomes] == ['frame'] * count
     assert all(type(error).__name__ in outcome.reduced for outcome in outcomes)
     each = [(3, 12.5, True, 360), (1, None, True, 360)]
@@ -68,7 +70,7 @@ def test_images_that_fit_one_by_one_keep_their_steps(no_collector, error):
             raise type(error)(*error.args)
 
     engine = Together(error, most=3)
-    outcomes = infer(engine, ['image'] * 2, 3, 12.5, True, 360)
+    outcomes = infer(engine, ['image'] * 2, **OPTIONS)
     assert outcomes == [Outcome('frame', alone=error_text(error))] * 2
     assert engine.calls == [(3, 12.5, True, 360)] * 2
 
@@ -76,7 +78,7 @@ def test_images_that_fit_one_by_one_keep_their_steps(no_collector, error):
 @pytest.mark.parametrize('error', ERRORS, ids=lambda error: type(error).__name__)
 def test_out_of_memory_for_one_step_is_the_outcome(error):
     engine = Engine(error, most=0)
-    outcome, = infer(engine, ['image'], 3, None, False)
+    outcome, = infer(engine, ['image'], **OPTIONS)
     assert type(outcome.error) is type(error) and outcome.frame is None
     assert len(engine.calls) == 2
 
@@ -85,13 +87,13 @@ def test_out_of_memory_for_one_step_is_the_outcome(error):
                          ids=lambda error: type(error).__name__)
 def test_a_failure_keeps_nothing_that_was_allocated(no_collector, error):
     engine = Engine(error, most=0)
-    outcome, = infer(engine, ['image'], 3, None, False)
+    outcome, = infer(engine, ['image'], **OPTIONS)
     assert outcome.error and engine.allocated() is None, 'the next frame is to have it'
 
 
 def test_other_failures_are_not_tried_again():
     engine = Engine(RuntimeError('shapes differ'), most=0)
-    outcome, = infer(engine, ['image'], 3, None, False)
+    outcome, = infer(engine, ['image'], **OPTIONS)
     assert str(outcome.error) == 'shapes differ' and len(engine.calls) == 1
 
 
@@ -102,14 +104,14 @@ def test_an_image_that_fails_spoils_no_other_of_its_batch():
                 raise ValueError('bad image')
             return image
 
-    outcomes = infer(Picky(None, 3), ['front', 'bad', 'right'], 3, None, False)
+    outcomes = infer(Picky(None, 3), ['front', 'bad', 'right'], **OPTIONS)
     assert [outcome.frame for outcome in outcomes] == ['front', None, 'right']
     assert str(outcomes[1].error) == 'bad image'
 
 
 def test_frames_that_fit_are_not_reduced():
-    assert infer(Engine(None, most=3), ['image'], 3, None, False) == [Outcome('frame')]
-    assert infer(Engine(None, most=3), ['a', 'b'], 3, None, False) == [Outcome('frame')] * 2
+    assert infer(Engine(None, most=3), ['image'], **OPTIONS) == [Outcome('frame')]
+    assert infer(Engine(None, most=3), ['a', 'b'], **OPTIONS) == [Outcome('frame')] * 2
 
 
 def test_a_streak_ends_with_a_success_and_zero_means_never():

@@ -16,12 +16,15 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ubcn_ros.node.frames import FrameNumbers
 
 DEADLINE_FRAMES, DEADLINE_SECONDS = 100, 10.0
 """Deadlines are judged over the newest frames, as many and as old as this at most."""
@@ -142,46 +145,34 @@ class CameraStatistics:
             self.reduced += 1
             self._last_problem = text
 
-    def done(self, iterations: int, timings: Mapping[str, float], latency_ms: float,
-             age_ms: float | None, deadline_ms: float = 0.0,
-             processing_size: tuple[int, int] | None = None, unlabeled: float | None = None,
-             rain: Any = None) -> None:
+    def done(self, numbers: FrameNumbers, age_ms: float | None) -> None:
         """
         Count a frame that was published.
 
-        :param iterations: steps it took.
-        :param timings: milliseconds by stage.
-        :param latency_ms: from arrival to the last publish.
         :param age_ms: from the header's stamp to the last publish; None where the stamp means
             nothing (zero, or of another clock).
-        :param deadline_ms: latency that was asked for; 0 where none was.
-        :param processing_size: height and width that its labels were worked out at.
-        :param unlabeled: share of its pixels that were not sure enough for a label, 0..1; None
-            where no confidence was asked for.
-        :param rain: with its `rate` (mm/hr) and `visibility` (m); None where the model tells none.
         """
         with self._lock:
             self.processed += 1
-            self._processing_size = processing_size
-            self._set_deadline(deadline_ms)
-            if deadline_ms:
-                late = latency_ms > deadline_ms
+            self._processing_size = numbers.processing_size
+            self._set_deadline(numbers.deadline_ms)
+            if numbers.deadline_ms:
                 self._deadlines += 1
-                self._late += late
-                self._lateness.append((self._clock(), late))
-            self._iterations.append(iterations)
-            if unlabeled is None:
+                self._late += numbers.late
+                self._lateness.append((self._clock(), numbers.late))
+            self._iterations.append(numbers.iterations)
+            if numbers.unlabeled is None:
                 self._unlabeled.clear()
             else:
-                self._unlabeled.append(unlabeled)
-            self._rain = rain
-            if rain is not None:
-                self._rain_rate.add(rain.rate)
-                self._visibility.add(rain.visibility)
-            self._latency.add(latency_ms)
+                self._unlabeled.append(numbers.unlabeled)
+            self._rain = numbers.rain
+            if numbers.rain is not None:
+                self._rain_rate.add(numbers.rain.rate)
+                self._visibility.add(numbers.rain.visibility)
+            self._latency.add(numbers.latency_ms)
             if age_ms is not None:
                 self._age.add(age_ms)
-            for stage, milliseconds in timings.items():
+            for stage, milliseconds in numbers.timings.items():
                 self._times.setdefault(stage, Window()).add(milliseconds)
 
     def silence(self) -> float | None:

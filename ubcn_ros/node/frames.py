@@ -79,9 +79,7 @@ class PendingFrame:
     arrival: Arrival
     image: Any  # (H, W, 3) uint8 RGB
     deadline: float | None  # of the engine: `publishing` is taken off
-    confidence: bool  # whether it is asked for
-    derained: bool  # likewise
-    labels: bool  # likewise
+    needed: frozenset[str]  # of the engine's results: derained, labels, confidence
     started: float  # when its conversion began
     converted: float  # when that ended
     publishing: float = 0.0  # seconds that publishing may take
@@ -100,3 +98,22 @@ def engine_deadline(frames: Sequence[PendingFrame]) -> float | None:
             deadlines.append(frame.deadline - before)
         before += frame.publishing
     return min(deadlines, default=None)
+
+
+@dataclass(frozen=True)
+class FrameNumbers:
+    """What is measured of one frame, times in milliseconds."""
+
+    iterations: int  # steps it took
+    processing_size: tuple[int, int]  # height and width that its labels were worked out at
+    processing_ms: float  # from the beginning of its conversion to its last publish
+    latency_ms: float  # from its arrival to its last publish
+    deadline_ms: float  # latency that was asked for; 0 where none was
+    timings: dict[str, float]  # by stage
+    unlabeled: float | None = None  # share of the pixels, 0..1; None without min_confidence
+    rain: Any = None  # with `rate`, mm/hr, and `visibility`, m; None where the model tells none
+
+    @property
+    def late(self) -> bool:
+        """Whether the frame missed its deadline."""
+        return bool(self.deadline_ms) and self.latency_ms > self.deadline_ms

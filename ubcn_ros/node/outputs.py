@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +20,7 @@ from ubcn_ros.images.overlay import overlay
 from ubcn_ros.node import qos
 from ubcn_ros.node.diagnostics import DiagnosticReport, Level, width_by_height
 from ubcn_ros.node.diagnostics_publisher import status_message
+from ubcn_ros.node.frames import FrameNumbers
 from ubcn_ros.node.native_images import native_images
 from ubcn_ros.node.topics import (
     COLOR,
@@ -50,25 +50,6 @@ _CAMERA_INFOS = 100
 
 _KINDS = {kind.__name__: kind
           for kind in (CameraInfo, DiagnosticArray, Float32, Float64, Image, Int32)}
-
-
-@dataclass(frozen=True)
-class FrameNumbers:
-    """What is measured of one frame, times in milliseconds."""
-
-    iterations: int  # steps it took
-    processing_size: tuple[int, int]  # height and width that its labels were worked out at
-    processing_ms: float  # from the beginning of its conversion to its last publish
-    latency_ms: float  # from its arrival to its last publish
-    deadline_ms: float  # latency that was asked for; 0 where none was
-    timings: dict[str, float]  # by stage
-    unlabeled: float | None = None  # share of the pixels, 0..1; None without min_confidence
-    rain: Any = None  # with `rate`, mm/hr, and `visibility`, m; None where the model tells none
-
-    @property
-    def late(self) -> bool:
-        """Whether the frame missed its deadline."""
-        return bool(self.deadline_ms) and self.latency_ms > self.deadline_ms
 
 
 class Outputs:

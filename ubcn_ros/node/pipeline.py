@@ -26,12 +26,11 @@ from typing import Any
 from ubcn_ros.images.messages import MalformedImage
 from ubcn_ros.node.camera import Camera
 from ubcn_ros.node.diagnostics import Throttle, Window
-from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline
+from ubcn_ros.node.frames import Arrival, FrameNumbers, PendingFrame, engine_deadline
 from ubcn_ros.node.hints import explain_calibration
-from ubcn_ros.node.outputs import FrameNumbers
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
-from ubcn_ros.node.topics import COLOR, CONFIDENCE, DERAINED, LABELS, OVERLAY
+from ubcn_ros.node.topics import MADE_OF
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0
@@ -85,11 +84,13 @@ class Pipeline:
                   if (frame := self._convert(camera, arrival, settings)) is not None]
         if not frames:
             return
-        outcomes = infer(self.engine, [frame.image for frame in frames], settings.iterations,
-                         engine_deadline(frames), any(frame.confidence for frame in frames),
-                         frames[0].arrival.processing_size, settings.min_confidence,
-                         settings.convergence, any(frame.derained for frame in frames),
-                         any(frame.labels for frame in frames))
+        needed = frozenset().union(*(frame.needed for frame in frames))
+        outcomes = infer(
+            self.engine, [frame.image for frame in frames], iterations=settings.iterations,
+            deadline=engine_deadline(frames), convergence=settings.convergence,
+            processing_size=frames[0].arrival.processing_size,
+            min_confidence=settings.min_confidence,
+            **{part: part in needed for part in ('derained', 'labels', 'confidence')})
         inferred = self._clock()
         if alone := outcomes[0].alone:
             self._take_fewer(len(frames) - 1, alone)
@@ -132,12 +133,11 @@ class Pipeline:
             deadline, publishing = None, self._worst.get(camera, 0.0)
             if settings.deadline_ms:
                 deadline = arrival.time + settings.deadline_ms / 1e3 - publishing
-            outputs = camera.outputs
-            blended = outputs.wanted(OVERLAY)
-            return PendingFrame(camera, arrival, image, deadline, outputs.wanted(CONFIDENCE),
-                                blended or outputs.wanted(DERAINED),
-                                blended or outputs.wanted(LABELS) or outputs.wanted(COLOR),
-                                started, self._clock(), publishing)
+            wanted = filter(camera.outputs.wanted, MADE_OF)
+            return PendingFrame(
+                camera, arrival, image, deadline,
+                frozenset(part for topic in wanted for part in MADE_OF[topic]),
+                started, self._clock(), publishing)
         except MalformedImage as error:
             camera.statistics.dropped_malformed(error.kind, str(error))
             camera.warn(error.kind, f'{camera.topic}: malformed image dropped: {error}')
@@ -189,9 +189,7 @@ class Pipeline:
             unlabeled=frame.unlabeled, rain=frame.rain)
         camera.outputs.publish_numbers(header, numbers, camera.topic)
         # the last, for what fails before is counted as failed
-        camera.statistics.done(numbers.iterations, numbers.timings, numbers.latency_ms,
-                               self._age_ms(header.stamp), numbers.deadline_ms,
-                               numbers.processing_size, numbers.unlabeled, numbers.rain)
+        camera.statistics.done(numbers, self._age_ms(header.stamp))
 
     def _age_ms(self, stamp: Any) -> float | None:
         """Return the milliseconds since a header's stamp; None where it is of another clock."""

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ubcn_ros.runtime.out_of_memory import out_of_memory
-from ubcn_ros.runtime.processing import TRAINED
 
 
 def free_memory() -> None:
@@ -39,21 +38,17 @@ class Outcome:
     error: Exception | None = None  # instead of the frame; without traceback, which keeps memory
 
 
-def infer(engine: Any, images: Sequence[Any], iterations: int, deadline: float | None,
-          confidence: bool, processing_size: int = TRAINED, min_confidence: float = 0.0,
-          convergence: float = 0.0, derained: bool = True, labels: bool = True) -> list[Outcome]:
+def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
     """
     Run the engine on images, together where there are several.
 
     Where it fails on several, each is tried by itself, so that one image cannot spoil the others'.
     Where memory does not suffice for one image, it is tried once more with a single step.
 
-    :param images: of one size, as the engine takes them; all else as of ``Engine.batch``.
+    :param images: of one size, as the engine takes them.
+    :param options: as of ``Engine.batch``.
     :return: an outcome per image, in their order.
     """
-    options = {'iterations': iterations, 'deadline': deadline, 'confidence': confidence,
-               'processing_size': processing_size, 'min_confidence': min_confidence,
-               'convergence': convergence, 'derained': derained, 'labels': labels}
     if len(images) > 1:
         try:
             return [Outcome(frame) for frame in engine.batch(images, **options)]

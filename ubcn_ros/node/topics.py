@@ -29,8 +29,11 @@ CONFIDENCE, OVERLAY = 'labels/confidence', 'overlay/image_raw'
 ITERATIONS, DEBUG_FRAME = 'debug/iterations', 'debug/frame'
 PROCESSING_TIME, PIPELINE_LATENCY = 'debug/processing_time_ms', 'debug/pipeline_latency_ms'
 RAIN_RATE, VISIBILITY = 'rain/rate', 'rain/visibility'
+MADE_OF = {DERAINED: ('derained',), LABELS: ('labels',), COLOR: ('labels',),
+           CONFIDENCE: ('confidence',), OVERLAY: ('derained', 'labels')}
+"""Images that are published, and what of the engine's results each of them needs."""
 ON_DEMAND = {
-    **dict.fromkeys((DERAINED, LABELS, COLOR, CONFIDENCE, OVERLAY), 'sensor_msgs/msg/Image'),
+    **dict.fromkeys(MADE_OF, 'sensor_msgs/msg/Image'),
     DERAINED_INFO: 'sensor_msgs/msg/CameraInfo', ITERATIONS: 'std_msgs/msg/Int32',
     **dict.fromkeys((PROCESSING_TIME, PIPELINE_LATENCY), 'std_msgs/msg/Float64'),
     DEBUG_FRAME: 'diagnostic_msgs/msg/DiagnosticArray'}
@@ -39,7 +42,6 @@ RAIN = dict.fromkeys((RAIN_RATE, VISIBILITY), 'std_msgs/msg/Float32')
 """Further such outputs, of models that tell how hard it rains."""
 DIAGNOSTICS = '/diagnostics'
 """Topic of the node, not of a camera."""
-_IMAGES = tuple('/' + name for name in (DERAINED, LABELS, COLOR, CONFIDENCE, OVERLAY))
 _RULE = re.compile(r'((?P<node>\w+):(?!//))?(rostopic://)?(?P<topic>[^:]+):=.*')
 
 
@@ -90,7 +92,7 @@ def camera_info_topic(image: str) -> str:
 
 def is_output(topic: str) -> bool:
     """Say whether images of this topic are, by its name, an output of the node."""
-    return ('/' + base_topic(topic)).endswith(_IMAGES)
+    return ('/' + base_topic(topic)).endswith(tuple('/' + name for name in MADE_OF))
 
 
 def remapped(node: Any, name: str, arguments: Sequence[str]) -> bool:
