@@ -18,14 +18,13 @@ from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode
 from ubcn_ros.bags.process.cameras import find_cameras
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest
-from ubcn_ros.bags.storage.opening import ZSTD_MAGIC
+from ubcn_ros.bags.storage.opening import ZSTD_MAGIC, storage_kind
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 
 GAP = 3.0
 """A gap is more than so many median intervals without a message of a regular topic."""
 _REGULAR = 0.9  # share of a regular topic's intervals that are none
-_STORAGES = {b'\x89MCAP': 'mcap', b'SQLite': 'sqlite3', b'#ROSBAG': 'ROS 1'}
 _LATEST = 2**63 - 1  # ns that an array of times holds; mcap's may span twice as much
 _FEWEST = 10  # messages of a topic that gaps are looked for in
 
@@ -192,12 +191,11 @@ def _qos_text(offer: Any) -> dict[str, str]:
 
 def _file(path: Path) -> FileInfo:
     with path.open('rb') as file:
-        magic = file.read(8)
+        magic = file.read(16)
         if magic.startswith(ZSTD_MAGIC):
             return FileInfo(path.name, path.stat().st_size,
                             path.name.removesuffix('.zstd').rpartition('.')[2], 'zstd file')
-        storage = next((name for start, name in _STORAGES.items() if magic.startswith(start)),
-                       'unknown')
+        storage = storage_kind(magic) or 'unknown'
         file.seek(0)
         compression = _compression(file) if storage == 'mcap' else 'none'
     return FileInfo(path.name, path.stat().st_size, storage, compression)

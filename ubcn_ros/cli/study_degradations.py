@@ -19,8 +19,9 @@ from ubcn_ros.cli.training import (
     training_data_option,
     training_options,
 )
+from ubcn_ros.study.paper import FIGURE_1_LEVELS
 
-_KINDS = ('rain', 'pepper', 'haze', 'gaussian')
+_KINDS = tuple(FIGURE_1_LEVELS)
 
 
 @click.command(cls=Command)

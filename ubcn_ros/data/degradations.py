@@ -13,7 +13,10 @@ from ubcn_ros.data.rain import add_rain, estimate_airlight
 from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 
 KINDS = ('rain', 'pepper', 'haze', 'gaussian')
-"""Of ``Degradation``."""
+"""
+Of ``Degradation``. The paper's: what else knows them is what draws them as tensors
+(``training/tensors/samples.py``), the figure (``study/paper.py``) and its units and claims.
+"""
 _HIGHEST = {'rain': MAX_RATE_MM_H, 'pepper': 100.0, 'haze': 1.0, 'gaussian': 255.0}
 
 
@@ -61,7 +64,9 @@ class Degradation:
             return add_haze(image, self.level, depth)
         if self.kind == 'pepper':
             return add_pepper(image, self.level / 100, seed)
-        return add_gaussian(image, self.level, seed)
+        if self.kind == 'gaussian':
+            return add_gaussian(image, self.level, seed)
+        raise NotImplementedError(self.kind)
 
 
 def add_haze(image: np.ndarray, beta: float, depth: np.ndarray | None = None,

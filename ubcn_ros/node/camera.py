@@ -27,8 +27,8 @@ class Camera:
     """
     Subscribes between `open` and `close`; has its outputs from creation to `destroy`.
 
-    Its methods belong to the executor's thread, `warn` and `outputs` to the pipeline's, which
-    must be at rest before `destroy`.
+    Its methods belong to the executor's thread; `warn`, `statistics` and `mailbox` to any. The
+    pipeline must be at rest before `destroy`.
 
     :ivar name: of the camera, 'camera' where it has none.
     :ivar topic: resolved name of the image topic; '' before the first `open`.

@@ -81,7 +81,8 @@ class CameraStatistics:
     Counters and times of one camera; every method is thread-safe.
 
     `dropped` is the sum of `stale` (a newer frame came first, or none was wanted any more),
-    `failed` (the engine raised) and `idle` (nobody listened to any output).
+    `failed` (converting, the engine or publishing raised, or the node has given up) and `idle`
+    (nobody listened to any output); `missed` are those of the stale that the middleware replaced.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):

@@ -56,7 +56,8 @@ class Outputs:
     """
     The publishers of one camera, from creation to `destroy`.
 
-    Any thread may ask; one publishes; `pass_on` belongs to the executor's.
+    Any thread may ask; frames are published by one, the pipeline's; `pass_on` and `announce`
+    belong to the executor's.
     """
 
     def __init__(self, node: Any, prefix: str, label_set: Any,

@@ -3,16 +3,19 @@
 """
 Take a frame all the way through the node.
 
-| step    | by                                       | thread    |
-|---------|------------------------------------------|-----------|
-| arrive  | `Camera.on_image`, into its mailbox      | executor  |
-| take    | `Worker`, as `Turns` says whose it is    | worker    |
-| convert | `Pipeline.process` and what it calls     | worker    |
-| infer   | the engine, through `recovery.infer`     | worker    |
-| publish | `Outputs`, what somebody subscribes to   | publisher |
-| count   | `CameraStatistics`                       | publisher |
+| step    | by                                       | thread    | times                         |
+|---------|------------------------------------------|-----------|-------------------------------|
+| receive | the middleware, then rclpy or            | executor  | transport, take (by the       |
+|         | `NativeImages`                           |           | executor)                     |
+| arrive  | `Camera.on_image`, into its mailbox      | executor  |                               |
+| hand on | `Worker`, as `Turns` says whose it is    | engine    | wait                          |
+| convert | `Pipeline.process` and what it calls     | engine    | convert                       |
+| infer   | the engine, through `recovery.infer`     | engine    | upload, its stages, download  |
+| publish | `Outputs`, what somebody subscribes to   | publisher | queue, fill, publish          |
+| count   | `CameraStatistics`                       | publisher |                               |
 
-One batch is published while the engine works on the next, which waits for it: order is kept.
+The times are those of diagnostics and `debug/frame`. One batch is published while the engine works
+on the next, which waits for it: order is kept.
 """
 
 from __future__ import annotations
@@ -40,8 +43,8 @@ class Pipeline:
     """
     Convert images, run the engine on them, publish and count.
 
-    Its methods belong to the worker's thread, but for `finish` and `close`, before which the
-    worker must be paused.
+    `process` belongs to the worker's thread, which must be paused before `finish` and `close`;
+    what publishes runs in a thread of the pipeline's own.
 
     :ivar sizes: height and width of the newest image of each camera.
     """

@@ -170,7 +170,7 @@ def test_a_missing_or_unreadable_file_of_a_split_bag_is_named(tmp_path, storage)
     assert numbers == [1, 2]
     assert f'gone{suffix}, which metadata.yaml names, is missing' in missing
     assert '5 messages are announced, 2 were found' in counts
-    for content, text in ((b'', 'is empty'), (b'garbage', 'holds neither mcap nor sqlite3')):
+    for content, text in ((b'', 'is empty'), (b'garbage', 'holds none of mcap, sqlite3, ROS 1')):
         (bag / f'gone{suffix}').write_bytes(content)
         numbers, (unreadable, _) = found(bag)
         assert numbers == [1, 2] and f'gone{suffix} ' in unreadable and text in unreadable
@@ -231,7 +231,7 @@ def test_what_is_no_bag_is_an_error_with_a_remedy(tmp_path):
                        ('empty', 'no bag at .*give a rosbag2 folder'),
                        ('x' * 300 + '.bag', 'cannot be read: File name too long; give a bag'),
                        ('nothing.mcap', 'is empty: .*remove it'),
-                       ('text.db3', 'neither mcap nor sqlite3; give a rosbag2 folder'),
+                       ('text.db3', 'none of mcap, sqlite3, ROS 1; give a rosbag2 folder'),
                        ('zeros.db3', 'not a database; give another copy'),
                        ('old.mcap', 'old.mcap cannot be read as a ROS 1 bag: .*another copy'),
                        ('cut.mcap.zstd', 'it is cut off; give another copy')):

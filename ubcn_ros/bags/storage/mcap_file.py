@@ -105,7 +105,7 @@ class McapFile:
             return None
         return self._blocks[0].first, max(block.last for block in self._blocks)
 
-    def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
+    def records(self, channels: set[int], start: float, end: float) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""
         return merge(
             SortedRecords(block.first, block.offset, self._load(block, channels, start, end))

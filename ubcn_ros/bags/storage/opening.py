@@ -8,26 +8,29 @@ import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import zstandard
 
 from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.storage.mcap_file import McapFile
+from ubcn_ros.bags.storage.records import Storage
 from ubcn_ros.bags.storage.sqlite_file import SqliteFile
 
-if TYPE_CHECKING:
-    from ubcn_ros.bags.storage.ros1_file import Ros1File
-
+_MAGICS = {'mcap': b'\x89MCAP', 'sqlite3': b'SQLite format 3', 'ROS 1': b'#ROSBAG'}
 _ANOTHER_COPY = 'give another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
 ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
 LZ4_MAGIC = b'\x04\x22\x4d\x18'
 
 
-def open_storage(path: Path, stack: ExitStack, name: str | None = None
-                 ) -> McapFile | SqliteFile | Ros1File:
+def storage_kind(magic: bytes) -> str | None:
+    """Tell a storage by a file's first 16 bytes: mcap, sqlite3 or ROS 1; None for no storage."""
+    return next((kind for kind, start in _MAGICS.items() if magic.startswith(start)), None)
+
+
+def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> Storage:
     """
     Open a storage file; what it holds counts, not its name.
 
@@ -48,12 +51,13 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None
                 storage.problems.append(f'{name}: {problem}: what is whole before was read; '
                                         f'{_ANOTHER_COPY}')
             return storage
-        if magic.startswith(b'\x89MCAP'):
+        kind = storage_kind(magic)
+        if kind == 'mcap':
             return stack.enter_context(McapFile(path, name))
-        if magic.startswith(b'SQLite format 3'):
+        if kind == 'sqlite3':
             recovered = _recoverable_copy(path, stack)
             return stack.enter_context(SqliteFile(recovered or path, name, recovered is not None))
-        if magic.startswith(b'#ROSBAG'):
+        if kind == 'ROS 1':
             from ubcn_ros.bags.storage.ros1_file import (
                 Ros1File,  # the converter takes time to load
             )
@@ -69,8 +73,8 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None
                   if (Path(path).parent / PROCESSED).is_file() else 'remove it and record again')
         raise BagError(f'{name} is empty: nothing had been written when its recording ended; '
                        f'{remedy}')
-    raise BagError(f'{name} cannot be read: it holds neither mcap nor sqlite3; give a rosbag2 '
-                   'folder, or an .mcap, .db3 or .bag file')
+    raise BagError(f'{name} cannot be read: it holds none of {", ".join(_MAGICS)}; give a '
+                   'rosbag2 folder, or an .mcap, .db3 or .bag file')
 
 
 def decompress_message(data: bytes) -> bytes:

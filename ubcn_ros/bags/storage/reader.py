@@ -24,7 +24,7 @@ from ubcn_ros.bags.storage.opening import (
     decompress_message,
     open_storage,
 )
-from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, merge
+from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
 
@@ -246,7 +246,7 @@ class BagReader:
                           'copy the bag again, with all its files' for file in missing]
         return [file for file in files if file not in missing]
 
-    def _open(self, files: list[Path], stack: ExitStack) -> list[Any]:
+    def _open(self, files: list[Path], stack: ExitStack) -> list[Storage]:
         """Open those files that can be read; of the others keep the problem, if any can."""
         storages = []
         for file in files:

@@ -1,12 +1,15 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What bags store: channels, and records in the order of time."""
+"""What bags store: channels, and records in the order of time; what a storage file answers."""
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from mcap.records import Attachment
 
 _CDR_DEFINITIONS = ('ros2msg', 'ros2idl', 'omgidl', '')
 
@@ -50,6 +53,39 @@ class Record(NamedTuple):
     publish_ns: int
     sequence: int
     data: bytes
+
+
+class Storage(Protocol):
+    """
+    An open storage file of any kind; times in nanoseconds.
+
+    What is damaged is passed over, and told by ``problems`` once it was met.
+    """
+
+    channels: Mapping[int, Channel]
+    # messages by channel, as the file announces them, or as they were found
+    counts: Mapping[int, int]
+    # what is odd, but loses nothing, a line each
+    notes: Sequence[str]
+    # whether its writer closed it
+    complete: bool
+
+    @property
+    def problems(self) -> list[str]:
+        """What could not be read, and why, a line each."""
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """Times of the first and last message; None where there is none."""
+
+    def records(self, channels: Collection[int], start: float, end: float) -> Iterator[Record]:
+        """Yield the records of these channels with start <= time < end, by time."""
+
+    def attachments(self) -> Iterator[Attachment]:
+        """Yield the attachments that are whole, in the order of the file."""
+
+    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield name and content of the metadata records that are whole, in that order."""
 
 
 class SortedRecords(NamedTuple):

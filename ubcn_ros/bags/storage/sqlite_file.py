@@ -97,7 +97,7 @@ class SqliteFile:
             return (times[0], times[-1]) if times else None
         return None if first is None else (first, last)
 
-    def records(self, channels: set[int], start: int, end: int) -> Iterator[Record]:
+    def records(self, channels: set[int], start: float, end: float) -> Iterator[Record]:
         """Yield the records of these channels with start <= time < end (ns), by time."""
         for number, time, topic in self._rows(channels, start, end):
             if time is None:

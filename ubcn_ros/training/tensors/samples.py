@@ -303,4 +303,6 @@ class TensorSamples:
         seeds = [draw.seed for draw in draws]
         if kind == 'pepper':
             return peppered(images, level / 100, seeds)
-        return add_noise(images, [level] * len(draws), seeds)
+        if kind == 'gaussian':
+            return add_noise(images, [level] * len(draws), seeds)
+        raise NotImplementedError(kind)
