@@ -6,7 +6,7 @@
 #   make test-gpu         what needs a CUDA device, with PYTHON as it is: nothing is installed
 #   make lint             lint and import direction alone
 #
-# PYTHON=python3.12       the interpreter of .venv, 3.10 to 3.14
+# PYTHON=python3.12       the interpreter of .venv, 3.10 to 3.12
 # TORCH=torch==2.13.0     another build of PyTorch
 # PIP_ARGS=...            options for every pip install
 # DEMO_ARGS=...           options for ubcn demo (see ubcn demo --help)

@@ -27,11 +27,11 @@ from ubcn_ros.node.launch_arguments import (
     parameter_values,
     unknown_arguments,
 )
+from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
 from ubcn_ros.node.topics import COLOR, DERAINED, OVERLAY
 
 # The same place in the source tree and in an installed share directory.
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
-PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 TRUTH = ['true', 'false']
 NOT_INSTALLED = (PackageNotFoundError, OSError)  # OSError: AMENT_PREFIX_PATH is not set
 
@@ -50,7 +50,7 @@ ARGUMENTS = (
     *parameter_arguments(),
     DeclareLaunchArgument('shared_memory', default_value='true', choices=TRUTH,
                           description='Whether Fast DDS gets the large shared-memory segment of '
-                          f'config/fastdds.xml, unless {PROFILES} is set already.'),
+                          f'config/fastdds.xml, unless {" or ".join(FAST_DDS)} is set already.'),
     DeclareLaunchArgument('rviz', default_value='false', choices=TRUTH,
                           description='Whether to open RViz on input and outputs, of several '
                           'cameras those of the first.'),
@@ -82,8 +82,9 @@ def set_up(context):
             f"image:='{given['image']}' puts all cameras beside one camera_info topic: give "
             'camera_info, too, with {camera} where their names differ')
     actions = []
-    if given['shared_memory'] == 'true' and not os.environ.get(PROFILES):
-        actions.append(SetEnvironmentVariable(PROFILES, str(CONFIG / 'fastdds.xml')))
+    if given['shared_memory'] == 'true':
+        profile = fast_dds_profile(os.environ, CONFIG / 'fastdds.xml')
+        actions += [SetEnvironmentVariable(*variable) for variable in profile.items()]
     actions.append(Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
         parameters=[given['params_file'], *([node_parameters(overrides)] if overrides else [])],

@@ -54,7 +54,7 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
         latency = result['latency_ms']
         assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
         assert 0 < result['received'] <= result['processed']
-        age = result['age_ms']
+        age = result['latency_bound_ms']
         assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 10 - 1
         assert 0 < age['inference'] <= age['max'] <= latency['max'] + 50
         assert 0 <= age['wait'] <= age['max']
@@ -66,7 +66,7 @@ def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path
         assert result['cameras'] == 2
     assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
     for title in ('shared memory', 'default transport'):
-        assert f'{title}: age of every published frame at most' in output
+        assert f'{title}: latency of every published frame at most' in output
 
 
 @pytest.mark.integration
@@ -172,10 +172,10 @@ def test_figures_of_this_process():
 @pytest.mark.parametrize('latencies, within', [([30.0, 130.0], True), ([30.0, 161.0], False)])
 def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.node_figures import age_bound
+    from ubcn_ros.benchmark.node_figures import latency_bound
     frames = [{'pipeline latency (ms)': latency, 'processing time (ms)': inference}
               for latency, inference in zip(latencies, (20.0, 40.0), strict=True)]
-    age = age_bound(frames, [1.0, 1.1, 1.22])
+    age = latency_bound(frames, [1.0, 1.1, 1.22])
     assert age['max'] == latencies[1] and age['inference'] == 40.0
     assert age['period'] == pytest.approx(120.0) and age['allowed'] == pytest.approx(160.0)
     assert age['wait'] == latencies[1] - 40.0
@@ -184,8 +184,8 @@ def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
 
 def test_an_age_without_frames_is_not_measured():
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.node_figures import age_bound
-    age = age_bound([], [1.0, 1.1])
+    from ubcn_ros.benchmark.node_figures import latency_bound
+    age = latency_bound([], [1.0, 1.1])
     assert age['within'] is None and age['max'] is None and age['frames'] == 0
 
 

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ubcn_ros.bags.live.client import NoAnswerError
 from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.cli.benchmark import benchmark
-from ubcn_ros.cli.benchmark_node import age_line, side_by_side
+from ubcn_ros.cli.benchmark_node import latency_line, side_by_side
 
 
 def test_columns_are_laid_out_side_by_side():
@@ -37,16 +37,16 @@ def test_help_names_the_commands():
 
 @pytest.mark.parametrize('within, verdict', [(True, 'pass'), (False, 'FAIL')])
 def test_the_verdict_on_the_age_gives_its_figures(within, verdict):
-    line = age_line('one', {'within': within, 'max': 70.0, 'period': 33.3, 'inference': 50.5})
+    line = latency_line('one', {'within': within, 'max': 70.0, 'period': 33.3, 'inference': 50.5})
     assert line.startswith('one: ') and verdict in line and '70.0 ms' in line
     assert '33.3 + 50.5 ms' in line
-    assert 'not measured' in age_line('one', {'within': None})
+    assert 'not measured' in latency_line('one', {'within': None})
 
 
 @pytest.mark.parametrize('transport, code', [('both', 0), ('default', 3), ('shared-memory', 0)])
 def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
         monkeypatch, tmp_path, tiny_model, transport, code):
-    figures = {'sent': 5, 'age_ms': {'within': None}}
+    figures = {'sent': 5, 'latency_bound_ms': {'within': None}}
 
     def stream(load, progress):
         if not load.shared_memory:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ubcn_ros.node.middleware import FAST_DDS
 from ubcn_ros.node.parameters import SPECS
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,8 @@ def test_the_fast_dds_profile_is_the_default_and_holds_several_frames():
 @pytest.fixture
 def launch_file(monkeypatch):
     pytest.importorskip('launch_ros')
-    monkeypatch.delenv('FASTRTPS_DEFAULT_PROFILES_FILE', raising=False)
+    for name in FAST_DDS:
+        monkeypatch.delenv(name, raising=False)
     return load_launch_file(LAUNCH_FILE)
 
 
@@ -358,12 +360,14 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
 
     def sets(**arguments):
         actions, _ = set_up(launch_file, **arguments)
-        return any(isinstance(action, SetEnvironmentVariable) for action in actions)
+        return sum(isinstance(action, SetEnvironmentVariable) for action in actions)
 
-    assert sets()
+    assert sets() == len(FAST_DDS)  # Fast DDS 2 and 3 read one each
     assert not sets(shared_memory='false')
-    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '/their/profile.xml')
-    assert not sets()
+    for name in FAST_DDS:
+        with monkeypatch.context() as patched:
+            patched.setenv(name, '/their/profile.xml')
+            assert not sets()
 
 
 @pytest.mark.parametrize('arguments, expected', [

@@ -13,7 +13,7 @@ def test_newest_wins_and_the_rest_is_counted():
         mailbox.put(item)
     assert mailbox.take() == 4
     assert mailbox.take() is None
-    assert (mailbox.received, mailbox.taken, mailbox.dropped) == (5, 1, 4)
+    assert mailbox.dropped == 4
 
 
 def test_clearing_counts_what_waited():
@@ -41,8 +41,7 @@ def test_counts_add_up_between_threads():
     over.set()
     consumer.join()
     assert taken == sorted(set(taken)) and taken[-1] == 5000
-    assert mailbox.taken == len(taken)
-    assert mailbox.received == 5000 == mailbox.taken + mailbox.dropped
+    assert len(taken) + mailbox.dropped == 5000
 
 
 def test_putting_wakes_who_waits_on_a_shared_condition():

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.labels import numbered_labels
 from ubcn_ros.network import Step, UBCNConfig
 from ubcn_ros.runtime import ModelInfo
 from ubcn_ros.runtime.engine import Engine
@@ -33,7 +32,6 @@ class SlowBackend:
 
     name, device, precision = 'slow', torch.device('cpu'), 'fp32'
     info = ModelInfo('slow', Path('slow.safetensors'), '', UBCNConfig())
-    label_set = numbered_labels(11)
 
     def __init__(self, clock, step):
         self.clock, self.step = clock, step

@@ -222,7 +222,6 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
         return {}
     from torch.nn import ModuleList
 
-    from ubcn_ros.benchmark.known_labels import thresholded
     from ubcn_ros.benchmark.roofline import count_convolutions, measure_ceilings
     from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
@@ -231,7 +230,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     result = {}
     derain = ModuleList(part for part in (network.veil, network.derain) if part is not None)
     parts = {'derain': derain, 'segment': network.segmentation}
-    if not thresholded(engine.info.config):
+    if not engine.info.config.attention.has_zeros:
         parts['attend'] = network.attention
     for stage, part in parts.items():
         with count_convolutions(part, ceilings) as work:

@@ -44,7 +44,7 @@ class KnownLabels(nn.Module):
         super().__init__()
         self.network = build_segmentation(network, num_classes, **options)
         self.register_buffer('shares', _shares(num_classes).clone(), persistent=False)
-        for name in ('feature_channels', 'features', 'with_auxiliary', 'with_features'):
+        for name in ('feature_channels', 'with_auxiliary', 'with_features'):
             setattr(self, name, getattr(self.network, name))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -77,14 +77,9 @@ def with_threshold(config: UBCNConfig, threshold: float) -> UBCNConfig:
                        'network': config.segmentation, **config.segmentation_options})
 
 
-def thresholded(config: UBCNConfig) -> bool:
-    """Return whether the masks decide what SAM costs."""
-    return config.attention.form == 'stacks' and config.attention.path_threshold > 0
-
-
 def masks_of(config: UBCNConfig) -> dict[str, Any]:
     """Return what a row says of the masks where they decide what SAM costs."""
-    if not thresholded(config):
+    if not config.attention.has_zeros:
         return {}
     return {'path_threshold': config.attention.path_threshold,
             'masks': 'labels of a rendered drive' if config.segmentation == _NAME
@@ -99,7 +94,7 @@ def paths_reached(engine: Engine, image: np.ndarray, processing_size: int = -1
     :return: the mean over the cells, as 'paths_reached', and 'paths', how many there are; nothing
         where the masks decide nothing, or for an export.
     """
-    if not (engine.info.path.is_file() and thresholded(engine.info.config)):
+    if not (engine.info.path.is_file() and engine.info.config.attention.has_zeros):
         return {}
     from ubcn_ros.benchmark.engine import eager_engine
     from ubcn_ros.runtime.sparse_attention import CELL, reached

@@ -17,7 +17,7 @@ from ubcn_ros.bags.live.client import source_topic
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.benchmark.camera_client import CameraClient, Sent
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
-from ubcn_ros.benchmark.node_figures import age_bound, delivered, stage_times
+from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
 from ubcn_ros.benchmark.process_usage import ProcessUsage
 
@@ -119,8 +119,9 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
         'by_camera': {name: delivered([camera], load.outputs[-1])
                       for name, camera in zip(load.names, cameras, strict=True)}}
     return {**result,
-            'age_ms': age_bound([frame for camera in cameras for frame in camera.frames],
-                                list(cameras[0].sent.values())),
+            'latency_bound_ms': latency_bound(
+                [frame for camera in cameras for frame in camera.frames],
+                list(cameras[0].sent.values())),
             'node_latency_ms': {name: _number(status, f'latency {name} (ms)')
                                 for name in ('p50', 'p95')},
             'rate_in_hz': round(result['sent'] / seconds, 2),

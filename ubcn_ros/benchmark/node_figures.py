@@ -6,8 +6,9 @@ Figures of a stream of images through a node, from what was sent and what came b
 Vocabulary of NVIDIA's ros2_benchmark: `latency` is from publishing an image to receiving its
 derained one, or, where the mask alone is taken, that; `first_sent_received` and
 `last_sent_received` are from the first image that was sent to the first output that came, and
-from last to last; `jitter` is the standard deviation of the time between outputs. `age` is from an
-image's arrival at the node to the publishing of its outputs. All in milliseconds.
+from last to last; `jitter` is the standard deviation of the time between outputs. `node_latency`,
+the pipeline latency of diagnostics, is from an image's arrival at the node to the publishing of
+its outputs. All in milliseconds.
 """
 
 from __future__ import annotations
@@ -74,16 +75,16 @@ def stage_times(cameras: Sequence[Sent]) -> dict[str, dict[str, float | None]]:
             if (stage := name.removesuffix(' (ms)')) not in _NOT_STAGES}
 
 
-def age_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, Any]:
+def latency_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, Any]:
     """
-    Hold the age of published frames against one frame period plus one inference.
+    Hold the pipeline latency of published frames against one frame period plus one inference.
 
     A frame may wait in the mailbox until the next one replaces it, and is processed then.
 
     :param frames: per published frame what the node says of it in `debug/frame`, milliseconds.
     :param sent: when the images were sent, seconds; a busy machine sends some of them late.
-    :return: `max`, the greatest age; `period`, the longest between two images; `inference`, the
-        longest processing; `allowed`, their sum; whether the age stays `within`; `wait`, the
+    :return: `max`, the greatest latency; `period`, the longest between two images; `inference`,
+        the longest processing; `allowed`, their sum; whether it stays `within`; `wait`, the
         longest in the mailbox; and the number of `frames`. None where it was not measured.
     """
     if not frames or len(sent) < 2:

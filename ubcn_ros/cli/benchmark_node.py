@@ -119,8 +119,8 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         click.echo(f'the engine is a stand-in that takes {stand_in:g} ms for an image: these are '
                    'figures of the node around it, not of a network')
     for title, column in columns.items():
-        if 'age_ms' in column:
-            click.echo(age_line(title, column['age_ms']))
+        if 'latency_bound_ms' in column:
+            click.echo(latency_line(title, column['latency_bound_ms']))
     if picture:
         from ubcn_ros.benchmark.node_picture import draw_stages
         draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()})
@@ -232,10 +232,10 @@ def side_by_side(columns: dict[str, dict[str, Any]]) -> str:
     return table(('', *columns), rows)
 
 
-def age_line(title: str, age: dict[str, Any]) -> str:
-    """Say whether the age of published frames stays within its bound."""
-    if age['within'] is None:
-        return f'{title}: age of published frames not measured'
-    return (f'{title}: age of every published frame at most one frame period plus one inference: '
-            f"{'pass' if age['within'] else 'FAIL'}, {age['max']:.1f} ms at most, allowed "
-            f"{age['period']:.1f} + {age['inference']:.1f} ms")
+def latency_line(title: str, latency: dict[str, Any]) -> str:
+    """Say whether the pipeline latency of published frames stays within its bound."""
+    if latency['within'] is None:
+        return f'{title}: latency of published frames not measured'
+    return (f'{title}: latency of every published frame at most one frame period plus one '
+            f"inference: {'pass' if latency['within'] else 'FAIL'}, {latency['max']:.1f} ms at "
+            f"most, allowed {latency['period']:.1f} + {latency['inference']:.1f} ms")

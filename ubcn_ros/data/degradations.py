@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ubcn_ros.data.image_checks import check_image, depth_of
+from ubcn_ros.data.image_checks import check_image, depth_of, far_where_unknown
 from ubcn_ros.data.rain import add_rain, estimate_airlight
 from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 
@@ -87,8 +87,7 @@ def add_haze(image: np.ndarray, beta: float, depth: np.ndarray | None = None,
         raise ValueError(f'beta is {beta}, must be a finite extinction of 0/m or more')
     if beta == 0:
         return image.copy()
-    known = np.isfinite(depth) & (depth > 0)
-    veil = -np.expm1(-beta * np.where(known, depth, 1e5).astype(np.float32))
+    veil = -np.expm1(-beta * far_where_unknown(depth))
     light = estimate_airlight(image) if airlight is None else np.asarray(airlight, np.float32)
     scene = image.astype(np.float32)
     scene += veil[..., None] * (255 * light - scene)

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What degradations of images refuse."""
+"""What degradations of images refuse, and the distances that they take."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
 
+FAR_M = 1e4
+"""Distance that is taken where none is known, metres: nothing is seen through the veil there."""
+
 
 def check_image(image: np.ndarray) -> None:
     """Raise ValueError for what is not (H, W, 3) uint8."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f'image is {image.shape} {image.dtype}, expected (H, W, 3) uint8 RGB')
+
+
+def far_where_unknown(depth: np.ndarray) -> np.ndarray:
+    """Return distances, float32 metres, with those that are not finite or not positive far."""
+    known = np.isfinite(depth) & (depth > 0)
+    return np.where(known, depth, FAR_M).astype(np.float32)
 
 
 def depth_of(image: np.ndarray, depth: np.ndarray | None) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ubcn_ros.data.image_checks import depth_of
+from ubcn_ros.data.image_checks import depth_of, far_where_unknown
 from ubcn_ros.data.lens_drops import drops_on_lens, seen_through
 from ubcn_ros.data.rain import estimate_airlight
 from ubcn_ros.data.sensor import SensorLook, add_sensor_noise, compressed
@@ -144,8 +144,7 @@ def misty(image: np.ndarray, distance: np.ndarray, streaks: np.ndarray, mist: Mi
     :return: likewise, not clipped.
     """
     height, width = distance.shape
-    known = np.isfinite(distance) & (distance > 0)
-    distance = np.where(known, distance, 1e4).astype(np.float32)
+    distance = far_where_unknown(distance)
 
     def enlarged(coarse: np.ndarray) -> np.ndarray:
         return cv2.resize(coarse.astype(np.float32), (width, height),

@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.image_checks import far_where_unknown
 from ubcn_ros.data.rain_parameters import RainParameters, veil_extinction
 from ubcn_ros.data.rain_streaks import DropField, Intrinsics, draw_streaks, share_of_drops
 
@@ -158,9 +159,7 @@ class RainRenderer:
             return last[1]
         if depth.shape != (self.height, self.width):
             raise ValueError(f'depth is {depth.shape}, expected {(self.height, self.width)}')
-        known = np.isfinite(depth) & (depth > 0)
-        distance = np.where(known, depth, 1e4).astype(np.float32)
-        return -np.expm1(-beta * distance)
+        return -np.expm1(-beta * far_where_unknown(depth))
 
 
 def _surroundings(scene: np.ndarray) -> np.ndarray:

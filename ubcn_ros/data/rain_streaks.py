@@ -192,7 +192,8 @@ def draw_streaks(field: DropField, camera: Intrinsics, time_s: float, exposure_s
     alpha = np.minimum(exposure_s / TAU0_S * drop / (length + drop), 1.0)
     # Area that the streak covers, in pixels, weighted by how much it covers.
     mass = gain * field.strength[keep] * alpha * drop * (length + drop)
-    # A falling drop oscillates (f in Hz for D in mm, Rayleigh's law), its streak is mottled.
+    # A falling drop oscillates, its streak is mottled: 375 / D^1.5 Hz, D in mm, within 9 % of
+    # Rayleigh's law for water.
     turns = exposure_s * 1070.0 / np.maximum(field.diameter[keep], 1) ** 1.5 * 0.35
     return _splat(u0, v0, u1, v1, blur, mass, field.phase[keep], turns,
                   camera.height, camera.width)

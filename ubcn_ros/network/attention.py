@@ -59,6 +59,11 @@ class SAMConfig:
             raise ValueError(f'SAM path_threshold {self.path_threshold} is not a probability: '
                              'choose one from 0 (off) to below 1 / paths')
 
+    @property
+    def has_zeros(self) -> bool:
+        """Whether masks have zeros, by a threshold, at which stacks have nothing to do."""
+        return self.form == 'stacks' and self.path_threshold > 0 and not self.uniform_masks
+
 
 class PathStacks(nn.Module):
     """DOT, 9 x RES per path and Add of table 3."""

@@ -58,7 +58,7 @@ PRESETS = ('light', 'light-next', 'paper', 'wide')
 
 @dataclass(frozen=True)
 class UBCNConfig:
-    """Everything needed to build a UBCN; kept in the model file's metadata."""
+    """Everything needed to build a UBCN; kept in the model file's header."""
 
     # classes and their path groups; by default as many as the paper's, without names
     label_set: LabelSet = _NUMBERED

@@ -15,14 +15,12 @@ class Mailbox(Generic[T]):
     Holds the newest item only; an item that was replaced before it was taken counts as dropped.
 
     Thread-safe. Several mailboxes may share one condition, on which a worker waits for all.
-    At any moment `received == taken + dropped + (1 if pending else 0)`.
+    Every item is taken, dropped, or pending.
     """
 
     def __init__(self, condition: threading.Condition | None = None):
         self._condition = condition or threading.Condition()
         self._item: T | None = None
-        self.received = 0
-        self.taken = 0
         self.dropped = 0
 
     @property
@@ -37,7 +35,6 @@ class Mailbox(Generic[T]):
     def put(self, item: T) -> None:
         """Replace the item in the slot, if any, and wake whoever waits."""
         with self._condition:
-            self.received += 1
             self.dropped += self._item is not None
             self._item = item
             self._condition.notify_all()
@@ -46,7 +43,6 @@ class Mailbox(Generic[T]):
         """Empty the slot; None where nothing waits."""
         with self._condition:
             item, self._item = self._item, None
-            self.taken += item is not None
             return item
 
     def clear(self) -> None:

@@ -30,6 +30,13 @@ _ZENOH_ALLOCATED, _ZENOH_OWN_POOL = 'ZENOH_SHM_ALLOC_SIZE', ('humble', 'jazzy', 
 _LOST = 'or large images are lost'
 
 
+def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, str]:
+    """Return the variables that give Fast DDS this profile; none where it has one already."""
+    if any(map(environment.get, FAST_DDS)):
+        return {}
+    return dict.fromkeys(FAST_DDS, str(file))
+
+
 @dataclass(frozen=True)
 class ImageLoad:
     """Images that go in and out."""

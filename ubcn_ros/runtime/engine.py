@@ -94,7 +94,7 @@ class Engine:
         check_convergence(convergence)
         self.processing_size, self.min_confidence = processing_size, min_confidence
         self.convergence = convergence
-        self.info, self.label_set = backend.info, backend.label_set
+        self.info, self.label_set = backend.info, backend.info.config.label_set
         self.device, self.precision = backend.device, backend.precision
         # for their errors, if the file says nonsense
         short_side(processing_size, self.info)

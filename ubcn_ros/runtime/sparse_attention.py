@@ -25,7 +25,10 @@ from torch.nn import functional as F
 from ubcn_ros.network.attention import SAM, PathStacks
 
 CELL = 16
-"""Side of a cell, pixels of the working size: small cells follow a mask closer."""
+"""
+Side of a cell, pixels of the working size: small cells follow a mask closer. On a GPU the tiles of
+``kernels/triton_stacks`` stand for the same.
+"""
 _CHUNK_BYTES = 2 ** 20
 """Size of what one convolution call reads, so that it stays in a core's cache."""
 _OUTSIDE = 0
@@ -34,17 +37,18 @@ _OUTSIDE = 0
 
 def sparsify(network: nn.Module) -> int:
     """
-    Replace the stacks of every SAM with a path threshold by their sparse form, in place.
+    Replace the stacks of every SAM whose masks have zeros by their sparse form, in place.
 
-    The weights are shared. SAMs of the trunk form stay as they are, and those without a threshold:
-    their masks have hardly a zero, so that the cells would only cost.
+    The weights are shared. SAMs of the trunk form stay as they are, and those without a threshold,
+    as in all recipes here: their masks have hardly a zero, so that the cells would only cost. A
+    recipe trains one by ``model: {overrides: {attention: {path_threshold: 0.02}}}``.
 
     :param network: in evaluation mode, its weights final.
     :return: how many were replaced.
     """
     found = [module for module in network.modules()
              if isinstance(module, SAM) and isinstance(module.path_mixer, PathStacks)
-             and module.config.path_threshold > 0]
+             and module.config.has_zeros]
     for sam in found:
         sam.path_mixer = SparseStacks(sam.path_mixer)
     return len(found)

@@ -40,8 +40,9 @@ class ModelInfo:
     """
     What a model file says of itself.
 
-    ``sha256`` is of the whole file; ``metadata`` is what ``save_model`` was given: how the model
-    was trained (command, data, commit, seed) and what it scored.
+    ``sha256`` is of the whole file; ``metadata`` is what ``save_model`` was given: of training the
+    keys of ``training.record.model_record``, of ``ubcn model calibrate`` `temperature` and
+    `calibration`. None of them has to be there.
     """
 
     name: str
@@ -164,7 +165,7 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     Write a model file, all or nothing.
 
     :param network: its ``config`` goes into the file.
-    :param metadata: plain values for JSON: training command, data, commit, seed, scores.
+    :param metadata: plain values for JSON, as of ``ModelInfo``.
     :param half: keep convolution weights in fp16, for half the size; biases and normalisation,
         a hundredth of the file, stay fp32.
     :raises OSError: the file cannot be written.

@@ -29,6 +29,9 @@ from ubcn_ros.training.sample_config import SampleConfig
 
 Sample = dict[str, torch.Tensor]
 
+CLASS_DISTANCES = 0.6
+"""Share of rain with other than physical parameters that follows the distances of classes."""
+
 _STAGE_SAMPLES = 1 << 32  # more than any stage takes
 
 
@@ -144,7 +147,7 @@ class TrainingSamples(Dataset):
         physical = rng.random() < c.physical_rain_probability
         parameters = RainParameters.random(rng, rate, physical)
         if depth is not None or (self.scenes.label_set is not None
-                                 and (physical or rng.random() < 0.6)):
+                                 and (physical or rng.random() < CLASS_DISTANCES)):
             depth = complete_depth(depth, labels, self.scenes.class_names, parameters.horizon,
                                    parameters.focal)
         rainy = add_rain(image, rate, int(rng.integers(1 << 31)), depth, parameters)

@@ -21,9 +21,9 @@ from ubcn_ros.bags.live.pace import Played
 from ubcn_ros.bags.live.play import PlayOptions, play
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import ros_channel
+from ubcn_ros.node.middleware import FAST_DDS
 
 ROOT = Path(__file__).parents[3]
-PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 TEXT = 'std_msgs/msg/String'
 BEST_EFFORT = yaml.safe_dump([{**NUMBERED, 'reliability': 2}])
 RELIABLE = yaml.safe_dump([NUMBERED])
@@ -205,7 +205,8 @@ def test_damage_is_told(ros, tmp_path):
 def test_without_ros_the_remedy_is_told(bag, monkeypatch):
 
     monkeypatch.setitem(sys.modules, 'rclpy', None)
-    monkeypatch.setenv(PROFILES, '')
+    for name in FAST_DDS:
+        monkeypatch.setenv(name, '')
     done = ubcn('bag', 'play', bag)
     assert done.exit_code == 1 and "pip install 'ubcn_ros[ros]'" in done.output
 
@@ -214,9 +215,10 @@ def test_the_command_gives_dds_room_for_images_unless_a_profile_is_set(bag, monk
 
     seen = []
     monkeypatch.setattr('ubcn_ros.bags.live.play.play',
-                        lambda *_: seen.append(os.environ[PROFILES]))
+                        lambda *_: seen.append(os.environ[FAST_DDS[0]]))
     for given in ('', '/their/profile.xml'):
-        monkeypatch.setenv(PROFILES, given)
+        for name in FAST_DDS:
+            monkeypatch.setenv(name, given)
         assert ubcn('bag', 'play', bag).exit_code == 0
     assert seen == [str(ROOT / 'config' / 'fastdds.xml'), '/their/profile.xml']
 

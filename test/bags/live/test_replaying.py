@@ -11,6 +11,7 @@ from random_images import noise
 from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, make_compressed, make_header
 from ubcn_ros.bags.live.replaying import ReplayInputs, find_inputs, player_command
 from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.node.middleware import FAST_DDS
 
 JPEG = bytes(TYPES.serialize_cdr(make_compressed(
     make_header(SECOND, 'c'), cv2.imencode('.jpg', noise())[1].tobytes()), COMPRESSED))
@@ -81,7 +82,8 @@ def test_our_player_has_the_options_that_it_is_called_with(monkeypatch):
     _, _, _, *words = player_command('bag', ['ubcn'], ['/a'], topics=['/b'], exclude=['/c'])
     monkeypatch.setattr('ubcn_ros.bags.live.play.play', lambda path, options, *_: called.append(
         (str(path), options)))
-    monkeypatch.setenv('FASTRTPS_DEFAULT_PROFILES_FILE', '')
+    for name in FAST_DDS:
+        monkeypatch.setenv(name, '')
     called = []
     done = CliRunner().invoke(bag_play, words)
     assert done.exit_code == 0, done.output

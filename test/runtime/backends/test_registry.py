@@ -58,7 +58,7 @@ def test_every_backend_has_what_the_engine_asks_for(tiny_model, tmp_path, monkey
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     backend = build_backend(name, LoadOptions(tiny_model, CPU, 'fp32'))
     assert (backend.name, backend.device, backend.precision) == (name, CPU, 'fp32')
-    assert backend.info.name == 'tiny' and backend.label_set.name == 'camvid'
+    assert backend.info.name == 'tiny' and backend.info.config.label_set.name == 'camvid'
     for method in ('upload', 'first', 'next', 'download', 'warm_up'):
         assert callable(getattr(backend, method))
 

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
 from ubcn_ros.node.ros_start import why_not_started
 from ubcn_ros.runtime.installed import shared_folders
 
-_PROFILES = 'FASTRTPS_DEFAULT_PROFILES_FILE'
 _DOMAINS = 101  # above, ports meet the system's own
 # of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
 _PORTS = (0, 10, 12, 14)
@@ -52,9 +52,8 @@ def private_domain() -> dict[str, str]:
 
     :raises ReplayError: no domain is free.
     """
-    profile = os.environ.get(_PROFILES) or str(config_file('fastdds.xml'))
     return {'ROS_DOMAIN_ID': str(_own_domain()), 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
-            _PROFILES: profile}
+            **fast_dds_profile(os.environ, config_file('fastdds.xml'))}
 
 
 def _own_domain() -> int:
@@ -93,7 +92,8 @@ def enter_private_domain(shared_memory: bool = True) -> None:
     """
     os.environ.update(private_domain())
     if not shared_memory:
-        del os.environ[_PROFILES]
+        for name in FAST_DDS:
+            os.environ.pop(name, None)
 
 
 @contextmanager
@@ -107,8 +107,7 @@ def starting_ros() -> Iterator[None]:
 
 def use_shared_memory() -> None:
     """Give Fast DDS room for large images in this process, unless it has a profile already."""
-    if not os.environ.get(_PROFILES):
-        os.environ[_PROFILES] = str(config_file('fastdds.xml'))
+    os.environ.update(fast_dds_profile(os.environ, config_file('fastdds.xml')))
 
 
 class NodeProcess:

@@ -58,16 +58,16 @@ class SegmentationNetwork(nn.Module):
         """Segment (N, 3, H, W) RGB 0..1: logits (N, num_classes, h, w)."""
         return self.classify(*self._encode(image))
 
-    def features(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the features of (N, 3, H, W) RGB 0..1, (N, feature_channels, h', w')."""
-        return self._encode(image)[0]
-
     def with_auxiliary(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Return logits and auxiliary logits, for training."""
         return self.with_features(image)[:2]
 
     def with_features(self, image: torch.Tensor
                       ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
-        """Return logits, auxiliary logits and features in one pass, for training."""
+        """
+        Return logits, auxiliary logits and features in one pass, for training.
+
+        Features are (N, feature_channels, h', w').
+        """
         features, context = self._encode(image)
         return self.classify(features, context), self.auxiliary(context), features

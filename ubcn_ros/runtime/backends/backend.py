@@ -12,7 +12,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.transfer import Result
 from ubcn_ros.runtime.weights import ModelInfo
@@ -37,8 +36,6 @@ class Backend(Protocol):
     name: str
     # What the model's file says.
     info: ModelInfo
-    # The classes that the logits are of.
-    label_set: LabelSet
     # Where the steps run.
     device: torch.device
     # 'fp32', 'bf16' or 'fp16'.

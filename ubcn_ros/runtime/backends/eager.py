@@ -25,7 +25,7 @@ class EagerBackend(StagesBackend):
 
     def __init__(self, network: UBCN, info: ModelInfo, device: torch.device, precision: str
                  ) -> None:
-        super().__init__(StageFunctions.of(network), info, network.label_set, device, precision)
+        super().__init__(StageFunctions.of(network), info, device, precision)
         self.network = network
 
 

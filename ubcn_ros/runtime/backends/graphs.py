@@ -84,8 +84,7 @@ class GraphsBackend:
     def __init__(self, eager: EagerBackend, strategies: Sequence[Strategy],
                  progress: Callable[[str], None] = _LOG.info, patience: int = PATIENCE,
                  sizes: int = KEPT_SIZES) -> None:
-        self.info, self.label_set = eager.info, eager.label_set
-        self.device, self.precision = eager.device, eager.precision
+        self.info, self.device, self.precision = eager.info, eager.device, eager.precision
         self.prepared: OrderedDict[Sizes, StaticBuffers | None] = OrderedDict()
         self._eager = eager
         self._current: EagerBackend | StaticBuffers = eager

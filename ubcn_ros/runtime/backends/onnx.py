@@ -181,8 +181,7 @@ class OnnxBackend(StagesBackend):
         runtime = _onnxruntime()
         self.stages = StageFunctions.of_models(
             *(functools.partial(self._run, name) for name in EXPORT_STAGES))
-        super().__init__(self.stages, exported.info, exported.label_set, device,
-                         exported.precision)
+        super().__init__(self.stages, exported.info, device, exported.precision)
         self._fixed = exported.size
         self._fixed_working = exported.working
         cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.network.blocks import shrink
 from ubcn_ros.network.ubcn import attend_at
@@ -70,15 +69,14 @@ class StagesBackend:
 
     :param stages: to call.
     :param info: of the model's file.
-    :param label_set: classes of the logits.
     :param device, precision: that the stages run on and in.
     """
 
     name = 'eager'
 
-    def __init__(self, stages: StageFunctions, info: ModelInfo, label_set: LabelSet,
-                 device: torch.device, precision: str) -> None:
-        self.info, self.label_set, self.device, self.precision = info, label_set, device, precision
+    def __init__(self, stages: StageFunctions, info: ModelInfo, device: torch.device,
+                 precision: str) -> None:
+        self.info, self.device, self.precision = info, device, precision
         self._stages = stages
         self._working: WorkingSize = None
 

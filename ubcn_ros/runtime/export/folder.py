@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import written_to
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
@@ -44,7 +43,6 @@ class Exported:
 
     info: ModelInfo
     kind: str
-    label_set: LabelSet
     precision: str
     size: tuple[int, int] | None
     working: tuple[int, int] | None
@@ -74,7 +72,7 @@ def read_exported(folder: Path | str) -> Exported:
         exported = Exported(
             ModelInfo(said['model'], folder, said['weights_sha256'],
                       UBCNConfig.from_dict(said['config']), said['metadata']),
-            said['kind'], LabelSet.from_dict(said['label_set']), said['precision'],
+            said['kind'], said['precision'],
             *(tuple(said[key]) if said[key] else None for key in ('size', 'working_size')),
             # the names are ours: a description cannot point anywhere else
             {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES}, said)

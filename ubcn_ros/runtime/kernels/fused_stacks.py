@@ -128,7 +128,7 @@ def fuse_stacks(network: nn.Module, autotuner: Autotuner,
     """
     found = [module for module in network.modules()
              if isinstance(module, SAM) and type(module.path_mixer) is PathStacks
-             and module.config.path_threshold > 0 and not module.config.uniform_masks
+             and module.config.has_zeros
              and module.config.channels == CHANNELS and module.config.blocks > 0
              and autotuner.supports(module.path_mixer.stacks[0][0].conv1.weight)]
     if candidates is None and found:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line
 from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, comparison_text
+from ubcn_ros.study.degradation_table import over_seeds
 from ubcn_ros.study.degradations import tables_of
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import (
@@ -40,9 +41,9 @@ def degradation_sections(found: Found, key: str) -> Iterator[Section]:
                           f'{found.kind.title}: {name}', found.kind.paper, found.kind.lead)
         for kind in FIGURE_1_LEVELS:
             if kind in tables:
-                section.blocks.append(HeatMaps(_heat_maps(kind, _mean(tables[kind]))))
+                section.blocks.append(HeatMaps(_heat_maps(kind, over_seeds(tables[kind]).mean)))
         if tables:
-            section.blocks += [Charts(tuple(_kept_chart(kind, _mean(table))
+            section.blocks += [Charts(tuple(_kept_chart(kind, over_seeds(table).mean)
                                             for kind, table in tables.items())),
                                _kept_table(tables)]
         checked, papers = claims(tables), claims({kind: np.array(table) for kind, table
@@ -60,13 +61,6 @@ def degradation_sections(found: Found, key: str) -> Iterator[Section]:
             f'{kind} {", ".join(sorted({seed for row in rows.values() for seed in row}))}'
             for kind, rows in data['miou'].items()))]
         yield section
-
-
-def _mean(table: np.ndarray) -> np.ndarray:
-    """Mean over the seeds of each cell, NaN where there is none: (4, 4)."""
-    known = np.isfinite(table)
-    count = known.sum(0)
-    return np.where(count, np.where(known, table, 0).sum(0) / np.maximum(count, 1), np.nan)
 
 
 def _heat_maps(kind: str, ours: np.ndarray) -> tuple[HeatMap, ...]:
@@ -106,7 +100,7 @@ def _kept_table(tables: Tables) -> Table:
     """Compare with the paper what does not depend on how good the network is."""
     rows = []
     for kind, table in tables.items():
-        ours, paper = _mean(table), np.array(FIGURE_1[kind])
+        ours, paper = over_seeds(table).mean, np.array(FIGURE_1[kind])
         cells: list[str] = []
         for value in (lambda t: t[0, 0], lambda t: _kept(t)[0, 3], lambda t: _kept(t)[3, 3]):
             cells += [figure(float(value(paper))), figure(float(value(ours)))]
@@ -168,8 +162,8 @@ def _target(name: str, checked: list[Claim], tables: Tables) -> Statement:
 
 def _opinions(checked: list[Claim], tables: Tables) -> Iterator[str]:
     """Yield what may explain the differences that there are."""
-    clean = {kind: float(_mean(table)[0, 0]) for kind, table in tables.items()
-             if np.isfinite(_mean(table)[0, 0])}
+    clean = {kind: float(over_seeds(table).mean[0, 0]) for kind, table in tables.items()
+             if np.isfinite(over_seeds(table).mean[0, 0])}
     if clean and min(clean.values()) < _UNTRAINED:
         yield (f'With {figure(min(clean.values()))} % for clean training on clean tests these '
                'networks have hardly learned the classes: from so short a training nothing '
@@ -195,7 +189,7 @@ def _opinions(checked: list[Claim], tables: Tables) -> Iterator[str]:
                'other classes, and a training of another length. The order within a figure, and '
                'the share that is kept, compare; the mIoU themselves do not.')
     for kind, table in tables.items():
-        ours, paper = _kept(_mean(table))[0, 3], _kept(np.array(FIGURE_1[kind]))[0, 3]
+        ours, paper = _kept(over_seeds(table).mean)[0, 3], _kept(np.array(FIGURE_1[kind]))[0, 3]
         if np.isfinite(ours) and abs(ours - paper) > 10:
             yield (f'A network trained on clean images keeps {figure(float(ours), 0)} % in the '
                    f"heaviest {kind}, the paper's {figure(float(paper), 0)} %: "

@@ -16,7 +16,7 @@ from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.samples import Sample
+from ubcn_ros.training.samples import CLASS_DISTANCES, Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
 from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
 from ubcn_ros.training.tensors.degradations import hazy, peppered
@@ -35,7 +35,6 @@ from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import View, Views, draw_view
 
 _VARIANTS = 16  # layers of streaks of each size, rate and kind
-_CLASS_DISTANCES = 0.6  # share of rain with other than physical parameters that has them
 
 
 @dataclass(frozen=True)
@@ -242,7 +241,7 @@ class TensorSamples:
         parameters = RainParameters.random(rng, rate, physical)
         layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical,
                                   view.shrunk)
-        plain = bool(rng.random() >= _CLASS_DISTANCES and not physical
+        plain = bool(rng.random() >= CLASS_DISTANCES and not physical
                      and not self.tensors.measured[view.image])
         return replace(draw, rain=parameters, layer=layer, plain=plain,
                        seed=int(rng.integers(1 << 31)))
