@@ -28,6 +28,18 @@ def test_all_parts_get_the_size_and_values_of_their_kind(frame, size):
     assert abs(found.image.mean() - frame.image.mean()) < 2
 
 
+def test_labels_stay_where_their_image_is():
+    shifts = []
+    for width in range(150, 420, 7):
+        for edge in range(40, 160, 9):
+            image, labels = np.zeros((40, 200, 3), np.uint8), np.zeros((40, 200), np.uint8)
+            image[:, edge:] = labels[:, edge:] = 255
+            found = resized(CleanFrame(image, labels), width, 40)
+            shifts.append((255 - found.labels[0].astype(float)).sum() / 255
+                          - (255 - found.image[0, :, 0].astype(float)).sum() / 255)
+    assert np.abs(shifts).max() < 0.6 and abs(np.mean(shifts)) < 0.02  # pixels of what comes out
+
+
 def test_its_own_size_leaves_a_frame_as_it_is(frame):
     assert resized(frame, 60, 40) is frame
 

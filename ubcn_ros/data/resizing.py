@@ -29,7 +29,7 @@ def resized(frame: CleanFrame, width: int, height: int) -> CleanFrame:
 
     def exact(values: np.ndarray | None) -> np.ndarray | None:
         return values if values is None else cv2.resize(
-            values, (width, height), interpolation=cv2.INTER_NEAREST)
+            values, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
 
     return CleanFrame(picture(frame.image), exact(frame.labels), exact(frame.depth),
                       picture(frame.rainy))

@@ -38,7 +38,8 @@ def change_view(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
     turns, zoom = int(rng.integers(4)), float(np.exp(rng.uniform(np.log(0.4), np.log(3.0))))
     spot = rng.random(2)
     image = _window(np.rot90(image, turns), zoom, (height, width), spot, cv2.INTER_LINEAR)
-    labels = _window(np.rot90(labels, turns), zoom, (height, width), spot, cv2.INTER_NEAREST)
+    labels = _window(np.rot90(labels, turns), zoom, (height, width), spot,
+                     cv2.INTER_NEAREST_EXACT)
     return image, labels
 
 

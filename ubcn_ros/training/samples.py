@@ -190,7 +190,7 @@ def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generat
         if part.shape[:2] != size[::-1]:
             enlarging = cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA
             part = cv2.resize(part, size, interpolation=(
-                cv2.INTER_NEAREST if part.ndim == 2 else enlarging))
+                cv2.INTER_NEAREST_EXACT if part.ndim == 2 else enlarging))
         bottom, right = out_height - size[1], out_width - size[0]
         if bottom or right:
             part = (cv2.copyMakeBorder(part, 0, bottom, 0, right, cv2.BORDER_REFLECT_101)
