@@ -85,7 +85,8 @@ def test_a_mask_leaves_out_what_is_not_sure_enough(hot_model, images, backend):
             assert frame.unlabeled == pytest.approx(below.mean())
         assert 0.2 < found[0].unlabeled < 0.6
     both = engine(images[0], 2, confidence=True, min_confidence=least)
-    assert np.array_equal(both.confidence, sure[0].confidence), 'masked or not'
+    # resized in a batch an image is the same within rounding
+    assert np.abs(both.confidence.astype(int) - sure[0].confidence).max() <= 1, 'masked or not'
 
 
 def test_the_confidence_has_the_temperature_of_the_file(tiny_engine, hot_model, images):

@@ -22,19 +22,26 @@ def info(**metadata):
     return ModelInfo('model', Path('model.safetensors'), '', UBCNConfig(), metadata)
 
 
-def test_sizes_keep_their_aspect_and_are_never_enlarged():
+def test_sizes_keep_their_aspect_are_never_enlarged_and_fit_the_strides():
     random = np.random.default_rng(2)
     for _ in range(300):
         height, width = (int(side) for side in random.integers(32, 3000, 2))
         side = int(random.integers(32, 3000))
-        found = working_size(height, width, side)
-        if side >= min(height, width):
-            assert found is None
-            continue
-        assert min(found) == side
-        scale = side / min(height, width)
-        assert abs(found[0] - scale * height) <= 0.5 and abs(found[1] - scale * width) <= 0.5
-    assert working_size(480, 640, NATIVE) is None
+        found = working_size(height, width, side) or (height, width)
+        assert not found[0] % 8 and not found[1] % 8
+        assert found[0] <= height and found[1] <= width and min(found) >= 32
+        scale = min(side / min(height, width), 1)
+        near = 4 if scale * max(height, width) <= max(height, width) - 8 else 7
+        assert abs(found[0] - scale * height) <= near and abs(found[1] - scale * width) <= near
+
+
+@pytest.mark.parametrize('image, side, expected', [
+    ((480, 640), NATIVE, None), ((480, 640), 480, None), ((482, 647), NATIVE, (480, 640)),
+    ((720, 962), 360, (360, 480)), ((1544, 2064), 360, (360, 480)),
+    ((1216, 1936), 360, (360, 576)), ((360, 481), 360, (360, 480)), ((33, 39), 32, (32, 32)),
+    ((1080, 1920), 360, (360, 640)), ((1080, 1920), 361, (360, 640))])
+def test_the_nearest_sides_that_fit_the_strides(image, side, expected):
+    assert working_size(*image, side) == expected
 
 
 @pytest.mark.parametrize('asked, metadata, focal, side', [

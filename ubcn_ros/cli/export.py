@@ -42,7 +42,8 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     size. Of a network that lifts the veil of rain first, derain also gives lifted, which attend
     takes instead of the image, and rain: log(1 + rate in mm/hr) and log(extinction in 1/m) for
     each image. Batch, height (32 and more) and width (32 and more) are dynamic unless fixed;
-    images are N x 3 x H x W, RGB, 0 to 1, fp32.
+    images are N x 3 x H x W, RGB, 0 to 1, fp32. What segment takes should have sides that are
+    multiples of 8, as the engine gives it: labels of others are displaced by a few pixels.
 
     \b
     OUTPUT/derain.onnx, OUTPUT/segment.onnx, OUTPUT/attend.onnx  (or .pt2)

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.baselines import BaselineConfig, build_baseline
-from ubcn_ros.network.blocks import resize, shrink
+from ubcn_ros.network.blocks import aligned, resize, shrink
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.veil import Veil, VeilConfig
@@ -221,8 +221,8 @@ class UBCN(nn.Module):
         return estimate.lift(image), estimate.rain
 
     def segment(self, image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
-        """Label an image alone: St = FAM(Bt) at that size, the image's where None; logits."""
-        return self.segmentation(image if size is None else shrink(image, size))
+        """Label an image alone: St = FAM(Bt) at that size, as ``label_view`` has it; logits."""
+        return self.segmentation(label_view(image, size))
 
     def attend(self, previous: Step, size: tuple[int, int] | None = None) -> torch.Tensor:
         """
@@ -245,6 +245,19 @@ class UBCN(nn.Module):
         :return: (N, num_paths, h, w), summing to 1 over the paths.
         """
         return F.conv2d(logits.softmax(1), self.path_groups)
+
+
+def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torch.Tensor:
+    """
+    Return what a segmentation network sees of an image.
+
+    :param image: (N, 3, H, W).
+    :param size: (h, w) at which it is labelled, the image's own where None; the sides that are
+        seen are the multiples of ``ALIGNMENT`` at or below these.
+    :return: (N, 3, h, w).
+    """
+    seen = aligned(*(size or image.shape[-2:]))
+    return image if seen == tuple(image.shape[-2:]) else shrink(image, seen)
 
 
 def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], previous: Step

@@ -50,13 +50,16 @@ def working_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     """
     Return the height and width that images of a size are processed at.
 
-    The aspect is kept to half a pixel. Images are never enlarged: one whose short side is at or
-    below the one that is asked for is processed as it is.
+    Both sides are the nearest multiples of ``network.blocks.ALIGNMENT``, which changes the aspect
+    by as little. Images are never enlarged: one whose short side is at or below the one that is
+    asked for is processed as it is, or a few pixels smaller.
 
     :param side: the short side, pixels; 0 for the image's own.
     :return: None for the image's own size.
     """
-    least = min(height, width)
-    if not 0 < side < least:
-        return None
-    return round(height * side / least), round(width * side / least)
+    from ubcn_ros.network.blocks import ALIGNMENT, aligned  # imports PyTorch
+    least, largest = min(height, width), aligned(height, width)
+    scale = side / least if 0 < side < least else 1
+    size = tuple(min(max(round(length * scale / ALIGNMENT) * ALIGNMENT, MIN_SIDE), most)
+                 for length, most in zip((height, width), largest, strict=True))
+    return None if size == (height, width) else size

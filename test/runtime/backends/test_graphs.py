@@ -153,13 +153,13 @@ def test_sizes_change_and_the_ones_used_last_are_kept(tiny_model):
 def test_batches_of_one_size_are_kept_together(tiny_model):
     backend = graphs_of(tiny_model)
     engine = Engine(backend)
-    sizes = [((count, height, 32), None) for height in range(32, 32 + KEPT_SIZES)
+    sizes = [((count, height, 32), None) for height in range(32, 32 + 8 * KEPT_SIZES, 8)
              for count in (1, 2)]
     for (count, height, width), _ in sizes:
         engine.warm_up(height, width, count=count)
     assert [*backend.prepared] == sizes, 'what was warmed up is warm'
-    engine.warm_up(99, 32, count=2)
-    assert [*backend.prepared] == [*sizes[2:], ((2, 99, 32), None)]
+    engine.warm_up(32, 96, count=2)
+    assert [*backend.prepared] == [*sizes[2:], ((2, 32, 96), None)]
 
 
 def test_a_released_size_keeps_no_memory_and_may_come_again(tiny_model):
@@ -191,8 +191,8 @@ def test_a_size_is_prepared_when_it_comes_again(tiny_model, tiny_engine):
                     tiny_engine.batch(batch, 2, confidence=True))
     assert not said
     engine(images(1, 40)[0], 1)
-    assert ['preparing graphs for 62x40', 'prepared graphs for 62x40'] == [
-        line.split(' in ')[0] for line in said]
+    assert [f'{what} graphs for 62x40, processed at 56x40' for what in ('preparing', 'prepared')
+            ] == [line.split(' in ')[0] for line in said]
 
 
 def test_warm_up_prepares_each_count_of_images(tiny_model):
@@ -224,13 +224,13 @@ def test_what_is_not_kept_is_freed_at_once(tiny_model):
 
 def test_buffers_are_the_same_for_every_frame(graphs, backend):
     graphs(images(1)[0], 3)
-    buffers = backend.prepared[(1, 45, 62), None]
+    buffers = backend.prepared[(1, 45, 62), (40, 56)]
     where = [tensor.data_ptr() for tensor in
              (buffers.pixels, buffers.rainy, *buffers.step[:3], buffers.labels)]
     addresses = set()
     for image in images(5, seed=1):
         addresses.add(graphs(image, 3).derained.ctypes.data)
-    assert backend.prepared[(1, 45, 62), None] is buffers
+    assert backend.prepared[(1, 45, 62), (40, 56)] is buffers
     assert where == [tensor.data_ptr() for tensor in
                      (buffers.pixels, buffers.rainy, *buffers.step[:3], buffers.labels)]
     assert len(addresses) == 1  # results that nobody keeps
@@ -322,8 +322,9 @@ def test_where_recording_fails_the_modules_run(tiny_model, tiny_engine, caplog, 
     assert engine.backend == 'eager'
     [record] = caplog.records
     assert record.getMessage() == (
-        "backend 'graphs' does not work on cpu for 62x45: ValueError: capture ended (because of "
-        "RuntimeError: operation not permitted when stream is capturing); going on with 'eager'")
+        "backend 'graphs' does not work on cpu for 62x45, processed at 56x40: ValueError: capture "
+        "ended (because of RuntimeError: operation not permitted when stream is capturing); going "
+        "on with 'eager'")
 
 
 def test_where_memory_is_short_only_this_size_goes_without(tiny_model, tiny_engine, caplog):

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.network.blocks import shrink
-from ubcn_ros.network.ubcn import attend_at
+from ubcn_ros.network.ubcn import attend_at, label_view
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
 from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelInfo
@@ -50,7 +49,7 @@ class StageFunctions:
             return (found, image, None) if isinstance(found, torch.Tensor) else tuple(found)
 
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
-            return segment(image if working is None else shrink(image, working))
+            return segment(label_view(image, working))
 
         def attend_natively(previous: Step) -> torch.Tensor:
             return attend(previous.lifted, previous.image, previous.logits)

@@ -60,10 +60,10 @@ class Segment(ExportStage):
         """
         Segment.
 
-        :param derained: Bt, (N, 3, H, W) fp32.
+        :param derained: Bt, (N, 3, H, W) fp32, as of ``label_view``.
         :return: (N, classes, h, w) fp32.
         """
-        return self.network.segment(derained).float()
+        return self.network.segmentation(derained).float()
 
 
 class Attend(ExportStage):
