@@ -22,13 +22,14 @@ from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
 from ubcn_ros.node.launch_arguments import (
+    cameras_of_file,
     node_parameters,
     parameter_arguments,
     parameter_values,
     unknown_arguments,
 )
 from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
-from ubcn_ros.node.topics import COLOR, DERAINED, OVERLAY
+from ubcn_ros.node.topics import COLOR, DERAINED, IMAGE, OVERLAY
 
 # The same place in the source tree and in an installed share directory.
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
@@ -36,7 +37,7 @@ TRUTH = ['true', 'false']
 NOT_INSTALLED = (PackageNotFoundError, OSError)  # OSError: AMENT_PREFIX_PATH is not set
 
 ARGUMENTS = (
-    DeclareLaunchArgument('image', default_value='image',
+    DeclareLaunchArgument('image', default_value=IMAGE,
                           description="The camera's image topic, {camera} standing for its name "
                           'where cameras gives any; images are expected there with '
                           'input_transport raw, in TOPIC/compressed with compressed.'),
@@ -65,17 +66,27 @@ def set_up(context):
     for text in unknown_arguments(context, Path(__file__).resolve().parent, names):
         get_logger('launch.user').warning(text)
     overrides = parameter_values(given)
-    cameras = [name for name in overrides.get('cameras', []) if name]
     if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
         raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
                            'the path of a parameter file')
+    cameras = [name for name in overrides.get('cameras', []) if name]
+    in_file = cameras_of_file(Path(given['params_file']))
+    if cameras and in_file and cameras != in_file:
+        get_logger('launch.user').warning(
+            f"argument cameras:='{given['cameras']}' goes before {', '.join(in_file)} of the "
+            'parameter file')
+    if not cameras and in_file:
+        cameras = in_file
+        if given['image'] == IMAGE:  # nobody asks for other topics than the cameras' own
+            given['image'] = '{camera}/' + IMAGE
     for name in ('image', 'camera_info'):
         if len(cameras) > 1 and given[name] and '{camera}' not in given[name]:
             raise RuntimeError(f"argument {name}:='{given[name]}' is the same topic for all "
                                'cameras: put {camera} where their names differ')
         if not cameras and '{camera}' in given[name]:
             raise RuntimeError(f"argument cameras:='{given['cameras']}' names no camera to stand "
-                               f"for {{camera}} in {name}:='{given[name]}'")
+                               f"for {{camera}} in {name}:='{given[name]}', and neither does the "
+                               'parameter file')
     if len(cameras) > 1 and not given['camera_info'] \
             and '{camera}' not in given['image'].rpartition('/')[0]:
         get_logger('launch.user').warning(

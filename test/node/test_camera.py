@@ -199,6 +199,21 @@ def refusing(ros):
         node.destroy_node()
 
 
+@pytest.mark.parametrize('rule', ['image:=derained/image_raw', 'derained/image_raw:=image',
+                                  'labels/color:=/image', 'derained/camera_info:=camera_info'])
+def test_an_input_that_is_an_output_too_is_refused(ros, rule):
+    """A picture would go round for ever, and look like a camera that lives."""
+    node = ros.create_node('round', cli_args=['--ros-args', '-r', rule])
+    camera = Camera(node, threading.Condition(), FakeLabels())
+    try:
+        with pytest.raises(ValueError, match='is an output of this node and an input, too: remap'):
+            camera.open('raw')
+        assert not any('image' in s.topic_name for s in node.subscriptions)
+    finally:
+        camera.destroy()
+        node.destroy_node()
+
+
 @pytest.mark.parametrize('topic', ['/image', '/camera_info'])
 def test_a_camera_that_cannot_be_opened_leaves_no_subscription(refusing, topic):
     node = refusing(f'{topic}.subscription')

@@ -226,6 +226,25 @@ def test_parameters_of_no_known_type_are_refused_by_name_and_are_no_error(spinni
     assert client.diagnostics('engine')['callback errors'] == '0'
 
 
+def test_of_a_parameter_named_twice_the_last_value_counts(spinning, client):
+    for before, values in ((3, (2, 3)), (3, (5, 4)), (4, (4, 3))):
+        client.call(SetParameters, '/ubcn/set_parameters', SetParameters.Request(parameters=[
+            Parameter(name='iterations', value=ParameterValue(type=2, integer_value=before))]))
+        result = client.call(
+            SetParametersAtomically, '/ubcn/set_parameters_atomically',
+            SetParametersAtomically.Request(parameters=[
+                Parameter(name='iterations', value=ParameterValue(type=2, integer_value=value))
+                for value in values])).result
+        assert result.successful and spinning.settings.iterations == values[-1]
+
+
+def test_an_override_of_qos_that_comes_too_late_is_refused_by_name(spinning, client):
+    name = 'qos_overrides./image.subscription.depth'
+    result, = client.call(SetParameters, '/ubcn/set_parameters', SetParameters.Request(parameters=[
+        Parameter(name=name, value=ParameterValue(type=2, integer_value=5))])).results
+    assert not result.successful and name in result.reason and 'at the start' in result.reason
+
+
 def test_parameters_are_not_removed(spinning, client):
     for name in ('cameras', 'iterations', 'use_sim_time', ''):
         parameters = [Parameter(name=name), Parameter(name='iterations', value=ParameterValue(

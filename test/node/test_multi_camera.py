@@ -154,3 +154,34 @@ def test_cameras_that_are_led_beside_one_camera_info_are_warned_of(rules):
         rules(image='/rig/{camera}_raw', camera_info='/rig/{camera}_info')
         rules()
     assert not texts
+
+
+@pytest.mark.parametrize('layout', [
+    '/**: {ros__parameters: {cameras: [front, left]}}',
+    'ubcn: {ros__parameters: {iterations: 2, cameras: [front, left]}}',
+    '/car/ubcn: {ros__parameters: {cameras: [front, left]}}',
+    '/car: {ubcn: {ros__parameters: {cameras: [front, left]}}}',
+    '{driver: {ros__parameters: {cameras: [other]}}, '
+    '/**/ubcn: {ros__parameters: {cameras: [front, left]}}}'])
+def test_cameras_that_the_parameter_file_names_are_led_to_their_topics(rules, tmp_path, layout):
+    from launching import SEVERAL, SINGLE, launch, remappings, warnings
+    file = tmp_path / 'parameters.yaml'
+    file.write_text(layout)
+    assert remappings(launch(SINGLE, params_file=str(file), image='/rig/{camera}/raw')) == {
+        ('front/image', '/rig/front/raw'), ('left/image', '/rig/left/raw')}
+    assert remappings(launch(SINGLE, params_file=str(file))) == {
+        ('front/image', 'front/image'), ('left/image', 'left/image')}
+    with pytest.raises(RuntimeError, match='same topic for all'):
+        launch(SINGLE, params_file=str(file), image='/camera/image_raw')
+    with warnings() as texts:
+        launch(SEVERAL, params_file=str(file))
+    assert len(texts) == 1 and 'goes before front, left of the parameter file' in texts[0]
+
+
+@pytest.mark.parametrize('layout', ['', '[1, 2]', '{a: [', 'ubcn: {ros__parameters: {cameras: x}}',
+                                    'ubcn: 5', 'other: {ros__parameters: {cameras: [front]}}'])
+def test_a_parameter_file_without_cameras_leaves_the_topic_as_it_is(rules, tmp_path, layout):
+    from launching import SINGLE, launch, remappings
+    file = tmp_path / 'parameters.yaml'
+    file.write_text(layout)
+    assert remappings(launch(SINGLE, params_file=str(file), image='/raw')) == {('image', '/raw')}

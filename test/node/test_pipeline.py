@@ -255,6 +255,13 @@ def test_an_age_needs_a_stamp_of_this_clock(bench, age):
     assert values['processed'] == '1' and 'age p50 (ms)' not in values
 
 
+def test_a_stamp_of_zero_has_no_age_under_simulated_time_either(bench):
+    made = bench()
+    made.node.get_clock = lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=30e9))
+    made.process([(made.camera, arrival())])
+    assert not any('age' in name for name in made.camera.statistics.report().values)
+
+
 def test_a_malformed_image_is_counted_and_leaves_the_rest_of_its_batch_alone(bench):
     made, other = bench(), arrival()
     other.message.step = 1

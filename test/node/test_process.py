@@ -183,6 +183,18 @@ def test_signals_in_the_middle_of_a_frame_end_it_cleanly(start, client, number):
     assert 'Traceback' not in node.output and 'terminate called' not in node.output
 
 
+def test_signals_that_follow_each_other_end_it_cleanly(start):
+    """As of an impatient user, or of a supervisor: also once Python's own handlers are gone."""
+    node = start(fake_engine=True)
+    node.wait_for_log(ACTIVE)
+    for number in range(1000):
+        node.process.send_signal((signal.SIGINT, signal.SIGTERM)[number % 2])
+        time.sleep(0.02)
+        if node.process.poll() is not None:
+            break
+    assert node.wait() == 0 and number, node.output
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_signals_while_loading_end_it_cleanly(start, number):
     node = start(fake_engine=True, model='loading:1.5')

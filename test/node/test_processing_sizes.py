@@ -64,31 +64,31 @@ def test_sizes_go_by_camera_by_an_early_camera_info_and_by_the_parameter(start, 
     front.say(0.75)
     node.wait_for_log('/front/camera_info: a focal length of 0.75 short sides: images are '
                       'processed at a short side of 80')
-    node.wait_for_log('prepared graphs for 128x96, processed at 107x80')  # before any image
-    assert (front.size(), left.size()) == ('107x80', '85x64')
+    node.wait_for_log('prepared graphs for 128x96, processed at 104x80')  # before any image
+    assert (front.size(), left.size()) == ('104x80', '88x64')
     assert node.output.count('preparing graphs') == 3, 'what was warmed up: one each, and -1'
     front.say(1.5)
     node.wait_for_log('/front/camera_info: camera info with a focal length of 1.50 short sides '
                       'came after the first image')
-    assert front.size() == '107x80'
+    assert front.size() == '104x80'
 
     assert client.set_parameter('processing_size', [0, -1]).successful
     node.wait_for_log('processing_size is [0, -1] now: warming up')
-    wait_until(lambda: (front.size(), left.size()) == ('128x96', '53x40'), 'the new sizes', LIMIT)
+    wait_until(lambda: (front.size(), left.size()) == ('128x96', '56x40'), 'the new sizes', LIMIT)
     left.say(0.75)
     node.wait_for_log('/left/camera_info: camera info with a focal length of 0.75')
-    assert left.size() == '53x40', 'it came late'
+    assert left.size() == '56x40', 'it came late'
     reports = client.reports()
     assert reports['engine']['processing size (asked for)'] == '[0, -1]'
     assert [reports[name]['processing size (last)'] for name in ('front', 'left')] == [
-        '128x96', '53x40']
+        '128x96', '56x40']
     assert client.set_parameter('processing_size', -1).successful
-    wait_until(lambda: front.size() == '107x80', 'what the early camera info said', LIMIT)
+    wait_until(lambda: front.size() == '104x80', 'what the early camera info said', LIMIT)
 
     for transition in ('deactivate', 'cleanup', 'configure', 'activate'):
         assert client.change_state(transition)
     left.say(0.75)
     wait_until(lambda: node.output.count('/left/camera_info: a focal length of 0.75') == 1,
                'what is said of it now', LIMIT)
-    assert (left.size(), front.size()) == ('107x80', '53x40'), 'infos count anew'
+    assert (left.size(), front.size()) == ('104x80', '56x40'), 'infos count anew'
     assert node.stop() == 0 and 'Traceback' not in node.output

@@ -16,7 +16,7 @@ SUBSCRIPTION = 'qos_overrides./image.subscription.'
 
 @pytest.mark.parametrize('policy, value', [
     ('reliability', 'reliable'), ('reliability', 'BEST_EFFORT'), ('durability', 'transient_local'),
-    ('history', 'keep_all'), ('depth', 1), ('depth', 500), ('no such', 5)])
+    ('history', 'keep_all'), ('depth', 1), ('depth', 2**31 - 1), ('no such', 5)])
 def test_what_ros_takes_is_taken(policy, value):
     check_overrides({SUBSCRIPTION + policy: value, 'iterations': 0, 'a.depth': 0})
 
@@ -25,9 +25,9 @@ def test_what_ros_takes_is_taken(policy, value):
     ('reliability', 'reliabel', 'system_default, reliable, best_effort'),
     ('reliability', 'unknown', 'best_effort'), ('durability', 'reliable', 'transient_local'),
     ('durability', True, 'volatile'), ('history', '', 'keep_last, keep_all'),
-    ('history', 1, 'keep_last'), ('depth', 0, 'at least 1'), ('depth', -5, 'at least 1'),
-    ('depth', '5', 'at least 1'), ('depth', True, 'at least 1'), ('depth', 2.0, 'at least 1'),
-    ('depth', None, 'at least 1')])
+    ('history', 1, 'keep_last'),
+    *(('depth', value, '1 to 2147483647')
+      for value in (0, -5, '5', True, 2.0, None, 2**31, 10**12))])
 def test_a_value_that_a_policy_cannot_have_is_named(policy, value, allowed):
     with pytest.raises(ValueError) as raised:
         check_overrides({SUBSCRIPTION + policy: value})
@@ -43,6 +43,13 @@ def test_an_override_of_nothing_is_named_with_the_nearest(given):
     declared = [SUBSCRIPTION + 'depth', SUBSCRIPTION + 'history', 'iterations']
     assert unused_overrides([given, SUBSCRIPTION + 'history', 'iterations'], declared) == [
         f"parameter '{given}' has no effect; did you mean {SUBSCRIPTION}depth?"]
+
+
+@pytest.mark.parametrize('topic', ['/diagnostics', '/clock', '/rosout', '/parameter_events'])
+def test_no_other_topic_is_offered_for_one_whose_qos_is_fixed(topic):
+    name = f'qos_overrides.{topic}.publisher.depth'
+    assert unused_overrides([name], [SUBSCRIPTION + 'depth']) == [
+        f"parameter '{name}' has no effect; the QoS of this topic is fixed"]
 
 
 @pytest.mark.usefixtures('ros')

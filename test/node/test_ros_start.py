@@ -10,7 +10,7 @@ import pytest
 from bag_files import pictures, write_rosbag2
 
 from ubcn_ros.bags.live.node_process import ReplayError, starting_ros
-from ubcn_ros.node.ros_start import why_not_started
+from ubcn_ros.node.ros_start import refuse_others, why_not_started
 
 
 @pytest.mark.parametrize('reason, enforced, remedy', [
@@ -29,6 +29,29 @@ def test_the_remedy_goes_by_the_reason(monkeypatch, reason, enforced, remedy):
         assert (word in text) == (word == remedy)
     with pytest.raises(ReplayError, match='ROS cannot be started'), starting_ros():
         raise RuntimeError(reason)
+
+
+class UnknownROSArgsError(RuntimeError):
+    """As rclpy's."""
+
+
+@pytest.mark.parametrize('flag, meant', [('--parms-file', '--params-file'),
+                                         ('--log-levl', '--log-level'), ('--remaps', '--remap')])
+def test_a_misspelt_flag_is_named_with_the_nearest(flag, meant):
+    text = why_not_started(UnknownROSArgsError(str([flag, 'x.yaml'])))
+    assert text.endswith(f'did you mean {meant}?') and flag in text
+
+
+@pytest.mark.parametrize('arguments, others', [
+    ([], ''), (['--ros-args', '-p', 'iterations:=2'], ''), (['--ros-args', '--'], ''),
+    (['-p', 'iterations:=2'], '-p iterations:=2'), (['--iterations', '2'], '--iterations 2'),
+    (['--ros-args', '-p', 'iterations:=2', '--', 'foo'], 'foo')])
+def test_arguments_that_are_not_for_ros_are_refused(arguments, others):
+    pytest.importorskip('rclpy')
+    if not others:
+        return refuse_others(arguments)
+    with pytest.raises(ValueError, match=f'arguments {others} would have no effect: .*--ros-args'):
+        refuse_others(arguments)
 
 
 def test_a_bag_that_cannot_be_played_is_one_line(tmp_path):

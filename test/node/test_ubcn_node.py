@@ -200,6 +200,36 @@ def test_a_processing_size_changes_at_runtime_after_a_warm_up(fake_node):
     assert set_parameter(node, 'iterations', 2).successful and len(warm_ups) == 2
 
 
+def test_of_sizes_that_change_meanwhile_only_the_last_is_warmed_up(fake_node):
+    """As by a slider: frames wait for two warm-ups, not for one of every value."""
+    node, warm_ups = fake_node(), []
+    begun, gate = threading.Event(), threading.Event()
+
+    def warm_up(*_, processing_size, **__):
+        warm_ups.append(processing_size)
+        begun.set()
+        assert gate.wait(10.0)
+
+    node.engine.warm_up = warm_up
+    node.set_parameters([Parameter('processing_size', value=100)])
+    assert begun.wait(10.0)
+    for size in range(107, 240, 7):
+        assert node.set_parameters([Parameter('processing_size', value=size)])[0].successful
+    threading.Timer(0.2, gate.set).start()
+    assert node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    assert warm_ups == [100], 'what waits is not begun any more'
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    begun.clear(), gate.clear(), warm_ups.clear()
+    node.engine.warm_up = warm_up
+    node.set_parameters([Parameter('processing_size', value=100)])
+    assert begun.wait(10.0)
+    for size in range(107, 240, 7):
+        assert node.set_parameters([Parameter('processing_size', value=size)])[0].successful
+    gate.set()
+    node._worker.submit(lambda: None).result(10.0)
+    assert warm_ups == [100, 233] and sizes(node) == [233]
+
+
 def test_frames_use_a_processing_size_that_could_not_be_warmed_up(fake_node):
     node = fake_node()
 

@@ -119,6 +119,17 @@ def test_pausing_waits_for_the_item_in_hand(bench):
     assert bench.handled == [('l', 1)] and bench.left.mailbox.pending
 
 
+def test_pausing_does_not_wait_for_tasks_that_have_not_begun(bench):
+    gates, begun = [threading.Event(), threading.Event()], threading.Event()
+    tasks = [bench.worker.submit(lambda gate=gate: begun.set() or gate.wait(10.0))
+             for gate in gates]
+    assert begun.wait(10.0) and not bench.worker.pause(timeout=0.01)
+    gates[0].set()
+    assert bench.worker.pause(timeout=10.0)
+    gates[1].set()
+    assert all(task.result(10.0) for task in tasks)
+
+
 @pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
 def test_an_item_that_raises_does_not_end_the_thread(bench):
     bench.worker.submit(lambda: None).result(10.0)

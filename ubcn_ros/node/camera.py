@@ -78,11 +78,17 @@ class Camera:
         Subscribe to images and camera info, to both or, where one of them raises, to neither.
 
         :param transport: 'raw' or 'compressed'.
+        :raises ValueError: one of them is an output of the node, which would go round for ever.
         """
         inputs = topics.inputs(self._node, self._prefix, transport)
         kind = Image if transport == 'raw' else CompressedImage
         self._transport, self._remap = transport, inputs.remap
         self.topic = self._node.resolve_topic_name(inputs.image)
+        outputs = {publisher.topic_name for publisher in self._node.publishers}
+        for topic in (self.topic, self._node.resolve_topic_name(inputs.camera_info)):
+            if topic in outputs:
+                raise ValueError(f'{topic} is an output of this node and an input, too: remap one '
+                                 'of them to another topic')
         self._last = None, None
         self._changes = 0
         self._infos = 0

@@ -4,9 +4,9 @@
 Run the node as a process.
 
 Exit codes: 0 when told to stop (SIGINT, SIGTERM, also in the middle of a frame or of loading),
-1 when autostart could not configure and activate or the usage cannot be written, 2 when a
-parameter cannot be taken or ROS cannot be started, as where security is enforced and cannot be
-had.
+1 when autostart could not configure and activate or the usage cannot be written, 2 when an
+argument or a parameter cannot be taken or ROS cannot be started, as where security is enforced and
+cannot be had.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
-from ubcn_ros.node.ros_start import why_not_started
+from ubcn_ros.node.ros_start import refuse_others, why_not_started
 from ubcn_ros.node.usage import usage, wants_help
 
+_STOPPING = signal.SIGINT, signal.SIGTERM
 _STOP_SECONDS = 10.0
 _SPINS = 20_000
 
@@ -60,6 +61,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         try:
             rclpy.init(args=args)
             initialised = True
+            refuse_others(args)
             from ubcn_ros.node.executor import ReportingExecutor
             from ubcn_ros.node.ubcn_node import UBCNNode
             node = UBCNNode(load) if load else UBCNNode()
@@ -89,6 +91,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     _tidy_up(node, code)
     if rclpy is not None:
         rclpy.try_shutdown()
+    for number in _STOPPING:  # Python lets go of its handlers before the process ends
+        signal.signal(number, signal.SIG_IGN)
     return code
 
 
@@ -112,7 +116,7 @@ class _StopSignals:
 
     def __init__(self) -> None:
         self.stopping = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _STOPPING:
             signal.signal(number, self._stop)
 
     def _stop(self, number: int, frame: Any) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -65,12 +66,17 @@ class ParameterNode(AnsweringNode):
 
         Else a file of `ros2 param dump` could not be loaded, as it lists what cannot change, too.
         """
-        unknown = unknown_names(parameter.name for parameter in parameter_list
-                                if not self.has_parameter(parameter.name))
-        if unknown:  # rclpy's refusal does not say which
+        strangers = [parameter.name for parameter in parameter_list
+                     if not self.has_parameter(parameter.name)]
+        if unknown := [*unknown_names(strangers), *(
+                f"'{name}' is read when topics are made: give it at the start"
+                for name in strangers if name.startswith(OVERRIDES))]:
+            # rclpy's refusal does not say which
             return SetParametersResult(successful=False, reason='; '.join(unknown))
+        times = Counter(parameter.name for parameter in parameter_list)  # the last one counts
         changes = [parameter for parameter in parameter_list
-                   if not self.has_parameter(parameter.name) or not unchanged(
+                   if times[parameter.name] > 1 or not self.has_parameter(parameter.name)
+                   or not unchanged(
                        parameter.name, self.get_parameter(parameter.name).value, parameter.value)]
         if not changes:
             return SetParametersResult(successful=True)

@@ -195,7 +195,9 @@ class Pipeline:
         camera.statistics.done(numbers, self._age_ms(header.stamp))
 
     def _age_ms(self, stamp: Any) -> float | None:
-        """Return the milliseconds since a header's stamp; None where it is of another clock."""
+        """Return the milliseconds since a header's stamp; None for zero, or of another clock."""
+        if not (stamp.sec or stamp.nanosec):
+            return None
         seconds = self._node.get_clock().now().nanoseconds / 1e9 - stamp.sec - stamp.nanosec / 1e9
         return seconds * 1e3 if 0 <= seconds < _OTHER_CLOCK_SECONDS else None
 

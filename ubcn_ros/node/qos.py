@@ -17,9 +17,13 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from ubcn_ros.node.parameters import nearest
+from ubcn_ros.node.topics import DIAGNOSTICS
 
 OVERRIDES = 'qos_overrides.'
 """What the names of parameters begin with that override QoS."""
+_FIXED = tuple(f'{OVERRIDES}{topic}.' for topic in (
+    DIAGNOSTICS, '/clock', '/parameter_events', '/rosout'))
+_DEEPEST = 2**31 - 1  # that rclpy takes
 _KINDS = {'history': HistoryPolicy, 'reliability': ReliabilityPolicy,
           'durability': DurabilityPolicy}
 
@@ -55,8 +59,8 @@ def check_overrides(values: Mapping[str, Any]) -> None:
     """
     for name, value in values.items():
         policy = name.rpartition('.')[2] if name.startswith(OVERRIDES) else ''
-        if policy == 'depth' and (type(value) is not int or value < 1):
-            raise ValueError(f'{name} must be an integer of at least 1, got {value!r}')
+        if policy == 'depth' and (type(value) is not int or not 1 <= value <= _DEEPEST):
+            raise ValueError(f'{name} must be an integer of 1 to {_DEEPEST}, got {value!r}')
         if policy in _KINDS:
             allowed = [key for key in _KINDS[policy].short_keys() if key != 'unknown']
             if not isinstance(value, str) or value.lower() not in allowed:
@@ -71,5 +75,6 @@ def unused_overrides(given: Iterable[str], declared: Iterable[str]) -> list[str]
     :param declared: names of the parameters that it has, with all topics made.
     """
     known = [name for name in declared if name.startswith(OVERRIDES)]
-    return [f"parameter '{name}' has no effect; {nearest(name, known)}" for name in given
-            if name.startswith(OVERRIDES) and name not in known]
+    return [f"parameter '{name}' has no effect; " + (
+        'the QoS of this topic is fixed' if name.startswith(_FIXED) else nearest(name, known))
+        for name in given if name.startswith(OVERRIDES) and name not in known]

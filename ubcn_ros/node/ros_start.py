@@ -1,12 +1,22 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Word why ROS cannot be started, and what helps; imports no ROS."""
+"""Word why ROS cannot be started, and what helps; imports ROS late."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
+import sys
+from collections.abc import Sequence
 
+from ubcn_ros.node.parameters import nearest
 from ubcn_ros.node.recovery import error_text
+
+_FLAGS = ('--params-file', '--param', '-p', '--remap', '-r', '--enclave', '-e', '--log-level',
+          '--log-config-file', '--log-file-name', '--enable-rosout-logs',
+          '--disable-rosout-logs', '--enable-stdout-logs', '--disable-stdout-logs',
+          '--enable-external-lib-logs', '--disable-external-lib-logs')
 
 _SECURITY = ('ROS_SECURITY_ENABLE=true asks for SROS 2, which needs an enclave of '
              'ROS_SECURITY_KEYSTORE (--ros-args --enclave /ubcn) and a DDS built with security, '
@@ -22,4 +32,22 @@ def why_not_started(error: RuntimeError) -> str:
         return f'{text}. {_SECURITY}'
     if 'failed to initialize logging' in text:
         return f'{text}. {_LOG}'
+    if type(error).__name__ == 'UnknownROSArgsError':
+        flag = re.search(r'-[\w-]+', str(error))
+        return f'{text}. {nearest(flag.group() if flag else "", _FLAGS)}'
     return text
+
+
+def refuse_others(arguments: Sequence[str] | None) -> None:
+    """
+    Refuse what of a command line is not for ROS: the node has no such arguments.
+
+    :param arguments: without the program's name; the process's own by default.
+    :raises ValueError: there are any.
+    """
+    from rclpy.utilities import remove_ros_args
+    words = sys.argv if arguments is None else ['ubcn_node', *arguments]
+    others = remove_ros_args(words)[1:]
+    if others:
+        raise ValueError(f'the arguments {shlex.join(others)} would have no effect: put '
+                         '--ros-args before those for ROS, like --ros-args -p iterations:=2')

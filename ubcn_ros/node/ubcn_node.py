@@ -195,25 +195,22 @@ class UBCNNode(ParameterNode):
         if self.settings.min_confidence != before.min_confidence:
             for camera in self.cameras:
                 camera.outputs.announce(self.settings.min_confidence)
-        asked = self.settings.processing_size
-        if asked != before.processing_size and self.cameras:
-            cameras = list(zip(self.cameras, self.settings.for_cameras('processing_size'),
-                               strict=True))
-            self._say(f'processing_size is {Spec.typed(asked)} now: warming up')
-            self._worker.submit(partial(self._process_at, self._worker, self._pipeline, cameras))
+        if self.settings.processing_size != before.processing_size and self.cameras:
+            self._resize()
 
     def _resize(self) -> None:
-        """Warm up, before any further frame, for the sizes that camera infos have settled."""
-        task, cameras = self._resizing, self.cameras
-        process_at = partial(self._process_at, self._worker, self._pipeline)
-        if task is None or task.running() or task.done():  # else it is to come, for all cameras
-            self._resizing = self._worker.submit(lambda: process_at(
-                [(camera, camera.processing.asked) for camera in cameras]))
+        """Warm up, before any further frame, for what parameter and camera infos say by then."""
+        task = self._resizing
+        if task is None or task.running() or task.done():  # else it is to come, for all of them
+            self._resizing = self._worker.submit(partial(
+                self._process_anew, self._worker, self._pipeline, self.cameras))
 
-    def _process_at(self, worker: Worker, pipeline: Pipeline, cameras: list[tuple[Camera, int]]
-                    ) -> None:
-        """Warm up for other processing sizes, then use them; in the worker's thread."""
-        usual = self.settings.warm_up_height, self.settings.warm_up_width
+    def _process_anew(self, worker: Worker, pipeline: Pipeline, of: list[Camera]) -> None:
+        """Warm up for the processing sizes of now, then use them; in the worker's thread."""
+        settings = self.settings
+        self._say(f'processing_size is {Spec.typed(settings.processing_size)} now: warming up')
+        cameras = list(zip(of, settings.for_cameras('processing_size'), strict=True))
+        usual = settings.warm_up_height, settings.warm_up_width
         kinds = [(*pipeline.sizes.get(camera, usual), camera.processing.size(asked))
                  for camera, asked in cameras]
         try:
@@ -247,6 +244,8 @@ class UBCNNode(ParameterNode):
         worker = self._worker
         if worker is None:
             return
+        if self._resizing is not None:
+            self._resizing.cancel()  # unless it runs: nothing is to be warm any more
         worker.pause()  # told to stop here, `stop` ends the thread
         self._worker = None
         with ExitStack() as stack:  # from the last to the first, whatever one of them raises

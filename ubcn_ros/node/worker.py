@@ -43,6 +43,7 @@ class Worker:
         self._tasks: list[tuple[Future, Callable[[], Any]]] = []
         self._closing = False
         self._busy = False
+        self._done = 0  # tasks and batches
         self._thread: threading.Thread | None = None
 
     def submit(self, task: Callable[[], Any]) -> Future:
@@ -66,14 +67,15 @@ class Worker:
 
     def pause(self, timeout: float | None = None) -> bool:
         """
-        Stop serving, and wait until the item in hand is done.
+        Stop serving, and wait until what is in hand is done; tasks that wait come later.
 
         :param timeout: seconds to wait at most.
-        :return: False where the item in hand took longer.
+        :return: False where it took longer.
         """
         with self.condition:
             self.turns.serve([])
-            return self.condition.wait_for(lambda: not self._busy, timeout)
+            done = self._done
+            return self.condition.wait_for(lambda: not self._busy or self._done > done, timeout)
 
     def close(self, timeout: float | None = None) -> bool:
         """
@@ -98,6 +100,7 @@ class Worker:
     def _next(self) -> Callable[[], None] | None:
         """Wait for something to do; None when closing."""
         with self.condition:
+            self._done += self._busy
             self._busy = False
             self.condition.notify_all()
             while True:
