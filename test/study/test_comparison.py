@@ -41,7 +41,8 @@ def test_nothing_beats_it_at_its_last_step(results):
         'for the same samples, UBCN at T = 2 is better than every baseline in PSNR and mIoU: yes',
         '  PSNR over the best of them at 50 / 250 mm/hr: +2.00 / +2.00 dB',
         '  mIoU over the best of them at 50 / 250 mm/hr: +2.0 / +3.0 points',
-        'UBCN at T = 2 is faster than all baselines but ddn: yes']
+        'UBCN at T = 2, by the engine, is faster than all baselines but ddn, module by module: '
+        'yes']
 
 
 def test_it_is_said_of_which_baselines_a_claim_is_not_known(results):
@@ -50,7 +51,7 @@ def test_it_is_said_of_which_baselines_a_claim_is_not_known(results):
     rows['jorder-e'] = {'error': 'the loss is nan'}
     better, *_, faster = target_text(results).splitlines()
     assert better.endswith('mIoU: not known of prenet, jorder-e, yes of the others')
-    assert faster.endswith('but ddn: not known of rcdnet, yes of the others')
+    assert faster.endswith('but ddn, module by module: not known of rcdnet, yes of the others')
     for name in ('ddn', 'rescan', 'rcdnet'):
         del rows[name]
     better, faster = target_text(results).splitlines()
@@ -73,7 +74,7 @@ def test_each_lead_is_told(results):
                  '  rescan in PSNR at 50 mm/hr: 28.50 against 28.00, by 0.50 dB',
                  '  rescan in mIoU at 250 mm/hr: 55.0 against 52.0, by 3.0 points',
                  '  IDM alone, in the whole budget, is better: idm in PSNR at 250 mm/hr: 25.25',
-                 'faster than all baselines but ddn: no',
+                 'faster than all baselines but ddn, module by module: no',
                  '  rescan in time on cpu 2048x1024, fp32: 0.015 against 0.040, by 0.025 s'):
         assert line in text
     assert '  ddn' not in text

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Parameters of a network's parts, as the paper's table 4 counts them."""
+"""Parameters of a network's parts, as the paper's table 4 counts them: its UBCN in MiB."""
 
 from __future__ import annotations
 

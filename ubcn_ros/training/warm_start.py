@@ -15,7 +15,7 @@ def start_from_derain(network: UBCN) -> None:
     Give SAM the weights of IDM, as many of its blocks as SAM has.
 
     The rainy image's half of the first convolution is IDM's, the previous image's half starts at
-    zero: with as many blocks as IDM, a second step starts as the first.
+    zero: of the form trunk, with as many blocks as IDM, a second step starts as the first.
 
     :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
     """

@@ -11,6 +11,7 @@ from typing import Any
 
 from ubcn_ros.report.charts import Chart
 from ubcn_ros.study.comparison import (
+    FASTER,
     IDM,
     MAY_BE_FASTER,
     UBCN,
@@ -220,7 +221,7 @@ def _targets(results: Results, times: Mapping[str, Any]) -> Iterator[Statement]:
     slower = [str(lead) for lead in leads or () if lead.network != MAY_BE_FASTER]
     untimed = [name for name in TABLE_4 if any(name not in rows for rows in times.values())]
     yield Statement(
-        f'UBCN at T = {t} is faster than all baselines but {MAY_BE_FASTER}',
+        FASTER.format(t),
         False if slower else None if leads is None or untimed else True,
         'not timed' if leads is None else f'slower than {len(slower)} of them' if slower else
         'than those that were timed' + (f', not yet {listing(untimed)}' if untimed else ''),
