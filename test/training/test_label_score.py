@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.scenes import Group
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.training.label_score import LabelScore
 
@@ -37,3 +38,18 @@ def test_a_single_class():
     score = LabelScore(one, torch.device('cpu'))
     score.add(torch.zeros(1, 4, dtype=torch.long), torch.tensor([[0, 0, 255, 0]]))
     assert score.result() == {'miou': 100.0, 'iou': {'a': 100.0}}
+
+
+def test_a_pixel_of_a_group_is_a_false_positive_of_every_class_outside_it():
+    ground = Group('ground', (3, 4))
+    for groups in ((ground,), (Group('x', (0,)), ground)):
+        score = LabelScore(CAMVID, torch.device('cpu'), groups)
+        first = CAMVID.num_classes + groups.index(ground)
+        truth = torch.tensor([[8, first, first, first, 255, 3, 8]], dtype=torch.uint8)
+        labels = torch.tensor([[8, 8, 3, 4, 8, 4, 3]])
+        score.add(labels, truth)
+        found = score.result()['iou']
+        assert truth.tolist() == [[8, first, first, first, 255, 3, 8]], 'left as it was'
+        # Car: one right, one missed, one where the ground is; Road: missed once, wrong once
+        assert found['Car'] == pytest.approx(100 / 3) and found['Road'] == 0
+        assert found['Sidewalk'] is None and score.result()['miou'] == pytest.approx(50 / 3)

@@ -28,13 +28,13 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.data.rain import drive_parameters
-from ubcn_ros.data.scenes import Scene, SceneList
+from ubcn_ros.data.scenes import Group, Scene, SceneList
 from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.rain_score import RainScore
 from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import ImageScore
-from ubcn_ros.labels import UNLABELED, LabelSet, plain_name
+from ubcn_ros.labels import LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.convergence import Loop, check_convergence
@@ -127,19 +127,18 @@ def enlarged(logits: torch.Tensor, size: Sequence[int]) -> torch.Tensor:
     return F.interpolate(logits.float(), tuple(size), mode='bilinear', align_corners=False)[0]
 
 
-def truth_of(ids: np.ndarray, label_set: LabelSet, device: torch.device) -> torch.Tensor:
-    """Turn (H, W) ids into int64; pixels of a group, whose class is not known, are unlabeled."""
-    known = np.where(ids < label_set.num_classes, ids, UNLABELED)
-    return torch.from_numpy(known).to(device).long()
+def truth_of(ids: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Turn (H, W) ids of classes, groups of them and 255 into int64."""
+    return torch.from_numpy(np.ascontiguousarray(ids)).to(device).long()
 
 
 class LoopScore:
     """Image and, where there is a ground truth, label figures of every step of the loop."""
 
-    def __init__(self, loaded: LoadedModel, iterations: int) -> None:
+    def __init__(self, loaded: LoadedModel, iterations: int, groups: Sequence[Group]) -> None:
         self._loaded = loaded
         self._images = [ImageScore() for _ in range(iterations)]
-        self._labels = [LabelScore(loaded.network.label_set, loaded.device)
+        self._labels = [LabelScore(loaded.network.label_set, loaded.device, groups)
                         for _ in range(iterations)]
         self._calibrations = [CalibrationScore(loaded.device) for _ in range(iterations)]
         self._taken: list[int] = []  # steps, of each image
@@ -160,7 +159,7 @@ class LoopScore:
             images.add(step.image, clean)
             if truth is not None:
                 logits = enlarged(step.logits, image.shape[-2:])
-                found, known = logits.argmax(0), truth != UNLABELED
+                found, known = logits.argmax(0), truth < len(logits)
                 labels.add(found, truth)
                 sure = confidence_of(logits, self._loaded.temperature)
                 calibration.add(sure[known], (found == truth)[known])
@@ -229,17 +228,19 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     device = model.device
 
     def label_scores() -> dict[str, LabelScore]:
-        return {name: LabelScore(scenes.label_set, device) for name in segmentations}
+        return {name: LabelScore(scenes.label_set, device, scenes.groups)
+                for name in segmentations}
 
     dry = label_scores()
     inputs = {rate: ImageScore() for rate in rates}
     alone = {rate: label_scores() for rate in rates}
-    looped = {rate: {name: LoopScore(loaded, iterations) for name, loaded in loops.items()}
+    looped = {rate: {name: LoopScore(loaded, iterations, scenes.groups)
+                     for name, loaded in loops.items()}
               for rate in rates}
     rains = {rate: RainScore() for rate in rates}
     for index, image, ids, views in rainy_scenes(scenes, indices, rates, size, rain, workers):
         clean = model.upload(image)
-        truth = truth_of(ids, scenes.label_set, device)
+        truth = truth_of(ids, device)
         for name, loaded in segmentations.items():
             dry[name].add(loaded.segment(clean), truth)
         for rate, view in zip(rates, views, strict=True):
@@ -291,7 +292,7 @@ def measure_pairs(model: LoadedModel, pairs: Iterable[Scene], iterations: int,
         'latency_ms': {'': [ms until each step]}}.
     """
     source = ImageScore()
-    loops = {name: LoopScore(loaded, iterations)
+    loops = {name: LoopScore(loaded, iterations, ())
              for name, loaded in {'': model, **(baselines or {})}.items()}
     for pair in pairs:
         image, _, _, rainy = pair.read()

@@ -82,7 +82,7 @@ def _pixels(model: LoadedModel, scenes: SceneList, indices: Sequence[int],
             ) -> Iterator[tuple[int, float, torch.Tensor, torch.Tensor]]:
     """Yield index, rate, and logits (N, K) and truth (N,) of the labelled pixels."""
     for index, _, ids, views in rainy_scenes(scenes, indices, rates, None, rain, workers):
-        truth = truth_of(ids, scenes.label_set, model.device)
+        truth = truth_of(ids, model.device)
         known = truth < scenes.label_set.num_classes
         for rate, view in zip(rates, views, strict=True):
             logits = enlarged(model.loop(model.upload(view), iterations)[-1].logits, truth.shape)

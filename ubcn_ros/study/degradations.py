@@ -176,12 +176,12 @@ class DegradationStudy:
         self.say(f'testing {path.stem} in {kind}')
         loaded = LoadedModel.load(path, str(self.fabric.device), needs=('segmentation',),
                                   processing_size=NATIVE)
-        levels, label_set = FIGURE_1_LEVELS[kind], self.tests.label_set
-        scores = [LabelScore(label_set, loaded.device) for _ in levels]
-        tests = DegradedScenes(self.tests, [Degradation(kind, level) for level in levels],
-                               self.stride)
-        for images, labels in rendered_ahead(tests, self.workers):
-            truth = truth_of(labels, label_set, loaded.device)
+        levels, tests = FIGURE_1_LEVELS[kind], self.tests
+        scores = [LabelScore(tests.label_set, loaded.device, tests.groups) for _ in levels]
+        degraded = DegradedScenes(tests, [Degradation(kind, level) for level in levels],
+                                  self.stride)
+        for images, labels in rendered_ahead(degraded, self.workers):
+            truth = truth_of(labels, loaded.device)
             for image, score in zip(images, scores, strict=True):
                 score.add(loaded.segment(loaded.upload(image)), truth)
         return {f'{level:g}': score.result()['miou']

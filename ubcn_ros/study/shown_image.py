@@ -92,8 +92,7 @@ class ShownScene:
         frame = frame if self.view.size is None else resized(frame, *self.view.size)
         object.__setattr__(self, 'frame', frame)
         object.__setattr__(self, 'clean', self.model.upload(frame.image))
-        object.__setattr__(self, 'truth', truth_of(frame.labels, self.scenes.label_set,
-                                                   self.model.device))
+        object.__setattr__(self, 'truth', truth_of(frame.labels, self.model.device))
 
     @property
     def name(self) -> str:
@@ -103,7 +102,8 @@ class ShownScene:
     @property
     def true_labels(self) -> np.ndarray:
         """(H, W) uint8 ids, 255 where none is known, or a group of classes."""
-        return self.truth.cpu().numpy().astype(np.uint8)
+        known = self.truth < self.scenes.label_set.num_classes
+        return self.truth.where(known, UNLABELED).byte().cpu().numpy()
 
     def rainy(self, rate: float) -> torch.Tensor:
         """Return the image in the rain of all validation, (1, 3, H, W) 0..1."""
@@ -117,7 +117,8 @@ class ShownScene:
 
         :param image: (1, 3, H, W) 0..1; ``labels``: (H, W) ids.
         """
-        images, classes = ImageScore(), LabelScore(self.scenes.label_set, self.model.device)
+        images, classes = ImageScore(), LabelScore(
+            self.scenes.label_set, self.model.device, self.scenes.groups)
         images.add(image, self.clean)
         classes.add(labels, self.truth)
         return Shown(*as_arrays(image, labels), {

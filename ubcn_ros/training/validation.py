@@ -56,7 +56,8 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
         told: list[float] = []
         for n, sample in enumerate(samples(rate)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
-            # a group of classes is not a class
+            truth = batch['labels'][0].clone()
+            # in pictures a group of classes is not a class
             batch['labels'][batch['labels'] >= label_set.num_classes] = UNLABELED
             with fabric.autocast():
                 steps = stage.unrolled(batch['degraded'])
@@ -66,8 +67,9 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
             for t, step in enumerate(steps, 1):
                 psnr.setdefault(f'T{t}', []).append(decibels(step.image, batch['clean']))
                 if 'miou' in stage.measures:
-                    labels.setdefault(t, LabelScore(label_set, fabric.device)).add(
-                        step.full_logits[0].argmax(0), batch['labels'][0])
+                    labels.setdefault(
+                        t, LabelScore(label_set, fabric.device, scenes.groups)).add(
+                        step.full_logits[0].argmax(0), truth)
             seen(rate, n, batch, steps)
         if 'psnr' in stage.measures:
             scores |= {f'psnr_{rate:.0f}_{of}': sum(v) / len(v) for of, v in psnr.items()}
