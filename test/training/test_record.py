@@ -35,7 +35,8 @@ def record(**changes):
     return model_record(**{
         'command': 'ubcn train light', 'config': TrainConfig('light', seed=7), 'stage': 'adapt',
         'trained': {'segmentation', 'derain'}, 'data': [{'name': 'own', 'counts': {'train': 3}}],
-        'license': 'MIT', 'init': model(), 'optimizer_steps': 5, 'iterations': 3,
+        'license': 'MIT', 'init': model(), 'precision': 'bf16-mixed', 'optimizer_steps': 5,
+        'iterations': 3,
         'trained_short_side': 360, 'trained_focal_length': 1.5,
         'validation': {}, **changes})
 

@@ -286,6 +286,52 @@ def test_a_trained_sam_keeps_its_weights(make, data, whole):
                            start.network.derain.tail[0][0].weight)
 
 
+def test_a_lost_stage_that_is_trained_again_is_what_the_next_ones_started_from(copied, capsys):
+    run = copied(command='ubcn train again')
+    (run.files.folder('derain') / 'best.safetensors').unlink()
+    with pytest.raises(ValueError, match='--overwrite --stage derain'):
+        run.plan(resume=True)
+    run.files.discard('derain')
+    train(run, 'derain', resume=True)
+    assert run.plan(resume=True) == [], 'the weights are the same'
+    assert f'wrote {run.files.result}' in capsys.readouterr().out
+
+
+def test_a_result_is_not_said_to_be_of_a_stage_that_is_not_in_it(copied, capsys):
+    run = copied({'stages': {'adapt': {'grad_clip_norm': 0.001}}})
+    before = run.files.result.read_bytes()
+    run.files.discard('adapt')
+    train(run, 'adapt', resume=True)
+    told = capsys.readouterr().out
+    assert 'attend was trained from other weights' in told and 'wrote' not in told
+    assert '--overwrite --stage attend' in told and run.files.result.read_bytes() == before
+
+
+def test_a_model_that_is_not_started_from_is_not_in_the_record(copied, model, capsys):
+    run = copied(init=model)
+    run.files.discard('adapt')
+    train(run, 'adapt', resume=True)
+    told, info = capsys.readouterr().out, load_model(
+        run.files.folder('adapt') / 'best.safetensors')[1]
+    assert info.metadata['init'] is None and 'for nobody' not in info.metadata['license']
+    assert 'the weights of given are not used' in told and 'for nobody' not in told
+
+
+def test_another_precision_does_not_go_on(copied):
+    with pytest.raises(ValueError, match='precision: 32-true before, bf16-mixed now'):
+        copied(precision='bf16-mixed').plan(resume=True)
+
+
+@pytest.mark.parametrize('stages', [('derain', 'attend'), ('derain', 'joint')])
+def test_a_sam_that_cannot_start_is_told_before_anything_is_trained(make, stages):
+    run = make(stages=stages)
+    run.config = replace(run.config, model=replace(
+        run.config.model, overrides={'derain': {'network': 'ddn'}}))
+    with pytest.raises(ValueError, match='SAM cannot start from ddn.* --stage derain'):
+        run.plan()
+    assert run.plan('derain') == ['derain']
+
+
 def test_without_validation_the_best_is_the_last(make, capsys):
     run = make(changes={'data': {'validation_images': 0}}, stages=('derain',))
     assert run.validation is None

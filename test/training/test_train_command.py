@@ -232,7 +232,7 @@ def test_resuming_with_another_recipe_says_what_differs(finished, recipe, tmp_pa
         'seed': ['5', '6'], 'stages.derain.optimizer.lr': ['0.01', '0.002'],
         'stages.derain.optimizer_steps': ['1', '3'],
         'stages.derain.samples.crop': ['[32, 48]', '[48, 48]']}
-    assert 'the recipe, data and --steps that it was begun with' in result.output
+    assert 'the recipe, data, --precision and --steps that it was begun with' in result.output
     assert contents(tmp_path / 'out') == before
 
 
@@ -337,6 +337,18 @@ def test_a_batch_that_cannot_be_shared_is_told_before_any_stage(write_recipe, ca
     result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
                      '--accelerator', 'cpu', '--devices', '2'])
     assert result.exit_code == 2 and 'stages.joint.batch is 3' in result.output
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('batch, devices', [(1, 1), (2, 2)])
+def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_path, batch,
+                                                 devices):
+    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'joint': {'batch': batch}}})
+    options = ['--data', str(camvid_root), '--out', str(tmp_path / 'out'), '--accelerator', 'cpu',
+               '--devices', str(devices)]
+    result = invoke([str(path), *options, '--stage', 'joint'])
+    assert result.exit_code == 2 and 'freeze_norm' in result.output
+    assert f'stages.joint.batch is {batch}, one sample a process' in ' '.join(result.output.split())
     assert not (tmp_path / 'out').exists()
 
 

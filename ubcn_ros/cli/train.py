@@ -23,6 +23,7 @@ from ubcn_ros.cli.training import (
     StepsType,
     accelerator_option,
     check_devices,
+    chosen_precision,
     init_option,
     launch,
     recipe_argument,
@@ -107,8 +108,10 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     if threads:
         torch.set_num_threads(threads)
     opened, folder = open_data(data), out or Path('runs')
-    runs = [Run(config, opened, out if out and not variants else folder / config.name, init, half,
-                typed_command(sys.argv[1:]), _plain(options)) for config in configs]
+    runs = [Run(config, opened, out if out and not variants else folder / config.name, init,
+                half=half, precision=chosen_precision(precision, accelerator),
+                command=typed_command(sys.argv[1:]), options=_plain(options))
+            for config in configs]
     for run in runs:
         run.check_free(stage, resume, overwrite)
         _check_batches(run.config, stage, devices * nodes)
@@ -232,8 +235,17 @@ def _plain_errors() -> Iterator[None]:
 
 def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> None:
     """Raise BadParameter now, not after the stages before, where a batch cannot be shared."""
-    for name, settings in config.stages.items():
-        if settings.batch % processes and stage in (None, name):
+    asked = {name: settings for name, settings in config.stages.items() if stage in (None, name)}
+    for name, settings in asked.items():
+        if settings.batch % processes:
             raise click.BadParameter(
                 f"the recipe's stages.{name}.batch is {settings.batch}, which {processes} "
                 'processes cannot share: choose a multiple', param_hint="'--devices'")
+    for name, settings in asked.items():
+        alone = settings.batch == processes and not settings.freeze_norm
+        # the discriminator's stage labels the clean and the rainy image together
+        if alone and (name == 'joint' or name == 'adapt' and not settings.adversarial_weight):
+            raise click.BadParameter(
+                f"the recipe's stages.{name}.batch is {settings.batch}, one sample a process, of "
+                'which batch normalisation knows no spread: choose 2 or more for each, or set '
+                'freeze_norm to true', param_hint="'RECIPE'")

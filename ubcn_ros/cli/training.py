@@ -91,7 +91,7 @@ def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: s
         # no loss of the joint stage reaches the auxiliary heads: DDP must look for them
         strategy = 'ddp_find_unused_parameters_true' if joint else 'ddp'
     fabric = Fabric(accelerator=accelerator, devices=devices, num_nodes=nodes,
-                    precision=_precision(precision, accelerator), strategy=strategy)
+                    precision=chosen_precision(precision, accelerator), strategy=strategy)
     fabric.launch()
     return fabric
 
@@ -112,7 +112,8 @@ def check_devices(accelerator: str, devices: int) -> None:
                                  f'{accelerator!r}', param_hint="'--devices'")
 
 
-def _precision(precision: str, accelerator: str) -> str:
+def chosen_precision(precision: str, accelerator: str) -> str:
+    """Return what auto stands for on this machine; any other precision is itself."""
     if precision != 'auto':
         return precision
     import torch

@@ -208,7 +208,8 @@ class BaselineStudy:
         return next((rows[IDM] for rows in self.results['trained'].values() if IDM in rows), None)
 
     def _run(self, name: str, config: TrainConfig, budget: str) -> Run:
-        return Run(config, self.data, self.out / budget / name, self.start, command=self.command)
+        return Run(config, self.data, self.out / budget / name, self.start,
+                   precision=self.fabric._precision.precision, command=self.command)
 
     def _steps(self, name: str, budget: str) -> dict[str, int]:
         """Return the optimizer steps of a network's stages in a budget, which is IDM's."""

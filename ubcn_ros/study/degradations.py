@@ -162,7 +162,7 @@ class DegradationStudy:
         """Train a network, or what is left of it; returns its file."""
         config = self.trained_config(kind, level, seed)
         run = Run(config, self.data, self.out / self.name / f'seed-{seed}' / config.name,
-                  command=self.command)
+                  precision=self.fabric._precision.precision, command=self.command)
         run.training = self.training
         stages = run.plan(resume=True)
         if stages or not run.files.result.is_file():

@@ -61,9 +61,14 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
         raise _damaged(path, error) from error
     if changed:
         raise ValueError(f'{path} is of another recipe, data or start: {"; ".join(changed)}: '
-                         'resume with the recipe, data and --steps that it was begun with, or '
-                         'start again with --overwrite')
+                         'resume with the recipe, data, --precision and --steps that it was '
+                         f'begun with, or start again with --overwrite --stage {path.parent.name}')
     return best
+
+
+def started_from(path: Path) -> str | None:
+    """Return the hash of what a checkpoint's stage started from; no pickled code is run."""
+    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)['settings']['start']
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -55,7 +55,8 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
         check_text('exclude', *self.exclude)
-        check_range(self, ('short_side',), 0, 8192)
+        if self.short_side:
+            check_range(self, ('short_side',), 32, 8192)
         check_range(self, ('validation_images',), 0)
         check_choice('validation_rain', self.validation_rain, RAINS)
 
@@ -159,7 +160,7 @@ class StageConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a value that is out of range."""
-        check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1)
+        check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1, 10**9)
         check_range(self, ('iterations',), 1, 10)
         check_range(self, ('epochs',), 0, 1e6)
         check_range(self, ('derained_share', 'ema_decay'), 0, 1)
@@ -226,6 +227,9 @@ class TrainConfig:
         changes = self.variants[name] or {}
         if not isinstance(changes, dict) or {'name', 'variants'} & {*changes}:
             raise ValueError(f'{where} is {changes!r}: expected what differs, without a name')
+        if not isinstance(changes.get('stages') or {}, dict):
+            raise ValueError(f'{where}: stages is {changes["stages"]!r}: expected a mapping of '
+                             'stages to what differs')
         for stage in changes.get('stages') or {}:
             find_stage(self, stage)
         values = {**self.to_dict(), 'name': f'{self.name}-{name}'}

@@ -23,6 +23,7 @@ from ubcn_ros.runtime.weights import PARTS, ModelInfo
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import DataSet, SceneList
+    from ubcn_ros.network import UBCN
     from ubcn_ros.training.config import TrainConfig
 
 _JOIN = '; '
@@ -30,8 +31,8 @@ _JOIN = '; '
 
 def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iterable[str],
                  data: Sequence[Mapping[str, Any]], license: str, init: ModelInfo | None,
-                 optimizer_steps: int, iterations: int, trained_short_side: int | None,
-                 trained_focal_length: float | None,
+                 precision: str, optimizer_steps: int, iterations: int,
+                 trained_short_side: int | None, trained_focal_length: float | None,
                  validation: Mapping[str, float]
                  ) -> dict[str, Any]:
     """
@@ -44,6 +45,7 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
     :param data: one of ``data_record`` for each data set.
     :param license: as of ``joined_license``.
     :param init: of the model that the training started from.
+    :param precision: that it was trained in, as of Lightning's Fabric.
     :param optimizer_steps: that the stage has run; ``iterations`` of the loop, as it trained.
     :param trained_short_side: pixels, of the images that the segmentation network was trained on,
         None where it was not.
@@ -56,6 +58,7 @@ def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iter
         'data': [dict(entry) for entry in data], 'license': license,
         'init': None if init is None else {'name': init.name, 'sha256': init.sha256},
         'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
+        'precision': precision,
         'optimizer_steps': optimizer_steps, 'iterations': iterations,
         'trained_short_side': trained_short_side, 'trained_focal_length': trained_focal_length,
         'validation': {name: float(value) if math.isfinite(value) else None
@@ -84,6 +87,15 @@ def data_record(data_set: DataSet, sha256: str | None = None) -> dict[str, Any]:
     return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
             'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},
             'sha256': sha256}
+
+
+def network_hash(network: UBCN) -> str:
+    """Return the SHA-256 of a network's configuration and weights, in hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps(network.config.to_dict(), sort_keys=True).encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f'{name} {tensor.dtype} {list(tensor.shape)}'.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def scenes_record(scenes: SceneList) -> str:

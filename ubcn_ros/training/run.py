@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,15 +22,22 @@ from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
 from ubcn_ros.training.architecture import model_config
-from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings
+from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, started_from
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
-from ubcn_ros.training.record import data_record, joined_license, model_record, scenes_record
+from ubcn_ros.training.record import (
+    data_record,
+    joined_license,
+    model_record,
+    network_hash,
+    scenes_record,
+)
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.start import Start, starting_network
 from ubcn_ros.training.trainer import BEST, Trainer, check_labels
+from ubcn_ros.training.warm_start import check_warm_start
 from ubcn_ros.whole_files import write_whole
 
 
@@ -45,6 +51,7 @@ class Run:
     :param out: output folder.
     :param init: model file or name of a shipped model to start from, None to start anew.
     :param half: keep the result's convolution weights in fp16.
+    :param precision: as of Lightning's Fabric, that it is trained in.
     :param command: as typed, for the record.
     :param options: of the command, for args.yaml.
     :param fingerprints: hashes of the data sets' files by name, in their order; empty where
@@ -56,6 +63,7 @@ class Run:
     out: Path
     init: str | None = None
     half: bool = False
+    precision: str = '32-true'
     command: str = ''
     options: dict[str, Any] = field(default_factory=dict)
     fingerprints: dict[str, str] = field(default_factory=dict)
@@ -92,11 +100,6 @@ class Run:
     def _init(self) -> tuple[UBCN, ModelInfo] | None:
         return None if self.init is None else load_model(self.init)
 
-    @property
-    def license(self) -> str:
-        """Terms of the data and of the model to start from, which hold for the result, too."""
-        return joined_license(self._init and self._init[1], self.data.licenses)
-
     def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
                    ) -> None:
         """
@@ -122,9 +125,13 @@ class Run:
         self.check_free(stage, resume, overwrite)
         asked = self.files.asked(stage)
         # a recipe that describes no network is told now
-        model_config(self.config, self.label_set, self._init and self._init[0].config)
+        network = model_config(self.config, self.label_set, self._init and self._init[0].config)
         chosen = [name for name in asked if overwrite or not self.files.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
+        anew = next((name for name in self.config.stages if name in ('attend', 'joint')), None)
+        if (anew in chosen and self.config.stages[anew].warm_start
+                and not (self._init and 'attention' in self._init[1].trained)):
+            check_warm_start(network)
         for name in chosen:
             check_labels(name, self.label_set, *self._scenes(name))
         if resume:
@@ -155,10 +162,22 @@ class Run:
                 raise ValueError(f'{path} is missing: nothing says what {files.folder(name)} was '
                                  f'trained on: start again with --overwrite --stage {name}')
 
+    def _stale(self) -> str | None:
+        """Return the first stage that started from what has been trained anew since."""
+        for name in filter(self.files.finished, self.config.stages):
+            path = self.files.folder(name) / CHECKPOINT
+            if path.is_file() and started_from(path) != self._start_hash(name):
+                return name
+        return None
+
     def _start_hash(self, stage: str) -> str | None:
-        """Hash of the file that a stage starts from: of the stage before, or else --init."""
+        """
+        Hash of what a stage starts from: the network of the stage before, or else --init's file.
+
+        How the stage before was typed changes no weight.
+        """
         if best := self.files.best_before(stage):
-            return hashlib.sha256(best.read_bytes()).hexdigest()
+            return network_hash(load_model(best)[0])
         return self._init[1].sha256 if self._init else None
 
     def start(self, stage: str) -> Start:
@@ -177,7 +196,7 @@ class Run:
         scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
         return {**decisive(self.config, stage), 'label_set': self.label_set.to_dict(),
                 'scenes': {split: found and scenes_record(found) for split, found in scenes},
-                'files': dict(self.fingerprints),
+                'files': dict(self.fingerprints), 'precision': self.precision,
                 'start': self._start_hash(stage)}
 
     def write_arguments(self) -> None:
@@ -222,15 +241,17 @@ class Run:
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
         trained = {*start.trained, *STAGE_CLASSES[stage].trained}
         images = self._segmentation_record(stage, start)
+        from_init = self._init is not None and start.info is self._init[1]
 
         def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
             said = model_record(
                 command=self.command, config=self.config, stage=stage, trained=trained,
                 data=self._data_records, **images,
                 license=joined_license(start.info, self.data.licenses),
-                init=self._init and self._init[1], optimizer_steps=steps,
+                init=start.info if from_init else None, precision=self.precision,
+                optimizer_steps=steps,
                 iterations=self.config.stages[stage].iterations, validation=scores)
-            if said['init'] is None and start.info is not None:
+            if not from_init and start.info is not None:
                 said['init'] = start.info.metadata.get('init')
             return said
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
@@ -249,7 +270,8 @@ class Run:
         :param time_left: of these stages, shown with the progress.
         """
         if stages:
-            fabric.print(f'licence of the result: {self.license or "none is stated"}')
+            terms = joined_license(self.start(stages[0]).info, self.data.licenses)
+            fabric.print(f'licence of the result: {terms or "none is stated"}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
@@ -269,7 +291,11 @@ class Run:
                 time_left.begin(stage, trainer.optimizer_step)
             trainer.fit()
         last, files = self.files.last, self.files
-        if fabric.is_global_zero and files.finished(last):
+        if fabric.is_global_zero and (stale := self._stale()):
+            fabric.print(f'{stale} was trained from other weights than are there now: train it '
+                         f'again with --overwrite --stage {stale}; until then '
+                         f'{files.result.name}, where it is there, is that of before')
+        elif fabric.is_global_zero and files.finished(last):
             network, info = load_model(files.folder(last) / BEST)
             save_model(files.result, network, info.metadata, self.half)
             best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'

@@ -52,6 +52,9 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
     torch.manual_seed(config.seed)
     if before is not None:
         start = _from_stage(before, model_config(config, label_set, init and init[0].config))
+        if init is not None:
+            start = replace(start, details=f'the weights of {init[1].name} are not used: what is '
+                            f'before {stage} is trained\n')
     elif init is not None:
         source, info = init
         network = built(config, label_set, source.config)

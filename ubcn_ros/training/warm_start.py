@@ -6,8 +6,24 @@ from __future__ import annotations
 
 import torch
 
-from ubcn_ros.network import UBCN
+from ubcn_ros.network import UBCN, UBCNConfig
+from ubcn_ros.network.baselines import BaselineConfig
 from ubcn_ros.network.veil_field import FieldIDM, FieldSAM, VeilField
+
+
+def check_warm_start(config: UBCNConfig) -> None:
+    """Raise ValueError where SAM cannot start from what derains, saying what to do."""
+    ours, theirs = config.attention, config.derain
+    if isinstance(theirs, BaselineConfig):
+        raise ValueError(f'SAM cannot start from {theirs.network}, which is there in the place of '
+                         'IDM: train the stage derain alone, with --stage derain, or set '
+                         'warm_start to false')
+    alike = ('channels', 'unshuffle', 'veil_texture')
+    pairs = [(name, getattr(ours, name, 0), getattr(theirs, name, 0)) for name in alike]
+    differ = [f'{name} {one} and {other}' for name, one, other in pairs if one != other]
+    if differ:
+        raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
+                         'warm_start to false')
 
 
 def start_from_derain(network: UBCN) -> None:
@@ -17,16 +33,10 @@ def start_from_derain(network: UBCN) -> None:
     The rainy image's half of the first convolution is IDM's, the previous image's half starts at
     zero: of the form trunk, with as many blocks as IDM, a second step starts as the first.
 
-    :raises ValueError: the two differ in channels, unshuffling or texture of the veil field.
+    :raises ValueError: as ``check_warm_start``.
     """
     source, target = network.derain, network.attention
-    ours, theirs = network.config.attention, network.config.derain
-    alike = ('channels', 'unshuffle', 'veil_texture')
-    pairs = [(name, getattr(ours, name, 0), getattr(theirs, name, 0)) for name in alike]
-    differ = [f'{name} {one} and {other}' for name, one, other in pairs if one != other]
-    if differ:
-        raise ValueError(f'SAM cannot start from IDM, they differ in {", ".join(differ)}: set '
-                         'warm_start to false')
+    check_warm_start(network.config)
     with torch.no_grad():
         weight = source.head[0][0].weight
         target.head[0][0].weight.zero_()
