@@ -4,6 +4,7 @@
 
 import pytest
 import torch
+from simulated_cuda import on_gpu
 
 from ubcn_ros.network import (
     IDM,
@@ -16,6 +17,7 @@ from ubcn_ros.network import (
     build_segmentation,
 )
 from ubcn_ros.network.blocks import RES, shrink, shuffle, unshuffle
+from ubcn_ros.network.segmentation import ddrnet, pspnet
 
 
 def count(module):
@@ -211,3 +213,14 @@ def test_shrinking_is_the_same_by_matrix_products(size, monkeypatch):
             patch.setattr(blocks, 'exporting', lambda: True)
             found = shrink(image, target)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_what_is_exported_stays_on_its_device(simulated_gpu, monkeypatch):
+    # before PyTorch 2.7 torch.compile takes these forms, too
+    for module in (blocks, pspnet, ddrnet):
+        monkeypatch.setattr(module, 'exporting', lambda: True)
+    image = torch.rand(1, 3, 20, 33, device='cuda')
+    for found in (shrink(image, (8, 9)), unshuffle(image, 2), pspnet.grid_means(image, 6),
+                  ddrnet.window_means(image, (4, 5))):
+        assert on_gpu(found)
+    assert simulated_gpu.waits == []

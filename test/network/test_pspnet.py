@@ -75,15 +75,16 @@ def test_a_gpu_pools_by_products_in_a_graph_too(dtype):
     expected = copy.deepcopy(pooling).double()(x.to(dtype).double())
     pooling, x = pooling.to('cuda', dtype), x.to('cuda', dtype, memory_format=torch.channels_last)
     check(x)
-    with torch.inference_mode():
-        pooling(x)
-        kept = torch.cuda.memory_allocated()
-        result = pooling(x)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            captured = pooling(x)
-        graph.replay()
-    assert torch.equal(result, captured)
-    assert (result.cpu().double() - expected).norm() <= 0.02 * expected.norm()
-    del result, captured, graph
-    assert torch.cuda.memory_allocated() <= kept
+    kept = []
+    for _ in range(2):  # before PyTorch 2.12 a first capture leaves cuBLAS's workspace behind
+        with torch.inference_mode():
+            result = pooling(x)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                captured = pooling(x)
+            graph.replay()
+        assert torch.equal(result, captured)
+        assert (result.cpu().double() - expected).norm() <= 0.02 * expected.norm()
+        del result, captured, graph
+        kept.append(torch.cuda.memory_allocated())
+    assert kept[1] <= kept[0]

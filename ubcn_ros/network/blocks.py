@@ -170,17 +170,18 @@ def shrink(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     ONNX has nothing of the kind: exported, it is two matrix products, the same up to rounding.
     """
     if exporting():
-        rows, columns = (_triangles(*lengths) for lengths in zip(image.shape[-2:], size,
-                                                                 strict=True))
+        # on its device: before PyTorch 2.7 torch.compile comes here, too
+        rows, columns = (_triangles(*lengths, image.device)
+                         for lengths in zip(image.shape[-2:], size, strict=True))
         return (rows @ image.float() @ columns.T).to(image.dtype)
     small = F.interpolate(image, size, mode='bilinear', align_corners=False, antialias=True)
     return small.contiguous(memory_format=torch.channels_last)
 
 
-def _triangles(length: int, count: int) -> torch.Tensor:
+def _triangles(length: int, count: int, device: torch.device) -> torch.Tensor:
     """(count, length) weights by which a line is resized: triangles two of its places wide."""
-    places = torch.arange(length)[None] + 0.5
+    places = torch.arange(length, device=device)[None] + 0.5
     step = (places[:, -1:] + 0.5) / count  # no branch may depend on the length
-    middles = (torch.arange(count)[:, None] + 0.5) * step
+    middles = (torch.arange(count, device=device)[:, None] + 0.5) * step
     weights = (1 - (places - middles).abs() / step.clamp(min=1)).clamp(min=0)
     return weights / weights.sum(1, keepdim=True)

@@ -60,8 +60,10 @@ class PretendCuda:
             assert capture_error_mode == 'thread_local' and stream.name == cuda.stream_now
             graph._pool = pool or graph._pool
             log.append(f'capture {graph.number} in {graph._pool}')
-            yield
-            log.append('captured')
+            try:
+                yield
+            finally:
+                log.append('captured')
 
         self.names = {'Stream': lambda device: Stream('side'), 'CUDAGraph': CUDAGraph,
                       'stream': stream, 'graph': graph,
@@ -73,6 +75,8 @@ def pretend(monkeypatch):
     pretend = PretendCuda()
     for name, value in pretend.names.items():
         monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch._C, '_cuda_clearCublasWorkspaces',
+                        lambda: pretend.log.append('workspaces cleared'), raising=False)
     return pretend
 
 
@@ -80,8 +84,9 @@ def test_work_is_warmed_up_and_captured_on_a_side_stream(pretend):
     log = pretend.log
     again = GraphRecorder(torch.device('cuda', 0)).record(
         lambda: log.append(f'work on {pretend.stream_now}'))
-    assert log == ['side waits for main', *['work on side'] * WARM_UP, 'capture 1 in pool 1',
-                   'work on side', 'captured', 'main waits for side', 'replay 1 on main']
+    assert log == ['side waits for main', *['work on side'] * WARM_UP, 'workspaces cleared',
+                   'capture 1 in pool 1', 'work on side', 'captured', 'workspaces cleared',
+                   'main waits for side', 'replay 1 on main']
     log.clear()
     again()
     assert log == ['replay 1 on main']
@@ -108,6 +113,8 @@ def test_a_failed_capture_leaves_the_stream_as_it_was(pretend):
     with pytest.raises(RuntimeError, match='not permitted'):
         recorder.record(work)
     assert pretend.stream_now == 'main'
+    assert pretend.log[-4:] == ['workspaces cleared', 'capture 1 in pool 1', 'captured',
+                                'workspaces cleared']
     pretend.log.clear()
     recorder.record(lambda: None)
     assert 'capture 2 in pool 2' in pretend.log  # not in the failed one's
@@ -138,6 +145,21 @@ def test_work_that_waits_for_the_device_cannot_be_captured():
     again()
     torch.cuda.synchronize()
     assert given.tolist() == [1.0] * 4
+
+
+@pytest.mark.gpu
+def test_products_are_right_after_another_graph_was_dropped():
+    recorder = GraphRecorder(torch.device('cuda', 0))
+    left, right = torch.rand(2, 64, 1 << 14, device='cuda').half()  # split along, by a workspace
+    kept, other = (torch.zeros(64, 64, device='cuda').half() for _ in range(2))
+    again = recorder.record(lambda: torch.mm(left, right.T, out=kept))
+    expected = kept.clone()
+    recorder.record(lambda: torch.mm(right, left.T, out=other))
+    torch.cuda.empty_cache()
+    kept.zero_()
+    again()
+    torch.cuda.synchronize()
+    assert torch.equal(kept, expected)
 
 
 def said_of_graphs(caplog):

@@ -52,7 +52,7 @@ KEPT = 64
 """Sizes of features whose weights of the means are kept: a camera has one or two."""
 
 
-def _means(length: int, grid: int, device: torch.device | None = None) -> torch.Tensor:
+def _means(length: int, grid: int, device: torch.device) -> torch.Tensor:
     """(grid, length) weights of the means over ``grid`` cells of a line, as PyTorch cuts them."""
     cells = torch.arange(grid, device=device)[:, None]
     places = torch.arange(length, device=device)
@@ -69,7 +69,7 @@ def grid_means(x: torch.Tensor, grid: int) -> torch.Tensor:
     """
     if not exporting():
         return F.adaptive_avg_pool2d(x, grid)
-    rows, columns = _means(x.shape[-2], grid), _means(x.shape[-1], grid)
+    rows, columns = (_means(length, grid, x.device) for length in x.shape[-2:])
     return (rows @ x.float() @ columns.T).to(x.dtype)
 
 

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -65,10 +66,28 @@ class GraphRecorder:
             for _ in range(WARM_UP):
                 work()
             # other threads' calls are no concern of this capture
-            with torch.cuda.graph(graph, pool=pool, stream=side,
-                                  capture_error_mode='thread_local'):
+            with _workspaces_of_the_pool(), torch.cuda.graph(
+                    graph, pool=pool, stream=side, capture_error_mode='thread_local'):
                 work()
         current.wait_stream(side)
         self._graphs.add(graph)
         graph.replay()  # a capture runs nothing; the next work may need the results
         return graph.replay
+
+
+@contextmanager
+def _workspaces_of_the_pool() -> Iterator[None]:
+    """
+    Have cuBLAS take the workspaces of what is captured within from the pool of its graph.
+
+    PyTorch keeps one per stream, of which graphs hold the address, and from 2.12 on drops those
+    of the stream that a graph was captured on with that graph, while others still need them. Made
+    in a capture they are of the pool, which lasts as long as any of its graphs.
+    """
+    # not in PyTorch without CUDA, on which tests simulate it
+    clear = getattr(torch._C, '_cuda_clearCublasWorkspaces', lambda: None)
+    clear()  # those of the warm-up; a capture first gives unused memory back
+    try:
+        yield
+    finally:
+        clear()  # what runs on the stream later must not work in the pool

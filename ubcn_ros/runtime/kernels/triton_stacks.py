@@ -146,20 +146,21 @@ def _convolution(source, source_rest, skip, skip_rest, result, masks, weight, bi
             total = tl.dot(values, matrix, total, input_precision='ieee')
         shift = tl.load(bias + weights * CHANNELS + channel).to(tl.float32)
         total = tl.maximum(total + shift[None, :], 0.0)
-        inside = (y < height) & (x < width)
-        offset = y * width + x
+        # names of their own: set again, those of the loop make Triton 3.1 to 3.4 abort
+        own_inside = (y < height) & (x < width)
+        own_offset = y * width + x
         if SKIP:
             if FIRST:
-                before = _masked(skip, masks + path * mask_path, offset, inside, mask_pixel,
-                                 weight.dtype.element_ty, CHANNELS)
+                before = _masked(skip, masks + path * mask_path, own_offset, own_inside,
+                                 mask_pixel, weight.dtype.element_ty, CHANNELS)
             else:
-                known = tl.load(levels + place) < block
-                instead = rest + _rim_pixel(y, x, height, width, REACH)
-                before = _computed_or_rest(skip, skip_rest, known, base + offset, instead,
-                                           inside, CHANNELS)
+                own_known = tl.load(levels + place) < block
+                own_instead = rest + _rim_pixel(y, x, height, width, REACH)
+                before = _computed_or_rest(skip, skip_rest, own_known, base + own_offset,
+                                           own_instead, own_inside, CHANNELS)
             total += before.to(tl.float32)
-        tl.store(result + ((base + offset)[:, None] * CHANNELS + channel[None, :]),
-                 total.to(result.dtype.element_ty), mask=inside[:, None])
+        tl.store(result + ((base + own_offset)[:, None] * CHANNELS + channel[None, :]),
+                 total.to(result.dtype.element_ty), mask=own_inside[:, None])
         item += tl.num_programs(0)
 
 
