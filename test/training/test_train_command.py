@@ -348,7 +348,8 @@ def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_
                '--devices', str(devices)]
     result = invoke([str(path), *options, '--stage', 'joint'])
     assert result.exit_code == 2 and 'freeze_norm' in result.output
-    assert f'stages.joint.batch is {batch}, one sample a process' in ' '.join(result.output.split())
+    told = ' '.join(result.output.split())
+    assert f'stages.joint.batch is {batch}, one sample a process' in told
     assert not (tmp_path / 'out').exists()
 
 
