@@ -73,6 +73,7 @@ def test_what_click_raises_passes(error):
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_as_a_shell_expects(number):
     assert outcome(Stopped(number)).exit_code == 128 + number
+    assert outcome(KeyboardInterrupt()).exit_code == 130, 'before anything stops on signals'
 
 
 def test_a_reader_that_goes_away_is_not_an_error():

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import importlib
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -59,6 +60,9 @@ def one_line() -> Iterator[None]:
         raise
     except Stopped as stop:  # a command that has more to say of it catches it first
         sys.exit(stop.exit_code)
+    except KeyboardInterrupt:  # click's own exit code is that of an error
+        click.echo('Aborted!', err=True)
+        sys.exit(128 + signal.SIGINT)
     except Exception as error:
         text = _explained(error)
         if text is None:
