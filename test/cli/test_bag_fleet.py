@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from command_line import ubcn
-from drives import drive, imu, stored, write_bag
+from drives import drive, imu, jpeg, stored, write_bag
 
 from ubcn_ros.bags.fleet import Fleet
 from ubcn_ros.bags.fleet.run import Assignment
@@ -36,6 +36,22 @@ def words(quick):
 @pytest.fixture
 def process(words):
     return lambda *arguments: ubcn(*words(*arguments))
+
+
+def test_what_is_not_processed_is_told_of_each_bag_and_a_record_stays(tmp_path, process):
+    folder = tmp_path / 'in'
+    for name in 'ab':
+        write_bag(folder / f'{name}.mcap', [
+            *drive(2), jpeg('/front/image_raw/compressed', 9, 1900)])
+    done = process(folder, tmp_path / 'out', '--workers', 1)
+    assert done.exit_code == 0, done.output
+    for name in 'ab':
+        assert (f'{name}.mcap: /front/image_raw/compressed (sensor_msgs/msg/CompressedImage) is '
+                'not processed: the other transport of /front/image_raw') in done.output
+    before = (tmp_path / 'out' / 'summary.json').read_text()
+    again = process(folder, tmp_path / 'out', '--workers', 1)
+    assert again.exit_code == 1 and 'exists already' in again.output
+    assert (tmp_path / 'out' / 'summary.json').read_text() == before
 
 
 def test_two_workers_write_what_one_process_writes(tmp_path, process):

@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 import pytest
+import yaml
 from command_line import ubcn
 from processed_bags import (
     FRONT,
@@ -68,6 +69,36 @@ def test_against_the_drive_without_rain(tmp_path):
     assert camera.frames[1].values['psnr_gain'] == pytest.approx(of_255(21) - of_255(11))
     assert camera.summary()['psnr_gain']['worst'] == pytest.approx(of_255(20) - of_255(10))
     assert camera.miou is None and camera.iou == {}
+
+
+@pytest.mark.parametrize('stamps', [[0] * 6, [S, S, S, 2 * S, 2 * S, 3 * S]])
+def test_frames_of_equal_stamps_are_those_recorded_at_one_time(tmp_path, stamps):
+    """A frame that is left out moves no other."""
+    kept = {0, 2, 5}
+    a = sidecar(write_bag(tmp_path / 'a', {
+        FRONT['topic']: rainy, FRONT['derained']: lambda n: derained(n) if n in kept else None,
+    }, count=6, stamps=stamps))
+    truth = write_bag(tmp_path / 'dry', {FRONT['topic']: clean}, count=6, stamps=stamps)
+    found = compare(BagPaths(a, truth=truth))
+    assert [row.values['psnr'] for row in found.cameras[0].frames] == [
+        pytest.approx(of_255(10 + n)) for n in sorted(kept)]
+    assert found.said == [] and 'recorded at' in found.cameras[0].frames[1].text
+
+
+def test_what_is_missing_in_a_bag_is_told_and_ends_with_1(tmp_path):
+    for name, count in (('a', 8), ('b', 8), ('damaged', 8), ('stopped', 4)):
+        processed(tmp_path / name, count=count)
+    metadata = tmp_path / 'damaged' / 'metadata.yaml'
+    said = yaml.safe_load(metadata.read_text())
+    said['rosbag2_bagfile_information']['relative_file_paths'].append('damaged_1.mcap')
+    metadata.write_text(yaml.safe_dump(said))
+    sidecar(tmp_path / 'stopped', finished=False)
+    assert bag_compare(tmp_path / 'a', tmp_path / 'b').exit_code == 0
+    for name, text in (('damaged', 'damaged_1.mcap'), ('stopped', 'not processed to its end')):
+        done = bag_compare(tmp_path / 'a', tmp_path / name, '--json', tmp_path / 'x.json')
+        assert done.exit_code == 1 and text in done.output, done.output
+        lacking = json.loads((tmp_path / 'x.json').read_text())['lacking']
+        assert lacking and all(str(tmp_path / name) in line for line in lacking)
 
 
 def test_equal_images_are_counted_and_not_averaged(tmp_path):

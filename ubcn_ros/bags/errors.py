@@ -46,3 +46,8 @@ def exists_error(path: Path) -> BagError:
                         'give a path that does not exist yet')
     return BagError(f'bag {path} cannot be written: it exists already; give a path that does '
                     'not exist yet')
+
+
+def in_seconds(time_ns: int) -> str:
+    """Write a time as seconds, exact to the nanosecond."""
+    return f'{"-" * (time_ns < 0)}{abs(time_ns) // 10**9}.{abs(time_ns) % 10**9:09} s'

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ubcn_ros.bags.errors import MalformedMessage
+from ubcn_ros.bags.errors import MalformedMessage, in_seconds
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
@@ -136,7 +136,7 @@ class _BagRain:
             message = self._reader.deserialize(record.data, msgtype)
             image = decode(message)
         except MalformedMessage as error:
-            return _Item(record, error=f'{topic}, recorded at {record.time_ns / 1e9:.9f} s: '
+            return _Item(record, error=f'{topic}, recorded at {in_seconds(record.time_ns)}: '
                                        f'{error}; copied as it is')
         rainy = self._rain[base_topic(topic)](image, self._time_s(record))
         if np.array_equal(rainy, image):  # the bytes stay, too

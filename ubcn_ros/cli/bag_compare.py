@@ -66,10 +66,11 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
         click.echo(f'wrote {csv_path}', err=str(json_path) == '-')
     save_json(json_path, {'a': str(bag), 'b': other and str(other),
                           'truth': truth and str(truth), **found.as_dict()})
-    malformed = [line for camera in found.cameras for line in camera.malformed]
-    for line in malformed:
-        click.echo(f'Error: {as_line(line)}; left out', err=True)
-    if malformed:
+    wrong = [*found.lacking, *(f'{line}; left out' for camera in found.cameras
+                               for line in camera.malformed)]
+    for line in wrong:
+        click.echo(f'Error: {as_line(line)}', err=True)
+    if wrong:
         sys.exit(1)
 
 

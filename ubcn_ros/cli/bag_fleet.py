@@ -85,7 +85,8 @@ def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Optio
                    err=True)
         sys.exit(stop.exit_code)
     finally:
-        if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir():
+        nothing = not any(bag.jobs for bag in fleet.bags) and (root / SUMMARY).exists()
+        if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir() and not nothing:
             _write_summary(fleet, root, time.monotonic() - begun)
     return _report(fleet)
 

@@ -91,11 +91,16 @@ class CameraComparison:
 
 @dataclass
 class BagComparison:
-    """What `compare` found; ``engine_ms`` are mean times per frame that process.json tells."""
+    """
+    What `compare` found; ``engine_ms`` are mean times per frame that process.json tells.
+
+    ``lacking`` is what could not be compared, as it is not whole in one of the bags.
+    """
 
     cameras: list[CameraComparison]
     engine_ms: dict[str, float] = field(default_factory=dict)
     said: list[str] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
 
     @property
     def frames(self) -> list[FrameRow]:
@@ -111,7 +116,7 @@ class BagComparison:
             'summary': camera.summary(), 'malformed': camera.malformed,
             'rows': [{'stamp_ns': row.stamp_ns, 'stamp': row.text, 'seconds': row.seconds,
                       **row.values} for row in camera.frames]} for camera in self.cameras],
-            'engine_ms': self.engine_ms, 'said': self.said}
+            'engine_ms': self.engine_ms, 'said': self.said, 'lacking': self.lacking}
 
 
 def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done, total: None
@@ -128,7 +133,8 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
         total, done = sum(len(track.keys) for track in tracks.tracks), 0
         labels = next((found for bag in (tracks.first, tracks.second) if bag
                        for found in [bag.label_set()] if found), None)
-        result = BagComparison([], said=tracks.said)
+        result = BagComparison([], said=tracks.said, lacking=[
+            line for bag in tracks.bags for line in bag.lacking])
         for end, bag in (('a', tracks.first), ('b', tracks.second)):
             timings = bag.sidecar.get('timings', {}) if bag else {}
             if 'total' in timings.get('engine_ms', {}):

@@ -22,7 +22,11 @@ DEBUG = 'diagnostic_msgs/msg/DiagnosticArray'
 
 
 class FrameKey(NamedTuple):
-    """A frame: the stamp of its header (ns), and which of those with this stamp it is."""
+    """
+    A frame: the stamp of its header (ns), and which of those with this stamp it is.
+
+    ``number`` counts from 0, or is when the frame was recorded (ns), as of ``by_recording``.
+    """
 
     stamp_ns: int
     number: int
@@ -72,6 +76,7 @@ class OpenBag:
     sidecar: dict[str, Any]
     frames: dict[str, dict[FrameKey, int]] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    repeated: set[int] = field(default_factory=set)  # stamps, as of ``by_recording``
 
     @classmethod
     def open(cls, path: Path, stack: ExitStack) -> OpenBag:
@@ -83,7 +88,7 @@ class OpenBag:
         said = read_sidecar(path if path.is_dir() else path.parent)
         bag = cls(path, stack.enter_context(open_bag(path)), said or {})
         bad: Counter[str] = Counter()
-        for connection, key, time_ns, _ in _with_keys(bag.reader, bag.connections):
+        for connection, key, time_ns, _ in bag.messages(bag.connections):
             if key is None:
                 bad[connection.topic] += 1
             else:
@@ -91,6 +96,27 @@ class OpenBag:
         bag.unread = [*bag.reader.damage, *(f'{number} messages of {topic} have no header'
                                             for topic, number in bad.items())]
         return bag
+
+    @property
+    def lacking(self) -> list[str]:
+        """What of it is missing, a line each: what was not processed, or could not be read."""
+        rest = [f'The rest of {self.path}: it was not processed to its end; `ubcn bag process '
+                '--resume` goes on']
+        return rest * (not self.sidecar.get('finished', True)) + self.unread
+
+    def messages(self, connections: Collection[Connection]
+                 ) -> Iterator[tuple[Connection, FrameKey | None, int, bytes]]:
+        """Yield messages: connection, key (None without a header), time recorded (ns), data."""
+        counts: Counter[tuple[str, int]] = Counter()
+        for connection, time_ns, data in self.reader.messages(connections):
+            try:
+                stamp = header_stamp_ns(data)
+            except ValueError:
+                yield connection, None, time_ns, data
+                continue
+            number = time_ns if stamp in self.repeated else counts[connection.topic, stamp]
+            yield connection, FrameKey(stamp, number), time_ns, data
+            counts[connection.topic, stamp] += 1
 
     @property
     def connections(self) -> list[Connection]:
@@ -153,6 +179,30 @@ class OpenBag:
             for prefix in prefixes]
 
 
+def by_recording(bags: Sequence[OpenBag]) -> bool:
+    """
+    Tell frames of equal stamps apart by when they were recorded, where all bags tell it alike.
+
+    Outputs of ``ubcn bag process`` have the time of their input, so that one that is left out
+    moves no other. Those that a node published were recorded later: there they are counted.
+
+    :return: whether there are such frames that are counted.
+    """
+    repeated = {key.stamp_ns for bag in bags for frames in bag.frames.values()
+                for key in frames if key.number}
+    times = [{(key.stamp_ns, time) for frames in bag.frames.values()
+              for key, time in frames.items() if key.stamp_ns in repeated} for bag in bags]
+    published = any(not bag.sidecar and any(map(names.is_output, bag.images())) for bag in bags)
+    if not repeated or published or not all(times[0] & other for other in times[1:]):
+        return bool(repeated)
+    for bag in bags:
+        bag.repeated = repeated
+        bag.frames = {topic: {FrameKey(key.stamp_ns, time if key.stamp_ns in repeated else 0): time
+                              for key, time in frames.items()}
+                      for topic, frames in bag.frames.items()}
+    return False
+
+
 def named_classes(classes: Sequence[str]) -> LabelSet:
     """Make a label set of names, with colours of our own."""
     return LabelSet('recorded', tuple(classes), distinct_colors(len(classes)),
@@ -210,23 +260,9 @@ class Reading:
         return self._bag.reader.deserialize(data, connection.msgtype)
 
     def _read(self) -> Iterator[tuple[str, FrameKey, Connection, bytes]]:
-        for connection, key, _, data in _with_keys(self._bag.reader, [*self._topics.values()]):
+        for connection, key, _, data in self._bag.messages([*self._topics.values()]):
             if key in self._keys:
                 yield connection.topic, key, connection, data
-
-
-def _with_keys(reader: BagReader, connections: Collection[Connection]
-               ) -> Iterator[tuple[Connection, FrameKey | None, int, bytes]]:
-    """Yield messages: connection, key (None without a header), time of recording (ns), data."""
-    counts: Counter[tuple[str, int]] = Counter()
-    for connection, time_ns, data in reader.messages(connections):
-        try:
-            stamp = header_stamp_ns(data)
-        except ValueError:
-            yield connection, None, time_ns, data
-            continue
-        yield connection, FrameKey(stamp, counts[connection.topic, stamp]), time_ns, data
-        counts[connection.topic, stamp] += 1
 
 
 def _said_camera(entry: dict[str, Any]) -> CameraTopics:

@@ -145,9 +145,7 @@ def missing(names: Collection[str], pair: bool, steps: Steps | None, first: Open
 def left_out(tracks: Sequence[Track], bags: Sequence[OpenBag]) -> Iterator[str]:
     """Say which frames and topics there are no figures of."""
     for bag in bags:
-        if not bag.sidecar.get('finished', True):
-            yield (f'The rest of {bag.path}: it was not processed to its end; `ubcn bag process '
-                   '--resume` goes on')
+        yield from bag.lacking[:len(bag.lacking) - len(bag.unread)]
         for skipped in bag.sidecar.get('skipped', []):
             yield f'{skipped["topic"]} was not processed: {skipped["reason"]}'
         yield from _first([*bag.sidecar.get('malformed', []), *bag.sidecar.get('problems', []),

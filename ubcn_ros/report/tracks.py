@@ -13,10 +13,19 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.bags import BagError, MalformedMessage
+from ubcn_ros.bags.errors import in_seconds
 from ubcn_ros.node.topics import is_output
-from ubcn_ros.report.recording import CameraTopics, FrameKey, OpenBag, Reading, matching_topic
+from ubcn_ros.report.recording import (
+    CameraTopics,
+    FrameKey,
+    OpenBag,
+    Reading,
+    by_recording,
+    matching_topic,
+)
 
 _LATENCY = 'pipeline latency (ms)'
+_TIMES_FROM = 10**9  # numbers of frames that are times, ns
 
 
 @dataclass(frozen=True)
@@ -104,6 +113,10 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     cameras, others = first.cameras(), [] if second is None else second.cameras()
     result = Tracks(first, second, [])
     result.bags = list(filter(None, (first, second, source, truth)))
+    if by_recording(result.bags):
+        result.said.append('Stamps repeat, and the bags were recorded at other times: frames of '
+                           'equal stamps are put together in their order, wrongly behind one that '
+                           'is missing')
     chosen = [c for c in cameras if not inputs.topics or _is_one_of(c, inputs.topics)]
     if not chosen:
         raise BagError(f'{inputs.bag} has no camera {", ".join(map(repr, inputs.topics))} '
@@ -125,7 +138,9 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
 def stamp_text(key: FrameKey) -> str:
     """Write a stamp as seconds, and which of several it is."""
     seconds, nanoseconds = divmod(key.stamp_ns, 1_000_000_000)
-    return f'{seconds}.{nanoseconds:09d}' + (f' ({key.number + 1})' if key.number else '')
+    which = (key.number + 1 if key.number < _TIMES_FROM else
+             f'recorded at {in_seconds(key.number)}')
+    return f'{seconds}.{nanoseconds:09d}' + (f' ({which})' if key.number else '')
 
 
 def evenly(keys: Sequence[FrameKey], count: int) -> list[FrameKey]:

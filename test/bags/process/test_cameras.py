@@ -39,7 +39,25 @@ def test_raw_comes_before_compressed_of_the_same_base(tmp_path):
         ('/front/image', '/front/image/compressed'), ('/rear/image/compressed', None),
         ('/side/image', None)]
     assert skipped == {'/front/image/compressed':
-                       'the same images as /front/image, which is processed'}
+                       'the other transport of /front/image, which is processed'}
+
+
+@pytest.mark.parametrize('broken, whole', [(25, 35), (60, 5), (200, 20)])
+def test_a_camera_that_starts_with_broken_images_is_one(tmp_path, broken, whole):
+    records = [image('/front/image', n, 1000 + n) for n in range(broken + whole)]
+    for n in range(broken):
+        records[n] = records[n]._replace(data=records[n].data[:-100])
+    assert [camera.topic for camera in found(tmp_path, records)[0]] == ['/front/image']
+    assert [camera.topic for camera in found(tmp_path, records, ['/front/image'])[0]] == [
+        '/front/image']
+
+
+def test_a_topic_that_is_left_out_is_said_to_be(tmp_path):
+    records = [image('/front/image', 1, 1000), imu(1, 1001)]
+    with pytest.raises(BagError, match="'/front/image' is left out by --topics or --exclude"):
+        found(tmp_path, records, ['/front/image'], {'/imu'})
+    with pytest.raises(BagError, match="has no topic '/rear/image'"):
+        found(tmp_path, records, ['/rear/image'], {'/imu'})
 
 
 def test_a_compressed_camera_is_taken_where_the_raw_one_cannot_be_read(tmp_path):
@@ -121,7 +139,7 @@ def test_cameras_are_chosen_by_name(tmp_path):
                        ('/imu', 'topic /imu is of type sensor_msgs/msg/Imu')):
         with pytest.raises(BagError, match=text):
             found(tmp_path, records, (name,))
-    with pytest.raises(BagError, match='no topic'):
+    with pytest.raises(BagError, match='is left out by'):
         found(tmp_path, records, ('/front',), topics={'/imu'})
 
 

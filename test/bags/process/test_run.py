@@ -254,12 +254,36 @@ def test_images_are_left_out_where_asked(tmp_path):
         f'/rear/{name}' for name in ('derained/image_raw', 'labels/image_raw',
                                      'labels/label_info')}
     for name, options, kept in (
-            ('dropped', Options(drop_inputs=True), {'/imu', '/front/camera_info'}),
+            ('dropped', Options(drop_inputs=True),
+             {'/imu', '/front/camera_info', '/front/image_raw/compressed'}),  # nothing made of it
             ('alone', Options(outputs_only=True), set())):
         processed(source, tmp_path / name, options)
         assert {r.channel.topic for r in stored(tmp_path / name)} == outputs | kept
     assert [r for r in stored(tmp_path / 'dropped') if r.channel.topic in outputs] == \
         stored(tmp_path / 'alone')
+
+
+def test_only_images_that_are_processed_are_left_out(tmp_path):
+    records = drive(6)
+    broken = next(n for n, r in enumerate(records) if r.channel.topic == '/front/image_raw')
+    records[broken] = records[broken]._replace(data=records[broken].data[:-10])
+    source = write_bag(tmp_path / 'in.mcap', records)
+    processed(source, tmp_path / 'out', Options(drop_inputs=True, every=2))
+    for name, topic in (('front', '/front/image_raw'), ('rear', '/rear/image/compressed')):
+        made = {r.time_ns for r in stored(tmp_path / 'out', f'/{name}/labels/image_raw')}
+        assert len(made) == 3 - (name == 'front')
+        assert stored(tmp_path / 'out', topic) == [
+            r for r in records if r.channel.topic == topic and r.time_ns not in made]
+
+
+def test_a_bag_of_negative_times_names_them(tmp_path):
+    early = [r._replace(time_ns=r.time_ns - 2 * 10**9) for r in drive(2)]
+    source = write_rosbag2(tmp_path / 'in', [
+        (r.channel.topic, r.channel.msgtype, r.time_ns, r.data) for r in early
+        if 'image' in r.channel.topic])
+    with pytest.raises(BagError, match=r'in begins at -\d+\.\d{9} s, and mcap holds no time'):
+        processed(source, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_part_of_the_bag_and_every_second_image(tmp_path):

@@ -18,7 +18,7 @@ from bag_files import (
     write_rosbag2,
 )
 from drives import processed
-from mcap.writer import CompressionType, IndexType
+from mcap.writer import CompressionType, IndexType, Writer
 from random_images import noise
 from rosbags.rosbag2 import CompressionMode
 
@@ -48,6 +48,26 @@ def test_channels_of_one_topic_are_read_together_by_time(tmp_path):
     assert found(path) == ([1, 2, 3, 4, 5, 6, 7, 8], [])
     with open_bag(path) as reader:
         assert [(c.topic, c.msgcount) for c in reader.connections] == [('/image', 8)]
+
+
+def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypatch):
+    """The index names chunks alone; valid by the specification of mcap."""
+    add, chunks = Writer.add_message, []
+
+    def between(writer, channel, time, *rest, **more):
+        if time == 3 * SECOND:  # as the library writes without chunks
+            writer._Writer__finalize_chunk()
+            chunks.append(writer._Writer__chunk_builder)
+            writer._Writer__chunk_builder = None
+        add(writer, channel, time, *rest, **more)
+        if time == 3 * SECOND:
+            writer._Writer__chunk_builder = chunks.pop()
+
+    monkeypatch.setattr(Writer, 'add_message', between)
+    path = write_mcap(tmp_path / 'between.mcap', [1, 2, 3, 4, 5])
+    assert found(path) == ([1, 2, 3, 4, 5], [])
+    with open_bag(path) as reader:
+        assert reader.notes == [] and reader.damage == []
 
 
 @pytest.mark.parametrize('storage', STORAGES)

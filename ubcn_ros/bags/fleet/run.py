@@ -153,6 +153,10 @@ class Fleet:
         else:
             bag.result = value
             self._tell(f'{value.tally.frames} images of {bag.source} written to {bag.out}')
+            for line in [*(f'{other.topic} ({other.type}) is not processed: {other.reason}'
+                           for other in bag.jobs[0].skipped),
+                         *dict.fromkeys(note for result in bag.results for note in result.notes)]:
+                self._tell(line if str(bag.source) in line else f'{bag.source}: {line}')
 
     def _gain(self, assignment: Assignment) -> bool:
         """Count what came of a piece; return whether it came further."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -16,12 +16,13 @@ from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode
 from ubcn_ros.bags.process.pairing import WINDOW_NS
 from ubcn_ros.bags.storage.reader import BagReader
-from ubcn_ros.bags.storage.records import Channel
+from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.node import topics as node_topics
 from ubcn_ros.node.topics import base_topic
 
 PEEK = 20
-"""Messages of a topic that are looked at; a topic none of which is an image is no camera."""
+"""First messages of a topic that are looked at."""
+_PARTS, _PEEK_LATER = 20, 3  # of the bag's time; messages in each part but the first
 _DEPTH = ('16UC1', '32FC1')
 _DEPTH_WORDS = {'depth', 'disparity'}  # 16 bits of an unknown kind are depth where a name says so
 _MASK_WORDS = {'mask', 'masks', 'label', 'labels', 'segmentation', 'semantic', 'instance'}
@@ -37,8 +38,7 @@ class BagCamera:
 
     `messages` is how many the bag announces, `camera_info` the topic of its calibration, None
     where there is none. `paired` is whether the stamps of that equal the images'; else the latest
-    goes with an image, as in the node. `twin` is the same images in the other transport, which
-    are not processed.
+    goes with an image, as in the node. `twin` is its other transport, which is not processed.
     """
 
     topic: str
@@ -85,7 +85,7 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
         reason = found.why_not(name, kind)
         twin = next((camera for camera in cameras if camera.base == base_topic(name)), None)
         if twin is not None and not reason:
-            reason = f'the same images as {twin.topic}, which is processed'
+            reason = f'the other transport of {twin.topic}, which is processed'
             cameras[cameras.index(twin)] = BagCamera(**{**vars(twin), 'twin': name})
         if reason:
             skipped.append(Skipped(name, kind, reason))
@@ -137,7 +137,10 @@ class _Topics:
         for topic in (name, '/' + name.lstrip('/')):
             if topic in self._channels:
                 return topic
-        raise self._error(f'the bag has no topic {name!r}')
+        there = any(channel.topic in (name, '/' + name.lstrip('/'))
+                    for channel in self._reader.channels)
+        raise self._error(f'the topic {name!r} is left out by --topics or --exclude' if there else
+                          f'the bag has no topic {name!r}')
 
     def camera(self, topic: str) -> BagCamera:
         """Return a topic as a camera, whatever its name says."""
@@ -173,7 +176,7 @@ class _Topics:
                 if channel.msgtype == kind and channel.serialization == 'cdr']
 
     def _unreadable(self, topic: str, kind: str) -> tuple[str, str]:
-        """Say why none of its first messages is an image, or ''; also the encoding of one."""
+        """Say why none of the messages looked at is an image, or ''; also the encoding of one."""
         if not self._counts.get((topic, kind)):
             return 'it has no messages', ''
         channels = self._of(topic, kind)
@@ -181,7 +184,7 @@ class _Topics:
             encodings = {channel.serialization for channel in self._channels[topic]}
             return f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr', ''
         reason = encoding = ''
-        for record in islice(self._reader.records(channels), PEEK):
+        for record in self._samples(channels):
             try:
                 message = self._reader.deserialize(record.data, kind)
                 encoding = encoding or _encoding(message)
@@ -191,6 +194,14 @@ class _Topics:
             else:
                 return '', encoding
         return reason or 'none of its messages can be read', encoding
+
+    def _samples(self, channels: list[Channel]) -> Iterator[Record]:
+        """Yield the first messages, and some from later on, as of a camera that starts slowly."""
+        first, end = self._reader.start_ns or 0, self._reader.end_ns or 0
+        for part in range(_PARTS):
+            start = first + (end - first) * part // _PARTS
+            yield from islice(self._reader.records(channels, start_ns=start),
+                              PEEK if part == 0 else _PEEK_LATER)
 
     def _paired(self, images: list[Channel], infos: list[Channel]) -> bool:
         """Say whether images and camera infos have equal stamps, where both begin."""

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, in_seconds
 from ubcn_ros.bags.process.cameras import BagCamera, find_cameras, no_camera
 from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
@@ -104,6 +104,9 @@ def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: i
 def _range(reader: BagReader, options: Options) -> tuple[int, int]:
     """Return where to begin and to end, ns."""
     first, end = whole_range(reader)
+    if first < 0:
+        raise BagError(f'{reader.path} begins at {in_seconds(first)}, and mcap holds no time '
+                       'before 0: correct the times in their source')
     begin = first + round(options.start_s * _NS)
     if begin >= end:
         raise BagError(f'--start is {options.start_s:g} s, but {reader.path} ends '

@@ -28,7 +28,7 @@ class Options:
     duration_s: float | None = None
     # Process every n-th image of each camera.
     every: int = 1
-    # Leave the images out that come in; write the outputs alone.
+    # Leave the images out that are processed; write the outputs alone.
     drop_inputs: bool = False
     outputs_only: bool = False
     # Derained images (and overlays) as CompressedImage: 'jpeg', 'png'; masks as PNG then.
@@ -70,11 +70,10 @@ class Job:
 
     @property
     def copied(self) -> set[str]:
-        """Topics that are copied."""
+        """Topics that are copied, whatever becomes of their messages."""
         if self.options.outputs_only:
             return set()
-        dropped = {topic for camera in self.cameras for topic in (camera.topic, camera.twin)
-                   } if self.options.drop_inputs else set()
+        dropped = {camera.topic for camera in self.cameras} if self.options.drop_inputs else set()
         return {topic for topic in self.topics if topic not in dropped}
 
     @property

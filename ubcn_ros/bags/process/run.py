@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, in_seconds
 from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, decode_record
 from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
@@ -209,7 +209,8 @@ class _Run:
         """Write an item whole, whatever signal comes, and count it."""
         begun = time.perf_counter()
         with signals_held():
-            for record in [item.record] * item.copied + item.outputs + self._infos(item):
+            copied = [item.record] * (item.copied or self._is_left(item))
+            for record in copied + item.outputs + self._infos(item):
                 self._write(writer, record)
             channel = item.record.channel
             self.tally.read[_kind(channel.topic, channel.msgtype, channel.serialization)] += 1
@@ -217,6 +218,12 @@ class _Run:
             if item.image is not None:
                 self._count(item)
         self._write_s += time.perf_counter() - begun
+
+    def _is_left(self, item: Item) -> bool:
+        """Whether an input that was to be dropped has no derained image to stand for it."""
+        options = self._job.options
+        return (options.drop_inputs and not options.outputs_only and item.frame is None
+                and item.record.channel.topic in self._outputs)
 
     def _write(self, writer: McapBagWriter, record: Record) -> None:
         writer.write(record)
@@ -241,7 +248,7 @@ class _Run:
         if frame is None:
             camera.malformed += 1
             self.tally.note_malformed(
-                f'{item.image.camera.topic}, recorded at {item.record.time_ns / 1e9:.9f} s: '
+                f'{item.image.camera.topic}, recorded at {in_seconds(item.record.time_ns)}: '
                 f'{item.error}; left out')
             return
         camera.frames += 1

@@ -18,6 +18,8 @@ MAGIC = b'\x89MCAP0\r\n'
 _FOOTER = struct.Struct('<BQQQI')  # opcode, length; start of summary, of its offsets; checksum
 _DATA_END = struct.Struct('<BQI')  # opcode, length; checksum of the data
 
+_INDEX_HEAD, _INDEX_ENTRY = 15, 16  # bytes of a MessageIndex, and for each message
+
 
 class McapEnd(NamedTuple):
     """
@@ -77,10 +79,20 @@ def counts(summary: Summary | None) -> dict[int, int] | None:
 
 
 def is_index(summary: Summary | None) -> bool:
-    """Return whether a summary names every chunk and channel of its file."""
+    """Return whether a summary names every chunk and channel of its file, and all messages."""
     return bool(counts(summary) is not None and summary.channels
                 and len(summary.chunk_indexes) == summary.statistics.chunk_count > 0
+                and _indexed(summary) in (None, summary.statistics.message_count)
                 and {c.schema_id for c in summary.channels.values()} <= {0, *summary.schemas})
+
+
+def _indexed(summary: Summary) -> int | None:
+    """Return how many messages chunks hold by their indexes: more may be between; None: none."""
+    chunks = [c for c in summary.chunk_indexes if c.message_start_time <= c.message_end_time]
+    if not all(chunk.message_index_offsets for chunk in chunks):
+        return None
+    return sum((chunk.message_index_length - _INDEX_HEAD * len(chunk.message_index_offsets))
+               // _INDEX_ENTRY for chunk in chunks)
 
 
 def _fits(summary: Summary) -> bool:
