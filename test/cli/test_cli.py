@@ -122,7 +122,7 @@ def test_what_is_known_of_images_is_written(request, tmp_path, folder, quick, mo
     rate, visibility = frame.rain or (None, None)
     assert (model == 'rain_model') == (rate is not None)
     assert found['images']['a.png'] == {
-        'iterations': 2, 'processing_size': '44x36', 'rain_rate_mm_h': pytest.approx(rate),
+        'iterations': 2, 'processing_size': '40x32', 'rain_rate_mm_h': pytest.approx(rate),
         'unlabeled': pytest.approx(frame.unlabeled), 'visibility_m': pytest.approx(visibility)}
 
 

@@ -54,12 +54,56 @@ def test_a_rainy_video_has_the_dry_ones_frames_and_times(tmp_path, clip):
         assert 8 < psnr(before.image, after.image) < 35
 
 
+@pytest.mark.parametrize('name, start_s', [
+    ('a.mkv', 0), ('a.mkv', 5), ('b.mkv', 3600), ('a.mp4', 0), ('a.h264', 0)])
+def test_a_ramp_ends_with_the_last_frame_wherever_a_video_begins(tmp_path, monkeypatch, name,
+                                                                 start_s):
+    import av
+    with av.open(str(tmp_path / name), 'w') as container:
+        stream = container.add_stream('libx264', rate=10, options={'bf': '0'})
+        stream.height, stream.width, stream.pix_fmt = 48, 96, 'yuv420p'
+        for number in range(6):
+            frame = av.VideoFrame.from_ndarray(picture(number), format='rgb24')
+            frame.pts = number + 10 * start_s
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    rates, rained = [], RainSequence.__call__
+
+    def noted(sequence, image, time_s, *depth):
+        rates.append(sequence.rate(time_s))
+        return rained(sequence, image, time_s, *depth)
+
+    monkeypatch.setattr(RainSequence, '__call__', noted)
+    done = ubcn('rain', tmp_path / name, tmp_path / 'out.mp4', '--rate', '0:150', '--variation', 0)
+    assert done.exit_code == 0, done.output
+    assert rates[0] == 0 and rates[-1] == pytest.approx(150, abs=0.5) and len(rates) == 6
+
+
+def test_long_gaps_of_a_video_and_of_slow_images_stay(tmp_path, folder):
+    with VideoWriter(tmp_path / 'slow.mp4', 1000) as writer:
+        for number, time_s in enumerate((0, 0.1, 90, 90.1, 180)):
+            writer.write(picture(number), time_s)
+    for source, options, times in ((tmp_path / 'slow.mp4', (), [0, 0.1, 90, 90.1, 180]),
+                                   (folder, ('--fps', 0.01), [0, 100, 200, 300, 400])):
+        assert ubcn('rain', source, tmp_path / 'out.mp4', *options).exit_code == 0
+        assert [frame.time_s for frame in read_video(tmp_path / 'out.mp4')] == pytest.approx(
+            times, abs=1e-3)
+
+
+def test_an_image_of_another_size_is_left_out_of_a_video_and_told(tmp_path, folder):
+    write_image(folder / '2.png', picture(2)[:32, :64])
+    done = ubcn('rain', folder, tmp_path / 'out.mp4')
+    assert done.exit_code == 1 and '4 of 5 images written' in done.output
+    assert 'is 64 x 32, but the first one was 96 x 48' in done.output
+    assert len(list(read_video(tmp_path / 'out.mp4'))) == 4
+
+
 def test_frames_of_a_video_as_images_are_those_of_the_sequence(tmp_path, clip):
     done = ubcn('rain', clip, tmp_path / 'out', '--rate', '20:200', '--seed', 3, '--variation', 0)
     assert done.exit_code == 0, done.output
     assert names(tmp_path / 'out') == [f'00000{n}.png' for n in range(5)]
     last = list(read_video(clip))[4]
-    rain = RainSequence((20, 200), 3, 0.7, variation=0)
+    rain = RainSequence((20, 200), 3, 0.6, variation=0)
     assert np.array_equal(read_image(tmp_path / 'out' / '000004.png'), rain(last.image, 0.6))
 
 

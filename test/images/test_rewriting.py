@@ -63,6 +63,8 @@ def test_what_has_no_way_back_becomes_rgb8():
     ('.jpg', GREY[..., 0], 'mono8; jpeg compressed mono8'), ('.png', GREY[..., 0], 'png'),
     ('.png', GREY[..., 0].astype(np.uint16) * 257, 'mono16; png compressed mono16'),
     ('.png', COLOUR.astype(np.uint16) * 257, 'bgr16; png compressed bgr16'),
+    ('.png', np.dstack([COLOUR, GREY[..., 0]]), 'bgra8; png compressed bgra8'),
+    ('.png', np.dstack([COLOUR, GREY[..., 0]]).astype(np.uint16) * 257, 'bgra16; png'),
     ('.png', GREY[..., 0], 'bayer_rggb8; png compressed bayer_rggb8')])
 def test_compressed_stays_as_it_is_compressed(suffix, pixels, text):
     data = cv2.imencode(suffix, pixels)[1].reshape(-1)
@@ -72,5 +74,6 @@ def test_compressed_stays_as_it_is_compressed(suffix, pixels, text):
     assert changed.format == text and bytes(changed.data[:2]) == bytes(data[:2])
     stored = cv2.imdecode(changed.data, cv2.IMREAD_UNCHANGED)
     assert stored.dtype == pixels.dtype and stored.shape == pixels.shape
+    assert pixels.shape[2:] != (4,) or np.array_equal(stored[..., 3], pixels[..., 3])
     difference = np.abs(compressed_to_rgb(changed).astype(int) - (255 - image))
     assert difference[:H // 2 - 8].max() <= 8

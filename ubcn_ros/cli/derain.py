@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -63,13 +64,13 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
         raise click.ClickException('INPUT, OUTPUT, --labels, --overlay, --video and --json would '
                                    'hold files of the same names: give each a folder of its own')
     engine = load_engine(**chosen)
-    panes = None if video is None else PaneVideo(video, engine.label_set)
+    panes = None if video is None else PaneVideo(video, engine.label_set, math.inf)
     facts: dict[str, Any] = {}
 
     def work(image: Any, job: ImageJob) -> None:
         frame = engine(image, iterations=iterations)
-        facts[job.name.as_posix()] = _facts(frame)
         results.write(job, frame.derained)
+        facts[job.name.as_posix()] = _facts(frame)
         if labels is not None:
             write_image(labels / job.name, frame.labels)
         if overlays is not None:

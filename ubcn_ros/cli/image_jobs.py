@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -137,7 +139,6 @@ class VideoJobs:
         info = video_info(source)
         self.root, self.inputs, self.errors = output, [source], []
         self._frames = info.frames or round(info.duration_s * info.rate_hz)
-        self.duration_s = info.duration_s or self._frames / info.rate_hz
         self.names = [self._name(0)]
 
     def __len__(self) -> int:
@@ -153,6 +154,12 @@ class VideoJobs:
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
             click.echo(f'Error: {as_line(str(error))}', err=True)
+
+    @cached_property
+    def duration_s(self) -> float:
+        """From the first frame to the last; the file is read for it."""
+        from ubcn_ros.images.video import length_s
+        return length_s(self.inputs[0])
 
     def _name(self, number: int) -> Path:
         return Path(f'{number:06}.png')
@@ -197,7 +204,7 @@ class ResultWriter:
     def __init__(self, output: Path):
         from ubcn_ros.images.video import VideoWriter
         self.video = output if _is_mp4(output) else None
-        self._writer = VideoWriter(output) if self.video else None
+        self._writer = VideoWriter(output, math.inf) if self.video else None
 
     def __enter__(self) -> ResultWriter:
         return self
@@ -233,6 +240,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     :param writers: context managers that `work` writes to.
     """
     from ubcn_ros.images.files import ImageFileError
+    from ubcn_ros.images.video import FrameSizeError
     from ubcn_ros.stopping import Stopped, stop_on_signals
     for text in jobs.errors:
         click.echo(f'Error: {as_line(text)}', err=True)
@@ -246,7 +254,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
                     try:
                         work(job.read(), job)
                         done += 1
-                    except ImageFileError as error:
+                    except (ImageFileError, FrameSizeError) as error:
                         broken += 1
                         bar.clear()
                         click.echo(f'Error: {as_line(str(error))}', err=True)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.text import tag
-from ubcn_ros.images.video import VideoWriter
+from ubcn_ros.images.video import LONGEST_GAP_S, VideoWriter
 
 CAPTIONS = ('input', 'derained', 'labels')
 _WIDEST = 1280  # pixels of a pane: three of them are as wide as decoders in hardware take
@@ -28,11 +28,12 @@ class PaneVideo:
 
     :param path: of the file.
     :param label_set: the LabelSet that the labels belong to.
+    :param longest_gap_s: between two frames, seconds.
     :raises VideoError: it cannot be written.
     """
 
-    def __init__(self, path: Path | str, label_set: Any):
-        self._writer, self._label_set = VideoWriter(path), label_set
+    def __init__(self, path: Path | str, label_set: Any, longest_gap_s: float = LONGEST_GAP_S):
+        self._writer, self._label_set = VideoWriter(path, longest_gap_s), label_set
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> PaneVideo:

@@ -38,7 +38,8 @@ DEFAULT_RATE_HZ = 15.0
 _STARTS = re.compile(rb'....(?:ftyp(?!hei|mif1|avif)|moov|mdat|wide)|\x1a\x45\xdf\xa3|'
                      rb'RIFF....AVI |\x00\x00\x01\xba|\x30\x26\xb2\x75|FLV\x01', re.DOTALL)
 _CLOCK_HZ = 90_000
-_LONGEST_GAP_S = 60.0
+LONGEST_GAP_S = 60.0
+"""Between images of a camera, whose clock may be set; what is longer is shown for no longer."""
 _BT709, _STUDIO_RANGE = 1, 1  # H.273, of high definition; FFmpeg's AVCOL_RANGE_MPEG
 # visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek; no
 # frames out of order, as MP4 then counts the duration of a rate that varies wrongly
@@ -47,6 +48,10 @@ _ENCODER = {'crf': '18', 'preset': 'veryfast', 'g': '50', 'bf': '0'}
 
 class VideoError(ValueError):
     """A video cannot be read or written; the text names it and the remedy."""
+
+
+class FrameSizeError(VideoError):
+    """A frame is of another size than those of its video."""
 
 
 class VideoFrame(NamedTuple):
@@ -114,8 +119,30 @@ def video_info(path: Path | str) -> VideoInfo:
             duration = float(stream.duration * stream.time_base)
         else:
             duration = (container.duration or 0) / 1e6
+        if 'matroska' in container.format.name:  # there it is the end of the last frame, from 0
+            duration = max(0.0, duration - (first.time or 0))
         return VideoInfo(width, height, _rate(stream), stream.frames, duration,
                          stream.codec_context.name)
+
+
+def length_s(path: Path | str) -> float:
+    """
+    Return the seconds from the first frame to the last, as far as the file can be read.
+
+    All of the file is read, and nothing is decoded.
+
+    :raises VideoError: missing, or not a video.
+    """
+    import av
+    times, count = [], 0
+    with _opened(path) as (container, stream), suppress(av.error.FFmpegError):
+        for packet in container.demux(stream):
+            count += packet.size > 0
+            if packet.pts is not None and packet.size:
+                times.append(packet.pts * stream.time_base)
+    if times:
+        return float(max(times) - min(times))
+    return max(0, count - 1) / _rate(stream)  # of a bare stream, which has no times
 
 
 def read_video(path: Path | str) -> Iterator[VideoFrame]:
@@ -162,16 +189,18 @@ class VideoWriter:
     A context manager. The file gets its name when it is closed, whole, also where an exception or
     a signal closes it; without a frame there is none. A full disk removes what was written. Sides
     that are odd are padded by repeating the last row or column. Each frame is shown at its own
-    time; where times do not grow, or jump by more than a minute, as at a reset of a clock, a frame
-    follows as the one before it did.
+    time; where times do not grow, or jump by more than a gap may last, as at a reset of a clock, a
+    frame follows as the one before it did.
 
     :param path: of the file, which is replaced; missing folders are made.
+    :param longest_gap_s: between two frames, seconds.
     :raises VideoError: it cannot be written.
     """
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, longest_gap_s: float = LONGEST_GAP_S):
         import av  # so that it is missed before the work
         self.path, self.frames = Path(path), 0
+        self._longest_gap_s = longest_gap_s
         final = Path(os.path.realpath(path))  # a link stays one
         self._final, self._partial = final, final.with_name(f'.{uuid.uuid4().hex}.partial')
         self._av, self._container, self._stream = av, None, None
@@ -208,14 +237,15 @@ class VideoWriter:
 
         :param image: (H, W, 3) uint8 RGB, of the same size each time.
         :param time_s: when it is shown, seconds from any origin.
-        :raises VideoError: another size than the first frame's, or it cannot be written.
+        :raises FrameSizeError: another size than the first frame's.
+        :raises VideoError: it cannot be written.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise VideoError(f'a frame is {image.shape} {image.dtype}, but (H, W, 3) uint8 is '
                              'needed')
         if self._shape not in ((), image.shape):
-            raise VideoError(f'frame {self.frames} of {self.path} is {_size(image.shape)}, but '
-                             f'the first one was {_size(self._shape)}: scale it before')
+            raise FrameSizeError(f'frame {self.frames} of {self.path} is {_size(image.shape)}, '
+                                 f'but the first one was {_size(self._shape)}: scale it before')
         with signals_held(), self._failing():
             if self._container is None:
                 self._open(image.shape)
@@ -240,7 +270,7 @@ class VideoWriter:
 
     def _frame(self, image: np.ndarray, time_s: float) -> Any:
         if self.frames:
-            if 0 < time_s - self._time_s <= _LONGEST_GAP_S:
+            if 0 < time_s - self._time_s <= self._longest_gap_s:
                 self._step = max(1, round((time_s - self._time_s) * _CLOCK_HZ))
             self._tick += self._step
         self._time_s = time_s
