@@ -77,7 +77,7 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
         return original(self, *arguments)
     monkeypatch.setattr(Trainer, 'train_step', stopped)
     monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
-    assert run(root, out, '--kind', 'haze').exit_code == 1
+    assert run(root, out, '--kind', 'haze').exit_code == 130
     assert steps == [0, 1] * 3
     first = run(root, out, '--kind', 'haze')
     assert first.exit_code == 0, first.output
