@@ -157,8 +157,7 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
     jobs = plan(pairs, options)  # errors of a bag before the seconds of loading
     for job in jobs:
         for skipped in job.skipped:
-            click.echo(f'{skipped.topic} ({skipped.type}) is not processed: {skipped.reason}',
-                       err=True)
+            click.echo(skipped.text, err=True)
     videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
     if threads is not None:
         import torch

@@ -62,6 +62,11 @@ class Skipped:
     type: str
     reason: str
 
+    @property
+    def text(self) -> str:
+        """Say that it is not processed, and why."""
+        return f'{self.topic} ({self.type}) is not processed: {self.reason}'
+
 
 def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
                  topics: Collection[str] | None = None) -> tuple[list[BagCamera], list[Skipped]]:
