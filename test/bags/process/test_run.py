@@ -276,6 +276,17 @@ def test_only_images_that_are_processed_are_left_out(tmp_path):
             r for r in records if r.channel.topic == topic and r.time_ns not in made]
 
 
+def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):
+    """Of two cameras, one named as the outputs of the other."""
+    records = [image(topic, 1, time) for time, topic in (
+        (1000, '/front/image_raw'), (1001, '/front/derained/image_raw'))]
+    source = write_bag(tmp_path / 'in.mcap', records)
+    cameras = tuple(record.channel.topic for record in records)
+    with pytest.raises(BagError, match='has /front/derained/image_raw already'):
+        processed(source, tmp_path / 'out', Options(cameras=cameras, drop_inputs=True))
+    processed(source, tmp_path / 'out', Options(cameras=cameras, outputs_only=True))
+
+
 def test_a_bag_of_negative_times_names_them(tmp_path):
     early = [r._replace(time_ns=r.time_ns - 2 * 10**9) for r in drive(2)]
     source = write_rosbag2(tmp_path / 'in', [

@@ -90,7 +90,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
             if start < stop]
     check_free((topic for camera in cameras
                 for topic in output_names(camera, prefixes[camera.topic], options).values()),
-               jobs[0].copied)
+               () if options.outputs_only else in_order)  # also images that --drop-inputs leaves
     return jobs
 
 
