@@ -85,6 +85,18 @@ def test_frames_of_equal_stamps_are_those_recorded_at_one_time(tmp_path, stamps)
     assert found.said == [] and 'recorded at' in found.cameras[0].frames[1].text
 
 
+@pytest.mark.parametrize('times', [[S] * 6, [1, 2, 2, 3, 3, 3]])
+def test_frames_recorded_at_one_time_with_one_stamp_are_all_compared(tmp_path, times):
+    """In their order, as nothing else tells them apart, which is said."""
+    a = sidecar(write_bag(tmp_path / 'a', {FRONT['derained']: derained}, 6, [0] * 6, times))
+    truth = write_bag(tmp_path / 'dry', {FRONT['topic']: clean}, 6, [0] * 6, times)
+    found = compare(BagPaths(a, truth=truth))
+    frames = found.cameras[0].frames
+    assert [row.values['psnr'] for row in frames] == [
+        pytest.approx(of_255(10 + n)) for n in range(6)]
+    assert len({row.text for row in frames}) == 6 and 'in their order' in found.said[0]
+
+
 def test_what_is_missing_in_a_bag_is_told_and_ends_with_1(tmp_path):
     for name, count in (('a', 8), ('b', 8), ('damaged', 8), ('stopped', 4)):
         processed(tmp_path / name, count=count)
