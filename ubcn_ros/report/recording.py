@@ -90,13 +90,17 @@ class OpenBag:
         said = read_sidecar(path if path.is_dir() else path.parent)
         bag = cls(path, stack.enter_context(open_bag(path)), said or {})
         bad: Counter[str] = Counter()
+        found: Counter[Connection] = Counter()
         for connection, key, time_ns, _ in bag.messages(bag.connections):
+            found[connection] += 1
             if key is None:
                 bad[connection.topic] += 1
             else:
                 bag.frames.setdefault(connection.topic, {})[key] = time_ns
-        bag.unread = [*bag.reader.damage, *(f'{number} messages of {topic} have no header'
-                                            for topic, number in bad.items())]
+        lines = [f'{number} messages of {topic} have no header' for topic, number in bad.items()]
+        lines += [line for connection in bag.connections
+                  for line in bag.reader.count_problems(connection, found[connection])]
+        bag.unread = [*bag.reader.damage, *(f'{path}: {line}' for line in lines)]
         return bag
 
     @property
