@@ -287,14 +287,21 @@ def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):
     processed(source, tmp_path / 'out', Options(cameras=cameras, outputs_only=True))
 
 
-def test_a_bag_of_negative_times_names_them(tmp_path):
-    early = [r._replace(time_ns=r.time_ns - 2 * 10**9) for r in drive(2)]
+def test_a_message_of_a_negative_time_is_named_and_may_be_left_out(tmp_path):
+    """Nothing is written; the time of what is left out does not count."""
+    records = [message('/text', 'std_msgs/msg/String', b'\0\1\0\0\1\0\0\0\0', -5), *drive(12)]
     source = write_rosbag2(tmp_path / 'in', [
-        (r.channel.topic, r.channel.msgtype, r.time_ns, r.data) for r in early
-        if 'image' in r.channel.topic])
-    with pytest.raises(BagError, match=r'in begins at -\d+\.\d{9} s, and mcap holds no time'):
-        processed(source, tmp_path / 'out')
-    assert not (tmp_path / 'out').exists()
+        (r.channel.topic, r.channel.msgtype, r.time_ns, r.data) for r in records])
+    for options in (Options(), Options(cameras=('/front/image_raw',)), Options(drop_inputs=True)):
+        with pytest.raises(BagError, match='message of /text was recorded at -5000000 ns, which'):
+            processed(source, tmp_path / 'out', options)
+        assert not (tmp_path / 'out').exists()
+    for name, options, frames in (
+            ('excluded', Options(exclude=('/text',)), 24),
+            ('alone', Options(outputs_only=True), 24),
+            ('early', Options(outputs_only=True, duration_s=0.001), 0),
+            ('later', Options(start_s=1.5), 14)):
+        assert processed(source, tmp_path / name, options).tally.frames == frames
 
 
 def test_a_part_of_the_bag_and_every_second_image(tmp_path):
