@@ -142,10 +142,11 @@ class _Topics:
         for topic in (name, '/' + name.lstrip('/')):
             if topic in self._channels:
                 return topic
-        there = any(channel.topic in (name, '/' + name.lstrip('/'))
-                    for channel in self._reader.channels)
-        raise self._error(f'the topic {name!r} is left out by --topics or --exclude' if there else
-                          f'the bag has no topic {name!r}')
+        if any(channel.topic in (name, '/' + name.lstrip('/'))
+               for channel in self._reader.channels):
+            raise BagError(f'the topic {name!r} is left out by --topics or --exclude: let these '
+                           'have it, or choose another with --topic')
+        raise self._error(f'the bag has no topic {name!r}')
 
     def camera(self, topic: str) -> BagCamera:
         """Return a topic as a camera, whatever its name says."""
