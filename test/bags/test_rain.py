@@ -8,7 +8,7 @@ import signal
 import cv2
 import numpy as np
 import pytest
-from bag_files import SECOND, Topic, write_topics
+from bag_files import SECOND, Topic, write_rosbag2, write_topics
 from command_line import ubcn
 
 from ubcn_ros.bags import BagError, decode, make_header, make_image, open_bag
@@ -223,6 +223,14 @@ def test_a_bag_without_cameras_is_an_error_that_says_why(tmp_path):
         (FRONT, FRONT + '/compressed', LEFT)))
     with pytest.raises(BagError, match='no camera.*/front/depth .*: depth.*--topic'):
         rainy(dry, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_message_of_a_negative_time_is_told_before_anything_is_written(tmp_path):
+    source = write_rosbag2(tmp_path / 'in', [
+        (name, IMAGE, time, raw(0)) for name, time in (('/text', -5), (FRONT, 1), (LEFT, 2))])
+    with pytest.raises(BagError, match='message of /text was recorded at -5 ns, which mcap'):
+        rain_bag(source, tmp_path / 'out', lambda camera, duration: lambda image, time: image)
     assert not (tmp_path / 'out').exists()
 
 

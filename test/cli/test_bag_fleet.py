@@ -38,7 +38,7 @@ def process(words):
     return lambda *arguments: ubcn(*words(*arguments))
 
 
-def test_what_is_not_processed_is_told_of_each_bag_and_a_record_stays(tmp_path, process):
+def test_what_is_not_processed_is_told_of_each_bag(tmp_path, process):
     folder = tmp_path / 'in'
     for name in 'ab':
         write_bag(folder / f'{name}.mcap', [
@@ -48,10 +48,27 @@ def test_what_is_not_processed_is_told_of_each_bag_and_a_record_stays(tmp_path, 
     for name in 'ab':
         assert (f'{name}.mcap: /front/image_raw/compressed (sensor_msgs/msg/CompressedImage) is '
                 'not processed: the other transport of /front/image_raw') in done.output
-    before = (tmp_path / 'out' / 'summary.json').read_text()
-    again = process(folder, tmp_path / 'out', '--workers', 1)
-    assert again.exit_code == 1 and 'exists already' in again.output
-    assert (tmp_path / 'out' / 'summary.json').read_text() == before
+
+
+def test_another_run_leaves_the_record_of_what_is_whole(tmp_path, process):
+    """Also where a bag is new: nothing is begun where one is there already."""
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    for name in 'ac':
+        write_bag(folder / f'{name}.mcap', drive(1))
+    assert process(folder, out, '--workers', 1).exit_code == 0
+    before = (out / 'summary.json').read_text()
+    there = 'exists already; go on with it (--resume)'
+    for new, arguments, text in (
+            ('', (), there), ('', ('--resume', '--every', 2), '--every was 1'),
+            ('b', (), there), ('b', ('--video', tmp_path / 'x.mp4'), there)):
+        for name in new:
+            write_bag(folder / f'{name}.mcap', drive(1))
+        done = process(folder, out, *arguments)
+        assert done.exit_code == 1 and text in done.output, done.output
+        assert sorted(path.name for path in out.iterdir()) == ['a', 'c', 'summary.json']
+        assert (out / 'summary.json').read_text() == before
+    assert process(folder, out, '--resume').exit_code == 0
+    assert len(json.loads((out / 'summary.json').read_text())['bags']) == 3
 
 
 def test_two_workers_write_what_one_process_writes(tmp_path, process):

@@ -54,16 +54,16 @@ def debug(header, latency):
     return TYPES.types['diagnostic_msgs/msg/DiagnosticArray'](header, [status])
 
 
-def write_bag(path, topics, count=4, stamps=None):
+def write_bag(path, topics, count=4, stamps=None, times=None):
     """
     Write images at 10 Hz; ``topics`` are names and functions of the frame's number.
 
     A function may return a message in place of an image, or None for none; those that take a
-    header are called with it, too. ``stamps`` are those of the frames, ns.
+    header are called with it, too. ``stamps`` are those of the frames, ``times`` of recording, ns.
     """
     with BagWriter(path) as writer:
         for number in range(count):
-            time = SECOND + number * SECOND // 10
+            time = times[number] if times else SECOND + number * SECOND // 10
             header = make_header(stamps[number] if stamps else time, 'camera')
             for topic, make in topics.items():
                 made = make(number, header) if topic.endswith('debug/frame') else make(number)

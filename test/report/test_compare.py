@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 import pytest
-import yaml
+from bag_files import edit_metadata
 from command_line import ubcn
 from processed_bags import (
     FRONT,
@@ -85,20 +85,37 @@ def test_frames_of_equal_stamps_are_those_recorded_at_one_time(tmp_path, stamps)
     assert found.said == [] and 'recorded at' in found.cameras[0].frames[1].text
 
 
+@pytest.mark.parametrize('times', [[S] * 6, [1, 2, 2, 3, 3, 3]])
+def test_frames_recorded_at_one_time_with_one_stamp_are_all_compared(tmp_path, times):
+    """In their order, as nothing else tells them apart, which is said."""
+    a = sidecar(write_bag(tmp_path / 'a', {FRONT['derained']: derained}, 6, [0] * 6, times))
+    truth = write_bag(tmp_path / 'dry', {FRONT['topic']: clean}, 6, [0] * 6, times)
+    found = compare(BagPaths(a, truth=truth))
+    frames = found.cameras[0].frames
+    assert [row.values['psnr'] for row in frames] == [
+        pytest.approx(of_255(10 + n)) for n in range(6)]
+    assert len({row.text for row in frames}) == 6 and 'in their order' in found.said[0]
+
+
 def test_what_is_missing_in_a_bag_is_told_and_ends_with_1(tmp_path):
-    for name, count in (('a', 8), ('b', 8), ('damaged', 8), ('stopped', 4)):
-        processed(tmp_path / name, count=count)
-    metadata = tmp_path / 'damaged' / 'metadata.yaml'
-    said = yaml.safe_load(metadata.read_text())
-    said['rosbag2_bagfile_information']['relative_file_paths'].append('damaged_1.mcap')
-    metadata.write_text(yaml.safe_dump(said))
+    """By the comparison, and by the report."""
+    for name in ('a', 'b', 'damaged', 'fewer', 'stopped'):
+        processed(tmp_path / name, count=8)
+    edit_metadata(tmp_path / 'damaged', relative_file_paths=['damaged_0.mcap', 'damaged_1.mcap'])
+    edit_metadata(tmp_path / 'fewer', count=9)
     sidecar(tmp_path / 'stopped', finished=False)
+    page = ('--out', tmp_path / 'page.html')
     assert bag_compare(tmp_path / 'a', tmp_path / 'b').exit_code == 0
-    for name, text in (('damaged', 'damaged_1.mcap'), ('stopped', 'not processed to its end')):
-        done = bag_compare(tmp_path / 'a', tmp_path / name, '--json', tmp_path / 'x.json')
-        assert done.exit_code == 1 and text in done.output, done.output
-        lacking = json.loads((tmp_path / 'x.json').read_text())['lacking']
-        assert lacking and all(str(tmp_path / name) in line for line in lacking)
+    assert ubcn('report', tmp_path / 'a', tmp_path / 'b', *page).exit_code == 0
+    for name, text in (('damaged', 'damaged_1.mcap'), ('fewer', '9 messages are announced, 8'),
+                       ('stopped', 'not processed to its end')):
+        bag = tmp_path / name
+        compared = bag_compare(tmp_path / 'a', bag, '--json', tmp_path / 'x.json')
+        line, = json.loads((tmp_path / 'x.json').read_text())['lacking']
+        assert text in line and str(bag) in line
+        for done in (compared, ubcn('report', tmp_path / 'a', '--truth', bag, *page),
+                     ubcn('report', bag, *page)):
+            assert done.exit_code == 1 and done.stderr.splitlines() == [f'Error: {line}']
 
 
 def test_equal_images_are_counted_and_not_averaged(tmp_path):

@@ -19,7 +19,7 @@ from ubcn_ros.bags.errors import MalformedMessage, in_seconds
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
-from ubcn_ros.bags.process.jobs import check_apart
+from ubcn_ros.bags.process.jobs import check_apart, check_early
 from ubcn_ros.bags.process.run import check_output
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
@@ -77,6 +77,7 @@ def rain_bag(source: Path | str, out: Path | str, make_rain: Callable[[str, floa
     check_apart(source, out)
     with open_bag(source) as reader:
         rain = _BagRain(reader, make_rain, cameras)
+        check_early(reader, {channel.topic for channel in reader.channels})
         total = sum(connection.msgcount for connection in reader.connections)
         found: Counter[tuple[str, str, str]] = Counter()
         with McapBagWriter(out, custom_data=reader.custom_data) as writer:

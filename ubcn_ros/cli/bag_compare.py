@@ -45,7 +45,8 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     A and B are bags that `ubcn bag process` wrote, or recordings of the node, as with two models
     or numbers of steps. Frames are those of equal stamps. What is compared: PSNR of the derained
     images, agreement of the labels (pixels, mIoU of B against A), latency where it was recorded;
-    with --truth, PSNR of each against the drive without rain, and B may be left out.
+    with --truth, PSNR of each against the drive without rain, and B may be left out. Where
+    something of a bag could not be read, or it was not processed to its end, the exit code is 1.
     """
     if other is None and truth is None:
         raise click.UsageError('give a second bag to compare with, or --truth')

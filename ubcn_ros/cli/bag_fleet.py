@@ -85,8 +85,7 @@ def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Optio
                    err=True)
         sys.exit(stop.exit_code)
     finally:
-        nothing = not any(bag.jobs for bag in fleet.bags) and (root / SUMMARY).exists()
-        if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir() and not nothing:
+        if any(bag.out != root.absolute() for bag in fleet.bags) and root.is_dir():
             _write_summary(fleet, root, time.monotonic() - begun)
     return _report(fleet)
 
@@ -115,7 +114,11 @@ def _pool(device: str, sharing: Sharing, shared: Path) -> AbstractContextManager
 
 
 def _write_summary(fleet: Fleet, root: Path, wall_s: float) -> None:
+    """Write what came of all bags; where nothing came of any, an earlier run's record stays."""
     from ubcn_ros.bags.fleet.status import summary
+    if (root / SUMMARY).exists() and not (
+            fleet.gained_frames or any(bag.results for bag in fleet.bags)):
+        return
     save_json(root / SUMMARY, summary(fleet, wall_s))
 
 

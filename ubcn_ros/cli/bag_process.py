@@ -106,11 +106,15 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     the exit code is then 1. However it ends, --resume goes on.
     """
     from ubcn_ros.bags.fleet import pair_outputs
+    from ubcn_ros.bags.fleet.tasks import check_new
     from ubcn_ros.bags.process.jobs import pieces_there
     from ubcn_ros.stopping import Stopped, stop_on_signals
     pairs = pair_outputs(sources, out)
     shared = bool(sharing.workers or sharing.pieces or sharing.address or pieces_there(out))
     _check_layers(rrd, video, len(pairs), shared, resume)
+    if not resume and (shared or len(pairs) > 1):  # before any of them, or a record is written
+        for _, target in pairs:
+            check_new(target)
     frames: Counter[Path] = Counter()
     try:
         with stop_on_signals():
@@ -157,8 +161,7 @@ def _process_here(pairs: list[tuple[Path, Path]], options: Options, threads: int
     jobs = plan(pairs, options)  # errors of a bag before the seconds of loading
     for job in jobs:
         for skipped in job.skipped:
-            click.echo(f'{skipped.topic} ({skipped.type}) is not processed: {skipped.reason}',
-                       err=True)
+            click.echo(skipped.text, err=True)
     videos = [{}] * len(jobs) if video is None else video_paths(video, jobs)
     if threads is not None:
         import torch

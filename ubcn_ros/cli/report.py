@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.cli.commands import Command
+from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PAGE,
@@ -61,7 +62,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     SOURCE is a bag that `ubcn bag process` wrote or that the node's outputs were recorded to;
     with OTHER, a second one of the same drive, they are compared, as A and B. Or SOURCE is the
     JSON of `ubcn evaluate`. The page opens offline, in any browser, and asks for nothing; a
-    thousand frames stay below 25 MB. It says what was not measured, too.
+    thousand frames stay below 25 MB. It says what was not measured, too. Where something of a bag
+    could not be read, or it was not processed to its end, the exit code is 1.
     """
     from ubcn_ros.report.page import write
 
@@ -85,6 +87,10 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     write(out, made)
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
+    for line in made.errors:
+        click.echo(f'Error: {as_line(line)}', err=True)
+    if made.errors:
+        sys.exit(1)
 
 
 def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,

@@ -241,3 +241,6 @@ class _Builder:
         report.facts = summary.facts(self.inputs, self.first, self.second, self.steps)
         report.not_measured = [*summary.missing(self.names, self.pair, self.steps, self.first),
                                *summary.left_out(self.tracks, self.bags), *self.said]
+        report.errors = [*dict.fromkeys([
+            *(line for bag in self.bags for line in bag.lacking),
+            *(f'{line}; left out' for track in self.tracks for line in track.malformed)])]

@@ -144,6 +144,7 @@ class Report:
     :param charts: groups of charts, each with a title.
     :param not_measured: a line for everything that the page cannot say, and why.
     :param facts: how it came about: names and values.
+    :param errors: a line for everything that could not be read, for those who make the page.
     """
 
     title: str
@@ -162,6 +163,7 @@ class Report:
     charts: list[tuple[str, list[Chart]]] = field(default_factory=list)
     not_measured: list[str] = field(default_factory=list)
     facts: list[tuple[str, str]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
     @property
     def step_choices(self) -> range:

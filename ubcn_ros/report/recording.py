@@ -25,11 +25,13 @@ class FrameKey(NamedTuple):
     """
     A frame: the stamp of its header (ns), and which of those with this stamp it is.
 
-    ``number`` counts from 0, or is when the frame was recorded (ns), as of ``by_recording``.
+    ``recorded_ns`` tells those apart, as of ``by_recording``; ``number`` counts from 0 those that
+    are alike in both.
     """
 
     stamp_ns: int
     number: int
+    recorded_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,17 @@ class OpenBag:
         said = read_sidecar(path if path.is_dir() else path.parent)
         bag = cls(path, stack.enter_context(open_bag(path)), said or {})
         bad: Counter[str] = Counter()
+        found: Counter[Connection] = Counter()
         for connection, key, time_ns, _ in bag.messages(bag.connections):
+            found[connection] += 1
             if key is None:
                 bad[connection.topic] += 1
             else:
                 bag.frames.setdefault(connection.topic, {})[key] = time_ns
-        bag.unread = [*bag.reader.damage, *(f'{number} messages of {topic} have no header'
-                                            for topic, number in bad.items())]
+        lines = [f'{number} messages of {topic} have no header' for topic, number in bad.items()]
+        lines += [line for connection in bag.connections
+                  for line in bag.reader.count_problems(connection, found[connection])]
+        bag.unread = [*bag.reader.damage, *(f'{path}: {line}' for line in lines)]
         return bag
 
     @property
@@ -107,16 +113,17 @@ class OpenBag:
     def messages(self, connections: Collection[Connection]
                  ) -> Iterator[tuple[Connection, FrameKey | None, int, bytes]]:
         """Yield messages: connection, key (None without a header), time recorded (ns), data."""
-        counts: Counter[tuple[str, int]] = Counter()
+        counts: Counter[tuple[str, int, int | None]] = Counter()
         for connection, time_ns, data in self.reader.messages(connections):
             try:
                 stamp = header_stamp_ns(data)
             except ValueError:
                 yield connection, None, time_ns, data
                 continue
-            number = time_ns if stamp in self.repeated else counts[connection.topic, stamp]
-            yield connection, FrameKey(stamp, number), time_ns, data
-            counts[connection.topic, stamp] += 1
+            recorded = time_ns if stamp in self.repeated else None
+            number = counts[connection.topic, stamp, recorded]
+            yield connection, FrameKey(stamp, number, recorded), time_ns, data
+            counts[connection.topic, stamp, recorded] += 1
 
     @property
     def connections(self) -> list[Connection]:
@@ -197,10 +204,20 @@ def by_recording(bags: Sequence[OpenBag]) -> bool:
         return bool(repeated)
     for bag in bags:
         bag.repeated = repeated
-        bag.frames = {topic: {FrameKey(key.stamp_ns, time if key.stamp_ns in repeated else 0): time
-                              for key, time in frames.items()}
+        bag.frames = {topic: _by_recording(frames, repeated)
                       for topic, frames in bag.frames.items()}
-    return False
+    return any(key.number for bag in bags for frames in bag.frames.values() for key in frames)
+
+
+def _by_recording(frames: dict[FrameKey, int], repeated: Collection[int]) -> dict[FrameKey, int]:
+    counts: Counter[tuple[int, int]] = Counter()
+    found = {}
+    for key, time in frames.items():
+        if key.stamp_ns in repeated:
+            key = FrameKey(key.stamp_ns, counts[key.stamp_ns, time], time)
+            counts[key.stamp_ns, time] += 1
+        found[key] = time
+    return found
 
 
 def named_classes(classes: Sequence[str]) -> LabelSet:

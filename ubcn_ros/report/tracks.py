@@ -25,7 +25,6 @@ from ubcn_ros.report.recording import (
 )
 
 _LATENCY = 'pipeline latency (ms)'
-_TIMES_FROM = 10**9  # numbers of frames that are times, ns
 
 
 @dataclass(frozen=True)
@@ -114,9 +113,9 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     result = Tracks(first, second, [])
     result.bags = list(filter(None, (first, second, source, truth)))
     if by_recording(result.bags):
-        result.said.append('Stamps repeat, and the bags were recorded at other times: frames of '
-                           'equal stamps are put together in their order, wrongly behind one that '
-                           'is missing')
+        result.said.append('Stamps repeat, and times of recording do not tell their frames apart: '
+                           'these are put together in their order, wrongly behind one that is '
+                           'missing')
     chosen = [c for c in cameras if not inputs.topics or _is_one_of(c, inputs.topics)]
     if not chosen:
         raise BagError(f'{inputs.bag} has no camera {", ".join(map(repr, inputs.topics))} '
@@ -138,9 +137,9 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
 def stamp_text(key: FrameKey) -> str:
     """Write a stamp as seconds, and which of several it is."""
     seconds, nanoseconds = divmod(key.stamp_ns, 1_000_000_000)
-    which = (key.number + 1 if key.number < _TIMES_FROM else
-             f'recorded at {in_seconds(key.number)}')
-    return f'{seconds}.{nanoseconds:09d}' + (f' ({which})' if key.number else '')
+    which = [] if key.recorded_ns is None else [f'recorded at {in_seconds(key.recorded_ns)}']
+    which += [f'{key.number + 1}'] * bool(key.number)
+    return f'{seconds}.{nanoseconds:09d}' + (f' ({", ".join(which)})' if which else '')
 
 
 def evenly(keys: Sequence[FrameKey], count: int) -> list[FrameKey]:

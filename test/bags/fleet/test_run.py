@@ -5,7 +5,8 @@
 import signal
 
 import pytest
-from drives import Engine, drive, imu, processed, stored, write_bag
+from bag_files import write_rosbag2
+from drives import Engine, drive, imu, jpeg, processed, stored, write_bag
 from fleet_workers import Here, Inverting
 
 from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs
@@ -78,6 +79,27 @@ def test_a_piece_that_always_fails_is_given_up_and_others_are_not(
     for name in 'ab':
         processed(tmp_path / f'{name}.mcap', tmp_path / 'straight' / name)
         assert stored(tmp_path / 'out' / name) == stored(tmp_path / 'straight' / name)
+
+
+def test_of_a_bag_that_fails_skipped_topics_and_notes_are_told_too(tmp_path, monkeypatch):
+    """Each once, whether in one piece or in several, as of a bag that does not fail."""
+    source = write_rosbag2(tmp_path / 'in', [
+        (r.channel.topic, r.channel.msgtype, r.time_ns, r.data)
+        for r in [*drive(4), jpeg('/front/image_raw/compressed', 9, 1450)] if 'image' in
+        r.channel.topic])
+    write_bag(source / 'more.mcap', drive(1))
+
+    def fail(number):
+        if number == 7:
+            raise ValueError('no more')
+
+    for run, (pieces, engine) in enumerate(((2, Engine(fail)), (2, Engine()), (1, Engine()))):
+        fleet, told = here(monkeypatch, tmp_path / f'{run}', [source], engine, pieces=pieces)
+        assert fleet.bags[0].state == ('failed' if engine.on_frame else 'finished')
+        for text in ('/front/image_raw/compressed (sensor_msgs/msg/CompressedImage) is not '
+                     'processed', 'more.mcap, which metadata.yaml does not name, was not read'):
+            line, = (line for line in told if text in line)
+            assert str(source) in line
 
 
 def test_attempts_that_come_further_go_on_for_ever(tmp_path, monkeypatch):

@@ -52,9 +52,38 @@ def test_a_camera_that_starts_with_broken_images_is_one(tmp_path, broken, whole)
         '/front/image']
 
 
+def test_a_single_whole_image_makes_a_camera(tmp_path):
+    """Wherever it is among broken ones."""
+    records = [image('/front/image', n, 1000 + n) for n in range(900)]
+    broken = [record._replace(data=record.data[:-100]) for record in records]
+    for place in (21, 444, 899):
+        cameras, _ = found(tmp_path, [*broken[:place], records[place], *broken[place + 1:]])
+        assert [camera.topic for camera in cameras] == ['/front/image']
+    cameras, skipped = found(tmp_path, broken)
+    assert cameras == [] and 'it is not a sensor_msgs/msg/Image' in skipped['/front/image']
+
+
+def compressed_depth(number):
+    """What image_transport's compressedDepth writes: a PNG behind its parameters."""
+    depth = make_compressed(make_header(number, ''), bytes(12) + b'\x89PNG',
+                            '16UC1; compressedDepth')
+    return message('/depth/compressedDepth', COMPRESSED, depth, 1000 + number)
+
+
+@pytest.mark.parametrize('make', [lambda number: raw('/some', '8UC2', 64, number),
+                                  compressed_depth])
+def test_a_topic_of_what_is_not_read_is_not_read_whole(tmp_path, monkeypatch, make):
+    source = write_bag(tmp_path / 'x.mcap', [make(number) for number in range(900)])
+    with open_bag(source) as reader:
+        read, records = [], reader.records
+        monkeypatch.setattr(reader, 'records', lambda *arguments, **options: (
+            read.append(record) or record for record in records(*arguments, **options)))
+        assert find_cameras(reader)[0] == [] and 20 <= len(read) < 100
+
+
 def test_a_topic_that_is_left_out_is_said_to_be(tmp_path):
     records = [image('/front/image', 1, 1000), imu(1, 1001)]
-    with pytest.raises(BagError, match="'/front/image' is left out by --topics or --exclude"):
+    with pytest.raises(BagError, match="'/front/image' is left out by --topics or --exclude: let"):
         found(tmp_path, records, ['/front/image'], {'/imu'})
     with pytest.raises(BagError, match="has no topic '/rear/image'"):
         found(tmp_path, records, ['/rear/image'], {'/imu'})

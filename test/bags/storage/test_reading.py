@@ -50,21 +50,23 @@ def test_channels_of_one_topic_are_read_together_by_time(tmp_path):
         assert [(c.topic, c.msgcount) for c in reader.connections] == [('/image', 8)]
 
 
-def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypatch):
+@pytest.mark.parametrize('index', [IndexType.ALL, IndexType.CHUNK, IndexType.NONE])
+@pytest.mark.parametrize('place', [2, 3, 5])
+def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypatch, place, index):
     """The index names chunks alone; valid by the specification of mcap."""
     add, chunks = Writer.add_message, []
 
     def between(writer, channel, time, *rest, **more):
-        if time == 3 * SECOND:  # as the library writes without chunks
+        if time == place * SECOND:  # as the library writes without chunks
             writer._Writer__finalize_chunk()
             chunks.append(writer._Writer__chunk_builder)
             writer._Writer__chunk_builder = None
         add(writer, channel, time, *rest, **more)
-        if time == 3 * SECOND:
+        if time == place * SECOND:
             writer._Writer__chunk_builder = chunks.pop()
 
     monkeypatch.setattr(Writer, 'add_message', between)
-    path = write_mcap(tmp_path / 'between.mcap', [1, 2, 3, 4, 5])
+    path = write_mcap(tmp_path / 'between.mcap', [1, 2, 3, 4, 5], index_types=index)
     assert found(path) == ([1, 2, 3, 4, 5], [])
     with open_bag(path) as reader:
         assert reader.notes == [] and reader.damage == []

@@ -145,18 +145,21 @@ class Fleet:
         bag = assignment.bag
         if isinstance(assignment.task, PlanBag):
             bag.jobs = value
+            self._tell_of(bag, [skipped.text for skipped in bag.jobs[0].skipped])
             self._pieces.extend(Assignment(bag, RunPiece(job, self._resume)) for job in bag.jobs)
         elif isinstance(assignment.task, RunPiece):
+            told = {note for result in bag.results for note in result.notes}
+            self._tell_of(bag, [note for note in value.notes if note not in told])
             bag.results.append(value)
             if len(bag.results) == len(bag.jobs):
                 self._joins.append(Assignment(bag, JoinPieces(tuple(bag.jobs), bag.out)))
         else:
             bag.result = value
             self._tell(f'{value.tally.frames} images of {bag.source} written to {bag.out}')
-            for line in [*(f'{other.topic} ({other.type}) is not processed: {other.reason}'
-                           for other in bag.jobs[0].skipped),
-                         *dict.fromkeys(note for result in bag.results for note in result.notes)]:
-                self._tell(line if str(bag.source) in line else f'{bag.source}: {line}')
+
+    def _tell_of(self, bag: Bag, lines: Sequence[str]) -> None:
+        for line in lines:
+            self._tell(line if str(bag.source) in line else f'{bag.source}: {line}')
 
     def _gain(self, assignment: Assignment) -> bool:
         """Count what came of a piece; return whether it came further."""

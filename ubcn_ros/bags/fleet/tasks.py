@@ -14,6 +14,18 @@ from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
 
+def check_new(out: Path) -> None:
+    """
+    Check that nothing is where a bag, or its pieces, are to be written.
+
+    :raises BagError: something is.
+    """
+    if out.exists() or pieces_there(out) is not None:
+        there = out if out.exists() else pieces_folder(out)
+        raise BagError(f'bag {out} cannot be written: {there} exists already; go on with it '
+                       '(--resume), or give another path')
+
+
 @dataclass(frozen=True)
 class PlanBag:
     """
@@ -30,11 +42,9 @@ class PlanBag:
 
     def __call__(self) -> list[Job]:
         """Return the jobs."""
+        if not self.resume:
+            check_new(self.out)
         before = 1 if self.out.exists() else pieces_there(self.out)
-        if before is not None and not self.resume:
-            there = self.out if self.out.exists() else pieces_folder(self.out)
-            raise BagError(f'bag {self.out} cannot be written: {there} exists already; go on with '
-                           'it (--resume), or give another path')
         if before is not None and self.pieces not in (before, None) and not self.out.exists():
             raise BagError(f'{pieces_folder(self.out)} cannot be gone on with: --pieces was '
                            f'{before} and is {self.pieces} now; give the same, or another path '

@@ -62,6 +62,11 @@ class Skipped:
     type: str
     reason: str
 
+    @property
+    def text(self) -> str:
+        """Say that it is not processed, and why."""
+        return f'{self.topic} ({self.type}) is not processed: {self.reason}'
+
 
 def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
                  topics: Collection[str] | None = None) -> tuple[list[BagCamera], list[Skipped]]:
@@ -137,10 +142,11 @@ class _Topics:
         for topic in (name, '/' + name.lstrip('/')):
             if topic in self._channels:
                 return topic
-        there = any(channel.topic in (name, '/' + name.lstrip('/'))
-                    for channel in self._reader.channels)
-        raise self._error(f'the topic {name!r} is left out by --topics or --exclude' if there else
-                          f'the bag has no topic {name!r}')
+        if any(channel.topic in (name, '/' + name.lstrip('/'))
+               for channel in self._reader.channels):
+            raise BagError(f'the topic {name!r} is left out by --topics or --exclude: let these '
+                           'have it, or choose another with --topic')
+        raise self._error(f'the bag has no topic {name!r}')
 
     def camera(self, topic: str) -> BagCamera:
         """Return a topic as a camera, whatever its name says."""
@@ -176,24 +182,41 @@ class _Topics:
                 if channel.msgtype == kind and channel.serialization == 'cdr']
 
     def _unreadable(self, topic: str, kind: str) -> tuple[str, str]:
-        """Say why none of the messages looked at is an image, or ''; also the encoding of one."""
+        """
+        Say why none of the messages is an image, or ''; also the encoding of one.
+
+        All are looked at only where broken ones are all that is found before.
+        """
         if not self._counts.get((topic, kind)):
             return 'it has no messages', ''
         channels = self._of(topic, kind)
         if not channels:
             encodings = {channel.serialization for channel in self._channels[topic]}
             return f'its messages are encoded as {", ".join(sorted(encodings))}, not as cdr', ''
-        reason = encoding = ''
-        for record in self._samples(channels):
+        reason, encoding, broken = self._look(self._samples(channels), kind)
+        if broken and encoding not in _DEPTH:  # an image may be among those not looked at
+            reason, encoding, _ = self._look(self._reader.records(channels), kind)
+        return reason, encoding
+
+    def _look(self, records: Iterable[Record], kind: str) -> tuple[str, str, bool]:
+        """
+        Look for an image.
+
+        :return: why the first message is none, '' where one is; the encoding of one; whether any
+            is broken, not just of an encoding that is not read.
+        """
+        reason, encoding, broken = '', '', False
+        for record in records:
             try:
                 message = self._reader.deserialize(record.data, kind)
                 encoding = encoding or _encoding(message)
                 decode(message)
             except MalformedMessage as error:
                 reason = reason or str(error)
+                broken |= getattr(error.__cause__, 'kind', '') != 'encoding'
             else:
-                return '', encoding
-        return reason or 'none of its messages can be read', encoding
+                return '', encoding, False
+        return reason or 'none of its messages can be read', encoding, broken
 
     def _samples(self, channels: list[Channel]) -> Iterator[Record]:
         """Yield the first messages, and some from later on, as of a camera that starts slowly."""

@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import islice
 from pathlib import Path
 
-from ubcn_ros.bags.errors import BagError, in_seconds
+from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.process.cameras import BagCamera, find_cameras, no_camera
 from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import output_names
 from ubcn_ros.bags.process.run import whole_range
+from ubcn_ros.bags.storage.mcap_writer import check_times
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.topics import choose_topics
 
@@ -71,6 +73,19 @@ def check_apart(source: Path, out: Path) -> None:
                        'outside of it')
 
 
+def check_early(reader: BagReader, topics: Collection[str], start_ns: int | None = None) -> None:
+    """
+    Check that nothing of a bag was recorded before the earliest time that can be written.
+
+    :param topics: that are read, from `start_ns` on.
+    :raises BagError: something was.
+    """
+    channels = [channel for channel in reader.channels if channel.topic in topics]
+    if channels and (reader.start_ns or 0) < 0:
+        for record in islice(reader.records(channels, start_ns, 0), 1):
+            check_times(record)
+
+
 def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
               pieces: int | None) -> list[Job]:
     topics = choose_topics((c.topic for c in reader.connections), options.topics, options.exclude)
@@ -79,7 +94,9 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     if not cameras:
         raise no_camera(reader, in_order, skipped)
     prefixes = find_prefixes([camera.topic for camera in cameras])
-    begin, end = _range(reader, options)
+    first, end = _range(reader, options)
+    begin = max(first, 0)  # before that nothing can be written
+    end = max(end, begin + 1)
     pieces = pieces or _choose_pieces(reader, cameras, end - begin)
     cuts = [begin + (end - begin) * piece // pieces for piece in range(pieces + 1)]
     outs = [out] if pieces == 1 else [
@@ -90,7 +107,8 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
             if start < stop]
     check_free((topic for camera in cameras
                 for topic in output_names(camera, prefixes[camera.topic], options).values()),
-               jobs[0].copied)
+               () if options.outputs_only else in_order)  # also images that --drop-inputs leaves
+    check_early(reader, jobs[0].read, first)
     return jobs
 
 
@@ -104,9 +122,6 @@ def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: i
 def _range(reader: BagReader, options: Options) -> tuple[int, int]:
     """Return where to begin and to end, ns."""
     first, end = whole_range(reader)
-    if first < 0:
-        raise BagError(f'{reader.path} begins at {in_seconds(first)}, and mcap holds no time '
-                       'before 0: correct the times in their source')
     begin = first + round(options.start_s * _NS)
     if begin >= end:
         raise BagError(f'--start is {options.start_s:g} s, but {reader.path} ends '

@@ -33,6 +33,7 @@ from ubcn_ros.bags.storage.mcap_layout import (
     SHORTEST,
     Place,
     find_records,
+    has_loose_messages,
 )
 from ubcn_ros.bags.storage.mcap_records import IN_CHUNK, Message, channel_of, parse, parse_chunk
 from ubcn_ros.bags.storage.mcap_summary import counts, is_index, read_end
@@ -79,8 +80,10 @@ class McapFile:
         self._file = path.open('rb')
         try:
             self._size = path.stat().st_size
-            if is_index(self._end.summary):
-                self._take_index(self._end.summary)
+            summary = self._end.summary
+            if is_index(summary) and not has_loose_messages(
+                    self._file, summary.chunk_indexes, self._end.data_end):
+                self._take_index(summary)
             else:
                 self._scan()
             self._end = self._end._replace(summary=None)  # large, and needed no more

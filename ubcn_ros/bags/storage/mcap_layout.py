@@ -7,10 +7,11 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from mcap.opcode import Opcode
+from mcap.records import ChunkIndex
 
 from ubcn_ros.bags.storage.mcap_summary import MAGIC
 
@@ -37,6 +38,31 @@ class Place(NamedTuple):
     opcode: int
     offset: int
     end: int
+
+
+def has_loose_messages(file: BinaryIO, chunks: Sequence[ChunkIndex], data_end: int) -> bool:
+    """
+    Return whether messages stand outside of the chunks of a file, which no index names.
+
+    Only heads of records are read, and none where chunks follow each other.
+
+    :param data_end: the offset of the record that ends the data.
+    """
+    offset = len(MAGIC)
+    ends = [(c.chunk_start_offset, c.chunk_start_offset + c.chunk_length + c.message_index_length)
+            for c in chunks]
+    for start, end in sorted([*ends, (data_end, data_end)]):
+        while offset < start:
+            file.seek(offset)
+            head = file.read(HEAD.size)
+            if len(head) < HEAD.size:
+                break
+            opcode, length = HEAD.unpack(head)
+            if opcode == Opcode.MESSAGE:
+                return True
+            offset += HEAD.size + length
+        offset = max(offset, end)
+    return False
 
 
 def find_records(file: BinaryIO, size: int, data_end: int) -> Iterator[Place]:

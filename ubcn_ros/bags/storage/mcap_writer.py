@@ -117,10 +117,7 @@ class McapBagWriter:
 
     def write(self, record: Record) -> None:
         """Write a message as it is, behind those before."""
-        for what, time_ns in (('recorded', record.time_ns), ('published', record.publish_ns)):
-            if time_ns not in _TIMES:
-                raise BagError(f'a message of {record.channel.topic} was {what} at {time_ns} ns, '
-                               'which mcap cannot hold: correct the time in its source')
+        check_times(record)
         with self._writing():
             if self._is_full(record):
                 self._split()
@@ -239,6 +236,18 @@ class McapBagWriter:
                 tail = find_tail(self._file.path, keep=1) if self._file else None
                 if tail is None or not tail.messages + len(tail.pending):
                     self.remove()
+
+
+def check_times(record: Record) -> None:
+    """
+    Check that the format can hold the times of a message.
+
+    :raises BagError: it cannot.
+    """
+    for what, time_ns in (('recorded', record.time_ns), ('published', record.publish_ns)):
+        if time_ns not in _TIMES:
+            raise BagError(f'a message of {record.channel.topic} was {what} at {time_ns} ns, '
+                           'which mcap cannot hold: correct the time in its source')
 
 
 def _describes_us(metadata: Mapping[str, str]) -> bool:

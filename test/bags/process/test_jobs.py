@@ -1,0 +1,58 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is refused when a bag is planned, before anything is written."""
+
+import pytest
+from bag_files import write_rosbag2
+from drives import drive, image, imu, message, processed, write_bag
+
+from ubcn_ros.bags import BagError
+from ubcn_ros.bags.process import Options
+
+
+def test_bags_that_cannot_be_processed_say_why(tmp_path):
+    source = write_bag(tmp_path / 'in' / 'in.mcap', drive(1))
+    no_camera = write_bag(tmp_path / 'imu.mcap', [imu(0, 1)])
+    empty = write_bag(tmp_path / 'empty.mcap', [])
+    for bag, text in ((no_camera, 'imu.mcap has no camera: its topics are /imu'),
+                      (empty, 'empty.mcap has no camera: its topics are \\(none\\)'),
+                      (tmp_path / 'missing', 'no bag at')):
+        with pytest.raises(BagError, match=text):
+            processed(bag, tmp_path / 'out')
+    with pytest.raises(BagError, match='no camera left: --topics and --exclude leave out all of'):
+        processed(source, tmp_path / 'out', Options(exclude=('*',)))
+    for out in (source.parent, source.parent / 'out', tmp_path):
+        with pytest.raises(BagError, match='would be written into itself'):
+            processed(source.parent, out)
+    (tmp_path / 'there').mkdir()
+    with pytest.raises(BagError, match='there cannot be written: it exists already'):
+        processed(source, tmp_path / 'there')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):
+    """Of two cameras, one named as the outputs of the other."""
+    records = [image(topic, 1, time) for time, topic in (
+        (1000, '/front/image_raw'), (1001, '/front/derained/image_raw'))]
+    source = write_bag(tmp_path / 'in.mcap', records)
+    cameras = tuple(record.channel.topic for record in records)
+    with pytest.raises(BagError, match='has /front/derained/image_raw already'):
+        processed(source, tmp_path / 'out', Options(cameras=cameras, drop_inputs=True))
+    processed(source, tmp_path / 'out', Options(cameras=cameras, outputs_only=True))
+
+
+def test_a_message_of_a_negative_time_is_named_and_may_be_left_out(tmp_path):
+    """Nothing is written; the time of what is left out does not count."""
+    records = [message('/text', 'std_msgs/msg/String', b'\0\1\0\0\1\0\0\0\0', -5), *drive(12)]
+    source = write_rosbag2(tmp_path / 'in', [
+        (r.channel.topic, r.channel.msgtype, r.time_ns, r.data) for r in records])
+    for options in (Options(), Options(cameras=('/front/image_raw',)), Options(drop_inputs=True)):
+        with pytest.raises(BagError, match='message of /text was recorded at -5000000 ns, which'):
+            processed(source, tmp_path / 'out', options)
+        assert not (tmp_path / 'out').exists()
+    for name, options, frames in (
+            ('excluded', Options(exclude=('/text',)), 24),
+            ('alone', Options(outputs_only=True), 24),
+            ('early', Options(outputs_only=True, duration_s=0.001), 0),
+            ('later', Options(start_s=1.5), 14)):
+        assert processed(source, tmp_path / name, options).tally.frames == frames

@@ -1,0 +1,16 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Texts of errors: times exact to the nanosecond, which a float of seconds is not."""
+
+import pytest
+
+from ubcn_ros.bags.errors import in_seconds
+
+
+@pytest.mark.parametrize('time_ns, text', [
+    (0, '0.000000000 s'), (1, '0.000000001 s'), (10**9, '1.000000000 s'), (-5, '-0.000000005 s'),
+    (-1_500_000_000, '-1.500000000 s'), (1_700_000_000_100_000_000, '1700000000.100000000 s'),
+    (1_700_000_000_099_999_999, '1700000000.099999999 s'),
+    (2**64 - 1, '18446744073.709551615 s')])
+def test_times_are_exact(time_ns, text):
+    assert in_seconds(time_ns) == text
