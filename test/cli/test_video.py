@@ -54,19 +54,23 @@ def test_a_rainy_video_has_the_dry_ones_frames_and_times(tmp_path, clip):
         assert 8 < psnr(before.image, after.image) < 35
 
 
-@pytest.mark.parametrize('name, start_s', [
-    ('a.mkv', 0), ('a.mkv', 5), ('b.mkv', 3600), ('a.mp4', 0), ('a.h264', 0)])
+@pytest.mark.parametrize('name, start_s, cut', [
+    ('a.mkv', 0, 0), ('a.mkv', 5, 0), ('b.mkv', 3600, 0), ('a.mp4', 0, 0), ('a.h264', 0, 0),
+    ('a.mp4', 0, 2)])
 def test_a_ramp_ends_with_the_last_frame_wherever_a_video_begins(tmp_path, monkeypatch, name,
-                                                                 start_s):
+                                                                 start_s, cut):
     import av
     with av.open(str(tmp_path / name), 'w') as container:
         stream = container.add_stream('libx264', rate=10, options={'bf': '0'})
         stream.height, stream.width, stream.pix_fmt = 48, 96, 'yuv420p'
-        for number in range(6):
-            frame = av.VideoFrame.from_ndarray(picture(number), format='rgb24')
+        images = [av.VideoFrame.from_ndarray(picture(number), format='rgb24')
+                  for number in range(6 + cut)]
+        for number, frame in enumerate(images):
             frame.pts = number + 10 * start_s
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        for frame in (*images, None):
+            for packet in stream.encode(frame):
+                packet.pts, packet.dts = packet.pts - cut, packet.dts - cut  # before 0: cut off
+                container.mux(packet)
     rates, rained = [], RainSequence.__call__
 
     def noted(sequence, image, time_s, *depth):

@@ -129,7 +129,8 @@ def length_s(path: Path | str) -> float:
     """
     Return the seconds from the first frame to the last, as far as the file can be read.
 
-    All of the file is read, and nothing is decoded.
+    All of the file is read, and nothing is decoded. What was cut off before the beginning, and is
+    kept for the frames after it, does not count.
 
     :raises VideoError: missing, or not a video.
     """
@@ -137,8 +138,10 @@ def length_s(path: Path | str) -> float:
     times, count = [], 0
     with _opened(path) as (container, stream), suppress(av.error.FFmpegError):
         for packet in container.demux(stream):
-            count += packet.size > 0
-            if packet.pts is not None and packet.size:
+            if packet.is_discard or not packet.size:
+                continue
+            count += 1
+            if packet.pts is not None:
                 times.append(packet.pts * stream.time_base)
     if times:
         return float(max(times) - min(times))
