@@ -13,7 +13,8 @@ from random_images import psnr
 
 from ubcn_ros.data.rain_sequence import RainSequence
 from ubcn_ros.images.files import read_image, write_image
-from ubcn_ros.images.video import VideoWriter, read_video
+from ubcn_ros.images.video import read_video
+from ubcn_ros.images.video_writer import VideoWriter
 
 pytest.importorskip('av')
 TIMES = (0, 0.1, 0.2, 0.5, 0.6)

@@ -11,14 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from ubcn_ros.images.video import (
-    VideoError,
-    VideoInfo,
-    VideoWriter,
-    is_video,
-    read_video,
-    video_info,
-)
+from ubcn_ros.images.video import VideoError, VideoInfo, is_video, read_video, video_info
+from ubcn_ros.images.video_writer import VideoWriter
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 av = pytest.importorskip('av')
@@ -205,7 +199,7 @@ def test_a_signal_closes_the_file(tmp_path, number):
 def test_a_process_that_ends_closes_what_is_open(tmp_path):
     """As where a signal comes between the end of a `with` block and its `__exit__`."""
     code = ('import numpy, sys\n'
-            'from ubcn_ros.images.video import VideoWriter\n'
+            'from ubcn_ros.images.video_writer import VideoWriter\n'
             'writer = VideoWriter(sys.argv[1])\n'
             'for number in range(3):\n'
             '    writer.write(numpy.zeros((48, 64, 3), numpy.uint8), number)\n'
@@ -219,7 +213,7 @@ def test_a_process_that_ends_closes_what_is_open(tmp_path):
 def test_without_pyav_the_package_imports_and_says_what_to_install(tmp_path):
     code = ('import sys; sys.modules["av"] = None\n'
             'from ubcn_ros.cli.commands import one_line\n'
-            'import ubcn_ros.images.video as video, click\n'
+            'import ubcn_ros.images.video_writer as video, click\n'
             'try:\n'
             '    with one_line():\n'
             '        video.VideoWriter("a.mp4")\n'

@@ -202,7 +202,7 @@ class ResultWriter:
     """
 
     def __init__(self, output: Path):
-        from ubcn_ros.images.video import VideoWriter
+        from ubcn_ros.images.video_writer import VideoWriter
         self.video = output if _is_mp4(output) else None
         self._writer = VideoWriter(output, math.inf) if self.video else None
 
@@ -240,7 +240,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     :param writers: context managers that `work` writes to.
     """
     from ubcn_ros.images.files import ImageFileError
-    from ubcn_ros.images.video import FrameSizeError
+    from ubcn_ros.images.video_writer import FrameSizeError
     from ubcn_ros.stopping import Stopped, stop_on_signals
     for text in jobs.errors:
         click.echo(f'Error: {as_line(text)}', err=True)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.text import tag
-from ubcn_ros.images.video import LONGEST_GAP_S, VideoWriter
+from ubcn_ros.images.video_writer import LONGEST_GAP_S, VideoWriter
 
 CAPTIONS = ('input', 'derained', 'labels')
 _WIDEST = 1280  # pixels of a pane: three of them are as wide as decoders in hardware take
