@@ -95,6 +95,15 @@ def test_long_gaps_of_a_video_and_of_slow_images_stay(tmp_path, folder):
             times, abs=1e-3)
 
 
+@pytest.mark.parametrize('command', ['rain', 'derain'])
+def test_times_that_a_video_cannot_have_are_told_once(tmp_path, folder, quick, command):
+    done = ubcn(command, folder, tmp_path / 'out.mp4', '--fps', 1e-5,
+                *(quick if command == 'derain' else ()))
+    assert done.exit_code == 0 and done.output.count('Warning: ') == 1, done.output
+    assert f'Warning: 4 of 5 frames of {tmp_path}/out.mp4 are not shown at their' in done.output
+    assert len(list(read_video(tmp_path / 'out.mp4'))) == 5
+
+
 def test_an_image_of_another_size_is_left_out_of_a_video_and_told(tmp_path, folder):
     write_image(folder / '2.png', picture(2)[:32, :64])
     done = ubcn('rain', folder, tmp_path / 'out.mp4')

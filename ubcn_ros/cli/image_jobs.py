@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from ubcn_ros.cli.commands import as_line
-from ubcn_ros.cli.output import exit_stopped, progress_bar
+from ubcn_ros.cli.output import exit_stopped, progress_bar, warn
 
 recursive_option = click.option('--recursive', is_flag=True,
                                 help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
@@ -213,6 +213,11 @@ class ResultWriter:
         if self._writer is not None:
             self._writer.__exit__(*error)
 
+    @property
+    def note(self) -> str | None:
+        """What is to be told of the video: frames that are not shown at their times."""
+        return self._writer and self._writer.note
+
     def write(self, job: ImageJob, image: Any) -> None:
         """Write the result of a job, (H, W, 3) uint8 RGB."""
         if self._writer is not None:
@@ -237,7 +242,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     Run `work(image, job)` on every image; report broken ones and exit with 1 for them.
 
     :param output: for the text where a signal ends it.
-    :param writers: context managers that `work` writes to.
+    :param writers: that `work` writes to, ResultWriter and PaneVideo.
     """
     from ubcn_ros.images.files import ImageFileError
     from ubcn_ros.images.video_writer import FrameSizeError
@@ -248,6 +253,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     try:
         with stop_on_signals(), ExitStack() as open_files:
             for writer in writers:
+                open_files.callback(lambda writer=writer: warn(writer.note))  # however it ends
                 open_files.enter_context(writer)
             with progress_bar(jobs, len(jobs), jobs.unit) as bar:
                 for job in bar:

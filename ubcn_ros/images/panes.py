@@ -48,6 +48,11 @@ class PaneVideo:
         """How many frames were written."""
         return self._writer.frames
 
+    @property
+    def note(self) -> str | None:
+        """As of `VideoWriter`."""
+        return self._writer.note
+
     def write(self, image: np.ndarray, derained: np.ndarray, labels: np.ndarray, time_s: float
               ) -> None:
         """

@@ -28,6 +28,7 @@ from ubcn_ros.whole_files import NO_ROOM
 LONGEST_GAP_S = 60.0
 """Between images of a camera, whose clock may be set; what is longer is shown for no longer."""
 _CLOCK_HZ = 90_000
+_MOST_TICKS = (1 << 31) - 1  # between two frames, as MP4's writer has them
 _BT709, _STUDIO_RANGE = 1, 1  # H.273, of high definition; FFmpeg's AVCOL_RANGE_MPEG
 # visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek; no
 # frames out of order, as MP4 then counts the duration of a rate that varies wrongly
@@ -46,29 +47,39 @@ class VideoWriter:
     a signal closes it; without a frame there is none. A full disk removes what was written. Sides
     that are odd are padded by repeating the last row or column. Each frame is shown at its own
     time; where times do not grow, or jump by more than a gap may last, as at a reset of a clock, a
-    frame follows as the one before it did.
+    frame follows as the one before it did, and ``note`` tells how many.
 
     :param path: of the file, which is replaced; missing folders are made.
-    :param longest_gap_s: between two frames, seconds.
+    :param longest_gap_s: between two frames, seconds; MP4 holds 6.6 hours at most.
     :raises VideoError: it cannot be written.
     """
 
     def __init__(self, path: Path | str, longest_gap_s: float = LONGEST_GAP_S):
         import av  # so that it is missed before the work
         self.path, self.frames = Path(path), 0
-        self._longest_gap_s = longest_gap_s
+        self._longest_gap_s = min(longest_gap_s, _MOST_TICKS / _CLOCK_HZ)
         final = Path(os.path.realpath(path))  # a link stays one
         self._final, self._partial = final, final.with_name(f'.{uuid.uuid4().hex}.partial')
         self._av, self._container, self._stream = av, None, None
         self._shape: tuple[int, ...] = ()
         self._time_s = 0.0
         self._tick, self._step = 0, round(_CLOCK_HZ / DEFAULT_RATE_HZ)
+        self._moved = 0
 
     def __enter__(self) -> VideoWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def note(self) -> str | None:
+        """Say how many frames are not shown at their times, if there are some."""
+        if not self._moved:
+            return None
+        return (f'{self._moved} of {self.frames} frames of {self.path} are not shown at their '
+                f'times, which do not grow, or jump by more than {self._longest_gap_s:.0f} s: '
+                'each follows as the one before it did')
 
     def close(self) -> None:
         """
@@ -128,6 +139,8 @@ class VideoWriter:
         if self.frames:
             if 0 < time_s - self._time_s <= self._longest_gap_s:
                 self._step = max(1, round((time_s - self._time_s) * _CLOCK_HZ))
+            else:
+                self._moved += 1
             self._tick += self._step
         self._time_s = time_s
         pad = [(0, side % 2) for side in image.shape[:2]]
