@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ubcn rain` and `ubcn derain` on videos and sequences: which frames come out, and when."""
 
+import json
 import os
 import signal
 
@@ -104,12 +105,52 @@ def test_times_that_a_video_cannot_have_are_told_once(tmp_path, folder, quick, c
     assert len(list(read_video(tmp_path / 'out.mp4'))) == 5
 
 
-def test_an_image_of_another_size_is_left_out_of_a_video_and_told(tmp_path, folder):
+@pytest.mark.parametrize('command', ['rain', 'derain'])
+def test_an_image_of_another_size_is_left_out_of_a_video_and_told(tmp_path, folder, quick,
+                                                                  command):
     write_image(folder / '2.png', picture(2)[:32, :64])
-    done = ubcn('rain', folder, tmp_path / 'out.mp4')
+    facts = tmp_path / 'facts.json'
+    done = ubcn(command, folder, tmp_path / 'out.mp4', *(
+        (*quick, '--json', facts, '--labels', tmp_path / 'labels') if command == 'derain' else ()))
     assert done.exit_code == 1 and '4 of 5 images written' in done.output
-    assert 'is 64 x 32, but the first one was 96 x 48' in done.output
-    assert len(list(read_video(tmp_path / 'out.mp4'))) == 4
+    assert done.output.count('Error: ') == 1
+    assert (f'Error: {folder}/2.png: a frame is 64 x 32, but the first one of {tmp_path}/out.mp4 '
+            'was 96 x 48: scale it before') in done.output
+    frames = list(read_video(tmp_path / 'out.mp4'))
+    assert [frame.time_s * 15 for frame in frames] == pytest.approx([0, 1, 3, 4], abs=1e-2)
+    if command == 'derain':
+        done = ['0.png', '1.png', '3.png', '4.png']
+        assert [*json.loads(facts.read_text())['images']] == done == names(tmp_path / 'labels')
+
+
+def test_frames_of_another_size_are_left_out_of_a_video_and_counted(tmp_path):
+    import av
+    parts = []
+    for size in ((48, 96), (64, 128)):
+        with av.open(str(tmp_path / 'part.ts'), 'w') as container:
+            stream = container.add_stream('mpeg2video', rate=25)
+            stream.height, stream.width = size
+            stream.pix_fmt = 'yuv420p'
+            for number in range(3):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(
+                    np.full((*size, 3), 40 * number, np.uint8), format='rgb24')))
+            container.mux(stream.encode(None))
+        parts.append((tmp_path / 'part.ts').read_bytes())
+    (tmp_path / 'in.ts').write_bytes(b''.join(parts))
+    done = ubcn('rain', tmp_path / 'in.ts', tmp_path / 'out.mp4')
+    assert done.exit_code == 1
+    count, left_out = len(list(read_video(tmp_path / 'out.mp4'))), done.output.count('128 x 64')
+    assert f'{count} of {count + left_out} frames written' in done.output
+    assert count >= 2 and left_out == 3
+    assert f'{tmp_path}/in.ts, frame {count}: a frame is 128 x 64, but the first' in done.output
+
+
+def test_what_is_not_written_in_full_has_no_facts(tmp_path, folder, quick):
+    (tmp_path / 'labels' / '2.png').mkdir(parents=True)
+    done = ubcn('derain', folder, tmp_path / 'out', *quick, '--labels', tmp_path / 'labels',
+                '--json', tmp_path / 'facts.json')
+    assert done.exit_code == 1 and '4 of 5 images written' in done.output
+    assert '2.png' not in json.loads((tmp_path / 'facts.json').read_text())['images']
 
 
 def test_frames_of_a_video_as_images_are_those_of_the_sequence(tmp_path, clip):

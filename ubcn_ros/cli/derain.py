@@ -70,7 +70,6 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     def work(image: Any, job: ImageJob) -> None:
         frame = engine(image, iterations=iterations)
         results.write(job, frame.derained)
-        facts[job.name.as_posix()] = _facts(frame)
         if labels is not None:
             write_image(labels / job.name, frame.labels)
         if overlays is not None:
@@ -78,6 +77,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
                         overlay(frame.derained, frame.labels, engine.label_set))
         if panes is not None:
             panes.write(image, frame.derained, frame.labels, job.time_s)
+        facts[job.name.as_posix()] = _facts(frame)  # once all is written
 
     try:
         run_jobs(jobs, work, output, filter(None, (results, panes)))

@@ -27,12 +27,14 @@ class ImageJob(NamedTuple):
     """
     One image: how to read it, and where its result goes.
 
-    ``number``: of all, from 0; ``name``: of what is written of it, below each folder that is
-    written to; ``target``: of its result, where that is a file; ``sequence``: the sub-folder of
-    INPUT that it follows others in; ``time_s``: since the first one there.
+    ``number``: of all, from 0; ``source``: what errors call it; ``name``: of what is written of
+    it, below each folder that is written to; ``target``: of its result, where that is a file;
+    ``sequence``: the sub-folder of INPUT that it follows others in; ``time_s``: since the first
+    one there.
     """
 
     number: int
+    source: str
     read: Callable[[], Any]
     name: Path
     target: Path
@@ -97,8 +99,8 @@ class ImageJobs:
         for number, (path, target, name) in enumerate(
                 zip(self.inputs, self._targets, self.names, strict=True)):
             sequence = '' if name.parent == Path() else name.parent.as_posix()
-            yield ImageJob(number, lambda path=path: read_image(path), name, target, sequence,
-                      numbers[sequence] / self._rate_hz)
+            yield ImageJob(number, str(path), lambda path=path: read_image(path), name, target,
+                           sequence, numbers[sequence] / self._rate_hz)
             numbers[sequence] += 1
 
     @property
@@ -111,7 +113,7 @@ class ImageJobs:
         """From the first image of the longest sequence to its last, seconds."""
         return (max(Counter(name.parent for name in self.names).values()) - 1) / self._rate_hz
 
-    def summary(self, done: int) -> str:
+    def summary(self, done: int, broken: int) -> str:
         """Say how many were done, and what of a folder was not an image."""
         return f'{done} of {len(self)} images written{_skipped(self._listing)}'
 
@@ -149,8 +151,9 @@ class VideoJobs:
         try:
             for number, frame in enumerate(read_video(self.inputs[0])):
                 name = self._name(number)
-                yield ImageJob(number, lambda frame=frame: frame.image, name, self.root / name, '',
-                          frame.time_s)
+                yield ImageJob(number, f'{self.inputs[0]}, frame {number}',
+                               lambda frame=frame: frame.image, name, self.root / name, '',
+                               frame.time_s)
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
             click.echo(f'Error: {as_line(str(error))}', err=True)
@@ -164,9 +167,9 @@ class VideoJobs:
     def _name(self, number: int) -> Path:
         return Path(f'{number:06}.png')
 
-    def summary(self, done: int) -> str:
-        """Say how many were done."""
-        return f'{done} frames written'
+    def summary(self, done: int, broken: int) -> str:
+        """Say how many were done, and of how many where not all were."""
+        return f'{done}{f" of {done + broken}" if broken else ""} frames written'
 
 
 def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
@@ -263,9 +266,10 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
                     except (ImageFileError, FrameSizeError) as error:
                         broken += 1
                         bar.clear()
-                        click.echo(f'Error: {as_line(str(error))}', err=True)
+                        named = f'{job.source}: ' if isinstance(error, FrameSizeError) else ''
+                        click.echo(f'Error: {as_line(f"{named}{error}")}', err=True)
     except Stopped as stop:
         exit_stopped(stop, f'{done} of {len(jobs)} {jobs.unit}', output)
-    click.echo(jobs.summary(done))
+    click.echo(jobs.summary(done, broken))
     if broken or jobs.errors:
         sys.exit(1)

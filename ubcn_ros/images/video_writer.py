@@ -111,8 +111,8 @@ class VideoWriter:
             raise VideoError(f'a frame is {image.shape} {image.dtype}, but (H, W, 3) uint8 is '
                              'needed')
         if self._shape not in ((), image.shape):
-            raise FrameSizeError(f'frame {self.frames} of {self.path} is {_size(image.shape)}, '
-                                 f'but the first one was {_size(self._shape)}: scale it before')
+            raise FrameSizeError(f'a frame is {_size(image.shape)}, but the first one of '
+                                 f'{self.path} was {_size(self._shape)}: scale it before')
         with signals_held(), self._failing():
             if self._container is None:
                 self._open(image.shape)
