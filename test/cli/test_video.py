@@ -184,6 +184,15 @@ def test_sub_folders_are_cameras(tmp_path, folder):
                               left(picture(number), number / 15))
 
 
+def test_sub_folders_follow_each_other_in_a_video(tmp_path, folder):
+    for number in range(3):
+        write_image(folder / 'left' / f'{number}.png', picture(number))
+    done = ubcn('rain', folder, tmp_path / 'out.mp4', '--recursive', '--fps', 4)
+    assert done.exit_code == 0 and done.output == '8 of 8 images written\n'
+    assert [frame.time_s for frame in read_video(tmp_path / 'out.mp4')] == pytest.approx(
+        np.arange(8) / 4, abs=1e-4)
+
+
 def test_a_folder_to_a_video(tmp_path, folder):
     done = ubcn('rain', folder, tmp_path / 'rainy.mp4', '--rate', 0, '--fps', 4)
     assert done.exit_code == 0 and done.output == '5 of 5 images written\n'

@@ -30,7 +30,7 @@ class ImageJob(NamedTuple):
     ``number``: of all, from 0; ``source``: what errors call it; ``name``: of what is written of
     it, below each folder that is written to; ``target``: of its result, where that is a file;
     ``sequence``: the sub-folder of INPUT that it follows others in; ``time_s``: since the first
-    one there.
+    one there; ``shown_s``: in a video of all.
     """
 
     number: int
@@ -40,6 +40,7 @@ class ImageJob(NamedTuple):
     target: Path
     sequence: str
     time_s: float
+    shown_s: float
 
 
 class ImageJobs:
@@ -100,7 +101,7 @@ class ImageJobs:
                 zip(self.inputs, self._targets, self.names, strict=True)):
             sequence = '' if name.parent == Path() else name.parent.as_posix()
             yield ImageJob(number, str(path), lambda path=path: read_image(path), name, target,
-                           sequence, numbers[sequence] / self._rate_hz)
+                           sequence, numbers[sequence] / self._rate_hz, number / self._rate_hz)
             numbers[sequence] += 1
 
     @property
@@ -153,7 +154,7 @@ class VideoJobs:
                 name = self._name(number)
                 yield ImageJob(number, f'{self.inputs[0]}, frame {number}',
                                lambda frame=frame: frame.image, name, self.root / name, '',
-                               frame.time_s)
+                               frame.time_s, frame.time_s)
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
             click.echo(f'Error: {as_line(str(error))}', err=True)
@@ -224,7 +225,7 @@ class ResultWriter:
     def write(self, job: ImageJob, image: Any) -> None:
         """Write the result of a job, (H, W, 3) uint8 RGB."""
         if self._writer is not None:
-            self._writer.write(image, job.time_s)
+            self._writer.write(image, job.shown_s)
             return
         from ubcn_ros.images.files import write_image
         write_image(job.target, image)
