@@ -85,6 +85,14 @@ def test_a_ramp_ends_with_the_last_frame_wherever_a_video_begins(tmp_path, monke
     assert rates[0] == 0 and rates[-1] == pytest.approx(150, abs=0.5) and len(rates) == 6
 
 
+def test_a_ramp_needs_two_frames_of_a_video(tmp_path):
+    with VideoWriter(tmp_path / 'one.mp4') as writer:
+        writer.write(picture(0), 0)
+    done = ubcn('rain', tmp_path / 'one.mp4', tmp_path / 'out.mp4', '--rate', '0:150')
+    assert done.exit_code == 1 and 'needs time: give several frames, of a bag' in done.output
+    assert not (tmp_path / 'out.mp4').exists()
+
+
 def test_long_gaps_of_a_video_and_of_slow_images_stay(tmp_path, folder):
     with VideoWriter(tmp_path / 'slow.mp4', 1000) as writer:
         for number, time_s in enumerate((0, 0.1, 90, 90.1, 180)):
