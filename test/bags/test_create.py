@@ -80,7 +80,7 @@ def test_the_command_renders_the_same_rain_for_the_same_seed(tmp_path):
 
 def test_a_video_becomes_a_bag(tmp_path):
     pytest.importorskip('av')
-    from ubcn_ros.images.video import VideoWriter
+    from ubcn_ros.images.video_writer import VideoWriter
     with VideoWriter(tmp_path / 'a.mp4') as writer:
         for number in range(3):
             writer.write(np.full((36, 44, 3), 60 * number, np.uint8), number / 4)
@@ -92,7 +92,7 @@ def test_a_video_becomes_a_bag(tmp_path):
 
 def cut_video(path):
     pytest.importorskip('av')
-    from ubcn_ros.images.video import VideoWriter
+    from ubcn_ros.images.video_writer import VideoWriter
     with VideoWriter(path) as writer:
         for number in range(10):
             writer.write(noise(number), number / 10)

@@ -105,7 +105,7 @@ def test_values_that_cannot_be_are_named(tmp_path):
 
 def test_a_video_has_times_of_its_own_or_those_of_a_rate(tmp_path):
     pytest.importorskip('av')
-    from ubcn_ros.images.video import VideoWriter
+    from ubcn_ros.images.video_writer import VideoWriter
     with VideoWriter(tmp_path / 'a.mp4') as writer:
         for time in (0.0, 0.1, 0.4):
             writer.write(np.zeros((32, 32, 3), np.uint8), time)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ubcn rain` and `ubcn derain` on videos and sequences: which frames come out, and when."""
 
+import json
 import os
 import signal
 
@@ -13,7 +14,8 @@ from random_images import psnr
 
 from ubcn_ros.data.rain_sequence import RainSequence
 from ubcn_ros.images.files import read_image, write_image
-from ubcn_ros.images.video import VideoWriter, read_video
+from ubcn_ros.images.video import read_video
+from ubcn_ros.images.video_writer import VideoWriter
 
 pytest.importorskip('av')
 TIMES = (0, 0.1, 0.2, 0.5, 0.6)
@@ -54,19 +56,23 @@ def test_a_rainy_video_has_the_dry_ones_frames_and_times(tmp_path, clip):
         assert 8 < psnr(before.image, after.image) < 35
 
 
-@pytest.mark.parametrize('name, start_s', [
-    ('a.mkv', 0), ('a.mkv', 5), ('b.mkv', 3600), ('a.mp4', 0), ('a.h264', 0)])
+@pytest.mark.parametrize('name, start_s, cut', [
+    ('a.mkv', 0, 0), ('a.mkv', 5, 0), ('b.mkv', 3600, 0), ('a.mp4', 0, 0), ('a.h264', 0, 0),
+    ('a.mp4', 0, 2)])
 def test_a_ramp_ends_with_the_last_frame_wherever_a_video_begins(tmp_path, monkeypatch, name,
-                                                                 start_s):
+                                                                 start_s, cut):
     import av
     with av.open(str(tmp_path / name), 'w') as container:
         stream = container.add_stream('libx264', rate=10, options={'bf': '0'})
         stream.height, stream.width, stream.pix_fmt = 48, 96, 'yuv420p'
-        for number in range(6):
-            frame = av.VideoFrame.from_ndarray(picture(number), format='rgb24')
+        images = [av.VideoFrame.from_ndarray(picture(number), format='rgb24')
+                  for number in range(6 + cut)]
+        for number, frame in enumerate(images):
             frame.pts = number + 10 * start_s
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        for frame in (*images, None):
+            for packet in stream.encode(frame):
+                packet.pts, packet.dts = packet.pts - cut, packet.dts - cut  # before 0: cut off
+                container.mux(packet)
     rates, rained = [], RainSequence.__call__
 
     def noted(sequence, image, time_s, *depth):
@@ -77,6 +83,14 @@ def test_a_ramp_ends_with_the_last_frame_wherever_a_video_begins(tmp_path, monke
     done = ubcn('rain', tmp_path / name, tmp_path / 'out.mp4', '--rate', '0:150', '--variation', 0)
     assert done.exit_code == 0, done.output
     assert rates[0] == 0 and rates[-1] == pytest.approx(150, abs=0.5) and len(rates) == 6
+
+
+def test_a_ramp_needs_two_frames_of_a_video(tmp_path):
+    with VideoWriter(tmp_path / 'one.mp4') as writer:
+        writer.write(picture(0), 0)
+    done = ubcn('rain', tmp_path / 'one.mp4', tmp_path / 'out.mp4', '--rate', '0:150')
+    assert done.exit_code == 1 and 'needs time: give several frames, of a bag' in done.output
+    assert not (tmp_path / 'out.mp4').exists()
 
 
 def test_long_gaps_of_a_video_and_of_slow_images_stay(tmp_path, folder):
@@ -90,12 +104,61 @@ def test_long_gaps_of_a_video_and_of_slow_images_stay(tmp_path, folder):
             times, abs=1e-3)
 
 
-def test_an_image_of_another_size_is_left_out_of_a_video_and_told(tmp_path, folder):
+@pytest.mark.parametrize('command', ['rain', 'derain'])
+def test_times_that_a_video_cannot_have_are_told_once(tmp_path, folder, quick, command):
+    done = ubcn(command, folder, tmp_path / 'out.mp4', '--fps', 1e-5,
+                *(quick if command == 'derain' else ()))
+    assert done.exit_code == 0 and done.output.count('Warning: ') == 1, done.output
+    assert f'Warning: 4 of 5 frames of {tmp_path}/out.mp4 are not shown at their' in done.output
+    assert len(list(read_video(tmp_path / 'out.mp4'))) == 5
+
+
+@pytest.mark.parametrize('command', ['rain', 'derain'])
+def test_an_image_of_another_size_is_left_out_of_a_video_and_told(tmp_path, folder, quick,
+                                                                  command):
     write_image(folder / '2.png', picture(2)[:32, :64])
-    done = ubcn('rain', folder, tmp_path / 'out.mp4')
+    facts = tmp_path / 'facts.json'
+    done = ubcn(command, folder, tmp_path / 'out.mp4', *(
+        (*quick, '--json', facts, '--labels', tmp_path / 'labels') if command == 'derain' else ()))
     assert done.exit_code == 1 and '4 of 5 images written' in done.output
-    assert 'is 64 x 32, but the first one was 96 x 48' in done.output
-    assert len(list(read_video(tmp_path / 'out.mp4'))) == 4
+    assert done.output.count('Error: ') == 1
+    assert (f'Error: {folder}/2.png: a frame is 64 x 32, but the first one of {tmp_path}/out.mp4 '
+            'was 96 x 48: scale it before') in done.output
+    frames = list(read_video(tmp_path / 'out.mp4'))
+    assert [frame.time_s * 15 for frame in frames] == pytest.approx([0, 1, 3, 4], abs=1e-2)
+    if command == 'derain':
+        done = ['0.png', '1.png', '3.png', '4.png']
+        assert [*json.loads(facts.read_text())['images']] == done == names(tmp_path / 'labels')
+
+
+def test_frames_of_another_size_are_left_out_of_a_video_and_counted(tmp_path):
+    import av
+    parts = []
+    for size in ((48, 96), (64, 128)):
+        with av.open(str(tmp_path / 'part.ts'), 'w') as container:
+            stream = container.add_stream('mpeg2video', rate=25)
+            stream.height, stream.width = size
+            stream.pix_fmt = 'yuv420p'
+            for number in range(3):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(
+                    np.full((*size, 3), 40 * number, np.uint8), format='rgb24')))
+            container.mux(stream.encode(None))
+        parts.append((tmp_path / 'part.ts').read_bytes())
+    (tmp_path / 'in.ts').write_bytes(b''.join(parts))
+    done = ubcn('rain', tmp_path / 'in.ts', tmp_path / 'out.mp4')
+    assert done.exit_code == 1
+    count, left_out = len(list(read_video(tmp_path / 'out.mp4'))), done.output.count('128 x 64')
+    assert f'{count} of {count + left_out} frames written' in done.output
+    assert count >= 2 and left_out == 3
+    assert f'{tmp_path}/in.ts, frame {count}: a frame is 128 x 64, but the first' in done.output
+
+
+def test_what_is_not_written_in_full_has_no_facts(tmp_path, folder, quick):
+    (tmp_path / 'labels' / '2.png').mkdir(parents=True)
+    done = ubcn('derain', folder, tmp_path / 'out', *quick, '--labels', tmp_path / 'labels',
+                '--json', tmp_path / 'facts.json')
+    assert done.exit_code == 1 and '4 of 5 images written' in done.output
+    assert '2.png' not in json.loads((tmp_path / 'facts.json').read_text())['images']
 
 
 def test_frames_of_a_video_as_images_are_those_of_the_sequence(tmp_path, clip):
@@ -127,6 +190,15 @@ def test_sub_folders_are_cameras(tmp_path, folder):
     for number in (0, 1):
         assert np.array_equal(read_image(tmp_path / 'out' / 'left' / f'{number}.png'),
                               left(picture(number), number / 15))
+
+
+def test_sub_folders_follow_each_other_in_a_video(tmp_path, folder):
+    for number in range(3):
+        write_image(folder / 'left' / f'{number}.png', picture(number))
+    done = ubcn('rain', folder, tmp_path / 'out.mp4', '--recursive', '--fps', 4)
+    assert done.exit_code == 0 and done.output == '8 of 8 images written\n'
+    assert [frame.time_s for frame in read_video(tmp_path / 'out.mp4')] == pytest.approx(
+        np.arange(8) / 4, abs=1e-4)
 
 
 def test_a_folder_to_a_video(tmp_path, folder):

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """There and back: pixels that are put into a message are read from it again."""
 
+import struct
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -77,3 +79,15 @@ def test_compressed_stays_as_it_is_compressed(suffix, pixels, text):
     assert pixels.shape[2:] != (4,) or np.array_equal(stored[..., 3], pixels[..., 3])
     difference = np.abs(compressed_to_rgb(changed).astype(int) - (255 - image))
     assert difference[:H // 2 - 8].max() <= 8
+
+
+def test_alpha_stays_also_where_a_png_names_a_transparent_colour():
+    """COLOUR's upper half (in BGR here), as its chunk tRNS says."""
+    data = cv2.imencode('.png', COLOUR)[1].tobytes()
+    named = b'tRNS' + struct.pack('>3H', *COLOUR[0, 0, ::-1])
+    chunk = struct.pack('>I', 6) + named + struct.pack('>I', zlib.crc32(named))
+    before = np.frombuffer(data[:33] + chunk + data[33:], np.uint8)  # behind the header
+    message = SimpleNamespace(format='bgra8; png compressed bgra8', data=before)
+    stored = cv2.imdecode(compressed_fields(message, 255 - COLOUR)['data'], cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(stored[..., 2::-1], 255 - COLOUR)
+    assert (stored[:H // 2, :, 3] == 0).all() and (stored[H // 2:, :, 3] == 255).all()

@@ -11,14 +11,8 @@ import sys
 import numpy as np
 import pytest
 
-from ubcn_ros.images.video import (
-    VideoError,
-    VideoInfo,
-    VideoWriter,
-    is_video,
-    read_video,
-    video_info,
-)
+from ubcn_ros.images.video import VideoError, VideoInfo, is_video, read_video, video_info
+from ubcn_ros.images.video_writer import VideoWriter
 from ubcn_ros.stopping import Stopped, stop_on_signals
 
 av = pytest.importorskip('av')
@@ -54,13 +48,28 @@ def test_frames_and_colours_come_back(tmp_path):
     assert [*tmp_path.rglob('*')] == [tmp_path / 'new', tmp_path / 'new' / 'a.mp4']
 
 
-@pytest.mark.parametrize('times, kept', [
-    ([7.0, 7.1, 7.15, 9.0, 9.01], [0, 0.1, 0.15, 2.0, 2.01]),  # a rate that varies
-    ([5, 5.1, 1.0, 1.1], [0, 0.1, 0.2, 0.3]),  # a clock that was set back
-    ([0.0, 1.7e9, 1.7e9 + 0.5], [0, 1 / 15, 1 / 15 + 0.5]),  # one that was not set yet
-    ([3.0, 3.0, 3.0], [0, 1 / 15, 2 / 15])])
-def test_times_are_kept_as_far_as_they_grow(tmp_path, times, kept):
-    assert times_of(write(tmp_path / 'a.mp4', times)) == pytest.approx(kept, abs=1e-4)
+@pytest.mark.parametrize('times, kept, moved', [
+    ([7.0, 7.1, 7.15, 9.0, 9.01], [0, 0.1, 0.15, 2.0, 2.01], 0),  # a rate that varies
+    ([5, 5.1, 1.0, 1.1], [0, 0.1, 0.2, 0.3], 1),  # a clock that was set back
+    ([0.0, 1.7e9, 1.7e9 + 0.5], [0, 1 / 15, 1 / 15 + 0.5], 1),  # one that was not set yet
+    ([3.0, 3.0, 3.0], [0, 1 / 15, 2 / 15], 2)])
+def test_times_are_kept_as_far_as_they_grow(tmp_path, times, kept, moved):
+    path = tmp_path / 'a.mp4'
+    with VideoWriter(path) as writer:
+        for number, time_s in enumerate(times):
+            writer.write(flag(number), time_s)
+    assert times_of(path) == pytest.approx(kept, abs=1e-4)
+    told = f'{moved} of {len(times)} frames of {path} are not shown at their times'
+    assert writer.note is None if moved == 0 else writer.note.startswith(told)
+
+
+def test_gaps_are_kept_as_far_as_an_mp4_holds_them(tmp_path):
+    with VideoWriter(tmp_path / 'a.mp4', float('inf')) as writer:
+        for number, hour in enumerate((0, 6.6, 13.2, 19.9, 20)):
+            writer.write(flag(number), 3600 * hour)
+    assert '1 of 5 frames' in writer.note and 'more than 23861 s' in writer.note
+    hours = [time_s / 3600 for time_s in times_of(tmp_path / 'a.mp4')]
+    assert hours == pytest.approx([0, 6.6, 13.2, 19.8, 19.9])
 
 
 @pytest.mark.parametrize('times, duration', [
@@ -156,7 +165,7 @@ def test_what_is_no_video_is_an_error_that_names_it(tmp_path, content):
 
 
 def test_another_size_is_refused_and_the_file_is_whole(tmp_path):
-    with pytest.raises(VideoError, match='frame 2 of .* is 96 x 60, but the first .* 96 x 48'):
+    with pytest.raises(VideoError, match='a frame is 96 x 60, but the first .* 96 x 48'):
         with VideoWriter(tmp_path / 'a.mp4') as writer:
             writer.write(flag(0), 0)
             writer.write(flag(1), 1)
@@ -205,7 +214,7 @@ def test_a_signal_closes_the_file(tmp_path, number):
 def test_a_process_that_ends_closes_what_is_open(tmp_path):
     """As where a signal comes between the end of a `with` block and its `__exit__`."""
     code = ('import numpy, sys\n'
-            'from ubcn_ros.images.video import VideoWriter\n'
+            'from ubcn_ros.images.video_writer import VideoWriter\n'
             'writer = VideoWriter(sys.argv[1])\n'
             'for number in range(3):\n'
             '    writer.write(numpy.zeros((48, 64, 3), numpy.uint8), number)\n'
@@ -219,7 +228,7 @@ def test_a_process_that_ends_closes_what_is_open(tmp_path):
 def test_without_pyav_the_package_imports_and_says_what_to_install(tmp_path):
     code = ('import sys; sys.modules["av"] = None\n'
             'from ubcn_ros.cli.commands import one_line\n'
-            'import ubcn_ros.images.video as video, click\n'
+            'import ubcn_ros.images.video_writer as video, click\n'
             'try:\n'
             '    with one_line():\n'
             '        video.VideoWriter("a.mp4")\n'

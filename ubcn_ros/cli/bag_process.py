@@ -197,8 +197,13 @@ def _run(job: Job, resume: bool, engine: Any, frames: Counter[Path], videos: dic
         frames[job.out] = tally.frames
         progress(tally)
 
-    with Progress(job) as progress, CameraVideos(videos, engine.label_set) as sink:
-        result = run_job(job, resume, engine, show, sink if videos else None)
+    sink = CameraVideos(videos, engine.label_set)
+    try:
+        with Progress(job) as progress, sink:
+            result = run_job(job, resume, engine, show, sink if videos else None)
+    finally:
+        for note in sink.notes:
+            warn(note)
     for note in result.notes:
         warn(note)
     for line in result.errors:

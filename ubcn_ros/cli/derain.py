@@ -70,14 +70,14 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     def work(image: Any, job: ImageJob) -> None:
         frame = engine(image, iterations=iterations)
         results.write(job, frame.derained)
-        facts[job.name.as_posix()] = _facts(frame)
         if labels is not None:
             write_image(labels / job.name, frame.labels)
         if overlays is not None:
             write_image(overlays / job.name,
                         overlay(frame.derained, frame.labels, engine.label_set))
         if panes is not None:
-            panes.write(image, frame.derained, frame.labels, job.time_s)
+            panes.write(image, frame.derained, frame.labels, job.shown_s)
+        facts[job.name.as_posix()] = _facts(frame)  # once all is written
 
     try:
         run_jobs(jobs, work, output, filter(None, (results, panes)))

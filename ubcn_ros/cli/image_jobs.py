@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import click
 
 from ubcn_ros.cli.commands import as_line
-from ubcn_ros.cli.output import exit_stopped, progress_bar
+from ubcn_ros.cli.output import exit_stopped, progress_bar, warn
 
 recursive_option = click.option('--recursive', is_flag=True,
                                 help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
@@ -27,17 +27,20 @@ class ImageJob(NamedTuple):
     """
     One image: how to read it, and where its result goes.
 
-    ``number``: of all, from 0; ``name``: of what is written of it, below each folder that is
-    written to; ``target``: of its result, where that is a file; ``sequence``: the sub-folder of
-    INPUT that it follows others in; ``time_s``: since the first one there.
+    ``number``: of all, from 0; ``source``: what errors call it; ``name``: of what is written of
+    it, below each folder that is written to; ``target``: of its result, where that is a file;
+    ``sequence``: the sub-folder of INPUT that it follows others in; ``time_s``: since the first
+    one there; ``shown_s``: in a video of all.
     """
 
     number: int
+    source: str
     read: Callable[[], Any]
     name: Path
     target: Path
     sequence: str
     time_s: float
+    shown_s: float
 
 
 class ImageJobs:
@@ -97,8 +100,8 @@ class ImageJobs:
         for number, (path, target, name) in enumerate(
                 zip(self.inputs, self._targets, self.names, strict=True)):
             sequence = '' if name.parent == Path() else name.parent.as_posix()
-            yield ImageJob(number, lambda path=path: read_image(path), name, target, sequence,
-                      numbers[sequence] / self._rate_hz)
+            yield ImageJob(number, str(path), lambda path=path: read_image(path), name, target,
+                           sequence, numbers[sequence] / self._rate_hz, number / self._rate_hz)
             numbers[sequence] += 1
 
     @property
@@ -111,7 +114,7 @@ class ImageJobs:
         """From the first image of the longest sequence to its last, seconds."""
         return (max(Counter(name.parent for name in self.names).values()) - 1) / self._rate_hz
 
-    def summary(self, done: int) -> str:
+    def summary(self, done: int, broken: int) -> str:
         """Say how many were done, and what of a folder was not an image."""
         return f'{done} of {len(self)} images written{_skipped(self._listing)}'
 
@@ -149,8 +152,9 @@ class VideoJobs:
         try:
             for number, frame in enumerate(read_video(self.inputs[0])):
                 name = self._name(number)
-                yield ImageJob(number, lambda frame=frame: frame.image, name, self.root / name, '',
-                          frame.time_s)
+                yield ImageJob(number, f'{self.inputs[0]}, frame {number}',
+                               lambda frame=frame: frame.image, name, self.root / name, '',
+                               frame.time_s, frame.time_s)
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
             click.echo(f'Error: {as_line(str(error))}', err=True)
@@ -164,9 +168,9 @@ class VideoJobs:
     def _name(self, number: int) -> Path:
         return Path(f'{number:06}.png')
 
-    def summary(self, done: int) -> str:
-        """Say how many were done."""
-        return f'{done} frames written'
+    def summary(self, done: int, broken: int) -> str:
+        """Say how many were done, and of how many where not all were."""
+        return f'{done}{f" of {done + broken}" if broken else ""} frames written'
 
 
 def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
@@ -202,7 +206,7 @@ class ResultWriter:
     """
 
     def __init__(self, output: Path):
-        from ubcn_ros.images.video import VideoWriter
+        from ubcn_ros.images.video_writer import VideoWriter
         self.video = output if _is_mp4(output) else None
         self._writer = VideoWriter(output, math.inf) if self.video else None
 
@@ -213,10 +217,15 @@ class ResultWriter:
         if self._writer is not None:
             self._writer.__exit__(*error)
 
+    @property
+    def note(self) -> str | None:
+        """What is to be told of the video: frames that are not shown at their times."""
+        return self._writer and self._writer.note
+
     def write(self, job: ImageJob, image: Any) -> None:
         """Write the result of a job, (H, W, 3) uint8 RGB."""
         if self._writer is not None:
-            self._writer.write(image, job.time_s)
+            self._writer.write(image, job.shown_s)
             return
         from ubcn_ros.images.files import write_image
         write_image(job.target, image)
@@ -237,10 +246,10 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     Run `work(image, job)` on every image; report broken ones and exit with 1 for them.
 
     :param output: for the text where a signal ends it.
-    :param writers: context managers that `work` writes to.
+    :param writers: that `work` writes to, ResultWriter and PaneVideo.
     """
     from ubcn_ros.images.files import ImageFileError
-    from ubcn_ros.images.video import FrameSizeError
+    from ubcn_ros.images.video_writer import FrameSizeError
     from ubcn_ros.stopping import Stopped, stop_on_signals
     for text in jobs.errors:
         click.echo(f'Error: {as_line(text)}', err=True)
@@ -248,6 +257,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     try:
         with stop_on_signals(), ExitStack() as open_files:
             for writer in writers:
+                open_files.callback(lambda writer=writer: warn(writer.note))  # however it ends
                 open_files.enter_context(writer)
             with progress_bar(jobs, len(jobs), jobs.unit) as bar:
                 for job in bar:
@@ -257,9 +267,10 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
                     except (ImageFileError, FrameSizeError) as error:
                         broken += 1
                         bar.clear()
-                        click.echo(f'Error: {as_line(str(error))}', err=True)
+                        named = f'{job.source}: ' if isinstance(error, FrameSizeError) else ''
+                        click.echo(f'Error: {as_line(f"{named}{error}")}', err=True)
     except Stopped as stop:
         exit_stopped(stop, f'{done} of {len(jobs)} {jobs.unit}', output)
-    click.echo(jobs.summary(done))
+    click.echo(jobs.summary(done, broken))
     if broken or jobs.errors:
         sys.exit(1)

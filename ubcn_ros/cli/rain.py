@@ -75,7 +75,8 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     def rain_of(camera: str, duration_s: float) -> RainSequence:
         if rate[0] != rate[1] and not duration_s:
             raise click.ClickException(f'a ramp (--rate {rate[0]:g}:{rate[1]:g}) needs time: give '
-                                       'a bag, a video, or several images with --sequence')
+                                       'several frames, of a bag or a video, or several images '
+                                       'with --sequence')
         return RainSequence(rate, seed, duration_s, parameters(seed), variation, camera)
 
     if _is_bag(source):

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.text import tag
-from ubcn_ros.images.video import LONGEST_GAP_S, VideoWriter
+from ubcn_ros.images.video_writer import LONGEST_GAP_S, VideoWriter
 
 CAPTIONS = ('input', 'derained', 'labels')
 _WIDEST = 1280  # pixels of a pane: three of them are as wide as decoders in hardware take
@@ -47,6 +47,11 @@ class PaneVideo:
     def frames(self) -> int:
         """How many frames were written."""
         return self._writer.frames
+
+    @property
+    def note(self) -> str | None:
+        """As of `VideoWriter`."""
+        return self._writer.note
 
     def write(self, image: np.ndarray, derained: np.ndarray, labels: np.ndarray, time_s: float
               ) -> None:

@@ -14,8 +14,7 @@ from ubcn_ros.images.formats import read_header
 from ubcn_ros.images.messages import payload_encoding
 
 _JPEG_QUALITY = 95
-_PNG_DEPTH, _PNG_COLOUR = 24, 25  # bytes of a PNG: bits of a sample; what there is of colours
-_PNG_ALPHA = 4  # bit of the latter
+_PNG_DEPTH = 24  # byte of a PNG that says how many bits a sample has
 # OpenCV's way to RGB -> the way back
 _BACK = {cv2.COLOR_BGR2RGB: cv2.COLOR_RGB2BGR, cv2.COLOR_RGBA2RGB: None,
          cv2.COLOR_BGRA2RGB: cv2.COLOR_RGB2BGR, cv2.COLOR_GRAY2RGB: cv2.COLOR_RGB2GRAY,
@@ -76,9 +75,9 @@ def compressed_fields(message: Any, image: np.ndarray) -> dict[str, Any]:
         pixels = _packed(encoding.replace('16', '8'), image, False)
     if header.format == 'PNG' and data[_PNG_DEPTH] == 16:
         pixels = pixels.astype(np.uint16) * 257
-    if header.format == 'PNG' and data[_PNG_COLOUR] & _PNG_ALPHA and not header.grey:
+    if header.format == 'PNG' and not header.grey:
         before = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-        pixels = np.dstack([pixels, before[..., 3]])
+        pixels = np.dstack([pixels, before[..., 3:]])
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if header.format == 'JPEG' else []
     encoded = cv2.imencode('.jpg' if header.format == 'JPEG' else '.png', pixels, options)[1]
     return {'format': message.format, 'data': encoded.reshape(-1)}

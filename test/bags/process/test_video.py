@@ -45,6 +45,16 @@ def test_a_single_camera_has_the_name_that_was_given(tmp_path, quick):
     assert [f.time_s for f in frames] == pytest.approx([0, 0.04, 0.3], abs=1e-4)
 
 
+def test_stamps_of_a_clock_that_is_set_are_told_once_for_each_video(tmp_path, quick):
+    stamps = {'/front/image_raw': (1000, 91_000, 91_100, 500), '/rear/image_raw': (1000, 1100)}
+    source = write_bag(tmp_path / 'in.mcap', [
+        image(topic, n, 1000 + 100 * n, stamp) for topic, times in stamps.items()
+        for n, stamp in enumerate(times)])
+    done = process(source, tmp_path / 'out', '--video', tmp_path / 'seen.mp4', *quick)
+    assert done.exit_code == 0 and done.output.count('not shown at their times') == 1, done.output
+    assert f'Warning: 2 of 4 frames of {tmp_path}/seen.front.mp4 are not shown' in done.output
+
+
 def test_videos_of_several_bags_have_names_of_their_own(tmp_path):
     prefixes = (('/image_raw', '/'), ('/a/b/image', '/a/b/'), ('/a_b/image', '/a_b/'))
     jobs = [SimpleNamespace(out=tmp_path / name, cameras=prefixes, prefixes=prefixes)

@@ -54,6 +54,11 @@ class CameraVideos:
     def __exit__(self, *error: Any) -> None:
         self._open.__exit__(*error)
 
+    @property
+    def notes(self) -> list[str]:
+        """What is to be told of the videos: frames that are not shown at their stamps."""
+        return [video.note for video in self._videos.values() if video.note]
+
     def __call__(self, item: Item) -> None:
         """Write the frame of an item."""
         frame = item.frame
