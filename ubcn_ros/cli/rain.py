@@ -72,8 +72,10 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
         return replace(drawn, speed_m_s=drawn.speed_m_s if speed is None else speed,
                        wind_m_s=(sideways if wind is None else wind, forward))
 
+    ramp = rate[0] != rate[1]
+
     def rain_of(camera: str, duration_s: float) -> RainSequence:
-        if rate[0] != rate[1] and not duration_s:
+        if ramp and not duration_s:
             raise click.ClickException(f'a ramp (--rate {rate[0]:g}:{rate[1]:g}) needs time: give '
                                        'several frames, of a bag or a video, or several images '
                                        'with --sequence')
@@ -87,7 +89,7 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     else:
         if topics:
             raise click.UsageError(f'--topic {topics[0]}: {source} is not a bag')
-        _rain_images(source, output, recursive, rate_hz, sequence, rain_of, lambda number: (
+        _rain_images(source, output, recursive, rate_hz, sequence, ramp, rain_of, lambda number: (
             rate[0], seed + number, parameters(seed + number)))
 
 
@@ -98,10 +100,12 @@ def _is_bag(path: Path) -> bool:
 
 
 def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, sequence: bool,
-                 rain_of: Callable[[str, float], Any], alone: Callable[[int], tuple]) -> None:
+                 ramp: bool, rain_of: Callable[[str, float], Any], alone: Callable[[int], tuple]
+                 ) -> None:
     """
     Render rain on images or a video.
 
+    :param ramp: whether the duration counts, for which a video is read once more.
     :param rain_of: makes the rain of a sequence, by its name and duration in seconds.
     :param alone: rate, seed and parameters of an image by itself, by its number.
     """
@@ -118,7 +122,7 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
             results.write(job, add_rain(image, rate, seed, parameters=parameters))
             return
         if job.sequence not in sequences:
-            sequences[job.sequence] = rain_of(job.sequence, jobs.duration_s)
+            sequences[job.sequence] = rain_of(job.sequence, jobs.duration_s if ramp else 0.0)
         results.write(job, sequences[job.sequence](image, job.time_s))
 
     run_jobs(jobs, work, output, [results])
