@@ -307,6 +307,13 @@ def test_a_result_is_not_said_to_be_of_a_stage_that_is_not_in_it(copied, capsys)
     assert '--overwrite --stage attend' in told and run.files.result.read_bytes() == before
 
 
+def test_the_model_of_the_first_stage_need_not_be_named_again(make, model, capsys):
+    train(make(init=model, stages=('derain', 'adapt')), 'derain')
+    run = make(stages=('derain', 'adapt'))
+    train(run, 'adapt')
+    assert f'wrote {run.files.result}' in capsys.readouterr().out
+
+
 def test_a_model_that_is_not_started_from_is_not_in_the_record(copied, model, capsys):
     run = copied(init=model)
     run.files.discard('adapt')

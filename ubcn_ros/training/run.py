@@ -166,7 +166,8 @@ class Run:
         """Return the first stage that started from what has been trained anew since."""
         for name in filter(self.files.finished, self.config.stages):
             path = self.files.folder(name) / CHECKPOINT
-            if path.is_file() and started_from(path) != self._start_hash(name):
+            if (self.files.best_before(name) and path.is_file()  # else from --init, if any
+                    and started_from(path) != self._start_hash(name)):
                 return name
         return None
 
