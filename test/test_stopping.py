@@ -12,15 +12,16 @@ import pytest
 from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
 
 
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize('others', [0, 1])
-def test_a_signal_waits_for_the_end_of_a_write(others):
+def test_a_signal_waits_for_the_end_of_a_write(others, number):
     """Also where another thread takes it, as those of PyTorch and DDS do."""
     steps, done = [], threading.Event()
     for _ in range(others):
         threading.Thread(target=done.wait, daemon=True).start()
-    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+    with pytest.raises(Stopped, match=number.name), stop_on_signals():
         with signals_held():
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
             time.sleep(0.05)
             steps.append('written')
         steps.append('too late')

@@ -132,15 +132,15 @@ def test_on_a_gpu_no_frame_fails_and_memory_rests(tmp_path, load):
 def test_every_malformed_message_over_dds_is_counted(tiny_model, tmp_path):
     pytest.importorskip('rclpy')
     path = tmp_path / 'figures.json'
-    code, output = run('--model', tiny_model, '--device', 'cpu', '--fuzz', 300, '--json', path)
+    code, output = run('--model', tiny_model, '--device', 'cpu', '--fuzz', 120, '--json', path)
     assert code == 0, output
     for result in json.loads(path.read_text())['fuzz'].values():
-        assert result['sent'] == 150 and result['failed'] == 0
-        assert result['processed'] + result['malformed'] + result['dropped'] == 150
+        assert result['sent'] == 60 and result['failed'] == 0
+        assert result['processed'] + result['malformed'] + result['dropped'] == 60
         assert result['processed'] <= result['expected_processed']
         assert result['malformed'] <= result['expected_malformed']
         # sent one by one: hardly any is replaced before it has been looked at
-        assert result['processed'] >= 10 and result['malformed'] >= 50
+        assert result['processed'] >= 4 and result['malformed'] >= 20
 
 
 def test_a_stamped_image_is_the_same_under_a_new_stamp():

@@ -171,24 +171,20 @@ def test_a_drive_goes_through_the_node(tmp_path, tiny_model):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize('compressed', [False, True])
-def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model, compressed):
+def test_a_bag_with_malformed_images_is_counted_out(tmp_path, tiny_model):
     pytest.importorskip('rclpy')
     images = [np.random.default_rng(n).integers(0, 256, (48, 64, 3), np.uint8) for n in range(8)]
-    if compressed:
-        create(images, tmp_path / 'bag', compressed=True)
-    else:
-        with BagWriter(tmp_path / 'bag') as writer:
-            for number, image in enumerate(images):
-                message = make_image(make_header(number * 10**8, 'c'), image)
-                message.step -= number in (0, 5)
-                writer.write('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
+    with BagWriter(tmp_path / 'bag') as writer:
+        for number, image in enumerate(images):
+            message = make_image(make_header(number * 10**8, 'c'), image)
+            message.step -= number in (0, 5)
+            writer.write('/front/image', 'sensor_msgs/msg/Image', message, number * 10**8)
     before = {path: path.read_bytes() for path in (tmp_path / 'bag').iterdir()}
     code, text = demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out', '--rate', 4,
                       '--model', tiny_model, '--device', 'cpu', '--iterations', 1)
     assert code == 0, text
     summary = json.loads((tmp_path / 'out' / 'summary.json').read_text())
-    assert summary['malformed'] == (0 if compressed else 2)
+    assert summary['malformed'] == 2
     assert (summary['sent'] == 8
             == summary['processed'] + summary['dropped'] + summary['malformed'])
     assert (tmp_path / 'out' / 'sheet.png').exists()
@@ -231,10 +227,9 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path, tiny_model):
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model, number):
+def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model):
     pytest.importorskip('rclpy')
-    create([np.zeros((48, 64, 3), np.uint8)] * 100, tmp_path / 'bag', rate_hz=2)
+    create([np.zeros((48, 64, 3), np.uint8)] * 100, tmp_path / 'bag', rate_hz=2, compressed=True)
     process = start_demo('--bag', tmp_path / 'bag', '--out', tmp_path / 'out',
                          '--model', tiny_model, '--device', 'cpu')
     for line in process.stdout:
@@ -242,10 +237,10 @@ def test_a_signal_ends_it_and_the_node(tmp_path, tiny_model, number):
             break
     time.sleep(1.0)
     assert process.poll() is None
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     output = output_of(process)
-    assert process.returncode == 128 + number and 'Traceback' not in output
-    assert f'Stopped by {number.name}: what was received written to {tmp_path}/out' in output
+    assert process.returncode == 128 + signal.SIGTERM and 'Traceback' not in output
+    assert f'Stopped by SIGTERM: what was received written to {tmp_path}/out' in output
     assert list(read_images(tmp_path / 'out' / 'outputs', DERAINED)), 'the bag was closed'
     running = subprocess.run(['ps', '-eo', 'args'], capture_output=True, text=True).stdout
     assert str(tiny_model) not in running
