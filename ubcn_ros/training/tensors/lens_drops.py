@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.lens_drops import BLUR, drops_on_lens
 from ubcn_ros.training.ahead import rendered_ahead
@@ -34,19 +34,10 @@ class Placement:
     matrix: np.ndarray
 
 
-class _Pictures(Dataset):
+def _picture(size: tuple[int, int], seed: int, n: int) -> np.ndarray:
     """What hides, shifts and lights, (4, H, W) float16."""
-
-    def __init__(self, size: tuple[int, int], seed: int) -> None:
-        self.size, self.seed = size, seed
-
-    def __len__(self) -> int:
-        return _PICTURES
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        alpha, shift, shade = drops_on_lens(*self.size, np.random.default_rng([self.seed, 9, n]),
-                                            _SIDE)
-        return np.stack([alpha, shift[..., 0], shift[..., 1], shade]).astype(np.float16)
+    alpha, shift, shade = drops_on_lens(*size, np.random.default_rng([seed, 9, n]), _SIDE)
+    return np.stack([alpha, shift[..., 0], shift[..., 1], shade]).astype(np.float16)
 
 
 class LensPictures:
@@ -61,8 +52,9 @@ class LensPictures:
     def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0
                  ) -> None:
         self.size = size
-        self._pictures = torch.stack([torch.from_numpy(picture).to(device) for picture in
-                                      rendered_ahead(_Pictures(size, seed), workers)])
+        self._pictures = torch.stack([
+            torch.from_numpy(picture).to(device) for picture in rendered_ahead(
+                partial(_picture, size, seed), range(_PICTURES), workers)])
 
     def draw(self, rng: np.random.Generator, side: float) -> Placement:
         """

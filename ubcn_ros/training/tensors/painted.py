@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.painted_rain import HAZE_PROBABILITY, painted_layers, random_severity
 from ubcn_ros.training.ahead import rendered_ahead
@@ -42,21 +41,12 @@ class Painting:
     grey: float
 
 
-class _Pictures(Dataset):
-    """Severity and streaks of every picture, (H, W) float16."""
-
-    def __init__(self, size: tuple[int, int], count: int, seed: int,
-                 severity: tuple[float, float]) -> None:
-        self.size, self.count, self.seed, self.severity = size, count, seed, severity
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, n: int) -> tuple[float, np.ndarray]:
-        rng = np.random.default_rng([self.seed, 7, n])
-        severity = random_severity(rng, *self.severity)
-        streaks = sum(painted_layers(*self.size, rng, severity))
-        return severity, streaks.astype(np.float16)
+def _picture(size: tuple[int, int], seed: int, severities: tuple[float, float], n: int
+             ) -> tuple[float, np.ndarray]:
+    """Severity, and streaks (H, W) float16."""
+    rng = np.random.default_rng([seed, 7, n])
+    severity = random_severity(rng, *severities)
+    return severity, sum(painted_layers(*size, rng, severity)).astype(np.float16)
 
 
 class PaintedStreaks:
@@ -74,7 +64,8 @@ class PaintedStreaks:
                  severity: tuple[float, float] = (0.0, 1.0),
                  haze_probability: float = HAZE_PROBABILITY, count: int = _PICTURES) -> None:
         self.size, self.haze_probability = size, haze_probability
-        drawn = list(rendered_ahead(_Pictures(size, count, seed, severity), workers))
+        drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(count),
+                                    workers))
         self._severities = [severity for severity, _ in drawn]
         self._pictures = torch.stack([torch.from_numpy(p).to(device) for _, p in drawn])[:, None]
 

@@ -8,11 +8,10 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
@@ -77,22 +76,14 @@ class LayerView:
     mirror: bool
 
 
-class _Layers(Dataset):
-    """Optical thickness of every layer, (H, W) float16, of streaks with a gain of 1."""
-
-    def __init__(self, size: tuple[int, int], kinds: Sequence[bool], variants: int, seed: int
-                 ) -> None:
-        self.size, self.kinds, self.variants, self.seed = size, kinds, variants, seed
-
-    def __len__(self) -> int:
-        return len(self.kinds) * len(RATES_MM_H) * self.variants
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        kind, rate = divmod(n // self.variants, len(RATES_MM_H))
-        rng = np.random.default_rng([self.seed, 6, *self.size, n])
-        parameters = RainParameters.random(rng, RATES_MM_H[rate], self.kinds[kind])
-        thickness = RainRenderer(parameters, *self.size, int(rng.integers(1 << 31))).thickness()
-        return (thickness / max(parameters.streak_gain, 1e-6)).clip(0, 6e4).astype(np.float16)
+def _layer(size: tuple[int, int], kinds: Sequence[bool], variants: int, seed: int, n: int
+           ) -> np.ndarray:
+    """Optical thickness of a layer, (H, W) float16, of streaks with a gain of 1."""
+    kind, rate = divmod(n // variants, len(RATES_MM_H))
+    rng = np.random.default_rng([seed, 6, *size, n])
+    parameters = RainParameters.random(rng, RATES_MM_H[rate], kinds[kind])
+    thickness = RainRenderer(parameters, *size, int(rng.integers(1 << 31))).thickness()
+    return (thickness / max(parameters.streak_gain, 1e-6)).clip(0, 6e4).astype(np.float16)
 
 
 class StreakLayers:
@@ -111,9 +102,10 @@ class StreakLayers:
     def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
                  seed: int, device: torch.device, workers: int = 0) -> None:
         self.frames, self.kinds, self.variants = tuple(sizes), tuple(kinds), variants
+        numbers = range(len(kinds) * len(RATES_MM_H) * variants)
         self._layers = [
             torch.stack([torch.from_numpy(layer).to(device) for layer in rendered_ahead(
-                _Layers(size, self.kinds, variants, seed), workers)])[:, None]
+                partial(_layer, size, self.kinds, variants, seed), numbers, workers)])[:, None]
             for size in sizes]
         self.sizes = self.frames
 
