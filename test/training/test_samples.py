@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.formats.camvid import CAMVID
@@ -18,6 +19,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
+from ubcn_ros.training.batches import training_batches
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
@@ -25,8 +27,6 @@ from ubcn_ros.training.samples import (
     TrainingSamples,
     ValidationSamples,
     to_float,
-    training_loader,
-    worker_batches,
 )
 
 CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), rain_probability=0.8, color_jitter=1.0,
@@ -236,10 +236,11 @@ def test_files_of_two_sizes_are_an_error(broken_scenes):
 @pytest.mark.parametrize('workers', [0, 2])
 def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
     scenes, path = broken_scenes
-    loader = training_loader(TrainingSamples(scenes, CONFIG, 1), SharedBatchSampler(0, 8, 2),
-                             workers)
+    batches = training_batches(Fabric(accelerator='cpu', devices=1),
+                               TrainingSamples(scenes, CONFIG, 1), SharedBatchSampler(0, 8, 2),
+                               workers)
     with pytest.raises(DataSetError) as error:
-        list(worker_batches(loader))
+        list(batches)
     text = str(error.value)
     assert text.startswith(f'{path} is 40x32') and '\n' not in text
 
@@ -310,9 +311,10 @@ def test_a_batch_that_cannot_be_shared_says_so():
         SharedBatchSampler(0, 1, 5, 0, 2)
 
 
-def test_loader_with_a_worker_gives_the_samples_in_order(scenes):
+def test_a_worker_gives_the_samples_in_order(scenes):
     samples = TrainingSamples(scenes, CONFIG, 1)
-    loaded = list(training_loader(samples, SharedBatchSampler(1, 4, 2), workers=1))
+    loaded = list(training_batches(Fabric(accelerator='cpu', devices=1), samples,
+                                   SharedBatchSampler(1, 4, 2), workers=1))
     for batch, numbers in zip(loaded, SharedBatchSampler(1, 4, 2), strict=True):
         for i, n in enumerate(numbers):
             assert equal({k: v[i] for k, v in batch.items()}, samples[n])

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import torch
 from torch.utils.data import DataLoader
-
-from ubcn_ros.training.samples import single_thread, worker_batches
 
 
 def rendered_ahead(render: Callable[[int], Any], numbers: Sequence[int], workers: int
@@ -26,3 +25,24 @@ def rendered_ahead(render: Callable[[int], Any], numbers: Sequence[int], workers
         numbers, batch_size=None, num_workers=min(workers, len(numbers)), collate_fn=render,
         worker_init_fn=single_thread,
         generator=torch.Generator()))  # the random state stays as it is
+
+
+def worker_batches(loader: Iterable[Any]) -> Iterator[Any]:
+    """
+    Yield what a loader does; what is wrong with a file or a value is said in its own words.
+
+    :raises ValueError, DataSetError: PyTorch wraps that of a worker process into the text of its
+        traceback.
+    """
+    try:
+        yield from loader
+    except ValueError as error:
+        text = str(error)
+        if 'Original Traceback' not in text:
+            raise
+        raise type(error)(text.rstrip().rsplit(f'{type(error).__name__}: ')[-1]) from error
+
+
+def single_thread(_worker: int) -> None:
+    """Let OpenCV compute on one core in a worker process, as PyTorch does there by itself."""
+    cv2.setNumThreads(0)

@@ -8,16 +8,12 @@ from collections.abc import Iterator
 
 import torch
 from lightning.fabric import Fabric
+from torch.utils.data import DataLoader
 
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.training.ahead import single_thread, worker_batches
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.samples import (
-    Sample,
-    SharedBatchSampler,
-    TrainingSamples,
-    training_loader,
-    worker_batches,
-)
+from ubcn_ros.training.samples import Sample, SharedBatchSampler, TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 
 
@@ -44,6 +40,8 @@ def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
     :param workers: processes that render samples, where tensors do not.
     """
     if isinstance(samples, TensorSamples):
-        return samples.batches(numbers)
-    return worker_batches(fabric.setup_dataloaders(training_loader(samples, numbers, workers),
-                                                   use_distributed_sampler=False))
+        return map(samples.batch, numbers)
+    loader = DataLoader(samples, batch_sampler=numbers, num_workers=workers,
+                        worker_init_fn=single_thread, prefetch_factor=4 if workers else None,
+                        pin_memory=torch.cuda.is_available())
+    return worker_batches(fabric.setup_dataloaders(loader, use_distributed_sampler=False))

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.misty_rain import add_misty_rain
@@ -241,40 +241,6 @@ class SharedBatchSampler(Sampler):
 
     def __len__(self) -> int:
         return self.last - self.first
-
-
-def single_thread(_worker: int) -> None:
-    """Let a worker process compute on one core."""
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
-def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, workers: int
-                    ) -> DataLoader:
-    """
-    Make a loader over the batches.
-
-    :param workers: processes that render, 0 to render in this one.
-    """
-    return DataLoader(samples, batch_sampler=batches, num_workers=workers,
-                      worker_init_fn=single_thread, prefetch_factor=4 if workers else None,
-                      pin_memory=torch.cuda.is_available())
-
-
-def worker_batches(loader: Iterable[Any]) -> Iterator[Any]:
-    """
-    Yield what a loader does; what is wrong with a file or a value is said in its own words.
-
-    :raises ValueError, DataSetError: PyTorch wraps that of a worker process into the text of its
-        traceback.
-    """
-    try:
-        yield from loader
-    except ValueError as error:
-        text = str(error)
-        if 'Original Traceback' not in text:
-            raise
-        raise type(error)(text.rstrip().rsplit(f'{type(error).__name__}: ')[-1]) from error
 
 
 class ValidationSamples(Dataset):

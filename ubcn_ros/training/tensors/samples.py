@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -148,11 +148,6 @@ class TensorSamples:
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more, on the device."""
         return {name: values[0] for name, values in self.batch([n]).items()}
-
-    def batches(self, numbers: Iterable[Sequence[int]]) -> Iterator[Sample]:
-        """Yield the batches of samples with these numbers."""
-        for batch in numbers:
-            yield self.batch(batch)
 
     @torch.no_grad()
     def batch(self, numbers: Sequence[int]) -> Sample:
