@@ -75,9 +75,8 @@ class LensPictures:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in placements], crop, device)
-        last = to_device([self.size[1] - 1, self.size[0] - 1], device)
         drops = sampled(self._pictures, [p.picture for p in placements],
-                        reflected(points - 0.5, last) + 0.5)
+                        reflected(points, to_device(self.size[::-1], device)))
         zoom = to_device([p.matrix[0, 0] for p in placements], device).view(-1, 1, 1, 1)
         alpha, shift, shade = drops.split((1, 2, 1), 1)
         return behind_drops(images, alpha, shift / zoom, shade)
@@ -96,8 +95,8 @@ def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,
     small = blurred(images, BLUR)
     identity = np.array([[1.0, 0, 0], [0, 1, 0]])
     points = transformed([identity], images.shape[-2:], images.device) + shift.movedim(1, -1)
-    last = to_device([small.shape[-1] - 1, small.shape[-2] - 1], images.device)
-    behind = sampled(small, range(len(images)), reflected(points / BLUR - 0.5, last) + 0.5)
+    size = to_device([small.shape[-1], small.shape[-2]], images.device)
+    behind = sampled(small, range(len(images)), reflected(points / BLUR, size))
     return torch.lerp(images, behind * shade, alpha)
 
 

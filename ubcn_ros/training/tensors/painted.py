@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -89,9 +89,8 @@ class PaintedStreaks:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in paintings], crop, device)
-        last = to_device([self.size[1] - 1, self.size[0] - 1], device)
         streaks = sampled(self._pictures, [p.picture for p in paintings],
-                          reflected(points - 0.5, last) + 0.5)
+                          reflected(points, to_device(self.size[::-1], device)))
 
         def each(values: Sequence, *shape: int) -> torch.Tensor:
             return to_device(values, device).view(len(paintings), *shape)
@@ -104,10 +103,3 @@ class PaintedStreaks:
         added = scene + light
         screened = 1 - (1 - scene) * (1 - light.clamp(max=1))
         return (255 * (screen * screened + (1 - screen) * added)).clamp(0, 255)
-
-
-@lru_cache(maxsize=2)
-def painted_streaks(size: tuple[int, int], seed: int, device: torch.device, workers: int,
-                    severity: tuple[float, float], haze_probability: float) -> PaintedStreaks:
-    """Make ``PaintedStreaks``; those of the last calls are kept, which stages share."""
-    return PaintedStreaks(size, seed, device, workers, severity, haze_probability)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -20,21 +20,20 @@ from ubcn_ros.training.samples import CLASS_DISTANCES, Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
 from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
 from ubcn_ros.training.tensors.degradations import hazy, peppered
-from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain, misty_rain
+from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain
 from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
-from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting, painted_streaks
+from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
-from ubcn_ros.training.tensors.streaks import (
-    LayerView,
-    StreakLayers,
-    frame_sizes,
-    streak_layers,
-)
+from ubcn_ros.training.tensors.streaks import LayerView, StreakLayers, frame_sizes
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import View, Views, draw_view
 
 _VARIANTS = 16  # layers of streaks of each size, rate and kind
+
+# those of the last calls are kept, which stages share
+_streak_layers, _painted_streaks, _misty_rain = map(
+    lru_cache(maxsize=2), (StreakLayers, PaintedStreaks, MistyRain))
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,8 @@ class TensorSamples:
         """Layers of streaks for these sizes."""
         share = 1.0 if self.config.degradation else self.config.physical_rain_probability
         kinds = tuple(kind for kind in (True, False) if (share if kind else 1 - share) > 0)
-        layers = streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
-                               self.workers)
+        layers = _streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
+                                self.workers)
         if not self.config.whole_frame_probability:
             return layers
         size = np.median(self.tensors.sizes, 0)  # any will do: whole frames fill the crop
@@ -128,9 +127,9 @@ class TensorSamples:
     @cached_property
     def paintings(self) -> PaintedStreaks:
         """Pictures of painted streaks of a sample's size."""
-        return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers,
-                               tuple(self.config.painted_severity),
-                               self.config.painted_haze_probability)
+        return _painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers,
+                                tuple(self.config.painted_severity),
+                                self.config.painted_haze_probability)
 
     @cached_property
     def class_places(self) -> ClassPlaces:
@@ -142,8 +141,8 @@ class TensorSamples:
     @cached_property
     def misty_rain(self) -> MistyRain:
         """Streaks and drops of misty rain for these sizes."""
-        return misty_rain(tuple(map(min, self._frame_sizes)), tuple(self.config.crop), self.seed,
-                          self.device, self.workers)
+        return _misty_rain(tuple(map(min, self._frame_sizes)), tuple(self.config.crop),
+                           self.seed, self.device, self.workers)
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more, on the device."""

@@ -8,7 +8,7 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 
 import numpy as np
 import torch
@@ -161,8 +161,8 @@ class StreakLayers:
             places = [n for n, view in enumerate(views) if view.size == size]
             height, width = self.sizes[size]
             matrices = [_to_layer(views[n], frames[n], height, width) for n in places]
-            last = to_device([width - 1, height - 1], device)
-            points = reflected(transformed(matrices, crop, device) - 0.5, last) + 0.5
+            points = reflected(transformed(matrices, crop, device),
+                               to_device([width, height], device))
             gain = to_device([views[n].gain for n in places], device).view(-1, 1, 1, 1)
             result[to_device(places, device, torch.int64)] = gain * sampled(
                 self._layers[size], [views[n].layer for n in places], points)
@@ -183,10 +183,3 @@ def _shrunk(layers: torch.Tensor, factor: float) -> torch.Tensor:
     return torch.cat([
         shrink(-torch.expm1(-gain * few.float()), size).clamp_(0, 1 - 1e-6).neg_().log1p_()
         .div_(-gain).to(layers.dtype) for few in layers.split(16)])
-
-
-@lru_cache(maxsize=2)
-def streak_layers(sizes: tuple[tuple[int, int], ...], kinds: tuple[bool, ...], variants: int,
-                  seed: int, device: torch.device, workers: int) -> StreakLayers:
-    """Make ``StreakLayers``; those of the last calls are kept, which stages share."""
-    return StreakLayers(sizes, kinds, variants, seed, device, workers)
