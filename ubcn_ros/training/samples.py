@@ -26,6 +26,7 @@ from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene, drive_size
 from ubcn_ros.training.sample_config import SampleConfig
+from ubcn_ros.training.tensors.colors import Jitter
 
 Sample = dict[str, torch.Tensor]
 
@@ -117,9 +118,9 @@ class TrainingSamples(Dataset):
         rng = np.random.default_rng([self.seed, 3, frame])
         image, labels, depth, rainy = self._clean_frame(frame)
         if c.color_jitter:
-            table = _color_jitter_table(c.color_jitter, rng)
-            image = _apply_table(image, table)
-            rainy = None if rainy is None else _apply_table(rainy, table)
+            table = Jitter.draw(c.color_jitter, rng).table()
+            image = cv2.LUT(image, table)
+            rainy = None if rainy is None else cv2.LUT(rainy, table)
         if c.fixed_degradation is not None:
             if c.fixed_degradation.in_scene:
                 image = c.fixed_degradation(
@@ -156,19 +157,6 @@ class TrainingSamples(Dataset):
 
 def _bytes(frame: CleanFrame) -> int:
     return sum(part.nbytes for part in frame if part is not None)
-
-
-def _color_jitter_table(strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Random gain and gamma, in all and per channel, as (256, 3) uint8."""
-    gain = np.exp(strength * (0.25 * rng.standard_normal() + 0.08 * rng.standard_normal(3)))
-    gamma = np.exp(strength * 0.25 * rng.standard_normal())
-    table = 255 * (np.arange(256)[:, None] / 255) ** gamma * gain
-    return np.clip(table + 0.5, 0, 255).astype(np.uint8)
-
-
-def _apply_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    return np.stack([cv2.LUT(np.ascontiguousarray(image[..., i]), table[:, i])
-                     for i in range(3)], -1)
 
 
 def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generator

@@ -32,8 +32,12 @@ class Jitter:
                    float(np.exp(strength * 0.25 * rng.standard_normal())))
 
     def __call__(self, color: np.ndarray) -> np.ndarray:
-        """Change a colour, (3,) on 0..1."""
+        """Change colours, (..., 3) on 0..1."""
         return np.clip(self.gain * color ** self.gamma, 0, 1)
+
+    def table(self) -> np.ndarray:
+        """Return what becomes of every uint8 value, (1, 256, 3) uint8, as of ``cv2.LUT``."""
+        return (255 * self(np.arange(256)[None, :, None] / 255) + 0.5).astype(np.uint8)
 
 
 def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
