@@ -25,8 +25,8 @@ from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
     SharedBatchSampler,
     TrainingSamples,
-    ValidationSamples,
     to_float,
+    validation_samples,
 )
 
 CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), rain_probability=0.8, color_jitter=1.0,
@@ -212,8 +212,8 @@ def test_pairs_show_their_own_rain():
     sample = one(scene, SampleConfig(crop=(32, 32), color_jitter=0), None)[0]
     assert (sample['degraded'] == 222).all() and not (sample['clean'] == 222).all()
     scenes = SceneList('pairs', None, (scene,))
-    assert (ValidationSamples(scenes, 150, 1)[0]['degraded'] == 222).all()
-    dry = ValidationSamples(scenes, 0, 1)[0]
+    assert (next(validation_samples(scenes, 150, 1))['degraded'] == 222).all()
+    dry = next(validation_samples(scenes, 0, 1))
     assert torch.equal(dry['degraded'], dry['clean'])
 
 
@@ -228,9 +228,10 @@ def broken_scenes(camvid_root, tmp_path):
 
 def test_files_of_two_sizes_are_an_error(broken_scenes):
     scenes, path = broken_scenes
-    for samples in (TrainingSamples(scenes, CONFIG, 1), ValidationSamples(scenes, 0, 5)):
+    training = TrainingSamples(scenes, CONFIG, 1)
+    for samples in (map(training.__getitem__, range(5)), validation_samples(scenes, 0, 5)):
         with pytest.raises(DataSetError, match=f'{path} is 40x32 .*0001TP_1.png is 80x64'):
-            [samples[n] for n in range(5)]
+            list(samples)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -321,13 +322,13 @@ def test_a_worker_gives_the_samples_in_order(scenes):
 
 
 def test_validation_rain_is_fixed(scenes):
-    first, second = ValidationSamples(scenes, 150, 3), ValidationSamples(scenes, 150, 3)
-    assert ValidationSamples(scenes, 0, 9).indices == [0, 1, 2, 3, 4], 'there are no more'
-    assert len(first) == 3
-    assert equal(first[1], second[1]) and len(list(first)) == 3
+    first, second = ([*validation_samples(scenes, 150, 3)] for _ in range(2))
+    assert len(first) == 3 and equal(first[1], second[1])
     assert not torch.equal(first[1]['clean'], first[1]['degraded'])
-    dry = ValidationSamples(scenes, 0.0, 5)[1]
-    assert torch.equal(dry['clean'], dry['degraded'])
+    dry = [*validation_samples(scenes, 0.0, 9)]
+    assert torch.equal(dry[1]['clean'], dry[1]['degraded'])
+    for sample, scene in zip(dry, scenes.scenes, strict=True):  # there are no more
+        assert np.array_equal(sample['clean'].permute(1, 2, 0), scene.image())
 
 
 def test_to_float_scales_images_and_keeps_labels():

@@ -231,9 +231,10 @@ class SharedBatchSampler(Sampler):
         return self.last - self.first
 
 
-class ValidationSamples(Dataset):
+def validation_samples(scenes: SceneList, rate_mm_h: float, images: int, rain: str = RENDERED
+                       ) -> Iterator[Sample]:
     """
-    Whole validation frames, dry and at fixed rain rates with fixed seeds.
+    Yield whole validation frames at a rain rate, with fixed seeds.
 
     Scenes with rain of their own show it at every rate above 0.
 
@@ -242,20 +243,12 @@ class ValidationSamples(Dataset):
     :param rain: one of RAINS.
     """
 
-    def __init__(self, scenes: SceneList, rate_mm_h: float, images: int,
-                 rain: str = RENDERED) -> None:
-        self.scenes, self.rate, self.rain = scenes, rate_mm_h, rain
-        count = min(images, len(scenes))
-        self.indices = [n * len(scenes) // count for n in range(count)]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, n: int) -> Sample:
-        source = self.scenes.scenes[self.indices[n]].read()
-        rainy = source.rainy if self.rate else source.image
+    count = min(images, len(scenes))
+    for index in (n * len(scenes) // count for n in range(count)):
+        source = scenes.scenes[index].read()
+        rainy = source.rainy if rate_mm_h else source.image
         if rainy is None:
-            rainy = rainy_view(source.image, source.labels, self.scenes, self.rate,
-                               self.indices[n], source.depth, self.rain)
-        return {'clean': _to_tensor(source.image), 'degraded': _to_tensor(rainy),
-                'labels': torch.from_numpy(source.labels)}
+            rainy = rainy_view(source.image, source.labels, scenes, rate_mm_h, index,
+                               source.depth, rain)
+        yield {'clean': _to_tensor(source.image), 'degraded': _to_tensor(rainy),
+               'labels': torch.from_numpy(source.labels)}
