@@ -19,13 +19,13 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.weights import PARTS, save_model
+from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
 from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig, decisive, find_stage
+from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig, find_stage
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
@@ -60,12 +60,12 @@ class Trainer:
     :param training, validation: scenes; validation may be None.
     :param folder: of the stage's files; made with the first of them.
     :param workers: processes that render samples.
-    :param log: folder of the TensorBoard log, by default 'log' in ``folder``.
-    :param results: table of the validations, by default in ``folder``.
-    :param settings: what else decides on the weights, in plain values: a checkpoint of other ones
-        is not resumed.
+    :param log: folder of the TensorBoard log.
+    :param results: table of the validations.
+    :param settings: what decides on the weights, in plain values: a checkpoint of other ones is
+        not resumed.
     :param record: makes a model file's metadata of the optimizer steps and the figures.
-    :param title: of the progress bar, by default the stage's name.
+    :param title: of the progress bar.
     :param time_left: says, after so many steps of the stage, how long all will still take.
     :raises ValueError: no such stage; scenes with other labels than the network, or without
         labels where the stage needs them.
@@ -73,19 +73,15 @@ class Trainer:
 
     def __init__(self, fabric: Fabric, config: TrainConfig, stage_name: str, network: UBCN,
                  training: SceneList, validation: SceneList | None, folder: Path,
-                 workers: int = 1, *, log: Path | None = None, results: ResultsTable | None = None,
-                 settings: dict[str, Any] | None = None,
-                 record: Callable[[int, dict[str, float]], dict[str, Any]] | None = None,
-                 title: str = '', time_left: Callable[[int], str] | None = None) -> None:
+                 workers: int, *, log: Path, results: ResultsTable, settings: dict[str, Any],
+                 record: Callable[[int, dict[str, float]], dict[str, Any]], title: str,
+                 time_left: Callable[[int], str] | None = None) -> None:
         self.stage_config: StageConfig = find_stage(config, stage_name)
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
         self.folder, self.workers = folder, workers
-        self.log = log or folder / 'log'
-        self.results = results or ResultsTable(folder / 'results.csv')
-        self.settings = {**decisive(config, stage_name), **(settings or {})}
-        self.record = record or self._record
-        self.title, self.time_left = title or stage_name, time_left
+        self.log, self.results, self.settings = log, results, settings
+        self.record, self.title, self.time_left = record, title, time_left
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
@@ -145,9 +141,9 @@ class Trainer:
         """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
         save_checkpoint(self.fabric, self.folder / CHECKPOINT, self._state())
 
-    def fit(self) -> dict[str, float]:
+    def fit(self) -> None:
         """
-        Train to the end of the stage; returns the last validation's figures.
+        Train to the end of the stage.
 
         :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
             before.
@@ -187,7 +183,6 @@ class Trainer:
                 self._save_model(LAST)
             logger.finalize('success')
         fabric.barrier()
-        return self.scores
 
     @property
     def _validates(self) -> bool:
@@ -307,11 +302,6 @@ class Trainer:
 
     def _save_model(self, name: str) -> None:
         save_model(self.folder / name, self.network, self.record(self.optimizer_step, self.scores))
-
-    def _record(self, optimizer_steps: int, scores: dict[str, float]) -> dict[str, Any]:
-        trained = [part for part in STAGE_CLASSES[self.stage_name].trained if part in PARTS]
-        return {'stage': self.stage_name, 'trained': trained,
-                'optimizer_steps': optimizer_steps, 'validation': scores}
 
 
 def is_better(quality: float, best: float) -> bool:
