@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -240,21 +240,14 @@ class Run:
                 time_left: Callable[[int], str] | None = None) -> Trainer:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
-        trained = {*start.trained, *STAGE_CLASSES[stage].trained}
-        images = self._segmentation_record(stage, start)
-        from_init = self._init is not None and start.info is self._init[1]
-
-        def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
-            said = model_record(
-                command=self.command, config=self.config, stage=stage, trained=trained,
-                data=self._data_records, **images,
-                license=joined_license(start.info, self.data.licenses),
-                init=start.info if from_init else None, precision=self.precision,
-                optimizer_steps=steps,
-                iterations=self.config.stages[stage].iterations, validation=scores)
-            if not from_init and start.info is not None:
-                said['init'] = start.info.metadata.get('init')
-            return said
+        init = start.info and start.info.metadata.get('init')
+        if self._init is not None and start.info is self._init[1]:
+            init = {'name': start.info.name, 'sha256': start.info.sha256}
+        record = partial(
+            model_record, command=self.command, config=self.config, stage=stage,
+            trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=self._data_records,
+            license=joined_license(start.info, self.data.licenses), init=init,
+            precision=self.precision, **self._segmentation_record(stage, start))
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
