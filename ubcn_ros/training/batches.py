@@ -18,7 +18,7 @@ from ubcn_ros.training.tensors.samples import TensorSamples
 
 
 def make_samples(scenes: SceneList, config: SampleConfig, seed: int, device: torch.device,
-                 workers: int = 0) -> TrainingSamples | TensorSamples:
+                 workers: int) -> TrainingSamples | TensorSamples:
     """
     Make the samples that a configuration asks for.
 

@@ -270,8 +270,8 @@ class Run:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
                 write_image(self.out / 'samples.jpg',
-                            samples_sheet(self.training, self.config, stages,
-                                          device=fabric.device, workers=workers))
+                            samples_sheet(self.training, self.config, stages, fabric.device,
+                                          workers))
         for stage in stages:
             start = self.start(stage)
             fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
