@@ -116,11 +116,6 @@ def test_time_left_of_a_resumed_run_counts_what_is_left():
     assert left.seconds(45) == pytest.approx(5 * 4 + 20)
 
 
-def test_time_left_of_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match='no estimate of joint: there are those of derain, adapt'):
-        TimeLeft([DERAIN, ADAPT]).begin('joint')
-
-
 @pytest.fixture
 def trainer(recipe, scenes, make_trainer):
     def made(stage='derain', changes=None, validation=scenes, training=scenes):

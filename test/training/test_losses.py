@@ -294,11 +294,6 @@ def test_class_weights_are_higher_for_rarer_classes(tmp_path):
     np.testing.assert_allclose(weights.numpy(), raw / raw.mean(), rtol=1e-5)
 
 
-def test_class_weights_need_labels():
-    with pytest.raises(ValueError, match='class_balance'):
-        class_weights(SceneList('pairs/a', None, ()))
-
-
 def test_class_weights_need_a_labeled_pixel(tmp_path):
     path = tmp_path / 'labels.png'
     cv2.imwrite(str(path), np.full((10, 10), 255, np.uint8))

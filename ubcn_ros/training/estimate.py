@@ -72,7 +72,7 @@ class StageEstimate:
         return step * self.seconds_per_step + validations * self.seconds_per_validation
 
 
-def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
+def estimate(trainer: Trainer, seconds: float) -> StageEstimate:
     """
     Time a few optimizer steps, renderings and validation frames of a stage.
 
@@ -285,17 +285,11 @@ class TimeLeft:
         self._prior = 1.0  # real over estimated time of what came before
 
     def begin(self, stage: str, step: int = 0) -> None:
-        """
-        Note that a stage begins, or goes on at an optimizer step.
-
-        :raises ValueError: there is no estimate of the stage.
-        """
-        names = [e.stage for e in self.estimates]
-        if stage not in names:
-            raise ValueError(f'no estimate of {stage}: there are those of {", ".join(names)}')
+        """Note that one of the stages begins, or goes on at an optimizer step."""
         if self._began is not None:  # the one before has ended
             self._prior = self._ratio(self.estimates[self._place].steps)
-        self._place, self._first, self._began = names.index(stage), step, self._clock()
+        self._place = [e.stage for e in self.estimates].index(stage)
+        self._first, self._began = step, self._clock()
 
     def _ratio(self, step: int) -> float:
         """Real over estimated time; what few steps say counts little."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 import torch
@@ -34,10 +34,10 @@ class PartStart:
     part: str
     tensors: int
     weights: int
-    taken_tensors: int = 0
-    taken_weights: int = 0
-    anew: dict[str, str] = field(default_factory=dict)
-    by_path: tuple[str, ...] = ()
+    taken_tensors: int
+    taken_weights: int
+    anew: dict[str, str]
+    by_path: tuple[str, ...]
 
 
 def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> list[PartStart]:
