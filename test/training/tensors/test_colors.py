@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
+from ubcn_ros.data.strong_augmentation import Recolouring
+from ubcn_ros.training.tensors.colors import Jitter, jittered, recoloured
 
 
 @pytest.mark.parametrize('strength', [0.0, 0.5, 1.0])
@@ -25,13 +26,13 @@ def test_jitter_is_that_of_the_table(street, strength):
 
 def test_recolouring():
     image = torch.tensor([[10.0, 200], [50, 60], [90, 250]]).view(3, 1, 2)
-    same = Recolouring((0, 1, 2), False, 1.0, 1.0, 1.0)(image)
+    same = recoloured(image, Recolouring((0, 1, 2), False, 1.0, 1.0, 1.0))
     torch.testing.assert_close(same, image)
-    swapped = Recolouring((2, 0, 1), True, 1.0, 1.0, 1.0)(image)
+    swapped = recoloured(image, Recolouring((2, 0, 1), True, 1.0, 1.0, 1.0))
     torch.testing.assert_close(swapped, 255 - image[[2, 0, 1]])
-    grey = Recolouring((0, 1, 2), False, 0.0, 1.0, 1.0)(image)
+    grey = recoloured(image, Recolouring((0, 1, 2), False, 0.0, 1.0, 1.0))
     torch.testing.assert_close(grey, image.mean(0, keepdim=True).expand_as(image))
     rng = np.random.default_rng(0)
-    drawn = [Recolouring.draw(rng)(image) for _ in range(50)]
+    drawn = [recoloured(image, Recolouring.draw(rng)) for _ in range(50)]
     assert all(0 <= d.min() and d.max() <= 255 for d in drawn)
     assert len({tuple(d.flatten().tolist()) for d in drawn}) == 50

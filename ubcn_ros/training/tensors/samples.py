@@ -14,11 +14,12 @@ import torch
 
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.strong_augmentation import Recolouring
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import CLASS_DISTANCES, Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
-from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
+from ubcn_ros.training.tensors.colors import Jitter, jittered, recoloured
 from ubcn_ros.training.tensors.degradations import hazy, peppered
 from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain
 from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
@@ -249,7 +250,7 @@ class TensorSamples:
             images = jittered(images, [draw.jitter for draw in draws])
         for place, draw in enumerate(draws):
             if draw.recolouring is not None:
-                images[place] = draw.recolouring(images[place])
+                images[place] = recoloured(images[place], draw.recolouring)
         return images
 
     def _rendered(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]
