@@ -17,7 +17,6 @@ What a network does to images and labels, in figures.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +41,7 @@ from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precisio
 from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
+from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 from ubcn_ros.training.label_score import LabelScore
 
@@ -107,12 +107,6 @@ class LoadedModel:
             loop.count(steps[-1])
         return steps
 
-    def now_ms(self) -> float:
-        """Wait for the device, and return a time in milliseconds."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
-        return 1e3 * time.perf_counter()
-
     def _working_size(self, image: torch.Tensor) -> tuple[int, int] | None:
         return working_size(*image.shape[-2:], self.processing_size)
 
@@ -142,9 +136,10 @@ class LoopScore:
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None
             ) -> list[Step]:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
-        start, ends = self._loaded.now_ms(), []
+        device, ends = self._loaded.device, []
+        start = now(device)
         steps = self._loaded.loop(image, len(self._images),
-                                  lambda: ends.append(self._loaded.now_ms() - start))
+                                  lambda: ends.append(1e3 * (now(device) - start)))
         self._taken.append(len(steps))
         left = len(self._images) - len(steps)
         steps += steps[-1:] * left

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import statistics
 import time
@@ -18,6 +17,7 @@ import torch
 from torch.utils.data import default_collate
 
 from ubcn_ros.runtime.peak_memory import peak_mib
+from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.text_table import table
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import TrainingSamples
@@ -160,15 +160,15 @@ def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, wo
 def _rendering_seconds(samples: TrainingSamples, in_worker: bool, seconds: float
                        ) -> tuple[float, float]:
     """Seconds of a sample whose frame is new, and of one whose frame is known."""
-    c = samples.config
+    c, cpu = samples.config, torch.device('cpu')
     render, crop = [], []
     with _one_thread() if in_worker else contextlib.nullcontext():
         samples[0]  # imports and opens what all need
         for frame in range(1, _MOST_FRAMES + 1):
             group, place = divmod(frame, c.renders)
             n = group * c.renders * c.reuse + place
-            render.append(_seconds(lambda n=n: samples[n]))
-            crop.append(_seconds(lambda n=n: samples[n]))
+            render.append(_seconds(lambda n=n: samples[n], cpu))
+            crop.append(_seconds(lambda n=n: samples[n], cpu))
             if frame >= _FEWEST_FRAMES and sum(render) > seconds:
                 break
     return sum(render) / len(render), sum(crop) / len(crop)
@@ -220,14 +220,10 @@ def _validation_seconds(trainer: Trainer) -> float:
     return images * _seconds(lambda: of(1), trainer.fabric.device)
 
 
-def _seconds(call: Callable[[], object], device: torch.device | None = None) -> float:
-    synchronize = (functools.partial(torch.cuda.synchronize, device)
-                   if device is not None and device.type == 'cuda' else lambda: None)
-    synchronize()
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    start = now(device)
     call()
-    synchronize()
-    return time.perf_counter() - start
+    return now(device) - start
 
 
 def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
