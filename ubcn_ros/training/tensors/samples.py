@@ -20,7 +20,6 @@ from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import CLASS_DISTANCES, Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
 from ubcn_ros.training.tensors.colors import Jitter, jittered, recoloured
-from ubcn_ros.training.tensors.degradations import hazy, peppered
 from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain
 from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
 from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting
@@ -292,11 +291,22 @@ class TensorSamples:
     def _fixed(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]) -> torch.Tensor:
         kind, level = self.config.degradation, self.config.degradation_level
         if kind == 'haze':
-            return hazy(images, views.depth(), level, np.array(
-                [self._sky(draw.view.image, draw.jitter) for draw in draws]))
+            airlight = np.array([self._sky(draw.view.image, draw.jitter) for draw in draws])
+            light = to_device(255 * airlight, self.device)[..., None, None]
+            return torch.lerp(images, light, -torch.expm1(-level * views.depth()))
         seeds = [draw.seed for draw in draws]
         if kind == 'pepper':
-            return peppered(images, level / 100, seeds)
+            return _peppered(images, level / 100, seeds)
         if kind == 'gaussian':
             return add_noise(images, [level] * len(draws), seeds)
         raise NotImplementedError(kind)
+
+
+def _peppered(images: torch.Tensor, probability: float, seeds: Sequence[int]) -> torch.Tensor:
+    """Blacken pixels at random, each image's own, as ``data.degradations``, in place."""
+    generator = torch.Generator(images.device)
+    for image, seed in zip(images, seeds, strict=True):
+        generator.manual_seed(seed)
+        drawn = torch.rand(image.shape[1:], generator=generator, device=image.device)
+        image *= drawn >= probability
+    return images
