@@ -12,7 +12,7 @@ import numpy as np
 
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.data.validation_rain import RENDERED, rainy_view
+from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.training.ahead import rendered_ahead
 
 
@@ -33,8 +33,7 @@ class RainyScene(NamedTuple):
 
 
 def rainy_scenes(scenes: SceneList, indices: Sequence[int], rates: Sequence[float],
-                 size: tuple[int, int] | None = None, rain: str = RENDERED, workers: int = 0
-                 ) -> Iterator[RainyScene]:
+                 size: tuple[int, int] | None, rain: str, workers: int) -> Iterator[RainyScene]:
     """
     Return scenes in the order of their indices.
 

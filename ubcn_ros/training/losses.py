@@ -55,7 +55,7 @@ def coarse_part(image: torch.Tensor) -> torch.Tensor:
     return large[..., :image.shape[-2], :image.shape[-1]]
 
 
-def psnr_loss(image: torch.Tensor, clean: torch.Tensor, cap: float = 50.0) -> torch.Tensor:
+def psnr_loss(image: torch.Tensor, clean: torch.Tensor, cap: float) -> torch.Tensor:
     """
     Compare derained images with the clean ones: minus the PSNR in dB, which levels off at a cap.
 

@@ -74,7 +74,6 @@ class SampleConfig:
     drive_frames: int = 96
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that is out of range."""
         check_range(self, ('crop',), 32, 8192)
         check_range(self, ('scale',), 0.01, 100)
         if any(self.short_sides):

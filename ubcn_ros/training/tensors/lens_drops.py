@@ -49,7 +49,7 @@ class LensPictures:
     :param workers: processes that draw.
     """
 
-    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0
+    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int
                  ) -> None:
         self.size = size
         self._pictures = torch.stack([

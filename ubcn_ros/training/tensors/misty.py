@@ -47,7 +47,7 @@ class MistyRain:
     """
 
     def __init__(self, sides: Sequence[int], crop: tuple[int, int], seed: int,
-                 device: torch.device, workers: int = 0) -> None:
+                 device: torch.device, workers: int) -> None:
         self.streaks = SoftStreaks(sides, crop, seed, device, workers)
         self.lens = LensPictures(crop, seed, device, workers)
 

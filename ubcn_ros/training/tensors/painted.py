@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.data.painted_rain import HAZE_PROBABILITY, painted_layers, random_severity
+from ubcn_ros.data.painted_rain import painted_layers, random_severity
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
@@ -60,9 +60,9 @@ class PaintedStreaks:
     :param count: how many there are.
     """
 
-    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0,
-                 severity: tuple[float, float] = (0.0, 1.0),
-                 haze_probability: float = HAZE_PROBABILITY, count: int = _PICTURES) -> None:
+    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int,
+                 severity: tuple[float, float], haze_probability: float, count: int = _PICTURES
+                 ) -> None:
         self.size, self.haze_probability = size, haze_probability
         drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(count),
                                     workers))

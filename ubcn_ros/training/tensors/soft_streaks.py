@@ -53,7 +53,7 @@ class SoftStreaks:
     """
 
     def __init__(self, sides: Sequence[int], size: tuple[int, int], seed: int,
-                 device: torch.device, workers: int = 0) -> None:
+                 device: torch.device, workers: int) -> None:
         self.sides, self.size = tuple(sides), size
         self._pictures = torch.stack([
             torch.from_numpy(picture).to(device) for picture in rendered_ahead(
