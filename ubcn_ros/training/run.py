@@ -230,13 +230,13 @@ class Run:
         epochs = length.optimizer_steps * length.batch / images
         return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
 
-    def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
+    def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int,
                   seconds: float = 4.0) -> list[StageEstimate]:
         """Time a few steps of stages by ``estimate.estimate``, which writes nothing."""
         return [estimate(self.trainer(fabric, stage, self.start(stage), workers), seconds)
                 for stage in stages]
 
-    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int = 1,
+    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int,
                 time_left: Callable[[int], str] | None = None) -> Trainer:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
@@ -254,7 +254,7 @@ class Run:
                        settings=self._settings(stage), record=record, title=title,
                        time_left=time_left)
 
-    def train(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
+    def train(self, fabric: Fabric, stages: Sequence[str], workers: int,
               time_left: TimeLeft | None = None) -> None:
         """
         Train stages one after the other, each as far as it is not done, and write the result.
