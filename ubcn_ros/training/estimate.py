@@ -10,7 +10,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import torch
@@ -22,10 +21,8 @@ from ubcn_ros.text_table import table
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
+from ubcn_ros.training.trainer import Trainer
 from ubcn_ros.training.validation import validate
-
-if TYPE_CHECKING:
-    from ubcn_ros.training.trainer import Trainer
 
 _WARM_UP_STEPS = 2  # the first ones choose algorithms and fill pools
 _FEWEST_STEPS, _MOST_STEPS = 3, 20

@@ -127,9 +127,9 @@ class TensorSamples:
     @cached_property
     def paintings(self) -> PaintedStreaks:
         """Pictures of painted streaks of a sample's size."""
-        return _painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers,
-                                tuple(self.config.painted_severity),
-                                self.config.painted_haze_probability)
+        c = self.config
+        return _painted_streaks(c.crop, self.seed, self.device, self.workers, c.painted_severity,
+                                c.painted_haze_probability)
 
     @cached_property
     def class_places(self) -> ClassPlaces:
@@ -141,8 +141,8 @@ class TensorSamples:
     @cached_property
     def misty_rain(self) -> MistyRain:
         """Streaks and drops of misty rain for these sizes."""
-        return _misty_rain(tuple(map(min, self._frame_sizes)), tuple(self.config.crop),
-                           self.seed, self.device, self.workers)
+        return _misty_rain(tuple(map(min, self._frame_sizes)), self.config.crop, self.seed,
+                           self.device, self.workers)
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more, on the device."""
