@@ -133,7 +133,7 @@ class Run:
                 and not (self._init and 'attention' in self._init[1].trained)):
             check_warm_start(network)
         for name in chosen:
-            check_labels(name, self.label_set, *self._scenes(name))
+            check_labels(name, self._scenes(name)[0])
         if resume:
             self._check_begun(asked)
         return chosen

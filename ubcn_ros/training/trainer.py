@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
-from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
@@ -25,7 +24,7 @@ from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig, find_stage
+from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
@@ -57,7 +56,7 @@ class Trainer:
     :param config: the recipe.
     :param stage_name: which of its stages.
     :param network: what is trained, in place.
-    :param training, validation: scenes; validation may be None.
+    :param training, validation: scenes with the labels of the network; validation may be None.
     :param folder: of the stage's files; made with the first of them.
     :param workers: processes that render samples.
     :param log: folder of the TensorBoard log.
@@ -67,8 +66,7 @@ class Trainer:
     :param record: makes a model file's metadata of the optimizer steps and the figures.
     :param title: of the progress bar.
     :param time_left: says, after so many steps of the stage, how long all will still take.
-    :raises ValueError: no such stage; scenes with other labels than the network, or without
-        labels where the stage needs them.
+    :raises ValueError: scenes to train on without labels where the stage needs them.
     """
 
     def __init__(self, fabric: Fabric, config: TrainConfig, stage_name: str, network: UBCN,
@@ -76,7 +74,7 @@ class Trainer:
                  workers: int, *, log: Path, results: ResultsTable, settings: dict[str, Any],
                  record: Callable[[int, dict[str, float]], dict[str, Any]], title: str,
                  time_left: Callable[[int], str] | None = None) -> None:
-        self.stage_config: StageConfig = find_stage(config, stage_name)
+        self.stage_config: StageConfig = config.stages[stage_name]
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
         self.folder, self.workers = folder, workers
@@ -85,7 +83,7 @@ class Trainer:
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
-        check_labels(stage_name, network.label_set, training, validation)
+        check_labels(stage_name, training)
         weights = (class_weights(training)
                    if self.stage_config.class_balance and stage_name != 'derain' else None)
         torch.manual_seed(config.seed)  # of what a stage adds to the network
@@ -318,15 +316,8 @@ def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) ->
     results.forget(stage)
 
 
-def check_labels(stage: str, label_set: LabelSet, training: SceneList,
-                 validation: SceneList | None) -> None:
-    """Raise ValueError where a stage lacks labels, or has others than the network."""
-    for scenes in (training, validation):
-        if scenes is None or stage == 'derain':
-            continue
-        if scenes.label_set is None or not len(scenes):
-            raise ValueError(f'the stage {stage} needs labels, {scenes.name} has none: only the '
-                             'stage derain trains without')
-        if scenes.label_set != label_set:
-            raise ValueError(f'{scenes.name} has the labels of {scenes.label_set.name}, the '
-                             f'network those of {label_set.name}')
+def check_labels(stage: str, training: SceneList) -> None:
+    """Raise ValueError where a stage lacks labels."""
+    if stage != 'derain' and (training.label_set is None or not len(training)):
+        raise ValueError(f'the stage {stage} needs labels, {training.name} has none: only the '
+                         'stage derain trains without')
