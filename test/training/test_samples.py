@@ -23,8 +23,8 @@ from ubcn_ros.training.batches import training_batches
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
-    SharedBatchSampler,
     TrainingSamples,
+    batch_numbers,
     to_float,
     validation_samples,
 )
@@ -238,7 +238,7 @@ def test_files_of_two_sizes_are_an_error(broken_scenes):
 def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
     scenes, path = broken_scenes
     batches = training_batches(Fabric(accelerator='cpu', devices=1),
-                               TrainingSamples(scenes, CONFIG, 1), SharedBatchSampler(0, 8, 2),
+                               TrainingSamples(scenes, CONFIG, 1), batch_numbers(0, 8, 2),
                                workers)
     with pytest.raises(DataSetError) as error:
         list(batches)
@@ -293,30 +293,30 @@ def test_drives_have_the_classes_of_the_same_names(scenes, classes, known):
 
 
 def test_processes_share_what_one_process_takes():
-    whole = list(SharedBatchSampler(3, 9, 6))
-    shares = [list(SharedBatchSampler(3, 9, 6, rank, 3)) for rank in range(3)]
-    assert len(whole) == len(shares[0]) == len(SharedBatchSampler(3, 9, 6)) == 6
+    whole = list(batch_numbers(3, 9, 6))
+    shares = [list(batch_numbers(3, 9, 6, rank, 3)) for rank in range(3)]
+    assert len(whole) == len(shares[0]) == 6
     for step, batch in enumerate(whole):
         assert batch == [n for share in shares for n in share[step]]
     assert [n for batch in whole for n in batch] == list(range(18, 54))
 
 
 def test_every_stage_has_samples_of_its_own():
-    numbers = [{n for batch in SharedBatchSampler(0, 9, 6, stage=stage) for n in batch}
+    numbers = [{n for batch in batch_numbers(0, 9, 6, stage=stage) for n in batch}
                for stage in range(4)]
     assert len(set.union(*numbers)) == 4 * 54 and numbers[0] == {*range(54)}
 
 
 def test_a_batch_that_cannot_be_shared_says_so():
     with pytest.raises(ValueError, match='multiple'):
-        SharedBatchSampler(0, 1, 5, 0, 2)
+        next(batch_numbers(0, 1, 5, 0, 2))
 
 
 def test_a_worker_gives_the_samples_in_order(scenes):
     samples = TrainingSamples(scenes, CONFIG, 1)
     loaded = list(training_batches(Fabric(accelerator='cpu', devices=1), samples,
-                                   SharedBatchSampler(1, 4, 2), workers=1))
-    for batch, numbers in zip(loaded, SharedBatchSampler(1, 4, 2), strict=True):
+                                   batch_numbers(1, 4, 2), workers=1))
+    for batch, numbers in zip(loaded, batch_numbers(1, 4, 2), strict=True):
         for i, n in enumerate(numbers):
             assert equal({k: v[i] for k, v in batch.items()}, samples[n])
 

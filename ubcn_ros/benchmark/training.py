@@ -14,7 +14,7 @@ from ubcn_ros.runtime.peak_memory import peak_mib
 from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.text_table import table
 from ubcn_ros.training.batches import training_batches
-from ubcn_ros.training.samples import SharedBatchSampler
+from ubcn_ros.training.samples import batch_numbers
 from ubcn_ros.training.trainer import Trainer
 
 PARTS = ('sampling', 'forward', 'backward', 'optimizer')
@@ -38,7 +38,7 @@ def measure(trainer: Trainer, steps: int, warm_up: int, shown: Callable[[int], o
 
     def run() -> None:
         start = time.perf_counter()
-        numbers = SharedBatchSampler(0, warm_up + 2 * steps, c.batch)
+        numbers = batch_numbers(0, warm_up + 2 * steps, c.batch)
         batches = training_batches(trainer.fabric, trainer.samples(), numbers, trainer.workers)
         _steps(trainer, batches, warm_up, shown)
         found['ready_s'] = now(device) - start

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from lightning.fabric import Fabric
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.training.ahead import single_thread, worker_batches
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.samples import Sample, SharedBatchSampler, TrainingSamples
+from ubcn_ros.training.samples import Sample, TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 
 
@@ -32,7 +32,7 @@ def make_samples(scenes: SceneList, config: SampleConfig, seed: int, device: tor
 
 
 def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
-                     numbers: SharedBatchSampler, workers: int) -> Iterator[Sample]:
+                     numbers: Iterable[list[int]], workers: int) -> Iterator[Sample]:
     """
     Yield batches on the device of a training.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.misty_rain import add_misty_rain
@@ -200,9 +200,10 @@ def to_float(batch: Sample) -> Sample:
             if v.ndim == 4 and v.dtype == torch.uint8 else v for k, v in batch.items()}
 
 
-class SharedBatchSampler(Sampler):
+def batch_numbers(first: int, last: int, batch: int, rank: int = 0, world: int = 1,
+                  stage: int = 0) -> Iterator[list[int]]:
     """
-    Sample numbers of every optimizer step from ``first`` to ``last``, this process's share.
+    Yield this process's sample numbers of every optimizer step from ``first`` to ``last``.
 
     Together the processes take the samples that one process would take.
 
@@ -214,21 +215,13 @@ class SharedBatchSampler(Sampler):
     :raises ValueError: the batch is not a multiple of the number of processes.
     """
 
-    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1,
-                 stage: int = 0) -> None:
-        if batch % world:
-            raise ValueError(f'a batch of {batch} cannot be shared by {world} processes: choose '
-                             'a multiple')
-        self.first, self.last, self.batch = first, last, batch
-        self.rank, self.share, self.offset = rank, batch // world, stage * _STAGE_SAMPLES
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.last):
-            start = self.offset + step * self.batch + self.rank * self.share
-            yield list(range(start, start + self.share))
-
-    def __len__(self) -> int:
-        return self.last - self.first
+    if batch % world:
+        raise ValueError(f'a batch of {batch} cannot be shared by {world} processes: choose a '
+                         'multiple')
+    share = batch // world
+    for step in range(first, last):
+        start = stage * _STAGE_SAMPLES + step * batch + rank * share
+        yield list(range(start, start + share))
 
 
 def validation_samples(scenes: SceneList, rate_mm_h: float, images: int, rain: str = RENDERED

@@ -30,7 +30,7 @@ from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
 from ubcn_ros.training.results import ResultsTable
-from ubcn_ros.training.samples import SharedBatchSampler, TrainingSamples
+from ubcn_ros.training.samples import TrainingSamples, batch_numbers
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
@@ -148,9 +148,9 @@ class Trainer:
         :raises Stopped: by a signal, after a checkpoint. One of several processes just ends.
         """
         c, fabric = self.stage_config, self.fabric
-        numbers = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
-                                     fabric.global_rank, fabric.world_size,
-                                     STAGES.index(self.stage_name))
+        numbers = batch_numbers(self.optimizer_step, c.optimizer_steps, c.batch,
+                                fabric.global_rank, fabric.world_size,
+                                STAGES.index(self.stage_name))
         batches = training_batches(fabric, self.samples(), numbers, self.workers)
         logger = self._logger() if fabric.is_global_zero else None
         self.stage.train()
