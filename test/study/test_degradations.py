@@ -20,7 +20,7 @@ from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.study.degradations import DegradationStudy, DegradedScenes, tables_of
+from ubcn_ros.study.degradations import DegradationStudy, degraded_scene, tables_of
 from ubcn_ros.study.results_file import save_results
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.run import Run
@@ -185,9 +185,9 @@ def test_tests_are_those_of_evaluate_whatever_the_stride(study):
     every, second = study(limit=None), study(limit=None, stride=2)
     levels = [Degradation('rain', 150), Degradation('gaussian', 30)]
     (_, _), (_, _), (images, labels) = (
-        DegradedScenes(every.tests, levels)[n] for n in range(3))
+        degraded_scene(every.tests, levels, 1, n) for n in range(3))
     rain, noise = images
-    few, _ = DegradedScenes(second.tests, levels, 2)[1]
+    few, _ = degraded_scene(second.tests, levels, 2, 1)
     assert np.array_equal(rain, few[0]) and np.array_equal(noise, few[1])
     frame = every.tests.scenes[2].read()
     assert np.array_equal(labels, frame.labels)

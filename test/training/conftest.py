@@ -7,11 +7,16 @@ import copy
 import cv2
 import numpy as np
 import pytest
+import torch
 import yaml
 from camvid_folder import write_scene
+from lightning.fabric import Fabric
 
 from ubcn_ros.data.mixture import open_data
-from ubcn_ros.training.config import STAGES, TrainConfig
+from ubcn_ros.training.architecture import built
+from ubcn_ros.training.config import STAGES, TrainConfig, decisive
+from ubcn_ros.training.results import ResultsTable
+from ubcn_ros.training.trainer import Trainer
 
 TINY_MODEL = {
     'preset': 'light',
@@ -81,6 +86,22 @@ def recipe(tmp_path):
         make.path = path
         return TrainConfig.load(path)
     return make
+
+
+@pytest.fixture
+def make_trainer(scenes, tmp_path):
+    """Function that makes a trainer of a recipe's stage alone, in a folder of that name."""
+    def made(config, stage, out='out', training=scenes, validation=None, workers=0, fabric=None,
+             settings=None):
+        torch.manual_seed(config.seed)
+        folder = tmp_path / out
+        return Trainer(
+            fabric or Fabric(accelerator='cpu', devices=1), config, stage,
+            built(config, scenes.label_set), training, validation, folder, workers,
+            log=folder / 'log', results=ResultsTable(folder / 'results.csv'),
+            settings={**decisive(config, stage), **(settings or {})}, title=stage,
+            record=lambda steps, scores: {'optimizer_steps': steps, 'validation': scores})
+    return made
 
 
 def merge(values, changes):

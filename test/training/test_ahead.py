@@ -5,41 +5,32 @@
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.scenes import DataSetError
 from ubcn_ros.training.ahead import rendered_ahead
 
 
-class Squares(Dataset):
-    def __init__(self, count):
-        self.count = count
-
-    def __len__(self):
-        return self.count
-
-    def __getitem__(self, n):
-        return n, np.full(2, n * n, np.float16)
+def square(n):
+    return n, np.full(2, n * n, np.float16)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 @pytest.mark.parametrize('count', [0, 1, 5])
 def test_items_come_in_order_as_they_are_and_draw_nothing(workers, count):
     before = torch.random.get_rng_state()
-    found = list(rendered_ahead(Squares(count), workers))
+    found = list(rendered_ahead(square, range(count), workers))
     assert [n for n, _ in found] == [*range(count)]
     assert all(isinstance(array, np.ndarray) and (array == n * n).all() for n, array in found)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-class Broken(Squares):
-    def __getitem__(self, n):
-        if n == 1:
-            raise DataSetError('labels.png: 1 is not a class: mend it')
-        return super().__getitem__(n)
+def broken(n):
+    if n == 1:
+        raise DataSetError('labels.png: 1 is not a class: mend it')
+    return square(n)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_what_is_wrong_is_said_in_its_own_words(workers):
     with pytest.raises(DataSetError, match=r'^labels.png: 1 is not a class: mend it$'):
-        list(rendered_ahead(Broken(3), workers))
+        list(rendered_ahead(broken, range(3), workers))

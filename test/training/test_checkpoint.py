@@ -7,24 +7,19 @@ import signal
 
 import pytest
 import torch
-from lightning.fabric import Fabric
 
 from ubcn_ros.stopping import Stopped
-from ubcn_ros.training.architecture import built
-from ubcn_ros.training.trainer import Trainer
 
 STEPS = 4
 
 
 @pytest.fixture
-def run(recipe, scenes, tmp_path):
+def run(recipe, make_trainer):
     """Function that makes a trainer which saves and validates at its end alone."""
     def made(out, **changes):
         config = recipe('derain', {'optimizer_steps': STEPS, 'save_every': 100,
                                    'validate_every': 100, **changes})
-        torch.manual_seed(config.seed)
-        return Trainer(Fabric(accelerator='cpu', devices=1), config, 'derain',
-                       built(config, scenes.label_set), scenes, None, tmp_path / out, 0)
+        return make_trainer(config, 'derain', out)
     return made
 
 

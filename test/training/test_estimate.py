@@ -7,10 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lightning.fabric import Fabric
 
 from ubcn_ros.data.scenes import Scene
-from ubcn_ros.training.architecture import built
 from ubcn_ros.training.estimate import (
     StageEstimate,
     TimeLeft,
@@ -21,7 +19,6 @@ from ubcn_ros.training.estimate import (
     step_seconds,
 )
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.trainer import Trainer
 
 DERAIN = StageEstimate('derain', 100, 8, (288, 384), 30, 2.0, 10.0, 2048)
 ADAPT = StageEstimate('adapt', 50, 4, (256, 352), 1000, 4.0, 20.0, 3072)
@@ -119,19 +116,11 @@ def test_time_left_of_a_resumed_run_counts_what_is_left():
     assert left.seconds(45) == pytest.approx(5 * 4 + 20)
 
 
-def test_time_left_of_an_unknown_stage_is_refused():
-    with pytest.raises(ValueError, match='no estimate of joint: there are those of derain, adapt'):
-        TimeLeft([DERAIN, ADAPT]).begin('joint')
-
-
 @pytest.fixture
-def trainer(recipe, scenes, tmp_path):
+def trainer(recipe, scenes, make_trainer):
     def made(stage='derain', changes=None, validation=scenes, training=scenes):
-        config = recipe(stage, changes)
-        torch.manual_seed(0)
-        return Trainer(Fabric(accelerator='cpu', devices=1), config, stage,
-                       built(config, scenes.label_set), training, validation,
-                       tmp_path / 'out', 0)
+        return make_trainer(recipe(stage, changes), stage, training=training,
+                            validation=validation)
     return made
 
 

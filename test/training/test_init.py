@@ -10,10 +10,17 @@ from torch import nn
 
 from ubcn_ros.labels import LabelSet, numbered_labels, paths_of
 from ubcn_ros.network import IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
+from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.segmentation.base import SegmentationNetwork
-from ubcn_ros.network.veil_field import FieldSAMConfig
+from ubcn_ros.network.veil_field import FieldSAM, FieldSAMConfig
 from ubcn_ros.runtime.weights import PARTS
-from ubcn_ros.training.init import init_table, start_from, trained_after
+from ubcn_ros.training.init import (
+    init_table,
+    path_sources,
+    path_weights,
+    start_from,
+    trained_after,
+)
 
 NAMES = ('sky', 'road', 'car', 'tree')
 
@@ -178,3 +185,50 @@ def test_the_veil_is_taken_with_idm(has):
     before = kept.veil.field.weight.clone()
     start_from(kept, source, ['segmentation'])
     assert torch.equal(kept.veil.field.weight, before)
+
+
+VEIL = {'veil_channels': 4, 'veil_texture': 4}
+FORMS = [SAMConfig(4, 1, 2, form='trunk'), SAMConfig(4, 1), SAMConfig(4, 1, share_paths=False),
+         FieldSAMConfig(4, 1, 2, form='trunk', **VEIL),
+         FieldSAMConfig(4, 1, 2, form='trunk', veil_below=True, **VEIL)]
+
+
+def sam(config, paths, seed):
+    torch.manual_seed(seed)
+    kind = FieldSAM if isinstance(config, FieldSAMConfig) else SAM
+    made = kind(config, paths).eval()
+    for parameter in made.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return made
+
+
+def test_paths_come_from_those_with_a_class_of_the_same_name():
+    theirs = labels(('Sky', 'Road', 'Tree', 'Car'), (0, 1))
+    ours = labels(('road', 'tram', 'SKY', 'car'), range(4))
+    assert path_sources(ours, theirs) == [[1], [0, 1, 2], [0], [2]]
+
+
+@pytest.mark.parametrize('config', FORMS)
+def test_paths_in_another_order_give_the_same_image(config):
+    source, ours = sam(config, 3, 1), sam(config, 3, 2)
+    order = [[2], [0], [1]]
+    ours.load_state_dict({**source.state_dict(), **path_weights(source, order)})
+    image, previous = torch.rand(2, 1, 3, 64, 96)
+    masks = torch.rand(1, 3, 16, 24).softmax(1)
+    with torch.no_grad():
+        expected = source(image, previous, masks)
+        found = ours(image, previous, masks[:, [2, 0, 1]])
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize('config', [c for c in FORMS if c.form == 'trunk'])
+def test_a_path_shared_out_over_two_gives_the_same_image(config):
+    source, ours = sam(config, 2, 1), sam(config, 3, 2)
+    ours.load_state_dict({**source.state_dict(), **path_weights(source, [[0], [1], [1]])})
+    image, previous = torch.rand(2, 1, 3, 64, 96)
+    masks = torch.rand(1, 3, 16, 24).softmax(1)
+    with torch.no_grad():
+        expected = source(image, previous, torch.stack(
+            (masks[:, 0], masks[:, 1] + masks[:, 2]), 1))
+        found = ours(image, previous, masks)
+    torch.testing.assert_close(found, expected)

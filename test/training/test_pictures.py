@@ -27,7 +27,7 @@ def sheet(recipe, scenes):
         samples = {'crop': [100, 260], 'rain_probability': 0.5, **(changes or {})}
         config = recipe('derain', {'samples': samples})
         config = replace(config, stages={name: config.stages['derain'] for name in stages})
-        return samples_sheet(training, config, stages, rows=2), config
+        return samples_sheet(training, config, stages, torch.device('cpu'), 0, 2), config
     return drawn
 
 
@@ -35,7 +35,7 @@ def sheet(recipe, scenes):
 def test_the_samples_are_those_of_the_run(sheet, scenes, on_device):
     drawn, config = sheet({'on_device': on_device})
     samples = make_samples(scenes, config.stages['derain'].samples, config.seed,
-                           torch.device('cpu'))
+                           torch.device('cpu'), 0)
     rows = drawn.tobytes()
     for n in range(4):
         for key in ('clean', 'degraded'):
@@ -65,8 +65,8 @@ def test_stages_that_draw_otherwise_have_a_block_each(recipe, scenes):
     other = replace(config.stages['derain'].samples, crop=(64, 64))
     config = replace(config, stages={**config.stages, 'adapt': replace(
         config.stages['derain'], samples=other)})
-    both = samples_sheet(scenes, config, ['derain', 'adapt'], 1)
-    alone = samples_sheet(scenes, config, ['derain'], 1)
+    both, alone = (samples_sheet(scenes, config, stages, torch.device('cpu'), 0, 1)
+                   for stages in (['derain', 'adapt'], ['derain']))
     assert both.shape[1] == alone.shape[1] and both.shape[0] > alone.shape[0] + 260
 
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.formats.camvid import CAMVID
@@ -18,15 +19,14 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.scenes import DataSetError, Scene, SceneList
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
+from ubcn_ros.training.batches import training_batches
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import (
-    SharedBatchSampler,
     TrainingSamples,
-    ValidationSamples,
+    batch_numbers,
     to_float,
-    training_loader,
-    worker_batches,
+    validation_samples,
 )
 
 CONFIG = SampleConfig(crop=(32, 48), scale=(0.7, 1.5), rain_probability=0.8, color_jitter=1.0,
@@ -212,8 +212,8 @@ def test_pairs_show_their_own_rain():
     sample = one(scene, SampleConfig(crop=(32, 32), color_jitter=0), None)[0]
     assert (sample['degraded'] == 222).all() and not (sample['clean'] == 222).all()
     scenes = SceneList('pairs', None, (scene,))
-    assert (ValidationSamples(scenes, 150, 1)[0]['degraded'] == 222).all()
-    dry = ValidationSamples(scenes, 0, 1)[0]
+    assert (next(validation_samples(scenes, 150, 1))['degraded'] == 222).all()
+    dry = next(validation_samples(scenes, 0, 1))
     assert torch.equal(dry['degraded'], dry['clean'])
 
 
@@ -228,18 +228,20 @@ def broken_scenes(camvid_root, tmp_path):
 
 def test_files_of_two_sizes_are_an_error(broken_scenes):
     scenes, path = broken_scenes
-    for samples in (TrainingSamples(scenes, CONFIG, 1), ValidationSamples(scenes, 0, 5)):
+    training = TrainingSamples(scenes, CONFIG, 1)
+    for samples in (map(training.__getitem__, range(5)), validation_samples(scenes, 0, 5)):
         with pytest.raises(DataSetError, match=f'{path} is 40x32 .*0001TP_1.png is 80x64'):
-            [samples[n] for n in range(5)]
+            list(samples)
 
 
 @pytest.mark.parametrize('workers', [0, 2])
 def test_an_error_in_a_worker_process_is_one_line(broken_scenes, workers):
     scenes, path = broken_scenes
-    loader = training_loader(TrainingSamples(scenes, CONFIG, 1), SharedBatchSampler(0, 8, 2),
-                             workers)
+    batches = training_batches(Fabric(accelerator='cpu', devices=1),
+                               TrainingSamples(scenes, CONFIG, 1), batch_numbers(0, 8, 2),
+                               workers)
     with pytest.raises(DataSetError) as error:
-        list(worker_batches(loader))
+        list(batches)
     text = str(error.value)
     assert text.startswith(f'{path} is 40x32') and '\n' not in text
 
@@ -291,41 +293,42 @@ def test_drives_have_the_classes_of_the_same_names(scenes, classes, known):
 
 
 def test_processes_share_what_one_process_takes():
-    whole = list(SharedBatchSampler(3, 9, 6))
-    shares = [list(SharedBatchSampler(3, 9, 6, rank, 3)) for rank in range(3)]
-    assert len(whole) == len(shares[0]) == len(SharedBatchSampler(3, 9, 6)) == 6
+    whole = list(batch_numbers(3, 9, 6))
+    shares = [list(batch_numbers(3, 9, 6, rank, 3)) for rank in range(3)]
+    assert len(whole) == len(shares[0]) == 6
     for step, batch in enumerate(whole):
         assert batch == [n for share in shares for n in share[step]]
     assert [n for batch in whole for n in batch] == list(range(18, 54))
 
 
 def test_every_stage_has_samples_of_its_own():
-    numbers = [{n for batch in SharedBatchSampler(0, 9, 6, stage=stage) for n in batch}
+    numbers = [{n for batch in batch_numbers(0, 9, 6, stage=stage) for n in batch}
                for stage in range(4)]
     assert len(set.union(*numbers)) == 4 * 54 and numbers[0] == {*range(54)}
 
 
 def test_a_batch_that_cannot_be_shared_says_so():
     with pytest.raises(ValueError, match='multiple'):
-        SharedBatchSampler(0, 1, 5, 0, 2)
+        next(batch_numbers(0, 1, 5, 0, 2))
 
 
-def test_loader_with_a_worker_gives_the_samples_in_order(scenes):
+def test_a_worker_gives_the_samples_in_order(scenes):
     samples = TrainingSamples(scenes, CONFIG, 1)
-    loaded = list(training_loader(samples, SharedBatchSampler(1, 4, 2), workers=1))
-    for batch, numbers in zip(loaded, SharedBatchSampler(1, 4, 2), strict=True):
+    loaded = list(training_batches(Fabric(accelerator='cpu', devices=1), samples,
+                                   batch_numbers(1, 4, 2), workers=1))
+    for batch, numbers in zip(loaded, batch_numbers(1, 4, 2), strict=True):
         for i, n in enumerate(numbers):
             assert equal({k: v[i] for k, v in batch.items()}, samples[n])
 
 
 def test_validation_rain_is_fixed(scenes):
-    first, second = ValidationSamples(scenes, 150, 3), ValidationSamples(scenes, 150, 3)
-    assert ValidationSamples(scenes, 0, 9).indices == [0, 1, 2, 3, 4], 'there are no more'
-    assert len(first) == 3
-    assert equal(first[1], second[1]) and len(list(first)) == 3
+    first, second = ([*validation_samples(scenes, 150, 3)] for _ in range(2))
+    assert len(first) == 3 and equal(first[1], second[1])
     assert not torch.equal(first[1]['clean'], first[1]['degraded'])
-    dry = ValidationSamples(scenes, 0.0, 5)[1]
-    assert torch.equal(dry['clean'], dry['degraded'])
+    dry = [*validation_samples(scenes, 0.0, 9)]
+    assert torch.equal(dry[1]['clean'], dry[1]['degraded'])
+    for sample, scene in zip(dry, scenes.scenes, strict=True):  # there are no more
+        assert np.array_equal(sample['clean'].permute(1, 2, 0), scene.image())
 
 
 def test_to_float_scales_images_and_keeps_labels():

@@ -11,29 +11,23 @@ import torch
 from lightning.fabric import Fabric
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from ubcn_ros.data.formats.cityscapes import CITYSCAPES
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.runtime import load_model
-from ubcn_ros.training.architecture import built
 from ubcn_ros.training.config import find_stage, with_length
-from ubcn_ros.training.trainer import Trainer
 
 # the discriminator is not tiny: two steps of it
 ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
 
 
 @pytest.fixture
-def run(recipe, scenes, tmp_path):
+def run(recipe, scenes, make_trainer):
     """Function that makes a trainer of a tiny recipe in a folder of that name."""
     def made(out, stage='derain', changes=None, workers=0, validation=None, training=scenes,
              precision='32-true', settings=None, **more):
         fabric = Fabric(accelerator='cpu', devices=1, precision=precision)
-        config = recipe(stage, changes, **more)
-        torch.manual_seed(config.seed)
-        network = built(config, scenes.label_set)
-        return Trainer(fabric, config, stage, network, training, validation, tmp_path / out,
-                       workers, settings=settings)
+        return make_trainer(recipe(stage, changes, **more), stage, out, training, validation,
+                            workers, fabric, settings)
     return made
 
 
@@ -224,7 +218,8 @@ def test_a_kill_before_the_last_validation_loses_no_model(run, scenes):
         trainer.fit()
     again = run('out', validation=scenes)
     assert again.resume() and again.optimizer_step == 4
-    assert again.fit()
+    again.fit()
+    assert again.scores
     assert load_model(again.folder / 'last.safetensors')[1].metadata['validation']
 
 
@@ -322,7 +317,8 @@ def test_mixed_precision_rounds_no_image(run, monkeypatch):
 def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
     trainer = run('out', 'joint', {'iterations': 2, 'optimizer_steps': 2}, precision='bf16-mixed',
                   validation=open_data([camvid_root]).split('val'))
-    scores = trainer.fit()
+    trainer.fit()
+    scores = trainer.scores
     assert set(scores) == {f'{kind}_{rate}_T{t}' for kind in ('psnr', 'miou')
                            for rate in (0, 150) for t in (1, 2)}
     events = EventAccumulator(str(trainer.folder / 'log'))
@@ -334,11 +330,8 @@ def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
     assert (trainer.folder / 'validation.jpg').stat().st_size > 1000
 
 
-def test_labels_must_be_those_of_the_network(run, scenes):
-    other = SceneList('cityscapes/train', CITYSCAPES, scenes.scenes)
+def test_only_derain_trains_without_labels(run, scenes):
     unlabeled = SceneList('pairs/a', None, scenes.scenes)
-    with pytest.raises(ValueError, match='cityscapes'):
-        run('out', 'joint', training=other)
     with pytest.raises(ValueError, match='only the stage derain'):
         run('out', 'joint', training=unlabeled)
     run('out', 'derain', training=unlabeled)

@@ -73,7 +73,7 @@ def test_what_is_no_class_of_a_group_is_wrong_there(measured, monkeypatch):
     everything = tuple(range(CAMVID.num_classes))
     truth = torch.full((64, 80), CAMVID.num_classes + 1, dtype=torch.uint8)
     truth[0] = 0
-    monkeypatch.setattr('ubcn_ros.training.validation.ValidationSamples', lambda *_, **__: [
+    monkeypatch.setattr('ubcn_ros.training.validation.validation_samples', lambda *_, **__: [
         {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
          'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8), 'labels': truth.clone()}])
     monkeypatch.setattr('ubcn_ros.network.ubcn.Step.full_logits', property(
@@ -87,7 +87,7 @@ def test_what_is_no_class_of_a_group_is_wrong_there(measured, monkeypatch):
 def test_a_class_that_no_frame_has_does_not_count(measured, monkeypatch):
     labels = torch.zeros(64, 80, dtype=torch.uint8)
     torch.manual_seed(1)
-    monkeypatch.setattr('ubcn_ros.training.validation.ValidationSamples', lambda *_, **__: [
+    monkeypatch.setattr('ubcn_ros.training.validation.validation_samples', lambda *_, **__: [
         {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
          'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8), 'labels': labels}])
     scores, seen = measured('adapt')

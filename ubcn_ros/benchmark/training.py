@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from ubcn_ros.runtime.peak_memory import peak_mib
+from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.text_table import table
 from ubcn_ros.training.batches import training_batches
-from ubcn_ros.training.samples import SharedBatchSampler
+from ubcn_ros.training.samples import batch_numbers
 from ubcn_ros.training.trainer import Trainer
 
 PARTS = ('sampling', 'forward', 'backward', 'optimizer')
@@ -37,21 +38,20 @@ def measure(trainer: Trainer, steps: int, warm_up: int, shown: Callable[[int], o
 
     def run() -> None:
         start = time.perf_counter()
-        numbers = SharedBatchSampler(0, warm_up + 2 * steps, c.batch)
+        numbers = batch_numbers(0, warm_up + 2 * steps, c.batch)
         batches = training_batches(trainer.fabric, trainer.samples(), numbers, trainer.workers)
         _steps(trainer, batches, warm_up, shown)
-        found['ready_s'] = _now(device) - start
-        start = _now(device)
+        found['ready_s'] = now(device) - start
+        start = now(device)
         _steps(trainer, batches, steps, shown)
-        found['step_ms'] = 1e3 * (_now(device) - start) / steps
+        found['step_ms'] = 1e3 * (now(device) - start) / steps
         parts = dict.fromkeys(PARTS, 0.0)
-        last = _now(device)
+        last = now(device)
 
         def done(part: str) -> None:
             nonlocal last
-            now = _now(device)
-            parts[part] += now - last
-            last = now
+            before, last = last, now(device)
+            parts[part] += last - before
         _steps(trainer, batches, steps, shown, done)
         found.update({f'{part}_ms': 1e3 * seconds / steps for part, seconds in parts.items()})
 
@@ -74,12 +74,6 @@ def _steps(trainer: Trainer, batches: Any, count: int, shown: Callable[[int], ob
         # stages may draw by its number, and schedules end
         trainer.optimizer_step = (trainer.optimizer_step + 1) % length
         shown(1)
-
-
-def _now(device: torch.device) -> float:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def report(rows: Sequence[dict[str, Any]]) -> str:

@@ -90,9 +90,9 @@ def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                  'fitted on': f'{half} images, {names[0]} to {names[half - 1]}',
                  'tested on': f'{len(names) - half} images, {names[half]} to {names[-1]}'},
         'iterations': iterations, 'precision': loaded.precision,
-        'processing_size': loaded.processing_size, 'temperature_before': loaded.temperature,
+        'processing_size': loaded.processing_size, 'temperature_before': loaded.info.temperature,
         'rates': found['rates'], 'versions': versions()}
-    click.echo(f'{loaded.info.name}: temperature {loaded.temperature:g} before, '
+    click.echo(f'{loaded.info.name}: temperature {loaded.info.temperature:g} before, '
                f'{found["temperature"]:g} fitted on the first {half} of {len(names)} images of '
                f'{scenes.name}; T = {iterations}, the other {len(names) - half} images:\n')
     click.echo(table(('rain mm/hr', 'right labels %', 'ECE % before', 'ECE % after'), [

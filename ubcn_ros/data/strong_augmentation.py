@@ -4,8 +4,36 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Recolouring:
+    """
+    Other colours of an image.
+
+    :param channels: which becomes red, green and blue.
+    :param negative: then all become negatives.
+    :param saturation, contrast, brightness: factors; contrast is about the mean.
+    """
+
+    channels: tuple[int, ...]
+    negative: bool
+    saturation: float
+    contrast: float
+    brightness: float
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> Recolouring:
+        """Draw one."""
+        channels = rng.permutation(3) if rng.random() < 0.5 else range(3)
+        return cls(tuple(int(c) for c in channels), bool(rng.random() < 0.15),
+                   float(rng.uniform(0.0, 2.0)),
+                   float(np.exp(rng.uniform(np.log(0.7), np.log(1.7)))),
+                   float(rng.uniform(0.6, 1.4)))
 
 
 def augment_strongly(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -22,7 +50,7 @@ def augment_strongly(image: np.ndarray, labels: np.ndarray, rng: np.random.Gener
         three times or the whole shrunk and repeated in mirrors, with other colours and contrast.
     """
     image, labels = change_view(image, labels, rng)
-    return _recolour(image, rng), labels
+    return _recoloured(image, Recolouring.draw(rng)), labels
 
 
 def change_view(image: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -57,15 +85,12 @@ def _window(part: np.ndarray, zoom: float, size: tuple[int, int], spot: np.ndarr
     return np.ascontiguousarray(part[top:top + size[0], left:left + size[1]])
 
 
-def _recolour(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Swap colours, turn a few frames into negatives, change contrast and saturation."""
-    channels = rng.permutation(3) if rng.random() < 0.5 else [0, 1, 2]
-    values = image[..., channels].astype(np.float32)
-    if rng.random() < 0.15:
+def _recoloured(image: np.ndarray, look: Recolouring) -> np.ndarray:
+    values = image[..., look.channels].astype(np.float32)
+    if look.negative:
         values = 255 - values
     grey = values.mean(2, keepdims=True)
-    values = grey + float(rng.uniform(0.0, 2.0)) * (values - grey)
+    values = grey + look.saturation * (values - grey)
     middle = float(grey.mean())
-    contrast = float(np.exp(rng.uniform(np.log(0.7), np.log(1.7))))
-    values = (values - middle) * contrast + middle * float(rng.uniform(0.6, 1.4))
+    values = (values - middle) * look.contrast + middle * look.brightness
     return np.clip(values + 0.5, 0, 255).astype(np.uint8)

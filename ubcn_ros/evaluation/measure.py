@@ -17,7 +17,6 @@ What a network does to images and labels, in figures.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,8 @@ from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
 from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
-from ubcn_ros.runtime.processing import NATIVE, TRAINED, short_side, working_size
+from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
+from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model
 from ubcn_ros.training.label_score import LabelScore
 
@@ -53,11 +53,11 @@ class LoadedModel:
     """A network that is measured, where and in which precision it runs."""
 
     network: UBCN
-    info: ModelInfo | None
+    info: ModelInfo
     device: torch.device
     precision: str
-    processing_size: int = NATIVE
-    convergence: float = 0.0
+    processing_size: int
+    convergence: float
 
     @classmethod
     def load(cls, model: str | Path, device: str = 'auto', precision: str = 'fp32',
@@ -77,11 +77,6 @@ class LoadedModel:
         network, info = load_model(model, needs)
         return cls(prepare(network, target, PRECISIONS[precision]), info, target, precision,
                    short_side(processing_size, info), convergence)
-
-    @property
-    def temperature(self) -> float:
-        """Return what the logits are divided by for the confidence."""
-        return 1.0 if self.info is None else self.info.temperature
 
     def upload(self, image: np.ndarray) -> torch.Tensor:
         """Turn (H, W, 3) uint8 RGB into (1, 3, H, W) float 0..1 on the device, channels last."""
@@ -112,12 +107,6 @@ class LoadedModel:
             loop.count(steps[-1])
         return steps
 
-    def now_ms(self) -> float:
-        """Wait for the device, and return a time in milliseconds."""
-        if self.device.type == 'cuda':
-            torch.cuda.synchronize(self.device)
-        return 1e3 * time.perf_counter()
-
     def _working_size(self, image: torch.Tensor) -> tuple[int, int] | None:
         return working_size(*image.shape[-2:], self.processing_size)
 
@@ -147,9 +136,10 @@ class LoopScore:
     def add(self, image: torch.Tensor, clean: torch.Tensor, truth: torch.Tensor | None
             ) -> list[Step]:
         """Run the loop on an image, (1, 3, H, W) 0..1, and score its steps; truth (H, W) ids."""
-        start, ends = self._loaded.now_ms(), []
+        device, ends = self._loaded.device, []
+        start = now(device)
         steps = self._loaded.loop(image, len(self._images),
-                                  lambda: ends.append(self._loaded.now_ms() - start))
+                                  lambda: ends.append(1e3 * (now(device) - start)))
         self._taken.append(len(steps))
         left = len(self._images) - len(steps)
         steps += steps[-1:] * left
@@ -161,7 +151,7 @@ class LoopScore:
                 logits = enlarged(step.logits, image.shape[-2:])
                 found, known = logits.argmax(0), truth < len(logits)
                 labels.add(found, truth)
-                sure = confidence_of(logits, self._loaded.temperature)
+                sure = confidence_of(logits, self._loaded.info.temperature)
                 calibration.add(sure[known], (found == truth)[known])
         return steps
 
@@ -224,7 +214,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     """
     segmentations = {'own': model, **(segmentations or {})}
     loops = {'': model, **(baselines or {})}
-    check_classes({**loops, **segmentations}, scenes)
+    for name, loaded in {**loops, **segmentations}.items():
+        check_classes(name or 'the model', loaded.network.label_set, scenes)
     device = model.device
 
     def label_scores() -> dict[str, LabelScore]:
@@ -265,13 +256,7 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     }
 
 
-def check_classes(models: Mapping[str, LoadedModel], scenes: SceneList) -> None:
-    """Raise ValueError where a model, '' the one that is measured, has not the scenes' classes."""
-    for name, loaded in models.items():
-        check_label_set(name or 'the model', loaded.network.label_set, scenes)
-
-
-def check_label_set(model: str, label_set: LabelSet, scenes: SceneList) -> None:
+def check_classes(model: str, label_set: LabelSet, scenes: SceneList) -> None:
     """Raise ValueError where the label set of a model has not the scenes' classes."""
     classes, others = label_set.classes, scenes.label_set.classes
     if [*map(plain_name, classes)] != [*map(plain_name, others)]:

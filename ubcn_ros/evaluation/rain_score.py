@@ -14,16 +14,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ubcn_ros.network import RainEstimate
 from ubcn_ros.network.rain_estimate import rain_logs, rain_of
 
 DRY = 2.0
 """mm/hr: below it an estimate counts as dry."""
-
-
-def rain_truth(rate: float, extinction: float) -> RainEstimate:
-    """Return what a network should estimate of rain of a rate (mm/hr) and extinction (1/m)."""
-    return rain_of(rain_logs(torch.tensor([rate]), torch.tensor([extinction])))
 
 
 class RainScore:
@@ -40,7 +34,8 @@ class RainScore:
         :param rate: true rate, mm/hr.
         :param extinction: of the rendered veil, 1/m.
         """
-        found, truth = rain_of(logs), rain_truth(rate, extinction)
+        found = rain_of(logs)
+        truth = rain_of(rain_logs(torch.tensor([rate]), torch.tensor([extinction])))
         self._pairs.append(tuple(float(value) for value in (
             found.rate, truth.rate, found.visibility, truth.visibility)))
 

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.data.validation_rain import RENDERED, rainy_view
+from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.training.ahead import rendered_ahead
 
 
@@ -33,8 +33,7 @@ class RainyScene(NamedTuple):
 
 
 def rainy_scenes(scenes: SceneList, indices: Sequence[int], rates: Sequence[float],
-                 size: tuple[int, int] | None = None, rain: str = RENDERED, workers: int = 0
-                 ) -> Iterator[RainyScene]:
+                 size: tuple[int, int] | None, rain: str, workers: int) -> Iterator[RainyScene]:
     """
     Return scenes in the order of their indices.
 
@@ -44,22 +43,12 @@ def rainy_scenes(scenes: SceneList, indices: Sequence[int], rates: Sequence[floa
     :param workers: processes that render, 0 to render in this one.
     :raises DataSetError: a file cannot be read.
     """
-    return rendered_ahead(_RainyScenes(scenes, indices, rates, size, rain), workers)
+    return rendered_ahead(partial(_rainy_scene, scenes, rates, size, rain), indices, workers)
 
 
-class _RainyScenes(Dataset):
-    def __init__(self, scenes: SceneList, indices: Sequence[int], rates: Sequence[float],
-                 size: tuple[int, int] | None, rain: str) -> None:
-        self.scenes, self.indices, self.rates = scenes, indices, rates
-        self.size, self.rain = size, rain
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, n: int) -> RainyScene:
-        index = self.indices[n]
-        frame = self.scenes.scenes[index].read()
-        image, ids, depth, _ = frame if self.size is None else resized(frame, *self.size)
-        return RainyScene(index, image, ids, [
-            rainy_view(image, ids, self.scenes, rate, index, depth, self.rain)
-            for rate in self.rates])
+def _rainy_scene(scenes: SceneList, rates: Sequence[float], size: tuple[int, int] | None,
+                 rain: str, index: int) -> RainyScene:
+    frame = scenes.scenes[index].read()
+    image, ids, depth, _ = frame if size is None else resized(frame, *size)
+    return RainyScene(index, image, ids, [
+        rainy_view(image, ids, scenes, rate, index, depth, rain) for rate in rates])

@@ -48,7 +48,7 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
     :raises ValueError: the model has other classes than the scenes, there is no labelled pixel,
         or, as in ``fit_temperature``, no temperature.
     """
-    check_classes({'': model}, scenes)
+    check_classes('the model', model.network.label_set, scenes)
     drawn = []
     for index, _, logits, truth in _pixels(model, scenes, fit, rates, iterations, rain,
                                             workers):
@@ -64,7 +64,8 @@ def calibrate(model: LoadedModel, scenes: SceneList, fit: Sequence[int], test: S
     for _, rate, logits, truth in _pixels(model, scenes, test, rates, iterations, rain,
                                           workers):
         right = logits.argmax(1) == truth
-        for score, divisor in zip(scores[rate], (model.temperature, temperature), strict=True):
+        divisors = model.info.temperature, temperature
+        for score, divisor in zip(scores[rate], divisors, strict=True):
             score.add(confidence_of(logits, divisor, dim=1), right)
         progress()
     results = {rate: [score.result() for score in pair] for rate, pair in scores.items()}

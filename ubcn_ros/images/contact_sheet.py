@@ -47,7 +47,7 @@ def contact_sheet(rows: Sequence[tuple[str | Sequence[str], Sequence[np.ndarray]
         bands.append(_line(width, 30, [(_MARGIN, subtitle)], 12, _FAINT))
     bands.append(_line(width, 34, list(zip(lefts, columns, strict=True)), 13, _INK, bold=True))
     for caption, images in rows:
-        cells = [_fit(image, cell_width) for image in images]
+        cells = [scaled_to(cell_width, image) for image in images]
         height = max(cell.shape[0] for cell in cells)
         band = _paper(height + _GAP, width)
         for left, cell in zip(lefts, cells, strict=True):
@@ -67,7 +67,8 @@ def _paper(height: int, width: int) -> np.ndarray:
     return np.full((height, width, 3), _PAPER, np.uint8)
 
 
-def _fit(image: np.ndarray, width: int) -> np.ndarray:
+def scaled_to(width: int, image: np.ndarray) -> np.ndarray:
+    """Scale an image, (H, W, 3), to a width in pixels."""
     height = max(1, round(image.shape[0] * width / image.shape[1]))
     kind = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=kind)

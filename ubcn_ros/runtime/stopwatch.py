@@ -11,6 +11,13 @@ import torch
 TIMED_STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
 
 
+def now(device: torch.device) -> float:
+    """Wait for a device, and return the time in seconds, as of ``time.perf_counter``."""
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
 class Stopwatch:
     """
     Time per stage, of the host or, on a GPU, between events on its current stream.

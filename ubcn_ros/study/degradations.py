@@ -20,14 +20,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.depth_prior import complete_depth
@@ -178,9 +177,9 @@ class DegradationStudy:
                                   processing_size=NATIVE)
         levels, tests = FIGURE_1_LEVELS[kind], self.tests
         scores = [LabelScore(tests.label_set, loaded.device, tests.groups) for _ in levels]
-        degraded = DegradedScenes(tests, [Degradation(kind, level) for level in levels],
-                                  self.stride)
-        for images, labels in rendered_ahead(degraded, self.workers):
+        degraded = partial(degraded_scene, tests, [Degradation(kind, level) for level in levels],
+                           self.stride)
+        for images, labels in rendered_ahead(degraded, range(len(tests)), self.workers):
             truth = truth_of(labels, loaded.device)
             for image, score in zip(images, scores, strict=True):
                 score.add(loaded.segment(loaded.upload(image)), truth)
@@ -188,27 +187,17 @@ class DegradationStudy:
                 for level, score in zip(levels, scores, strict=True)}
 
 
-class DegradedScenes(Dataset):
+def degraded_scene(scenes: SceneList, degradations: Sequence[Degradation], stride: int, n: int
+                   ) -> tuple[list[np.ndarray], np.ndarray]:
     """
-    Scenes, each in several degradations, which are always the same.
-
-    An item is ([(H, W, 3) uint8 RGB of each degradation], (H, W) uint8 labels).
+    Return scene n in several degradations, which are always the same.
 
     :param stride: of the scenes in their split; a place there is the seed, as for ``rainy_view``.
+    :return: [(H, W, 3) uint8 RGB of each degradation], (H, W) uint8 labels.
     """
-
-    def __init__(self, scenes: SceneList, degradations: Sequence[Degradation], stride: int = 1
-                 ) -> None:
-        self.scenes, self.degradations, self.stride = scenes, degradations, stride
-
-    def __len__(self) -> int:
-        return len(self.scenes)
-
-    def __getitem__(self, n: int) -> tuple[list[np.ndarray], np.ndarray]:
-        frame = self.scenes.scenes[n].read()
-        depth = complete_depth(frame.depth, frame.labels, self.scenes.class_names)
-        seed = n * self.stride
-        return [degraded(frame.image, seed, depth) for degraded in self.degradations], frame.labels
+    frame = scenes.scenes[n].read()
+    depth = complete_depth(frame.depth, frame.labels, scenes.class_names)
+    return [degraded(frame.image, n * stride, depth) for degraded in degradations], frame.labels
 
 
 def _read(results: Mapping[str, Any]) -> None:

@@ -51,7 +51,7 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
     :raises ValueError: the model has other classes than the scenes, an image is too small for its
         zoom, or the columns have no room.
     """
-    check_classes({'': model}, scenes)
+    check_classes('the model', model.network.label_set, scenes)
     columns = [INPUT, *baselines, OURS, TRUTH]
     rows, results, masks = [], [], []
     for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):

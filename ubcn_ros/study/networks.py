@@ -22,7 +22,7 @@ from typing import Any
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.measure import LoadedModel, check_label_set
+from ubcn_ros.evaluation.measure import LoadedModel, check_classes
 from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.study.measured import labelled_scenes, measured_rates
 from ubcn_ros.study.paper import TABLE_4_UBCN
@@ -81,7 +81,7 @@ class NetworkStudy:
         self.files: dict[str, Path] = {}
         for model in self.models:
             info = load_model(model, WHOLE)[1]
-            check_label_set(model, info.config.label_set, self.scenes)
+            check_classes(model, info.config.label_set, self.scenes)
             if info.name in self.files:
                 raise ValueError(f'{model} has the name of {self.files[info.name]}, '
                                  f'{info.name}: rename one of the files')

@@ -73,7 +73,7 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
     :return: the figure, and 'error_scale' and 'images' of the results.
     :raises ValueError: as of ``compare_methods``.
     """
-    check_classes({'': model}, scenes)
+    check_classes('the model', model.network.label_set, scenes)
     shown, results, columns = [], [], _COLUMNS * len(indices)
     for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
         scene = ShownScene(scenes, index, model, view)

@@ -4,28 +4,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
+import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
-
-from ubcn_ros.training.samples import single_thread, worker_batches
+from torch.utils.data import DataLoader
 
 
-def rendered_ahead(items: Dataset, workers: int) -> Iterator[Any]:
+def rendered_ahead(render: Callable[[int], Any], numbers: Sequence[int], workers: int
+                   ) -> Iterator[Any]:
     """
-    Yield the items of a data set in their order; arrays stay arrays.
+    Yield what a function makes of each number, in their order; arrays stay arrays.
 
-    :param items: picklable parts of numpy arrays, each the same whoever renders it.
+    :param render: picklable, as what it makes; the same whoever calls it.
     :param workers: processes that render, 0 to render in this one.
     :raises ValueError, DataSetError: as of ``worker_batches``.
     """
     yield from worker_batches(DataLoader(
-        items, batch_size=None, num_workers=min(workers, len(items)), collate_fn=_as_is,
+        numbers, batch_size=None, num_workers=min(workers, len(numbers)), collate_fn=render,
         worker_init_fn=single_thread,
         generator=torch.Generator()))  # the random state stays as it is
 
 
-def _as_is(item: Any) -> Any:
-    return item
+def worker_batches(loader: Iterable[Any]) -> Iterator[Any]:
+    """
+    Yield what a loader does; what is wrong with a file or a value is said in its own words.
+
+    :raises ValueError, DataSetError: PyTorch wraps that of a worker process into the text of its
+        traceback.
+    """
+    try:
+        yield from loader
+    except ValueError as error:
+        text = str(error)
+        if 'Original Traceback' not in text:
+            raise
+        raise type(error)(text.rstrip().rsplit(f'{type(error).__name__}: ')[-1]) from error
+
+
+def single_thread(_worker: int) -> None:
+    """Let OpenCV compute on one core in a worker process, as PyTorch does there by itself."""
+    cv2.setNumThreads(0)

@@ -4,25 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from lightning.fabric import Fabric
+from torch.utils.data import DataLoader
 
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.training.ahead import single_thread, worker_batches
 from ubcn_ros.training.sample_config import SampleConfig
-from ubcn_ros.training.samples import (
-    Sample,
-    SharedBatchSampler,
-    TrainingSamples,
-    training_loader,
-    worker_batches,
-)
+from ubcn_ros.training.samples import Sample, TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
 
 
 def make_samples(scenes: SceneList, config: SampleConfig, seed: int, device: torch.device,
-                 workers: int = 0) -> TrainingSamples | TensorSamples:
+                 workers: int) -> TrainingSamples | TensorSamples:
     """
     Make the samples that a configuration asks for.
 
@@ -36,7 +32,7 @@ def make_samples(scenes: SceneList, config: SampleConfig, seed: int, device: tor
 
 
 def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
-                     numbers: SharedBatchSampler, workers: int) -> Iterator[Sample]:
+                     numbers: Iterable[list[int]], workers: int) -> Iterator[Sample]:
     """
     Yield batches on the device of a training.
 
@@ -44,6 +40,8 @@ def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
     :param workers: processes that render samples, where tensors do not.
     """
     if isinstance(samples, TensorSamples):
-        return samples.batches(numbers)
-    return worker_batches(fabric.setup_dataloaders(training_loader(samples, numbers, workers),
-                                                   use_distributed_sampler=False))
+        return map(samples.batch, numbers)
+    loader = DataLoader(samples, batch_sampler=numbers, num_workers=workers,
+                        worker_init_fn=single_thread, prefetch_factor=4 if workers else None,
+                        pin_memory=torch.cuda.is_available())
+    return worker_batches(fabric.setup_dataloaders(loader, use_distributed_sampler=False))

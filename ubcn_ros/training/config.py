@@ -32,7 +32,6 @@ class ModelConfig:
     initialization: str = 'default'
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an unknown initialization."""
         check_choice('initialization', self.initialization, ('default', 'xavier'))
 
 
@@ -53,7 +52,6 @@ class DataConfig:
     validation_rain: str = RENDERED
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that is out of range."""
         check_text('exclude', *self.exclude)
         if self.short_side:
             check_range(self, ('short_side',), 32, 8192)
@@ -63,11 +61,7 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """
-    One optimizer and its learning-rate schedule.
-
-    :raises ValueError: an unknown kind or schedule.
-    """
+    """One optimizer and its learning-rate schedule."""
 
     # 'adam', 'adamw' or 'sgd'
     kind: str = 'adam'
@@ -86,7 +80,6 @@ class OptimizerConfig:
     every: float = 0.3
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an unknown kind or schedule, or a value out of range."""
         check_choice('optimizer', self.kind, ('adam', 'adamw', 'sgd'))
         check_choice('schedule', self.schedule, ('constant', 'cosine', 'poly', 'step'))
         check_range(self, ('lr', 'weight_decay'), 0, 1e6)  # torch's optimizers overflow
@@ -159,7 +152,6 @@ class StageConfig:
     save_every: int = 200
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that is out of range."""
         check_range(self, ('optimizer_steps', 'batch', 'validate_every', 'save_every'), 1, 10**9)
         check_range(self, ('iterations',), 1, 10)
         check_range(self, ('epochs',), 0, 1e6)
@@ -188,7 +180,6 @@ class TrainConfig:
     variants: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that is out of range."""
         check_text('name', self.name)
         if self.name[0] == '.' or not all(c.isprintable() and c not in '/\\' for c in self.name):
             raise ValueError(f'name is {self.name!r}: files get it: choose one without / and '

@@ -5,27 +5,24 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import cv2
 import torch
 from torch.utils.data import default_collate
 
 from ubcn_ros.runtime.peak_memory import peak_mib
+from ubcn_ros.runtime.stopwatch import now
 from ubcn_ros.text_table import table
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
+from ubcn_ros.training.trainer import Trainer
 from ubcn_ros.training.validation import validate
-
-if TYPE_CHECKING:
-    from ubcn_ros.training.trainer import Trainer
 
 _WARM_UP_STEPS = 2  # the first ones choose algorithms and fill pools
 _FEWEST_STEPS, _MOST_STEPS = 3, 20
@@ -72,7 +69,7 @@ class StageEstimate:
         return step * self.seconds_per_step + validations * self.seconds_per_validation
 
 
-def estimate(trainer: Trainer, seconds: float = 4.0) -> StageEstimate:
+def estimate(trainer: Trainer, seconds: float) -> StageEstimate:
     """
     Time a few optimizer steps, renderings and validation frames of a stage.
 
@@ -160,15 +157,15 @@ def rendered_share(c: SampleConfig, batch: int, steps: int, workers: int = 1, wo
 def _rendering_seconds(samples: TrainingSamples, in_worker: bool, seconds: float
                        ) -> tuple[float, float]:
     """Seconds of a sample whose frame is new, and of one whose frame is known."""
-    c = samples.config
+    c, cpu = samples.config, torch.device('cpu')
     render, crop = [], []
     with _one_thread() if in_worker else contextlib.nullcontext():
         samples[0]  # imports and opens what all need
         for frame in range(1, _MOST_FRAMES + 1):
             group, place = divmod(frame, c.renders)
             n = group * c.renders * c.reuse + place
-            render.append(_seconds(lambda n=n: samples[n]))
-            crop.append(_seconds(lambda n=n: samples[n]))
+            render.append(_seconds(lambda n=n: samples[n], cpu))
+            crop.append(_seconds(lambda n=n: samples[n], cpu))
             if frame >= _FEWEST_FRAMES and sum(render) > seconds:
                 break
     return sum(render) / len(render), sum(crop) / len(crop)
@@ -220,14 +217,10 @@ def _validation_seconds(trainer: Trainer) -> float:
     return images * _seconds(lambda: of(1), trainer.fabric.device)
 
 
-def _seconds(call: Callable[[], object], device: torch.device | None = None) -> float:
-    synchronize = (functools.partial(torch.cuda.synchronize, device)
-                   if device is not None and device.type == 'cuda' else lambda: None)
-    synchronize()
-    start = time.perf_counter()
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    start = now(device)
     call()
-    synchronize()
-    return time.perf_counter() - start
+    return now(device) - start
 
 
 def plan_table(estimates: Sequence[StageEstimate], start: str) -> str:
@@ -285,17 +278,11 @@ class TimeLeft:
         self._prior = 1.0  # real over estimated time of what came before
 
     def begin(self, stage: str, step: int = 0) -> None:
-        """
-        Note that a stage begins, or goes on at an optimizer step.
-
-        :raises ValueError: there is no estimate of the stage.
-        """
-        names = [e.stage for e in self.estimates]
-        if stage not in names:
-            raise ValueError(f'no estimate of {stage}: there are those of {", ".join(names)}')
+        """Note that one of the stages begins, or goes on at an optimizer step."""
         if self._began is not None:  # the one before has ended
             self._prior = self._ratio(self.estimates[self._place].steps)
-        self._place, self._first, self._began = names.index(stage), step, self._clock()
+        self._place = [e.stage for e in self.estimates].index(stage)
+        self._first, self._began = step, self._clock()
 
     def _ratio(self, step: int) -> float:
         """Real over estimated time; what few steps say counts little."""

@@ -14,6 +14,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 
 from ubcn_ros.data.scenes import Group
 from ubcn_ros.labels import UNLABELED, LabelSet
+from ubcn_ros.training.losses import group_members
 
 
 class LabelScore:
@@ -30,10 +31,8 @@ class LabelScore:
                  ) -> None:
         self._classes = label_set.classes
         count = len(self._classes)
-        self._outside = torch.ones(len(groups), count, dtype=torch.bool)  # by group and class
-        for row, group in zip(self._outside, groups, strict=True):
-            row[list(group.ids)] = False
-        self._outside = self._outside.to(device)
+        members = group_members(groups, count)
+        self._outside = None if members is None else ~members.to(device)
         # in training process 0 is alone here: a metric that waited for the others would hang.
         # The last class is any other one: of groups, which nothing predicts
         self._metric = MulticlassJaccardIndex(count + 1, average='none',

@@ -55,7 +55,7 @@ def coarse_part(image: torch.Tensor) -> torch.Tensor:
     return large[..., :image.shape[-2], :image.shape[-1]]
 
 
-def psnr_loss(image: torch.Tensor, clean: torch.Tensor, cap: float = 50.0) -> torch.Tensor:
+def psnr_loss(image: torch.Tensor, clean: torch.Tensor, cap: float) -> torch.Tensor:
     """
     Compare derained images with the clean ones: minus the PSNR in dB, which levels off at a cap.
 
@@ -212,12 +212,10 @@ def class_weights(scenes: SceneList) -> torch.Tensor:
     The form is ENet's (Paszke et al., 2016), milder: rare classes count about four times as much
     as the commonest. Pixels of groups of classes count for none.
 
+    :param scenes: with a label set.
     :return: (K,) float32 of mean 1.
-    :raises ValueError: the scenes have no labels, or nothing in them has a class.
+    :raises ValueError: nothing in the scenes has a class.
     """
-    if scenes.label_set is None:
-        raise ValueError(f'{scenes.name} has no labels to weigh classes by: set class_balance to '
-                         'false')
     shares = torch.from_numpy(pixel_shares(scenes))
     if not shares.any():
         raise ValueError(f'no pixel of {scenes.name} has a class: there is nothing to weigh the '

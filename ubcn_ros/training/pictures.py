@@ -8,13 +8,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.images.contact_sheet import contact_sheet
+from ubcn_ros.images.contact_sheet import contact_sheet, scaled_to
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
@@ -29,16 +28,16 @@ _KEPT_FRAMES = 3
 _BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
 
 
-def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str], rows: int = 6,
-                  device: torch.device | None = None, workers: int = 0) -> np.ndarray:
+def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str],
+                  device: torch.device, workers: int, rows: int = 6) -> np.ndarray:
     """
     Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
 
     They are drawn as those of the run. Stages that draw their samples alike share a block.
 
     :param stages: names of those that will run.
+    :param device, workers: as of ``batches.make_samples``.
     :param rows: of samples in a block.
-    :param device, workers: as of ``batches.make_samples``; None for the CPU.
     :return: (H, W, 3) uint8 RGB.
     :raises DataSetError: a file of the scenes cannot be read.
     """
@@ -50,8 +49,7 @@ def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str
         height, width = drawn.crop
         batches = ', '.join(f'{name} (batch {config.stages[name].batch})' for name in names)
         blocks.append(contact_sheet(
-            _sample_rows(make_samples(training, drawn, config.seed, device or torch.device('cpu'),
-                                      workers), rows),
+            _sample_rows(make_samples(training, drawn, config.seed, device, workers), rows),
             ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
             _legend(training) if names is [*alike.values()][-1] else None,
             f'{config.name}: {batches}',
@@ -148,8 +146,9 @@ class ValidationPictures:
                       for mask in (*masks, batch['labels'])]
             pictures[1:] = [np.concatenate(pair) for pair in zip(pictures[1:], colors,
                                                                  strict=True)]
+        # at the size of the sheet, so that large frames fill no memory
         self._rows[n, rate_mm_h] = ([', '.join(text) for text in texts],
-                                    [_narrow(picture) for picture in pictures])
+                                    [scaled_to(_FRAME_WIDTH, picture) for picture in pictures])
 
     def _miou(self, mask: torch.Tensor, labels: torch.Tensor) -> float:
         score = LabelScore(self.label_set, mask.device)
@@ -175,12 +174,3 @@ class ValidationPictures:
 def _array(image: torch.Tensor) -> np.ndarray:
     """(3, H, W) uint8 as (H, W, 3) array."""
     return np.ascontiguousarray(image.permute(1, 2, 0).numpy())
-
-
-def _narrow(picture: np.ndarray) -> np.ndarray:
-    """Shrink a picture to its place on the sheet, so that large frames fill no memory."""
-    height, width = picture.shape[:2]
-    if width <= _FRAME_WIDTH:
-        return picture
-    return cv2.resize(picture, (_FRAME_WIDTH, max(1, round(height * _FRAME_WIDTH / width))),
-                      interpolation=cv2.INTER_AREA)

@@ -29,37 +29,35 @@ if TYPE_CHECKING:
 _JOIN = '; '
 
 
-def model_record(*, command: str, config: TrainConfig, stage: str, trained: Iterable[str],
-                 data: Sequence[Mapping[str, Any]], license: str, init: ModelInfo | None,
-                 precision: str, optimizer_steps: int, iterations: int,
-                 trained_short_side: int | None, trained_focal_length: float | None,
-                 validation: Mapping[str, float]
-                 ) -> dict[str, Any]:
+def model_record(optimizer_steps: int, validation: Mapping[str, float], *, command: str,
+                 config: TrainConfig, stage: str, trained: Iterable[str],
+                 data: Sequence[Mapping[str, Any]], license: str, init: Mapping[str, str] | None,
+                 precision: str, trained_short_side: int | None,
+                 trained_focal_length: float | None) -> dict[str, Any]:
     """
     Say how a model came about, in plain values for JSON.
 
     The same run says the same: there are no times, and no paths but those that were typed.
 
+    :param optimizer_steps: that the stage has run.
+    :param validation: figures by name; one that is not finite is None.
     :param command: as of ``typed_command``.
     :param stage: that trained last; ``trained`` are the parts that it and those before it did.
     :param data: one of ``data_record`` for each data set.
     :param license: as of ``joined_license``.
-    :param init: of the model that the training started from.
+    :param init: 'name' and 'sha256' of the model that the training started from.
     :param precision: that it was trained in, as of Lightning's Fabric.
-    :param optimizer_steps: that the stage has run; ``iterations`` of the loop, as it trained.
     :param trained_short_side: pixels, of the images that the segmentation network was trained on,
         None where it was not.
     :param trained_focal_length: of their camera, in short sides, None where nothing says.
-    :param validation: figures by name; one that is not finite is None.
     """
     record = {
         'command': command, 'recipe': config.to_dict(), 'stage': stage,
         'trained': [part for part in PARTS if part in set(trained)],
         'data': [dict(entry) for entry in data], 'license': license,
-        'init': None if init is None else {'name': init.name, 'sha256': init.sha256},
-        'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
-        'precision': precision,
-        'optimizer_steps': optimizer_steps, 'iterations': iterations,
+        'init': init, 'commit': source_commit(), 'versions': versions(), 'seed': config.seed,
+        'precision': precision, 'optimizer_steps': optimizer_steps,
+        'iterations': config.stages[stage].iterations,
         'trained_short_side': trained_short_side, 'trained_focal_length': trained_focal_length,
         'validation': {name: float(value) if math.isfinite(value) else None
                        for name, value in validation.items()}}
@@ -78,11 +76,11 @@ def typed_command(arguments: Sequence[str]) -> str:
                                  if part not in ('--resume', '--overwrite'))])
 
 
-def data_record(data_set: DataSet, sha256: str | None = None) -> dict[str, Any]:
+def data_record(data_set: DataSet, sha256: str | None) -> dict[str, Any]:
     """
     Say what a data set was: name, format, scenes by split, licence and hash, but not where.
 
-    :param sha256: over its files, as ``ubcn data check`` says it.
+    :param sha256: over its files, as ``ubcn data check`` says it; None where nobody read them.
     """
     return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
             'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +133,7 @@ class Run:
                 and not (self._init and 'attention' in self._init[1].trained)):
             check_warm_start(network)
         for name in chosen:
-            check_labels(name, self.label_set, *self._scenes(name))
+            check_labels(name, self._scenes(name)[0])
         if resume:
             self._check_begun(asked)
         return chosen
@@ -230,38 +230,31 @@ class Run:
         epochs = length.optimizer_steps * length.batch / images
         return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
 
-    def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
+    def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int,
                   seconds: float = 4.0) -> list[StageEstimate]:
         """Time a few steps of stages by ``estimate.estimate``, which writes nothing."""
         return [estimate(self.trainer(fabric, stage, self.start(stage), workers), seconds)
                 for stage in stages]
 
-    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int = 1,
+    def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int,
                 time_left: Callable[[int], str] | None = None) -> Trainer:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
-        trained = {*start.trained, *STAGE_CLASSES[stage].trained}
-        images = self._segmentation_record(stage, start)
-        from_init = self._init is not None and start.info is self._init[1]
-
-        def record(steps: int, scores: dict[str, float]) -> dict[str, Any]:
-            said = model_record(
-                command=self.command, config=self.config, stage=stage, trained=trained,
-                data=self._data_records, **images,
-                license=joined_license(start.info, self.data.licenses),
-                init=start.info if from_init else None, precision=self.precision,
-                optimizer_steps=steps,
-                iterations=self.config.stages[stage].iterations, validation=scores)
-            if not from_init and start.info is not None:
-                said['init'] = start.info.metadata.get('init')
-            return said
+        init = start.info and start.info.metadata.get('init')
+        if self._init is not None and start.info is self._init[1]:
+            init = {'name': start.info.name, 'sha256': start.info.sha256}
+        record = partial(
+            model_record, command=self.command, config=self.config, stage=stage,
+            trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=self._data_records,
+            license=joined_license(start.info, self.data.licenses), init=init,
+            precision=self.precision, **self._segmentation_record(stage, start))
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
                        results=self.files.results,
                        settings=self._settings(stage), record=record, title=title,
                        time_left=time_left)
 
-    def train(self, fabric: Fabric, stages: Sequence[str], workers: int = 1,
+    def train(self, fabric: Fabric, stages: Sequence[str], workers: int,
               time_left: TimeLeft | None = None) -> None:
         """
         Train stages one after the other, each as far as it is not done, and write the result.
@@ -277,8 +270,8 @@ class Run:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
                 write_image(self.out / 'samples.jpg',
-                            samples_sheet(self.training, self.config, stages,
-                                          device=fabric.device, workers=workers))
+                            samples_sheet(self.training, self.config, stages, fabric.device,
+                                          workers))
         for stage in stages:
             start = self.start(stage)
             fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'

@@ -74,19 +74,14 @@ class SampleConfig:
     drive_frames: int = 96
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a value that is out of range."""
         check_range(self, ('crop',), 32, 8192)
         check_range(self, ('scale',), 0.01, 100)
-        if self.scale[0] > self.scale[1]:
-            raise ValueError(f'scale is {list(self.scale)}: give the smaller one first')
-        if self.painted_severity[0] > self.painted_severity[1]:
-            raise ValueError(f'painted_severity is {list(self.painted_severity)}: give the '
-                             'smaller one first')
         if any(self.short_sides):
             check_range(self, ('short_sides',), 32, 8192)
-        if self.short_sides[0] > self.short_sides[1]:
-            raise ValueError(f'short_sides is {list(self.short_sides)}: give the smaller one '
-                             'first')
+        for name in ('scale', 'painted_severity', 'short_sides'):
+            least, most = getattr(self, name)
+            if least > most:
+                raise ValueError(f'{name} is {[least, most]}: give the smaller one first')
         check_range(self, ('rain_probability', 'painted_rain_probability', 'painted_severity',
                            'painted_haze_probability', 'misty_rain_probability',
                            'strong_augmentation_probability', 'physical_rain_probability',

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.misty_rain import add_misty_rain
@@ -26,6 +26,7 @@ from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene, drive_size
 from ubcn_ros.training.sample_config import SampleConfig
+from ubcn_ros.training.tensors.colors import Jitter
 
 Sample = dict[str, torch.Tensor]
 
@@ -117,9 +118,9 @@ class TrainingSamples(Dataset):
         rng = np.random.default_rng([self.seed, 3, frame])
         image, labels, depth, rainy = self._clean_frame(frame)
         if c.color_jitter:
-            table = _color_jitter_table(c.color_jitter, rng)
-            image = _apply_table(image, table)
-            rainy = None if rainy is None else _apply_table(rainy, table)
+            table = Jitter.draw(c.color_jitter, rng).table()
+            image = cv2.LUT(image, table)
+            rainy = None if rainy is None else cv2.LUT(rainy, table)
         if c.fixed_degradation is not None:
             if c.fixed_degradation.in_scene:
                 image = c.fixed_degradation(
@@ -156,19 +157,6 @@ class TrainingSamples(Dataset):
 
 def _bytes(frame: CleanFrame) -> int:
     return sum(part.nbytes for part in frame if part is not None)
-
-
-def _color_jitter_table(strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Random gain and gamma, in all and per channel, as (256, 3) uint8."""
-    gain = np.exp(strength * (0.25 * rng.standard_normal() + 0.08 * rng.standard_normal(3)))
-    gamma = np.exp(strength * 0.25 * rng.standard_normal())
-    table = 255 * (np.arange(256)[:, None] / 255) ** gamma * gain
-    return np.clip(table + 0.5, 0, 255).astype(np.uint8)
-
-
-def _apply_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    return np.stack([cv2.LUT(np.ascontiguousarray(image[..., i]), table[:, i])
-                     for i in range(3)], -1)
 
 
 def _crop(frame: tuple[np.ndarray, ...], c: SampleConfig, rng: np.random.Generator
@@ -212,9 +200,10 @@ def to_float(batch: Sample) -> Sample:
             if v.ndim == 4 and v.dtype == torch.uint8 else v for k, v in batch.items()}
 
 
-class SharedBatchSampler(Sampler):
+def batch_numbers(first: int, last: int, batch: int, rank: int = 0, world: int = 1,
+                  stage: int = 0) -> Iterator[list[int]]:
     """
-    Sample numbers of every optimizer step from ``first`` to ``last``, this process's share.
+    Yield this process's sample numbers of every optimizer step from ``first`` to ``last``.
 
     Together the processes take the samples that one process would take.
 
@@ -226,60 +215,19 @@ class SharedBatchSampler(Sampler):
     :raises ValueError: the batch is not a multiple of the number of processes.
     """
 
-    def __init__(self, first: int, last: int, batch: int, rank: int = 0, world: int = 1,
-                 stage: int = 0) -> None:
-        if batch % world:
-            raise ValueError(f'a batch of {batch} cannot be shared by {world} processes: choose '
-                             'a multiple')
-        self.first, self.last, self.batch = first, last, batch
-        self.rank, self.share, self.offset = rank, batch // world, stage * _STAGE_SAMPLES
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.first, self.last):
-            start = self.offset + step * self.batch + self.rank * self.share
-            yield list(range(start, start + self.share))
-
-    def __len__(self) -> int:
-        return self.last - self.first
+    if batch % world:
+        raise ValueError(f'a batch of {batch} cannot be shared by {world} processes: choose a '
+                         'multiple')
+    share = batch // world
+    for step in range(first, last):
+        start = stage * _STAGE_SAMPLES + step * batch + rank * share
+        yield list(range(start, start + share))
 
 
-def single_thread(_worker: int) -> None:
-    """Let a worker process compute on one core."""
-    cv2.setNumThreads(0)
-    torch.set_num_threads(1)
-
-
-def training_loader(samples: TrainingSamples, batches: SharedBatchSampler, workers: int
-                    ) -> DataLoader:
+def validation_samples(scenes: SceneList, rate_mm_h: float, images: int, rain: str = RENDERED
+                       ) -> Iterator[Sample]:
     """
-    Make a loader over the batches.
-
-    :param workers: processes that render, 0 to render in this one.
-    """
-    return DataLoader(samples, batch_sampler=batches, num_workers=workers,
-                      worker_init_fn=single_thread, prefetch_factor=4 if workers else None,
-                      pin_memory=torch.cuda.is_available())
-
-
-def worker_batches(loader: Iterable[Any]) -> Iterator[Any]:
-    """
-    Yield what a loader does; what is wrong with a file or a value is said in its own words.
-
-    :raises ValueError, DataSetError: PyTorch wraps that of a worker process into the text of its
-        traceback.
-    """
-    try:
-        yield from loader
-    except ValueError as error:
-        text = str(error)
-        if 'Original Traceback' not in text:
-            raise
-        raise type(error)(text.rstrip().rsplit(f'{type(error).__name__}: ')[-1]) from error
-
-
-class ValidationSamples(Dataset):
-    """
-    Whole validation frames, dry and at fixed rain rates with fixed seeds.
+    Yield whole validation frames at a rain rate, with fixed seeds.
 
     Scenes with rain of their own show it at every rate above 0.
 
@@ -288,20 +236,12 @@ class ValidationSamples(Dataset):
     :param rain: one of RAINS.
     """
 
-    def __init__(self, scenes: SceneList, rate_mm_h: float, images: int,
-                 rain: str = RENDERED) -> None:
-        self.scenes, self.rate, self.rain = scenes, rate_mm_h, rain
-        count = min(images, len(scenes))
-        self.indices = [n * len(scenes) // count for n in range(count)]
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, n: int) -> Sample:
-        source = self.scenes.scenes[self.indices[n]].read()
-        rainy = source.rainy if self.rate else source.image
+    count = min(images, len(scenes))
+    for index in (n * len(scenes) // count for n in range(count)):
+        source = scenes.scenes[index].read()
+        rainy = source.rainy if rate_mm_h else source.image
         if rainy is None:
-            rainy = rainy_view(source.image, source.labels, self.scenes, self.rate,
-                               self.indices[n], source.depth, self.rain)
-        return {'clean': _to_tensor(source.image), 'degraded': _to_tensor(rainy),
-                'labels': torch.from_numpy(source.labels)}
+            rainy = rainy_view(source.image, source.labels, scenes, rate_mm_h, index,
+                               source.depth, rain)
+        yield {'clean': _to_tensor(source.image), 'degraded': _to_tensor(rainy),
+               'labels': torch.from_numpy(source.labels)}

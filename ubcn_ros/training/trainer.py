@@ -17,21 +17,20 @@ from tqdm import tqdm
 
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
-from ubcn_ros.labels import LabelSet
 from ubcn_ros.network import UBCN
-from ubcn_ros.runtime.weights import PARTS, save_model
+from ubcn_ros.runtime.weights import save_model
 from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
 from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
 from ubcn_ros.training.checkpoint import CHECKPOINT, load_checkpoint, save_checkpoint
-from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig, decisive, find_stage
+from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer
 from ubcn_ros.training.pictures import ValidationPictures
 from ubcn_ros.training.results import ResultsTable
-from ubcn_ros.training.samples import SharedBatchSampler, TrainingSamples
+from ubcn_ros.training.samples import TrainingSamples, batch_numbers
 from ubcn_ros.training.stages import STAGE_CLASSES
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
@@ -57,39 +56,34 @@ class Trainer:
     :param config: the recipe.
     :param stage_name: which of its stages.
     :param network: what is trained, in place.
-    :param training, validation: scenes; validation may be None.
+    :param training, validation: scenes with the labels of the network; validation may be None.
     :param folder: of the stage's files; made with the first of them.
     :param workers: processes that render samples.
-    :param log: folder of the TensorBoard log, by default 'log' in ``folder``.
-    :param results: table of the validations, by default in ``folder``.
-    :param settings: what else decides on the weights, in plain values: a checkpoint of other ones
-        is not resumed.
+    :param log: folder of the TensorBoard log.
+    :param results: table of the validations.
+    :param settings: what decides on the weights, in plain values: a checkpoint of other ones is
+        not resumed.
     :param record: makes a model file's metadata of the optimizer steps and the figures.
-    :param title: of the progress bar, by default the stage's name.
+    :param title: of the progress bar.
     :param time_left: says, after so many steps of the stage, how long all will still take.
-    :raises ValueError: no such stage; scenes with other labels than the network, or without
-        labels where the stage needs them.
+    :raises ValueError: scenes to train on without labels where the stage needs them.
     """
 
     def __init__(self, fabric: Fabric, config: TrainConfig, stage_name: str, network: UBCN,
                  training: SceneList, validation: SceneList | None, folder: Path,
-                 workers: int = 1, *, log: Path | None = None, results: ResultsTable | None = None,
-                 settings: dict[str, Any] | None = None,
-                 record: Callable[[int, dict[str, float]], dict[str, Any]] | None = None,
-                 title: str = '', time_left: Callable[[int], str] | None = None) -> None:
-        self.stage_config: StageConfig = find_stage(config, stage_name)
+                 workers: int, *, log: Path, results: ResultsTable, settings: dict[str, Any],
+                 record: Callable[[int, dict[str, float]], dict[str, Any]], title: str,
+                 time_left: Callable[[int], str] | None = None) -> None:
+        self.stage_config: StageConfig = config.stages[stage_name]
         self.fabric, self.config, self.stage_name = fabric, config, stage_name
         self.network, self.training, self.validation = network, training, validation
         self.folder, self.workers = folder, workers
-        self.log = log or folder / 'log'
-        self.results = results or ResultsTable(folder / 'results.csv')
-        self.settings = {**decisive(config, stage_name), **(settings or {})}
-        self.record = record or self._record
-        self.title, self.time_left = title or stage_name, time_left
+        self.log, self.results, self.settings = log, results, settings
+        self.record, self.title, self.time_left = record, title, time_left
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
-        check_labels(stage_name, network.label_set, training, validation)
+        check_labels(stage_name, training)
         weights = (class_weights(training)
                    if self.stage_config.class_balance and stage_name != 'derain' else None)
         torch.manual_seed(config.seed)  # of what a stage adds to the network
@@ -145,18 +139,18 @@ class Trainer:
         """Write the checkpoint; a kill at any moment leaves the old one or the new one."""
         save_checkpoint(self.fabric, self.folder / CHECKPOINT, self._state())
 
-    def fit(self) -> dict[str, float]:
+    def fit(self) -> None:
         """
-        Train to the end of the stage; returns the last validation's figures.
+        Train to the end of the stage.
 
         :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
             before.
         :raises Stopped: by a signal, after a checkpoint. One of several processes just ends.
         """
         c, fabric = self.stage_config, self.fabric
-        numbers = SharedBatchSampler(self.optimizer_step, c.optimizer_steps, c.batch,
-                                     fabric.global_rank, fabric.world_size,
-                                     STAGES.index(self.stage_name))
+        numbers = batch_numbers(self.optimizer_step, c.optimizer_steps, c.batch,
+                                fabric.global_rank, fabric.world_size,
+                                STAGES.index(self.stage_name))
         batches = training_batches(fabric, self.samples(), numbers, self.workers)
         logger = self._logger() if fabric.is_global_zero else None
         self.stage.train()
@@ -187,7 +181,6 @@ class Trainer:
                 self._save_model(LAST)
             logger.finalize('success')
         fabric.barrier()
-        return self.scores
 
     @property
     def _validates(self) -> bool:
@@ -308,11 +301,6 @@ class Trainer:
     def _save_model(self, name: str) -> None:
         save_model(self.folder / name, self.network, self.record(self.optimizer_step, self.scores))
 
-    def _record(self, optimizer_steps: int, scores: dict[str, float]) -> dict[str, Any]:
-        trained = [part for part in STAGE_CLASSES[self.stage_name].trained if part in PARTS]
-        return {'stage': self.stage_name, 'trained': trained,
-                'optimizer_steps': optimizer_steps, 'validation': scores}
-
 
 def is_better(quality: float, best: float) -> bool:
     """Return whether a figure is higher than the best: of equals the first is, NaN never."""
@@ -328,15 +316,8 @@ def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) ->
     results.forget(stage)
 
 
-def check_labels(stage: str, label_set: LabelSet, training: SceneList,
-                 validation: SceneList | None) -> None:
-    """Raise ValueError where a stage lacks labels, or has others than the network."""
-    for scenes in (training, validation):
-        if scenes is None or stage == 'derain':
-            continue
-        if scenes.label_set is None or not len(scenes):
-            raise ValueError(f'the stage {stage} needs labels, {scenes.name} has none: only the '
-                             'stage derain trains without')
-        if scenes.label_set != label_set:
-            raise ValueError(f'{scenes.name} has the labels of {scenes.label_set.name}, the '
-                             f'network those of {label_set.name}')
+def check_labels(stage: str, training: SceneList) -> None:
+    """Raise ValueError where a stage lacks labels."""
+    if stage != 'derain' and (training.label_set is None or not len(training)):
+        raise ValueError(f'the stage {stage} needs labels, {training.name} has none: only the '
+                         'stage derain trains without')

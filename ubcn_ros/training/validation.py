@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import torch
@@ -19,7 +18,7 @@ from ubcn_ros.network import Step
 from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.training.config import DataConfig
 from ubcn_ros.training.label_score import LabelScore
-from ubcn_ros.training.samples import ValidationSamples, to_float
+from ubcn_ros.training.samples import to_float, validation_samples
 from ubcn_ros.training.stage import Stage
 
 RATES_MM_H = (0.0, 150.0)
@@ -43,8 +42,6 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
     """
     stage.eval()
     label_set = stage.network.label_set
-    samples = partial(ValidationSamples, scenes, images=data.validation_images,
-                      rain=data.validation_rain)
     scores: dict[str, float] = {}
 
     def decibels(image: torch.Tensor, clean: torch.Tensor) -> float:
@@ -54,7 +51,8 @@ def validate(fabric: Fabric, stage: Stage, scenes: SceneList, data: DataConfig, 
         psnr: dict[str, list[float]] = {}
         labels: dict[int, LabelScore] = {}
         told: list[float] = []
-        for n, sample in enumerate(samples(rate)):
+        for n, sample in enumerate(validation_samples(scenes, rate, data.validation_images,
+                                                      data.validation_rain)):
             batch = to_float({k: v[None].to(fabric.device) for k, v in sample.items()})
             truth = batch['labels'][0].clone()
             # in pictures a group of classes is not a class

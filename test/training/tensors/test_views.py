@@ -76,9 +76,9 @@ def test_levels(scale, level):
 
 def test_reflected_coordinates():
     points = torch.tensor([-3.0, -0.25, 0.0, 4.0, 9.0, 9.5, 12.0, 20.0])[None, None, :, None]
-    found = reflected(points.expand(1, 1, 8, 2), torch.tensor([9.0, 9.0]))
+    found = reflected(points.expand(1, 1, 8, 2) + 0.5, torch.tensor([10.0, 10.0]))
     expected = torch.tensor([3.0, 0.25, 0.0, 4.0, 9.0, 8.5, 6.0, 2.0])
-    torch.testing.assert_close(found[0, 0, :, 0], expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(found[0, 0, :, 0], expected + 0.5, atol=1e-5, rtol=0)
 
 
 def test_the_middle_of_the_image_is_its_middle():

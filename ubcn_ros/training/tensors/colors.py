@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ubcn_ros.data.strong_augmentation import Recolouring
 from ubcn_ros.training.tensors.transfer import to_device
 
 
@@ -32,8 +33,12 @@ class Jitter:
                    float(np.exp(strength * 0.25 * rng.standard_normal())))
 
     def __call__(self, color: np.ndarray) -> np.ndarray:
-        """Change a colour, (3,) on 0..1."""
+        """Change colours, (..., 3) on 0..1."""
         return np.clip(self.gain * color ** self.gamma, 0, 1)
+
+    def table(self) -> np.ndarray:
+        """Return what becomes of every uint8 value, (1, 256, 3) uint8, as of ``cv2.LUT``."""
+        return (255 * self(np.arange(256)[None, :, None] / 255) + 0.5).astype(np.uint8)
 
 
 def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
@@ -47,30 +52,11 @@ def jittered(images: torch.Tensor, jitters: Sequence[Jitter]) -> torch.Tensor:
     return ((images / 255) ** gamma * gain * 255).clamp(0, 255)
 
 
-@dataclass(frozen=True)
-class Recolouring:
-    """Other colours as of ``strong_augmentation``: channels, saturation, contrast, brightness."""
-
-    channels: tuple[int, ...]
-    negative: bool
-    saturation: float
-    contrast: float
-    brightness: float
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Recolouring:
-        """Draw one."""
-        channels = rng.permutation(3) if rng.random() < 0.5 else range(3)
-        return cls(tuple(int(c) for c in channels), bool(rng.random() < 0.15),
-                   float(rng.uniform(0.0, 2.0)),
-                   float(np.exp(rng.uniform(np.log(0.7), np.log(1.7)))),
-                   float(rng.uniform(0.6, 1.4)))
-
-    def __call__(self, image: torch.Tensor) -> torch.Tensor:
-        """Recolour an image, (3, h, w) float32 on 0..255."""
-        image = torch.stack([image[channel] for channel in self.channels])
-        image = 255 - image if self.negative else image
-        grey = image.mean(0, keepdim=True)
-        middle = grey.mean()
-        image = grey + self.saturation * (image - grey)
-        return ((image - middle) * self.contrast + middle * self.brightness).clamp(0, 255)
+def recoloured(image: torch.Tensor, look: Recolouring) -> torch.Tensor:
+    """Recolour an image, (3, h, w) float32 on 0..255, as ``data.strong_augmentation``."""
+    image = torch.stack([image[channel] for channel in look.channels])
+    image = 255 - image if look.negative else image
+    grey = image.mean(0, keepdim=True)
+    middle = grey.mean()
+    image = grey + look.saturation * (image - grey)
+    return ((image - middle) * look.contrast + middle * look.brightness).clamp(0, 255)

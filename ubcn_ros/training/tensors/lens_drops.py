@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.lens_drops import BLUR, drops_on_lens
 from ubcn_ros.training.ahead import rendered_ahead
@@ -34,19 +34,10 @@ class Placement:
     matrix: np.ndarray
 
 
-class _Pictures(Dataset):
+def _picture(size: tuple[int, int], seed: int, n: int) -> np.ndarray:
     """What hides, shifts and lights, (4, H, W) float16."""
-
-    def __init__(self, size: tuple[int, int], seed: int) -> None:
-        self.size, self.seed = size, seed
-
-    def __len__(self) -> int:
-        return _PICTURES
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        alpha, shift, shade = drops_on_lens(*self.size, np.random.default_rng([self.seed, 9, n]),
-                                            _SIDE)
-        return np.stack([alpha, shift[..., 0], shift[..., 1], shade]).astype(np.float16)
+    alpha, shift, shade = drops_on_lens(*size, np.random.default_rng([seed, 9, n]), _SIDE)
+    return np.stack([alpha, shift[..., 0], shift[..., 1], shade]).astype(np.float16)
 
 
 class LensPictures:
@@ -58,11 +49,12 @@ class LensPictures:
     :param workers: processes that draw.
     """
 
-    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0
+    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int
                  ) -> None:
         self.size = size
-        self._pictures = torch.stack([torch.from_numpy(picture).to(device) for picture in
-                                      rendered_ahead(_Pictures(size, seed), workers)])
+        self._pictures = torch.stack([
+            torch.from_numpy(picture).to(device) for picture in rendered_ahead(
+                partial(_picture, size, seed), range(_PICTURES), workers)])
 
     def draw(self, rng: np.random.Generator, side: float) -> Placement:
         """
@@ -83,9 +75,8 @@ class LensPictures:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in placements], crop, device)
-        last = to_device([self.size[1] - 1, self.size[0] - 1], device)
         drops = sampled(self._pictures, [p.picture for p in placements],
-                        reflected(points - 0.5, last) + 0.5)
+                        reflected(points, to_device(self.size[::-1], device)))
         zoom = to_device([p.matrix[0, 0] for p in placements], device).view(-1, 1, 1, 1)
         alpha, shift, shade = drops.split((1, 2, 1), 1)
         return behind_drops(images, alpha, shift / zoom, shade)
@@ -104,8 +95,8 @@ def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,
     small = blurred(images, BLUR)
     identity = np.array([[1.0, 0, 0], [0, 1, 0]])
     points = transformed([identity], images.shape[-2:], images.device) + shift.movedim(1, -1)
-    last = to_device([small.shape[-1] - 1, small.shape[-2] - 1], images.device)
-    behind = sampled(small, range(len(images)), reflected(points / BLUR - 0.5, last) + 0.5)
+    size = to_device([small.shape[-1], small.shape[-2]], images.device)
+    behind = sampled(small, range(len(images)), reflected(points / BLUR, size))
     return torch.lerp(images, behind * shade, alpha)
 
 

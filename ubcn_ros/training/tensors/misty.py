@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -48,7 +47,7 @@ class MistyRain:
     """
 
     def __init__(self, sides: Sequence[int], crop: tuple[int, int], seed: int,
-                 device: torch.device, workers: int = 0) -> None:
+                 device: torch.device, workers: int) -> None:
         self.streaks = SoftStreaks(sides, crop, seed, device, workers)
         self.lens = LensPictures(crop, seed, device, workers)
 
@@ -87,13 +86,6 @@ class MistyRain:
             where = to_device(coded, scene.device, torch.int64)
             scene[where] = compressed(scene[where], [draws[i].sensor.quality for i in coded])
         return scene
-
-
-@lru_cache(maxsize=2)
-def misty_rain(sides: tuple[int, ...], crop: tuple[int, int], seed: int, device: torch.device,
-               workers: int) -> MistyRain:
-    """Make ``MistyRain``; those of the last calls are kept, which stages share."""
-    return MistyRain(sides, crop, seed, device, workers)
 
 
 def misty(images: torch.Tensor, distance: torch.Tensor, streaks: torch.Tensor,

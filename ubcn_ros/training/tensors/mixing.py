@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ubcn_ros.training.tensors.scenes import SceneTensors
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import View, Views
 
@@ -42,11 +43,11 @@ class MixedViews(Views):
     """
     Views over some of which parts of others are put.
 
-    :param scenes, views, crop: as of ``Views``.
+    :param scenes, views, crop: as of ``Views``, as are the methods.
     :param mixed: what is put over them, by the view's number.
     """
 
-    def __init__(self, scenes: object, views: Sequence[View], crop: Sequence[int],
+    def __init__(self, scenes: SceneTensors, views: Sequence[View], crop: Sequence[int],
                  mixed: Mapping[int, Mixed]) -> None:
         super().__init__(scenes, views, crop)
         self.mixed = dict(mixed)
@@ -64,15 +65,12 @@ class MixedViews(Views):
         return images if numbers is not None else self._over(images, Views.images)
 
     def labels(self) -> torch.Tensor:
-        """Look at the labels."""
         return self._over(super().labels(), lambda _: self._pasted)
 
     def depth(self) -> torch.Tensor:
-        """Look at the distances."""
         return self._over(super().depth(), Views.depth)
 
     def select(self, places: Sequence[int]) -> MixedViews:
-        """Return some of the views."""
         mixed = {n: self.mixed[place] for n, place in enumerate(places) if place in self.mixed}
         return MixedViews(self.scenes, [self.views[place] for place in places], self.crop, mixed)
 

@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
-from ubcn_ros.data.painted_rain import HAZE_PROBABILITY, painted_layers, random_severity
+from ubcn_ros.data.painted_rain import painted_layers, random_severity
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
@@ -42,21 +41,12 @@ class Painting:
     grey: float
 
 
-class _Pictures(Dataset):
-    """Severity and streaks of every picture, (H, W) float16."""
-
-    def __init__(self, size: tuple[int, int], count: int, seed: int,
-                 severity: tuple[float, float]) -> None:
-        self.size, self.count, self.seed, self.severity = size, count, seed, severity
-
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, n: int) -> tuple[float, np.ndarray]:
-        rng = np.random.default_rng([self.seed, 7, n])
-        severity = random_severity(rng, *self.severity)
-        streaks = sum(painted_layers(*self.size, rng, severity))
-        return severity, streaks.astype(np.float16)
+def _picture(size: tuple[int, int], seed: int, severities: tuple[float, float], n: int
+             ) -> tuple[float, np.ndarray]:
+    """Severity, and streaks (H, W) float16."""
+    rng = np.random.default_rng([seed, 7, n])
+    severity = random_severity(rng, *severities)
+    return severity, sum(painted_layers(*size, rng, severity)).astype(np.float16)
 
 
 class PaintedStreaks:
@@ -70,11 +60,12 @@ class PaintedStreaks:
     :param count: how many there are.
     """
 
-    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0,
-                 severity: tuple[float, float] = (0.0, 1.0),
-                 haze_probability: float = HAZE_PROBABILITY, count: int = _PICTURES) -> None:
+    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int,
+                 severity: tuple[float, float], haze_probability: float, count: int = _PICTURES
+                 ) -> None:
         self.size, self.haze_probability = size, haze_probability
-        drawn = list(rendered_ahead(_Pictures(size, count, seed, severity), workers))
+        drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(count),
+                                    workers))
         self._severities = [severity for severity, _ in drawn]
         self._pictures = torch.stack([torch.from_numpy(p).to(device) for _, p in drawn])[:, None]
 
@@ -98,9 +89,8 @@ class PaintedStreaks:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in paintings], crop, device)
-        last = to_device([self.size[1] - 1, self.size[0] - 1], device)
         streaks = sampled(self._pictures, [p.picture for p in paintings],
-                          reflected(points - 0.5, last) + 0.5)
+                          reflected(points, to_device(self.size[::-1], device)))
 
         def each(values: Sequence, *shape: int) -> torch.Tensor:
             return to_device(values, device).view(len(paintings), *shape)
@@ -113,10 +103,3 @@ class PaintedStreaks:
         added = scene + light
         screened = 1 - (1 - scene) * (1 - light.clamp(max=1))
         return (255 * (screen * screened + (1 - screen) * added)).clamp(0, 255)
-
-
-@lru_cache(maxsize=2)
-def painted_streaks(size: tuple[int, int], seed: int, device: torch.device, workers: int,
-                    severity: tuple[float, float], haze_probability: float) -> PaintedStreaks:
-    """Make ``PaintedStreaks``; those of the last calls are kept, which stages share."""
-    return PaintedStreaks(size, seed, device, workers, severity, haze_probability)

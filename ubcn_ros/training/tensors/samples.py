@@ -5,36 +5,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.strong_augmentation import Recolouring
 from ubcn_ros.training.drive_frames import chosen_scene
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import CLASS_DISTANCES, Sample
 from ubcn_ros.training.tensors.class_places import ClassPlaces
-from ubcn_ros.training.tensors.colors import Jitter, Recolouring, jittered
-from ubcn_ros.training.tensors.degradations import hazy, peppered
-from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain, misty_rain
+from ubcn_ros.training.tensors.colors import Jitter, jittered, recoloured
+from ubcn_ros.training.tensors.misty import MistyDraw, MistyRain
 from ubcn_ros.training.tensors.mixing import Mixed, MixedViews
-from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting, painted_streaks
+from ubcn_ros.training.tensors.painted import PaintedStreaks, Painting
 from ubcn_ros.training.tensors.rain import add_noise, plain_distance, rendered_rain
 from ubcn_ros.training.tensors.scenes import SceneTensors, load_scenes
-from ubcn_ros.training.tensors.streaks import (
-    LayerView,
-    StreakLayers,
-    frame_sizes,
-    streak_layers,
-)
+from ubcn_ros.training.tensors.streaks import LayerView, StreakLayers, frame_sizes
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import View, Views, draw_view
 
 _VARIANTS = 16  # layers of streaks of each size, rate and kind
+
+# those of the last calls are kept, which stages share
+_streak_layers, _painted_streaks, _misty_rain = map(
+    lru_cache(maxsize=2), (StreakLayers, PaintedStreaks, MistyRain))
 
 
 @dataclass(frozen=True)
@@ -118,8 +117,8 @@ class TensorSamples:
         """Layers of streaks for these sizes."""
         share = 1.0 if self.config.degradation else self.config.physical_rain_probability
         kinds = tuple(kind for kind in (True, False) if (share if kind else 1 - share) > 0)
-        layers = streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
-                               self.workers)
+        layers = _streak_layers(self._frame_sizes, kinds, _VARIANTS, self.seed, self.device,
+                                self.workers)
         if not self.config.whole_frame_probability:
             return layers
         size = np.median(self.tensors.sizes, 0)  # any will do: whole frames fill the crop
@@ -128,9 +127,9 @@ class TensorSamples:
     @cached_property
     def paintings(self) -> PaintedStreaks:
         """Pictures of painted streaks of a sample's size."""
-        return painted_streaks(tuple(self.config.crop), self.seed, self.device, self.workers,
-                               tuple(self.config.painted_severity),
-                               self.config.painted_haze_probability)
+        c = self.config
+        return _painted_streaks(c.crop, self.seed, self.device, self.workers, c.painted_severity,
+                                c.painted_haze_probability)
 
     @cached_property
     def class_places(self) -> ClassPlaces:
@@ -142,17 +141,12 @@ class TensorSamples:
     @cached_property
     def misty_rain(self) -> MistyRain:
         """Streaks and drops of misty rain for these sizes."""
-        return misty_rain(tuple(map(min, self._frame_sizes)), tuple(self.config.crop), self.seed,
-                          self.device, self.workers)
+        return _misty_rain(tuple(map(min, self._frame_sizes)), self.config.crop, self.seed,
+                           self.device, self.workers)
 
     def __getitem__(self, n: int) -> Sample:
         """Return sample n, 0 or more, on the device."""
         return {name: values[0] for name, values in self.batch([n]).items()}
-
-    def batches(self, numbers: Iterable[Sequence[int]]) -> Iterator[Sample]:
-        """Yield the batches of samples with these numbers."""
-        for batch in numbers:
-            yield self.batch(batch)
 
     @torch.no_grad()
     def batch(self, numbers: Sequence[int]) -> Sample:
@@ -255,7 +249,7 @@ class TensorSamples:
             images = jittered(images, [draw.jitter for draw in draws])
         for place, draw in enumerate(draws):
             if draw.recolouring is not None:
-                images[place] = draw.recolouring(images[place])
+                images[place] = recoloured(images[place], draw.recolouring)
         return images
 
     def _rendered(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]
@@ -297,11 +291,22 @@ class TensorSamples:
     def _fixed(self, images: torch.Tensor, views: Views, draws: Sequence[Draw]) -> torch.Tensor:
         kind, level = self.config.degradation, self.config.degradation_level
         if kind == 'haze':
-            return hazy(images, views.depth(), level, np.array(
-                [self._sky(draw.view.image, draw.jitter) for draw in draws]))
+            airlight = np.array([self._sky(draw.view.image, draw.jitter) for draw in draws])
+            light = to_device(255 * airlight, self.device)[..., None, None]
+            return torch.lerp(images, light, -torch.expm1(-level * views.depth()))
         seeds = [draw.seed for draw in draws]
         if kind == 'pepper':
-            return peppered(images, level / 100, seeds)
+            return _peppered(images, level / 100, seeds)
         if kind == 'gaussian':
             return add_noise(images, [level] * len(draws), seeds)
         raise NotImplementedError(kind)
+
+
+def _peppered(images: torch.Tensor, probability: float, seeds: Sequence[int]) -> torch.Tensor:
+    """Blacken pixels at random, each image's own, as ``data.degradations``, in place."""
+    generator = torch.Generator(images.device)
+    for image, seed in zip(images, seeds, strict=True):
+        generator.manual_seed(seed)
+        drawn = torch.rand(image.shape[1:], generator=generator, device=image.device)
+        image *= drawn >= probability
+    return images

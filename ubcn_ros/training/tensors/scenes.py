@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.rain import estimate_airlight
@@ -121,25 +121,17 @@ def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.dev
             "the recipe's samples.on_device to false, or a smaller data.short_side")
 
 
-class _Streets(Dataset):
-    """The frames of one street after the other."""
-
-    def __init__(self, frames: DriveFrames, count: int) -> None:
-        self.frames, self.count = frames, count
-
-    def __len__(self) -> int:
-        return -(-self.count // FRAMES_PER_DRIVE)
-
-    def __getitem__(self, street: int) -> list[tuple[np.ndarray, ...]]:
-        first = street * FRAMES_PER_DRIVE
-        return [tuple(self.frames[n][:3])
-                for n in range(first, min(first + FRAMES_PER_DRIVE, self.count))]
-
-
 def _drive_frames(count: int, seed: int, largest: np.ndarray, scenes: SceneList, workers: int,
                   varied: float) -> list[CleanFrame]:
-    streets = _Streets(DriveFrames(seed, drive_size(largest), scenes.label_set, varied), count)
-    return [CleanFrame(*parts) for street in rendered_ahead(streets, workers) for parts in street]
+    frames = DriveFrames(seed, drive_size(largest), scenes.label_set, varied)
+    firsts = range(0, count, FRAMES_PER_DRIVE)
+    streets = rendered_ahead(partial(_street, frames, count), firsts, workers)
+    return [frame for street in streets for frame in street]
+
+
+def _street(frames: DriveFrames, count: int, first: int) -> list[CleanFrame]:
+    """Render a street's frames, of which there are so many in all."""
+    return [frames[n] for n in range(first, min(first + FRAMES_PER_DRIVE, count))]
 
 
 def _half_depth(frame: CleanFrame, scenes: SceneList) -> np.ndarray:

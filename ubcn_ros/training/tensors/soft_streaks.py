@@ -7,10 +7,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.soft_streaks import StreakLook, soft_streaks
 from ubcn_ros.training.ahead import rendered_ahead
@@ -35,19 +35,11 @@ class StreakView:
     gain: float
 
 
-class _Pictures(Dataset):
+def _picture(sides: Sequence[int], size: tuple[int, int], seed: int, n: int) -> np.ndarray:
     """Optical thickness of upright streaks, (H + 1, W + 1) float16: the last are the first."""
-
-    def __init__(self, sides: Sequence[int], size: tuple[int, int], seed: int) -> None:
-        self.sides, self.size, self.seed = sides, size, seed
-
-    def __len__(self) -> int:
-        return len(self.sides) * _PICTURES
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        rng = np.random.default_rng([self.seed, 8, n])
-        layer = soft_streaks(*self.size, StreakLook.draw(rng), rng, self.sides[n // _PICTURES])
-        return np.pad(layer, (0, 1), mode='wrap').astype(np.float16)
+    rng = np.random.default_rng([seed, 8, n])
+    layer = soft_streaks(*size, StreakLook.draw(rng), rng, sides[n // _PICTURES])
+    return np.pad(layer, (0, 1), mode='wrap').astype(np.float16)
 
 
 class SoftStreaks:
@@ -61,11 +53,12 @@ class SoftStreaks:
     """
 
     def __init__(self, sides: Sequence[int], size: tuple[int, int], seed: int,
-                 device: torch.device, workers: int = 0) -> None:
+                 device: torch.device, workers: int) -> None:
         self.sides, self.size = tuple(sides), size
         self._pictures = torch.stack([
             torch.from_numpy(picture).to(device) for picture in rendered_ahead(
-                _Pictures(self.sides, size, seed), workers)])[:, None]
+                partial(_picture, self.sides, size, seed), range(len(self.sides) * _PICTURES),
+                workers)])[:, None]
 
     def draw(self, rng: np.random.Generator, side: float, angle: float) -> StreakView:
         """

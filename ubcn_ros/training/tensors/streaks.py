@@ -8,11 +8,10 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
 
 from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
@@ -77,22 +76,14 @@ class LayerView:
     mirror: bool
 
 
-class _Layers(Dataset):
-    """Optical thickness of every layer, (H, W) float16, of streaks with a gain of 1."""
-
-    def __init__(self, size: tuple[int, int], kinds: Sequence[bool], variants: int, seed: int
-                 ) -> None:
-        self.size, self.kinds, self.variants, self.seed = size, kinds, variants, seed
-
-    def __len__(self) -> int:
-        return len(self.kinds) * len(RATES_MM_H) * self.variants
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        kind, rate = divmod(n // self.variants, len(RATES_MM_H))
-        rng = np.random.default_rng([self.seed, 6, *self.size, n])
-        parameters = RainParameters.random(rng, RATES_MM_H[rate], self.kinds[kind])
-        thickness = RainRenderer(parameters, *self.size, int(rng.integers(1 << 31))).thickness()
-        return (thickness / max(parameters.streak_gain, 1e-6)).clip(0, 6e4).astype(np.float16)
+def _layer(size: tuple[int, int], kinds: Sequence[bool], variants: int, seed: int, n: int
+           ) -> np.ndarray:
+    """Optical thickness of a layer, (H, W) float16, of streaks with a gain of 1."""
+    kind, rate = divmod(n // variants, len(RATES_MM_H))
+    rng = np.random.default_rng([seed, 6, *size, n])
+    parameters = RainParameters.random(rng, RATES_MM_H[rate], kinds[kind])
+    thickness = RainRenderer(parameters, *size, int(rng.integers(1 << 31))).thickness()
+    return (thickness / max(parameters.streak_gain, 1e-6)).clip(0, 6e4).astype(np.float16)
 
 
 class StreakLayers:
@@ -111,9 +102,10 @@ class StreakLayers:
     def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
                  seed: int, device: torch.device, workers: int = 0) -> None:
         self.frames, self.kinds, self.variants = tuple(sizes), tuple(kinds), variants
+        numbers = range(len(kinds) * len(RATES_MM_H) * variants)
         self._layers = [
             torch.stack([torch.from_numpy(layer).to(device) for layer in rendered_ahead(
-                _Layers(size, self.kinds, variants, seed), workers)])[:, None]
+                partial(_layer, size, self.kinds, variants, seed), numbers, workers)])[:, None]
             for size in sizes]
         self.sizes = self.frames
 
@@ -169,8 +161,8 @@ class StreakLayers:
             places = [n for n, view in enumerate(views) if view.size == size]
             height, width = self.sizes[size]
             matrices = [_to_layer(views[n], frames[n], height, width) for n in places]
-            last = to_device([width - 1, height - 1], device)
-            points = reflected(transformed(matrices, crop, device) - 0.5, last) + 0.5
+            points = reflected(transformed(matrices, crop, device),
+                               to_device([width, height], device))
             gain = to_device([views[n].gain for n in places], device).view(-1, 1, 1, 1)
             result[to_device(places, device, torch.int64)] = gain * sampled(
                 self._layers[size], [views[n].layer for n in places], points)
@@ -191,10 +183,3 @@ def _shrunk(layers: torch.Tensor, factor: float) -> torch.Tensor:
     return torch.cat([
         shrink(-torch.expm1(-gain * few.float()), size).clamp_(0, 1 - 1e-6).neg_().log1p_()
         .div_(-gain).to(layers.dtype) for few in layers.split(16)])
-
-
-@lru_cache(maxsize=2)
-def streak_layers(sizes: tuple[tuple[int, int], ...], kinds: tuple[bool, ...], variants: int,
-                  seed: int, device: torch.device, workers: int) -> StreakLayers:
-    """Make ``StreakLayers``; those of the last calls are kept, which stages share."""
-    return StreakLayers(sizes, kinds, variants, seed, device, workers)

@@ -166,7 +166,7 @@ class Views:
 
     def _inside(self) -> torch.Tensor:
         """Points (N, h, w, 2), those beyond an edge mirrored at the middle of its pixels."""
-        return reflected(self.points - 0.5, self.sizes - 1) + 0.5
+        return reflected(self.points, self.sizes)
 
 
 def image_level(scale: float) -> int:
@@ -188,15 +188,15 @@ def transformed(matrices: Sequence[np.ndarray], crop: Sequence[int], device: tor
     return matrix[..., 0] * x + matrix[..., 1] * y + matrix[..., 2]
 
 
-def reflected(points: torch.Tensor, last: torch.Tensor) -> torch.Tensor:
+def reflected(points: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
     """
-    Fold coordinates into 0..last, back and forth.
+    Mirror points beyond the edges of images, at the middles of their outermost pixels.
 
-    :param points: (N, h, w, 2).
-    :param last: (N, 1, 1, 2), 0 or more.
+    :param points: (N, h, w, 2), pixels (x, y).
+    :param sizes: (N, 1, 1, 2) or (2,), width and height of the images.
     """
-    last = last.clamp(min=1e-3)
-    return last - (last - points.remainder(2 * last)).abs()
+    last = (sizes - 1).clamp(min=1e-3)
+    return last - (last - (points - 0.5).remainder(2 * last)).abs() + 0.5
 
 
 def sampled(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor,
