@@ -458,3 +458,25 @@ def test_epochs_count_the_images_that_a_stage_trains_on(data, camvid_root, tmp_p
     for used, expected in ((data, [10, 10]), (both, [20, 10])):
         run = Run(config, used, tmp_path / 'out')
         assert [s.optimizer_steps for s in run.config.stages.values()] == expected
+
+
+@pytest.mark.parametrize(('stage', 'change', 'told'), [
+    ('adapt', {'adversarial_weight': 1e-3},
+     r'stages\.adapt: features of \(4, 4\) are too small for the discriminator'),
+    ('attend', {'iterations': 1}, r'stages\.attend: iterations is 1')])
+def test_what_a_stage_cannot_train_is_told_before_anything_is_written(make, stage, change, told):
+    run = make(changes={'stages': {stage: change}})
+    with pytest.raises(ValueError, match=told):
+        run.plan()
+    assert not run.out.exists()
+
+
+def test_balanced_crops_without_labels_are_told_before_anything_is_written(make, tmp_path,
+                                                                           camvid_root):
+    for name in ('input', 'target'):
+        (tmp_path / 'pairs').mkdir(exist_ok=True)
+        (tmp_path / 'pairs' / name).symlink_to(camvid_root / 'train' / 'images')
+    run = make(stages=('derain',), data=open_data([tmp_path / 'pairs']), changes={'stages': {
+        'derain': {'samples': {'on_device': True, 'balanced_crop_probability': 0.5}}}})
+    with pytest.raises(ValueError, match=r'derain\.samples\.balanced_crop.* has no labels'):
+        run.plan()

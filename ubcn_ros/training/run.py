@@ -34,7 +34,7 @@ from ubcn_ros.training.record import (
     scenes_record,
 )
 from ubcn_ros.training.run_folder import RunFolder
-from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.stages import STAGE_CLASSES, check_stage
 from ubcn_ros.training.start import Start, starting_network
 from ubcn_ros.training.trainer import BEST, Trainer, check_labels
 from ubcn_ros.training.warm_start import check_warm_start
@@ -133,7 +133,8 @@ class Run:
                 and not (self._init and 'attention' in self._init[1].trained)):
             check_warm_start(network)
         for name in chosen:
-            check_labels(name, self._scenes(name)[0])
+            check_labels(name, self.config.stages[name], self._scenes(name)[0])
+            check_stage(name, network, self.config.stages[name])
         if resume:
             self._check_begun(asked)
         return chosen

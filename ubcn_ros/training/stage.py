@@ -65,6 +65,9 @@ class Stage(nn.Module):
     def prepare(self) -> None:
         """Change the network before the first step; nothing by default."""
 
+    def check(self) -> None:
+        """Raise ValueError where samples do not fit the network; any will do by default."""
+
     def forward(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         """Work out the loss of a batch, and values to log."""
         return self.loss(to_float(batch))

@@ -9,10 +9,10 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ubcn_ros.network import Discriminator, Step
+from ubcn_ros.network import Discriminator, Step, UBCNConfig, build
 from ubcn_ros.network.baselines.base import Baseline
 from ubcn_ros.network.veil_field import FieldIDM
-from ubcn_ros.training.config import OptimizerConfig
+from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     adversarial_loss,
     block_means,
@@ -100,6 +100,11 @@ class AdaptStage(Stage):
     def prepare(self) -> None:
         self.discriminator = (Discriminator(self.network.segmentation.feature_channels)
                               if self.config.adversarial_weight else None)
+
+    def check(self) -> None:
+        if self.discriminator is not None:
+            image = torch.empty(1, 3, *self.config.samples.crop)
+            self.discriminator(self.network.segmentation.with_features(image)[2])
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
         groups = super().parameter_groups()
@@ -260,3 +265,12 @@ class JointStage(AttendStage):
 
 STAGE_CLASSES: dict[str, type[Stage]] = {
     'derain': DerainStage, 'adapt': AdaptStage, 'attend': AttendStage, 'joint': JointStage}
+
+
+def check_stage(name: str, network: UBCNConfig, config: StageConfig) -> None:
+    """Raise ValueError where a stage cannot train such a network; nothing is computed."""
+    try:
+        with torch.device('meta'):
+            STAGE_CLASSES[name](build(network), config).check()
+    except ValueError as error:
+        raise ValueError(f'stages.{name}: {error}') from error

@@ -83,7 +83,7 @@ class Trainer:
         self.optimizer_step = 0
         self.best: dict[str, float] = {}  # 'step' and 'quality' of the best validation
         self.scores: dict[str, float] = {}  # of the last validation
-        check_labels(stage_name, training)
+        check_labels(stage_name, self.stage_config, training)
         weights = (class_weights(training)
                    if self.stage_config.class_balance and stage_name != 'derain' else None)
         torch.manual_seed(config.seed)  # of what a stage adds to the network
@@ -316,8 +316,11 @@ def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) ->
     results.forget(stage)
 
 
-def check_labels(stage: str, training: SceneList) -> None:
+def check_labels(stage: str, config: StageConfig, training: SceneList) -> None:
     """Raise ValueError where a stage lacks labels."""
+    if config.samples.balanced_crop_probability and training.label_set is None:
+        raise ValueError(f'stages.{stage}.samples.balanced_crop_probability: {training.name} has '
+                         'no labels')
     if stage != 'derain' and (training.label_set is None or not len(training)):
         raise ValueError(f'the stage {stage} needs labels, {training.name} has none: only the '
                          'stage derain trains without')

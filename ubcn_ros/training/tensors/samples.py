@@ -134,8 +134,6 @@ class TensorSamples:
     @cached_property
     def class_places(self) -> ClassPlaces:
         """Where classes are, for balanced crops."""
-        if self.scenes.label_set is None:
-            raise ValueError(f'balanced_crop_probability: {self.scenes.name} has no labels')
         return ClassPlaces(self.tensors, self.scenes.label_set.num_classes, self.seed)
 
     @cached_property
