@@ -121,7 +121,7 @@ def _serve(connection: Connection, name: str, number: int,
             initializer(number)
         connection.send(None)
         while True:
-            connection.send(attempt(name, connection.recv())._replace(task=None))
+            connection.send(attempt(name, connection.recv()))
 
 
 def _end_with_parent() -> None:
