@@ -16,7 +16,7 @@ def serialized(tmp_path):
     """A serialized image, and what turns it back into a message."""
     create([np.zeros((32, 40, 3), np.uint8)], tmp_path / 'bag', frame_id='front')
     with open_bag(tmp_path / 'bag') as reader:
-        yield (next(bytes(data) for _, _, data in reader.messages()),
+        yield (next(bytes(data) for _, _, data in reader.messages(reader.connections)),
                lambda data: reader.deserialize(data, IMAGE))
 
 

@@ -106,21 +106,18 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
     """
     with open_bag(path) as reader:
         begin = reader.start_ns or 0
-        topics = {(c.topic, c.msgtype, c.encoding): _Topic() for c in reader.connections}
+        topics = {connection.kind: _Topic() for connection in reader.connections}
         channels: dict[tuple[str, str, str], list[Channel]] = {key: [] for key in topics}
         for channel in reader.channels:
-            channels[channel.topic, channel.msgtype, channel.serialization].append(channel)
+            channels[channel.kind].append(channel)
         total, done = sum(c.msgcount for c in reader.connections), 0
         for done, record in enumerate(reader.records(), 1):
-            channel = record.channel
-            topics[channel.topic, channel.msgtype, channel.serialization].add(
-                record, record.time_ns - begin, reader)
+            topics[record.channel.kind].add(record, record.time_ns - begin, reader)
             if progress is not None:
                 progress(done, max(total, done))
         cameras, others = find_cameras(reader)
         miscounted = [line for connection in reader.connections for line in reader.count_problems(
-            connection, len(topics[connection.topic, connection.msgtype, connection.encoding]
-                            .times))]
+            connection, len(topics[connection.kind].times))]
         return BagInfo(
             str(path), [_file(file) for file in reader.files], reader.start_ns, reader.end_ns,
             done, [topic.info(*key, channels[key], reader)

@@ -91,8 +91,7 @@ def rain_bag(source: Path | str, out: Path | str, make_rain: Callable[[str, floa
                                   min(os.cpu_count() or 1, _MOST_THREADS)):
                 writer.write(item.record)
                 rain.count(item)
-                channel = item.record.channel
-                found[channel.topic, channel.msgtype, channel.serialization] += 1
+                found[item.record.channel.kind] += 1
                 if progress is not None:
                     progress(writer.messages, total)
         written: Counter[str] = Counter()
@@ -166,8 +165,7 @@ class _BagRain:
             done.errors.append(f'and {left} more malformed images')
         done.errors += reader.damage
         for connection in reader.connections:
-            done.errors += reader.count_problems(
-                connection, found[connection.topic, connection.msgtype, connection.encoding])
+            done.errors += reader.count_problems(connection, found[connection.kind])
         done.notes = reader.notes
         return done
 

@@ -177,7 +177,7 @@ def test_one_damaged_zstd_message_is_malformed_and_the_next_is_read(tmp_path, st
     overwrite(file, place + 4, b'\xff' * 6)
     images, seconds = [], []
     with open_bag(tmp_path / 'bag') as reader:
-        for connection, recorded, data in reader.messages():
+        for connection, recorded, data in reader.messages(reader.connections):
             seconds.append(recorded // SECOND)
             try:
                 images.append(reader.deserialize(data, connection.msgtype))

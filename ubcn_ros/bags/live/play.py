@@ -85,7 +85,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
                                'types that are installed')
             clock = _clock_publisher(node) if options.clock_hz else None
             publishers.wait_for(options.wait_for, say)
-            if options.start and publishers.latched:
+            if options.start:
                 for record in reader.records(publishers.latched, end_ns=first):
                     publishers.publish(record)
             laps = _laps(path, publishers.channels, first, end, options.loop, warn)
@@ -156,8 +156,7 @@ class _Publishers:
     def __init__(self, node: Any, channels: Sequence[Channel], warn: Callable[[str], Any]):
         by_topic: dict[tuple[str, str, str], list[Channel]] = {}
         for channel in channels:
-            by_topic.setdefault((channel.topic, channel.msgtype, channel.serialization),
-                                []).append(channel)
+            by_topic.setdefault(channel.kind, []).append(channel)
         self.channels: list[Channel] = []
         self.latched: list[Channel] = []
         self._publishers: dict[Channel, Any] = {}

@@ -102,7 +102,7 @@ class JobReader:
         self._recall_infos(start)
         self._set_numbers(start)
         time = taken = None
-        for record in self._records(start, self._job.end_ns):
+        for record in self._reader.records(self._channels, start, self._job.end_ns):
             taken = taken + 1 if record.time_ns == time else 1
             time = record.time_ns
             if (time, taken) <= position[:2]:
@@ -111,10 +111,6 @@ class JobReader:
                 item = self._item(record)
                 item.position = Position(time, taken, dict(self._numbers))
                 yield item
-
-    def _records(self, start: int, end: int) -> Iterator[Record]:
-        if self._channels:
-            yield from self._reader.records(self._channels, start_ns=start, end_ns=end)
 
     def _item(self, record: Record) -> Item:
         item = Item(record, self._position, record.channel.topic in self._copied)
@@ -169,7 +165,8 @@ class JobReader:
         """Set the numbers of images to those at the time that is looked back to."""
         self._numbers |= self._position.images
         time, taken = None, 0
-        for record in self._records(max(start, self._job.begin_ns), self._position.time_ns + 1):
+        for record in self._reader.records(self._channels, max(start, self._job.begin_ns),
+                                           self._position.time_ns + 1):
             taken = taken + 1 if record.time_ns == time else 1
             time = record.time_ns
             camera = self._camera(record.channel)

@@ -81,7 +81,7 @@ def check_early(reader: BagReader, topics: Collection[str], start_ns: int | None
     :raises BagError: something was.
     """
     channels = [channel for channel in reader.channels if channel.topic in topics]
-    if channels and (reader.start_ns or 0) < 0:
+    if (reader.start_ns or 0) < 0:
         for record in islice(reader.records(channels, start_ns, 0), 1):
             check_times(record)
 

@@ -212,8 +212,7 @@ class _Run:
             copied = [item.record] * (item.copied or self._is_left(item))
             for record in copied + item.outputs + self._infos(item):
                 self._write(writer, record)
-            channel = item.record.channel
-            self.tally.read[_kind(channel.topic, channel.msgtype, channel.serialization)] += 1
+            self.tally.read[' '.join(item.record.channel.kind)] += 1
             self.tally.position = item.position
             if item.image is not None:
                 self._count(item)
@@ -275,11 +274,6 @@ class _Run:
             {**pipeline.busy_s, 'write': self._write_s})
 
 
-def _kind(topic: str, msgtype: str, encoding: str) -> str:
-    """Name what a connection of the reader has in common with its channels."""
-    return f'{topic} {msgtype} {encoding}'
-
-
 def whole_range(reader: BagReader) -> tuple[int, int]:
     """Return the range of recording times, ns, that holds all messages of a bag."""
     if reader.start_ns is None:
@@ -298,8 +292,7 @@ def input_problems(reader: BagReader, job: Job, span: tuple[int, int], found: Co
     if span != whole_range(reader):
         return []
     return [line for connection in reader.connections if connection.topic in job.read
-            for line in reader.count_problems(
-                connection, found[_kind(*connection[:2], connection.encoding)])]
+            for line in reader.count_problems(connection, found[' '.join(connection.kind)])]
 
 
 def check_output(out: Path, written: Counter[str]) -> None:

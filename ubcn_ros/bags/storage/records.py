@@ -39,6 +39,11 @@ class Channel(NamedTuple):
             return self.schema_encoding
         return self.encoding
 
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Topic, type and serialization: channels that are alike in these are read as one."""
+        return self.topic, self.msgtype, self.serialization
+
 
 class Record(NamedTuple):
     """
