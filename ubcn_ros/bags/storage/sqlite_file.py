@@ -16,6 +16,7 @@ from urllib.parse import quote
 from mcap.records import Attachment
 
 from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.storage.channels import HASH, QOS
 from ubcn_ros.bags.storage.records import Channel, Record
 
 _ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
@@ -133,7 +134,7 @@ class SqliteFile:
         channels = {}
         for number, topic, msgtype, encoding, qos, digest in self._database.execute(
                 f'SELECT id, name, type, serialization_format, {", ".join(columns)} FROM topics'):
-            metadata = (('offered_qos_profiles', qos), ('topic_type_hash', digest))
+            metadata = ((QOS, qos), (HASH, digest))
             if topic:
                 schema = (msgtype, *definitions[msgtype]) if msgtype in definitions else ()
                 channels[number] = Channel(topic, msgtype or '', encoding or '',
