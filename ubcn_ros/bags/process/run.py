@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import functools
 import os
 import time
@@ -14,9 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError, in_seconds
+from ubcn_ros.bags.errors import BagError, BagLocked, in_seconds
 from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, decode_record
-from ubcn_ros.bags.process.lock import locked
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
@@ -83,6 +84,28 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
                 run.copy_and_process(writer, progress, sink)
             run.finish()
             return Result(job, run.tally, reader.notes)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """
+    Hold a folder; the lock ends with this process, however that ends.
+
+    Where a file system knows no locks on folders there is none.
+
+    :raises BagLocked: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BagLocked(f'{folder} is being written by another process: wait for it, '
+                                'or give another path') from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @functools.lru_cache(maxsize=1)
