@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
@@ -48,11 +48,6 @@ class BagCamera:
     paired: bool = True
     twin: str | None = None
 
-    @property
-    def base(self) -> str:
-        """The topic without its transport."""
-        return base_topic(self.topic)
-
 
 @dataclass(frozen=True)
 class Skipped:
@@ -88,10 +83,11 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
     cameras, skipped = [], []
     for name, kind in sorted(found.kinds(), key=lambda item: item[1] != IMAGE):
         reason = found.why_not(name, kind)
-        twin = next((camera for camera in cameras if camera.base == base_topic(name)), None)
+        twin = next((camera for camera in cameras
+                     if base_topic(camera.topic) == base_topic(name)), None)
         if twin is not None and not reason:
             reason = f'the other transport of {twin.topic}, which is processed'
-            cameras[cameras.index(twin)] = BagCamera(**{**vars(twin), 'twin': name})
+            cameras[cameras.index(twin)] = replace(twin, twin=name)
         if reason:
             skipped.append(Skipped(name, kind, reason))
         else:

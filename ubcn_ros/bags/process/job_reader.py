@@ -17,7 +17,7 @@ from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
 from ubcn_ros.bags.storage.reader import BagReader
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.records import Record
 
 _SEARCH_NS = 10_000_000_000
 
@@ -89,7 +89,7 @@ class JobReader:
 
     def __init__(self, reader: BagReader, job: Job, position: Position | None = None):
         self._reader, self._job = reader, job
-        self._cameras = {(camera.topic, camera.type): camera for camera in job.cameras}
+        self._cameras = {(camera.topic, camera.type, 'cdr'): camera for camera in job.cameras}
         self._pairings = {camera: Pairing(camera.paired) for camera in job.cameras}
         self._position = position or Position(job.start_ns, 0, {})
         self._channels = [channel for channel in reader.channels if channel.topic in job.read]
@@ -101,10 +101,7 @@ class JobReader:
         start, position = self._position.time_ns - LOOKBACK_NS, self._position
         self._recall_infos(start)
         self._set_numbers(start)
-        time = taken = None
-        for record in self._reader.records(self._channels, start, self._job.end_ns):
-            taken = taken + 1 if record.time_ns == time else 1
-            time = record.time_ns
+        for time, taken, record in self._placed(start, self._job.end_ns):
             if (time, taken) <= position[:2]:
                 self._look_back(record)
             else:
@@ -112,9 +109,17 @@ class JobReader:
                 item.position = Position(time, taken, dict(self._numbers))
                 yield item
 
+    def _placed(self, start: int, end: int) -> Iterator[tuple[int, int, Record]]:
+        """Yield records with their times and their places, from 1, among those of that time."""
+        time, taken = None, 0
+        for record in self._reader.records(self._channels, start, end):
+            taken = taken + 1 if record.time_ns == time else 1
+            time = record.time_ns
+            yield time, taken, record
+
     def _item(self, record: Record) -> Item:
         item = Item(record, self._position, record.channel.topic in self._copied)
-        camera = self._camera(record.channel)
+        camera = self._cameras.get(record.channel.kind)
         if camera is not None:
             number = self._numbers[camera.topic]
             self._numbers[camera.topic] += 1
@@ -123,10 +128,6 @@ class JobReader:
         elif record.channel.msgtype == CAMERA_INFO:
             item.late = self._pair_info(record)
         return item
-
-    def _camera(self, channel: Channel) -> BagCamera | None:
-        camera = self._cameras.get((channel.topic, channel.msgtype))
-        return camera if channel.serialization == 'cdr' else None
 
     def _pair_image(self, camera: BagCamera, record: Record) -> tuple[CameraImage, bytes | None]:
         try:
@@ -164,12 +165,9 @@ class JobReader:
     def _set_numbers(self, start: int) -> None:
         """Set the numbers of images to those at the time that is looked back to."""
         self._numbers |= self._position.images
-        time, taken = None, 0
-        for record in self._reader.records(self._channels, max(start, self._job.begin_ns),
-                                           self._position.time_ns + 1):
-            taken = taken + 1 if record.time_ns == time else 1
-            time = record.time_ns
-            camera = self._camera(record.channel)
+        for time, taken, record in self._placed(max(start, self._job.begin_ns),
+                                                self._position.time_ns + 1):
+            camera = self._cameras.get(record.channel.kind)
             if camera is not None and (time, taken) <= self._position[:2]:
                 self._numbers[camera.topic] -= 1
 

@@ -167,7 +167,9 @@ class _Run:
                 lambda record: decode_record(self._reader, record),
                 lambda pixels: engine(pixels, iterations=options.iterations,
                                       confidence=options.confidence),
-                self._encode, max(2, min(8, os.cpu_count() or 2))) as pipeline:
+                lambda item, message: self._outputs[item.image.camera.topic].of_frame(
+                    item.record, message, item.frame),
+                max(2, min(8, os.cpu_count() or 2))) as pipeline:
             try:
                 for item in pipeline:
                     self._take(writer, item)
@@ -214,19 +216,15 @@ class _Run:
         for outputs in self._outputs.values():
             for channel in outputs.channels:
                 writer.add_channel(channel)
-        if self._job.first:
-            self._write_once(writer)
-        self.tally.position = Position(self._job.start_ns, 0, {})
-
-    def _write_once(self, writer: McapBagWriter) -> None:
-        """Write what is written once a bag."""
-        if not self._job.options.outputs_only:
+        if self._job.first and not self._job.options.outputs_only:
             for attachment in self._reader.attachments():
                 writer.attach(attachment)
             for name, metadata in self._reader.metadata_records():
                 writer.add_metadata(name, metadata)
-        for outputs in self._outputs.values():
-            self._write(writer, outputs.label_info(self._job.begin_ns))
+        if self._job.first:
+            for outputs in self._outputs.values():
+                self._write(writer, outputs.label_info(self._job.begin_ns))
+        self.tally.position = Position(self._job.start_ns, 0, {})
 
     def _take(self, writer: McapBagWriter, item: Item) -> None:
         """Write an item whole, whatever signal comes, and count it."""
@@ -281,20 +279,14 @@ class _Run:
                 sizes.append(text)
         self.tally.engine_ms.update(frame.timings)
 
-    def _encode(self, item: Item, message: Any, frame: Any) -> list[Record]:
-        return self._outputs[item.image.camera.topic].of_frame(item.record, message, frame)
-
     def _checkpoint(self, writer: McapBagWriter, pipeline: ThreadedPipeline) -> None:
         with signals_held():
             writer.flush()
-            self._note_times(pipeline)
+            self.tally.wall_s = self._before_s + time.monotonic() - self._begun
+            self.tally.busy_s = self._busy_before + Counter(
+                {**pipeline.busy_s, 'write': self._write_s})
             self.save(finished=False)
             self._saved = time.monotonic()
-
-    def _note_times(self, pipeline: ThreadedPipeline) -> None:
-        self.tally.wall_s = self._before_s + time.monotonic() - self._begun
-        self.tally.busy_s = self._busy_before + Counter(
-            {**pipeline.busy_s, 'write': self._write_s})
 
 
 def whole_range(reader: BagReader) -> tuple[int, int]:
