@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -145,7 +146,7 @@ def _time_ns(stem: str) -> int | None:
 
 def _sorted(keys: Sequence[int], paths: Sequence[Path]) -> list[tuple[int, Path]]:
     frames = sorted(zip(keys, paths, strict=True), key=lambda frame: frame[0])
-    for (key, path), (following, other) in zip(frames, frames[1:], strict=False):
+    for (key, path), (following, other) in pairwise(frames):
         if key == following:
             raise BagError(f'{path.name} and {other.name} end in the same number')
     return frames

@@ -61,11 +61,11 @@ def make_compressed(header: Any, data: bytes, kind: str | None = None) -> Any:
     return TYPES.types[COMPRESSED](header, kind, np.frombuffer(data, np.uint8))
 
 
-def make_label_info(header: Any, label_set: Any, threshold: float = 0.0) -> Any:
+def make_label_info(header: Any, label_set: Any, threshold: float) -> Any:
     """
     Describe the classes of masks as a vision_msgs/LabelInfo.
 
-    :param label_set: names by class id.
+    :param label_set: the LabelSet.
     :param threshold: confidence below which pixels are unlabeled, 0..1.
     """
     kind = TYPES.types['vision_msgs/msg/VisionClass']

@@ -20,7 +20,7 @@ SOURCE = '/camera/image_raw'
 DERAINED, LABELS = '/derained/image_raw', '/labels/image_raw'
 FRAME = '/debug/frame'
 _SPIN_SECONDS = 0.1  # after which the end is noticed
-_PROBE_SECONDS = 10.0  # enough to know a slow node's pace
+_PROBES, _PROBE_SECONDS = 4, 10.0  # enough to know a slow node's pace
 _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer does not come
 
 
@@ -144,18 +144,18 @@ class Client:
         """Wait until the node takes images, which it does once it is active."""
         self.wait(self._publisher.get_subscription_count, 'the node to become active', timeout)
 
-    def probe(self, data: bytes, count: int = 4, timeout: float = 60.0) -> float:
+    def probe(self, data: bytes, timeout: float = 60.0) -> float:
         """
         Send an image until all outputs have answered, then again, one by one.
 
-        `count` times in all, fewer where the node is slow. Of those after the first, one that is
-        lost on the way is passed over.
+        Four times in all, fewer where the node is slow. Of those after the first, one that is lost
+        on the way is passed over.
 
         :return: the median time from sending to the last output, seconds.
         :raises NoAnswerError: the transport, or the node, lost the first however often it came.
         """
         times = []
-        for number in range(count):
+        for number in range(_PROBES):
             # a time of its own for each, and not one that a camera would stamp
             message = with_stamp(data, 2_000_000_000 + number)
             header, sent = header_bytes(message), self.publish(message)

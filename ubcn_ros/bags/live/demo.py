@@ -19,7 +19,8 @@ import click
 import numpy as np
 
 from ubcn_ros import bags
-from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client, header_bytes
+from ubcn_ros.bags.headers import header_bytes
+from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.bags.live.replay_report import Replayed, latencies_ms, problems, summary_text
 from ubcn_ros.evaluation.report import write_json
@@ -304,15 +305,12 @@ def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str
         drawn.append((caption, (image, derained[stamp], label_set.colorize(labels[stamp]),
                                 overlay(derained[stamp], labels[stamp], label_set))))
     title = summary['model'] + (', rainy drive' if options.bag is None else f', {source.name}')
-    subtitle = (f"{_plural(summary['iterations'], 'iteration')}; {summary['processed']} of "
+    several = 's' * (summary['iterations'] != 1)
+    subtitle = (f"{summary['iterations']} iteration{several}; {summary['processed']} of "
                 f"{summary['sent']} frames processed; from publishing to receipt "
                 f"{summary['latency_ms']['p50']:.0f} ms (p50) on {summary['device']}, "
                 f"{summary['precision']}")
     return contact_sheet(drawn, _COLUMNS, label_set, title, subtitle)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
 def _inputs(source: Path, topic: str | None, stamps: set[int]

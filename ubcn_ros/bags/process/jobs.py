@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
@@ -102,7 +102,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
         pieces_folder(out) / f'{n:04}-of-{pieces:04}' for n in range(pieces)]
     jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
                 tuple(skipped), tuple(prefixes.items()))
-            for place, start, stop in zip(outs, cuts, cuts[1:], strict=False)
+            for place, (start, stop) in zip(outs, pairwise(cuts), strict=True)
             if start < stop]
     check_free((topic for camera in cameras
                 for topic in output_names(camera, prefixes[camera.topic], options).values()),
