@@ -25,7 +25,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 
 from ubcn_ros.bags import IMAGE, decode, image_connection, make_header, make_image, open_bag
-from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.messages import TYPES, deserialize
 
 SECOND = 1_000_000_000
 
@@ -152,7 +152,7 @@ def found(bag, topic=None):
         numbers, count = [], 0
         for _, time, data in reader.messages([connection]):
             count += 1
-            image = decode(reader.deserialize(data, connection.msgtype))
+            image = decode(deserialize(data, connection.msgtype))
             if np.array_equal(image, noise(time // SECOND)):
                 numbers.append(time // SECOND)
         return numbers, reader.problems(connection, count)

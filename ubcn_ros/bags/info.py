@@ -15,10 +15,10 @@ from mcap.records import Chunk, Message
 from mcap.stream_reader import StreamReader
 
 from ubcn_ros.bags.errors import MalformedMessage
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, ZSTD_MAGIC, decode_record
 from ubcn_ros.bags.process.cameras import find_cameras
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest
-from ubcn_ros.bags.storage.opening import ZSTD_MAGIC, storage_kind
+from ubcn_ros.bags.storage.opening import storage_kind
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 
@@ -112,7 +112,7 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
             channels[channel.kind].append(channel)
         total, done = sum(c.msgcount for c in reader.connections), 0
         for done, record in enumerate(reader.records(), 1):
-            topics[record.channel.kind].add(record, record.time_ns - begin, reader)
+            topics[record.channel.kind].add(record, record.time_ns - begin)
             if progress is not None:
                 progress(done, max(total, done))
         cameras, others = find_cameras(reader)
@@ -136,17 +136,16 @@ class _Topic:
         self._bytes = 0
         self._image: tuple[str, int, int] | None = None
 
-    def add(self, record: Record, time_ns: int, reader: BagReader) -> None:
+    def add(self, record: Record, time_ns: int) -> None:
         self.times.append(min(time_ns, _LATEST))
         self._bytes += len(record.data)
         if self._image is None and record.channel.msgtype in (IMAGE, COMPRESSED):
             try:
-                message = reader.deserialize(record.data, record.channel.msgtype)
-                height, width = decode(message).shape[:2]
+                message, image = decode_record(record)
             except MalformedMessage:
                 return
-            self._image = getattr(message, 'encoding', getattr(message, 'format', '')), width, \
-                height
+            self._image = getattr(message, 'encoding', getattr(message, 'format', '')), \
+                image.shape[1], image.shape[0]
 
     def info(self, topic: str, msgtype: str, serialization: str, channels: list[Channel],
              reader: BagReader) -> TopicInfo:

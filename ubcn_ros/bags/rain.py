@@ -17,7 +17,7 @@ import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage, in_seconds
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode_record
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.jobs import check_apart, check_early
 from ubcn_ros.bags.process.run import check_output
@@ -133,8 +133,7 @@ class _BagRain:
         """Render rain on an image's record; it stays as it is where it is not an image."""
         topic, msgtype = record.channel.topic, record.channel.msgtype
         try:
-            message = self._reader.deserialize(record.data, msgtype)
-            image = decode(message)
+            message, image = decode_record(record)
         except MalformedMessage as error:
             return _Item(record, error=f'{topic}, recorded at {in_seconds(record.time_ns)}: '
                                        f'{error}; copied as it is')

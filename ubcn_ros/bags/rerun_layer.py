@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, stamp_ns
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, deserialize, stamp_ns
 from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.bags.storage.reader import open_bag
 from ubcn_ros.bags.storage.records import Record
@@ -68,7 +68,7 @@ def write_layer(bag: Path | str, file: Path | str) -> int:
                     and channel.msgtype in (IMAGE, COMPRESSED)]
         for count, record in enumerate(reader.records(channels), 1):
             try:
-                message = reader.deserialize(record.data, record.channel.msgtype)
+                message = deserialize(record.data, record.channel.msgtype)
                 content = _content(rerun, kinds[record.channel.topic], message)
             except MalformedMessage as error:
                 raise MalformedMessage(f'{bag}, message {count}: {error}') from error

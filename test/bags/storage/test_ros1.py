@@ -11,7 +11,7 @@ from random_images import noise
 from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, decode, open_bag, read_images
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, decode, deserialize, open_bag, read_images
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import QOS
 
@@ -137,7 +137,7 @@ def test_messages_that_cannot_be_converted_are_told_and_left_out(tmp_path):
                                       ('/image', IMAGE, 3, b''), ('/image', IMAGE, 4, image(4))])
     with open_bag(path) as reader:
         connection = reader.connections[0]
-        images = [decode(reader.deserialize(record.data, IMAGE)) for record in reader.records()]
+        images = [decode(deserialize(record.data, IMAGE)) for record in reader.records()]
         problems = reader.problems(connection, len(images))
     assert np.array_equal(images, [noise(1), noise(4)])
     assert '2 messages of /image could not be converted (' in problems[0]

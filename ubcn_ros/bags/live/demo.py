@@ -197,7 +197,7 @@ def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
     for _, _, data in reader.messages([connection]):
         found += 1
         try:
-            return data, bags.decode(reader.deserialize(data, connection.msgtype))
+            return data, bags.decode(bags.deserialize(data, connection.msgtype))
         except bags.MalformedMessage:
             continue
     raise bags.BagError('; '.join([f'none of {found} messages of {connection.topic} is an image',
@@ -321,7 +321,7 @@ def _inputs(source: Path, topic: str | None, stamps: set[int]
         connection = bags.image_connection(reader, topic)
         for _, _, data in reader.messages([connection]):
             try:
-                message = reader.deserialize(data, connection.msgtype)
+                message = bags.deserialize(data, connection.msgtype)
                 stamp = bags.stamp_ns(message.header)
                 if stamp in left:
                     left.discard(stamp)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode
+from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode, deserialize
 from ubcn_ros.bags.process.pairing import WINDOW_NS
 from ubcn_ros.bags.storage.reader import BagReader
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -204,7 +204,7 @@ class _Topics:
         reason, encoding, broken = '', '', False
         for record in records:
             try:
-                message = self._reader.deserialize(record.data, kind)
+                message = deserialize(record.data, kind)
                 encoding = encoding or _encoding(message)
                 decode(message)
             except MalformedMessage as error:

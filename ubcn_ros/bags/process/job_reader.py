@@ -12,7 +12,7 @@ import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns
-from ubcn_ros.bags.messages import CAMERA_INFO, decode
+from ubcn_ros.bags.messages import CAMERA_INFO, decode_record
 from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
@@ -67,16 +67,6 @@ class Item:
     error: str | None = None
     pixels: np.ndarray | None = None
     frame: Any = None
-
-
-def decode_record(reader: BagReader, record: Record) -> tuple[Any, np.ndarray]:
-    """
-    Return the message of an image's record and its pixels, (H, W, 3) uint8 RGB.
-
-    :raises MalformedMessage: it cannot be an image.
-    """
-    message = reader.deserialize(record.data, record.channel.msgtype)
-    return message, decode(message)
 
 
 class JobReader:
@@ -157,7 +147,7 @@ class JobReader:
         item = self._item(record)
         if item.image is not None and item.info is None and item.image.camera.camera_info:
             try:
-                decode_record(self._reader, record)
+                decode_record(record)
                 item.image.whole = True
             except MalformedMessage:
                 pass

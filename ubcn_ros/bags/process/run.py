@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.bags.errors import BagError, BagLocked, in_seconds
-from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, decode_record
+from ubcn_ros.bags.messages import decode_record
+from ubcn_ros.bags.process.job_reader import Item, JobReader, Position
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
@@ -164,7 +165,7 @@ class _Run:
         release_openmp_threads()  # of this thread, which loaded the engine: another runs it
         with ThreadedPipeline(
                 JobReader(self._reader, self._job, self.tally.position),
-                lambda record: decode_record(self._reader, record),
+                decode_record,
                 lambda pixels: engine(pixels, iterations=options.iterations,
                                       confidence=options.confidence),
                 lambda item, message: self._outputs[item.image.camera.topic].of_frame(

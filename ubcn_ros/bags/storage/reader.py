@@ -10,20 +10,15 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mcap.records import Attachment
 
 from ubcn_ros.bag_names import ROSBAG2_SUFFIXES, has_bag_name
-from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
-from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.messages import ZSTD_MAGIC
 from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
-from ubcn_ros.bags.storage.opening import (
-    LZ4_MAGIC,
-    ZSTD_MAGIC,
-    decompress_message,
-    open_storage,
-)
+from ubcn_ros.bags.storage.opening import decompress_message, open_storage
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
@@ -142,22 +137,6 @@ class BagReader:
         chosen = [channel for channel in self.channels if channel.kind in wanted]
         for record in self.records(chosen):
             yield wanted[record.channel.kind], record.time_ns, record.data
-
-    def deserialize(self, data: bytes, msgtype: str) -> Any:
-        """
-        Deserialize a message by the standard definition of its type.
-
-        :raises MalformedMessage: the data are not of this type.
-        """
-        if data[:4] == ZSTD_MAGIC:
-            raise MalformedMessage('its zstd compression is damaged')
-        if data[:4] == LZ4_MAGIC:
-            raise MalformedMessage('it is compressed with lz4, and only zstd is read: convert the '
-                                   'bag with `ros2 bag convert`')
-        try:
-            return TYPES.deserialize_cdr(data, msgtype)
-        except Exception as error:  # wrong bytes end in errors of many kinds
-            raise MalformedMessage(f'it is not a {msgtype}: {reason(error)}') from error
 
     @property
     def damage(self) -> list[str]:
