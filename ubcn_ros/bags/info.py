@@ -151,12 +151,14 @@ class _Topic:
              reader: BagReader) -> TopicInfo:
         times = np.frombuffer(self.times, np.int64) if self.times else np.zeros(0, np.int64)
         span = int(times[-1] - times[0]) / 1e9 if len(times) > 1 else 0.0
-        offers = recorded_offers(channels)
+        offer = strictest(recorded_offers(channels))
         return TopicInfo(
             topic, msgtype, serialization, len(times), self._bytes,
             (len(times) - 1) / span if span else None,
             find_gaps(times, min(_LATEST, (reader.end_ns or 0) - (reader.start_ns or 0))),
-            _qos_text(strictest(offers)) if offers else None, *(self._image or ()))
+            None if offer is None else {'reliability': offer.reliability.name.lower(),
+                                        'durability': offer.durability.name.lower()},
+            *(self._image or ()))
 
 
 def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
@@ -178,11 +180,6 @@ def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
     edges = np.concatenate([[0], times_ns, [end_ns]]).astype(np.int64)
     return [Gap(int(edges[place]) / 1e9, int(edges[place + 1] - edges[place]) / 1e9)
             for place in np.flatnonzero(np.diff(edges) > longest)]
-
-
-def _qos_text(offer: Any) -> dict[str, str]:
-    return {'reliability': offer.reliability.name.lower(),
-            'durability': offer.durability.name.lower()}
 
 
 def _file(path: Path) -> FileInfo:

@@ -162,8 +162,7 @@ class _Publishers:
         self._publishers: dict[Channel, Any] = {}
         unknown = []
         for (topic, msgtype, serialization), group in by_topic.items():
-            offers = recorded_offers(group)
-            offer = strictest(offers) if offers else None
+            offer = strictest(recorded_offers(group))
             try:
                 publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))
             except Exception as error:  # of a type, name or QoS that this ROS does not take

@@ -36,12 +36,14 @@ def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
     return offers
 
 
-def strictest(offers: Sequence[Qos]) -> Qos:
+def strictest(offers: Sequence[Qos]) -> Qos | None:
     """
     Merge offers into one that every subscriber can connect to that could to one of them.
 
-    :param offers: at least one.
+    :return: None where there is none.
     """
+    if not offers:
+        return None
     latched = any(offer.durability == QosDurability.TRANSIENT_LOCAL for offer in offers)
     depths = [offer.depth or DEPTH for offer in offers]
     return Qos(
