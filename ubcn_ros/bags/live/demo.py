@@ -27,6 +27,7 @@ from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
+from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.stopping import stop_on_signals
 
@@ -172,7 +173,7 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
                       'min_confidence': options.min_confidence, 'device': options.device,
                       'warm_up_height': height, 'warm_up_width': width,
                       'input_transport': 'compressed' if compressed else 'raw'},
-                {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'}) as node, \
+                {'image': SOURCE, 'image/compressed': SOURCE + COMPRESSED}) as node, \
                 Client(node, compressed, recorder) as client:
             client.wait_until_active(_START_SECONDS)
             seconds = client.probe(first)
