@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,8 @@ CHECKPOINT_S = 2.0
 class Result:
     """What `run_job` did: the whole range's, also where it went on with an interrupted run."""
 
-    job: Job
     tally: Tally
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
     @property
     def errors(self) -> list[str]:
@@ -79,12 +78,12 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
         document = find_interrupted(job.out, settings, resume)
         with open_bag(job.source) as reader:
             if document is not None and document['finished']:
-                return Result(job, Tally.from_json(document['tally']), reader.notes)
+                return Result(Tally.from_json(document['tally']), reader.notes)
             run = _Run(job, reader, engine, settings, document)
             with run.opened(lock) as writer:
                 run.copy_and_process(writer, progress, sink)
             run.finish()
-            return Result(job, run.tally, reader.notes)
+            return Result(run.tally, reader.notes)
 
 
 @contextmanager
