@@ -133,7 +133,7 @@ def describe(job: Job, tally: Tally, topics: dict[str, dict[str, str | None]], e
         'device': str(engine.device), 'precision': engine.precision, 'backend': engine.backend,
         'cameras': [{'topic': camera.topic, 'type': camera.type, **topics[camera.topic],
                      'images': images.get(camera.topic, 0),
-                     **asdict(tally.cameras.get(camera.topic, CameraTally()))}
+                     **asdict(tally.cameras[camera.topic])}
                     for camera in job.cameras],
         'topics': dict(tally.written),
         'skipped': [asdict(skipped) for skipped in job.skipped],
