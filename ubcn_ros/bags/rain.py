@@ -21,14 +21,13 @@ from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode_record
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.jobs import check_apart, check_early
 from ubcn_ros.bags.process.run import check_output
+from ubcn_ros.bags.process.sidecar import MAX_REPORTED
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.images.rewriting import compressed_fields, image_fields
 from ubcn_ros.node.topics import base_topic
 
-MAX_REPORTED = 100
-"""Malformed messages that are told one by one."""
 _MOST_THREADS = 16
 _WAITING_BYTES = 256 << 20  # of records that wait for an image before them
 _STRAY_NS = 60_000_000_000  # a stamp so far outside the recording is of another clock
