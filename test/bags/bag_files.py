@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
+from drives import write_bag
 from mcap.writer import CompressionType, IndexType, Writer
 from random_images import noise
 from rosbags.interfaces import (
@@ -25,7 +26,9 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as RosbagsWriter
 
 from ubcn_ros.bags import IMAGE, decode, image_connection, make_header, make_image, open_bag
-from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.messages import TYPES, deserialize
+from ubcn_ros.bags.storage.channels import QOS
+from ubcn_ros.bags.storage.records import Channel, Record
 
 SECOND = 1_000_000_000
 
@@ -84,19 +87,12 @@ class Topic(NamedTuple):
 
 def write_topics(path, topics):
     """Write an mcap file of these topics, in the order of time."""
-    with path.open('wb') as file:
-        writer = Writer(file, chunk_size=20_000)
-        writer.start('ros2', 'test')
-        rows = []
-        for place, topic in enumerate(topics):
-            metadata = {'offered_qos_profiles': topic.qos} if topic.qos else {}
-            channel = writer.register_channel(topic.name, topic.encoding, writer.register_schema(
-                topic.msgtype, 'ros2msg', b''), metadata)
-            rows += [(round(time * SECOND), place, channel, data) for time, data in topic.messages]
-        for time, _, channel, data in sorted(rows):
-            writer.add_message(channel, time, data, time)
-        writer.finish()
-    return path
+    channels = [Channel(topic.name, topic.msgtype, topic.encoding, topic.msgtype, 'ros2msg',
+                        metadata=((QOS, topic.qos),) if topic.qos else ()) for topic in topics]
+    records = [Record(channel, round(time * SECOND), round(time * SECOND), 0, data)
+               for channel, topic in zip(channels, topics, strict=True)
+               for time, data in topic.messages]
+    return write_bag(path, sorted(records, key=lambda record: record.time_ns), channels=channels)
 
 
 def write_rosbag2(path, messages, storage='sqlite3', compression=CompressionMode.NONE, qos=((),)):
@@ -152,7 +148,7 @@ def found(bag, topic=None):
         numbers, count = [], 0
         for _, time, data in reader.messages([connection]):
             count += 1
-            image = decode(reader.deserialize(data, connection.msgtype))
+            image = decode(deserialize(data, connection.msgtype))
             if np.array_equal(image, noise(time // SECOND)):
                 numbers.append(time // SECOND)
         return numbers, reader.problems(connection, count)

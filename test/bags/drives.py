@@ -137,7 +137,7 @@ def stored(bag, *topics):
     with open_bag(bag) as reader:
         channels = [c for c in reader.channels if not topics or c.topic in topics]
         assert not reader.damage
-        return list(reader.records(channels)) if channels else []
+        return list(reader.records(channels))
 
 
 def decoded(record):

@@ -10,7 +10,7 @@ from command_line import ubcn
 from random_images import noise
 from test_calibration import WRITTEN
 
-from ubcn_ros.bags import CAMERA_INFO, BagError, create, open_bag, read_images
+from ubcn_ros.bags import CAMERA_INFO, BagError, create, deserialize, open_bag, read_images
 from ubcn_ros.images.files import write_image
 
 
@@ -31,7 +31,7 @@ def test_a_camera_info_goes_with_each_image(tmp_path, calibration, topic, info_t
     images = list(read_images(tmp_path / 'bag'))
     with open_bag(tmp_path / 'bag') as reader:
         info, = (c for c in reader.connections if c.msgtype == CAMERA_INFO)
-        infos = [(time, reader.deserialize(data, CAMERA_INFO))
+        infos = [(time, deserialize(data, CAMERA_INFO))
                  for _, time, data in reader.messages([info])]
     assert info.topic == info_topic
     assert [time for time, _ in infos] == [image.recorded_ns for image in images]

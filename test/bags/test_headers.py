@@ -7,22 +7,20 @@ import struct
 import numpy as np
 import pytest
 
-from ubcn_ros.bags import IMAGE, create, make_header, make_image, open_bag, stamp_ns
+from ubcn_ros.bags import IMAGE, create, deserialize, make_header, make_image, open_bag, stamp_ns
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns, with_stamp
 
 
 @pytest.fixture
 def serialized(tmp_path):
-    """A serialized image, and what turns it back into a message."""
+    """A serialized image."""
     create([np.zeros((32, 40, 3), np.uint8)], tmp_path / 'bag', frame_id='front')
     with open_bag(tmp_path / 'bag') as reader:
-        yield (next(bytes(data) for _, _, data in reader.messages()),
-               lambda data: reader.deserialize(data, IMAGE))
+        return next(reader.records()).data
 
 
 def test_the_header_of_serialized_bytes_is_stamp_and_frame(serialized):
-    data, _ = serialized
-    assert header_bytes(data) == struct.pack('<iII', 1, 0, 6) + b'front\0'
+    assert header_bytes(serialized) == struct.pack('<iII', 1, 0, 6) + b'front\0'
 
 
 def test_headers_differ_by_stamp_and_by_frame():
@@ -43,8 +41,7 @@ def test_big_endian_messages_are_read_too():
 
 
 def test_another_stamp_changes_nothing_else(serialized):
-    data, deserialize = serialized
-    before, after = deserialize(data), deserialize(with_stamp(data, 77))
+    before, after = (deserialize(data, IMAGE) for data in (serialized, with_stamp(serialized, 77)))
     assert stamp_ns(after.header) == 77 * 10**9
     assert after.header.frame_id == before.header.frame_id == 'front'
     assert np.array_equal(after.data, before.data) and after.step == before.step

@@ -17,8 +17,9 @@ def filmed(path, *frames):
         for number, (grey, label, size) in enumerate(frames):
             image = np.full((*size, 3), grey, np.uint8)
             video.write(image, 255 - image, np.full(size, label, np.uint8), 3 + number / 4)
-    assert video.frames == len(frames)
-    return list(read_video(path))
+    written = list(read_video(path))
+    assert len(written) == len(frames)
+    return written
 
 
 def colours(image, row):

@@ -77,8 +77,8 @@ def test_gaps_are_kept_as_far_as_an_mp4_holds_them(tmp_path):
 def test_what_a_file_says_of_itself(tmp_path, times, duration):
     info = video_info(write(tmp_path / 'a.mp4', times))
     count = len(times)
-    assert info == VideoInfo(96, 48, pytest.approx(count / duration, rel=0.01), count,
-                             pytest.approx(duration, abs=0.001), 'h264')
+    assert info == VideoInfo(pytest.approx(count / duration, rel=0.01), count,
+                             pytest.approx(duration, abs=0.001))
     data = (tmp_path / 'a.mp4').read_bytes()
     assert data.index(b'moov') < data.index(b'mdat'), 'a browser plays it while it loads'
 
@@ -99,7 +99,7 @@ def test_the_turn_that_a_phone_notes_is_done(tmp_path):
     data[matrix:matrix + 24] = turned.tobytes()
     path.write_bytes(data)
     image = next(read_video(path)).image
-    assert image.shape == (96, 48, 3) and video_info(path)[:2] == (48, 96)
+    assert image.shape == (96, 48, 3)
     expected = np.rot90(flag(0), -1)[8::16, 24].astype(int)
     assert np.abs(image[8::16, 24] - expected).max() <= 6
 

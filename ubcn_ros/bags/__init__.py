@@ -10,19 +10,18 @@ and what is missing is told.
 
 from ubcn_ros.bags.create import create
 from ubcn_ros.bags.errors import BagError, MalformedMessage
-from ubcn_ros.bags.frames import BagImage, read_images
-from ubcn_ros.bags.image_source import START_NS
+from ubcn_ros.bags.frames import read_images
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
     COMPRESSED,
     IMAGE,
     decode,
+    deserialize,
     make_compressed,
     make_header,
     make_image,
     stamp_ns,
 )
-from ubcn_ros.bags.storage.channels import ros_channel
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, Connection, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -33,9 +32,7 @@ __all__ = [
     'CAMERA_INFO',
     'COMPRESSED',
     'IMAGE',
-    'START_NS',
     'BagError',
-    'BagImage',
     'BagReader',
     'BagWriter',
     'Channel',
@@ -45,12 +42,12 @@ __all__ = [
     'Record',
     'create',
     'decode',
+    'deserialize',
     'image_connection',
     'make_compressed',
     'make_header',
     'make_image',
     'open_bag',
     'read_images',
-    'ros_channel',
     'stamp_ns',
 ]

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of bags: the images of a bag, and bag to bag through the engine."""
+"""The images of a bag, decoded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ from typing import Any
 import numpy as np
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
-from ubcn_ros.bags.messages import (
-    decode,
-    stamp_ns,
-)
+from ubcn_ros.bags.messages import decode, deserialize, stamp_ns
 from ubcn_ros.bags.storage.reader import open_bag
 from ubcn_ros.bags.topics import image_connection
 
@@ -52,7 +49,7 @@ def read_images(path: Path | str, topic: str | None = None) -> Iterator[BagImage
         connection, number = image_connection(reader, topic), 0
         for number, (_, recorded, data) in enumerate(reader.messages([connection]), 1):
             try:
-                message = reader.deserialize(data, connection.msgtype)
+                message = deserialize(data, connection.msgtype)
                 image = decode(message)
             except MalformedMessage as error:
                 raise MalformedMessage(f'{path}, message {number} of {connection.topic}: {error}'

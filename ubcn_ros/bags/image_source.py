@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,12 +28,10 @@ import numpy as np
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.images.files import is_image_name, list_images
-from ubcn_ros.images.video import is_video, read_video, video_info
+from ubcn_ros.images.video import DEFAULT_RATE_HZ, is_video, read_video, video_info
 
 START_NS = 1_000_000_000
 """Stamp of the first image where no time is known, ns; not 0, which means 'no stamp'."""
-RATE_HZ = 15.0
-"""Images per second where nothing says how many."""
 STAMPS = ('auto', 'names', 'rate')
 """Where stamps come from: names where all have times or numbers, else the rate; or one of them."""
 _LONGEST_SECONDS = 2**31 - 10  # seconds of a stamp are int32
@@ -70,7 +69,7 @@ def image_source(path: Path | str, rate_hz: float | None = None, stamps: str = '
     if stamps not in STAMPS:
         raise BagError(f'stamps is {stamps!r}: choose one of {", ".join(STAMPS)}')
     if path.is_dir():
-        return _of_files(list_images(path), rate_hz or RATE_HZ, stamps)
+        return _of_files(list_images(path), rate_hz or DEFAULT_RATE_HZ, stamps)
     if is_image_name(path) or not is_video(path):
         raise BagError(f'{path} is neither a folder of images nor a video: give one of these')
     if stamps == 'names':
@@ -91,7 +90,7 @@ def at_rate(images: Iterable[Path | np.ndarray], rate_hz: float | None = None, t
     :raises BagError: a rate that cannot be; also later, where it leads beyond the last stamp.
     """
     _check_rate(rate_hz)
-    rate = rate_hz or RATE_HZ
+    rate = rate_hz or DEFAULT_RATE_HZ
     return ImageSource(_numbered(enumerate(images), rate), total,
                        f'{rate:g} Hz in the order of the images')
 
@@ -145,7 +144,7 @@ def _time_ns(stem: str) -> int | None:
 
 def _sorted(keys: Sequence[int], paths: Sequence[Path]) -> list[tuple[int, Path]]:
     frames = sorted(zip(keys, paths, strict=True), key=lambda frame: frame[0])
-    for (key, path), (following, other) in zip(frames, frames[1:], strict=False):
+    for (key, path), (following, other) in pairwise(frames):
         if key == following:
             raise BagError(f'{path.name} and {other.name} end in the same number')
     return frames

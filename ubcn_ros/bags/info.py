@@ -15,10 +15,10 @@ from mcap.records import Chunk, Message
 from mcap.stream_reader import StreamReader
 
 from ubcn_ros.bags.errors import MalformedMessage
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, ZSTD_MAGIC, decode_record
 from ubcn_ros.bags.process.cameras import find_cameras
 from ubcn_ros.bags.storage.offered_qos import recorded_offers, strictest
-from ubcn_ros.bags.storage.opening import ZSTD_MAGIC, storage_kind
+from ubcn_ros.bags.storage.opening import storage_kind
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 
@@ -106,21 +106,18 @@ def bag_info(path: Path | str, progress: Callable[[int, int], Any] | None = None
     """
     with open_bag(path) as reader:
         begin = reader.start_ns or 0
-        topics = {(c.topic, c.msgtype, c.encoding): _Topic() for c in reader.connections}
+        topics = {connection.kind: _Topic() for connection in reader.connections}
         channels: dict[tuple[str, str, str], list[Channel]] = {key: [] for key in topics}
         for channel in reader.channels:
-            channels[channel.topic, channel.msgtype, channel.serialization].append(channel)
+            channels[channel.kind].append(channel)
         total, done = sum(c.msgcount for c in reader.connections), 0
         for done, record in enumerate(reader.records(), 1):
-            channel = record.channel
-            topics[channel.topic, channel.msgtype, channel.serialization].add(
-                record, record.time_ns - begin, reader)
+            topics[record.channel.kind].add(record, record.time_ns - begin)
             if progress is not None:
                 progress(done, max(total, done))
         cameras, others = find_cameras(reader)
         miscounted = [line for connection in reader.connections for line in reader.count_problems(
-            connection, len(topics[connection.topic, connection.msgtype, connection.encoding]
-                            .times))]
+            connection, len(topics[connection.kind].times))]
         return BagInfo(
             str(path), [_file(file) for file in reader.files], reader.start_ns, reader.end_ns,
             done, [topic.info(*key, channels[key], reader)
@@ -139,28 +136,29 @@ class _Topic:
         self._bytes = 0
         self._image: tuple[str, int, int] | None = None
 
-    def add(self, record: Record, time_ns: int, reader: BagReader) -> None:
+    def add(self, record: Record, time_ns: int) -> None:
         self.times.append(min(time_ns, _LATEST))
         self._bytes += len(record.data)
         if self._image is None and record.channel.msgtype in (IMAGE, COMPRESSED):
             try:
-                message = reader.deserialize(record.data, record.channel.msgtype)
-                height, width = decode(message).shape[:2]
+                message, image = decode_record(record)
             except MalformedMessage:
                 return
-            self._image = getattr(message, 'encoding', getattr(message, 'format', '')), width, \
-                height
+            self._image = getattr(message, 'encoding', getattr(message, 'format', '')), \
+                image.shape[1], image.shape[0]
 
     def info(self, topic: str, msgtype: str, serialization: str, channels: list[Channel],
              reader: BagReader) -> TopicInfo:
         times = np.frombuffer(self.times, np.int64) if self.times else np.zeros(0, np.int64)
         span = int(times[-1] - times[0]) / 1e9 if len(times) > 1 else 0.0
-        offers = recorded_offers(channels)
+        offer = strictest(recorded_offers(channels))
         return TopicInfo(
             topic, msgtype, serialization, len(times), self._bytes,
             (len(times) - 1) / span if span else None,
             find_gaps(times, min(_LATEST, (reader.end_ns or 0) - (reader.start_ns or 0))),
-            _qos_text(strictest(offers)) if offers else None, *(self._image or ()))
+            None if offer is None else {'reliability': offer.reliability.name.lower(),
+                                        'durability': offer.durability.name.lower()},
+            *(self._image or ()))
 
 
 def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
@@ -182,11 +180,6 @@ def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
     edges = np.concatenate([[0], times_ns, [end_ns]]).astype(np.int64)
     return [Gap(int(edges[place]) / 1e9, int(edges[place + 1] - edges[place]) / 1e9)
             for place in np.flatnonzero(np.diff(edges) > longest)]
-
-
-def _qos_text(offer: Any) -> dict[str, str]:
-    return {'reliability': offer.reliability.name.lower(),
-            'durability': offer.durability.name.lower()}
 
 
 def _file(path: Path) -> FileInfo:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from ubcn_ros.bags.errors import MalformedMessage
+from ubcn_ros.bags.errors import MalformedMessage, reason
+from ubcn_ros.bags.storage.records import Record
 from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -18,6 +19,8 @@ CAMERA_INFO = 'sensor_msgs/msg/CameraInfo'
 LABEL_INFO = 'vision_msgs/msg/LabelInfo'
 LATEST_STAMP_NS = (2**31 - 1) * 10**9
 """A stamp's seconds are int32."""
+ZSTD_MAGIC, LZ4_MAGIC = b'\x28\xb5\x2f\xfd', b'\x04\x22\x4d\x18'
+"""What compressed data begin with, and CDR never does."""
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 """Standard types, and LabelInfo; the definitions in a bag are not needed for them."""
 TYPES.register(get_types_from_msg('uint16 class_id\nstring class_name\n',
@@ -61,16 +64,33 @@ def make_compressed(header: Any, data: bytes, kind: str | None = None) -> Any:
     return TYPES.types[COMPRESSED](header, kind, np.frombuffer(data, np.uint8))
 
 
-def make_label_info(header: Any, label_set: Any, threshold: float = 0.0) -> Any:
+def make_label_info(header: Any, label_set: Any, threshold: float) -> Any:
     """
     Describe the classes of masks as a vision_msgs/LabelInfo.
 
-    :param label_set: names by class id.
+    :param label_set: the LabelSet.
     :param threshold: confidence below which pixels are unlabeled, 0..1.
     """
     kind = TYPES.types['vision_msgs/msg/VisionClass']
     return TYPES.types[LABEL_INFO](header, [kind(number, name) for number, name
                                             in enumerate(label_set.classes)], threshold)
+
+
+def deserialize(data: bytes, msgtype: str) -> Any:
+    """
+    Deserialize a message by the standard definition of its type.
+
+    :raises MalformedMessage: the data are not of this type.
+    """
+    if data[:4] == ZSTD_MAGIC:
+        raise MalformedMessage('its zstd compression is damaged')
+    if data[:4] == LZ4_MAGIC:
+        raise MalformedMessage('it is compressed with lz4, and only zstd is read: convert the '
+                               'bag with `ros2 bag convert`')
+    try:
+        return TYPES.deserialize_cdr(data, msgtype)
+    except Exception as error:  # wrong bytes end in errors of many kinds
+        raise MalformedMessage(f'it is not a {msgtype}: {reason(error)}') from error
 
 
 def decode(message: Any) -> np.ndarray:
@@ -83,3 +103,13 @@ def decode(message: Any) -> np.ndarray:
         return to_rgb(message) if hasattr(message, 'step') else compressed_to_rgb(message)
     except MalformedImage as error:
         raise MalformedMessage(error.text('bag')) from error
+
+
+def decode_record(record: Record) -> tuple[Any, np.ndarray]:
+    """
+    Return the message of an image's record and its pixels, (H, W, 3) uint8 RGB.
+
+    :raises MalformedMessage: it cannot be an image.
+    """
+    message = deserialize(record.data, record.channel.msgtype)
+    return message, decode(message)

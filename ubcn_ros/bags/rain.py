@@ -17,18 +17,17 @@ import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage, in_seconds
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode_record
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.jobs import check_apart, check_early
 from ubcn_ros.bags.process.run import check_output
+from ubcn_ros.bags.process.sidecar import MAX_REPORTED
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.images.rewriting import compressed_fields, image_fields
 from ubcn_ros.node.topics import base_topic
 
-MAX_REPORTED = 100
-"""Malformed messages that are told one by one."""
 _MOST_THREADS = 16
 _WAITING_BYTES = 256 << 20  # of records that wait for an image before them
 _STRAY_NS = 60_000_000_000  # a stamp so far outside the recording is of another clock
@@ -91,8 +90,7 @@ def rain_bag(source: Path | str, out: Path | str, make_rain: Callable[[str, floa
                                   min(os.cpu_count() or 1, _MOST_THREADS)):
                 writer.write(item.record)
                 rain.count(item)
-                channel = item.record.channel
-                found[channel.topic, channel.msgtype, channel.serialization] += 1
+                found[item.record.channel.kind] += 1
                 if progress is not None:
                     progress(writer.messages, total)
         written: Counter[str] = Counter()
@@ -134,8 +132,7 @@ class _BagRain:
         """Render rain on an image's record; it stays as it is where it is not an image."""
         topic, msgtype = record.channel.topic, record.channel.msgtype
         try:
-            message = self._reader.deserialize(record.data, msgtype)
-            image = decode(message)
+            message, image = decode_record(record)
         except MalformedMessage as error:
             return _Item(record, error=f'{topic}, recorded at {in_seconds(record.time_ns)}: '
                                        f'{error}; copied as it is')
@@ -166,8 +163,7 @@ class _BagRain:
             done.errors.append(f'and {left} more malformed images')
         done.errors += reader.damage
         for connection in reader.connections:
-            done.errors += reader.count_problems(
-                connection, found[connection.topic, connection.msgtype, connection.encoding])
+            done.errors += reader.count_problems(connection, found[connection.kind])
         done.notes = reader.notes
         return done
 

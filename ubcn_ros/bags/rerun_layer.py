@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
-from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, stamp_ns
+from ubcn_ros.bags.messages import COMPRESSED, IMAGE, decode, deserialize, stamp_ns
 from ubcn_ros.bags.process.sidecar import read_sidecar
-from ubcn_ros.bags.storage.reader import BagReader, open_bag
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.reader import open_bag
+from ubcn_ros.bags.storage.records import Record
 from ubcn_ros.labels import UNLABELED, LabelSet
 
 APPLICATION = 'ubcn'
@@ -66,19 +66,15 @@ def write_layer(bag: Path | str, file: Path | str) -> int:
                 recording.log(topic, _classes(rerun, labels), static=True)
         channels = [channel for channel in reader.channels if channel.topic in kinds
                     and channel.msgtype in (IMAGE, COMPRESSED)]
-        for count, record in enumerate(_chosen(reader, channels), 1):
+        for count, record in enumerate(reader.records(channels), 1):
             try:
-                message = reader.deserialize(record.data, record.channel.msgtype)
+                message = deserialize(record.data, record.channel.msgtype)
                 content = _content(rerun, kinds[record.channel.topic], message)
             except MalformedMessage as error:
                 raise MalformedMessage(f'{bag}, message {count}: {error}') from error
             _set_times(recording, record, stamp_ns(message.header))
             recording.log(record.channel.topic, content)
     return count
-
-
-def _chosen(reader: BagReader, channels: list[Channel]) -> Any:
-    return reader.records(channels) if channels else ()
 
 
 @contextmanager

@@ -18,11 +18,10 @@ import numpy as np
 
 from ubcn_ros.images.decoding import decode
 from ubcn_ros.images.encodings import ENCODINGS, LAYOUTS, convert, output_encoding, rows_and_bytes
-from ubcn_ros.images.formats import read_header
 from ubcn_ros.images.malformed import RECORDED_SO, MalformedImage, Remedy, check_size
 
-__all__ = ['ENCODINGS', 'MalformedImage', 'compressed_size', 'compressed_to_rgb', 'fill_fields',
-           'fill_image', 'in_encoding', 'output_encoding', 'to_rgb']
+__all__ = ['ENCODINGS', 'MalformedImage', 'compressed_to_rgb', 'fill_fields', 'fill_image',
+           'in_encoding', 'output_encoding', 'to_rgb']
 
 
 def to_rgb(message: Any) -> np.ndarray:
@@ -66,18 +65,6 @@ def compressed_to_rgb(message: Any) -> np.ndarray:
     encoding = payload_encoding(message.format)
     return decode(memoryview(message.data).cast('B'),
                   mosaic=encoding if encoding.startswith('bayer_') else None)
-
-
-def compressed_size(data: memoryview | bytes) -> tuple[int, int]:
-    """
-    Read height and width from the header of a JPEG or PNG without decoding it.
-
-    :param data: the image's bytes.
-    :return: (height, width) in pixels, unchecked.
-    :raises MalformedImage: neither a JPEG nor a PNG, or a header without a size.
-    """
-    header = read_header(data)
-    return header.height, header.width
 
 
 def fill_image(message: Any, header: Any, image: np.ndarray, encoding: str) -> Any:

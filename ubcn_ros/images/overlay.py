@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-_UNLABELED = 255
+from ubcn_ros.labels import UNLABELED
 
 
 def overlay(image: np.ndarray, labels: np.ndarray, label_set: Any, alpha: float = 0.5
@@ -30,7 +30,7 @@ def overlay(image: np.ndarray, labels: np.ndarray, label_set: Any, alpha: float 
         raise ValueError(f'labels of shape {labels.shape} do not fit an image of shape '
                          f'{image.shape}: both must be of one frame')
     blended = cv2.addWeighted(image, 1.0 - alpha, label_set.colorize(labels), alpha, 0.0)
-    unlabeled = labels == _UNLABELED
+    unlabeled = labels == UNLABELED
     if unlabeled.any():
         blended[unlabeled] = image[unlabeled]
     return blended

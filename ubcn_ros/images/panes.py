@@ -44,11 +44,6 @@ class PaneVideo:
         self._writer.__exit__(*error)
 
     @property
-    def frames(self) -> int:
-        """How many frames were written."""
-        return self._writer.frames
-
-    @property
     def note(self) -> str | None:
         """As of `VideoWriter`."""
         return self._writer.note

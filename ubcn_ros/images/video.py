@@ -43,17 +43,13 @@ class VideoInfo(NamedTuple):
     """
     What a file says of its video.
 
-    ``width``, ``height`` of the upright image, pixels; ``rate_hz``: frames per second, the mean
-    where the rate varies; ``frames`` and ``duration_s``: 0 where the file does not say; ``codec``:
-    FFmpeg's name.
+    ``rate_hz``: frames per second, the mean where the rate varies; ``frames`` and ``duration_s``:
+    0 where the file does not say.
     """
 
-    width: int
-    height: int
     rate_hz: float
     frames: int
     duration_s: float
-    codec: str
 
 
 def is_video_name(path: Path | str) -> bool:
@@ -81,7 +77,7 @@ def is_video(path: Path | str) -> bool:
 
 def video_info(path: Path | str) -> VideoInfo:
     """
-    Read what a video file says of itself; its first frame is decoded, for the orientation.
+    Read what a video file says of itself; its first frame is decoded, so that there is one.
 
     :raises VideoError: missing, not a video, or damaged before its first frame.
     """
@@ -90,17 +86,13 @@ def video_info(path: Path | str) -> VideoInfo:
         if first is None:
             raise VideoError(f'{path} holds no frame that can be decoded: copy or convert it '
                              'again')
-        width, height = first.width, first.height
-        if round(_rotation(first) / 90) % 2:
-            width, height = height, width
         if stream.duration is not None:
             duration = float(stream.duration * stream.time_base)
         else:
             duration = (container.duration or 0) / 1e6
         if 'matroska' in container.format.name:  # there it is the end of the last frame, from 0
             duration = max(0.0, duration - (first.time or 0))
-        return VideoInfo(width, height, _rate(stream), stream.frames, duration,
-                         stream.codec_context.name)
+        return VideoInfo(_rate(stream), stream.frames, duration)
 
 
 def length_s(path: Path | str) -> float:
@@ -154,7 +146,7 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
             else:
                 time_s = 0.0 if time_s is None else time_s + step
             image = frame.to_ndarray(format='rgb24')
-            if turns := round(_rotation(frame) / 90) % 4:
+            if turns := round(frame.rotation / 90) % 4:  # degrees counter-clockwise
                 image = np.ascontiguousarray(np.rot90(image, turns))
             yield VideoFrame(image, time_s)
     if damage:
@@ -183,7 +175,7 @@ def _opened(path: Path | str) -> Iterator[tuple[Any, Any]]:
 def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
     """Yield PyAV's frames; what cannot be read or decoded goes to `damage`."""
     import av
-    announced = len(getattr(stream, 'index_entries', ()))  # of all frames in MP4 and MOV
+    announced = len(stream.index_entries)  # of all frames in MP4 and MOV
     packets, number = container.demux(stream), 0
     while True:
         try:
@@ -207,8 +199,3 @@ def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
 
 def _rate(stream: Any) -> float:
     return float(stream.average_rate or stream.guessed_rate or DEFAULT_RATE_HZ)
-
-
-def _rotation(frame: Any) -> float:
-    """Degrees to turn a frame counter-clockwise by to see it upright."""
-    return getattr(frame, 'rotation', 0)

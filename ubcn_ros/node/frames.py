@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ubcn_ros.images.formats import read_header
 from ubcn_ros.images.messages import (
     MalformedImage,
-    compressed_size,
     compressed_to_rgb,
     output_encoding,
     to_rgb,
@@ -38,9 +38,10 @@ class Arrival:
         if not self.compressed:
             return self.message.height, self.message.width
         try:
-            return compressed_size(memoryview(self.message.data).cast('B'))
+            header = read_header(memoryview(self.message.data).cast('B'))
         except MalformedImage:
             return None
+        return header.height, header.width
 
     def to_rgb(self) -> Any:
         """

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from ubcn_ros.bags import COMPRESSED, IMAGE, BagError, BagReader, Connection, open_bag
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.messages import LABEL_INFO
+from ubcn_ros.bags.messages import LABEL_INFO, deserialize
 from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
 from ubcn_ros.node import topics as names
@@ -163,7 +163,7 @@ class OpenBag:
         for connection in self.reader.connections:
             if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
                 for _, _, data in self.reader.messages([connection]):
-                    message = self.reader.deserialize(data, LABEL_INFO)
+                    message = deserialize(data, LABEL_INFO)
                     return named_classes([c.class_name for c in message.class_map])
         return None
 
@@ -274,7 +274,7 @@ class Reading:
                 return None
             self._kept[found[0], found[1]] = found[2:]
         connection, data = self._kept.pop((topic, key))
-        return self._bag.reader.deserialize(data, connection.msgtype)
+        return deserialize(data, connection.msgtype)
 
     def _read(self) -> Iterator[tuple[str, FrameKey, Connection, bytes]]:
         for connection, key, _, data in self._bag.messages([*self._topics.values()]):

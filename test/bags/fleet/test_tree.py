@@ -5,7 +5,7 @@
 import pytest
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.bags.fleet import find_bags, pair_outputs
+from ubcn_ros.bags.fleet.tree import find_bags, pair_outputs
 
 
 @pytest.fixture

@@ -37,9 +37,9 @@ def infer(pixels):
     return pixels * 10
 
 
-def encode(item, message, frame):
-    pause(frame)
-    return [f'{message} {frame}']
+def encode(item, message):
+    pause(item.frame)
+    return [f'{message} {item.frame}']
 
 
 def run(items, workers=4, decode=decode, infer=infer, encode=encode):
@@ -61,9 +61,9 @@ def test_what_comes_out_is_in_the_order_of_what_went_in(workers):
 def test_an_error_comes_at_its_place(stage, kept=7):
     def failing(work):
         def fails(*arguments):
-            # a record, pixels, and a frame
-            if {kept, 10 * kept} & {getattr(a, 'sequence', a) for a in arguments
-                                    if not isinstance(a, Item)}:
+            # a record, pixels, and an item with its frame
+            if {kept, 10 * kept} & {a.frame if isinstance(a, Item) else getattr(a, 'sequence', a)
+                                    for a in arguments}:
                 raise MemoryError(stage)
             return work(*arguments)
         return fails
@@ -159,8 +159,8 @@ def test_stages_work_at_the_same_time():
         meet('infer', pixels, ('decode', 2))
         return pixels
 
-    def encode(item, message, frame):
-        meet('encode', frame, ('infer', 1))
+    def encode(item, message):
+        meet('encode', item.frame, ('infer', 1))
         return []
 
     with ThreadedPipeline([item(n) for n in range(4)], decode, infer, encode, 2) as pipeline:

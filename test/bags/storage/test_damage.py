@@ -15,7 +15,7 @@ from mcap.writer import CompressionType
 from random_images import noise
 from rosbags.rosbag2 import CompressionMode
 
-from ubcn_ros.bags import BagError, MalformedMessage, create, open_bag, read_images
+from ubcn_ros.bags import BagError, MalformedMessage, create, deserialize, open_bag, read_images
 
 NUMBERS = list(range(1, 21))
 
@@ -177,10 +177,10 @@ def test_one_damaged_zstd_message_is_malformed_and_the_next_is_read(tmp_path, st
     overwrite(file, place + 4, b'\xff' * 6)
     images, seconds = [], []
     with open_bag(tmp_path / 'bag') as reader:
-        for connection, recorded, data in reader.messages():
+        for connection, recorded, data in reader.messages(reader.connections):
             seconds.append(recorded // SECOND)
             try:
-                images.append(reader.deserialize(data, connection.msgtype))
+                images.append(deserialize(data, connection.msgtype))
             except MalformedMessage as error:
                 assert seconds[-1] == 7 and 'zstd compression is damaged' in str(error)
         assert seconds == NUMBERS and len(images) == 19

@@ -164,7 +164,7 @@ def test_a_time_that_mcap_cannot_hold_is_named(tmp_path):
             with cannot:
                 writer.write('/image', IMAGE, serialized(number), time)
     with open_bag(tmp_path / 'bag') as reader:
-        assert [recorded for _, recorded, _ in reader.messages()] == [1, 2**63]
+        assert [recorded for _, recorded, _ in reader.messages(reader.connections)] == [1, 2**63]
 
 
 @pytest.mark.parametrize(('option', 'name'), [

@@ -16,9 +16,10 @@ from test_records import CHANNELS, IN_ORDER, strings, write
 
 from ubcn_ros.bags import IMAGE, BagError, Channel, Record, open_bag
 from ubcn_ros.bags.messages import LABEL_INFO, TYPES
-from ubcn_ros.bags.storage.channels import QOS, qos_profiles, ros_channel
+from ubcn_ros.bags.storage.channels import QOS, ros_channel
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.metadata import write_metadata
+from ubcn_ros.bags.storage.offered_qos import recorded_offers
 
 STRING = ros_channel('/text', 'std_msgs/msg/String')
 OLD_QOS = '- history: 1\n  depth: 7\n  reliability: 2\n  durability: 1\n' + ''.join(
@@ -202,7 +203,7 @@ def test_metadata_has_the_layout_of_rosbag2(tmp_path):
 @pytest.mark.parametrize('qos', ['', 'a: [', '- 1', '[{}]', '- history: keep_last'])
 def test_a_qos_that_cannot_be_read_is_kept_and_left_out_of_metadata(tmp_path, qos):
     channel = STRING._replace(metadata=((QOS, qos),))
-    assert qos_profiles(channel) == []
+    assert recorded_offers([channel]) == []
     assert read(write_bag(tmp_path / 'bag', [text(1, channel)])) == [text(1, channel)]
 
 

@@ -11,7 +11,7 @@ from random_images import noise
 from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, decode, open_bag, read_images
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, decode, deserialize, open_bag, read_images
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.channels import QOS
 
@@ -73,7 +73,7 @@ def test_images_are_read_with_stamp_time_and_sequence(tmp_path, compression):
         assert channel.definition == TYPES.generate_msgdef(IMAGE, ros_version=2)[0].encode()
         assert [(r.sequence, r.publish_ns) for r in reader.records()] == [
             (100 + n, n * SECOND) for n in (1, 2, 3)]
-        assert [r.time_ns for r in reader.records((), SECOND + 1, 3 * SECOND)] == [2 * SECOND]
+        assert [r.time_ns for r in reader.records(None, SECOND + 1, 3 * SECOND)] == [2 * SECOND]
         assert (reader.start_ns, reader.end_ns) == (SECOND, 3 * SECOND)
         assert [c.msgcount for c in reader.connections] == [3] and reader.damage == []
 
@@ -137,7 +137,7 @@ def test_messages_that_cannot_be_converted_are_told_and_left_out(tmp_path):
                                       ('/image', IMAGE, 3, b''), ('/image', IMAGE, 4, image(4))])
     with open_bag(path) as reader:
         connection = reader.connections[0]
-        images = [decode(reader.deserialize(data, IMAGE)) for *_, data in reader.messages()]
+        images = [decode(deserialize(record.data, IMAGE)) for record in reader.records()]
         problems = reader.problems(connection, len(images))
     assert np.array_equal(images, [noise(1), noise(4)])
     assert '2 messages of /image could not be converted (' in problems[0]

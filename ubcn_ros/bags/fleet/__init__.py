@@ -9,8 +9,8 @@ Many bags, on many processes or machines.
 ...     fleet.run(workers)
 """
 
-from ubcn_ros.bags.fleet.run import Bag, Fleet
-from ubcn_ros.bags.fleet.tree import find_bags, pair_outputs
+from ubcn_ros.bags.fleet.run import Fleet
+from ubcn_ros.bags.fleet.tree import pair_outputs
 from ubcn_ros.bags.fleet.workers import Workers
 
-__all__ = ['Bag', 'Fleet', 'Workers', 'find_bags', 'pair_outputs']
+__all__ = ['Fleet', 'Workers', 'pair_outputs']

@@ -61,7 +61,7 @@ class PoolWorker:
         try:
             outcome = self._receive()
         except WorkerEnded as ending:
-            outcome = TaskOutcome(self.name, task, error=f'{self} {ending}', lost=True)
+            outcome = TaskOutcome(self.name, error=f'{self} {ending}', lost=True)
             self._early_ends = 0 if self.ready else self._early_ends + 1
             if self._early_ends >= _EARLY_ENDS:
                 raise BagError(f'worker {self.name} ends before it can work: it {ending}; '
@@ -72,7 +72,7 @@ class PoolWorker:
         if outcome.lost:
             self.end()
             self.begin()
-        return outcome._replace(task=task) if task is not None else None
+        return outcome if task is not None else None
 
     def end(self) -> None:
         """End it; what it was at can be gone on with."""

@@ -48,7 +48,7 @@ class _Actor:
 
     def run(self, worker: str, task: Callable[[], Any]) -> TaskOutcome:
         """Run a task."""
-        return attempt(worker, task)._replace(task=None)
+        return attempt(worker, task)
 
 
 class RayWorkers(Pool):

@@ -85,7 +85,6 @@ class TaskOutcome(NamedTuple):
     """
 
     worker: str
-    task: Any
     value: Any = None
     error: str = ''
     lost: bool = False
@@ -94,11 +93,11 @@ class TaskOutcome(NamedTuple):
 def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
     """Run a task in this process."""
     try:
-        return TaskOutcome(worker, task, task())
+        return TaskOutcome(worker, task())
     except BagLocked as error:  # by a worker that was given up, and may end
-        return TaskOutcome(worker, task, error=str(error), lost=True)
+        return TaskOutcome(worker, error=str(error), lost=True)
     except ValueError as error:  # as this package raises for what is wrong with the input
-        return TaskOutcome(worker, task, error=str(error))
+        return TaskOutcome(worker, error=str(error))
     except Exception as error:  # of memory, disk or device: another process may fare better
         text = ' '.join(str(error).split())
-        return TaskOutcome(worker, task, error=f'{type(error).__name__}: {text}', lost=True)
+        return TaskOutcome(worker, error=f'{type(error).__name__}: {text}', lost=True)

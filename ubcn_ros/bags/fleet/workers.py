@@ -103,9 +103,9 @@ class _Process(PoolWorker):
         self.process.join()
 
 
-def _ending(code: int | None) -> str:
+def _ending(code: int) -> str:
     """Say how a process ended."""
-    if code is not None and code < 0:
+    if code < 0:
         with suppress(ValueError):
             return f'was ended by {signal.Signals(-code).name}'
     return f'ended with exit code {code}'
@@ -121,7 +121,7 @@ def _serve(connection: Connection, name: str, number: int,
             initializer(number)
         connection.send(None)
         while True:
-            connection.send(attempt(name, connection.recv())._replace(task=None))
+            connection.send(attempt(name, connection.recv()))
 
 
 def _end_with_parent() -> None:

@@ -14,13 +14,13 @@ from typing import Any
 from ubcn_ros.bags import IMAGE, BagError, BagWriter
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns, with_stamp
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, starting_ros
+from ubcn_ros.node import topics
 
 SOURCE = '/camera/image_raw'
 """Topic that images are replayed on; '/compressed' is appended for compressed ones."""
-DERAINED, LABELS = '/derained/image_raw', '/labels/image_raw'
-FRAME = '/debug/frame'
+DERAINED, LABELS = '/' + topics.DERAINED, '/' + topics.LABELS
 _SPIN_SECONDS = 0.1  # after which the end is noticed
-_PROBE_SECONDS = 10.0  # enough to know a slow node's pace
+_PROBES, _PROBE_SECONDS = 4, 10.0  # enough to know a slow node's pace
 _LOST_FACTOR, _LOST_SECONDS = 4.0, 1.0  # an answer that takes so much longer does not come
 
 
@@ -78,7 +78,7 @@ class Client:
             rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
             self._node = rclpy.create_node('ubcn_client', context=self._context)
         self._camera, below = camera or 'camera', f'/{camera}' if camera else ''
-        topic = source_topic(camera) + ('/compressed' if compressed else '')
+        topic = source_topic(camera) + (topics.COMPRESSED if compressed else '')
         self._publisher = self._node.create_publisher(
             CompressedImage if compressed else Image, topic, QoSProfile(depth=5))
         self._taken = frozenset(outputs)
@@ -86,10 +86,11 @@ class Client:
             self._node.create_subscription(
                 Image, below + name, lambda data, name=name: self._on_output(name, data),
                 QoSProfile(depth=50), raw=True)
-        self._node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
+        self._node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS, self._on_diagnostics,
+                                       10)
         if debug:
-            self._node.create_subscription(DiagnosticArray, below + FRAME, self._on_frame,
-                                           QoSProfile(depth=50))
+            self._node.create_subscription(DiagnosticArray, f'{below}/{topics.DEBUG_FRAME}',
+                                           self._on_frame, QoSProfile(depth=50))
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._ended = threading.Event()
@@ -144,18 +145,18 @@ class Client:
         """Wait until the node takes images, which it does once it is active."""
         self.wait(self._publisher.get_subscription_count, 'the node to become active', timeout)
 
-    def probe(self, data: bytes, count: int = 4, timeout: float = 60.0) -> float:
+    def probe(self, data: bytes, timeout: float = 60.0) -> float:
         """
         Send an image until all outputs have answered, then again, one by one.
 
-        `count` times in all, fewer where the node is slow. Of those after the first, one that is
-        lost on the way is passed over.
+        Four times in all, fewer where the node is slow. Of those after the first, one that is lost
+        on the way is passed over.
 
         :return: the median time from sending to the last output, seconds.
         :raises NoAnswerError: the transport, or the node, lost the first however often it came.
         """
         times = []
-        for number in range(count):
+        for number in range(_PROBES):
             # a time of its own for each, and not one that a camera would stamp
             message = with_stamp(data, 2_000_000_000 + number)
             header, sent = header_bytes(message), self.publish(message)

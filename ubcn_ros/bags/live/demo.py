@@ -19,13 +19,15 @@ import click
 import numpy as np
 
 from ubcn_ros import bags
-from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client, header_bytes
+from ubcn_ros.bags.headers import header_bytes
+from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.bags.live.replay_report import Replayed, latencies_ms, problems, summary_text
 from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
 from ubcn_ros.images.overlay import overlay
+from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.stopping import stop_on_signals
 
@@ -171,7 +173,7 @@ def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
                       'min_confidence': options.min_confidence, 'device': options.device,
                       'warm_up_height': height, 'warm_up_width': width,
                       'input_transport': 'compressed' if compressed else 'raw'},
-                {'image': SOURCE, 'image/compressed': SOURCE + '/compressed'}) as node, \
+                {'image': SOURCE, 'image/compressed': SOURCE + COMPRESSED}) as node, \
                 Client(node, compressed, recorder) as client:
             client.wait_until_active(_START_SECONDS)
             seconds = client.probe(first)
@@ -196,7 +198,7 @@ def _first_image(reader: Any, connection: Any) -> tuple[bytes, np.ndarray]:
     for _, _, data in reader.messages([connection]):
         found += 1
         try:
-            return data, bags.decode(reader.deserialize(data, connection.msgtype))
+            return data, bags.decode(bags.deserialize(data, connection.msgtype))
         except bags.MalformedMessage:
             continue
     raise bags.BagError('; '.join([f'none of {found} messages of {connection.topic} is an image',
@@ -304,15 +306,12 @@ def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str
         drawn.append((caption, (image, derained[stamp], label_set.colorize(labels[stamp]),
                                 overlay(derained[stamp], labels[stamp], label_set))))
     title = summary['model'] + (', rainy drive' if options.bag is None else f', {source.name}')
-    subtitle = (f"{_plural(summary['iterations'], 'iteration')}; {summary['processed']} of "
+    several = 's' * (summary['iterations'] != 1)
+    subtitle = (f"{summary['iterations']} iteration{several}; {summary['processed']} of "
                 f"{summary['sent']} frames processed; from publishing to receipt "
                 f"{summary['latency_ms']['p50']:.0f} ms (p50) on {summary['device']}, "
                 f"{summary['precision']}")
     return contact_sheet(drawn, _COLUMNS, label_set, title, subtitle)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f'{count} {noun}' if count == 1 else f'{count} {noun}s'
 
 
 def _inputs(source: Path, topic: str | None, stamps: set[int]
@@ -323,7 +322,7 @@ def _inputs(source: Path, topic: str | None, stamps: set[int]
         connection = bags.image_connection(reader, topic)
         for _, _, data in reader.messages([connection]):
             try:
-                message = reader.deserialize(data, connection.msgtype)
+                message = bags.deserialize(data, connection.msgtype)
                 stamp = bags.stamp_ns(message.header)
                 if stamp in left:
                     left.discard(stamp)

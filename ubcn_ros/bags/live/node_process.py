@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from ubcn_ros.runtime.installed import shared_folders
 _DOMAINS = 101  # above, ports meet the system's own
 # of a domain: its multicast, and its first participants' (DDSI-RTPS, 9.6)
 _PORTS = (0, 10, 12, 14)
-_taken: dict[int, socket.socket] = {}  # domains of this process; the sockets hold them
+_held: list[socket.socket] = []  # of the domain of this process
 
 
 class ReplayError(RuntimeError):
@@ -56,18 +57,16 @@ def private_domain() -> dict[str, str]:
             **fast_dds_profile(os.environ, config_file('fastdds.xml'))}
 
 
+@cache
 def _own_domain() -> int:
-    """Return the domain that this process holds; at first, take one that no other uses."""
-    if not _taken:
-        start = os.getpid()
-        for domain in (1 + (start + n) % _DOMAINS for n in range(_DOMAINS)):
-            if (held := _hold(domain)) is not None:
-                _taken[domain] = held
-                break
-        else:
-            raise ReplayError(f'the DDS domains 1 to {_DOMAINS} are all in use on this machine: '
-                              'end some of its ROS processes')
-    return next(iter(_taken))
+    """Take a domain that no other process uses, once for this one."""
+    start = os.getpid()
+    for domain in (1 + (start + n) % _DOMAINS for n in range(_DOMAINS)):
+        if (held := _hold(domain)) is not None:
+            _held.append(held)
+            return domain
+    raise ReplayError(f'the DDS domains 1 to {_DOMAINS} are all in use on this machine: end some '
+                      'of its ROS processes')
 
 
 def _hold(domain: int) -> socket.socket | None:

@@ -85,7 +85,7 @@ def play(path: Path, options: PlayOptions, played: Played, say: Callable[[str], 
                                'types that are installed')
             clock = _clock_publisher(node) if options.clock_hz else None
             publishers.wait_for(options.wait_for, say)
-            if options.start and publishers.latched:
+            if options.start:
                 for record in reader.records(publishers.latched, end_ns=first):
                     publishers.publish(record)
             laps = _laps(path, publishers.channels, first, end, options.loop, warn)
@@ -156,15 +156,13 @@ class _Publishers:
     def __init__(self, node: Any, channels: Sequence[Channel], warn: Callable[[str], Any]):
         by_topic: dict[tuple[str, str, str], list[Channel]] = {}
         for channel in channels:
-            by_topic.setdefault((channel.topic, channel.msgtype, channel.serialization),
-                                []).append(channel)
+            by_topic.setdefault(channel.kind, []).append(channel)
         self.channels: list[Channel] = []
         self.latched: list[Channel] = []
         self._publishers: dict[Channel, Any] = {}
         unknown = []
         for (topic, msgtype, serialization), group in by_topic.items():
-            offers = recorded_offers(group)
-            offer = strictest(offers) if offers else None
+            offer = strictest(recorded_offers(group))
             try:
                 publisher = _publisher(node, topic, msgtype, serialization, to_profile(offer))
             except Exception as error:  # of a type, name or QoS that this ROS does not take

@@ -39,10 +39,10 @@ def problems(result: Replayed) -> list[str]:
                          'sent, or twice')
         if got.total() != result.counts['processed']:
             found.append(f"{got.total()} messages arrived on {topic}, but the node processed "
-                            f"{result.counts['processed']}")
+                         f"{result.counts['processed']}")
     if result.counts['received'] > len(result.sent):
         found.append(f"the node received {result.counts['received']} images, but only "
-                        f'{len(result.sent)} were sent: another publisher is on the topic')
+                     f'{len(result.sent)} were sent: another publisher is on the topic')
     return found
 
 
@@ -62,17 +62,13 @@ def latencies_ms(sent: list[tuple[bytes, float]], outputs: list[Output], topic: 
 
 def summary_text(summary: dict[str, Any]) -> str:
     """Lay a summary out in lines of name and value."""
-    latency = summary['latency_ms']
+    latency, used = summary['latency_ms'], summary['iterations_used']
     rows = [('frames sent', f"{summary['sent']} at {summary['rate_hz']} Hz"),
             *((name, str(summary[name])) for name in ('processed', 'dropped', 'malformed')),
             ('latency p50', f"{latency['p50']} ms" if latency else '-'),
             ('latency p95', f"{latency['p95']} ms" if latency else '-'),
             ('iterations', str(summary['iterations'])),
-            ('of these used', _mean(summary['iterations_used'])),
+            ('of these used', '-' if used is None else f'{used:g} on average'),
             ('model', f"{summary['model']} ({summary['device']}, {summary['precision']}, "
              f"{summary['backend']})")]
     return '\n' + textwrap.indent(table(None, rows, left=(0, 1)), '  ') + '\n'
-
-
-def _mean(value: float | None) -> str:
-    return '-' if value is None else f'{value:g} on average'

@@ -8,12 +8,10 @@ Bags to bags: every camera through the engine, everything else as it was.
 >>> result = run_job(job)
 """
 
-from ubcn_ros.bags.process.cameras import BagCamera, Skipped, find_cameras
 from ubcn_ros.bags.process.jobs import plan
 from ubcn_ros.bags.process.joining import join
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.run import Result, run_job
 from ubcn_ros.bags.process.sidecar import Tally, read_sidecar
 
-__all__ = ['BagCamera', 'Job', 'Options', 'Result', 'Skipped', 'Tally', 'find_cameras', 'join',
-           'plan', 'read_sidecar', 'run_job']
+__all__ = ['Job', 'Options', 'Result', 'Tally', 'join', 'plan', 'read_sidecar', 'run_job']

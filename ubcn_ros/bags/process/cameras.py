@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
 from ubcn_ros.bags.errors import BagError, MalformedMessage
 from ubcn_ros.bags.headers import header_stamp_ns
-from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode
+from ubcn_ros.bags.messages import CAMERA_INFO, COMPRESSED, IMAGE, decode, deserialize
 from ubcn_ros.bags.process.pairing import WINDOW_NS
 from ubcn_ros.bags.storage.reader import BagReader
 from ubcn_ros.bags.storage.records import Channel, Record
@@ -47,11 +47,6 @@ class BagCamera:
     camera_info: str | None = None
     paired: bool = True
     twin: str | None = None
-
-    @property
-    def base(self) -> str:
-        """The topic without its transport."""
-        return base_topic(self.topic)
 
 
 @dataclass(frozen=True)
@@ -88,10 +83,11 @@ def find_cameras(reader: BagReader, chosen: Sequence[str] = (),
     cameras, skipped = [], []
     for name, kind in sorted(found.kinds(), key=lambda item: item[1] != IMAGE):
         reason = found.why_not(name, kind)
-        twin = next((camera for camera in cameras if camera.base == base_topic(name)), None)
+        twin = next((camera for camera in cameras
+                     if base_topic(camera.topic) == base_topic(name)), None)
         if twin is not None and not reason:
             reason = f'the other transport of {twin.topic}, which is processed'
-            cameras[cameras.index(twin)] = BagCamera(**{**vars(twin), 'twin': name})
+            cameras[cameras.index(twin)] = replace(twin, twin=name)
         if reason:
             skipped.append(Skipped(name, kind, reason))
         else:
@@ -208,7 +204,7 @@ class _Topics:
         reason, encoding, broken = '', '', False
         for record in records:
             try:
-                message = self._reader.deserialize(record.data, kind)
+                message = deserialize(record.data, kind)
                 encoding = encoding or _encoding(message)
                 decode(message)
             except MalformedMessage as error:

@@ -12,12 +12,12 @@ import numpy as np
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.headers import header_bytes, header_stamp_ns
-from ubcn_ros.bags.messages import CAMERA_INFO, decode
+from ubcn_ros.bags.messages import CAMERA_INFO, decode_record
 from ubcn_ros.bags.process.cameras import BagCamera
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.pairing import LOOKBACK_NS, Pairing
 from ubcn_ros.bags.storage.reader import BagReader
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.records import Record
 
 _SEARCH_NS = 10_000_000_000
 
@@ -69,68 +69,53 @@ class Item:
     frame: Any = None
 
 
-def decode_record(reader: BagReader, record: Record) -> tuple[Any, np.ndarray]:
-    """
-    Return the message of an image's record and its pixels, (H, W, 3) uint8 RGB.
-
-    :raises MalformedMessage: it cannot be an image.
-    """
-    message = reader.deserialize(record.data, record.channel.msgtype)
-    return message, decode(message)
-
-
 class JobReader:
     """
     The items of a job, in the order of recording.
 
     :param reader: of its bag.
-    :param position: to go on from; None begins at the beginning.
+    :param position: to go on from.
     """
 
-    def __init__(self, reader: BagReader, job: Job, position: Position | None = None):
-        self._reader, self._job = reader, job
-        self._cameras = {(camera.topic, camera.type): camera for camera in job.cameras}
+    def __init__(self, reader: BagReader, job: Job, position: Position):
+        self._reader, self._job, self._position = reader, job, position
+        self._cameras = {(camera.topic, camera.type, 'cdr'): camera for camera in job.cameras}
         self._pairings = {camera: Pairing(camera.paired) for camera in job.cameras}
-        self._position = position or Position(job.start_ns, 0, {})
         self._channels = [channel for channel in reader.channels if channel.topic in job.read]
         self._copied = job.copied
         self._numbers = {camera.topic: 0 for camera in job.cameras}
 
     def __iter__(self) -> Iterator[Item]:
         """Yield the items; in between, the reader may be used by this thread alone."""
-        start, position = self._position.time_ns - LOOKBACK_NS, self._position
+        start = self._position.time_ns - LOOKBACK_NS
         self._recall_infos(start)
         self._set_numbers(start)
-        time = taken = None
-        for record in self._records(start, self._job.end_ns):
+        for taken, record in self._placed(start, self._job.end_ns):
+            if (record.time_ns, taken) <= self._position[:2]:
+                self._look_back(taken, record)
+            else:
+                yield self._item(taken, record)
+
+    def _placed(self, start: int, end: int) -> Iterator[tuple[int, Record]]:
+        """Yield the place of each record, from 1, among those of its time, and the record."""
+        time, taken = None, 0
+        for record in self._reader.records(self._channels, start, end):
             taken = taken + 1 if record.time_ns == time else 1
             time = record.time_ns
-            if (time, taken) <= position[:2]:
-                self._look_back(record)
-            else:
-                item = self._item(record)
-                item.position = Position(time, taken, dict(self._numbers))
-                yield item
+            yield taken, record
 
-    def _records(self, start: int, end: int) -> Iterator[Record]:
-        if self._channels:
-            yield from self._reader.records(self._channels, start_ns=start, end_ns=end)
-
-    def _item(self, record: Record) -> Item:
-        item = Item(record, self._position, record.channel.topic in self._copied)
-        camera = self._camera(record.channel)
+    def _item(self, taken: int, record: Record) -> Item:
+        image, info, late = None, None, []
+        camera = self._cameras.get(record.channel.kind)
         if camera is not None:
             number = self._numbers[camera.topic]
             self._numbers[camera.topic] += 1
             if number % self._job.options.every == 0:
-                item.image, item.info = self._pair_image(camera, record)
+                image, info = self._pair_image(camera, record)
         elif record.channel.msgtype == CAMERA_INFO:
-            item.late = self._pair_info(record)
-        return item
-
-    def _camera(self, channel: Channel) -> BagCamera | None:
-        camera = self._cameras.get((channel.topic, channel.msgtype))
-        return camera if channel.serialization == 'cdr' else None
+            late = self._pair_info(record)
+        return Item(record, Position(record.time_ns, taken, dict(self._numbers)),
+                    record.channel.topic in self._copied, image, info, late)
 
     def _pair_image(self, camera: BagCamera, record: Record) -> tuple[CameraImage, bytes | None]:
         try:
@@ -151,16 +136,16 @@ class JobReader:
                 if camera.camera_info == record.channel.topic
                 for image in pairing.info(stamp, record.time_ns, bytes(record.data))]
 
-    def _look_back(self, record: Record) -> None:
+    def _look_back(self, taken: int, record: Record) -> None:
         """Take note of what was recorded before the position, for the pairs that it makes."""
         if record.time_ns < self._job.begin_ns:
             if record.channel.msgtype == CAMERA_INFO:
                 self._pair_info(record)
             return
-        item = self._item(record)
+        item = self._item(taken, record)
         if item.image is not None and item.info is None and item.image.camera.camera_info:
             try:
-                decode_record(self._reader, record)
+                decode_record(record)
                 item.image.whole = True
             except MalformedMessage:
                 pass
@@ -168,12 +153,10 @@ class JobReader:
     def _set_numbers(self, start: int) -> None:
         """Set the numbers of images to those at the time that is looked back to."""
         self._numbers |= self._position.images
-        time, taken = None, 0
-        for record in self._records(max(start, self._job.begin_ns), self._position.time_ns + 1):
-            taken = taken + 1 if record.time_ns == time else 1
-            time = record.time_ns
-            camera = self._camera(record.channel)
-            if camera is not None and (time, taken) <= self._position[:2]:
+        for taken, record in self._placed(max(start, self._job.begin_ns),
+                                          self._position.time_ns + 1):
+            camera = self._cameras.get(record.channel.kind)
+            if camera is not None and (record.time_ns, taken) <= self._position[:2]:
                 self._numbers[camera.topic] -= 1
 
     def _recall_infos(self, before: int) -> None:

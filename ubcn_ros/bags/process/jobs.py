@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.process.cameras import BagCamera, find_cameras, no_camera
-from ubcn_ros.bags.process.names import check_free, find_prefixes
 from ubcn_ros.bags.process.options import Job, Options
-from ubcn_ros.bags.process.outputs import output_names
+from ubcn_ros.bags.process.outputs import check_free, find_prefixes, output_names
 from ubcn_ros.bags.process.run import whole_range
 from ubcn_ros.bags.storage.mcap_writer import check_times
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
@@ -81,7 +80,7 @@ def check_early(reader: BagReader, topics: Collection[str], start_ns: int | None
     :raises BagError: something was.
     """
     channels = [channel for channel in reader.channels if channel.topic in topics]
-    if channels and (reader.start_ns or 0) < 0:
+    if (reader.start_ns or 0) < 0:
         for record in islice(reader.records(channels, start_ns, 0), 1):
             check_times(record)
 
@@ -103,7 +102,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
         pieces_folder(out) / f'{n:04}-of-{pieces:04}' for n in range(pieces)]
     jobs = [Job(source, place, options, begin, start, stop, in_order, tuple(cameras),
                 tuple(skipped), tuple(prefixes.items()))
-            for place, start, stop in zip(outs, cuts, cuts[1:], strict=False)
+            for place, (start, stop) in zip(outs, pairwise(cuts), strict=True)
             if start < stop]
     check_free((topic for camera in cameras
                 for topic in output_names(camera, prefixes[camera.topic], options).values()),

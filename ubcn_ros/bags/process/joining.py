@@ -38,7 +38,7 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
     document = read_sidecar(out)
     if document is not None and document['finished']:
         shutil.rmtree(pieces_folder(out), ignore_errors=True)
-        return Result(jobs[0], Tally.from_json(document['tally']), document['notes'])
+        return Result(Tally.from_json(document['tally']), document['notes'])
     if os.path.lexists(out):
         raise exists_error(out)
     documents = [_finished(job) for job in jobs]
@@ -60,7 +60,7 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
     except OSError as error:
         raise write_error(out, error) from error
     shutil.rmtree(pieces_folder(out), ignore_errors=True)
-    return Result(jobs[0], tally, document['notes'])
+    return Result(tally, document['notes'])
 
 
 def merge_tallies(tallies: Sequence[Tally]) -> Tally:

@@ -1,14 +1,17 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Make the output messages of a camera's frames."""
+"""The outputs of cameras: their names, as a node with that camera has them, and messages."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 
+from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.messages import (
     CAMERA_INFO,
     COMPRESSED,
@@ -28,15 +31,59 @@ from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.images.messages import output_encoding
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.node import topics as node_topics
+from ubcn_ros.node.topics import base_topic
 
 _PARAMETERS = {'jpeg': [cv2.IMWRITE_JPEG_QUALITY, 95], 'png': [cv2.IMWRITE_PNG_COMPRESSION, 1]}
-
 
 NAMES = {'derained': node_topics.DERAINED, 'labels': node_topics.LABELS,
          'confidence': node_topics.CONFIDENCE, 'color': node_topics.COLOR,
          'overlay': node_topics.OVERLAY, 'camera_info': node_topics.DERAINED_INFO,
          'label_info': node_topics.LABEL_INFO}
 """Of outputs as process.json has them, and as the node has them."""
+
+
+def find_prefixes(topics: Sequence[str]) -> dict[str, str]:
+    """
+    Find what the names of each camera's outputs begin with: its topic without the last part.
+
+    Where that would be the same for two, the last part is kept.
+
+    >>> find_prefixes(['/front/image_raw', '/rear/image_raw/compressed'])
+    {'/front/image_raw': '/front/', '/rear/image_raw/compressed': '/rear/'}
+    >>> find_prefixes(['/image_raw', '/image_color'])
+    {'/image_raw': '/image_raw/', '/image_color': '/image_color/'}
+
+    :param topics: image topics of cameras, each once.
+    :raises BagError: two differ in their leading / alone, as bags of ROS 1 may have them.
+    """
+    longer = {topic: [f'/{topic}/'.replace('//', '/'), f'/{base_topic(topic)}/'.replace('//', '/')]
+              for topic in topics}
+    prefixes = {topic: names[-1].rstrip('/').rpartition('/')[0] + '/'
+                for topic, names in longer.items()}
+    while twice := {prefix for prefix, count in Counter(prefixes.values()).items() if count > 1}:
+        alike = [topic for topic, prefix in prefixes.items() if prefix in twice]
+        if not any(longer[topic] for topic in alike):
+            raise BagError(f'outputs of {" and ".join(alike)} would get the same names: choose '
+                           'one of these topics (--topic)')
+        for topic in alike:
+            if longer[topic]:
+                prefixes[topic] = longer[topic].pop()
+    return prefixes
+
+
+def check_free(outputs: Iterable[str], there: Iterable[str]) -> None:
+    """
+    Check that outputs do not mix with what is copied.
+
+    :param outputs: topics of outputs.
+    :param there: topics that are copied from the input.
+    :raises BagError: a topic is both.
+    """
+    if both := sorted({*outputs} & {*there}):
+        raise BagError(
+            f'the bag has {", ".join(both)} already, as a recording of the node or an earlier '
+            "run leaves it, and outputs would get that name: leave it out (--exclude "
+            f"'{both[0]}'), or write the outputs alone (--outputs-only)")
 
 
 def output_names(camera: BagCamera, prefix: str, options: Options) -> dict[str, str]:
@@ -98,8 +145,8 @@ class CameraOutputs:
         :param record: of the image that came in; `message`: the same, deserialized.
         :param frame: as the engine returns it.
         """
-        derained = output_encoding(_raw_encoding(message))
-        pixels = {node_topics.DERAINED: (frame.derained, derained),
+        encoding = output_encoding(getattr(message, 'encoding', 'rgb8'))  # none where compressed
+        pixels = {node_topics.DERAINED: (frame.derained, encoding),
                   node_topics.LABELS: (frame.labels, 'mono8'),
                   node_topics.CONFIDENCE: (frame.confidence, 'mono8')}
         if self._options.pictures:
@@ -141,11 +188,6 @@ class CameraOutputs:
                 sequence: int) -> Record:
         return Record(self._channels[name], time_ns, publish_ns, sequence,
                       bytes(TYPES.serialize_cdr(message, msgtype)))
-
-
-def _raw_encoding(message: Any) -> str:
-    """Return the encoding of an Image; that of the derained image is rgb8 for compressed ones."""
-    return getattr(message, 'encoding', 'rgb8')
 
 
 def _codec(name: str, options: Options) -> str | None:

@@ -30,13 +30,13 @@ class ThreadedPipeline:
     :param items: to go through; iterated in a thread.
     :param decode: of a record, to message and pixels; raises MalformedMessage.
     :param infer: pixels to a frame.
-    :param encode: record, message and frame to output records.
+    :param encode: item, with its frame, and message to output records.
     :param workers: threads that decode and encode.
     """
 
     def __init__(self, items: Iterable[Item], decode: Callable[[Record], tuple[Any, Any]],
-                 infer: Callable[[Any], Any],
-                 encode: Callable[[Item, Any, Any], list[Record]], workers: int = 2):
+                 infer: Callable[[Any], Any], encode: Callable[[Item, Any], list[Record]],
+                 workers: int):
         self.busy_s = {'read': 0.0, 'decode': 0.0, 'infer': 0.0, 'encode': 0.0}
         """Seconds that each stage worked, of all its threads together."""
         self._items, self._infer = items, infer
@@ -113,7 +113,7 @@ class ThreadedPipeline:
         item.frame = self._infer(item.pixels)
         self._worked('infer', begun)
         item.image.whole = True
-        item.outputs = self._pool.submit(self._encode, item, message, item.frame)
+        item.outputs = self._pool.submit(self._encode, item, message)
 
     def _timed(self, stage: str, work: Callable) -> Callable:
         def timed(*arguments: Any) -> Any:

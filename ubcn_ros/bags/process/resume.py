@@ -13,7 +13,7 @@ from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, exists_error
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.sidecar import read_sidecar
-from ubcn_ros.bags.storage.mcap_tail import find_tail
+from ubcn_ros.bags.storage.mcap_tail import is_bare
 
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
 _OPTION_NAMES = {'cameras': 'topic', 'split_bytes': 'split_size', 'split_ns': 'split_duration',
@@ -79,6 +79,5 @@ def _is_bare(out: Path) -> bool:
     """Say whether a run ended between making the folder and the first message."""
     if not out.is_dir() or out.is_symlink():
         return False
-    return all(path.suffix == '.mcap' and path.is_file()
-               and ((tail := find_tail(path)) is None or not (tail.messages or tail.pending))
+    return all(path.suffix == '.mcap' and path.is_file() and is_bare(path)
                for path in out.iterdir())

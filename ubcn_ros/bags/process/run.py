@@ -4,19 +4,21 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import functools
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ubcn_ros.bags.errors import BagError, in_seconds
-from ubcn_ros.bags.process.job_reader import Item, JobReader, Position, decode_record
-from ubcn_ros.bags.process.lock import locked
+from ubcn_ros.bags.errors import BagError, BagLocked, in_seconds
+from ubcn_ros.bags.messages import decode_record
+from ubcn_ros.bags.process.job_reader import Item, JobReader, Position
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
 from ubcn_ros.bags.process.pipeline import ThreadedPipeline
@@ -42,9 +44,8 @@ CHECKPOINT_S = 2.0
 class Result:
     """What `run_job` did: the whole range's, also where it went on with an interrupted run."""
 
-    job: Job
     tally: Tally
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
     @property
     def errors(self) -> list[str]:
@@ -77,12 +78,34 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
         document = find_interrupted(job.out, settings, resume)
         with open_bag(job.source) as reader:
             if document is not None and document['finished']:
-                return Result(job, Tally.from_json(document['tally']), reader.notes)
+                return Result(Tally.from_json(document['tally']), reader.notes)
             run = _Run(job, reader, engine, settings, document)
             with run.opened(lock) as writer:
                 run.copy_and_process(writer, progress, sink)
             run.finish()
-            return Result(job, run.tally, reader.notes)
+            return Result(run.tally, reader.notes)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """
+    Hold a folder; the lock ends with this process, however that ends.
+
+    Where a file system knows no locks on folders there is none.
+
+    :raises BagLocked: another process holds it.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                raise BagLocked(f'{folder} is being written by another process: wait for it, '
+                                'or give another path') from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @functools.lru_cache(maxsize=1)
@@ -141,10 +164,12 @@ class _Run:
         release_openmp_threads()  # of this thread, which loaded the engine: another runs it
         with ThreadedPipeline(
                 JobReader(self._reader, self._job, self.tally.position),
-                lambda record: decode_record(self._reader, record),
+                decode_record,
                 lambda pixels: engine(pixels, iterations=options.iterations,
                                       confidence=options.confidence),
-                self._encode, max(2, min(8, os.cpu_count() or 2))) as pipeline:
+                lambda item, message: self._outputs[item.image.camera.topic].of_frame(
+                    item.record, message, item.frame),
+                max(2, min(8, os.cpu_count() or 2))) as pipeline:
             try:
                 for item in pipeline:
                     self._take(writer, item)
@@ -191,19 +216,15 @@ class _Run:
         for outputs in self._outputs.values():
             for channel in outputs.channels:
                 writer.add_channel(channel)
-        if self._job.first:
-            self._write_once(writer)
-        self.tally.position = Position(self._job.start_ns, 0, {})
-
-    def _write_once(self, writer: McapBagWriter) -> None:
-        """Write what is written once a bag."""
-        if not self._job.options.outputs_only:
+        if self._job.first and not self._job.options.outputs_only:
             for attachment in self._reader.attachments():
                 writer.attach(attachment)
             for name, metadata in self._reader.metadata_records():
                 writer.add_metadata(name, metadata)
-        for outputs in self._outputs.values():
-            self._write(writer, outputs.label_info(self._job.begin_ns))
+        if self._job.first:
+            for outputs in self._outputs.values():
+                self._write(writer, outputs.label_info(self._job.begin_ns))
+        self.tally.position = Position(self._job.start_ns, 0, {})
 
     def _take(self, writer: McapBagWriter, item: Item) -> None:
         """Write an item whole, whatever signal comes, and count it."""
@@ -212,8 +233,7 @@ class _Run:
             copied = [item.record] * (item.copied or self._is_left(item))
             for record in copied + item.outputs + self._infos(item):
                 self._write(writer, record)
-            channel = item.record.channel
-            self.tally.read[_kind(channel.topic, channel.msgtype, channel.serialization)] += 1
+            self.tally.read[' '.join(item.record.channel.kind)] += 1
             self.tally.position = item.position
             if item.image is not None:
                 self._count(item)
@@ -259,25 +279,14 @@ class _Run:
                 sizes.append(text)
         self.tally.engine_ms.update(frame.timings)
 
-    def _encode(self, item: Item, message: Any, frame: Any) -> list[Record]:
-        return self._outputs[item.image.camera.topic].of_frame(item.record, message, frame)
-
     def _checkpoint(self, writer: McapBagWriter, pipeline: ThreadedPipeline) -> None:
         with signals_held():
             writer.flush()
-            self._note_times(pipeline)
+            self.tally.wall_s = self._before_s + time.monotonic() - self._begun
+            self.tally.busy_s = self._busy_before + Counter(
+                {**pipeline.busy_s, 'write': self._write_s})
             self.save(finished=False)
             self._saved = time.monotonic()
-
-    def _note_times(self, pipeline: ThreadedPipeline) -> None:
-        self.tally.wall_s = self._before_s + time.monotonic() - self._begun
-        self.tally.busy_s = self._busy_before + Counter(
-            {**pipeline.busy_s, 'write': self._write_s})
-
-
-def _kind(topic: str, msgtype: str, encoding: str) -> str:
-    """Name what a connection of the reader has in common with its channels."""
-    return f'{topic} {msgtype} {encoding}'
 
 
 def whole_range(reader: BagReader) -> tuple[int, int]:
@@ -298,8 +307,7 @@ def input_problems(reader: BagReader, job: Job, span: tuple[int, int], found: Co
     if span != whole_range(reader):
         return []
     return [line for connection in reader.connections if connection.topic in job.read
-            for line in reader.count_problems(
-                connection, found[_kind(*connection[:2], connection.encoding)])]
+            for line in reader.count_problems(connection, found[' '.join(connection.kind)])]
 
 
 def check_output(out: Path, written: Counter[str]) -> None:

@@ -18,12 +18,13 @@ from ubcn_ros.bags.process.options import Job
 from ubcn_ros.runtime.processing import TRAINED
 from ubcn_ros.whole_files import write_whole
 
+MAX_REPORTED = 100
+"""Malformed images that are told one by one."""
 _KINDS = {'input': dict, 'model': dict, 'cameras': list, 'topics': dict, 'skipped': list,
           'malformed': list, 'problems': list, 'notes': list, 'timings': dict, 'settings': dict,
           'tally': dict}
 _ITEMS = {'cameras': dict, 'skipped': dict, 'malformed': str, 'problems': str, 'notes': str}
 _TEXTS = (('cameras', 'topic'), ('skipped', 'topic'), ('skipped', 'reason'))
-_LINES = 100  # of each kind that are kept
 
 
 @dataclass
@@ -76,7 +77,7 @@ class Tally:
 
     def note_malformed(self, line: str) -> None:
         """Keep a line, if it is one of the first."""
-        if len(self.malformed) < _LINES:
+        if len(self.malformed) < MAX_REPORTED:
             self.malformed.append(line)
 
     def timings(self) -> dict[str, Any]:
@@ -133,7 +134,7 @@ def describe(job: Job, tally: Tally, topics: dict[str, dict[str, str | None]], e
         'device': str(engine.device), 'precision': engine.precision, 'backend': engine.backend,
         'cameras': [{'topic': camera.topic, 'type': camera.type, **topics[camera.topic],
                      'images': images.get(camera.topic, 0),
-                     **asdict(tally.cameras.get(camera.topic, CameraTally()))}
+                     **asdict(tally.cameras[camera.topic])}
                     for camera in job.cameras],
         'topics': dict(tally.written),
         'skipped': [asdict(skipped) for skipped in job.skipped],

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Make channels, and tell their definition and QoS, as rosbag2 stores them."""
+"""Make channels, with their definition and QoS as rosbag2 stores them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from functools import cache
 from typing import Any
 
 import yaml
-from rosbags.rosbag2.metadata import dump_qos_v9, parse_qos
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
+from rosbags.rosbag2.metadata import dump_qos_v9
 
 from ubcn_ros.bags.messages import TYPES
 from ubcn_ros.bags.storage.records import Channel
 
 QOS, HASH = 'offered_qos_profiles', 'topic_type_hash'
 """Names of a channel's metadata."""
-_FOREVER = {'sec': 9223372036, 'nsec': 854775807}  # RMW_DURATION_INFINITE
+NO_LIMIT = QosTime(9_223_372_036, 854_775_807)
+"""RMW_DURATION_INFINITE."""
 
 
+@cache
 def ros_channel(topic: str, msgtype: str, depth: int = 5, latched: bool = False) -> Channel:
     """
     Make a channel of one of `TYPES`, reliable as the node's outputs are.
@@ -32,12 +42,10 @@ def ros_channel(topic: str, msgtype: str, depth: int = 5, latched: bool = False)
 
 def reliable_qos(depth: int, latched: bool = False) -> str:
     """Return a reliable QoS profile as a channel's metadata have it."""
-    profile = {
-        'history': 'keep_last', 'depth': depth, 'reliability': 'reliable',
-        'durability': 'transient_local' if latched else 'volatile', 'deadline': _FOREVER,
-        'lifespan': _FOREVER, 'liveliness': 'automatic', 'liveliness_lease_duration': _FOREVER,
-        'avoid_ros_namespace_conventions': False}
-    return dump_yaml([profile]).strip()
+    durability = QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE
+    profile = Qos(QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability, NO_LIMIT,
+                  NO_LIMIT, QosLiveliness.AUTOMATIC, NO_LIMIT, False)
+    return dump_yaml(dump_qos_v9([profile])).strip()
 
 
 @cache
@@ -50,14 +58,6 @@ def with_definition(channel: Channel) -> Channel:
     text, _ = TYPES.generate_msgdef(channel.msgtype, ros_version=2)
     return channel._replace(schema_name=channel.msgtype, schema_encoding='ros2msg',
                             definition=text.encode())
-
-
-def qos_profiles(channel: Channel) -> list[dict[str, Any]]:
-    """Return the QoS that was offered, by names; none where it cannot be read."""
-    try:
-        return dump_qos_v9(parse_qos(dict(channel.metadata).get(QOS, '')))
-    except Exception:  # a text of any content
-        return []
 
 
 def dump_yaml(document: Any) -> str:

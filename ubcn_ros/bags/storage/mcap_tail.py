@@ -94,6 +94,12 @@ def find_tail(path: Path, keep: int | None = None) -> Tail | None:
                 [channel for _, channel in sorted(channels.items())])
 
 
+def is_bare(path: Path) -> bool:
+    """Return whether no message of a file that `McapOutput` made is whole."""
+    tail = find_tail(path, keep=1)
+    return tail is None or not (tail.messages or tail.pending)
+
+
 class _Known:
     """Schemas and channels by number, as chunks name them."""
 
@@ -127,16 +133,16 @@ def write_summary(file: BinaryIO, schemas: Mapping[Schema, int],
     :param file: open for reading and writing, without an end.
     :param channels: with their numbers and those of their schemas.
     """
-    index = _Index(file)
-    index.statistics.schema_count = len(schemas)
+    statistics, *indexes = _find_indexes(file)
+    statistics.schema_count = len(schemas)
     groups: list[records.McapRecord] = [
         records.Schema(number, definition, encoding, name)
         for (name, encoding, definition), number in schemas.items()]
     for channel, number, schema in channels:
-        index.statistics.channel_count += 1
+        statistics.channel_count += 1
         groups.append(records.Channel(number, channel.topic, channel.encoding,
                                       dict(channel.metadata), schema))
-    groups += [index.statistics, *index.chunks, *index.attachments, *index.metadata]
+    groups += [statistics, *indexes]
     data, summary = RecordBuilder(), RecordBuilder()
     records.DataEnd(0).write(data)
     start = file.seek(0, 2) + file.write(data.end())
@@ -162,34 +168,32 @@ _OPCODES = {records.Schema: Opcode.SCHEMA, records.Channel: Opcode.CHANNEL,
             records.MetadataIndex: Opcode.METADATA_INDEX}
 
 
-class _Index:
-    """What a summary says of the data, found by going through the heads of its records."""
-
-    def __init__(self, file: BinaryIO):
-        self.chunks: list[records.ChunkIndex] = []
-        self.attachments: list[records.AttachmentIndex] = []
-        self.metadata: list[records.MetadataIndex] = []
-        counts: Counter[int] = Counter()
-        size = file.seek(0, 2)
-        for opcode, offset, end in find_records(file, size, size):
-            file.seek(offset + HEAD.size)
-            if opcode == Opcode.CHUNK:
-                self.chunks.append(_chunk_index(file, offset, end))
-            elif opcode == Opcode.MESSAGE_INDEX:
-                channel, length = struct.unpack('<HI', file.read(6))
-                counts[channel] += length // 16
-                self.chunks[-1].message_index_offsets[channel] = offset
-                self.chunks[-1].message_index_length += end - offset
-            elif opcode == Opcode.ATTACHMENT:
-                self.attachments.append(_attachment_index(file, offset, end))
-            elif opcode == Opcode.METADATA:
-                name = ReadDataStream(file).read_prefixed_string()
-                self.metadata.append(records.MetadataIndex(offset, end - offset, name))
-        self.statistics = records.Statistics(
-            len(self.attachments), 0, counts, len(self.chunks), sum(counts.values()),
-            max((chunk.message_end_time for chunk in self.chunks), default=0),
-            min((chunk.message_start_time for chunk in self.chunks), default=0),
-            len(self.metadata), 0)
+def _find_indexes(file: BinaryIO) -> list[records.McapRecord]:
+    """Make the statistics and indexes of a summary, going through the heads of the records."""
+    chunks: list[records.ChunkIndex] = []
+    attachments: list[records.AttachmentIndex] = []
+    metadata: list[records.MetadataIndex] = []
+    counts: Counter[int] = Counter()
+    size = file.seek(0, 2)
+    for opcode, offset, end in find_records(file, size, size):
+        file.seek(offset + HEAD.size)
+        if opcode == Opcode.CHUNK:
+            chunks.append(_chunk_index(file, offset, end))
+        elif opcode == Opcode.MESSAGE_INDEX:
+            channel, length = struct.unpack('<HI', file.read(6))
+            counts[channel] += length // 16
+            chunks[-1].message_index_offsets[channel] = offset
+            chunks[-1].message_index_length += end - offset
+        elif opcode == Opcode.ATTACHMENT:
+            attachments.append(_attachment_index(file, offset, end))
+        elif opcode == Opcode.METADATA:
+            name = ReadDataStream(file).read_prefixed_string()
+            metadata.append(records.MetadataIndex(offset, end - offset, name))
+    statistics = records.Statistics(
+        len(attachments), 0, counts, len(chunks), counts.total(),
+        max((chunk.message_end_time for chunk in chunks), default=0),
+        min((chunk.message_start_time for chunk in chunks), default=0), len(metadata), 0)
+    return [statistics, *chunks, *attachments, *metadata]
 
 
 def _chunk_index(file: BinaryIO, offset: int, end: int) -> records.ChunkIndex:

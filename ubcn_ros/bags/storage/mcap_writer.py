@@ -18,7 +18,7 @@ from mcap.records import Attachment
 from ubcn_ros.bags.errors import BagError, exists_error, write_error
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.mcap_output import COMPRESSIONS, McapOutput
-from ubcn_ros.bags.storage.mcap_tail import find_tail
+from ubcn_ros.bags.storage.mcap_tail import find_tail, is_bare
 from ubcn_ros.bags.storage.metadata import NAME, VERSION, empty_metadata, write_metadata
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.stopping import signals_held
@@ -233,8 +233,7 @@ class McapBagWriter:
             self._file.abandon()
         if self._made and not self._whole:
             with suppress(OSError):
-                tail = find_tail(self._file.path, keep=1) if self._file else None
-                if tail is None or not tail.messages + len(tail.pending):
+                if self._file is None or is_bare(self._file.path):
                     self.remove()
 
 

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
+from rosbags.rosbag2.metadata import dump_qos_v9
 
 from ubcn_ros.bags.errors import reason
-from ubcn_ros.bags.storage.channels import HASH, dump_yaml, qos_profiles
+from ubcn_ros.bags.storage.channels import HASH, dump_yaml
 from ubcn_ros.bags.storage.mcap_file import McapFile
+from ubcn_ros.bags.storage.offered_qos import recorded_offers
 from ubcn_ros.bags.storage.records import Channel
 from ubcn_ros.whole_files import write_whole
 
@@ -117,7 +119,7 @@ def _topic(channel: Channel) -> dict[str, Any]:
     """Describe a topic; channels that differ in nothing of it are one."""
     return {'name': channel.topic, 'type': channel.schema_name or channel.msgtype,
             'serialization_format': channel.encoding,
-            'offered_qos_profiles': qos_profiles(channel),
+            'offered_qos_profiles': dump_qos_v9(recorded_offers([channel])),
             'type_description_hash': dict(channel.metadata).get(HASH, '')}
 
 

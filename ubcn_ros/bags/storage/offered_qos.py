@@ -17,11 +17,11 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2.metadata import parse_qos
 
+from ubcn_ros.bags.storage.channels import NO_LIMIT, QOS
 from ubcn_ros.bags.storage.records import Channel
 
 DEPTH = 10
 """Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
-_NO_LIMIT = QosTime(9_223_372_036, 854_775_807)  # RMW_DURATION_INFINITE
 _NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
 
 
@@ -30,18 +30,20 @@ def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
     offers = []
     for channel in channels:
         try:
-            offers += parse_qos(dict(channel.metadata).get('offered_qos_profiles', ''))
+            offers += parse_qos(dict(channel.metadata).get(QOS, ''))
         except Exception:  # text of any recorder, or damaged: errors of many kinds
             continue
     return offers
 
 
-def strictest(offers: Sequence[Qos]) -> Qos:
+def strictest(offers: Sequence[Qos]) -> Qos | None:
     """
     Merge offers into one that every subscriber can connect to that could to one of them.
 
-    :param offers: at least one.
+    :return: None where there is none.
     """
+    if not offers:
+        return None
     latched = any(offer.durability == QosDurability.TRANSIENT_LOCAL for offer in offers)
     depths = [offer.depth or DEPTH for offer in offers]
     return Qos(
@@ -90,12 +92,12 @@ def to_profile(offer: Qos | None) -> Any:
 
 
 def _shortest(times: Iterable[QosTime]) -> QosTime:
-    return min(filter(_is_limit, times), default=_NO_LIMIT)
+    return min(filter(_is_limit, times), default=NO_LIMIT)
 
 
 def _longest(times: Iterable[QosTime]) -> QosTime:
     times = list(times)
-    return max(times) if all(map(_is_limit, times)) else _NO_LIMIT
+    return max(times) if all(map(_is_limit, times)) else NO_LIMIT
 
 
 def _is_limit(time: QosTime) -> bool:

@@ -14,6 +14,7 @@ import zstandard
 
 from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.messages import LZ4_MAGIC, ZSTD_MAGIC
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.records import Storage
 from ubcn_ros.bags.storage.sqlite_file import SqliteFile
@@ -21,8 +22,6 @@ from ubcn_ros.bags.storage.sqlite_file import SqliteFile
 _MAGICS = {'mcap': b'\x89MCAP', 'sqlite3': b'SQLite format 3', 'ROS 1': b'#ROSBAG'}
 _ANOTHER_COPY = 'give another copy of the file, if there is one'
 _BLOCK = 16384  # bytes; what comes of a block that turns out to be damaged is lost
-ZSTD_MAGIC = b'\x28\xb5\x2f\xfd'
-LZ4_MAGIC = b'\x04\x22\x4d\x18'
 
 
 def storage_kind(magic: bytes) -> str | None:
@@ -79,7 +78,7 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> Stora
 
 def decompress_message(data: bytes) -> bytes:
     """
-    Decompress a message that is compressed with zstd (CDR never begins like it).
+    Decompress a message that is compressed with zstd.
 
     :return: the data as they are where they are damaged, too; they are not CDR then.
     """

@@ -10,20 +10,15 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mcap.records import Attachment
 
 from ubcn_ros.bag_names import ROSBAG2_SUFFIXES, has_bag_name
-from ubcn_ros.bags.errors import BagError, MalformedMessage, reason
-from ubcn_ros.bags.messages import TYPES
+from ubcn_ros.bags.errors import BagError, reason
+from ubcn_ros.bags.messages import ZSTD_MAGIC
 from ubcn_ros.bags.storage.metadata import BagMetadata, read_metadata
-from ubcn_ros.bags.storage.opening import (
-    LZ4_MAGIC,
-    ZSTD_MAGIC,
-    decompress_message,
-    open_storage,
-)
+from ubcn_ros.bags.storage.opening import decompress_message, open_storage
 from ubcn_ros.bags.storage.records import Channel, Record, SortedRecords, Storage, merge
 
 _HOW = 'give a rosbag2 folder (with metadata.yaml), or an .mcap, .db3 or .bag file'
@@ -40,7 +35,12 @@ class Connection(NamedTuple):
     topic: str
     msgtype: str
     msgcount: int
-    encoding: str = 'cdr'
+    encoding: str
+
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """As of `Channel`."""
+        return self.topic, self.msgtype, self.encoding
 
 
 class BagReader:
@@ -66,7 +66,7 @@ class BagReader:
         for storage in self._storages:
             self.notes += storage.notes
             for number, channel in storage.channels.items():
-                stored[_kind(channel)] += storage.counts[number]
+                stored[channel.kind] += storage.counts[number]
         said = [stored] if metadata is None else [self._as_stored(metadata.counts, stored), stored]
         self._announced: dict[Connection, list[int]] = {}
         for key in dict.fromkeys(key for counts in said for key in counts):
@@ -84,27 +84,37 @@ class BagReader:
     @property
     def start_ns(self) -> int | None:
         """Time of recording of the first message, ns; None for an empty bag."""
-        return min((span[0] for span in self._spans() if span), default=None)
+        return min((span[0] for storage in self._storages if (span := storage.span)), default=None)
 
     @property
     def end_ns(self) -> int | None:
         """Time of recording of the last message, ns; None for an empty bag."""
-        return max((span[1] for span in self._spans() if span), default=None)
+        return max((span[1] for storage in self._storages if (span := storage.span)), default=None)
 
-    def records(self, channels: Collection[Channel] = (), start_ns: int | None = None,
-                end_ns: int | None = None) -> Iterator[Record]:
+    def records(self, channels: Collection[Channel] | None = None,
+                start_ns: int | None = None, end_ns: int | None = None) -> Iterator[Record]:
         """
         Yield records as they are stored, in the order of recording; reads only what it needs.
 
         Those of equal times come in the order of the files. What is damaged is passed over.
 
-        :param channels: of this bag; none takes all.
+        :param channels: of this bag; None takes all.
         :param start_ns: take records from this time of recording on.
         :param end_ns: take records before this time.
         """
-        return self._records(set(channels or self.channels),
-                             -math.inf if start_ns is None else start_ns,
-                             math.inf if end_ns is None else end_ns)
+        taken = set(self.channels if channels is None else channels)
+        start = -math.inf if start_ns is None else start_ns
+        end = math.inf if end_ns is None else end_ns
+        parts = []
+        for rank, storage in enumerate(self._storages):
+            chosen = {number for number, channel in storage.channels.items() if channel in taken}
+            if chosen and (span := storage.span) and span[1] >= start and span[0] < end:
+                parts.append(SortedRecords(max(span[0], start), rank,
+                                           storage.records(chosen, start, end)))
+        for record in merge(sorted(parts, key=attrgetter('first_ns', 'rank'))):
+            if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
+                record = record._replace(data=decompress_message(record.data))
+            yield record
 
     def attachments(self) -> Iterator[Attachment]:
         """Yield the attachments, in the order of the files."""
@@ -116,50 +126,17 @@ class BagReader:
         for storage in self._storages:
             yield from storage.metadata_records()
 
-    def messages(self, connections: Collection[Connection] = ()
+    def messages(self, connections: Collection[Connection]
                  ) -> Iterator[tuple[Connection, int, bytes]]:
         """
         Yield the messages in the order of recording, with connection, time (ns) and data.
 
-        :param connections: of this bag; none takes all. What is damaged is passed over.
+        :param connections: of this bag. What is damaged is passed over.
         """
-        wanted = {(c.topic, c.msgtype, c.encoding): c for c in connections or self.connections}
-        chosen = {channel for channel in self.channels if _kind(channel) in wanted}
-        for record in self._records(chosen):
-            yield wanted[_kind(record.channel)], record.time_ns, record.data
-
-    def _records(self, channels: set[Channel], start: float = -math.inf, end: float = math.inf
-                 ) -> Iterator[Record]:
-        parts = []
-        for rank, (storage, span) in enumerate(zip(self._storages, self._spans(), strict=True)):
-            chosen = {number for number, channel in storage.channels.items()
-                      if channel in channels}
-            if chosen and span and span[1] >= start and span[0] < end:
-                parts.append(SortedRecords(max(span[0], start), rank,
-                                           storage.records(chosen, start, end)))
-        for record in merge(sorted(parts, key=attrgetter('first_ns', 'rank'))):
-            if record.data[:4] == ZSTD_MAGIC and record.channel.encoding == 'cdr':
-                record = record._replace(data=decompress_message(record.data))
-            yield record
-
-    def _spans(self) -> list[tuple[int, int] | None]:
-        return [storage.span for storage in self._storages]
-
-    def deserialize(self, data: bytes, msgtype: str) -> Any:
-        """
-        Deserialize a message by the standard definition of its type.
-
-        :raises MalformedMessage: the data are not of this type.
-        """
-        if data[:4] == ZSTD_MAGIC:
-            raise MalformedMessage('its zstd compression is damaged')
-        if data[:4] == LZ4_MAGIC:
-            raise MalformedMessage('it is compressed with lz4, and only zstd is read: convert the '
-                                   'bag with `ros2 bag convert`')
-        try:
-            return TYPES.deserialize_cdr(data, msgtype)
-        except Exception as error:  # wrong bytes end in errors of many kinds
-            raise MalformedMessage(f'it is not a {msgtype}: {reason(error)}') from error
+        wanted = {connection.kind: connection for connection in connections}
+        chosen = [channel for channel in self.channels if channel.kind in wanted]
+        for record in self.records(chosen):
+            yield wanted[record.channel.kind], record.time_ns, record.data
 
     @property
     def damage(self) -> list[str]:
@@ -168,20 +145,18 @@ class BagReader:
 
     def problems(self, connection: Connection, found: int) -> list[str]:
         """
-        Tell what could not be read, a line each; to be asked after `messages` came to its end.
+        Tell what could not be read, and what a topic has of another type, a line each.
+
+        To be asked after `messages` came to its end.
 
         :param found: the number of messages of this connection that it yielded.
         """
-        return [*self.damage, *self.left_out(connection, found)]
-
-    def left_out(self, connection: Connection, found: int) -> list[str]:
-        """Tell what is missing of a topic, as `problems`, and what it has of another type."""
         lines = [f'{c.topic}: {c.msgcount} messages of type {c.msgtype or "(none)"}, encoded as '
                  f'{c.encoding or "(nothing)"}, were left out: of this topic '
                  f'only {connection.msgtype}, encoded as {connection.encoding}, is read; give '
                  'each type and encoding a topic of its own' for c in self.connections
                  if c.topic == connection.topic and c != connection and c.msgcount]
-        return lines + self.count_problems(connection, found)
+        return [*self.damage, *lines, *self.count_problems(connection, found)]
 
     def count_problems(self, connection: Connection, found: int) -> list[str]:
         """Tell where another number of messages is announced than was found."""
@@ -259,11 +234,6 @@ class BagReader:
         if not storages:
             raise BagError(self._missing[0])
         return storages
-
-
-def _kind(channel: Channel) -> tuple[str, str, str]:
-    """Return what a connection has in common with its channels."""
-    return channel.topic, channel.msgtype, channel.serialization
 
 
 def _renamed(file: Path) -> Path:

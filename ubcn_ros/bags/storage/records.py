@@ -39,6 +39,11 @@ class Channel(NamedTuple):
             return self.schema_encoding
         return self.encoding
 
+    @property
+    def kind(self) -> tuple[str, str, str]:
+        """Topic, type and serialization: channels that are alike in these are read as one."""
+        return self.topic, self.msgtype, self.serialization
+
 
 class Record(NamedTuple):
     """
@@ -82,10 +87,12 @@ class Storage(Protocol):
         """Yield the records of these channels with start <= time < end, by time."""
 
     def attachments(self) -> Iterator[Attachment]:
-        """Yield the attachments that are whole, in the order of the file."""
+        """Yield the attachments that are whole, in the order of the file; none by default."""
+        return iter(())
 
     def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield name and content of the metadata records that are whole, in that order."""
+        """Yield name and content of the metadata records that are whole; none by default."""
+        return iter(())
 
 
 class SortedRecords(NamedTuple):

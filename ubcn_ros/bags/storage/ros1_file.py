@@ -11,9 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from mcap.records import Attachment
 from rosbags.convert.converter import (
     STATIC_MSGTYPE_RENAMES,
     is_same_wireformat,
@@ -25,7 +23,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.storage.channels import HASH, QOS, reliable_qos
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.records import Channel, Record, Storage
 
 _HEADER = 'std_msgs/msg/Header'
 _REMEDIES = {'not indexed': 'run `rosbag reindex {name}` of ROS 1, and give what it makes',
@@ -35,7 +33,7 @@ _REMEDIES = {'not indexed': 'run `rosbag reindex {name}` of ROS 1, and give what
              'encryption': 'run `rosbag decrypt {name}` of ROS 1, and give what it makes'}
 
 
-class Ros1File:
+class Ros1File(Storage):
     """
     The channels of a ROS 1 bag, and its records as CDR and of types of ROS 2; a context manager.
 
@@ -111,14 +109,6 @@ class Ros1File:
             if line not in self._damage:
                 self._damage.append(line)
 
-    def attachments(self) -> Iterator[Attachment]:
-        """Yield nothing: these files have no attachments."""
-        return iter(())
-
-    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield nothing: these files have no metadata records."""
-        return iter(())
-
     def _add(self, connection: Connection) -> None:
         msgtype = STATIC_MSGTYPE_RENAMES.get(connection.msgtype, connection.msgtype)
         try:
@@ -151,18 +141,14 @@ class Ros1File:
                                   if name not in self._types.fielddefs})
         if is_same_wireformat(source, self._types, connection.msgtype, msgtype):
             return partial(self._types.ros1_to_cdr, typename=msgtype)
-        return partial(_migrate, source, self._types, connection.msgtype, msgtype, {})
+        # fields that ROS 2 alone has are at their defaults
+        return partial(migrate_bytes, source, self._types, connection.msgtype, msgtype, {},
+                       src_is2=False, dst_is2=True)
 
     def _sequence(self, connection: Connection, data: bytes) -> int:
         _, fields = self._types.fielddefs[self.channels[connection.id].msgtype]
         begins_with_header = fields and fields[0][1][1] == _HEADER
         return int.from_bytes(data[:4], 'little') if begins_with_header else 0
-
-
-def _migrate(source: Any, target: Any, msgtype: str, new: str, cache: dict[str, object],
-             data: bytes) -> memoryview:
-    """Convert a message whose type has other fields in ROS 2, which are at their defaults."""
-    return migrate_bytes(source, target, msgtype, new, cache, data, src_is2=False, dst_is2=True)
 
 
 def _definition(connection: Connection) -> tuple[str, str]:

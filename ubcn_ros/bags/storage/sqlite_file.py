@@ -13,17 +13,16 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
 
-from mcap.records import Attachment
-
 from ubcn_ros.bags.errors import BagError, reason
-from ubcn_ros.bags.storage.records import Channel, Record
+from ubcn_ros.bags.storage.channels import HASH, QOS
+from ubcn_ros.bags.storage.records import Channel, Record, Storage
 
 _ERRORS = (sqlite3.DatabaseError, MemoryError)  # a damaged length may ask for all memory
 _TIMES = (-2**63, 2**63 - 1)  # of a message, ns
 _LONGEST_GAP = 1_000_000  # rows that are tried one by one where no page lists them
 
 
-class SqliteFile:
+class SqliteFile(Storage):
     """
     The channels of an sqlite3 file, and its records row by row; a context manager.
 
@@ -111,14 +110,6 @@ class SqliteFile:
             else:
                 yield Record(self.channels[topic], time, time, 0, data or b'')
 
-    def attachments(self) -> Iterator[Attachment]:
-        """Yield nothing: this storage has no attachments."""
-        return iter(())
-
-    def metadata_records(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield nothing: this storage has no metadata records."""
-        return iter(())
-
     def _read_channels(self) -> dict[int, Channel]:
         """Read topics, as later versions of rosbag2 have them with QoS, hash and definition."""
         definitions: dict[str, tuple[str, bytes]] = {}
@@ -133,11 +124,11 @@ class SqliteFile:
         channels = {}
         for number, topic, msgtype, encoding, qos, digest in self._database.execute(
                 f'SELECT id, name, type, serialization_format, {", ".join(columns)} FROM topics'):
-            metadata = (('offered_qos_profiles', qos), ('topic_type_hash', digest))
+            metadata = ((QOS, qos), (HASH, digest))
             if topic:
-                schema = (msgtype, *definitions[msgtype]) if msgtype in definitions else ()
-                channels[number] = Channel(topic, msgtype or '', encoding or '',
-                                           *(schema or ('', '', b'')),
+                schema = ((msgtype, *definitions[msgtype]) if msgtype in definitions
+                          else ('', '', b''))
+                channels[number] = Channel(topic, msgtype or '', encoding or '', *schema,
                                            tuple(entry for entry in metadata if entry[1]))
         return channels
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,10 @@ class BagWriter:
     """
 
     def __init__(self, path: Path | str):
-        self.path = Path(path)
         if os.path.exists(path):  # unlike Path's it never raises
-            raise exists_error(self.path)
+            raise exists_error(Path(path))
         self._made = False
-        self._writer = McapBagWriter(self.path)
-        self._channel = cache(ros_channel)
+        self._writer = McapBagWriter(path)
 
     def __enter__(self) -> BagWriter:
         return self
@@ -59,7 +56,7 @@ class BagWriter:
         if not self._made:
             self._writer.__enter__()
             self._made = True
-        self._writer.write(Record(self._channel(topic, type_name), recorded_ns, recorded_ns, 0,
+        self._writer.write(Record(ros_channel(topic, type_name), recorded_ns, recorded_ns, 0,
                                   message))
 
     def remove(self) -> None:

@@ -5,7 +5,7 @@
 import pytest
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.bags.process.names import check_free, find_prefixes
+from ubcn_ros.bags.process.outputs import check_free, find_prefixes
 
 
 @pytest.mark.parametrize('topics, prefixes', [
