@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import CSV, JSON_OR_DASH, json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     wrong = [*found.lacking, *(f'{line}; left out' for camera in found.cameras
                                for line in camera.malformed)]
     for line in wrong:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     if wrong:
         sys.exit(1)
 

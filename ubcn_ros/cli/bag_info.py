@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import JSON_OR_DASH, json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
             with progress_bar(unit='messages') as bar:
                 info = read(path, bar_updater(bar))
         except BagError as error:
-            click.echo(f'Error: {as_line(str(error))}', err=True)
+            say_error(str(error))
             found.append({'path': str(path), 'damage': [str(error)]})
             damaged = True
             continue
@@ -54,7 +54,7 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
         for note in info.notes:
             warn(note)
         for line in info.damage:
-            click.echo(f'Error: {as_line(line)}', err=True)
+            say_error(line)
     save_json(json_path, {'bags': found})
     if damaged:
         sys.exit(1)

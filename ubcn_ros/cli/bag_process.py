@@ -29,7 +29,7 @@ from ubcn_ros.cli.options import (
     topics_option,
     video_option,
 )
-from ubcn_ros.cli.output import exit_stopped, warn
+from ubcn_ros.cli.output import exit_stopped, say_error, warn
 
 if TYPE_CHECKING:
     from ubcn_ros.bags.process import Job, Options, Tally
@@ -207,7 +207,7 @@ def _run(job: Job, resume: bool, engine: Any, frames: Counter[Path], videos: dic
     for note in result.notes:
         warn(note)
     for line in result.errors:
-        click.echo(f'Error: {line}', err=True)
+        say_error(line)
     cameras = ', '.join(camera.topic for camera in job.cameras)
     click.echo(f'{result.tally.frames} images of {cameras} written to {job.out}')
     return bool(result.errors)

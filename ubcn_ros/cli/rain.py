@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ubcn_ros.bag_names import has_bag_name
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
     ResultWriter,
@@ -23,7 +23,7 @@ from ubcn_ros.cli.image_jobs import (
     run_jobs,
 )
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fps_option
-from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, warn
+from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, say_error, warn
 
 
 @click.command(cls=Command)
@@ -152,7 +152,7 @@ def _rain_bag(source: Path, output: Path, topics: tuple[str, ...],
     for other in done.skipped:
         click.echo(f'{other.topic} was copied: {other.reason}')
     for line in done.errors:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     told = ', '.join(f'{number} of {topic}' for topic, number in done.images.items())
     click.echo(f'rain rendered on images: {told}; written to {output}')
     if done.errors:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PAGE,
@@ -22,7 +22,7 @@ from ubcn_ros.cli.options import (
     precision_option,
     processing_option,
 )
-from ubcn_ros.cli.output import bar_updater, progress_bar
+from ubcn_ros.cli.output import bar_updater, progress_bar, say_error
 
 if TYPE_CHECKING:
     from ubcn_ros.report.page import Report
@@ -88,7 +88,7 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
     for line in made.errors:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     if made.errors:
         sys.exit(1)
 
