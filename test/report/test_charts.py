@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubcn_ros.report.charts import Chart, Line, number, ticks, trace
+from ubcn_ros.report.charts import Chart, Line, figure, number, ticks, trace
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -44,6 +44,12 @@ def test_numbers_are_short(value, text):
 
 def test_zeros_at_the_end_are_kept_where_wanted():
     assert [number(value, zeros=True) for value in (73.0, 5, 1400)] == ['73.0', '5.00', '1400']
+
+
+def test_figures_have_their_digits_behind_the_point():
+    assert [figure(v, 1, sign=True) for v in (-1.25, 2, 0, -0.04)] == [
+        '−1.2', '+2.0', '0.0', '0.0']
+    assert [figure(v) for v in (None, math.nan, math.inf)] == ['–', '–', '∞']
 
 
 def test_a_chart_says_what_it_shows_and_draws_it():

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from ubcn_ros.report.charts import Chart
+from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.comparison import (
     FASTER,
     IDM,
@@ -28,7 +28,6 @@ from ubcn_ros.study.report.content import (
     Statement,
     Table,
     best_cells,
-    figure,
     gain_chart,
     gain_line,
     listing,

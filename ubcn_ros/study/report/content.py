@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,17 +201,6 @@ class StudyReport:
     def missing(self) -> list[tuple[str, str]]:
         """What is not there, of all sections, and the commands that make it."""
         return [line for section in self.sections for line in section.missing]
-
-
-def figure(value: float | None, digits: int = 1, sign: bool = False) -> str:
-    """Write a number with a minus that is one; '–' for none, the sign of infinity for PSNRs."""
-    if value is None or math.isnan(value):
-        return '–'
-    if math.isinf(value):
-        return '∞' if value > 0 else '−∞'
-    if not round(value, digits):
-        return f'{0:.{digits}f}'
-    return f'{value:{"+" if sign else ""}.{digits}f}'.replace('-', '−')
 
 
 def best_cells(rows: Sequence[Mapping[str, Mapping[str, float | None]]], rates: Sequence[str]

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from ubcn_ros.report.charts import figure
 from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.report.content import (
     Block,
@@ -15,7 +16,6 @@ from ubcn_ros.study.report.content import (
     Statement,
     StudyFigure,
     Table,
-    figure,
     listing,
 )
 from ubcn_ros.study.report.sources import Found

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ubcn_ros.report.charts import Chart
+from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes
 from ubcn_ros.study.report.content import (
@@ -18,7 +18,6 @@ from ubcn_ros.study.report.content import (
     Statement,
     Table,
     best_cells,
-    figure,
     gain_chart,
     gain_line,
     listing,
