@@ -97,9 +97,10 @@ def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,
                 progress: Callable[[int, int], None]) -> Report:
     """Make the report of an evaluation; its steps are run as they were measured."""
     from ubcn_ros.report.evaluation import Evaluation, evaluation_report
-    made, said = evaluation_report(path), Evaluation(path).said
+    evaluation = Evaluation(path)
+    made, said = evaluation_report(evaluation), evaluation.said
     again = steps(said['iterations'], said['precision'], said['processing_size'])
     if again is not None:
         from ubcn_ros.report.scenes import add_pictures
-        add_pictures(made, path, again, count, progress)
+        add_pictures(made, evaluation, again, count, progress)
     return made

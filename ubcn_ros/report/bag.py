@@ -22,7 +22,7 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
 from ubcn_ros.report.measures import WORST, Classes, available, measured
-from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame
+from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame, evenly
 from ubcn_ros.report.pictures import BUDGET, Album
 from ubcn_ros.report.steps import Steps
 from ubcn_ros.report.tracks import (
@@ -30,7 +30,6 @@ from ubcn_ros.report.tracks import (
     FrameKey,
     Track,
     Tracks,
-    evenly,
     open_tracks,
     stamp_text,
 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,14 +72,8 @@ class Evaluation:
                 for v in (before, *(step[score.key] for step in entry['steps']))]
 
 
-def evaluation_report(path: Path) -> Report:
-    """
-    Make the report of an evaluation; `add_pictures` adds frames to it.
-
-    :raises ValueError: the file is not one of `ubcn evaluate`.
-    :raises OSError: it cannot be read.
-    """
-    evaluation = Evaluation(path)
+def evaluation_report(evaluation: Evaluation) -> Report:
+    """Make the report of an evaluation; `add_pictures` adds frames to it."""
     said = evaluation.said
     images = f'{said["data"]["count"]} images of {said["data"]["name"]}'
     report = Report(evaluation.title, f'{images}; {said["precision"]} on {said["device"]}')
@@ -247,9 +241,3 @@ def _rate(rate: str) -> str:
 
 def _known(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def spread(count: int, wanted: int) -> Sequence[int]:
-    """Choose numbers below ``count``, spread evenly."""
-    wanted = min(count, wanted)
-    return [(2 * n + 1) * count // (2 * wanted) for n in range(wanted)]

@@ -142,12 +142,6 @@ def stamp_text(key: FrameKey) -> str:
     return f'{seconds}.{nanoseconds:09d}' + (f' ({", ".join(which)})' if which else '')
 
 
-def evenly(keys: Sequence[FrameKey], count: int) -> list[FrameKey]:
-    """Choose this many of all, spread evenly."""
-    count = min(count, len(keys))
-    return [keys[(2 * n + 1) * len(keys) // (2 * count)] for n in range(count)]
-
-
 def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
            second: OpenBag | None, source: OpenBag | None, truth: OpenBag | None,
            inputs: BagPaths) -> Track:
