@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +18,7 @@ from ubcn_ros.text_table import table
 if TYPE_CHECKING:
     from ubcn_ros.report.compare import BagComparison, CameraComparison
 
-_PLAY_SECONDS = 0.5
+_BEFORE_S = 0.25  # of the worst frame, from where it is played
 
 
 @click.command(cls=Command)
@@ -92,6 +91,7 @@ def _camera_text(camera: CameraComparison) -> str:
 
 
 def _end_text(found: BagComparison, bag: Path, count: int) -> str:
+    from ubcn_ros.report.bag import play_command
     from ubcn_ros.report.compare import FIGURES, worst_first
     parts = ['', *(f'engine of {name.upper()}: {time:.1f} ms per frame, mean, by process.json'
                    for name, time in found.engine_ms.items())]
@@ -104,8 +104,5 @@ def _end_text(found: BagComparison, bag: Path, count: int) -> str:
             [(row.text, *([row.camera] if several else []),
               *(f'{row.values[name]:.2f}' if name in row.values else '-' for name in names))
              for row in rows], left=(0, 1) if several else (0,)),
-            'Play the worst: ' + shlex.join([
-                'ubcn', 'bag', 'play', str(bag), '--start',
-                f'{max(0.0, rows[0].seconds - _PLAY_SECONDS / 2):.3f}', '--duration',
-                str(_PLAY_SECONDS)])]
+            'Play the worst: ' + play_command(bag, max(0.0, rows[0].seconds - _BEFORE_S))]
     return '\n'.join(parts)

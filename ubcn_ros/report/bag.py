@@ -71,11 +71,11 @@ def bag_report(inputs: BagPaths, options: BagReportOptions, steps: Steps | None 
 
 def play_command(bag: Path, seconds: float) -> str:
     """
-    Write the command that plays a bag from a frame on, for half a second.
+    Write the command that plays half a second of a bag.
 
-    :param seconds: when it was recorded, after the beginning of the bag.
+    :param seconds: from where on, after the beginning of the bag.
     """
-    start = math.floor(1000 * seconds) / 1000  # never after the frame
+    start = math.floor(1000 * seconds) / 1000  # never after the frame that it is for
     return shlex.join(['ubcn', 'bag', 'play', str(bag), '--start', f'{start:.3f}',
                        '--duration', f'{_PLAY_SECONDS:g}'])
 
