@@ -28,7 +28,7 @@ _WARM_UP_STEPS = 5
 @recipe_argument
 @training_data_option
 @click.option('--stage', help='Time this stage alone  [default: all of the recipe].')
-@init_option()
+@init_option
 @click.option('--steps', default=20, show_default=True, type=click.IntRange(1, 1 << 20),
               help=f'Optimizer steps per stage, after {_WARM_UP_STEPS} that do not count; as many '
               'more are timed part by part.')

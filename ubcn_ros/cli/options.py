@@ -294,6 +294,15 @@ video_option = _shared('--video', type=VIDEO,
 picture_option = _shared('--picture', type=PICTURE)
 
 
+def several(*options: Callable) -> Callable[[Callable], Callable]:
+    """Make one decorator of several that add options, which the help lists in this order."""
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+    return decorate
+
+
 def collected(name: str, build: Callable[..., Any], *options: Callable) -> Callable:
     """
     Make a decorator that adds options of which the command gets one value.
@@ -309,20 +318,17 @@ def collected(name: str, build: Callable[..., Any], *options: Callable) -> Calla
             return command(**given, **{name: value})
 
         before = len(getattr(run, '__click_params__', ()))
-        for option in reversed(options):
-            option(run)
+        several(*options)(run)
         names = [parameter.name for parameter in run.__click_params__[before:]]
         return run
     return decorate
 
 
-def engine_options(command: Callable) -> Callable:
-    """Add the options that choose an engine (see `load_engine`) and the number of steps."""
-    for option in (partial_option(), min_confidence_option(), processing_option(),
-                   convergence_option(), iterations_option(), autotune_option(),
-                   fused_option(), precision_option(), device_option(), model_option()):
-        command = option(command)
-    return command
+engine_options = several(
+    model_option(), device_option(), precision_option(), fused_option(), autotune_option(),
+    iterations_option(), convergence_option(), processing_option(), min_confidence_option(),
+    partial_option())
+"""Those that choose an engine (see `load_engine`), and the number of steps."""
 
 
 def engine_arguments(allow_partial_model: bool, **options: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from ubcn_ros.cli.options import (
     model_option,
     precision_option,
     processing_option,
+    several,
     size_option,
     split_option,
 )
@@ -52,55 +53,42 @@ class ZoomType(click.ParamType):
 
 
 def picture_options(size: str) -> Callable[[Callable], Callable]:
-    """Add the options of all figures, with those of a ``FigureView``; ``size`` helps --size."""
-    def add(command: Callable) -> Callable:
-        for option in (
-                processing_option(), precision_option(default='fp32'), device_option(),
-                click.option('--width', type=Number(1, 20), default=7.0, show_default=True,
-                             help='Of the figure, inches: a page with two columns has 7, one of '
-                             'them 3.3.'),
-                click.option('--zoom', 'zooms', type=ZoomType(), multiple=True,
-                             metavar='WIDTHxHEIGHT+X+Y',
-                             help='Show this part of an image, pixels, larger in a corner: one '
-                             'for all images, or one for each.'),
-                size_option(default=None, help=size, show_default=False),
-                iterations_option(help='T, steps of UBCN.'),
-                model_option(help='UBCN: name in models/, or path of a .safetensors file; its '
-                             'segmentation network labels everything.')):
-            command = option(command)
-        return command
-    return add
+    """Options of all figures, with those of a ``FigureView``; ``size`` helps --size."""
+    return several(
+        model_option(help='UBCN: name in models/, or path of a .safetensors file; its '
+                     'segmentation network labels everything.'),
+        iterations_option(help='T, steps of UBCN.'),
+        size_option(default=None, help=size, show_default=False),
+        click.option('--zoom', 'zooms', type=ZoomType(), multiple=True, metavar='WIDTHxHEIGHT+X+Y',
+                     help='Show this part of an image, pixels, larger in a corner: one for all '
+                     'images, or one for each.'),
+        click.option('--width', type=Number(1, 20), default=7.0, show_default=True,
+                     help='Of the figure, inches: a page with two columns has 7, one of them '
+                     '3.3.'),
+        device_option(), precision_option(default='fp32'), processing_option())
 
 
-def baselines_options(command: Callable) -> Callable:
-    """Add the options that say where the networks to compare with are."""
-    for option in (
-            click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
-                         show_default=True,
-                         help='For which they were trained: as many samples as IDM, or as much '
-                         'time.'),
-            click.option('--baselines', 'folder',
-                         type=InputType(exists=True, file_okay=False, path_type=Path),
-                         metavar='FOLDER', help='Output folder of ubcn study baselines; what is '
-                         f'not there is left out, and said  [default: {STUDY}].')):
-        command = option(command)
-    return command
+baselines_options = several(
+    click.option('--baselines', 'folder', metavar='FOLDER',
+                 type=InputType(exists=True, file_okay=False, path_type=Path),
+                 help='Output folder of ubcn study baselines; what is not there is left out, and '
+                 f'said  [default: {STUDY}].'),
+    click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
+                 show_default=True,
+                 help='For which they were trained: as many samples as IDM, or as much time.'))
+"""Those that say where the networks to compare with are."""
 
 
 def scene_options(limit: int) -> Callable[[Callable], Callable]:
-    """Add the options that say which scenes of a data set are shown; ``limit`` is the default."""
-    def add(command: Callable) -> Callable:
-        for option in (
-                limit_option(default=limit, show_default=True),
-                click.option('--stride', type=click.IntRange(1),
-                             help='Take every n-th image  [default: spread over all of them].'),
-                click.option('--image', 'names', multiple=True, metavar='NAME',
-                             help='Image of the data set, in the order in which they are shown; '
-                             'may be repeated  [default: --limit of them].'),
-                split_option(), data_option()):
-            command = option(command)
-        return command
-    return add
+    """Options that say which scenes of a data set are shown; ``limit`` is the default."""
+    return several(
+        data_option(), split_option(),
+        click.option('--image', 'names', multiple=True, metavar='NAME',
+                     help='Image of the data set, in the order in which they are shown; may be '
+                     'repeated  [default: --limit of them].'),
+        click.option('--stride', type=click.IntRange(1),
+                     help='Take every n-th image  [default: spread over all of them].'),
+        limit_option(default=limit, show_default=True))
 
 
 def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[str, ...],
