@@ -11,8 +11,9 @@ from typing import Any
 RateFigures = dict[str, dict[str, float | None]]
 """{rate: {'psnr': dB, 'ssim': 0..1, 'miou': %}}."""
 
-_FORMATS = {'psnr': '.2f', 'ssim': '.3f', 'miou': '.1f'}
-HEADER = ('PSNR dB', 'SSIM', 'mIoU %')
+MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
+"""Figures of quality: key, heading and digits."""
+HEADER = tuple(heading for _, heading, _ in MEASURES)
 """Of the columns of ``cells``."""
 
 
@@ -23,13 +24,13 @@ def by_step(rates: Mapping[str, Any]) -> list[RateFigures]:
     :param rates: as ``measure_scenes`` has them under 'rates'.
     """
     count = len(next(iter(rates.values()))['steps'])
-    return [{rate: {name: entry['steps'][t][name] for name in _FORMATS}
+    return [{rate: {key: entry['steps'][t][key] for key, _, _ in MEASURES}
              for rate, entry in rates.items()} for t in range(count)]
 
 
 def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
     """Return a cell for each figure, its rates side by side; '-' where one is not a number."""
-    def cell(value: float | None, form: str) -> str:
-        return '-' if value is None or not math.isfinite(value) else format(value, form)
-    return [' / '.join(cell(row.get(name), form) for row in rates.values())
-            for name, form in _FORMATS.items()]
+    def cell(value: float | None, digits: int) -> str:
+        return '-' if value is None or not math.isfinite(value) else f'{value:.{digits}f}'
+    return [' / '.join(cell(row.get(key), digits) for row in rates.values())
+            for key, _, digits in MEASURES]

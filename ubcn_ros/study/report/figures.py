@@ -17,8 +17,10 @@ from ubcn_ros.study.report.content import (
     StudyFigure,
     Table,
     listing,
+    quality_table,
 )
 from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.step_figures import MEASURES
 
 Figures = dict[str, float | None]
 
@@ -67,25 +69,14 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
-    """Means over the images, a row a method; the best method of each column stands out."""
-    measures = (('psnr', 2), ('ssim', 3), ('miou', 1))
-    columns = [[_mean([image['rates'][rate][title][name] for image in images
-                       if title in image['rates'].get(rate, {})]) for title in titles]
-               for rate in rates for name, _ in measures]
-    digits = [digits for _ in rates for _, digits in measures]
-    strong = set()
-    for c, column in enumerate(columns, 1):
-        best = max((value for title, value in zip(titles, column, strict=True)
-                    if value is not None and title != INPUT), default=None)
-        strong |= {(r, c) for r, value in enumerate(column) if titles[r] != INPUT
-                   and value is not None and value == best}
-    return Table(
-        f'Means over the {_counted(images)} shown', ('method',) + (
-            'PSNR dB', 'SSIM', 'mIoU %') * len(rates),
-        tuple((title, *(figure(column[r], d) for column, d in zip(columns, digits, strict=True)))
-              for r, title in enumerate(titles)),
-        (('', 1), *((f'{rate} mm/hr', 3) for rate in rates)), frozenset(strong),
-        'Of so few images: the figures of a whole data set are in the table of the baselines.')
+    """Means over the images, a row a method, the first being the input."""
+    rows = [(title, {rate: {key: _mean([image['rates'][rate][title][key] for image in images
+                                        if title in image['rates'].get(rate, {})])
+                            for key, _, _ in MEASURES} for rate in rates}) for title in titles]
+    return quality_table(
+        f'Means over the {_counted(images)} shown', rates, rows,
+        note='Of so few images: the figures of a whole data set are in the table of the '
+             'baselines.')
 
 
 def _leads(images: list[Any], rate: str, theirs: list[str]) -> list[float]:
@@ -126,15 +117,15 @@ def steps_section(found: Found, key: str) -> Section:
     images = found.results['images']
     section = _section(found, key)
     last = max((len(image['steps']) for image in images), default=0)
+    measures = (*MEASURES, ('error', 'mean error of 255', 2), ('wrong', 'wrong labels %', 1))
     rows = []
     for image in images:
         stages = [('input', image['input']), *((f'step {step["t"]}', step)
                                                for step in image['steps'])]
-        rows += [(f'{image["name"]}, {name}', *(figure(stage[measure], digits) for measure, digits
-                  in (('psnr', 2), ('ssim', 3), ('miou', 1), ('error', 2), ('wrong', 1))))
+        rows += [(f'{image["name"]}, {name}', *(figure(stage[key], digits)
+                                                for key, _, digits in measures))
                  for name, stage in stages]
-    section.blocks.append(Table('Every step', ('image', 'PSNR dB', 'SSIM', 'mIoU %',
-                                               'mean error of 255', 'wrong labels %'),
+    section.blocks.append(Table('Every step', ('image', *(heading for _, heading, _ in measures)),
                                 tuple(rows)))
     section.statements = [
         _gains(images, 'psnr', 'dB', 2, last, 'Each step derains the shown images further'),
