@@ -101,26 +101,22 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
     return scenes, chosen_indices(scenes, names, stride, limit)
 
 
-def load_ours(model: str, device: str, precision: str, processing_size: int) -> LoadedModel:
-    """Load the whole UBCN."""
-    from ubcn_ros.evaluation.measure import LoadedModel
-    return LoadedModel.load(model, device, precision, processing_size=processing_size)
-
-
 def load_theirs(folder: Path | None, budget: str, ours: LoadedModel, device: str, precision: str
                 ) -> tuple[dict[str, LoadedModel], list[str]]:
     """Load the baselines that there are; say and return what is missing."""
-    from ubcn_ros.study.trained_baselines import load_baselines, same_budget
+    from ubcn_ros.study.comparison import UBCN
+    from ubcn_ros.study.trained_baselines import TITLES, load_baselines, trained_file
     folder = folder or STUDY
-    found = load_baselines(folder, budget, device, precision)
-    if found.missing:
-        click.echo(f'left out: {", ".join(found.missing)}, of which {folder / budget} has no '
+    theirs = load_baselines(folder, budget, device, precision)
+    missing = [title for title in TITLES.values() if title not in theirs]
+    if missing:
+        click.echo(f'left out: {", ".join(missing)}, of which {folder / budget} has no '
                    f'model file: ubcn study baselines --out {folder} trains them')
-    fair = same_budget(folder, budget)
-    if found.models and fair and not fair.samefile(ours.info.path):
+    fair = trained_file(folder, budget, UBCN)
+    if theirs and fair and not fair.samefile(ours.info.path):
         click.echo(f'UBCN is {ours.info.name}, the baselines had another budget: --model {fair} '
                    'had the same')
-    return found.models, list(found.missing)
+    return theirs, missing
 
 
 def begin_results() -> StudyResults:
@@ -140,8 +136,6 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     """
     from ubcn_ros.study.figure_files import save_figure
     from ubcn_ros.study.print_grid import PAGE_HEIGHT
-    from ubcn_ros.study.results_file import save_results
-    from ubcn_ros.study.shown_image import model_record
     from ubcn_ros.training.record import versions
     figure = grid.figure()
     paths, height = save_figure(figure, out, name), figure.get_figheight()
@@ -151,8 +145,9 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
         settings={**settings, 'device': str(ours.device), 'precision': ours.precision,
                   'processing_size': ours.processing_size, 'versions': versions()},
         pictures=[path.name for path in paths],
-        models={title: model_record(model) for title, model in models.items()})
-    save_results(record, results)
+        models={title: {'name': model.info.name, 'file': model.info.path.name,
+                        'sha256': model.info.sha256} for title, model in models.items()})
+    results.save(record)
     for path in (*paths, record):
         click.echo(f'wrote {path}')
     if height > PAGE_HEIGHT:

@@ -37,7 +37,7 @@ from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
 from ubcn_ros.study.measured import measured_rates, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
-from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.step_figures import by_step
 from ubcn_ros.study.times import time_all
 from ubcn_ros.training.config import TrainConfig, decisive
@@ -177,7 +177,7 @@ class BaselineStudy:
 
     def save(self) -> None:
         """Write all figures."""
-        save_results(self.path, self.results)
+        self.results.save(self.path)
 
     def _trained(self, name: str, budget: str) -> dict[str, Any]:
         """Train a network and measure it; of one that diverges, say that."""

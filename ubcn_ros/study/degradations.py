@@ -37,7 +37,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
-from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.study.results_file import open_results
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
@@ -156,7 +156,7 @@ class DegradationStudy:
                     self.say(f'{kind} {level:g}, seed {seed}: {error}')
                     continue
                 rows[str(seed)] = self._tested(path, kind)
-                save_results(self.path, self.results)
+                self.results.save(self.path)
 
     def _trained(self, kind: str, level: float, seed: int) -> Path:
         """Train a network, or what is left of it; returns its file."""

@@ -27,7 +27,7 @@ from ubcn_ros.runtime.weights import load_model
 from ubcn_ros.study.measured import labelled_scenes, measured_rates
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
-from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.step_figures import HEADER, by_step, cells
 from ubcn_ros.study.times import time_all, time_cells, time_header
 from ubcn_ros.text_table import table
@@ -123,7 +123,7 @@ class NetworkStudy:
 
     def save(self) -> None:
         """Write all figures."""
-        save_results(self.path, self.results)
+        self.results.save(self.path)
 
     def _measured(self, path: Path, progress: Callable[[], object]) -> dict[str, Any]:
         network, info = load_model(path)

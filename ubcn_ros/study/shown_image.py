@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -183,8 +182,3 @@ def legend(label_set: LabelSet, labels: Iterable[np.ndarray]
     entries = [*zip(label_set.classes, label_set.colors, strict=True)]
     return [entries[i] for i in sorted(found - {UNLABELED})] + (
         [('no label', unlabeled_color(label_set))] if UNLABELED in found else [])
-
-
-def model_record(model: LoadedModel) -> dict[str, Any]:
-    """Say which file a model is of."""
-    return {'name': model.info.name, 'file': model.info.path.name, 'sha256': model.info.sha256}
