@@ -58,8 +58,8 @@ def study(root, tmp_path, fabric):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
         values = {'kinds': ['rain'], 'out': tmp_path / 'out', 'workers': 0, 'limit': 1,
-                  'say': lambda _text: None, 'config': TrainConfig.load(root / 'tiny.yaml'),
-                  'fabric': fabric, **changes}
+                  'seeds': [1], 'stride': 1, 'command': '', 'say': lambda _text: None,
+                  'config': TrainConfig.load(root / 'tiny.yaml'), 'fabric': fabric, **changes}
         return DegradationStudy(data=open_data([root / 'camvid']), **values)
     return made
 
@@ -184,7 +184,7 @@ def test_tests_are_those_of_evaluate_whatever_the_stride(study):
     every, second = study(limit=None), study(limit=None, stride=2)
     levels = [Degradation('rain', 150), Degradation('gaussian', 30)]
     (_, _), (_, _), (images, labels) = (
-        DegradedScenes(every.tests, levels)[n] for n in range(3))
+        DegradedScenes(every.tests, levels, 1)[n] for n in range(3))
     rain, noise = images
     few, _ = DegradedScenes(second.tests, levels, 2)[1]
     assert np.array_equal(rain, few[0]) and np.array_equal(noise, few[1])
@@ -231,8 +231,7 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
         (tmp_path / 'images' / split).mkdir(parents=True)
         shutil.copy(tmp_path / 'a.png', tmp_path / 'images' / split)
         with pytest.raises(ValueError, match=said):
-            DegradationStudy(one.config, open_data([tmp_path / 'images']), one.fabric,
-                             tmp_path / 'other')
+            replace(one, data=open_data([tmp_path / 'images']), out=tmp_path / 'other')
     stage = one.config.stages['adapt']
     with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
         study(config=replace(one.config, stages={'derain': stage}))

@@ -76,13 +76,13 @@ class DegradationStudy:
     data: Data
     fabric: Fabric
     out: Path
-    kinds: Sequence[str] = tuple(FIGURE_1_LEVELS)
-    seeds: Sequence[int] = (1,)
-    stride: int = 1
-    limit: int | None = None
-    workers: int = 1
-    command: str = ''
-    say: Callable[[str], object] = print
+    kinds: Sequence[str]
+    seeds: Sequence[int]
+    stride: int
+    limit: int | None
+    workers: int
+    command: str
+    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -197,7 +197,7 @@ class DegradedScenes(Dataset):
     :param stride: of the scenes in their split; a place there is the seed, as for ``rainy_view``.
     """
 
-    def __init__(self, scenes: SceneList, degradations: Sequence[Degradation], stride: int = 1
+    def __init__(self, scenes: SceneList, degradations: Sequence[Degradation], stride: int
                  ) -> None:
         self.scenes, self.degradations, self.stride = scenes, degradations, stride
 

@@ -1,17 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What studies measure: the scenes of one split, and a model on them in rain."""
+"""What studies measure on: the scenes of one split."""
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 
 
 def labelled_scenes(data: Data, split: str | None = None) -> SceneList:
@@ -39,25 +34,3 @@ def tested_scenes(data: Data, short_side: int) -> SceneList:
                          'networks would be tested on what they are trained on: give a data set '
                          'that has one')
     return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
-
-
-def measured_rates(loaded: LoadedModel, scenes: SceneList, rates: Sequence[float],
-                   iterations: int, stride: int = 1, limit: int | None = None,
-                   progress: Callable[[], object] = lambda: None, rain: str = RENDERED,
-                   workers: int = 0) -> dict[str, Any]:
-    """
-    Measure a model by rain rate, as ``measure_scenes`` does.
-
-    :param scenes: with labels.
-    :param rates: mm/hr.
-    :param iterations: T.
-    :param stride, limit: every n-th scene is taken, and so many at most.
-    :param progress: called after every image and rate.
-    :param rain: that falls, one of RAINS.
-    :param workers: processes that render it.
-    :return: what ``measure_scenes`` has under 'rates'.
-    :raises ValueError: they have other classes than the model.
-    """
-    return measure_scenes(loaded, scenes, range(0, len(scenes), stride)[:limit], rates,
-                          iterations, progress=progress, rain=rain,
-                          workers=workers)['rates']

@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.measure import LoadedModel, check_label_set
+from ubcn_ros.evaluation.measure import LoadedModel, check_label_set, measure_scenes
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import labelled_scenes, measured_rates
+from ubcn_ros.study.measured import labelled_scenes
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
 from ubcn_ros.study.results_file import open_results
@@ -58,16 +57,16 @@ class NetworkStudy:
     models: Sequence[str]
     data: Data
     out: Path
-    rates: Sequence[float] = (0.0, 50.0, 150.0, 250.0)
-    iterations: int = 3
-    stride: int = 1
-    limit: int | None = None
-    device: str = 'auto'
-    precision: str = 'fp32'
-    rain: str = RENDERED
-    workers: int = 0
-    command: str = ''
-    say: Callable[[str], object] = print
+    rates: Sequence[float]
+    iterations: int
+    stride: int
+    limit: int | None
+    device: str
+    precision: str
+    rain: str
+    workers: int
+    command: str
+    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -97,7 +96,7 @@ class NetworkStudy:
         """Of the file that holds all figures."""
         return self.out / 'networks.json'
 
-    def measure(self, progress: Callable[[], object] = lambda: None) -> None:
+    def measure(self, progress: Callable[[], object]) -> None:
         """
         Measure every model that is not measured yet.
 
@@ -129,8 +128,9 @@ class NetworkStudy:
         network, info = load_model(path)
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
-        rates = measured_rates(loaded, self.scenes, self.rates, self.iterations, self.stride,
-                               self.limit, progress, self.rain, self.workers)
+        indices = range(0, len(self.scenes), self.stride)[:self.limit]
+        rates = measure_scenes(loaded, self.scenes, indices, self.rates, self.iterations,
+                               progress=progress, rain=self.rain, workers=self.workers)['rates']
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
         return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
                 'parameters': sizes, 'steps': by_step(rates),
