@@ -166,13 +166,15 @@ class BaselineStudy:
         """
         Time what is not timed yet, on the devices of this machine.
 
-        :param presets, size, precision, frames: as of ``time_all``.
+        :param presets: of UBCN, with the whole loop.
+        :param size, precision, frames: as of ``time_all``.
         """
         def done(name: str) -> None:
             self.say(f'timed {name}')
             self.save()
-        time_all(self.results['times'], self.baselines, presets, iterations=self.iterations,
-                 size=size, precision=precision, frames=frames, done=done)
+        time_all(self.results['times'], self.baselines, dict.fromkeys(presets),
+                 iterations=self.iterations, size=size, precision=precision, frames=frames,
+                 done=done)
 
     def save(self) -> None:
         """Write all figures."""

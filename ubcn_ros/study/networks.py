@@ -117,7 +117,7 @@ class NetworkStudy:
         def done(name: str) -> None:
             self.say(f'timed {name}')
             self.save()
-        time_all(self.results['times'], models=self.files, iterations=self.iterations, size=size,
+        time_all(self.results['times'], (), self.files, iterations=self.iterations, size=size,
                  precision=precision, frames=frames, done=done)
 
     def save(self) -> None:

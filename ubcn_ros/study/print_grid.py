@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,6 @@ class Grid:
     column_groups: Sequence[tuple[str, int]] = ()
     legend: Sequence[tuple[str, tuple[int, int, int]]] = ()
     width: float = PAPER_WIDTH
-    _lefts: list[int] = field(init=False, default_factory=list)
-    _widths: list[int] = field(init=False, default_factory=list)
-    _heights: list[int] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         """Give every column and row its pixels."""
