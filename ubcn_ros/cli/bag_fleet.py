@@ -31,7 +31,6 @@ class AddressType(click.ParamType):
     name = 'address'
 
     def convert(self, value: str, param: Any, ctx: Any) -> str:
-        """Return the text."""
         if not re.fullmatch(r'local|auto|(ray://)?[^/:\s]+:\d{1,5}', value):
             self.fail(f"{value!r} is not 'local', 'auto', HOST:PORT or ray://HOST:PORT", param,
                       ctx)

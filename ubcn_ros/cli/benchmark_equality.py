@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     click.echo(f'{len(files)} images, {model}, against eager fp32\n\n{report(rows)}')
     save_json(json_path, rows)
     if not all(row['equal'] for row in rows):
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _image_files(paths: Sequence[Path]) -> list[Path]:

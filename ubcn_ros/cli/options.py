@@ -54,7 +54,6 @@ class SizeType(click.ParamType):
     name = 'size'
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        """Return the two numbers."""
         if isinstance(value, tuple):
             return value
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})', value.lower())
@@ -69,7 +68,6 @@ class Number(click.FloatRange):
     """A number within a range; neither NaN, which lies in every range, nor infinity."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return the number."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f'{value} is not a finite number', param, ctx)
@@ -85,7 +83,6 @@ class Numbers(click.ParamType):
         self._limit = limit
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Return the numbers."""
         if isinstance(value, tuple):
             return value
         parts = value.split(',') if value else []
@@ -101,7 +98,6 @@ class ProcessingSizeType(click.ParamType):
     name = 'pixels'
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return the number."""
         from ubcn_ros.runtime.processing import check_processing_size
         try:
             number = int(value)
@@ -120,7 +116,6 @@ class RainRateType(click.ParamType):
     name = 'mm/hr'
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        """Return the two rates."""
         if isinstance(value, tuple):
             return value
         try:
@@ -137,7 +132,6 @@ class InputType(click.Path):
     """Path of what is there; `~` is home after the = of an option, too, where shells leave it."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the path."""
         return super().convert(os.path.expanduser(value), param, ctx)
 
 
@@ -163,7 +157,6 @@ class OutputType(click.Path):
         self.suffixes, self.replaces = suffixes, replaces or suffixes
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """Return the path."""
         if not str(value):
             kinds = ['file'] * self.file_okay + ['folder'] * self.dir_okay
             self.fail(f"'' is not the path of a {' or '.join(kinds)}", param, ctx)

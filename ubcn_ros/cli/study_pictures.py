@@ -42,7 +42,6 @@ class ZoomType(click.ParamType):
     name = 'zoom'
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
-        """Return the four numbers."""
         if isinstance(value, tuple):
             return value
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})[+]([0-9]{1,5})[+]([0-9]{1,5})', value)

@@ -31,7 +31,6 @@ class RecipeType(InputType):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """Return the path."""
         path = Path(os.path.expanduser(value))
         if path.suffix or path.exists():
             return super().convert(value, param, ctx)
@@ -50,7 +49,6 @@ class StepsType(click.ParamType):
     name = 'steps'
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | float:
-        """Return the number or the share."""
         if not isinstance(value, str):
             return value
         if value.endswith('%'):

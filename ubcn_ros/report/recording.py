@@ -164,7 +164,9 @@ class OpenBag:
             if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
                 for _, _, data in self.reader.messages([connection]):
                     message = self.reader.deserialize(data, LABEL_INFO)
-                    return named_classes([c.class_name for c in message.class_map])
+                    classes = tuple(c.class_name for c in message.class_map)
+                    return LabelSet('recorded', classes, distinct_colors(len(classes)),
+                                    paths_of(len(classes), ()))
         return None
 
     def _there(self, camera: CameraTopics) -> CameraTopics:
@@ -218,12 +220,6 @@ def _by_recording(frames: dict[FrameKey, int], repeated: Collection[int]) -> dic
             counts[key.stamp_ns, time] += 1
         found[key] = time
     return found
-
-
-def named_classes(classes: Sequence[str]) -> LabelSet:
-    """Make a label set of names, with colours of our own."""
-    return LabelSet('recorded', tuple(classes), distinct_colors(len(classes)),
-                    paths_of(len(classes), ()))
 
 
 def matching_topic(bag: OpenBag, keys: Collection[FrameKey], like: str) -> str | None:
