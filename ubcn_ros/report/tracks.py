@@ -98,6 +98,11 @@ class Tracks:
     bags: list[OpenBag] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
+    @property
+    def names(self) -> set[str]:
+        """What any camera has, as of ``Track.sources``."""
+        return {name for track in self.tracks for name in track.sources}
+
 
 def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     """
