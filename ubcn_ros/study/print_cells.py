@@ -111,12 +111,22 @@ class WrongLabels(Panel):
     Where labels are wrong, over a pale image.
 
     :param image: (H, W, 3) uint8 RGB.
-    :param wrong, unknown: (H, W) bool; which are labelled wrongly, and which have no true label.
+    :param labels, truth: (H, W) uint8 ids, 255 in ``truth`` where none is known.
     """
 
     image: np.ndarray = None
-    wrong: np.ndarray = None
-    unknown: np.ndarray = None
+    labels: np.ndarray = None
+    truth: np.ndarray = None
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """(H, W) bool: which pixels have no true label."""
+        return self.truth == UNLABELED
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(H, W) bool: which of the others are labelled wrongly."""
+        return (self.labels != self.truth) & ~self.unknown
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB: colours by the share of a pixel that is wrong."""
@@ -132,17 +142,6 @@ class WrongLabels(Panel):
 def unlabeled_color(label_set: LabelSet) -> tuple[int, int, int]:
     """RGB of pixels without a label: black, or VOC2012's void where a class is black, as there."""
     return _VOID if (0, 0, 0) in label_set.colors else (0, 0, 0)
-
-
-def wrong_labels(image: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> WrongLabels:
-    """
-    Compare labels with the true ones.
-
-    :param image: (H, W, 3) uint8 RGB.
-    :param labels, truth: (H, W) uint8 ids, 255 in ``truth`` where none is known.
-    """
-    unknown = truth == UNLABELED
-    return WrongLabels(image=image, wrong=(labels != truth) & ~unknown, unknown=unknown)
 
 
 @cache
