@@ -76,7 +76,7 @@ def test_wrong_labels_leave_out_what_has_no_true_label():
 def test_a_crop_of_every_kind_is_a_part_of_the_whole():
     image, labels = noise((48, 64, 3)), noise((48, 64), 11)
     for panel in (Picture(image=image), LabelMap(labels=labels, label_set=CAMVID),
-                  ErrorMap(error=labels.astype(np.float32)),
+                  ErrorMap(error=labels.astype(np.float32), highest=255.0),
                   WrongLabels(image=image, labels=labels, truth=labels[::-1])):
         assert panel.size == (64, 48)
         part = panel.crop(10, 20, 30, 16)

@@ -57,23 +57,23 @@ class Panel:
         return [(name, value) for name, value in values if isinstance(value, np.ndarray)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture(Panel):
     """An image, (H, W, 3) uint8 RGB."""
 
-    image: np.ndarray = None
+    image: np.ndarray
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB: averaged where it shrinks, else cubic."""
         return _scaled(self.image, width, height)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelMap(Panel):
     """Class ids, (H, W) uint8, 255 without a label, in the colours of a label set."""
 
-    labels: np.ndarray = None
-    label_set: LabelSet = None
+    labels: np.ndarray
+    label_set: LabelSet
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB: of every pixel the class that has most of it."""
@@ -91,13 +91,13 @@ class LabelMap(Panel):
         return palette[labels]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ErrorMap(Panel):
     """Absolute errors, (H, W) float32, in the colours of ``error_colors``; ``highest`` and above
     are the last of them."""
 
-    error: np.ndarray = None
-    highest: float = 255.0
+    error: np.ndarray
+    highest: float
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB, of mean errors where it shrinks."""
@@ -105,7 +105,7 @@ class ErrorMap(Panel):
         return error_colors()[np.clip(np.rint(error), 0, 255).astype(np.uint8)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WrongLabels(Panel):
     """
     Where labels are wrong, over a pale image.
@@ -114,9 +114,9 @@ class WrongLabels(Panel):
     :param labels, truth: (H, W) uint8 ids, 255 in ``truth`` where none is known.
     """
 
-    image: np.ndarray = None
-    labels: np.ndarray = None
-    truth: np.ndarray = None
+    image: np.ndarray
+    labels: np.ndarray
+    truth: np.ndarray
 
     @property
     def unknown(self) -> np.ndarray:
