@@ -74,8 +74,6 @@ def test_what_is_not_finite_is_not_drawn():
                                   Line('b', ((0, math.nan),))))
     assert [line.name for line in chart.drawn] == ['a']
     assert len(points(drawn(chart))[0]) == 2 and chart.places == [1, 2]
-    with pytest.raises(ValueError, match="nothing to draw in 'empty'"):
-        Chart('empty', 'T', 'dB', (Line('b', ((0, math.nan),)),)).svg()
 
 
 def test_names_of_lines_do_not_cover_each_other():

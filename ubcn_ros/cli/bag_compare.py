@@ -33,7 +33,7 @@ _BEFORE_S = 0.25  # of the worst frame, from where it is played
 @click.option('--worst', 'count', default=5, show_default=True, type=click.IntRange(0, 1000),
               help='Show this many of the worst frames.')
 @click.option('--csv', 'csv_path', type=CSV, help='Write a line a frame to this file.')
-@json_option('json_path', type=JSON_OR_DASH,
+@json_option(type=JSON_OR_DASH,
              help='Write all of it to this file; - for standard output, in place of the tables.')
 def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Path | None,
                 topics: tuple[str, ...], count: int, csv_path: Path | None,

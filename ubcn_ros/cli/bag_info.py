@@ -25,7 +25,7 @@ _YEAR_2001 = 10**9  # seconds; times before are counted from a start of their ow
 
 @click.command(cls=Command)
 @click.argument('bags', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='BAG...')
-@json_option('json_path', type=JSON_OR_DASH,
+@json_option(type=JSON_OR_DASH,
              help='Write all of it to this file; - for standard output, in place of the tables.')
 def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     """

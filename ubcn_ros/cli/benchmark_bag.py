@@ -41,7 +41,7 @@ _SMALL = (64, 48)  # pixels, of the frames whose number memory must not depend o
 @threads_option()
 @click.option('--work', type=OUTPUT_FOLDER,
               help='Folder for the bags, which are removed  [default: one of the system].')
-@json_option('json_path')
+@json_option()
 @engine_options
 def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
         memory_frames: tuple[int, ...], threads: int | None, work: Path | None,

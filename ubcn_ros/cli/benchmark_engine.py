@@ -54,7 +54,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
               'be kept, and the next start may round otherwise.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
-@json_option('json_path', help='Write the rows to this file, too.')
+@json_option(help='Write the rows to this file, too.')
 @picture_option(help='Draw the stages of every row here (PNG, PDF or SVG).')
 def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | None,
            sizes: tuple[tuple[int, int], ...], iterations: tuple[int, ...],

@@ -39,7 +39,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @click.option('--every', default=1, show_default=True, type=click.IntRange(1),
               help='Take every so many of the images.')
 @threads_option()
-@json_option('json_path', help='Write the rows to this file, too.')
+@json_option(help='Write the rows to this file, too.')
 def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[str, ...],
              precisions: tuple[str, ...], iterations: tuple[int, ...],
              processing_size: int, every: int, threads: int | None, json_path: Path | None

@@ -40,7 +40,7 @@ from ubcn_ros.cli.output import save_json
 @click.option('--runs', default=3, show_default=True, type=click.IntRange(1),
               help='Starts, after a first one with empty caches.')
 @threads_option()
-@json_option('json_path')
+@json_option()
 def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None, **chosen: Any
             ) -> None:
     """

@@ -33,7 +33,7 @@ _WARM_UP_STEPS = 5
               help=f'Optimizer steps per stage, after {_WARM_UP_STEPS} that do not count; as many '
               'more are timed part by part.')
 @training_options
-@json_option('json_path')
+@json_option()
 def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None, steps: int,
           accelerator: str, precision: str, workers: int, threads: int | None,
           json_path: Path | None) -> None:

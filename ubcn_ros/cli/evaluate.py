@@ -65,7 +65,7 @@ if TYPE_CHECKING:
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
 @rain_workers_option()
-@json_option('json_path', help='Write all figures here.')
+@json_option(help='Write all figures here.')
 @picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
                 'SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -158,7 +157,7 @@ class VideoJobs:
             self.errors.append(str(error))
             say_error(str(error))
 
-    @cached_property
+    @property
     def duration_s(self) -> float:
         """From the first frame to the last; the file is read for it."""
         from ubcn_ros.images.video import length_s
@@ -240,7 +239,7 @@ def _skipped(listing: Any) -> str:
 
 
 def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None], output: Path,
-             writers: Iterable[Any] = ()) -> None:
+             writers: Iterable[Any]) -> None:
     """
     Run `work(image, job)` on every image; report broken ones and exit with 1 for them.
 

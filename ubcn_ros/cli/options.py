@@ -216,17 +216,17 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     return rates
 
 
-def _shared(name: str, **usual: Any) -> Callable[..., Callable]:
+def _shared(*names: str, **usual: Any) -> Callable[..., Callable]:
     """
     Make an option that commands share.
 
-    :param usual: what `click.option` is given.
+    :param names, usual: what `click.option` is given.
     :return: a function that makes the decorator: its positional argument is the name of the
-        command's parameter where it is not the option's, the others replace those of ``usual``.
+        command's parameter where it is another one, the others replace those of ``usual``.
     """
     def option(*parameter: str, **changes: Any) -> Callable:
-        return click.option(name, *parameter, **{'show_default': 'default' in usual, **usual,
-                                                 **changes})
+        return click.option(names[0], *(parameter or names[1:]), **{
+            'show_default': 'default' in usual, **usual, **changes})
     return option
 
 
@@ -279,8 +279,9 @@ start_option = _shared('--start', default=0.0, type=Number(0, LONGEST_S),
                        help='Begin so many seconds after the beginning of the bag.')
 duration_option = _shared('--duration', type=Number(0, LONGEST_S, min_open=True),
                           help='End so many seconds after that  [default: with the bag].')
-json_option = _shared('--json', type=JSON, help='Write the figures to this file, too.')
-fps_option = _shared('--fps', default=15.0, type=Number(0, 1000, min_open=True),
+json_option = _shared('--json', 'json_path', type=JSON,
+                      help='Write the figures to this file, too.')
+fps_option = _shared('--fps', 'rate_hz', default=15.0, type=Number(0, 1000, min_open=True),
                      help='Image files of a folder that make a second of video.')
 video_option = _shared('--video', type=VIDEO,
                        help='Write input, derained image and labels side by side to this MP4.')

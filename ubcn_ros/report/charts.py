@@ -62,14 +62,8 @@ class Chart:
                 for line in self.drawn]
 
     def svg(self) -> str:
-        """
-        Draw it: an image with a title and a description, and every point with its figures.
-
-        :raises ValueError: there is no finite point.
-        """
+        """Draw what is ``drawn``: an image with title, description and figures of every point."""
         lines = self.drawn
-        if not lines:
-            raise ValueError(f'nothing to draw in {self.title!r}')
         xs, ys = self.places, [y for line in lines for _, y in line.points]
         # a line alone needs no name
         names = [line.name if len(lines) > 1 else '' for line in lines]
