@@ -146,7 +146,8 @@ class OpenBag:
 
         :raises BagError: there is none.
         """
-        said = [_said_camera(entry) for entry in self.sidecar.get('cameras', [])]
+        said = [CameraTopics(entry.get('topic'), entry.get('derained'), entry.get('labels'),
+                             entry.get('confidence')) for entry in self.sidecar.get('cameras', [])]
         found = [self._there(camera) for camera in said or self._named_cameras()]
         found = [camera for camera in found if camera.derained or camera.labels]
         if not found:
@@ -276,8 +277,3 @@ class Reading:
         for connection, key, _, data in self._bag.messages([*self._topics.values()]):
             if key in self._keys:
                 yield connection.topic, key, connection, data
-
-
-def _said_camera(entry: dict[str, Any]) -> CameraTopics:
-    return CameraTopics(entry.get('topic'), entry.get('derained'), entry.get('labels'),
-                  entry.get('confidence'))

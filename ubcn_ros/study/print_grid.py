@@ -117,7 +117,8 @@ class Grid:
         figure = Figure((self.width, 1), dpi=DPI)
         figure.suppressComposite = True  # each panel by itself: masks stay palettes in a PDF
         axes = figure.add_axes((0, 0, 1, 1))
-        captions = [_captions(row) for row in self.rows]
+        captions = [[cell.caption if isinstance(cell, Panel) else '' for cell in row.cells]
+                    for row in self.rows]
         rooms = [*zip(itertools.chain(*captions), self._widths * len(captions), strict=True)]
         pen = _Pen(axes, fitting(_CAPTION_POINTS, rooms, bold=True))
         top = self._draw_headings(pen)
@@ -222,10 +223,6 @@ class _Pen:
                 left += size + apart
             top += _LINE
         return top
-
-
-def _captions(row: Row) -> list[str]:
-    return [cell.caption if isinstance(cell, Panel) else '' for cell in row.cells]
 
 
 def _draw_cell(pen: _Pen, cell: Panel | Scale | ColorKey | None, box: tuple[int, int, int, int]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from ubcn_ros.benchmark.engine import (
     TimedCall,
@@ -47,7 +48,8 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
     from ubcn_ros.runtime.device import processor, resolve_device
     from ubcn_ros.runtime.peak_memory import peak_mib
     images: list[np.ndarray] = []  # one, made where something is left to time
-    for name in _devices() if frames else ():
+    devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+    for name in devices if frames else ():
         device = resolve_device(name)
         where = name if name == 'cpu' else f'{name} ({processor(device)[0]})'
         known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
@@ -69,11 +71,6 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
                 known[key] = {'ms': statistics.median(each['total'] for each in one.times),
                               'peak_mib': peak, 'frames': frames}
                 done(f'{key} on {name}')
-
-
-def _devices() -> list[str]:
-    import torch
-    return ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
 
 
 def _release_memory() -> None:
