@@ -35,10 +35,9 @@ from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
-from ubcn_ros.study.measured import tested_scenes
+from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
-from ubcn_ros.study.step_figures import by_step
 from ubcn_ros.study.times import time_all
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.record import scenes_record

@@ -1,12 +1,21 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What studies measure on: the scenes of one split."""
+"""What studies measure: PSNR, SSIM and mIoU by rain rate, on the scenes of one split."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
+
+MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
+"""Figures of quality: key, heading and digits."""
+HEADER = tuple(heading for _, heading, _ in MEASURES)
+"""Of the columns of ``cells``."""
 
 
 def labelled_scenes(data: Data, split: str | None = None) -> SceneList:
@@ -34,3 +43,22 @@ def tested_scenes(data: Data, short_side: int) -> SceneList:
                          'networks would be tested on what they are trained on: give a data set '
                          'that has one')
     return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
+
+
+def by_step(rates: Mapping[str, Any]) -> list[dict[str, dict[str, float | None]]]:
+    """
+    Return {rate: {'psnr': dB, 'ssim': 0..1, 'miou': %}} of every step of the loop, T = 1 first.
+
+    :param rates: as ``measure_scenes`` has them under 'rates'.
+    """
+    count = len(next(iter(rates.values()))['steps'])
+    return [{rate: {key: entry['steps'][t][key] for key, _, _ in MEASURES}
+             for rate, entry in rates.items()} for t in range(count)]
+
+
+def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """Return a cell for each figure, its rates side by side; '-' where one is not a number."""
+    def cell(value: float | None, digits: int) -> str:
+        return '-' if value is None or not math.isfinite(value) else f'{value:.{digits}f}'
+    return [' / '.join(cell(row.get(key), digits) for row in rates.values())
+            for key, _, digits in MEASURES]

@@ -23,11 +23,10 @@ from typing import Any
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel, check_label_set, measure_scenes
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import labelled_scenes
+from ubcn_ros.study.measured import HEADER, by_step, cells, labelled_scenes
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
 from ubcn_ros.study.results_file import open_results
-from ubcn_ros.study.step_figures import HEADER, by_step, cells
 from ubcn_ros.study.times import time_all, time_cells, time_header
 from ubcn_ros.text_table import table
 from ubcn_ros.training.record import scenes_record

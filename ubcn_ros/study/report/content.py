@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ubcn_ros.report.charts import Chart, Line, figure
-from ubcn_ros.study.step_figures import MEASURES
+from ubcn_ros.study.measured import MEASURES
 
 AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
 """Verdicts of statements; OPEN where the figures do not suffice."""

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ubcn_ros.report.charts import figure
+from ubcn_ros.study.measured import MEASURES
 from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.report.content import (
     Block,
@@ -20,7 +21,6 @@ from ubcn_ros.study.report.content import (
     quality_table,
 )
 from ubcn_ros.study.report.sources import Found
-from ubcn_ros.study.step_figures import MEASURES
 
 Figures = dict[str, float | None]
 
