@@ -22,7 +22,6 @@ from ubcn_ros.cli.options import (
     Number,
     collected,
     duration_option,
-    engine_arguments,
     engine_options,
     exclude_option,
     start_option,
@@ -39,7 +38,7 @@ def _options(**given: Any) -> Options:
     from ubcn_ros.bags.process import Options
     own = {field.name: given.pop(field.name) for field in fields(Options)
            if field.name != 'engine'}
-    return Options(engine=tuple(engine_arguments(**given).items()), **own)
+    return Options(engine=tuple(given.items()), **own)
 
 
 def _times(factor: float) -> Callable[..., int | None]:

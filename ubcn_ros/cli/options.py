@@ -232,7 +232,7 @@ def _shared(*names: str, **usual: Any) -> Callable[..., Callable]:
 
 model_option = _shared('--model', default=DEFAULT_MODEL,
                        help='Name in models/, or path of a .safetensors file.')
-partial_option = _shared('--allow-partial-model', is_flag=True,
+partial_option = _shared('--allow-partial-model', 'allow_partial', is_flag=True,
                          help='Take a model with parts that were never trained, too.')
 device_option = _shared('--device', default='auto', type=DEVICE,
                         help='auto, cpu, cuda or cuda:N.')
@@ -325,23 +325,14 @@ engine_options = several(
 """Those that choose an engine (see `load_engine`), and the number of steps."""
 
 
-def engine_arguments(allow_partial_model: bool, **options: Any) -> dict[str, Any]:
-    """
-    Return the arguments of `Engine.load` that `engine_options` choose.
-
-    :param allow_partial_model, options: what these options gave, without the number of steps.
-    """
-    return {**options, 'allow_partial': allow_partial_model}
-
-
 def load_engine(**options: Any) -> Any:
     """
     Load the Engine that `engine_options` choose; warn of parts that were never trained.
 
-    :param options: as of `engine_arguments`.
+    :param options: what they gave, without the number of steps: arguments of `Engine.load`.
     """
     from ubcn_ros.cli.output import warn
     from ubcn_ros.runtime import Engine
-    engine = Engine.load(**engine_arguments(**options))
+    engine = Engine.load(**options)
     warn(engine.info.untrained_text())
     return engine

@@ -70,8 +70,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     def steps(iterations: int, precision: str, processing_size: int) -> Steps | None:
         from ubcn_ros.report.steps import Steps
         return None if model is None else Steps(load_engine(
-            allow_partial_model=False, model=model, device=device, precision=precision,
-            processing_size=processing_size), iterations)
+            model=model, device=device, precision=precision, processing_size=processing_size),
+            iterations)
 
     with progress_bar(unit='frames') as bar:
         if source.suffix == '.json' and source.is_file():
