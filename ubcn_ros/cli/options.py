@@ -22,6 +22,8 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
+PRESET = click.Choice(['light', 'light-next', 'paper', 'wide'])
+BASELINE = click.Choice(['ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet'])
 COUNT = click.IntRange(1, 1024)
 """Of threads, devices or machines."""
 LONGEST_S = 1e10
