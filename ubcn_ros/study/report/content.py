@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.measured import MEASURES
 
@@ -97,10 +99,9 @@ class HeatMap:
 
 def _color(share: float) -> tuple[int, int, int]:
     """RGB of a share of the scale, 0..1."""
-    place = min(max(share, 0.0), 1.0) * (len(_COLORS) - 1)
-    first = min(int(place), len(_COLORS) - 2)
-    return tuple(round(a + (place - first) * (b - a)) for a, b in
-                 zip(_COLORS[first], _COLORS[first + 1], strict=True))
+    places = np.linspace(0, 1, len(_COLORS))
+    return tuple(round(float(np.interp(share, places, channel)))
+                 for channel in zip(*_COLORS, strict=True))
 
 
 @dataclass(frozen=True)

@@ -128,24 +128,22 @@ def steps_section(found: Found, key: str) -> Section:
     section.blocks.append(Table('Every step', ('image', *(heading for _, heading, _ in measures)),
                                 tuple(rows)))
     section.statements = [
-        _gains(images, 'psnr', 'dB', 2, last, 'Each step derains the shown images further'),
-        _gains(images, 'miou', 'points of mIoU', 2, last,
-               'Each step labels the shown images better')]
+        _gains(images, 'psnr', 'dB', last, 'Each step derains the shown images further'),
+        _gains(images, 'miou', 'points of mIoU', last, 'Each step labels the shown images better')]
     section.opinions = [*_step_opinions(section.statements)]
     return section
 
 
-def _gains(images: list[Any], name: str, unit: str, digits: int, last: int, text: str
-           ) -> Statement:
+def _gains(images: list[Any], name: str, unit: str, last: int, text: str) -> Statement:
     """Say how a figure changes from each step to the next."""
-    changes = [[_mean([step[t][name] - step[t - 1][name] for step in (i['steps'] for i in images)
-                       if len(step) > t and None not in (step[t][name], step[t - 1][name])])]
+    changes = [_mean([step[t][name] - step[t - 1][name] for step in (i['steps'] for i in images)
+                      if len(step) > t and None not in (step[t][name], step[t - 1][name])])
                for t in range(1, last)]
-    known = [change for (change,) in changes if change is not None]
+    known = [change for change in changes if change is not None]
     if not known:
         return Statement(text, None, 'needs two steps and a ground truth')
     return Statement(text, min(known) > 0, 'mean change ' + ', '.join(
-        f'{figure(change, digits, True)} from step {t} to {t + 1}'
+        f'{figure(change, 2, True)} from step {t} to {t + 1}'
         for t, change in enumerate(known, 1)) + f' ({unit}, {_counted(images)})')
 
 
