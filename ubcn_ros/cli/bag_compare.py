@@ -49,9 +49,6 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     """
     if other is None and truth is None:
         raise click.UsageError('give a second bag to compare with, or --truth')
-    if csv_path is not None and csv_path == json_path:
-        raise click.UsageError(f'--csv and --json would both be written to {csv_path}: give each '
-                               'a file of its own')
     from ubcn_ros.report.compare import compare, write_csv
     from ubcn_ros.report.tracks import BagPaths
     with progress_bar(unit='frames') as bar:

@@ -50,9 +50,9 @@ class BagReportOptions:
     """
 
     page: Path
-    frames: int = 1000
-    full_size: Path | None = None
-    step_frames: int = 6
+    frames: int
+    full_size: Path | None
+    step_frames: int
 
 
 def bag_report(inputs: BagPaths, options: BagReportOptions, steps: Steps | None = None,

@@ -50,11 +50,6 @@ class Evaluation:
         self.labelled = 'rates' in next(iter(self.sizes.values()))
 
     @property
-    def title(self) -> str:
-        """Model and data."""
-        return f'{self.said["model"]["name"]} on {self.said["data"]["name"]}'
-
-    @property
     def heaviest(self) -> str:
         """Key of the highest rain rate; '' of pairs."""
         return max(self.rates(next(iter(self.sizes))), key=lambda rate: float(rate or 0))
@@ -76,7 +71,8 @@ def evaluation_report(evaluation: Evaluation) -> Report:
     """Make the report of an evaluation; `add_pictures` adds frames to it."""
     said = evaluation.said
     images = f'{said["data"]["count"]} images of {said["data"]["name"]}'
-    report = Report(evaluation.title, f'{images}; {said["precision"]} on {said["device"]}')
+    report = Report(f'{said["model"]["name"]} on {said["data"]["name"]}',
+                    f'{images}; {said["precision"]} on {said["device"]}')
     report.tiles = _tiles(evaluation)
     for size in evaluation.sizes:
         where = f', {size}' if size else ''
