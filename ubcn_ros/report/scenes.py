@@ -94,7 +94,7 @@ def _scenes(evaluation: Evaluation, steps: Steps) -> SceneList:
 
 
 def _shown(evaluation: Evaluation, scenes: SceneList, numbers: list[int]) -> Iterator[_Shown]:
-    """Yield the images in their rain, at the largest size that was measured."""
+    """Yield the images in their rain, at the last of the sizes that were measured."""
     said = evaluation.said['data']
     size = [*evaluation.sizes][-1]
     for number in numbers:
