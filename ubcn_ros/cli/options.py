@@ -55,9 +55,7 @@ class SizeType(click.ParamType):
 
     name = 'size'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, int]:
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})', value.lower())
         size = (int(found[1]), int(found[2])) if found else (0, 0)
         if min(size) < MIN_SIDE or math.prod(size) > MAX_PIXELS:
@@ -84,9 +82,7 @@ class Numbers(click.ParamType):
     def __init__(self, limit: int):
         self._limit = limit
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, ...]:
         parts = value.split(',') if value else []
         if not all(part.isdecimal() and 1 <= int(part) <= self._limit for part in parts):
             self.fail(f'{value!r} is not numbers of 1 to {self._limit} with commas between them',
@@ -117,9 +113,7 @@ class RainRateType(click.ParamType):
 
     name = 'mm/hr'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[float, float]:
         try:
             first, last = map(float, value.split(':') if ':' in value else (value, value))
         except ValueError:

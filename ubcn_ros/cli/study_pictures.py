@@ -41,9 +41,7 @@ class ZoomType(click.ParamType):
 
     name = 'zoom'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, int, int, int]:
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})[+]([0-9]{1,5})[+]([0-9]{1,5})', value)
         if not found or min(int(found[1]), int(found[2])) < 4:
             self.fail(f"'{value}' is not WIDTHxHEIGHT+X+Y with a width and height of 4 pixels at "

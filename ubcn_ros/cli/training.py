@@ -48,9 +48,7 @@ class StepsType(click.ParamType):
 
     name = 'steps'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | float:
-        if not isinstance(value, str):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> int | float:
         if value.endswith('%'):
             return Number(0, 1e6, min_open=True).convert(value[:-1], param, ctx) / 100
         return click.IntRange(1, 1 << 40).convert(value, param, ctx)
