@@ -24,7 +24,7 @@ from ubcn_ros.cli.options import (
 @click.argument('source', metavar='INPUT', type=InputType(path_type=Path))
 @click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @data_option(required=False, multiple=True)
-@json_option('json_path')
+@json_option()
 @click.option('--second', type=JSON)
 @click.option('--picture', type=PICTURE)
 @click.option('--name')

@@ -10,13 +10,18 @@ from ubcn_ros.cli import options
 from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.images.malformed import MAX_PIXELS
+from ubcn_ros.network import PRESETS
+from ubcn_ros.network.baselines import REGISTRY
 from ubcn_ros.runtime.backends.registry import BACKENDS
 from ubcn_ros.runtime.device import PRECISIONS
+from ubcn_ros.study.trained_baselines import TITLES
 
 
-def test_choices_are_those_of_the_engine_and_of_the_data():
+def test_choices_are_those_of_the_package():
     assert set(options.PRECISION.choices) == {'auto', *PRECISIONS}
     assert set(options.BACKEND.choices) == {'auto', *BACKENDS}
+    assert tuple(options.PRESET.choices) == PRESETS
+    assert set(options.BASELINE.choices) == {*REGISTRY} == {*TITLES}
     (rain,) = (option for option in evaluate.params if option.name == 'rain')
     assert tuple(rain.type.choices) == RAINS and rain.default == RAINS[0]
 

@@ -78,7 +78,7 @@ def path(drive, fake_engine, tmp_path_factory):
     """A report of a pair with steps, at a path with odd characters."""
     path = tmp_path_factory.mktemp('report') / 'a b#%3Cü.html'
     write(path, bag_report(BagPaths(drive / 'a', drive / 'b', truth=drive / 'dry'),
-                           BagReportOptions(path, step_frames=1), Steps(fake_engine, 3)))
+                           BagReportOptions(path, 1000, None, 1), Steps(fake_engine, 3)))
     return path
 
 
@@ -203,7 +203,7 @@ def test_steps_take_the_place_of_what_was_recorded(opened):
 def test_full_size_pictures_come_with_the_zoom(browser, drive, tmp_path):
     path = tmp_path / 'page.html'
     full_size = tmp_path / 'full size'
-    report = bag_report(BagPaths(drive / 'a'), BagReportOptions(path, full_size=full_size))
+    report = bag_report(BagPaths(drive / 'a'), BagReportOptions(path, 1000, full_size, 6))
     gone = next(full_size.glob('00003*derained.png'))
     gone.unlink()
     write(path, report)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ubcn_ros.report.charts import Chart, Line, number, ticks, trace
+from ubcn_ros.report.charts import Chart, Line, figure, number, ticks, trace
 
 FINITE = st.floats(-1e6, 1e6)
 
@@ -46,6 +46,12 @@ def test_zeros_at_the_end_are_kept_where_wanted():
     assert [number(value, zeros=True) for value in (73.0, 5, 1400)] == ['73.0', '5.00', '1400']
 
 
+def test_figures_have_their_digits_behind_the_point():
+    assert [figure(v, 1, sign=True) for v in (-1.25, 2, 0, -0.04)] == [
+        '−1.2', '+2.0', '0.0', '0.0']
+    assert [figure(v) for v in (None, math.nan, math.inf)] == ['–', '–', '∞']
+
+
 def test_a_chart_says_what_it_shows_and_draws_it():
     chart = Chart('PSNR and steps', 'T', 'PSNR, dB', (
         Line('50 mm/hr', ((0, 20.0), (1, 30.0))), Line('<b>', ((0, 10.0), (1, 25.0)), True)))
@@ -68,8 +74,6 @@ def test_what_is_not_finite_is_not_drawn():
                                   Line('b', ((0, math.nan),))))
     assert [line.name for line in chart.drawn] == ['a']
     assert len(points(drawn(chart))[0]) == 2 and chart.places == [1, 2]
-    with pytest.raises(ValueError, match="nothing to draw in 'empty'"):
-        Chart('empty', 'T', 'dB', (Line('b', ((0, math.nan),)),)).svg()
 
 
 def test_names_of_lines_do_not_cover_each_other():

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ubcn_ros.report.evaluation import evaluation_report
+from ubcn_ros.report.evaluation import Evaluation, evaluation_report
 from ubcn_ros.report.page import html
 
 PARTS = {'command': 'ubcn evaluate --data streets', 'iterations': 2, 'device': 'cpu',
@@ -42,7 +42,7 @@ def written(path, **more):
             'count': 2, 'images': ['1', '2'], 'rain': 'painted', 'rain_seeds': [0, 5],
             'rain_rates_mm_h': [0, 150]}
     path.write_text(json.dumps({**PARTS, 'data': data, **more}))
-    return path
+    return Evaluation(path)
 
 
 def lines(report, title):
@@ -99,4 +99,4 @@ def test_pairs_have_no_labels(tmp_path):
 def test_other_files_are_clear_errors(tmp_path, text, complaint):
     (tmp_path / 'e.json').write_text(text)
     with pytest.raises(ValueError, match=complaint):
-        evaluation_report(tmp_path / 'e.json')
+        Evaluation(tmp_path / 'e.json')

@@ -51,7 +51,8 @@ def study(root, tmp_path, tiny_model, fabric):
     def made(**changes):
         values = {'model': str(tiny_model), 'baselines': ['ddn'],
                   'budgets': ['samples'], 'rates': [150.0], 'workers': 0,
-                  'iterations': 2, 'out': tmp_path / 'out', 'say': lambda _text: None,
+                  'iterations': 2, 'stride': 1, 'limit': None, 'command': '',
+                  'out': tmp_path / 'out', 'say': lambda _text: None,
                   'config': TrainConfig.load(root / 'tiny.yaml'),
                   'data': open_data([root / 'camvid']), 'fabric': fabric, **changes}
         return BaselineStudy(**values)

@@ -21,7 +21,6 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.degradations import DegradationStudy, degraded_scene, tables_of
-from ubcn_ros.study.results_file import save_results
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.trainer import Trainer
@@ -59,8 +58,8 @@ def study(root, tmp_path, fabric):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
         values = {'kinds': ['rain'], 'out': tmp_path / 'out', 'workers': 0, 'limit': 1,
-                  'say': lambda _text: None, 'config': TrainConfig.load(root / 'tiny.yaml'),
-                  'fabric': fabric, **changes}
+                  'seeds': [1], 'stride': 1, 'command': '', 'say': lambda _text: None,
+                  'config': TrainConfig.load(root / 'tiny.yaml'), 'fabric': fabric, **changes}
         return DegradationStudy(data=open_data([root / 'camvid']), **values)
     return made
 
@@ -164,7 +163,7 @@ def test_what_another_run_has_found_until_this_one_begins_is_kept(study, root, t
 def test_a_damaged_file_is_said(study, damage):
     one = study()
     one.results['data'] = {'camvid': {**one.found, **damage}} if 'miou' in damage else damage
-    save_results(one.path, one.results)
+    one.results.save(one.path)
     with pytest.raises(ValueError, match=r'degradations\.json is not as .* writes it'):
         study()
 
@@ -214,7 +213,7 @@ def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
 
 def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     one = study()
-    save_results(one.path, one.results)
+    one.results.save(one.path)
     with pytest.raises(ValueError, match='other settings: limit: 1 before, 2 now'):
         study(limit=2)
     half = Fabric(accelerator='cpu', devices=1, precision='bf16-mixed')
@@ -232,8 +231,7 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
         (tmp_path / 'images' / split).mkdir(parents=True)
         shutil.copy(tmp_path / 'a.png', tmp_path / 'images' / split)
         with pytest.raises(ValueError, match=said):
-            DegradationStudy(one.config, open_data([tmp_path / 'images']), one.fabric,
-                             tmp_path / 'other')
+            replace(one, data=open_data([tmp_path / 'images']), out=tmp_path / 'other')
     stage = one.config.stages['adapt']
     with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
         study(config=replace(one.config, stages={'derain': stage}))

@@ -33,7 +33,7 @@ def run(street, tiny_model, tmp_path):
 def test_the_figures_are_those_of_evaluate_for_the_same_image_and_rate(
         street, tiny_model, some_baselines):
     ours = LoadedModel.load(tiny_model, 'cpu')
-    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32').models
+    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32')
     scenes = open_data([street]).split('val')
     _, results = compare_methods(ours, theirs, scenes, [2], [50.0, 250.0],
                                  FigureView(iterations=2))
@@ -76,7 +76,7 @@ def test_the_record_names_files_settings_and_what_is_missing(run, some_baselines
 def test_panels_are_in_the_order_of_their_headings_and_the_best_is_bold(
         street, tiny_model, some_baselines):
     ours = LoadedModel.load(tiny_model, 'cpu')
-    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32').models
+    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32')
     scenes = open_data([street]).split('val')
     grid, results = compare_methods(ours, theirs, scenes, [0, 1], [150.0],
                                     FigureView(iterations=1))

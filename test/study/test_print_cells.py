@@ -12,8 +12,8 @@ from ubcn_ros.study.print_cells import (
     ErrorMap,
     LabelMap,
     Picture,
+    WrongLabels,
     error_colors,
-    wrong_labels,
 )
 from ubcn_ros.study.shown_image import legend
 
@@ -66,7 +66,7 @@ def test_an_error_map_shows_the_mean_error_and_no_mean_of_colours():
 def test_wrong_labels_leave_out_what_has_no_true_label():
     truth = np.array([[0, 1, 255, 255]], np.uint8).repeat(4, 0)
     labels = np.array([[0, 0, 0, 3]], np.uint8).repeat(4, 0)
-    panel = wrong_labels(np.full((4, 4, 3), 90, np.uint8), labels, truth)
+    panel = WrongLabels(image=np.full((4, 4, 3), 90, np.uint8), labels=labels, truth=truth)
     assert (panel.wrong == np.array([[0, 1, 0, 0]], bool)).all()
     drawn = panel.at(4, 4)
     assert (drawn[:, 1] == WRONG).all() and (drawn[:, 0] != WRONG).any(1).all()
@@ -76,8 +76,8 @@ def test_wrong_labels_leave_out_what_has_no_true_label():
 def test_a_crop_of_every_kind_is_a_part_of_the_whole():
     image, labels = noise((48, 64, 3)), noise((48, 64), 11)
     for panel in (Picture(image=image), LabelMap(labels=labels, label_set=CAMVID),
-                  ErrorMap(error=labels.astype(np.float32)), wrong_labels(image, labels,
-                                                                          labels[::-1])):
+                  ErrorMap(error=labels.astype(np.float32), highest=255.0),
+                  WrongLabels(image=image, labels=labels, truth=labels[::-1])):
         assert panel.size == (64, 48)
         part = panel.crop(10, 20, 30, 16)
         assert part.size == (30, 16)

@@ -4,7 +4,7 @@
 
 import pytest
 
-from ubcn_ros.study.results_file import open_results, read_results, save_results
+from ubcn_ros.study.results_file import StudyResults, open_results, read_results
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def test_a_study_goes_on_with_what_it_found(path):
     assert first == {'command': 'ubcn a', 'settings': {'rates': [50, 150]}, 'seconds': 0,
                      'trained': {}, 'times': {}}
     first['trained']['idm'] = 1.5
-    save_results(path, first)
+    first.save(path)
     again = open_results(path, 'ubcn b', {'rates': (50, 150)}, {'trained': {}, 'times': {}})
     assert again == first == read_results(path)
 
@@ -29,15 +29,15 @@ def test_the_time_of_all_runs_is_counted(path, monkeypatch):
     for expected in (7.0, 14.0):
         study = open_results(path, '', {}, {})
         clock += 3
-        save_results(path, study)
+        study.save(path)
         clock += 4
-        save_results(path, study)
+        study.save(path)
         clock += 50  # nothing was found in these
         assert read_results(path)['seconds'] == expected
 
 
 def test_other_settings_are_refused_by_name(path):
-    save_results(path, open_results(path, '', {'recipe': {'seed': 1, 'batch': 8}, 'limit': 2}, {}))
+    open_results(path, '', {'recipe': {'seed': 1, 'batch': 8}, 'limit': 2}, {}).save(path)
     with pytest.raises(ValueError, match=r'rain\.json.*recipe\.seed: 1 before, 3 now; .*limit: 2 '
                                          'before, None now: choose another --out'):
         open_results(path, '', {'recipe': {'seed': 3, 'batch': 8}}, {})
@@ -60,8 +60,8 @@ def test_another_file_is_said_with_its_name(path, text, complaint):
 def test_figures_that_the_study_cannot_read_are_said_before_the_work(path, found):
     def read(results):
         return [float(row['psnr']) for row in results['trained'].values()]
-    save_results(path, {'command': '', 'settings': {}, **found})
+    StudyResults({'command': '', 'settings': {}, **found}).save(path)
     with pytest.raises(ValueError, match=r'rain\.json is not as .*rain` writes it .*move it away'):
         open_results(path, '', {}, {'trained': {}}, read)
-    save_results(path, {'command': '', 'settings': {}, 'trained': {'idm': {'psnr': 1}}})
+    StudyResults({'command': '', 'settings': {}, 'trained': {'idm': {'psnr': 1}}}).save(path)
     assert open_results(path, '', {}, {'trained': {}}, read)['trained'] == {'idm': {'psnr': 1}}

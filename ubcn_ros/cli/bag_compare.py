@@ -4,22 +4,21 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import CSV, JSON_OR_DASH, json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
     from ubcn_ros.report.compare import BagComparison, CameraComparison
 
-_PLAY_SECONDS = 0.5
+_BEFORE_S = 0.25  # of the worst frame, from where it is played
 
 
 @click.command(cls=Command)
@@ -34,7 +33,7 @@ _PLAY_SECONDS = 0.5
 @click.option('--worst', 'count', default=5, show_default=True, type=click.IntRange(0, 1000),
               help='Show this many of the worst frames.')
 @click.option('--csv', 'csv_path', type=CSV, help='Write a line a frame to this file.')
-@json_option('json_path', type=JSON_OR_DASH,
+@json_option(type=JSON_OR_DASH,
              help='Write all of it to this file; - for standard output, in place of the tables.')
 def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Path | None,
                 topics: tuple[str, ...], count: int, csv_path: Path | None,
@@ -50,9 +49,6 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     """
     if other is None and truth is None:
         raise click.UsageError('give a second bag to compare with, or --truth')
-    if csv_path is not None and csv_path == json_path:
-        raise click.UsageError(f'--csv and --json would both be written to {csv_path}: give each '
-                               'a file of its own')
     from ubcn_ros.report.compare import compare, write_csv
     from ubcn_ros.report.tracks import BagPaths
     with progress_bar(unit='frames') as bar:
@@ -70,7 +66,7 @@ def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Pa
     wrong = [*found.lacking, *(f'{line}; left out' for camera in found.cameras
                                for line in camera.malformed)]
     for line in wrong:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     if wrong:
         sys.exit(1)
 
@@ -92,6 +88,7 @@ def _camera_text(camera: CameraComparison) -> str:
 
 
 def _end_text(found: BagComparison, bag: Path, count: int) -> str:
+    from ubcn_ros.report.bag import play_command
     from ubcn_ros.report.compare import FIGURES, worst_first
     parts = ['', *(f'engine of {name.upper()}: {time:.1f} ms per frame, mean, by process.json'
                    for name, time in found.engine_ms.items())]
@@ -104,8 +101,5 @@ def _end_text(found: BagComparison, bag: Path, count: int) -> str:
             [(row.text, *([row.camera] if several else []),
               *(f'{row.values[name]:.2f}' if name in row.values else '-' for name in names))
              for row in rows], left=(0, 1) if several else (0,)),
-            'Play the worst: ' + shlex.join([
-                'ubcn', 'bag', 'play', str(bag), '--start',
-                f'{max(0.0, rows[0].seconds - _PLAY_SECONDS / 2):.3f}', '--duration',
-                str(_PLAY_SECONDS)])]
+            'Play the worst: ' + play_command(bag, max(0.0, rows[0].seconds - _BEFORE_S))]
     return '\n'.join(parts)

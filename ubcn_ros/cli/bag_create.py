@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import InputType, Number
-from ubcn_ros.cli.output import exit_stopped, progress_bar
+from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error
 
 
 @click.command(cls=Command)
@@ -66,7 +66,7 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
                 nonlocal broken
                 broken = True
                 bar.clear()
-                click.echo(f'Error: {as_line(text)}', err=True)
+                say_error(text)
 
             create(images, out, topic, rate_hz, compressed, frame_id, show, calibration,
                    RainSequence(rain_mm_h, seed) if rain_mm_h else None, tell)

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from ubcn_ros.cli.commands import as_line
 from ubcn_ros.cli.options import COUNT, collected, threads_option
-from ubcn_ros.cli.output import save_json, warn
+from ubcn_ros.cli.output import save_json, say_error, warn
 
 if TYPE_CHECKING:
     from ubcn_ros.bags.fleet import Fleet
@@ -32,7 +31,6 @@ class AddressType(click.ParamType):
     name = 'address'
 
     def convert(self, value: str, param: Any, ctx: Any) -> str:
-        """Return the text."""
         if not re.fullmatch(r'local|auto|(ray://)?[^/:\s]+:\d{1,5}', value):
             self.fail(f"{value!r} is not 'local', 'auto', HOST:PORT or ray://HOST:PORT", param,
                       ctx)
@@ -130,5 +128,5 @@ def _report(fleet: Fleet) -> bool:
     if len(fleet.bags) > 1:
         click.echo(f'{len(fleet.bags) - failed} of {len(fleet.bags)} bags written')
     for line in wrong:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     return bool(wrong)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import JSON_OR_DASH, json_option
-from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, warn
+from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
 from ubcn_ros.text_table import table
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _YEAR_2001 = 10**9  # seconds; times before are counted from a start of their ow
 
 @click.command(cls=Command)
 @click.argument('bags', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='BAG...')
-@json_option('json_path', type=JSON_OR_DASH,
+@json_option(type=JSON_OR_DASH,
              help='Write all of it to this file; - for standard output, in place of the tables.')
 def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     """
@@ -43,7 +43,7 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
             with progress_bar(unit='messages') as bar:
                 info = read(path, bar_updater(bar))
         except BagError as error:
-            click.echo(f'Error: {as_line(str(error))}', err=True)
+            say_error(str(error))
             found.append({'path': str(path), 'damage': [str(error)]})
             damaged = True
             continue
@@ -54,7 +54,7 @@ def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
         for note in info.notes:
             warn(note)
         for line in info.damage:
-            click.echo(f'Error: {as_line(line)}', err=True)
+            say_error(line)
     save_json(json_path, {'bags': found})
     if damaged:
         sys.exit(1)

@@ -22,14 +22,13 @@ from ubcn_ros.cli.options import (
     Number,
     collected,
     duration_option,
-    engine_arguments,
     engine_options,
     exclude_option,
     start_option,
     topics_option,
     video_option,
 )
-from ubcn_ros.cli.output import exit_stopped, warn
+from ubcn_ros.cli.output import exit_stopped, say_error, warn
 
 if TYPE_CHECKING:
     from ubcn_ros.bags.process import Job, Options, Tally
@@ -39,7 +38,7 @@ def _options(**given: Any) -> Options:
     from ubcn_ros.bags.process import Options
     own = {field.name: given.pop(field.name) for field in fields(Options)
            if field.name != 'engine'}
-    return Options(engine=tuple(engine_arguments(**given).items()), **own)
+    return Options(engine=tuple(given.items()), **own)
 
 
 def _times(factor: float) -> Callable[..., int | None]:
@@ -207,7 +206,7 @@ def _run(job: Job, resume: bool, engine: Any, frames: Counter[Path], videos: dic
     for note in result.notes:
         warn(note)
     for line in result.errors:
-        click.echo(f'Error: {line}', err=True)
+        say_error(line)
     cameras = ', '.join(camera.topic for camera in job.cameras)
     click.echo(f'{result.tally.frames} images of {cameras} written to {job.out}')
     return bool(result.errors)

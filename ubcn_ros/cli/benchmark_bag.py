@@ -18,7 +18,6 @@ from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     Numbers,
-    engine_arguments,
     engine_options,
     json_option,
     size_option,
@@ -41,7 +40,7 @@ _SMALL = (64, 48)  # pixels, of the frames whose number memory must not depend o
 @threads_option()
 @click.option('--work', type=OUTPUT_FOLDER,
               help='Folder for the bags, which are removed  [default: one of the system].')
-@json_option('json_path')
+@json_option()
 @engine_options
 def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
         memory_frames: tuple[int, ...], threads: int | None, work: Path | None,
@@ -59,7 +58,7 @@ def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
     if threads:
         torch.set_num_threads(threads)
         os.environ['OMP_NUM_THREADS'] = str(threads)  # of the processes that are killed
-    load = benchmark.BagLoad(frames, size, iterations, engine_arguments(**chosen),
+    load = benchmark.BagLoad(frames, size, iterations, chosen,
                              (sys.executable, '-m', 'ubcn_ros.cli'))
     if work is not None:
         work.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,8 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    BASELINE,
+    PRESET,
     backend_option,
     device_option,
     iterations_option,
@@ -27,8 +29,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 
 @click.command(cls=Command)
 @click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
-              type=click.Choice(['light', 'light-next', 'paper', 'wide']),
-              help='Network; may be repeated.')
+              type=PRESET, help='Network; may be repeated.')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @click.option('--path-threshold', type=click.FloatRange(0, 1, min_open=True, max_open=True),
               help="SAM's, with random weights of the presets paper and wide. Its masks are then "
@@ -45,8 +46,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
               help='Images per row, after 2 that do not count.')
 @threads_option()
-@click.option('--baseline', type=click.Choice(['ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet']),
-              help='Time this network in turn with ours.')
+@click.option('--baseline', type=BASELINE, help='Time this network in turn with ours.')
 @click.option('--baseline-precision', default='fp32', show_default=True,
               type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
 @click.option('--cudnn-benchmark', is_flag=True,
@@ -54,7 +54,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
               'be kept, and the next start may round otherwise.')
 @click.option('--waterfall', is_flag=True,
               help='Time the engine without its optimisations, adding one after the other.')
-@json_option('json_path', help='Write the rows to this file, too.')
+@json_option(help='Write the rows to this file, too.')
 @picture_option(help='Draw the stages of every row here (PNG, PDF or SVG).')
 def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | None,
            sizes: tuple[tuple[int, int], ...], iterations: tuple[int, ...],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @click.option('--every', default=1, show_default=True, type=click.IntRange(1),
               help='Take every so many of the images.')
 @threads_option()
-@json_option('json_path', help='Write the rows to this file, too.')
+@json_option(help='Write the rows to this file, too.')
 def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[str, ...],
              precisions: tuple[str, ...], iterations: tuple[int, ...],
              processing_size: int, every: int, threads: int | None, json_path: Path | None
@@ -72,7 +73,7 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     click.echo(f'{len(files)} images, {model}, against eager fp32\n\n{report(rows)}')
     save_json(json_path, rows)
     if not all(row['equal'] for row in rows):
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 def _image_files(paths: Sequence[Path]) -> list[Path]:

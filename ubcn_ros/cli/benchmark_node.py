@@ -64,7 +64,7 @@ _NO_ANSWER = 3  # exit code
 @click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
               help='Take N random steps instead: lifecycle requests, parameters, malformed '
               'messages.')
-@json_option('json_path')
+@json_option()
 @picture_option(help='Draw where the time of a frame goes, stage by stage.')
 def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
          cameras: tuple[int, ...], mask_only: bool, stand_in: float | None, model: str,

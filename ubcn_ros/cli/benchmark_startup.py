@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from ubcn_ros.cli.output import save_json
 @click.option('--runs', default=3, show_default=True, type=click.IntRange(1),
               help='Starts, after a first one with empty caches.')
 @threads_option()
-@json_option('json_path')
+@json_option()
 def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None, **chosen: Any
             ) -> None:
     """
@@ -69,4 +70,4 @@ def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None
                if different else f'\nall {len(rows)} starts give the same outputs, bit for bit')
     save_json(json_path, rows)
     if different:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)

@@ -28,12 +28,12 @@ _WARM_UP_STEPS = 5
 @recipe_argument
 @training_data_option
 @click.option('--stage', help='Time this stage alone  [default: all of the recipe].')
-@init_option()
+@init_option
 @click.option('--steps', default=20, show_default=True, type=click.IntRange(1, 1 << 20),
               help=f'Optimizer steps per stage, after {_WARM_UP_STEPS} that do not count; as many '
               'more are timed part by part.')
 @training_options
-@json_option('json_path')
+@json_option()
 def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None, steps: int,
           accelerator: str, precision: str, workers: int, threads: int | None,
           json_path: Path | None) -> None:

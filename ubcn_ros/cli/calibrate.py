@@ -45,7 +45,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @processing_option()
 @rain_workers_option()
 @click.option('--dry-run', is_flag=True, help='State the figures, and leave MODEL as it is.')
-@json_option('json_path')
+@json_option()
 def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
               rates: tuple[float, ...], rain: str, iterations: int, stride: int,
               limit: int | None, device: str, precision: str, processing_size: int, workers: int,

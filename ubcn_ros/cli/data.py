@@ -57,7 +57,7 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
 @click.option('--sheet', type=OutputType(suffixes=('.html', '.htm')),
               help='Write masks over images, shares and rain to this HTML file, too.')
 @json_option()
-def data_check(paths: tuple[Path, ...], sheet: Path | None, json: Path | None) -> None:
+def data_check(paths: tuple[Path, ...], sheet: Path | None, json_path: Path | None) -> None:
     """
     Look for faults in data sets that are trained on together.
 
@@ -74,7 +74,7 @@ def data_check(paths: tuple[Path, ...], sheet: Path | None, json: Path | None) -
     for found in report.findings:
         click.echo(as_line(str(found)))
     click.echo(report.summary())
-    save_json(json, report.to_dict())
+    save_json(json_path, report.to_dict())
     if sheet is not None:
         from ubcn_ros.data.check.sheet import write_sheet
         write_sheet(sheet, report)

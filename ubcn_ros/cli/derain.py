@@ -33,9 +33,9 @@ from ubcn_ros.cli.output import save_json
 @click.option('--overlay', 'overlays', type=OUTPUT_FOLDER,
               help='Folder for the derained images with class colours over them.')
 @video_option()
-@fps_option('rate_hz')
+@fps_option()
 @recursive_option
-@json_option('json_path', help='Write what is known of each image to this file: steps that were '
+@json_option(help='Write what is known of each image to this file: steps that were '
              'run, size at which it was labelled, share left unlabeled, rain rate and visibility '
              'where the model tells them.')
 @engine_options

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
               help='Model to measure in the same way beside this one; may be repeated.')
 @partial_option(help='Measure models with parts that were never trained, too.')
 @rain_workers_option()
-@json_option('json_path', help='Write all figures here.')
+@json_option(help='Write all figures here.')
 @picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
                 'SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
@@ -73,7 +73,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              iterations: int, convergence: float, stride: int, limit: int | None, device: str,
              precision: str, processing_size: int, clean_segmentation: str | None,
              rain_segmentation: str | None, baseline_paths: tuple[str, ...],
-             allow_partial_model: bool, workers: int, json_path: Path | None,
+             allow_partial: bool, workers: int, json_path: Path | None,
              picture: Path | None) -> None:
     """
     Measure a model per rain rate and step.
@@ -97,7 +97,7 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     from ubcn_ros.runtime.weights import PARTS
 
     def load(path: str, *needs: str) -> LoadedModel:
-        loaded = LoadedModel.load(path, device, precision, () if allow_partial_model else needs,
+        loaded = LoadedModel.load(path, device, precision, () if allow_partial else needs,
                                   processing_size, convergence)
         warn(loaded.info.untrained_text(needs))
         return loaded

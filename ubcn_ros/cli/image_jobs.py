@@ -10,14 +10,12 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from ubcn_ros.cli.commands import as_line
-from ubcn_ros.cli.output import exit_stopped, progress_bar, warn
+from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 
 recursive_option = click.option('--recursive', is_flag=True,
                                 help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
@@ -157,9 +155,9 @@ class VideoJobs:
                                frame.time_s, frame.time_s)
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
-            click.echo(f'Error: {as_line(str(error))}', err=True)
+            say_error(str(error))
 
-    @cached_property
+    @property
     def duration_s(self) -> float:
         """From the first frame to the last; the file is read for it."""
         from ubcn_ros.images.video import length_s
@@ -241,7 +239,7 @@ def _skipped(listing: Any) -> str:
 
 
 def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None], output: Path,
-             writers: Iterable[Any] = ()) -> None:
+             writers: Iterable[Any]) -> None:
     """
     Run `work(image, job)` on every image; report broken ones and exit with 1 for them.
 
@@ -252,7 +250,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
     from ubcn_ros.images.video_writer import FrameSizeError
     from ubcn_ros.stopping import Stopped, stop_on_signals
     for text in jobs.errors:
-        click.echo(f'Error: {as_line(text)}', err=True)
+        say_error(text)
     done = broken = 0
     try:
         with stop_on_signals(), ExitStack() as open_files:
@@ -268,7 +266,7 @@ def run_jobs(jobs: ImageJobs | VideoJobs, work: Callable[[Any, ImageJob], None],
                         broken += 1
                         bar.clear()
                         named = f'{job.source}: ' if isinstance(error, FrameSizeError) else ''
-                        click.echo(f'Error: {as_line(f"{named}{error}")}', err=True)
+                        say_error(f'{named}{error}')
     except Stopped as stop:
         exit_stopped(stop, f'{done} of {len(jobs)} {jobs.unit}', output)
     click.echo(jobs.summary(done, broken))

@@ -35,7 +35,7 @@ model.add_command(calibrate)
 
 @model.command('info', cls=Command)
 @click.argument('model')
-@json_option('json_path', type=JSON_OR_DASH,
+@json_option(type=JSON_OR_DASH,
              help='Write all of it to this file; - prints it instead of the text.')
 def model_info(model: str, json_path: Path | None) -> None:
     """

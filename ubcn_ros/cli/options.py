@@ -22,6 +22,8 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 PRECISION = click.Choice(['auto', 'fp32', 'bf16', 'fp16'])
 BACKEND = click.Choice(['auto', 'eager', 'graphs', 'compiled', 'onnxruntime'])
+PRESET = click.Choice(['light', 'light-next', 'paper', 'wide'])
+BASELINE = click.Choice(['ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet'])
 COUNT = click.IntRange(1, 1024)
 """Of threads, devices or machines."""
 LONGEST_S = 1e10
@@ -53,10 +55,7 @@ class SizeType(click.ParamType):
 
     name = 'size'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        """Return the two numbers."""
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, int]:
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})', value.lower())
         size = (int(found[1]), int(found[2])) if found else (0, 0)
         if min(size) < MIN_SIDE or math.prod(size) > MAX_PIXELS:
@@ -69,7 +68,6 @@ class Number(click.FloatRange):
     """A number within a range; neither NaN, which lies in every range, nor infinity."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> float:
-        """Return the number."""
         number = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f'{value} is not a finite number', param, ctx)
@@ -84,10 +82,7 @@ class Numbers(click.ParamType):
     def __init__(self, limit: int):
         self._limit = limit
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """Return the numbers."""
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, ...]:
         parts = value.split(',') if value else []
         if not all(part.isdecimal() and 1 <= int(part) <= self._limit for part in parts):
             self.fail(f'{value!r} is not numbers of 1 to {self._limit} with commas between them',
@@ -101,7 +96,6 @@ class ProcessingSizeType(click.ParamType):
     name = 'pixels'
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int:
-        """Return the number."""
         from ubcn_ros.runtime.processing import check_processing_size
         try:
             number = int(value)
@@ -119,10 +113,7 @@ class RainRateType(click.ParamType):
 
     name = 'mm/hr'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, float]:
-        """Return the two rates."""
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[float, float]:
         try:
             first, last = map(float, value.split(':') if ':' in value else (value, value))
         except ValueError:
@@ -137,7 +128,6 @@ class InputType(click.Path):
     """Path of what is there; `~` is home after the = of an option, too, where shells leave it."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return the path."""
         return super().convert(os.path.expanduser(value), param, ctx)
 
 
@@ -163,7 +153,6 @@ class OutputType(click.Path):
         self.suffixes, self.replaces = suffixes, replaces or suffixes
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """Return the path."""
         if not str(value):
             kinds = ['file'] * self.file_okay + ['folder'] * self.dir_okay
             self.fail(f"'' is not the path of a {' or '.join(kinds)}", param, ctx)
@@ -223,23 +212,23 @@ def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tupl
     return rates
 
 
-def _shared(name: str, **usual: Any) -> Callable[..., Callable]:
+def _shared(*names: str, **usual: Any) -> Callable[..., Callable]:
     """
     Make an option that commands share.
 
-    :param usual: what `click.option` is given.
+    :param names, usual: what `click.option` is given.
     :return: a function that makes the decorator: its positional argument is the name of the
-        command's parameter where it is not the option's, the others replace those of ``usual``.
+        command's parameter where it is another one, the others replace those of ``usual``.
     """
     def option(*parameter: str, **changes: Any) -> Callable:
-        return click.option(name, *parameter, **{'show_default': 'default' in usual, **usual,
-                                                 **changes})
+        return click.option(names[0], *(parameter or names[1:]), **{
+            'show_default': 'default' in usual, **usual, **changes})
     return option
 
 
 model_option = _shared('--model', default=DEFAULT_MODEL,
                        help='Name in models/, or path of a .safetensors file.')
-partial_option = _shared('--allow-partial-model', is_flag=True,
+partial_option = _shared('--allow-partial-model', 'allow_partial', is_flag=True,
                          help='Take a model with parts that were never trained, too.')
 device_option = _shared('--device', default='auto', type=DEVICE,
                         help='auto, cpu, cuda or cuda:N.')
@@ -286,12 +275,22 @@ start_option = _shared('--start', default=0.0, type=Number(0, LONGEST_S),
                        help='Begin so many seconds after the beginning of the bag.')
 duration_option = _shared('--duration', type=Number(0, LONGEST_S, min_open=True),
                           help='End so many seconds after that  [default: with the bag].')
-json_option = _shared('--json', type=JSON, help='Write the figures to this file, too.')
-fps_option = _shared('--fps', default=15.0, type=Number(0, 1000, min_open=True),
+json_option = _shared('--json', 'json_path', type=JSON,
+                      help='Write the figures to this file, too.')
+fps_option = _shared('--fps', 'rate_hz', default=15.0, type=Number(0, 1000, min_open=True),
                      help='Image files of a folder that make a second of video.')
 video_option = _shared('--video', type=VIDEO,
                        help='Write input, derained image and labels side by side to this MP4.')
 picture_option = _shared('--picture', type=PICTURE)
+
+
+def several(*options: Callable) -> Callable[[Callable], Callable]:
+    """Make one decorator of several that add options, which the help lists in this order."""
+    def decorate(command: Callable) -> Callable:
+        for option in reversed(options):
+            command = option(command)
+        return command
+    return decorate
 
 
 def collected(name: str, build: Callable[..., Any], *options: Callable) -> Callable:
@@ -309,39 +308,27 @@ def collected(name: str, build: Callable[..., Any], *options: Callable) -> Calla
             return command(**given, **{name: value})
 
         before = len(getattr(run, '__click_params__', ()))
-        for option in reversed(options):
-            option(run)
+        several(*options)(run)
         names = [parameter.name for parameter in run.__click_params__[before:]]
         return run
     return decorate
 
 
-def engine_options(command: Callable) -> Callable:
-    """Add the options that choose an engine (see `load_engine`) and the number of steps."""
-    for option in (partial_option(), min_confidence_option(), processing_option(),
-                   convergence_option(), iterations_option(), autotune_option(),
-                   fused_option(), precision_option(), device_option(), model_option()):
-        command = option(command)
-    return command
-
-
-def engine_arguments(allow_partial_model: bool, **options: Any) -> dict[str, Any]:
-    """
-    Return the arguments of `Engine.load` that `engine_options` choose.
-
-    :param allow_partial_model, options: what these options gave, without the number of steps.
-    """
-    return {**options, 'allow_partial': allow_partial_model}
+engine_options = several(
+    model_option(), device_option(), precision_option(), fused_option(), autotune_option(),
+    iterations_option(), convergence_option(), processing_option(), min_confidence_option(),
+    partial_option())
+"""Those that choose an engine (see `load_engine`), and the number of steps."""
 
 
 def load_engine(**options: Any) -> Any:
     """
     Load the Engine that `engine_options` choose; warn of parts that were never trained.
 
-    :param options: as of `engine_arguments`.
+    :param options: what they gave, without the number of steps: arguments of `Engine.load`.
     """
     from ubcn_ros.cli.output import warn
     from ubcn_ros.runtime import Engine
-    engine = Engine.load(**engine_arguments(**options))
+    engine = Engine.load(**options)
     warn(engine.info.untrained_text())
     return engine

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import click
 
+from ubcn_ros.cli.commands import as_line
+
 
 def progress_bar(items: Iterable[Any] | None = None, total: int | None = None,
                  unit: str = 'images') -> Any:
@@ -35,6 +37,11 @@ def warn(text: str | None) -> None:
     """Print a warning, if there is a text."""
     if text:
         click.echo(f'Warning: {text}', err=True)
+
+
+def say_error(text: str) -> None:
+    """Print what went wrong on one line, where the work goes on."""
+    click.echo(f'Error: {as_line(text)}', err=True)
 
 
 def save_json(path: Path | None, figures: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ubcn_ros.bag_names import has_bag_name
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.image_jobs import (
     ImageJob,
     ResultWriter,
@@ -23,7 +23,7 @@ from ubcn_ros.cli.image_jobs import (
     run_jobs,
 )
 from ubcn_ros.cli.options import OUTPUT_FILE_OR_FOLDER, Number, RainRateType, fps_option
-from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, warn
+from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, say_error, warn
 
 
 @click.command(cls=Command)
@@ -36,7 +36,7 @@ from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, warn
               help='Of the first image; each further one that is not of a sequence has the next.')
 @click.option('--sequence', is_flag=True,
               help='The images of a folder follow each other: rain is continuous over time.')
-@fps_option('rate_hz')
+@fps_option()
 @click.option('--speed', type=Number(0, 100),
               help='Forward speed of the camera, m/s  [default: 0 to 12, by the seed].')
 @click.option('--wind', type=Number(-40, 40),
@@ -60,7 +60,7 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     the stamps that they have; all else is copied byte for byte to the bag OUTPUT, in mcap.
     Malformed images are copied and reported; the exit code is then 1.
     """
-    from ubcn_ros.data.rain import drive_parameters
+    from ubcn_ros.data.rain import add_rain, drive_parameters
     from ubcn_ros.data.rain_parameters import RainParameters
     from ubcn_ros.data.rain_sequence import RainSequence
     from ubcn_ros.images.files import is_image_name
@@ -81,6 +81,9 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
                                        'with --sequence')
         return RainSequence(rate, seed, duration_s, parameters(seed), variation, camera)
 
+    def alone(image: Any, number: int) -> Any:
+        return add_rain(image, rate[0], seed + number, parameters=parameters(seed + number))
+
     if _is_bag(source):
         if is_video_name(output) or is_image_name(output):
             raise click.UsageError(f'{source} is a bag, and is written to a bag: {output} ends '
@@ -89,8 +92,7 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     else:
         if topics:
             raise click.UsageError(f'--topic {topics[0]}: {source} is not a bag')
-        _rain_images(source, output, recursive, rate_hz, sequence, ramp, rain_of, lambda number: (
-            rate[0], seed + number, parameters(seed + number)))
+        _rain_images(source, output, recursive, rate_hz, sequence, ramp, rain_of, alone)
 
 
 def _is_bag(path: Path) -> bool:
@@ -100,16 +102,15 @@ def _is_bag(path: Path) -> bool:
 
 
 def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, sequence: bool,
-                 ramp: bool, rain_of: Callable[[str, float], Any], alone: Callable[[int], tuple]
-                 ) -> None:
+                 ramp: bool, rain_of: Callable[[str, float], Any],
+                 alone: Callable[[Any, int], Any]) -> None:
     """
     Render rain on images or a video.
 
     :param ramp: whether the duration counts, for which a video is read once more.
     :param rain_of: makes the rain of a sequence, by its name and duration in seconds.
-    :param alone: rate, seed and parameters of an image by itself, by its number.
+    :param alone: renders rain on an image by itself, by its number.
     """
-    from ubcn_ros.data.rain import add_rain
     jobs, results = plan_jobs(source, output, recursive, rate_hz), ResultWriter(output)
     continuous = sequence or isinstance(jobs, VideoJobs) or results.video is not None
     if not continuous:
@@ -118,8 +119,7 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
 
     def work(image: Any, job: ImageJob) -> None:
         if not continuous:
-            rate, seed, parameters = alone(job.number)
-            results.write(job, add_rain(image, rate, seed, parameters=parameters))
+            results.write(job, alone(image, job.number))
             return
         if job.sequence not in sequences:
             sequences[job.sequence] = rain_of(job.sequence, jobs.duration_s if ramp else 0.0)
@@ -152,7 +152,7 @@ def _rain_bag(source: Path, output: Path, topics: tuple[str, ...],
     for other in done.skipped:
         click.echo(f'{other.topic} was copied: {other.reason}')
     for line in done.errors:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     told = ', '.join(f'{number} of {topic}' for topic, number in done.images.items())
     click.echo(f'rain rendered on images: {told}; written to {output}')
     if done.errors:

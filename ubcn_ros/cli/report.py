@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     OUTPUT_FOLDER,
     PAGE,
@@ -22,7 +22,7 @@ from ubcn_ros.cli.options import (
     precision_option,
     processing_option,
 )
-from ubcn_ros.cli.output import bar_updater, progress_bar
+from ubcn_ros.cli.output import bar_updater, progress_bar, say_error
 
 if TYPE_CHECKING:
     from ubcn_ros.report.page import Report
@@ -70,8 +70,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     def steps(iterations: int, precision: str, processing_size: int) -> Steps | None:
         from ubcn_ros.report.steps import Steps
         return None if model is None else Steps(load_engine(
-            allow_partial_model=False, model=model, device=device, precision=precision,
-            processing_size=processing_size), iterations)
+            model=model, device=device, precision=precision, processing_size=processing_size),
+            iterations)
 
     with progress_bar(unit='frames') as bar:
         if source.suffix == '.json' and source.is_file():
@@ -88,7 +88,7 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
     for line in made.errors:
-        click.echo(f'Error: {as_line(line)}', err=True)
+        say_error(line)
     if made.errors:
         sys.exit(1)
 
@@ -97,9 +97,10 @@ def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,
                 progress: Callable[[int, int], None]) -> Report:
     """Make the report of an evaluation; its steps are run as they were measured."""
     from ubcn_ros.report.evaluation import Evaluation, evaluation_report
-    made, said = evaluation_report(path), Evaluation(path).said
+    evaluation = Evaluation(path)
+    made, said = evaluation_report(evaluation), evaluation.said
     again = steps(said['iterations'], said['precision'], said['processing_size'])
     if again is not None:
         from ubcn_ros.report.scenes import add_pictures
-        add_pictures(made, path, again, count, progress)
+        add_pictures(made, evaluation, again, count, progress)
     return made

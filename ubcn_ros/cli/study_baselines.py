@@ -11,8 +11,10 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
+    BASELINE,
     OUTPUT_FOLDER,
     PRECISION,
+    PRESET,
     iterations_option,
     limit_option,
     model_option,
@@ -29,8 +31,6 @@ from ubcn_ros.cli.training import (
     training_options,
 )
 
-_BASELINES = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
-
 
 @click.command(cls=Command)
 @click.option('--recipe', type=RecipeType(), default='baselines', show_default=True,
@@ -39,8 +39,9 @@ _BASELINES = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
 @model_option(help='Model whose segmentation network labels what all of them derain.')
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-baselines', show_default=True,
               help='Output folder; what an earlier run left there is not done again.')
-@click.option('--baseline', 'names', multiple=True, type=click.Choice(_BASELINES),
-              default=_BASELINES, help='May be repeated, or added later  [default: all].')
+@click.option('--baseline', 'names', multiple=True, type=BASELINE,
+              default=tuple(BASELINE.choices),
+              help='May be repeated, or added later  [default: all].')
 @click.option('--budget', 'budgets', multiple=True, type=click.Choice(['samples', 'time']),
               default=('samples', 'time'),
               help='As many samples as IDM, or as much time; may be repeated  [default: both].')
@@ -55,8 +56,7 @@ _BASELINES = ('ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet')
 @click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
               help='Images that are timed, after one that does not count; 0 for no times.')
 @click.option('--preset', 'presets', multiple=True, default=('light', 'paper'), show_default=True,
-              type=click.Choice(['light', 'light-next', 'paper', 'wide']),
-              help='UBCN to time beside the baselines; may be repeated.')
+              type=PRESET, help='UBCN to time beside the baselines; may be repeated.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
               help='Of everything that is timed.')
 @training_options

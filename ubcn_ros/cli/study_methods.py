@@ -19,7 +19,6 @@ from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
     begin_results,
-    load_ours,
     load_theirs,
     picture_options,
     scene_options,
@@ -47,10 +46,11 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     on its place in the data set alone, as in ubcn evaluate, whose figures these are. OUT gets
     methods.png and methods.pdf for print, and methods.json with what is shown.
     """
+    from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.methods import compare_methods
     from ubcn_ros.study.shown_image import FigureView
     results = begin_results()
-    ours = load_ours(model, device, precision, processing_size)
+    ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(indices) * len(rates)) as bar:

@@ -22,6 +22,7 @@ from ubcn_ros.cli.options import (
     model_option,
     precision_option,
     processing_option,
+    several,
     size_option,
     split_option,
 )
@@ -40,10 +41,7 @@ class ZoomType(click.ParamType):
 
     name = 'zoom'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int, int, int]:
-        """Return the four numbers."""
-        if isinstance(value, tuple):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> tuple[int, int, int, int]:
         found = re.fullmatch('([0-9]{1,5})x([0-9]{1,5})[+]([0-9]{1,5})[+]([0-9]{1,5})', value)
         if not found or min(int(found[1]), int(found[2])) < 4:
             self.fail(f"'{value}' is not WIDTHxHEIGHT+X+Y with a width and height of 4 pixels at "
@@ -52,55 +50,42 @@ class ZoomType(click.ParamType):
 
 
 def picture_options(size: str) -> Callable[[Callable], Callable]:
-    """Add the options of all figures, with those of a ``FigureView``; ``size`` helps --size."""
-    def add(command: Callable) -> Callable:
-        for option in (
-                processing_option(), precision_option(default='fp32'), device_option(),
-                click.option('--width', type=Number(1, 20), default=7.0, show_default=True,
-                             help='Of the figure, inches: a page with two columns has 7, one of '
-                             'them 3.3.'),
-                click.option('--zoom', 'zooms', type=ZoomType(), multiple=True,
-                             metavar='WIDTHxHEIGHT+X+Y',
-                             help='Show this part of an image, pixels, larger in a corner: one '
-                             'for all images, or one for each.'),
-                size_option(default=None, help=size, show_default=False),
-                iterations_option(help='T, steps of UBCN.'),
-                model_option(help='UBCN: name in models/, or path of a .safetensors file; its '
-                             'segmentation network labels everything.')):
-            command = option(command)
-        return command
-    return add
+    """Options of all figures, with those of a ``FigureView``; ``size`` helps --size."""
+    return several(
+        model_option(help='UBCN: name in models/, or path of a .safetensors file; its '
+                     'segmentation network labels everything.'),
+        iterations_option(help='T, steps of UBCN.'),
+        size_option(default=None, help=size, show_default=False),
+        click.option('--zoom', 'zooms', type=ZoomType(), multiple=True, metavar='WIDTHxHEIGHT+X+Y',
+                     help='Show this part of an image, pixels, larger in a corner: one for all '
+                     'images, or one for each.'),
+        click.option('--width', type=Number(1, 20), default=7.0, show_default=True,
+                     help='Of the figure, inches: a page with two columns has 7, one of them '
+                     '3.3.'),
+        device_option(), precision_option(default='fp32'), processing_option())
 
 
-def baselines_options(command: Callable) -> Callable:
-    """Add the options that say where the networks to compare with are."""
-    for option in (
-            click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
-                         show_default=True,
-                         help='For which they were trained: as many samples as IDM, or as much '
-                         'time.'),
-            click.option('--baselines', 'folder',
-                         type=InputType(exists=True, file_okay=False, path_type=Path),
-                         metavar='FOLDER', help='Output folder of ubcn study baselines; what is '
-                         f'not there is left out, and said  [default: {STUDY}].')):
-        command = option(command)
-    return command
+baselines_options = several(
+    click.option('--baselines', 'folder', metavar='FOLDER',
+                 type=InputType(exists=True, file_okay=False, path_type=Path),
+                 help='Output folder of ubcn study baselines; what is not there is left out, and '
+                 f'said  [default: {STUDY}].'),
+    click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
+                 show_default=True,
+                 help='For which they were trained: as many samples as IDM, or as much time.'))
+"""Those that say where the networks to compare with are."""
 
 
 def scene_options(limit: int) -> Callable[[Callable], Callable]:
-    """Add the options that say which scenes of a data set are shown; ``limit`` is the default."""
-    def add(command: Callable) -> Callable:
-        for option in (
-                limit_option(default=limit, show_default=True),
-                click.option('--stride', type=click.IntRange(1),
-                             help='Take every n-th image  [default: spread over all of them].'),
-                click.option('--image', 'names', multiple=True, metavar='NAME',
-                             help='Image of the data set, in the order in which they are shown; '
-                             'may be repeated  [default: --limit of them].'),
-                split_option(), data_option()):
-            command = option(command)
-        return command
-    return add
+    """Options that say which scenes of a data set are shown; ``limit`` is the default."""
+    return several(
+        data_option(), split_option(),
+        click.option('--image', 'names', multiple=True, metavar='NAME',
+                     help='Image of the data set, in the order in which they are shown; may be '
+                     'repeated  [default: --limit of them].'),
+        click.option('--stride', type=click.IntRange(1),
+                     help='Take every n-th image  [default: spread over all of them].'),
+        limit_option(default=limit, show_default=True))
 
 
 def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[str, ...],
@@ -113,26 +98,22 @@ def shown_scenes(ours: LoadedModel, data: Path, split: str | None, names: tuple[
     return scenes, chosen_indices(scenes, names, stride, limit)
 
 
-def load_ours(model: str, device: str, precision: str, processing_size: int) -> LoadedModel:
-    """Load the whole UBCN."""
-    from ubcn_ros.evaluation.measure import LoadedModel
-    return LoadedModel.load(model, device, precision, processing_size=processing_size)
-
-
 def load_theirs(folder: Path | None, budget: str, ours: LoadedModel, device: str, precision: str
                 ) -> tuple[dict[str, LoadedModel], list[str]]:
     """Load the baselines that there are; say and return what is missing."""
-    from ubcn_ros.study.trained_baselines import load_baselines, same_budget
+    from ubcn_ros.study.comparison import UBCN
+    from ubcn_ros.study.trained_baselines import TITLES, load_baselines, trained_file
     folder = folder or STUDY
-    found = load_baselines(folder, budget, device, precision)
-    if found.missing:
-        click.echo(f'left out: {", ".join(found.missing)}, of which {folder / budget} has no '
+    theirs = load_baselines(folder, budget, device, precision)
+    missing = [title for title in TITLES.values() if title not in theirs]
+    if missing:
+        click.echo(f'left out: {", ".join(missing)}, of which {folder / budget} has no '
                    f'model file: ubcn study baselines --out {folder} trains them')
-    fair = same_budget(folder, budget)
-    if found.models and fair and not fair.samefile(ours.info.path):
+    fair = trained_file(folder, budget, UBCN)
+    if theirs and fair and not fair.samefile(ours.info.path):
         click.echo(f'UBCN is {ours.info.name}, the baselines had another budget: --model {fair} '
                    'had the same')
-    return found.models, list(found.missing)
+    return theirs, missing
 
 
 def begin_results() -> StudyResults:
@@ -152,8 +133,6 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
     """
     from ubcn_ros.study.figure_files import save_figure
     from ubcn_ros.study.print_grid import PAGE_HEIGHT
-    from ubcn_ros.study.results_file import save_results
-    from ubcn_ros.study.shown_image import model_record
     from ubcn_ros.training.record import versions
     figure = grid.figure()
     paths, height = save_figure(figure, out, name), figure.get_figheight()
@@ -163,8 +142,9 @@ def write_figure(out: Path, name: str, grid: Grid, settings: Mapping[str, Any],
         settings={**settings, 'device': str(ours.device), 'precision': ours.precision,
                   'processing_size': ours.processing_size, 'versions': versions()},
         pictures=[path.name for path in paths],
-        models={title: model_record(model) for title, model in models.items()})
-    save_results(record, results)
+        models={title: {'name': model.info.name, 'file': model.info.path.name,
+                        'sha256': model.info.sha256} for title, model in models.items()})
+    results.save(record)
     for path in (*paths, record):
         click.echo(f'wrote {path}')
     if height > PAGE_HEIGHT:

@@ -15,7 +15,6 @@ from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     baselines_options,
     begin_results,
-    load_ours,
     load_theirs,
     picture_options,
     write_figure,
@@ -41,11 +40,12 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     measured. The model's segmentation network labels what each method has derained. OUT gets
     real-rain.png and real-rain.pdf for print, and real-rain.json with what is shown.
     """
+    from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.real_rain import find_photographs, show_real_rain
     from ubcn_ros.study.shown_image import FigureView
     results = begin_results()
     paths = find_photographs(sources, stride, limit)
-    ours = load_ours(model, device, precision, processing_size)
+    ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     theirs, missing = load_theirs(folder, budget, ours, device, precision)
     with progress_bar(total=len(paths)) as bar:
         grid, found = show_real_rain(ours, theirs, paths, FigureView(**view), bar.update)

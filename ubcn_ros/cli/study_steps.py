@@ -18,7 +18,6 @@ from ubcn_ros.cli.options import (
 from ubcn_ros.cli.output import progress_bar
 from ubcn_ros.cli.study_pictures import (
     begin_results,
-    load_ours,
     picture_options,
     scene_options,
     shown_scenes,
@@ -45,10 +44,11 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     Figures below them are of that image, as ubcn evaluate measures. OUT gets steps.png and
     steps.pdf for print, and steps.json with what is shown.
     """
+    from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.shown_image import FigureView
     from ubcn_ros.study.steps import show_steps
     results = begin_results()
-    ours = load_ours(model, device, precision, processing_size)
+    ours = LoadedModel.load(model, device, precision, processing_size=processing_size)
     scenes, indices = shown_scenes(ours, data, split, names, stride, limit)
     with progress_bar(total=len(indices)) as bar:
         grid, found = show_steps(ours, scenes, indices, rate, FigureView(**view), bar.update)

@@ -48,7 +48,7 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 @recipe_argument
 @training_data_option
 @click.option('--stage', help='Train this stage alone  [default: all of the recipe].')
-@init_option()
+@init_option
 @click.option('--out', type=OUTPUT_FOLDER,
               help='Output folder [default: runs/NAME of the recipe].')
 @click.option('--resume', is_flag=True,
@@ -64,12 +64,12 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
               'the end this share of them.')
 @click.option('--dry-run', is_flag=True,
               help='Print what would be trained, and train nothing.')
-@accelerator_option()
+@accelerator_option
 @click.option('--devices', default=1, show_default=True, type=COUNT,
               help='Devices (or CPU processes).')
 @click.option('--nodes', default=1, show_default=True, type=COUNT, help='Machines.')
 @training_precision_option
-@workers_option()
+@workers_option
 @threads_option(help='CPU threads per process [default: all cores].')
 @click.option('--half', is_flag=True,
               help='Keep convolution weights in fp16 in the result: half the size.')

@@ -5,14 +5,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.options import InputType, Number, data_option, precision_option, threads_option
+from ubcn_ros.cli.options import (
+    InputType,
+    Number,
+    data_option,
+    precision_option,
+    several,
+    threads_option,
+)
 from ubcn_ros.runtime.installed import shared_folders
 
 if TYPE_CHECKING:
@@ -26,7 +31,6 @@ class RecipeType(InputType):
         super().__init__(exists=True, dir_okay=False, path_type=Path)
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Path:
-        """Return the path."""
         path = Path(os.path.expanduser(value))
         if path.suffix or path.exists():
             return super().convert(value, param, ctx)
@@ -44,10 +48,7 @@ class StepsType(click.ParamType):
 
     name = 'steps'
 
-    def convert(self, value: Any, param: Any, ctx: Any) -> int | float:
-        """Return the number or the share."""
-        if not isinstance(value, str):
-            return value
+    def convert(self, value: str, param: Any, ctx: Any) -> int | float:
         if value.endswith('%'):
             return Number(0, 1e6, min_open=True).convert(value[:-1], param, ctx) / 100
         return click.IntRange(1, 1 << 40).convert(value, param, ctx)
@@ -57,26 +58,21 @@ recipe_argument = click.argument('recipe', type=RecipeType())
 training_data_option = data_option(
     multiple=True, help='Data set: a YAML file, or a folder whose layout is known. Several may '
     'be given; the classes are those of the first.')
-init_option = partial(
-    click.option, '--init', metavar='MODEL',
+init_option = click.option(
+    '--init', metavar='MODEL',
     help='Start from this model: a name in models/, or the path of a .safetensors file.')
-accelerator_option = partial(
-    click.option, '--accelerator', default='auto', show_default=True,
+accelerator_option = click.option(
+    '--accelerator', default='auto', show_default=True,
     type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
 training_precision_option = precision_option(
     type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
     help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
-workers_option = partial(
-    click.option, '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
+workers_option = click.option(
+    '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
     help='Processes that render samples, or with on_device what comes before the training.')
-
-
-def training_options(command: Callable) -> Callable:
-    """Add the options that say where and how a training in one process computes."""
-    for option in (threads_option(), workers_option(), training_precision_option,
-                   accelerator_option()):
-        command = option(command)
-    return command
+training_options = several(accelerator_option, training_precision_option, workers_option,
+                           threads_option())
+"""Those that say where and how a training in one process computes."""
 
 
 def launch(joint: bool, accelerator: str, devices: int, nodes: int, precision: str) -> Fabric:

@@ -22,7 +22,7 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
 from ubcn_ros.report.measures import WORST, Classes, available, measured
-from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame
+from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame, evenly
 from ubcn_ros.report.pictures import BUDGET, Album
 from ubcn_ros.report.steps import Steps
 from ubcn_ros.report.tracks import (
@@ -30,7 +30,6 @@ from ubcn_ros.report.tracks import (
     FrameKey,
     Track,
     Tracks,
-    evenly,
     open_tracks,
     stamp_text,
 )
@@ -51,9 +50,9 @@ class BagReportOptions:
     """
 
     page: Path
-    frames: int = 1000
-    full_size: Path | None = None
-    step_frames: int = 6
+    frames: int
+    full_size: Path | None
+    step_frames: int
 
 
 def bag_report(inputs: BagPaths, options: BagReportOptions, steps: Steps | None = None,
@@ -72,11 +71,11 @@ def bag_report(inputs: BagPaths, options: BagReportOptions, steps: Steps | None 
 
 def play_command(bag: Path, seconds: float) -> str:
     """
-    Write the command that plays a bag from a frame on, for half a second.
+    Write the command that plays half a second of a bag.
 
-    :param seconds: when it was recorded, after the beginning of the bag.
+    :param seconds: from where on, after the beginning of the bag.
     """
-    start = math.floor(1000 * seconds) / 1000  # never after the frame
+    start = math.floor(1000 * seconds) / 1000  # never after the frame that it is for
     return shlex.join(['ubcn', 'bag', 'play', str(bag), '--start', f'{start:.3f}',
                        '--duration', f'{_PLAY_SECONDS:g}'])
 
@@ -86,47 +85,44 @@ class _Builder:
 
     def __init__(self, inputs: BagPaths, options: BagReportOptions, tracks: Tracks,
                  steps: Steps | None) -> None:
-        self.inputs, self.options, self.steps = inputs, options, steps
-        self.tracks, self.pair = tracks.tracks, tracks.second is not None
-        self.first, self.second, self.said = tracks.first, tracks.second, tracks.said
-        self.bags = tracks.bags
-        self.names = {name for track in self.tracks for name in track.sources}
+        self.inputs, self.options, self.tracks, self.steps = inputs, options, tracks, steps
+        self.pair = tracks.second is not None
         self.label_set = self._label_set()
-        total = sum(len(track.keys) for track in self.tracks)
+        total = sum(len(track.keys) for track in tracks.tracks)
         share = min(1.0, options.frames / total)
-        self.keys = [evenly(t.keys, math.ceil(share * len(t.keys))) for t in self.tracks]
+        self.keys = [evenly(t.keys, math.ceil(share * len(t.keys))) for t in tracks.tracks]
         self.count = sum(map(len, self.keys))
         if self.count < total:
-            self.said.append(f'{total - self.count} of {total} frames are not shown and not '
-                             'measured: those that are, are spread evenly over the drive '
-                             '(--frames)')
+            tracks.said.append(f'{total - self.count} of {total} frames are not shown and not '
+                               'measured: those that are, are spread evenly over the drive '
+                               '(--frames)')
         self.classes = Classes()
         self.places: list[tuple[Track, FrameKey]] = []
 
     def report(self, progress: Callable[[int, int], Any]) -> Report:
-        images = sum(name in self.names for name in (
-            'input', 'derained', 'derained_b', 'truth', 'confidence', 'confidence_b'))
-        masks = sum(name in self.names for name in ('labels', 'labels_b', 'truth_labels'))
+        masks = len(self.tracks.names & {'labels', 'labels_b', 'truth_labels'})
+        images = len(self.tracks.names - {'debug', 'debug_b'}) - masks
         again = min(self.options.step_frames, self.count) if self.steps else 0
         extra = again * self.steps.iterations if self.steps else 0
         album = Album(images * self.count + 2 * extra, masks * self.count + extra,
                       max(BUDGET // 10, BUDGET - _ROW * max(0, self.count - 1000)))
         report = Report(self._title(), '', views=self._views())
         report.sides = self._sides(report.views)
-        for track, keys in zip(self.tracks, self.keys, strict=True):
+        for track, keys in zip(self.tracks.tracks, self.keys, strict=True):
             for key, pictures, latencies in track.read(keys):
                 frame = self._frame(track, key, pictures, len(report.frames))
                 frame.values = {**measured(pictures), **latencies}
-                frame.pictures = {name: self._encoded(album, name, picture)
-                                  for name, picture in pictures.items()
-                                  if name in {view.key for view in report.views}}
+                frame.pictures = {
+                    name: album.mask(picture) if 'labels' in name else album.image(picture)
+                    for name, picture in pictures.items()
+                    if name in {view.key for view in report.views}}
                 self.classes.add(pictures)
                 report.frames.append(frame)
                 self.places.append((track, key))
                 progress(len(report.frames), self.count)
         if not report.frames:
             raise BagError('; '.join(['no frame can be read', *(
-                line for track in self.tracks for line in track.malformed[:1])]))
+                line for track in self.tracks.tracks for line in track.malformed[:1])]))
         report.measures = available([frame.values for frame in report.frames])
         report.worst = next((m for m in report.measures if m.key in WORST), None)
         report.worst_text = WORST[report.worst.key] if report.worst else ''
@@ -157,21 +153,18 @@ class _Builder:
             files[key] = quote(os.path.relpath(path, self.options.page.parent))
         return files
 
-    def _encoded(self, album: Album, name: str, picture: np.ndarray) -> str:
-        return album.mask(picture) if 'labels' in name else album.image(picture)
-
     def _add_steps(self, report: Report, album: Album, count: int) -> None:
         """Compute the steps of the worst frames again, from their inputs."""
-        if 'input' not in self.names:
-            self.said.append('Steps: they are computed from the input images, which are in none '
-                             'of the bags (--input)')
+        if 'input' not in self.tracks.names:
+            self.tracks.said.append('Steps: they are computed from the input images, which are in '
+                                    'none of the bags (--input)')
             return
         chosen = report.ranked()[:count]
         same = self.label_set.classes == self.steps.label_set.classes
         if not same:
-            self.said.append(f'Labels of the steps: {self.steps.engine.info.name} has other '
-                             f'classes than {self.inputs.bag}')
-        for track in self.tracks:
+            self.tracks.said.append(f'Labels of the steps: {self.steps.engine.info.name} has '
+                                    f'other classes than {self.inputs.bag}')
+        for track in self.tracks.tracks:
             numbers = {self.places[i][1]: i for i in sorted(chosen) if self.places[i][0] is track}
             for key, pictures, _ in track.read(list(numbers)):
                 if 'input' in pictures:
@@ -180,7 +173,7 @@ class _Builder:
                          'confidence': album.image(step.confidence),
                          **({'labels': album.mask(step.labels)} if same else {})}
                         for step in self.steps(pictures['input'], pictures.get('truth'))]
-        if 'confidence' not in self.names:
+        if 'confidence' not in self.tracks.names:
             report.views.append(PaneView('confidence', 'Confidence', CONFIDENCE, 'derained'))
         if charts := self.steps.charts():
             of = 'worst frame' if len(chosen) == 1 else f'{len(chosen)} worst frames'
@@ -195,7 +188,7 @@ class _Builder:
                  PaneView('truth_labels', 'Labels without rain', LABELS, 'truth'),
                  PaneView('confidence', 'Confidence' + a, CONFIDENCE, 'derained'),
                  PaneView('confidence_b', 'Confidence B', CONFIDENCE, 'derained_b')]
-        return [view for view in known if view.key in self.names]
+        return [view for view in known if view.key in self.tracks.names]
 
     def _sides(self, views: Sequence[PaneView]) -> tuple[str, str]:
         """Choose what is before and after the slider at first."""
@@ -209,22 +202,22 @@ class _Builder:
 
     def _label_set(self) -> LabelSet | None:
         """Return the classes of the labels; None where nothing says."""
-        known = self.first.label_set()
+        tracks = self.tracks
+        known = tracks.first.label_set()
         if known is None and self.steps is not None:
             known = self.steps.label_set
-            self.said.append(f'Names of classes: none are recorded in {self.inputs.bag}; shown '
-                             f'are those of {self.steps.engine.info.name}')
-        elif known is None and 'labels' in self.names:
-            self.said.append(f'Names of classes: {self.inputs.bag} has neither process.json nor '
-                             'labels/label_info; --model takes those of a model')
-        if self.second is not None and 'labels_b' in self.names:
-            other = self.second.label_set()
+            tracks.said.append(f'Names of classes: none are recorded in {self.inputs.bag}; shown '
+                               f'are those of {self.steps.engine.info.name}')
+        elif known is None and 'labels' in tracks.names:
+            tracks.said.append(f'Names of classes: {self.inputs.bag} has neither process.json nor '
+                               'labels/label_info; --model takes those of a model')
+        if 'labels_b' in tracks.names:
+            other = tracks.second.label_set()
             if known and other and known.classes != other.classes:
-                self.names.discard('labels_b')
-                for track in self.tracks:
+                for track in tracks.tracks:
                     track.sources.pop('labels_b', None)
-                self.said.append('Agreement of labels: A and B have different classes, '
-                                 f'{", ".join(known.classes)} and {", ".join(other.classes)}')
+                tracks.said.append('Agreement of labels: A and B have different classes, '
+                                   f'{", ".join(known.classes)} and {", ".join(other.classes)}')
         return known
 
     def _title(self) -> str:
@@ -233,14 +226,15 @@ class _Builder:
         return '/'.join(self.inputs.bag.resolve().parts[-2:])
 
     def _sum_up(self, report: Report) -> None:
-        if 'labels' in self.names:
+        tracks = self.tracks
+        if 'labels' in tracks.names:
             report.label_set = self.label_set or numbered_labels(self.classes.seen)
             report.tables = list(filter(None, [self.classes.table(report.label_set)]))
-        report.tiles = summary.tiles(report, len(self.tracks), self.first, self.second)
-        report.subtitle = summary.subtitle(report, self.first, self.second)
-        report.facts = summary.facts(self.inputs, self.first, self.second, self.steps)
-        report.not_measured = [*summary.missing(self.names, self.pair, self.steps, self.first),
-                               *summary.left_out(self.tracks, self.bags), *self.said]
+        report.tiles = summary.tiles(report, tracks)
+        report.subtitle = summary.subtitle(report, tracks)
+        report.facts = summary.facts(self.inputs, tracks, self.steps)
+        report.not_measured = [*summary.missing(tracks, self.steps), *summary.left_out(tracks),
+                               *tracks.said]
         report.errors = [*dict.fromkeys([
-            *(line for bag in self.bags for line in bag.lacking),
-            *(f'{line}; left out' for track in self.tracks for line in track.malformed)])]
+            *(line for bag in tracks.bags for line in bag.lacking),
+            *(f'{line}; left out' for track in tracks.tracks for line in track.malformed)])]

@@ -62,14 +62,8 @@ class Chart:
                 for line in self.drawn]
 
     def svg(self) -> str:
-        """
-        Draw it: an image with a title and a description, and every point with its figures.
-
-        :raises ValueError: there is no finite point.
-        """
+        """Draw what is ``drawn``: an image with title, description and figures of every point."""
         lines = self.drawn
-        if not lines:
-            raise ValueError(f'nothing to draw in {self.title!r}')
         xs, ys = self.places, [y for line in lines for _, y in line.points]
         # a line alone needs no name
         names = [line.name if len(lines) > 1 else '' for line in lines]
@@ -118,12 +112,12 @@ def trace(points: Sequence[tuple[float, float]], width: float, low: float, high:
     return ' '.join(f'{x_axis(x):g},{y_axis(y):g}' for x, y in points if math.isfinite(y))
 
 
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
+def ticks(low: float, high: float) -> list[float]:
     """Return round numbers that span from below ``low`` to above ``high``, at even steps."""
     span = high - low
     if span < 1e-6 * max(1.0, abs(low), abs(high)):  # one value, but for rounding
         span = max(1e-3, abs(high))
-    rough = span / count
+    rough = span / 5
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(m * unit for m in (1, 2, 2.5, 5, 10) if m * unit >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
@@ -148,6 +142,19 @@ def number(value: float | None, zeros: bool = False) -> str:
     return text.replace('-', '−')
 
 
+def figure(value: float | None, digits: int = 1, sign: bool = False) -> str:
+    """
+    Write a number by so many digits behind the point; '–' for none.
+
+    :param sign: also of what is above 0.
+    """
+    if value is None or not math.isfinite(value):
+        return number(value)
+    if not round(value, digits):
+        return f'{0:.{digits}f}'
+    return f'{value:{"+" if sign else ""}.{digits}f}'.replace('-', '−')
+
+
 def _apart(heights: Sequence[float]) -> list[float]:
     """Move labels at these heights so that none covers another, and keep their order."""
     order = sorted(range(len(heights)), key=lambda i: heights[i])
@@ -164,9 +171,9 @@ def _grid(axis: _Axis, values: Sequence[float], right: float) -> Iterable[str]:
     step = values[1] - values[0]
     digits = next(n for n in range(11) if math.isclose(step, round(step, n), rel_tol=1e-6))
     for value in values:
-        y, text = axis(value), f'{value:.{digits}f}'.replace('-', '−')
+        y = axis(value)
         yield (f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y}" y2="{y}"/>'
-               f'<text class="end" x="{_LEFT - 7}" y="{y + 4}">{text}</text>')
+               f'<text class="end" x="{_LEFT - 7}" y="{y + 4}">{figure(value, digits)}</text>')
 
 
 def _bottom(axis: _Axis, values: Iterable[float], name: str) -> Iterable[str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,11 +50,6 @@ class Evaluation:
         self.labelled = 'rates' in next(iter(self.sizes.values()))
 
     @property
-    def title(self) -> str:
-        """Model and data."""
-        return f'{self.said["model"]["name"]} on {self.said["data"]["name"]}'
-
-    @property
     def heaviest(self) -> str:
         """Key of the highest rain rate; '' of pairs."""
         return max(self.rates(next(iter(self.sizes))), key=lambda rate: float(rate or 0))
@@ -72,17 +67,12 @@ class Evaluation:
                 for v in (before, *(step[score.key] for step in entry['steps']))]
 
 
-def evaluation_report(path: Path) -> Report:
-    """
-    Make the report of an evaluation; `add_pictures` adds frames to it.
-
-    :raises ValueError: the file is not one of `ubcn evaluate`.
-    :raises OSError: it cannot be read.
-    """
-    evaluation = Evaluation(path)
+def evaluation_report(evaluation: Evaluation) -> Report:
+    """Make the report of an evaluation; `add_pictures` adds frames to it."""
     said = evaluation.said
     images = f'{said["data"]["count"]} images of {said["data"]["name"]}'
-    report = Report(evaluation.title, f'{images}; {said["precision"]} on {said["device"]}')
+    report = Report(f'{said["model"]["name"]} on {said["data"]["name"]}',
+                    f'{images}; {said["precision"]} on {said["device"]}')
     report.tiles = _tiles(evaluation)
     for size in evaluation.sizes:
         where = f', {size}' if size else ''
@@ -247,9 +237,3 @@ def _rate(rate: str) -> str:
 
 def _known(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def spread(count: int, wanted: int) -> Sequence[int]:
-    """Choose numbers below ``count``, spread evenly."""
-    wanted = min(count, wanted)
-    return [(2 * n + 1) * count // (2 * wanted) for n in range(wanted)]

@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.labels import LabelSet
-from ubcn_ros.report.charts import Chart, number, trace
+from ubcn_ros.report.charts import Chart, figure, number, trace
 from ubcn_ros.whole_files import write_whole
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ class Measure:
     :param unit: 'dB', '%', ...; '' for none.
     :param text: what it is, a sentence.
     :param low_is_bad: whether low values are the bad ones.
-    :param digits: behind the point.
     """
 
     key: str
@@ -57,19 +56,12 @@ class Measure:
     unit: str
     text: str
     low_is_bad: bool = False
-    digits: int = 1
 
     def badness(self, value: float | None) -> float:
         """Return a key to sort by, worst first; a value that is not there comes last."""
         if value is None or math.isnan(value):
             return math.inf
         return value if self.low_is_bad else -value
-
-    def cell(self, value: float | None) -> str:
-        """Write a value as all of its column are."""
-        if value is None or not math.isfinite(value):
-            return number(value)
-        return f'{value:.{self.digits}f}'.replace('-', '−')
 
 
 @dataclass
@@ -121,10 +113,6 @@ class Table:
     bars: tuple[int, ...] = ()
     """Columns, of percents, that are drawn as bars, too."""
     digits: int = 1
-
-    def cell(self, value: float | None) -> str:
-        """Write a number of the table."""
-        return number(value) if value is None else f'{value:.{self.digits}f}'.replace('-', '−')
 
 
 @dataclass
@@ -180,6 +168,12 @@ class Report:
                       key=lambda i: measure.badness(self.frames[i].values.get(key)))
 
 
+def evenly(items: Sequence[Any], count: int) -> list[Any]:
+    """Choose at most so many of all, spread evenly."""
+    count = min(count, len(items))
+    return [items[(2 * n + 1) * len(items) // (2 * count)] for n in range(count)]
+
+
 def html(report: Report) -> str:
     """Write a report as one page that asks for nothing outside of it."""
     traces = _traces(report)
@@ -206,7 +200,7 @@ def environment(*packages: str) -> jinja2.Environment:
     found = jinja2.Environment(
         loader=jinja2.ChoiceLoader([jinja2.PackageLoader(name, '') for name in packages]),
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    found.filters.update(number=number)
+    found.filters.update(figure=figure, number=number)
     return found
 
 

@@ -146,7 +146,8 @@ class OpenBag:
 
         :raises BagError: there is none.
         """
-        said = [_said_camera(entry) for entry in self.sidecar.get('cameras', [])]
+        said = [CameraTopics(entry.get('topic'), entry.get('derained'), entry.get('labels'),
+                             entry.get('confidence')) for entry in self.sidecar.get('cameras', [])]
         found = [self._there(camera) for camera in said or self._named_cameras()]
         found = [camera for camera in found if camera.derained or camera.labels]
         if not found:
@@ -164,7 +165,9 @@ class OpenBag:
             if connection.msgtype == LABEL_INFO and connection.encoding == 'cdr':
                 for _, _, data in self.reader.messages([connection]):
                     message = deserialize(data, LABEL_INFO)
-                    return named_classes([c.class_name for c in message.class_map])
+                    classes = tuple(c.class_name for c in message.class_map)
+                    return LabelSet('recorded', classes, distinct_colors(len(classes)),
+                                    paths_of(len(classes), ()))
         return None
 
     def _there(self, camera: CameraTopics) -> CameraTopics:
@@ -218,12 +221,6 @@ def _by_recording(frames: dict[FrameKey, int], repeated: Collection[int]) -> dic
             counts[key.stamp_ns, time] += 1
         found[key] = time
     return found
-
-
-def named_classes(classes: Sequence[str]) -> LabelSet:
-    """Make a label set of names, with colours of our own."""
-    return LabelSet('recorded', tuple(classes), distinct_colors(len(classes)),
-                    paths_of(len(classes), ()))
 
 
 def matching_topic(bag: OpenBag, keys: Collection[FrameKey], like: str) -> str | None:
@@ -280,8 +277,3 @@ class Reading:
         for connection, key, _, data in self._bag.messages([*self._topics.values()]):
             if key in self._keys:
                 yield connection.topic, key, connection, data
-
-
-def _said_camera(entry: dict[str, Any]) -> CameraTopics:
-    return CameraTopics(entry.get('topic'), entry.get('derained'), entry.get('labels'),
-                  entry.get('confidence'))

@@ -15,9 +15,17 @@ from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.labels import UNLABELED
-from ubcn_ros.report.evaluation import Evaluation, spread
+from ubcn_ros.report.evaluation import Evaluation
 from ubcn_ros.report.measures import MEASURES, psnr
-from ubcn_ros.report.page import CONFIDENCE, LABELS, Measure, PaneView, Report, ReportFrame
+from ubcn_ros.report.page import (
+    CONFIDENCE,
+    LABELS,
+    Measure,
+    PaneView,
+    Report,
+    ReportFrame,
+    evenly,
+)
 from ubcn_ros.report.pictures import Album
 from ubcn_ros.report.steps import Steps
 
@@ -33,18 +41,17 @@ class _Shown(NamedTuple):
     truth: np.ndarray | None
 
 
-def add_pictures(report: Report, path: Path, steps: Steps, count: int,
+def add_pictures(report: Report, evaluation: Evaluation, steps: Steps, count: int,
                  progress: Callable[[int, int], Any] = lambda done, total: None) -> None:
     """
     Add frames to the report of an evaluation, and what their steps say.
 
-    :param path: of the evaluation's JSON, whose data must be where they were.
+    :param evaluation: whose data must be where they were.
     :param count: of images; each is shown in every rain.
     :raises DataSetError: the data are not there, or not what they were.
     """
-    evaluation = Evaluation(path)
     scenes = _scenes(evaluation, steps)
-    numbers = [*spread(len(evaluation.said['data']['images']), count)]
+    numbers = evenly(range(len(evaluation.said['data']['images'])), count)
     total = len(numbers) * len(evaluation.rates(next(iter(evaluation.sizes))))
     masks = evaluation.labelled
     album = Album(total * (2 + 2 * steps.iterations), total * (masks + steps.iterations))
@@ -87,7 +94,7 @@ def _scenes(evaluation: Evaluation, steps: Steps) -> SceneList:
 
 
 def _shown(evaluation: Evaluation, scenes: SceneList, numbers: list[int]) -> Iterator[_Shown]:
-    """Yield the images in their rain, at the largest size that was measured."""
+    """Yield the images in their rain, at the last of the sizes that were measured."""
     said = evaluation.said['data']
     size = [*evaluation.sizes][-1]
     for number in numbers:

@@ -5,23 +5,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from ubcn_ros import __version__
 from ubcn_ros.report.charts import number
 from ubcn_ros.report.page import Report, Tile
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.steps import Steps
-from ubcn_ros.report.tracks import BagPaths, Track
+from ubcn_ros.report.tracks import BagPaths, Tracks
 
 _SHOWN = 3  # malformed frames that are named
 _MODEL = {'name': 'model', 'sha256': 'sha256 of the model'}
 _SIDECAR = {'iterations': 'T', 'device': 'device', 'precision': 'precision', 'backend': 'backend'}
 
 
-def tiles(report: Report, cameras: int, first: OpenBag, second: OpenBag | None) -> list[Tile]:
+def tiles(report: Report, tracks: Tracks) -> list[Tile]:
     """Return the figures that sum the frames up, means over them."""
-    pair = second is not None
+    pair = tracks.second is not None
     means = {m.key: _mean(f.values.get(m.key) for f in report.frames) for m in report.measures}
     seconds = max((f.seconds for f in report.frames), default=0.0)
 
@@ -36,7 +36,7 @@ def tiles(report: Report, cameras: int, first: OpenBag, second: OpenBag | None) 
         quality = f'{number(before, True)} → {quality}'
     found = [
         Tile('Frames', str(len(report.frames)),
-             f'of {_plural(cameras, "camera")}, {seconds:.1f} s of the drive'),
+             f'of {_plural(len(tracks.tracks), "camera")}, {seconds:.1f} s of the drive'),
         Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
              'without rain' if quality else 'no drive without rain was given')]
     if not quality and 'change' in means:
@@ -54,11 +54,12 @@ def tiles(report: Report, cameras: int, first: OpenBag, second: OpenBag | None) 
         Tile('Confidence', means_of('confidence', '%'), f'{both}mean over the pixels'
              if 'confidence' in means else 'not recorded'),
         Tile('Latency', means_of('latency_ms', 'ms'), f'{both}arrival to last output')
-        if 'latency_ms' in means else _engine_tile(both, list(filter(None, (first, second))))]
+        if 'latency_ms' in means else _engine_tile(both, tracks)]
 
 
-def _engine_tile(both: str, bags: Sequence[OpenBag]) -> Tile:
+def _engine_tile(both: str, tracks: Tracks) -> Tile:
     """Show what the engine took for a frame, where all bags say it."""
+    bags = list(filter(None, (tracks.first, tracks.second)))
     times = [bag.sidecar.get('timings', {}).get('engine_ms', {}).get('total') for bag in bags]
     if None in times:
         return Tile('Latency', None, 'not recorded')
@@ -67,8 +68,9 @@ def _engine_tile(both: str, bags: Sequence[OpenBag]) -> Tile:
                 f'{both}mean of a frame on {" | ".join(devices)}')
 
 
-def subtitle(report: Report, first: OpenBag, second: OpenBag | None) -> str:
+def subtitle(report: Report, tracks: Tracks) -> str:
     """Say in a line what is shown."""
+    first, second = tracks.first, tracks.second
     topics = list(dict.fromkeys(frame.topic for frame in report.frames))
     listed = ', '.join(topics[:3]) + (f' and {len(topics) - 3} more' if len(topics) > 3 else '')
     if second is None:
@@ -78,10 +80,10 @@ def subtitle(report: Report, first: OpenBag, second: OpenBag | None) -> str:
         for name, bag in (('A', first), ('B', second)))
 
 
-def facts(inputs: BagPaths, first: OpenBag, second: OpenBag | None, steps: Steps | None
-          ) -> list[tuple[str, str]]:
+def facts(inputs: BagPaths, tracks: Tracks, steps: Steps | None) -> list[tuple[str, str]]:
     """Say how what is shown came about, in names and values; 'A | B' where these differ."""
-    a, b = _facts_of(first), {} if second is None else _facts_of(second)
+    second = tracks.second
+    a, b = _facts_of(tracks.first), {} if second is None else _facts_of(second)
     found = [(name, value if second is None or value == b.get(name)
               else f'{value} | {b.get(name, "not said")}')
              for name, value in {**dict.fromkeys(b, 'not said'), **a}.items()]
@@ -110,9 +112,9 @@ def _facts_of(bag: OpenBag) -> dict[str, str]:
     return found
 
 
-def missing(names: Collection[str], pair: bool, steps: Steps | None, first: OpenBag
-            ) -> Iterator[str]:
+def missing(tracks: Tracks, steps: Steps | None) -> Iterator[str]:
     """Say which figures there are none of, and what would give them."""
+    names, pair = tracks.names, tracks.second is not None
     ends = [('', ' of A' if pair else '')] + [('_b', ' of B')] * pair
     if 'input' not in names:
         yield ('Change, and pictures before: the input images are not in the bag; --input BAG '
@@ -136,21 +138,21 @@ def missing(names: Collection[str], pair: bool, steps: Steps | None, first: Open
                    'of the running node has')
     if steps is None:
         yield 'Steps T = 1, 2, ...: --model MODEL computes them again on the worst frames'
-    elif sha256 := first.sidecar.get('model', {}).get('sha256'):
-        if sha256 != steps.engine.info.sha256:
-            yield (f'Steps of the model that made the bag: those shown are of '
-                   f'{steps.engine.info.name}, another one')
+    elif (made := tracks.first.sidecar.get('model', {}).get('sha256')) and \
+            made != steps.engine.info.sha256:
+        yield (f'Steps of the model that made the bag: those shown are of '
+               f'{steps.engine.info.name}, another one')
 
 
-def left_out(tracks: Sequence[Track], bags: Sequence[OpenBag]) -> Iterator[str]:
+def left_out(tracks: Tracks) -> Iterator[str]:
     """Say which frames and topics there are no figures of."""
-    for bag in bags:
+    for bag in tracks.bags:
         yield from bag.lacking[:len(bag.lacking) - len(bag.unread)]
         for skipped in bag.sidecar.get('skipped', []):
             yield f'{skipped["topic"]} was not processed: {skipped["reason"]}'
         yield from _first([*bag.sidecar.get('malformed', []), *bag.sidecar.get('problems', []),
                            *bag.unread], str(bag.path))
-    for track in tracks:
+    for track in tracks.tracks:
         if track.dropped:
             yield (f'{track.dropped} images of {track.name} have no result: the running node '
                    'drops what comes too fast, and `ubcn bag process` what it is told to')

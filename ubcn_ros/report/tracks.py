@@ -98,6 +98,11 @@ class Tracks:
     bags: list[OpenBag] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
+    @property
+    def names(self) -> set[str]:
+        """What any camera has, as of ``Track.sources``."""
+        return {name for track in self.tracks for name in track.sources}
+
 
 def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
     """
@@ -140,12 +145,6 @@ def stamp_text(key: FrameKey) -> str:
     which = [] if key.recorded_ns is None else [f'recorded at {in_seconds(key.recorded_ns)}']
     which += [f'{key.number + 1}'] * bool(key.number)
     return f'{seconds}.{nanoseconds:09d}' + (f' ({", ".join(which)})' if which else '')
-
-
-def evenly(keys: Sequence[FrameKey], count: int) -> list[FrameKey]:
-    """Choose this many of all, spread evenly."""
-    count = min(count, len(keys))
-    return [keys[(2 * n + 1) * len(keys) // (2 * count)] for n in range(count)]
 
 
 def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,

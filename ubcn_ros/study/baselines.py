@@ -31,14 +31,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.evaluation.measure import LoadedModel
+from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
-from ubcn_ros.study.measured import measured_rates, tested_scenes
+from ubcn_ros.study.measured import by_step, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
-from ubcn_ros.study.results_file import open_results, save_results
-from ubcn_ros.study.step_figures import by_step
+from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.record import scenes_record
@@ -47,7 +46,6 @@ from ubcn_ros.training.run import Run
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-BUDGETS = ('samples', 'time')
 _DERAIN, _ATTEND = 'derain', 'attend'
 _TIMED_SECONDS = 4.0
 
@@ -65,7 +63,7 @@ class BaselineStudy:
         derain; it is measured as it is, too, where it is a whole one.
     :param out: output folder.
     :param baselines: some of the variants of the recipe; others may be given later.
-    :param budgets: some of BUDGETS.
+    :param budgets: some of 'samples' and 'time'.
     :param rates: mm/hr, of the rain that the recipe validates in.
     :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
@@ -81,14 +79,14 @@ class BaselineStudy:
     model: str
     out: Path
     baselines: Sequence[str]
-    budgets: Sequence[str] = BUDGETS
-    rates: Sequence[float] = (50.0, 150.0, 250.0)
-    iterations: int = 3
-    stride: int = 1
-    limit: int | None = None
-    workers: int = 1
-    command: str = ''
-    say: Callable[[str], object] = print
+    budgets: Sequence[str]
+    rates: Sequence[float]
+    iterations: int
+    stride: int
+    limit: int | None
+    workers: int
+    command: str
+    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -167,17 +165,19 @@ class BaselineStudy:
         """
         Time what is not timed yet, on the devices of this machine.
 
-        :param presets, size, precision, frames: as of ``time_all``.
+        :param presets: of UBCN, with the whole loop.
+        :param size, precision, frames: as of ``time_all``.
         """
         def done(name: str) -> None:
             self.say(f'timed {name}')
             self.save()
-        time_all(self.results['times'], self.baselines, presets, iterations=self.iterations,
-                 size=size, precision=precision, frames=frames, done=done)
+        time_all(self.results['times'], self.baselines, dict.fromkeys(presets),
+                 iterations=self.iterations, size=size, precision=precision, frames=frames,
+                 done=done)
 
     def save(self) -> None:
         """Write all figures."""
-        save_results(self.path, self.results)
+        self.results.save(self.path)
 
     def _trained(self, name: str, budget: str) -> dict[str, Any]:
         """Train a network and measure it; of one that diverges, say that."""
@@ -229,7 +229,7 @@ class BaselineStudy:
         known = self.results['seconds_per_step']
         key = 'sam' if stage == _ATTEND else IDM if name == UBCN else name
         if key not in known:
-            run = self._run(name, self.configs[name], BUDGETS[0])
+            run = self._run(name, self.configs[name], 'samples')
             (found,) = run.estimates(self.fabric, [stage], self.workers, _TIMED_SECONDS)
             known[key] = found.seconds_per_step
             self.save()
@@ -253,5 +253,7 @@ class BaselineStudy:
         return LoadedModel.load(path, str(self.fabric.device), needs=needs)
 
     def _measured(self, loaded: LoadedModel, iterations: int) -> dict[str, Any]:
-        return measured_rates(loaded, self.scenes, self.rates, iterations, self.stride, self.limit,
-                              rain=self.config.data.validation_rain, workers=self.workers)
+        indices = range(0, len(self.scenes), self.stride)[:self.limit]
+        return measure_scenes(loaded, self.scenes, indices, self.rates, iterations,
+                              rain=self.config.data.validation_rain,
+                              workers=self.workers)['rates']

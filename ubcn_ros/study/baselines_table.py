@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.study.comparison import UBCN, target_text
+from ubcn_ros.study.measured import HEADER, cells
 from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
-from ubcn_ros.study.step_figures import HEADER, cells
 from ubcn_ros.study.times import time_cells, time_header
 from ubcn_ros.text_table import table
 

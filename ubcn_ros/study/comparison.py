@@ -58,7 +58,7 @@ def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | No
     List what beats UBCN at its last step T in PSNR or mIoU, by rate.
 
     :param results: as of ``baselines.json``.
-    :param budget: of ``baselines.BUDGETS``.
+    :param budget: 'samples' or 'time', for which they were trained.
     :return: IDM alone is among the others; None where UBCN has no figures for that budget.
     """
     rows = _last_steps(results, budget)

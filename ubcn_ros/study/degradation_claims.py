@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,7 +16,6 @@ UNITS = {'rain': 'mm/hr', 'pepper': '% of the pixels', 'haze': '1/m', 'gaussian'
 """Of the levels, by kind."""
 
 Cell = tuple[int, int]  # number of the level of training and of the level of test
-_NUMBERS = range(4)
 
 
 @dataclass(frozen=True)
@@ -80,35 +79,21 @@ def claims(tables: Mapping[str, np.ndarray]) -> list[Claim]:
     :return: the four claims, in the paper's order.
     """
     everything = tuple(FIGURE_1_LEVELS)
+    cells = [*product(range(4), repeat=2)]
+    other = [(one, two) for one, two in cells if one != two]
     return [_claim(text, kinds, tables, pairs) for text, kinds, pairs in (
-        ('training at the level of the test is best in every column', everything, _columns()),
-        ('clean training on a clean test is best of all', everything, _best()),
+        ('training at the level of the test is best in every column', everything,
+         [((test, test), (train, test)) for test, train in other]),
+        ('clean training on a clean test is best of all', everything,
+         [((0, 0), cell) for cell in cells[1:]]),
         ('rows of rain and pepper fall with the level of the test', ('rain', 'pepper'),
-         _falling()),
+         [((train, test), (train, test + 1)) for train, test in cells if test < 3]),
         ('rows of haze and gaussian noise peak at their own level', ('haze', 'gaussian'),
-         _peaks()))]
-
-
-def _columns() -> Iterator[tuple[Cell, Cell]]:
-    return (((test, test), (train, test)) for test, train in product(_NUMBERS, repeat=2)
-            if train != test)
-
-
-def _best() -> Iterator[tuple[Cell, Cell]]:
-    return (((0, 0), cell) for cell in product(_NUMBERS, repeat=2) if cell != (0, 0))
-
-
-def _falling() -> Iterator[tuple[Cell, Cell]]:
-    return (((train, test), (train, test + 1)) for train, test in product(_NUMBERS, range(3)))
-
-
-def _peaks() -> Iterator[tuple[Cell, Cell]]:
-    return (((train, train), (train, test)) for train, test in product(_NUMBERS, repeat=2)
-            if train != test)
+         [((train, train), (train, test)) for train, test in other]))]
 
 
 def _claim(text: str, kinds: Sequence[str], tables: Mapping[str, np.ndarray],
-           pairs: Iterator[tuple[Cell, Cell]]) -> Claim:
+           pairs: Sequence[tuple[Cell, Cell]]) -> Claim:
     compared, missing = [], 0
     for (higher, lower), kind in product(pairs, kinds):
         table = np.asarray(tables.get(kind, np.full((1, 4, 4), np.nan)), float).reshape(-1, 4, 4)

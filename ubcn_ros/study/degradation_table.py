@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -29,13 +30,9 @@ def over_seeds(values: np.ndarray) -> OverSeeds:
     :param values: (4, 4) or (S, 4, 4), as of ``claims``.
     """
     values = np.asarray(values, float).reshape(-1, 4, 4)
-    known = np.isfinite(values)
-    count = known.sum(0)
-    with np.errstate(invalid='ignore'):
-        mean = np.where(known, values, 0).sum(0) / count
-    lowest, highest = (np.where(count > 0, reduced, np.nan) for reduced in (
-        np.where(known, values, np.inf).min(0), np.where(known, values, -np.inf).max(0)))
-    return OverSeeds(mean, lowest, highest)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', RuntimeWarning)  # of cells of which nothing is known
+        return OverSeeds(np.nanmean(values, 0), np.nanmin(values, 0), np.nanmax(values, 0))
 
 
 def degradations_text(tables: Mapping[str, np.ndarray]) -> str:

@@ -36,7 +36,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
-from ubcn_ros.study.results_file import open_results, save_results
+from ubcn_ros.study.results_file import open_results
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
@@ -75,13 +75,13 @@ class DegradationStudy:
     data: Data
     fabric: Fabric
     out: Path
-    kinds: Sequence[str] = tuple(FIGURE_1_LEVELS)
-    seeds: Sequence[int] = (1,)
-    stride: int = 1
-    limit: int | None = None
-    workers: int = 1
-    command: str = ''
-    say: Callable[[str], object] = print
+    kinds: Sequence[str]
+    seeds: Sequence[int]
+    stride: int
+    limit: int | None
+    workers: int
+    command: str
+    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -155,7 +155,7 @@ class DegradationStudy:
                     self.say(f'{kind} {level:g}, seed {seed}: {error}')
                     continue
                 rows[str(seed)] = self._tested(path, kind)
-                save_results(self.path, self.results)
+                self.results.save(self.path)
 
     def _trained(self, kind: str, level: float, seed: int) -> Path:
         """Train a network, or what is left of it; returns its file."""

@@ -1,17 +1,21 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What studies measure: the scenes of one split, and a model on them in rain."""
+"""What studies measure: PSNR, SSIM and mIoU by rain rate, on the scenes of one split."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Mapping
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
+
+MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
+"""Figures of quality: key, heading and digits."""
+HEADER = tuple(heading for _, heading, _ in MEASURES)
+"""Of the columns of ``cells``."""
 
 
 def labelled_scenes(data: Data, split: str | None = None) -> SceneList:
@@ -41,23 +45,20 @@ def tested_scenes(data: Data, short_side: int) -> SceneList:
     return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
 
 
-def measured_rates(loaded: LoadedModel, scenes: SceneList, rates: Sequence[float],
-                   iterations: int, stride: int = 1, limit: int | None = None,
-                   progress: Callable[[], object] = lambda: None, rain: str = RENDERED,
-                   workers: int = 0) -> dict[str, Any]:
+def by_step(rates: Mapping[str, Any]) -> list[dict[str, dict[str, float | None]]]:
     """
-    Measure a model by rain rate, as ``measure_scenes`` does.
+    Return {rate: {'psnr': dB, 'ssim': 0..1, 'miou': %}} of every step of the loop, T = 1 first.
 
-    :param scenes: with labels.
-    :param rates: mm/hr.
-    :param iterations: T.
-    :param stride, limit: every n-th scene is taken, and so many at most.
-    :param progress: called after every image and rate.
-    :param rain: that falls, one of RAINS.
-    :param workers: processes that render it.
-    :return: what ``measure_scenes`` has under 'rates'.
-    :raises ValueError: they have other classes than the model.
+    :param rates: as ``measure_scenes`` has them under 'rates'.
     """
-    return measure_scenes(loaded, scenes, range(0, len(scenes), stride)[:limit], rates,
-                          iterations, progress=progress, rain=rain,
-                          workers=workers)['rates']
+    count = len(next(iter(rates.values()))['steps'])
+    return [{rate: {key: entry['steps'][t][key] for key, _, _ in MEASURES}
+             for rate, entry in rates.items()} for t in range(count)]
+
+
+def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
+    """Return a cell for each figure, its rates side by side; '-' where one is not a number."""
+    def cell(value: float | None, digits: int) -> str:
+        return '-' if value is None or not math.isfinite(value) else f'{value:.{digits}f}'
+    return [' / '.join(cell(row.get(key), digits) for row in rates.values())
+            for key, _, digits in MEASURES]

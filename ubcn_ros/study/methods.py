@@ -85,9 +85,9 @@ def _rows(shown: dict[str, Shown], scene: ShownScene, label: str, zoom: Zoom | N
     images, masks = [], []
     for title, each in shown.items():
         psnr, miou = each.figures['psnr'], each.figures['miou']
-        images.append(Picture(psnr_text(psnr), title in best['psnr'], zoom, each.image))
-        masks.append(LabelMap(miou_text(miou), title in best['miou'], zoom, each.labels,
-                              label_set))
+        images.append(Picture(psnr_text(psnr), title in best['psnr'], zoom, image=each.image))
+        masks.append(LabelMap(miou_text(miou), title in best['miou'], zoom,
+                              labels=each.labels, label_set=label_set))
     images.append(Picture(zoom=zoom, image=scene.frame.image))
     masks.append(LabelMap(zoom=zoom, labels=scene.true_labels, label_set=label_set))
     return [Row(images, label, apart=True), Row(masks)]

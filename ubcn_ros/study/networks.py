@@ -21,14 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
-from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.measure import LoadedModel, check_classes
+from ubcn_ros.evaluation.measure import LoadedModel, check_classes, measure_scenes
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import labelled_scenes, measured_rates
+from ubcn_ros.study.measured import HEADER, by_step, cells, labelled_scenes
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
-from ubcn_ros.study.results_file import open_results, save_results
-from ubcn_ros.study.step_figures import HEADER, by_step, cells
+from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all, time_cells, time_header
 from ubcn_ros.text_table import table
 from ubcn_ros.training.record import scenes_record
@@ -58,16 +56,16 @@ class NetworkStudy:
     models: Sequence[str]
     data: Data
     out: Path
-    rates: Sequence[float] = (0.0, 50.0, 150.0, 250.0)
-    iterations: int = 3
-    stride: int = 1
-    limit: int | None = None
-    device: str = 'auto'
-    precision: str = 'fp32'
-    rain: str = RENDERED
-    workers: int = 0
-    command: str = ''
-    say: Callable[[str], object] = print
+    rates: Sequence[float]
+    iterations: int
+    stride: int
+    limit: int | None
+    device: str
+    precision: str
+    rain: str
+    workers: int
+    command: str
+    say: Callable[[str], object]
 
     def __post_init__(self) -> None:
         """Read what is there, and refuse what does not belong to it."""
@@ -97,7 +95,7 @@ class NetworkStudy:
         """Of the file that holds all figures."""
         return self.out / 'networks.json'
 
-    def measure(self, progress: Callable[[], object] = lambda: None) -> None:
+    def measure(self, progress: Callable[[], object]) -> None:
         """
         Measure every model that is not measured yet.
 
@@ -118,19 +116,20 @@ class NetworkStudy:
         def done(name: str) -> None:
             self.say(f'timed {name}')
             self.save()
-        time_all(self.results['times'], models=self.files, iterations=self.iterations, size=size,
+        time_all(self.results['times'], (), self.files, iterations=self.iterations, size=size,
                  precision=precision, frames=frames, done=done)
 
     def save(self) -> None:
         """Write all figures."""
-        save_results(self.path, self.results)
+        self.results.save(self.path)
 
     def _measured(self, path: Path, progress: Callable[[], object]) -> dict[str, Any]:
         network, info = load_model(path)
         sizes = parameters(network, *WHOLE)
         loaded = LoadedModel.load(path, self.device, self.precision)
-        rates = measured_rates(loaded, self.scenes, self.rates, self.iterations, self.stride,
-                               self.limit, progress, self.rain, self.workers)
+        indices = range(0, len(self.scenes), self.stride)[:self.limit]
+        rates = measure_scenes(loaded, self.scenes, indices, self.rates, self.iterations,
+                               progress=progress, rain=self.rain, workers=self.workers)['rates']
         self.results['input'] = {rate: entry['input'] for rate, entry in rates.items()}
         return {'sha256': info.sha256, 'segmentation': info.config.segmentation,
                 'parameters': sizes, 'steps': by_step(rates),

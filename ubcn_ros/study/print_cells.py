@@ -57,23 +57,23 @@ class Panel:
         return [(name, value) for name, value in values if isinstance(value, np.ndarray)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture(Panel):
     """An image, (H, W, 3) uint8 RGB."""
 
-    image: np.ndarray = None
+    image: np.ndarray
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB: averaged where it shrinks, else cubic."""
         return _scaled(self.image, width, height)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelMap(Panel):
     """Class ids, (H, W) uint8, 255 without a label, in the colours of a label set."""
 
-    labels: np.ndarray = None
-    label_set: LabelSet = None
+    labels: np.ndarray
+    label_set: LabelSet
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB: of every pixel the class that has most of it."""
@@ -91,13 +91,13 @@ class LabelMap(Panel):
         return palette[labels]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ErrorMap(Panel):
     """Absolute errors, (H, W) float32, in the colours of ``error_colors``; ``highest`` and above
     are the last of them."""
 
-    error: np.ndarray = None
-    highest: float = 255.0
+    error: np.ndarray
+    highest: float
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB, of mean errors where it shrinks."""
@@ -105,18 +105,28 @@ class ErrorMap(Panel):
         return error_colors()[np.clip(np.rint(error), 0, 255).astype(np.uint8)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class WrongLabels(Panel):
     """
     Where labels are wrong, over a pale image.
 
     :param image: (H, W, 3) uint8 RGB.
-    :param wrong, unknown: (H, W) bool; which are labelled wrongly, and which have no true label.
+    :param labels, truth: (H, W) uint8 ids, 255 in ``truth`` where none is known.
     """
 
-    image: np.ndarray = None
-    wrong: np.ndarray = None
-    unknown: np.ndarray = None
+    image: np.ndarray
+    labels: np.ndarray
+    truth: np.ndarray
+
+    @property
+    def unknown(self) -> np.ndarray:
+        """(H, W) bool: which pixels have no true label."""
+        return self.truth == UNLABELED
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """(H, W) bool: which of the others are labelled wrongly."""
+        return (self.labels != self.truth) & ~self.unknown
 
     def at(self, width: int, height: int) -> np.ndarray:
         """(height, width, 3) uint8 RGB: colours by the share of a pixel that is wrong."""
@@ -132,17 +142,6 @@ class WrongLabels(Panel):
 def unlabeled_color(label_set: LabelSet) -> tuple[int, int, int]:
     """RGB of pixels without a label: black, or VOC2012's void where a class is black, as there."""
     return _VOID if (0, 0, 0) in label_set.colors else (0, 0, 0)
-
-
-def wrong_labels(image: np.ndarray, labels: np.ndarray, truth: np.ndarray) -> WrongLabels:
-    """
-    Compare labels with the true ones.
-
-    :param image: (H, W, 3) uint8 RGB.
-    :param labels, truth: (H, W) uint8 ids, 255 in ``truth`` where none is known.
-    """
-    unknown = truth == UNLABELED
-    return WrongLabels(image=image, wrong=(labels != truth) & ~unknown, unknown=unknown)
 
 
 @cache

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -77,9 +77,6 @@ class Grid:
     column_groups: Sequence[tuple[str, int]] = ()
     legend: Sequence[tuple[str, tuple[int, int, int]]] = ()
     width: float = PAPER_WIDTH
-    _lefts: list[int] = field(init=False, default_factory=list)
-    _widths: list[int] = field(init=False, default_factory=list)
-    _heights: list[int] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         """Give every column and row its pixels."""
@@ -120,7 +117,8 @@ class Grid:
         figure = Figure((self.width, 1), dpi=DPI)
         figure.suppressComposite = True  # each panel by itself: masks stay palettes in a PDF
         axes = figure.add_axes((0, 0, 1, 1))
-        captions = [_captions(row) for row in self.rows]
+        captions = [[cell.caption if isinstance(cell, Panel) else '' for cell in row.cells]
+                    for row in self.rows]
         rooms = [*zip(itertools.chain(*captions), self._widths * len(captions), strict=True)]
         pen = _Pen(axes, fitting(_CAPTION_POINTS, rooms, bold=True))
         top = self._draw_headings(pen)
@@ -225,10 +223,6 @@ class _Pen:
                 left += size + apart
             top += _LINE
         return top
-
-
-def _captions(row: Row) -> list[str]:
-    return [cell.caption if isinstance(cell, Panel) else '' for cell in row.cells]
 
 
 def _draw_cell(pen: _Pen, cell: Panel | Scale | ColorKey | None, box: tuple[int, int, int, int]

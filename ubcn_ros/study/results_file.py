@@ -28,9 +28,10 @@ class StudyResults(dict):
         super().__init__(values)
         self._before, self._start = self.setdefault('seconds', 0.0), time.monotonic()
 
-    def count_seconds(self) -> None:
-        """Bring 'seconds' up to now."""
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all, and its folder; 'seconds' are those until now."""
         self['seconds'] = round(self._before + time.monotonic() - self._start, 1)
+        write_json(path, self)
 
 
 def open_results(path: Path, command: str, settings: Mapping[str, Any],
@@ -44,7 +45,7 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
     :param figures: those of a study that has found nothing, by name.
     :param read: reads the figures as the study does when it is done: what it cannot read is said
         before the work.
-    :return: 'command', 'settings', 'seconds' and the figures, for ``save_results``.
+    :return: 'command', 'settings', 'seconds' and the figures.
     :raises ValueError: the file is not a study's, or of one with other settings, which are named;
         its figures cannot be read.
     """
@@ -99,10 +100,3 @@ def read_results(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path} is not the results of a study: its seconds are '
                          f'{found["seconds"]!r}: move it away or choose another folder')
     return found
-
-
-def save_results(path: Path, results: Mapping[str, Any]) -> None:
-    """Write the file, whole or not at all, and its folder; those opened count their time."""
-    if isinstance(results, StudyResults):
-        results.count_seconds()
-    write_json(path, results)

@@ -7,7 +7,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -77,27 +76,17 @@ class Shown:
     figures: dict[str, float | None]
 
 
-@dataclass(frozen=True)
 class ShownScene:
     """A labelled scene on the model's device; its place in the list is the seed of its rain."""
 
-    scenes: SceneList
-    index: int
-    model: LoadedModel
-    view: FigureView
-
-    def __post_init__(self) -> None:
-        """Read it."""
-        frame = self.scenes.scenes[self.index].read()
-        frame = frame if self.view.size is None else resized(frame, *self.view.size)
-        object.__setattr__(self, 'frame', frame)
-        object.__setattr__(self, 'clean', self.model.upload(frame.image))
-        object.__setattr__(self, 'truth', truth_of(frame.labels, self.model.device))
-
-    @property
-    def name(self) -> str:
-        """Of the scene."""
-        return self.scenes.scenes[self.index].name
+    def __init__(self, scenes: SceneList, index: int, model: LoadedModel, view: FigureView
+                 ) -> None:
+        self.scenes, self.index, self.model, self.view = scenes, index, model, view
+        self.name = scenes.scenes[index].name
+        frame = scenes.scenes[index].read()
+        self.frame = frame if view.size is None else resized(frame, *view.size)
+        self.clean = model.upload(self.frame.image)
+        self.truth = truth_of(self.frame.labels, model.device)
 
     @property
     def true_labels(self) -> np.ndarray:
@@ -183,8 +172,3 @@ def legend(label_set: LabelSet, labels: Iterable[np.ndarray]
     entries = [*zip(label_set.classes, label_set.colors, strict=True)]
     return [entries[i] for i in sorted(found - {UNLABELED})] + (
         [('no label', unlabeled_color(label_set))] if UNLABELED in found else [])
-
-
-def model_record(model: LoadedModel) -> dict[str, Any]:
-    """Say which file a model is of."""
-    return {'name': model.info.name, 'file': model.info.path.name, 'sha256': model.info.sha256}

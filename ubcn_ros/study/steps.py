@@ -37,7 +37,6 @@ from ubcn_ros.study.print_cells import (
     Picture,
     WrongLabels,
     Zoom,
-    wrong_labels,
 )
 from ubcn_ros.study.print_grid import ColorKey, Grid, Row, Scale
 from ubcn_ros.study.shown_image import (
@@ -114,7 +113,7 @@ def _stages(scene: ShownScene, rate: float) -> list[_Stage]:
                for step in scene.model.loop(rainy, scene.view.iterations))]
     clean, truth = scene.frame.image, scene.true_labels
     return [_Stage(each, np.abs(each.image.astype(np.float32) - clean).mean(2),
-                   wrong_labels(clean, each.labels, truth)) for each in shown]
+                   WrongLabels(image=clean, labels=each.labels, truth=truth)) for each in shown]
 
 
 def _cells(stage: _Stage, highest: float, label_set: LabelSet, zoom: Zoom | None) -> list[Panel]:

@@ -15,16 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
-from ubcn_ros.benchmark.engine import TimedCall, open_engine, rainy_images, timed_baseline
-from ubcn_ros.benchmark.engine import timed_engine as timed
+from ubcn_ros.benchmark.engine import (
+    TimedCall,
+    open_engine,
+    rainy_images,
+    timed_baseline,
+    timed_engine,
+)
 from ubcn_ros.runtime.processing import NATIVE
 
 
-def time_all(times: dict[str, Any], baselines: Sequence[str] = (), presets: Sequence[str] = (), *,
+def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str, Path | None], *,
              precision: str, size: tuple[int, int], frames: int, iterations: int,
-             models: Mapping[str, Path] | None = None,
-             done: Callable[[str], object] = lambda _name: None) -> None:
+             done: Callable[[str], object]) -> None:
     """
     Time what is not timed yet on the CPU and, where there is one, the GPU, at the image's size.
 
@@ -34,17 +39,17 @@ def time_all(times: dict[str, Any], baselines: Sequence[str] = (), presets: Sequ
         precision', {name: {'ms': median, 'peak_mib': the most memory beside what was held before
         it was built (on a CPU about that: allocators keep some), 'frames'}}.
     :param baselines: of network.baselines.REGISTRY.
-    :param presets: of UBCN, with the whole loop.
+    :param loops: files of whole models by name; None for a preset of UBCN, whose name it is.
     :param size: width and height.
     :param frames: that count, after one that does not; with 0 nothing is timed.
-    :param iterations: T of presets and models.
-    :param models: files of whole models by name, with the whole loop.
+    :param iterations: T of the loops.
     :param done: called after each, with its name.
     """
     from ubcn_ros.runtime.device import processor, resolve_device
     from ubcn_ros.runtime.peak_memory import peak_mib
     images: list[np.ndarray] = []  # one, made where something is left to time
-    for name in _devices() if frames else ():
+    devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
+    for name in devices if frames else ():
         device = resolve_device(name)
         where = name if name == 'cpu' else f'{name} ({processor(device)[0]})'
         known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
@@ -54,7 +59,7 @@ def time_all(times: dict[str, Any], baselines: Sequence[str] = (), presets: Sequ
                    for baseline in baselines},
                 **{f'{loop}, T = {iterations}': partial(
                     _timed_loop, loop, path, Path(folder), name, precision, size, iterations)
-                   for loop, path in {**dict.fromkeys(presets), **(models or {})}.items()}}
+                   for loop, path in loops.items()}}
             for key in [key for key in calls if key not in known]:
                 images = images or rainy_images(size[1], size[0], 1)
                 _release_memory()  # else this one would take what the one before held
@@ -68,11 +73,6 @@ def time_all(times: dict[str, Any], baselines: Sequence[str] = (), presets: Sequ
                 done(f'{key} on {name}')
 
 
-def _devices() -> list[str]:
-    import torch
-    return ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
-
-
 def _release_memory() -> None:
     """Give free memory back to the system, where the C library can."""
     gc.collect()
@@ -83,7 +83,7 @@ def _release_memory() -> None:
 def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precision: str,
                 size: tuple[int, int], iterations: int) -> TimedCall:
     engine = open_engine(name, path and str(path), folder, device=device, precision=precision)
-    return timed(engine, name, size, iterations, NATIVE)
+    return timed_engine(engine, name, size, iterations, NATIVE)
 
 
 def time_header(times: Mapping[str, Mapping[str, Any]]) -> list[str]:

@@ -5,15 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from ubcn_ros.evaluation.measure import LoadedModel
-from ubcn_ros.network.baselines import REGISTRY
 from ubcn_ros.runtime.weights import SUFFIX
-from ubcn_ros.study.comparison import UBCN
 from ubcn_ros.study.shown_image import step_labels
 
 TITLES = {'ddn': 'DDN', 'rescan': 'RESCAN', 'prenet': 'PReNet', 'jorder-e': 'JORDER-E',
@@ -23,39 +20,26 @@ INPUT, OURS = 'input', 'UBCN'
 """Titles of the image in rain, and of UBCN."""
 
 
-@dataclass(frozen=True)
-class TrainedBaselines:
-    """Models by title, and the titles of those that are missing."""
-
-    models: dict[str, LoadedModel]
-    missing: tuple[str, ...]
-
-
 def load_baselines(folder: Path, budget: str, device: str, precision: str
-                   ) -> TrainedBaselines:
+                   ) -> dict[str, LoadedModel]:
     """
-    Load the baselines that a study has trained.
+    Load the baselines that a study has trained, by title.
+
+    :param folder, budget: as of ``trained_file``.
+    :raises ModelFileError: a file that is there cannot be loaded.
+    """
+    return {title: LoadedModel.load(path, device, precision, ('derain',))
+            for name, title in TITLES.items() if (path := trained_file(folder, budget, name))}
+
+
+def trained_file(folder: Path, budget: str, name: str) -> Path | None:
+    """
+    Return the model file of a network that a study has trained; None where there is none.
 
     :param folder: output folder of ``ubcn study baselines``.
-    :param budget: 'samples' or 'time', for which they were trained.
-    :raises ModelFileError: a file that is there cannot be loaded.
-    :raises ValueError: a folder has several model files.
+    :param budget: 'samples' or 'time', for which it was trained.
+    :raises ValueError: there are several.
     """
-    models, missing = {}, []
-    for name in REGISTRY:
-        if path := _trained(folder, budget, name):
-            models[TITLES[name]] = LoadedModel.load(path, device, precision, ('derain',))
-        else:
-            missing.append(TITLES[name])
-    return TrainedBaselines(models, tuple(missing))
-
-
-def same_budget(folder: Path, budget: str) -> Path | None:
-    """Return the model file of the UBCN that a study has trained for that budget, or None."""
-    return _trained(folder, budget, UBCN)
-
-
-def _trained(folder: Path, budget: str, name: str) -> Path | None:
     place = folder / budget / name
     files = sorted(place.glob(f'*{SUFFIX}'))
     if len(files) > 1:

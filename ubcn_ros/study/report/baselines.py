@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from ubcn_ros.report.charts import Chart
+from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.comparison import (
     FASTER,
     IDM,
@@ -22,16 +22,14 @@ from ubcn_ros.study.comparison import (
 from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.report.content import (
-    MEASURES,
     Charts,
     Section,
     Statement,
     Table,
-    best_cells,
-    figure,
     gain_chart,
     gain_line,
     listing,
+    quality_table,
     timed_rows,
 )
 from ubcn_ros.study.report.sources import Found, without
@@ -58,7 +56,7 @@ def baselines_section(found: Found, key: str) -> Section:
             _gains(results, rows, 'miou', 'mIoU', 'points')))]
     section.statements = [_size_statement(results), *_order_statements(times),
                           *_residue_statements(results), *_targets(results, times)]
-    section.opinions = [*_opinions(results, section.statements)]
+    section.opinions = [*_opinions(section.statements)]
     section.missing = [*_missing(results, times)]
     return section
 
@@ -115,16 +113,10 @@ def _listed(results: Results, rows: Mapping[str, Any]) -> list[tuple[str, Rates]
 
 
 def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates]]) -> Table:
-    rates = [*listed[0][1]]
-    lines = [(name, *(figure(found[rate][key], digits) for rate in rates
-                      for key, _, digits in MEASURES)) for name, found in listed]
     diverged = [name for name, row in rows.items() if 'error' in row]
-    return Table(
-        f'Quality, trained {_BUDGETS.get(budget, budget)} as IDM', ('method', *(
-            title for _ in rates for _, title, _ in MEASURES)), tuple(lines),
-        (('', 1), *((f'{rate} mm/hr', len(MEASURES)) for rate in rates)),
-        best_cells([found for _, found in listed], rates),
-        (f'Diverged: {listing(diverged)}. ' if diverged else '')
+    return quality_table(
+        f'Quality, trained {_BUDGETS.get(budget, budget)} as IDM', [*listed[0][1]], listed,
+        note=(f'Diverged: {listing(diverged)}. ' if diverged else '')
         + 'mIoU is of one segmentation network after all of them. What is as it is was trained '
           'for longer.')
 
@@ -228,7 +220,7 @@ def _targets(results: Results, times: Mapping[str, Any]) -> Iterator[Statement]:
         target=True, details=tuple(slower))
 
 
-def _opinions(results: Results, statements: list[Statement]) -> Iterator[str]:
+def _opinions(statements: list[Statement]) -> Iterator[str]:
     if any(s.text.startswith('What is slower') and s.holds is False for s in statements):
         yield ('Times depend on the machine and on how convolutions of few channels are run: the '
                "paper's are of one GPU of 2018 and of the authors' programs, ours of one program "

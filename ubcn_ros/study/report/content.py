@@ -4,19 +4,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ubcn_ros.report.charts import Chart, Line
+import numpy as np
+
+from ubcn_ros.report.charts import Chart, Line, figure
+from ubcn_ros.study.measured import MEASURES
 
 AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
 """Verdicts of statements; OPEN where the figures do not suffice."""
-
-MEASURES = (('psnr', 'PSNR dB', 2), ('ssim', 'SSIM', 3), ('miou', 'mIoU %', 1))
-"""Figures of quality: key, heading and digits."""
 
 _COLORS = ((255, 246, 229), (249, 214, 160), (150, 205, 214), (58, 139, 188), (22, 62, 122))
 # from low to high, each darker than the one before
@@ -100,10 +99,9 @@ class HeatMap:
 
 def _color(share: float) -> tuple[int, int, int]:
     """RGB of a share of the scale, 0..1."""
-    place = min(max(share, 0.0), 1.0) * (len(_COLORS) - 1)
-    first = min(int(place), len(_COLORS) - 2)
-    return tuple(round(a + (place - first) * (b - a)) for a, b in
-                 zip(_COLORS[first], _COLORS[first + 1], strict=True))
+    places = np.linspace(0, 1, len(_COLORS))
+    return tuple(round(float(np.interp(share, places, channel)))
+                 for channel in zip(*_COLORS, strict=True))
 
 
 @dataclass(frozen=True)
@@ -204,33 +202,26 @@ class StudyReport:
         return [line for section in self.sections for line in section.missing]
 
 
-def figure(value: float | None, digits: int = 1, sign: bool = False) -> str:
-    """Write a number with a minus that is one; '–' for none, the sign of infinity for PSNRs."""
-    if value is None or math.isnan(value):
-        return '–'
-    if math.isinf(value):
-        return '∞' if value > 0 else '−∞'
-    if not round(value, digits):
-        return f'{0:.{digits}f}'
-    return f'{value:{"+" if sign else ""}.{digits}f}'.replace('-', '−')
-
-
-def best_cells(rows: Sequence[Mapping[str, Mapping[str, float | None]]], rates: Sequence[str]
-               ) -> frozenset[tuple[int, int]]:
+def quality_table(title: str, rates: Sequence[str],
+                  rows: Sequence[tuple[str, Mapping[str, Mapping[str, float | None]]]],
+                  names: str = 'method', note: str = '') -> Table:
     """
-    Find the best of each column of a table with the MEASURES of every rate.
+    Lay out the MEASURES of every rate, the best of each column in bold.
 
-    :param rows: figures by rate; the first is the rainy image, which is not compared.
-    :return: row and column, names being column 0.
+    :param rows: name and figures by rate; the first is the rainy image, which is not compared.
+    :param names: what the names are.
     """
+    columns = [(rate, *measure) for rate in rates for measure in MEASURES]
     strong = set()
-    columns = [(rate, key) for rate in rates for key, _, _ in MEASURES]
-    for column, (rate, key) in enumerate(columns, 1):
-        values = [row[rate].get(key) for row in rows[1:]]
+    for column, (rate, key, _, _) in enumerate(columns, 1):
+        values = [found[rate].get(key) for _, found in rows[1:]]
         best = max((value for value in values if value is not None), default=None)
         strong |= {(r, column) for r, value in enumerate(values, 1)
                    if value is not None and value == best}
-    return frozenset(strong)
+    return Table(title, (names, *(heading for _, _, heading, _ in columns)), tuple(
+        (name, *(figure(found[rate].get(key), digits) for rate, key, _, digits in columns))
+        for name, found in rows),
+        (('', 1), *((f'{rate} mm/hr', len(MEASURES)) for rate in rates)), frozenset(strong), note)
 
 
 def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from ubcn_ros.report.charts import Chart, Line
+from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, comparison_text
 from ubcn_ros.study.degradation_table import over_seeds
 from ubcn_ros.study.degradations import tables_of
@@ -20,7 +20,6 @@ from ubcn_ros.study.report.content import (
     Section,
     Statement,
     Table,
-    figure,
 )
 from ubcn_ros.study.report.sources import Found, without
 

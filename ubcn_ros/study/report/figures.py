@@ -8,6 +8,8 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from ubcn_ros.report.charts import figure
+from ubcn_ros.study.measured import MEASURES
 from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.report.content import (
     Block,
@@ -15,8 +17,8 @@ from ubcn_ros.study.report.content import (
     Statement,
     StudyFigure,
     Table,
-    figure,
     listing,
+    quality_table,
 )
 from ubcn_ros.study.report.sources import Found
 
@@ -67,25 +69,14 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
-    """Means over the images, a row a method; the best method of each column stands out."""
-    measures = (('psnr', 2), ('ssim', 3), ('miou', 1))
-    columns = [[_mean([image['rates'][rate][title][name] for image in images
-                       if title in image['rates'].get(rate, {})]) for title in titles]
-               for rate in rates for name, _ in measures]
-    digits = [digits for _ in rates for _, digits in measures]
-    strong = set()
-    for c, column in enumerate(columns, 1):
-        best = max((value for title, value in zip(titles, column, strict=True)
-                    if value is not None and title != INPUT), default=None)
-        strong |= {(r, c) for r, value in enumerate(column) if titles[r] != INPUT
-                   and value is not None and value == best}
-    return Table(
-        f'Means over the {_counted(images)} shown', ('method',) + (
-            'PSNR dB', 'SSIM', 'mIoU %') * len(rates),
-        tuple((title, *(figure(column[r], d) for column, d in zip(columns, digits, strict=True)))
-              for r, title in enumerate(titles)),
-        (('', 1), *((f'{rate} mm/hr', 3) for rate in rates)), frozenset(strong),
-        'Of so few images: the figures of a whole data set are in the table of the baselines.')
+    """Means over the images, a row a method, the first being the input."""
+    rows = [(title, {rate: {key: _mean([image['rates'][rate][title][key] for image in images
+                                        if title in image['rates'].get(rate, {})])
+                            for key, _, _ in MEASURES} for rate in rates}) for title in titles]
+    return quality_table(
+        f'Means over the {_counted(images)} shown', rates, rows,
+        note='Of so few images: the figures of a whole data set are in the table of the '
+             'baselines.')
 
 
 def _leads(images: list[Any], rate: str, theirs: list[str]) -> list[float]:
@@ -126,35 +117,33 @@ def steps_section(found: Found, key: str) -> Section:
     images = found.results['images']
     section = _section(found, key)
     last = max((len(image['steps']) for image in images), default=0)
+    measures = (*MEASURES, ('error', 'mean error of 255', 2), ('wrong', 'wrong labels %', 1))
     rows = []
     for image in images:
         stages = [('input', image['input']), *((f'step {step["t"]}', step)
                                                for step in image['steps'])]
-        rows += [(f'{image["name"]}, {name}', *(figure(stage[measure], digits) for measure, digits
-                  in (('psnr', 2), ('ssim', 3), ('miou', 1), ('error', 2), ('wrong', 1))))
+        rows += [(f'{image["name"]}, {name}', *(figure(stage[key], digits)
+                                                for key, _, digits in measures))
                  for name, stage in stages]
-    section.blocks.append(Table('Every step', ('image', 'PSNR dB', 'SSIM', 'mIoU %',
-                                               'mean error of 255', 'wrong labels %'),
+    section.blocks.append(Table('Every step', ('image', *(heading for _, heading, _ in measures)),
                                 tuple(rows)))
     section.statements = [
-        _gains(images, 'psnr', 'dB', 2, last, 'Each step derains the shown images further'),
-        _gains(images, 'miou', 'points of mIoU', 2, last,
-               'Each step labels the shown images better')]
+        _gains(images, 'psnr', 'dB', last, 'Each step derains the shown images further'),
+        _gains(images, 'miou', 'points of mIoU', last, 'Each step labels the shown images better')]
     section.opinions = [*_step_opinions(section.statements)]
     return section
 
 
-def _gains(images: list[Any], name: str, unit: str, digits: int, last: int, text: str
-           ) -> Statement:
+def _gains(images: list[Any], name: str, unit: str, last: int, text: str) -> Statement:
     """Say how a figure changes from each step to the next."""
-    changes = [[_mean([step[t][name] - step[t - 1][name] for step in (i['steps'] for i in images)
-                       if len(step) > t and None not in (step[t][name], step[t - 1][name])])]
+    changes = [_mean([step[t][name] - step[t - 1][name] for step in (i['steps'] for i in images)
+                      if len(step) > t and None not in (step[t][name], step[t - 1][name])])
                for t in range(1, last)]
-    known = [change for (change,) in changes if change is not None]
+    known = [change for change in changes if change is not None]
     if not known:
         return Statement(text, None, 'needs two steps and a ground truth')
     return Statement(text, min(known) > 0, 'mean change ' + ', '.join(
-        f'{figure(change, digits, True)} from step {t} to {t + 1}'
+        f'{figure(change, 2, True)} from step {t} to {t + 1}'
         for t, change in enumerate(known, 1)) + f' ({unit}, {_counted(images)})')
 
 

@@ -8,20 +8,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ubcn_ros.report.charts import Chart
+from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes
 from ubcn_ros.study.report.content import (
-    MEASURES,
     Charts,
     Section,
     Statement,
     Table,
-    best_cells,
-    figure,
     gain_chart,
     gain_line,
     listing,
+    quality_table,
     timed_rows,
 )
 from ubcn_ros.study.report.sources import Found
@@ -75,17 +73,12 @@ def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:
 
 
 def _quality(results: Results) -> Table:
-    rates, listed = [*results['input']], [('rainy image', results['input'])]
+    listed = [('rainy image', results['input'])]
     for name, row in results['networks'].items():
         listed.append((f'{name}, not derained', {rate: {'miou': miou}
                                                  for rate, miou in row['alone'].items()}))
         listed += [(f'{name}, T = {t}', step) for t, step in enumerate(row['steps'], 1)]
-    return Table('Quality at every step', ('model', *(
-        title for _ in rates for _, title, _ in MEASURES)), tuple(
-            (name, *(figure(found[rate].get(key), digits) for rate in rates
-                     for key, _, digits in MEASURES)) for name, found in listed),
-        (('', 1), *((f'{rate} mm/hr', len(MEASURES)) for rate in rates)),
-        best_cells([found for _, found in listed], rates))
+    return quality_table('Quality at every step', [*results['input']], listed, 'model')
 
 
 def _gains(results: Results, name: str, title: str, unit: str) -> Chart:

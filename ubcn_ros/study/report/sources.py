@@ -46,11 +46,6 @@ class Found:
     folder: Path
     results: dict[str, Any]
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """With which all of it was found."""
-        return self.results['settings']
-
     def pictures(self) -> list[tuple[Path, Path | None]]:
         """Figures beside the JSON: a PNG of each, and a PDF where there is one."""
         names = self.results['pictures']
@@ -62,7 +57,7 @@ class Found:
         """Say how it was made: command, data, seeds and other settings, and time."""
         seconds = self.results.get('seconds')
         return [('command', self.results.get('command') or 'not recorded'),
-                ('folder', str(self.folder)), *_plain(self.settings),
+                ('folder', str(self.folder)), *_plain(self.results['settings']),
                 ('time', f'{duration(seconds)}, all runs together' if seconds else
                  'not recorded')]
 
