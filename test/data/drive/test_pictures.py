@@ -19,7 +19,7 @@ def generator(seed=0):
 
 
 def test_noise_repeats_without_a_seam():
-    tile = noise_tile(128, 1.6, 1)
+    tile = noise_tile(1.6, 1)
     assert tile.mean() == pytest.approx(0, abs=1e-3) and tile.std() == pytest.approx(1, abs=1e-3)
     inside = np.abs(np.diff(tile, axis=0)).mean()
     assert np.abs(tile[0] - tile[-1]).mean() < 1.5 * inside

@@ -18,7 +18,6 @@ ZONES = ('shops', 'terrace', 'villas', 'offices', 'park', 'estate')
 class Style:
     """Choices that hold for a whole drive. Lengths in metres, colours 0..255 RGB."""
 
-    weather: str
     light: Light
     base: float
     zenith: tuple
@@ -115,7 +114,7 @@ def draw_style(seed: int) -> Style:
     if rng.random() < 0.2:
         cycle = ((132, 62, 52), (62, 96, 70))[rng.integers(2)]
     return Style(
-        weather=weather, light=light, base=light.ambient + 0.3 * light.strength,
+        light=light, base=light.ambient + 0.3 * light.strength,
         zenith=tuple(zenith), horizon=tuple(np.minimum(horizon, 254)), cloud=tuple(cloud),
         cover=cover, haze_m=float(np.exp(uniform(np.log(180), np.log(1500)))), tint=tint,
         gamma=uniform(0.7, 1.1), vignette=uniform(0.0, 0.3), noise=uniform(1.0, 4.5),
