@@ -67,10 +67,6 @@ class SceneFacts:
         """Rebuild the facts from their values in order, lists for tuples, as JSON has them."""
         return cls(*(_frozen(value) for value in values))
 
-    def to_list(self) -> list[Any]:
-        """Return the values in the order of the fields."""
-        return [getattr(self, f.name) for f in fields(self)]
-
 
 def _frozen(value: Any) -> Any:
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import json
 import os
+from dataclasses import astuple
 from pathlib import Path
 
 from ubcn_ros.data.check.facts import SceneFacts
@@ -35,7 +36,7 @@ def load_facts(dataset: DataSet) -> dict[str, SceneFacts]:
 
 def save_facts(dataset: DataSet, facts: dict[str, SceneFacts]) -> None:
     """Keep these facts instead of those before; where nothing can be written, keep none."""
-    text = json.dumps({state: found.to_list() for state, found in facts.items()})
+    text = json.dumps({state: astuple(found) for state, found in facts.items()})
     with contextlib.suppress(OSError):
         write_whole(cache_path(dataset), f'{_checksum(text)}\n{text}'.encode())
 
