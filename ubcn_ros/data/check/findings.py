@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ubcn_ros.data.check.facts import UPRIGHT
-from ubcn_ros.data.check.report import Finding, SplitFacts, counted, listed, relative
+from ubcn_ros.data.check.report import Finding, SplitFacts, relative
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.labels import UNLABELED
+from ubcn_ros.text_table import counted, listed
 
 MUCH_VOID = 0.3
 """Share of unlabeled pixels in a split that is worth a look: CamVid has 0.04, Cityscapes 0.1."""

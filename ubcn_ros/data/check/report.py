@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,8 +17,7 @@ import numpy as np
 from ubcn_ros.data.check.facts import SceneFacts
 from ubcn_ros.data.scenes import DataSet, Scene
 from ubcn_ros.labels import UNLABELED
-
-_SHOWN = 5
+from ubcn_ros.text_table import counted
 
 
 @dataclass(frozen=True)
@@ -164,17 +163,6 @@ class CheckReport:
         for s in self.splits:
             result.setdefault(s.set_name, {})[s.split] = value(s)
         return result
-
-
-def counted(number: int, noun: str, plural: str = '') -> str:
-    """Write a number with its noun."""
-    return f'{number} {noun if number == 1 else plural or noun + "s"}'
-
-
-def listed(names: Sequence[str], most: int = _SHOWN) -> str:
-    """Write the first few names, and how many more there are."""
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
 
 
 def relative(path: Path, root: Path) -> str:
