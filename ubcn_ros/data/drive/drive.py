@@ -12,7 +12,6 @@ Procedural drives: a camera moving along a street, with exact labels and depth.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from math import atan, pi, sin
 
 import cv2
@@ -32,6 +31,7 @@ from ubcn_ros.data.drive.traffic import Traffic
 from ubcn_ros.data.drive.world import World
 from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
+from ubcn_ros.data.scenes import CleanFrame
 from ubcn_ros.labels import LabelSet, paths_of
 
 _SPEED_M_S = 8.0
@@ -45,23 +45,6 @@ LABEL_SET = LabelSet(
      (107, 142, 35), (220, 220, 0), (190, 153, 153), (0, 0, 142), (220, 20, 60), (119, 11, 32)),
     paths_of(11, (0, 1, 3, 4, 5, 8)))
 """What a drive shows; ids as of ``render.Label``."""
-
-
-@dataclass(frozen=True)
-class DriveFrame:
-    """
-    One frame of a drive.
-
-    :param image: (H, W, 3) uint8 RGB.
-    :param labels: (H, W) uint8, ids of LABEL_SET, 255 unlabeled.
-    :param depth: (H, W) float32, metres along the optical axis, 1000 for the sky.
-    :param time_s: seconds since the drive's start.
-    """
-
-    image: np.ndarray
-    labels: np.ndarray
-    depth: np.ndarray
-    time_s: float
 
 
 class Drive:
@@ -111,12 +94,13 @@ class Drive:
         return PinholeCamera(self.height, self.width, focal, position, yaw, float(pitch),
                              look.roll + 0.002 * sin(1.3 * time_s))
 
-    def frame(self, time_s: float, conditions: Conditions | None = None) -> DriveFrame:
+    def frame(self, time_s: float, conditions: Conditions | None = None) -> CleanFrame:
         """
         Render the frame at this time.
 
         :param time_s: seconds, may be negative.
         :param conditions: how it is seen; None for from the drive's own car, by day.
+        :return: labels are ids of LABEL_SET, and the depth of the sky is 1000 m.
         """
         camera = self.camera(time_s, conditions)
         image, labels, depth = self._picture(camera, time_s)
@@ -133,7 +117,7 @@ class Drive:
         image = self._develop(image, labels, depth, time_s)
         if conditions is not None and conditions.wiper is not None:
             draw_wiper(image, labels, depth, conditions.wiper)
-        return DriveFrame(image, labels, depth, float(time_s))
+        return CleanFrame(image, labels, depth)
 
     def _picture(self, camera: PinholeCamera, time_s: float, ground: bool = True
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -199,18 +183,19 @@ class Drive:
 
 
 def drive_clip(seed: int, frames: int, rate_hz: float, height: int, width: int,
-               rain_mm_h: float = 0.0) -> Iterator[DriveFrame]:
+               rain_mm_h: float = 0.0) -> Iterator[np.ndarray]:
     """
-    Yield consecutive frames of a drive, in the rain if ``rain_mm_h`` is above 0.
+    Yield consecutive images of a drive, (H, W, 3) uint8 RGB, in the rain if there is some.
 
     :param seed: of the drive and of the rain.
     :param frames: how many.
-    :param rate_hz: frames per second.
+    :param rate_hz: images per second.
     :param height, width: of the images, 32 pixels or more.
-    :param rain_mm_h: rain rate, mm/hr; labels and depth stay those of the dry street.
+    :param rain_mm_h: rain rate, mm/hr.
     """
     drive = Drive(seed, height, width)
     rain = RainRenderer(RainParameters(rain_mm_h), height, width, seed)
     for index in range(frames):
-        frame = drive.frame(index / rate_hz)
-        yield replace(frame, image=rain(frame.image, frame.depth, frame.time_s))
+        time_s = index / rate_hz
+        frame = drive.frame(time_s)
+        yield rain(frame.image, frame.depth, time_s)
