@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ubcn_ros.data.rain_parameters import REFERENCE_WIDTH, RainParameters
+from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import (
     DropField,
     Shell,
@@ -19,7 +19,7 @@ from ubcn_ros.data.rain_streaks import (
 
 SIZE = H, W = 150, 200
 STILL = RainParameters(100.0, speed_m_s=0.0, turbulence_m_s=0.0, unevenness=0.0, horizon=0.5,
-                       thinnest_px=1e-9, aperture_mm=1.0, streak_gain=1.0)
+                       aperture_mm=1.0, streak_gain=1.0)
 
 
 def field_of(position, velocity, diameter=2.0):
@@ -45,7 +45,7 @@ def test_terminal_speed():
 
 
 def test_number_and_sizes_follow_marshall_palmer():
-    field = sample()
+    field = sample(width_gain=1e3)
     volume = sum(shell.size.astype(float).prod() for shell in field.shells)
     assert len(field.diameter) == pytest.approx(
         drops_per_cubic_metre(100.0, 1.0) * volume, rel=0.02)
@@ -56,7 +56,7 @@ def test_number_and_sizes_follow_marshall_palmer():
 
 @pytest.mark.parametrize('rate', [5.0, 40.0])
 def test_thinned_to_a_lower_rate_they_follow_it_too(rate):
-    field = sample()
+    field = sample(width_gain=1e3)
     volume = sum(shell.size.astype(float).prod() for shell in field.shells)
     there = np.random.default_rng(1).random(len(field.diameter)) < share_of_drops(
         field.diameter, rate, 100.0)
@@ -66,10 +66,12 @@ def test_thinned_to_a_lower_rate_they_follow_it_too(rate):
 
 
 def test_no_drop_is_sampled_that_is_too_thin_to_see():
-    field = sample(thinnest_px=0.8e-3 * REFERENCE_WIDTH)
+    field = sample(width_gain=0.78)
+    thinnest = replace(STILL, width_gain=0.78).thinnest_mm_m
+    assert thinnest == pytest.approx(0.8, rel=0.01)
     for shell in field.shells:
         smallest = field.diameter[shell.rows]
-        assert not len(smallest) or smallest.min() >= 0.8 * shell.low[2] - 1e-4
+        assert not len(smallest) or smallest.min() >= thinnest * shell.low[2] - 1e-4
     assert len(field.diameter) < len(sample().diameter)
 
 
@@ -124,4 +126,4 @@ def test_field_stays_full_over_time():
 
 def test_no_drops_and_drops_behind_the_camera_draw_nothing():
     assert draw(field_of((0, 0, 0.05), (0, 7, 0))).max() == 0
-    assert draw(sample(smallest_mm=7.0)).max() == 0
+    assert draw(sample(width_gain=0.03)).max() == 0

@@ -11,7 +11,10 @@ import numpy as np
 
 from ubcn_ros.data.rain_parameters import RainParameters
 
-LARGEST_DROP_MM = 6.0
+NEAR_M, FAR_M = 0.35, 6.0
+"""Distances between which drops are drawn one by one."""
+SMALLEST_DROP_MM, LARGEST_DROP_MM = 1.0, 6.0
+"""Diameters of those."""
 TAU0_S = 0.681e-3  # a drop that is over a pixel for so long, or longer, covers it fully
 _NEAREST_M = 0.12  # a drop closer than this to the lens is not drawn
 _LEVELS = 4  # pyramid levels: streaks up to 2**3 pixels wide keep their width
@@ -81,11 +84,11 @@ class DropField:
         # A camera that rolls sees the fall at an angle; a 2 mm drop falls at 6.5 m/s.
         sideways = p.wind_m_s[0] + 6.5 * float(np.tan(np.deg2rad(p.roll_deg)))
         margin_m = p.exposure_s * max(10.0, abs(sideways))
-        edges = np.geomspace(p.near_m, p.far_m, _SHELLS + 1)
+        edges = np.geomspace(NEAR_M, FAR_M, _SHELLS + 1)
         slope = marshall_palmer_slope(p.rate_mm_h)
         shells, diameters, first = [], [], 0
         for z0, z1 in zip(edges[:-1], edges[1:], strict=True):
-            smallest = max(p.smallest_mm, p.thinnest_mm_m * z0)
+            smallest = max(SMALLEST_DROP_MM, p.thinnest_mm_m * z0)
             if smallest >= LARGEST_DROP_MM:
                 break
             low = np.array([-side * z1 - margin_m, -up * z1 - margin_m, z0])
