@@ -119,7 +119,7 @@ def look_at(scene: Scene) -> SceneFacts:
             (image.shape[1], image.shape[0]), _orientation(scene.image_path),
             _hash(str(image.shape).encode(), np.ascontiguousarray(image)),
             difference_hash(image))),
-        counts, _content(scene, labels))
+        counts, _content(scene))
 
 
 def _orientation(path: Path) -> int:
@@ -132,8 +132,8 @@ def _orientation(path: Path) -> int:
     return found if found in range(1, 9) else UPRIGHT
 
 
-def _content(scene: Scene, labels: np.ndarray | None) -> str:
-    """Hash all files of a scene, and labels that are of no file as they were decoded."""
+def _content(scene: Scene) -> str:
+    """Hash all files of a scene."""
     found = hashlib.sha256()
     for f in fields(scene):
         path = getattr(scene, f.name)
@@ -142,8 +142,6 @@ def _content(scene: Scene, labels: np.ndarray | None) -> str:
                 found.update(f'{f.name} {_file_hash(*_stamp(path))}\n'.encode())
             except OSError:
                 found.update(f'{f.name} missing\n'.encode())
-    if scene.label_path is None and labels is not None:
-        found.update(_hash(np.ascontiguousarray(labels)).encode())
     return found.hexdigest()
 
 

@@ -81,7 +81,7 @@ def _files(split: SplitFacts) -> Iterator[Finding]:
                  'rainy': scene.rainy_path}
         for part, kind, text in found.problems:
             path = paths[part]
-            if path is None or not is_image_name(path):  # labels of many scenes in one file
+            if not is_image_name(path):  # labels of many scenes in one file
                 path = scene.image_path
             groups.setdefault((part, kind), []).append(
                 (relative(path, split.dataset.root), text))
