@@ -24,6 +24,9 @@ _WALLS = {
     'concrete': ((150, 150, 148), (128, 130, 132), (176, 174, 168)),
     'glass': ((84, 98, 110), (70, 84, 88), (110, 120, 128)),
 }
+# of walls that are laid in courses: height and length of a brick or stone, pixels, and how much
+# their tones differ
+_COURSES = {'brick': (3, 9, 0.07), 'stone': (13, 26, 0.06)}
 
 
 @dataclass(frozen=True)
@@ -53,19 +56,14 @@ def wall(rng: np.random.Generator, height: int, width: int, kind: str,
     picture[:] = color
     rough = 0.05 * noise_patch(rng, height, width, 0.9) + 0.05 * noise_patch(
         rng, height, width, 1.8)
-    if kind == 'brick':
-        course = max(PIXELS_PER_METRE // 8, 2)
-        tint = rng.normal(0, 0.07, (height // course + 1, width // (course * 3) + 2))
+    if kind in _COURSES:
+        course, length, spread = _COURSES[kind]
+        tint = rng.normal(0, spread, (height // course + 1, width // length + 2))
         rows = np.arange(height) // course
-        columns = (np.arange(width)[None] + (rows[:, None] % 2) * course) // (course * 3)
+        columns = (np.arange(width)[None] + (rows[:, None] % 2) * course) // length
         rough = rough + tint[rows[:, None], columns]
-    elif kind == 'stone':
-        course = PIXELS_PER_METRE // 2
-        tint = rng.normal(0, 0.06, (height // course + 1, width // (course * 2) + 2))
-        rows = np.arange(height) // course
-        columns = (np.arange(width)[None] + (rows[:, None] % 2) * course) // (course * 2)
-        rough = rough + tint[rows[:, None], columns]
-        rough[np.arange(height) % course == 0] -= 0.1
+        if kind == 'stone':
+            rough[np.arange(height) % course == 0] -= 0.1
     streaks = noise_patch(rng, height, width, 1.2, (6.0, 1.0))
     picture *= (1 + rough + 0.035 * streaks)[..., None]
     picture *= np.linspace(1.04, 0.9, height, dtype=np.float32)[:, None, None]

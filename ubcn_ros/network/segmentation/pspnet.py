@@ -113,11 +113,12 @@ def grid_products(x: torch.Tensor, grids: Sequence[int], weights: GridWeights
 class PyramidPooling(nn.Module):
     """Averages over 1x1, 2x2, 3x3 and 6x6 grids, reduced, enlarged and joined to the features."""
 
-    def __init__(self, channels: int, grids: tuple[int, ...] = (1, 2, 3, 6)) -> None:
+    grids = (1, 2, 3, 6)
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.grids = grids
-        self.branches = nn.ModuleList(conv_bn(channels, channels // len(grids), 1, relu=True)
-                                      for _ in grids)
+        self.branches = nn.ModuleList(
+            conv_bn(channels, channels // len(self.grids), 1, relu=True) for _ in self.grids)
         self._weights: dict[tuple[Any, ...], GridWeights] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
