@@ -7,8 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ubcn_ros.data.check.copies import copy_findings
-from ubcn_ros.data.check.facts import SceneFacts, look_at_all, state_of
-from ubcn_ros.data.check.facts_cache import load_facts, save_facts
+from ubcn_ros.data.check.facts import (
+    SceneFacts,
+    load_facts,
+    look_at_all,
+    save_facts,
+    state_of,
+)
 from ubcn_ros.data.check.findings import class_findings, split_findings
 from ubcn_ros.data.check.report import CheckReport, Finding, SplitFacts
 from ubcn_ros.data.mixture import Data
