@@ -176,7 +176,7 @@ class Drive:
         x = np.linspace(-1, 1, w)[None]
         y = np.arange(h)[:, None]
         edge = h * (1 - self.style.bonnet * (1 - 0.6 * (x - rng.uniform(-.3, .3)) ** 2))
-        color = rng.uniform(10, 170) * np.array((1, 1, 1.06)) * self.style.base
+        color = rng.uniform(10, 170) * np.array((1, 1, 1.06)) * self.style.light.base
         shine = ((y - edge) / (0.1 * h)).clip(0, 1)
         picture = (color * (1.5 - 0.9 * shine)[..., None]).clip(0, 255).astype(np.uint8)
         return y > edge, picture

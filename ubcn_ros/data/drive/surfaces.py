@@ -43,6 +43,11 @@ class Light:
     sun: tuple[float, float, float]
     lit: float
 
+    @property
+    def base(self) -> float:
+        """Brightness that pictures are painted with."""
+        return self.ambient + 0.3 * self.strength
+
     def gain(self, normal: tuple[float, float, float]) -> float:
         """Return the brightness of a surface with this unit normal."""
         facing = sum(a * b for a, b in zip(normal, self.sun, strict=True))
@@ -149,8 +154,8 @@ def _shop(rng: np.random.Generator, picture: np.ndarray, top: int, glow: np.ndar
 
 
 def facade(rng: np.random.Generator, width_m: float, height_m: float, kind: str, floors: int,
-           shop: bool, light: Light, gain: float) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Return the front of a house, RGB uint8, lit by ``gain``, and the colour of its walls."""
+           shop: bool, light: Light) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Return the front of a house, RGB uint8, and the colour of its walls."""
     scale = PIXELS_PER_METRE
     height, width = max(int(height_m * scale), 16), max(int(width_m * scale), 16)
     palette = _WALLS[kind]
@@ -195,13 +200,13 @@ def facade(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
     if rng.random() < 0.7:  # a rain pipe
         x = int(rng.uniform(0.02, 0.06) * width)
         picture[:, x:x + 3] = np.array((60, 60, 62)) * rng.uniform(0.5, 2)
-    picture = picture * gain
+    picture = picture * light.base
     picture = np.where(glow > 0, np.maximum(picture, glow), picture)
     return picture.clip(0, 255).astype(np.uint8), tuple(int(c) for c in color)
 
 
 def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
-              color: tuple[int, int, int], light: Light, gain: float) -> np.ndarray:
+              color: tuple[int, int, int], light: Light) -> np.ndarray:
     """Return a mostly blind side wall, RGB uint8."""
     scale = PIXELS_PER_METRE // 2
     height, width = max(int(height_m * scale), 8), max(int(width_m * scale), 8)
@@ -212,7 +217,8 @@ def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: s
         x, y = int(rng.uniform(0.1, 0.8) * width), int(rng.uniform(0.35, 0.8) * height)
         _window(rng, picture, (x, y, min(x + scale, width - 2), min(y + 17, height - 4)),
                 (225, 222, 214), (1, 2), glow, light)
-    picture = np.where(glow > 0, np.maximum(picture * gain, glow), picture * gain)
+    picture = picture * light.base
+    picture = np.where(glow > 0, np.maximum(picture, glow), picture)
     return picture.clip(0, 255).astype(np.uint8)
 
 

@@ -57,11 +57,10 @@ class Vehicle:
     :param rng: draws the colour and the details.
     :param kind: a name in :data:`SHAPES`.
     :param light: the drive's light.
-    :param base: brightness that the textures are painted with.
     """
 
-    def __init__(self, rng: np.random.Generator, kind: str, light: Light, base: float):
-        self.shape, self.light, self.base = SHAPES[kind], light, base
+    def __init__(self, rng: np.random.Generator, kind: str, light: Light):
+        self.shape, self.light = SHAPES[kind], light
         color = np.array(_COLORS[rng.integers(len(_COLORS))], np.float32)
         if kind == 'van' and rng.random() < 0.6:
             color = np.array((228, 228, 226), np.float32)
@@ -82,7 +81,7 @@ class Vehicle:
         self.shadow = Texture(np.dstack([np.full((48, 96, 3), 8), soft]).astype(np.uint8))
 
     def _tone(self, rgb) -> np.ndarray:
-        return np.clip(np.asarray(rgb, np.float32) * self.base, 0, 255)
+        return np.clip(np.asarray(rgb, np.float32) * self.light.base, 0, 255)
 
     def _below_belt(self, rng) -> np.ndarray:
         s, k = self.shape, _SCALE
@@ -212,7 +211,7 @@ class Vehicle:
             return (along * n + across * c, -up, along * c - across * n)
 
         def gain(across, up, along):
-            return self.light.gain(vector(across, up, along)) / self.base
+            return self.light.gain(vector(across, up, along)) / self.light.base
 
         quads = []
         high = max(h for _, h in s.top)

@@ -83,7 +83,7 @@ class World(Stock):
         return [(z0, z0 + CHUNK_M)]
 
     def _facing(self, side: int) -> float:
-        return self.style.light.gain((-side, 0, 0)) / self.style.base
+        return self.style.light.gain((-side, 0, 0)) / self.style.light.base
 
     def along(self, side: int, u: float, za: float, zb: float, top: float):
         """Return corner, right and down of a plane from the ground up that faces the road."""
@@ -107,7 +107,7 @@ class World(Stock):
 
     def _houses(self, rng, chunk, side, zone, u, start, stop) -> None:
         z = start + (rng.uniform(0, 3) if zone in ('villas', 'estate') else 0)
-        light, base = self.style.light, self.style.base
+        light = self.style.light
         same = rng.integers(10)
         beside, beside_height = -1.0, 0.0  # where the house before ends, and its eaves
         while True:
@@ -125,7 +125,7 @@ class World(Stock):
             gable = ((0, house.ridge / total), (0.5, 0), (1, house.ridge / total), (1, 1), (0, 1))
             if z > beside + 0.1 or beside_height < total:
                 chunk.quads.append(Quad(house.side, left, (house.depth, 0, 0), (0, total, 0),
-                                        Label.BUILDING, light.gain((0, 0, -1)) / base,
+                                        Label.BUILDING, light.gain((0, 0, -1)) / light.base,
                                         gable if house.ridge else None))
             beside, beside_height = end, total
             if house.ridge:
@@ -134,7 +134,7 @@ class World(Stock):
                 eaves = self.point(side * (u - 0.3), house.height - 0.1, a)
                 chunk.quads.append(Quad(
                     house.roof, top, right, tuple(q - p for p, q in zip(top, eaves, strict=True)),
-                    Label.BUILDING, light.gain((-side * 0.6, -0.8, 0)) / base))
+                    Label.BUILDING, light.gain((-side * 0.6, -0.8, 0)) / light.base))
                 if rng.random() < 0.6:
                     foot = self.point(side * (u + house.depth / 2), house.height + 0.4 *
                                       house.ridge, z + rng.uniform(0.1, 0.9) * house.width)
