@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import exporting
+from ubcn_ros.network.blocks import exporting, resize
 from ubcn_ros.network.segmentation.base import SegmentationNetwork, conv_bn
 
 
@@ -124,7 +124,7 @@ class PyramidPooling(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         means = (grid_products(x, self.grids, self.weights(x)) if x.is_cuda and not exporting()
                  else [grid_means(x, grid) for grid in self.grids])
-        pooled = [F.interpolate(branch(mean), x.shape[-2:], mode='bilinear', align_corners=False)
+        pooled = [resize(branch(mean), x.shape[-2:])
                   for branch, mean in zip(self.branches, means, strict=True)]
         return torch.cat((x, *pooled), 1)
 
