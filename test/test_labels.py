@@ -69,7 +69,8 @@ def test_what_is_no_label_set_is_refused(values):
 
 
 def test_the_classes_with_most_pixels_have_paths_of_their_own():
-    assert dominant_paths([0.1, 0.5, 0.2, 0.2], 2) == ((1,), (2,), (0, 3))
+    assert dominant_paths([2, 9, 5, 5, 8, 7, 6, 4, 3, 2, 1]) == (
+        (1,), (4,), (5,), (6,), (2,), (3,), (7,), (8,), (0,), (9, 10))
     assert dominant_paths([3, 1]) == ((0,), (1,))
     assert len(dominant_paths(range(19))) == 10
 

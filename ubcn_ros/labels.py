@@ -18,7 +18,7 @@ UNLABELED = 255
 MAX_CLASSES = 200
 """Most classes of a label set; ids above serve groups of classes in training, and 255."""
 
-_DOMINANT = 9
+_DOMINANT = 9  # classes at most that have a path of their own: the paper's section 3.1
 _GOLDEN_RATIO = 0.618034
 
 
@@ -106,16 +106,14 @@ def plain_name(name: str) -> str:
     return re.sub(r'[\s_-]+', '', name).casefold()
 
 
-def dominant_paths(shares: Sequence[float], dominant: int = _DOMINANT
-                   ) -> tuple[tuple[int, ...], ...]:
+def dominant_paths(shares: Sequence[float]) -> tuple[tuple[int, ...], ...]:
     """
-    Group classes into paths: one each for those with most pixels, and one for the others.
+    Group classes into paths: one each for the nine with most pixels, and one for the others.
 
     :param shares: of the pixels, by class id, of any sum; of equal ones the first come first.
-    :param dominant: how many at most have a path of their own (the paper's section 3.1: 9).
     """
     order = sorted(range(len(shares)), key=lambda i: (-shares[i], i))
-    return paths_of(len(shares), order[:dominant])
+    return paths_of(len(shares), order[:_DOMINANT])
 
 
 def paths_of(num_classes: int, dominant: Iterable[int]) -> tuple[tuple[int, ...], ...]:

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one text table that commands print."""
+"""Text for people: the one table that commands print, and how counts and lists are written."""
 
 from __future__ import annotations
 
@@ -26,3 +26,14 @@ def table(header: Sequence[str] | None, rows: Sequence[Sequence[str]], left: Seq
     rule = '  '.join('-' * width for width in widths)
     return '\n'.join([text for head in heads for text in (line(head), rule)]
                      + [line(row) for row in rows])
+
+
+def counted(number: int, noun: str, plural: str = '') -> str:
+    """Write a number with its noun."""
+    return f'{number} {noun if number == 1 else plural or noun + "s"}'
+
+
+def listed(names: Sequence[str], most: int = 5, separator: str = ', ') -> str:
+    """Write the first few names, and how many more there are."""
+    more = f' and {len(names) - most} more' if len(names) > most else ''
+    return separator.join(names[:most]) + more

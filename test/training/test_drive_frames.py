@@ -5,7 +5,8 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.drive.drive import LABEL_SET, DriveFrame
+from ubcn_ros.data.drive.drive import LABEL_SET
+from ubcn_ros.data.scenes import CleanFrame
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene
 
 
@@ -33,8 +34,8 @@ def test_a_share_is_seen_otherwise(monkeypatch):
     seen = []
     monkeypatch.setattr('ubcn_ros.data.drive.drive.Drive.frame',
                         lambda self, time_s, conditions=None: seen.append(conditions) or
-                        DriveFrame(np.zeros((32, 40, 3), np.uint8), np.zeros((32, 40), np.uint8),
-                                   np.ones((32, 40), np.float32), time_s))
+                        CleanFrame(np.zeros((32, 40, 3), np.uint8), np.zeros((32, 40), np.uint8),
+                                   np.ones((32, 40), np.float32)))
     for varied, least, most in ((0.0, 0, 0), (0.5, 8, 24), (1.0, 32, 32)):
         seen.clear()
         frames = DriveFrames(4, (32, 40), LABEL_SET, varied)

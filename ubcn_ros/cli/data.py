@@ -85,10 +85,9 @@ def data_check(paths: tuple[Path, ...], sheet: Path | None, json_path: Path | No
 
 def _counts(report: Any) -> str:
     """Tabulate images and shares of classes by split."""
-    from ubcn_ros.text_table import table
+    from ubcn_ros.text_table import listed, table
     rows = [[s.set_name, s.split, str(len(s.scenes)), str(s.labelled),
-             ', '.join(size for size, _ in s.sizes.most_common(2))
-             + (f' and {len(s.sizes) - 2} more' if len(s.sizes) > 2 else '')]
+             listed([size for size, _ in s.sizes.most_common()], 2)]
             for s in report.splits]
     parts = [table(('data', 'split', 'images', 'labelled', 'size'), rows, left=(0, 1, 4))]
     for name, shares in report.shares.items():

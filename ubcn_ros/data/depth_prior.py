@@ -33,7 +33,8 @@ OBJECTS = frozenset({
 
 
 CAMERA_HEIGHT_M, CORRIDOR_M, CAP_M = 1.4, 9.0, 150.0
-"""Defaults of ``depth_prior``."""
+"""Of the prior: above the ground; to the walls at either side; farthest of all but the sky."""
+_SKY_M = 250.0
 
 
 def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
@@ -55,9 +56,7 @@ def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
 
 def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
                 class_names: Sequence[str] | None = None, horizon: float = 0.45,
-                focal: float = 1.0, camera_height_m: float = CAMERA_HEIGHT_M,
-                corridor_m: float = CORRIDOR_M, cap_m: float = CAP_M,
-                sky_m: float = 250.0) -> np.ndarray:
+                focal: float = 1.0) -> np.ndarray:
     """
     Return a plausible distance per pixel, (H, W) float32 in metres.
 
@@ -71,13 +70,9 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
     :param class_names: of the ids, in order; case, `_`, `-` and blanks do not count.
     :param horizon: the horizon's row, fraction of the height.
     :param focal: focal length, fraction of the width.
-    :param camera_height_m: above the ground.
-    :param corridor_m: from the camera to the corridor's walls, sideways.
-    :param cap_m: farthest distance of anything but the sky.
-    :param sky_m: distance of the sky.
     :raises ValueError: labels of another size, or without names.
     """
-    plain = _plain(height, width, horizon, focal, camera_height_m, corridor_m, cap_m)
+    plain = _plain(height, width, horizon, focal)
     if labels is None:
         return plain.copy()
     if class_names is None:
@@ -93,8 +88,8 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
         return table[labels]
 
     rows = (np.arange(height, dtype=np.float32) + 0.5) - horizon * height
-    plane = focal * width * camera_height_m / np.maximum(rows, 0.5)
-    plane = np.minimum(np.where(rows > 0, plane, cap_m), cap_m).astype(np.float32)
+    plane = focal * width * CAMERA_HEIGHT_M / np.maximum(rows, 0.5)
+    plane = np.minimum(np.where(rows > 0, plane, CAP_M), CAP_M).astype(np.float32)
 
     depth = plain.copy()
     ground, static, objects = mask_of(GROUND), mask_of(STATIC), mask_of(OBJECTS)
@@ -105,22 +100,21 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
     bottoms = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] - 1
     standing = plane[bottoms[:count]]
     depth[objects] = standing[pieces][objects]
-    depth[mask_of(SKY)] = sky_m
+    depth[mask_of(SKY)] = _SKY_M
     # About a pixel: objects keep their outline, label staircases disappear.
     return cv2.GaussianBlur(depth, (0, 0), max(0.6, 0.0025 * width))
 
 
 @lru_cache(maxsize=64)
-def _plain(height: int, width: int, horizon: float, focal: float, camera_height_m: float,
-           corridor_m: float, cap_m: float) -> np.ndarray:
+def _plain(height: int, width: int, horizon: float, focal: float) -> np.ndarray:
     """Soft minimum of ground plane, corridor walls and cap; (H, W) float32 metres."""
     f = focal * width
     v = np.arange(height, dtype=np.float32)[:, None] + 0.5 - horizon * height
     u = np.abs(np.arange(width, dtype=np.float32)[None, :] + 0.5 - width / 2)
     # Inverse distances, so that 'never' is zero; power 3 keeps the corner between planes soft.
-    ground = np.maximum(v, 0) / (f * camera_height_m)
-    walls = u / (f * corridor_m)
-    inverse = (ground ** 3 + walls ** 3 + (1.0 / cap_m) ** 3) ** (1 / 3)
+    ground = np.maximum(v, 0) / (f * CAMERA_HEIGHT_M)
+    walls = u / (f * CORRIDOR_M)
+    inverse = (ground ** 3 + walls ** 3 + (1.0 / CAP_M) ** 3) ** (1 / 3)
     depth = cv2.GaussianBlur((1.0 / inverse).astype(np.float32), (0, 0), 0.02 * width)
     depth.setflags(write=False)
     return depth

@@ -23,6 +23,10 @@ from ubcn_ros.data.yaml_values import (
 from ubcn_ros.labels import UNLABELED, LabelSet, distinct_colors, dominant_paths, plain_name
 
 SPLITS = ('train', 'val', 'test')
+SPLIT_OF = {'default': 'train', 'train': 'train', 'val': 'val', 'valid': 'val',
+            'validation': 'val', 'test': 'test'}
+"""By the name that exporting tools give it."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -142,25 +146,26 @@ class Description:
         named._check()
         return named
 
-    def label_set(self, known: LabelSet | None = None) -> tuple[LabelSet, bool]:
+    def label_set(self, known: LabelSet | None = None) -> LabelSet:
         """
         Make the label set of ``names``, or of a format's own classes.
 
         :param known: the format's, where there are no names; colours and paths that the YAML
             gives replace its own.
-        :return: also whether the paths are given; if not, they are of the first classes, to be
-            replaced.
         :raises DataSetError: colours or paths name other classes, or are not one per class.
         """
         if known is None or self.names is not None:
             return self.label_set_of(self.classes)
-        made, given = self.label_set_of(known.classes, known.colors)
-        return replace(made, name=known.name, paths=made.paths if given else known.paths), True
+        made = self.label_set_of(known.classes, known.colors)
+        return replace(made, name=known.name,
+                       paths=known.paths if self.paths is None else made.paths)
 
     def label_set_of(self, classes: Sequence[str], colors: Sequence[Color] | None = None
-                     ) -> tuple[LabelSet, bool]:
+                     ) -> LabelSet:
         """
         Make the label set of classes that the data set's files name, as ``label_set`` does.
+
+        Where the YAML gives no paths they are of the first classes, to be replaced.
 
         :param classes: names by class id.
         :param colors: where the YAML gives none.
@@ -179,7 +184,7 @@ class Description:
         paths = (dominant_paths([0] * len(classes)) if self.paths is None else
                  self._paths(classes, ids))
         try:
-            return LabelSet(self.name, tuple(classes), chosen, paths), self.paths is not None
+            return LabelSet(self.name, tuple(classes), chosen, paths)
         except ValueError as error:
             raise DataSetError(f'{self.source}: {error}') from error
 

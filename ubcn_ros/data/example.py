@@ -36,8 +36,8 @@ FRAMES_OF_A_DRIVE = 4
 _SECONDS_APART = 2.5  # 20 m of the street
 
 
-def make_example(folder: Path, frames: int = 240, val: int = 40, height: int = 360,
-                 width: int = 480, seed: int = 0) -> Iterator[Path]:
+def make_example(folder: Path, frames: int, val: int, height: int, width: int, seed: int = 0
+                 ) -> Iterator[Path]:
     """
     Write a small data set in the layout images/{train,val}, masks/{train,val}, data.yaml.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ubcn_ros.images import files
 from ubcn_ros.images.malformed import MAX_PIXELS, MalformedImage
+from ubcn_ros.text_table import listed
 
 _PNG_START = b'\x89PNG\r\n\x1a\n'
 _JPEG_START = b'\xff\xd8\xff'
@@ -142,8 +143,7 @@ def read_color_labels(path: Path, colors: Sequence[tuple[int, int, int]],
         unknown, ids = unknown & used, ids[back]
     if unknown.any():
         strange = [f'{c >> 16},{c >> 8 & 255},{c & 255}' for c in np.unique(found[unknown])]
-        more = f' and {len(strange) - 5} more' if len(strange) > 5 else ''
-        raise DataSetError(f'{path} has the colours {"; ".join(strange[:5])}{more}, which no '
+        raise DataSetError(f'{path} has the colours {listed(strange, separator="; ")}, which no '
                            'class has: export it again, with a list of classes that has them',
                            'ids')
     return ids

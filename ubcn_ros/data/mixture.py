@@ -117,17 +117,11 @@ class Data:
 
     def ids_of(self, dataset: DataSet) -> Mapping[int, int]:
         """Return the ids in ``labels()``, of a class, a group or 255, by class id of a set."""
-        index = next(i for i, s in enumerate(self.sets) if s is dataset)
-        table = self._tables[0][index]
-        own = dataset.label_set.num_classes if dataset.label_set else 0
-        return {i: i for i in range(own)} if table is None else table
+        return self._tables[0][next(i for i, s in enumerate(self.sets) if s is dataset)]
 
     def _tells_classes(self, index: int) -> bool:
         """Whether a set's labels are of classes, not of groups alone."""
-        table = self._tables[0][index]
-        if table is None:
-            return self.sets[index].label_set is not None
-        return any(i < self._names.num_classes for i in table.values())
+        return any(i < self._names.num_classes for i in self._tables[0][index].values())
 
     @property
     def _source(self) -> DataSet | None:
@@ -141,10 +135,11 @@ class Data:
         return self.classes or (self._source.label_set if self._source else None)
 
     @cached_property
-    def _tables(self) -> tuple[tuple[Mapping[int, int] | None, ...], tuple[Group, ...]]:
-        """Id by class id of every set, None where it stays; and the groups."""
+    def _tables(self) -> tuple[tuple[Mapping[int, int], ...], tuple[Group, ...]]:
+        """Id by class id of every set, and the groups."""
         groups: list[Group] = []
-        tables = tuple(None if s.label_set is None or s is self._source else
+        tables = tuple({} if s.label_set is None else
+                       {i: i for i in range(s.label_set.num_classes)} if s is self._source else
                        _table(s, self._names, groups) for s in self.sets)
         count = (self._names.num_classes if self._names else 0) + len(groups)
         if count > _MOST_IDS:
@@ -154,8 +149,6 @@ class Data:
 
     def _mapped(self, index: int, scenes: tuple[Scene, ...]) -> list[Scene]:
         table = self._tables[0][index]
-        if table is None:
-            return list(scenes)
         composed = {id(scene.ids): {stored: table.get(i, UNLABELED)
                                     for stored, i in scene.ids.items()}
                     for scene in {id(scene.ids): scene for scene in scenes}.values()}

@@ -15,13 +15,13 @@ HAZE_PROBABILITY = 0.4
 """Of a soft haze behind the streaks."""
 
 
-def random_severity(rng: np.random.Generator, least: float = 0.0, most: float = 1.0) -> float:
+def random_severity(rng: np.random.Generator, least: float, most: float) -> float:
     """Draw a severity, as of ``paint_rain``, between two, light rain more often than heavy."""
     return least + (most - least) * float(rng.beta(1.1, 2.0))
 
 
-def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | None = None,
-               haze_probability: float = HAZE_PROBABILITY) -> np.ndarray:
+def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float,
+               haze_probability: float) -> np.ndarray:
     """
     Paint rain over an image.
 
@@ -30,14 +30,12 @@ def paint_rain(image: np.ndarray, rng: np.random.Generator, severity: float | No
 
     :param image: (H, W, 3) uint8 RGB.
     :param rng: generator that everything is drawn from.
-    :param severity: 0 (a few faint streaks) to 1 (nearly nothing but rain); None for random.
+    :param severity: 0 (a few faint streaks) to 1 (nearly nothing but rain).
     :param haze_probability: of a soft haze behind the streaks, 0..1.
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: a severity out of range, or an image of another type.
     """
     check_image(image)
-    if severity is None:
-        severity = random_severity(rng)
     if not 0 <= severity <= 1:
         raise ValueError(f'severity is {severity}, must be 0..1')
     height, width = image.shape[:2]

@@ -18,7 +18,7 @@ import numpy as np
 from ubcn_ros.data.depth_prior import depth_prior
 from ubcn_ros.data.image_checks import far_where_unknown
 from ubcn_ros.data.rain_parameters import RainParameters, veil_extinction
-from ubcn_ros.data.rain_streaks import DropField, Intrinsics, draw_streaks, share_of_drops
+from ubcn_ros.data.rain_streaks import DropField, draw_streaks, share_of_drops
 
 
 def estimate_airlight(image: np.ndarray) -> np.ndarray:
@@ -53,24 +53,11 @@ class RainRenderer:
     def __init__(self, parameters: RainParameters, height: int, width: int, seed: int):
         if height < 1 or width < 1:
             raise ValueError(f'image size is {height}x{width}, must be at least 1x1')
-        p = self.parameters = parameters
+        self.parameters = p = parameters
         self.height, self.width, self.seed = height, width, seed
-        focal = p.focal * width
-        self._camera = Intrinsics(focal, width / 2, p.horizon * height, width, height)
-        self._prior = None
-        self._field, self._chance = None, None
+        self._prior = self._field = self._chance = None
         if p.rate_mm_h > 0 and p.density_gain > 0:
-            # A camera that rolls sees the fall at an angle; a 2 mm drop falls at 6.5 m/s.
-            sideways = p.wind_m_s[0] + 6.5 * float(np.tan(np.deg2rad(p.roll_deg)))
-            self._field = DropField.sample(
-                np.random.default_rng(seed), p.rate_mm_h, near_m=p.near_m, far_m=p.far_m,
-                slopes=(width / 2 / focal, p.horizon * height / focal,
-                        (1 - p.horizon) * height / focal),
-                margin_m=p.exposure_s * max(10.0, abs(sideways)),
-                drift=(sideways, p.wind_m_s[1] - p.speed_m_s),
-                thinnest_mm_m=p.thinnest_mm_m, smallest_mm=p.smallest_mm,
-                density_gain=p.density_gain, turbulence=p.turbulence_m_s,
-                unevenness=p.unevenness)
+            self._field = DropField.sample(np.random.default_rng(seed), p, height, width)
 
     def __call__(self, image: np.ndarray, depth: np.ndarray | None = None, time_s: float = 0.0,
                  rate_mm_h: float | None = None) -> np.ndarray:
@@ -129,13 +116,10 @@ class RainRenderer:
 
         :param time_s, rate_mm_h: as for a call.
         """
-        p = self.parameters
         if self._field is None or rate_mm_h == 0:
             return None
-        return draw_streaks(
-            self._field, self._camera, time_s, p.exposure_s, thinnest_mm_m=p.thinnest_mm_m,
-            width_gain=p.width_gain, aperture_mm=p.aperture_mm, gain=p.streak_gain,
-            present=True if rate_mm_h is None else self._present(rate_mm_h))
+        return draw_streaks(self._field, self.parameters, self.height, self.width, time_s,
+                            True if rate_mm_h is None else self._present(rate_mm_h))
 
     def _present(self, rate: float) -> np.ndarray | bool:
         """Which drops of the field there are at a rate above 0."""

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 MAX_RATE_MM_H = 300.0
-REFERENCE_WIDTH = 480
-"""Pixels: width of the frames that the defaults were chosen for."""
+# thinnest streak that is drawn, pixels of a frame of this width; what is thinner belongs to the
+# veil, whatever the width of the frame: a camera's pixels do not change how much it rains
+_THINNEST_PX, _REFERENCE_WIDTH = 0.3, 480
 _DRY = 0.08  # share of dry frames in training
 
 
@@ -42,14 +43,6 @@ class RainParameters:
     horizon: float = 0.45
     # rotation of the fall direction about the optical axis
     roll_deg: float = 0.0
-    # distances between which drops are drawn one by one
-    near_m: float = 0.35
-    far_m: float = 6.0
-    # smallest drop drawn
-    smallest_mm: float = 1.0
-    # thinnest streak drawn, pixels of a frame of REFERENCE_WIDTH; what is thinner belongs to the
-    # veil, whatever the width of the frame: a camera's pixels do not change how much it rains
-    thinnest_px: float = 0.3
     # factor on the number of drops
     density_gain: float = 1.0
     # factor on the size of drops
@@ -78,12 +71,9 @@ class RainParameters:
             raise ValueError(f'rate_mm_h is {self.rate_mm_h}, must be 0..{MAX_RATE_MM_H:g} mm/hr')
         if not 0.0005 <= self.exposure_s <= 0.1:
             raise ValueError(f'exposure_s is {self.exposure_s}, must be 0.0005..0.1 s')
-        if not 0.12 < self.near_m < self.far_m:
-            raise ValueError(f'near_m is {self.near_m} and far_m {self.far_m}, must be '
-                             '0.12 < near_m < far_m')
         if not 0 <= self.ambient <= 1:
             raise ValueError(f'ambient is {self.ambient}, must be 0..1')
-        for name in ('focal', 'thinnest_px', 'smallest_mm', 'width_gain'):
+        for name in ('focal', 'width_gain'):
             if not getattr(self, name) > 0:
                 raise ValueError(f'{name} is {getattr(self, name)}, must be above 0')
         for name in ('density_gain', 'streak_gain', 'brightness_gain', 'aperture_mm',
@@ -95,7 +85,7 @@ class RainParameters:
     @property
     def thinnest_mm_m(self) -> float:
         """Of the thinnest streak drawn, the drop's diameter per distance, mm per metre."""
-        return self.thinnest_px / (self.focal * REFERENCE_WIDTH * 1e-3 * self.width_gain)
+        return _THINNEST_PX / (self.focal * _REFERENCE_WIDTH * 1e-3 * self.width_gain)
 
     @property
     def extinction(self) -> float:

@@ -9,7 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-LARGEST_DROP_MM = 6.0
+from ubcn_ros.data.rain_parameters import RainParameters
+
+NEAR_M, FAR_M = 0.35, 6.0
+"""Distances between which drops are drawn one by one."""
+SMALLEST_DROP_MM, LARGEST_DROP_MM = 1.0, 6.0
+"""Diameters of those."""
 TAU0_S = 0.681e-3  # a drop that is over a pixel for so long, or longer, covers it fully
 _NEAREST_M = 0.12  # a drop closer than this to the lens is not drawn
 _LEVELS = 4  # pyramid levels: streaks up to 2**3 pixels wide keep their width
@@ -31,17 +36,6 @@ def drops_per_cubic_metre(rate_mm_h: float, smallest_mm: float) -> float:
     """Return how many drops between smallest_mm and 6 mm a cubic metre holds."""
     slope = marshall_palmer_slope(rate_mm_h)
     return 8000 / slope * (np.exp(-slope * smallest_mm) - np.exp(-slope * LARGEST_DROP_MM))
-
-
-@dataclass(frozen=True)
-class Intrinsics:
-    """Of a pinhole camera: focal length, principal point, and the window drawn (W, H); pixels."""
-
-    focal: float
-    centre_u: float
-    centre_v: float
-    width: int
-    height: int
 
 
 @dataclass(frozen=True)
@@ -74,36 +68,32 @@ class DropField:
     phase: np.ndarray
 
     @classmethod
-    def sample(cls, rng: np.random.Generator, rate_mm_h: float, *, near_m: float, far_m: float,
-               slopes: tuple[float, float, float], margin_m: float, drift: tuple[float, float],
-               thinnest_mm_m: float, smallest_mm: float, density_gain: float,
-               turbulence: float, unevenness: float) -> DropField:
+    def sample(cls, rng: np.random.Generator, parameters: RainParameters, height: int, width: int
+               ) -> DropField:
         """
-        Fill the view from near_m to far_m with Marshall-Palmer drops.
+        Fill the view with Marshall-Palmer drops.
 
         :param rng: generator that the drops are drawn from.
-        :param rate_mm_h: rain rate, above 0 mm/hr.
-        :param near_m, far_m: distances between which there are drops.
-        :param slopes: extent of the view to either side, up and down, per metre of distance.
-        :param margin_m: what is added around it.
-        :param drift: sideways and forward speed of the air relative to the camera, m/s.
-        :param thinnest_mm_m: smallest diameter per distance that draws a streak of its own.
-        :param smallest_mm: smallest diameter at all.
-        :param density_gain: factor on the number of drops.
-        :param turbulence: spread of the velocities, m/s.
-        :param unevenness: spread of the opacities, log scale.
+        :param parameters: what the rain looks like, of a rate above 0 mm/hr.
+        :param height, width: of the images, pixels.
         """
-        edges = np.geomspace(near_m, far_m, _SHELLS + 1)
-        side, up, down = slopes
-        slope = marshall_palmer_slope(rate_mm_h)
+        p, focal = parameters, parameters.focal * width
+        # extent of the view to either side, up and down, per metre of distance
+        side, up, down = (width / 2 / focal, p.horizon * height / focal,
+                          (1 - p.horizon) * height / focal)
+        # A camera that rolls sees the fall at an angle; a 2 mm drop falls at 6.5 m/s.
+        sideways = p.wind_m_s[0] + 6.5 * float(np.tan(np.deg2rad(p.roll_deg)))
+        margin_m = p.exposure_s * max(10.0, abs(sideways))
+        edges = np.geomspace(NEAR_M, FAR_M, _SHELLS + 1)
+        slope = marshall_palmer_slope(p.rate_mm_h)
         shells, diameters, first = [], [], 0
         for z0, z1 in zip(edges[:-1], edges[1:], strict=True):
-            smallest = max(smallest_mm, thinnest_mm_m * z0)
+            smallest = max(SMALLEST_DROP_MM, p.thinnest_mm_m * z0)
             if smallest >= LARGEST_DROP_MM:
                 break
             low = np.array([-side * z1 - margin_m, -up * z1 - margin_m, z0])
             size = np.array([2 * (side * z1 + margin_m), (up + down) * z1 + 2 * margin_m, z1 - z0])
-            expected = drops_per_cubic_metre(rate_mm_h, smallest) * size.prod() * density_gain
+            expected = drops_per_cubic_metre(p.rate_mm_h, smallest) * size.prod() * p.density_gain
             n = int(rng.poisson(expected))
             tail = np.float32(1 - np.exp(-slope * (LARGEST_DROP_MM - smallest)))
             diameters.append(np.float32(smallest)
@@ -112,10 +102,10 @@ class DropField:
                                 size.astype(np.float32)))
             first += n
         diameter = np.concatenate(diameters) if diameters else np.zeros(0, np.float32)
-        velocity = turbulence * rng.standard_normal((first, 3), np.float32)
-        velocity += np.array([drift[0], 0, drift[1]], np.float32)
+        velocity = p.turbulence_m_s * rng.standard_normal((first, 3), np.float32)
+        velocity += np.array([sideways, 0, p.wind_m_s[1] - p.speed_m_s], np.float32)
         velocity[:, 1] += terminal_speed(diameter)
-        strength = np.exp(np.float32(unevenness) * rng.standard_normal(first, np.float32))
+        strength = np.exp(np.float32(p.unevenness) * rng.standard_normal(first, np.float32))
         phase = np.float32(2 * np.pi) * rng.random(first, np.float32)
         return cls(tuple(shells), rng.random((first, 3), np.float32), velocity, diameter,
                    strength, phase)
@@ -148,55 +138,50 @@ def share_of_drops(diameter_mm: np.ndarray, rate_mm_h: float, of_rate_mm_h: floa
                   * diameter_mm)
 
 
-def draw_streaks(field: DropField, camera: Intrinsics, time_s: float, exposure_s: float, *,
-                 thinnest_mm_m: float, width_gain: float, aperture_mm: float, gain: float,
-                 present: np.ndarray | bool = True) -> np.ndarray:
+def draw_streaks(field: DropField, parameters: RainParameters, height: int, width: int,
+                 time_s: float, present: np.ndarray | bool = True) -> np.ndarray:
     """
     Draw all streaks of one exposure.
 
     Both ends of each drop's path are projected, so streaks converge at the focus of expansion by
     themselves. A streak's strength is tau1 / tau0 with tau1 = T w / (L + w), T the exposure, w
-    and L its width and length in pixels.
+    and L its width and length in pixels. The lens is focused at infinity: its aperture widens
+    near streaks and thins them by as much.
 
     :param field: the drops.
-    :param camera: what they are seen through.
+    :param parameters: what the rain looks like.
+    :param height, width: of the image, pixels.
     :param time_s: when the shutter opens, seconds since the field's start.
-    :param exposure_s: how long it stays open.
-    :param thinnest_mm_m: smallest diameter per distance that is drawn.
-    :param width_gain: factor on the size of drops.
-    :param aperture_mm: of the lens, focused at infinity: it widens near streaks and thins them by
-        as much.
-    :param gain: factor on the opacity.
     :param present: (N,) bool, which drops are there; True for all.
     :return: optical thickness x, (H, W) float32, 0 or more; a share of 1 - exp(-x) is covered.
     """
+    p = parameters
     start = field.at(time_s)
-    end = start + field.velocity * np.float32(exposure_s)
+    end = start + field.velocity * np.float32(p.exposure_s)
     z0, z1 = start[:, 2], end[:, 2]
     near = np.minimum(z0, z1)
-    keep = np.flatnonzero((near > _NEAREST_M) & (field.diameter > thinnest_mm_m * z0) & present)
+    keep = np.flatnonzero((near > _NEAREST_M) & (field.diameter > p.thinnest_mm_m * z0) & present)
     start, end, z0, z1 = start[keep], end[keep], z0[keep], z1[keep]
-    f = np.float32(camera.focal)
-    u0, v0 = f * start[:, 0] / z0 + camera.centre_u, f * start[:, 1] / z0 + camera.centre_v
-    u1, v1 = f * end[:, 0] / z1 + camera.centre_u, f * end[:, 1] / z1 + camera.centre_v
+    f, centre_u, centre_v = np.float32(p.focal * width), width / 2, p.horizon * height
+    u0, v0 = f * start[:, 0] / z0 + centre_u, f * start[:, 1] / z0 + centre_v
+    u1, v1 = f * end[:, 0] / z1 + centre_u, f * end[:, 1] / z1 + centre_v
     scale = f * 1e-3 * 2 / (z0 + z1)  # pixels per millimetre, at the middle
-    drop = field.diameter[keep] * width_gain * scale
-    blur = np.hypot(drop, aperture_mm * scale)
+    drop = field.diameter[keep] * p.width_gain * scale
+    blur = np.hypot(drop, p.aperture_mm * scale)
     margin = blur + 1
     keep2 = np.flatnonzero(
-        (np.maximum(u0, u1) > -margin) & (np.minimum(u0, u1) < camera.width + margin)
-        & (np.maximum(v0, v1) > -margin) & (np.minimum(v0, v1) < camera.height + margin))
+        (np.maximum(u0, u1) > -margin) & (np.minimum(u0, u1) < width + margin)
+        & (np.maximum(v0, v1) > -margin) & (np.minimum(v0, v1) < height + margin))
     u0, v0, u1, v1, drop, blur = (a[keep2] for a in (u0, v0, u1, v1, drop, blur))
     keep = keep[keep2]
     length = np.hypot(u1 - u0, v1 - v0)
-    alpha = np.minimum(exposure_s / TAU0_S * drop / (length + drop), 1.0)
+    alpha = np.minimum(p.exposure_s / TAU0_S * drop / (length + drop), 1.0)
     # Area that the streak covers, in pixels, weighted by how much it covers.
-    mass = gain * field.strength[keep] * alpha * drop * (length + drop)
+    mass = p.streak_gain * field.strength[keep] * alpha * drop * (length + drop)
     # A falling drop oscillates, its streak is mottled: 375 / D^1.5 Hz, D in mm, within 9 % of
     # Rayleigh's law for water.
-    turns = exposure_s * 1070.0 / np.maximum(field.diameter[keep], 1) ** 1.5 * 0.35
-    return _splat(u0, v0, u1, v1, blur, mass, field.phase[keep], turns,
-                  camera.height, camera.width)
+    turns = p.exposure_s * 1070.0 / np.maximum(field.diameter[keep], 1) ** 1.5 * 0.35
+    return _splat(u0, v0, u1, v1, blur, mass, field.phase[keep], turns, height, width)
 
 
 def _splat(u0, v0, u1, v1, width, mass, phase, turns, height, image_width) -> np.ndarray:

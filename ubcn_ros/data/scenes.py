@@ -11,12 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ubcn_ros.data.files import (
-    DataSetError,
-    check_size,
-    read_image,
-    read_labels,
-)
+from ubcn_ros.data.files import DataSetError, check_size, read_image, read_labels
 from ubcn_ros.labels import UNLABELED, LabelSet
 
 
@@ -51,13 +46,14 @@ class Scene:
 
     @property
     def labelled(self) -> bool:
-        """Whether there are labels; without, all of ``labels()`` is unlabeled."""
+        """Whether there are labels; without, all of the frame is unlabeled."""
         return self.label_path is not None
 
     def read(self) -> CleanFrame:
         """Return all of the scene; DataSetError, also where two files are of different sizes."""
         image = self.image()
-        labels = self.labels() if self.labelled else _unlabeled(image)
+        labels = (self.labels() if self.labelled else
+                  np.full(image.shape[:2], UNLABELED, np.uint8))
         source = CleanFrame(image, labels, self.depth(), self.rainy())
         for path, part in zip((self.label_path, self.depth_path, self.rainy_path), source[1:],
                               strict=True):
@@ -71,12 +67,10 @@ class Scene:
 
     def labels(self) -> np.ndarray:
         """
-        Return (H, W) uint8 class ids, 255 = unlabeled.
+        Return (H, W) uint8 class ids, 255 = unlabeled, of a scene that has some.
 
         :raises DataSetError: the file cannot be decoded, or holds ids that no class has.
         """
-        if self.label_path is None:
-            return _unlabeled(self.image())
         return read_labels(self.label_path, self.ids)
 
     def depth(self) -> np.ndarray | None:
@@ -86,10 +80,6 @@ class Scene:
     def rainy(self) -> np.ndarray | None:
         """Return the frame in real rain, (H, W, 3) uint8 RGB; None where it is to be rendered."""
         return None if self.rainy_path is None else read_image(self.rainy_path)
-
-
-def _unlabeled(image: np.ndarray) -> np.ndarray:
-    return np.full(image.shape[:2], UNLABELED, np.uint8)
 
 
 class Group(NamedTuple):

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 import reprlib
 from collections.abc import Callable, Iterable
@@ -135,12 +134,16 @@ def _license(value: Any) -> str:
     return ' '.join(value.split()) if isinstance(value, str) and value.strip() else _text(value)
 
 
-def _places(value: Any) -> tuple[str, ...]:
+def _one_or_several(value: Any, refusal: str) -> tuple[str, ...]:
     if isinstance(value, list) and value:
         return tuple(_text(part) for part in value)
     if not isinstance(value, str):
-        _refuse(value, 'is not a folder, a .txt list of images, or a list of these')
+        _refuse(value, refusal)
     return (_text(value),)
+
+
+def _places(value: Any) -> tuple[str, ...]:
+    return _one_or_several(value, 'is not a folder, a .txt list of images, or a list of these')
 
 
 def _places_or_fraction(value: Any) -> tuple[str, ...] | float:
@@ -244,11 +247,7 @@ def _paths(value: Any) -> tuple[tuple[str, ...], ...]:
 
 
 def _class_list(value: Any) -> tuple[str, ...]:
-    if isinstance(value, list) and value:
-        return tuple(_text(part) for part in value)
-    if not isinstance(value, str):
-        _refuse(value, 'is not the name of a class or a list of names')
-    return (_text(value),)
+    return _one_or_several(value, 'is not the name of a class or a list of names')
 
 
 def _class_mapping(value: Any) -> dict[str, tuple[str, ...]]:
@@ -264,15 +263,14 @@ def _class_mapping(value: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _scale(value: Any) -> float:
-    if (isinstance(value, bool) or not isinstance(value, (int, float))
-            or not 1e-6 < value < 1e9 or not math.isfinite(value)):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1e-6 < value < 1e9:
         _refuse(value, 'is not the stored number of one metre: give 256 (KITTI), 1000 '
                 '(millimetres) or another above 0')
     return float(value)
 
 
 def _focal_length(value: Any) -> float:
-    if (isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value <= 100):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.1 <= value <= 100:
         _refuse(value, "is not a focal length in short sides of the camera's images, 0.1 to 100: "
                 'divide k[4] of its CameraInfo, in pixels, by the smaller of height and width')
     return float(value)

@@ -48,8 +48,7 @@ class Step(NamedTuple):
     @property
     def full_logits(self) -> torch.Tensor:
         """The logits at the image's size, (N, K, H, W), enlarged bilinearly."""
-        return F.interpolate(self.logits, self.image.shape[-2:], mode='bilinear',
-                             align_corners=False)
+        return resize(self.logits, self.image.shape[-2:])
 
 
 PRESETS = ('light', 'light-next', 'paper', 'wide')

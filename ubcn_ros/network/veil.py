@@ -92,19 +92,19 @@ class Veil(nn.Module):
         self.config = config
         channels, wide, depth = config.channels, 2 * config.channels, config.depth
         seen = 3 + config.texture
-        self.texture = _texture(config.texture) if config.texture else None
-        self.down1 = nn.Sequential(_conv(seen, channels, 2), residual_stack(channels, depth))
-        self.down2 = nn.Sequential(_conv(channels, wide, 2), residual_stack(wide, depth))
-        self.down3 = nn.Sequential(_conv(wide, wide, 2), residual_stack(wide, depth))
+        self.texture = texture_conv(3, config.texture) if config.texture else None
+        self.down1 = nn.Sequential(leaky_conv(seen, channels, 2), residual_stack(channels, depth))
+        self.down2 = nn.Sequential(leaky_conv(channels, wide, 2), residual_stack(wide, depth))
+        self.down3 = nn.Sequential(leaky_conv(wide, wide, 2), residual_stack(wide, depth))
         self.whole = nn.Conv2d(wide, wide, 1)
         self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
-        self.up2 = _conv(wide, wide)
-        self.up1 = _conv(wide, channels)
-        self.up0 = _conv(channels + seen, channels)
+        self.up2 = leaky_conv(wide, wide)
+        self.up1 = leaky_conv(wide, channels)
+        self.up0 = leaky_conv(channels + seen, channels)
         self.field = nn.Conv2d(channels, 6, 1)
         told = 2 * (seen + channels + 2 * wide)
         # without the normalisation it does not learn: images differ by a few percent of the means
-        self.rain = nn.Sequential(nn.BatchNorm2d(told), _conv(told, wide, kernel=1),
+        self.rain = nn.Sequential(nn.BatchNorm2d(told), leaky_conv(told, wide, kernel=1),
                                   nn.Conv2d(wide, 2, 1))
         for last in (self.whole, self.field, self.rain[-1]):
             start_at_zero(last)
@@ -150,15 +150,17 @@ def _statistics(*levels: torch.Tensor) -> torch.Tensor:
     return torch.cat((*means, *spreads), 1)
 
 
-def _conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
-    # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
-    # reaches them can then learn
+def leaky_conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3
+               ) -> nn.Sequential:
+    """Make a convolution with a leaky ReLU."""
+    # with plain ReLU all features of a trained field were found dead, and nothing that reaches
+    # them can then learn
     conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
     return nn.Sequential(start_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
 
 
-def _texture(channels: int) -> nn.Sequential:
-    # starts blind to even areas, which the thumbnail shows anyway
-    layer = _conv(3, channels)
+def texture_conv(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Make a convolution that starts blind to even areas, which the thumbnail shows anyway."""
+    layer = leaky_conv(in_channels, out_channels)
     start_blind(layer[0].weight)
     return layer

@@ -24,16 +24,12 @@ from ubcn_ros.network.blocks import (
     resize,
     shuffle,
     start_at_zero,
-    start_blind,
-    start_he,
     unshuffle,
 )
 from ubcn_ros.network.derain import IDM, IDMConfig
+from ubcn_ros.network.veil import THUMBNAIL, leaky_conv, texture_conv
 
-THUMBNAIL = (96, 128)
-"""Height and width at which the frame is looked at as a whole, whatever its size."""
 _HINTS = 10
-_LEAK = 0.1
 
 
 class Lift(NamedTuple):
@@ -52,18 +48,9 @@ class VeilField(nn.Module):
     """
     Gain and offset per place and colour that undo the veil of distant rain.
 
-    The veil mixes the airlight into the image (I = J t + A (1 - t), t falling with distance), so
-    that J is linear in I with factors that change slowly over the image. They follow from the
-    whole frame (how bright is the sky, how black the blackest), which the small windows of a
-    convolution stack do not see: here a U-shaped network estimates them on a thumbnail. The idea
-    of slowly changing linear factors from a thumbnail is HDRNet's (Gharbi et al., 2017); the
-    paper's tables have nothing of the kind, so that the preset 'paper' goes without.
-
-    It starts as no change at all: a network trained without it can be trained on with it.
-
-    In a thumbnail streaks are averaged away, and with them what tells how hard it rains. With
-    ``texture`` the field also sees features of the image that are rectified before they are
-    averaged: how much fine structure there is where.
+    Like a ``Veil`` it estimates them on a thumbnail; beside them it gives hints to the features
+    of the network that it is in. It starts as no change at all: a network trained without it can
+    be trained on with it.
 
     :param in_channels: channels of what the thumbnail is made of.
     :param channels: width of the U.
@@ -80,19 +67,19 @@ class VeilField(nn.Module):
         super().__init__()
         self.factor = factor
         wide = 2 * channels
-        self.texture = _texture(3 * factor ** 2, texture) if texture else None
+        self.texture = texture_conv(3 * factor ** 2, texture) if texture else None
         in_channels += texture
-        self.down1 = _conv(in_channels, channels, stride=2)
-        self.down2 = _conv(channels, wide, stride=2)
-        self.down3 = _conv(wide, wide, stride=2)
+        self.down1 = leaky_conv(in_channels, channels, stride=2)
+        self.down2 = leaky_conv(channels, wide, stride=2)
+        self.down3 = leaky_conv(wide, wide, stride=2)
         self.fine = residual_stack(channels, depth)
         self.coarse = residual_stack(wide, depth)
         self.coarsest = residual_stack(wide, depth)
         self.whole = nn.Conv2d(wide, wide, 1)
         self.middle = nn.Sequential(*(RES(wide, dilation) for dilation in (1, 2, 4)))
-        self.up2 = _conv(wide, wide)
-        self.up1 = _conv(wide, channels)
-        self.up0 = _conv(channels + in_channels, channels)
+        self.up2 = leaky_conv(wide, wide)
+        self.up1 = leaky_conv(wide, channels)
+        self.up0 = leaky_conv(channels + in_channels, channels)
         self.field = nn.Conv2d(channels, 6 + _HINTS, 1)
         self.hints = nn.Conv2d(_HINTS, features, 1)
         with torch.no_grad():
@@ -138,20 +125,6 @@ def thumbnail(image: torch.Tensor) -> torch.Tensor:
 def coarse(image: torch.Tensor) -> torch.Tensor:
     """Smooth (N, C, H, W), H and W from 32 up, until 24x32 cells of detail are left."""
     return resize(F.avg_pool2d(thumbnail(image), 4), image.shape[-2:])
-
-
-def _conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    # leaky: with plain ReLU all features of a trained field were found dead, and nothing that
-    # reaches them can then learn
-    conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1)
-    return nn.Sequential(start_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
-
-
-def _texture(in_channels: int, out_channels: int) -> nn.Sequential:
-    # starts blind to even areas, which the thumbnail shows anyway
-    layer = _conv(in_channels, out_channels)
-    start_blind(layer[0].weight)
-    return layer
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class DriveFrames:
         if self.varied and rng.random() < self.varied:
             conditions = Conditions.draw(rng, drive.style)
         shown = drive.frame(_SPACING_S * (place + float(jitter)), conditions)
-        return CleanFrame(shown.image, cv2.LUT(shown.labels, self._ids), shown.depth)
+        return shown._replace(labels=cv2.LUT(shown.labels, self._ids))
 
 
 def drive_size(scene: Sequence[int]) -> tuple[int, int]:

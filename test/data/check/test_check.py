@@ -21,8 +21,8 @@ from ubcn_ros.images.files import write_image
 TRAIN_IMAGE, TRAIN_MASK = 'train/images/streetb.png', 'train/labels/streetb.png'
 
 
-def check(*roots, **options):
-    return check_data(opened(*roots), processes=1, **options)
+def check(*roots):
+    return check_data(opened(*roots))
 
 
 def cut(path, share=0.6):

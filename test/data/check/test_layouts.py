@@ -18,7 +18,7 @@ COLORS = ((128, 64, 128), (0, 0, 142), (107, 142, 35))
 
 
 def check(*roots):
-    return check_data(opened(*roots), processes=1)
+    return check_data(opened(*roots))
 
 
 def ids(classes=3):

@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
 
 def sheet(path, data):
-    report = check_data(data, cache=False, processes=1)
+    report = check_data(data)
     write_sheet(path, report)
     return Page(path), report
 
@@ -94,6 +94,6 @@ def test_names_cannot_write_html(clean, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(clean, tmp_path):
     (tmp_path / 'file').touch()
-    report = check_data(opened(clean), cache=False, processes=1)
+    report = check_data(opened(clean))
     with pytest.raises(OSError, match='file'):
         write_sheet(tmp_path / 'file' / 'sheet.html', report)

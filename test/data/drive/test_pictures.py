@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pictures of figures, surfaces and vehicles: sizes, silhouettes, and the same from a seed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from ubcn_ros.data.drive import people as figures
-from ubcn_ros.data.drive import surfaces
+from ubcn_ros.data.drive import people, surfaces
 from ubcn_ros.data.drive.noise import noise_patch, noise_tile
 from ubcn_ros.data.drive.render import Label
 from ubcn_ros.data.drive.vehicles import SHAPES, Vehicle
@@ -19,7 +20,7 @@ def generator(seed=0):
 
 
 def test_noise_repeats_without_a_seam():
-    tile = noise_tile(128, 1.6, 1)
+    tile = noise_tile(1.6, 1)
     assert tile.mean() == pytest.approx(0, abs=1e-3) and tile.std() == pytest.approx(1, abs=1e-3)
     inside = np.abs(np.diff(tile, axis=0)).mean()
     assert np.abs(tile[0] - tile[-1]).mean() < 1.5 * inside
@@ -28,7 +29,7 @@ def test_noise_repeats_without_a_seam():
 
 @pytest.mark.parametrize('kind', ['summer', 'dark', 'autumn', 'bare', 'conifer'])
 def test_trees_stand_on_a_trunk_inside_the_picture(kind):
-    picture = figures.tree(generator(3), kind, 1.0)
+    picture = people.tree(generator(3), kind, 1.0)
     alpha = picture[..., 3] > 127
     assert picture.shape == (320, 256, 4)
     assert 0.03 < alpha.mean() < 0.8
@@ -37,21 +38,21 @@ def test_trees_stand_on_a_trunk_inside_the_picture(kind):
 
 
 def test_people_walk_and_cyclists_pedal():
-    for make in (lambda p: figures.pedestrian(5, p, True, 1.0),
-                 lambda p: figures.cyclist(5, p, 'side', 1.0),
-                 lambda p: figures.cyclist(5, p, 'end', 1.0)):
+    for make in (lambda p: people.pedestrian(5, p, True, 1.0),
+                 lambda p: people.cyclist(5, p, 'side', 1.0),
+                 lambda p: people.cyclist(5, p, 'end', 1.0)):
         a, b = make(0.0), make(0.25)
         assert np.array_equal(a, make(0.0)) and not np.array_equal(a, b)
         rows = np.flatnonzero(a[..., 3].any(1))
         assert rows[0] < 12 and rows[-1] > 244
-    assert not np.array_equal(figures.pedestrian(1, 0, True, 1.0),
-                              figures.pedestrian(2, 0, True, 1.0))
+    assert not np.array_equal(people.pedestrian(1, 0, True, 1.0),
+                              people.pedestrian(2, 0, True, 1.0))
 
 
 @pytest.mark.parametrize('kind', ['brick', 'plaster', 'stone', 'concrete', 'glass'])
 def test_facades_have_their_size_and_get_darker_with_less_light(kind):
-    day, color = surfaces.facade(generator(1), 8.0, 9.0, kind, 3, True, LIGHT, 1.0)
-    night, _ = surfaces.facade(generator(1), 8.0, 9.0, kind, 3, True, LIGHT, 0.4)
+    day, color = surfaces.facade(generator(1), 8.0, 9.0, kind, 3, True, LIGHT)
+    night, _ = surfaces.facade(generator(1), 8.0, 9.0, kind, 3, True, replace(LIGHT, ambient=0.1))
     assert day.shape == (9 * surfaces.PIXELS_PER_METRE, 8 * surfaces.PIXELS_PER_METRE, 3)
     assert day.mean() > 1.2 * night.mean() and len(color) == 3
     assert day.std() > 10
@@ -80,7 +81,7 @@ def test_railings_have_gaps_and_boards_have_not():
 @pytest.mark.parametrize('kind', SHAPES)
 def test_vehicles_stay_in_their_box_and_turn(kind):
     shape = SHAPES[kind]
-    vehicle = Vehicle(generator(2), kind, LIGHT, 1.0)
+    vehicle = Vehicle(generator(2), kind, LIGHT)
     for heading, half in ((0.0, (shape.width / 2, shape.length / 2)),
                           (np.pi / 2, (shape.length / 2, shape.width / 2))):
         quads, shadow = vehicle.place(10.0, 50.0, heading)

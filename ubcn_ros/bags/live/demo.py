@@ -150,8 +150,7 @@ def _render(options: DemoOptions) -> Path:
     clip = drive_clip(DRIVE_SEED, count, DRIVE_RATE_HZ, DRIVE_HEIGHT, DRIVE_WIDTH,
                       options.rain_mm_h)
     path = options.out / INPUT
-    bags.create((frame.image for frame in tqdm(clip, total=count, disable=None)), path,
-                rate_hz=DRIVE_RATE_HZ)
+    bags.create(tqdm(clip, total=count, disable=None), path, rate_hz=DRIVE_RATE_HZ)
     return path
 
 

@@ -7,8 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from ubcn_ros.data.check.copies import copy_findings
-from ubcn_ros.data.check.facts import SceneFacts, look_at_all, state_of
-from ubcn_ros.data.check.facts_cache import load_facts, save_facts
+from ubcn_ros.data.check.facts import (
+    SceneFacts,
+    load_facts,
+    look_at_all,
+    save_facts,
+    state_of,
+)
 from ubcn_ros.data.check.findings import class_findings, split_findings
 from ubcn_ros.data.check.report import CheckReport, Finding, SplitFacts
 from ubcn_ros.data.mixture import Data
@@ -17,22 +22,18 @@ from ubcn_ros.data.scenes import DataSet, DataSetError, Listing, Scene
 Progress = Callable[[int, int], None]
 
 
-def check_data(data: Data, progress: Progress | None = None, cache: bool = True,
-               processes: int | None = None) -> CheckReport:
+def check_data(data: Data, progress: Progress | None = None) -> CheckReport:
     """
     Check data sets.
 
     Every file is read once, as for training, and facts are kept by its size and time of change.
 
     :param progress: called with the number of scenes that were looked at, and of all.
-    :param cache: whether facts are taken from the last check, and kept for the next one.
-    :param processes: to use; by default one a core this process may use.
     :return: the report; wrong data is in there, not raised.
     """
     listings = [(place, split, *_listing(dataset, split))
                 for place, dataset in enumerate(data.sets) for split in dataset.splits]
-    known = _facts(data.sets, [(place, scenes) for place, _, scenes, _ in listings], progress,
-                   cache, processes)
+    known = _facts(data.sets, [(place, scenes) for place, _, scenes, _ in listings], progress)
     names = _names(data.sets)
     splits = tuple(
         SplitFacts(data.sets[place], names[place], split, scenes, tuple(facts), problems)
@@ -59,26 +60,24 @@ def _listing(dataset: DataSet, split: str) -> Listing:
 
 
 def _facts(sets: Sequence[DataSet], listings: Sequence[tuple[int, Sequence[Scene]]],
-           progress: Progress | None, cache: bool, processes: int | None
-           ) -> list[list[SceneFacts]]:
+           progress: Progress | None) -> list[list[SceneFacts]]:
     """
     Facts of the scenes of every listing, read where they are not known.
 
     :param listings: index of the data set, and scenes.
     """
-    known = [load_facts(dataset) if cache else {} for dataset in sets]
+    known = [load_facts(dataset) for dataset in sets]
     keys = [[(place, state_of(scene)) for scene in scenes] for place, scenes in listings]
     scenes = {key: scene for group, (_, members) in zip(keys, listings, strict=True)
               for key, scene in zip(group, members, strict=True)}
     facts = {(place, state): known[place][state] for place, state in scenes
              if state in known[place]}
     waiting = [key for key in scenes if key not in facts]
-    looks = look_at_all([scenes[key] for key in waiting], processes)
-    for key, found in zip(waiting, looks, strict=True):
+    for key, found in zip(waiting, look_at_all([scenes[key] for key in waiting]), strict=True):
         facts[key] = found
         if progress is not None:
             progress(len(facts), len(scenes))
-    if cache and waiting:
+    if waiting:
         for place, dataset in enumerate(sets):
             save_facts(dataset, {key[1]: facts[key] for key in scenes
                                  if key[0] == place and facts[key].lasting})

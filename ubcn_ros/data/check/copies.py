@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ubcn_ros.data.check.report import Finding, SplitFacts, counted, listed
+from ubcn_ros.data.check.report import Finding, SplitFacts
 from ubcn_ros.data.check.similarity import NEAR, most_similar, split_recordings, unpack
+from ubcn_ros.text_table import counted, listed
 
 FEW_DIFFERENT = 0.2
 """Share of near-duplicates within val or test from which its figures rest on few streets."""

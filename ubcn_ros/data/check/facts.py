@@ -1,11 +1,13 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to know of one scene's files, and of many of them in several processes."""
+"""What there is to know of scenes' files, found in several processes and kept between runs."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import json
 import multiprocessing
 import os
 import pickle
@@ -13,7 +15,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,9 @@ import numpy as np
 from ubcn_ros import __version__
 from ubcn_ros.data.check.similarity import difference_hash
 from ubcn_ros.data.files import DataSetError, check_size
-from ubcn_ros.data.scenes import Scene
+from ubcn_ros.data.scenes import DataSet, Scene
+from ubcn_ros.runtime.cache import cache_folder, digest
+from ubcn_ros.whole_files import write_whole
 
 UPRIGHT = 1
 """EXIF's orientation of an image that is shown as it is stored."""
@@ -61,19 +65,6 @@ class SceneFacts:
     def lasting(self) -> bool:
         """Whether they hold while the files stay: a file that may not be read can be, later."""
         return all(kind != 'missing' for _, kind, _ in self.problems)
-
-    @classmethod
-    def from_list(cls, values: list[Any]) -> SceneFacts:
-        """Rebuild the facts from their values in order, lists for tuples, as JSON has them."""
-        return cls(*(_frozen(value) for value in values))
-
-    def to_list(self) -> list[Any]:
-        """Return the values in the order of the fields."""
-        return [getattr(self, f.name) for f in fields(self)]
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def state_of(scene: Scene) -> str:
@@ -123,7 +114,7 @@ def look_at(scene: Scene) -> SceneFacts:
             (image.shape[1], image.shape[0]), _orientation(scene.image_path),
             _hash(str(image.shape).encode(), np.ascontiguousarray(image)),
             difference_hash(image))),
-        counts, _content(scene, labels))
+        counts, _content(scene))
 
 
 def _orientation(path: Path) -> int:
@@ -136,8 +127,8 @@ def _orientation(path: Path) -> int:
     return found if found in range(1, 9) else UPRIGHT
 
 
-def _content(scene: Scene, labels: np.ndarray | None) -> str:
-    """Hash all files of a scene, and labels that are of no file as they were decoded."""
+def _content(scene: Scene) -> str:
+    """Hash all files of a scene."""
     found = hashlib.sha256()
     for f in fields(scene):
         path = getattr(scene, f.name)
@@ -146,8 +137,6 @@ def _content(scene: Scene, labels: np.ndarray | None) -> str:
                 found.update(f'{f.name} {_file_hash(*_stamp(path))}\n'.encode())
             except OSError:
                 found.update(f'{f.name} missing\n'.encode())
-    if scene.label_path is None and labels is not None:
-        found.update(_hash(np.ascontiguousarray(labels)).encode())
     return found.hexdigest()
 
 
@@ -189,3 +178,32 @@ def _prepare() -> None:
     """Leave Ctrl-C to the first process, and the cores to the others."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
+
+
+def _cache_path(dataset: DataSet) -> Path:
+    """Where the facts of a data set are kept; OSError where there is no cache folder."""
+    key = digest(os.path.realpath(dataset.root), dataset.name, dataset.format)
+    return cache_folder() / 'data' / f'{key}.json'
+
+
+def load_facts(dataset: DataSet) -> dict[str, SceneFacts]:
+    """Return facts by ``state_of`` their scene; none of a missing or damaged file."""
+    try:
+        checksum, _, text = _cache_path(dataset).read_text('utf-8').partition('\n')
+        if checksum != _hash(text.encode()):
+            return {}
+        return {state: SceneFacts(*map(_frozen, values))
+                for state, values in json.loads(text).items()}
+    except (OSError, ValueError):
+        return {}
+
+
+def save_facts(dataset: DataSet, facts: dict[str, SceneFacts]) -> None:
+    """Keep these facts instead of those before; where nothing can be written, keep none."""
+    text = json.dumps({state: astuple(found) for state, found in facts.items()})
+    with contextlib.suppress(OSError):
+        write_whole(_cache_path(dataset), f'{_hash(text.encode())}\n{text}'.encode())
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

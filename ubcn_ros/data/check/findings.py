@@ -9,10 +9,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ubcn_ros.data.check.facts import UPRIGHT
-from ubcn_ros.data.check.report import Finding, SplitFacts, counted, listed, relative
+from ubcn_ros.data.check.report import Finding, SplitFacts, relative
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.images.files import is_image_name
 from ubcn_ros.labels import UNLABELED
+from ubcn_ros.text_table import counted, listed
 
 MUCH_VOID = 0.3
 """Share of unlabeled pixels in a split that is worth a look: CamVid has 0.04, Cityscapes 0.1."""
@@ -80,7 +81,7 @@ def _files(split: SplitFacts) -> Iterator[Finding]:
                  'rainy': scene.rainy_path}
         for part, kind, text in found.problems:
             path = paths[part]
-            if path is None or not is_image_name(path):  # labels of many scenes in one file
+            if not is_image_name(path):  # labels of many scenes in one file
                 path = scene.image_path
             groups.setdefault((part, kind), []).append(
                 (relative(path, split.dataset.root), text))

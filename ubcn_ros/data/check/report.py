@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,7 @@ import numpy as np
 from ubcn_ros.data.check.facts import SceneFacts
 from ubcn_ros.data.scenes import DataSet, Scene
 from ubcn_ros.labels import UNLABELED
-
-_SHOWN = 5
+from ubcn_ros.text_table import counted
 
 
 @dataclass(frozen=True)
@@ -123,14 +122,12 @@ class CheckReport:
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """Number of images by data set and split."""
-        return {name: {s.split: len(s.scenes) for s in splits}
-                for name, splits in self._by_set().items()}
+        return self._by_set(lambda s: len(s.scenes))
 
     @property
     def shares(self) -> dict[str, dict[str, dict[str, float]]]:
         """Shares of pixels by data set, split and class, see ``SplitFacts.shares``."""
-        return {name: {s.split: s.shares() for s in splits}
-                for name, splits in self._by_set().items()}
+        return self._by_set(SplitFacts.shares)
 
     @cached_property
     def fingerprints(self) -> dict[str, str]:
@@ -140,8 +137,9 @@ class CheckReport:
         The same on every machine, wherever the data lies.
         """
         result = {}
-        for name, splits in self._by_set().items():
-            lines = sorted(f'{s.split} {scene.name!r} {found.content}\n' for s in splits
+        for name, splits in self._by_set(lambda s: s).items():
+            lines = sorted(f'{split} {scene.name!r} {found.content}\n'
+                           for split, s in splits.items()
                            for scene, found in zip(s.scenes, s.facts, strict=True))
             result[name] = hashlib.sha256(''.join(lines).encode()).hexdigest()
         return result
@@ -155,28 +153,16 @@ class CheckReport:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return {
-            'findings': [{'level': f.level, 'kind': f.kind, 'where': f.where, 'text': f.text,
-                          'files': list(f.files)} for f in self.findings],
+            'findings': [asdict(found) for found in self.findings],
             'counts': self.counts, 'shares': self.shares, 'fingerprints': self.fingerprints,
-            'sizes': {name: {s.split: dict(s.sizes) for s in splits}
-                      for name, splits in self._by_set().items()}}
+            'sizes': self._by_set(lambda s: dict(s.sizes))}
 
-    def _by_set(self) -> dict[str, list[SplitFacts]]:
-        result: dict[str, list[SplitFacts]] = {}
+    def _by_set(self, value: Callable[[SplitFacts], Any]) -> dict[str, dict[str, Any]]:
+        """Return a value of each split, by data set and split."""
+        result: dict[str, dict[str, Any]] = {}
         for s in self.splits:
-            result.setdefault(s.set_name, []).append(s)
+            result.setdefault(s.set_name, {})[s.split] = value(s)
         return result
-
-
-def counted(number: int, noun: str, plural: str = '') -> str:
-    """Write a number with its noun."""
-    return f'{number} {noun if number == 1 else plural or noun + "s"}'
-
-
-def listed(names: Sequence[str], most: int = _SHOWN) -> str:
-    """Write the first few names, and how many more there are."""
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
 
 
 def relative(path: Path, root: Path) -> str:

@@ -82,7 +82,7 @@ def wet_ground(image: np.ndarray, labels: np.ndarray, depth: np.ndarray, mirror:
     """
     rays = camera.rays()
     x, z = (rays[i] * depth + np.float32(camera.position[i]) for i in (0, 2))
-    puddles = cv2.remap(noise_tile(512, 1.45, 5), x * 24, z * 12, cv2.INTER_LINEAR,
+    puddles = cv2.remap(noise_tile(1.45, 5), x * 24, z * 12, cv2.INTER_LINEAR,
                         borderMode=cv2.BORDER_WRAP)
     rough = cv2.GaussianBlur(mirror, (0, 0), 0.4 + 0.004 * image.shape[0],
                              sigmaY=0.4 + 0.02 * image.shape[0]).astype(np.float32)

@@ -12,7 +12,6 @@ Procedural drives: a camera moving along a street, with exact labels and depth.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import atan, pi, sin
 
 import cv2
@@ -30,8 +29,12 @@ from ubcn_ros.data.drive.render import FAR_M, Canvas, Label, PinholeCamera
 from ubcn_ros.data.drive.style import draw_style
 from ubcn_ros.data.drive.traffic import Traffic
 from ubcn_ros.data.drive.world import World
+from ubcn_ros.data.rain import RainRenderer
+from ubcn_ros.data.rain_parameters import RainParameters
+from ubcn_ros.data.scenes import CleanFrame
 from ubcn_ros.labels import LabelSet, paths_of
 
+_SPEED_M_S = 8.0
 _SEEN_CHUNKS = 5
 
 LABEL_SET = LabelSet(
@@ -44,23 +47,6 @@ LABEL_SET = LabelSet(
 """What a drive shows; ids as of ``render.Label``."""
 
 
-@dataclass(frozen=True)
-class DriveFrame:
-    """
-    One frame of a drive.
-
-    :param image: (H, W, 3) uint8 RGB.
-    :param labels: (H, W) uint8, ids of LABEL_SET, 255 unlabeled.
-    :param depth: (H, W) float32, metres along the optical axis, 1000 for the sky.
-    :param time_s: seconds since the drive's start.
-    """
-
-    image: np.ndarray
-    labels: np.ndarray
-    depth: np.ndarray
-    time_s: float
-
-
 class Drive:
     """
     A drive along a street that follows from its seed alone.
@@ -70,25 +56,21 @@ class Drive:
     :param seed: draws the street, the light, the traffic and the camera.
     :param height: of the image, 32 pixels or more.
     :param width: of the image, 32 pixels or more.
-    :param speed_m_s: the camera's speed along the street, 0 or more.
-    :raises ValueError: seed, size or speed out of range.
+    :raises ValueError: seed or size out of range.
     """
 
-    def __init__(self, seed: int, height: int = 360, width: int = 640, speed_m_s: float = 8.0):
+    def __init__(self, seed: int, height: int, width: int):
         if height < 32 or width < 32:
             raise ValueError(f'image size {height}x{width} is too small: use 32x32 or more')
-        if not speed_m_s >= 0:
-            raise ValueError(f'speed_m_s is {speed_m_s}: use 0 or more')
         if seed < 0:
             raise ValueError(f'seed is {seed}: use 0 or more')
-        self.seed, self.height, self.width, self.speed_m_s = seed, height, width, speed_m_s
-        self.style = draw_style(seed)
-        self.world = World(seed, self.style)
-        self.traffic = Traffic(self.world, speed_m_s)
-        self._ground = Ground(self.world.ground_map, self.style.center)
+        self.seed, self.height, self.width = seed, height, width
+        self.style = style = draw_style(seed)
+        self.world = World(seed, style)
+        self.traffic = Traffic(self.world)
+        self._ground = Ground(self.world.ground_map, style.center)
         self._start = float(self.world.rng(30).uniform(0, 2000))
         self._vignette = self._lens()
-        style = self.style
         ramp = np.linspace(0, 1, 256) ** style.gamma * 255
         self._curve = np.stack([ramp * t for t in style.tint], 1).clip(0, 255).astype(np.uint8)
         self._bonnet = self._own_bonnet() if style.bonnet else None
@@ -100,11 +82,11 @@ class Drive:
         """Return the camera at this time (seconds); ``conditions`` are as for ``frame``."""
         style = self.style
         look = conditions or style
-        z = self._start + self.speed_m_s * time_s
+        z = self._start + _SPEED_M_S * time_s
         weave = 0.12 * sin(0.5 * time_s + self.seed)
         lane = style.lanes - 0.5 if style.lanes > 1 and self.seed % 2 else 0.5
         u = conditions.aside if conditions else style.our_side * style.lane * lane + weave
-        bounce = self.speed_m_s / 8 * (sin(5.1 * time_s) + 0.5 * sin(8.7 * time_s + 1))
+        bounce = sin(5.1 * time_s) + 0.5 * sin(8.7 * time_s + 1)
         focal = look.focal * self.width
         pitch = np.arctan((look.horizon_at - 0.5) * self.height / focal) + 0.0012 * bounce
         position = np.array([style.center(z) + u, -look.camera_height - 0.006 * bounce, z])
@@ -112,12 +94,13 @@ class Drive:
         return PinholeCamera(self.height, self.width, focal, position, yaw, float(pitch),
                              look.roll + 0.002 * sin(1.3 * time_s))
 
-    def frame(self, time_s: float, conditions: Conditions | None = None) -> DriveFrame:
+    def frame(self, time_s: float, conditions: Conditions | None = None) -> CleanFrame:
         """
         Render the frame at this time.
 
         :param time_s: seconds, may be negative.
         :param conditions: how it is seen; None for from the drive's own car, by day.
+        :return: labels are ids of LABEL_SET, and the depth of the sky is 1000 m.
         """
         camera = self.camera(time_s, conditions)
         image, labels, depth = self._picture(camera, time_s)
@@ -134,7 +117,7 @@ class Drive:
         image = self._develop(image, labels, depth, time_s)
         if conditions is not None and conditions.wiper is not None:
             draw_wiper(image, labels, depth, conditions.wiper)
-        return DriveFrame(image, labels, depth, float(time_s))
+        return CleanFrame(image, labels, depth)
 
     def _picture(self, camera: PinholeCamera, time_s: float, ground: bool = True
                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -193,39 +176,26 @@ class Drive:
         x = np.linspace(-1, 1, w)[None]
         y = np.arange(h)[:, None]
         edge = h * (1 - self.style.bonnet * (1 - 0.6 * (x - rng.uniform(-.3, .3)) ** 2))
-        color = rng.uniform(10, 170) * np.array((1, 1, 1.06)) * self.style.base
+        color = rng.uniform(10, 170) * np.array((1, 1, 1.06)) * self.style.light.base
         shine = ((y - edge) / (0.1 * h)).clip(0, 1)
         picture = (color * (1.5 - 0.9 * shine)[..., None]).clip(0, 255).astype(np.uint8)
         return y > edge, picture
 
 
-def drive_clip(seed: int, frames: int = 60, rate_hz: float = 15, height: int = 360,
-               width: int = 640, rain_mm_h: float = 0.0) -> Iterator[DriveFrame]:
+def drive_clip(seed: int, frames: int, rate_hz: float, height: int, width: int,
+               rain_mm_h: float = 0.0) -> Iterator[np.ndarray]:
     """
-    Yield consecutive frames of a drive, in the rain if ``rain_mm_h`` is above 0.
+    Yield consecutive images of a drive, (H, W, 3) uint8 RGB, in the rain if there is some.
 
     :param seed: of the drive and of the rain.
-    :param frames: how many, 0 or more.
-    :param rate_hz: frames per second, above 0.
+    :param frames: how many.
+    :param rate_hz: images per second.
     :param height, width: of the images, 32 pixels or more.
-    :param rain_mm_h: rain rate, mm/hr; labels and depth stay those of the dry street.
-    :raises ValueError: a size, rate or number out of range.
+    :param rain_mm_h: rain rate, mm/hr.
     """
-    if frames < 0 or not rate_hz > 0 or not rain_mm_h >= 0:
-        raise ValueError(f'frames {frames}, rate_hz {rate_hz}, rain_mm_h {rain_mm_h}: '
-                         'use frames >= 0, rate_hz > 0, rain_mm_h >= 0')
-    return _clip_frames(seed, frames, rate_hz, height, width, rain_mm_h)
-
-
-def _clip_frames(seed, frames, rate_hz, height, width, rain_mm_h) -> Iterator[DriveFrame]:
-    drive, rain = Drive(seed, height, width), None
-    if rain_mm_h > 0:
-        from ubcn_ros.data.rain import RainRenderer
-        from ubcn_ros.data.rain_parameters import RainParameters
-        rain = RainRenderer(RainParameters(rain_mm_h), height, width, seed)
+    drive = Drive(seed, height, width)
+    rain = RainRenderer(RainParameters(rain_mm_h), height, width, seed)
     for index in range(frames):
-        frame = drive.frame(index / rate_hz)
-        if rain is not None:
-            rainy = rain(frame.image, frame.depth, frame.time_s)
-            frame = DriveFrame(rainy, frame.labels, frame.depth, frame.time_s)
-        yield frame
+        time_s = index / rate_hz
+        frame = drive.frame(time_s)
+        yield rain(frame.image, frame.depth, time_s)

@@ -113,7 +113,7 @@ class Ground:
         between = place - index.astype(np.float32)
         low = table[index]
         u = x - low - (table[index + 1] - low) * between
-        detail = noise_tile(512, 0.5, 3)
+        detail = noise_tile(0.5, 3)
         rows_depth = depth.mean(1)
         begin = depth.shape[0]
         for level, (across, along, reach) in enumerate(_LEVELS):
@@ -159,7 +159,7 @@ def draw_sky(rays: np.ndarray, rows: int, zenith, horizon, cloud, cover: float, 
     """
     coarse = (slice(0, rows + 1, 2), slice(None, None, 2))  # clouds are soft: half size will do
     up = np.maximum(-rays[1][coarse], 0.004)
-    tile = noise_tile(512, 1.45, 5)
+    tile = noise_tile(1.45, 5)
     x = rays[0][coarse] / (up + 0.06) * 55 + np.float32(offset[0])
     y = rays[2][coarse] / (up + 0.06) * 55 + np.float32(offset[1])
     noise = cv2.remap(tile, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)

@@ -10,8 +10,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive import people as figures
-from ubcn_ros.data.drive import surfaces
+from ubcn_ros.data.drive import people, surfaces
 from ubcn_ros.data.drive.ground import CHUNK_M
 from ubcn_ros.data.drive.render import Texture
 from ubcn_ros.data.drive.style import ZONES, Style
@@ -66,13 +65,11 @@ class Stock:
             width, floors = rng.uniform(7, 13), int(rng.integers(1, 4))
         height = floors * rng.uniform(2.7, 3.5) * scale + rng.uniform(0, 0.8)
         depth = rng.uniform(7, 12)
-        front, color = surfaces.facade(rng, width, height, kind, floors, shop, style.light,
-                                       style.base)
+        front, color = surfaces.facade(rng, width, height, kind, floors, shop, style.light)
         ridge = rng.uniform(1.8, 4.0) if pitched else 0.0
-        side = surfaces.side_wall(rng, depth, height + ridge, kind, color, style.light,
-                                  style.base)
+        side = surfaces.side_wall(rng, depth, height + ridge, kind, color, style.light)
         return House(width, height, depth, ridge, Texture(front), Texture(side),
-                     Texture(surfaces.roof(rng, style.base)))
+                     Texture(surfaces.roof(rng, style.light.base)))
 
     def _row(self, index: int) -> Texture:
         """Return fronts in a row, ``CHUNK_M`` wide and 14 m high, for what is seen far behind."""
@@ -98,11 +95,11 @@ class Stock:
         kind = season
         if rng.random() < 0.22:
             kind = ('dark', 'conifer')[rng.integers(2)]
-        return Texture(figures.tree(rng, kind, self.style.base))
+        return Texture(people.tree(rng, kind, self.style.light.base))
 
     def _picture(self, kind: str, index: int) -> Texture:
         rng = self.rng(12, *kind.encode(), index)
-        gain = self.style.base
+        gain = self.style.light.base
         if kind == 'hedge':
             return Texture(surfaces.hedge(rng, gain))
         if kind == 'wall':
@@ -123,14 +120,15 @@ class Stock:
         return Texture(surfaces.sign(rng, kind, min(gain * 1.25, 1.2)))
 
     def _person(self, index: int, phase: int, walking: bool) -> Texture:
-        return Texture(figures.pedestrian(self.seed * 31 + index, phase / 8, walking,
-                                          self.style.base))
+        return Texture(people.pedestrian(self.seed * 31 + index, phase / 8, walking,
+                                         self.style.light.base))
 
     def _rider(self, index: int, phase: int, view: str) -> Texture:
-        return Texture(figures.cyclist(self.seed * 31 + index, phase / 8, view, self.style.base))
+        return Texture(people.cyclist(self.seed * 31 + index, phase / 8, view,
+                                      self.style.light.base))
 
     def _vehicle(self, index: int, heavy: bool) -> Vehicle:
         rng = self.rng(13, index, heavy)
         kinds = ('hatch', 'hatch', 'saloon', 'saloon', 'estate', 'van')
         kind = ('bus', 'tall_bus', 'van')[rng.integers(3)] if heavy else kinds[rng.integers(6)]
-        return Vehicle(rng, kind, self.style.light, self.style.base)
+        return Vehicle(rng, kind, self.style.light)

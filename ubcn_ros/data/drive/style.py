@@ -18,9 +18,7 @@ ZONES = ('shops', 'terrace', 'villas', 'offices', 'park', 'estate')
 class Style:
     """Choices that hold for a whole drive. Lengths in metres, colours 0..255 RGB."""
 
-    weather: str
     light: Light
-    base: float
     zenith: tuple
     horizon: tuple
     cloud: tuple
@@ -115,9 +113,9 @@ def draw_style(seed: int) -> Style:
     if rng.random() < 0.2:
         cycle = ((132, 62, 52), (62, 96, 70))[rng.integers(2)]
     return Style(
-        weather=weather, light=light, base=light.ambient + 0.3 * light.strength,
-        zenith=tuple(zenith), horizon=tuple(np.minimum(horizon, 254)), cloud=tuple(cloud),
-        cover=cover, haze_m=float(np.exp(uniform(np.log(180), np.log(1500)))), tint=tint,
+        light=light, zenith=tuple(zenith), horizon=tuple(np.minimum(horizon, 254)),
+        cloud=tuple(cloud), cover=cover,
+        haze_m=float(np.exp(uniform(np.log(180), np.log(1500)))), tint=tint,
         gamma=uniform(0.7, 1.1), vignette=uniform(0.0, 0.3), noise=uniform(1.0, 4.5),
         blur=uniform(0.0, 0.9), left_hand=bool(rng.random() < 0.8), lanes=lanes,
         lane=uniform(2.8, 3.9), parking=float(rng.choice((0.0, 2.1))) if lanes == 1 else 0.0,

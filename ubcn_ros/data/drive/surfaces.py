@@ -24,6 +24,9 @@ _WALLS = {
     'concrete': ((150, 150, 148), (128, 130, 132), (176, 174, 168)),
     'glass': ((84, 98, 110), (70, 84, 88), (110, 120, 128)),
 }
+# of walls that are laid in courses: height and length of a brick or stone, pixels, and how much
+# their tones differ
+_COURSES = {'brick': (3, 9, 0.07), 'stone': (13, 26, 0.06)}
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Light:
     sun: tuple[float, float, float]
     lit: float
 
+    @property
+    def base(self) -> float:
+        """Brightness that pictures are painted with."""
+        return self.ambient + 0.3 * self.strength
+
     def gain(self, normal: tuple[float, float, float]) -> float:
         """Return the brightness of a surface with this unit normal."""
         facing = sum(a * b for a, b in zip(normal, self.sun, strict=True))
@@ -53,19 +61,14 @@ def wall(rng: np.random.Generator, height: int, width: int, kind: str,
     picture[:] = color
     rough = 0.05 * noise_patch(rng, height, width, 0.9) + 0.05 * noise_patch(
         rng, height, width, 1.8)
-    if kind == 'brick':
-        course = max(PIXELS_PER_METRE // 8, 2)
-        tint = rng.normal(0, 0.07, (height // course + 1, width // (course * 3) + 2))
+    if kind in _COURSES:
+        course, length, spread = _COURSES[kind]
+        tint = rng.normal(0, spread, (height // course + 1, width // length + 2))
         rows = np.arange(height) // course
-        columns = (np.arange(width)[None] + (rows[:, None] % 2) * course) // (course * 3)
+        columns = (np.arange(width)[None] + (rows[:, None] % 2) * course) // length
         rough = rough + tint[rows[:, None], columns]
-    elif kind == 'stone':
-        course = PIXELS_PER_METRE // 2
-        tint = rng.normal(0, 0.06, (height // course + 1, width // (course * 2) + 2))
-        rows = np.arange(height) // course
-        columns = (np.arange(width)[None] + (rows[:, None] % 2) * course) // (course * 2)
-        rough = rough + tint[rows[:, None], columns]
-        rough[np.arange(height) % course == 0] -= 0.1
+        if kind == 'stone':
+            rough[np.arange(height) % course == 0] -= 0.1
     streaks = noise_patch(rng, height, width, 1.2, (6.0, 1.0))
     picture *= (1 + rough + 0.035 * streaks)[..., None]
     picture *= np.linspace(1.04, 0.9, height, dtype=np.float32)[:, None, None]
@@ -151,8 +154,8 @@ def _shop(rng: np.random.Generator, picture: np.ndarray, top: int, glow: np.ndar
 
 
 def facade(rng: np.random.Generator, width_m: float, height_m: float, kind: str, floors: int,
-           shop: bool, light: Light, gain: float) -> tuple[np.ndarray, tuple[int, int, int]]:
-    """Return the front of a house, RGB uint8, lit by ``gain``, and the colour of its walls."""
+           shop: bool, light: Light) -> tuple[np.ndarray, tuple[int, int, int]]:
+    """Return the front of a house, RGB uint8, and the colour of its walls."""
     scale = PIXELS_PER_METRE
     height, width = max(int(height_m * scale), 16), max(int(width_m * scale), 16)
     palette = _WALLS[kind]
@@ -197,13 +200,13 @@ def facade(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
     if rng.random() < 0.7:  # a rain pipe
         x = int(rng.uniform(0.02, 0.06) * width)
         picture[:, x:x + 3] = np.array((60, 60, 62)) * rng.uniform(0.5, 2)
-    picture = picture * gain
+    picture = picture * light.base
     picture = np.where(glow > 0, np.maximum(picture, glow), picture)
     return picture.clip(0, 255).astype(np.uint8), tuple(int(c) for c in color)
 
 
 def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: str,
-              color: tuple[int, int, int], light: Light, gain: float) -> np.ndarray:
+              color: tuple[int, int, int], light: Light) -> np.ndarray:
     """Return a mostly blind side wall, RGB uint8."""
     scale = PIXELS_PER_METRE // 2
     height, width = max(int(height_m * scale), 8), max(int(width_m * scale), 8)
@@ -214,7 +217,8 @@ def side_wall(rng: np.random.Generator, width_m: float, height_m: float, kind: s
         x, y = int(rng.uniform(0.1, 0.8) * width), int(rng.uniform(0.35, 0.8) * height)
         _window(rng, picture, (x, y, min(x + scale, width - 2), min(y + 17, height - 4)),
                 (225, 222, 214), (1, 2), glow, light)
-    picture = np.where(glow > 0, np.maximum(picture * gain, glow), picture * gain)
+    picture = picture * light.base
+    picture = np.where(glow > 0, np.maximum(picture, glow), picture)
     return picture.clip(0, 255).astype(np.uint8)
 
 

@@ -17,11 +17,10 @@ class Traffic:
     Streams of road users that never end; where each of them is follows from the time.
 
     :param world: the street, see :class:`ubcn_ros.data.drive.world.World`.
-    :param speed_m_s: our own speed, which cars in our lane keep.
     """
 
-    def __init__(self, world, speed_m_s: float):
-        self.world, self.style, self.speed = world, world.style, speed_m_s
+    def __init__(self, world):
+        self.world, self.style = world, world.style
 
     def add(self, time_s: float, here: float, quads: list[Quad], billboards: list[Billboard],
             shadows: list[Quad]) -> None:

@@ -57,18 +57,17 @@ class Vehicle:
     :param rng: draws the colour and the details.
     :param kind: a name in :data:`SHAPES`.
     :param light: the drive's light.
-    :param base: brightness that the textures are painted with.
     """
 
-    def __init__(self, rng: np.random.Generator, kind: str, light: Light, base: float):
-        self.shape, self.light, self.base = SHAPES[kind], light, base
+    def __init__(self, rng: np.random.Generator, kind: str, light: Light):
+        self.shape, self.light = SHAPES[kind], light
         color = np.array(_COLORS[rng.integers(len(_COLORS))], np.float32)
         if kind == 'van' and rng.random() < 0.6:
             color = np.array((228, 228, 226), np.float32)
         elif 'bus' in kind:
             color = np.array(((176, 24, 28), (230, 226, 214), (30, 90, 150))[rng.integers(3)])
         self.color = np.clip(color * rng.uniform(0.85, 1.1), 8, 240)
-        upper, lower = self._side(rng)
+        lower, upper = self._below_belt(rng), self._above_belt(rng)
         self.side = {1: (Texture(upper), Texture(lower)),
                      -1: (Texture(np.ascontiguousarray(upper[:, ::-1])),
                           Texture(np.ascontiguousarray(lower[:, ::-1])))}
@@ -81,18 +80,8 @@ class Vehicle:
         soft = cv2.GaussianBlur(soft, (0, 0), 5) * 0.72
         self.shadow = Texture(np.dstack([np.full((48, 96, 3), 8), soft]).astype(np.uint8))
 
-    @property
-    def length(self) -> float:
-        """Return the length in metres."""
-        return self.shape.length
-
     def _tone(self, rgb) -> np.ndarray:
-        return np.clip(np.asarray(rgb, np.float32) * self.base, 0, 255)
-
-    def _side(self, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Paint what is above and what is below the belt line."""
-        lower = self._below_belt(rng)
-        return self._above_belt(rng), lower
+        return np.clip(np.asarray(rgb, np.float32) * self.light.base, 0, 255)
 
     def _below_belt(self, rng) -> np.ndarray:
         s, k = self.shape, _SCALE
@@ -107,7 +96,7 @@ class Vehicle:
         outline = np.array([[2, 0], [int((s.length - 1.0) * k), 0],
                             [w - 8, int((s.belt - s.nose) * k)], [w - 1, int(0.55 * belt)],
                             [w - 4, sill], [3, sill], [0, int(0.5 * belt)]], np.int32)
-        if len(s.top) and s.top[-1][0] > s.length - 0.5:
+        if s.top[-1][0] > s.length - 0.5:
             outline[1, 0] = w - 2
         alpha = np.zeros((belt, w), np.uint8)
         cv2.fillPoly(alpha, [outline], 255)
@@ -155,7 +144,7 @@ class Vehicle:
         pane = self._tone(pane + 14 * noise_patch(rng, upper.shape[0], w, 1.6)[..., None])
         upper[mask > 0, :3] = pane[mask > 0]
         left, right = inner[:, 0].min(), inner[:, 0].max()
-        for i in range(1, max(s.windows, 1)):
+        for i in range(1, s.windows):
             x = int(left + i * (right - left) / s.windows)
             upper[3:, x - 3:x + 3, :3] = self._tone(self.color * 0.4)
         return upper.clip(0, 255).astype(np.uint8)
@@ -222,7 +211,7 @@ class Vehicle:
             return (along * n + across * c, -up, along * c - across * n)
 
         def gain(across, up, along):
-            return self.light.gain(vector(across, up, along)) / self.base
+            return self.light.gain(vector(across, up, along)) / self.light.base
 
         quads = []
         high = max(h for _, h in s.top)

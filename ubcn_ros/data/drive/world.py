@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import cv2
 import numpy as np
 
-from ubcn_ros.data.drive.ground import CELL_M, CHUNK_M, HALF_WIDTH_M, GroundMap
+from ubcn_ros.data.drive.ground import CELL_M, CHUNK_M, HALF_WIDTH_M
+from ubcn_ros.data.drive.paint import paint_ground
 from ubcn_ros.data.drive.render import Billboard, Label, Quad
 from ubcn_ros.data.drive.stock import Stock
 from ubcn_ros.data.drive.style import ZONES, Style
@@ -42,7 +43,7 @@ class World(Stock):
     def __init__(self, seed: int, style: Style):
         super().__init__(seed, style)
         self.chunk = lru_cache(maxsize=24)(self._chunk)
-        self.ground_map = lru_cache(maxsize=12)(self._ground_map)
+        self.ground_map = lru_cache(maxsize=12)(partial(paint_ground, self))
 
     def point(self, u: float, up: float, z: float) -> tuple[float, float, float]:
         """Return the world position of lateral u and height ``up`` at z along the road."""
@@ -82,13 +83,13 @@ class World(Stock):
         return [(z0, z0 + CHUNK_M)]
 
     def _facing(self, side: int) -> float:
-        return self.style.light.gain((-side, 0, 0)) / self.style.base
+        return self.style.light.gain((-side, 0, 0)) / self.style.light.base
 
-    def along(self, side: int, u: float, za: float, zb: float, bottom: float, top: float):
-        """Return corner, right and down of an upright plane that faces the road."""
+    def along(self, side: int, u: float, za: float, zb: float, top: float):
+        """Return corner, right and down of a plane from the ground up that faces the road."""
         a, b = (za, zb) if side < 0 else (zb, za)
         start, end = self.point(side * u, top, a), self.point(side * u, top, b)
-        return start, (end[0] - start[0], 0.0, end[2] - start[2]), (0.0, top - bottom, 0.0)
+        return start, (end[0] - start[0], 0.0, end[2] - start[2]), (0.0, top, 0.0)
 
     def _line_street(self, rng, chunk: Chunk, k: int, side: int) -> None:
         style, zone = self.style, self.zone(k, side)
@@ -106,7 +107,7 @@ class World(Stock):
 
     def _houses(self, rng, chunk, side, zone, u, start, stop) -> None:
         z = start + (rng.uniform(0, 3) if zone in ('villas', 'estate') else 0)
-        light, base = self.style.light, self.style.base
+        light = self.style.light
         same = rng.integers(10)
         beside, beside_height = -1.0, 0.0  # where the house before ends, and its eaves
         while True:
@@ -115,27 +116,25 @@ class World(Stock):
             if z + house.width > stop:
                 break
             end = z + house.width
-            corner, right, down = self.along(side, u, z, end, 0, house.height)
+            corner, right, down = self.along(side, u, z, end, house.height)
             chunk.quads.append(Quad(house.front, corner, right, down, Label.BUILDING,
                                     self._facing(side)))
             chunk.blockers.append((side, z, end, u, house.height))
             total = house.height + house.ridge
-            near = self.point(side * u, total, z)
-            far = self.point(side * (u + house.depth), total, z)
-            left, wide = (near, house.depth) if side > 0 else (far, house.depth)
+            left = self.point(u if side > 0 else -(u + house.depth), total, z)
             gable = ((0, house.ridge / total), (0.5, 0), (1, house.ridge / total), (1, 1), (0, 1))
             if z > beside + 0.1 or beside_height < total:
-                chunk.quads.append(Quad(house.side, left, (wide, 0, 0), (0, total, 0),
-                                        Label.BUILDING, light.gain((0, 0, -1)) / base,
+                chunk.quads.append(Quad(house.side, left, (house.depth, 0, 0), (0, total, 0),
+                                        Label.BUILDING, light.gain((0, 0, -1)) / light.base,
                                         gable if house.ridge else None))
-            beside, beside_height = end, house.height + house.ridge
+            beside, beside_height = end, total
             if house.ridge:
                 a, b = (z, end) if side < 0 else (end, z)
                 top = self.point(side * (u + house.depth / 2), total, a)
                 eaves = self.point(side * (u - 0.3), house.height - 0.1, a)
                 chunk.quads.append(Quad(
                     house.roof, top, right, tuple(q - p for p, q in zip(top, eaves, strict=True)),
-                    Label.BUILDING, light.gain((-side * 0.6, -0.8, 0)) / base))
+                    Label.BUILDING, light.gain((-side * 0.6, -0.8, 0)) / light.base))
                 if rng.random() < 0.6:
                     foot = self.point(side * (u + house.depth / 2), house.height + 0.4 *
                                       house.ridge, z + rng.uniform(0.1, 0.9) * house.width)
@@ -163,7 +162,7 @@ class World(Stock):
             index = int(rng.integers(4))
             while kind != 'none' and z < end - 0.3:
                 stretch = min(4.0, end - z)
-                corner, right, down = self.along(side, u, z, z + stretch, 0, height)
+                corner, right, down = self.along(side, u, z, z + stretch, height)
                 chunk.quads.append(Quad(self.picture(kind, index), corner, right, down, label,
                                         self._facing(side), filled=label == Label.FENCE,
                                         two_sided=True, max_m=150))
@@ -182,11 +181,11 @@ class World(Stock):
         u = self.style.edge + rng.uniform(26, 40)
         if self.zone(k, side) == 'park' or rng.random() < 0.5:
             high = rng.uniform(3, 9)
-            corner, right, down = self.along(side, u, z, z + CHUNK_M, 0, high)
+            corner, right, down = self.along(side, u, z, z + CHUNK_M, high)
             chunk.quads.append(Quad(self.picture('wood', int(rng.integers(3))), corner, right,
                                     down, Label.TREE, two_sided=True))
         else:
-            corner, right, down = self.along(side, u, z, z + CHUNK_M, 0, 14.0)
+            corner, right, down = self.along(side, u, z, z + CHUNK_M, 14.0)
             chunk.quads.append(Quad(self.row(int(rng.integers(3))), corner, right, down,
                                     Label.BUILDING, self._facing(side)))
 
@@ -215,7 +214,7 @@ class World(Stock):
             index = int(rng.integers(4))
             for i in range(int(rng.integers(2, 6))):
                 corner, right, down = self.along(side, abs(kerb), z + i * stretch,
-                                                 z + (i + 1) * stretch, 0, 1.05)
+                                                 z + (i + 1) * stretch, 1.05)
                 chunk.quads.append(Quad(self.picture('railing', index), corner, right, down,
                                         Label.FENCE, filled=True, two_sided=True, max_m=120))
         if rng.random() < 0.25:  # a cabinet or bin
@@ -293,10 +292,6 @@ class World(Stock):
                     Label.PEDESTRIAN, max_m=120))
 
     # -- ground ----------------------------------------------------------------------------
-
-    def _ground_map(self, k: int) -> GroundMap:
-        from ubcn_ros.data.drive.paint import paint_ground
-        return paint_ground(self, k)
 
     def cast_shadows(self, k: int) -> np.ndarray | None:
         """Return the shadows on chunk k: 0..1 on a quarter of the ground's grid."""

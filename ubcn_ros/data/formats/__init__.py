@@ -20,12 +20,12 @@ class Format:
     :param name: of a YAML's key ``format``.
     :param layout: what it looks like below the folder, for texts.
     :param keys: of a YAML, beside those that every format has.
-    :param recognises: whether a folder has this layout, from names alone.
+    :param recognises: something true where a folder has this layout, from names alone.
     :param open: raises DataSetError where there is nothing to list.
     """
 
     name: str
     layout: str
     keys: frozenset[str]
-    recognises: Callable[[Path], bool]
+    recognises: Callable[[Path], object]
     open: Callable[[Description], DataSet]

@@ -35,8 +35,7 @@ def _recognises(root: Path) -> bool:
 
 
 def _open(description: Description) -> DataSet:
-    label_set, _ = description.label_set(CAMVID)
-    return DataSet(description.name, description.root, FORMAT.name, label_set,
+    return DataSet(description.name, description.root, FORMAT.name, description.label_set(CAMVID),
                    description.license or LICENSE,
                    {split: partial(_list, description.root / split) for split in SPLITS
                     if (description.root / split / 'images').is_dir()})

@@ -90,7 +90,7 @@ def _recognises(root: Path) -> bool:
 
 def _open(description: Description) -> DataSet:
     root = description.root
-    label_set, _ = description.label_set(CITYSCAPES)
+    label_set = description.label_set(CITYSCAPES)
     return DataSet(description.name, root, FORMAT.name, label_set, description.license or LICENSE,
                    {split: partial(_list, root, split) for split in SPLITS
                     if (root / 'leftImg8bit' / split).is_dir()

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ubcn_ros.data.description import Description
+from ubcn_ros.data.description import SPLIT_OF, SPLITS, Description
 from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.formats import Format
 from ubcn_ros.data.formats.coco_file import CocoFile, Part, read_coco
@@ -22,9 +22,7 @@ from ubcn_ros.data.listing import existing
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
 from ubcn_ros.labels import UNLABELED, plain_name
 
-_SPLITS = {'default': 'train', 'train': 'train', 'val': 'val', 'valid': 'val',
-           'validation': 'val', 'test': 'test'}
-_NAMES = re.compile(r'(?:instances_)?(default|train|val|valid|validation|test)\d*\.json')
+_NAMES = re.compile(rf'(?:instances_)?({"|".join(SPLIT_OF)})\d*\.json')
 _ROBOFLOW = '_annotations.coco.json'
 _WHOLE = ('annotations.json', 'result.json', _ROBOFLOW)
 
@@ -71,8 +69,8 @@ def _files(root: Path) -> dict[str, Path]:
     for folder in (root / 'annotations', root):
         for path in sorted(folder.glob('*.json')):
             if match := _NAMES.fullmatch(path.name.lower()):
-                found.setdefault(_SPLITS[match[1]], []).append(path)
-    for name, split in _SPLITS.items():
+                found.setdefault(SPLIT_OF[match[1]], []).append(path)
+    for name, split in SPLIT_OF.items():
         if (root / name / _ROBOFLOW).is_file():
             found.setdefault(split, []).append(root / name / _ROBOFLOW)
     for name in _WHOLE:
@@ -82,7 +80,7 @@ def _files(root: Path) -> dict[str, Path]:
         if len(files) > 1:
             raise DataSetError(f'{files[0]} and {files[1]} are both for the split {split!r}: '
                                f'write a YAML file with path: {root} and {split}: FILE.json')
-    return {split: found[split][0] for split in ('train', 'val', 'test') if split in found}
+    return {split: found[split][0] for split in SPLITS if split in found}
 
 
 def _open(description: Description) -> DataSet:
@@ -100,10 +98,9 @@ def _open(description: Description) -> DataSet:
         if plain_name(name) not in known | {'background'}:
             raise d.wrong('names', name, f'is not a category of {next(iter(files.values()))}: '
                           f'choose from {", ".join(_classes(list(read.values())))}')
-    label_set, given = d.label_set_of(classes)
-    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
+    return DataSet(d.name, d.root, FORMAT.name, d.label_set_of(classes), d.license,
                    {split: partial(_list, d.root, split, coco, classes)
-                    for split, coco in read.items()}, paths_given=given)
+                    for split, coco in read.items()}, paths_given=d.paths is not None)
 
 
 def _given(d: Description) -> dict[str, Path]:

@@ -12,23 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ubcn_ros.data.description import Description
+from ubcn_ros.data.description import SPLIT_OF, SPLITS, Description
 from ubcn_ros.data.files import DataSetError, read_color_labels
 from ubcn_ros.data.formats import Format
 from ubcn_ros.data.formats.voc2012 import listed_images
 from ubcn_ros.data.listing import text_lines, with_masks
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
+from ubcn_ros.data.yaml_values import Color
 from ubcn_ros.labels import UNLABELED, plain_name
-
-Color = tuple[int, int, int]
 
 _BLACK = (0, 0, 0)
 # of VOC, which writers of its masks use
 _VOID = (224, 224, 192)
-# by the names of CVAT's subsets, in lower case
-_SPLITS = {'default': 'train', 'train': 'train', 'val': 'val', 'valid': 'val',
-           'validation': 'val', 'test': 'test'}
-
 _BOTH = 'trainval'  # VOC's: what train and val list
 
 
@@ -57,7 +52,7 @@ def _open(description: Description) -> DataSet:
         if plain_name(name) not in by_name:
             raise d.wrong('names', name, f'is not in labelmap.txt: choose from '
                           f'{", ".join(labels)}')
-    label_set, given = d.label_set_of(classes, [by_name[plain_name(name)] for name in classes])
+    label_set = d.label_set_of(classes, [by_name[plain_name(name)] for name in classes])
     ids = {plain_name(name): i for i, name in enumerate(classes)}
     colors = tuple(dict.fromkeys((*labels.values(), _BLACK, _VOID)))
     class_ids = {plain_name(name): ids.get(plain_name(name), UNLABELED) for name in labels}
@@ -68,21 +63,22 @@ def _open(description: Description) -> DataSet:
                 for name, color in labels.items()}
     return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
                    {split: partial(_list, d.root, files, meaning, colors)
-                    for split, files in _lists(d.root).items()}, paths_given=given)
+                    for split, files in _lists(d.root).items()},
+                   paths_given=d.paths is not None)
 
 
 def _lists(root: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for file in sorted((root / 'ImageSets' / 'Segmentation').glob('*.txt')):
-        if file.stem.lower() in _SPLITS:
-            found.setdefault(_SPLITS[file.stem.lower()], []).append(file)
+        if file.stem.lower() in SPLIT_OF:
+            found.setdefault(SPLIT_OF[file.stem.lower()], []).append(file)
         elif not file.name.startswith('.') and file.stem.lower() != _BOTH:
             raise DataSetError(f'{file} is of no split: add its lines to train.txt, val.txt or '
                                'test.txt, and remove it')
     if not found:
         raise DataSetError(f'{root}/ImageSets/Segmentation holds no list of images: expected '
                            'default.txt or train.txt, as CVAT exports them')
-    return {split: found[split] for split in ('train', 'val', 'test') if split in found}
+    return {split: found[split] for split in SPLITS if split in found}
 
 
 def _list(root: Path, files: list[Path], meaning: Mapping[int, int], colors: tuple[Color, ...]

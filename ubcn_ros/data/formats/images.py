@@ -26,10 +26,6 @@ def _holds_images(folder: Path) -> bool:
                                    for path in folder.iterdir())
 
 
-def _recognises(root: Path) -> bool:
-    return bool(_found(root))
-
-
 def _open(description: Description) -> DataSet:
     return DataSet(description.name, description.root, FORMAT.name, None, description.license,
                    {split: partial(_list, folder)
@@ -43,4 +39,4 @@ def _list(folder: Path) -> Listing:
 
 
 FORMAT = Format('images', 'images without labels: NAME.jpg (or .png), if you like below train and '
-                'val', frozenset(), _recognises, _open)
+                'val', frozenset(), _found, _open)

@@ -38,15 +38,15 @@ def _open(description: Description) -> DataSet:
     if d.names is None:
         raise DataSetError(f'{d.source}: the names of the classes are not among its files: give '
                            'path and names (a list) in a YAML file')
-    label_set, given = d.label_set()
-    ids = d.ids()
+    label_set, ids = d.label_set(), d.ids()
     readers: dict[str, Callable[[], Listing]] = {}
     for split, images, masks in _found(d.root):
         if split in readers:
             raise DataSetError(f'{d.source}: {images} is another folder for the split {split!r}: '
                                'rename one, or write a YAML with path, train, val and masks_dir')
         readers[split] = partial(_list, images, masks, d, ids)
-    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license, readers, paths_given=given)
+    return DataSet(d.name, d.root, FORMAT.name, label_set, d.license, readers,
+                   paths_given=d.paths is not None)
 
 
 def _list(images: Path, masks: Path, d: Description, ids: Mapping[int, int]) -> Listing:

@@ -55,15 +55,15 @@ def _open(description: Description) -> DataSet:
     for split, places in d.places.items():
         for place in places:
             _check_place(d, split, place)
-    label_set, given, ids = None, True, {}
+    label_set, ids = None, {}
     if d.names is not None:
-        (label_set, given), ids = d.label_set(), d.ids()
+        label_set, ids = d.label_set(), d.ids()
     elif meant := [key for key in _OF_MASKS if key in d.given]:
         raise DataSetError(f'{d.source}: names is missing, which {meant[0]} needs: list the '
                            'classes, or leave both out for images without masks')
     return DataSet(d.name, d.root, FORMAT.name, label_set, d.license,
                    {split: partial(_list, d, places, ids) for split, places in d.places.items()},
-                   paths_given=given)
+                   paths_given=d.paths is not None)
 
 
 def _check_place(d: Description, split: str, place: Path) -> None:

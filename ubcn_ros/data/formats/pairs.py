@@ -19,10 +19,6 @@ def _found(root: Path) -> dict[str, Path]:
             if (base / 'input').is_dir() and (base / 'target').is_dir()}
 
 
-def _recognises(root: Path) -> bool:
-    return bool(_found(root))
-
-
 def _open(description: Description) -> DataSet:
     return DataSet(description.name, description.root, FORMAT.name, None, description.license,
                    {split: partial(_list, base)
@@ -42,4 +38,4 @@ def _list(base: Path) -> Listing:
 
 
 FORMAT = Format('pairs', 'pairs: input/NAME.png in rain with target/NAME.png clean, if you like '
-                'below train and val', frozenset(), _recognises, _open)
+                'below train and val', frozenset(), _found, _open)

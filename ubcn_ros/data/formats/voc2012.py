@@ -44,13 +44,13 @@ def _recognises(root: Path) -> bool:
 
 def _open(description: Description) -> DataSet:
     base = voc_base(description.root)
-    label_set, given = description.label_set(VOC2012)
     ids = description.with_names(VOC2012.classes).ids()
     lists = {split: base / 'ImageSets' / 'Segmentation' / f'{split}.txt' for split in SPLITS}
-    return DataSet(description.name, base, FORMAT.name, label_set,
+    return DataSet(description.name, base, FORMAT.name, description.label_set(VOC2012),
                    description.license or ('' if description.names else LICENSE),
                    {split: partial(_list, base, lists[split], ids) for split in SPLITS
-                    if lists[split].is_file()}, paths_given=given)
+                    if lists[split].is_file()},
+                   paths_given=description.paths is not None or description.names is None)
 
 
 def _list(base: Path, file: Path, ids: Mapping[int, int]) -> Listing:

@@ -26,28 +26,26 @@ RADIUS = 15
 REGULARISATION = 1.0
 
 
-def box_mean(image: torch.Tensor, radius: int) -> torch.Tensor:
-    """Average (N, C, H, W) over squares of 2 radius + 1 pixels, less of them at the borders."""
-    side = 2 * radius + 1
-    for kernel, padding in (((side, 1), (radius, 0)), ((1, side), (0, radius))):
+def box_mean(image: torch.Tensor) -> torch.Tensor:
+    """Average (N, C, H, W) over squares of 2 RADIUS + 1 pixels, less of them at the borders."""
+    side = 2 * RADIUS + 1
+    for kernel, padding in (((side, 1), (RADIUS, 0)), ((1, side), (0, RADIUS))):
         image = F.avg_pool2d(image, kernel, 1, padding, count_include_pad=False)
     return image
 
 
-def guided_low_pass(image: torch.Tensor, radius: int = RADIUS, eps: float = REGULARISATION
-                    ) -> torch.Tensor:
+def guided_low_pass(image: torch.Tensor, eps: float = REGULARISATION) -> torch.Tensor:
     """
     Smooth an image under its own guidance (He et al., "Guided Image Filtering", TPAMI 2013).
 
     :param image: (N, C, H, W), each channel by itself.
-    :param radius: of the window, pixels.
     :param eps: the variance above which edges stay.
     """
-    mean = box_mean(image, radius)
-    variance = (box_mean(image * image, radius) - mean * mean).clamp(min=0)
+    mean = box_mean(image)
+    variance = (box_mean(image * image) - mean * mean).clamp(min=0)
     slope = variance / (variance + eps)
     offset = mean - slope * mean
-    return box_mean(slope, radius) * image + box_mean(offset, radius)
+    return box_mean(slope) * image + box_mean(offset)
 
 
 class DDN(Baseline):

@@ -33,10 +33,10 @@ SLOPE = 0.2
 class SqueezeExcitation(nn.Module):
     """Scale every channel of (N, C, H, W) by 0..1, as the means of all of them say."""
 
-    def __init__(self, channels: int, squeezed: int = SQUEEZED) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.squeeze = nn.Linear(channels, squeezed)
-        self.excite = nn.Linear(squeezed, channels)
+        self.squeeze = nn.Linear(channels, SQUEEZED)
+        self.excite = nn.Linear(SQUEEZED, channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         weights = self.excite(F.relu(self.squeeze(x.mean((2, 3))))).sigmoid()

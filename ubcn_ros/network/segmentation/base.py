@@ -12,6 +12,14 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
+def conv_bn(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1,
+            dilation: int = 1, relu: bool = False) -> nn.Sequential:
+    """Make a convolution that keeps the size but for its stride, and a batch normalisation."""
+    layers = [nn.Conv2d(in_channels, out_channels, kernel, stride, dilation * (kernel // 2),
+                        dilation, bias=False), nn.BatchNorm2d(out_channels)]
+    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+
+
 class SegmentationNetwork(nn.Module):
     """
     Base of the networks here: a subclass implements ``encode`` and ``classify``.

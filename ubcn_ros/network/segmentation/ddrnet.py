@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import exporting, resize
-from ubcn_ros.network.segmentation.base import SegmentationNetwork
+from ubcn_ros.network.segmentation.base import SegmentationNetwork, conv_bn
 
 
 class Context(NamedTuple):
@@ -30,23 +30,16 @@ class Context(NamedTuple):
     detail: torch.Tensor
 
 
-def _conv_bn(in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1,
-             relu: bool = False) -> nn.Sequential:
-    layers = [nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
-              nn.BatchNorm2d(out_channels)]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
-
-
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with a skip; the closing ReLU can be left to the caller."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int = 1, relu: bool = True
                  ) -> None:
         super().__init__()
-        self.layers = nn.Sequential(_conv_bn(in_channels, out_channels, 3, stride, relu=True),
-                                    _conv_bn(out_channels, out_channels))
+        self.layers = nn.Sequential(conv_bn(in_channels, out_channels, 3, stride, relu=True),
+                                    conv_bn(out_channels, out_channels))
         self.skip = (nn.Identity() if in_channels == out_channels and stride == 1 else
-                     _conv_bn(in_channels, out_channels, 1, stride))
+                     conv_bn(in_channels, out_channels, 1, stride))
         self.relu = relu
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -59,10 +52,10 @@ class Bottleneck(nn.Module):
 
     def __init__(self, in_channels: int, width: int, stride: int = 1) -> None:
         super().__init__()
-        self.layers = nn.Sequential(_conv_bn(in_channels, width, 1, relu=True),
-                                    _conv_bn(width, width, 3, stride, relu=True),
-                                    _conv_bn(width, 2 * width, 1))
-        self.skip = _conv_bn(in_channels, 2 * width, 1, stride)
+        self.layers = nn.Sequential(conv_bn(in_channels, width, 1, relu=True),
+                                    conv_bn(width, width, 3, stride, relu=True),
+                                    conv_bn(width, 2 * width, 1))
+        self.skip = conv_bn(in_channels, 2 * width, 1, stride)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.layers(x) + self.skip(x)
@@ -170,7 +163,7 @@ class DDRNet23Slim(SegmentationNetwork):
         w = width
         self.feature_channels = 4 * w
         self.stem = nn.Sequential(
-            _conv_bn(3, w, 3, 2, relu=True), _conv_bn(w, w, 3, 2, relu=True),
+            conv_bn(3, w, 3, 2, relu=True), conv_bn(w, w, 3, 2, relu=True),
             BasicBlock(w, w), BasicBlock(w, w, relu=False), nn.ReLU())
         self.layer2 = nn.Sequential(BasicBlock(w, 2 * w, 2), BasicBlock(2 * w, 2 * w, relu=False))
         # the context branch goes down to stride 64, the detail branch stays at stride 8
@@ -184,23 +177,23 @@ class DDRNet23Slim(SegmentationNetwork):
         self.detail4 = nn.Sequential(BasicBlock(2 * w, 2 * w),
                                      BasicBlock(2 * w, 2 * w, relu=False))
         self.detail5 = Bottleneck(2 * w, 2 * w)
-        self.compress3 = _conv_bn(4 * w, 2 * w, 1)
-        self.compress4 = _conv_bn(8 * w, 2 * w, 1)
-        self.down3 = _conv_bn(2 * w, 4 * w, 3, 2)
-        self.down4 = nn.Sequential(_conv_bn(2 * w, 4 * w, 3, 2, relu=True),
-                                   _conv_bn(4 * w, 8 * w, 3, 2))
+        self.compress3 = conv_bn(4 * w, 2 * w, 1)
+        self.compress4 = conv_bn(8 * w, 2 * w, 1)
+        self.down3 = conv_bn(2 * w, 4 * w, 3, 2)
+        self.down4 = nn.Sequential(conv_bn(2 * w, 4 * w, 3, 2, relu=True),
+                                   conv_bn(4 * w, 8 * w, 3, 2))
         self.pyramid = DAPPM(16 * w, 4 * w, 4 * w, context_window and tuple(context_window))
         self.head = _pre(4 * w, 2 * w, 3)
         self.fine = nn.Sequential(nn.BatchNorm2d(3 * w), nn.ReLU(inplace=True),
-                                  _conv_bn(3 * w, 2 * w, relu=True))
+                                  conv_bn(3 * w, 2 * w, relu=True))
         self.classifier = nn.Conv2d(2 * w, num_classes, 1)
         self.auxiliary_head = nn.Sequential(_pre(2 * w, 2 * w, 3), nn.BatchNorm2d(2 * w),
                                             nn.ReLU(inplace=True),
                                             nn.Conv2d(2 * w, num_classes, 1))
         # what the fine features say, narrowed, beside what one convolution saw at stride 2
-        self.narrow = _conv_bn(2 * w, w // 2, 1, relu=True) if stride2_head else None
-        self.stride2_head = (nn.Sequential(_conv_bn(w + w // 2, w, relu=True),
-                                   nn.Conv2d(w, num_classes, 1)) if stride2_head else None)
+        self.narrow = conv_bn(2 * w, w // 2, 1, relu=True) if stride2_head else None
+        self.stride2_head = (nn.Sequential(conv_bn(w + w // 2, w, relu=True),
+                                           nn.Conv2d(w, num_classes, 1)) if stride2_head else None)
         for m in self.modules():
             if isinstance(m, nn.Conv2d):
                 nn.init.kaiming_normal_(m.weight, mode='fan_out', nonlinearity='relu')

@@ -16,15 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from ubcn_ros.network.blocks import exporting
-from ubcn_ros.network.segmentation.base import SegmentationNetwork
-
-
-def _conv_bn(in_channels: int, out_channels: int, kernel: int, stride: int = 1, dilation: int = 1,
-             relu: bool = True) -> nn.Sequential:
-    layers = [nn.Conv2d(in_channels, out_channels, kernel, stride, dilation * (kernel // 2),
-                        dilation, bias=False), nn.BatchNorm2d(out_channels)]
-    return nn.Sequential(*layers, nn.ReLU(inplace=True)) if relu else nn.Sequential(*layers)
+from ubcn_ros.network.blocks import exporting, resize
+from ubcn_ros.network.segmentation.base import SegmentationNetwork, conv_bn
 
 
 class Bottleneck(nn.Module):
@@ -33,11 +26,11 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, width: int, stride: int, dilation: int) -> None:
         super().__init__()
         out_channels = 4 * width
-        self.layers = nn.Sequential(_conv_bn(in_channels, width, 1),
-                                    _conv_bn(width, width, 3, stride, dilation),
-                                    _conv_bn(width, out_channels, 1, relu=False))
+        self.layers = nn.Sequential(conv_bn(in_channels, width, 1, relu=True),
+                                    conv_bn(width, width, 3, stride, dilation, relu=True),
+                                    conv_bn(width, out_channels, 1))
         self.skip = (nn.Identity() if in_channels == out_channels and stride == 1 else
-                     _conv_bn(in_channels, out_channels, 1, stride, relu=False))
+                     conv_bn(in_channels, out_channels, 1, stride))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.relu(self.layers(x) + self.skip(x))
@@ -120,17 +113,18 @@ def grid_products(x: torch.Tensor, grids: Sequence[int], weights: GridWeights
 class PyramidPooling(nn.Module):
     """Averages over 1x1, 2x2, 3x3 and 6x6 grids, reduced, enlarged and joined to the features."""
 
-    def __init__(self, channels: int, grids: tuple[int, ...] = (1, 2, 3, 6)) -> None:
+    grids = (1, 2, 3, 6)
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.grids = grids
-        self.branches = nn.ModuleList(_conv_bn(channels, channels // len(grids), 1)
-                                      for _ in grids)
+        self.branches = nn.ModuleList(
+            conv_bn(channels, channels // len(self.grids), 1, relu=True) for _ in self.grids)
         self._weights: dict[tuple[Any, ...], GridWeights] = {}
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         means = (grid_products(x, self.grids, self.weights(x)) if x.is_cuda and not exporting()
                  else [grid_means(x, grid) for grid in self.grids])
-        pooled = [F.interpolate(branch(mean), x.shape[-2:], mode='bilinear', align_corners=False)
+        pooled = [resize(branch(mean), x.shape[-2:])
                   for branch, mean in zip(self.branches, means, strict=True)]
         return torch.cat((x, *pooled), 1)
 
@@ -167,7 +161,7 @@ class PSPNetResNet50(SegmentationNetwork):
         self.stages = nn.Sequential(_stage(64, 64, 3, 1, 1), _stage(256, 128, 4, 2, 1),
                                     _stage(512, 256, 6, 1, 2), _stage(1024, 512, 3, 1, 4))
         self.pyramid = PyramidPooling(2048)
-        self.head = nn.Sequential(_conv_bn(4096, 512, 3), nn.Dropout2d(0.1),
+        self.head = nn.Sequential(conv_bn(4096, 512, relu=True), nn.Dropout2d(0.1),
                                   nn.Conv2d(512, num_classes, 1))
 
     def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:

@@ -15,7 +15,13 @@ import torch
 
 from ubcn_ros.data.rain import RainRenderer
 from ubcn_ros.data.rain_parameters import RainParameters
-from ubcn_ros.data.rain_streaks import LARGEST_DROP_MM, marshall_palmer_slope
+from ubcn_ros.data.rain_streaks import (
+    FAR_M,
+    LARGEST_DROP_MM,
+    NEAR_M,
+    SMALLEST_DROP_MM,
+    marshall_palmer_slope,
+)
 from ubcn_ros.network.blocks import shrink
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
@@ -49,9 +55,8 @@ def coverage(rate_mm_h: float) -> float:
     the integral over all distances of D^2 N(D) from the thinnest drop drawn there to 6 mm, N as
     of Marshall and Palmer.
     """
-    p, slope = _PHYSICAL, marshall_palmer_slope(rate_mm_h)
-    distances = np.linspace(p.near_m, p.far_m, 32)
-    thinnest = np.clip(p.thinnest_mm_m * distances, p.smallest_mm, LARGEST_DROP_MM)
+    slope, distances = marshall_palmer_slope(rate_mm_h), np.linspace(NEAR_M, FAR_M, 32)
+    thinnest = np.clip(_PHYSICAL.thinnest_mm_m * distances, SMALLEST_DROP_MM, LARGEST_DROP_MM)
 
     def above(d: np.ndarray | float) -> np.ndarray | float:
         return np.exp(-slope * d) * (d * d / slope + 2 * d / slope ** 2 + 2 / slope ** 3)
