@@ -14,7 +14,7 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import JSON_OR_DASH, json_option
 from ubcn_ros.cli.output import bar_updater, progress_bar, save_json, say_error, warn
-from ubcn_ros.text_table import table
+from ubcn_ros.text_table import counted, listed, table
 
 if TYPE_CHECKING:
     from ubcn_ros.bags.info import BagInfo
@@ -64,9 +64,8 @@ def _text(info: BagInfo) -> str:
     size = sum(file.bytes for file in info.files)
     kinds = ', '.join(dict.fromkeys(f'{file.storage}, compression {file.compression}'
                                     for file in info.files))
-    files = '1 file' if len(info.files) == 1 else f'{len(info.files)} files'
     parts = [f'{info.path}: {info.seconds:.2f} s{_since(info.start_ns)}, {info.messages} '
-             f'messages, {size / 1e6:.1f} MB in {files} ({kinds})']
+             f'messages, {size / 1e6:.1f} MB in {counted(len(info.files), "file")} ({kinds})']
     if info.topics:
         parts.append('\n' + table(
             ('topic', 'type', 'messages', 'MB', 'Hz', 'gaps', 'longest', 'QoS'),
@@ -79,9 +78,8 @@ def _text(info: BagInfo) -> str:
     parts += [_cameras(info) + '\n'] if info.cameras else []
     parts += [f'{other["topic"]} is not a camera: {other["reason"]}'
               for other in info.not_cameras]
-    parts += [f'{topic.topic} has gaps: ' + ', '.join(
-        f'{gap.seconds:.2f} s at {gap.at_s:.2f} s' for gap in topic.gaps[:_MOST_GAPS])
-        + (f' and {len(topic.gaps) - _MOST_GAPS} more' if len(topic.gaps) > _MOST_GAPS else '')
+    parts += [f'{topic.topic} has gaps: ' + listed(
+        [f'{gap.seconds:.2f} s at {gap.at_s:.2f} s' for gap in topic.gaps], _MOST_GAPS)
         for topic in info.topics if topic.gaps]
     for title, names in (('attachments', info.attachments), ('metadata', info.metadata)):
         parts += [f'{title}: {", ".join(names)}'] if names else []

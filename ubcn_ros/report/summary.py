@@ -13,6 +13,7 @@ from ubcn_ros.report.page import Report, Tile
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.steps import Steps
 from ubcn_ros.report.tracks import BagPaths, Tracks
+from ubcn_ros.text_table import counted, listed
 
 _SHOWN = 3  # malformed frames that are named
 _MODEL = {'name': 'model', 'sha256': 'sha256 of the model'}
@@ -36,7 +37,7 @@ def tiles(report: Report, tracks: Tracks) -> list[Tile]:
         quality = f'{number(before, True)} → {quality}'
     found = [
         Tile('Frames', str(len(report.frames)),
-             f'of {_plural(len(tracks.tracks), "camera")}, {seconds:.1f} s of the drive'),
+             f'of {counted(len(tracks.tracks), "camera")}, {seconds:.1f} s of the drive'),
         Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
              'without rain' if quality else 'no drive without rain was given')]
     if not quality and 'change' in means:
@@ -71,11 +72,10 @@ def _engine_tile(both: str, tracks: Tracks) -> Tile:
 def subtitle(report: Report, tracks: Tracks) -> str:
     """Say in a line what is shown."""
     first, second = tracks.first, tracks.second
-    topics = list(dict.fromkeys(frame.topic for frame in report.frames))
-    listed = ', '.join(topics[:3]) + (f' and {len(topics) - 3} more' if len(topics) > 3 else '')
+    topics = listed(list(dict.fromkeys(frame.topic for frame in report.frames)), 3)
     if second is None:
-        return '; '.join(filter(None, (listed, _how(first))))
-    return f'{listed}; ' + '; '.join(
+        return '; '.join(filter(None, (topics, _how(first))))
+    return f'{topics}; ' + '; '.join(
         f'{name}: {bag.path}' + (f' ({how})' if (how := _how(bag)) else '')
         for name, bag in (('A', first), ('B', second)))
 
@@ -176,7 +176,3 @@ def _how(bag: OpenBag) -> str:
 def _mean(values: Iterator[float | None]) -> float | None:
     known = [v for v in values if v is not None and math.isfinite(v)]
     return sum(known) / len(known) if known else None
-
-
-def _plural(count: int, noun: str) -> str:
-    return f'{count} {noun}' + ('' if count == 1 else 's')

@@ -17,7 +17,7 @@ from ubcn_ros.network import UBCN, UBCNConfig, build
 from ubcn_ros.network.attention import SAM
 from ubcn_ros.network.veil_field import FieldSAM
 from ubcn_ros.runtime.weights import PARTS
-from ubcn_ros.text_table import table
+from ubcn_ros.text_table import listed, table
 
 _NAMED = 4  # modules in a row of the table
 _IMAGES = 6  # channels of the rainy and the previous image, which the veil field sees first
@@ -183,8 +183,7 @@ def _anew_text(row: PartStart) -> str:
 def _modules(names: Sequence[str]) -> str:
     """Name the modules of tensors, at most some of them."""
     modules = [module for module, _ in groupby(names, lambda name: name.rpartition('.')[0])]
-    more = f' and {len(modules) - _NAMED} more' if len(modules) > _NAMED else ''
-    return ', '.join(modules[:_NAMED]) + more
+    return listed(modules, _NAMED)
 
 
 def _paths(labels: LabelSet) -> list[frozenset[str]]:

@@ -21,6 +21,7 @@ from ubcn_ros.study.report.content import (
     quality_table,
 )
 from ubcn_ros.study.report.sources import Found
+from ubcn_ros.text_table import counted
 
 Figures = dict[str, float | None]
 
@@ -58,10 +59,6 @@ def _left_out(found: Found) -> list[tuple[str, str]]:
              'drawn again', 'ubcn study baselines --data FOLDER')] if titles else []
 
 
-def _counted(images: list[Any]) -> str:
-    return f'{len(images)} image{"s" * (len(images) != 1)}'
-
-
 def _mean(values: list[float | None]) -> float | None:
     """Mean of those that are finite; None where there are none."""
     known = [value for value in values if value is not None]
@@ -74,7 +71,7 @@ def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
                                         if title in image['rates'].get(rate, {})])
                             for key, _, _ in MEASURES} for rate in rates}) for title in titles]
     return quality_table(
-        f'Means over the {_counted(images)} shown', rates, rows,
+        f'Means over the {counted(len(images), "image")} shown', rates, rows,
         note='Of so few images: the figures of a whole data set are in the table of the '
              'baselines.')
 
@@ -144,7 +141,7 @@ def _gains(images: list[Any], name: str, unit: str, last: int, text: str) -> Sta
         return Statement(text, None, 'needs two steps and a ground truth')
     return Statement(text, min(known) > 0, 'mean change ' + ', '.join(
         f'{figure(change, 2, True)} from step {t} to {t + 1}'
-        for t, change in enumerate(known, 1)) + f' ({unit}, {_counted(images)})')
+        for t, change in enumerate(known, 1)) + f' ({unit}, {counted(len(images), "image")})')
 
 
 def _step_opinions(statements: list[Statement]) -> Iterator[str]:
