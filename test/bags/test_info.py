@@ -128,10 +128,20 @@ def test_storages_and_a_bag_without_messages(tmp_path, storage):
 
 def test_a_file_compressed_as_a_whole(drive):
     import zstandard
-    packed = drive.with_name('drive.mcap.zstd')
-    packed.write_bytes(zstandard.compress(drive.read_bytes()))
-    assert [(file.storage, file.compression) for file in bag_info(packed).files] == [
-        ('mcap', 'zstd file')]
+    for name in ('drive.mcap.zstd', 'drive'):  # what it holds counts
+        packed = drive.with_name(name)
+        packed.write_bytes(zstandard.compress(drive.read_bytes()))
+        assert [(file.storage, file.compression) for file in bag_info(packed).files] == [
+            ('mcap', 'zstd file')]
+
+
+def test_a_camera_beside_messages_of_another_encoding_has_its_size(tmp_path):
+    bag = write_topics(tmp_path / 'two.mcap', [
+        Topic('/front/image_raw', IMAGE, [(n / 10, serialized(n)) for n in range(5)]),
+        Topic('/front/image_raw', IMAGE, [(0.1, b'{}')], encoding='json')])
+    done = ubcn('bag', 'info', bag)
+    row, = (line.split() for line in done.output.splitlines() if ' none beside it' in line)
+    assert row[:3] == ['/front/image_raw', '44x36', 'rgb8'], done.output
 
 
 @pytest.mark.parametrize('begin_ns', [2**63 - 5, 2**63 + 10, 2**64 - SECOND])

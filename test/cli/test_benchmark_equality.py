@@ -16,8 +16,8 @@ from ubcn_ros.cli.benchmark_equality import equality
 @pytest.fixture
 def images(tmp_path):
     rng = np.random.default_rng(0)
-    for i in range(3):
-        assert cv2.imwrite(str(tmp_path / f'{i}.png'), rng.integers(0, 256, (48, 64, 3), np.uint8))
+    for name in ('0.png', '1.jpeg', '2.bmp'):
+        assert cv2.imwrite(str(tmp_path / name), rng.integers(0, 256, (48, 64, 3), np.uint8))
     return tmp_path
 
 
@@ -49,4 +49,4 @@ def test_nothing_to_compare_is_named(tiny_model, images, tmp_path, monkeypatch):
     assert result.exit_code == 1 and 'no backend and precision is left' in result.output
     (tmp_path / 'empty').mkdir()
     result = invoke(tmp_path / 'empty', '--model', tiny_model)
-    assert result.exit_code == 1 and 'holds no .png or .jpg' in result.output
+    assert result.exit_code == 1 and 'holds no images' in result.output

@@ -91,3 +91,11 @@ def test_the_typical_short_side_is_the_median_of_what_is_read():
     assert typical_short_side(given) == 100
     assert typical_short_side(shrunk(given, 80)) == 80
     assert typical_short_side(given, at_most=1) == 100
+
+
+@pytest.mark.parametrize('count', [1, 24, 25, 26, 49, 50, 100])
+def test_of_a_long_list_few_frames_are_read(count, monkeypatch):
+    reads = []
+    monkeypatch.setattr(ArrayScene, 'image', lambda self: reads.append(self) or np.zeros((5, 9)))
+    assert typical_short_side(scenes(*[(5, 9)] * count)) == 5
+    assert min(count, 13) <= len(reads) <= 25

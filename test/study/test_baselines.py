@@ -3,6 +3,7 @@
 """`ubcn study baselines` from its data to its table, stopped, resumed and refused, in small."""
 
 import json
+import sys
 from dataclasses import replace
 from shutil import copytree
 
@@ -110,6 +111,22 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     assert missing['rescan, jorder-e and rcdnet, which this study was begun without: another '
                    '--out'], 'they are no variants of this recipe'
     assert 'Trained for as many samples: prenet' in missing
+
+
+def test_steps_are_of_the_stage_that_derains_also_where_it_has_epochs(root, tmp_path, tiny_model,
+                                                                      monkeypatch):
+    recipe = yaml.safe_load((root / 'tiny.yaml').read_text())
+    recipe['stages']['derain'] = {**recipe['stages']['derain'], 'epochs': 100}
+    del recipe['stages']['derain']['optimizer_steps']
+    (root / 'epochs.yaml').write_text(yaml.safe_dump(recipe))
+    seen = []
+    monkeypatch.setattr(BaselineStudy, 'train', lambda self: seen.append(
+        self.config.stages['derain'].optimizer_steps) or sys.exit(3))
+    for steps in ('20', '20%'):
+        done = run(root, tmp_path / steps, '--model', tiny_model, '--steps', steps, '--recipe',
+                   root / 'epochs.yaml')
+        assert done.exit_code == 3, done.output
+    assert seen == [20, 20]  # of 100
 
 
 def test_a_study_goes_on_where_it_was_stopped_and_may_be_added_to(study, monkeypatch):

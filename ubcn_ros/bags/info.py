@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from mcap.records import Chunk, Message
 from mcap.stream_reader import StreamReader
+from zstandard import ZstdDecompressor
 
 from ubcn_ros.bags.errors import MalformedMessage
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, ZSTD_MAGIC, decode_record
@@ -185,13 +186,12 @@ def find_gaps(times_ns: np.ndarray, end_ns: int) -> list[Gap] | None:
 def _file(path: Path) -> FileInfo:
     with path.open('rb') as file:
         magic = file.read(16)
-        if magic.startswith(ZSTD_MAGIC):
-            return FileInfo(path.name, path.stat().st_size,
-                            path.name.removesuffix('.zstd').rpartition('.')[2], 'zstd file')
-        storage = storage_kind(magic) or 'unknown'
         file.seek(0)
-        compression = _compression(file) if storage == 'mcap' else 'none'
-    return FileInfo(path.name, path.stat().st_size, storage, compression)
+        if magic.startswith(ZSTD_MAGIC):
+            magic, compression = ZstdDecompressor().stream_reader(file).read(16), 'zstd file'
+        else:
+            compression = _compression(file) if storage_kind(magic) == 'mcap' else 'none'
+    return FileInfo(path.name, path.stat().st_size, storage_kind(magic) or 'unknown', compression)
 
 
 def _compression(file: Any) -> str:

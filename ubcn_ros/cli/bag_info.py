@@ -87,7 +87,7 @@ def _text(info: BagInfo) -> str:
 
 
 def _cameras(info: BagInfo) -> str:
-    by_topic: dict[tuple[str, str], Any] = {(t.topic, t.type): t for t in info.topics}
+    by_topic = {(t.topic, t.type): t for t in info.topics if t.serialization == 'cdr'}
     rows = []
     for camera in info.cameras:
         topic = by_topic[camera['topic'], camera['type']]

@@ -80,12 +80,10 @@ def _image_files(paths: Sequence[Path]) -> list[Path]:
     from ubcn_ros.images.files import find_images
     files = []
     for path in paths:
-        files += (sorted(p for p in find_images(path).images
-                         if p.suffix.lower() in ('.png', '.jpg'))
-                  if path.is_dir() else [path])
+        files += find_images(path).images if path.is_dir() else [path]
     if not files:
-        raise click.ClickException(f'{", ".join(map(str, paths))} holds no .png or .jpg: give '
-                                   'images, or folders that hold them')
+        raise click.ClickException(f'{", ".join(map(str, paths))} holds no images: give images, '
+                                   'or folders that hold them')
     return files
 
 

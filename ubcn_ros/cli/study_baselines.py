@@ -84,17 +84,19 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     from ubcn_ros.study.baselines_table import baselines_text
     from ubcn_ros.training.config import TrainConfig, with_length
     from ubcn_ros.training.record import typed_command
+    from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = True  # every step has the same shapes
     config = TrainConfig.load(recipe)
-    if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
-        config = with_length(config, steps if isinstance(steps, float) else
-                             steps / config.stages['derain'].optimizer_steps)
     label_set = load_model(model, ('segmentation',))[1].config.label_set
+    images = open_data(data, label_set)
+    if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
+        counted = Run(config, images, out).config.stages['derain'].optimizer_steps
+        config = with_length(config, steps if isinstance(steps, float) else steps / counted)
     with single_run(out):
-        study = BaselineStudy(config, open_data(data, label_set),
+        study = BaselineStudy(config, images,
                               launch(False, accelerator, 1, 1, precision), model, out, names,
                               budgets, rates, iterations, stride, limit, workers,
                               typed_command(sys.argv[1:]), click.echo)

@@ -11,6 +11,7 @@ import pytest
 from command_line import ubcn
 from drives import MS, drive, image, picture, write_bag
 
+from ubcn_ros.bags import BagError
 from ubcn_ros.bags.process.run import _Run
 from ubcn_ros.bags.process.video import video_paths
 from ubcn_ros.images.video import read_video
@@ -62,6 +63,19 @@ def test_videos_of_several_bags_have_names_of_their_own(tmp_path):
     found = video_paths(tmp_path / 'seen.mp4', jobs)
     assert found[1]['/a/b/image'] == tmp_path / 'seen.friday.a-b.mp4'
     assert len({path for paths in found for path in paths.values()}) == 6
+
+
+def test_bags_of_one_name_in_two_folders_have_videos_of_their_own(tmp_path, quick):
+    for name in 'ab':
+        write_bag(tmp_path / 'in' / name / 'x.mcap', [image('/front/image_raw', 1, 1000)])
+    done = process(tmp_path / 'in', tmp_path / 'out', '--video', tmp_path / 'seen.mp4', *quick)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in tmp_path.glob('*.mp4')) == [
+        'seen.a-x.front.mp4', 'seen.b-x.front.mp4']
+    jobs = [SimpleNamespace(out=tmp_path / name, cameras=(), prefixes=(('/image', '/'),))
+            for name in ('a/x', 'a-x')]
+    with pytest.raises(BagError, match='seen.a-x.mp4: process the bags one by one'):
+        video_paths(tmp_path / 'seen.mp4', jobs)
 
 
 def test_a_signal_leaves_whole_videos(tmp_path, quick, monkeypatch):

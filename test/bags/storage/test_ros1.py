@@ -10,6 +10,7 @@ from drives import processed
 from random_images import noise
 from rosbags.rosbag1 import Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+from zstandard import ZstdCompressor
 
 from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, decode, deserialize, open_bag, read_images
 from ubcn_ros.bags.messages import TYPES
@@ -207,3 +208,12 @@ def test_their_cameras_are_processed(tmp_path):
     topics = [r.channel.topic for r in copied]
     assert topics.count('/front/derained/image_raw') == 2
     assert topics.count('/front/derained/camera_info') == 2
+
+
+def test_a_compressed_file_that_is_cut_off_says_so(tmp_path):
+    bag = write(tmp_path / 'in.bag', [('/image', IMAGE, n, image(n)) for n in range(3)])
+    packed = tmp_path / 'in.bag.zstd'
+    packed.write_bytes(ZstdCompressor(write_checksum=True).compress(bag.read_bytes())[:-2])
+    with open_bag(packed) as reader:
+        assert len(list(reader.records())) == 3
+        assert len(reader.damage) == 1 and 'it is cut off' in reader.damage[0]

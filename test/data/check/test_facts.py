@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A scene is judged as training judges it, and read again when its files have changed."""
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,6 +137,16 @@ def test_a_damaged_cache_is_rebuilt(clean, read, cache_folder, harm):
     read()
     assert check_data(opened(clean)).to_dict() == report.to_dict() and len(read()) == 9
     assert path.read_bytes() == whole
+
+
+def test_facts_of_another_version_are_found_again(clean, read, cache_folder):
+    report = check_data(opened(clean))
+    (path,) = cache_folder.iterdir()
+    facts = json.loads(path.read_bytes().partition(b'\n')[2])
+    text = json.dumps({state: values[:-1] for state, values in facts.items()})
+    path.write_text(f'{hashlib.sha256(text.encode()).hexdigest()}\n{text}')
+    read()
+    assert check_data(opened(clean)).to_dict() == report.to_dict() and len(read()) == 9
 
 
 def test_a_file_that_could_not_be_read_is_tried_again(clean, read, monkeypatch):

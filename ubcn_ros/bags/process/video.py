@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.process.job_reader import Item
 from ubcn_ros.bags.process.options import Job
@@ -19,16 +22,27 @@ def video_paths(path: Path, jobs: Sequence[Job]) -> list[dict[str, Path]]:
     """
     Name the video of each camera of each job: `path` itself where there is only one.
 
-    Of two cameras seen.mp4 becomes seen.front.mp4 and seen.rear.mp4; of several jobs, the name of
-    the output goes before that of the camera.
+    Of two cameras seen.mp4 becomes seen.front.mp4 and seen.rear.mp4; of several jobs, the place of
+    the output below a folder of them all goes before the camera: seen.monday-drive.front.mp4.
 
     :return: for each job, from the topic to the file.
+    :raises BagError: two would get the same name.
     """
     if len(jobs) == 1 and len(jobs[0].cameras) == 1:
         return [{jobs[0].cameras[0].topic: path}]
-    return [{topic: path.with_name('.'.join(filter(None, (
-        path.stem, job.out.name if len(jobs) > 1 else '', prefix.strip('/').replace('/', '-'))))
-        + path.suffix) for topic, prefix in job.prefixes} for job in jobs]
+    folder = os.path.commonpath([job.out.parent for job in jobs])
+    paths = [{topic: path.with_name('.'.join(filter(None, (
+        path.stem, _dashed(os.path.relpath(job.out, folder)) if len(jobs) > 1 else '',
+        _dashed(prefix)))) + path.suffix) for topic, prefix in job.prefixes} for job in jobs]
+    counts = Counter(name for job in paths for name in job.values())
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise BagError(f'the videos of two bags would be {twice[0]}: process the bags one by one, '
+                       'or leave out --video')
+    return paths
+
+
+def _dashed(name: str) -> str:
+    return name.strip('/').replace('/', '-')
 
 
 class CameraVideos:

@@ -29,11 +29,13 @@ def storage_kind(magic: bytes) -> str | None:
     return next((kind for kind, start in _MAGICS.items() if magic.startswith(start)), None)
 
 
-def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> Storage:
+def open_storage(path: Path, stack: ExitStack, lost: list[str], name: str | None = None
+                 ) -> Storage:
     """
     Open a storage file; what it holds counts, not its name.
 
     :param stack: closes the file and removes temporary copies.
+    :param lost: takes a line where the end of a compressed file could not be read.
     :param name: for the texts of errors; None takes the path.
     :raises BagError: it is none, or nothing in it can be read.
     """
@@ -45,10 +47,9 @@ def open_storage(path: Path, stack: ExitStack, name: str | None = None) -> Stora
             copy, problem = _decompressed(path, stack)
             if problem and not copy.stat().st_size:
                 raise BagError(f'{name} cannot be read: {problem}; {_ANOTHER_COPY}')
-            storage = open_storage(copy, stack, name)
+            storage = open_storage(copy, stack, lost, name)
             if problem:
-                storage.problems.append(f'{name}: {problem}: what is whole before was read; '
-                                        f'{_ANOTHER_COPY}')
+                lost.append(f'{name}: {problem}: what is whole before was read; {_ANOTHER_COPY}')
             return storage
         kind = storage_kind(magic)
         if kind == 'mcap':

@@ -53,7 +53,7 @@ class BagReader:
 
     def __init__(self, path: Path, stack: ExitStack):
         self.path = path
-        self._missing: list[str] = []
+        self._lost: list[str] = []
         metadata, self.notes = read_metadata(path) if path.is_dir() else (None, [])
         self.custom_data = metadata.custom_data if metadata else {}
         """What metadata.yaml says of the recording beside its content."""
@@ -61,7 +61,7 @@ class BagReader:
         """Storage files, in the order that they are read in."""
         self._storages = self._open(self.files, stack)
         if metadata is None and not all(storage.complete for storage in self._storages):
-            self._missing, self.notes = self.notes + self._missing, []
+            self._lost, self.notes = self.notes + self._lost, []
         stored: Counter[tuple[str, str, str]] = Counter()
         for storage in self._storages:
             self.notes += storage.notes
@@ -141,7 +141,7 @@ class BagReader:
     @property
     def damage(self) -> list[str]:
         """What is known by now that could not be read, of all topics, a line each."""
-        return [*self._missing, *(line for s in self._storages for line in s.problems)]
+        return [*self._lost, *(line for s in self._storages for line in s.problems)]
 
     def problems(self, connection: Connection, found: int) -> list[str]:
         """
@@ -217,7 +217,7 @@ class BagReader:
         self.notes += [f'{file}, which metadata.yaml does not name, was not read; '
                        '`ros2 bag reindex` adds it' for file in there
                        if file not in files]
-        self._missing += [f'{file}, which metadata.yaml names, is missing: the others were read; '
+        self._lost += [f'{file}, which metadata.yaml names, is missing: the others were read; '
                           'copy the bag again, with all its files' for file in missing]
         return [file for file in files if file not in missing]
 
@@ -226,13 +226,13 @@ class BagReader:
         storages = []
         for file in files:
             try:
-                storages.append(open_storage(file, stack))
+                storages.append(open_storage(file, stack, self._lost))
             except BagError as error:
                 if len(files) == 1:
                     raise
-                self._missing.append(str(error))
+                self._lost.append(str(error))
         if not storages:
-            raise BagError(self._missing[0])
+            raise BagError(self._lost[0])
         return storages
 
 

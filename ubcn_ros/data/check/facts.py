@@ -194,7 +194,7 @@ def load_facts(dataset: DataSet) -> dict[str, SceneFacts]:
             return {}
         return {state: SceneFacts(*map(_frozen, values))
                 for state, values in json.loads(text).items()}
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # TypeError: facts of another version
         return {}
 
 
