@@ -264,9 +264,6 @@ class Run:
         :param workers: processes that render samples.
         :param time_left: of these stages, shown with the progress.
         """
-        if stages:
-            terms = joined_license(self.start(stages[0]).info, self.data.licenses)
-            fabric.print(f'licence of the result: {terms or "none is stated"}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
@@ -275,6 +272,9 @@ class Run:
                                           workers))
         for stage in stages:
             start = self.start(stage)
+            if stage == stages[0]:
+                terms = joined_license(start.info, self.data.licenses)
+                fabric.print(f'licence of the result: {terms or "none is stated"}')
             fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
                          f'{start.details}'.rstrip())
             trainer = self.trainer(fabric, stage, start, workers, time_left and time_left.text)

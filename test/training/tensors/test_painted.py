@@ -20,7 +20,7 @@ def change(rainy, image):
 
 def test_it_brightens_as_painted_rain_does():
     image = np.full((64, 80, 3), 60, np.uint8)
-    streaks = PaintedStreaks((64, 80), 1, CPU, 0, (0, 1), HAZE_PROBABILITY, count=24)
+    streaks = PaintedStreaks((64, 80), 1, CPU, 0, (0, 1), HAZE_PROBABILITY)
     rng = np.random.default_rng(0)
     tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float().repeat(48, 1, 1, 1)
     found = streaks.painted(tensor, [streaks.draw(rng) for _ in range(48)])
@@ -35,7 +35,7 @@ def test_it_brightens_as_painted_rain_does():
 
 def test_severity_and_haze_are_as_asked_for():
     rng = np.random.default_rng(0)
-    light, strong = (PaintedStreaks((32, 48), 1, CPU, 0, severity, haze, count=8)
+    light, strong = (PaintedStreaks((32, 48), 1, CPU, 0, severity, haze)
                      for severity, haze in (((0, 0.1), 1), ((0.8, 1), 0)))
     assert all(light.draw(rng).haze.min() > 0 for _ in range(8))
     assert all(not strong.draw(rng).haze.any() for _ in range(8))
@@ -47,7 +47,7 @@ def test_severity_and_haze_are_as_asked_for():
 
 
 def test_pictures_follow_from_the_seed():
-    first, again = (PaintedStreaks((32, 48), 2, CPU, workers, (0, 1), 0.4, count=3)
+    first, again = (PaintedStreaks((32, 48), 2, CPU, workers, (0, 1), 0.4)
                     for workers in (0, 1))
     image = torch.zeros(1, 3, 32, 48)
     found = [s.painted(image, [s.draw(np.random.default_rng(5))]) for s in (first, again)]

@@ -57,14 +57,12 @@ class PaintedStreaks:
     :param seed: of what is drawn.
     :param workers: processes that draw.
     :param severity, haze_probability: as of ``SampleConfig``.
-    :param count: how many there are.
     """
 
     def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int,
-                 severity: tuple[float, float], haze_probability: float, count: int = _PICTURES
-                 ) -> None:
+                 severity: tuple[float, float], haze_probability: float) -> None:
         self.size, self.haze_probability = size, haze_probability
-        drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(count),
+        drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(_PICTURES),
                                     workers))
         self._severities = [severity for severity, _ in drawn]
         self._pictures = torch.stack([torch.from_numpy(p).to(device) for _, p in drawn])[:, None]
