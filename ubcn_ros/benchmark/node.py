@@ -142,8 +142,7 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
             'device': engine.get('device', load.device)}
 
 
-def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any] = lambda trial: None
-              ) -> dict[str, Any]:
+def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """
     Find the highest rate at which less than one in a hundred images is dropped.
 
@@ -170,15 +169,13 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any] = lambda tri
     return {'peak_hz': peak and round(peak, 2), 'trials': trials, **asdict(load)}
 
 
-def search_peak(sustains: Callable[[float], bool], first: float, halvings: int = 4
-                ) -> float | None:
+def search_peak(sustains: Callable[[float], bool], first: float) -> float | None:
     """
     Find the highest rate that is sustained, to five percent.
 
     :param sustains: whether a rate is.
     :param first: that is tried first.
-    :param halvings: how often a rate is halved where it is not sustained.
-    :return: None where none of these is sustained.
+    :return: None where not even a sixteenth of that is sustained.
     """
     low, high = None, None
     rate = first
@@ -187,7 +184,7 @@ def search_peak(sustains: Callable[[float], bool], first: float, halvings: int =
             low, rate = rate, rate * 2
         else:
             high, rate = rate, rate / 2
-        if low is None and rate < first / 2**halvings:
+        if low is None and rate < first / 16:
             return None
     while high / low > _CLOSE:
         middle = (low * high) ** 0.5

@@ -37,15 +37,15 @@ class Work:
     seconds: float = 0.0
 
 
-def _best_seconds(run: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
+def _best_seconds(run: Callable[[], object], device: torch.device) -> float:
     times = []
-    for _ in range(repeats + 1):
+    for _ in range(6):
         _synchronize(device)
         start = time.perf_counter()
         run()
         _synchronize(device)
         times.append(time.perf_counter() - start)
-    return min(times[1:])
+    return min(times[1:])  # the first warms up
 
 
 def _synchronize(device: torch.device) -> None:

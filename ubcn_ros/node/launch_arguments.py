@@ -56,30 +56,29 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def cameras_of_file(file: Path, node: str = 'ubcn') -> list[str]:
+def cameras_of_file(file: Path) -> list[str]:
     """
-    Read the cameras that a parameter file names for a node, [] for none.
+    Read the cameras that a parameter file names for the node, [] for none.
 
     :param file: of parameters, as ROS reads it; one that is no such file names none.
-    :param node: name of the node; in whatever namespace, and by wildcards, too.
     """
     try:
-        return [name for name in _cameras(yaml.safe_load(file.read_text()), '', node) if name]
+        return [name for name in _cameras(yaml.safe_load(file.read_text()), '') if name]
     except (OSError, UnicodeError, yaml.YAMLError):
         return []  # the node says what is wrong with it
 
 
-def _cameras(values: Any, name: str, node: str) -> list[str]:
-    """Look for the last list of cameras in parts of a file whose name ends as the node's may."""
+def _cameras(values: Any, name: str) -> list[str]:
+    """Look for the last list of cameras below names, in any namespace, that are the node's."""
     if not isinstance(values, dict):
         return []
     found: list[str] = []
     for key, value in values.items():
-        if key == 'ros__parameters' and name.rpartition('/')[2] in (node, '*', '**'):
+        if key == 'ros__parameters' and name.rpartition('/')[2] in ('ubcn', '*', '**'):
             cameras = value.get('cameras') if isinstance(value, dict) else None
             found = [str(camera) for camera in cameras] if isinstance(cameras, list) else found
         elif key != 'ros__parameters':
-            found = _cameras(value, str(key), node) or found
+            found = _cameras(value, str(key)) or found
     return found
 
 
