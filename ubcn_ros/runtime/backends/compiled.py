@@ -46,8 +46,7 @@ def compiler(autotune: bool) -> Callable[..., Any]:
 
 
 def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
-                     compile: Callable[..., Any] = torch.compile, **options: int
-                     ) -> GraphsBackend:
+                     compile: Callable[..., Any], **options: int) -> GraphsBackend:
     """
     Return graphs of a network's compiled stages.
 
@@ -56,15 +55,16 @@ def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
     :param compile: torch.compile, or what stands for it.
     :param options: of ``GraphsBackend``.
     """
-    stages, recorder = StageFunctions.of(eager.network), recorder_of(eager.device)
+    recorder = recorder_of(eager.device)
     cache = CompileCache(eager.info, eager.device, eager.precision, progress)
     return GraphsBackend(
-        eager, [Strategy('compiled', compiled(stages, progress, compile), recorder, cache.used),
-                Strategy('graphs', stages, recorder)], progress, **options)
+        eager, [Strategy('compiled', compiled(eager.stages, progress, compile), recorder,
+                         cache.used),
+                Strategy('graphs', eager.stages, recorder)], progress, **options)
 
 
-def compiled(stages: StageFunctions, progress: Callable[[str], None] = lambda _: None,
-             compile: Callable[..., Any] = torch.compile) -> StageFunctions:
+def compiled(stages: StageFunctions, progress: Callable[[str], None],
+             compile: Callable[..., Any]) -> StageFunctions:
     """
     Return the stages as compiled code, which is made when a size first comes.
 

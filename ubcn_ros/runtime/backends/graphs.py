@@ -82,7 +82,7 @@ class GraphsBackend:
     """
 
     def __init__(self, eager: EagerBackend, strategies: Sequence[Strategy],
-                 progress: Callable[[str], None] = _LOG.info, patience: int = PATIENCE,
+                 progress: Callable[[str], None], patience: int = PATIENCE,
                  sizes: int = KEPT_SIZES) -> None:
         self.info, self.device, self.precision = eager.info, eager.device, eager.precision
         self.prepared: OrderedDict[Sizes, StaticBuffers | None] = OrderedDict()
@@ -153,7 +153,6 @@ class GraphsBackend:
 
     def _prepare(self, sizes: Sizes) -> StaticBuffers | None:
         size, working = sizes
-        reference = StageFunctions.of(self._eager.network)
         shown = f'{size[2]}x{size[1]}' + (f', {size[0]} images' if size[0] > 1 else '')
         if working:
             shown += f', processed at {working[1]}x{working[0]}'
@@ -165,7 +164,7 @@ class GraphsBackend:
                 with strategy.preparing(*sizes):
                     buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self.device,
                                             working, self.info.temperature)
-                check(buffers, size, reference, working)
+                check(buffers, size, self._eager.stages, working)
                 self._progress(f'prepared {strategy.name} for {shown} in '
                                f'{time.monotonic() - begun:.1f} s')
                 return buffers
@@ -190,7 +189,7 @@ class GraphsBackend:
 def build(options: LoadOptions) -> GraphsBackend:
     """Build the backend 'graphs'; on a CPU it works on the same buffers without graphs."""
     eager = load_eager(options, fused=options.fused)
-    strategy = Strategy('graphs', StageFunctions.of(eager.network), recorder_of(eager.device))
+    strategy = Strategy('graphs', eager.stages, recorder_of(eager.device))
     return GraphsBackend(eager, [strategy], options.progress)
 
 
