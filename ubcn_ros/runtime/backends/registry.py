@@ -4,33 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
 
-
-def _eager(options: LoadOptions) -> Backend:
-    from ubcn_ros.runtime.backends.eager import build
-    return build(options)
-
-
-def _graphs(options: LoadOptions) -> Backend:
-    from ubcn_ros.runtime.backends.graphs import build
-    return build(options)
-
-
-def _compiled(options: LoadOptions) -> Backend:
-    from ubcn_ros.runtime.backends.compiled import build
-    return build(options)
-
-
-def _onnxruntime(options: LoadOptions) -> Backend:
-    from ubcn_ros.runtime.backends.onnx import build
-    return build(options)
-
-
-BACKENDS: dict[str, Callable[[LoadOptions], Backend]] = {
-    'eager': _eager, 'graphs': _graphs, 'compiled': _compiled, 'onnxruntime': _onnxruntime}
+BACKENDS = {'eager': 'eager', 'graphs': 'graphs', 'compiled': 'compiled', 'onnxruntime': 'onnx'}
+"""Modules of this package whose ``build`` makes a backend, by the backend's name."""
 
 
 def build_backend(name: str, options: LoadOptions) -> Backend:
@@ -46,4 +25,4 @@ def build_backend(name: str, options: LoadOptions) -> Backend:
     if name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}: choose 'auto' or one of "
                          f'{", ".join(BACKENDS)}')
-    return BACKENDS[name](options)
+    return importlib.import_module(f'.{BACKENDS[name]}', __package__).build(options)
