@@ -85,13 +85,9 @@ class Engine:
         Make an engine of a backend.
 
         :param clock: of deadlines, seconds.
-        :param processing_size, min_confidence, convergence: as of ``load``.
+        :param processing_size, min_confidence, convergence: as of ``load``, which checks them.
         :raises ModelFileError: the file says nonsense of its training's size or its temperature.
-        :raises ValueError: the processing size, least confidence or convergence is none.
         """
-        check_processing_size(processing_size)
-        check_min_confidence(min_confidence)
-        check_convergence(convergence)
         self.processing_size, self.min_confidence = processing_size, min_confidence
         self.convergence = convergence
         self.info, self.label_set = backend.info, backend.info.config.label_set
@@ -171,8 +167,9 @@ class Engine:
         return self.info.config.veil is not None
 
     @torch.inference_mode()
-    def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
-                count: int = 1, processing_size: int | None = None) -> None:
+    def warm_up(self, height: int, width: int,
+                progress: Callable[[str], None] = lambda _: None, count: int = 1,
+                processing_size: int | None = None) -> None:
         """
         Run a few batches of that size, so that the first real one is as fast as the rest.
 
@@ -184,7 +181,6 @@ class Engine:
         """
         batch = [np.zeros((height, width, 3), np.uint8)] * count
         check_batch(batch)
-        progress = progress or (lambda _: None)
         images = f'{count} x ' if count > 1 else ''
         compiling = ('; at a first start kernels are compiled, which takes up to a minute'
                      if self.device.type == 'cuda' and self.precision != 'fp32' else '')
