@@ -9,13 +9,12 @@ at which each stage works: what is between them is resized by the caller.
 PyTorch has two ONNX exporters. This takes the one that traces (`dynamo=False`): it needs no
 package besides onnx and takes a tenth of the time of the other, which needs onnxscript. Tracing
 would silently fix what depends on a size in Python; `blocks.exporting` is how the network avoids
-that, and `export_check` how it is known.
+that, and `export.check` how it is known.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib.metadata
 import io
 import json
@@ -32,7 +31,7 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.ubcn import attention_size
 from ubcn_ros.runtime.device import PRECISIONS
-from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
+from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES, sha256_of
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
 from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
@@ -47,8 +46,7 @@ _TRACED = {'onnx': (1, 3, 33, 35), 'torch': (2, 3, 577, 1153)}
 
 
 def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
-                 precision: str = 'fp32',
-                 size: tuple[int, int] | None = None, opset: int = OPSET,
+                 precision: str, size: tuple[int, int] | None = None, opset: int = OPSET,
                  progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """
     Write a model per stage into an existing folder.
@@ -101,7 +99,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
         else:
             _write_torch(stage, values, file, fixed is None)
         stages[name] = {
-            'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
+            'file': file.name, 'sha256': sha256_of(file),
             'inputs': [tensors[n] for n in stage.inputs],
             'outputs': [tensors[n] for n in stage.outputs]}
     return {
@@ -174,7 +172,7 @@ def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Pat
                          'export on another machine and copy the folder') from error
     names = [*module.inputs, *module.outputs]
     with warnings.catch_warnings(), torch.no_grad():
-        # of the exporter's age, and of conditions on sizes, which export_check looks after
+        # of the exporter's age, and of conditions on sizes, which export.check looks after
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
         torch.onnx.export(
