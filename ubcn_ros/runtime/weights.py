@@ -119,7 +119,7 @@ class ModelInfo:
                 f'{"never trained" if stage is None else f"which its stage {stage} did not train"}'
                 f': train {stages}, too (ubcn train)')
 
-    def require_trained(self, needs: Sequence[str] = PARTS) -> None:
+    def require_trained(self, needs: Sequence[str]) -> None:
         """Raise ModelFileError unless the needed parts were trained."""
         if text := self.untrained_text(needs):
             raise ModelFileError(f'{text}, or allow it with allow_partial_model (node) or '

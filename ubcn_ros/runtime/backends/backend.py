@@ -96,7 +96,7 @@ class LoadOptions:
     needs: Sequence[str] = ()
 
 
-def run_once(backend: Backend, size: Size, working: WorkingSize = None) -> None:
+def run_once(backend: Backend, size: Size, working: WorkingSize) -> None:
     """Run every kind of stage on a black batch of these sizes."""
     images, height, width = size
     rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images, working)

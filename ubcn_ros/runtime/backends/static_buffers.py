@@ -47,8 +47,7 @@ class StaticBuffers:
     """
 
     def __init__(self, size: Size, stages: StageFunctions, recorder: Recorder,
-                 device: torch.device, working: WorkingSize = None, temperature: float = 1.0
-                 ) -> None:
+                 device: torch.device, working: WorkingSize, temperature: float) -> None:
         n, height, width = size
         count = n * height * width
         cuda = device.type == 'cuda'
