@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: I001 (our folder launch/ makes the sorter take launch for a package of ours)
-"""Make launch arguments of the node's parameters, from their table; for the launch files."""
+"""What launch files share: arguments of the node's parameters, made from their table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
@@ -80,6 +81,15 @@ def _cameras(values: Any, name: str) -> list[str]:
         elif key != 'ros__parameters':
             found = _cameras(value, str(key)) or found
     return found
+
+
+def is_installed(package: str) -> bool:
+    """Say whether a ROS package is installed."""
+    try:
+        get_package_prefix(package)
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
+        return False
+    return True
 
 
 def node_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
