@@ -17,7 +17,7 @@ import torch
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.backends.backend import LoadOptions, Size, WorkingSize
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
-from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, recorder_of
+from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, record_on
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
 from ubcn_ros.runtime.device import processor
@@ -55,12 +55,12 @@ def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
     :param compile: torch.compile, or what stands for it.
     :param options: of ``GraphsBackend``.
     """
-    recorder = recorder_of(eager.device)
+    record = record_on(eager.device)
     cache = CompileCache(eager.info, eager.device, eager.precision, progress)
     return GraphsBackend(
-        eager, [Strategy('compiled', compiled(eager.stages, progress, compile), recorder,
+        eager, [Strategy('compiled', compiled(eager.stages, progress, compile), record,
                          cache.used),
-                Strategy('graphs', eager.stages, recorder)], progress, **options)
+                Strategy('graphs', eager.stages, record)], progress, **options)
 
 
 def compiled(stages: StageFunctions, progress: Callable[[str], None],
