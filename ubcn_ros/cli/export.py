@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         require_equal(rows, precision)
         said['check'] = {
             'by': versions('onnxruntime' if kind == 'onnx' else 'torch'), 'device': 'cpu',
-            'rows': [row.to_dict() for row in rows]}
+            'rows': [asdict(row) for row in rows]}
         write_description(made, said)
     worst = max(row.derained for row in rows)
     click.echo(f'largest difference of the image {255 * worst:.3g}/255, of the logits '

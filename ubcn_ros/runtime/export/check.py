@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional as F
@@ -50,10 +49,6 @@ class Difference:
     logits: float
     rain: float
     labels: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
-        return asdict(self)
 
 
 def sample_image(batch: int, height: int, width: int) -> torch.Tensor:
