@@ -19,7 +19,7 @@ from ubcn_ros.benchmark.camera_client import CameraClient, Sent
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
-from ubcn_ros.benchmark.process_usage import ProcessUsage
+from ubcn_ros.node.diagnostics import resident_mib
 
 _SOAKED = 1000  # frames after which memory should stay as it is
 _MOST_DROPPED = 0.01  # share at which a rate is sustained
@@ -83,6 +83,50 @@ class LoadedNode:
     def lock(self, start: float, end: float, frames: int) -> dict[str, Any]:
         """Tell how the interpreter's lock was held, as `lock_figures`; once it has stopped."""
         return lock_figures(read_samples(self._samples), start, end, frames)
+
+
+def process_figures(pid: int) -> tuple[float, float]:
+    """
+    Read what a process has used, from /proc (proc(5)).
+
+    :return: resident memory in MiB, and CPU seconds of user and system; NaN where it is gone.
+    """
+    try:
+        # the name before the last ')' may hold anything
+        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    except OSError:
+        return float('nan'), float('nan')
+    return (resident_mib(pid),
+            (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK'))
+
+
+class ProcessUsage:
+    """What a process uses from now on; see `process_figures`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._resident, self._cpu = process_figures(pid)
+        self._started = time.monotonic()
+        self._soaked: float | None = None
+
+    def mark(self) -> None:
+        """Count the growth of memory from here."""
+        self._soaked = process_figures(self._pid)[0]
+
+    def figures(self) -> dict[str, Any]:
+        """
+        Return `cpu_seconds`, `cpu_percent` (of one core) and `rss_mib`.
+
+        The last holds start, after_1000, end and growth.
+        """
+        end, cpu = process_figures(self._pid)
+        base = self._resident if self._soaked is None else self._soaked
+        used = cpu - self._cpu
+        return {'cpu_seconds': round(used, 2),
+                'cpu_percent': round(100 * used / (time.monotonic() - self._started), 1),
+                'rss_mib': {'start': round(self._resident, 1),
+                            'after_1000': None if self._soaked is None else round(self._soaked, 1),
+                            'end': round(end, 1), 'growth': round(end - base, 1)}}
 
 
 def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> dict[str, Any]:
