@@ -89,7 +89,7 @@ def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
 
 
 def run_interleaved(timed: Sequence[TimedCall], images: Sequence[np.ndarray], frames: int,
-                    progress: Callable[[], Any] = lambda: None) -> None:
+                    progress: Callable[[], Any]) -> None:
     """Time each call on every frame in turn, so that a noisy moment meets all of them."""
     for one in timed:
         for i in range(WARM_UP):
@@ -136,7 +136,7 @@ def eager_engine(model: Path, device: torch.device, precision: str, **preparatio
 
 
 def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
-                 processing_size: int = -1, **more: str) -> TimedCall:
+                 processing_size: int, **more: str) -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
     from ubcn_ros.benchmark.known_labels import masks_of
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
@@ -180,8 +180,7 @@ def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[
 
 def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
                     precision: str, size: tuple[int, int], iterations: int,
-                    processing_size: int = -1, path_threshold: float | None = None
-                    ) -> list[TimedCall]:
+                    processing_size: int, path_threshold: float | None) -> list[TimedCall]:
     """Return the engine without its optimisations, and with one more of them each."""
     import torch
     best = open_engine(preset, model, folder, path_threshold, device=device, precision=precision)
@@ -327,12 +326,11 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
 
 def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Draw a bar per row, divided into its stages."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
     names = [f'{row.get("optimisation", row["preset"])}\n{row["width"]}x{row["height"]} '
              f'T={row["iterations"]} {row["precision"]}' for row in rows]
-    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
+    figure = Figure(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
+    axes = figure.add_subplot()
     left = np.zeros(len(rows))
     for stage in dict.fromkeys(stage for row in rows for stage in row['stages_ms']):
         widths = np.array([row['stages_ms'].get(stage, {'p50': 0})['p50'] for row in rows])
@@ -345,4 +343,3 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes.legend(ncols=6, fontsize='small')
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    pyplot.close(figure)
