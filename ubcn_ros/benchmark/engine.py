@@ -41,14 +41,14 @@ class Rows:
     # images per row
     frames: int
     # a name of network.baselines.REGISTRY, timed in turn with ours; None for none
-    baseline: str | None = None
-    baseline_precision: str = 'fp32'
+    baseline: str | None
+    baseline_precision: str
     # the engine without its optimisations, adding one after the other
-    waterfall: bool = False
+    waterfall: bool
     # short sides at which images are labelled
-    processing_sizes: tuple[int, ...] = (-1,)
+    processing_sizes: tuple[int, ...]
     # SAM's, of random weights, whose masks are then known labels; None for the preset's
-    path_threshold: float | None = None
+    path_threshold: float | None
 
 
 @dataclass
@@ -221,7 +221,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
         return {}
     from torch.nn import ModuleList
 
-    from ubcn_ros.benchmark.roofline import count_convolutions, measure_ceilings
+    from ubcn_ros.benchmark.roofline import measure_ceilings, roofline_times
     from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
     reference, network = eager_engine(engine.info.path, engine.device, engine.precision,
@@ -232,14 +232,14 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     if not engine.info.config.attention.has_zeros:
         parts['attend'] = network.attention
     for stage, part in parts.items():
-        with count_convolutions(part, ceilings) as work:
+        with roofline_times(part, ceilings) as seconds:
             reference(image, iterations, processing_size=processing_size)
-        result[stage] = 1e3 * work.seconds
+        result[stage] = 1e3 * sum(seconds)
     return result
 
 
-def measure(rows: Rows, size: tuple[int, int], folder: Path,
-            progress: Callable[[], Any] = lambda: None) -> list[dict[str, Any]]:
+def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[[], Any]
+            ) -> list[dict[str, Any]]:
     """
     Time all rows of one size (width, height) in turn, image by image.
 
