@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ubcn_ros.network import UBCNConfig
 from ubcn_ros.runtime.cache import written_to
@@ -47,7 +46,6 @@ class Exported:
     size: tuple[int, int] | None
     working: tuple[int, int] | None
     files: dict[str, Path]
-    description: dict[str, Any]
 
 
 def is_exported(path: Path | str) -> bool:
@@ -75,7 +73,7 @@ def read_exported(folder: Path | str) -> Exported:
             said['kind'], said['precision'],
             *(tuple(said[key]) if said[key] else None for key in ('size', 'working_size')),
             # the names are ours: a description cannot point anywhere else
-            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES}, said)
+            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES})
         expected = {stage: said['stages'][stage]['sha256'] for stage in EXPORT_STAGES}
     except ModelFileError:
         raise
