@@ -10,7 +10,7 @@ from ubcn_ros.cli import options
 from ubcn_ros.cli.evaluate import evaluate
 from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.images.malformed import MAX_PIXELS
-from ubcn_ros.runtime.backends.registry import BACKENDS
+from ubcn_ros.runtime.backends.backend import BACKENDS
 from ubcn_ros.runtime.device import PRECISIONS
 
 

@@ -18,8 +18,7 @@ import torch
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import RainEstimate
 from ubcn_ros.network.rain_estimate import rain_of
-from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
-from ubcn_ros.runtime.backends.registry import build_backend
+from ubcn_ros.runtime.backends.backend import Backend, LoadOptions, build_backend
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
 from ubcn_ros.runtime.convergence import Loop, check_convergence
