@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +96,8 @@ class Engine:
         self._backend = backend
         self._clock = clock
         self._watch = Stopwatch(backend.device)
-        self._budgets: OrderedDict[tuple[Any, ...], StepBudget] = OrderedDict()
+        # by what frames' times depend on; those of the few used last are kept
+        self._budget = functools.lru_cache(_SIZES)(lambda *_: StepBudget())
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
@@ -256,7 +256,7 @@ class Engine:
         height, width = images[0].shape[:2]
         working = self._working_size(height, width, processing_size)
         watch.start()
-        budget = self._budget((len(images), height, width, working, labels))
+        budget = self._budget(len(images), height, width, working, labels)
         rainy = backend.upload(images, working)
         watch.mark('upload')
         if deadline is not None:
@@ -299,14 +299,6 @@ class Engine:
         asked = self.processing_size if processing_size is None else processing_size
         check_processing_size(asked)
         return working_size(height, width, short_side(asked, self.info))
-
-    def _budget(self, size: tuple[Any, ...]) -> StepBudget:
-        """Return the budget of these sizes; those of the few used last are kept."""
-        budget = self._budgets.pop(size, None) or StepBudget()
-        self._budgets[size] = budget
-        if len(self._budgets) > _SIZES:
-            self._budgets.popitem(last=False)
-        return budget
 
     def _synchronize(self) -> None:
         if self.device.type == 'cuda':

@@ -46,7 +46,7 @@ def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
 @torch.inference_mode()
 def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
             candidates: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
-            example: torch.Tensor, operation: str = 'RES') -> str:
+            example: torch.Tensor, operation: str) -> str:
     """
     Find the fastest of several ways to compute the same, on the device of ``example``.
 
