@@ -22,7 +22,6 @@ import numpy as np
 from ubcn_ros.bags.live.client import SOURCE, Client
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
 from ubcn_ros.benchmark import fuzzing
-from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 from ubcn_ros.node.parameters import SPECS
 
 POSSIBLE = {'unconfigured': {1: 'configure', 5: 'shutdown'},
@@ -234,11 +233,7 @@ class Session:
         if kind == 'unreadable' or not self._taken(name):
             return
         self._sent += 1
-        try:
-            (compressed_to_rgb if compressed else to_rgb)(message)
-            self._whole += 1
-        except MalformedImage:
-            pass
+        self._whole += fuzzing.is_whole(message, compressed)
 
     def _message(self, name: str, random: np.random.Generator, **fields: Any) -> Any:
         message = self._publishers[name].msg_type(**fields)

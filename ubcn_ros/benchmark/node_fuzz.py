@@ -15,6 +15,7 @@ import numpy as np
 from ubcn_ros.bags.live.client import Client
 from ubcn_ros.bags.live.node_process import ReplayError, enter_private_domain
 from ubcn_ros.benchmark.camera_client import START_SECONDS, counters
+from ubcn_ros.benchmark.fuzzing import any_compressed, any_image, is_whole
 from ubcn_ros.benchmark.node import start_node
 from ubcn_ros.benchmark.node_load import Load, Stamped
 
@@ -65,17 +66,10 @@ def _any_message(random: np.random.Generator, compressed: bool, second: int
     """Draw a message; return it serialized, and whether an image can be read of it."""
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import CompressedImage, Image
-
-    from ubcn_ros.benchmark.fuzzing import any_compressed, any_image
-    from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
     message = CompressedImage(data=any_compressed(random)) if compressed else \
         Image(**any_image(random))
     message.header.stamp.sec = second
-    try:
-        (compressed_to_rgb if compressed else to_rgb)(message)
-    except MalformedImage:
-        return serialize_message(message), False
-    return serialize_message(message), True
+    return serialize_message(message), is_whole(message, compressed)
 
 
 def _whole(compressed: bool) -> bytes:
