@@ -72,6 +72,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     import torch
 
     from ubcn_ros.runtime import load_model
+    from ubcn_ros.runtime.cache import versions
     from ubcn_ros.runtime.export.check import (
         CHECKED_SIZES,
         compare,
@@ -79,7 +80,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         require_equal,
     )
     from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
-    from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_stages
+    from ubcn_ros.runtime.export.write import OPSET, write_description, write_stages
     network, info = load_model(model)
     warn(info.untrained_text())
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'

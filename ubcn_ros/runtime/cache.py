@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import os
+import platform
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from ubcn_ros import __version__
 
 
 def cache_folder() -> Path:
@@ -70,6 +74,17 @@ def files_digest(files: Iterable[Path]) -> str:
     for file in found:
         key.update(file.read_bytes())
     return key.hexdigest() if found else ''
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of this package, Python and the named packages that are installed."""
+    found = {'ubcn_ros': __version__, 'python': platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 @contextlib.contextmanager

@@ -19,9 +19,8 @@ from ubcn_ros.runtime.backends.backend import LoadOptions, Size, WorkingSize
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
 from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, record_on
 from ubcn_ros.runtime.backends.stages import StageFunctions
-from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
+from ubcn_ros.runtime.cache import cache_folder, digest, private_folder, versions
 from ubcn_ros.runtime.device import processor
-from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.weights import ModelInfo
 
 _FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'

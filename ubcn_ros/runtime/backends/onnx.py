@@ -19,16 +19,11 @@ import torch
 
 from ubcn_ros.runtime.backends.backend import LoadOptions, WorkingSize
 from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
-from ubcn_ros.runtime.cache import cache_folder, digest, files_digest
+from ubcn_ros.runtime.cache import cache_folder, digest, files_digest, versions
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
-from ubcn_ros.runtime.export.write import (
-    EXPORTED_PRECISIONS,
-    versions,
-    write_description,
-    write_stages,
-)
+from ubcn_ros.runtime.export.write import EXPORTED_PRECISIONS, write_description, write_stages
 from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
 
 _SIZES = 48

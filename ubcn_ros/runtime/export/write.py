@@ -15,10 +15,8 @@ that, and `export.check` how it is known.
 from __future__ import annotations
 
 import copy
-import importlib.metadata
 import io
 import json
-import platform
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,10 +24,10 @@ from typing import Any
 
 import torch
 
-from ubcn_ros import __version__
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.ubcn import attention_size
+from ubcn_ros.runtime.cache import versions
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES, sha256_of
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
@@ -118,17 +116,6 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
 def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write it beside the models, as UTF-8 JSON."""
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + '\n', 'utf-8')
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of this package, Python and the named packages that are installed."""
-    found = {'ubcn_ros': __version__, 'python': platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
