@@ -68,7 +68,7 @@ def digest(*values: object) -> str:
 
 
 def files_digest(files: Iterable[Path]) -> str:
-    """Return the key of what these files hold, in the order of their paths; '' for no files."""
+    """Return the SHA-256 of what these files hold, in the order of their paths; '' for none."""
     found = sorted(files)
     key = hashlib.sha256()
     for file in found:

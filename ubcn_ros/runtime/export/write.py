@@ -27,9 +27,9 @@ import torch
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.ubcn import attention_size
-from ubcn_ros.runtime.cache import versions
+from ubcn_ros.runtime.cache import files_digest, versions
 from ubcn_ros.runtime.device import PRECISIONS
-from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES, sha256_of
+from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
 from ubcn_ros.runtime.optimize import fold_batch_norm
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
@@ -97,7 +97,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
         else:
             _write_torch(stage, values, file, fixed is None)
         stages[name] = {
-            'file': file.name, 'sha256': sha256_of(file),
+            'file': file.name, 'sha256': files_digest([file]),
             'inputs': [tensors[n] for n in stage.inputs],
             'outputs': [tensors[n] for n in stage.outputs]}
     return {
