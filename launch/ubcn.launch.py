@@ -61,8 +61,7 @@ def set_up(context):
     """Put the actions together for the arguments' values."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context)
              for argument in ARGUMENTS}
-    names = [argument.name for argument in ARGUMENTS]
-    for text in unknown_arguments(context, Path(__file__).resolve().parent, names):
+    for text in unknown_arguments(context, Path(__file__).resolve().parent, list(given)):
         get_logger('launch.user').warning(text)
     overrides = parameter_values(given)
     if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
