@@ -65,7 +65,7 @@ class CameraStatistics:
     (nobody listened to any output); `missed` are those of the stale that the middleware replaced.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float]):
         self._clock = clock
         self._lock = threading.Lock()
         self.received = 0
