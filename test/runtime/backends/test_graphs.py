@@ -300,12 +300,12 @@ class StaleRecorder:
         return (lambda: None) if self.stale == 0 else work
 
 
-def engine_of(tiny_model, *strategies, progress=lambda _: None):
+def engine_of(tiny_model, *strategies):
     eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'))
     stages = StageFunctions.of(eager.network)
     strategies = [Strategy(name, change(stages), recorder)
                   for name, change, recorder in strategies]
-    return Engine(GraphsBackend(eager, strategies, progress, patience=0))
+    return Engine(GraphsBackend(eager, strategies, lambda _: None, patience=0))
 
 
 def unchanged(stages):
