@@ -13,7 +13,6 @@ active. All arguments of ubcn.launch.py are arguments here, too.
 import sys
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import (
     DeclareLaunchArgument,
@@ -29,7 +28,7 @@ from launch.substitutions import LaunchConfiguration
 
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.live.replaying import find_inputs, player_command
-from ubcn_ros.node.launch_arguments import parameter_values
+from ubcn_ros.node.launch_arguments import is_installed, parameter_values
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 
 # The same place in the source tree and in an installed share directory.
@@ -82,7 +81,7 @@ def set_up(context):
     except BagError as error:
         raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
     player = [ExecuteProcess(name='player', output='screen', cmd=player_command(
-        given('bag'), [] if _is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
+        given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
         given('start'), given('loop') == 'true', listed('topics'), listed('exclude')))]
 
     def start(event):
@@ -91,14 +90,6 @@ def set_up(context):
     return [SetLaunchConfiguration('image', inputs.image),
             SetLaunchConfiguration('input_transport', ','.join(inputs.transports)),
             RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start))]
-
-
-def _is_installed(package):
-    try:
-        get_package_prefix(package)
-    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
-        return False
-    return True
 
 
 def generate_launch_description():

@@ -14,7 +14,6 @@ import os
 import sys
 from pathlib import Path
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
 from launch.logging import get_logger
@@ -23,6 +22,7 @@ from launch_ros.actions import Node
 
 from ubcn_ros.node.launch_arguments import (
     cameras_of_file,
+    is_installed,
     node_parameters,
     parameter_arguments,
     parameter_values,
@@ -34,7 +34,6 @@ from ubcn_ros.node.topics import COLOR, DERAINED, IMAGE, OVERLAY
 # The same place in the source tree and in an installed share directory.
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
 TRUTH = ['true', 'false']
-NOT_INSTALLED = (PackageNotFoundError, OSError)  # OSError: AMENT_PREFIX_PATH is not set
 
 ARGUMENTS = (
     DeclareLaunchArgument('image', default_value=IMAGE,
@@ -62,8 +61,7 @@ def set_up(context):
     """Put the actions together for the arguments' values."""
     given = {argument.name: LaunchConfiguration(argument.name).perform(context)
              for argument in ARGUMENTS}
-    names = [argument.name for argument in ARGUMENTS]
-    for text in unknown_arguments(context, Path(__file__).resolve().parent, names):
+    for text in unknown_arguments(context, Path(__file__).resolve().parent, list(given)):
         get_logger('launch.user').warning(text)
     overrides = parameter_values(given)
     if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
@@ -116,18 +114,14 @@ def _remappings(given, camera):
 
 def _executable():
     """Name what to run: the installed executable, or the module where colcon built nothing."""
-    try:
-        get_package_prefix('ubcn_ros')
-    except NOT_INSTALLED:
-        return {'executable': sys.executable, 'arguments': ['-m', 'ubcn_ros.node.main']}
-    return {'package': 'ubcn_ros', 'executable': 'ubcn_node'}
+    if is_installed('ubcn_ros'):
+        return {'package': 'ubcn_ros', 'executable': 'ubcn_node'}
+    return {'executable': sys.executable, 'arguments': ['-m', 'ubcn_ros.node.main']}
 
 
 def _rviz(names, image):
     """Open RViz with the topics of ubcn.rviz renamed to those of a namespace and a camera."""
-    try:
-        get_package_prefix('rviz2')
-    except NOT_INSTALLED:
+    if not is_installed('rviz2'):
         return LogInfo(msg='rviz:=true, but rviz2 is not installed: sudo apt install '
                        'ros-jazzy-rviz2')
     inside = ''.join(f'/{name}' for name in names if name)

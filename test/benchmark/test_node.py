@@ -161,7 +161,7 @@ def test_a_stamped_image_is_the_same_under_a_new_stamp():
 
 def test_figures_of_this_process():
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.process_usage import process_figures
+    from ubcn_ros.benchmark.node import process_figures
     memory, before = process_figures(os.getpid())
     end = time.process_time() + 0.05
     while time.process_time() < end:

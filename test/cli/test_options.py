@@ -12,7 +12,7 @@ from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.network import PRESETS
 from ubcn_ros.network.baselines import REGISTRY
-from ubcn_ros.runtime.backends.registry import BACKENDS
+from ubcn_ros.runtime.backends.backend import BACKENDS
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.study.trained_baselines import TITLES
 

@@ -3,14 +3,9 @@
 """Nodes for the tests, in processes that never outlive them."""
 
 import gc
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-
-# helper modules beside the tests, whatever pytest's import mode
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @contextmanager

@@ -144,7 +144,7 @@ class RosClient:
         except AssertionError as error:
             raise AssertionError(f'{error}; they grew by {grown}') from None
 
-    def record(self, topic: str, kind: type = Image, depth: int = 10) -> list:
+    def record(self, topic: str, kind: type = Image) -> list:
         """Subscribe, wait for the publisher, and return the growing list of messages."""
         if topic not in self.received:
             self.received[topic], self.times[topic] = [], []
@@ -153,7 +153,7 @@ class RosClient:
                 self.times[topic].append(time.monotonic())
                 self.received[topic].append(message)
 
-            self.node.create_subscription(kind, topic, note, depth)
+            self.node.create_subscription(kind, topic, note, 10)
             wait_until(lambda: self.node.count_publishers(topic), f'a publisher of {topic}')
         return self.received[topic]
 
@@ -186,21 +186,21 @@ class RosClient:
         finally:
             self.node.destroy_client(client)
 
-    def set_parameter(self, name: str, value, node: str = '/ubcn'):
+    def set_parameter(self, name: str, value):
         """Set a parameter over the service; return its SetParametersResult."""
         request = SetParameters.Request(
             parameters=[Parameter(name, value=value).to_parameter_msg()])
-        return self.call(SetParameters, f'{node}/set_parameters', request).results[0]
+        return self.call(SetParameters, '/ubcn/set_parameters', request).results[0]
 
-    def change_state(self, transition: str, node: str = '/ubcn') -> bool:
+    def change_state(self, transition: str) -> bool:
         """Ask for a lifecycle transition; return whether it succeeded."""
         request = ChangeState.Request()
         request.transition.id = TRANSITIONS[transition]
-        return self.call(ChangeState, f'{node}/change_state', request).success
+        return self.call(ChangeState, '/ubcn/change_state', request).success
 
-    def state(self, node: str = '/ubcn') -> str:
+    def state(self) -> str:
         """Return the lifecycle state's label."""
-        return self.call(GetState, f'{node}/get_state', GetState.Request()).current_state.label
+        return self.call(GetState, '/ubcn/get_state', GetState.Request()).current_state.label
 
 
 def picture(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:

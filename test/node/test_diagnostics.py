@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ubcn_ros.node.diagnostics import CameraStatistics, Level, Throttle, Window, resident_mib
+from ubcn_ros.node.diagnostics import CameraStatistics, Level, Throttle, resident_mib
 from ubcn_ros.node.frames import FrameNumbers
 
 
@@ -35,12 +35,12 @@ def finish(statistics, iterations=3, latency=10.0, age=20.0, deadline=0.0, **mor
                                  {'derain': 4.0}, **more), age)
 
 
-def test_percentiles_of_the_newest_samples():
-    window = Window(size=100)
-    assert window.percentiles() is None
-    for sample in range(1000):
-        window.add(sample)
-    assert window.percentiles() == pytest.approx((949.5, 994.05))
+def test_percentiles_of_the_newest_samples(statistics):
+    assert 'latency p50 (ms)' not in statistics.report().values
+    for latency in range(1000):
+        finish(statistics, latency=latency)
+    values = statistics.report().values
+    assert (values['latency p50 (ms)'], values['latency p95 (ms)']) == ('849.50', '984.05')
 
 
 def test_every_frame_ends_in_one_counter(statistics):

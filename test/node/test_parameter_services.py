@@ -103,5 +103,9 @@ def test_what_is_unchanged_does_not_stand_in_the_way_of_what_changes(parameters)
     ('input_transport', ['raw', 'theora'], 'input_transport'),
 ])
 def test_what_changes_is_still_refused_where_it_cannot(parameters, name, value, reason):
-    answer, = result(parameters.set_parameters([Parameter(name, value=value)])).results
-    assert not answer.successful and reason in answer.reason
+    change = Parameter(name, value=value)
+    alone, = result(parameters.set_parameters([change])).results
+    second = result(parameters.set_parameters_atomically(
+        [Parameter('overlay_alpha', value=0.25), change])).result
+    for answer in (alone, second):
+        assert not answer.successful and reason in answer.reason

@@ -185,18 +185,17 @@ def test_an_integer_becomes_the_number_it_stands_for():
 
 @pytest.mark.parametrize('spec', SPECS, ids=lambda spec: spec.name)
 def test_changes_are_taken_when_the_table_says_so(spec):
-    change = {spec.name: spec.default}
-    assert (not refusal(change, configured=False)) == (spec.changes is not Changes.AT_START)
-    assert (not refusal(change, configured=True)) == (spec.changes is Changes.AT_RUNTIME)
+    for configured, allowed in ((False, spec.changes is not Changes.AT_START),
+                                (True, spec.changes is Changes.AT_RUNTIME)):
+        assert (not refusal(spec.name, spec.default, configured)) == allowed
 
 
 def test_refusals_at_runtime_say_what_to_do():
-    assert 'clean it up, set model' in refusal({'model': 'other'}, configured=True)
-    assert 'iterations must be 1 to 10' in refusal({'overlay_alpha': 0.1, 'iterations': 99},
-                                                   configured=True)
-    assert refusal({'cameras': None}, configured=False) == \
+    assert 'clean it up, set model' in refusal('model', 'other', configured=True)
+    assert 'iterations must be 1 to 10' in refusal('iterations', 99, configured=True)
+    assert refusal('cameras', None, configured=False) == \
         'cameras cannot be deleted: set a value'
-    assert not refusal({'qos_overrides./image.subscription.depth': 3}, configured=True)
+    assert not refusal('qos_overrides./image.subscription.depth', 3, configured=True)
 
 
 def test_unknown_names_are_named_with_the_nearest():

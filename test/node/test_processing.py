@@ -61,7 +61,8 @@ def test_a_focal_length_that_changes_later_changes_nothing():
 
 @pytest.mark.parametrize('asked', [0, 480])
 def test_a_size_that_is_asked_for_counts(asked):
-    processing = CameraProcessing(MODEL, asked)
+    processing = CameraProcessing(MODEL)
+    processing.asked = asked
     assert processing.take(camera_info(0.75)) == '' and processing.begin() == asked
     processing.asked = -1
     assert processing.begin() == 720 and processing.size(200) == 200

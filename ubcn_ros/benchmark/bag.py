@@ -98,7 +98,7 @@ def write_drive(folder: Path, scenes: Scenes, frames: int) -> None:
                 write(_IMU, _imu(stamp), due + 4 + sample * _PERIOD_NS // _IMU_PER_FRAME)
 
 
-def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any] = lambda text: None
+def measure(load: BagLoad, folder: Path, progress: Callable[[str], Any]
             ) -> tuple[dict[str, Any], Path, Path]:
     """
     Process a drive in pieces, and time the bare engine on the same frames before each.

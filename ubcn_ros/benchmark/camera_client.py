@@ -52,11 +52,11 @@ class CameraClient:
     :param cores: that it may run on; none: all.
     """
 
-    def __init__(self, load: Load, camera: str, node: int, cores: Sequence[int] = ()) -> None:
+    def __init__(self, load: Load, camera: str, node: int, cores: Sequence[int]) -> None:
         context = multiprocessing.get_context('spawn')
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_serve, daemon=True,
-                                        args=(other, load, camera, node, tuple(cores)))
+                                        args=(other, load, camera, node, cores))
         self._process.start()
         other.close()
 

@@ -41,14 +41,14 @@ class Rows:
     # images per row
     frames: int
     # a name of network.baselines.REGISTRY, timed in turn with ours; None for none
-    baseline: str | None = None
-    baseline_precision: str = 'fp32'
+    baseline: str | None
+    baseline_precision: str
     # the engine without its optimisations, adding one after the other
-    waterfall: bool = False
+    waterfall: bool
     # short sides at which images are labelled
-    processing_sizes: tuple[int, ...] = (-1,)
+    processing_sizes: tuple[int, ...]
     # SAM's, of random weights, whose masks are then known labels; None for the preset's
-    path_threshold: float | None = None
+    path_threshold: float | None
 
 
 @dataclass
@@ -89,7 +89,7 @@ def rainy_images(height: int, width: int, count: int) -> list[np.ndarray]:
 
 
 def run_interleaved(timed: Sequence[TimedCall], images: Sequence[np.ndarray], frames: int,
-                    progress: Callable[[], Any] = lambda: None) -> None:
+                    progress: Callable[[], Any]) -> None:
     """Time each call on every frame in turn, so that a noisy moment meets all of them."""
     for one in timed:
         for i in range(WARM_UP):
@@ -136,7 +136,7 @@ def eager_engine(model: Path, device: torch.device, precision: str, **preparatio
 
 
 def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
-                 processing_size: int = -1, **more: str) -> TimedCall:
+                 processing_size: int, **more: str) -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
     from ubcn_ros.benchmark.known_labels import masks_of
     row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
@@ -180,8 +180,7 @@ def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[
 
 def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
                     precision: str, size: tuple[int, int], iterations: int,
-                    processing_size: int = -1, path_threshold: float | None = None
-                    ) -> list[TimedCall]:
+                    processing_size: int, path_threshold: float | None) -> list[TimedCall]:
     """Return the engine without its optimisations, and with one more of them each."""
     import torch
     best = open_engine(preset, model, folder, path_threshold, device=device, precision=precision)
@@ -222,7 +221,7 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
         return {}
     from torch.nn import ModuleList
 
-    from ubcn_ros.benchmark.roofline import count_convolutions, measure_ceilings
+    from ubcn_ros.benchmark.roofline import measure_ceilings, roofline_times
     from ubcn_ros.runtime.device import PRECISIONS
     ceilings = measure_ceilings(engine.device, PRECISIONS[engine.precision])
     reference, network = eager_engine(engine.info.path, engine.device, engine.precision,
@@ -233,14 +232,14 @@ def roofline_ms(engine: Engine, image: np.ndarray, iterations: int, processing_s
     if not engine.info.config.attention.has_zeros:
         parts['attend'] = network.attention
     for stage, part in parts.items():
-        with count_convolutions(part, ceilings) as work:
+        with roofline_times(part, ceilings) as seconds:
             reference(image, iterations, processing_size=processing_size)
-        result[stage] = 1e3 * work.seconds
+        result[stage] = 1e3 * sum(seconds)
     return result
 
 
-def measure(rows: Rows, size: tuple[int, int], folder: Path,
-            progress: Callable[[], Any] = lambda: None) -> list[dict[str, Any]]:
+def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[[], Any]
+            ) -> list[dict[str, Any]]:
     """
     Time all rows of one size (width, height) in turn, image by image.
 
@@ -327,12 +326,11 @@ def report(rows: Sequence[dict[str, Any]]) -> str:
 
 def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Draw a bar per row, divided into its stages."""
-    import matplotlib
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
+    from matplotlib.figure import Figure
     names = [f'{row.get("optimisation", row["preset"])}\n{row["width"]}x{row["height"]} '
              f'T={row["iterations"]} {row["precision"]}' for row in rows]
-    figure, axes = pyplot.subplots(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
+    figure = Figure(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
+    axes = figure.add_subplot()
     left = np.zeros(len(rows))
     for stage in dict.fromkeys(stage for row in rows for stage in row['stages_ms']):
         widths = np.array([row['stages_ms'].get(stage, {'p50': 0})['p50'] for row in rows])
@@ -345,4 +343,3 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes.legend(ncols=6, fontsize='small')
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
-    pyplot.close(figure)

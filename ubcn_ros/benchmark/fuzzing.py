@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.images.encodings import ENCODINGS, rows_and_bytes
+from ubcn_ros.images.messages import MalformedImage, compressed_to_rgb, to_rgb
 from ubcn_ros.node.parameters import SPECS
 
 _EDGES = (0, 1, 31, 32, 33, 2**15, 2**16, 2**31 - 1, 2**31, 2**32 - 1)
@@ -79,6 +80,15 @@ def any_compressed(random: np.random.Generator) -> bytes:
         for place in random.integers(0, min(reach, len(data)), random.integers(1, 9)):
             data[place] = random.integers(0, 256)
     return bytes(data)
+
+
+def is_whole(message: Any, compressed: bool) -> bool:
+    """Say whether an image can be read of a sensor_msgs/CompressedImage, else an Image."""
+    try:
+        (compressed_to_rgb if compressed else to_rgb)(message)
+    except MalformedImage:
+        return False
+    return True
 
 
 # label -> ids, as in lifecycle_msgs/Transition

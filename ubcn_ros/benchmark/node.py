@@ -19,7 +19,7 @@ from ubcn_ros.benchmark.camera_client import CameraClient, Sent
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
-from ubcn_ros.benchmark.process_usage import ProcessUsage
+from ubcn_ros.node.diagnostics import resident_mib
 
 _SOAKED = 1000  # frames after which memory should stay as it is
 _MOST_DROPPED = 0.01  # share at which a rate is sustained
@@ -85,6 +85,50 @@ class LoadedNode:
         return lock_figures(read_samples(self._samples), start, end, frames)
 
 
+def process_figures(pid: int) -> tuple[float, float]:
+    """
+    Read what a process has used, from /proc (proc(5)).
+
+    :return: resident memory in MiB, and CPU seconds of user and system; NaN where it is gone.
+    """
+    try:
+        # the name before the last ')' may hold anything
+        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    except OSError:
+        return float('nan'), float('nan')
+    return (resident_mib(pid),
+            (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK'))
+
+
+class ProcessUsage:
+    """What a process uses from now on; see `process_figures`."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._resident, self._cpu = process_figures(pid)
+        self._started = time.monotonic()
+        self._soaked: float | None = None
+
+    def mark(self) -> None:
+        """Count the growth of memory from here."""
+        self._soaked = process_figures(self._pid)[0]
+
+    def figures(self) -> dict[str, Any]:
+        """
+        Return `cpu_seconds`, `cpu_percent` (of one core) and `rss_mib`.
+
+        The last holds start, after_1000, end and growth.
+        """
+        end, cpu = process_figures(self._pid)
+        base = self._resident if self._soaked is None else self._soaked
+        used = cpu - self._cpu
+        return {'cpu_seconds': round(used, 2),
+                'cpu_percent': round(100 * used / (time.monotonic() - self._started), 1),
+                'rss_mib': {'start': round(self._resident, 1),
+                            'after_1000': None if self._soaked is None else round(self._soaked, 1),
+                            'end': round(end, 1), 'growth': round(end - base, 1)}}
+
+
 def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> dict[str, Any]:
     """
     Send images at a steady rate and report what became of them.
@@ -142,8 +186,7 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
             'device': engine.get('device', load.device)}
 
 
-def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any] = lambda trial: None
-              ) -> dict[str, Any]:
+def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
     """
     Find the highest rate at which less than one in a hundred images is dropped.
 
@@ -170,15 +213,13 @@ def find_peak(load: Load, progress: Callable[[dict[str, Any]], Any] = lambda tri
     return {'peak_hz': peak and round(peak, 2), 'trials': trials, **asdict(load)}
 
 
-def search_peak(sustains: Callable[[float], bool], first: float, halvings: int = 4
-                ) -> float | None:
+def search_peak(sustains: Callable[[float], bool], first: float) -> float | None:
     """
     Find the highest rate that is sustained, to five percent.
 
     :param sustains: whether a rate is.
     :param first: that is tried first.
-    :param halvings: how often a rate is halved where it is not sustained.
-    :return: None where none of these is sustained.
+    :return: None where not even a sixteenth of that is sustained.
     """
     low, high = None, None
     rate = first
@@ -187,7 +228,7 @@ def search_peak(sustains: Callable[[float], bool], first: float, halvings: int =
             low, rate = rate, rate * 2
         else:
             high, rate = rate, rate / 2
-        if low is None and rate < first / 2**halvings:
+        if low is None and rate < first / 16:
             return None
     while high / low > _CLOSE:
         middle = (low * high) ** 0.5

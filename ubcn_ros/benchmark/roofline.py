@@ -11,8 +11,8 @@ below it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import timeit
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -28,29 +28,13 @@ class Ceilings:
     bytes_per_s: float
 
 
-@dataclass
-class Work:
-    """Convolutions that ran: multiply-accumulates, bytes, and their roofline time in seconds."""
-
-    macs: float = 0.0
-    bytes: float = 0.0
-    seconds: float = 0.0
-
-
-def _best_seconds(run: Callable[[], object], device: torch.device, repeats: int = 5) -> float:
-    times = []
-    for _ in range(repeats + 1):
-        _synchronize(device)
-        start = time.perf_counter()
+def _best_seconds(run: Callable[[], object], device: torch.device) -> float:
+    def done() -> None:
         run()
-        _synchronize(device)
-        times.append(time.perf_counter() - start)
-    return min(times[1:])
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
 
-
-def _synchronize(device: torch.device) -> None:
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    return min(timeit.repeat(done, number=1, repeat=6)[1:])  # the first warms up
 
 
 def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
@@ -77,21 +61,19 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
 
 
 @contextmanager
-def count_convolutions(network: nn.Module, ceilings: Ceilings):
-    """Count the convolutions that run inside; gives the Work that is filled meanwhile."""
-    work = Work()
+def roofline_times(network: nn.Module, ceilings: Ceilings) -> Iterator[list[float]]:
+    """Give a list that gets the roofline time, seconds, of each convolution that runs inside."""
+    seconds: list[float] = []
 
     def count(module: nn.Conv2d, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         macs = output.numel() * module.weight[0].numel()
         moved = sum(t.numel() * t.element_size() for t in (inputs[0], output, module.weight))
-        work.macs += macs
-        work.bytes += moved
-        work.seconds += max(macs / ceilings.macs_per_s, moved / ceilings.bytes_per_s)
+        seconds.append(max(macs / ceilings.macs_per_s, moved / ceilings.bytes_per_s))
 
     handles = [module.register_forward_hook(count) for module in network.modules()
                if isinstance(module, nn.Conv2d)]
     try:
-        yield work
+        yield seconds
     finally:
         for handle in handles:
             handle.remove()

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from types import SimpleNamespace
@@ -64,11 +65,10 @@ class StandIn:
                                     trained_focal_length=None)
         self.device = _NoDevice()
         self._milliseconds = milliseconds
-        self._results: dict[tuple[int, int], dict[str, np.ndarray]] = {}
 
     def warm_up(self, height: int, width: int, **_: Any) -> None:
         """Prepare the results of a size."""
-        self._results_of(height, width)
+        _results_of(height, width)
 
     def release(self, height: int, width: int, *_: Any) -> None:
         """Keep the results: they are the same for every batch of a size."""
@@ -87,16 +87,15 @@ class StandIn:
             asked = {'derained': derained, 'labels': labels, 'confidence': confidence}
             frames.append(SimpleNamespace(
                 **{name: values if asked[name] else None for name, values
-                   in self._results_of(*image.shape[:2]).items()},
+                   in _results_of(*image.shape[:2]).items()},
                 iterations=iterations, processing_size=image.shape[:2], unlabeled=None, rain=None,
                 timings={'engine': total, 'total': total}))
         return frames
 
-    def _results_of(self, height: int, width: int) -> dict[str, np.ndarray]:
-        if (height, width) not in self._results:
-            random = np.random.default_rng(0)
-            self._results[height, width] = {
-                'derained': random.integers(0, 256, (height, width, 3), np.uint8),
-                'labels': random.integers(0, _CLASSES, (height, width), np.uint8),
-                'confidence': random.integers(0, 256, (height, width), np.uint8)}
-        return self._results[height, width]
+
+@functools.cache
+def _results_of(height: int, width: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    return {'derained': random.integers(0, 256, (height, width, 3), np.uint8),
+            'labels': random.integers(0, _CLASSES, (height, width), np.uint8),
+            'confidence': random.integers(0, 256, (height, width), np.uint8)}

@@ -122,7 +122,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
         if 'latency_bound_ms' in column:
             click.echo(latency_line(title, column['latency_bound_ms']))
     if picture:
-        from ubcn_ros.benchmark.node_picture import draw_stages
+        from ubcn_ros.benchmark.node_figures import draw_stages
         draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()})
         click.echo(f'picture: {picture}')
     save_json(json_path, result)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     import torch
 
     from ubcn_ros.runtime import load_model
+    from ubcn_ros.runtime.cache import versions
     from ubcn_ros.runtime.export.check import (
         CHECKED_SIZES,
         compare,
@@ -78,7 +80,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         require_equal,
     )
     from ubcn_ros.runtime.export.folder import atomic_folder, check_replaceable, read_exported
-    from ubcn_ros.runtime.export.write import OPSET, versions, write_description, write_stages
+    from ubcn_ros.runtime.export.write import OPSET, write_description, write_stages
     network, info = load_model(model)
     warn(info.untrained_text())
     folder = output or Path('out') / 'export' / f'{info.name}-{kind}-{precision}'
@@ -99,7 +101,7 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         require_equal(rows, precision)
         said['check'] = {
             'by': versions('onnxruntime' if kind == 'onnx' else 'torch'), 'device': 'cpu',
-            'rows': [row.to_dict() for row in rows]}
+            'rows': [asdict(row) for row in rows]}
         write_description(made, said)
     worst = max(row.derained for row in rows)
     click.echo(f'largest difference of the image {255 * worst:.3g}/255, of the logits '

@@ -79,18 +79,15 @@ class AnsweringNode(LifecycleNode):
         if line := self.callback_errors.add(where, error):
             self.get_logger().error(line)
 
-    def change_state(self, label: str) -> TransitionCallbackReturn:
+    def change_state(self, label: str, number: int = 0) -> TransitionCallbackReturn:
         """
         Make a transition, with its callback; raise nothing.
 
         :param label: configure, activate, deactivate, cleanup or shutdown.
+        :param number: id of the transition; counts where the label is empty.
         :return: what the callback returned; FAILURE, with a line in the log, where the transition
             is not possible in the present state.
         """
-        return self._change_state(0, label)
-
-    def _change_state(self, number: int, label: str) -> TransitionCallbackReturn:
-        """Make the transition of this label, or where that is empty, of this id."""
         triggers = {'configure': self.trigger_configure, 'activate': self.trigger_activate,
                     'deactivate': self.trigger_deactivate, 'cleanup': self.trigger_cleanup,
                     'shutdown': self.trigger_shutdown}
@@ -115,7 +112,7 @@ class AnsweringNode(LifecycleNode):
         return result
 
     def _on_change_state(self, request: Any, response: Any) -> Any:
-        result = self._change_state(request.transition.id, request.transition.label)
+        result = self.change_state(request.transition.label, request.transition.id)
         response.success = result == TransitionCallbackReturn.SUCCESS
         return response
 

@@ -11,14 +11,14 @@ engine has and the one that is published.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,6 +30,8 @@ DEADLINE_FRAMES, DEADLINE_SECONDS = 100, 10.0
 """Deadlines are judged over the newest frames, as many and as old as this at most."""
 LATE_WARN, LATE_ERROR = 0.05, 0.5
 """Shares of late frames from which the level is raised."""
+_newest = partial(deque, maxlen=300)
+"""Hold the newest samples of a quantity, of which percentiles and means are."""
 
 
 class Level(IntEnum):
@@ -54,28 +56,6 @@ class DiagnosticReport:
         self.level = max(self.level, level)
 
 
-class Window:
-    """The newest samples of one quantity, for percentiles."""
-
-    def __init__(self, size: int = 300):
-        self._samples: deque[float] = deque(maxlen=size)
-
-    def add(self, sample: float) -> None:
-        """Add a sample, pushing out the oldest when full."""
-        self._samples.append(sample)
-
-    def worst(self) -> float:
-        """Return the largest of the newest 16 samples, 0 without samples."""
-        return max(itertools.islice(reversed(self._samples), 16), default=0.0)
-
-    def percentiles(self) -> tuple[float, float] | None:
-        """Return p50 and p95 by linear interpolation; None without samples."""
-        if not self._samples:
-            return None
-        p50, p95 = np.percentile(np.fromiter(self._samples, float), (50, 95))
-        return float(p50), float(p95)
-
-
 class CameraStatistics:
     """
     Counters and times of one camera; every method is thread-safe.
@@ -85,7 +65,7 @@ class CameraStatistics:
     (nobody listened to any output); `missed` are those of the stale that the middleware replaced.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, clock: Callable[[], float]):
         self._clock = clock
         self._lock = threading.Lock()
         self.received = 0
@@ -97,11 +77,9 @@ class CameraStatistics:
         self.reduced = 0
         self.malformed: Counter[str] = Counter()
         self._last_problem = ''
-        self._times: dict[str, Window] = {}
-        self._age, self._latency = Window(), Window()
-        self._rain, self._rain_rate, self._visibility = None, Window(), Window()
-        self._iterations: deque[int] = deque(maxlen=300)
-        self._unlabeled: deque[float] = deque(maxlen=300)
+        self._times = defaultdict(_newest, age=_newest(), latency=_newest())  # and of stages
+        self._rain, self._rain_rate, self._visibility = None, _newest(), _newest()
+        self._iterations, self._unlabeled = _newest(), _newest()
         self._deadlines, self._late = 0, 0
         self._deadline_ms = 0.0
         self._processing_size: tuple[int, int] | None = None
@@ -168,13 +146,13 @@ class CameraStatistics:
                 self._unlabeled.append(numbers.unlabeled)
             self._rain = numbers.rain
             if numbers.rain is not None:
-                self._rain_rate.add(numbers.rain.rate)
-                self._visibility.add(numbers.rain.visibility)
-            self._latency.add(numbers.latency_ms)
+                self._rain_rate.append(numbers.rain.rate)
+                self._visibility.append(numbers.rain.visibility)
+            self._times['latency'].append(numbers.latency_ms)
             if age_ms is not None:
-                self._age.add(age_ms)
+                self._times['age'].append(age_ms)
             for stage, milliseconds in numbers.timings.items():
-                self._times.setdefault(stage, Window()).add(milliseconds)
+                self._times[stage].append(milliseconds)
 
     def silence(self) -> float | None:
         """Return the seconds since the last frame arrived; None before the first."""
@@ -257,10 +235,10 @@ class CameraStatistics:
             values['reduced to one step'] = str(self.reduced)
         if self._last_problem:
             values['last problem'] = self._last_problem
-        _put(values, 'age', self._age)
-        _put(values, 'latency', self._latency)
-        for stage, window in self._times.items():
-            _put(values, stage, window)
+        for name, times in self._times.items():
+            if times:
+                p50, p95 = np.percentile(np.fromiter(times, float), (50, 95))
+                values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = f'{p50:.2f}', f'{p95:.2f}'
         if self._deadlines:
             values['deadline missed'] = f'{self._late} of {self._deadlines}'
         if self._processing_size:
@@ -270,19 +248,13 @@ class CameraStatistics:
             values['unlabeled (mean, %)'] = f'{100 * np.mean(self._unlabeled):.2f}'
         if self._rain is not None:
             values['rain rate (last, mm/hr)'] = f'{self._rain.rate:.2f}'
-            values['rain rate (median, mm/hr)'] = f'{self._rain_rate.percentiles()[0]:.2f}'
+            values['rain rate (median, mm/hr)'] = f'{np.median(self._rain_rate):.2f}'
             values['visibility (last, m)'] = f'{self._rain.visibility:.1f}'
-            values['visibility (median, m)'] = f'{self._visibility.percentiles()[0]:.1f}'
+            values['visibility (median, m)'] = f'{np.median(self._visibility):.1f}'
         if self._iterations:
             values['iterations used (last)'] = str(self._iterations[-1])
             values['iterations used (mean)'] = f'{np.mean(self._iterations):.2f}'
         return values
-
-
-def _put(values: dict[str, str], name: str, window: Window) -> None:
-    percentiles = window.percentiles()
-    if percentiles is not None:
-        values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = (f'{p:.2f}' for p in percentiles)
 
 
 def width_by_height(size: tuple[int, int]) -> str:

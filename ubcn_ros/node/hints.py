@@ -238,7 +238,7 @@ def _where_to_remap(node: Any, silence: Silence) -> str:
     return f'{text}; is the camera driver running, in this ROS_DOMAIN_ID?'
 
 
-def other_users(folder: Path = SHARED_MEMORY) -> list[str]:
+def other_users(folder: Path) -> list[str]:
     """
     Name the other users who have segments of Fast DDS in shared memory.
 

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 # ruff: noqa: I001 (our folder launch/ makes the sorter take launch for a package of ours)
-"""Make launch arguments of the node's parameters, from their table; for the launch files."""
+"""What launch files share: arguments of the node's parameters, made from their table."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
@@ -56,31 +57,39 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def cameras_of_file(file: Path, node: str = 'ubcn') -> list[str]:
+def cameras_of_file(file: Path) -> list[str]:
     """
-    Read the cameras that a parameter file names for a node, [] for none.
+    Read the cameras that a parameter file names for the node, [] for none.
 
     :param file: of parameters, as ROS reads it; one that is no such file names none.
-    :param node: name of the node; in whatever namespace, and by wildcards, too.
     """
     try:
-        return [name for name in _cameras(yaml.safe_load(file.read_text()), '', node) if name]
+        return [name for name in _cameras(yaml.safe_load(file.read_text()), '') if name]
     except (OSError, UnicodeError, yaml.YAMLError):
         return []  # the node says what is wrong with it
 
 
-def _cameras(values: Any, name: str, node: str) -> list[str]:
-    """Look for the last list of cameras in parts of a file whose name ends as the node's may."""
+def _cameras(values: Any, name: str) -> list[str]:
+    """Look for the last list of cameras below names, in any namespace, that are the node's."""
     if not isinstance(values, dict):
         return []
     found: list[str] = []
     for key, value in values.items():
-        if key == 'ros__parameters' and name.rpartition('/')[2] in (node, '*', '**'):
+        if key == 'ros__parameters' and name.rpartition('/')[2] in ('ubcn', '*', '**'):
             cameras = value.get('cameras') if isinstance(value, dict) else None
             found = [str(camera) for camera in cameras] if isinstance(cameras, list) else found
         elif key != 'ros__parameters':
-            found = _cameras(value, str(key), node) or found
+            found = _cameras(value, str(key)) or found
     return found
+
+
+def is_installed(package: str) -> bool:
+    """Say whether a ROS package is installed."""
+    try:
+        get_package_prefix(package)
+    except (PackageNotFoundError, OSError):  # OSError: AMENT_PREFIX_PATH is not set
+        return False
+    return True
 
 
 def node_parameters(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 from ubcn_ros.node.ros_start import refuse_others, why_not_started
-from ubcn_ros.node.usage import usage, wants_help
+from ubcn_ros.node.usage import usage
 
 _STOPPING = signal.SIGINT, signal.SIGTERM
 _STOP_SECONDS = 10.0
@@ -47,7 +47,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     :param load: makes the engine of the settings; the real one by default.
     :return: the exit code.
     """
-    if wants_help(sys.argv[1:] if args is None else list(args)):
+    if {'-h', '--help'}.intersection(sys.argv[1:] if args is None else args):
         return _print_usage()
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signals = _StopSignals()

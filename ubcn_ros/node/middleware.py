@@ -28,6 +28,7 @@ _ZENOH_MEMORY = 'transport/shared_memory/'
 # what these distributions' rmw_zenoh_cpp goes by alone; later ones let it override pool_size
 _ZENOH_ALLOCATED, _ZENOH_OWN_POOL = 'ZENOH_SHM_ALLOC_SIZE', ('humble', 'jazzy', 'kilted')
 _LOST = 'or large images are lost'
+_ANY = './/{*}'  # elements below another, whatever their namespace
 
 
 def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, str]:
@@ -129,17 +130,18 @@ def profile_segment(path: Path) -> int | None:
     """
     root = ElementTree.parse(path).getroot()
     sizes = {}
-    for transport in _named(root, 'transport_descriptor'):
-        if _text(transport, 'type') == 'SHM':
-            sizes[_text(transport, 'transport_id')] = int(
-                _text(transport, 'segment_size') or _FAST_DDS_SEGMENT)
-    participant = next((found for found in _named(root, 'participant')
+    for transport in root.iterfind(_ANY + 'transport_descriptor'):
+        kind, name, size = (transport.findtext(_ANY + tag, '').strip() for tag in (
+            'type', 'transport_id', 'segment_size'))
+        if kind == 'SHM':
+            sizes[name] = int(size or _FAST_DDS_SEGMENT)
+    participant = next((found for found in root.iterfind(_ANY + 'participant')
                         if found.get('is_default_profile') == 'true'), None)
     if participant is None:
         return _FAST_DDS_SEGMENT
-    used = [sizes[identifier.text] for transports in _named(participant, 'userTransports')
-            for identifier in _named(transports, 'transport_id') if identifier.text in sizes]
-    if _text(participant, 'useBuiltinTransports') != 'false':
+    used = [sizes[found.text] for found in participant.iterfind(
+        _ANY + 'userTransports//{*}transport_id') if found.text in sizes]
+    if participant.findtext(_ANY + 'useBuiltinTransports', '').strip() != 'false':
         used.append(_FAST_DDS_SEGMENT)
     return max(used, default=None)
 
@@ -147,7 +149,8 @@ def profile_segment(path: Path) -> int | None:
 def _cyclone(load: ImageLoad, environment: Mapping[str, str], host: Host) -> str:
     asked, where = _CYCLONE_BUFFER, f'as {CYCLONE} sets none'
     for document in _documents(environment.get(CYCLONE, '')):
-        for element in _named(ElementTree.fromstring(document), 'SocketReceiveBufferSize'):
+        for element in ElementTree.fromstring(document).iterfind(
+                _ANY + 'SocketReceiveBufferSize'):
             sizes = [_bytes(element.get(name, 'default')) for name in ('min', 'max')]
             asked, where = max(filter(None, sizes), default=_CYCLONE_BUFFER), f'in {CYCLONE}'
     limit = int(host.receive_buffer.read_text())
@@ -199,15 +202,6 @@ def _value(section: str, name: str) -> str:
     """Find the first value of a name in JSON5 without comments; '' where there is none."""
     found = re.search(rf'\b{name}\b["\']?\s*:\s*(\w+)', section)
     return found[1] if found else ''
-
-
-def _named(element: ElementTree.Element, name: str) -> Iterator[ElementTree.Element]:
-    """Yield the elements of a name below another, whatever their namespace."""
-    return (found for found in element.iter() if found.tag.rpartition('}')[2] == name)
-
-
-def _text(element: ElementTree.Element, name: str) -> str:
-    return (next((found.text for found in _named(element, name)), None) or '').strip()
 
 
 def _bytes(text: str) -> int | None:

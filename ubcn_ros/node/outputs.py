@@ -61,8 +61,7 @@ class Outputs:
     """
 
     def __init__(self, node: Any, prefix: str, label_set: Any,
-                 incompatible: Callable[[str, Any], None], rain: bool = False,
-                 clock: Callable[[], float] = time.monotonic):
+                 incompatible: Callable[[str, Any], None], rain: bool = False):
         """
         Make the publishers, all or none.
 
@@ -72,9 +71,8 @@ class Outputs:
         :param incompatible: called, in the executor's thread, with topic and policy where the QoS
             of a subscriber does not fit.
         :param rain: whether the model tells how hard it rains.
-        :param clock: seconds.
         """
-        self._clock, self._published_in = clock, 0.0  # seconds, of the frame in hand
+        self._published_in = 0.0  # seconds, of the frame in hand
         self._node, self._prefix, self._label_set = node, prefix, label_set
         self._incompatible = incompatible
         self._camera_info: CameraInfo | None = None  # the newest
@@ -143,7 +141,7 @@ class Outputs:
         :param overlay_alpha: share of the class colours in the overlay, 0 to 1.
         :return: the seconds of it that filling messages took.
         """
-        started, self._published_in = self._clock(), 0.0
+        started, self._published_in = time.monotonic(), 0.0
         if frame.labels is not None and self.wanted(LABELS):
             self._publish_image(LABELS, header, frame.labels, 'mono8')
         if frame.derained is not None and self.wanted(DERAINED):
@@ -159,7 +157,7 @@ class Outputs:
         if frame.derained is not None and frame.labels is not None and self.wanted(OVERLAY):
             blended = overlay(frame.derained, frame.labels, self._label_set, overlay_alpha)
             self._publish_image(OVERLAY, header, blended, 'rgb8')
-        return self._clock() - started - self._published_in
+        return time.monotonic() - started - self._published_in
 
     def publish_numbers(self, header: Any, numbers: FrameNumbers, topic: str) -> None:
         """
@@ -205,9 +203,9 @@ class Outputs:
             pixels = in_encoding(image, encoding)
             message = fill_fields(Image(), header, pixels, encoding)
             publish = partial(native.publish, publisher, message, pixels)
-        started = self._clock()
+        started = time.monotonic()
         publish()
-        self._published_in += self._clock() - started
+        self._published_in += time.monotonic() - started
 
     def _publisher(self, kind: Any, topic: str, profile: Any) -> Any:
         name = self._node.resolve_topic_name(self._prefix + topic)

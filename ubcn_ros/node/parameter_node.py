@@ -83,8 +83,7 @@ class ParameterNode(AnsweringNode):
         return super().set_parameters_atomically(changes)
 
     def _check_parameters(self, parameters: list[Any]) -> SetParametersResult:
-        # one by one: a list may name a parameter twice
-        reason = next(filter(None, (refusal({parameter.name: parameter.value}, self.configured)
+        reason = next(filter(None, (refusal(parameter.name, parameter.value, self.configured)
                                     for parameter in parameters)), '')
         if not reason and self.configured:
             reason = self._lists_refusal(parameters)

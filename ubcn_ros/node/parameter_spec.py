@@ -88,16 +88,15 @@ class Spec:
     def refusal(self, value: Any) -> str:
         """Say why a value cannot be taken; '' where it can."""
         wanted = type(self.default)
+        if wanted is tuple:
+            return self._list_refusal(value)
         if self.per_camera and (is_list(value) or not isinstance(value, wanted)):
             fits = is_list(value) and value and not any(
                 is_list(item) or self.refusal(item) for item in value)
             return '' if fits else f'{self.name} must be {self.constraint}, got {value!r}'
         # 30 for 30.0 is what people type; True for 1 is a mistake.
-        fits = isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-        if wanted is float:
-            fits = isinstance(value, int | float) and not isinstance(value, bool)
-        if wanted is tuple:
-            return self._list_refusal(value)
+        kinds = int | float if wanted is float else wanted
+        fits = isinstance(value, kinds) and (wanted is bool or not isinstance(value, bool))
         if not fits:
             like = '' if wanted is bool else f', like {self.default!r}'
             return f'{self.name} must be {_KINDS[wanted]}{like}; got {value!r}'

@@ -167,29 +167,26 @@ class Settings:
                 self.for_cameras(spec.name)
 
 
-def refusal(changes: Mapping[str, Any], configured: bool) -> str:
+def refusal(name: str, value: Any, configured: bool) -> str:
     """
-    Say why a change of parameters at runtime cannot be made; '' where it can.
+    Say why a parameter cannot be set to a value at runtime; '' where it can.
 
-    :param changes: new values by name; of names that are not in the table any value is taken.
+    :param name: where it is not in the table, any value is taken.
     :param configured: whether the node holds a model.
     """
-    for name, value in changes.items():
-        if not name:
-            return f'a parameter needs a name, got none for {value!r}'
-        if value is None:
-            return f'{name} cannot be deleted: set a value'
-        spec = _BY_NAME.get(name)
-        if spec is None:
-            continue
-        if spec.changes is Changes.AT_START:
-            return f'{name} is read once at start: set it in the parameter file or launch file'
-        if spec.changes is Changes.AT_CONFIGURE and configured:
-            return (f'{name} is fixed while the node is configured: deactivate and clean it up, '
-                    f'set {name}, then configure it again')
-        if reason := spec.refusal(value):
-            return reason
-    return ''
+    if not name:
+        return f'a parameter needs a name, got none for {value!r}'
+    if value is None:
+        return f'{name} cannot be deleted: set a value'
+    spec = _BY_NAME.get(name)
+    if spec is None:
+        return ''
+    if spec.changes is Changes.AT_START:
+        return f'{name} is read once at start: set it in the parameter file or launch file'
+    if spec.changes is Changes.AT_CONFIGURE and configured:
+        return (f'{name} is fixed while the node is configured: deactivate and clean it up, '
+                f'set {name}, then configure it again')
+    return spec.refusal(value)
 
 
 def unchanged(name: str, present: Any, value: Any) -> bool:

@@ -21,14 +21,14 @@ on the next, which waits for it: order is kept.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from ubcn_ros.images.messages import MalformedImage
 from ubcn_ros.node.camera import Camera
-from ubcn_ros.node.diagnostics import Throttle, Window
+from ubcn_ros.node.diagnostics import Throttle
 from ubcn_ros.node.frames import Arrival, FrameNumbers, PendingFrame, engine_deadline
 from ubcn_ros.node.hints import explain_calibration
 from ubcn_ros.node.parameters import Settings
@@ -68,8 +68,8 @@ class Pipeline:
         self._node, self._streak, self._clock = node, streak, clock
         self._give_up, self._take_fewer = give_up, take_fewer
         self._throttle = Throttle()
-        # seconds that publishing took, and the worst of them, by camera
-        self._publishing: dict[Camera, Window] = defaultdict(lambda: Window(16))
+        # seconds that publishing took lately, and the worst of them, by camera
+        self._publishing: dict[Camera, deque[float]] = defaultdict(lambda: deque(maxlen=16))
         self._worst: dict[Camera, float] = {}
         self._publisher = ThreadPoolExecutor(1, 'publisher')
         self._published: Future | None = None  # once the last batch is
@@ -160,9 +160,9 @@ class Pipeline:
                 self._publish(frame, outcome, settings, inferred)
                 self._streak.succeeded()
                 # with the numbers: other cameras of the batch wait for these, too
-                window, now = self._publishing[frame.camera], self._clock()
-                window.add(now - since)
-                self._worst[frame.camera], since = window.worst(), now
+                times, now = self._publishing[frame.camera], self._clock()
+                times.append(now - since)
+                self._worst[frame.camera], since = max(times), now
             except Exception as error:
                 self._failed(frame.camera, error)
 

@@ -20,13 +20,13 @@ class CameraProcessing:
     :ivar asked: the parameter's value for this camera; may be set at any time.
     """
 
-    def __init__(self, info: Any = None, asked: int = TRAINED):
+    def __init__(self, info: Any):
         """
         Begin without a focal length.
 
         :param info: of the model; None where it says nothing of its training.
         """
-        self.asked = asked
+        self.asked = TRAINED
         self._info = info
         self._focal_length: float | None = None
         self._begun = self._told = False

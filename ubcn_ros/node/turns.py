@@ -33,7 +33,7 @@ class Turns:
     :ivar most: number of items that are taken together at most; None: all that go together.
     """
 
-    def __init__(self, key: Callable[[Any], Any] = lambda item: None):
+    def __init__(self, key: Callable[[Any], Any]):
         """
         Serve nobody yet.
 

@@ -29,11 +29,6 @@ parameters (default; what is allowed; when it may change):
 """
 
 
-def wants_help(arguments: list[str]) -> bool:
-    """Say whether a command line asks for the usage."""
-    return '-h' in arguments or '--help' in arguments
-
-
 def usage() -> str:
     """Say what the node is, what its parameters are, and how to set them."""
     return _HEAD + ''.join(map(_describe, (*SPECS, USE_SIM_TIME)))

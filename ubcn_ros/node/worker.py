@@ -29,7 +29,7 @@ class Worker:
     """
 
     def __init__(self, handle: Callable[[list[tuple[Any, Any]]], None],
-                 key: Callable[[Any], Any] = lambda item: None):
+                 key: Callable[[Any], Any]):
         """
         Make a worker; its thread starts with the first `submit`.
 

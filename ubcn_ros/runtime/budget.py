@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import deque
 
+_WINDOW = 16
 _PATIENCE = 50
 
 
@@ -17,14 +18,14 @@ class StepBudget:
     further step is expected to take as many times that as further steps took lately. A load that
     comes or goes is thus followed within the frame, not after it.
 
-    Lately means the last ``window`` measurements, of which the largest may be a stray (an
+    Lately means the last ``_WINDOW`` measurements, of which the largest may be a stray (an
     interrupt, a page fault): the second largest counts. When no further step has fitted for
     ``_PATIENCE`` frames the largest is forgotten, or one bad moment could end the trying for good.
     """
 
-    def __init__(self, window: int = 16) -> None:
-        self._ratios: deque[float] = deque(maxlen=window)
-        self._finishes: deque[float] = deque(maxlen=window)
+    def __init__(self) -> None:
+        self._ratios: deque[float] = deque(maxlen=_WINDOW)
+        self._finishes: deque[float] = deque(maxlen=_WINDOW)
         self._first = 0.0
         self._refusals = 0
 

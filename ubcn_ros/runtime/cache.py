@@ -6,11 +6,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import os
+import platform
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+
+from ubcn_ros import __version__
 
 
 def cache_folder() -> Path:
@@ -64,12 +68,23 @@ def digest(*values: object) -> str:
 
 
 def files_digest(files: Iterable[Path]) -> str:
-    """Return the key of what these files hold, in the order of their paths; '' for no files."""
+    """Return the SHA-256 of what these files hold, in the order of their paths; '' for none."""
     found = sorted(files)
     key = hashlib.sha256()
     for file in found:
         key.update(file.read_bytes())
     return key.hexdigest() if found else ''
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of this package, Python and the named packages that are installed."""
+    found = {'ubcn_ros': __version__, 'python': platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 @contextlib.contextmanager

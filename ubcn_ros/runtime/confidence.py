@@ -17,7 +17,7 @@ def check_min_confidence(value: float) -> None:
         raise ValueError(f'min_confidence must be 0 to 1, got {value}')
 
 
-def confidence_of(logits: torch.Tensor, temperature: float = 1.0, dim: int = 0) -> torch.Tensor:
+def confidence_of(logits: torch.Tensor, temperature: float, dim: int = 0) -> torch.Tensor:
     """
     Work out the probability of the likeliest class: max softmax(logits / temperature).
 

@@ -24,7 +24,7 @@ def label_map(logits: torch.Tensor, size: tuple[int, int]) -> np.ndarray:
 
 
 def label_and_confidence_maps(logits: torch.Tensor, size: tuple[int, int],
-                              temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+                              temperature: float) -> tuple[np.ndarray, np.ndarray]:
     """
     Find the labels as ``label_map`` does, and their probability times 255.
 

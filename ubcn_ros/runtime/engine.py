@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +17,7 @@ import torch
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import RainEstimate
 from ubcn_ros.network.rain_estimate import rain_of
-from ubcn_ros.runtime.backends.backend import Backend, LoadOptions
-from ubcn_ros.runtime.backends.registry import build_backend
+from ubcn_ros.runtime.backends.backend import Backend, LoadOptions, build_backend
 from ubcn_ros.runtime.budget import StepBudget
 from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
 from ubcn_ros.runtime.convergence import Loop, check_convergence
@@ -85,13 +83,9 @@ class Engine:
         Make an engine of a backend.
 
         :param clock: of deadlines, seconds.
-        :param processing_size, min_confidence, convergence: as of ``load``.
+        :param processing_size, min_confidence, convergence: as of ``load``, which checks them.
         :raises ModelFileError: the file says nonsense of its training's size or its temperature.
-        :raises ValueError: the processing size, least confidence or convergence is none.
         """
-        check_processing_size(processing_size)
-        check_min_confidence(min_confidence)
-        check_convergence(convergence)
         self.processing_size, self.min_confidence = processing_size, min_confidence
         self.convergence = convergence
         self.info, self.label_set = backend.info, backend.info.config.label_set
@@ -102,7 +96,8 @@ class Engine:
         self._backend = backend
         self._clock = clock
         self._watch = Stopwatch(backend.device)
-        self._budgets: OrderedDict[tuple[Any, ...], StepBudget] = OrderedDict()
+        # by what frames' times depend on; those of the few used last are kept
+        self._budget = functools.lru_cache(_SIZES)(lambda *_: StepBudget())
 
     @classmethod
     def load(cls, model: str | Path = DEFAULT_MODEL, device: str = 'auto',
@@ -171,8 +166,9 @@ class Engine:
         return self.info.config.veil is not None
 
     @torch.inference_mode()
-    def warm_up(self, height: int, width: int, progress: Callable[[str], None] | None = None,
-                count: int = 1, processing_size: int | None = None) -> None:
+    def warm_up(self, height: int, width: int,
+                progress: Callable[[str], None] = lambda _: None, count: int = 1,
+                processing_size: int | None = None) -> None:
         """
         Run a few batches of that size, so that the first real one is as fast as the rest.
 
@@ -184,7 +180,6 @@ class Engine:
         """
         batch = [np.zeros((height, width, 3), np.uint8)] * count
         check_batch(batch)
-        progress = progress or (lambda _: None)
         images = f'{count} x ' if count > 1 else ''
         compiling = ('; at a first start kernels are compiled, which takes up to a minute'
                      if self.device.type == 'cuda' and self.precision != 'fp32' else '')
@@ -261,7 +256,7 @@ class Engine:
         height, width = images[0].shape[:2]
         working = self._working_size(height, width, processing_size)
         watch.start()
-        budget = self._budget((len(images), height, width, working, labels))
+        budget = self._budget(len(images), height, width, working, labels)
         rainy = backend.upload(images, working)
         watch.mark('upload')
         if deadline is not None:
@@ -304,14 +299,6 @@ class Engine:
         asked = self.processing_size if processing_size is None else processing_size
         check_processing_size(asked)
         return working_size(height, width, short_side(asked, self.info))
-
-    def _budget(self, size: tuple[Any, ...]) -> StepBudget:
-        """Return the budget of these sizes; those of the few used last are kept."""
-        budget = self._budgets.pop(size, None) or StepBudget()
-        self._budgets[size] = budget
-        if len(self._budgets) > _SIZES:
-            self._budgets.popitem(last=False)
-        return budget
 
     def _synchronize(self) -> None:
         if self.device.type == 'cuda':

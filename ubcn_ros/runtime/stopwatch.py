@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import torch
 
@@ -45,7 +46,7 @@ class Stopwatch:
         if self._cuda:
             self._marks[-1][1].synchronize()
         result = dict.fromkeys(TIMED_STAGES, 0.0)
-        for (_, before), (stage, after) in zip(self._marks, self._marks[1:], strict=False):
+        for (_, before), (stage, after) in pairwise(self._marks):
             result[stage] += self._between(before, after)
         result['total'] = self._between(self._marks[0][1], self._marks[-1][1])
         return result

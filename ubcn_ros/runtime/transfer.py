@@ -61,7 +61,7 @@ def image_bytes(image: torch.Tensor) -> torch.Tensor:
 
 
 def find_labels(logits: torch.Tensor, size: Sequence[int], confidence: bool,
-                temperature: float = 1.0) -> tuple[torch.Tensor, torch.Tensor | None]:
+                temperature: float) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Find labels as ``labels_of`` does; on a CPU by its own fast kernels."""
     if logits.device.type != 'cpu':
         return labels_of(logits, size, confidence, temperature)

@@ -18,6 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ubcn_ros.network import UBCN, UBCNConfig, build
+from ubcn_ros.runtime.cache import files_digest
 from ubcn_ros.runtime.installed import shared_folders
 from ubcn_ros.whole_files import write_whole
 
@@ -119,7 +120,7 @@ class ModelInfo:
                 f'{"never trained" if stage is None else f"which its stage {stage} did not train"}'
                 f': train {stages}, too (ubcn train)')
 
-    def require_trained(self, needs: Sequence[str] = PARTS) -> None:
+    def require_trained(self, needs: Sequence[str]) -> None:
         """Raise ModelFileError unless the needed parts were trained."""
         if text := self.untrained_text(needs):
             raise ModelFileError(f'{text}, or allow it with allow_partial_model (node) or '
@@ -258,7 +259,6 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
         more = f'; and {len(problems) - 8} more' if len(problems) > 8 else ''
         raise ModelFileError(f'{path} does not fit the network that it describes: {shown}{more}')
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
-    info = ModelInfo(path.stem, path, hashlib.sha256(path.read_bytes()).hexdigest(), config,
-                     metadata)
+    info = ModelInfo(path.stem, path, files_digest([path]), config, metadata)
     info.require_trained(needs)
     return network.eval(), info

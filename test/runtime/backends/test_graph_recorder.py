@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from ubcn_ros import Engine
-from ubcn_ros.runtime.backends.graph_recorder import WARM_UP, GraphRecorder, PlainRecorder
+from ubcn_ros.runtime.backends.graph_recorder import WARM_UP, GraphRecorder, run_plainly
 
 
 def test_plain_work_is_run_and_repeated():
     done = []
-    again = PlainRecorder().record(lambda: done.append(1))
+    again = run_plainly(lambda: done.append(1))
     assert len(done) == 1
     again()
     assert len(done) == 2

@@ -14,7 +14,7 @@ import torch
 from ubcn_ros.runtime import Engine
 from ubcn_ros.runtime.backends.backend import LoadOptions
 from ubcn_ros.runtime.backends.eager import load_eager
-from ubcn_ros.runtime.backends.graph_recorder import PlainRecorder
+from ubcn_ros.runtime.backends.graph_recorder import run_plainly
 from ubcn_ros.runtime.backends.graphs import KEPT_SIZES, GraphsBackend, Strategy
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.stopwatch import TIMED_STAGES
@@ -25,7 +25,7 @@ CPU = torch.device('cpu')
 def graphs_of(model, precision='fp32', progress=lambda _: None, **options):
     """Backend 'graphs', by default without a frame module by module first."""
     eager = load_eager(LoadOptions(model, CPU, precision))
-    strategy = Strategy('graphs', StageFunctions.of(eager.network), PlainRecorder())
+    strategy = Strategy('graphs', StageFunctions.of(eager.network), run_plainly)
     return GraphsBackend(eager, [strategy], progress, **{'patience': 0, **options})
 
 
@@ -260,7 +260,7 @@ class FailingRecorder:
         self.works = works
         self.given = []
 
-    def record(self, work):
+    def __call__(self, work):
         self.given.append(weakref.ref(work))  # which holds the buffers
         if self.works == 0:
             try:
@@ -268,7 +268,7 @@ class FailingRecorder:
             finally:
                 raise ValueError('capture ended')
         self.works -= 1
-        return PlainRecorder().record(work)
+        return run_plainly(work)
 
 
 class FullRecorder:
@@ -277,7 +277,7 @@ class FullRecorder:
     def __init__(self):
         self.asked = 0
 
-    def record(self, work):
+    def __call__(self, work):
         work()
         self.asked += 1
         if self.asked == 1:
@@ -294,18 +294,18 @@ class StaleRecorder:
     def __init__(self, stale):
         self.stale = stale
 
-    def record(self, work):
+    def __call__(self, work):
         self.stale -= 1
         work()
         return (lambda: None) if self.stale == 0 else work
 
 
-def engine_of(tiny_model, *strategies, progress=lambda _: None):
+def engine_of(tiny_model, *strategies):
     eager = load_eager(LoadOptions(tiny_model, CPU, 'fp32'))
     stages = StageFunctions.of(eager.network)
     strategies = [Strategy(name, change(stages), recorder)
                   for name, change, recorder in strategies]
-    return Engine(GraphsBackend(eager, strategies, progress, patience=0))
+    return Engine(GraphsBackend(eager, strategies, lambda _: None, patience=0))
 
 
 def unchanged(stages):
@@ -380,7 +380,7 @@ def test_a_veil_and_its_rain_are_as_the_eager_engines(rain_model):
 def test_another_veil_or_rain_is_found(rain_model, caplog, change, told):
     engine = engine_of(rain_model, ('graphs', lambda stages: StageFunctions(
         lambda image: change(*stages.derain(image)), stages.segment, stages.attend),
-        PlainRecorder()))
+        run_plainly))
     with caplog.at_level(logging.WARNING):
         engine(images(1)[0], 2)
     assert told in caplog.text and engine.backend == 'eager'
@@ -400,8 +400,8 @@ def raising(stages):
 @pytest.mark.parametrize(('change', 'told'), [(wrong, 'logits of step 1 differs by nan'),
                                               (raising, 'no working compiler')])
 def test_the_next_strategy_is_taken_where_one_fails(tiny_model, tiny_engine, caplog, change, told):
-    engine = engine_of(tiny_model, ('compiled', change, PlainRecorder()),
-                       ('graphs', unchanged, PlainRecorder()))
+    engine = engine_of(tiny_model, ('compiled', change, run_plainly),
+                       ('graphs', unchanged, run_plainly))
     assert engine.backend == 'compiled'
     with caplog.at_level(logging.WARNING):
         frame = engine(images(1)[0], 2, confidence=True)

@@ -165,9 +165,9 @@ def test_fastest_takes_the_least_time():
     example = torch.zeros(1, 32, 6, 6)
     reference = slow(torch.relu)
     candidates = {'late': slow(torch.relu, 0.04), 'early': torch.relu}
-    assert fastest(reference, candidates, example) == 'early'
-    assert fastest(torch.relu, {'late': slow(torch.relu)}, example) == REFERENCE
-    assert fastest(reference, {}, example) == REFERENCE
+    assert fastest(reference, candidates, example, 'RES') == 'early'
+    assert fastest(torch.relu, {'late': slow(torch.relu)}, example, 'RES') == REFERENCE
+    assert fastest(reference, {}, example, 'RES') == REFERENCE
 
 
 @pytest.mark.parametrize('wrong, reason', [
@@ -190,13 +190,13 @@ def test_fastest_accepts_the_roundings_of_a_half():
     block = RES(32).eval().to(torch.bfloat16)
     exact = copy.deepcopy(block).float()
     example = torch.zeros(1, 32, 12, 12, dtype=torch.bfloat16)
-    assert fastest(slow(block), {'exact': lambda x: exact(x.float()).to(x.dtype)}, example) == \
-        'exact'
+    candidates = {'exact': lambda x: exact(x.float()).to(x.dtype)}
+    assert fastest(slow(block), candidates, example, 'RES') == 'exact'
 
 
 def test_fastest_leaves_the_random_state_alone():
     torch.manual_seed(0)
     expected = torch.rand(3)
     torch.manual_seed(0)
-    fastest(torch.relu, {'same': torch.relu}, torch.zeros(1, 32, 4, 4))
+    fastest(torch.relu, {'same': torch.relu}, torch.zeros(1, 32, 4, 4), 'RES')
     assert torch.equal(torch.rand(3), expected)

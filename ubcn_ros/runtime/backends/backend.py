@@ -1,9 +1,10 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the engine asks of a backend, and what a backend is built from."""
+"""What the engine asks of a backend, what a backend is built from, and the backends by name."""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ WorkingSize = tuple[int, int] | None
 """Height and width at which images are labelled; None for the images' own."""
 Mark = Callable[[str], None]
 """Called with the name of a stage that has just ended: 'derain', 'segment' or 'attend'."""
+BACKENDS = {'eager': 'eager', 'graphs': 'graphs', 'compiled': 'compiled', 'onnxruntime': 'onnx'}
+"""Modules of this package whose ``build`` makes a backend, by the backend's name."""
 
 
 class Backend(Protocol):
@@ -96,7 +99,23 @@ class LoadOptions:
     needs: Sequence[str] = ()
 
 
-def run_once(backend: Backend, size: Size, working: WorkingSize = None) -> None:
+def build_backend(name: str, options: LoadOptions) -> Backend:
+    """
+    Load a model into a backend.
+
+    :param name: one of ``BACKENDS``, or 'auto': 'graphs' on a GPU, 'eager' on a CPU.
+    :raises ModelFileError: the model is missing, damaged or of another architecture.
+    :raises ValueError: the name or the precision is unknown, or the backend cannot be had here.
+    """
+    if name == 'auto':
+        name = 'graphs' if options.device.type == 'cuda' else 'eager'
+    if name not in BACKENDS:
+        raise ValueError(f"unknown backend {name!r}: choose 'auto' or one of "
+                         f'{", ".join(BACKENDS)}')
+    return importlib.import_module(f'.{BACKENDS[name]}', __package__).build(options)
+
+
+def run_once(backend: Backend, size: Size, working: WorkingSize) -> None:
     """Run every kind of stage on a black batch of these sizes."""
     images, height, width = size
     rainy = backend.upload([np.zeros((height, width, 3), np.uint8)] * images, working)

@@ -17,11 +17,10 @@ import torch
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.backends.backend import LoadOptions, Size, WorkingSize
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
-from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, recorder_of
+from ubcn_ros.runtime.backends.graphs import GraphsBackend, Strategy, record_on
 from ubcn_ros.runtime.backends.stages import StageFunctions
-from ubcn_ros.runtime.cache import cache_folder, digest, private_folder
+from ubcn_ros.runtime.cache import cache_folder, digest, private_folder, versions
 from ubcn_ros.runtime.device import processor
-from ubcn_ros.runtime.export.write import versions
 from ubcn_ros.runtime.weights import ModelInfo
 
 _FOLDER_VARIABLE = 'TORCHINDUCTOR_CACHE_DIR'
@@ -46,8 +45,7 @@ def compiler(autotune: bool) -> Callable[..., Any]:
 
 
 def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
-                     compile: Callable[..., Any] = torch.compile, **options: int
-                     ) -> GraphsBackend:
+                     compile: Callable[..., Any], **options: int) -> GraphsBackend:
     """
     Return graphs of a network's compiled stages.
 
@@ -56,15 +54,16 @@ def compiled_backend(eager: EagerBackend, progress: Callable[[str], None],
     :param compile: torch.compile, or what stands for it.
     :param options: of ``GraphsBackend``.
     """
-    stages, recorder = StageFunctions.of(eager.network), recorder_of(eager.device)
+    record = record_on(eager.device)
     cache = CompileCache(eager.info, eager.device, eager.precision, progress)
     return GraphsBackend(
-        eager, [Strategy('compiled', compiled(stages, progress, compile), recorder, cache.used),
-                Strategy('graphs', stages, recorder)], progress, **options)
+        eager, [Strategy('compiled', compiled(eager.stages, progress, compile), record,
+                         cache.used),
+                Strategy('graphs', eager.stages, record)], progress, **options)
 
 
-def compiled(stages: StageFunctions, progress: Callable[[str], None] = lambda _: None,
-             compile: Callable[..., Any] = torch.compile) -> StageFunctions:
+def compiled(stages: StageFunctions, progress: Callable[[str], None],
+             compile: Callable[..., Any]) -> StageFunctions:
     """
     Return the stages as compiled code, which is made when a size first comes.
 

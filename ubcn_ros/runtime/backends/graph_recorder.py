@@ -7,31 +7,22 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 import torch
 
 Work = Callable[[], None]
 """Reads and writes tensors that stay where they are; what it allocates does not outlive it."""
+Record = Callable[[Work], Work]
+"""Turns work into what repeats it, on the same buffers; the work itself may run."""
 
 WARM_UP = 3
 """Runs before a capture: libraries choose their algorithms and make their handles."""
 
 
-class Recorder(Protocol):
-    """Turns work into something that repeats it."""
-
-    def record(self, work: Work) -> Work:
-        """Return what repeats the work, on the same buffers; the work itself may run."""
-
-
-class PlainRecorder:
-    """Records nothing: the work is called each time. What a CPU does, and the last resort."""
-
-    def record(self, work: Work) -> Work:
-        """Return the work, after one run of it."""
-        work()
-        return work
+def run_plainly(work: Work) -> Work:
+    """Record nothing, as on a CPU: return the work, after one run of it."""
+    work()
+    return work
 
 
 class GraphRecorder:

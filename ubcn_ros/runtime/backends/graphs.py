@@ -30,9 +30,10 @@ from ubcn_ros.runtime.backends.backend import (
     run_once,
 )
 from ubcn_ros.runtime.backends.eager import EagerBackend, load_eager
-from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, PlainRecorder, Recorder
+from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, Record, run_plainly
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.backends.static_buffers import StaticBuffers, check
+from ubcn_ros.runtime.kernels.autotune import first_line
 from ubcn_ros.runtime.out_of_memory import out_of_memory
 from ubcn_ros.runtime.transfer import Result
 
@@ -56,8 +57,8 @@ class Strategy:
     name: str
     # What is recorded.
     stages: StageFunctions
-    # What records it.
-    recorder: Recorder
+    # Records it.
+    record: Record
     # Entered with the sizes while their stages run for the first time.
     preparing: Callable[[Size, WorkingSize], AbstractContextManager] = lambda *_: nullcontext()
 
@@ -82,7 +83,7 @@ class GraphsBackend:
     """
 
     def __init__(self, eager: EagerBackend, strategies: Sequence[Strategy],
-                 progress: Callable[[str], None] = _LOG.info, patience: int = PATIENCE,
+                 progress: Callable[[str], None], patience: int = PATIENCE,
                  sizes: int = KEPT_SIZES) -> None:
         self.info, self.device, self.precision = eager.info, eager.device, eager.precision
         self.prepared: OrderedDict[Sizes, StaticBuffers | None] = OrderedDict()
@@ -153,7 +154,6 @@ class GraphsBackend:
 
     def _prepare(self, sizes: Sizes) -> StaticBuffers | None:
         size, working = sizes
-        reference = StageFunctions.of(self._eager.network)
         shown = f'{size[2]}x{size[1]}' + (f', {size[0]} images' if size[0] > 1 else '')
         if working:
             shown += f', processed at {working[1]}x{working[0]}'
@@ -163,9 +163,9 @@ class GraphsBackend:
             try:
                 self._progress(f'preparing {strategy.name} for {shown}')
                 with strategy.preparing(*sizes):
-                    buffers = StaticBuffers(size, strategy.stages, strategy.recorder, self.device,
+                    buffers = StaticBuffers(size, strategy.stages, strategy.record, self.device,
                                             working, self.info.temperature)
-                check(buffers, size, reference, working)
+                check(buffers, size, self._eager.stages, working)
                 self._progress(f'prepared {strategy.name} for {shown} in '
                                f'{time.monotonic() - begun:.1f} s')
                 return buffers
@@ -190,13 +190,13 @@ class GraphsBackend:
 def build(options: LoadOptions) -> GraphsBackend:
     """Build the backend 'graphs'; on a CPU it works on the same buffers without graphs."""
     eager = load_eager(options, fused=options.fused)
-    strategy = Strategy('graphs', StageFunctions.of(eager.network), recorder_of(eager.device))
+    strategy = Strategy('graphs', eager.stages, record_on(eager.device))
     return GraphsBackend(eager, [strategy], options.progress)
 
 
-def recorder_of(device: torch.device) -> Recorder:
+def record_on(device: torch.device) -> Record:
     """Return what records: CUDA graphs on a GPU, plain calls on a CPU."""
-    return GraphRecorder(device) if device.type == 'cuda' else PlainRecorder()
+    return GraphRecorder(device).record if device.type == 'cuda' else run_plainly
 
 
 def _of_an_image(sizes: Sizes) -> tuple[tuple[int, int], WorkingSize]:
@@ -215,6 +215,5 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _reason(causes: Sequence[BaseException]) -> str:
     """Return the error, and the one that it began with: a capture reports only that it ended."""
-    shown = [f'{type(one).__name__}: {next(iter(str(one).strip().splitlines()), "")}'
-             for one in (causes[0], causes[-1])]
+    shown = [first_line(one) for one in (causes[0], causes[-1])]
     return shown[0] if len(causes) == 1 else f'{shown[0]} (because of {shown[1]})'

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,11 @@ import torch
 
 from ubcn_ros.runtime.backends.backend import LoadOptions, WorkingSize
 from ubcn_ros.runtime.backends.stages import StageFunctions, StagesBackend
-from ubcn_ros.runtime.cache import cache_folder, digest, files_digest
+from ubcn_ros.runtime.cache import cache_folder, digest, files_digest, versions
 from ubcn_ros.runtime.export.check import compare, require_equal
 from ubcn_ros.runtime.export.folder import Exported, atomic_folder, is_exported, read_exported
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
-from ubcn_ros.runtime.export.write import (
-    EXPORTED_PRECISIONS,
-    versions,
-    write_description,
-    write_stages,
-)
+from ubcn_ros.runtime.export.write import EXPORTED_PRECISIONS, write_description, write_stages
 from ubcn_ros.runtime.weights import ModelFileError, expanded, load_model
 
 _SIZES = 48
@@ -65,8 +60,7 @@ def build(options: LoadOptions) -> OnnxBackend:
         if expanded(model).is_dir():
             raise ModelFileError(f'{model} is a folder without an export: make one with '
                                  '`ubcn export --format onnx`')
-        exported = cached_export(model, export_precision(precision, device), options.progress,
-                                 options.needs)
+        exported = cached_export(options, export_precision(precision, device))
     else:
         exported = read_exported(model)
         if exported.kind != 'onnx':
@@ -79,9 +73,7 @@ def build(options: LoadOptions) -> OnnxBackend:
     return OnnxBackend(exported, device, options.autotune)
 
 
-def cached_export(model: str | Path, precision: str,
-                  progress: Callable[[str], None] = lambda _: None,
-                  needs: Sequence[str] = ()) -> Exported:
+def cached_export(options: LoadOptions, precision: str) -> Exported:
     """
     Return the export of a model, checked, in the cache folder; make it when it is not there.
 
@@ -91,7 +83,8 @@ def cached_export(model: str | Path, precision: str,
     :raises ModelFileError: of the model, also where a part that it needs was never trained.
     :raises ValueError: the cache folder cannot be written to, or an exporter is missing.
     """
-    network, info = load_model(model, needs)
+    network, info = load_model(options.model, options.needs)
+    progress = options.progress
     key = digest(info.sha256, precision, versions('torch', 'onnx', 'onnxruntime'),
                  source_digest())
     folder = cache_folder() / 'onnx' / f'{info.name}-{precision}-{key}'
@@ -169,8 +162,6 @@ class OnnxBackend(StagesBackend):
 
     Where the size is fixed, images of a batch go one by one.
 
-    :ivar stages: on tensors.
-
     :raises ModelFileError: ONNX Runtime cannot read the models.
     :raises ValueError: it runs them elsewhere than on ``device``.
     """
@@ -179,9 +170,9 @@ class OnnxBackend(StagesBackend):
 
     def __init__(self, exported: Exported, device: torch.device, autotune: bool = True) -> None:
         runtime = _onnxruntime()
-        self.stages = StageFunctions.of_models(
-            *(functools.partial(self._run, name) for name in EXPORT_STAGES))
-        super().__init__(self.stages, exported.info, device, exported.precision)
+        super().__init__(StageFunctions.of_models(
+            *(functools.partial(self._run, name) for name in EXPORT_STAGES)),
+            exported.info, device, exported.precision)
         self._fixed = exported.size
         self._fixed_working = exported.working
         cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'

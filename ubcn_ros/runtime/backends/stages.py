@@ -66,7 +66,7 @@ class StagesBackend:
     """
     Stages, called one by one.
 
-    :param stages: to call.
+    :param stages: to call; an attribute, too.
     :param info: of the model's file.
     :param device, precision: that the stages run on and in.
     """
@@ -76,7 +76,7 @@ class StagesBackend:
     def __init__(self, stages: StageFunctions, info: ModelInfo, device: torch.device,
                  precision: str) -> None:
         self.info, self.device, self.precision = info, device, precision
-        self._stages = stages
+        self.stages = stages
         self._working: WorkingSize = None
 
     def upload(self, images: Sequence[np.ndarray], working: WorkingSize = None) -> torch.Tensor:
@@ -86,13 +86,13 @@ class StagesBackend:
 
     def first(self, image: torch.Tensor, mark: Mark, segment: bool = True) -> Step:
         """Derain and segment."""
-        derained, lifted, rain = self._stages.derain(image)
+        derained, lifted, rain = self.stages.derain(image)
         mark('derain')
         return Step(derained, self._segment(derained, mark) if segment else None, lifted, rain)
 
     def next(self, previous: Step, mark: Mark, segment: bool = True) -> Step:
         """Attend and segment again."""
-        step = previous._replace(image=self._stages.attend(previous, self._working))
+        step = previous._replace(image=self.stages.attend(previous, self._working))
         mark('attend')
         return step._replace(logits=self._segment(step.image, mark)) if segment else step
 
@@ -109,6 +109,6 @@ class StagesBackend:
         """Give nothing back: nothing is kept for a size."""
 
     def _segment(self, restored: torch.Tensor, mark: Mark) -> torch.Tensor:
-        logits = self._stages.segment(restored, self._working)
+        logits = self.stages.segment(restored, self._working)
         mark('segment')
         return logits

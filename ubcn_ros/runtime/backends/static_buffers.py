@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import Step
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize
-from ubcn_ros.runtime.backends.graph_recorder import Recorder, Work
+from ubcn_ros.runtime.backends.graph_recorder import Record, Work
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.transfer import HostBuffers, Result, find_labels, image_bytes
 
@@ -41,14 +41,13 @@ class StaticBuffers:
     All that is needed per frame is made here.
 
     :param size: images, height and width.
-    :param stages: called as often as the recorder asks for.
+    :param stages: called as often as ``record`` asks for.
     :param working: height and width at which images are labelled.
     :param temperature: of the confidence, as in ``confidence_of``.
     """
 
-    def __init__(self, size: Size, stages: StageFunctions, recorder: Recorder,
-                 device: torch.device, working: WorkingSize = None, temperature: float = 1.0
-                 ) -> None:
+    def __init__(self, size: Size, stages: StageFunctions, record: Record,
+                 device: torch.device, working: WorkingSize, temperature: float) -> None:
         n, height, width = size
         count = n * height * width
         cuda = device.type == 'cuda'
@@ -70,7 +69,7 @@ class StaticBuffers:
         _unpack(pixels, rainy)
         step = _buffers_of_step(rainy, stages, working)
         self._work: dict[str, Work] = {
-            name: recorder.record(work)
+            name: record(work)
             for name, work in _work_on(pixels, rainy, step, views, stages, working,
                                        temperature).items()}
         self.pixels, self.rainy, self.step = pixels, rainy, step

@@ -9,7 +9,6 @@ Reading one needs neither an exporter nor a runtime.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -17,10 +16,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ubcn_ros.network import UBCNConfig
-from ubcn_ros.runtime.cache import written_to
+from ubcn_ros.runtime.cache import files_digest, written_to
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
@@ -47,7 +45,6 @@ class Exported:
     size: tuple[int, int] | None
     working: tuple[int, int] | None
     files: dict[str, Path]
-    description: dict[str, Any]
 
 
 def is_exported(path: Path | str) -> bool:
@@ -75,7 +72,7 @@ def read_exported(folder: Path | str) -> Exported:
             said['kind'], said['precision'],
             *(tuple(said[key]) if said[key] else None for key in ('size', 'working_size')),
             # the names are ours: a description cannot point anywhere else
-            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES}, said)
+            {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES})
         expected = {stage: said['stages'][stage]['sha256'] for stage in EXPORT_STAGES}
     except ModelFileError:
         raise
@@ -85,14 +82,9 @@ def read_exported(folder: Path | str) -> Exported:
     for stage, file in exported.files.items():
         if not file.is_file():
             raise ModelFileError(f'{file} is missing: {remedy}')
-        if sha256_of(file) != expected[stage]:
+        if files_digest([file]) != expected[stage]:
             raise ModelFileError(f'{file} is not the file that {path} describes: {remedy}')
     return exported
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextlib.contextmanager

@@ -9,17 +9,14 @@ at which each stage works: what is between them is resized by the caller.
 PyTorch has two ONNX exporters. This takes the one that traces (`dynamo=False`): it needs no
 package besides onnx and takes a tenth of the time of the other, which needs onnxscript. Tracing
 would silently fix what depends on a size in Python; `blocks.exporting` is how the network avoids
-that, and `export_check` how it is known.
+that, and `export.check` how it is known.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import importlib.metadata
 import io
 import json
-import platform
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,10 +24,10 @@ from typing import Any
 
 import torch
 
-from ubcn_ros import __version__
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.ubcn import attention_size
+from ubcn_ros.runtime.cache import files_digest, versions
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
@@ -47,8 +44,7 @@ _TRACED = {'onnx': (1, 3, 33, 35), 'torch': (2, 3, 577, 1153)}
 
 
 def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
-                 precision: str = 'fp32',
-                 size: tuple[int, int] | None = None, opset: int = OPSET,
+                 precision: str, size: tuple[int, int] | None = None, opset: int = OPSET,
                  progress: Callable[[str], None] = lambda _: None) -> dict[str, Any]:
     """
     Write a model per stage into an existing folder.
@@ -101,7 +97,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
         else:
             _write_torch(stage, values, file, fixed is None)
         stages[name] = {
-            'file': file.name, 'sha256': hashlib.sha256(file.read_bytes()).hexdigest(),
+            'file': file.name, 'sha256': files_digest([file]),
             'inputs': [tensors[n] for n in stage.inputs],
             'outputs': [tensors[n] for n in stage.outputs]}
     return {
@@ -120,17 +116,6 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
 def write_description(folder: Path, description: dict[str, Any]) -> None:
     """Write it beside the models, as UTF-8 JSON."""
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + '\n', 'utf-8')
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of this package, Python and the named packages that are installed."""
-    found = {'ubcn_ros': __version__, 'python': platform.python_version()}
-    for package in packages:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
@@ -174,7 +159,7 @@ def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Pat
                          'export on another machine and copy the folder') from error
     names = [*module.inputs, *module.outputs]
     with warnings.catch_warnings(), torch.no_grad():
-        # of the exporter's age, and of conditions on sizes, which export_check looks after
+        # of the exporter's age, and of conditions on sizes, which export.check looks after
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
         torch.onnx.export(

@@ -46,7 +46,7 @@ def applies(x: torch.Tensor, *parts: nn.Module) -> bool:
 @torch.inference_mode()
 def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
             candidates: Mapping[str, Callable[[torch.Tensor], torch.Tensor]],
-            example: torch.Tensor, operation: str = 'RES') -> str:
+            example: torch.Tensor, operation: str) -> str:
     """
     Find the fastest of several ways to compute the same, on the device of ``example``.
 
@@ -141,7 +141,7 @@ def uniform(like: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.empty_like(like).uniform_(generator=generator)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return one line; compilers write pages."""
     text = str(error).strip()
     return f'{type(error).__name__}: {text.splitlines()[0]}' if text else type(error).__name__

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import importlib.metadata
 import json
 import logging
 import os
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from ubcn_ros.runtime.cache import cache_folder, digest, files_digest
+from ubcn_ros.runtime.cache import cache_folder, digest, files_digest, versions
 from ubcn_ros.runtime.device import processor
 from ubcn_ros.whole_files import write_whole
 
@@ -124,13 +123,10 @@ def _opened(path: Path | None, found: tuple[tuple[str, str], ...]) -> KernelChoi
 
 def made_for(device: torch.device) -> dict[str, str]:
     """Return what choices depend on: the device, its driver, the libraries and our kernels."""
-    try:
-        triton = importlib.metadata.version('triton')
-    except importlib.metadata.PackageNotFoundError:
-        triton = ''
     name, capability = processor(device)
     found = {'device': str(name), 'capability': str(capability), 'torch': torch.__version__,
-             'triton': triton, 'kernels': files_digest(Path(__file__).parent.glob('*.py'))}
+             'triton': versions('triton').get('triton', ''),
+             'kernels': files_digest(Path(__file__).parent.glob('*.py'))}
     if device.type == 'cuda':
         # parts of one GPU have its name
         units = torch.cuda.get_device_properties(device).multi_processor_count

@@ -25,7 +25,7 @@ class StripMixTrunk(nn.Module):
     :param strip_values: how many weighted features a strip has at most.
     """
 
-    def __init__(self, reference: PathTrunk, strip_values: int = STRIP_VALUES) -> None:
+    def __init__(self, reference: PathTrunk, strip_values: int) -> None:
         super().__init__()
         self.trunk = reference.trunk
         self._strip_values = strip_values

@@ -128,7 +128,7 @@ class FusedConv(nn.Conv2d):
 class FusedRES(RES):
     """A trained RES whose convolutions are fused with their ReLU; the skip comes after these."""
 
-    def __init__(self, block: RES, autotuner: Autotuner, kernel: Any = None) -> None:
+    def __init__(self, block: RES, autotuner: Autotuner, kernel: Any) -> None:
         nn.Module.__init__(self)  # with the block's convolutions, not with new ones
         self.conv1, self.conv2 = (FusedConv(conv, autotuner, 0.0, kernel)
                                   for conv in (block.conv1, block.conv2))
@@ -146,7 +146,7 @@ class FusedBlock(nn.Module):
     :param slope: 0 if the block ends in ReLU, 1 if not.
     """
 
-    def __init__(self, block: nn.Module, autotuner: Autotuner, slope: float, kernel: Any = None
+    def __init__(self, block: nn.Module, autotuner: Autotuner, slope: float, kernel: Any
                  ) -> None:
         super().__init__()
         self.layers, self.skip = block.layers, block.skip
@@ -166,8 +166,7 @@ def fits(module: nn.Module) -> bool:
             and not isinstance(module.padding, str))
 
 
-def fuse_convolutions(network: nn.Module, autotuner: Autotuner,
-                      kernel: Any = None) -> int:
+def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = None) -> int:
     """
     Replace a prepared network's convolutions where another way may be faster, in place.
 

@@ -35,15 +35,11 @@ class TritonRES(RES, WithReference):
     device or type, gradients, tracing, compilation) the reference modules run.
 
     :param candidates: by name.
-    :raises ValueError: a block of another number of channels.
     """
 
     def __init__(self, block: RES, autotuner: Autotuner,
                  candidates: Mapping[str, Candidate]) -> None:
         nn.Module.__init__(self)  # with the block's convolutions, not with new ones
-        if block.conv1.in_channels != CHANNELS:
-            raise ValueError(f'RES of {block.conv1.in_channels} channels: the kernels compute '
-                             f'{CHANNELS}; leave it as it is')
         self.conv1, self.conv2 = block.conv1, block.conv2
         self.register_buffer('packed1', pack(block.conv1.weight), persistent=False)
         self.register_buffer('packed2', pack(block.conv2.weight), persistent=False)

@@ -76,7 +76,7 @@ def convolve(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor,
     Convolve, add the bias and the skip, and multiply what is negative by ``slope``.
 
     :param x: (N, C, H, W), channels last (else copied first).
-    :param weight, bias: what ``kernels.pack`` returns, of a square kernel, and (C out,).
+    :param weight, bias: what ``launch.pack`` returns, of a square kernel, and (C out,).
     :param skip: of the shape of the result.
     :param slope: 0 is ReLU, 1 none.
     :param stages: how far ahead values are copied; with 1 they pass the L1 cache.

@@ -26,7 +26,7 @@ one kernel     128 bytes: x, result               9,216 + 9,216 x region / tile:
 
 So one kernel pays where memory is slow against the matrix units, and two where it is not or where
 the dilation is large. Computing the intermediate anew for each tap of the second convolution
-instead would need no scratch but 92,160 MAC. ``triton_residual`` times both on the device.
+instead would need no scratch but 92,160 MAC. ``fused_residual`` has both timed on the device.
 
 Importing this needs Triton.
 """
@@ -167,7 +167,7 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     Run RES in one kernel.
 
     :param x: (N, 32, H, W), channels last (else it is copied first), fewer than 2**31 values.
-    :param weight1, bias1, weight2, bias2: what ``kernels.pack`` returns, (9, 32, 32),
+    :param weight1, bias1, weight2, bias2: what ``launch.pack`` returns, (9, 32, 32),
         and (32,), of the type of ``x``.
     :param region: (height, width) in pixels, products of which are multiples of 128; by default
         what ``choose_region`` finds.

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from ubcn_ros.runtime.backends import eager
-from ubcn_ros.runtime.backends.backend import LoadOptions
+from ubcn_ros.runtime.backends.backend import BACKENDS, LoadOptions, build_backend
 from ubcn_ros.runtime.backends.eager import EagerBackend
-from ubcn_ros.runtime.backends.registry import BACKENDS, build_backend
 from ubcn_ros.runtime.kernels.fused_convolution import FusedConv
 from ubcn_ros.runtime.kernels.swap import WithReference
 
