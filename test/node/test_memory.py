@@ -11,7 +11,9 @@ FULL_HD = 3 * 1920 * 1080
 
 @pytest.mark.parametrize('environment', [
     {'MALLOC_MMAP_THRESHOLD_': '131072'}, {'MALLOC_MMAP_THRESHOLD_': str(FULL_HD - 1)},
-    {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=65536'}])
+    {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=65536'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=0x10000'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=0200000'}])
 def test_a_threshold_below_an_image_is_told_with_its_value(environment):
     text = explain_malloc(FULL_HD, environment)
     assert next(iter(environment.values())).rpartition('=')[2] in text
@@ -21,7 +23,8 @@ def test_a_threshold_below_an_image_is_told_with_its_value(environment):
 
 @pytest.mark.parametrize('environment', [
     {}, {'MALLOC_MMAP_THRESHOLD_': ''}, {'MALLOC_MMAP_THRESHOLD_': 'x'},
-    {'MALLOC_MMAP_THRESHOLD_': str(FULL_HD)}, {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:x'},
+    {'MALLOC_MMAP_THRESHOLD_': str(FULL_HD)}, {'MALLOC_MMAP_THRESHOLD_': '089'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:x'},
     {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=1073741824'}])
 def test_all_else_is_left_alone(environment):
     assert explain_malloc(FULL_HD, environment) == ''

@@ -135,6 +135,21 @@ def test_cyclone_may_be_configured_in_place_or_by_several_files(host, tmp_path, 
         assert f'SocketReceiveBufferSize in CYCLONEDDS_URI is {mebibytes} MiB' in text
 
 
+@pytest.mark.parametrize('text, told', [
+    ('{transport:{shared_memory:{transport_optimization:{enabled:true,pool_size:900000000},'
+     'enabled:false}}}', 'go through TCP'),
+    ('{"connect":{"endpoints":["tcp://h:1"]},"transport":{"shared_memory":{"enabled":true,'
+     '"transport_optimization":{"pool_size":900000000}}}}', ''),
+    ('{transport:{shared_memory:{enabled:true /* { */, // no }\n'
+     'transport_optimization:{pool_size:5}}}}', 'pool_size is 0.0 MiB')])
+def test_a_zenoh_file_is_read_as_json5(host, tmp_path, text, told):
+    path = tmp_path / 'session.json5'
+    path.write_text(text)
+    found = explain_room(ZENOH, SIX, {'ZENOH_SESSION_CONFIG_URI': str(path),
+                                      'ROS_DISTRO': 'rolling'}, host.limits)
+    assert told in found and bool(found) == bool(told)
+
+
 def test_zenoh_may_be_configured_by_the_environment(host):
     on = {'ZENOH_CONFIG_OVERRIDE': 'mode="peer";transport/shared_memory/enabled=true'}
     assert explain_room(ZENOH, FULL_HD, on, host.limits) == ''

@@ -52,7 +52,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signals = _StopSignals()
     limit_openmp_spinning(os.environ)
-    node = rclpy = None
+    node = executor = rclpy = None
     code, initialised = 0, False
     try:
         import rclpy
@@ -88,6 +88,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     except KeyboardInterrupt:
         code = 0
     signals.stopping = True
+    if executor is not None:  # else it is let go when its handles are gone, whenever that is
+        executor.shutdown()
     _tidy_up(node, code)
     if rclpy is not None:
         rclpy.try_shutdown()

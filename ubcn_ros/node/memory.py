@@ -24,7 +24,16 @@ def explain_malloc(image: int, environment: Mapping[str, str]) -> str:
                     environment.get('GLIBC_TUNABLES', '').split(':') if '=' in item)
     for name, value in ((_VARIABLE, environment.get(_VARIABLE)),
                         (f'GLIBC_TUNABLES={_TUNABLE}', tunables.get(_TUNABLE))):
-        if value and value.isdecimal() and int(value) < image:
+        if value and (size := _number(value)) is not None and size < image:
             return (f'{name}={value} has glibc map new memory for every image ({image} bytes), '
                     'which takes milliseconds: leave it unset, for the camera driver, too')
     return ''
+
+
+def _number(text: str) -> int | None:
+    """Read a number as glibc does: decimal, 0x for hexadecimal, 0 for octal; None: it is none."""
+    base = 16 if text.lower().startswith('0x') else 8 if text.startswith('0') else 10
+    try:
+        return int(text, base)
+    except ValueError:
+        return None

@@ -178,18 +178,17 @@ def _documents(uri: str) -> Iterator[str]:
 
 def _zenoh(load: ImageLoad, environment: Mapping[str, str], _host: Host) -> str:
     path = environment.get(ZENOH, '')
-    text = re.sub(r'//.*|(?s:/\*.*?\*/)', '', Path(path).read_text()) if path else ''
-    section = text.partition('shared_memory')[2]
+    memory = _block(_without_comments(Path(path).read_text()) if path else '', 'shared_memory')
     overrides = dict(item.split('=', 1) for item in
                      environment.get('ZENOH_CONFIG_OVERRIDE', '').split(';') if '=' in item)
-    if overrides.get(_ZENOH_MEMORY + 'enabled', _value(section, 'enabled')) != 'true':
+    if overrides.get(_ZENOH_MEMORY + 'enabled', _value(memory, 'enabled')) != 'true':
         return (f'Zenoh: images ({load}) go through TCP, as shared memory is not enabled: set '
                 f'{ZENOH} to config/zenoh.json5, for the camera driver, too, {_LOST}')
     pool, setting = environment.get(_ZENOH_ALLOCATED), _ZENOH_ALLOCATED
     if not pool and environment.get('ROS_DISTRO') not in _ZENOH_OWN_POOL:
         setting = 'pool_size'
         pool = overrides.get(_ZENOH_MEMORY + 'transport_optimization/pool_size',
-                             _value(section, 'pool_size'))
+                             _value(_block(memory, 'transport_optimization'), 'pool_size'))
     size = int(pool or _ZENOH_POOL)
     if size >= load.sent:
         return ''
@@ -198,9 +197,28 @@ def _zenoh(load: ImageLoad, environment: Mapping[str, str], _host: Host) -> str:
             f'driver, too, {_LOST}')
 
 
-def _value(section: str, name: str) -> str:
-    """Find the first value of a name in JSON5 without comments; '' where there is none."""
-    found = re.search(rf'\b{name}\b["\']?\s*:\s*(\w+)', section)
+def _without_comments(text: str) -> str:
+    """Take comments from JSON5; what looks like one in a string stays."""
+    return re.sub(r"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|//.*|(?s:/\*.*?\*/)""",
+                  lambda found: found[1] or '', text)
+
+
+def _block(text: str, name: str) -> str:
+    """Return what the braces after a name hold in JSON5 without comments; '' without them."""
+    found = re.search(rf'\b{name}\b["\']?\s*:\s*\{{', text)
+    depth, start = 1, found.end() if found else len(text)
+    for place, character in enumerate(text[start:], start):
+        depth += (character == '{') - (character == '}')
+        if not depth:
+            return text[start:place]
+    return ''
+
+
+def _value(block: str, name: str) -> str:
+    """Find the value of a name in a block, not in those inside; '' where there is none."""
+    while (outer := re.sub(r'\{[^{}]*\}', '', block)) != block:
+        block = outer
+    found = re.search(rf'\b{name}\b["\']?\s*:\s*(\w+)', block)
     return found[1] if found else ''
 
 
