@@ -157,6 +157,17 @@ def test_the_trunk_weighs_a_convolution_of_each_path_by_its_probability():
     torch.testing.assert_close(mixer(features, paths), expected)
 
 
+def test_the_discriminator_is_table_2():
+    network = Discriminator()
+    assert [(c.in_channels, c.out_channels, c.kernel_size, c.stride, c.padding)
+            for c in convolutions(network)] == [
+        (2048, 64, (4, 4), (2, 2), (1, 1)), (64, 128, (4, 4), (1, 1), (1, 1)),
+        (128, 256, (4, 4), (1, 1), (1, 1)), (256, 512, (4, 4), (1, 1), (1, 1)),
+        (512, 512, (4, 4), (1, 1), (1, 1)), (512, 1, (4, 4), (1, 1), (1, 1))]
+    leaks = [m.negative_slope for m in network.modules() if isinstance(m, torch.nn.LeakyReLU)]
+    assert leaks == [0.2] * 5
+
+
 @pytest.mark.parametrize('factor', [1, 2])
 def test_half_of_idms_first_kernels_start_blind_to_even_areas(factor):
     torch.manual_seed(1)

@@ -32,6 +32,8 @@ def network(request):
         torch.nn.init.normal_(net.veil.field.weight, std=0.05)
     for module in (net.derain, net.attention):
         torch.nn.init.normal_(module.tail[1].weight, std=0.05)
+    if attention.form == 'trunk':  # starts alike for all paths
+        torch.nn.init.normal_(net.attention.path_mixer.mix.weight, std=0.3)
     return net.eval()
 
 
@@ -220,6 +222,8 @@ def test_a_size_of_its_own_changes_no_shape_but_that_of_the_logits(network):
     # IDM works on the whole image; SAM's correction is of the image before
     assert torch.equal(native[0].image, found[0].image)
     assert not torch.equal(found[0].image, found[1].image)
+    torch.testing.assert_close(found[1].image, attend_at(size, network.attend, found[0]))
+    assert not torch.allclose(found[1].image, native[1].image, atol=1e-4)
 
 
 def test_sam_at_another_size_corrects_the_image_before():
