@@ -12,7 +12,7 @@ from ubcn_ros.data.degradations import (
     add_haze,
     add_pepper,
 )
-from ubcn_ros.data.rain import add_rain
+from ubcn_ros.data.rain import add_rain, estimate_airlight
 
 
 @pytest.fixture
@@ -36,6 +36,11 @@ def test_haze_thickens_with_distance_and_unknown_depth_is_far(image):
     assert (hazy[0, :2] == 255).all()
 
 
+def test_haze_without_airlight_has_the_skys(image):
+    hazy = add_haze(image, 1.0, np.full((60, 80), 1e3, np.float32))
+    assert np.abs(hazy - 255 * estimate_airlight(image)).max() <= 0.51
+
+
 def test_haze_takes_a_prior_without_depth(image):
     hazy = add_haze(np.zeros_like(image), 0.01, airlight=(1, 1, 1))
     assert hazy[25, 40, 0] > hazy[-1, 40, 0]
@@ -49,10 +54,22 @@ def test_pepper_share(image, probability):
     assert np.array_equal(result[~black], np.maximum(image, 1)[~black])
 
 
+def test_more_pepper_is_the_same_and_more(image):
+    few, many = (add_pepper(np.maximum(image, 1), p, 3).any(-1) for p in (0.3, 0.5))
+    assert not (many & ~few).any()
+
+
+def test_gaussian_noise_is_clipped_not_wrapped():
+    for grey in (0, 255):
+        result = add_gaussian(np.full((50, 50, 3), grey, np.uint8), 30, 1).astype(int)
+        assert np.abs(result - grey).max() < 150
+        assert (result == grey).mean() == pytest.approx(0.5, abs=0.03)
+
+
 def test_gaussian_spread():
     grey = np.full((200, 200, 3), 128, np.uint8)
     result = add_gaussian(grey, 20, 1).astype(float)
-    assert abs(result.mean() - 128) < 0.5
+    assert abs(result.mean() - 128) < 0.2  # rounded, not cut off
     assert abs(result.std() - 20) < 0.5
 
 

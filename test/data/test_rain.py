@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from random_images import psnr
 
-from ubcn_ros.data.rain import RainRenderer, add_rain, estimate_airlight
+from ubcn_ros.data.rain import RainRenderer, add_rain, drive_parameters, estimate_airlight
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate, veil_extinction
 
 H, W = 120, 160
@@ -53,16 +53,52 @@ def test_bright_on_dark_ground_faint_on_sky(image):
 
 
 def test_veil_alone_is_the_law(image):
-    p = RainParameters(150, density_gain=0.0, veil_strength=1.0, airlight=(0.9,) * 3)
+    airlight = 0.95, 0.8, 0.7
+    p = RainParameters(150, density_gain=0.0, veil_strength=1.0, airlight=airlight)
     depth = np.full((H, W), 80.0, np.float32)
     keep = np.exp(-80 * veil_extinction(150))
-    expected = image * keep + 255 * 0.9 * (1 - keep)
+    expected = image * keep + 255 * np.array(airlight) * (1 - keep)
     assert np.abs(add_rain(image, 150, 1, depth, p) - expected).max() <= 0.51
+
+
+def test_drops_have_the_light_around_and_of_the_sky():
+    airlight, even = (0.9, 0.8, 0.6), np.full((H, W, 3), (40, 60, 80), np.uint8)
+    p = RainParameters(200, veil_strength=0.0, airlight=airlight, ambient=0.7, brightness_gain=0.9)
+    renderer = RainRenderer(p, H, W, 3)
+    # of an even image the mean around a drop is the image; a share of 1 - exp(-x) is covered
+    light = 0.9 * (0.7 * 255 * np.array(airlight) + 0.3 * even)
+    cover = 1 - np.exp(-renderer.thickness())[..., None]
+    assert cover.max() > 0.3
+    assert np.abs(renderer(even) - (even + cover * (light - even))).max() <= 0.51
+
+
+@pytest.mark.parametrize('horizon', [0.25, 0.75])
+def test_drops_fill_the_view_wherever_the_horizon_is(horizon):
+    p = RainParameters(200, speed_m_s=0.0, horizon=horizon, aperture_mm=0.0)
+    thickness = np.mean([RainRenderer(p, H, W, seed).thickness() for seed in range(12)], 0)
+    top, bottom = thickness[:H // 5].mean(), thickness[-H // 5:].mean()
+    assert 0.6 < top / bottom < 1.6
+
+
+def test_drops_come_with_the_wind_and_towards_a_moving_camera():
+    def velocity(**air):
+        field = RainRenderer(RainParameters(100, turbulence_m_s=0.0, **air), H, W, 1)._field
+        return field.velocity[:, [0, 2]].mean(0)
+    assert velocity(speed_m_s=5.0, wind_m_s=(2.0, 1.5)) == pytest.approx([2, -3.5])
+    # a camera that rolls sees a drop of 2 mm, 6.5 m/s fast, fall aslant
+    slant = 6.5 * np.tan(np.deg2rad(8))
+    assert velocity(speed_m_s=0.0, roll_deg=8.0) == pytest.approx([slant, 0], abs=1e-5)
 
 
 def test_extinction_is_that_of_the_veil():
     p = RainParameters(150, veil_strength=0.5)
     assert p.extinction == pytest.approx(0.5 * veil_extinction(150))
+
+
+def test_the_thinnest_streak_drawn_is_as_wide_as_it_says():
+    p = RainParameters(100, thinnest_px=0.6, focal=1.25, width_gain=0.5)
+    at_3_m = p.thinnest_mm_m * 3
+    assert at_3_m * 1e-3 * 0.5 * (1.25 * 480) / 3 == pytest.approx(0.6)
 
 
 @pytest.mark.parametrize('rate, per_km', [(50, 4.29), (150, 8.96), (250, 12.61)])
@@ -115,6 +151,23 @@ def test_noise_is_of_the_given_spread():
     assert add_rain(grey, 1, 1, parameters=p).astype(float).std() == pytest.approx(6, abs=0.2)
 
 
+def test_noise_is_another_in_every_frame_and_colour():
+    grey = np.full((H, W, 3), 128, np.uint8)
+    p = RainParameters(1, density_gain=0.0, veil_strength=0.0, noise_sigma=6.0)
+    renderer = RainRenderer(p, H, W, 1)
+    planes = [plane.ravel() for time_s in (0.0, 0.04)
+              for plane in renderer(grey, time_s=time_s).transpose(2, 0, 1)]
+    assert np.abs(np.corrcoef(planes) - np.eye(6)).max() < 0.05
+
+
+def test_the_veil_of_the_prior_is_that_of_each_rate(image):
+    p = RainParameters(200, density_gain=0.0)
+    renderer = RainRenderer(p, H, W, 1)
+    for rate in (200, 20, 200):
+        alone = RainRenderer(RainParameters(rate, density_gain=0.0), H, W, 1)
+        assert np.array_equal(renderer(image, rate_mm_h=rate), alone(image))
+
+
 def test_physical_draws_vary_only_the_drive():
     drive = {'speed_m_s', 'wind_m_s', 'exposure_s'}
     default = RainParameters(100)
@@ -124,6 +177,11 @@ def test_physical_draws_vary_only_the_drive():
                    if getattr(drawn, f.name) != getattr(default, f.name)}
         assert changed <= drive
         assert 0 <= drawn.speed_m_s <= 12 and 0.006 <= drawn.exposure_s <= 0.016
+
+
+def test_a_seed_is_a_drive():
+    first, again, other = (drive_parameters(seed, 100) for seed in (1, 1, 2))
+    assert first == again and first.speed_m_s != other.speed_m_s
 
 
 def test_other_draws_spread_the_look(image):
@@ -155,6 +213,12 @@ def test_rates_for_training_span_the_range():
 
 def test_airlight_is_the_grey_of_the_sky(image):
     assert np.allclose(estimate_airlight(image), 225 / 255, atol=0.01)
+
+
+def test_airlight_of_a_tinted_sky_is_half_as_tinted():
+    image = np.full((40, 40, 3), (10, 20, 30), np.uint8)
+    image[:20] = 150, 200, 250
+    assert np.allclose(estimate_airlight(image), np.array([175, 200, 225]) / 255, atol=1e-3)
 
 
 @pytest.mark.parametrize('changes, word', [
