@@ -115,6 +115,16 @@ def test_progress_per_image_and_rate(identity, camvid_folder):
     assert len(calls) == 6
 
 
+def test_latency_is_the_median_of_the_images_times_from_the_start(identity, camvid_folder,
+                                                                  monkeypatch):
+    # start, first step, second step, of each image
+    times = iter((0, 10, 15, 100, 112, 118, 200, 290, 390))
+    monkeypatch.setattr(LoadedModel, 'now_ms', lambda self: float(next(times)))
+    scenes = open_data([camvid_folder]).split('val')
+    result = measure_scenes(identity, scenes, [0, 1, 2], [0.0], 2)
+    assert result['latency_ms'] == {'0': [12, 18]}
+
+
 def test_another_label_set_is_refused(identity, camvid_folder):
     scenes = replace(open_data([camvid_folder]).split('val'), label_set=VOC2012)
     with pytest.raises(ValueError, match='Sky, Building.*background, aeroplane'):

@@ -277,6 +277,16 @@ def test_a_malformed_image_is_counted_and_leaves_the_rest_of_its_batch_alone(ben
     assert len(made.engine.calls) == 1 and not made.streak.count, 'no failure of the engine'
 
 
+def test_the_size_of_each_cameras_newest_image_is_known(bench):
+    made, other = bench(), Camera(Clock())
+    for height in (32, 40):
+        message = messages.sample('rgb8', np.zeros((height, 64, 3), np.uint8))
+        message.header.stamp = SimpleNamespace(sec=0, nanosec=0)
+        made.process([(made.camera, Arrival(message, 100.0))])
+    made.process([(other, arrival())])
+    assert made.pipeline.sizes == {made.camera: (40, 64), other: (32, 32)}
+
+
 def test_nothing_is_converted_while_nobody_listens(bench):
     made, bad = bench(), arrival()
     made.camera.outputs.subscribed.clear()
