@@ -63,12 +63,12 @@ def test_putting_wakes_who_waits_on_a_shared_condition():
 
 
 def test_putting_wakes_everybody_who_waits():
-    mailbox, waiting, woken = Mailbox(condition := threading.Condition()), [], []
+    mailbox, waiting = Mailbox(condition := threading.Condition()), []
 
     def wait():
         with condition:
             waiting.append(1)
-            woken.append(condition.wait_for(lambda: mailbox.pending, 30.0))
+            condition.wait_for(lambda: mailbox.pending, 30.0)
 
     waiters = [threading.Thread(target=wait) for _ in range(3)]
     for waiter in waiters:
@@ -77,5 +77,5 @@ def test_putting_wakes_everybody_who_waits():
         waiters[0].join(0.001)
     mailbox.put('frame')
     for waiter in waiters:
-        waiter.join(20.0)
-    assert woken == [True] * 3
+        waiter.join(5.0)
+    assert not any(waiter.is_alive() for waiter in waiters)
