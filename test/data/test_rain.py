@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from random_images import psnr
 
+from ubcn_ros.data.depth_prior import depth_prior
 from ubcn_ros.data.rain import RainRenderer, add_rain, drive_parameters, estimate_airlight
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate, veil_extinction
 
@@ -72,6 +73,20 @@ def test_drops_have_the_light_around_and_of_the_sky():
     assert np.abs(renderer(even) - (even + cover * (light - even))).max() <= 0.51
 
 
+def test_drops_are_as_bright_as_what_is_around_not_behind_them():
+    stripes = np.full((H, W, 3), 50, np.uint8)
+    stripes[:, ::2] = 150
+    p = RainParameters(200, veil_strength=0.0, ambient=0.0)
+    change = RainRenderer(p, H, W, 3)(stripes).astype(int) - stripes
+    assert (change * (100 - stripes.astype(int)) >= 0).all() and np.abs(change).max() > 10
+
+
+def test_the_rate_that_is_asked_for_comes_before_that_of_the_parameters(image):
+    found, expected = (add_rain(image, 150, 1, parameters=RainParameters(rate, wind_m_s=(2, 0)))
+                       for rate in (10, 150))
+    assert np.array_equal(found, expected)
+
+
 @pytest.mark.parametrize('horizon', [0.25, 0.75])
 def test_drops_fill_the_view_wherever_the_horizon_is(horizon):
     p = RainParameters(200, speed_m_s=0.0, horizon=horizon, aperture_mm=0.0)
@@ -104,6 +119,13 @@ def test_the_thinnest_streak_drawn_is_as_wide_as_it_says():
 @pytest.mark.parametrize('rate, per_km', [(50, 4.29), (150, 8.96), (250, 12.61)])
 def test_extinction(rate, per_km):
     assert veil_extinction(rate) * 1000 == pytest.approx(per_km, abs=0.01)
+
+
+def test_without_depth_the_veil_is_that_of_the_prior_of_its_camera(image):
+    p = RainParameters(150, density_gain=0.0, horizon=0.65, focal=1.3)
+    renderer = RainRenderer(p, H, W, 1)
+    assert np.array_equal(renderer(image),
+                          renderer(image, depth_prior(H, W, horizon=0.65, focal=1.3)))
 
 
 def test_unknown_depth_is_far(image):
@@ -151,13 +173,12 @@ def test_noise_is_of_the_given_spread():
     assert add_rain(grey, 1, 1, parameters=p).astype(float).std() == pytest.approx(6, abs=0.2)
 
 
-def test_noise_is_another_in_every_frame_and_colour():
+def test_noise_is_another_of_every_seed_frame_and_colour():
     grey = np.full((H, W, 3), 128, np.uint8)
     p = RainParameters(1, density_gain=0.0, veil_strength=0.0, noise_sigma=6.0)
-    renderer = RainRenderer(p, H, W, 1)
-    planes = [plane.ravel() for time_s in (0.0, 0.04)
-              for plane in renderer(grey, time_s=time_s).transpose(2, 0, 1)]
-    assert np.abs(np.corrcoef(planes) - np.eye(6)).max() < 0.05
+    planes = [plane.ravel() for seed in (1, 2) for time_s in (0.0, 0.04)
+              for plane in RainRenderer(p, H, W, seed)(grey, time_s=time_s).transpose(2, 0, 1)]
+    assert np.abs(np.corrcoef(planes) - np.eye(12)).max() < 0.05
 
 
 def test_physical_draws_vary_only_the_drive():

@@ -92,6 +92,26 @@ def test_no_drop_is_sampled_that_is_too_thin_to_see():
     assert len(field.diameter) < len(sample().diameter)
 
 
+def test_no_drop_is_left_out_that_can_be_seen():
+    thinnest, visible, expected = 0.8, 0, 0.0
+    field = sample(rate=200.0, thinnest_mm_m=thinnest)
+    for shell in field.shells:
+        z = shell.low[2] + shell.size[2] * field.position[shell.rows, 2]
+        visible += (field.diameter[shell.rows] > thinnest * z).sum()
+        edges = np.linspace(shell.low[2], shell.low[2] + shell.size[2], 101)
+        middles = (edges[1:] + edges[:-1]) / 2
+        expected += shell.size.astype(float).prod() * np.mean(
+            [drops_per_cubic_metre(200.0, max(1.0, thinnest * each)) for each in middles])
+    assert visible == pytest.approx(expected, rel=0.03)
+
+
+def test_streaks_are_uneven_and_mottled_each_by_itself():
+    field = sample(unevenness=0.4)
+    assert np.log(field.strength).std() == pytest.approx(0.4, rel=0.05)
+    assert np.log(field.strength).mean() == pytest.approx(0, abs=0.02)
+    assert abs(np.exp(1j * field.phase).mean()) < 0.05
+
+
 def test_a_drop_falls_from_frame_to_frame():
     field = field_of((0, -0.5, 2.0), (0, 7.0, 0))
     first, later = draw(field), draw(field, time_s=0.05)
