@@ -36,6 +36,11 @@ def test_haze_thickens_with_distance_and_unknown_depth_is_far(image):
     assert np.array_equal(hazy[0, :2], np.full((2, 3), 0.35 * 255 + 0.5, np.uint8))
 
 
+def test_haze_without_airlight_has_the_skys(image):
+    hazy = add_haze(image, 1.0, np.full((60, 80), 1e3, np.float32))
+    assert np.abs(hazy - 255 * estimate_airlight(image)).max() <= 0.51
+
+
 def test_haze_takes_a_prior_without_depth(image):
     hazy = add_haze(np.zeros_like(image), 0.01, None)
     assert hazy[25, 40, 0] > hazy[-1, 40, 0]
@@ -47,6 +52,18 @@ def test_pepper_share(image, probability):
     black = (result == 0).all(-1)
     assert abs(black.mean() - probability) < 0.03
     assert np.array_equal(result[~black], np.maximum(image, 1)[~black])
+
+
+def test_more_pepper_is_the_same_and_more(image):
+    few, many = (add_pepper(np.maximum(image, 1), p, 3).any(-1) for p in (0.3, 0.5))
+    assert not (many & ~few).any()
+
+
+def test_gaussian_noise_is_clipped_not_wrapped():
+    for grey in (0, 255):
+        result = add_gaussian(np.full((50, 50, 3), grey, np.uint8), 30, 1).astype(int)
+        assert np.abs(result - grey).max() < 150
+        assert (result == grey).mean() == pytest.approx(0.5, abs=0.03)
 
 
 def test_gaussian_spread():

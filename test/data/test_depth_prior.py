@@ -23,6 +23,26 @@ def test_plain_prior_is_far_at_the_horizon_and_smooth():
     assert np.abs(np.diff(np.log(depth), axis=1)).max() < 0.2
 
 
+def test_ground_and_walls_lie_where_a_pinhole_sees_them():
+    f, horizon = 1.2 * W, 0.4 * H
+    depth = depth_prior(H, W, horizon=0.4, focal=1.2)
+    # 1.4 m above the ground, 9 m beside the walls
+    assert depth[-20, W // 2] == pytest.approx(f * 1.4 / (H - 19.5 - horizon), rel=0.05)
+    assert depth[int(horizon) - 10, 20] == pytest.approx(f * 9 / (W / 2 - 20.5), rel=0.05)
+    road = depth_prior(H, W, np.zeros((H, W), np.uint8), ['road'], 0.4, 1.2)
+    rows = np.arange(100, H - 2)
+    np.testing.assert_allclose(road[rows, 5], f * 1.4 / (rows + 0.5 - horizon), rtol=0.01)
+
+
+def test_what_stands_has_the_distance_of_its_foot_but_is_not_behind_the_walls():
+    labels = np.zeros((H, W), np.uint8)
+    labels[:150, 110:130] = 1  # down to the road nearby
+    labels[:60, :30] = 1  # and to the horizon, far beyond the wall
+    depth = depth_prior(H, W, labels, ['road', 'building'])
+    assert depth[20, 120] == pytest.approx(W * 1.4 / (149.5 - 0.45 * H), rel=0.05)
+    assert depth[20, 10] == pytest.approx(W * 9 / (W / 2 - 10.5), rel=0.05)
+
+
 def test_result_is_the_callers_own():
     depth_prior(H, W)[:] = 0
     assert depth_prior(H, W).min() > 0

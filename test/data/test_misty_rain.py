@@ -59,6 +59,35 @@ def test_mist_of_the_first_power_is_beer_and_lamberts_law(image):
     np.testing.assert_allclose(found, scene * keep + 255 * CLEAR.airlight * (1 - keep), atol=1e-2)
 
 
+def test_other_powers_are_of_the_distance_in_100_m():
+    for power in (0.5, 1.0, 2.0):
+        found = mist_thickness(np.array([100.0, 25.0]), 0.8, power, 0.0, 0.0, 20.0)
+        np.testing.assert_allclose(found, [0.8, 0.8 * 0.25 ** power])
+
+
+def test_the_light_is_brighter_at_the_top_by_its_slope(image):
+    mist = replace(CLEAR, film=30.0, slope=0.1)
+    found = misty(image.astype(np.float32), depth_prior(96, 128), np.zeros((96, 128), np.float32),
+                  mist)
+    for row, factor in ((0, 1.05), (47, 1.0), (95, 0.95)):
+        np.testing.assert_allclose(found[row, 7], 255 * factor * CLEAR.airlight, rtol=2e-3)
+
+
+def test_mist_and_streaks_are_each_uneven_by_themselves(image):
+    scene, streaks = image.astype(np.float32), np.full((96, 128), 0.2, np.float32)
+    mist = replace(CLEAR, film=0.4, uneven=3 * EVEN, shower=2 * EVEN, streaks_first=False)
+    behind = scene * np.exp(-1.2) + 255 * CLEAR.airlight * (1 - np.exp(-1.2))
+    expected = behind * np.exp(-0.4) + 255 * CLEAR.streak_light * (1 - np.exp(-0.4))
+    np.testing.assert_allclose(misty(scene, depth_prior(96, 128), streaks, mist), expected,
+                               atol=0.02)
+
+
+def test_clear_air_scatters_nothing(image):
+    scene, nothing = image.astype(np.float32), np.zeros((96, 128), np.float32)
+    found = misty(scene, depth_prior(96, 128), nothing, replace(CLEAR, scatter=1.0))
+    np.testing.assert_allclose(found, scene, atol=1e-3)
+
+
 def test_a_bank_lies_between_near_and_far():
     near, far, beyond = mist_thickness(np.array([5.0, 40.0, 200.0]), 0.0, 1.0, 0.1, 0.8, 20.0)
     assert near < 0.11 and far > 0.8 and beyond == pytest.approx(0.9, abs=1e-3)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from random_images import psnr
 
-from ubcn_ros.data.rain import RainRenderer, add_rain, estimate_airlight
+from ubcn_ros.data.depth_prior import depth_prior
+from ubcn_ros.data.rain import RainRenderer, add_rain, drive_parameters, estimate_airlight
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate, veil_extinction
 
 H, W = 120, 160
@@ -53,11 +54,55 @@ def test_bright_on_dark_ground_faint_on_sky(image):
 
 
 def test_veil_alone_is_the_law(image):
-    p = RainParameters(150, density_gain=0.0, veil_strength=1.0, airlight=(0.9,) * 3)
+    airlight = 0.95, 0.8, 0.7
+    p = RainParameters(150, density_gain=0.0, veil_strength=1.0, airlight=airlight)
     depth = np.full((H, W), 80.0, np.float32)
     keep = np.exp(-80 * veil_extinction(150))
-    expected = image * keep + 255 * 0.9 * (1 - keep)
+    expected = image * keep + 255 * np.array(airlight) * (1 - keep)
     assert np.abs(add_rain(image, 150, 1, depth, p) - expected).max() <= 0.51
+
+
+def test_drops_have_the_light_around_and_of_the_sky():
+    airlight, even = (0.9, 0.8, 0.6), np.full((H, W, 3), (40, 60, 80), np.uint8)
+    p = RainParameters(200, veil_strength=0.0, airlight=airlight, ambient=0.7, brightness_gain=0.9)
+    renderer = RainRenderer(p, H, W, 3)
+    # of an even image the mean around a drop is the image; a share of 1 - exp(-x) is covered
+    light = 0.9 * (0.7 * 255 * np.array(airlight) + 0.3 * even)
+    cover = 1 - np.exp(-renderer.thickness())[..., None]
+    assert cover.max() > 0.3
+    assert np.abs(renderer(even) - (even + cover * (light - even))).max() <= 0.51
+
+
+def test_drops_are_as_bright_as_what_is_around_not_behind_them():
+    stripes = np.full((H, W, 3), 50, np.uint8)
+    stripes[:, ::2] = 150
+    p = RainParameters(200, veil_strength=0.0, ambient=0.0)
+    change = RainRenderer(p, H, W, 3)(stripes).astype(int) - stripes
+    assert (change * (100 - stripes.astype(int)) >= 0).all() and np.abs(change).max() > 10
+
+
+def test_the_rate_that_is_asked_for_comes_before_that_of_the_parameters(image):
+    found, expected = (add_rain(image, 150, 1, parameters=RainParameters(rate, wind_m_s=(2, 0)))
+                       for rate in (10, 150))
+    assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize('horizon', [0.25, 0.75])
+def test_drops_fill_the_view_wherever_the_horizon_is(horizon):
+    p = RainParameters(200, speed_m_s=0.0, horizon=horizon, aperture_mm=0.0)
+    thickness = np.mean([RainRenderer(p, H, W, seed).thickness() for seed in range(12)], 0)
+    top, bottom = thickness[:H // 5].mean(), thickness[-H // 5:].mean()
+    assert 0.6 < top / bottom < 1.6
+
+
+def test_drops_come_with_the_wind_and_towards_a_moving_camera():
+    def velocity(**air):
+        field = RainRenderer(RainParameters(100, turbulence_m_s=0.0, **air), H, W, 1)._field
+        return field.velocity[:, [0, 2]].mean(0)
+    assert velocity(speed_m_s=5.0, wind_m_s=(2.0, 1.5)) == pytest.approx([2, -3.5])
+    # a camera that rolls sees a drop of 2 mm, 6.5 m/s fast, fall aslant
+    slant = 6.5 * np.tan(np.deg2rad(8))
+    assert velocity(speed_m_s=0.0, roll_deg=8.0) == pytest.approx([slant, 0], abs=1e-5)
 
 
 def test_extinction_is_that_of_the_veil():
@@ -65,9 +110,22 @@ def test_extinction_is_that_of_the_veil():
     assert p.extinction == pytest.approx(0.5 * veil_extinction(150))
 
 
+def test_the_thinnest_streak_drawn_is_as_wide_as_it_says():
+    p = RainParameters(100, focal=1.25, width_gain=0.5)
+    at_3_m = p.thinnest_mm_m * 3
+    assert at_3_m * 1e-3 * 0.5 * (1.25 * 480) / 3 == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize('rate, per_km', [(50, 4.29), (150, 8.96), (250, 12.61)])
 def test_extinction(rate, per_km):
     assert veil_extinction(rate) * 1000 == pytest.approx(per_km, abs=0.01)
+
+
+def test_without_depth_the_veil_is_that_of_the_prior_of_its_camera(image):
+    p = RainParameters(150, density_gain=0.0, horizon=0.65, focal=1.3)
+    renderer = RainRenderer(p, H, W, 1)
+    assert np.array_equal(renderer(image),
+                          renderer(image, depth_prior(H, W, horizon=0.65, focal=1.3)))
 
 
 def test_unknown_depth_is_far(image):
@@ -115,6 +173,14 @@ def test_noise_is_of_the_given_spread():
     assert add_rain(grey, 1, 1, parameters=p).astype(float).std() == pytest.approx(6, abs=0.2)
 
 
+def test_noise_is_another_of_every_seed_frame_and_colour():
+    grey = np.full((H, W, 3), 128, np.uint8)
+    p = RainParameters(1, density_gain=0.0, veil_strength=0.0, noise_sigma=6.0)
+    planes = [plane.ravel() for seed in (1, 2) for time_s in (0.0, 0.04)
+              for plane in RainRenderer(p, H, W, seed)(grey, time_s=time_s).transpose(2, 0, 1)]
+    assert np.abs(np.corrcoef(planes) - np.eye(12)).max() < 0.05
+
+
 def test_physical_draws_vary_only_the_drive():
     drive = {'speed_m_s', 'wind_m_s', 'exposure_s'}
     default = RainParameters(100)
@@ -124,6 +190,11 @@ def test_physical_draws_vary_only_the_drive():
                    if getattr(drawn, f.name) != getattr(default, f.name)}
         assert changed <= drive
         assert 0 <= drawn.speed_m_s <= 12 and 0.006 <= drawn.exposure_s <= 0.016
+
+
+def test_a_seed_is_a_drive():
+    first, again, other = (drive_parameters(seed, 100) for seed in (1, 1, 2))
+    assert first == again and first.speed_m_s != other.speed_m_s
 
 
 def test_other_draws_spread_the_look(image):
@@ -150,11 +221,20 @@ def test_rates_for_training_span_the_range():
     rates = np.array([sample_rate(rng) for _ in range(4000)])
     assert rates.min() == 0 and 290 < rates.max() <= 300
     assert 0.05 < (rates == 0).mean() < 0.11
-    assert (rates > 150).mean() > 0.2 and ((rates > 0) & (rates < 50)).mean() > 0.2
+    # half of those that are not dry evenly spread, half evenly over the logarithms from 5 on
+    assert (rates > 150).mean() == pytest.approx(
+        0.46 * (1 / 2 + np.log(2) / np.log(300 / 5)), abs=0.02)
+    assert ((rates > 0) & (rates < 50)).mean() > 0.2
 
 
 def test_airlight_is_the_grey_of_the_sky(image):
     assert np.allclose(estimate_airlight(image), 225 / 255, atol=0.01)
+
+
+def test_airlight_of_a_tinted_sky_is_half_as_tinted():
+    image = np.full((40, 40, 3), (10, 20, 30), np.uint8)
+    image[:20] = 150, 200, 250
+    assert np.allclose(estimate_airlight(image), np.array([175, 200, 225]) / 255, atol=1e-3)
 
 
 @pytest.mark.parametrize('changes, word', [

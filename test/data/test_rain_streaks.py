@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ubcn_ros.data import rain_streaks
 from ubcn_ros.data.rain_parameters import RainParameters
 from ubcn_ros.data.rain_streaks import (
     DropField,
@@ -52,6 +53,28 @@ def test_number_and_sizes_follow_marshall_palmer():
     for edge in (1.5, 2.0, 3.0):
         share = drops_per_cubic_metre(100.0, edge) / drops_per_cubic_metre(100.0, 1.0)
         assert (field.diameter > edge).mean() == pytest.approx(share, abs=0.01)
+    assert 5 < sample(rate=300.0).diameter.max() <= 6
+
+
+@pytest.mark.parametrize('rate', [5.0, 50.0, 250.0])
+def test_as_much_water_falls_as_the_rate_says(rate, monkeypatch):
+    monkeypatch.setattr(rain_streaks, 'SMALLEST_DROP_MM', 0.05)
+    monkeypatch.setattr(rain_streaks, 'FAR_M', 1.2)
+    field = sample(rate, width_gain=1e3)
+    volume = sum(shell.size.astype(float).prod() for shell in field.shells)
+    litres = 1e-6 * np.pi / 6 * field.diameter ** 3
+    fallen = 3600 * (litres * field.velocity[:, 1]).sum() / volume  # mm/hr
+    # Marshall and Palmer's distribution was not fitted to the speeds of Atlas et al.
+    assert 0.9 * rate < fallen < 1.6 * rate
+
+
+def test_speeds_spread_by_the_turbulence_about_the_drift():
+    for turbulence in (0.0, 0.5):
+        field = sample(turbulence_m_s=turbulence, wind_m_s=(2.0, -7.0))
+        fall = np.stack(np.broadcast_arrays(2.0, terminal_speed(field.diameter), -7.0), 1)
+        off = field.velocity - fall
+        np.testing.assert_allclose(off.std(0), turbulence, rtol=0.05, atol=1e-5)
+        np.testing.assert_allclose(off.mean(0), 0, atol=0.02)
 
 
 @pytest.mark.parametrize('rate', [5.0, 40.0])
@@ -75,12 +98,53 @@ def test_no_drop_is_sampled_that_is_too_thin_to_see():
     assert len(field.diameter) < len(sample().diameter)
 
 
+def test_no_drop_is_left_out_that_can_be_seen():
+    thinnest, visible, expected = 0.8, 0, 0.0
+    field = sample(rate=200.0, width_gain=STILL.thinnest_mm_m / thinnest)
+    for shell in field.shells:
+        z = shell.low[2] + shell.size[2] * field.position[shell.rows, 2]
+        visible += (field.diameter[shell.rows] > thinnest * z).sum()
+        edges = np.linspace(shell.low[2], shell.low[2] + shell.size[2], 101)
+        middles = (edges[1:] + edges[:-1]) / 2
+        expected += shell.size.astype(float).prod() * np.mean(
+            [drops_per_cubic_metre(200.0, max(1.0, thinnest * each)) for each in middles])
+    assert visible == pytest.approx(expected, rel=0.03)
+
+
+def test_streaks_are_uneven_and_mottled_each_by_itself():
+    field = sample(unevenness=0.4)
+    assert np.log(field.strength).std() == pytest.approx(0.4, rel=0.05)
+    assert np.log(field.strength).mean() == pytest.approx(0, abs=0.02)
+    assert abs(np.exp(1j * field.phase).mean()) < 0.05
+
+
 def test_a_drop_falls_from_frame_to_frame():
     field = field_of((0, -0.5, 2.0), (0, 7.0, 0))
     first, later = draw(field), draw(field, time_s=0.05)
     row = np.arange(H) + 0.5
     rows = [(c.sum(1) * row).sum() / c.sum() for c in (first, later)]
     assert rows[1] - rows[0] == pytest.approx(200 * 7.0 * 0.05 / 2.0, abs=1.5)
+
+
+def test_a_still_drop_lies_where_it_is_projected():
+    cover = draw(field_of((0.2, -0.1, 2.0), (0, 0, 0)), exposure_s=5e-4)
+    u, v = (((np.arange(cover.shape[axis]) + 0.5) * cover.sum(1 - axis)).sum() / cover.sum()
+            for axis in (1, 0))
+    assert (u, v) == pytest.approx((100 + 200 * 0.2 / 2, 75 - 200 * 0.1 / 2), abs=0.02)
+
+
+@pytest.mark.parametrize(('speed', 'width_gain', 'strength'), [
+    (8.0, 1.0, 1.0), (8.0, 2.0, 1.0), (8.0, 1.0, 0.5), (0.0, 1.0, 1.0)])
+def test_what_a_streak_covers_is_its_area_times_tau1_over_tau0(speed, width_gain, strength):
+    field, covers = field_of((0, 0, 1.0), (0, speed, 0), diameter=2.5), []
+    field.strength[:] = strength
+    for field.phase[:] in (0, np.pi):  # of its mottles, which cancel out
+        covers.append(draw(field, width_gain=width_gain, streak_gain=0.3, aperture_mm=0.0).sum())
+    width, length = width_gain * 2.5e-3 * 200 / 1.0, speed * 0.01 * 200 / 1.0
+    over_a_pixel = 0.01 * width / (length + width)  # seconds, tau1
+    area = width * (length + width)
+    assert np.mean(covers) == pytest.approx(
+        0.3 * strength * min(over_a_pixel / 0.681e-3, 1) * area, rel=0.01)
 
 
 def test_streak_has_the_projected_length_and_place():
@@ -126,4 +190,7 @@ def test_field_stays_full_over_time():
 
 def test_no_drops_and_drops_behind_the_camera_draw_nothing():
     assert draw(field_of((0, 0, 0.05), (0, 7, 0))).max() == 0
+    near = field_of((0, 0, 0.2), (0, 0, -10.0))
+    assert draw(near, exposure_s=0.005).max() > 0
+    assert draw(near, exposure_s=0.015).max() == 0, 'it comes too close to the lens'
     assert draw(sample(width_gain=0.03)).max() == 0

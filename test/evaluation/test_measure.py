@@ -7,13 +7,22 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from random_images import noise
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.data.formats.voc2012 import VOC2012
 from ubcn_ros.data.mixture import open_data
-from ubcn_ros.data.validation_rain import rainy_view
-from ubcn_ros.evaluation.measure import LoadedModel, measure_pairs, measure_scenes
+from ubcn_ros.data.validation_rain import RAINS, RENDERED, rainy_view
+from ubcn_ros.evaluation import measure
+from ubcn_ros.evaluation.measure import (
+    LoadedModel,
+    LoopScore,
+    enlarged,
+    measure_pairs,
+    measure_scenes,
+)
 from ubcn_ros.runtime import Engine, load_model, save_model
+from ubcn_ros.runtime.processing import NATIVE, TRAINED
 from ubcn_ros.training.label_score import LabelScore
 
 
@@ -71,6 +80,58 @@ def test_figures_are_those_of_the_engine_s_output(tiny, tiny_engine, camvid_fold
         assert step['miou'] == pytest.approx(score.result()['miou'])
 
 
+def test_a_model_is_measured_at_the_size_that_it_was_trained_for(tmp_path, tiny_model):
+    path, image = tmp_path / 'trained.safetensors', noise(1, 96, 128)
+    save_model(path, load_model(tiny_model)[0], {'trained_short_side': 40})
+    engine, labels = Engine.load(path, 'cpu', 'fp32'), []
+    for size in (TRAINED, NATIVE):
+        loaded = LoadedModel.load(path, 'cpu', 'fp32', processing_size=size)
+        with torch.inference_mode():
+            step = loaded.loop(loaded.upload(image), 2)[-1]
+        labels.append(enlarged(step.logits, (96, 128)).argmax(0).numpy())
+        assert (labels[-1] == engine(image, 2, processing_size=size).labels).mean() > 0.999
+    assert (labels[0] == labels[1]).mean() < 0.99
+
+
+def test_segmentation_alone_sees_the_rain(tiny, camvid_folder):
+    scenes = open_data([camvid_folder]).split('val')
+    image, truth = scenes.scenes[1].image(), scenes.scenes[1].labels()
+    found, expected = measure_scenes(tiny, scenes, [1], [150.0], 1), []
+    for seen in (image, rainy_view(image, truth, scenes, 150.0, 1)):
+        with torch.inference_mode():
+            logits = tiny.network.segmentation(tiny.upload(seen))
+        labels = torch.nn.functional.interpolate(logits, truth.shape, mode='bilinear')[0].argmax(0)
+        score = LabelScore(CAMVID, torch.device('cpu'))
+        score.add(labels, torch.from_numpy(truth).long())
+        expected.append(score.result())
+    assert expected[0] != expected[1]
+    assert [found['clean']['own'], found['rates']['150']['segmentation']['own']] == expected
+
+
+def test_rain_is_told_by_the_model_itself_and_only_where_it_has_a_rate(rain_model, identity,
+                                                                       camvid_folder):
+    scenes = open_data([camvid_folder]).split('val')
+    model = LoadedModel.load(rain_model, 'cpu', 'fp32')
+    for rain in RAINS:
+        result = measure_scenes(model, scenes, [1], [100.0], 1, baselines={'other': identity},
+                                rain=rain)['rates']['100']
+        assert ('rain' in result) is (rain == RENDERED)
+
+
+def test_steps_that_were_not_run_have_the_time_of_the_last_that_was(identity, monkeypatch):
+    def two_steps(self, image, iterations, after_step):
+        steps = self.network(image, 2)
+        after_step(), after_step()
+        return steps
+    times = iter((0, 10, 15))
+    monkeypatch.setattr(measure, 'now', lambda _device: next(times) / 1e3)
+    monkeypatch.setattr(LoadedModel, 'loop', two_steps)
+    score, image = LoopScore(identity, 4, ()), torch.rand(1, 3, 48, 64)
+    with torch.inference_mode():
+        score.add(image, image, None)
+    assert score.latency_ms() == pytest.approx([10, 15, 15, 15])
+
+
 def test_calibration_is_of_the_engine_s_confidence_at_the_temperature_of_the_file(
         tmp_path, tiny_model, camvid_folder):
     path = tmp_path / 'hot.safetensors'
@@ -113,6 +174,16 @@ def test_progress_per_image_and_rate(identity, camvid_folder):
     measure_scenes(identity, scenes, [0, 1], [0.0, 50.0, 150.0], 1,
                    progress=lambda: calls.append(1))
     assert len(calls) == 6
+
+
+def test_latency_is_the_median_of_the_images_times_from_the_start(identity, camvid_folder,
+                                                                  monkeypatch):
+    # start, first step, second step, of each image
+    times = iter((0, 10, 15, 100, 112, 118, 200, 290, 390))
+    monkeypatch.setattr(measure, 'now', lambda _device: next(times) / 1e3)
+    scenes = open_data([camvid_folder]).split('val')
+    result = measure_scenes(identity, scenes, [0, 1, 2], [0.0], 2)
+    assert result['latency_ms']['0'] == pytest.approx([12, 18])
 
 
 def test_another_label_set_is_refused(identity, camvid_folder):

@@ -3,8 +3,10 @@
 
 import math
 
+import cv2
 import pytest
 import torch
+from random_images import clouds, noise
 
 from ubcn_ros.evaluation.scores import ImageScore
 
@@ -36,6 +38,22 @@ def test_ssim_falls_with_noise():
         found.append(score.result()['ssim'])
     assert found[0] == pytest.approx(1.0)
     assert found[0] > found[1] > found[2]
+
+
+def test_ssim_is_that_of_wang_et_al():
+    """Windows of 11x11, gaussian, sigma 1.5; k1 0.01, k2 0.03 (IEEE TIP 2004); edges mirrored."""
+    clean, image = clouds(1), noise(2, 48, 64) // 4 + clouds(1) // 2
+    x, y = (each.astype(float) for each in (clean, image))
+
+    def mean(values):
+        return cv2.GaussianBlur(values, (11, 11), 1.5)
+    mx, my, c1, c2 = mean(x), mean(y), (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    vx, vy, vxy = mean(x * x) - mx * mx, mean(y * y) - my * my, mean(x * y) - mx * my
+    ssim = (2 * mx * my + c1) * (2 * vxy + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2))
+    score = ImageScore()
+    score.add(*(torch.from_numpy(each).permute(2, 0, 1)[None] / 255 for each in (image, clean)))
+    assert 0.2 < ssim.mean() < 0.8
+    assert score.result()['ssim'] == pytest.approx(ssim.mean(), abs=1e-3)
 
 
 @pytest.mark.gpu

@@ -1,11 +1,13 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The temperature is found again that a confidence was spoilt by."""
+"""The temperature is found again that a confidence was spoilt by, at the last step."""
 
 import pytest
 import torch
 
-from ubcn_ros.evaluation.temperature import fit_temperature
+from ubcn_ros.data.mixture import open_data
+from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
+from ubcn_ros.evaluation.temperature import calibrate, fit_temperature
 
 
 def sampled(count=20000, seed=0):
@@ -28,3 +30,13 @@ def test_labels_of_chance_have_no_temperature():
     for wrong in (truth, worse):
         with pytest.raises(ValueError, match='no better than chance'):
             fit_temperature(logits, wrong)
+
+
+def test_what_is_calibrated_is_the_last_step(tiny_model, camvid_folder):
+    model = LoadedModel.load(tiny_model, 'cpu', 'fp32')
+    scenes = open_data([camvid_folder]).split('val')
+    found = calibrate(model, scenes, [0], [1], [150.0], 3)['rates']['150']
+    steps = measure_scenes(model, scenes, [1], [150.0], 3)['rates']['150']['steps']
+    assert found['accuracy'] == pytest.approx(steps[2]['accuracy'])
+    assert found['ece_before'] == pytest.approx(steps[2]['ece'])
+    assert steps[2]['ece'] != pytest.approx(steps[0]['ece'])

@@ -7,6 +7,7 @@ import struct
 import zlib
 from types import SimpleNamespace
 
+import cv2
 import messages
 import numpy as np
 import pytest
@@ -218,6 +219,13 @@ def test_a_png_chunk_that_claims_gigabytes_is_refused_before_decoding(monkeypatc
 def test_the_plainest_large_image_is_not_taken_for_a_bomb(suffix):
     data = messages.encode(np.zeros((2160, 3840, 3), np.uint8), suffix)
     assert compressed_to_rgb(messages.compressed(data)).shape == (2160, 3840, 3)
+
+
+def test_nor_is_a_plain_png_of_one_bit_per_pixel():
+    data = cv2.imencode('.png', np.zeros((1200, 1600), np.uint8), (
+        cv2.IMWRITE_PNG_BILEVEL, 1, cv2.IMWRITE_PNG_COMPRESSION, 9))[1].tobytes()
+    assert len(data) < 1200 * 1600 / 2000
+    assert not compressed_to_rgb(messages.compressed(data)).any()
 
 
 @pytest.mark.parametrize('change, kind, words', [

@@ -62,6 +62,12 @@ def test_unshuffle_there_and_back(size, factor):
     assert torch.equal(shuffle(unshuffle(image, factor), factor, size), image)
 
 
+def test_unshuffling_repeats_the_edge_where_the_size_does_not_fit():
+    row = torch.tensor([1.0, 2.0, 3.0]).view(1, 1, 1, 3)
+    # of each square the upper pixels, then the lower ones
+    assert unshuffle(row, 2).flatten(2).tolist() == [[[1, 3], [2, 3], [1, 3], [2, 3]]]
+
+
 @pytest.mark.parametrize('seed', range(4))
 def test_a_stack_of_cr_lets_no_signal_fade(seed):
     torch.manual_seed(seed)
@@ -70,10 +76,96 @@ def test_a_stack_of_cr_lets_no_signal_fade(seed):
     assert 0.4 < faded.square().mean() / signal.square().mean() < 2.5
 
 
+@torch.no_grad()
+def test_a_stack_of_res_does_not_explode():
+    torch.manual_seed(0)
+    signal = torch.randn(1, 32, 32, 32)
+    grown = blocks.residual_stack(32, 11)(signal)
+    # with second convolutions at the whole He gain it would be 8,000 and more
+    assert grown.square().mean() / signal.square().mean() < 500
+
+
 @pytest.mark.parametrize('factor', [1, 2])
 def test_idm_starts_as_the_identity(factor):
     image = torch.rand(1, 3, 33, 40)
     assert torch.equal(IDM(IDMConfig(unshuffle=factor)).eval()(image), image)
+
+
+def convolutions(module):
+    return [m for m in module.modules() if isinstance(m, torch.nn.Conv2d)]
+
+
+def alive(module):
+    """Let no part of an IDM or SAM be what it starts as: zero, or no change."""
+    norm = awake(module).tail[0][1]
+    for values in (norm.weight, norm.bias, norm.running_mean, norm.running_var):
+        torch.nn.init.uniform_(values, 0.2, 1)
+    for conv in convolutions(module):
+        torch.nn.init.normal_(conv.bias, std=0.1)
+    return module.eval()
+
+
+def cr_cr(convs, x):
+    return convs[1](convs[0](x).relu()).relu()
+
+
+def res(convs, x):
+    """Two CR and a skip, as often as there are pairs of convolutions."""
+    for first, second in zip(convs[::2], convs[1::2], strict=True):
+        x = x + second(first(x).relu()).relu()
+    return x
+
+
+def cbr_conv(module, x):
+    cbr, last = convolutions(module.tail)
+    return last(module.tail[0][1](cbr(x)).relu())
+
+
+def test_idm_is_table_1():
+    torch.manual_seed(0)
+    idm = alive(IDM(IDMConfig(6, 3, dilations=(1, 2))))
+    rainy = torch.rand(2, 3, 9, 11)
+    head, body = convolutions(idm.head), convolutions(idm.body)
+    residual = cbr_conv(idm, res(body, cr_cr(head, rainy)))
+    torch.testing.assert_close(idm(rainy), rainy + residual)
+    assert residual.std() > 0.01
+
+
+@pytest.mark.parametrize('shared', [True, False])
+def test_sam_is_table_3(shared):
+    torch.manual_seed(0)
+    sam = alive(SAM(SAMConfig(6, 2, share_paths=shared), 3))
+    rainy, previous = torch.rand(2, 2, 3, 9, 11)
+    paths = torch.rand(2, 3, 9, 11).softmax(1)
+    x = cr_cr(convolutions(sam.head), torch.cat((rainy, previous), 1))
+    stacks = [convolutions(stack) for stack in sam.path_mixer.stacks]
+    assert len(stacks) == (1 if shared else 3)
+    x = sum(res(stacks[0 if shared else k], x * paths[:, k, None]) for k in range(3))
+    torch.testing.assert_close(sam(rainy, previous, paths), rainy + cbr_conv(sam, x))
+
+
+def test_the_trunk_weighs_a_convolution_of_each_path_by_its_probability():
+    torch.manual_seed(0)
+    sam = alive(SAM(SAMConfig(6, 2, form='trunk'), 3))
+    mixer = sam.path_mixer
+    torch.nn.init.normal_(mixer.mix.weight, std=0.3)
+    features, paths = torch.rand(2, 6, 9, 11), torch.rand(2, 3, 9, 11).softmax(1)
+    trunk = res(convolutions(mixer.trunk), features)
+    each = zip(mixer.mix.weight.chunk(3), mixer.mix.bias.chunk(3), strict=True)
+    expected = sum(paths[:, k, None] * torch.nn.functional.conv2d(trunk, weight, bias)
+                   for k, (weight, bias) in enumerate(each))
+    torch.testing.assert_close(mixer(features, paths), expected)
+
+
+def test_the_discriminator_is_table_2():
+    network = Discriminator()
+    assert [(c.in_channels, c.out_channels, c.kernel_size, c.stride, c.padding)
+            for c in convolutions(network)] == [
+        (2048, 64, (4, 4), (2, 2), (1, 1)), (64, 128, (4, 4), (1, 1), (1, 1)),
+        (128, 256, (4, 4), (1, 1), (1, 1)), (256, 512, (4, 4), (1, 1), (1, 1)),
+        (512, 512, (4, 4), (1, 1), (1, 1)), (512, 1, (4, 4), (1, 1), (1, 1))]
+    leaks = [m.negative_slope for m in network.modules() if isinstance(m, torch.nn.LeakyReLU)]
+    assert leaks == [0.2] * 5
 
 
 @pytest.mark.parametrize('factor', [1, 2])
@@ -84,6 +176,9 @@ def test_half_of_idms_first_kernels_start_blind_to_even_areas(factor):
     seen = (first(unshuffle(even, factor)) - first.bias[:, None, None])[0, :, 2:4, 2:4].abs()
     assert seen[:16].max() < 1e-4
     assert seen[16:].amax((1, 2)).min() > 1e-4
+    # and see what is not even three times as well as the others
+    blind, other = first.weight.detach().split(16)
+    assert float(blind.std() / other.std()) == pytest.approx(3, rel=0.15)
 
 
 @pytest.mark.parametrize('form', ['stacks', 'trunk'])

@@ -88,3 +88,24 @@ def test_a_gpu_pools_by_products_in_a_graph_too(dtype):
         del result, captured, graph
         kept.append(torch.cuda.memory_allocated())
     assert kept[1] <= kept[0]
+
+
+def test_the_pyramid_joins_the_means_to_the_features():
+    torch.manual_seed(0)
+    made, x = PyramidPooling(8).eval(), torch.rand(2, 8, 9, 14)
+    expected = [x]
+    for grid, branch in zip(GRIDS, made.branches, strict=True):
+        means = branch(F.adaptive_avg_pool2d(x, grid))
+        expected.append(F.interpolate(means, (9, 14), mode='bilinear', align_corners=False))
+    torch.testing.assert_close(made(x), torch.cat(expected, 1))
+
+
+def test_the_last_two_stages_are_dilated_in_place_of_strides():
+    with torch.device('meta'):
+        network = pspnet.PSPNetResNet50(19)
+    stages = [[m for m in stage.modules()
+               if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3)]
+              for stage in network.stages]
+    assert [max(m.stride for m in stage) for stage in stages] == [(1, 1), (2, 2), (1, 1), (1, 1)]
+    assert [{m.dilation for m in stage} for stage in stages] == [
+        {(1, 1)}, {(1, 1)}, {(2, 2)}, {(4, 4)}]

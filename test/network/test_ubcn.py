@@ -10,8 +10,10 @@ import torch
 from safetensors import safe_open
 
 from ubcn_ros.data.formats.camvid import CAMVID
-from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, UBCNConfig, VeilConfig, build
-from ubcn_ros.network.ubcn import attention_size
+from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, Step, UBCNConfig, VeilConfig, build
+from ubcn_ros.network.blocks import shrink
+from ubcn_ros.network.ubcn import attend_at, attention_size
+from ubcn_ros.runtime import load_model
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
 FORMS = {'stacks': (SAMConfig(8, 1), None),
@@ -30,6 +32,8 @@ def network(request):
         torch.nn.init.normal_(net.veil.field.weight, std=0.05)
     for module in (net.derain, net.attention):
         torch.nn.init.normal_(module.tail[1].weight, std=0.05)
+    if attention.form == 'trunk':  # starts alike for all paths
+        torch.nn.init.normal_(net.attention.path_mixer.mix.weight, std=0.3)
     return net.eval()
 
 
@@ -84,6 +88,26 @@ def test_lifting_at_every_step_changes_what_sam_sees(network):
     hook.remove()
     once = not network.veil.config.every_step
     assert all(torch.equal(image, steps[0].lifted) == once for image in seen)
+
+
+def test_the_loop_is_the_papers(network):
+    image = torch.rand(1, 3, 48, 56)
+    groups = network.label_set.paths
+    with torch.inference_mode():
+        steps = network(image, 3)
+        lifted = image if network.veil is None else network.veil(image).lift(image)
+        # B1 = IDM(O'), Bt = SAM(O', Bt-1, St-1), St = FAM(Bt)
+        expected = [network.derain(lifted)]
+        for step in steps[:-1]:
+            classes = step.logits.softmax(1)
+            paths = torch.stack([classes[:, list(group)].sum(1) for group in groups], 1)
+            again = (network.veil(lifted).lift(lifted)
+                     if network.veil is not None and network.veil.config.every_step else lifted)
+            expected.append(network.attention(again, step.image, paths))
+        for step, restored in zip(steps, expected, strict=True):
+            torch.testing.assert_close(step.image, restored, atol=1e-5, rtol=0)
+            torch.testing.assert_close(step.logits, network.segmentation(restored), atol=1e-3,
+                                       rtol=0)
 
 
 def test_steps_differ(network):
@@ -143,6 +167,45 @@ def test_the_light_preset_is_the_network_that_ships():
     assert UBCNConfig.from_dict(shipped) == UBCNConfig.preset('light', CAMVID)
 
 
+def rainy_street():
+    """Sky, road, two houses and a car, all of them even, behind a veil and streaks."""
+    y, x = torch.meshgrid(torch.arange(96.0), torch.arange(128.0), indexing='ij')
+    image = torch.where(y < 40, 0.8, 0.35).repeat(3, 1, 1)
+    for place, color in (((y < 55) & ((x < 36) | (x > 100)), (0.5, 0.35, 0.25)),
+                         ((y > 45) & (y < 66) & (x > 56) & (x < 80), (0.1, 0.1, 0.4))):
+        image[:, place] = torch.tensor(color)[:, None]
+    veil = 0.35 * torch.exp(-((y - 40) / 30).square())
+    image = image * (1 - veil) + 0.85 * veil
+    streaks = ((5 * x + y) % 37 < 3) & ((3 * x + 2 * y) % 41 < 18)
+    return torch.where(streaks, 0.5 * image + 0.45, image)[None]
+
+
+# of the two steps on that street, red and blue and the highest logit at twelve places
+ANSWERS = [
+    ([[0.5546, 0.7812, 0.7876, 0.5503, 0.6053, 0.4608, 0.4597, 0.6043, 0.367, 0.3676, 0.3654,
+       0.3633],
+      [0.3391, 0.7812, 0.7883, 0.3334, 0.4251, 0.4596, 0.4616, 0.4243, 0.3674, 0.3676, 0.3657,
+       0.3629]],
+     [4.05, 3.54, 2.1, 3.31, 2.97, 2.17, 1.34, 2.25, 1.68, 2.07, 1.98, 1.94]),
+    ([[0.5513, 0.7728, 0.7869, 0.5478, 0.6011, 0.4601, 0.4701, 0.5999, 0.368, 0.3654, 0.3631,
+       0.3633],
+      [0.3374, 0.7791, 0.7876, 0.3323, 0.4214, 0.459, 0.4724, 0.4205, 0.3685, 0.3652, 0.363,
+       0.3631]],
+     [4.05, 4.13, 2.87, 3.25, 2.68, 1.86, 0.99, 1.88, 1.6, 1.49, 1.6, 1.5])]
+
+
+def test_the_shipped_weights_give_what_they_gave():
+    # what changes the network but no shape makes trained weights worthless, and nothing says so
+    network, _ = load_model(MODEL)
+    with torch.inference_mode():
+        steps = network.eval()(rainy_street(), 2)
+    for step, (colors, logits) in zip(steps, ANSWERS, strict=True):
+        torch.testing.assert_close(step.image[0, ::2, 16::32, 16::32].flatten(1),
+                                   torch.tensor(colors), atol=4e-4, rtol=0)
+        torch.testing.assert_close(step.logits.amax(1)[0, 8::16, 8::16].flatten(),
+                                   torch.tensor(logits), atol=0.02, rtol=0)
+
+
 def test_unknown_preset_is_named():
     with pytest.raises(ValueError, match='heavy'):
         UBCNConfig.preset('heavy')
@@ -159,6 +222,26 @@ def test_a_size_of_its_own_changes_no_shape_but_that_of_the_logits(network):
     # IDM works on the whole image; SAM's correction is of the image before
     assert torch.equal(native[0].image, found[0].image)
     assert not torch.equal(found[0].image, found[1].image)
+    torch.testing.assert_close(found[1].image, attend_at(size, network.attend, found[0]))
+    assert not torch.allclose(found[1].image, native[1].image, atol=1e-4)
+
+
+def test_sam_at_another_size_corrects_the_image_before():
+    torch.manual_seed(0)
+    rainy, before = torch.rand(2, 1, 3, 96, 128)
+    step = Step(before, torch.zeros(1, 2, 12, 16), rainy)
+    seen = []
+
+    def attend(smaller):
+        seen.append(smaller)
+        return smaller.image + 0.1
+    # what SAM adds is added to the image before, whose detail stays
+    torch.testing.assert_close(attend_at((40, 56), attend, step), before + 0.1)
+    torch.testing.assert_close(seen[0].image, shrink(before, (80, 112)))
+    torch.testing.assert_close(seen[0].lifted, shrink(rainy, (80, 112)))
+    assert seen[0].logits is step.logits
+    attend_at((48, 64), attend, step)
+    assert seen[1] is step, 'twice that is the size of the image'
 
 
 def test_sam_sees_the_whole_image_where_that_is_not_twice_the_size():

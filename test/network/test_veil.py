@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network import Veil, VeilConfig
 from ubcn_ros.network.blocks import shrink
-from ubcn_ros.network.veil import GRID, THUMBNAIL, VeilEstimate
+from ubcn_ros.network.veil import GRID, THUMBNAIL, VeilEstimate, _statistics
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -94,6 +94,22 @@ def test_texture_tells_apart_what_the_thumbnail_averages_away():
         torch.nn.init.normal_(veil.rain[-1].weight)
         same = torch.allclose(veil(smooth).rain, veil(streaks).rain, atol=1e-4)
         assert same == (texture == 0)
+
+
+def test_statistics_are_means_and_mean_deviations_of_every_level():
+    first, second = torch.tensor([[1.0, 3.0], [1.0, 3.0]]), torch.tensor([[0.0, 0.0, 3.0]])
+    levels = torch.stack((first, 2 * first))[None], second[None, None]
+    found = _statistics(*levels)
+    assert found.shape == (1, 6, 1, 1)
+    torch.testing.assert_close(found.flatten(), torch.tensor([2, 4, 1, 1, 2, 4 / 3]))
+
+
+@torch.no_grad()
+def test_the_finest_features_pass_by_the_coarser_ones(veil):
+    torch.nn.init.zeros_(veil.up1[0].weight)
+    veil.up0[0].weight[:, 4:] = 0  # nor is the thumbnail seen but through the levels
+    one, other = (veil(scene(96, 128, seed)).gain for seed in (1, 2))
+    assert not torch.allclose(one, other)
 
 
 def test_what_it_tells_of_the_rain_is_soon_learnt(monkeypatch):

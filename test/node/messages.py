@@ -85,5 +85,7 @@ def sample(encoding: str, rgb: np.ndarray, padding: int = 0, bigendian: int = 0
                 '16UC3': 'bgr16', '16UC4': 'bgra16'}.get(encoding, encoding)
         data = channels(name.rstrip('0123456789'), rgb)
         if name.endswith('16'):
-            data = (data.astype(np.uint16) * 257).astype('>u2' if bigendian else '<u2')
+            # other values that round to the same, whose two bytes are not alike
+            data = np.clip(257 * data.astype(int) + data % 201 - 100, 0, 65535)
+            data = data.astype('>u2' if bigendian else '<u2')
     return image(data, encoding, height, width, padding, bigendian)

@@ -58,6 +58,14 @@ def test_an_image_waits_in_the_mailbox_with_the_time_of_its_arrival(camera, cloc
     assert camera.mailbox.take().compressed
 
 
+def test_images_that_newer_ones_replaced_are_counted_once(camera):
+    for stale in (2, 2, 5):
+        while camera.statistics.received < stale + 1:
+            camera.on_image(image_message(), {})
+        camera.report()
+        assert camera.statistics.stale == stale
+
+
 def test_an_idle_engine_is_no_warning(camera):
     camera.on_image(image_message(), {})
     camera.statistics.dropped_idle()

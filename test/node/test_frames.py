@@ -8,7 +8,13 @@ import messages
 import numpy as np
 import pytest
 
-from ubcn_ros.node.frames import Arrival, PendingFrame, engine_deadline, times_before
+from ubcn_ros.node.frames import (
+    Arrival,
+    FrameNumbers,
+    PendingFrame,
+    engine_deadline,
+    times_before,
+)
 
 RGB = np.zeros((50, 70, 3), np.uint8)
 
@@ -45,6 +51,14 @@ def pending(deadline, publishing):
 ], ids=str)
 def test_every_frame_of_a_batch_is_to_be_out_in_time(frames, expected):
     assert engine_deadline([pending(*values) for values in frames]) == expected
+
+
+@pytest.mark.parametrize('latency_ms, deadline_ms, late', [
+    (25.0, 20.0, True), (20.0, 20.0, False), (25.0, 0.0, False)])
+def test_a_frame_is_late_from_its_arrival_on(latency_ms, deadline_ms, late):
+    numbers = FrameNumbers(1, (48, 64), processing_ms=10.0, latency_ms=latency_ms,
+                           deadline_ms=deadline_ms, timings={})
+    assert numbers.late is late
 
 
 def test_images_of_one_size_and_processing_size_go_together():

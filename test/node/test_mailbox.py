@@ -60,3 +60,22 @@ def test_putting_wakes_who_waits_on_a_shared_condition():
     right.put(2)
     assert woken.wait(5.0)
     waiter.join()
+
+
+def test_putting_wakes_everybody_who_waits():
+    mailbox, waiting = Mailbox(condition := threading.Condition()), []
+
+    def wait():
+        with condition:
+            waiting.append(1)
+            condition.wait_for(lambda: mailbox.pending, 30.0)
+
+    waiters = [threading.Thread(target=wait) for _ in range(3)]
+    for waiter in waiters:
+        waiter.start()
+    while len(waiting) < 3:
+        waiters[0].join(0.001)
+    mailbox.put('frame')
+    for waiter in waiters:
+        waiter.join(5.0)
+    assert not any(waiter.is_alive() for waiter in waiters)

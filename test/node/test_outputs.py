@@ -174,18 +174,19 @@ def test_camera_info_of_the_images_stamp_goes_before_newer_ones(ros, node, outpu
     """As when a camera changes its size or zooms while a frame is processed."""
     received = subscribe(node, outputs, DERAINED_INFO, CameraInfo)
     frame = FakeEngine()(picture())
-    for sec in range(200):
-        outputs.pass_on(CameraInfo(header=stamped(sec), width=1000 + sec))
-    for sec, width in ((198, 1198), (199, 1199), (150, 1150), (3, 1199), (500, 1199)):
-        outputs.publish(stamped(sec), frame, 'rgb8', 0.5)
+    for number in range(200):
+        outputs.pass_on(CameraInfo(header=stamped(number), width=1000 + number))
+    for number, width in ((198, 1198), (199, 1199), (150, 1150), (3, 1199), (500, 1199)):
+        outputs.publish(stamped(number), frame, 'rgb8', 0.5)
         info = receive(ros, node, received)
-        assert (info.header.stamp.sec, info.width) == (sec, width)
+        assert (info.header, info.width) == (stamped(number), width)
         received.clear()
 
 
-def stamped(sec):
+def stamped(number):
+    """Return the header of a frame of a camera of 25 Hz."""
     made = Header(frame_id='camera')
-    made.stamp.sec = sec
+    made.stamp.sec, made.stamp.nanosec = number // 25, number % 25 * 40_000_000
     return made
 
 

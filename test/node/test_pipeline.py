@@ -129,6 +129,12 @@ def test_the_engine_gets_iterations_and_deadline_of_the_settings(bench):
         assert (call['iterations'], call['deadline'], call['confidence']) == (*expected, False)
 
 
+def test_a_deadline_counts_from_the_arrival(bench):
+    made = bench(deadline_ms=50)
+    made.process([(made.camera, arrival(time=99.98))])
+    assert made.engine.calls[0]['deadline'] == pytest.approx(100.03)
+
+
 def test_a_change_of_the_settings_holds_from_the_next_frame_on(bench):
     made = bench(iterations=3)
     made.process([(made.camera, arrival())])
@@ -271,6 +277,16 @@ def test_a_malformed_image_is_counted_and_leaves_the_rest_of_its_batch_alone(ben
     assert len(made.engine.calls) == 1 and not made.streak.count, 'no failure of the engine'
 
 
+def test_the_size_of_each_cameras_newest_image_is_known(bench):
+    made, other = bench(), Camera(Clock())
+    for height in (32, 40):
+        message = messages.sample('rgb8', np.zeros((height, 64, 3), np.uint8))
+        message.header.stamp = SimpleNamespace(sec=0, nanosec=0)
+        made.process([(made.camera, Arrival(message, 100.0))])
+    made.process([(other, arrival())])
+    assert made.pipeline.sizes == {made.camera: (40, 64), other: (32, 32)}
+
+
 def test_nothing_is_converted_while_nobody_listens(bench):
     made, bad = bench(), arrival()
     made.camera.outputs.subscribed.clear()
@@ -308,6 +324,14 @@ def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
     assert len(made.engine.calls) == 3, 'frames that come later are dropped'
     assert made.camera.statistics.failed == 5
     assert made.node.errors == ['/image: frame dropped: RuntimeError: injected failure']
+
+
+def test_failures_that_are_not_in_a_row_end_in_nothing(bench):
+    made = bench('raises:2', max_failures=2)
+    for _ in range(8):
+        made.process([(made.camera, arrival())])
+    assert (made.camera.statistics.failed, made.camera.statistics.processed) == (4, 4)
+    assert not made.given_up
 
 
 def test_a_frame_that_failed_is_let_go_at_once(bench):

@@ -1,17 +1,49 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""QoS that parameters override: what cannot be, and what has no effect, is named."""
+"""Who connects; QoS that parameters override: what cannot be, or has no effect, is named."""
 
 import pytest
 
 pytest.importorskip('rclpy')
 from fake_engine import load  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import (  # noqa: E402
+    DurabilityPolicy,
+    QoSCompatibility,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_check_compatible,
+)
 
-from ubcn_ros.node.qos import check_overrides, unused_overrides  # noqa: E402
+from ubcn_ros.node.qos import (  # noqa: E402
+    check_overrides,
+    input_qos,
+    latched_qos,
+    output_qos,
+    unused_overrides,
+)
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 
 SUBSCRIPTION = 'qos_overrides./image.subscription.'
+
+
+OFFERED = [QoSProfile(depth=5, reliability=reliability, durability=durability)
+           for reliability in (ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT)
+           for durability in (DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE)]
+
+
+def connect(publisher, subscription):
+    # a warning is of liveliness, which nobody sets
+    return qos_check_compatible(publisher, subscription)[0] != QoSCompatibility.ERROR
+
+
+def test_every_driver_and_every_viewer_connects():
+    assert all(connect(driver, input_qos()) for driver in OFFERED)
+    assert input_qos().depth == 1, 'older images than the newest are not of interest'
+    viewers = [viewer for viewer in OFFERED if viewer.durability is DurabilityPolicy.VOLATILE]
+    assert all(connect(output_qos(), viewer) for viewer in viewers)
+    assert all(connect(latched_qos(), viewer) for viewer in OFFERED)
+    assert latched_qos().durability is DurabilityPolicy.TRANSIENT_LOCAL
 
 
 @pytest.mark.parametrize('policy, value', [

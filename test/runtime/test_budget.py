@@ -61,6 +61,25 @@ def test_one_stray_does_not_count_against_the_usual():
     assert frame(budget, 0.010, 0.035)[0] == 3
 
 
+@pytest.mark.parametrize('ratios, counts', [
+    ([1, 3, 2], 3), ([1, 2, 1, 3], 2), ([1, 1, 3, 1, 3], 3), ([9] + 16 * [1], 1)])
+def test_a_step_is_expected_to_take_the_second_longest_of_lately(ratios, counts):
+    budget = StepBudget()
+    budget.record_first(1.0)
+    for ratio in ratios:
+        budget.record_step(ratio)
+    assert budget.fits(0.0, counts + 0.01)
+    assert not budget.fits(0.0, counts - 0.01)
+
+
+def test_what_is_too_long_now_and_then_is_not_forgotten():
+    budget = StepBudget()
+    budget.record_first(1.0)
+    budget.record_step(2.0)
+    for _ in range(200):
+        assert budget.fits(0.0, 2.1) and not budget.fits(0.0, 1.9)
+
+
 def test_a_bad_beginning_is_forgotten():
     budget = StepBudget()
     budget.record_first(0.010)

@@ -87,6 +87,7 @@ def test_a_mask_leaves_out_what_is_not_sure_enough(hot_model, images, backend):
     both = engine(images[0], 2, confidence=True, min_confidence=least)
     # resized in a batch an image is the same within rounding
     assert np.abs(both.confidence.astype(int) - sure[0].confidence).max() <= 1, 'masked or not'
+    assert np.array_equal(both.labels == 255, both.confidence < round(255 * least))
 
 
 def test_the_confidence_has_the_temperature_of_the_file(tiny_engine, hot_model, images):

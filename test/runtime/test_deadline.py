@@ -112,6 +112,17 @@ def test_a_deadline_that_one_step_misses_still_gives_one_step(clock):
     assert used == [1] * 50 and met == 0
 
 
+def test_the_results_are_there_in_time_however_long_they_take(clock):
+    engine, backend = make(clock)
+
+    def slow_download(*_):
+        clock.now += 0.020
+        return [(IMAGE, IMAGE[..., 0], None)]
+    backend.download = slow_download
+    used, met = run(engine, clock, 100, 0.055)
+    assert met >= 0.95 and np.mean(used) > 2.5
+
+
 def test_sizes_have_budgets_of_their_own(clock):
     engine, backend = make(clock)
     run(engine, clock, 20, 0.045)
@@ -119,6 +130,20 @@ def test_sizes_have_budgets_of_their_own(clock):
     for _ in range(20):
         engine(np.zeros((48, 32, 3), np.uint8), 5, deadline=clock.now + 0.045)
     assert engine(small, 5, deadline=clock.now + 0.060).iterations == 5
+
+
+def test_batches_have_step_times_of_their_own(clock):
+    engine, backend = make(clock)
+
+    def further_step(previous, mark, segment):
+        clock.now += 0.010 * len(previous.image) ** 3  # hardly slower at first, then much
+        return previous
+    backend.next = further_step
+    backend.download = lambda step, *_: [(IMAGE, IMAGE[..., 0], None)] * len(step.image)
+    for _ in range(20):
+        alone = engine(IMAGE, 5, clock.now + 0.060)
+        engine.batch([IMAGE] * 2, 5, clock.now + 0.200)
+    assert alone.iterations == 5
 
 
 def test_iterations_and_deadline_change_from_frame_to_frame(clock):

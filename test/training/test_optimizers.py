@@ -19,6 +19,15 @@ def test_kinds():
         assert optimizer.param_groups[0]['weight_decay'] == 0.25
 
 
+def test_sgd_has_its_momentum():
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = make_optimizer([parameter], OptimizerConfig('sgd', 0.1, 0.0, momentum=0.5))
+    for expected in (-0.1, -0.1 - 0.15):  # the gradient is 1, then there is half of it more
+        parameter.grad = torch.ones(1)
+        optimizer.step()
+        assert parameter.item() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(('schedule', 'at'), [
     ('constant', {0: 1, 0.5: 1, 1: 1}),
     ('cosine', {0: 1, 0.5: 0.5, 1: 0}),

@@ -4,6 +4,7 @@
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -43,6 +44,18 @@ def test_derain_is_measured_by_its_image(measured):
     assert len(scores) == 2
     assert [(rate, n, len(steps)) for rate, n, _, steps in seen] == [
         (0, 0, 1), (0, 1, 1), (150, 0, 1), (150, 1, 1)]
+
+
+def test_an_image_is_measured_as_it_is_shown(recipe, scenes, monkeypatch):
+    white = torch.full((3, 64, 80), 255, dtype=torch.uint8)
+    monkeypatch.setattr('ubcn_ros.training.validation.validation_samples', lambda *_, **__: [
+        {'clean': white, 'degraded': white, 'labels': torch.zeros(64, 80, dtype=torch.uint8)}])
+    config = recipe('derain')
+    stage = STAGE_CLASSES['derain'](build(model_config(config, CAMVID)), config.stages['derain'],
+                                    None)
+    torch.nn.init.constant_(stage.network.derain.tail[1].bias, 0.3)  # whiter than white
+    scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
+    assert scores['psnr_0_T1'] == math.inf
 
 
 def test_adapt_is_measured_by_its_labels(measured):
@@ -96,7 +109,7 @@ def test_a_class_that_no_frame_has_does_not_count(measured, monkeypatch):
     assert scores['miou_0_T1'] == pytest.approx(100 * float(right), abs=1e-4)
 
 
-def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes):
+def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes, monkeypatch):
     config = recipe('derain')
     config.model.overrides['veil'] = {'channels': 4, 'depth': 0, 'texture': 0}
     network = build(model_config(config, CAMVID))
@@ -105,6 +118,13 @@ def test_a_network_that_tells_the_rain_is_measured_by_it(recipe, scenes):
     stage = STAGE_CLASSES['derain'](network, config.stages['derain'], None)
     scores = validate(Fabric(accelerator='cpu', devices=1), stage, scenes, TWO, lambda *_: None)
     assert scores['rate_0'] == pytest.approx(120, rel=1e-4) == scores['rate_150']
+    told = iter((0, 10, 30, 100, 120, 500))
+    with monkeypatch.context() as patch:
+        patch.setattr('ubcn_ros.training.validation.rain_of',
+                      lambda logs: SimpleNamespace(rate=next(told)))
+        found = validate(Fabric(accelerator='cpu', devices=1), stage, scenes,
+                         DataConfig(validation_images=3), lambda *_: None)
+    assert (found['rate_0'], found['rate_150']) == (10, 120), 'the medians'
     # IDM starts as the identity
     assert scores['psnr_150_lifted'] == pytest.approx(scores['psnr_150_T1'], rel=1e-4)
     torch.nn.init.constant_(network.derain.tail[1].bias, 0.3)  # now it brightens
