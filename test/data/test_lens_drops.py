@@ -42,6 +42,16 @@ def test_a_refracting_drop_shows_the_scene_upside_down():
     assert seen_through(image, full, shift, 0.5 * full)[40].mean() < 110
 
 
+def test_what_a_drop_shows_lies_to_the_right_and_down():
+    y, x = np.mgrid[:64, :96].astype(np.float32)
+    image, full = np.dstack([2 * x, 2 * y, x + y]), np.ones((64, 96), np.float32)
+    for right, down in ((12, 0), (0, 12), (8, -8)):
+        shift = np.stack([right * full, down * full], -1)
+        seen = (seen_through(image, full, shift, full) - image)[24:40, 32:64]
+        np.testing.assert_allclose(seen.mean((0, 1)), [2 * right, 2 * down, right + down],
+                                   atol=0.5)
+
+
 def test_a_film_of_water_blurs_alone():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 255, (64, 96, 3)).astype(np.float32)

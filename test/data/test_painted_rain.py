@@ -44,6 +44,18 @@ def test_there_is_haze_only_where_it_is_asked_for(image):
     assert changed(0) < 0.8 < changed(1)
 
 
+@pytest.mark.parametrize('seed', range(6))
+def test_streaks_alone_darken_nothing(image, seed):
+    assert (paint_rain(image, np.random.default_rng(seed), 0.6, haze_probability=0) >= image).all()
+
+
+def test_streaks_are_about_vertical_more_often_than_not():
+    def roughness(axis):
+        return np.mean([np.abs(np.diff(layer, axis=axis)).mean() for seed in range(20)
+                        for layer in painted_layers(64, 64, np.random.default_rng(seed), 0.5)])
+    assert roughness(1) > 1.5 * roughness(0)
+
+
 def test_severities_are_drawn_from_their_range():
     rng = np.random.default_rng(0)
     drawn = [random_severity(rng, 0.3, 0.8) for _ in range(200)]

@@ -39,6 +39,13 @@ def test_at_time_zero_it_is_the_rain_of_a_single_image():
     assert np.array_equal(rain(STREET, 0.0), add_rain(STREET, 120, 3))
 
 
+def test_images_of_other_sizes_and_distances_have_the_rain_of_theirs():
+    rain = RainSequence(120, seed=3, variation=0)
+    near = np.full((H, W), 5.0, np.float32)
+    for image, depth in ((STREET, None), (STREET[:, :80], None), (STREET, near)):
+        assert np.array_equal(rain(image, 0.0, depth), add_rain(image, 120, 3, depth))
+
+
 def test_drops_are_the_same_for_a_moment_and_others_later():
     still = RainParameters(1, speed_m_s=0.0, veil_strength=0.0, airlight=(1.0,) * 3)
     rain = RainSequence(100, seed=3, parameters=still)

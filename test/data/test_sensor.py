@@ -31,6 +31,11 @@ def test_a_lower_quality_loses_more():
     assert compressed(image, 95).shape == image.shape
 
 
+def test_compression_keeps_the_order_of_colours():
+    image = np.full((32, 32, 3), (200, 90, 30), np.uint8)
+    assert np.abs(compressed(image, 90).astype(int) - image).max() < 6
+
+
 def test_draws_are_with_and_without():
     looks = [SensorLook.draw(np.random.default_rng(seed)) for seed in range(60)]
     assert {bool(look.shot) for look in looks} == {bool(look.quality) for look in looks} == {

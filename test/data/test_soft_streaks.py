@@ -28,6 +28,14 @@ def test_streaks_lie_along_their_angle(angle):
     assert alike(layer, *along) > 0.5 > 0.3 > alike(layer, *across)
 
 
+@pytest.mark.parametrize('cover', [0.05, 0.2])
+def test_streaks_cover_the_share_that_is_asked_for(cover):
+    look = StreakLook(length=0.2, width=0.03, softness=0.0, cover=cover, gain=1.0)
+    layers = [soft_streaks(128, 128, look, np.random.default_rng(seed), 128) for seed in range(6)]
+    # ends are soft, and where streaks lie over each other less is covered
+    assert 0.7 * cover < np.mean(np.array(layers) > 0.1) < 1.6 * cover
+
+
 def test_a_layer_continues_at_the_opposite_edge():
     layers = np.concatenate([soft_streaks(96, 96, LOOK, np.random.default_rng(seed), 96)
                              for seed in range(8)], 1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ubcn_ros.data.formats.camvid import CAMVID
+from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.scenes import Group, SceneList
 from ubcn_ros.data.validation_rain import RAINS, rainy_view
 
@@ -47,6 +48,12 @@ def test_the_distance_follows_the_classes():
     other = np.full_like(LABELS, 3)
     assert (rainy_view(IMAGE, LABELS, SCENES, 150.0, 3) !=
             rainy_view(IMAGE, other, SCENES, 150.0, 3)).any()
+
+
+def test_measured_distances_go_before_those_of_the_classes():
+    depth = np.full(LABELS.shape, 12.0, np.float32)
+    assert np.array_equal(rainy_view(IMAGE, LABELS, SCENES, 150.0, 3, depth),
+                          add_rain(IMAGE, 150.0, 3, depth))
 
 
 def test_the_distance_follows_groups_of_classes_by_their_name():

@@ -166,6 +166,9 @@ def test_baselines_and_segmentations_are_measured_on_the_same_images(tiny, ident
     assert both['rates']['50']['segmentation']['clean'] == \
         alone['rates']['50']['segmentation']['own']
     assert both['clean']['clean'] == alone['clean']['own']
+    own = measure_scenes(identity, scenes, [0], [50.0], 2)
+    assert both['rates']['50']['steps'] == own['rates']['50']['steps']
+    assert own['rates']['50']['steps'] != alone['rates']['50']['steps']
 
 
 def test_progress_per_image_and_rate(identity, camvid_folder):
@@ -200,3 +203,12 @@ def test_pairs_by_hand(identity, pairs_folder):
     assert [step['psnr'] for step in result['steps']] == pytest.approx([expected] * 2, abs=1e-3)
     assert 'miou' not in result['steps'][0]
     assert result['baselines']['other'] == result['steps']
+
+
+def test_of_pairs_the_degraded_image_is_derained(tiny, tiny_engine, pairs_folder):
+    pair = open_data([pairs_folder]).split('train').scenes[0]
+    image, _, _, rainy = pair.read()
+    result = measure_pairs(tiny, [pair], 2)
+    for t in (1, 2):
+        expected = psnr(tiny_engine(rainy, t).derained, image)
+        assert result['steps'][t - 1]['psnr'] == pytest.approx(expected, abs=1e-3)

@@ -23,6 +23,7 @@ def test_errors_are_medians_relative_to_the_truth():
     assert found['rate'] == pytest.approx(110, rel=1e-4)
     assert found['rate_error'] == pytest.approx(50, rel=1e-3)
     assert found['visibility_truth'] == pytest.approx(1000, rel=1e-4)
+    assert found['visibility'] == pytest.approx(900, rel=1e-4)
     assert found['visibility_error'] == pytest.approx(10, rel=1e-3)
     assert found['rate_p10'] < 110 < found['rate_p90'] and found['dry'] == 0
 

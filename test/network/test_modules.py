@@ -201,6 +201,7 @@ def test_sam_tells_the_paths_apart_and_uniform_masks_do_not(form):
             torch.nn.init.normal_(sam.path_mixer.mix.weight, std=0.1)
         same = torch.allclose(sam(image, previous, first), sam(image, previous, first.flip(1)))
         assert same == uniform
+        assert (sam.masks(first, (8, 8)) == (0.5 if uniform else first)).all()
 
 
 def test_trunk_with_equal_weights_ignores_the_paths():

@@ -248,3 +248,5 @@ def test_sam_sees_the_whole_image_where_that_is_not_twice_the_size():
     assert attention_size((720, 1280), (360, 640)) is None
     assert attention_size((1080, 1920), (360, 640)) == (720, 1280)
     assert attention_size((1440, 1000), (520, 361)) == (1040, 722)
+    assert attention_size((1440, 700), (520, 361)) is None
+    assert attention_size((1000, 1000), (520, 361)) is None

@@ -90,6 +90,24 @@ def test_who_subscribes_after_the_engine_was_asked_gets_the_next_frame(ros, node
     assert late[1:] == [[], [], [], []]
 
 
+def test_what_a_controller_waits_for_goes_first(node, monkeypatch):
+    order = []  # each takes half a second to publish
+    outputs = Outputs(node, 'front/', FakeLabels(), lambda topic, policy: None,
+                      clock=lambda: 0.5 * len(order))
+    monkeypatch.setattr(outputs_module, 'native_images', lambda message: None)
+    try:
+        publishers = {publisher.topic_name: publisher for publisher in node.publishers}
+        for topic in (OVERLAY, COLOR, CONFIDENCE, DERAINED, LABELS):
+            subscribe(node, outputs, topic)
+            monkeypatch.setattr(publishers[f'/front/{topic}'], 'publish',
+                                lambda message, topic=topic: order.append(topic))
+        filling = outputs.publish(HEADER, FakeEngine()(picture(), confidence=True), 'rgb8', 0.5)
+    finally:
+        outputs.destroy()
+    assert order[:2] == [LABELS, DERAINED] and len(order) == 5
+    assert filling == 0, 'all of the time went into publishing'
+
+
 @pytest.mark.parametrize('topic, encoding', [
     (DERAINED, 'bgr8'), (LABELS, 'mono8'), (COLOR, 'rgb8'), (CONFIDENCE, 'mono8'),
     (OVERLAY, 'rgb8')])

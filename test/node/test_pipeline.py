@@ -176,6 +176,28 @@ def test_a_batch_has_to_be_done_in_time_to_publish_all_of_it(bench):
     assert deadlines == pytest.approx([100.05] * 3 + [100.05 - 0.035] * 3)
 
 
+def test_every_camera_of_a_batch_gets_what_came_of_its_own_image(bench):
+    made = bench(iterations=1)
+    batch = []
+    for number in range(3):
+        message = messages.sample('rgb8', np.full((32, 32, 3), 10 * number, np.uint8))
+        message.header.stamp = SimpleNamespace(sec=number, nanosec=0)
+        batch.append((Camera(made.clock, wanted=(LABELS, DERAINED)), Arrival(message, 100.0)))
+    made.process(batch)
+    for number, (camera, one) in enumerate(batch):
+        (header, frame, *_), = camera.outputs.published
+        assert header is one.message.header
+        assert (frame.derained == 10 * number + 1).all()
+
+
+def test_the_deadline_leaves_the_most_time_that_publishing_took_lately(bench):
+    made = bench(deadline_ms=50)
+    for seconds in (0.02, 0.005, 0.005):
+        made.camera.outputs.seconds, made.clock.now = seconds, 100.0
+        made.process([(made.camera, arrival())])
+    assert made.engine.calls[-1]['deadline'] == pytest.approx(100.03)
+
+
 def test_confidence_is_asked_for_where_one_camera_of_a_batch_wants_it(bench):
     made = bench()
     other = Camera(made.clock, wanted=(LABELS, CONFIDENCE))

@@ -254,6 +254,15 @@ def test_processing_sizes_are_warmed_up_and_refused(trained_model):
             Engine.load(trained_model, 'cpu', processing_size=bad)
 
 
+def test_what_is_given_back_is_of_the_processing_size(trained_model, monkeypatch):
+    engine = Engine.load(trained_model, 'cpu', 'fp32')
+    released = []
+    monkeypatch.setattr(type(engine._backend), 'release', lambda _, *sizes: released.append(sizes))
+    engine.release(96, 131, count=2)
+    engine.release(96, 128, processing_size=0)
+    assert released == [((2, 96, 131), (40, 56)), ((1, 96, 128), None)]
+
+
 def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_model, tmp_path):
     save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {'trained_short_side': -5})
     with pytest.raises(ModelFileError, match='trained_short_side is -5'):

@@ -83,6 +83,8 @@ def test_the_coarse_part_is_the_veil_without_streaks():
     veil = torch.linspace(0, 0.3, 96).expand(1, 3, 80, 96)  # 80: the last means are of 16 rows
     streaks = 0.2 * torch.tensor([1.0, -1.0]).repeat(48)
     assert torch.allclose(coarse_part(veil + streaks), coarse_part(veil), atol=1e-6)
+    wide = 0.2 * torch.tensor([1.0, -1.0]).repeat_interleave(16).repeat(3)
+    assert torch.allclose(coarse_part(veil + wide), coarse_part(veil), atol=1e-6)
     inner = (coarse_part(veil) - veil)[..., 16:-16]
     assert inner.abs().max() < 1e-6, 'linear between the middles of the outermost means'
     assert coarse_part(veil[..., :20, :24]).shape == (1, 3, 20, 24)
