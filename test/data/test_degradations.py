@@ -41,11 +41,6 @@ def test_haze_without_airlight_has_the_skys(image):
     assert np.abs(hazy - 255 * estimate_airlight(image)).max() <= 0.51
 
 
-def test_haze_without_airlight_has_the_skys(image):
-    hazy = add_haze(image, 1.0, np.full((60, 80), 1e3, np.float32))
-    assert np.abs(hazy - 255 * estimate_airlight(image)).max() <= 0.51
-
-
 def test_haze_takes_a_prior_without_depth(image):
     hazy = add_haze(np.zeros_like(image), 0.01, None)
     assert hazy[25, 40, 0] > hazy[-1, 40, 0]
