@@ -92,8 +92,9 @@ def test_who_subscribes_after_the_engine_was_asked_gets_the_next_frame(ros, node
 
 def test_what_a_controller_waits_for_goes_first(node, monkeypatch):
     order = []  # each takes half a second to publish
-    outputs = Outputs(node, 'front/', FakeLabels(), lambda topic, policy: None,
-                      clock=lambda: 0.5 * len(order))
+    outputs = Outputs(node, 'front/', FakeLabels(), lambda topic, policy: None)
+    monkeypatch.setattr(outputs_module, 'time', SimpleNamespace(
+        monotonic=lambda: 0.5 * len(order)))
     monkeypatch.setattr(outputs_module, 'native_images', lambda message: None)
     try:
         publishers = {publisher.topic_name: publisher for publisher in node.publishers}

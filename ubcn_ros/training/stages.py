@@ -103,8 +103,8 @@ class AdaptStage(Stage):
 
     def check(self) -> None:
         if self.discriminator is not None:
-            image = torch.empty(1, 3, *self.config.samples.crop)
-            self.discriminator(self.network.segmentation.with_features(image)[2])
+            images = torch.empty(self.config.batch, 3, *self.config.samples.crop)
+            self.discriminator(self.network.segmentation.with_features(images)[2])
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
         groups = super().parameter_groups()

@@ -51,5 +51,3 @@ def test_there_must_be_a_class(samples, street):
     unlabeled = [(street[0], np.full((96, 128), 255, np.uint8))]
     with pytest.raises(ValueError, match='no pixel of the scenes has a class'):
         samples(unlabeled, balanced_crop_probability=1).batch([0])
-    with pytest.raises(ValueError, match='has no labels'):
-        samples(unlabeled, label_set=None, balanced_crop_probability=1).batch([0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -122,6 +123,10 @@ def _serve(connection: Connection, name: str, number: int,
         connection.send(None)
         while True:
             connection.send(attempt(name, connection.recv()))
+    # a thread inside native code would be torn down with the interpreter, and complain
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _end_with_parent() -> None:
