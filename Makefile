@@ -48,7 +48,7 @@ demo: $(RUN_READY)
 # processes, for much of the time tests wait for a node, and of a thread each, or they wait for
 # each other's cores
 test: $(TEST_READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-gpu:
 	@$(PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
