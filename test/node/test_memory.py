@@ -24,6 +24,7 @@ def test_a_threshold_below_an_image_is_told_with_its_value(environment):
 @pytest.mark.parametrize('environment', [
     {}, {'MALLOC_MMAP_THRESHOLD_': ''}, {'MALLOC_MMAP_THRESHOLD_': 'x'},
     {'MALLOC_MMAP_THRESHOLD_': str(FULL_HD)}, {'MALLOC_MMAP_THRESHOLD_': '089'},
+    {'MALLOC_MMAP_THRESHOLD_': '-1'},
     {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:x'},
     {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=1073741824'}])
 def test_all_else_is_left_alone(environment):

@@ -471,6 +471,26 @@ def test_what_a_stage_cannot_train_is_told_before_anything_is_written(make, stag
     assert not run.out.exists()
 
 
+@pytest.mark.parametrize('freeze_norm', [False, True])
+def test_one_image_is_a_batch_for_the_discriminator_as_it_comes_clean_and_rainy(make, freeze_norm):
+    run = make(stages=('adapt',), changes={'model': {'overrides': {
+        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}}, 'stages': {
+        'adapt': {'adversarial_weight': 1e-3, 'batch': 1, 'freeze_norm': freeze_norm,
+                  'optimizer_steps': 1, 'samples': {'crop': [96, 112]}}}})
+    train(run)
+    assert run.files.result.is_file()
+
+
+def test_what_cannot_be_started_leaves_nothing(make, monkeypatch):
+    def failing(*_):
+        raise ValueError('the network cannot be built')
+    monkeypatch.setattr('ubcn_ros.training.run.starting_network', failing)
+    run = make()
+    with pytest.raises(ValueError, match='cannot be built'):
+        train(run)
+    assert not run.out.exists()
+
+
 def test_balanced_crops_without_labels_are_told_before_anything_is_written(make, tmp_path,
                                                                            camvid_root):
     for name in ('input', 'target'):

@@ -80,5 +80,6 @@ def typical_short_side(scenes: SceneList, at_most: int = 25) -> int:
 
     :param at_most: so many of them, spread evenly, are read.
     """
-    chosen = scenes.scenes[::max(1, -(-len(scenes) // at_most))]
+    count = min(at_most, len(scenes))
+    chosen = (scenes.scenes[n * len(scenes) // count] for n in range(count))
     return median_low(min(scene.image().shape[:2]) for scene in chosen)

@@ -24,7 +24,7 @@ def explain_malloc(image: int, environment: Mapping[str, str]) -> str:
                     environment.get('GLIBC_TUNABLES', '').split(':') if '=' in item)
     for name, value in ((_VARIABLE, environment.get(_VARIABLE)),
                         (f'GLIBC_TUNABLES={_TUNABLE}', tunables.get(_TUNABLE))):
-        if value and (size := _number(value)) is not None and size < image:
+        if value and (size := _number(value)) is not None and 0 <= size < image:
             return (f'{name}={value} has glibc map new memory for every image ({image} bytes), '
                     'which takes milliseconds: leave it unset, for the camera driver, too')
     return ''

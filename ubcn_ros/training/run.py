@@ -264,6 +264,11 @@ class Run:
         :param workers: processes that render samples.
         :param time_left: of these stages, shown with the progress.
         """
+        # what cannot be started is told before anything is written
+        first = self.start(stages[0]) if stages else None
+        if first is not None:
+            terms = joined_license(first.info, self.data.licenses)
+            fabric.print(f'licence of the result: {terms or "none is stated"}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
@@ -271,10 +276,7 @@ class Run:
                             samples_sheet(self.training, self.config, stages, fabric.device,
                                           workers))
         for stage in stages:
-            start = self.start(stage)
-            if stage == stages[0]:
-                terms = joined_license(start.info, self.data.licenses)
-                fabric.print(f'licence of the result: {terms or "none is stated"}')
+            start, first = first or self.start(stage), None
             fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
                          f'{start.details}'.rstrip())
             trainer = self.trainer(fabric, stage, start, workers, time_left and time_left.text)

@@ -103,8 +103,9 @@ class AdaptStage(Stage):
 
     def check(self) -> None:
         if self.discriminator is not None:
-            images = torch.empty(self.config.batch, 3, *self.config.samples.crop)
-            self.discriminator(self.network.segmentation.with_features(images)[2])
+            n = self.config.batch  # clean images, and as many rainy ones: as in the loss
+            images = torch.empty(2 * n, 3, *self.config.samples.crop)
+            self.discriminator(self.network.segmentation.with_features(images)[2][:n])
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:
         groups = super().parameter_groups()
@@ -271,6 +272,6 @@ def check_stage(name: str, network: UBCNConfig, config: StageConfig) -> None:
     """Raise ValueError where a stage cannot train such a network; nothing is computed."""
     try:
         with torch.device('meta'):
-            STAGE_CLASSES[name](build(network), config).check()
+            STAGE_CLASSES[name](build(network), config).train().check()
     except ValueError as error:
         raise ValueError(f'stages.{name}: {error}') from error
