@@ -18,10 +18,10 @@ from ubcn_ros.training.config import STAGES, TrainConfig, decisive
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import Trainer
 
+_TINY = {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_depth': 0}
 TINY_MODEL = {
     'preset': 'light',
-    'overrides': {'derain': {'channels': 4, 'blocks': 1},
-                  'attention': {'channels': 4, 'blocks': 1},
+    'overrides': {'derain': _TINY, 'attention': _TINY,
                   'segmentation': 'small_segmentation:SmallSegmentation'}}
 STAGE = {'optimizer_steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 100,
          'samples': {'crop': [32, 48], 'renders': 4, 'reuse': 2},
