@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from lightning.fabric import Fabric
+from small_segmentation import SmallSegmentation
 
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.labels import numbered_labels
@@ -469,6 +470,19 @@ def test_what_a_stage_cannot_train_is_told_before_anything_is_written(make, stag
     with pytest.raises(ValueError, match=told):
         run.plan()
     assert not run.out.exists()
+
+
+@pytest.mark.parametrize('where', ['__init__', 'encode'])
+def test_a_network_that_asks_for_numbers_is_not_refused(make, monkeypatch, where):
+    original = getattr(SmallSegmentation, where)
+
+    def asking(self, *values, **more):
+        float(torch.ones(1))  # as a network's own initialization may
+        return original(self, *values, **more)
+    monkeypatch.setattr(SmallSegmentation, where, asking)
+    run = make(stages=('adapt',), changes={'stages': {'adapt': {
+        'adversarial_weight': 1e-3, 'samples': {'crop': [96, 96]}}}})
+    assert run.plan() == ['adapt']
 
 
 @pytest.mark.parametrize('freeze_norm', [False, True])

@@ -21,7 +21,7 @@ from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import ModelInfo, load_model, save_model
-from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.architecture import built
 from ubcn_ros.training.checkpoint import CHECKPOINT, check_settings, started_from
 from ubcn_ros.training.config import TrainConfig, decisive, in_optimizer_steps
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
@@ -125,13 +125,14 @@ class Run:
         self.check_free(stage, resume, overwrite)
         asked = self.files.asked(stage)
         # a recipe that describes no network is told now
-        network = model_config(self.config, self.label_set, self._init and self._init[0].config)
+        network = built(self.config, self.label_set,
+                        self._init and self._init[0].config).to('meta')
         chosen = [name for name in asked if overwrite or not self.files.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
         anew = next((name for name in self.config.stages if name in ('attend', 'joint')), None)
         if (anew in chosen and self.config.stages[anew].warm_start
                 and not (self._init and 'attention' in self._init[1].trained)):
-            check_warm_start(network)
+            check_warm_start(network.config)
         for name in chosen:
             check_labels(name, self.config.stages[name], self._scenes(name)[0])
             check_stage(name, network, self.config.stages[name])

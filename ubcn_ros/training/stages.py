@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
-from ubcn_ros.network import Discriminator, Step, UBCNConfig, build
+from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.baselines.base import Baseline
 from ubcn_ros.network.veil_field import FieldIDM
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
@@ -268,10 +268,17 @@ STAGE_CLASSES: dict[str, type[Stage]] = {
     'derain': DerainStage, 'adapt': AdaptStage, 'attend': AttendStage, 'joint': JointStage}
 
 
-def check_stage(name: str, network: UBCNConfig, config: StageConfig) -> None:
-    """Raise ValueError where a stage cannot train such a network; nothing is computed."""
+def check_stage(name: str, network: UBCN, config: StageConfig) -> None:
+    """
+    Raise ValueError where a stage cannot train a network.
+
+    :param network: on the device meta, so that nothing is computed. One of somebody's own may ask
+        for numbers, which there are none of: then training tells.
+    """
     try:
         with torch.device('meta'):
-            STAGE_CLASSES[name](build(network), config).train().check()
+            STAGE_CLASSES[name](network, config).train().check()
     except ValueError as error:
         raise ValueError(f'stages.{name}: {error}') from error
+    except RuntimeError:
+        return
