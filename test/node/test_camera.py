@@ -124,6 +124,34 @@ def test_a_warning_of_a_fast_camera_is_logged_now_and_then(camera, capfd):
     assert told.count('malformed image dropped') == 1 and '/front/image: empty' in told
 
 
+def test_errors_of_each_camera_are_logged_now_and_then(node, capfd):
+    cameras = [Camera(node, threading.Condition(), FakeLabels(), f'{name}/')
+               for name in ('front', 'left')]
+    try:
+        for camera in cameras:
+            for number in range(4):
+                camera.error('OSError', f'/{camera.name}/image: frame dropped: {number}')
+    finally:
+        for camera in cameras:
+            camera.destroy()
+    told = capfd.readouterr().err
+    assert [told.count(f'/{camera.name}/image: frame dropped') for camera in cameras] == [1, 1]
+
+
+def test_what_lasts_is_logged_once_a_minute(camera, capfd):
+    for _ in range(3):
+        camera.remind('calibration', 'a calibration of another size')
+    assert capfd.readouterr().err.count('a calibration of another size') == 1
+
+
+def test_a_camera_that_is_opened_again_has_no_calibration_of_before(camera):
+    camera.on_camera_info(CameraInfo(height=480, width=640))
+    assert camera.outputs.camera_info(image_message().header).width == 640
+    camera.close()
+    camera.open('raw')
+    assert camera.outputs.camera_info(image_message().header) is None
+
+
 @pytest.mark.parametrize('arrivals, missed', [
     ([(b'a', 5), (b'a', 6), (b'a', 9)], 2),
     ([(b'a', 9), (b'b', 1), (b'b', 2), (b'b', 4)], 1),  # the driver was started again
@@ -245,18 +273,22 @@ def test_a_camera_that_cannot_be_made_leaves_no_publisher(refusing, topic):
     assert len(list(node.publishers)) == before
 
 
-@pytest.mark.parametrize('late', [False, True])
-def test_only_camera_info_before_the_first_image_changes_the_processing_size(node, late):
+@pytest.mark.parametrize('order, size', [
+    ('info, image', 720), ('image, info, image', 720), ('image, wait, image, info, image', -1)])
+def test_camera_info_within_a_second_of_the_first_image_changes_the_processing_size(
+        node, clock, order, size):
     model = SimpleNamespace(trained_short_side=360, trained_focal_length=2.0)
-    camera = Camera(node, threading.Condition(), FakeLabels(), info=model)
+    camera = Camera(node, threading.Condition(), FakeLabels(), clock=clock, info=model)
     camera.open('raw')
     info = CameraInfo(height=480, width=640)
     info.k[4] = 480.0
     try:
-        steps = [lambda: camera.on_image(image_message(), {}), lambda: camera.on_camera_info(info)]
-        for step in steps if late else reversed(steps):
-            step()
-        camera.on_image(image_message(), {})
-        assert camera.mailbox.take().processing_size == (-1 if late else 720)
+        steps = {'image': lambda: camera.on_image(image_message(), {}),
+                 'info': lambda: camera.on_camera_info(info),
+                 'wait': lambda: setattr(clock, 'now', clock.now + 1.0)}
+        for step in order.split(', '):
+            steps[step]()
+        assert camera.mailbox.take().processing_size == size
+        assert camera.statistics.stale == (0 if order == 'info, image' else 1)
     finally:
         camera.destroy()

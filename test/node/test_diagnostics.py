@@ -107,6 +107,23 @@ def test_level_is_about_what_is_new(statistics):
     assert report.values['last problem'] == 'out of memory'
 
 
+@pytest.mark.parametrize('first', ['failed', 'reduced', 'malformed'])
+def test_each_kind_of_problem_is_told_by_its_own_text(statistics, first):
+    count = {'failed': lambda: statistics.dropped_failed('engine broken'),
+             'reduced': lambda: statistics.reduced_to_one_step('memory full'),
+             'malformed': lambda: statistics.dropped_malformed('data', 'driver cuts images')}
+    count.pop(first)()
+    expected = {'failed': '1 frames failed: engine broken',
+                'reduced': '1 frames ran one step only: memory full',
+                'malformed': '1 malformed messages: driver cuts images'}
+    assert statistics.report().message == expected.pop(first)
+    for other in count.values():
+        other()
+    report = statistics.report()
+    assert report.message in expected.values()
+    assert report.values['last problem'] == list(expected.values())[-1].partition(': ')[2]
+
+
 def finish_in_time(statistics, late, of, deadline_ms=50.0):
     for number in range(of):
         latency = deadline_ms + 1 if number < late else deadline_ms / 2

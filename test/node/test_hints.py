@@ -7,7 +7,14 @@ import os
 import pytest
 
 pytest.importorskip('rclpy')
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.duration import Duration  # noqa: E402
+from rclpy.qos import (  # noqa: E402
+    DurabilityPolicy,
+    LivelinessPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    ReliabilityPolicy,
+)
 from ros_client import CompressedImage, Image, wait_until  # noqa: E402
 from sensor_msgs.msg import CameraInfo, RegionOfInterest  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
@@ -17,6 +24,7 @@ from ubcn_ros.node.hints import (  # noqa: E402
     IncompatibleEndpoints,
     Silence,
     explain_calibration,
+    explain_incompatible,
     explain_silence,
     other_users,
 )
@@ -53,8 +61,9 @@ def driver(ros, node):
             wait_until(lambda: all(info.node_name == 'driver' for info
                                    in node.get_publishers_info_by_topic(topic)), 'its name')
         else:
-            other.create_subscription(kind, topic, print, 1)
-            wait_until(lambda: node.count_subscribers(topic), topic)
+            other.create_subscription(kind, topic, print, qos)
+            wait_until(lambda: any(info.node_name == 'driver' for info
+                                   in node.get_subscriptions_info_by_topic(topic)), topic)
 
     yield add
     other.destroy_node()
@@ -198,6 +207,21 @@ def test_only_segments_of_fast_dds_count(tmp_path, monkeypatch):
     assert not other_users(tmp_path) and not other_users(tmp_path / 'missing')
     (tmp_path / 'fastdds_port7413').touch()
     assert len(other_users(tmp_path)) == 1
+
+
+@pytest.mark.parametrize('asked, told, overridable', [
+    ({'deadline': Duration(seconds=0.2)}, 'deadline 0.2 s', False),
+    ({'liveliness': LivelinessPolicy.MANUAL_BY_TOPIC}, 'liveliness manual_by_topic', False),
+    ({'durability': TRANSIENT_LOCAL}, 'transient_local', True)], ids=str)
+def test_a_parameter_is_offered_for_policies_that_one_can_override(
+        node, driver, asked, told, overridable):
+    driver('/derained/image_raw', publish=False, qos=QoSProfile(depth=1, **asked))
+    policy, = asked
+    kind = QoSPolicyKind[policy.upper()]
+    text = explain_incompatible(node, '/derained/image_raw', kind, subscribing=False)
+    assert f'Policy: {policy}. Subscribers there: /driver (' in text and told in text
+    assert f'Change {policy} in that subscriber' in text
+    assert ('qos_overrides./derained/image_raw.publisher.' in text) == overridable
 
 
 def test_incompatible_qos_waits_for_the_name_of_the_other_side():

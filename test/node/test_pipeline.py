@@ -65,11 +65,16 @@ class Camera:
     """A camera without ROS."""
 
     def __init__(self, clock, **outputs):
-        self.topic, self.warnings = '/image', []
+        self.topic, self.warnings, self.errors = '/image', [], []
         self.outputs, self.statistics = Outputs(clock, **outputs), CameraStatistics(clock)
 
     def warn(self, key, text):
         self.warnings.append(text)
+
+    remind = warn
+
+    def error(self, key, text):
+        self.errors.append((key, text))
 
 
 class Node:
@@ -77,11 +82,8 @@ class Node:
 
     def __init__(self, **settings):
         self.settings = Settings.of(settings)
-        self.errors, self.running = [], True
+        self.running = True
         self.context = SimpleNamespace(ok=lambda: self.running)
-
-    def get_logger(self):
-        return SimpleNamespace(error=self.errors.append)
 
     def get_clock(self):
         return SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=int(NOW * 1e9)))
@@ -281,13 +283,22 @@ def test_an_age_needs_a_stamp_of_this_clock(bench, age):
     made.process([(made.camera, arrival(age=age))])
     values = made.camera.statistics.report().values
     assert values['processed'] == '1' and 'age p50 (ms)' not in values
+    assert values['without age (stamp of zero, or 60 s or more off)'] == '1'
+
+
+def test_a_camera_whose_clock_is_ahead_has_negative_ages(bench):
+    made = bench()
+    made.process([(made.camera, arrival(age=-5.0))])
+    values = made.camera.statistics.report().values
+    assert values['age p50 (ms)'] == '-5000.00'
+    assert not any(name.startswith('without age') for name in values)
 
 
 def test_a_stamp_of_zero_has_no_age_under_simulated_time_either(bench):
     made = bench()
     made.node.get_clock = lambda: SimpleNamespace(now=lambda: SimpleNamespace(nanoseconds=30e9))
     made.process([(made.camera, arrival())])
-    assert not any('age' in name for name in made.camera.statistics.report().values)
+    assert not any(name.startswith('age') for name in made.camera.statistics.report().values)
 
 
 def test_a_malformed_image_is_counted_and_leaves_the_rest_of_its_batch_alone(bench):
@@ -337,7 +348,7 @@ def test_images_that_fit_one_by_one_alone_are_taken_so_from_then_on(bench):
         assert [numbers.iterations for numbers in camera.outputs.numbers] == [3]
 
 
-def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
+def test_failures_in_a_row_are_counted_and_end_in_giving_up(bench):
     made = bench('raises:1', max_failures=3)
     for _ in range(5):
         made.process([(made.camera, arrival())])
@@ -345,7 +356,8 @@ def test_failures_in_a_row_are_counted_logged_once_and_end_in_giving_up(bench):
     assert made.given_up == [reason] and made.streak.gave_up == reason
     assert len(made.engine.calls) == 3, 'frames that come later are dropped'
     assert made.camera.statistics.failed == 5
-    assert made.node.errors == ['/image: frame dropped: RuntimeError: injected failure']
+    assert made.camera.errors == 3 * [
+        ('RuntimeError', '/image: frame dropped: RuntimeError: injected failure')]
 
 
 def test_failures_that_are_not_in_a_row_end_in_nothing(bench):
@@ -371,11 +383,11 @@ def test_a_frame_that_failed_is_let_go_at_once(bench):
 
 def test_a_failure_that_cannot_be_reported_hinders_no_later_frame(bench):
     made = bench('raises:2')
-    logger, made.node.get_logger = made.node.get_logger, lambda: [][1]
+    report, made.camera.error = made.camera.error, lambda *_: [][1]
     made.process([(made.camera, arrival())])
     with pytest.raises(IndexError):
         made.process([(made.camera, arrival())])
-    made.node.get_logger = logger
+    made.camera.error = report
     made.process([(made.camera, arrival())])
     assert made.camera.statistics.processed == 2
 
@@ -400,7 +412,7 @@ def test_what_fails_while_the_process_ends_is_not_told(bench):
     made = bench('raises:1', max_failures=1)
     made.node.running = False
     made.process([(made.camera, arrival())])
-    assert not made.node.errors and not made.given_up and not made.camera.statistics.failed
+    assert not made.camera.errors and not made.given_up and not made.camera.statistics.failed
 
 
 class Gate:

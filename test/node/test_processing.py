@@ -51,6 +51,28 @@ def test_a_focal_length_that_comes_late_changes_nothing_and_is_said_once():
     assert texts[1:] == ['', ''] and processing.begin() == -1
 
 
+def test_the_first_images_wait_a_second_for_a_focal_length():
+    processing = CameraProcessing(MODEL)
+    assert processing.waits(5.0) and processing.waits(5.9)  # a driver publishes the image first
+    assert 'short side of 720' in processing.take(camera_info(0.75))
+    assert not processing.waits(5.95) and processing.begin() == 720
+
+
+def test_without_a_camera_info_images_wait_no_longer():
+    processing = CameraProcessing(MODEL)
+    assert processing.waits(5.0) and not processing.waits(6.0)
+    assert processing.begin() == -1 and not processing.waits(6.1)
+
+
+@pytest.mark.parametrize(('model', 'asked'), [
+    (None, -1), (SimpleNamespace(trained_short_side=360, trained_focal_length=None), -1),
+    (MODEL, 0), (MODEL, 480)])
+def test_images_that_do_not_go_by_focal_length_wait_for_none(model, asked):
+    processing = CameraProcessing(model)
+    processing.asked = asked
+    assert not processing.waits(5.0)
+
+
 def test_a_focal_length_that_changes_later_changes_nothing():
     processing = CameraProcessing(MODEL)
     processing.take(camera_info(0.75))

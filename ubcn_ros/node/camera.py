@@ -27,7 +27,7 @@ class Camera:
     """
     Subscribes between `open` and `close`; has its outputs from creation to `destroy`.
 
-    Its methods belong to the executor's thread; `warn`, `statistics` and `mailbox` to any. The
+    Its methods belong to the executor's thread; what logs, `statistics` and `mailbox` to any. The
     pipeline must be at rest before `destroy`.
 
     :ivar name: of the camera, 'camera' where it has none.
@@ -63,7 +63,7 @@ class Camera:
         self.statistics = CameraStatistics(clock)
         self._node, self._logger, self._prefix = node, node.get_logger(), prefix
         self._clock = clock
-        self._throttle, self._silence_throttle = Throttle(), Throttle(60.0)
+        self._throttle, self._minute_throttle = Throttle(), Throttle(60.0)
         self._replaced = 0  # of the mailbox's drops, those already in the statistics
         self._last: tuple[Any, int | None] = None, None  # publisher and number, of the last image
         self._changes = 0  # of the publisher from image to image, since the last report
@@ -106,6 +106,7 @@ class Camera:
             self._node.destroy_subscription(subscription)
         self._subscriptions = []
         self.mailbox.clear()
+        self.outputs.forget_camera_infos()
         self.statistics.forget_deadlines()
         self._count_replaced()
 
@@ -120,10 +121,13 @@ class Camera:
 
         :param info: rclpy's MessageInfo.
         """
-        arrival = Arrival(message, self._clock(), self._transport == 'compressed',
-                          self.processing.begin(), times_before(info, time.time_ns()))
+        now = self._clock()
         self.statistics.arrived(self._missed_before(info))
-        self.mailbox.put(arrival)
+        if self.processing.waits(now):
+            self.statistics.dropped_stale(1)
+            return
+        self.mailbox.put(Arrival(message, now, self._transport == 'compressed',
+                                 self.processing.begin(), times_before(info, time.time_ns())))
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Pass a camera info on with the images from now on."""
@@ -142,7 +146,7 @@ class Camera:
         :param deadline_ms: that is asked for now, 0 for none; None: that of the newest frame.
         """
         for text in self._incompatible.explain():
-            self._logger.warning(text)
+            self.remind(text, text)
         self._count_replaced()
         report = self.statistics.report(deadline_ms)
         if not self._subscriptions:
@@ -154,7 +158,7 @@ class Camera:
         if changes > 1:  # one is a driver that was started anew
             text = hints.explain_several_publishers(self._node, self.topic)
             report.add(Level.WARN, text)
-            self.warn('publishers', text)
+            self.remind('publishers', text)
         since, opened = self.statistics.silence() or 0.0, self._clock() - self._opened
         quiet = min(since, opened) if self.statistics.received else opened
         if quiet >= SILENCE_SECONDS:
@@ -162,15 +166,23 @@ class Camera:
                 self.topic, self._transport, self._remap, quiet, self.statistics.received,
                 time.time() - since))
             report.add(Level.WARN, text)
-            if self._silence_throttle.passes('silence') is not None:
-                self._logger.warning(text)
+            self.remind('silence', text)
         return report
 
     def warn(self, key: str, text: str) -> None:
-        """Log a warning, unless one of the same key was logged a moment ago."""
-        held_back = self._throttle.passes(key)
-        if held_back is not None:
+        """Log a warning of a frame, unless one of the same key was logged a moment ago."""
+        if (held_back := self._throttle.passes(key)) is not None:
             self._logger.warning(text + (f' ({held_back} more like it)' if held_back else ''))
+
+    def error(self, key: str, text: str) -> None:
+        """Log an error, likewise."""
+        if (held_back := self._throttle.passes(key)) is not None:
+            self._logger.error(text + (f' ({held_back} more like it)' if held_back else ''))
+
+    def remind(self, key: str, text: str) -> None:
+        """Log a warning of what lasts, once a minute."""
+        if self._minute_throttle.passes(key) is not None:
+            self._logger.warning(text)
 
     def _missed_before(self, info: dict[str, Any]) -> int:
         """

@@ -75,8 +75,9 @@ class CameraStatistics:
         self.missed = 0
         self.idle = 0
         self.reduced = 0
+        self._ageless = 0
         self.malformed: Counter[str] = Counter()
-        self._last_problem = ''
+        self._problems: dict[str, str] = {}  # the last of each counter, the newest at the end
         self._times = defaultdict(_newest, age=_newest(), latency=_newest())  # and of stages
         self._rain, self._rain_rate, self._visibility = None, _newest(), _newest()
         self._iterations, self._unlabeled = _newest(), _newest()
@@ -110,26 +111,26 @@ class CameraStatistics:
         """Count a message that is not an image, by kind of reason."""
         with self._lock:
             self.malformed[kind] += 1
-            self._last_problem = text
+            self._note('malformed', text)
 
     def dropped_failed(self, text: str) -> None:
         """Count a frame on which the engine or the publishing failed."""
         with self._lock:
             self.failed += 1
-            self._last_problem = text
+            self._note('failed', text)
 
     def reduced_to_one_step(self, text: str) -> None:
         """Count a frame that ran a single step because memory did not suffice for more."""
         with self._lock:
             self.reduced += 1
-            self._last_problem = text
+            self._note('reduced', text)
 
     def done(self, numbers: FrameNumbers, age_ms: float | None) -> None:
         """
         Count a frame that was published.
 
-        :param age_ms: from the header's stamp to the last publish; None where the stamp means
-            nothing (zero, or of another clock).
+        :param age_ms: from the header's stamp to the last publish, negative where the camera's
+            clock is ahead of ours; None where the stamp means nothing (zero, or of another clock).
         """
         with self._lock:
             self.processed += 1
@@ -149,7 +150,9 @@ class CameraStatistics:
                 self._rain_rate.append(numbers.rain.rate)
                 self._visibility.append(numbers.rain.visibility)
             self._times['latency'].append(numbers.latency_ms)
-            if age_ms is not None:
+            if age_ms is None:
+                self._ageless += 1
+            else:
                 self._times['age'].append(age_ms)
             for stage, milliseconds in numbers.timings.items():
                 self._times[stage].append(milliseconds)
@@ -186,6 +189,10 @@ class CameraStatistics:
             level, message = self._worst(now, rate_in, rate_out, *new[1:])
             return DiagnosticReport(level, message, self._values(rate_in, rate_out, malformed))
 
+    def _note(self, counter: str, text: str) -> None:
+        self._problems.pop(counter, None)
+        self._problems[counter] = text
+
     def _set_deadline(self, deadline_ms: float) -> None:
         """Forget frames that had another deadline."""
         if deadline_ms != self._deadline_ms:
@@ -200,12 +207,13 @@ class CameraStatistics:
             findings = [(Level.OK, f'idle: nobody subscribes to an output; {rate_in:.1f} Hz in, '
                          'the engine rests')]
         if failed:
-            findings.append((Level.ERROR, f'{failed} frames failed: {self._last_problem}'))
+            findings.append((Level.ERROR, f'{failed} frames failed: {self._problems["failed"]}'))
         if reduced:
             findings.append((Level.WARN,
-                             f'{reduced} frames ran one step only: {self._last_problem}'))
+                             f'{reduced} frames ran one step only: {self._problems["reduced"]}'))
         if malformed:
-            findings.append((Level.WARN, f'{malformed} malformed messages: {self._last_problem}'))
+            findings.append((Level.WARN, f'{malformed} malformed messages: '
+                             f'{self._problems["malformed"]}'))
         while self._lateness and now - self._lateness[0][0] > DEADLINE_SECONDS:
             self._lateness.popleft()
         if count := len(self._lateness):
@@ -233,12 +241,14 @@ class CameraStatistics:
             values[f'malformed ({kind})'] = str(count)
         if self.reduced:
             values['reduced to one step'] = str(self.reduced)
-        if self._last_problem:
-            values['last problem'] = self._last_problem
+        if self._problems:
+            values['last problem'] = next(reversed(self._problems.values()))
         for name, times in self._times.items():
             if times:
                 p50, p95 = np.percentile(np.fromiter(times, float), (50, 95))
                 values[f'{name} p50 (ms)'], values[f'{name} p95 (ms)'] = f'{p50:.2f}', f'{p95:.2f}'
+        if self._ageless:
+            values['without age (stamp of zero, or 60 s or more off)'] = str(self._ageless)
         if self._deadlines:
             values['deadline missed'] = f'{self._late} of {self._deadlines}'
         if self._processing_size:

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rclpy.duration import Duration, Infinite
 from rclpy.qos import (
     QoSCompatibility,
     QoSProfile,
@@ -20,7 +21,7 @@ from rclpy.qos import (
 )
 
 from ubcn_ros.node.processing import image_size
-from ubcn_ros.node.qos import input_qos
+from ubcn_ros.node.qos import OVERRIDABLE, input_qos
 from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
 
 SHARED_MEMORY = Path('/dev/shm')
@@ -33,12 +34,25 @@ _MATCHED = ('reliability', 'durability')
 """Policies that both sides have to agree on, of those that parameters override."""
 
 
-def describe(endpoint: Any) -> str:
-    """Put a TopicEndpointInfo into words: node, type and QoS."""
+def describe(endpoint: Any, policy: str = '') -> str:
+    """
+    Put a TopicEndpointInfo into words: node, type and QoS.
+
+    :param policy: name of one to tell beside reliability and durability.
+    """
     profile = endpoint.qos_profile
+    told = [profile.reliability.name.lower(), profile.durability.name.lower()]
+    if policy and policy not in _MATCHED:
+        told.append(f'{policy} {_in_words(getattr(profile, policy))}')
     namespace = endpoint.node_namespace.rstrip('/')
-    return (f'{namespace}/{endpoint.node_name} ({endpoint.topic_type}, '
-            f'{profile.reliability.name.lower()}, {profile.durability.name.lower()})')
+    return f'{namespace}/{endpoint.node_name} ({", ".join((endpoint.topic_type, *told))})'
+
+
+def _in_words(value: Any) -> str:
+    """Write the value of a policy: a Duration, of which the longest means none, or an enum."""
+    if isinstance(value, Duration):
+        return 'none' if value == Infinite else f'{value.nanoseconds / 1e9:g} s'
+    return value.name.lower()
 
 
 def explain_incompatible(node: Any, topic: str, kind: Any, subscribing: bool) -> str:
@@ -55,10 +69,12 @@ def explain_incompatible(node: Any, topic: str, kind: Any, subscribing: bool) ->
         others, side, ours = node.get_publishers_info_by_topic(topic), 'publisher', 'subscription'
     else:
         others, side, ours = node.get_subscriptions_info_by_topic(topic), 'subscriber', 'publisher'
+    there = ', '.join(describe(other, policy) for other in others) or 'gone'
+    remedy = f'Change {policy} in that {side}'
+    if kind in OVERRIDABLE:
+        remedy += f", or ours with the parameter 'qos_overrides.{topic}.{ours}.{policy}'"
     return (f'{topic}: a {side} with incompatible QoS, no messages pass between us. Policy: '
-            f'{policy}. {side.capitalize()}s there: {", ".join(map(describe, others)) or "gone"}. '
-            f"Change {policy} in that {side}, or ours with the parameter "
-            f"'qos_overrides.{topic}.{ours}.{policy}'")
+            f'{policy}. {side.capitalize()}s there: {there}. {remedy}')
 
 
 class IncompatibleEndpoints:

@@ -127,6 +127,10 @@ class Outputs:
         if len(self._camera_infos) > _CAMERA_INFOS:
             del self._camera_infos[next(iter(self._camera_infos))]
 
+    def forget_camera_infos(self) -> None:
+        """Pass none on any more: the camera behind the topic may be another one next time."""
+        self._camera_infos, self._camera_info = {}, None
+
     def camera_info(self, header: Any) -> CameraInfo | None:
         """Return the camera info of an image: that of its stamp, else the newest, if any."""
         return self._camera_infos.get(_stamp(header), self._camera_info)

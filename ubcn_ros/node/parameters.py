@@ -53,8 +53,10 @@ SPECS = (
     Spec('cameras', (),
          'Names of several cameras that share the engine: each has the topics below its name, '
          'like front/image and front/derained/image_raw; none: one camera without a name.',
-         Changes.AT_CONFIGURE, pattern=r'[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*',
-         allowed='a list of names of letters, digits and _, like [front, left], or []'),
+         Changes.AT_CONFIGURE,
+         pattern=r'(?!engine$)[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*',
+         allowed='a list of names of letters, digits and _ other than engine, like [front, left], '
+                 'or []'),
     Spec('warm_up_width', 640,
          "Width in pixels to warm up with while configuring, best the camera's; 0 skips it.",
          Changes.AT_CONFIGURE, low=0, high=8192),

@@ -28,7 +28,6 @@ from typing import Any
 
 from ubcn_ros.images.messages import MalformedImage
 from ubcn_ros.node.camera import Camera
-from ubcn_ros.node.diagnostics import Throttle
 from ubcn_ros.node.frames import Arrival, FrameNumbers, PendingFrame, engine_deadline
 from ubcn_ros.node.hints import explain_calibration
 from ubcn_ros.node.parameters import Settings
@@ -67,7 +66,6 @@ class Pipeline:
         self.sizes: dict[Camera, tuple[int, int]] = {}
         self._node, self._streak, self._clock = node, streak, clock
         self._give_up, self._take_fewer = give_up, take_fewer
-        self._throttle = Throttle()
         # seconds that publishing took lately, and the worst of them, by camera
         self._publishing: dict[Camera, deque[float]] = defaultdict(lambda: deque(maxlen=16))
         self._worst: dict[Camera, float] = {}
@@ -179,7 +177,7 @@ class Pipeline:
                                          settings.overlay_alpha)
         if misfit := explain_calibration(camera.outputs.camera_info(header),
                                          *pending.image.shape[:2]):
-            camera.warn('calibration', f'{camera.topic}: {misfit}')
+            camera.remind('calibration', f'{camera.topic}: {misfit}')
         done = self._clock()
         numbers = FrameNumbers(
             iterations=frame.iterations, processing_size=frame.processing_size,
@@ -199,7 +197,7 @@ class Pipeline:
         if not (stamp.sec or stamp.nanosec):
             return None
         seconds = self._node.get_clock().now().nanoseconds / 1e9 - stamp.sec - stamp.nanosec / 1e9
-        return seconds * 1e3 if 0 <= seconds < _OTHER_CLOCK_SECONDS else None
+        return seconds * 1e3 if abs(seconds) < _OTHER_CLOCK_SECONDS else None
 
     def _failed(self, camera: Camera, error: Exception) -> None:
         """Count and log a frame that is dropped, and give up where it is one too many."""
@@ -207,7 +205,6 @@ class Pipeline:
             return
         reason = error_text(error)
         camera.statistics.dropped_failed(reason)
-        if self._throttle.passes(type(error).__name__) is not None:
-            self._node.get_logger().error(f'{camera.topic}: frame dropped: {reason}')
+        camera.error(type(error).__name__, f'{camera.topic}: frame dropped: {reason}')
         if self._streak.failed(reason, self._node.settings.max_failures):
             self._give_up()

@@ -9,13 +9,17 @@ from typing import Any
 
 from ubcn_ros.runtime.processing import TRAINED, short_side
 
+FOCAL_LENGTH_SECONDS = 1.0
+"""How long after the first image a camera info is waited for."""
+
 
 class CameraProcessing:
     """
     Resolves `processing_size` for one camera.
 
-    The focal length that counts is the one that came before the first image: a size that changes
-    while images come would cost a warm-up then.
+    The focal length that counts is the one that came before the first image that is processed: a
+    size that changes while images come would cost a warm-up then. As drivers publish an image
+    before its camera info, images of a model that goes by focal length are let pass for a moment.
 
     :ivar asked: the parameter's value for this camera; may be set at any time.
     """
@@ -30,6 +34,7 @@ class CameraProcessing:
         self._info = info
         self._focal_length: float | None = None
         self._begun = self._told = False
+        self._first: float | None = None  # when the first image came
 
     def size(self, asked: int | None = None) -> int:
         """
@@ -41,6 +46,23 @@ class CameraProcessing:
         if self._focal_length is None:
             return asked
         return short_side(asked, self._info, self._focal_length)
+
+    def waits(self, now: float) -> bool:
+        """
+        Say whether an image is to be let pass, as the focal length may be about to come.
+
+        :param now: seconds, of any clock that goes on.
+        """
+        if self._begun or self._focal_length is not None or self.asked != TRAINED \
+                or not self._goes_by_focal_length:
+            return False
+        if self._first is None:
+            self._first = now
+        return now - self._first < FOCAL_LENGTH_SECONDS
+
+    @property
+    def _goes_by_focal_length(self) -> bool:
+        return getattr(self._info, 'trained_focal_length', None) is not None
 
     def begin(self) -> int:
         """Return the size for an image that came; from now on the focal length is settled."""
@@ -55,7 +77,7 @@ class CameraProcessing:
         :return: what there is to say of it, once; else ''.
         """
         length = focal_length(camera_info)
-        if length is None or getattr(self._info, 'trained_focal_length', None) is None:
+        if length is None or not self._goes_by_focal_length:
             return ''
         if not self._begun:
             known, self._focal_length = self._focal_length, length
@@ -68,7 +90,7 @@ class CameraProcessing:
             return ''
         self._told = True
         return (f'camera info with a focal length of {length:.2f} short sides came after the '
-                'first image: it changes no processing size until the node is configured again')
+                'first images: it changes no processing size until the node is configured again')
 
 
 def focal_length(camera_info: Any) -> float | None:

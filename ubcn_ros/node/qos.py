@@ -24,6 +24,9 @@ OVERRIDES = 'qos_overrides.'
 _FIXED = tuple(f'{OVERRIDES}{topic}.' for topic in (
     DIAGNOSTICS, '/clock', '/parameter_events', '/rosout'))
 _DEEPEST = 2**31 - 1  # that rclpy takes
+OVERRIDABLE = (QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY,
+               QoSPolicyKind.DURABILITY)
+"""Policies that parameters may override."""
 _KINDS = {'history': HistoryPolicy, 'reliability': ReliabilityPolicy,
           'durability': DurabilityPolicy}
 
@@ -46,8 +49,7 @@ def latched_qos() -> QoSProfile:
 
 def overridable() -> QoSOverridingOptions:
     """Let parameters `qos_overrides.<topic>.<publisher or subscription>.<policy>` override."""
-    return QoSOverridingOptions((QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH,
-                                 QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY))
+    return QoSOverridingOptions(OVERRIDABLE)
 
 
 def check_overrides(values: Mapping[str, Any]) -> None:
