@@ -120,6 +120,12 @@ def test_what_is_out_of_range_is_said(arguments, text):
         RainSequence(*arguments)
 
 
+@pytest.mark.parametrize('time_s', [float('nan'), float('inf')])
+def test_a_time_that_is_none_is_said(time_s):
+    with pytest.raises(ValueError, match=f'time_s is {time_s}'):
+        RainSequence(50, 1)(DARK, time_s)
+
+
 def test_a_rate_above_the_renderers_is_refused():
     with pytest.raises(ValueError, match='takes 0..100 mm/hr'):
         RainRenderer(RainParameters(100), H, W, 1)(DARK, rate_mm_h=101)

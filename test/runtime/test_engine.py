@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine against the plain network, and its refusals."""
 
+import copy
+import pickle
 import time
 
 import numpy as np
@@ -150,15 +152,54 @@ def test_warm_up_reports_progress(tiny_engine):
     (np.zeros((40, 40, 4), np.uint8), r'\(40, 40, 4\)'),
     (np.zeros((40, 40, 3), np.float32), 'float32'),
     (np.zeros((31, 40, 3), np.uint8), '40x31'),
-    ('image.png', 'str')])
+    ('image.png', r'a NumPy array of shape \(H, W, 3\), RGB, got builtins.str'),
+    (torch.zeros((40, 40, 3), dtype=torch.uint8), 'a NumPy array .*, got torch.Tensor')])
 def test_wrong_images_are_named(tiny_engine, wrong, told):
     with pytest.raises(ValueError, match=told):
         tiny_engine(wrong)
 
 
-def test_iterations_below_one(tiny_engine, image):
-    with pytest.raises(ValueError, match='got 0'):
-        tiny_engine(image, 0)
+@pytest.mark.parametrize(('name', 'value', 'told'), [
+    ('iterations', 0, '1 or more, got 0'),
+    ('iterations', 2.5, '1 or more, got 2.5, which is no integer'),
+    ('iterations', float('nan'), '1 or more, got nan'), ('iterations', '3', "1 or more, got '3'"),
+    ('iterations', None, '1 or more, got None'), ('iterations', True, '1 or more, got True'),
+    ('processing_size', 64.5, '-1, 0, or 32 to 8192, got 64.5, which is no integer'),
+    ('processing_size', '360', "-1, 0, or 32 to 8192, got '360'"),
+    ('min_confidence', 'a', "0 to 1, got 'a'"), ('convergence', 'x', "0 to 255, got 'x'"),
+    ('deadline', 'x', "got 'x'"), ('deadline', float('nan'), 'got nan')])
+def test_what_is_no_such_number_is_refused(tiny_engine, image, name, value, told):
+    with pytest.raises(ValueError, match=f'{name} must be .*{told}'):
+        tiny_engine(image, **{name: value})
+
+
+def test_numbers_of_numpy_are_taken(tiny_engine, image):
+    frame = tiny_engine(image, np.int64(2), processing_size=np.int32(32),
+                        min_confidence=np.float32(0.5))
+    assert frame.iterations == 2 and min(frame.processing_size) == 32
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+def test_the_callers_autocast_changes_nothing(tiny_model, image, dtype):
+    engine = Engine.load(tiny_model, device='cpu', precision='fp32')
+    expected = engine(image, 2, confidence=True)
+    with torch.autocast('cpu', dtype=dtype):
+        got = engine(image, 2, confidence=True)
+    assert np.array_equal(got.derained, expected.derained)
+    assert np.array_equal(got.confidence, expected.confidence)
+
+
+@pytest.mark.parametrize('copied', [pickle.dumps, copy.deepcopy])
+def test_an_engine_says_why_it_cannot_go_to_another_process(tiny_engine, copied):
+    with pytest.raises(TypeError, match='call Engine.load in each process'):
+        copied(tiny_engine)
+
+
+def test_frames_are_told_apart_by_identity(tiny_engine, image):
+    one, other = tiny_engine.batch(iter([image, image]), 1)
+    assert one == one and one != other and other in [one, other] and len({one, other}) == 2
+    one.timings['total'] = 0.0
+    assert other.timings['total'] > 0
 
 
 @pytest.mark.parametrize(('options', 'told'), [

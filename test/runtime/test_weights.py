@@ -127,7 +127,8 @@ def test_values_that_are_not_finite(tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize('change', [
-    {'segmentation': 'no_such_net'}, {'label_set': 'moon'}, {'colour': 'red'}])
+    {'segmentation': 'no_such_net'}, {'label_set': 'moon'}, {'colour': 'red'},
+    {'derain': {'channels': 10**13}}])
 def test_architecture_that_cannot_be_built(tiny_model, tmp_path, change):
     def metadata(header):
         return header | {'config': json.dumps(json.loads(header['config']) | change)}

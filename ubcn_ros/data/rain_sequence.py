@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from math import exp, pi, sin
+from math import exp, isfinite, pi, sin
 
 import numpy as np
 
@@ -77,6 +77,8 @@ class RainSequence:
 
     def rate(self, time_s: float) -> float:
         """Return the rain rate at a time (seconds, may be negative), mm/hr."""
+        if not isfinite(time_s):
+            raise ValueError(f'time_s is {time_s}: use seconds')
         first, last = self._ends
         share = min(max(time_s / self._duration_s, 0), 1) if self._duration_s else 0
         mean = first + (last - first) * share
@@ -93,7 +95,7 @@ class RainSequence:
         :param time_s: when its shutter opened, seconds from the start of the sequence.
         :param depth: (H, W) metres, as for ``RainRenderer``.
         :return: the rainy image, (H, W, 3) uint8 RGB.
-        :raises ValueError: an image or depth of another type or size.
+        :raises ValueError: an image or depth of another type or size, or a time that is none.
         """
         height, width = image.shape[:2]
         renderer = self._renderer

@@ -35,10 +35,10 @@ from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
 from ubcn_ros.evaluation.scores import ImageScore
 from ubcn_ros.labels import LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
+from ubcn_ros.runtime.checks import check_image
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import PRECISIONS, resolve_device, resolve_precision
-from ubcn_ros.runtime.engine import check_image
 from ubcn_ros.runtime.optimize import prepare
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.stopwatch import now

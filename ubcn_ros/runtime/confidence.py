@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import torch
 
+from ubcn_ros.runtime.checks import check_number
+
 
 def check_min_confidence(value: float) -> None:
     """Raise ValueError unless the value is a probability."""
-    if not 0 <= value <= 1:  # also refuses NaN
-        raise ValueError(f'min_confidence must be 0 to 1, got {value}')
+    check_number('min_confidence', value, 0, 1)
 
 
 def confidence_of(logits: torch.Tensor, temperature: float, dim: int = 0) -> torch.Tensor:

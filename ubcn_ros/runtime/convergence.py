@@ -7,6 +7,7 @@ from __future__ import annotations
 import torch
 
 from ubcn_ros.network import Step
+from ubcn_ros.runtime.checks import check_number
 
 LARGEST = 255.0
 """Of a threshold: no step changes an image by more."""
@@ -14,8 +15,7 @@ LARGEST = 255.0
 
 def check_convergence(value: float) -> None:
     """Raise ValueError unless the value is a change on 0..255."""
-    if not 0 <= value <= LARGEST:  # also refuses NaN
-        raise ValueError(f'convergence must be 0 to {LARGEST:g}, got {value}')
+    check_number('convergence', value, 0, LARGEST)
 
 
 def change_of(image: torch.Tensor, before: torch.Tensor) -> list[float]:

@@ -6,19 +6,21 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 
-from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import RainEstimate
 from ubcn_ros.network.rain_estimate import rain_of
 from ubcn_ros.runtime.backends.backend import Backend, LoadOptions, build_backend
 from ubcn_ros.runtime.budget import StepBudget
+from ubcn_ros.runtime.checks import check_batch, check_number
 from ubcn_ros.runtime.confidence import check_min_confidence, leave_unlabeled
 from ubcn_ros.runtime.convergence import Loop, check_convergence
 from ubcn_ros.runtime.device import resolve_device
@@ -34,9 +36,10 @@ from ubcn_ros.runtime.weights import PARTS
 
 _SIZES = 16
 _LOG = logging.getLogger(__name__)
+P, R = ParamSpec('P'), TypeVar('R')
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no equality of their own
 class Frame:
     """
     Results for one image.
@@ -65,9 +68,18 @@ class Frame:
     rain: RainEstimate | None = None
 
 
+def _as_loaded(method: Callable[P, R]) -> Callable[P, R]:
+    """Run a method of Engine in its own precision, whatever autocast the caller is in."""
+    @functools.wraps(method)
+    def run(self: Engine, *args: P.args, **kwargs: P.kwargs) -> R:
+        with torch.inference_mode(), torch.autocast(self.device.type, enabled=False):
+            return method(self, *args, **kwargs)
+    return run
+
+
 class Engine:
     """
-    A loaded network, ready for frames. Not thread-safe: one thread owns it.
+    A loaded network, ready for frames. Not thread-safe: one thread, of one process, owns it.
 
     Use ``Engine.load``.
 
@@ -155,6 +167,11 @@ class Engine:
             () if allow_partial else PARTS)), processing_size=processing_size,
             min_confidence=min_confidence, convergence=convergence)
 
+    def __getstate__(self) -> Any:
+        """Raise TypeError: device memory and compiled code are of this process."""
+        raise TypeError('an Engine is neither pickled nor copied: call Engine.load in each '
+                        'process, as in the worker_init_fn of a DataLoader')
+
     @property
     def backend(self) -> str:
         """Name what runs the steps: the backend that was chosen, or 'eager' where that failed."""
@@ -165,7 +182,7 @@ class Engine:
         """Whether frames tell how hard it rains: the model has a head for it."""
         return self.info.config.veil is not None
 
-    @torch.inference_mode()
+    @_as_loaded
     def warm_up(self, height: int, width: int,
                 progress: Callable[[str], None] = lambda _: None, count: int = 1,
                 processing_size: int | None = None) -> None:
@@ -229,7 +246,7 @@ class Engine:
         return self.batch([image], iterations, deadline, confidence, processing_size,
                           min_confidence, convergence, derained, labels)[0]
 
-    @torch.inference_mode()
+    @_as_loaded
     def batch(self, images: Sequence[np.ndarray], iterations: int = 3,
               deadline: float | None = None, confidence: bool = False,
               processing_size: int | None = None, min_confidence: float | None = None,
@@ -244,9 +261,11 @@ class Engine:
         :return: a Frame per image, in their order; the timings are those of the whole batch.
         :raises ValueError: as for a single image, or the sizes differ, or there is none.
         """
+        images = list(images)
         check_batch(images)
-        if iterations < 1:
-            raise ValueError(f'iterations must be 1 or more, got {iterations}')
+        check_number('iterations', iterations, 1, math.inf, whole=True)
+        if deadline is not None:
+            check_number('deadline', deadline, -math.inf, math.inf)
         least = self.min_confidence if min_confidence is None else min_confidence
         check_min_confidence(least)
         threshold = self.convergence if convergence is None else convergence
@@ -289,7 +308,7 @@ class Engine:
         if deadline is not None:
             budget.record_finish(self._clock() - finishing)
         return [Frame(image, ids, sure if confidence else None, taken,
-                      working or (height, width), timings, share, rain)
+                      working or (height, width), dict(timings), share, rain)
                 for (image, ids, sure), taken, share, rain
                 in zip(results, loop.taken, unlabeled, _rain_of_images(rain_logs, len(images)),
                        strict=True)]
@@ -311,26 +330,3 @@ def _rain_of_images(logs: torch.Tensor | None, count: int) -> list[RainEstimate 
         return [None] * count
     return [RainEstimate(*numbers) for numbers
             in zip(*(each.tolist() for each in rain_of(logs)), strict=True)]
-
-
-def check_batch(images: Sequence[np.ndarray]) -> None:
-    """Raise ValueError unless the images can be processed, and are of one size."""
-    for image in images:
-        check_image(image)
-    if len({image.shape for image in images}) != 1:
-        sizes = ', '.join(f'{image.shape[1]}x{image.shape[0]}' for image in images)
-        raise ValueError(f'a batch takes images of one size, got {sizes or "none"}: process '
-                         'them one by one')
-
-
-def check_image(image: np.ndarray) -> None:
-    """Raise ValueError unless the image is (H, W, 3) uint8 with H and W from 32 up."""
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
-        got = getattr(image, 'shape', type(image).__name__)
-        raise ValueError(f'expected an image of shape (H, W, 3), RGB, got {got}')
-    if image.dtype != np.uint8:
-        raise ValueError(f'expected an image of uint8, got {image.dtype}: scale to 0..255 and '
-                         'convert it')
-    if min(image.shape[:2]) < MIN_SIDE:
-        raise ValueError(f'an image of {image.shape[1]}x{image.shape[0]} is too small: '
-                         f'{MIN_SIDE}x{MIN_SIDE} is the least')

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ubcn_ros.images.malformed import MIN_SIDE
+from ubcn_ros.runtime.checks import check_number
 
 if TYPE_CHECKING:
     from ubcn_ros.runtime.weights import ModelInfo
@@ -19,8 +20,7 @@ LARGEST = 8192
 
 def check_processing_size(value: int) -> None:
     """Raise ValueError unless the value is -1, 0 or a short side in pixels."""
-    if value not in (NATIVE, TRAINED) and not MIN_SIDE <= value <= LARGEST:
-        raise ValueError(f'processing_size must be -1, 0, or {MIN_SIDE} to {LARGEST}, got {value}')
+    check_number('processing_size', value, MIN_SIDE, LARGEST, (TRAINED, NATIVE), whole=True)
 
 
 def short_side(processing_size: int, info: ModelInfo, focal_length: float | None = None) -> int:

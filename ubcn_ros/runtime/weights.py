@@ -243,7 +243,7 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
         config = UBCNConfig.from_dict(json.loads(header['config']))
         metadata = dict(json.loads(header.get('metadata', '{}')))
         network = build(config)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last: no memory
         raise ModelFileError(f'{path} describes a network that cannot be built ({error}): it '
                              'comes from another version of this package') from error
     expected = network.state_dict()
