@@ -40,15 +40,17 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
     derain takes image and gives derained; segment takes derained and gives logits; attend takes
     image, previous (derained) and previous_logits and gives derained. Run derain and segment once,
     then attend and segment T - 1 times: T is not in the models, and neither is the processing
-    size. Of a network that lifts the veil of rain first, derain also gives lifted, which attend
-    takes instead of the image, and rain: log(1 + rate in mm/hr) and log(extinction in 1/m) for
-    each image. Batch, height (32 and more) and width (32 and more) are dynamic unless fixed;
-    images are N x 3 x H x W, RGB, 0 to 1, fp32. What segment takes should have sides that are
-    multiples of 8, as the engine gives it: labels of others are displaced by a few pixels.
+    size. For the engine's answer images are resized before segment and attend: export.json says to
+    which sizes, how, and what else a program of your own has to do. Of a network that lifts the
+    veil of rain first, derain also gives lifted, which attend takes instead of the image, and
+    rain: log(1 + rate in mm/hr) and log(extinction in 1/m) for each image. Batch, height (32 and
+    more) and width (32 and more) are dynamic unless fixed; images are N x 3 x H x W, RGB, 0 to 1,
+    fp32. Fixed are the sizes at which the engine processes such an image: segment and attend may
+    take smaller ones than derain.
 
     \b
     OUTPUT/derain.onnx, OUTPUT/segment.onnx, OUTPUT/attend.onnx  (or .pt2)
-    OUTPUT/export.json  weights, labels, inputs and outputs, versions, check
+    OUTPUT/export.json  loop, weights, labels, inputs, outputs, versions, check
 
     Before OUTPUT is written the models are run on the CPU, at several sizes and for three steps,
     by ONNX Runtime (.onnx) or torch.export (.pt2), and compared with PyTorch in fp32: the table

@@ -23,9 +23,11 @@ from ubcn_ros.network.veil_field import FieldIDM, FieldIDMConfig, FieldSAM, Fiel
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
-# how much larger than the segmentation network SAM sees an image that is processed smaller: found
-# best on CamVid at 960x720 and 1920x1440, see models/README.md
-_ATTENTION_SCALE = 2
+ATTENTION_SCALE = 2
+"""
+How much larger than the segmentation network SAM sees an image that is processed smaller: found
+best on CamVid at 960x720 and 1920x1440, see models/README.md.
+"""
 
 
 class Step(NamedTuple):
@@ -287,7 +289,7 @@ def attention_size(image: Sequence[int], size: tuple[int, int]) -> tuple[int, in
     :param image: its (H, W).
     :param size: (h, w) at which the image is labelled.
     """
-    scaled = size[0] * _ATTENTION_SCALE, size[1] * _ATTENTION_SCALE
+    scaled = size[0] * ATTENTION_SCALE, size[1] * ATTENTION_SCALE
     return scaled if scaled[0] < image[0] and scaled[1] < image[1] else None
 
 

@@ -4,7 +4,7 @@
 Writing the stages of a network as ONNX or torch.export models.
 
 A stage is one model, so that the number of steps T stays the caller's choice, and so does the size
-at which each stage works: what is between them is resized by the caller.
+at which each stage works: what is between them is resized by the caller, as ``export.loop`` says.
 
 PyTorch has two ONNX exporters. This takes the one that traces (`dynamo=False`): it needs no
 package besides onnx and takes a tenth of the time of the other, which needs onnxscript. Tracing
@@ -26,13 +26,12 @@ import torch
 
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
-from ubcn_ros.network.ubcn import attention_size
 from ubcn_ros.runtime.cache import files_digest, versions
 from ubcn_ros.runtime.device import PRECISIONS
 from ubcn_ros.runtime.export.folder import DESCRIPTION, FORMAT, SUFFIXES
+from ubcn_ros.runtime.export.loop import loop_sizes, loop_text
 from ubcn_ros.runtime.export.stages import EXPORT_STAGES, ExportStage
 from ubcn_ros.runtime.optimize import fold_batch_norm
-from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
 EXPORTED_PRECISIONS = ('fp32', 'fp16')
@@ -74,14 +73,12 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     fold_batch_norm(network)
     # contiguous: channels last, torch.export would ask which sizes within the network are 1
     network.to(PRECISIONS[precision], memory_format=torch.contiguous_format)
-    working = working_size(*size, short_side(TRAINED, info)) if size else None
-    labelled = working or size
-    attended = working and attention_size(size, working) or size
-    fixed_sizes = {'derain': size, 'segment': labelled, 'attend': attended}
+    sizes = loop_sizes(info, size)
+    labelled = sizes['label']
     stages = {}
-    for name, kind_of_stage in EXPORT_STAGES.items():
-        stage = kind_of_stage(network)
-        fixed = fixed_sizes[name]
+    for name, of in (('derain', 'image'), ('segment', 'label'), ('attend', 'attention')):
+        stage = EXPORT_STAGES[name](network)
+        fixed = sizes[of]
         # torch.export only plays a size through; tracing computes: sizes are fixed afterwards
         image = torch.full((1, 3, *fixed) if fixed and kind == 'torch' else _TRACED[kind], 0.5)
         labelled_image = (1, 3, *labelled) if labelled else image.shape
@@ -103,9 +100,9 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
         'precision': precision, 'size': list(size) if size else None,
-        'working_size': list(working) if working else None,
+        'working_size': None if labelled == sizes['image'] else labelled,
         'opset': opset if kind == 'onnx' else None, 'minimum_side': MIN_SIDE,
-        'loop': _loop(network),
+        'sizes': sizes, 'loop': loop_text(network, sizes),
         'stages': stages,
         'label_set': network.label_set.to_dict(),
         'config': info.config.to_dict(),
@@ -124,17 +121,7 @@ def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
     return EXPORT_STAGES['segment'](shapes_only)(torch.empty(*image, device='meta')).shape
 
 
-def _loop(network: UBCN) -> str:
-    """Say how the stages make the loop."""
-    first, rainy = ('derained', 'image') if network.veil is None else (
-        'derained, lifted, rain', 'lifted')
-    return (f'{first} = derain(image); logits = segment(derained); then T - 1 times derained = '
-            f'attend({rainy}, derained, logits); logits = segment(derained); a label is the '
-            "argmax of the logits, enlarged bilinearly to the image's size without aligned "
-            'corners')
-
-
-def _tensors(logits: torch.Size, size: tuple[int, int] | None) -> dict[str, dict[str, Any]]:
+def _tensors(logits: torch.Size, size: Sequence[int] | None) -> dict[str, dict[str, Any]]:
     """Describe all inputs and outputs, by name; what is dynamic has a name for a length."""
     batch = 1 if size else 'batch'
     image = [1, 3, *size] if size else ['batch', 3, 'height', 'width']

@@ -1,0 +1,83 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the exported stages make the engine's loop, told to programs that have nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ubcn_ros.images.malformed import MIN_SIDE
+from ubcn_ros.network import UBCN
+from ubcn_ros.network.blocks import ALIGNMENT
+from ubcn_ros.network.ubcn import ATTENTION_SCALE, attention_size
+from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
+from ubcn_ros.runtime.weights import ModelInfo
+
+_SHRINK = (
+    'shrink(x, size): antialiased bilinear, the rows and the columns each by themselves. Of n '
+    'values along a line it makes m, with step = n / m: value i is the mean of all values j '
+    'weighted by max(0, 1 - |j + 0.5 - (i + 0.5) * step| / max(1, step)). At its own size x is as '
+    "it was. It is PyTorch's interpolate(mode='bilinear', antialias=True), and neither INTER_AREA "
+    'nor INTER_LINEAR of OpenCV')
+_ENLARGE = (
+    'enlarge(x, size): bilinear without aligned corners. Of n values along a line it makes m: '
+    "value i is read at (i + 0.5) * n / m - 0.5, limited to 0..n - 1. It is OpenCV's "
+    'INTER_LINEAR')
+
+
+def loop_sizes(info: ModelInfo, size: tuple[int, int] | None) -> dict[str, Any]:
+    """
+    Return the sizes that the engine works at, and what they follow from.
+
+    :param info: of the model.
+    :param size: (height, width) of images where it is fixed, else None, and so are those that
+        follow from it.
+    """
+    side = short_side(TRAINED, info)
+    label = size and (working_size(*size, side) or size)
+    attention = label and (attention_size(size, label) or size)
+    fixed = {name: value and list(value) for name, value in
+             (('image', size), ('label', label), ('attention', attention))}
+    return {'short_side': side or None, 'alignment': ALIGNMENT, 'least': MIN_SIDE,
+            'attention_scale': ATTENTION_SCALE, **fixed}
+
+
+def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
+    """
+    Say what to compute around the stages, in the order in which it is done.
+
+    :param network: that the stages are of.
+    :param sizes: as of ``loop_sizes``.
+    """
+    first, rainy = ('derained', 'image') if network.veil is None else (
+        'derained, lifted, rain', 'lifted')
+    return [
+        _SHRINK, _ENLARGE, *_sizes_text(sizes),
+        'nothing is padded: the stages take these sizes',
+        'image = R, G and B of 8 bits, divided by 255',
+        f'{first} = derain(image)',
+        'logits = segment(shrink(derained, label size))',
+        f'T - 1 times: small = shrink(derained, attention size); derained = derained + enlarge('
+        f'attend(shrink({rainy}, attention size), small, logits) - small, image size), which at '
+        f'the size of the image is attend({rainy}, derained, logits); then logits as above, of '
+        'the new derained',
+        'restored image = 255 * derained, limited to 0..255 and rounded to the nearest',
+        'labels = argmax over dimension 1 of enlarge(logits, image size), the first of equals',
+        'confidence = the largest of softmax(enlarge(logits, image size) / temperature), with '
+        'temperature of metadata, 1 where there is none']
+
+
+def _sizes_text(sizes: dict[str, Any]) -> list[str]:
+    if sizes['image']:
+        return [f'{name} size = {sizes[name][0]} x {sizes[name][1]} (height x width), no other'
+                for name in ('image', 'label', 'attention')]
+    side, step, scale = sizes['short_side'], sizes['alignment'], sizes['attention_scale']
+    scaled = 's = 1, as the model does not say at which size it was trained' if side is None else (
+        f's = min(1, {side} / min(H, W))')
+    return [
+        f'image size = H x W (height x width), both {sizes["least"]} and more',
+        f'label size = h x w, of each side of the image: min(max({step} * round(side * s / {step}'
+        f'), {sizes["least"]}), {step} * floor(side / {step})), where {scaled}, and round takes '
+        'the even one of two that are as near',
+        f'attention size = {scale} h x {scale} w where {scale} h < H and {scale} w < W, else that '
+        'of the image']
