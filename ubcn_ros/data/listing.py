@@ -95,11 +95,16 @@ def with_masks(images: Mapping[str, Path], problems: Iterable[str], mask_of: Cal
     :param depth_of: where an image's depth is, if it has one.
     """
     scenes, problems = [], list(problems)
+    owners: dict[Path, Path] = {}
     for name, image in images.items():
         expected = mask_of(image)
         mask = existing(expected, expected.with_suffix('.PNG'))
         if mask is None:
             problems.append(_missing(image, expected))
+            continue
+        if (owner := owners.setdefault(mask, image)) != image:
+            problems.append(f'{mask} would be the mask of {owner} and of {image}: give each a '
+                            'mask of its own')
             continue
         depth = existing(depth_of(image)) if depth_of else None
         scenes.append(scene(name, image, mask, ids, depth))

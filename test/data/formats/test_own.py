@@ -39,6 +39,15 @@ def listed(root, text, split='train'):
     ('frames', 'frames/masks', 'train: frames'),
     ('frames', 'frames/gt/ids', 'train: frames\nmasks_dir: gt/ids'),
     ('images', 'masks', 'path: .\ntrain: .'),
+    # KITTI, BDD100K and Cityscapes
+    ('image_2', 'semantic', 'train: image_2\nmasks_dir: semantic'),
+    ('training/image_2', 'training/semantic', 'train: training/image_2\nmasks_dir: semantic'),
+    ('training/image_2', 'training/semantic',
+     'train: training/image_2\nmasks_dir: training/semantic'),
+    ('images/10k/train', 'labels/sem_seg/masks/train',
+     'train: images/10k/train\nmasks_dir: labels/sem_seg/masks'),
+    ('leftImg8bit/train/aachen', 'gtFine/train/aachen',
+     'train: leftImg8bit/train\nmasks_dir: gtFine'),
 ])
 def test_masks_are_beside_images(tmp_path, images, masks, text):
     make(tmp_path, images, masks)
@@ -52,6 +61,32 @@ def test_masks_are_beside_images(tmp_path, images, masks, text):
 def test_a_folder_above_that_is_called_images_does_not_count(tmp_path):
     make(tmp_path / 'images/set')
     assert len(listed(tmp_path / 'images/set', 'train: images').scenes) == 2
+
+
+def test_masks_in_either_of_two_folders_name_both(tmp_path):
+    text = 'train: training/image_2\nmasks_dir: '
+    make(tmp_path, 'training/image_2', 'training/semantic')
+    make(tmp_path, 'other', 'semantic/image_2')
+    with pytest.raises(DataSetError, match=r'both .*/semantic/image_2/a\.png and .*'
+                                           r'/training/semantic/a\.png could belong to .*/a\.jpg'):
+        listed(tmp_path, text + 'semantic')
+    listing = listed(tmp_path, text + 'training/semantic')
+    assert {s.label_path.parent for s in listing.scenes} == {tmp_path / 'training/semantic'}
+
+
+def test_images_of_two_folders_cannot_have_one_mask(tmp_path):
+    for images in ('image_2', 'image_3'):
+        make(tmp_path, images, 'semantic')
+    listing = listed(tmp_path, 'train: [image_2, image_3]\nmasks_dir: semantic')
+    assert scene_names(listing) == ['image_2/a', 'image_2/b']
+    assert len(listing.problems) == 2 and 'image_2/a.jpg and of ' in listing.problems[0]
+
+
+def test_a_missing_mask_is_expected_where_those_of_other_splits_are(tmp_path):
+    make(tmp_path, 'images/train', 'masks/train')
+    write(tmp_path / 'images/val/a.jpg', picture())
+    (problem,) = listed(tmp_path, 'train: images/train\nval: images/val', 'val').problems
+    assert problem.endswith(f'has no mask: expected {tmp_path}/masks/val/a.png')
 
 
 def test_images_elsewhere(tmp_path):

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,8 +93,9 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
                        tuple(problems))
 
     def place_of(folder: str, suffix: str) -> Callable[[Path], Path]:
-        return lambda image: _beside(d, image.parent, folder) / (
-            without_suffix(image, d.image_suffix).name + suffix)
+        folders = functools.cache(lambda images: _folders(d, images, folder))
+        return lambda image: _place(d, folders(image.parent), without_suffix(
+            image, d.image_suffix).name + suffix, image)
 
     listing = with_masks(images, problems, place_of(d.masks_dir, d.mask_suffix), ids,
                          place_of(d.depth_dir, '.png') if d.depth_dir else None,
@@ -136,6 +138,46 @@ def _beside(d: Description, folder: Path, name: str) -> Path:
     if os.path.isdir(folder / name) or inner.is_absolute():
         return folder / name
     return d.root / name / inner
+
+
+def _folders(d: Description, folder: Path, name: str) -> tuple[Path, ...]:
+    """
+    Folders where what belongs to the images of a folder may be, the one to expect first.
+
+    It is that of ``_beside``. Where that is not there, it is one of those that are there whose
+    path has this name in place of other folders, or between them, as KITTI, BDD100K and
+    Cityscapes have them. Of several folders in a row the last one stays: it may be a split.
+    """
+    first = _beside(d, folder, name)
+    if os.path.isdir(first):
+        return (first,)
+    inner = _inner(d.root, folder)
+    parts, names = inner.parts, Path(name).parts
+    base = d.root
+    if inner.is_absolute():
+        base, parts = Path(inner.anchor), parts[1:]
+    shared = len(os.path.commonprefix([parts, names]))  # the name is said from the root on
+    base, parts, names = base.joinpath(*parts[:shared]), parts[shared:], names[shared:]
+    runs = sorted(((start, end) for start in range(len(parts) + 1)
+                   for end in range(start, len(parts) + 1)
+                   if end <= start + 1 or end < len(parts)), key=lambda run: run[1] - run[0])
+    others = (base.joinpath(*parts[:start], *names, *parts[end:]) for start, end in runs)
+    return tuple(dict.fromkeys(path for path in others if os.path.isdir(path))) or (first,)
+
+
+def _place(d: Description, folders: Sequence[Path], name: str, image: Path) -> Path:
+    """
+    Return the file of this name in one of the folders; where it is in none, that in the first.
+
+    :raises DataSetError: it is in several.
+    """
+    places = [folder / name for folder in folders]
+    found = [path for path in places if existing(path, path.with_suffix('.PNG'))]
+    if len(found) > 1:
+        raise DataSetError(f'{d.source}: both {found[0]} and {found[1]} could belong to {image}: '
+                           'rename one folder, or give the path of the one beside the images '
+                           f'from {d.root} on')
+    return found[0] if found else places[0]
 
 
 def _inner(root: Path, path: Path) -> Path:
