@@ -21,6 +21,7 @@ from ubcn_ros.data.formats import (
     mmseg,
     own,
     pairs,
+    roboflow,
     voc2012,
 )
 from ubcn_ros.data.scenes import DataSet, Listing
@@ -28,7 +29,7 @@ from ubcn_ros.images.files import natural_key
 
 FORMATS: dict[str, Format] = {module.FORMAT.name: module.FORMAT for module in (
     # in the order in which they are tried: what could be several is the first
-    cityscapes, cvat, voc2012, coco, mmseg, own, camvid, pairs, images)}
+    cityscapes, cvat, voc2012, coco, roboflow, mmseg, own, camvid, pairs, images)}
 _EVERY_KEY = frozenset({'path', 'format', 'license', 'focal_length', 'class_mapping', 'colors',
                         'paths'})
 _YAML = ('.yaml', '.yml')

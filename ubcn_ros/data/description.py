@@ -134,15 +134,16 @@ class Description:
                      for stored, to in self.label_mapping.items()}
         return {**meant, **dict.fromkeys((*self.ignore, UNLABELED), UNLABELED)}
 
-    def with_names(self, classes: Sequence[str]) -> Description:
+    def with_names(self, names: Mapping[int, str]) -> Description:
         """
         Return the description with a format's own classes for names where it gives none.
 
+        :param names: as of ``names``.
         :raises DataSetError: label_mapping or ignore contradict them.
         """
         if self.names is not None:
             return self
-        named = replace(self, names=dict(enumerate(classes)))
+        named = replace(self, names=names)
         named._check()
         return named
 

@@ -13,6 +13,9 @@ from ubcn_ros.data.files import DataSetError
 from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.images.files import SUFFIXES, ImageFileError, find_images
 
+MASK_SUFFIX = '_mask.png'
+"""What tools that put masks beside their images let their names end with."""
+
 
 def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),
                  recursive: bool = True) -> tuple[dict[str, Path], list[str]]:
@@ -59,6 +62,28 @@ def add_image(images: dict[str, Path], problems: list[str], name: str, path: Pat
         problems.append(f'{images[name]} and {path.name} are two images of one name: remove one')
     else:
         images[name] = path
+
+
+def masks_among(images: Mapping[str, Path], suffix: str = MASK_SUFFIX) -> set[str]:
+    """
+    Return the names of the images that are masks of others: those end with the suffix.
+
+    :param images: as of ``images_below``.
+    """
+    end = Path(suffix).stem
+    return {name for name, path in images.items()
+            if path.name.endswith(suffix) and name.removesuffix(end) in images.keys() - {name}}
+
+
+def masks_taken_for_images(images: Mapping[str, Path]) -> tuple[str, ...]:
+    """Say that there are masks among images that are to have none; nothing where there are not."""
+    masks = sorted(str(images[name]) for name in masks_among(images))
+    if not masks:
+        return ()
+    return (f'{masks[0]} looks like the mask of an image beside it'
+            f'{f", and so do {len(masks) - 1} more" if masks[1:] else ""}: to learn from them '
+            f'write a YAML with path, train, val, masks_dir: ., mask_suffix: {MASK_SUFFIX} and '
+            'names (a list); otherwise move them elsewhere',)
 
 
 def without_suffix(path: Path, suffix: str = '') -> Path:

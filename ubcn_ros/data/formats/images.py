@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ubcn_ros.data.description import SPLITS, Description
 from ubcn_ros.data.formats import Format
-from ubcn_ros.data.listing import images_below
+from ubcn_ros.data.listing import images_below, masks_taken_for_images
 from ubcn_ros.data.scenes import DataSet, Listing, Scene
 from ubcn_ros.images.files import is_image_name
 
@@ -35,7 +35,7 @@ def _open(description: Description) -> DataSet:
 def _list(folder: Path) -> Listing:
     images, problems = images_below(folder, recursive=False)
     return Listing(tuple(Scene(name, path, None) for name, path in images.items()),
-                   tuple(problems))
+                   (*problems, *masks_taken_for_images(images)))
 
 
 FORMAT = Format('images', 'images without labels: NAME.jpg (or .png), if you like below train and '

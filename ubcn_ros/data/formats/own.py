@@ -20,6 +20,8 @@ from ubcn_ros.data.listing import (
     add_image,
     existing,
     images_below,
+    masks_among,
+    masks_taken_for_images,
     text_lines,
     with_masks,
     without_suffix,
@@ -84,13 +86,15 @@ def _list(d: Description, places: tuple[Path, ...], ids: dict[int, int]) -> List
         found, wrong = (_listed(d, place) if place.is_file() else
                         images_below(place, d.image_suffix, (d.masks_dir, d.depth_dir or '')))
         problems += wrong
+        for mask in masks_among(found, d.mask_suffix) if d.names is not None else ():
+            del found[mask]
         for name, path in found.items():
             if len(places) > 1:  # names of one folder may be those of another
                 name = without_suffix(_inner(d.root, path), d.image_suffix).as_posix()
             add_image(images, problems, name, path)
     if d.names is None:
         return Listing(tuple(OwnScene(name, path, None) for name, path in images.items()),
-                       tuple(problems))
+                       (*problems, *masks_taken_for_images(images)))
 
     def place_of(folder: str, suffix: str) -> Callable[[Path], Path]:
         folders = functools.cache(lambda images: _folders(d, images, folder))

@@ -44,7 +44,7 @@ def _recognises(root: Path) -> bool:
 
 def _open(description: Description) -> DataSet:
     base = voc_base(description.root)
-    ids = description.with_names(VOC2012.classes).ids()
+    ids = description.with_names(dict(enumerate(VOC2012.classes))).ids()
     lists = {split: base / 'ImageSets' / 'Segmentation' / f'{split}.txt' for split in SPLITS}
     return DataSet(description.name, base, FORMAT.name, description.label_set(VOC2012),
                    description.license or ('' if description.names else LICENSE),
