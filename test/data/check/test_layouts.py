@@ -106,6 +106,13 @@ def test_each_layout_is_checked_and_clean(name, tmp_path):
     assert victim.name in found.text
 
 
+def test_a_single_class_is_told_to_mean_nothing(tmp_path):
+    own(tmp_path, ('road',))
+    (found,) = check(tmp_path).findings
+    assert (found.level, found.kind) == ('warning', 'a single class')
+    assert 'road is the only class' in found.text and 'background' in found.text
+
+
 def test_all_problems_of_a_layout_are_told(tmp_path):
     own(tmp_path)
     (tmp_path / 'masks/train/traina.png').unlink()

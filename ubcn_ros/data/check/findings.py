@@ -124,11 +124,16 @@ def _void(split: SplitFacts) -> Iterator[Finding]:
 
 
 def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding]:
-    """Yield classes that are missing or rare where the model learns or is validated."""
+    """Yield classes that are missing or rare where the model learns or is validated, or alone."""
     label_set = data.classes or next((s.label_set for s in data.sets if s.label_set), None)
     if label_set is None:
         return
     yield from _mappings(data)
+    if label_set.num_classes == 1:
+        yield Finding('warning', 'a single class', label_set.name,
+                      f'{label_set.classes[0]} is the only class: every pixel gets it and mIoU is '
+                      '100, whatever is learnt. Give the other pixels a class, such as '
+                      'background, instead of unlabeled')
     train = [s for s in splits if s.split == 'train' and s.pixels[:UNLABELED].any()]
     val = [s for s in splits if s.split == 'val' and s.pixels[:UNLABELED].any()][:1]
     for name, chosen in (('train', train), ('val', val)):
