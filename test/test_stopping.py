@@ -2,14 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals as exceptions, at the right place."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
-from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
+from ubcn_ros.stopping import (
+    Stopped,
+    leave_signals_to_parent,
+    signals_held,
+    stop_on_signals,
+)
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
@@ -57,3 +65,50 @@ def test_another_thread_leaves_signals_alone():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def _work(ready):
+    leave_signals_to_parent()
+    ready.set()
+    time.sleep(60)
+
+
+@pytest.fixture
+def worker():
+    context = multiprocessing.get_context('fork')
+    ready = context.Event()
+    made = context.Process(target=_work, args=(ready,))
+    made.start()
+    assert ready.wait(30)
+    yield made
+    made.kill()
+
+
+def test_a_worker_ends_by_its_parents_word_alone(worker):
+    for name in ('INT', 'HUP', 'TERM'):  # of another process, as of timeout or systemd
+        subprocess.run(['kill', f'-{name}', str(worker.pid)], check=True)
+    worker.join(1.5)
+    assert worker.is_alive()
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
+
+
+_PARENT = """
+import multiprocessing, os, signal, time
+from ubcn_ros.stopping import leave_signals_to_parent
+context = multiprocessing.get_context('fork')
+ready = context.Event()
+def work():
+    leave_signals_to_parent()
+    ready.set()
+    time.sleep(60)
+context.Process(target=work).start()
+ready.wait()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_ends_with_its_parent():
+    """The worker has the output, too, which is waited for."""
+    subprocess.run([sys.executable, '-c', _PARENT], stdout=subprocess.PIPE, timeout=30)

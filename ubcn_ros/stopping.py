@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -73,3 +75,23 @@ def signals_held() -> Iterator[None]:
         if in_main and not _Hold.depth and _Hold.waiting is not None:
             number, _Hold.waiting = _Hold.waiting, None
             raise Stopped(number)
+
+
+def leave_signals_to_parent() -> None:
+    """
+    Let this process, a worker of its parent's, end when the parent says so or has ended.
+
+    `timeout` and systemd send a signal to all processes at once; the parent, which gets it, too,
+    may have to finish something with what its workers do.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    threading.Thread(target=_end_with, args=(multiprocessing.parent_process().pid,),
+                     daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        told = signal.sigtimedwait([signal.SIGTERM], 1.0)
+        if told is not None and told.si_pid == parent:
+            break
+    os._exit(0)

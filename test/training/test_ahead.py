@@ -2,6 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is rendered ahead comes in its order, from any number of processes."""
 
+import os
+import signal
+import subprocess
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -34,3 +39,25 @@ def broken(n):
 def test_what_is_wrong_is_said_in_its_own_words(workers):
     with pytest.raises(DataSetError, match=r'^labels.png: 1 is not a class: mend it$'):
         list(rendered_ahead(broken, range(3), workers))
+
+
+def of_a_process(n):
+    time.sleep(0.1)
+    return os.getpid()
+
+
+def test_a_signal_to_all_processes_ends_no_worker():
+    found = rendered_ahead(of_a_process, range(6), 1)
+    worker = next(found)
+    subprocess.run(['kill', '-TERM', str(worker)], check=True)
+    assert [*found] == [worker] * 5
+
+
+def test_a_worker_that_is_killed_is_named_with_the_remedy():
+    """Where its work is waited for, and not in the middle of what comes before."""
+    found = rendered_ahead(of_a_process, range(20), 1)
+    worker = next(found)
+    os.kill(worker, signal.SIGKILL)
+    time.sleep(0.2)
+    with pytest.raises(ChildProcessError, match=f'worker process {worker} .*fewer --workers'):
+        list(found)

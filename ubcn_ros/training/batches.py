@@ -11,7 +11,7 @@ from lightning.fabric import Fabric
 from torch.utils.data import DataLoader
 
 from ubcn_ros.data.scenes import SceneList
-from ubcn_ros.training.ahead import single_thread, worker_batches
+from ubcn_ros.training.ahead import as_worker, worker_batches
 from ubcn_ros.training.sample_config import SampleConfig
 from ubcn_ros.training.samples import Sample, TrainingSamples
 from ubcn_ros.training.tensors.samples import TensorSamples
@@ -38,10 +38,11 @@ def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
 
     :param numbers: of the samples of every batch.
     :param workers: processes that render samples, where tensors do not.
+    :raises ValueError, DataSetError, ChildProcessError: as of ``ahead.worker_batches``.
     """
     if isinstance(samples, TensorSamples):
         return map(samples.batch, numbers)
     loader = DataLoader(samples, batch_sampler=numbers, num_workers=workers,
-                        worker_init_fn=single_thread, prefetch_factor=4 if workers else None,
+                        worker_init_fn=as_worker, prefetch_factor=4 if workers else None,
                         pin_memory=torch.cuda.is_available())
-    return worker_batches(fabric.setup_dataloaders(loader, use_distributed_sampler=False))
+    return map(fabric.to_device, worker_batches(loader))

@@ -146,6 +146,7 @@ class Trainer:
         :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
             before.
         :raises Stopped: by a signal, after a checkpoint. One of several processes just ends.
+        :raises ChildProcessError: a worker process was ended, likewise.
         """
         c, fabric = self.stage_config, self.fabric
         numbers = batch_numbers(self.optimizer_step, c.optimizer_steps, c.batch,
@@ -192,9 +193,9 @@ class Trainer:
     @contextlib.contextmanager
     def _saved_when_stopped(self) -> Iterator[None]:
         """
-        Write a checkpoint when a signal stops this process, but for where the run validates.
+        Write a checkpoint when a signal or the end of a worker stops this process.
 
-        A run that is resumed from there would leave out what is left of the validation.
+        Not where the run validates: resumed from there it would leave out what is left of that.
         """
         if self.fabric.world_size > 1:  # the others would wait for this one
             yield
@@ -202,14 +203,15 @@ class Trainer:
         with stop_on_signals():
             try:
                 yield
-            except Stopped as stop:
+            except (Stopped, ChildProcessError) as stop:
+                by = f' by {stop}' if isinstance(stop, Stopped) else ''
                 where = f'optimizer step {self.optimizer_step} of {self.stage_name}'
                 if self._validates:
-                    self.fabric.print(f'stopped by {stop} at {where}: the last checkpoint stays')
+                    self.fabric.print(f'stopped{by} at {where}: the last checkpoint stays')
                 else:
                     self._check_finite(torch.zeros(()), weights=True)
                     self.save()
-                    self.fabric.print(f'stopped by {stop}: the checkpoint is of {where}')
+                    self.fabric.print(f'stopped{by}: the checkpoint is of {where}')
                 raise
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:

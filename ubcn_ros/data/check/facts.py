@@ -11,7 +11,6 @@ import json
 import multiprocessing
 import os
 import pickle
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +26,7 @@ from ubcn_ros.data.check.similarity import difference_hash
 from ubcn_ros.data.files import DataSetError, check_size
 from ubcn_ros.data.scenes import DataSet, Scene
 from ubcn_ros.runtime.cache import cache_folder, digest
+from ubcn_ros.stopping import leave_signals_to_parent, signals_held
 from ubcn_ros.whole_files import write_whole
 
 UPRIGHT = 1
@@ -167,7 +167,9 @@ def look_at_all(scenes: Sequence[Scene], processes: int | None = None) -> Iterat
     # spawned, for a fork of a process with threads may wait for ever
     with ProcessPoolExecutor(processes, multiprocessing.get_context('spawn'), _prepare) as pool:
         try:
-            yield from pool.map(look_at, scenes, chunksize=_AT_ONCE)
+            with signals_held():  # processes begin so
+                found = pool.map(look_at, scenes, chunksize=_AT_ONCE)
+            yield from found
         except BrokenProcessPool as error:
             raise MemoryError('a process that reads images was ended') from error
         finally:
@@ -175,8 +177,8 @@ def look_at_all(scenes: Sequence[Scene], processes: int | None = None) -> Iterat
 
 
 def _prepare() -> None:
-    """Leave Ctrl-C to the first process, and the cores to the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Leave signals to the first process, and the cores to the others."""
+    leave_signals_to_parent()
     cv2.setNumThreads(1)
 
 
