@@ -71,12 +71,19 @@ def test_everything_of_the_same_classes_is_taken():
         sum(p.numel() for p in getattr(ours, part).parameters()) for part in PARTS]
 
 
+def test_case_and_blanks_of_names_do_not_count():
+    theirs = LabelSet('b', tuple(f'{name.upper()} _-' for name in NAMES), labels().colors,
+                      labels().paths)
+    rows = start_from(network(), network(theirs, seed=1))
+    assert anew(rows) == set() and not any(row.by_path for row in rows)
+
+
 HEADS = {f'segmentation.{name}.{kind}' for kind in ('weight', 'bias')
          for name in ('classifier', 'auxiliary_head.3', 'stride2_head.1')}
 
 
 @pytest.mark.parametrize('theirs', [
-    ('road', 'sky', 'car', 'tree'), ('sky', 'road', 'car', 'Tree'), NAMES + ('bus',), NAMES[:3]])
+    ('road', 'sky', 'car', 'tree'), ('sky', 'road', 'car', 'bush'), NAMES + ('bus',), NAMES[:3]])
 def test_heads_of_other_classes_start_anew(theirs):
     ours, source = network(), network(labels(theirs), seed=1)
     before = {name: tensor.clone() for name, tensor in ours.state_dict().items()}

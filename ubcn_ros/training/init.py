@@ -49,7 +49,8 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
     A tensor is copied where the source has one of the same name and shape. Those that depend on
     the classes are copied only where both label sets have the same class names in the same order,
     those that depend on the paths only where the paths hold classes of the same names: else SAM's
-    are put together path by path (``path_weights``). Everything else keeps its values.
+    are put together path by path (``path_weights``). Everything else keeps its values. Case, `_`,
+    `-` and blanks of names do not count.
 
     :param network: is changed in place.
     :param source: of any configuration.
@@ -61,7 +62,7 @@ def start_from(network: UBCN, source: UBCN, trained: Sequence[str] = PARTS) -> l
     if _paths(labels) != _paths(others):
         dependent |= dict.fromkeys(_varying(network.config, _other_paths(labels)), 'other paths')
         of_paths = path_weights(source.attention, path_sources(labels, others))
-    if labels.classes != others.classes:
+    if [*map(plain_name, labels.classes)] != [*map(plain_name, others.classes)]:
         dependent |= dict.fromkeys(_varying(network.config, _other_classes(labels)),
                                    'other classes')
     rows = []
@@ -187,7 +188,7 @@ def _modules(names: Sequence[str]) -> str:
 
 
 def _paths(labels: LabelSet) -> list[frozenset[str]]:
-    return [frozenset(labels.classes[i] for i in group) for group in labels.paths]
+    return [frozenset(plain_name(labels.classes[i]) for i in group) for group in labels.paths]
 
 
 def _other_classes(labels: LabelSet) -> LabelSet:
