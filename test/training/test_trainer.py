@@ -5,6 +5,7 @@
 import copy
 import csv
 import errno
+import signal
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.runtime import load_model
+from ubcn_ros.stopping import Stopped
 from ubcn_ros.training.config import find_stage, with_length
 
 # the discriminator is not tiny: two steps of it
@@ -291,6 +293,24 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
     again = run('out', changes={'optimizer_steps': 4})
     assert again.resume() and again.optimizer_step == 2
     assert all(v.isfinite().all() for v in again.network.state_dict().values())
+
+
+@pytest.mark.parametrize(('norm', 'told'), [(5, 'below 5'), (0, 'such as 1')])
+def test_what_is_not_finite_is_told_with_a_remedy_that_there_is(run, norm, told):
+    trainer = run('out', changes={'grad_clip_norm': norm})
+    with pytest.raises(FloatingPointError, match=f'a grad_clip_norm {told}'):
+        trainer._check_finite(torch.tensor(float('nan')), weights=False)
+
+
+@pytest.mark.parametrize('begun', [False, True])
+def test_stopped_before_the_first_step_no_checkpoint_is_claimed(run, capsys, begun):
+    trainer = run('out')
+    if begun:
+        trainer.save()
+    with pytest.raises(Stopped), trainer._saved_when_stopped():
+        raise Stopped(signal.SIGTERM)
+    told = 'the last checkpoint stays' if begun else 'there is no checkpoint yet'
+    assert f'at optimizer step 0 of derain: {told}' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('steps', [1, 3])

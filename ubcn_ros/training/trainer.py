@@ -207,7 +207,9 @@ class Trainer:
                 by = f' by {stop}' if isinstance(stop, Stopped) else ''
                 where = f'optimizer step {self.optimizer_step} of {self.stage_name}'
                 if self._validates:
-                    self.fabric.print(f'stopped{by} at {where}: the last checkpoint stays')
+                    left = ('the last checkpoint stays' if (self.folder / CHECKPOINT).is_file()
+                            else 'there is no checkpoint yet')
+                    self.fabric.print(f'stopped{by} at {where}: {left}')
                 else:
                     self._check_finite(torch.zeros(()), weights=True)
                     self.save()
@@ -272,9 +274,11 @@ class Trainer:
                                             self.network.state_dict().values()):
             what = f'weights that {self.stage_name} trains are not finite'
         if what:
+            norm = self.stage_config.grad_clip_norm
+            clipping = f'a grad_clip_norm below {norm:g}' if norm else 'a grad_clip_norm such as 1'
             raise FloatingPointError(
                 f'{what} at optimizer step {self.optimizer_step}: start again with a lower lr, a '
-                'longer warm_up or a smaller grad_clip_norm')
+                f'longer warm_up or {clipping} (0 clips nothing)')
 
     def _validate(self, logger: TensorBoardLogger, loss: torch.Tensor) -> None:
         """Measure, write a row of the results, and keep the network if it is the best yet."""
