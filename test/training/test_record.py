@@ -80,9 +80,9 @@ def test_a_data_set_is_told_by_counts_and_hash_not_by_place():
     data_set = SimpleNamespace(
         name='own', root=Path('/home/me/own'), format='yaml', license='MIT',
         splits=('train', 'val'), listing=lambda split: SimpleNamespace(scenes=listings[split]))
-    assert data_record(data_set, 'cd') == {
+    assert data_record(data_set, 'cd', {'3': 'road'}) == {
         'name': 'own', 'format': 'yaml', 'license': 'MIT', 'counts': {'train': 5, 'val': 2},
-        'sha256': 'cd'}
+        'sha256': 'cd', 'labels': {'3': 'road'}}
 
 
 def test_scenes_may_have_names_that_are_not_utf8():

@@ -220,6 +220,16 @@ def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
         changed.plan(resume=True)
 
 
+def test_labels_that_mean_something_else_are_not_resumed(copied):
+    run = copied()
+    name, before = run.data.sets[0].name, run._meanings[0]
+    number = next(iter(before))
+    changed = replace(run)
+    changed._meanings = [{**before, number: 'moon'}]
+    with pytest.raises(ValueError, match=f'labels.1 {name}.{number}: .*, moon now'):
+        changed.plan(resume=True)
+
+
 def test_a_stage_trained_anew_is_not_what_the_next_was_begun_from(copied):
     run = copied()
     run.files.discard('derain')

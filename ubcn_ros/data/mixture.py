@@ -119,6 +119,18 @@ class Data:
         """Return the ids in ``labels()``, of a class, a group or 255, by class id of a set."""
         return self._tables[0][next(i for i, s in enumerate(self.sets) if s is dataset)]
 
+    def meanings(self, dataset: DataSet) -> dict[str, str]:
+        """Return the class, or classes, by number in a set's label files; none: unlabeled."""
+        if dataset.label_set is None:
+            return {}
+        names = [*self._names.classes, *(' or '.join(self._names.classes[i] for i in group.ids)
+                                         for group in self.groups)]
+        tables = {id(scene.ids): scene.ids for split in dataset.splits
+                  for scene in dataset.listing(split).scenes}
+        final = self.ids_of(dataset)
+        return {str(stored): names[final[i]] for ids in tables.values()
+                for stored, i in sorted(ids.items()) if final.get(i, UNLABELED) != UNLABELED}
+
     def _tells_classes(self, index: int) -> bool:
         """Whether a set's labels are of classes, not of groups alone."""
         return any(i < self._names.num_classes for i in self._tables[0][index].values())

@@ -56,7 +56,9 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
     """
     try:
         begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        best, changed = begun['best'], differences(begun['settings'], settings)
+        # versions before 'labels' was kept say nothing of it
+        before = {'labels': settings.get('labels'), **begun['settings']}
+        best, changed = begun['best'], differences(before, settings)
     except Exception as error:  # torch raises what it likes for a damaged file
         raise _damaged(path, error) from error
     if changed:

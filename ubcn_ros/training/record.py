@@ -76,15 +76,17 @@ def typed_command(arguments: Sequence[str]) -> str:
                                  if part not in ('--resume', '--overwrite'))])
 
 
-def data_record(data_set: DataSet, sha256: str | None) -> dict[str, Any]:
+def data_record(data_set: DataSet, sha256: str | None,
+                labels: Mapping[str, str]) -> dict[str, Any]:
     """
     Say what a data set was: name, format, scenes by split, licence and hash, but not where.
 
     :param sha256: over its files, as ``ubcn data check`` says it; None where nobody read them.
+    :param labels: as of ``Data.meanings``.
     """
     return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
             'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},
-            'sha256': sha256}
+            'sha256': sha256, 'labels': dict(labels)}
 
 
 def network_hash(network: UBCN) -> str:

@@ -199,6 +199,8 @@ class Run:
         scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
         return {**decisive(self.config, stage), 'label_set': self.label_set.to_dict(),
                 'scenes': {split: found and scenes_record(found) for split, found in scenes},
+                'labels': {f'{number} {s.name}': names for number, (s, names) in
+                           enumerate(zip(self.data.sets, self._meanings, strict=True), 1)},
                 'files': dict(self.fingerprints), 'precision': self.precision,
                 'start': self._start_hash(stage)}
 
@@ -216,7 +218,11 @@ class Run:
     @property
     def _data_records(self) -> list[dict[str, Any]]:
         hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
-        return [*map(data_record, self.data.sets, hashes)]
+        return [*map(data_record, self.data.sets, hashes, self._meanings)]
+
+    @cached_property
+    def _meanings(self) -> list[dict[str, str]]:
+        return [*map(self.data.meanings, self.data.sets)]
 
     def _segmentation_record(self, stage: str, start: Start) -> dict[str, Any]:
         """Return the size and focal length of images that the segmentation was last trained on."""
