@@ -46,6 +46,15 @@ def test_severity_and_haze_are_as_asked_for():
     assert means[1] > 3 * means[0]
 
 
+def test_samples_lie_inside_their_pictures():
+    streaks, rng = PaintedStreaks((32, 48), 1, CPU, 0, (0, 1), 0), np.random.default_rng(0)
+    assert {np.sign(streaks.draw(rng).matrix[0, 0]) for _ in range(50)} == {-1, 1}
+    for _ in range(200):
+        corners = streaks.draw(rng).matrix @ [[0, 48, 0, 48], [0, 0, 32, 32], [1, 1, 1, 1]]
+        assert corners.min() > -1e-9, 'a mirrored part would lean to the other side'
+        assert (corners.max(1) < np.array(streaks.size[::-1]) + 1e-9).all()
+
+
 def test_pictures_follow_from_the_seed():
     first, again = (PaintedStreaks((32, 48), 2, CPU, workers, (0, 1), 0.4)
                     for workers in (0, 1))

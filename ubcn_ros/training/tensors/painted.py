@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +16,11 @@ from torch.nn import functional as F
 from ubcn_ros.data.painted_rain import painted_layers, random_severity
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
-from ubcn_ros.training.tensors.views import reflected, sampled, transformed
+from ubcn_ros.training.tensors.views import sampled, transformed
 
 _PICTURES = 64
+_LARGER = 1.5  # a picture than a sample: mirrored at an edge, streaks would lean both ways
+_ZOOM = 0.2  # largest, as a logarithm
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,16 @@ class PaintedStreaks:
     """
     Pictures of painted streaks on a device.
 
-    :param size: height and width of every picture, pixels; that of the samples is good.
+    :param crop: height and width of the samples.
     :param seed: of what is drawn.
     :param workers: processes that draw.
     :param severity, haze_probability: as of ``SampleConfig``.
     """
 
-    def __init__(self, size: tuple[int, int], seed: int, device: torch.device, workers: int,
+    def __init__(self, crop: tuple[int, int], seed: int, device: torch.device, workers: int,
                  severity: tuple[float, float], haze_probability: float) -> None:
-        self.size, self.haze_probability = size, haze_probability
+        self.crop, self.haze_probability = crop, haze_probability
+        self.size = size = tuple(math.ceil(_LARGER * side) for side in crop)
         drawn = list(rendered_ahead(partial(_picture, size, seed, severity), range(_PICTURES),
                                     workers))
         self._severities = [severity for severity, _ in drawn]
@@ -70,9 +74,10 @@ class PaintedStreaks:
     def draw(self, rng: np.random.Generator) -> Painting:
         """Draw a picture, a place in it, and light."""
         picture = int(rng.integers(len(self._severities)))
-        zoom = float(np.exp(rng.uniform(-0.2, 0.2)))
-        matrix = np.array([[rng.choice([-1, 1]) * zoom, 0, rng.random() * self.size[1]],
-                           [0, zoom, rng.random() * self.size[0]]])
+        zoom, mirror = float(np.exp(rng.uniform(-_ZOOM, _ZOOM))), bool(rng.random() < 0.5)
+        shown = zoom * np.array(self.crop)
+        y, x = rng.random(2) * (self.size - shown)
+        matrix = np.array([[-zoom, 0, x + shown[1]] if mirror else [zoom, 0, x], [0, zoom, y]])
         amount = 0.5 * self._severities[picture] * rng.random()
         amount *= rng.random() < self.haze_probability
         return Painting(picture, matrix, 1 - 0.1 * rng.random(3), bool(rng.random() < 0.5),
@@ -87,8 +92,7 @@ class PaintedStreaks:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in paintings], crop, device)
-        streaks = sampled(self._pictures, [p.picture for p in paintings],
-                          reflected(points, to_device(self.size[::-1], device)))
+        streaks = sampled(self._pictures, [p.picture for p in paintings], points)
 
         def each(values: Sequence, *shape: int) -> torch.Tensor:
             return to_device(values, device).view(len(paintings), *shape)
