@@ -10,7 +10,7 @@ import torch
 from ubcn_ros.data.lens_drops import drops_on_lens, seen_through
 from ubcn_ros.data.misty_rain import Mist, add_misty_rain, misty, random_streaks
 from ubcn_ros.training.tensors import misty as tensors
-from ubcn_ros.training.tensors.lens_drops import behind_drops
+from ubcn_ros.training.tensors.lens_drops import LensPictures, Placement, behind_drops
 
 
 def as_tensor(array):
@@ -38,6 +38,20 @@ def test_the_same_drops_show_the_same_image(street):
                          as_tensor(shade[..., None]))
     expected = seen_through(image, alpha, shift, shade)
     assert np.abs(found[0].permute(1, 2, 0).numpy() - expected).mean() < 1
+
+
+@pytest.mark.parametrize('x, y', [(63, 0), (0, 47), (63, 47), (126, 94)])
+def test_mirrored_drops_show_the_scene_mirrored_too(monkeypatch, x, y):
+    monkeypatch.setattr('ubcn_ros.training.tensors.lens_drops._PICTURES', 2)
+    drops = LensPictures((48, 64), 3, torch.device('cpu'), 0)
+    image = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0)) * 255
+    flips = [axis for axis, moved in ((2, y % 94), (3, x % 126)) if moved]
+    plain, moved = (Placement(1, np.array([[1.0, 0, dx], [0, 1.0, dy]]))
+                    for dx, dy in ((0, 0), (x, y)))
+    found = drops.seen_through(image.flip(flips), [moved])
+    expected = drops.seen_through(image, [plain]).flip(flips)
+    inside = (..., slice(1, -1), slice(1, -1))  # the outermost pixels lie on the mirror
+    torch.testing.assert_close(found[inside], expected[inside], atol=0.05, rtol=0)
 
 
 def test_samples_have_as_much_of_it(samples, street):

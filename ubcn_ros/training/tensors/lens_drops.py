@@ -75,11 +75,12 @@ class LensPictures:
         """
         device, crop = images.device, images.shape[-2:]
         points = transformed([p.matrix for p in placements], crop, device)
-        drops = sampled(self._pictures, [p.picture for p in placements],
-                        reflected(points, to_device(self.size[::-1], device)))
+        size = to_device(self.size[::-1], device)
+        drops = sampled(self._pictures, [p.picture for p in placements], reflected(points, size))
         zoom = to_device([p.matrix[0, 0] for p in placements], device).view(-1, 1, 1, 1)
         alpha, shift, shade = drops.split((1, 2, 1), 1)
-        return behind_drops(images, alpha, shift / zoom, shade)
+        mirrored = ((points - 0.5).remainder(2 * (size - 1)) > size - 1).movedim(-1, 1)
+        return behind_drops(images, alpha, torch.where(mirrored, -shift, shift) / zoom, shade)
 
 
 def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,
