@@ -41,6 +41,13 @@ def test_balanced_crops_show_a_rare_class(samples, rare):
     assert shown[0] <= 8 and 12 <= shown[1] <= 28
 
 
+def test_balanced_crops_keep_the_share_of_drives(samples, rare):
+    found = samples(rare, rain_probability=0, balanced_crop_probability=1, drive_share=0.25,
+                    drive_frames=4)
+    drives = [found.draw(n).view.image >= found.tensors.scenes for n in range(80)]
+    assert sum(drives) == 20
+
+
 def test_a_balanced_crop_lies_inside_its_image(samples, rare):
     labels = samples(rare, rain_probability=0, balanced_crop_probability=1).batch(range(24))
     outside = samples(rare[:1], rain_probability=0, balanced_crop_probability=1).batch(range(24))

@@ -34,13 +34,23 @@ class ClassPlaces:
                 places = np.argwhere(seen == number)
                 some = rng.choice(len(places), min(_PLACES, len(places)), replace=False)
                 found[number][image] = places[some] * _GRID + half + 0.5
-        self._found = [places for places in found if places]
-        if not self._found:
+        if not any(found):
             raise ValueError('balanced_crop_probability: no pixel of the scenes has a class')
+        of_scenes, of_drives = ([
+            kept for places in found
+            if (kept := {n: at for n, at in places.items() if (n >= tensors.scenes) == drive})]
+            for drive in (False, True))
+        self._found = of_scenes or of_drives, of_drives or of_scenes
 
-    def draw(self, rng: np.random.Generator) -> tuple[int, tuple[float, float]]:
-        """Draw a class, one of its images and one of its places there, (y, x) in pixels."""
-        images = self._found[int(rng.integers(len(self._found)))]
+    def draw(self, rng: np.random.Generator, of_drive: bool = False
+             ) -> tuple[int, tuple[float, float]]:
+        """
+        Draw a class, one of its images and one of its places there, (y, x) in pixels.
+
+        :param of_drive: among the images of drives instead of scenes, where one has a class.
+        """
+        found = self._found[of_drive]
+        images = found[int(rng.integers(len(found)))]
         image = [*images][int(rng.integers(len(images)))]
         y, x = images[image][int(rng.integers(len(images[image])))]
         return image, (float(y), float(x))

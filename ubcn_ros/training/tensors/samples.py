@@ -181,7 +181,7 @@ class TensorSamples:
         image = self.tensors.scenes + number % self.tensors.drives if of_drive else number
         focus = None
         if c.balanced_crop_probability and rng.random() < c.balanced_crop_probability:
-            image, focus = self.class_places.draw(rng)
+            image, focus = self.class_places.draw(rng, of_drive)
         jitter = Jitter.draw(c.color_jitter, rng) if c.color_jitter else None
         wet = rng.random() < c.rain_probability
         real = wet and image in self.tensors.rainy
