@@ -87,3 +87,13 @@ def test_its_own_car_sees_what_it_saw(drive):
     plain, again = drive.frame(1.0), Drive(6, **SIZE).frame(1.0, None)
     assert np.array_equal(plain.image, again.image)
     assert not np.array_equal(plain.image, drive.frame(1.0, AHEAD).image)
+
+
+@pytest.mark.parametrize('seed', [101, 103])
+def test_no_ground_lies_above_a_rolled_horizon(seed):
+    drive, rng = Drive(seed, 96, 128), np.random.default_rng(seed)
+    for time_s in (0.3, 3.1, 7.1):
+        conditions = Conditions.draw(rng, drive.style)
+        frame, rays = drive.frame(time_s, conditions), drive.camera(time_s, conditions).rays()
+        ground = np.isclose(frame.depth, 400, rtol=1e-3) & (frame.labels != Label.SKY)
+        assert not (ground & (rays[1] <= 0)).any()

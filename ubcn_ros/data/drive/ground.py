@@ -103,6 +103,9 @@ class Ground:
         height = -float(camera.position[1])
         inverse_all = rays[1] * np.float32(1 / height)
         top = int(np.argmax((inverse_all > 1 / 400.0).any(1)))
+        sky = inverse_all[top:] <= 1 / 400.0
+        crossed = slice(top + 1, top + int(sky.any(1).sum()))  # rows that a rolled horizon crosses
+        above = image[crossed].copy()
         depth = 1 / np.maximum(inverse_all[top:], 1 / 400.0)
         z = rays[2, top:] * depth + np.float32(camera.position[2])
         x = rays[0, top:] * depth + np.float32(camera.position[0])
@@ -145,9 +148,10 @@ class Ground:
             labels[rows] = cv2.remap(label, cell_u, cell_z, cv2.INTER_NEAREST,
                                      borderMode=cv2.BORDER_REPLICATE)
             inverse[rows] = 1 / depth[part]
-        sky = inverse_all[top] <= 1 / 400.0
-        labels[top][sky] = 0
-        inverse[top][sky] = 1 / FAR_M
+        labels[top:][sky] = 0
+        inverse[top:][sky] = 1 / FAR_M
+        crossed_sky = sky[1:1 + len(above)]
+        image[crossed][crossed_sky] = above[crossed_sky]
 
 
 def draw_sky(rays: np.ndarray, rows: int, zenith, horizon, cloud, cover: float, offset,
