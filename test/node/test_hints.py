@@ -224,6 +224,12 @@ def test_a_parameter_is_offered_for_policies_that_one_can_override(
     assert ('qos_overrides./derained/image_raw.publisher.' in text) == overridable
 
 
+def test_a_policy_that_no_profile_has_is_told_without_a_value(node, driver):
+    driver('/derained/image_raw', publish=False)
+    text = explain_incompatible(node, '/derained/image_raw', QoSPolicyKind.INVALID, False)
+    assert 'Policy: invalid. Subscribers there: /driver (' in text and 'qos_overrides' not in text
+
+
 def test_incompatible_qos_waits_for_the_name_of_the_other_side():
     asked = []
 

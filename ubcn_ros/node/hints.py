@@ -38,12 +38,12 @@ def describe(endpoint: Any, policy: str = '') -> str:
     """
     Put a TopicEndpointInfo into words: node, type and QoS.
 
-    :param policy: name of one to tell beside reliability and durability.
+    :param policy: name of one to tell beside reliability and durability; '' for none.
     """
     profile = endpoint.qos_profile
     told = [profile.reliability.name.lower(), profile.durability.name.lower()]
-    if policy and policy not in _MATCHED:
-        told.append(f'{policy} {_in_words(getattr(profile, policy))}')
+    if policy not in _MATCHED and (value := getattr(profile, policy, None)) is not None:
+        told.append(f'{policy} {_in_words(value)}')  # some that rmw names are of no profile
     namespace = endpoint.node_namespace.rstrip('/')
     return f'{namespace}/{endpoint.node_name} ({", ".join((endpoint.topic_type, *told))})'
 
