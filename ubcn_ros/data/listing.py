@@ -72,7 +72,8 @@ def masks_among(images: Mapping[str, Path], suffix: str = MASK_SUFFIX) -> set[st
     """
     end = Path(suffix).stem
     return {name for name, path in images.items()
-            if path.name.endswith(suffix) and name.removesuffix(end) in images.keys() - {name}}
+            if path.name.endswith(suffix) and (of := name.removesuffix(end)) != name
+            and of in images}
 
 
 def masks_taken_for_images(images: Mapping[str, Path]) -> tuple[str, ...]:

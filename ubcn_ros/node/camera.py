@@ -171,18 +171,25 @@ class Camera:
 
     def warn(self, key: str, text: str) -> None:
         """Log a warning of a frame, unless one of the same key was logged a moment ago."""
-        if (held_back := self._throttle.passes(key)) is not None:
-            self._logger.warning(text + (f' ({held_back} more like it)' if held_back else ''))
+        if (held_back := self._held_back(key)) is not None:
+            self._logger.warning(text + held_back)
 
     def error(self, key: str, text: str) -> None:
         """Log an error, likewise."""
-        if (held_back := self._throttle.passes(key)) is not None:
-            self._logger.error(text + (f' ({held_back} more like it)' if held_back else ''))
+        if (held_back := self._held_back(key)) is not None:
+            self._logger.error(text + held_back)
 
     def remind(self, key: str, text: str) -> None:
         """Log a warning of what lasts, once a minute."""
         if self._minute_throttle.passes(key) is not None:
             self._logger.warning(text)
+
+    def _held_back(self, key: str) -> str | None:
+        """Word how many of this key were not logged; None where this one is not to be either."""
+        count = self._throttle.passes(key)
+        if count is None:
+            return None
+        return f' ({count} more like it)' if count else ''
 
     def _missed_before(self, info: dict[str, Any]) -> int:
         """

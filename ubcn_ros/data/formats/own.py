@@ -176,6 +176,8 @@ def _place(d: Description, folders: Sequence[Path], name: str, image: Path) -> P
     :raises DataSetError: it is in several.
     """
     places = [folder / name for folder in folders]
+    if len(places) == 1:  # as nearly always: whoever asks looks whether it is there
+        return places[0]
     found = [path for path in places if existing(path, path.with_suffix('.PNG'))]
     if len(found) > 1:
         raise DataSetError(f'{d.source}: both {found[0]} and {found[1]} could belong to {image}: '

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ubcn_ros.data.lens_drops import BLUR, drops_on_lens
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
-from ubcn_ros.training.tensors.views import reflected, sampled, transformed
+from ubcn_ros.training.tensors.views import mirrored, reflected, sampled, transformed
 
 _PICTURES = 32
 _SIDE = 512  # short side of the frame that a picture is drawn for, pixels: drops are soft
@@ -79,8 +79,8 @@ class LensPictures:
         drops = sampled(self._pictures, [p.picture for p in placements], reflected(points, size))
         zoom = to_device([p.matrix[0, 0] for p in placements], device).view(-1, 1, 1, 1)
         alpha, shift, shade = drops.split((1, 2, 1), 1)
-        mirrored = ((points - 0.5).remainder(2 * (size - 1)) > size - 1).movedim(-1, 1)
-        return behind_drops(images, alpha, torch.where(mirrored, -shift, shift) / zoom, shade)
+        turned = mirrored(points, size).movedim(-1, 1)
+        return behind_drops(images, alpha, torch.where(turned, -shift, shift) / zoom, shade)
 
 
 def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,

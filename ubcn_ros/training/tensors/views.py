@@ -199,6 +199,12 @@ def reflected(points: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
     return last - (last - (points - 0.5).remainder(2 * last)).abs() + 0.5
 
 
+def mirrored(points: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
+    """Say where ``reflected`` turns an image round, across and down: (N, h, w, 2) bool."""
+    last = (sizes - 1).clamp(min=1e-3)
+    return (points - 0.5).remainder(2 * last) > last
+
+
 def sampled(stack: torch.Tensor, numbers: Sequence[int], points: torch.Tensor,
             mode: str = 'bilinear') -> torch.Tensor:
     """
