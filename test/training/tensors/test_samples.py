@@ -177,8 +177,8 @@ def test_rain_is_that_of_the_renderer(samples, street, monkeypatch):
     _ = found.streaks
     for rate in (50.0, 150.0, 250.0):
         monkeypatch.setattr('ubcn_ros.training.tensors.samples.sample_rate', lambda _, r=rate: r)
-        batch, figures = found.batch(range(32)), []
-        for n in range(32):
+        batch, figures = found.batch(range(96)), []
+        for n in range(96):
             parameters = RainParameters.random(np.random.default_rng(n), rate, physical=True)
             rainy = add_rain(image, rate, n, depth, parameters)
             dense = add_rain(image, rate, n, depth * 0 + 1e-3, parameters)
@@ -190,7 +190,7 @@ def test_rain_is_that_of_the_renderer(samples, street, monkeypatch):
         assert got == pytest.approx(expected[0], abs=1), rate
         monkeypatch.setattr('ubcn_ros.training.tensors.views.Views.depth',
                             lambda views: torch.full((len(views.views), 1, *views.crop), 1e-3))
-        streaks = found.batch(range(32))
+        streaks = found.batch(range(96))
         monkeypatch.undo()
         changed = (streaks['degraded'].int() - streaks['clean'].int()).abs() > 8
         assert float(changed.float().mean()) == pytest.approx(expected[1], rel=0.25), rate

@@ -12,9 +12,11 @@ from ubcn_ros.training.tensors.streaks import (
     RATES_MM_H,
     LayerView,
     StreakLayers,
+    _to_layer,
     coverage,
     frame_sizes,
 )
+from ubcn_ros.training.tensors.views import draw_view
 
 CPU = torch.device('cpu')
 SIZES = ((48, 64), (72, 96))
@@ -23,6 +25,11 @@ SIZES = ((48, 64), (72, 96))
 @pytest.fixture(scope='module')
 def layers():
     return StreakLayers(SIZES, (True, False), 2, 4, CPU)
+
+
+def whole(side):
+    """All of a frame of 4:3, as of ``View.shown``."""
+    return np.array([[-side / 1.5, side / 1.5], [-side / 2, side / 2]])
 
 
 def test_frame_sizes_are_near_to_all_of_a_range():
@@ -45,14 +52,36 @@ def test_coverage_is_that_of_rendered_streaks(rate):
 def test_drawn_layers_fit_size_rate_and_kind(layers):
     rng = np.random.default_rng(0)
     per_kind = len(RATES_MM_H) * 2
-    for side, size in ((40, 0), (55, 0), (65, 1), (200, 1)):
+    for side, size in ((40, 0), (47, 0), (65, 1), (200, 1)):
         for rate, number in ((1, 0), (140, 4), (300, 5)):
             for physical in (True, False):
-                view = layers.draw(rng, side, rate, 0.5, physical)
+                view = layers.draw(rng, side, whole(side), rate, 0.5, physical)
                 assert view.size == size and view.gain > 0
                 assert view.layer // 2 == number + (0 if physical else per_kind // 2)
-    more, less = (layers.draw(rng, 48, rate, 0.5, True).gain for rate in (299, 200))
+    more, less = (layers.draw(rng, 48, whole(48), rate, 0.5, True).gain for rate in (299, 200))
     assert more > 0.5 > less
+
+
+def test_what_is_shown_lies_inside_its_layer_wherever_it_fits(layers):
+    rng = np.random.default_rng(0)
+    places = []
+    for _ in range(400):
+        side, crop = float(rng.uniform(48, 85)), (40, 50)
+        size = (side, side * 4 / 3)
+        view = draw_view(rng, 0, size, crop, 1.0)
+        found = layers.draw(rng, side, view.shown(size, crop), 90, 0.5, True)
+        height, width = layers.sizes[found.size]
+        matrix = _to_layer(found, view.from_middle(size, crop), height, width)
+        corners = np.sort(matrix @ [[0, crop[1]], [0, crop[0]], [1, 1]])
+        assert (corners >= -1).all() and (corners <= [[width + 1], [height + 1]]).all()
+        places.append((found.size, *corners[:, 0]))
+    assert len(set(places)) > 250, 'places turned back at an edge stay apart'
+
+
+def test_a_layer_that_holds_what_is_shown_goes_before_a_nearer_one(layers):
+    rng = np.random.default_rng(0)
+    for side, size in ((48, 0), (50, 1), (71, 1), (100, 1)):
+        assert layers.draw(rng, side, whole(side), 90, 0.5, True).size == size, side
 
 
 def test_a_layer_is_shown_pixel_by_pixel_around_the_middle(layers):
@@ -72,7 +101,7 @@ def test_shrunk_layers_are_of_larger_frames_and_cover_as_much(layers):
     assert more.frames == SIZES * 2
     rng = np.random.default_rng(0)
     for side, shrunk, size in ((48, 1, 0), (72, 1, 1), (36, 1.3, 2), (36, 2, 3), (36, 9, 3)):
-        assert more.draw(rng, side, 90, 0.5, True, shrunk).size == size
+        assert more.draw(rng, side, whole(side), 90, 0.5, True, shrunk).size == size
     for of, small in ((0, 2), (1, 3)):
         covers = [-torch.expm1(-0.3 * more._layers[n].float()) for n in (of, small)]
         means = [cover.mean((1, 2, 3)) for cover in covers]

@@ -231,8 +231,9 @@ class TensorSamples:
     def _rainy(self, rng: np.random.Generator, draw: Draw, rate: float, physical: bool) -> Draw:
         view = draw.view
         parameters = RainParameters.random(rng, rate, physical)
-        layer = self.streaks.draw(rng, self._side(view), rate, parameters.streak_gain, physical,
-                                  view.shrunk)
+        shown = view.shown(self.tensors.sizes[view.image], self.config.crop)
+        layer = self.streaks.draw(rng, self._side(view), shown, rate, parameters.streak_gain,
+                                  physical, view.shrunk)
         plain = bool(rng.random() >= CLASS_DISTANCES and not physical
                      and not self.tensors.measured[view.image])
         return replace(draw, rain=parameters, layer=layer, plain=plain,

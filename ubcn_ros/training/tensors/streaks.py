@@ -129,25 +129,31 @@ class StreakLayers:
         more._layers = self._layers + added
         return more
 
-    def draw(self, rng: np.random.Generator, side: float, rate_mm_h: float, gain: float,
-             physical: bool, shrunk: float = 1.0) -> LayerView:
+    def draw(self, rng: np.random.Generator, side: float, shown: np.ndarray, rate_mm_h: float,
+             gain: float, physical: bool, shrunk: float = 1.0) -> LayerView:
         """
-        Draw a layer and a place in it.
+        Draw a layer that holds what a sample shows, where there is one, and a place in it.
 
         :param side: short side of the frame at the sample's size, pixels.
+        :param shown: (2, 2), as of ``View.shown``.
         :param rate_mm_h: rain rate, above 0.
         :param gain: factor on the opacity, as ``RainParameters.streak_gain``.
         :param shrunk: how much larger the camera's frame is.
         """
-        size = int(np.argmin([
-            abs(math.log(min(own) / side)) + abs(math.log(min(frame) / side / shrunk))
-            for own, frame in zip(self.sizes, self.frames, strict=True)]))
+        def misfit(n: int) -> tuple[bool, float]:
+            small = any(np.diff(shown)[::-1, 0] > np.array(self.sizes[n]) + 1)
+            return small, (abs(math.log(min(self.sizes[n]) / side))
+                           + abs(math.log(min(self.frames[n]) / side / shrunk)))
+        size = min(range(len(self.sizes)), key=misfit)
+        mirror = bool(rng.random() < 0.5)
+        span = np.stack([-shown[0, ::-1] if mirror else shown[0], shown[1]])
+        shift = tuple(_shift(rng.uniform(-_JITTER, _JITTER), *part, length)
+                      for part, length in zip(span, self.sizes[size][::-1], strict=True))
         rate = int(np.argmin([abs(math.log(r / rate_mm_h)) for r in RATES_MM_H]))
         first = (self.kinds.index(physical) * len(RATES_MM_H) + rate) * self.variants
         return LayerView(size, first + int(rng.integers(self.variants)),
                          gain * coverage(rate_mm_h) / coverage(RATES_MM_H[rate]),
-                         tuple(float(s) for s in rng.uniform(-_JITTER, _JITTER, 2)),
-                         bool(rng.random() < 0.5))
+                         shift, mirror)
 
     def thickness(self, views: Sequence[LayerView], frames: Sequence[np.ndarray],
                   crop: Sequence[int]) -> torch.Tensor:
@@ -172,6 +178,22 @@ class StreakLayers:
             result[to_device(places, device, torch.int64)] = gain * sampled(
                 self._layers[size], [views[n].layer for n in places], points)
         return result
+
+
+def _shift(drawn: float, start: float, end: float, length: int) -> float:
+    """
+    Return a shift that leaves what is shown inside the layer, where it fits, else near to it.
+
+    Places beyond an edge are turned back there, so that they differ as much as those inside.
+
+    :param drawn: wanted, a share of the layer's length.
+    :param start, end: of what is shown, from the frame's middle, pixels.
+    """
+    room, least = length - (end - start), _JITTER * length
+    first, last = min(0, room / 2 - least), max(room, room / 2 + least)
+    place = (start + (0.5 + drawn) * length - first) % (2 * (last - first))
+    turned = first + min(place, 2 * (last - first) - place)
+    return (turned - start) / length - 0.5
 
 
 def _to_layer(view: LayerView, frame: np.ndarray, height: int, width: int) -> np.ndarray:

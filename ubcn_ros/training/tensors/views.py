@@ -76,6 +76,12 @@ class View:
         matrix[:, 2] -= np.array([size[1], size[0]]) / 2
         return matrix * self.scale
 
+    def shown(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
+        """Return from where to where x and y of ``from_middle`` go within the image, (2, 2)."""
+        corners = self.from_middle(size, crop) @ np.array([[0, crop[1]], [0, crop[0]], [1, 1]])
+        half = self.scale * np.array([[size[1]], [size[0]]]) / 2
+        return np.sort(corners).clip(-half, half)
+
 
 def draw_view(rng: np.random.Generator, image: int, size: Sequence[int], crop: Sequence[int],
               scale: float, strong: bool = False, focus: tuple[float, float] | None = None,
