@@ -68,6 +68,15 @@ def test_beyond_the_edges_is_the_mirror_image(look, noise):
     assert np.array_equal(labels[37:50, :50], noise[35:22:-1, :, 0])
 
 
+@pytest.mark.parametrize('mirror', [False, True])
+def test_distances_lie_where_their_pixels_do(scene_list, noise, mirror):
+    depth = np.add.outer(2 * np.arange(37), np.arange(50)).astype(np.float32) + 10
+    scenes = load_scenes(scene_list((noise, None, depth), label_set=None), CPU)
+    found = Views(scenes, [View(0, 1.0, 4, 10, mirror)], (20, 24)).depth()[0, 0].numpy()
+    expected = depth[4:24, 10:34]
+    np.testing.assert_allclose(found, expected[:, ::-1] if mirror else expected, rtol=1e-3)
+
+
 @pytest.mark.parametrize(('scale', 'level'), [(3, 0), (1, 0), (0.75, 0), (0.51, 0), (0.5, 1),
                                               (0.26, 1), (0.25, 2), (0.1, 3), (0.01, 3)])
 def test_levels(scale, level):

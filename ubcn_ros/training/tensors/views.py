@@ -164,7 +164,8 @@ class Views:
 
     def depth(self) -> torch.Tensor:
         """Look at the distances, (N, 1, h, w) float32 metres."""
-        return sampled(self.scenes.depth, [view.image for view in self.views], self._inside() / 2)
+        points = (self._inside() + 0.5) / 2  # each distance is that of the first of two pixels
+        return sampled(self.scenes.depth, [view.image for view in self.views], points)
 
     def select(self, places: Sequence[int]) -> Views:
         """Return some of the views."""
