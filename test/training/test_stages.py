@@ -307,6 +307,7 @@ def test_the_head_learns_only_where_it_has_a_loss(make, weight):
     trained = {id(p) for p in stage.parameter_groups()[0][0]}
     head = {id(p) for p in stage.network.veil.rain.parameters()}
     assert head <= trained if weight else not head & trained
+    assert stage.train().network.veil.rain.training == bool(weight)
     assert {id(p) for p in stage.network.veil.field.parameters()} <= trained
 
 

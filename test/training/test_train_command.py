@@ -340,16 +340,17 @@ def test_a_batch_that_cannot_be_shared_is_told_before_any_stage(write_recipe, ca
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('stage, settings', [('joint', {}), ('derain', {'rain_weight': 1.0})])
 @pytest.mark.parametrize('batch, devices', [(1, 1), (2, 2)])
 def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_path, batch,
-                                                 devices):
-    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'joint': {'batch': batch}}})
+                                                 devices, stage, settings):
+    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {stage: {'batch': batch, **settings}}})
     options = ['--data', str(camvid_root), '--out', str(tmp_path / 'out'), '--accelerator', 'cpu',
                '--devices', str(devices)]
-    result = invoke([str(path), *options, '--stage', 'joint'])
+    result = invoke([str(path), *options, '--stage', stage])
     assert result.exit_code == 2 and 'freeze_norm' in result.output
     told = ' '.join(result.output.split())
-    assert f'stages.joint.batch is {batch}, one sample a process' in told
+    assert f'stages.{stage}.batch is {batch}, one sample a process' in told
     assert not (tmp_path / 'out').exists()
 
 

@@ -244,7 +244,8 @@ def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> No
     for name, settings in asked.items():
         alone = settings.batch == processes and not settings.freeze_norm
         # the discriminator's stage labels the clean and the rainy image together
-        if alone and (name == 'joint' or name == 'adapt' and not settings.adversarial_weight):
+        if alone and (name == 'joint' or name == 'adapt' and not settings.adversarial_weight
+                      or name == 'derain' and settings.rain_weight):
             raise click.BadParameter(
                 f"the recipe's stages.{name}.batch is {settings.batch}, one sample a process, of "
                 'which batch normalisation knows no spread: choose 2 or more for each, or set '

@@ -58,9 +58,13 @@ class Stage(nn.Module):
         self.register_buffer('groups', groups, persistent=False)
         for name, module in network.named_children():
             module.requires_grad_(name in self.trained)
-        if network.veil is not None and not config.rain_weight:
+        if self._rain_untrained:
             network.veil.rain.requires_grad_(False)  # nothing would reach it
         self.prepare()
+
+    @property
+    def _rain_untrained(self) -> bool:
+        return self.network.veil is not None and not self.config.rain_weight
 
     def prepare(self) -> None:
         """Change the network before the first step; nothing by default."""
@@ -87,6 +91,8 @@ class Stage(nn.Module):
         for name, module in self.network.named_children():
             if name not in self.trained:
                 module.eval()
+        if self._rain_untrained:
+            self.network.veil.rain.eval()
         if self.config.freeze_norm:
             for module in self.network.modules():
                 if isinstance(module, nn.BatchNorm2d):
