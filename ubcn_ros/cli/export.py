@@ -92,13 +92,14 @@ def export(kind: str, model: str, output: Path | None, precision: str, height: i
         said = write_stages(network, info, made, kind, precision, size, opset or OPSET, click.echo)
         write_description(made, said)
         click.echo('comparing with PyTorch')
+        exported = read_exported(made)
         if kind == 'onnx':
             from ubcn_ros.runtime.backends.onnx import OnnxBackend
-            stages = OnnxBackend(read_exported(made), torch.device('cpu')).stages
+            stages = OnnxBackend(exported, torch.device('cpu')).stages
         else:
             stages = exported_programs(made)
         rows = compare(network, stages, [(1, *size)] if size else CHECKED_SIZES,
-                       working=said['working_size'] and tuple(said['working_size']))
+                       working=exported.working)
         click.echo(_table(rows))
         require_equal(rows, precision)
         said['check'] = {

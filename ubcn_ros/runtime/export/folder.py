@@ -23,7 +23,7 @@ from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
 DESCRIPTION = 'export.json'
-FORMAT = 'ubcn_ros.export/2'
+FORMAT = 'ubcn_ros.export/3'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
 _FILES = {DESCRIPTION, *(stage + suffix for stage in EXPORT_STAGES
                         for suffix in SUFFIXES.values())}
@@ -66,11 +66,12 @@ def read_exported(folder: Path | str) -> Exported:
         if not isinstance(said, dict) or said.get('format') != FORMAT:
             raise ModelFileError(f'{path} does not describe an export of this version (expected '
                                  f'format {FORMAT!r}): {remedy}')
+        image, label = said['sizes']['image'], said['sizes']['label']
         exported = Exported(
             ModelInfo(said['model'], folder, said['weights_sha256'],
                       UBCNConfig.from_dict(said['config']), said['metadata']),
             said['kind'], said['precision'],
-            *(tuple(said[key]) if said[key] else None for key in ('size', 'working_size')),
+            image and tuple(image), tuple(label) if label != image else None,
             # the names are ours: a description cannot point anywhere else
             {stage: folder / f'{stage}{SUFFIXES[said["kind"]]}' for stage in EXPORT_STAGES})
         expected = {stage: said['stages'][stage]['sha256'] for stage in EXPORT_STAGES}

@@ -99,9 +99,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
             'outputs': [tensors[n] for n in stage.outputs]}
     return {
         'format': FORMAT, 'kind': kind, 'model': info.name, 'weights_sha256': info.sha256,
-        'precision': precision, 'size': list(size) if size else None,
-        'working_size': None if labelled == sizes['image'] else labelled,
-        'opset': opset if kind == 'onnx' else None, 'minimum_side': MIN_SIDE,
+        'precision': precision, 'opset': opset if kind == 'onnx' else None,
         'sizes': sizes, 'loop': loop_text(network, sizes),
         'stages': stages,
         'label_set': network.label_set.to_dict(),
