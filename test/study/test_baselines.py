@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from ubcn_ros.cli.study_baselines import baselines
 from ubcn_ros.data.mixture import open_data
-from ubcn_ros.runtime import load_model
+from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.baselines import BaselineStudy
 from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.training.config import TrainConfig
@@ -177,6 +177,27 @@ def test_nothing_that_derains_is_taken_from_the_model(study):
     ours, model = run.start('derain').network, load_model(one.model)[0]
     weights = [network.derain.body[0].conv1.weight for network in (ours, model)]
     assert (weights[0] != weights[1]).all()
+
+
+def test_a_segmentation_network_of_another_model_is_refused(study, tiny_model, tmp_path):
+    start = study().start
+    network, info = load_model(tiny_model)
+    network.segmentation.classifier.bias.data += 1
+    other = tmp_path / 'other.safetensors'
+    save_model(other, network, info.metadata)
+    with pytest.raises(ValueError, match='of another model than .*other.*choose another --out'):
+        study(model=str(other))
+    assert study().start == start
+
+
+def test_a_segmentation_network_that_does_not_fit_is_refused_before_the_work(study):
+    config, wide = study().config, {'segmentation_options': {'width': 8}}
+    for changes in (
+            {'model': replace(config.model, overrides=wide)},
+            {'variants': {**config.variants, 'ddn': {'model': {'overrides': {
+                'derain': {'network': 'ddn'}, **wide}}}}}):
+        with pytest.raises(ValueError, match='not take the weights of .*choose another --model'):
+            study(config=replace(config, **changes))
 
 
 def test_a_model_with_a_segmentation_network_alone_is_no_row(study, partial_model):

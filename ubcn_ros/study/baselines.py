@@ -40,11 +40,12 @@ from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all
 from ubcn_ros.training.config import TrainConfig, decisive
-from ubcn_ros.training.record import scenes_record
+from ubcn_ros.training.record import network_hash, scenes_record
 from ubcn_ros.training.run import Run
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+    from torch import nn
 
 _DERAIN, _ATTEND = 'derain', 'attend'
 _TIMED_SECONDS = 4.0
@@ -69,8 +70,9 @@ class BaselineStudy:
     :param stride, limit: which scenes of the split are measured.
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, or whose attend leaves nothing to IDM; an unknown
-        variant; no split val, or without labels; a model whose segmentation was never trained; the
-        folder holds a study with other settings.
+        variant; no split val, or without labels; a model whose segmentation was never trained, or
+        does not fit the recipe's networks; the folder holds a study with other settings, or the
+        segmentation network of another model.
     """
 
     config: TrainConfig
@@ -123,6 +125,7 @@ class BaselineStudy:
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
             'seconds_per_step': {}, 'input': {}, 'model': {}, 'trained': {}, 'times': {}},
             baselines_text)
+        self._check_segmentation()
 
     @property
     def path(self) -> Path:
@@ -137,11 +140,9 @@ class BaselineStudy:
     @cached_property
     def start(self) -> str:
         """Return a file that all start from: the segmentation network and nothing that derains."""
-        path = self.out / 'segmentation.safetensors'
-        if not path.is_file():
-            network, info = load_model(self.model)
-            save_model(path, network, {**info.metadata, 'trained': ['segmentation']})
-        return str(path)
+        if not self._start_path.is_file():
+            save_model(self._start_path, *self._start_content())
+        return str(self._start_path)
 
     def train(self) -> None:
         """Train and measure everything that is not done yet."""
@@ -178,6 +179,32 @@ class BaselineStudy:
     def save(self) -> None:
         """Write all figures."""
         self.results.save(self.path)
+
+    @property
+    def _start_path(self) -> Path:
+        return self.out / 'segmentation.safetensors'
+
+    def _start_content(self) -> tuple[nn.Module, dict[str, Any]]:
+        """Return the network and the metadata of the file that all start from."""
+        network, info = load_model(self.model)
+        return network, {**info.metadata, 'trained': ['segmentation']}
+
+    def _check_segmentation(self) -> None:
+        """Refuse another model's file, and networks that cannot take the segmentation network."""
+        if self._start_path.is_file():
+            network, metadata = self._start_content()
+            found, info = load_model(self._start_path)
+            if (network_hash(found), info.metadata) != (network_hash(network), metadata):
+                raise ValueError(f'{self._start_path} is of another model than {self.model}: '
+                                 'choose another --out')
+        for name in self.names:
+            start = Run(self.configs[name], self.data, self.out, self.model).start(_DERAIN)
+            if 'segmentation' not in start.trained:
+                raise ValueError(
+                    f'the {start.network.config.segmentation} that the recipe '
+                    f'{self.config.name!r} gives {name} does not take the weights of '
+                    f"{self.model}'s {self.info.config.segmentation}: choose another --model, or "
+                    'a --recipe of the same segmentation network')
 
     def _trained(self, name: str, budget: str) -> dict[str, Any]:
         """Train a network and measure it; of one that diverges, say that."""
