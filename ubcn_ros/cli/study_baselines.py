@@ -70,8 +70,8 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
 
     IDM, every baseline and UBCN, which shares its budget between IDM and SAM, are trained from
     scratch on the same samples by one recipe, and measured in rain with the model's segmentation
-    network after them. The model itself is measured as it is: it was trained for longer. Times are
-    of random weights, on the CPU and, where there is one, the GPU. What beats UBCN, and by how
+    network after them. The model itself is measured as it is, with the training that it had. Times
+    are of random weights, on the CPU and, where there is one, the GPU. What beats UBCN, and by how
     much, is said below the table. Stopped at any moment, the same command goes on; all figures are
     in OUT/baselines.json.
     """

@@ -17,7 +17,7 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
   checkpoint, which table 4 quotes of some; not of UBCN) and 'steps', the figures {rate: figures}
   of T = 1, 2, ... in their order: one alone but for UBCN;
 - model: 'name', 'parameters' and 'steps', likewise, of the model whose segmentation network it is,
-  as it is: trained for longer, by another recipe. Empty where it is not a whole one;
+  as it is, with the training that it had. Empty where it is not a whole one;
 - seconds_per_step: {name: seconds} of an optimizer step, where needed; 'sam' is UBCN's attend;
 - times: as of ``times.time_all``.
 """

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sections say of made-up figures: computed, and turned round when the figures are."""
 
+import re
+
 import pytest
 from made_up import (
     baselines,
@@ -213,6 +215,26 @@ def test_steps_gain_or_lose(section):
     assert labelled.holds is True
     results['images'][0]['steps'] = results['images'][0]['steps'][:1]
     assert {each.holds for each in section('steps', results).statements} == {None}
+
+
+def test_opinions_tell_of_no_training_that_no_file_tells_of(section):
+    # of a loop that gains with each step, beside baselines of which nothing is known
+    said = [*section('methods', methods()).opinions, *section('steps', steps()).opinions]
+    assert len(said) == 2 and 'may have been trained otherwise' in said[0]
+    results = steps()
+    for step in results['images'][0]['steps']:
+        step['psnr'] = 20.0
+    said += section('steps', results).opinions
+    found = section('baselines', baselines())
+    said += [block.note for block in found.blocks if hasattr(block, 'note')]
+    assert not re.search('(was|were|baselines are|network) trained (for|on|unrolled)',
+                         ' '.join(said))
+
+
+def test_a_larger_segmentation_network_is_not_the_lighter_one(section):
+    results = networks()
+    results['networks']['light']['parameters']['segmentation'] = 50_000_000
+    assert not any('as future work' in each for each in section('networks', results).opinions)
 
 
 @pytest.mark.parametrize('kind', KINDS, ids=lambda kind: kind.name)

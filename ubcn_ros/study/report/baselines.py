@@ -22,6 +22,7 @@ from ubcn_ros.study.comparison import (
 from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.report.content import (
+    SEEN_RAIN,
     Charts,
     Section,
     Statement,
@@ -117,8 +118,8 @@ def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates
     return quality_table(
         f'Quality, trained {_BUDGETS.get(budget, budget)} as IDM', [*listed[0][1]], listed,
         note=(f'Diverged: {listing(diverged)}. ' if diverged else '')
-        + 'mIoU is of one segmentation network after all of them. What is as it is was trained '
-          'for longer.')
+        + 'mIoU is of one segmentation network after all of them. What is as it is had a '
+          'training of its own.')
 
 
 def _gains(results: Results, rows: Mapping[str, Any], name: str, title: str, unit: str) -> Chart:
@@ -234,8 +235,7 @@ def _opinions(statements: list[Statement]) -> Iterator[str]:
         yield ('IDM alone in the whole budget is ahead of the loop: at this length of training '
                'the first network has not learned all that it can, and SAM comes too early.')
     if any(s.text.startswith('Others do well') and s.holds is False for s in statements):
-        yield ('All networks here have seen the heaviest rain in training, and the veil that it '
-               'is mostly made of. The paper does not say which rates its baselines had seen.')
+        yield SEEN_RAIN
 
 
 def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

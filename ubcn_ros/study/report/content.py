@@ -17,6 +17,11 @@ from ubcn_ros.study.measured import MEASURES
 AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
 """Verdicts of statements; OPEN where the figures do not suffice."""
 
+SEEN_RAIN = (
+    'Networks that have seen the heaviest rain in training, and the veil that it is mostly made '
+    'of, leave less of it. The paper does not say which rates its baselines had seen.')
+"""Why we think that others may leave no residue in heavy rain."""
+
 _COLORS = ((255, 246, 229), (249, 214, 160), (150, 205, 214), (58, 139, 188), (22, 62, 122))
 # from low to high, each darker than the one before
 

@@ -12,6 +12,7 @@ from ubcn_ros.report.charts import figure
 from ubcn_ros.study.measured import MEASURES
 from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.report.content import (
+    SEEN_RAIN,
     Block,
     Section,
     Statement,
@@ -100,13 +101,10 @@ def _residue(rates: list[str], leads: list[list[float]]) -> Statement:
 
 def _method_opinions(statement: Statement, theirs: list[str]) -> Iterator[str]:
     if statement.holds is False:
-        yield ('Our baselines are trained on the same rendered rain that they are shown in, up '
-               'to the heaviest rate. The paper does not say which rates its baselines had seen; '
-               'networks that know heavy rain leave less of it.')
+        yield SEEN_RAIN
     if theirs:
-        yield ('UBCN is the model as it is shipped or given, which was trained for longer than '
-               'the baselines beside it: what is equal for all of them is in the table of the '
-               'baselines.')
+        yield ('UBCN is the model that was given, which may have been trained otherwise than the '
+               'baselines beside it: those of the same budget are in the table of the baselines.')
 
 
 def steps_section(found: Found, key: str) -> Section:
@@ -146,12 +144,12 @@ def _gains(images: list[Any], name: str, unit: str, last: int, text: str) -> Sta
 
 def _step_opinions(statements: list[Statement]) -> Iterator[str]:
     if any(statement.holds is False for statement in statements):
-        yield ('A step that changes little has little left to do: the first one is an image-level '
-               'network trained on this rain, and what it leaves is mostly low in frequency, '
-               'where labels say little of what is below.')
+        yield ('A step that changes little may have little left to do: what an image-level '
+               'network leaves of rain that it knows is mostly low in frequency, where labels say '
+               'little of what is below.')
     if all(statement.holds for statement in statements):
-        yield ('The steps were trained unrolled, each on the output of the one before, with a '
-               'loss on every step; steps that are trained on ground-truth labels or on clean '
+        yield ('Training unrolled is for that, each step on the output of the one before, with '
+               'a loss on every step; steps that are trained on ground-truth labels or on clean '
                'images need not gain from one to the next.')
 
 

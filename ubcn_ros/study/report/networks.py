@@ -145,20 +145,22 @@ def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str
                'are 0.90 MB, the 13.40 of table 4 fit 92 channels and 22 blocks. We build what '
                'table 1 says, and the other one as the preset wide.')
     if any(s.text.startswith('Step') and s.holds is False for s in statements):
-        yield ('Where a further step loses, the first one has little left to do, or was trained '
-               'on this rain for longer than SAM was on its outputs.')
+        yield ('Where a further step loses, the first one may have little left to do, or was '
+               'trained for longer than SAM was on its outputs.')
     networks = results['networks']
     heavy = next((name for name, row in networks.items() if row['segmentation'] == _PSPNET), None)
     for name, row in networks.items():
-        if heavy is None or name == heavy or row['segmentation'] == _PSPNET:
+        if heavy is None or row['segmentation'] == _PSPNET:
             continue
         sizes = [networks[each]['parameters']['segmentation'] for each in (heavy, name)]
+        if sizes[1] >= sizes[0]:
+            continue
         changes = [_difference(row['steps'][-1][rate], networks[heavy]['steps'][-1][rate], 'miou')
                    for rate in results['input']]
         known = [change for change in changes if change is not None]
         if known:
             mean = sum(known) / len(known)
-            yield (f'The lighter segmentation network that the paper names as future work: that '
+            yield (f'A lighter segmentation network is what the paper names as future work: that '
                    f'of {name} has {figure(100 * sizes[1] / sizes[0])} % of the parameters of '
                    f"{heavy}'s, and its mIoU is {figure(mean, 1, True)} points on average over "
                    'the rates. ' + (
