@@ -9,6 +9,7 @@ from ubcn_ros.study.comparison import (
     better_than_ubcn,
     faster_than_ubcn,
     margins,
+    not_timed_beside,
     target_text,
 )
 
@@ -56,6 +57,15 @@ def test_it_is_said_of_which_baselines_a_claim_is_not_known(results):
         del rows[name]
     better, faster = target_text(results).splitlines()
     assert better.endswith('mIoU: not known of ddn, rescan, prenet, jorder-e, rcdnet')
+
+
+def test_of_a_device_that_it_was_not_timed_on_nothing_is_known(results):
+    (rows,) = results['times']['cpu'].values()
+    rows = {name: row for name, row in rows.items() if not name.startswith('light')}
+    results['times']['cuda (X)'] = {'2048x1024, fp32': rows}
+    assert not_timed_beside(results) == ['rescan', 'prenet', 'jorder-e', 'rcdnet']
+    assert target_text(results).splitlines()[-1].endswith(
+        'not known of rescan, prenet, jorder-e, rcdnet')
 
 
 def test_each_lead_is_told(results):

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,9 +106,7 @@ def faster_than_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
     :param results: as of ``baselines.json``.
     :return: with the one that may be; None where UBCN was not timed.
     """
-    settings = results['settings']
-    preset = settings['recipes'][IDM]['derain']['model']['preset']
-    key, leads, timed = f'{preset}, T = {settings["iterations"]}', [], False
+    key, leads, timed = _timed_name(results), [], False
     for device, sizes in results['times'].items():
         for size, rows in sizes.items():
             if key in rows:
@@ -118,6 +116,25 @@ def faster_than_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
                           for name, row in rows.items()
                           if ', T = ' not in name and row['ms'] / 1e3 < ours]
     return leads if timed else None
+
+
+def not_timed_beside(results: Mapping[str, Any]) -> list[str]:
+    """
+    List the baselines of the target that were not timed beside UBCN on every device and size.
+
+    :param results: as of ``baselines.json``.
+    """
+    ours = _timed_name(results)
+    rows = [rows for sizes in results['times'].values() for rows in sizes.values()]
+    return [name for name in TABLE_4 if name != MAY_BE_FASTER
+            and not all({name, ours} <= timed.keys() for timed in rows)]
+
+
+def _timed_name(results: Mapping[str, Any]) -> str:
+    """Name of the row of times that is UBCN's: its preset, with the whole loop."""
+    settings = results['settings']
+    preset = settings['recipes'][IDM]['derain']['model']['preset']
+    return f'{preset}, T = {settings["iterations"]}'
 
 
 def target_text(results: Mapping[str, Any]) -> str:
@@ -133,10 +150,10 @@ def target_text(results: Mapping[str, Any]) -> str:
         if 'error' in rows.get(UBCN, ()):
             lines.append(f'for the same {budget}, UBCN diverged')
         elif leads is not None:
-            measured = [name for name, row in rows.items() if 'steps' in row]
+            missing = [name for name in TABLE_4 if 'steps' not in rows.get(name, ())]
             lines += _lines(f'for the same {budget}, UBCN at T = {t} is better than every '
                             'baseline in PSNR and mIoU', [x for x in leads if x.network != IDM],
-                            TABLE_4, measured)
+                            missing, len(TABLE_4))
             lines += [_margin_line(figure, by_rate)
                       for figure, by_rate in margins(results, budget).items() if by_rate]
             lines += [f'  IDM alone, in the whole budget, is better: {lead}' for lead in leads
@@ -145,9 +162,7 @@ def target_text(results: Mapping[str, Any]) -> str:
     if leads is not None:
         lines += _lines(FASTER.format(t),
                         [lead for lead in leads if lead.network != MAY_BE_FASTER],
-                        [name for name in TABLE_4 if name != MAY_BE_FASTER],
-                        set.intersection(*({*rows} for sizes in results['times'].values()
-                                           for rows in sizes.values())))
+                        not_timed_beside(results), len(TABLE_4) - 1)
     return '\n'.join(lines)
 
 
@@ -157,13 +172,11 @@ def _margin_line(figure: str, by_rate: Mapping[str, float]) -> str:
     return f'  {name} over the best of them at {" / ".join(by_rate)} mm/hr: {values} {unit}'
 
 
-def _lines(claim: str, against: list[Lead], baselines: Collection[str],
-           measured: Collection[str]) -> list[str]:
-    """Say whether a claim holds of some baselines, and of which of them it is not known."""
-    missing = [name for name in baselines if name not in measured]
+def _lines(claim: str, against: list[Lead], missing: list[str], of: int) -> list[str]:
+    """Say whether a claim holds of so many baselines, and of which of them it is not known."""
     if against:
         return [f'{claim}: no, it is beaten by', *(f'  {lead}' for lead in against)]
     if missing:
         return [f'{claim}: not known of {", ".join(missing)}'
-                + (', yes of the others' if len(missing) < len(baselines) else '')]
+                + (', yes of the others' if len(missing) < of else '')]
     return [f'{claim}: yes']

@@ -148,6 +148,15 @@ def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
     assert len(found.opinions) == 4
 
 
+def test_ubcn_is_not_faster_where_it_was_not_timed(section):
+    results = baselines()
+    rows = results['times']['cpu']['2048x1024, fp32']
+    results['times']['cuda (X)'] = {'2048x1024, fp32': {
+        name: row for name, row in rows.items() if name != 'light, T = 3'}}
+    faster = said(section('baselines', results), 'faster than all baselines')
+    assert faster.holds is None and 'not yet rescan, prenet' in faster.found
+
+
 def test_table_4_half_done(section):
     results = baselines()
     del results['trained']['time'], results['trained']['samples']['ubcn']
