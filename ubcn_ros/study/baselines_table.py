@@ -9,7 +9,7 @@ from typing import Any
 
 from ubcn_ros.study.comparison import UBCN, target_text
 from ubcn_ros.study.measured import HEADER, cells
-from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
+from ubcn_ros.study.paper import SECONDS, TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.times import time_cells, time_header
 from ubcn_ros.text_table import table
@@ -59,9 +59,7 @@ def _lines(line: Callable[..., list[str]], name: str, row: Mapping[str, Any],
 
 
 def _paper_time(name: str) -> str:
-    if name in TABLE_4:
-        return f'{TABLE_4[name][1]:.2f}'
-    return f'{TABLE_4_UBCN[1]:.2f}' if name == 'paper, T = 3' else ''
+    return f'{SECONDS[name]:.2f}' if name in SECONDS else ''
 
 
 def _size(name: str, row: Mapping[str, Any]) -> tuple[str, str, str]:

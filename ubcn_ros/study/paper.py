@@ -9,6 +9,9 @@ TABLE_4 = {'ddn': (0.23, 0.17), 'rescan': (0.60, 1.12), 'prenet': (0.67, 1.52),
 """Table 4: MB, and seconds at 2048x1024 on an RTX 2080 Ti."""
 TABLE_4_UBCN = '13.40 + 0.40 + 177.60', 11.78
 """Table 4: MB of UBCN's IDM, SAM and segmentation network, and seconds, there."""
+SECONDS = {**{name: seconds for name, (_, seconds) in TABLE_4.items()},
+           'paper, T = 3': TABLE_4_UBCN[1]}
+"""Table 4's, by the names that ``times.time_all`` gives; T is that of figures 8 and 9."""
 
 FIGURE_1_LEVELS = {'rain': (0, 50, 150, 250), 'pepper': (0, 30, 50, 70),
                    'haze': (0, 0.005, 0.01, 0.03), 'gaussian': (0, 30, 50, 70)}

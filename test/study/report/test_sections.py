@@ -157,6 +157,17 @@ def test_ubcn_is_not_faster_where_it_was_not_timed(section):
     assert faster.holds is None and 'not yet rescan, prenet' in faster.found
 
 
+def test_the_papers_time_stands_beside_as_many_steps(section):
+    results = baselines()
+    rows = results['times']['cpu']['2048x1024, fp32']
+    rows['paper, T = 1'] = rows.pop('paper, T = 3')
+    found = section('baselines', results)
+    (row,) = (row for row in found.blocks[0].rows if row[0] == 'UBCN paper, T = 1')
+    assert row[1:6] == ('13.40 + 0.40 + 177.60', '–', '–', '–', '–')
+    order = said(found, 'slower in table 4')
+    assert order.holds is None and '10 of 10 pairs' in order.found
+
+
 def test_table_4_half_done(section):
     results = baselines()
     del results['trained']['time'], results['trained']['samples']['ubcn']

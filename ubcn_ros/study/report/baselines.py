@@ -20,7 +20,7 @@ from ubcn_ros.study.comparison import (
     margins,
     not_timed_beside,
 )
-from ubcn_ros.study.paper import TABLE_4, TABLE_4_UBCN
+from ubcn_ros.study.paper import SECONDS, TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.report.content import (
     SEEN_RAIN,
@@ -38,8 +38,6 @@ from ubcn_ros.study.report.sources import Found, without
 
 _LAST_DIGIT = 0.01  # MB, of the paper's, which are rounded or cut
 _BUDGETS = {'samples': 'for as many samples', 'time': 'for as much time'}
-_PAPER_SECONDS = {**{name: seconds for name, (_, seconds) in TABLE_4.items()},
-                  'paper': TABLE_4_UBCN[1]}
 
 Results = Mapping[str, Any]
 Rates = Mapping[str, Mapping[str, float | None]]
@@ -75,10 +73,9 @@ def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:
     timed = dict.fromkeys(name for rows in times.values() for name in rows)
     rows = []
     for name in dict.fromkeys((*TABLE_4, *timed, *sizes)):
-        paper = 'paper' if _preset(name) == 'paper' else name
         mb = f'{TABLE_4[name][0]:.2f}' if name in TABLE_4 else \
-            TABLE_4_UBCN[0] if paper == 'paper' else '–'
-        seconds = _PAPER_SECONDS.get(paper)
+            TABLE_4_UBCN[0] if _preset(name) == 'paper' else '–'
+        seconds = SECONDS.get(name)
         row = sizes.get(name, {})
         cells = [mb, megabytes(row['parameters']) if row else '–',
                  figure(row.get('checkpoint_mb'), 2), figure(seconds, 2),
@@ -159,15 +156,14 @@ def _order_statements(times: Mapping[str, Any]) -> Iterator[Statement]:
     """Yield for each device whether what is slower in the paper is slower here."""
     text, said = 'What is slower in table 4 is slower here', False
     for where, rows in times.items():
-        ours = {_preset(name) or name: row['ms'] / 1e3 for name, row in rows.items()
-                if (_preset(name) or name) in _PAPER_SECONDS}
-        pairs = [sorted(pair, key=_PAPER_SECONDS.get) for pair in combinations(ours, 2)]
+        ours = {name: row['ms'] / 1e3 for name, row in rows.items() if name in SECONDS}
+        pairs = [sorted(pair, key=SECONDS.get) for pair in combinations(ours, 2)]
         other = [f'{slow} ({figure(ours[slow], 3)} s) before {fast} ({figure(ours[fast], 3)} s)'
                  for fast, slow in pairs if ours[slow] < ours[fast]]
         if pairs:
             said = True
             yield Statement(
-                f'{text} ({where})', False if other else len(ours) == len(_PAPER_SECONDS) or None,
+                f'{text} ({where})', False if other else len(ours) == len(SECONDS) or None,
                 f'{len(pairs) - len(other)} of {len(pairs)} pairs are in the same order'
                 + (f'; the other way round: {listing(other)}' if other else ''))
     if not said:
