@@ -52,7 +52,7 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
     results = read(tmp_path)
     assert results['networks']['tiny'] == before['networks']['tiny']
     assert [*results['networks']] == ['tiny', 'rain']
-    (timed,) = results['times']['cpu'].values()
+    (timed,) = results['times']['cpu (1 thread)'].values()
     assert timed.keys() == {'tiny, T = 2', 'rain, T = 2'}
     for path in (tiny_model, rain_model):
         row, info = results['networks'][path.stem], load_model(path)[1]
@@ -64,7 +64,7 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
             assert row['alone'][rate] == entry['segmentation']['own']['miou']
             for step, expected in zip(row['steps'], entry['steps'], strict=True):
                 assert {**step[rate]} == {name: expected[name] for name in step[rate]}
-    for expected in ('rainy image', 'at 0 / 150 mm/hr', 'cpu 64x48, fp32: s',
+    for expected in ('rainy image', 'at 0 / 150 mm/hr', 'cpu (1 thread) 64x48, fp32: s',
                      "the paper's table 4: 13.40 + 0.40 + 177.60 MB"):
         assert expected in both.output
     assert networks_text(results) in both.output

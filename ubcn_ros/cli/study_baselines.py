@@ -54,7 +54,7 @@ from ubcn_ros.cli.training import (
 @limit_option()
 @size_option(default='2048x1024', help='WIDTHxHEIGHT of the image that is timed.')
 @click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
-              help='Images that are timed, after one that does not count; 0 for no times.')
+              help='Images that are timed, after 2 that do not count; 0 for no times.')
 @click.option('--preset', 'presets', multiple=True, default=('light', 'paper'), show_default=True,
               type=PRESET, help='UBCN to time beside the baselines; may be repeated.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,

@@ -45,7 +45,7 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
 @precision_option(default='fp32', help='To measure quality in.')
 @size_option(default='2048x1024', help='WIDTHxHEIGHT of the image that is timed.')
 @click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
-              help='Images that are timed, after one that does not count; 0 for no times.')
+              help='Images that are timed, after 2 that do not count; 0 for no times.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
               help='Of everything that is timed.')
 @rain_workers_option()

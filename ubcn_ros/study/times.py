@@ -21,10 +21,12 @@ from ubcn_ros.benchmark.engine import (
     TimedCall,
     open_engine,
     rainy_images,
+    run_interleaved,
     timed_baseline,
     timed_engine,
 )
 from ubcn_ros.runtime.processing import NATIVE
+from ubcn_ros.text_table import counted
 
 
 def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str, Path | None], *,
@@ -35,13 +37,14 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
 
     Baselines and presets have random weights, which do not change their speed.
 
-    :param times: is filled in: by device, 'cpu' or 'cuda (NAME OF THE GPU)', and 'WIDTHxHEIGHT,
-        precision', {name: {'ms': median, 'peak_mib': the most memory beside what was held before
-        it was built (on a CPU about that: allocators keep some), 'frames'}}.
+    :param times: is filled in: by device, 'cpu (N threads)' or 'cuda (NAME OF THE GPU)', and
+        'WIDTHxHEIGHT, precision', {name: {'ms': median, 'peak_mib': the most memory of a further
+        image beside what was held before it was built (on a CPU about that: allocators keep
+        some), 'frames'}}.
     :param baselines: of network.baselines.REGISTRY.
     :param loops: files of whole models by name; None for a preset of UBCN, whose name it is.
     :param size: width and height.
-    :param frames: that count, after one that does not; with 0 nothing is timed.
+    :param frames: that count, after WARM_UP that do not; with 0 nothing is timed.
     :param iterations: T of the loops.
     :param done: called after each, with its name.
     """
@@ -51,7 +54,9 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
     devices = ['cpu', *(['cuda'] if torch.cuda.is_available() else [])]
     for name in devices if frames else ():
         device = resolve_device(name)
-        where = name if name == 'cpu' else f'{name} ({processor(device)[0]})'
+        what = counted(torch.get_num_threads(), 'thread') if name == 'cpu' else \
+            processor(device)[0]
+        where = f'{name} ({what})'
         known = times.setdefault(where, {}).setdefault(f'{size[0]}x{size[1]}, {precision}', {})
         with tempfile.TemporaryDirectory() as folder:
             calls: dict[str, Callable[[], TimedCall]] = {
@@ -65,9 +70,8 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
                 _release_memory()  # else this one would take what the one before held
                 held = peak_mib(lambda: None, device)
                 one = calls[key]()
+                run_interleaved([one], images, frames, lambda: None)
                 peak = round(peak_mib(partial(one.call, images[0]), device) - held, 1)
-                for _ in range(frames):
-                    one.measure(images[0])
                 known[key] = {'ms': statistics.median(each['total'] for each in one.times),
                               'peak_mib': peak, 'frames': frames}
                 done(f'{key} on {name}')
