@@ -76,6 +76,12 @@ def test_an_untouched_dry_frame_has_an_infinite_psnr(results):
     assert 'worst_step_psnr' not in figures
 
 
+def test_a_step_that_spoils_an_untouched_frame_is_the_worst(results):
+    results['rates']['0'] = entry(math.inf, (math.inf, 40, 41), (70,) * 3, 75)
+    worst = {figure.key: figure for figure in scene_figures(results)}['worst_step_psnr']
+    assert worst.value == -math.inf and 'T = 2, 0 mm/hr' in worst.text
+
+
 def test_baselines_are_compared_at_the_last_step(results):
     results['rates']['50']['baselines'] = {'plain': steps((29.0, 29.0, 29.0), (60, 60, 60))}
     figures = {figure.key: figure for figure in scene_figures(results)}
@@ -86,3 +92,5 @@ def test_baselines_are_compared_at_the_last_step(results):
 def test_pairs_gain_over_the_input():
     figures = pair_figures({'input': {'psnr': 20.0}, 'steps': steps((23.0, 24.5), (0, 0))})
     assert [f.value for f in figures] == pytest.approx([3.0, 4.5])
+    untouched = pair_figures({'input': {'psnr': math.inf}, 'steps': steps((math.inf,), (0,))})
+    assert untouched == []

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What beats UBCN, in which figure, where and by how much."""
 
+import math
+
 import pytest
 
 from ubcn_ros.study.comparison import (
@@ -88,6 +90,18 @@ def test_each_lead_is_told(results):
                  '  rescan in time on cpu 2048x1024, fp32: 0.015 against 0.040, by 0.025 s'):
         assert line in text
     assert '  ddn' not in text
+
+
+def test_who_leaves_a_dry_image_as_it_is_leads(results):
+    rows = results['trained']['samples']
+    for name in ('ddn', 'rescan'):
+        rows[name]['steps'][0]['50']['psnr'] = math.inf
+    leads = better_than_ubcn(results, 'samples')
+    assert {lead.network for lead in leads} == {'ddn', 'rescan'}
+    assert margins(results, 'samples')['psnr']['50'] == -math.inf
+    rows['ubcn']['steps'][-1]['50']['psnr'] = math.inf
+    assert better_than_ubcn(results, 'samples') == []
+    assert '50' not in margins(results, 'samples')['psnr']
 
 
 def test_of_what_is_not_there_nothing_is_claimed(results):

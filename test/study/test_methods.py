@@ -4,6 +4,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 
 import numpy as np
@@ -106,8 +107,21 @@ def test_a_dry_image_has_no_finite_psnr_and_says_so(street, tiny_model):
     scenes = open_data([street]).split('val')
     grid, results = compare_methods(LoadedModel.load(tiny_model, 'cpu'), {}, scenes, [0], [0.0],
                                     FigureView(iterations=1))
-    assert results['images'][0]['rates']['0']['input']['psnr'] is None
-    assert grid.rows[0].cells[0].caption == psnr_text(None) == 'equal'
+    assert results['images'][0]['rates']['0']['input']['psnr'] == math.inf
+    assert grid.rows[0].cells[0].caption == psnr_text(math.inf) == 'equal'
+
+
+def test_a_method_that_leaves_a_dry_image_as_it_is_is_the_best(
+        street, tiny_model, some_baselines):
+    theirs = load_baselines(some_baselines, 'samples', 'cpu', 'fp32')
+    for baseline in theirs.values():
+        baseline.network.derain_first = lambda image: (image, None)
+    scenes = open_data([street]).split('val')
+    grid, _ = compare_methods(LoadedModel.load(tiny_model, 'cpu'), theirs, scenes, [0], [0.0],
+                              FigureView(iterations=1))
+    assert {title: cell.bold for title, cell in zip(
+        grid.columns, grid.rows[0].cells, strict=True)} == {
+        'input': False, 'DDN': True, 'RESCAN': True, 'UBCN': False, 'ground truth': False}
 
 
 def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):

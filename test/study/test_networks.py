@@ -16,6 +16,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.networks import networks_text
 from ubcn_ros.study.parameters import megabytes
+from ubcn_ros.study.results_file import read_results
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -67,7 +68,7 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
     for expected in ('rainy image', 'at 0 / 150 mm/hr', 'cpu (1 thread) 64x48, fp32: s',
                      "the paper's table 4: 13.40 + 0.40 + 177.60 MB"):
         assert expected in both.output
-    assert networks_text(results) in both.output
+    assert networks_text(read_results(tmp_path / 'out' / 'networks.json')) in both.output
     page, _ = reported(tmp_path / 'out')
     assert 'rain, T = 2' in page and 'Step 2 derains and labels better than step 1' in page
 

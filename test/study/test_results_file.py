@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file of a study: begun, gone on with, and refused."""
 
+import math
+
 import pytest
 
 from ubcn_ros.study.results_file import StudyResults, open_results, read_results
@@ -21,6 +23,14 @@ def test_a_study_goes_on_with_what_it_found(path):
     first.save(path)
     again = open_results(path, 'ubcn b', {'rates': (50, 150)}, {'trained': {}, 'times': {}})
     assert again == first == read_results(path)
+
+
+def test_the_psnr_of_equal_images_is_infinite_again(path):
+    first = open_results(path, '', {}, {'steps': []})
+    first['steps'] = [{'psnr': math.inf, 'miou': None}]
+    first.save(path)
+    assert 'Infinity' not in path.read_text()
+    assert read_results(path)['steps'] == first['steps']
 
 
 def test_the_time_of_all_runs_is_counted(path, monkeypatch):

@@ -30,17 +30,24 @@ def scene_figures(results: dict[str, Any]) -> list[Figure]:
     of two infinite PSNRs.
     """
     rates = {float(key): entry for key, entry in results['rates'].items()}
-    found = [*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
-             *_dry(rates, results['clean']), *_calibration(rates), *_rain(rates),
-             *_baselines(rates)]
-    return [figure for figure in found if not math.isnan(figure.value)]
+    return _known([*_gains(rates), *_loop(rates), *_segmentation(rates, results['clean']),
+                   *_dry(rates, results['clean']), *_calibration(rates), *_rain(rates),
+                   *_baselines(rates)])
 
 
 def pair_figures(results: dict[str, Any]) -> list[Figure]:
-    """Derive the figures of ``measure_pairs`` results: the gain over the input at every step."""
+    """
+    Derive the figures of ``measure_pairs`` results: the gain over the input at every step.
+
+    What is left out is as of ``scene_figures``.
+    """
     before = results['input']['psnr']
-    return [Figure(f'psnr_gain_T{step["t"]}', f'PSNR over the input, T = {step["t"]}',
-                   step['psnr'] - before, 'dB') for step in results['steps']]
+    return _known([Figure(f'psnr_gain_T{step["t"]}', f'PSNR over the input, T = {step["t"]}',
+                          step['psnr'] - before, 'dB') for step in results['steps']])
+
+
+def _known(figures: list[Figure]) -> list[Figure]:
+    return [figure for figure in figures if not math.isnan(figure.value)]
 
 
 def _gains(rates: dict[float, Any]) -> Iterator[Figure]:
@@ -64,7 +71,7 @@ def _loop(rates: dict[float, Any]) -> Iterator[Figure]:
         changes = [(after[name] - before[name], after['t'], rate)
                    for rate, all_steps in steps.items()
                    for before, after in zip(all_steps, all_steps[1:], strict=False)
-                   if math.isfinite(after[name] - before[name])]
+                   if not math.isnan(after[name] - before[name])]
         if changes:
             worst, t, rate = min(changes)
             yield Figure(f'worst_step_{name}', f'worst change of {key} from one step to the next '

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ubcn_ros.study.measured import difference
 from ubcn_ros.study.paper import TABLE_4
 
 IDM, UBCN = 'idm', 'ubcn'
@@ -88,8 +89,9 @@ def margins(results: Mapping[str, Any], budget: str) -> dict[str, dict[str, floa
     for figure, by_rate in found.items():
         for rate, figures in ours.items():
             others = [row[rate][figure] for row in rows.values() if row[rate][figure] is not None]
-            if others and figures[figure] is not None:
-                by_rate[rate] = figures[figure] - max(others)
+            lead = difference(figures[figure], max(others, default=None))
+            if lead is not None:
+                by_rate[rate] = lead
     return found
 
 

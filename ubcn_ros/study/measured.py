@@ -56,9 +56,16 @@ def by_step(rates: Mapping[str, Any]) -> list[dict[str, dict[str, float | None]]
              for rate, entry in rates.items()} for t in range(count)]
 
 
+def difference(after: float | None, before: float | None) -> float | None:
+    """Return what a figure has gained; None where one is not known, or both are infinite."""
+    if after is None or before is None or math.isnan(after - before):
+        return None
+    return after - before
+
+
 def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:
     """Return a cell for each figure, its rates side by side; '-' where one is not a number."""
     def cell(value: float | None, digits: int) -> str:
-        return '-' if value is None or not math.isfinite(value) else f'{value:.{digits}f}'
+        return '-' if value is None or math.isnan(value) else f'{value:.{digits}f}'
     return [' / '.join(cell(row.get(key), digits) for row in rates.values())
             for key, _, digits in MEASURES]

@@ -15,6 +15,7 @@ Every baseline and UBCN side by side, image and mask, in light and in heavy rain
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -106,9 +107,9 @@ def rate_text(rate: float, rain: str) -> str:
     return f'{rate:g} mm/hr' if rain == RENDERED else f'as {rate:g} mm/hr'
 
 
-def psnr_text(psnr: float | None) -> str:
-    """Caption of an image; None stands for an infinite PSNR."""
-    return 'equal' if psnr is None else f'{psnr:.2f} dB'
+def psnr_text(psnr: float) -> str:
+    """Caption of an image."""
+    return 'equal' if math.isinf(psnr) else f'{psnr:.2f} dB'
 
 
 def miou_text(miou: float | None) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -81,15 +82,20 @@ def as_written(path: Path) -> Iterator[None]:
                          ) from error
 
 
+def _with_infinite_psnr(values: dict[str, Any]) -> dict[str, Any]:
+    """Undo what JSON makes of the PSNR of equal images, which nothing may lose as not known."""
+    return {**values, 'psnr': math.inf} if values.get('psnr', 0) is None else values
+
+
 def read_results(path: Path) -> dict[str, Any]:
     """
-    Read the file of a study; its figures are as they are.
+    Read the file of a study; its figures are as they are, a PSNR of null is infinite again.
 
     :raises ValueError: it is not one.
     :raises OSError: it cannot be read.
     """
     try:
-        found = json.loads(path.read_text('utf-8'))
+        found = json.loads(path.read_text('utf-8'), object_hook=_with_infinite_psnr)
     except ValueError as error:
         raise ValueError(f'{path} is not JSON: {error}: move it away or choose another '
                          'folder') from error

@@ -67,8 +67,7 @@ class Shown:
     An image and its labels.
 
     ``image``: (H, W, 3) uint8 RGB; ``labels``: (H, W) uint8 ids; ``figures``: 'psnr' in dB and
-    'ssim', and 'miou' in % over the classes that occur in the truth; None where one is not
-    finite.
+    'ssim', and 'miou' in % over the classes that occur in the truth, None where there are none.
     """
 
     image: np.ndarray
@@ -111,7 +110,7 @@ class ShownScene:
         images.add(image, self.clean)
         classes.add(labels, self.truth)
         return Shown(*as_arrays(image, labels), {
-            key: value if math.isfinite(value) else None for key, value in
+            key: None if math.isnan(value) else value for key, value in
             {**images.result(), 'miou': classes.result()['miou']}.items()})
 
 

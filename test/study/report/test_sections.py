@@ -237,6 +237,26 @@ def test_steps_gain_or_lose(section):
     assert {each.holds for each in section('steps', results).statements} == {None}
 
 
+def test_a_step_that_spoils_an_equal_image_is_named(section):
+    results = steps()
+    for step, psnr in zip(results['images'][0]['steps'], (None, 40.0, 39.0), strict=True):
+        step['psnr'] = psnr
+    derained = section('steps', results).statements[0]
+    assert derained.holds is False
+    assert '−∞ from step 1 to 2, −1.00 from step 2 to 3' in derained.found
+    results['images'][0]['steps'][1]['psnr'] = None
+    assert section('steps', results).statements[0].found == \
+        'mean change −∞ from step 2 to 3 (dB, 1 image)'
+
+
+def test_a_dry_image_is_no_light_rain(section):
+    results = methods()
+    for image in results['images']:
+        image['rates'] |= {'0': image['rates']['50']}
+        image['rates']['0']['UBCN']['psnr'] = None
+    assert '50 mm/hr' in section('methods', results).statements[0].found
+
+
 def test_opinions_tell_of_no_training_that_no_file_tells_of(section):
     # of a loop that gains with each step, beside baselines of which nothing is known
     said = [*section('methods', methods()).opinions, *section('steps', steps()).opinions]

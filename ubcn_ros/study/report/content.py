@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line, figure
-from ubcn_ros.study.measured import MEASURES
+from ubcn_ros.study.measured import MEASURES, difference
 
 AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
 """Verdicts of statements; OPEN where the figures do not suffice."""
@@ -237,9 +238,10 @@ def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str,
 
 def gain_line(name: str, rates: Iterable[tuple[str, float | None, float | None]],
               dashed: bool = False) -> Line:
-    """Return a line of what is gained by rain rate, of (mm/hr, after, before) each."""
-    return Line(name, tuple((float(rate), after - before) for rate, after, before in rates
-                            if None not in (after, before)), dashed)
+    """Return a line of what is gained by rain rate, of (mm/hr, after, before) each, if finite."""
+    gains = ((float(rate), difference(after, before)) for rate, after, before in rates)
+    return Line(name, tuple((rate, gain) for rate, gain in gains
+                            if gain is not None and math.isfinite(gain)), dashed)
 
 
 def gain_chart(title: str, unit: str, lines: Iterable[Line]) -> Chart:

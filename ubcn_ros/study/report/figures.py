@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import statistics
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from ubcn_ros.report.charts import figure
-from ubcn_ros.study.measured import MEASURES
+from ubcn_ros.study.measured import MEASURES, difference
 from ubcn_ros.study.methods import INPUT, OURS
 from ubcn_ros.study.report.content import (
     SEEN_RAIN,
@@ -37,8 +37,8 @@ def methods_section(found: Found, key: str) -> Section:
     section.blocks.append(_means(images, rates, titles))
     section.missing = _left_out(found)
     theirs = [title for title in titles if title not in (INPUT, OURS)]
-    leads = [_leads(images, rate, theirs) for rate in rates]
-    section.statements = [_residue(rates, leads)]
+    section.statements = [_residue({rate: _lead(images, rate, theirs) for rate in rates
+                                    if float(rate)})]
     section.opinions = [*_method_opinions(section.statements[0], theirs)]
     return section
 
@@ -61,9 +61,10 @@ def _left_out(found: Found) -> list[tuple[str, str]]:
 
 
 def _mean(values: list[float | None]) -> float | None:
-    """Mean of those that are finite; None where there are none."""
+    """Mean of those that are known; None where there are none, or infinite ones of both signs."""
     known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
+    mean = sum(known) / len(known) if known else math.nan
+    return None if math.isnan(mean) else mean
 
 
 def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
@@ -77,23 +78,24 @@ def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
              'baselines.')
 
 
-def _leads(images: list[Any], rate: str, theirs: list[str]) -> list[float]:
-    """By how many dB UBCN is ahead of the best of the others, of each image."""
+def _lead(images: list[Any], rate: str, theirs: list[str]) -> float | None:
+    """By how many dB UBCN is ahead of the best of the others, the mean of the images."""
     leads = []
     for image in images:
         found: dict[str, Figures] = image['rates'].get(rate, {})
         others = [found[title]['psnr'] for title in theirs if title in found]
-        if OURS in found and others and None not in (found[OURS]['psnr'], *others):
-            leads.append(found[OURS]['psnr'] - max(others))
-    return leads
+        if OURS in found:
+            leads.append(difference(found[OURS]['psnr'], max(others, default=None)))
+    return _mean(leads)
 
 
-def _residue(rates: list[str], leads: list[list[float]]) -> Statement:
+def _residue(leads: dict[str, float | None]) -> Statement:
     text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is ahead '
             'of them by more (the shown images)')
-    if len(rates) < 2 or not leads[0] or not leads[-1]:
+    rates = [*leads]
+    if len(rates) < 2 or None in (leads[rates[0]], leads[rates[-1]]):
         return Statement(text, None, 'needs two rain rates, UBCN and a baseline')
-    light, heavy = statistics.fmean(leads[0]), statistics.fmean(leads[-1])
+    light, heavy = leads[rates[0]], leads[rates[-1]]
     return Statement(text, heavy > max(0.0, light),
                      f'PSNR of UBCN over the best of the others: {figure(light, 2, True)} dB at '
                      f'{rates[0]} mm/hr, {figure(heavy, 2, True)} dB at {rates[-1]} mm/hr')
@@ -131,15 +133,15 @@ def steps_section(found: Found, key: str) -> Section:
 
 def _gains(images: list[Any], name: str, unit: str, last: int, text: str) -> Statement:
     """Say how a figure changes from each step to the next."""
-    changes = [_mean([step[t][name] - step[t - 1][name] for step in (i['steps'] for i in images)
-                      if len(step) > t and None not in (step[t][name], step[t - 1][name])])
-               for t in range(1, last)]
-    known = [change for change in changes if change is not None]
+    changes = {t: _mean([difference(step[t][name], step[t - 1][name])
+                         for step in (i['steps'] for i in images) if len(step) > t])
+               for t in range(1, last)}
+    known = {t: change for t, change in changes.items() if change is not None}
     if not known:
         return Statement(text, None, 'needs two steps and a ground truth')
-    return Statement(text, min(known) > 0, 'mean change ' + ', '.join(
+    return Statement(text, min(known.values()) > 0, 'mean change ' + ', '.join(
         f'{figure(change, 2, True)} from step {t} to {t + 1}'
-        for t, change in enumerate(known, 1)) + f' ({unit}, {counted(len(images), "image")})')
+        for t, change in known.items()) + f' ({unit}, {counted(len(images), "image")})')
 
 
 def _step_opinions(statements: list[Statement]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.report.charts import Chart, figure
+from ubcn_ros.study.measured import difference
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes
 from ubcn_ros.study.report.content import (
@@ -122,7 +123,7 @@ def _loop_statements(results: Results) -> Iterator[Statement]:
     """Yield for each model whether its last step is better than its first, in rain."""
     for name, row in results['networks'].items():
         first, last, t = row['steps'][0], row['steps'][-1], len(row['steps'])
-        gains = {rate: [_difference(last[rate], first[rate], key) for key in ('psnr', 'miou')]
+        gains = {rate: [difference(last[rate][key], first[rate][key]) for key in ('psnr', 'miou')]
                  for rate in first if float(rate)}
         known = [gain for pair in gains.values() for gain in pair if gain is not None]
         text = f'Step {t} derains and labels better than step 1, in rain ({name})'
@@ -132,11 +133,6 @@ def _loop_statements(results: Results) -> Iterator[Statement]:
         yield Statement(text, min(known) > 0, ', '.join(
             f'{figure(psnr, 2, True)} dB and {figure(miou, 1, True)} points of mIoU at {rate} '
             'mm/hr' for rate, (psnr, miou) in gains.items()))
-
-
-def _difference(after: Mapping[str, float | None], before: Mapping[str, float | None], key: str
-                ) -> float | None:
-    return None if None in (after[key], before[key]) else after[key] - before[key]
 
 
 def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str]:
@@ -155,7 +151,8 @@ def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str
         sizes = [networks[each]['parameters']['segmentation'] for each in (heavy, name)]
         if sizes[1] >= sizes[0]:
             continue
-        changes = [_difference(row['steps'][-1][rate], networks[heavy]['steps'][-1][rate], 'miou')
+        changes = [difference(*(each['steps'][-1][rate]['miou']
+                                for each in (row, networks[heavy])))
                    for rate in results['input']]
         known = [change for change in changes if change is not None]
         if known:
