@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,3 +177,7 @@ def test_images_are_spread_over_the_split_unless_a_stride_is_given(street):
     assert chosen_indices(scenes, (), None, 3) == [0, 1, 2]
     assert chosen_indices(scenes, (), 2, 5) == [0, 2]
     assert chosen_indices(scenes, ('A_2', 'A_0'), None, 1) == [2, 0]
+    many = SimpleNamespace(scenes=[SimpleNamespace(name=str(n), labelled=True)
+                                   for n in range(21)])
+    assert chosen_indices(many, (), None, 12) == [0, 1, 3, 5, 7, 8, 10, 12, 14, 15, 17, 19]
+    assert chosen_indices(many, (), None, 99) == [*range(21)]

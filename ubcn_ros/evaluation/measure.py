@@ -193,7 +193,8 @@ def measure_scenes(model: LoadedModel, scenes: SceneList, indices: Sequence[int]
     """
     Measure a model on labelled scenes, dry and in the validation rain.
 
-    Pixels of a group of classes are left out, as unlabeled ones are.
+    Pixels of a group of classes count for the mIoU as of ``LabelScore``; calibration leaves them
+    out, as unlabeled ones.
 
     :param indices: which scenes; each one's index is the seed of its rain.
     :param rates: mm/hr, 0..300.

@@ -144,7 +144,11 @@ def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, 
                                  f'{len(places)} images have names like '
                                  f'{", ".join([*places][:3])}')
         return [places[name] for name in names]
-    return [*places.values()][::stride or max(1, len(places) // limit)][:limit]
+    found = [*places.values()]
+    if stride:
+        return found[::stride][:limit]
+    count = min(limit, len(found))
+    return [found[n * len(found) // count] for n in range(count)]
 
 
 def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray) -> None:
