@@ -9,6 +9,8 @@ from camvid_folder import write_scenes
 from command_line import ubcn
 from processed_bags import processed
 
+from ubcn_ros.cli.options import load_engine
+
 
 @pytest.fixture(scope='module')
 def streets(tmp_path_factory):
@@ -44,6 +46,20 @@ def test_an_evaluation_with_its_pictures(tmp_path, tiny_model, streets):
         (streets / 'val' / kind / '0.png').rename(streets / 'val' / kind / '2.png')
     done = ubcn('report', found, '--out', out, '--model', tiny_model, '--device', 'cpu')
     assert done.exit_code == 1 and 'evaluate again' in done.output
+
+
+def test_pictures_converge_as_the_evaluation_did(tmp_path, tiny_model, streets, monkeypatch):
+    found, made = tmp_path / 'quality.json', []
+    monkeypatch.setattr('ubcn_ros.cli.report.load_engine',
+                        lambda **options: made.append(load_engine(**options)) or made[0])
+    done = ubcn('evaluate', '--model', tiny_model, '--data', streets, '--iterations', 2,
+                '--rates', '150', '--limit', 1, '--convergence', 255, '--json', found,
+                '--device', 'cpu')
+    assert done.exit_code == 0, done.output
+    done = ubcn('report', found, '--out', tmp_path / 'page.html', '--model', tiny_model,
+                '--device', 'cpu')
+    assert done.exit_code == 0, done.output
+    assert [engine.convergence for engine in made] == [255]
 
 
 def test_options_of_bags_are_refused_for_an_evaluation(tmp_path):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -67,11 +67,10 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
     """
     from ubcn_ros.report.page import write
 
-    def steps(iterations: int, precision: str, processing_size: int) -> Steps | None:
+    def steps(iterations: int, **options: Any) -> Steps | None:
         from ubcn_ros.report.steps import Steps
-        return None if model is None else Steps(load_engine(
-            model=model, device=device, precision=precision, processing_size=processing_size),
-            iterations)
+        return None if model is None else Steps(
+            load_engine(model=model, device=device, **options), iterations)
 
     with progress_bar(unit='frames') as bar:
         if source.suffix == '.json' and source.is_file():
@@ -83,7 +82,8 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
             from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report
             made = bag_report(BagPaths(source, other, input_bag, truth, topics),
                               BagReportOptions(out, frames, full_size, step_frames),
-                              steps(iterations, precision, processing_size), bar_updater(bar))
+                              steps(iterations, precision=precision,
+                                    processing_size=processing_size), bar_updater(bar))
     write(out, made)
     frames = f'{len(made.frames)} frames, ' if made.frames else ''
     click.echo(f'wrote {out}: {frames}{out.stat().st_size / 1e6:.1f} MB')
@@ -99,7 +99,9 @@ def _evaluation(path: Path, steps: Callable[..., Steps | None], count: int,
     from ubcn_ros.report.evaluation import Evaluation, evaluation_report
     evaluation = Evaluation(path)
     made, said = evaluation_report(evaluation), evaluation.said
-    again = steps(said['iterations'], said['precision'], said['processing_size'])
+    again = steps(said['iterations'], precision=said['precision'],
+                  processing_size=said['processing_size'],
+                  convergence=said.get('convergence', 0.0))
     if again is not None:
         from ubcn_ros.report.scenes import add_pictures
         add_pictures(made, evaluation, again, count, progress)
