@@ -47,7 +47,7 @@ def test_a_threshold_of_random_weights_is_told_and_its_paths_counted(small_prese
     assert row == {'path_threshold': 0.02, 'masks': 'labels of a rendered drive'}
     row |= paths_reached(engine, np.zeros((64, 128, 3), np.uint8))
     assert 1 < row['paths_reached'] < 8
-    note, = notes_on_masks([row | {'preset': 'paper', 'width': 128, 'height': 64}] * 2)
+    note, = notes_on_masks([row | {'name': 'paper', 'width': 128, 'height': 64}] * 2)
     assert 'threshold of 0.02, masks are labels of a rendered drive; at 128x64' in note
     assert f'{row["paths_reached"]} of 10 paths reach' in note
 
@@ -55,7 +55,7 @@ def test_a_threshold_of_random_weights_is_told_and_its_paths_counted(small_prese
 def test_masks_are_told_of_where_they_decide(small_preset, tmp_path):
     engine = open_engine('paper', None, tmp_path, device='cpu', precision='fp32')
     assert masks_of(engine.info.config) == {} == paths_reached(engine, None)
-    assert notes_on_masks([{'preset': 'paper'}]) == []
+    assert notes_on_masks([{'name': 'paper'}]) == []
     trained = replace(SMALL, attention=replace(SMALL.attention, path_threshold=0.05))
     assert masks_of(trained)['masks'] == "the model's own"
     with pytest.raises(ValueError, match='choose the preset paper or wide'):

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ubcn_ros.benchmark.roofline import Ceilings
 from ubcn_ros.cli.benchmark_engine import engine
 
-KEYS = {'preset', 'height', 'width', 'iterations', 'precision', 'backend', 'device', 'p50_ms',
+KEYS = {'name', 'height', 'width', 'iterations', 'precision', 'backend', 'device', 'p50_ms',
         'p95_ms', 'peak_mib', 'images_per_s', 'stages_ms', 'frames'}
 
 
@@ -34,9 +34,9 @@ def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
                  '--baseline', 'prenet', '--json', found, '--picture', picture)
     assert result.exit_code == 0, result.output
     rows = json.loads(found.read_text())
-    assert [(r['preset'], r['width'], r['height'], r['iterations']) for r in rows] == [
-        (preset, *size, t) for size in ((64, 48), (80, 40))
-        for preset, t in (('light', 1), ('light', 2), ('prenet', 1))]
+    assert [(r['name'], r['width'], r['height'], r['iterations']) for r in rows] == [
+        (name, *size, t) for size in ((64, 48), (80, 40))
+        for name, t in (('tiny', 1), ('tiny', 2), ('prenet', 1))]
     for row in rows:
         assert KEYS <= set(row) and 0 < row['p50_ms'] <= row['p95_ms'] and row['peak_mib'] > 50
         assert (row['precision'], row['device'], row['frames']) == ('fp32', 'cpu', 3)
@@ -47,19 +47,22 @@ def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
     assert two['roofline_ms']['segment'] == pytest.approx(2 * one['roofline_ms']['segment'],
                                                           abs=0.002)
     assert one['speed_up'] > 0 and baseline['precision'] == 'fp32' and 'speed_up' not in baseline
-    assert 'prenet' in result.output and 'segment' in result.output
+    for name in ('tiny', 'prenet', 'segment'):
+        assert name in result.output
     assert '<svg' in picture.read_text()
 
 
 def test_the_waterfall_adds_one_optimisation_after_the_other(run, tmp_path):
     found = tmp_path / 'rows.json'
-    result = run('--waterfall', '--iterations', 1, '--precision', 'bf16', '--json', found)
+    result = run('--waterfall', '--iterations', 1, '--precision', 'bf16', '--json', found,
+                 '--processing-size', 0, '--processing-size', 32)
     assert result.exit_code == 0, result.output
     rows = json.loads(found.read_text())
     assert [row['optimisation'] for row in rows] == [
         'fp32, layers as trained', '+ batch normalisation folded', '+ channels last',
-        '+ paths mixed in strips', '+ bf16']
-    assert rows[0]['speed_up'] == 1 and all(row['speed_up'] > 0 for row in rows)
+        '+ paths mixed in strips', '+ bf16'] * 2
+    assert [row['speed_up'] for row in rows[::5]] == [1, 1], 'of the same work'
+    assert all(row['speed_up'] > 0 for row in rows)
 
 
 def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
@@ -76,6 +79,9 @@ def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
     (['--backend', 'magic'], "'magic' is not one of"),
     (['--picture', 'rows.gif'], "'rows.gif' ends in none of .png"),
     (['--path-threshold', '0.02'], '--path-threshold is for random weights'),
+    (['--preset', 'paper'], '--preset is for random weights'),
+    (['--waterfall', '--backend', 'eager'], 'leave out --backend'),
+    (['--waterfall', '--precision', 'fp32', '--precision', 'bf16'], 'with one --precision'),
     (['--path-threshold', '1'], '1.0 is not in the range 0<x<1')])
 def test_errors_name_the_value(run, arguments, told):
     result = run(*arguments)

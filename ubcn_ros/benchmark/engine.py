@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ubcn_ros.text_table import table
-
 if TYPE_CHECKING:
     import torch
 
@@ -30,8 +28,9 @@ WARM_UP = 2
 class Rows:
     """What to time: every combination of these, or a waterfall."""
 
+    # of random weights; one where there is a model, which has its own
     presets: tuple[str, ...]
-    # name or path; None takes random weights
+    # name or path
     model: str | None
     # T of the loop
     iterations: tuple[int, ...]
@@ -135,11 +134,11 @@ def eager_engine(model: Path, device: torch.device, precision: str, **preparatio
     return Engine(backend), backend.network
 
 
-def timed_engine(engine: Engine, preset: str, size: tuple[int, int], iterations: int,
-                 processing_size: int, **more: str) -> TimedCall:
+def timed_engine(engine: Engine, size: tuple[int, int], iterations: int, processing_size: int,
+                 **more: str) -> TimedCall:
     """Return an engine, to be timed: T steps per image, uint8 to uint8."""
     from ubcn_ros.benchmark.known_labels import masks_of
-    row = {'preset': preset, 'height': size[1], 'width': size[0], 'iterations': iterations,
+    row = {'name': engine.info.name, 'height': size[1], 'width': size[0], 'iterations': iterations,
            'processing_size': processing_size, 'precision': engine.precision, 'backend': '',
            'device': str(engine.device), **masks_of(engine.info.config), **more}
 
@@ -173,7 +172,7 @@ def timed_baseline(name: str, device: torch.device, precision: str, size: tuple[
         network(tensor).clamp(0, 1).mul(255).round().to(torch.uint8)[0].cpu().numpy()
         return {}
 
-    return TimedCall({'preset': name, 'height': size[1], 'width': size[0], 'iterations': 1,
+    return TimedCall({'name': name, 'height': size[1], 'width': size[0], 'iterations': 1,
                       'precision': precision, 'backend': 'eager', 'device': str(device)},
                      call, device)
 
@@ -201,10 +200,9 @@ def timed_waterfall(preset: str, model: str | None, folder: Path, device: str,
             for module in network.children():
                 module.register_forward_pre_hook(lambda _, inputs: tuple(
                     x.contiguous() if isinstance(x, torch.Tensor) else x for x in inputs))
-        timed.append(timed_engine(engine, preset, size, iterations, processing_size,
-                                  optimisation=name))
+        timed.append(timed_engine(engine, size, iterations, processing_size, optimisation=name))
     if best.backend == 'graphs':
-        timed.append(timed_engine(best, preset, size, iterations, processing_size,
+        timed.append(timed_engine(best, size, iterations, processing_size,
                                   optimisation='+ graphs'))
     return timed
 
@@ -257,10 +255,10 @@ def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[
         for result, one in zip(results[:-1], timed, strict=False):
             result['speed_up'] = speed_up(one, timed[-1])
     elif rows.waterfall:
-        first: dict[tuple[str, int], TimedCall] = {}
+        first: dict[tuple[Any, ...], TimedCall] = {}
         for result, one in zip(results, timed, strict=True):
-            base = first.setdefault((result['preset'], result['iterations']), one)
-            result['speed_up'] = speed_up(one, base)
+            work = tuple(result[key] for key in ('name', 'iterations', 'processing_size'))
+            result['speed_up'] = speed_up(one, first.setdefault(work, one))
     return results
 
 
@@ -280,7 +278,7 @@ def _timed(rows: Rows, size: tuple[int, int], folder: Path
                              device=rows.device, precision=precision, backend=backend)
         for t in rows.iterations:
             for side in rows.processing_sizes:
-                found.append(timed_engine(engine, preset, size, t, side))
+                found.append(timed_engine(engine, size, t, side))
                 engines[id(found[-1])] = engine
     return found, engines
 
@@ -298,48 +296,3 @@ def _result(one: TimedCall, engine: Engine | None, image: np.ndarray) -> dict[st
             for stage, ms in limits.items() if row['stages_ms'][stage]['p50'] > 0 and ms > 0}
         row |= paths_reached(engine, image, row['processing_size'])
     return row
-
-
-def report(rows: Sequence[dict[str, Any]]) -> str:
-    """Show rows as a table: the whole, then the stages' medians, milliseconds."""
-    from ubcn_ros.benchmark.known_labels import notes_on_masks
-    stages = list(dict.fromkeys(stage for row in rows for stage in row['stages_ms']))
-    shares = any('roofline_share' in row for row in rows)
-    header = ['', 'size', 'processed at', 'T', 'precision', 'p50 ms', 'p95 ms', 'images/s',
-              'peak MiB', *stages, *(['share of roofline'] if shares else []), 'times']
-    lines = []
-    for row in rows:
-        share = row.get('roofline_share')
-        lines.append([
-            row.get('optimisation', row['preset']), f'{row["width"]}x{row["height"]}',
-            row.get('processed', ''),
-            str(row['iterations']), f'{row["precision"]} {row["backend"]}',
-            f'{row["p50_ms"]:.1f}', f'{row["p95_ms"]:.1f}', f'{row["images_per_s"]:.2f}',
-            f'{row["peak_mib"]:.0f}',
-            *(f'{row["stages_ms"][s]["p50"]:.1f}' if s in row['stages_ms'] else ''
-              for s in stages),
-            *([' '.join(f'{s} {100 * v:.0f}%' for s, v in (share or {}).items())]
-              if shares else []),
-            f'{row["speed_up"]:.1f}' if 'speed_up' in row else ''])
-    return '\n'.join([table(header, lines), *notes_on_masks(rows)])
-
-
-def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Draw a bar per row, divided into its stages."""
-    from matplotlib.figure import Figure
-    names = [f'{row.get("optimisation", row["preset"])}\n{row["width"]}x{row["height"]} '
-             f'T={row["iterations"]} {row["precision"]}' for row in rows]
-    figure = Figure(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
-    axes = figure.add_subplot()
-    left = np.zeros(len(rows))
-    for stage in dict.fromkeys(stage for row in rows for stage in row['stages_ms']):
-        widths = np.array([row['stages_ms'].get(stage, {'p50': 0})['p50'] for row in rows])
-        axes.barh(names, widths, left=left, label=stage)
-        left += widths
-    rest = np.array([row['p50_ms'] for row in rows]) - left
-    axes.barh(names, np.maximum(rest, 0), left=left, color='lightgrey', label='rest')
-    axes.invert_yaxis()
-    axes.set_xlabel('milliseconds per image, medians')
-    axes.legend(ncols=6, fontsize='small')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)

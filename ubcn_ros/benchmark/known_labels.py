@@ -118,7 +118,7 @@ def notes_on_masks(rows: Sequence[dict[str, Any]]) -> list[str]:
     notes = []
     for row in rows:
         if 'masks' in row:
-            notes.append(f"{row['preset']}: SAM with a path threshold of {row['path_threshold']}, "
+            notes.append(f"{row['name']}: SAM with a path threshold of {row['path_threshold']}, "
                          f"masks are {row['masks']}")
         if 'paths_reached' in row:
             notes[-1] += (f'; at {row["width"]}x{row["height"]}, {row["paths_reached"]} of '

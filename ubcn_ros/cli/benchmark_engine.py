@@ -28,8 +28,8 @@ from ubcn_ros.cli.output import progress_bar, save_json
 
 
 @click.command(cls=Command)
-@click.option('--preset', 'presets', multiple=True, default=('light',), show_default=True,
-              type=PRESET, help='Network; may be repeated.')
+@click.option('--preset', 'presets', multiple=True, type=PRESET,
+              help='Network with random weights; may be repeated  [default: light].')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @click.option('--path-threshold', type=click.FloatRange(0, 1, min_open=True, max_open=True),
               help="SAM's, with random weights of the presets paper and wide. Its masks are then "
@@ -71,18 +71,23 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
     """
     import torch
 
-    from ubcn_ros.benchmark.engine import Rows, draw, measure, report
+    from ubcn_ros.benchmark.engine import Rows, measure
+    from ubcn_ros.benchmark.engine_report import draw, report
     from ubcn_ros.runtime import find_model
     from ubcn_ros.runtime.export.folder import is_exported
-    if model is not None and path_threshold is not None:
-        raise click.UsageError('--path-threshold is for random weights, a --model has its own: '
-                               'give one of both')
+    for option, given in (('--preset', presets), ('--path-threshold', path_threshold)):
+        if model is not None and given:
+            raise click.UsageError(f'{option} is for random weights, a --model has its own: give '
+                                   'one of both')
+    if waterfall and (len(precisions) > 1 or backends != ('auto',)):
+        raise click.UsageError('a --waterfall ends with one --precision and goes through the '
+                               'backends by itself: give one, and leave out --backend')
     if threads:
         torch.set_num_threads(threads)
     if model is not None and not is_exported(model):
         find_model(model)  # for its error, before images are rendered
     torch.backends.cudnn.benchmark = cudnn_benchmark
-    wanted = Rows(presets, model, iterations, precisions, backends, device, frames,
+    wanted = Rows(presets or ('light',), model, iterations, precisions, backends, device, frames,
                   baseline, baseline_precision, waterfall, processing_sizes, path_threshold)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, \

@@ -87,7 +87,7 @@ def _release_memory() -> None:
 def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precision: str,
                 size: tuple[int, int], iterations: int) -> TimedCall:
     engine = open_engine(name, path and str(path), folder, device=device, precision=precision)
-    return timed_engine(engine, name, size, iterations, NATIVE)
+    return timed_engine(engine, size, iterations, NATIVE)
 
 
 def time_header(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
