@@ -5,6 +5,7 @@
 from collections import Counter
 from types import SimpleNamespace
 
+import cv2
 import messages
 import numpy as np
 from hypothesis import HealthCheck, given, settings
@@ -57,6 +58,18 @@ def test_compressed_images_are_read_or_refused():
     assert sum(outcomes.values()) >= 5000
     assert set(outcomes) == {'image', 'compressed', 'size'}
     assert min(outcomes.values()) > 100
+
+
+def test_pieces_of_compressed_images_are_there_twice_or_left_out(monkeypatch):
+    encode, whole, longer = cv2.imencode, [], Counter()
+    monkeypatch.setattr(cv2, 'imencode',
+                        lambda *image: whole.append(encode(*image)[1]) or (True, whole[-1]))
+    for seed in range(400):
+        data = any_compressed(np.random.default_rng(seed))
+        before = whole[-1].tobytes()
+        if len(data) != len(before) and (data[:8], data[-8:]) == (before[:8], before[-8:]):
+            longer[len(data) > len(before)] += 1
+    assert longer[True] > 10 and longer[False] > 10
 
 
 def test_the_same_seed_draws_the_same_messages():

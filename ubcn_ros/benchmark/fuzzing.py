@@ -74,7 +74,7 @@ def any_compressed(random: np.random.Generator) -> bytes:
         data[16:24] = random.integers(0, 2**32, 2, np.uint32).tobytes()
     elif kind == 4:  # a piece twice, or left out
         at, size = random.integers(0, len(data)), random.integers(1, 200)
-        data[at:at + (0 if random.integers(2) else size)] = data[at:at + size]
+        data[at:at + size] = data[at:at + size] * (2 * int(random.integers(2)))
     else:  # damaged bytes, in the header for a half of them
         reach = len(data) if kind == 5 else 64
         for place in random.integers(0, min(reach, len(data)), random.integers(1, 9)):
