@@ -161,11 +161,9 @@ def test_a_stamped_image_is_the_same_under_a_new_stamp():
 
 def test_figures_of_this_process():
     pytest.importorskip('rclpy')
-    from ubcn_ros.benchmark.node import process_figures
+    from ubcn_ros.benchmark.process_figures import process_figures
     memory, before = process_figures(os.getpid())
-    end = time.process_time() + 0.05
-    while time.process_time() < end:
-        pass
+    burn(0.05)
     assert memory > 5 and process_figures(os.getpid())[1] >= before + 0.03
 
 
@@ -223,7 +221,44 @@ def sent(times, delays, lost=(), **counters):
     counted = {'received': len(times), 'processed': len(times) - len(lost), 'dropped': len(lost),
                'malformed': 0, 'dropped (failed)': 0, 'dropped (of the stale, in transport)': 0}
     return Sent(dict(zip(headers, times, strict=True)), outputs, [], {**counted, **counters}, {},
-                {}, 1.0)
+                {}, 0.0, 1.0, 0.1)
+
+
+class Idle:
+    """A client of a node that is this process, which works while it publishes and settles."""
+
+    def __init__(self):
+        self.outputs, self.frames = [], []
+
+    def check(self):
+        pass
+
+    def publish(self, _data):
+        burn(0.02)
+        return time.monotonic()
+
+    def settled_counts(self, _timeout):
+        burn(0.3)
+
+    def status(self, _name):
+        from ubcn_ros.benchmark.camera_client import _COUNTERS
+        return dict.fromkeys(_COUNTERS, '0')
+
+
+def burn(seconds):
+    """Use so much CPU."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+def test_rates_and_cpu_are_of_a_period_for_each_image_and_of_nothing_else():
+    pytest.importorskip('rclpy')
+    from ubcn_ros.benchmark.camera_client import _stream
+    from ubcn_ros.benchmark.node_load import Stamped
+    found = _stream(Idle(), Stamped(40, 50), os.getpid(), 6, 10.0, lambda _: None)
+    assert len(found.sent) == 6 and found.seconds >= 0.6 - 1e-3
+    assert 0.08 <= found.cpu_seconds < 0.3
 
 
 def test_figures_of_several_cameras_are_pooled():

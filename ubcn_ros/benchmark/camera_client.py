@@ -17,6 +17,7 @@ from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import Client, Output
 from ubcn_ros.bags.live.node_process import ReplayError
 from ubcn_ros.benchmark.node_load import Load, Stamped
+from ubcn_ros.benchmark.process_figures import process_figures
 
 START_SECONDS = 180.0  # a start may compile
 _COUNTERS = ('received', 'processed', 'dropped', 'malformed', 'dropped (failed)',
@@ -30,7 +31,8 @@ class Sent:
 
     ``sent`` has the times by serialized header, ``counters`` what the node's counters gained,
     ``frames`` what it says of each frame in `debug/frame`, milliseconds; ``camera`` and ``engine``
-    are its last diagnostics.
+    are its last diagnostics. ``started`` and ``seconds`` are of the sending, a whole period for
+    each image, and ``cpu_seconds`` what the node used in them.
     """
 
     sent: dict[bytes, float]
@@ -39,7 +41,9 @@ class Sent:
     counters: dict[str, int]
     camera: dict[str, str]
     engine: dict[str, str]
+    started: float
     seconds: float
+    cpu_seconds: float
 
 
 class CameraClient:
@@ -131,31 +135,31 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
                     client.probe(image.now())
                     result = None
                 else:
-                    result = _stream(client, image, *arguments,
+                    result = _stream(client, image, node, *arguments,
                                      lambda count: connection.send(('sent', count)))
                 connection.send(('result', result))
             except ReplayError as error:
                 connection.send(('error', error))
 
 
-def _stream(client: Client, image: Stamped, frames: int, rate_hz: float,
+def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: float,
             progress: Callable[[int], Any]) -> Sent:
     before = counters(client)
     client.outputs.clear()
     client.frames.clear()
     sent: dict[bytes, float] = {}
-    started = time.monotonic()
+    started, used = time.monotonic(), process_figures(node)[1]
     for number in _paced(frames, rate_hz):
         client.check()
         data = image.now()
         sent[header_bytes(data)] = client.publish(data)
         if number % 10 == 9:
             progress(10)
-    seconds = time.monotonic() - started
+    seconds, used = time.monotonic() - started, process_figures(node)[1] - used
     progress(frames % 10)
     gained = counters(client, before)
     return Sent(sent, list(client.outputs), list(client.frames), gained,
-                client.status('camera'), client.status('engine'), seconds)
+                client.status('camera'), client.status('engine'), started, seconds, used)
 
 
 def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, int]:
@@ -166,8 +170,9 @@ def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, 
 
 
 def _paced(count: int, rate_hz: float) -> Iterator[int]:
-    """Yield 0 .. count - 1, each when it is due."""
+    """Yield 0 .. count - 1, each when it is due, and end when one more would be."""
     start = time.monotonic()
-    for number in range(count):
+    for number in range(count + 1):
         time.sleep(max(0.0, start + number / rate_hz - time.monotonic()))
-        yield number
+        if number < count:
+            yield number

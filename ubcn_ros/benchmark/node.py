@@ -19,7 +19,7 @@ from ubcn_ros.benchmark.camera_client import CameraClient, Sent
 from ubcn_ros.benchmark.lock_probe import lock_figures, read_samples
 from ubcn_ros.benchmark.node_figures import delivered, latency_bound, stage_times
 from ubcn_ros.benchmark.node_load import Load
-from ubcn_ros.node.diagnostics import resident_mib
+from ubcn_ros.benchmark.process_figures import process_figures
 
 _SOAKED = 1000  # frames after which memory should stay as it is
 _MOST_DROPPED = 0.01  # share at which a rate is sustained
@@ -85,48 +85,25 @@ class LoadedNode:
         return lock_figures(read_samples(self._samples), start, end, frames)
 
 
-def process_figures(pid: int) -> tuple[float, float]:
-    """
-    Read what a process has used, from /proc (proc(5)).
-
-    :return: resident memory in MiB, and CPU seconds of user and system; NaN where it is gone.
-    """
-    try:
-        # the name before the last ')' may hold anything
-        fields = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    except OSError:
-        return float('nan'), float('nan')
-    return (resident_mib(pid),
-            (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK'))
-
-
-class ProcessUsage:
-    """What a process uses from now on; see `process_figures`."""
+class MemoryUsage:
+    """The resident memory of a process from now on, MiB."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._resident, self._cpu = process_figures(pid)
-        self._started = time.monotonic()
+        self._start = process_figures(pid)[0]
         self._soaked: float | None = None
 
     def mark(self) -> None:
-        """Count the growth of memory from here."""
+        """Count its growth from here."""
         self._soaked = process_figures(self._pid)[0]
 
-    def figures(self) -> dict[str, Any]:
-        """
-        Return `cpu_seconds`, `cpu_percent` (of one core) and `rss_mib`.
-
-        The last holds start, after_1000, end and growth.
-        """
-        end, cpu = process_figures(self._pid)
-        base = self._resident if self._soaked is None else self._soaked
-        used = cpu - self._cpu
-        return {'cpu_seconds': round(used, 2),
-                'cpu_percent': round(100 * used / (time.monotonic() - self._started), 1),
-                'rss_mib': {'start': round(self._resident, 1),
-                            'after_1000': None if self._soaked is None else round(self._soaked, 1),
-                            'end': round(end, 1), 'growth': round(end - base, 1)}}
+    def figures(self) -> dict[str, float | None]:
+        """Return start, after_1000, end and growth."""
+        end = process_figures(self._pid)[0]
+        base = self._start if self._soaked is None else self._soaked
+        return {'start': round(self._start, 1),
+                'after_1000': None if self._soaked is None else round(self._soaked, 1),
+                'end': round(end, 1), 'growth': round(end - base, 1)}
 
 
 def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> dict[str, Any]:
@@ -135,29 +112,29 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
 
     :param progress: called with a number of images that were sent.
     :return: figures of all cameras together as of `node_figures`, `stages_ms`, `lock`,
-        `rate_in_hz` and `rate_out_hz`, what the process used as of `ProcessUsage` and of it
-        `cpu_ms_per_frame`, the load, and, of several cameras, `by_camera`.
+        `rate_in_hz` and `rate_out_hz`, `cpu_seconds` that the node used while images were sent,
+        of them `cpu_percent` of one core and `cpu_ms_per_frame`, `rss_mib` as of `MemoryUsage`,
+        the load, and, of several cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
     """
     with LoadedNode(load) as loaded:
-        usage, shown = ProcessUsage(loaded.node.process.pid), 0
+        memory, shown = MemoryUsage(loaded.node.process.pid), 0
 
         def show(count: int) -> None:
             nonlocal shown
             if shown < _SOAKED * load.cameras <= shown + count:
-                usage.mark()
+                memory.mark()
             shown += count
             progress(count)
 
         time.sleep(1.0)  # what an idle node's lock is like
-        started = time.monotonic()
         cameras = loaded.stream(load.frames, load.rate_hz, show)
-        used, cores = usage.figures(), loaded.cores
-        ended = max(max(camera.sent.values()) for camera in cameras)
+        resident, cores = memory.figures(), loaded.cores
         loaded.stop()
         result = delivered(cameras, load.outputs[-1])
-        lock = loaded.lock(started, ended, result['processed'])
-    seconds = max(camera.seconds for camera in cameras)
+        longest = max(cameras, key=lambda camera: camera.seconds)
+        seconds, cpu_seconds = longest.seconds, longest.cpu_seconds
+        lock = loaded.lock(longest.started, longest.started + seconds, result['processed'])
     status, engine = cameras[0].camera, cameras[0].engine
     by_camera = {} if load.cameras == 1 else {
         'by_camera': {name: delivered([camera], load.outputs[-1])
@@ -172,9 +149,11 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
             'rate_out_hz': round(result['processed'] / seconds, 2),
             'stages_ms': stage_times(cameras),
             'lock': lock,
-            'cpu_ms_per_frame': round(1e3 * used['cpu_seconds'] / result['processed'], 2)
+            'cpu_ms_per_frame': round(1e3 * cpu_seconds / result['processed'], 2)
             if result['processed'] else None,
-            **used,
+            'cpu_seconds': round(cpu_seconds, 2),
+            'cpu_percent': round(100 * cpu_seconds / seconds, 1),
+            'rss_mib': resident,
             'seconds': round(seconds, 1),
             'iterations_used': _number(status, 'iterations used (mean)'),
             'precision': engine.get('precision'), 'backend': engine.get('backend'),
