@@ -202,9 +202,9 @@ class BaselineStudy:
             if 'segmentation' not in start.trained:
                 raise ValueError(
                     f'the {start.network.config.segmentation} that the recipe '
-                    f'{self.config.name!r} gives {name} does not take the weights of '
-                    f"{self.model}'s {self.info.config.segmentation}: choose another --model, or "
-                    'a --recipe of the same segmentation network')
+                    f'{self.config.name!r} gives {name} does not take the weights of the '
+                    f'{self.info.config.segmentation} of {self.model}, whose network, size or '
+                    'classes are others: choose another --model, or a --recipe of the same')
 
     def _trained(self, name: str, budget: str) -> dict[str, Any]:
         """Train a network and measure it; of one that diverges, say that."""
