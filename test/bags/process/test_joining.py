@@ -12,7 +12,8 @@ from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
 from ubcn_ros.bags import BagError, open_bag
-from ubcn_ros.bags.process import Options, join, plan, read_sidecar, run_job
+from ubcn_ros.bags.errors import BagLocked
+from ubcn_ros.bags.process import Options, join, joining, plan, read_sidecar, run_job
 from ubcn_ros.bags.process import jobs as jobs_module
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
@@ -107,6 +108,23 @@ def test_joining_may_be_interrupted_and_begun_again(tmp_path, monkeypatch, place
     assert not (tmp_path / 'out').exists()
     written = join(jobs, tmp_path / 'out').tally.written
     assert join(jobs, tmp_path / 'out').tally.written == written  # once more changes nothing
+    processed(source, tmp_path / 'straight')
+    assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
+
+
+def test_only_one_process_joins_a_bag(tmp_path, monkeypatch):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    jobs = run_pieces(source, tmp_path / 'out', 2)
+    check = joining.check_output
+
+    def second(*arguments):
+        monkeypatch.setattr(joining, 'check_output', check)
+        with pytest.raises(BagLocked, match='out.pieces is being written by another process'):
+            join(jobs, tmp_path / 'out')
+        check(*arguments)
+
+    monkeypatch.setattr(joining, 'check_output', second)
+    join(jobs, tmp_path / 'out')
     processed(source, tmp_path / 'straight')
     assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
 

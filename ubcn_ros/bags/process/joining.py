@@ -8,7 +8,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.jobs import pieces_folder
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.resume import check_settings
-from ubcn_ros.bags.process.run import Result, check_output, input_problems
+from ubcn_ros.bags.process.run import Result, check_output, input_problems, locked
 from ubcn_ros.bags.process.sidecar import CameraTally, Tally, read_sidecar, write_sidecar
 from ubcn_ros.bags.storage.metadata import read_metadata, write_metadata
 from ubcn_ros.bags.storage.reader import open_bag
@@ -34,7 +34,14 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
     :param out: the bag, not there yet; `pieces_folder(out)` is where the jobs wrote.
     :raises BagError: a piece is not finished or was made with other settings than the first,
         or the bag cannot be written.
+    :raises BagLocked: another process joins them.
     """
+    pieces = pieces_folder(out)
+    with locked(pieces) if pieces.is_dir() else nullcontext():  # they may have been joined
+        return _join(jobs, out)
+
+
+def _join(jobs: Sequence[Job], out: Path) -> Result:
     document = read_sidecar(out)
     if document is not None and document['finished']:
         shutil.rmtree(pieces_folder(out), ignore_errors=True)
