@@ -9,6 +9,7 @@ import signal
 import pytest
 from bag_files import file_limit
 from drives import MS, Engine, camera_info, drive, image, processed, stored, write_bag
+from mcap.writer import CompressionType
 
 from ubcn_ros.bags import BagError, open_bag
 from ubcn_ros.bags.errors import BagLocked
@@ -133,6 +134,21 @@ def test_camera_infos_on_both_sides_of_the_break_are_paired(tmp_path):
             processed(source, out, engine=Engine(raise_at(number, MemoryError())))
         assert check_resumed(source, out) <= 12 - number + 1
         assert len(stored(out, '/front/derained/camera_info')) == 12
+
+
+def test_damage_that_was_met_before_the_break_is_told(tmp_path):
+    """Of an attachment, and of images before what is looked back to."""
+    source = write_bag(tmp_path / 'in.mcap', drive(60), b'a note',
+                       compression=CompressionType.NONE)
+    data = bytearray(source.read_bytes())
+    for whole in (b'a note', drive(2)[-4].data):
+        data[data.index(whole)] ^= 255
+    source.write_bytes(data)
+    straight = processed(source, tmp_path / 'straight')
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(110, MemoryError())))
+    assert processed(source, tmp_path / 'out', resume=True).errors == straight.errors
+    assert sum('is damaged at byte' in line for line in straight.errors) == 2
 
 
 def test_a_latched_camera_info_is_found_again(tmp_path):

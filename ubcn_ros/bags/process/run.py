@@ -130,7 +130,7 @@ class _Run:
             self.tally.cameras.setdefault(camera.topic, CameraTally())
         self._begun, self._saved = time.monotonic(), time.monotonic()
         self._before_s, self._busy_before = self.tally.wall_s, Counter(self.tally.busy_s)
-        self._write_s = 0.0
+        self._problems_before, self._write_s = self.tally.problems, 0.0
 
     @contextmanager
     def opened(self, lock: ExitStack) -> Iterator[McapBagWriter]:
@@ -192,9 +192,8 @@ class _Run:
         :raises BagError: they differ.
         """
         check_output(self._job.out, self.tally.written)
-        problems = self._reader.damage + input_problems(
-            self._reader, self._job, (self._job.start_ns, self._job.end_ns), self.tally.read)
-        self.tally.problems = list(dict.fromkeys([*self.tally.problems, *problems]))
+        self._note_problems(self._reader.damage + input_problems(
+            self._reader, self._job, (self._job.start_ns, self._job.end_ns), self.tally.read))
         self.save(finished=True)
 
     def save(self, finished: bool) -> None:
@@ -279,9 +278,13 @@ class _Run:
                 sizes.append(text)
         self.tally.engine_ms.update(frame.timings)
 
+    def _note_problems(self, met: list[str]) -> None:
+        self.tally.problems = list(dict.fromkeys([*self._problems_before, *met]))
+
     def _checkpoint(self, writer: McapBagWriter, pipeline: ThreadedPipeline) -> None:
         with signals_held():
             writer.flush()
+            self._note_problems(self._reader.met)  # what is behind is not read again
             self.tally.wall_s = self._before_s + time.monotonic() - self._begun
             self.tally.busy_s = self._busy_before + Counter(
                 {**pipeline.busy_s, 'write': self._write_s})

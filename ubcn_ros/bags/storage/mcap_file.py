@@ -134,6 +134,9 @@ class McapFile:
                 continue
             yield record.name, record.metadata
 
+    def check(self) -> None:
+        """Do nothing: reading meets all damage that there is."""
+
     def _load(self, block: _Block, channels: set[int], start: int, end: int) -> Iterator[Record]:
         """Yield the records of a block, as far as it is whole, by time."""
         messages = []

@@ -140,7 +140,14 @@ class BagReader:
 
     @property
     def damage(self) -> list[str]:
-        """What is known by now that could not be read, of all topics, a line each."""
+        """What could not be read, of all topics, a line each; the files are checked once."""
+        for storage in self._storages:
+            storage.check()
+        return self.met
+
+    @property
+    def met(self) -> list[str]:
+        """What opening and reading have met by now of `damage`; while a thread reads, too."""
         return [*self._lost, *(line for s in self._storages for line in s.problems)]
 
     def problems(self, connection: Connection, found: int) -> list[str]:

@@ -64,7 +64,7 @@ class Storage(Protocol):
     """
     An open storage file of any kind; times in nanoseconds.
 
-    What is damaged is passed over, and told by ``problems`` once it was met.
+    What is damaged is passed over, and told by ``problems`` once reading or ``check`` met it.
     """
 
     channels: Mapping[int, Channel]
@@ -77,7 +77,10 @@ class Storage(Protocol):
 
     @property
     def problems(self) -> list[str]:
-        """What could not be read, and why, a line each."""
+        """What could not be read so far, and why, a line each; while a thread reads, too."""
+
+    def check(self) -> None:
+        """Look for damage that reading does not meet."""
 
     @property
     def span(self) -> tuple[int, int] | None:

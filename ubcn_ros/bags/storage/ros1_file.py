@@ -81,7 +81,7 @@ class Ros1File(Storage):
         """What could not be read, and why."""
         return self._damage + [
             f'{self._name}: {count} messages of {topic} could not be converted ({first})'
-            for topic, (count, first) in self._malformed.items()]
+            for topic, (count, first) in [*self._malformed.items()]]  # a thread may add some
 
     @property
     def span(self) -> tuple[int, int] | None:

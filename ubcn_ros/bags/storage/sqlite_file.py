@@ -40,8 +40,8 @@ class SqliteFile(Storage):
         self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
                       'as it had been committed'] if recover else []
         self._name, self._path, self._recovered = name, path, recover
-        self._damage = ''  # the first that was met
-        self._checked = self._told = False
+        self._damage = self._lost = ''  # the first that was met, and how much is missing
+        self._checked = False
         mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
         # one thread at a time, but not always the same
         self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True,
@@ -73,16 +73,18 @@ class SqliteFile(Storage):
 
     @property
     def problems(self) -> list[str]:
-        """What could not be read, and why; the first time, all pages are checked."""
+        """What could not be read so far, and why."""
+        damaged = [f'{self._name} is damaged ({self._damage}): what is whole before and after was '
+                   f'read{self._lost}; give another copy of the file, if there is one']
+        return damaged * bool(self._damage) + self._problems
+
+    def check(self) -> None:
+        """Check all pages, once: SQLite may leave out rows unsaid."""
         if not self._checked:
             self._checked = True
             self._note_damage(self._cut() or self._inconsistency())
-        if self._damage and not self._told:
-            self._told = True
-            self._problems.insert(0, f'{self._name} is damaged ({self._damage}): what is whole '
-                                  f'before and after was read{self._lost()}; give another copy of '
-                                  'the file, if there is one')
-        return self._problems
+        if self._damage:
+            self._lost = self._lost or self._count_lost()
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -197,14 +199,14 @@ class SqliteFile(Storage):
         return f'of its {pages} pages, {there} are there'
 
     def _inconsistency(self) -> str:
-        """Return what does not fit together in the file: SQLite may leave out rows unsaid."""
+        """Return what does not fit together in the file."""
         try:
             (text,) = self._database.execute('PRAGMA integrity_check(1)').fetchone()
         except _ERRORS as error:
             return reason(error)
         return '' if text == 'ok' else ' '.join(text.split())
 
-    def _lost(self) -> str:
+    def _count_lost(self) -> str:
         """Say how many messages are missing, where the index tells."""
         try:
             ((listed,),) = self._database.execute(
