@@ -65,6 +65,22 @@ def test_a_run_that_failed_goes_on(source, tmp_path, number, options):
     check_resumed(source, tmp_path / 'out', options)
 
 
+@pytest.mark.parametrize('topic', ['/front/labels/image_raw', '/front/derained/camera_info'])
+def test_an_item_that_was_written_in_part_is_written_once(source, tmp_path, monkeypatch, topic):
+    write, found = run.McapBagWriter.write, []
+
+    def fail(self, record):
+        found.append(record.channel.topic)
+        if found.count(topic) == 3:
+            raise MemoryError
+        write(self, record)
+
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(run.McapBagWriter, 'write', fail)
+        processed(source, tmp_path / 'out')
+    check_resumed(source, tmp_path / 'out')
+
+
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_closes_the_bag_and_no_frame_is_done_twice(source, tmp_path, number):
     def stop(seen):

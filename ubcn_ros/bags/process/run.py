@@ -221,8 +221,8 @@ class _Run:
             for name, metadata in self._reader.metadata_records():
                 writer.add_metadata(name, metadata)
         if self._job.first:
-            for outputs in self._outputs.values():
-                self._write(writer, outputs.label_info(self._job.begin_ns))
+            self._write(writer, [outputs.label_info(self._job.begin_ns)
+                                 for outputs in self._outputs.values()])
         self.tally.position = Position(self._job.start_ns, 0, {})
 
     def _take(self, writer: McapBagWriter, item: Item) -> None:
@@ -230,8 +230,10 @@ class _Run:
         begun = time.perf_counter()
         with signals_held():
             copied = [item.record] * (item.copied or self._is_left(item))
-            for record in copied + item.outputs + self._infos(item):
-                self._write(writer, record)
+            infos = self._infos(item)
+            self._write(writer, copied + item.outputs + [info for _, info in infos])
+            for topic, _ in infos:
+                self.tally.cameras[topic].camera_infos += 1
             self.tally.read[' '.join(item.record.channel.kind)] += 1
             self.tally.position = item.position
             if item.image is not None:
@@ -244,12 +246,14 @@ class _Run:
         return (options.drop_inputs and not options.outputs_only and item.frame is None
                 and item.record.channel.topic in self._outputs)
 
-    def _write(self, writer: McapBagWriter, record: Record) -> None:
-        writer.write(record)
-        self.tally.written[record.channel.topic] += 1
+    def _write(self, writer: McapBagWriter, records: list[Record]) -> None:
+        """Write what belongs together; it counts once all is written, else it is written again."""
+        for record in records:
+            writer.write(record)
+        self.tally.written.update(record.channel.topic for record in records)
 
-    def _infos(self, item: Item) -> list[Record]:
-        """Make the CameraInfos that can be told now that this item is there."""
+    def _infos(self, item: Item) -> list[tuple[str, Record]]:
+        """Make the CameraInfos that can be told now that this item is there, with the cameras."""
         pairs = [(image, item.record.data) for image in item.late]
         if item.image is not None and item.info is not None:
             pairs.append((item.image, item.info))
@@ -258,8 +262,7 @@ class _Run:
             if image.whole:
                 topic = image.camera.topic
                 made = self._outputs[topic].of_info(item.record, image.header, info)
-                found += [made] if made else []
-                self.tally.cameras[topic].camera_infos += made is not None
+                found += [(topic, made)] if made else []
         return found
 
     def _count(self, item: Item) -> None:
