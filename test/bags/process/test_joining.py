@@ -112,6 +112,18 @@ def test_joining_may_be_interrupted_and_begun_again(tmp_path, monkeypatch, place
     assert stored(tmp_path / 'out') == stored(tmp_path / 'straight')
 
 
+def test_pieces_stay_where_the_bag_is_not_what_was_joined(tmp_path, monkeypatch):
+    source = write_bag(tmp_path / 'in.mcap', drive())
+    jobs = run_pieces(source, tmp_path / 'out', 2)
+    with monkeypatch.context() as patched:
+        patched.setattr(joining.shutil, 'rmtree', lambda *_, **__: None)  # as after a kill
+        join(jobs, tmp_path / 'out')
+    (tmp_path / 'out' / 'out_1.mcap').unlink()
+    with pytest.raises(BagError, match='out is not what was written'):
+        join(jobs, tmp_path / 'out')
+    assert pieces_there(tmp_path / 'out') == 2
+
+
 def test_only_one_process_joins_a_bag(tmp_path, monkeypatch):
     source = write_bag(tmp_path / 'in.mcap', drive())
     jobs = run_pieces(source, tmp_path / 'out', 2)

@@ -188,6 +188,16 @@ def test_a_run_that_is_finished_stays_as_it_is(source, tmp_path):
         processed(source, tmp_path / 'out')
 
 
+@pytest.mark.parametrize('damage', [
+    lambda file: file.unlink(), lambda file: os.truncate(file, file.stat().st_size // 2),
+    lambda file: write_bag(file, drive(1))], ids=['removed', 'cut', 'another'])
+def test_a_finished_bag_that_is_not_what_was_written_is_told(source, tmp_path, damage):
+    processed(source, tmp_path / 'out')
+    damage(tmp_path / 'out' / 'out_0.mcap')
+    with pytest.raises(BagError, match=r'out is not what was written: .*; check its disk, remove'):
+        processed(source, tmp_path / 'out', resume=True)
+
+
 def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):
     assert check_resumed(source, tmp_path / 'out') == FRAMES
 

@@ -17,7 +17,13 @@ from ubcn_ros.bags.process.job_reader import Position
 from ubcn_ros.bags.process.jobs import pieces_folder
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.resume import check_settings
-from ubcn_ros.bags.process.run import Result, check_output, input_problems, locked
+from ubcn_ros.bags.process.run import (
+    Result,
+    check_output,
+    finished_tally,
+    input_problems,
+    locked,
+)
 from ubcn_ros.bags.process.sidecar import CameraTally, Tally, read_sidecar, write_sidecar
 from ubcn_ros.bags.storage.metadata import read_metadata, write_metadata
 from ubcn_ros.bags.storage.reader import open_bag
@@ -44,8 +50,9 @@ def join(jobs: Sequence[Job], out: Path) -> Result:
 def _join(jobs: Sequence[Job], out: Path) -> Result:
     document = read_sidecar(out)
     if document is not None and document['finished']:
+        tally = finished_tally(out, document)
         shutil.rmtree(pieces_folder(out), ignore_errors=True)
-        return Result(Tally.from_json(document['tally']), document['notes'])
+        return Result(tally, document['notes'])
     if os.path.lexists(out):
         raise exists_error(out)
     documents = [_finished(job) for job in jobs]

@@ -64,7 +64,8 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
     Outputs carry header and times of their input and stand behind it, in the input's order. In
     whichever way it ends, the output is a bag that `resume` can go on with.
 
-    :param resume: go on with an interrupted run; one that is finished stays as it is.
+    :param resume: go on with an interrupted run; one that is finished is checked, and stays as
+        it is.
     :param engine: loaded with the job's options; None loads it.
     :param progress: called after each record.
     :param sink: called with each item of a frame, in order: `pixels` and `frame` are set.
@@ -78,7 +79,7 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
         document = find_interrupted(job.out, settings, resume)
         with open_bag(job.source) as reader:
             if document is not None and document['finished']:
-                return Result(Tally.from_json(document['tally']), reader.notes)
+                return Result(finished_tally(job.out, document), reader.notes)
             run = _Run(job, reader, engine, settings, document)
             with run.opened(lock) as writer:
                 run.copy_and_process(writer, progress, sink)
@@ -316,6 +317,18 @@ def input_problems(reader: BagReader, job: Job, span: tuple[int, int], found: Co
             for line in reader.count_problems(connection, found[' '.join(connection.kind)])]
 
 
+def finished_tally(out: Path, document: dict[str, Any]) -> Tally:
+    """
+    Return the tally of a bag that is finished, and still there.
+
+    :param document: its sidecar.
+    :raises BagError: it is not what was written.
+    """
+    tally = Tally.from_json(document['tally'])
+    check_output(out, tally.written)
+    return tally
+
+
 def check_output(out: Path, written: Counter[str]) -> None:
     """
     Open a bag that was written, and compare its counts with what went into it.
@@ -323,10 +336,13 @@ def check_output(out: Path, written: Counter[str]) -> None:
     :raises BagError: they differ, or it is damaged.
     """
     there: Counter[str] = Counter()
-    with open_bag(out) as reader:
-        for connection in reader.connections:
-            there[connection.topic] += connection.msgcount
-        problems = reader.damage
+    try:
+        with open_bag(out) as reader:
+            for connection in reader.connections:
+                there[connection.topic] += reader.stored(connection)
+            problems = reader.damage
+    except BagError as error:
+        problems = [str(error)]
     problems += [f'{topic}: {written[topic]} messages were written, {there[topic]} are there'
                  for topic in written.keys() | there.keys() if written[topic] != there[topic]]
     if problems:

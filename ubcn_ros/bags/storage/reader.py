@@ -176,6 +176,10 @@ class BagReader:
                     f'found; {remedy}']
         return []
 
+    def stored(self, connection: Connection) -> int:
+        """Return how many messages the files have, whatever metadata.yaml says."""
+        return self._announced[connection][-1]
+
     def _as_stored(self, said: Counter[tuple[str, str]],
                    stored: Counter[tuple[str, str, str]]) -> Counter[tuple[str, str, str]]:
         """
