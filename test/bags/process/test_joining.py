@@ -7,11 +7,20 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from drives import Engine, camera_info, drive, image, processed, stored, write_bag
+from drives import (
+    Engine,
+    camera_info,
+    drive,
+    image,
+    message,
+    processed,
+    stored,
+    write_bag,
+)
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
-from ubcn_ros.bags import BagError, open_bag
+from ubcn_ros.bags import CAMERA_INFO, BagError, open_bag
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, join, joining, plan, read_sidecar, run_job
 from ubcn_ros.bags.process import jobs as jobs_module
@@ -39,8 +48,8 @@ def infos_apart():
 
 @pytest.mark.parametrize('pieces', [1, 2, 9])
 @pytest.mark.parametrize('records', [drive, infos_apart, lambda: [
-    camera_info('/camera_info', 3, 1000), *(image('/image', n, 1010 + 2000 * n)
-                                            for n in range(9))]])
+    camera_info('/camera_info', 3, 1000), message('/camera_info', CAMERA_INFO, b'broken', 1005),
+    *(image('/image', n, 1010 + 2000 * n) for n in range(9))]])
 def test_pieces_joined_equal_one_run(tmp_path, records, pieces):
     source = write_bag(tmp_path / 'in.mcap', records(), b'a note', {'driver': 'me'})
     jobs = run_pieces(source, tmp_path / 'out', pieces)

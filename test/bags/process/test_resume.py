@@ -8,10 +8,20 @@ import signal
 
 import pytest
 from bag_files import file_limit
-from drives import MS, Engine, camera_info, drive, image, processed, stored, write_bag
+from drives import (
+    MS,
+    Engine,
+    camera_info,
+    drive,
+    image,
+    message,
+    processed,
+    stored,
+    write_bag,
+)
 from mcap.writer import CompressionType
 
-from ubcn_ros.bags import BagError, open_bag
+from ubcn_ros.bags import CAMERA_INFO, BagError, open_bag
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, read_sidecar, run
 from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -169,6 +179,7 @@ def test_damage_that_was_met_before_the_break_is_told(tmp_path):
 
 def test_a_latched_camera_info_is_found_again(tmp_path):
     records = [camera_info('/camera_info', 3, 1000),
+               message('/camera_info', CAMERA_INFO, b'broken', 1005),
                *(image('/image', n, 1010 + 1000 * n) for n in range(30))]
     source = write_bag(tmp_path / 'in.mcap', records)
     with pytest.raises(MemoryError):

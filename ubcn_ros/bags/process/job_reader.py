@@ -128,9 +128,7 @@ class JobReader:
         return image, self._pairings[camera].image(stamp, record.time_ns, image)
 
     def _pair_info(self, record: Record) -> list[CameraImage]:
-        try:
-            stamp = header_stamp_ns(record.data)
-        except ValueError:
+        if (stamp := _stamp(record)) is None:
             return []
         return [image for camera, pairing in self._pairings.items()
                 if camera.camera_info == record.channel.topic
@@ -160,7 +158,7 @@ class JobReader:
                 self._numbers[camera.topic] -= 1
 
     def _recall_infos(self, before: int) -> None:
-        """Find the latest CameraInfo before a time, where it goes with all images that follow."""
+        """Find the latest whole CameraInfo before a time, where it goes with all that follow."""
         for camera in self._job.cameras:
             if camera.camera_info is None or camera.paired:
                 continue
@@ -169,9 +167,17 @@ class JobReader:
             span, last = _SEARCH_NS, None
             while last is None and before > self._reader.start_ns:
                 for record in self._reader.records(channels, before - span, before):
-                    last = record
+                    last = last if _stamp(record) is None else record
                 if before - span <= self._reader.start_ns:
                     break
                 span *= 4
             if last is not None:
                 self._pair_info(last)
+
+
+def _stamp(record: Record) -> int | None:
+    """Return the stamp of a message, ns; None where its header is not whole."""
+    try:
+        return header_stamp_ns(record.data)
+    except ValueError:
+        return None
