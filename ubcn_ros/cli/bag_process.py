@@ -108,7 +108,10 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     from ubcn_ros.bags.fleet.tasks import check_new
     from ubcn_ros.bags.process.jobs import pieces_there
     from ubcn_ros.stopping import Stopped, stop_on_signals
-    pairs = pair_outputs(sources, out)
+    unreadable: list[str] = []
+    pairs = pair_outputs(sources, out, unreadable.append)
+    for line in unreadable:
+        say_error(line)
     shared = bool(sharing.workers or sharing.pieces or sharing.address or pieces_there(out))
     _check_layers(rrd, video, len(pairs), shared, resume)
     if not resume and (shared or len(pairs) > 1):  # before any of them, or a record is written
@@ -125,7 +128,7 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
                 _write_layer(*pairs[0], rrd)
     except Stopped as stop:
         exit_stopped(stop, f'the outputs of {frames.total()} images', out)
-    if failed:
+    if failed or unreadable:
         sys.exit(1)
 
 

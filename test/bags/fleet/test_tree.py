@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which bags a folder has, and where the outputs of each go."""
 
+import os
+
 import pytest
 
 from ubcn_ros.bags import BagError
@@ -48,7 +50,24 @@ def test_pieces_and_links_are_not_taken_twice(tree):
     root = tree('a/x.mcap', 'a/y.mcap', 'a/y.pieces/0000-of-0002/metadata.yaml')
     (root / 'a' / 'loop').symlink_to(root)
     (root / 'b').symlink_to(root / 'a')
-    assert [str(bag.relative_to(root)) for bag in find_bags(root)] == ['a/x.mcap', 'a/y.mcap']
+    found = find_bags(root, pytest.fail)
+    assert [str(bag.relative_to(root)) for bag in found] == ['a/x.mcap', 'a/y.mcap']
+
+
+def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch):
+    """Like the lost+found of a disk."""
+    root, scan, told = tree('a.mcap', 'lost+found/b.mcap', 'z/c.mcap'), os.scandir, []
+
+    def refuse(folder):
+        if folder.name == 'lost+found':
+            raise PermissionError(13, 'Permission denied')
+        return scan(folder)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    pairs = pair_outputs([root], root.parent / 'out', told.append)
+    assert [bag.name for bag, _ in pairs] == ['a.mcap', 'c.mcap']
+    (line,) = told
+    assert 'lost+found cannot be read (Permission denied): bags in it are left out; ' in line
 
 
 @pytest.mark.parametrize('names', [['bag/metadata.yaml'], ['bag/only.mcap'], ['bag/x_0.mcap']])

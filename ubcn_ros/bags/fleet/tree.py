@@ -6,26 +6,31 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ubcn_ros.bag_names import BAG_SUFFIXES, has_bag_name
-from ubcn_ros.bags.errors import BagError
+from ubcn_ros.bags.errors import BagError, reason
 from ubcn_ros.bags.process.jobs import PIECES
 from ubcn_ros.bags.storage.metadata import NAME
 
+Tell = Callable[[str], None]
 
-def find_bags(folder: Path) -> list[Path]:
+
+def find_bags(folder: Path, tell: Tell) -> list[Path]:
     """
     Find the bags in and below a folder, in the order of their paths.
 
     A bag is a folder with metadata.yaml, a folder with nothing but the numbered files of one
     recording, or else a file. Pieces of bags that are being processed are none.
+
+    :param tell: called with a line for each folder that cannot be read.
     """
-    return sorted(_walk(Path(folder), set()))
+    return sorted(_walk(Path(folder), set(), tell))
 
 
-def pair_outputs(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+def pair_outputs(sources: Sequence[Path], out: Path, tell: Tell = lambda line: None
+                 ) -> list[tuple[Path, Path]]:
     """
     Pair each bag with its output.
 
@@ -33,9 +38,10 @@ def pair_outputs(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     sources each to its name in OUT. Where two would get one name, a file keeps its suffix.
 
     :param sources: bags, and folders of bags.
+    :param tell: called with a line for each folder that cannot be read.
     :raises BagError: two bags would be written to one place, or a tree into itself.
     """
-    trees = {source: bags_below(source) for source in sources}
+    trees = {source: bags_below(source, tell) for source in sources}
     if len(trees) == 1:
         return _pairs(*trees.popitem(), out)
     pairs: dict[Path, Path] = {}
@@ -48,11 +54,11 @@ def pair_outputs(sources: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
     return [(bag, target) for target, bag in pairs.items()]
 
 
-def bags_below(source: Path) -> list[Path] | None:
+def bags_below(source: Path, tell: Tell) -> list[Path] | None:
     """Return the bags of a folder that is none itself; None for everything else."""
     if not source.is_dir():
         return None
-    bags = find_bags(source)
+    bags = find_bags(source, tell)
     alone = len(bags) == 1 and bags[0].parent == source  # a folder with a file is its bag
     return None if not bags or bags == [source] or alone else bags
 
@@ -84,15 +90,20 @@ def _stem(path: Path) -> str:
                  and not path.is_dir()), name)
 
 
-def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
+def _walk(folder: Path, seen: set[Path], tell: Tell) -> Iterator[Path]:
     """Yield the bags below a folder; links to folders are followed, each folder is seen once."""
     real = folder.resolve()
     if real in seen:
         return
     seen.add(real)
-    with os.scandir(folder) as entries:
-        paths = sorted(Path(entry.path) for entry in entries if not entry.name.startswith('.'))
-    folders = [path for path in paths if path.is_dir()]
+    try:
+        with os.scandir(folder) as entries:
+            paths = sorted(Path(entry.path) for entry in entries if not entry.name.startswith('.'))
+        folders = [path for path in paths if path.is_dir()]
+    except OSError as error:
+        tell(f'{folder} cannot be read ({reason(error)}): bags in it are left out; make it '
+             'readable, or name the bags that are to be processed one by one')
+        return
     files = [path for path in paths if path not in folders and has_bag_name(path.name)]
     if folder / NAME in paths or _is_recording(folder, files):
         yield folder
@@ -100,7 +111,7 @@ def _walk(folder: Path, seen: set[Path]) -> Iterator[Path]:
     yield from files
     for path in folders:
         if not path.name.endswith(PIECES):
-            yield from _walk(path, seen)
+            yield from _walk(path, seen, tell)
 
 
 def _is_recording(folder: Path, files: Sequence[Path]) -> bool:
