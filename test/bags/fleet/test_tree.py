@@ -3,6 +3,7 @@
 """Which bags a folder has, and where the outputs of each go."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,22 @@ def test_of_several_sources_each_goes_to_its_name(tree):
         'x.mcap': 'out/x', 'day/a.mcap': 'out/day/a', 'day/b.mcap': 'out/day/b'}
     with pytest.raises(BagError, match=r'x.mcap and .*more/x.mcap would both be written to '):
         outputs(root, root / 'x.mcap', root / 'more' / 'x.mcap')
+
+
+def test_a_bag_is_not_written_into_another(tree):
+    root = tree('a/day/day_0.mcap', 'b/day/x.mcap', 'b/day/y.mcap')
+    for sources in (('a', 'b'), ('b', 'a')):
+        with pytest.raises(BagError, match=r'b/day/x.mcap would be written to .*out/day/x, which '
+                                           r'is inside of .*out/day, where .*a/day is written'):
+            pair_outputs([root / source / 'day' for source in sources], root.parent / 'out')
+
+
+def test_a_folder_above_goes_to_its_name(tree, monkeypatch):
+    root = tree('drives/a.mcap', 'drives/b.mcap', 'drives/sub/notes', 'x.mcap')
+    monkeypatch.chdir(root / 'drives' / 'sub')
+    pairs = pair_outputs([Path('..'), root / 'x.mcap'], root.parent / 'out')
+    assert [str(out.relative_to(root.parent)) for _, out in pairs] == [
+        'out/drives/a', 'out/drives/b', 'out/x']
 
 
 def test_a_tree_is_not_written_into_itself(tree):

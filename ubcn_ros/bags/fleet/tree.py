@@ -35,22 +35,29 @@ def pair_outputs(sources: Sequence[Path], out: Path, tell: Tell = lambda line: N
     Pair each bag with its output.
 
     One bag goes to OUT itself, the bags of one folder to the same place in OUT, of several
-    sources each to its name in OUT. Where two would get one name, a file keeps its suffix.
+    sources each to its name in OUT. Where two of a folder would get one name, a file keeps its
+    suffix.
 
     :param sources: bags, and folders of bags.
     :param tell: called with a line for each folder that cannot be read.
-    :raises BagError: two bags would be written to one place, or a tree into itself.
+    :raises BagError: two bags would be written to one place, or one into another, or a tree into
+        itself.
     """
     trees = {source: bags_below(source, tell) for source in sources}
     if len(trees) == 1:
         return _pairs(*trees.popitem(), out)
     pairs: dict[Path, Path] = {}
     for source, bags in trees.items():
-        for bag, target in _pairs(source, bags, out / _stem(source.absolute())):
+        # of '..', too, which has no name of its own
+        for bag, target in _pairs(source, bags, out / _stem(Path(os.path.abspath(source)))):
             if target in pairs:
                 raise BagError(f'{pairs[target]} and {bag} would both be written to {target}: '
                                'process them one by one')
             pairs[target] = bag
+    for target, bag in pairs.items():
+        if around := next((parent for parent in target.parents if parent in pairs), None):
+            raise BagError(f'{bag} would be written to {target}, which is inside of {around}, '
+                           f'where {pairs[around]} is written: process them one by one')
     return [(bag, target) for target, bag in pairs.items()]
 
 
