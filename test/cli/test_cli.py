@@ -273,6 +273,15 @@ def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     assert (folder / 'a.png').read_bytes() == before and not (tmp_path / 'out').exists()
 
 
+def test_another_suffix_is_another_file(folder, quick):
+    """Also where labels of that name go to the same folder as the image."""
+    before, out = (folder / 'a.png').read_bytes(), folder / 'out'
+    for target, options in ((folder / 'a.jpg', ()), (out / 'a.jpg', ('--labels', out))):
+        done = ubcn('derain', folder / 'a.png', target, *options, *quick)
+        assert done.exit_code == 0 and target.is_file(), done.output
+    assert (out / 'a.png').is_file() and (folder / 'a.png').read_bytes() == before
+
+
 @pytest.mark.parametrize('options, text', [
     (('--model', 'no-such-model'), 'no-such-model'),
     (('--device', 'toaster'), 'toaster'),

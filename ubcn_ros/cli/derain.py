@@ -56,9 +56,9 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     from ubcn_ros.images.panes import PaneVideo
     jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
     results = ResultWriter(output)
-    folders = filter(None, (None if results.video else jobs.root, labels, overlays))
-    outputs = [os.path.realpath(folder / name) for folder in folders for name in jobs.names]
-    outputs += [os.path.realpath(file) for file in (results.video, video, json_path) if file]
+    files = [results.video, video, json_path, *([] if results.video else jobs.targets)]
+    files += [folder / name for folder in (labels, overlays) if folder for name in jobs.names]
+    outputs = [os.path.realpath(file) for file in files if file]
     inputs = {os.path.realpath(path) for path in jobs.inputs}
     if len({*outputs}) < len(outputs) or inputs & {*outputs}:
         raise click.ClickException('INPUT, OUTPUT, --labels, --overlay, --video and --json would '

@@ -72,15 +72,16 @@ class ImageJobs:
         else:
             listing = FolderListing([source])
             targets = [output if to_file else output / f'{source.stem}.png']
-        self.root = output.parent if to_file else output
-        self.inputs, self.errors = listing.images, list(listing.unreadable)
-        self._listing, self._targets, self._rate_hz = listing, targets, rate_hz
+        self._root = output.parent if to_file else output
+        self.inputs, self.targets = listing.images, targets
+        self.errors = list(listing.unreadable)
+        self._listing, self._rate_hz = listing, rate_hz
         if not _is_mp4(output):
             self._check()
 
     def _check(self) -> None:
         written: dict[Path, Path] = {}
-        for path, target in zip(self.inputs, self._targets, strict=True):
+        for path, target in zip(self.inputs, self.targets, strict=True):
             if os.path.realpath(path) == os.path.realpath(target):
                 raise click.ClickException(f'{target} would overwrite its input: give another '
                                            'OUTPUT')
@@ -96,7 +97,7 @@ class ImageJobs:
         from ubcn_ros.images.files import read_image
         numbers: Counter[str] = Counter()
         for number, (path, target, name) in enumerate(
-                zip(self.inputs, self._targets, self.names, strict=True)):
+                zip(self.inputs, self.targets, self.names, strict=True)):
             sequence = '' if name.parent == Path() else name.parent.as_posix()
             yield ImageJob(number, str(path), lambda path=path: read_image(path), name, target,
                            sequence, numbers[sequence] / self._rate_hz, number / self._rate_hz)
@@ -105,7 +106,7 @@ class ImageJobs:
     @property
     def names(self) -> list[Path]:
         """Of what is written of each, below a folder."""
-        return [target.relative_to(self.root).with_suffix('.png') for target in self._targets]
+        return [target.relative_to(self._root).with_suffix('.png') for target in self.targets]
 
     @property
     def duration_s(self) -> float:
@@ -138,9 +139,10 @@ class VideoJobs:
             raise click.ClickException(f'{source} is a video, and cannot be written to {output}: '
                                        'give a name that ends in .mp4, or a folder')
         info = video_info(source)
-        self.root, self.inputs, self.errors = output, [source], []
+        self.inputs, self.errors = [source], []
         self._frames = info.frames or round(info.duration_s * info.rate_hz)
         self.names = [self._name(0)]
+        self._output, self.targets = output, [output / self.names[0]]
 
     def __len__(self) -> int:
         return self._frames
@@ -151,7 +153,7 @@ class VideoJobs:
             for number, frame in enumerate(read_video(self.inputs[0])):
                 name = self._name(number)
                 yield ImageJob(number, f'{self.inputs[0]}, frame {number}',
-                               lambda frame=frame: frame.image, name, self.root / name, '',
+                               lambda frame=frame: frame.image, name, self._output / name, '',
                                frame.time_s, frame.time_s)
         except VideoError as error:  # what is whole was done before
             self.errors.append(str(error))
