@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is refused when a bag is planned, before anything is written."""
 
+from pathlib import Path
+
 import pytest
 from bag_files import write_rosbag2
 from drives import drive, image, imu, message, processed, write_bag
 
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.process import Options
+from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
 
 def test_bags_that_cannot_be_processed_say_why(tmp_path):
@@ -28,6 +31,12 @@ def test_bags_that_cannot_be_processed_say_why(tmp_path):
     with pytest.raises(BagError, match='there cannot be written: it exists already'):
         processed(source, tmp_path / 'there')
     assert not (tmp_path / 'out').exists()
+
+
+def test_the_current_folder_has_pieces_beside_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pieces_folder(Path('.')) == tmp_path.with_name(tmp_path.name + '.pieces')
+    assert pieces_there(Path('.')) is None
 
 
 def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):
