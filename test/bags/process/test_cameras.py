@@ -159,6 +159,12 @@ def test_the_camera_info_beside_the_images_is_told_by_its_stamps(tmp_path):
                      '/b/image/compressed': ('/b/camera_info', False)}
 
 
+def test_a_camera_info_that_is_left_out_is_none(tmp_path):
+    records = [image('/a/image_raw', 1, 1001), camera_info('/a/camera_info', 1000, 1002)]
+    (camera,), _ = found(tmp_path, records, topics={'/a/image_raw'})
+    assert camera.camera_info is None
+
+
 def test_cameras_are_chosen_by_name(tmp_path):
     records = [image('/front/mask', 1, 1000), jpeg('/rear/image', 1, 1001), imu(1, 1002),
                image('/front', 1, 1003)]

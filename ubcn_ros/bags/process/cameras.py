@@ -154,10 +154,11 @@ class _Topics:
         if reason := self._unreadable(topic, kind)[0]:
             raise self._error(f'topic {topic} has no image that can be read: {reason}')
         info = node_topics.camera_info_topic(topic)
-        if not self._counts.get((info, CAMERA_INFO)):
+        infos = self._of(info, CAMERA_INFO)
+        if not infos or not self._counts.get((info, CAMERA_INFO)):
             return BagCamera(topic, kind, self._counts[topic, kind])
         return BagCamera(topic, kind, self._counts[topic, kind], info,
-                         self._paired(self._of(topic, kind), self._of(info, CAMERA_INFO)))
+                         self._paired(self._of(topic, kind), infos))
 
     def why_not(self, topic: str, kind: str) -> str:
         """Say why a topic is not a camera; '' where it is one."""
