@@ -50,6 +50,25 @@ def test_channels_of_one_topic_are_read_together_by_time(tmp_path):
         assert [(c.topic, c.msgcount) for c in reader.connections] == [('/image', 8)]
 
 
+@pytest.mark.parametrize('index', [IndexType.ALL, IndexType.CHUNK])
+@pytest.mark.parametrize('seconds', [[0], [3, 4, 5]])
+def test_a_chunk_without_messages_has_no_time(tmp_path, monkeypatch, seconds, index):
+    """As writers close one for an attachment; its times are 0, as those of a message may be."""
+    register = Writer.register_channel
+
+    def alone(writer, *arguments):
+        number = register(writer, *arguments)
+        writer._Writer__chunk_builder.num_messages = 1  # else the library writes none
+        writer._Writer__finalize_chunk()
+        return number
+
+    monkeypatch.setattr(Writer, 'register_channel', alone)
+    path = write_mcap(tmp_path / 'x.mcap', seconds, index_types=index)
+    assert found(path) == (seconds, [])
+    with open_bag(path) as reader:
+        assert (reader.start_ns, reader.end_ns) == (seconds[0] * SECOND, seconds[-1] * SECOND)
+
+
 @pytest.mark.parametrize('index', [IndexType.ALL, IndexType.CHUNK, IndexType.NONE])
 @pytest.mark.parametrize('place', [2, 3, 5])
 def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypatch, place, index):

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
-from mcap.records import Attachment, Metadata
+from mcap.records import Attachment, ChunkIndex, Metadata
 from mcap.records import Channel as ChannelRecord
 from mcap.records import Schema as SchemaRecord
 from mcap.summary import Summary
@@ -161,13 +161,20 @@ class McapFile:
                                chunk.chunk_start_offset,
                                chunk.chunk_start_offset + chunk.chunk_length,
                                same.setdefault(key := tuple(chunk.message_index_offsets), key))
-                        for chunk in summary.chunk_indexes
-                        if chunk.message_start_time <= chunk.message_end_time]
+                        for chunk in summary.chunk_indexes if self._has_messages(chunk)]
         statistics = summary.statistics
         if (len(summary.attachment_indexes), len(summary.metadata_indexes)) == (
                 statistics.attachment_count, statistics.metadata_count):
             self._extras = {Opcode.ATTACHMENT: [i.offset for i in summary.attachment_indexes],
                             Opcode.METADATA: [i.offset for i in summary.metadata_indexes]}
+
+    def _has_messages(self, chunk: ChunkIndex) -> bool:
+        """Say whether a chunk has messages; one without has times of 0, as a message may have."""
+        if chunk.message_index_offsets or chunk.message_start_time or chunk.message_end_time:
+            return chunk.message_start_time <= chunk.message_end_time
+        start = chunk.chunk_start_offset
+        return any(isinstance(record, Message)
+                   for record in self._parse_block(start, start + chunk.chunk_length))
 
     def _scan(self) -> None:
         """Find channels and blocks by going through all the data."""
