@@ -5,8 +5,10 @@
 import base64
 import json
 import math
+import os
 import shlex
 from pathlib import Path
+from urllib.parse import unquote_to_bytes
 
 import cv2
 import numpy as np
@@ -195,10 +197,12 @@ def test_a_frame_is_played_from_its_time_on(seconds):
     assert 0 <= seconds - float(start) < 0.0011 < float(duration)
 
 
-def test_pictures_at_full_size_lie_beside(drive, tmp_path):
-    made = report(drive / 'a', full_size=tmp_path / 'full size')
-    assert len(list((tmp_path / 'full size').iterdir())) == 16
-    file = drive / made.frames[2].files['derained'].replace('%20', ' ')
+@pytest.mark.parametrize('name', [b'full size', b'f\xffull'])
+def test_pictures_at_full_size_lie_beside(drive, tmp_path, name):
+    folder = tmp_path / os.fsdecode(name)
+    made = report(drive / 'a', full_size=folder)
+    assert len(list(folder.iterdir())) == 16
+    file = drive / os.fsdecode(unquote_to_bytes(made.frames[2].files['derained']))
     assert np.array_equal(read_image(file), derained(2))
 
 

@@ -150,7 +150,7 @@ class _Builder:
         for key, picture in pictures.items():
             path = folder / f'{number:05d}_{name}_{key}.png'
             write_image(path, picture)
-            files[key] = quote(os.path.relpath(path, self.options.page.parent))
+            files[key] = quote(os.fsencode(os.path.relpath(path, self.options.page.parent)))
         return files
 
     def _add_steps(self, report: Report, album: Album, count: int) -> None:

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags of other recorders, whole ones: every message is found, or the counts are told."""
 
+import os
 import shutil
 
 import pytest
@@ -89,6 +90,14 @@ def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypa
     assert found(path) == ([1, 2, 3, 4, 5], [])
     with open_bag(path) as reader:
         assert reader.notes == [] and reader.damage == []
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+@pytest.mark.parametrize('name', ['a drive?#1%20', os.fsdecode(b'dr\xffve')])
+def test_a_bag_may_have_any_name(tmp_path, storage, name):
+    """Of bytes that are not UTF-8, too."""
+    write_bag(tmp_path / 'bag', [1, 2], storage)
+    assert found((tmp_path / 'bag').rename(tmp_path / name)) == ([1, 2], [])
 
 
 @pytest.mark.parametrize('storage', STORAGES)

@@ -44,7 +44,7 @@ class SqliteFile(Storage):
         self._checked = False
         mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
         # one thread at a time, but not always the same
-        self._database = sqlite3.connect(f'file:{quote(str(path.resolve()))}?{mode}', uri=True,
+        self._database = sqlite3.connect(f'file:{quote(bytes(path.resolve()))}?{mode}', uri=True,
                                          check_same_thread=False)
         try:
             # else a file that was cut off would not be opened at all
