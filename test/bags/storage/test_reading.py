@@ -4,6 +4,7 @@
 
 import os
 import shutil
+from contextlib import ExitStack
 
 import pytest
 import zstandard
@@ -35,6 +36,7 @@ from ubcn_ros.bags import (
     open_bag,
     read_images,
 )
+from ubcn_ros.bags.storage.opening import open_storage
 
 LZ4 = b'\x04\x22\x4d\x18' + bytes(40)
 STORAGES = {'mcap': '.mcap', 'sqlite3': '.db3'}
@@ -90,6 +92,15 @@ def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypa
     assert found(path) == ([1, 2, 3, 4, 5], [])
     with open_bag(path) as reader:
         assert reader.notes == [] and reader.damage == []
+
+
+@pytest.mark.parametrize('storage', STORAGES)
+def test_the_span_is_looked_up_once(tmp_path, storage):
+    """It is asked for with each image, and takes SQLite as long as all times do."""
+    write_bag(tmp_path / 'bag', [1, 2], storage)
+    with ExitStack() as stack:
+        file = open_storage(tmp_path / 'bag' / f'bag{STORAGES[storage]}', stack, [])
+        assert file.span == (SECOND, 2 * SECOND) and file.span is file.span
 
 
 @pytest.mark.parametrize('storage', STORAGES)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 from io import BytesIO
 from operator import attrgetter
 from pathlib import Path
@@ -101,7 +102,7 @@ class McapFile:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int] | None:
         """Times of the first and last message, ns; None where there is none."""
         if not self._blocks:

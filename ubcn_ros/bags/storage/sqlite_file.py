@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from urllib.parse import quote
@@ -86,7 +87,7 @@ class SqliteFile(Storage):
         if self._damage:
             self._lost = self._lost or self._count_lost()
 
-    @property
+    @cached_property
     def span(self) -> tuple[int, int] | None:
         """Times of the first and last message, ns; None where there is none."""
         try:
