@@ -173,6 +173,7 @@ def test_cameras_are_told_apart_and_chosen(tmp_path):
                for topic in ('/front/image_raw', '/rear/image_raw')}
     assert changes == {'/front/image_raw': [30, 29, 28, 27],
                        '/rear/image_raw': [20, 19, 18, 17]}
+    assert [len(report(bag, frames=count).frames) for count in (1, 3, 5, 9)] == [1, 3, 5, 8]
     chosen = report(bag, topics=('rear/image_raw',))
     assert {f.topic for f in chosen.frames} == {'/rear/image_raw'}
     with pytest.raises(BagError, match=r"no camera '/side'.*/front/image_raw, /rear/image_raw"):

@@ -88,10 +88,10 @@ class _Builder:
         self.inputs, self.options, self.tracks, self.steps = inputs, options, tracks, steps
         self.pair = tracks.second is not None
         self.label_set = self._label_set()
-        total = sum(len(track.keys) for track in tracks.tracks)
-        share = min(1.0, options.frames / total)
-        self.keys = [evenly(t.keys, math.ceil(share * len(t.keys))) for t in tracks.tracks]
-        self.count = sum(map(len, self.keys))
+        every = [(track, key) for track in tracks.tracks for key in track.keys]
+        chosen = evenly(every, options.frames)
+        self.keys = [[key for owner, key in chosen if owner is track] for track in tracks.tracks]
+        self.count, total = len(chosen), len(every)
         if self.count < total:
             tracks.said.append(f'{total - self.count} of {total} frames are not shown and not '
                                'measured: those that are, are spread evenly over the drive '
