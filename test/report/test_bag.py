@@ -34,7 +34,9 @@ from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.images.files import read_image
 from ubcn_ros.labels import numbered_labels
 from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report, play_command
+from ubcn_ros.report.recording import FrameKey
 from ubcn_ros.report.steps import Steps
+from ubcn_ros.report.tracks import stamp_text
 
 
 def report(bag, other=None, frames=1000, full_size=None, step_frames=6, steps=None, **inputs):
@@ -97,6 +99,21 @@ def test_a_drive_without_rain_gives_psnr_and_labels_to_compare(drive):
     assert rows['Sky'][column] == pytest.approx(100 * 24 / 36)
     assert rows['Road'][column] == pytest.approx(100 * 12 / 24)
     assert rows['Car'][column] is None
+
+
+def test_a_drive_without_rain_that_has_labels_alone_is_told(drive, tmp_path):
+    truth = write_bag(tmp_path / 'dry', {FRONT['labels']: labels})
+    made = report(drive / 'a', truth=truth)
+    assert 'labels_dry' in made.frames[0].values and said(made, 'PSNR', 'no images to compare')
+    tile = next(t for t in made.tiles if t.title == 'PSNR')
+    assert tile.value is None and tile.text == 'the drive without rain has no images'
+
+
+@pytest.mark.parametrize('stamp_ns, text', [
+    (-500_000_000, '-0.500000000'), (0, '0.000000000'), (1_000_000_001, '1.000000001')])
+def test_a_stamp_is_written_as_seconds(stamp_ns, text):
+    assert stamp_text(FrameKey(stamp_ns, 0)) == text
+    assert stamp_text(FrameKey(stamp_ns, 1)) == f'{text} (2)'
 
 
 def test_a_pair_is_compared(drive):

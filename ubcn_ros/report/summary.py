@@ -31,6 +31,8 @@ def tiles(report: Report, tracks: Tracks) -> list[Tile]:
         return ' | '.join(number(means[k], True) for k in keys) + f' {unit}' if keys else None
 
     both = 'A | B, ' if pair else ''
+    lacking = ('the drive without rain has no images' if 'truth_labels' in tracks.names
+               else 'no drive without rain was given')
     before = means.get('psnr_input')
     quality = means_of('psnr', 'dB')
     if quality and before is not None:
@@ -39,7 +41,7 @@ def tiles(report: Report, tracks: Tracks) -> list[Tile]:
         Tile('Frames', str(len(report.frames)),
              f'of {counted(len(tracks.tracks), "camera")}, {seconds:.1f} s of the drive'),
         Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
-             'without rain' if quality else 'no drive without rain was given')]
+             'without rain' if quality else lacking)]
     if not quality and 'change' in means:
         found.append(Tile('Change', means_of('change', 'of 255'),
                           f'{both}from input to derained image'))
@@ -119,7 +121,10 @@ def missing(tracks: Tracks, steps: Steps | None) -> Iterator[str]:
     if 'input' not in names:
         yield ('Change, and pictures before: the input images are not in the bag; --input BAG '
                'gives the bag they are in')
-    if 'truth' not in names:
+    if 'truth' not in names and 'truth_labels' in names:
+        yield ('PSNR: the bag of the drive without rain has labels, but no images to compare '
+               'with; --truth BAG with them, as without --outputs-only')
+    elif 'truth' not in names:
         yield ('PSNR: there is no drive without rain to compare with; --truth BAG gives one, as '
                'for rain that `ubcn rain` rendered')
     if 'truth_labels' not in names:

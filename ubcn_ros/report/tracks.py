@@ -141,10 +141,10 @@ def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
 
 def stamp_text(key: FrameKey) -> str:
     """Write a stamp as seconds, and which of several it is."""
-    seconds, nanoseconds = divmod(key.stamp_ns, 1_000_000_000)
     which = [] if key.recorded_ns is None else [f'recorded at {in_seconds(key.recorded_ns)}']
     which += [f'{key.number + 1}'] * bool(key.number)
-    return f'{seconds}.{nanoseconds:09d}' + (f' ({", ".join(which)})' if which else '')
+    return in_seconds(key.stamp_ns).removesuffix(' s') + (
+        f' ({", ".join(which)})' if which else '')
 
 
 def _track(camera: CameraTopics, partner: CameraTopics | None, first: OpenBag,
