@@ -18,6 +18,7 @@ from ubcn_ros.bags.storage.mcap_tail import is_bare
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
 _OPTION_NAMES = {'cameras': 'topic', 'split_bytes': 'split_size', 'split_ns': 'split_duration',
                  'start_s': 'start', 'duration_s': 'duration'}
+_FLAGS = {'allow_partial': 'allow_partial_model'}  # where they differ from the names of settings
 
 
 def settings_of(job: Job, engine: Any) -> dict[str, Any]:
@@ -70,7 +71,8 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
     for name in dict.fromkeys([*before, *now]):
         old, new = before.get(name), now.get(name)
         if old != new:
-            option = name if name.startswith('IN ') else f'--{name.replace("_", "-")}'
+            flag = _FLAGS.get(name, name).replace('_', '-')
+            option = name if name.startswith('IN ') else f'--{flag}'
             raise BagError(f'{out} cannot be gone on with: {option} was {old!r} and is {new!r} '
                            'now; give the same, or another path for the outputs')
 
