@@ -234,6 +234,13 @@ def test_what_sqlite3_does_not_store_is_from_the_standard(tmp_path, stored):
         for r in records]
 
 
+def test_small_messages_count_with_what_is_stored_beside_them(tmp_path):
+    bag = write_bag(tmp_path / 'bag', [text(number) for number in range(3000)],
+                    compression='none', split_bytes=50_000)
+    sizes = [file.stat().st_size for file in bag.glob('*.mcap')]
+    assert len(sizes) == 4 and max(sizes) < 55_000
+
+
 def test_an_unknown_type_without_definition_is_kept(tmp_path):
     channel = Channel('/own', 'own_msgs/msg/Own', 'cdr')
     (found,) = read(write_bag(tmp_path / 'bag', [text(1, channel)]))

@@ -18,6 +18,7 @@ from ubcn_ros.bags.storage.records import Channel, Record
 COMPRESSIONS = {'zstd': CompressionType.ZSTD, 'lz4': CompressionType.LZ4,
                 'none': CompressionType.NONE}
 """Of the chunks that files are made of."""
+_MESSAGE = 47  # bytes of one beside its data: 31 of its record, 16 of its chunk's index
 _CHUNK = 4 << 20  # bytes; of the index, each chunk costs the writer about 1 KiB of memory
 
 
@@ -35,7 +36,7 @@ class McapOutput:
         self.messages = tail.messages if tail else 0
         self.first_ns = tail.first_ns if tail else None
         """Time of the first message that was written."""
-        self._tail, self._pending = tail, 0  # bytes in the chunk that is being made
+        self._tail, self._pending = tail, 0  # bytes for the chunk that is being made
         self._channels: dict[Channel, int] = {}
         self._schemas: dict[tuple[str, str, bytes], int] = {}
         self._file = path.open('r+b' if tail else 'xb')
@@ -51,10 +52,9 @@ class McapOutput:
             self.abandon()
             raise
 
-    @property
-    def size(self) -> int:
-        """Bytes of the file, with those not yet compressed."""
-        return self._file.tell() + self._pending
+    def size_with(self, record: Record) -> int:
+        """Return the bytes of the file with another message, but for its summary."""
+        return self._file.tell() + self._pending + len(record.data) + _MESSAGE
 
     def add_channel(self, channel: Channel) -> int:
         """Register a channel, if it is not there yet; return its number."""
@@ -70,7 +70,9 @@ class McapOutput:
         place = self._file.tell()
         self._writer.add_message(self.add_channel(record.channel), record.time_ns, record.data,
                                  record.publish_ns, record.sequence)
-        self._pending = self._pending + len(record.data) if self._file.tell() == place else 0
+        self._pending += len(record.data) + _MESSAGE
+        if self._file.tell() != place:
+            self._pending = 0
         self.first_ns = record.time_ns if self.first_ns is None else self.first_ns
         self.messages += 1
 

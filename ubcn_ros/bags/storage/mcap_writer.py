@@ -39,7 +39,8 @@ class McapBagWriter:
     :param folder: to make.
     :param name: of the files; None for that of the folder.
     :param compression: of the chunks, 'zstd', 'lz4' or 'none'.
-    :param split_bytes: begin another file before one has more bytes; None: never.
+    :param split_bytes: begin another file before one has more bytes, those of its summary and
+        definitions not counted; None: never.
     :param split_ns: begin another file where one has messages of so many ns.
     :param custom_data: of the recording, for metadata.yaml.
     :raises BagError: it exists, or cannot be written; as all methods do.
@@ -212,8 +213,7 @@ class McapBagWriter:
         file = self._file
         if file.first_ns is None:
             return False
-        return ((self._split_bytes is not None
-                 and file.size + len(record.data) > self._split_bytes)
+        return ((self._split_bytes is not None and file.size_with(record) > self._split_bytes)
                 or (self._split_ns is not None
                     and record.time_ns - file.first_ns >= self._split_ns))
 
