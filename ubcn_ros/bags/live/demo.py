@@ -11,9 +11,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -86,27 +87,30 @@ def run(options: DemoOptions) -> dict[str, Any]:
         raise DemoError(f'{error}: source a ROS 2 installation, or install the wheels with pip '
                         "install -e '.[ros]'") from error
     started = time.monotonic()
-    try:
-        network, info = load_model(options.model)
-        _check_bag(options)
-    except (ModelFileError, bags.BagError) as error:
-        raise DemoError(str(error)) from error
-    try:
-        prepare_folder(options.out, options.bag)
-        enter_private_domain()
-        with stop_on_signals():  # else the node would outlive this process
-            source = options.bag or _render(options)
-            replayed = _replay(options, source, info.path)
-            return _report(options, source, replayed, network.label_set, info, started)
-    except OSError as error:
-        where = f' ({error.filename})' if error.filename else ''
-        raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an --out '
-                        'that you may write to, with room on its disk') from error
-    except (ReplayError, bags.BagError, ImageFileError) as error:
-        log = options.out / LOG
-        tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []
-        lines = [str(error), *([f'the end of {log}:'] if tail else []), *('  ' + t for t in tail)]
-        raise DemoError('\n'.join(lines)) from error
+    with ExitStack() as stack:
+        try:
+            network, info = load_model(options.model)
+            source = options.bag and _open(options.bag, options, stack)
+        except (ModelFileError, bags.BagError) as error:
+            raise DemoError(str(error)) from error
+        try:
+            prepare_folder(options.out, options.bag)
+            enter_private_domain()
+            with stop_on_signals():  # else the node would outlive this process
+                source = source or _open(_render(options), options, stack)
+                replayed = _replay(options, source, info.path)
+                return _report(options, source, replayed, network.label_set, info, started)
+        except OSError as error:
+            where = f' ({error.filename})' if error.filename else ''
+            raise DemoError(f'{options.out} cannot be written: {error.strerror}{where}; give an '
+                            '--out that you may write to, with room on its disk') from error
+        except (ReplayError, bags.BagError, ImageFileError) as error:
+            raise DemoError('\n'.join([str(error), *_log_tail(options.out / LOG)])) from error
+
+
+def _log_tail(log: Path) -> list[str]:
+    tail = log.read_text(errors='replace').splitlines()[-20:] if log.exists() else []
+    return [*([f'the end of {log}:'] if tail else []), *('  ' + line for line in tail)]
 
 
 def prepare_folder(out: Path, bag: Path | None) -> None:
@@ -134,13 +138,6 @@ def prepare_folder(out: Path, bag: Path | None) -> None:
     (out / LOG).touch()
 
 
-def _check_bag(options: DemoOptions) -> None:
-    """Raise BagError where there is no image to replay, before anything else is done."""
-    if options.bag is not None:
-        with bags.open_bag(options.bag) as reader:
-            _first_image(reader, bags.image_connection(reader, options.topic))
-
-
 def _render(options: DemoOptions) -> Path:
     from tqdm import tqdm
 
@@ -154,40 +151,53 @@ def _render(options: DemoOptions) -> Path:
     return path
 
 
-def _replay(options: DemoOptions, source: Path, model: Path) -> Replayed:
+class _Source(NamedTuple):
+    """The bag that is replayed: open, its images, and the first of them."""
+
+    reader: bags.BagReader
+    connection: bags.Connection
+    first: bytes
+    image: np.ndarray
+
+
+def _open(path: Path, options: DemoOptions, stack: ExitStack) -> _Source:
+    """Open a bag; raise BagError where there is no image to replay."""
+    reader = stack.enter_context(bags.open_bag(path))
+    connection = bags.image_connection(reader, options.topic)
+    return _Source(reader, connection, *_first_image(reader, connection))
+
+
+def _replay(options: DemoOptions, source: _Source, model: Path) -> Replayed:
     result = Replayed()
-    with bags.open_bag(source) as reader:
-        for note in reader.notes:
-            click.echo(f'Warning: {note}', err=True)
-        connection = bags.image_connection(reader, options.topic)
-        first, image = _first_image(reader, connection)
-        height, width = image.shape[:2]
-        compressed = connection.msgtype == bags.COMPRESSED
-        log = options.out / LOG
-        click.echo(f'Starting the node (log: {log})')
-        with bags.BagWriter(options.out / OUTPUTS) as recorder, NodeProcess(
-                log, {'model': str(model), 'iterations': options.iterations,
-                      'convergence': options.convergence,
-                      'processing_size': options.processing_size,
-                      'min_confidence': options.min_confidence, 'device': options.device,
-                      'warm_up_height': height, 'warm_up_width': width,
-                      'input_transport': 'compressed' if compressed else 'raw'},
-                {'image': SOURCE, 'image/compressed': SOURCE + COMPRESSED}) as node, \
-                Client(node, compressed, recorder) as client:
-            client.wait_until_active(_START_SECONDS)
-            seconds = client.probe(first)
-            before = client.settled_counts()
-            client.outputs.clear()
-            client.recording = True
-            send_bag(options, reader, connection, client, seconds, result)
-            after = client.settled_counts()
-            result.counts = {name: after[name] - before[name] for name in after}
-            _wait_for_outputs(client, 2 * result.counts['processed'])
-            result.outputs = list(client.outputs)
-            result.camera, result.engine = client.status('camera'), client.status('engine')
-            code = node.stop()
-            if code:
-                raise ReplayError(f'the node ended with exit code {code} when it was told to stop')
+    for note in source.reader.notes:
+        click.echo(f'Warning: {note}', err=True)
+    height, width = source.image.shape[:2]
+    compressed = source.connection.msgtype == bags.COMPRESSED
+    log = options.out / LOG
+    click.echo(f'Starting the node (log: {log})')
+    with bags.BagWriter(options.out / OUTPUTS) as recorder, NodeProcess(
+            log, {'model': str(model), 'iterations': options.iterations,
+                  'convergence': options.convergence,
+                  'processing_size': options.processing_size,
+                  'min_confidence': options.min_confidence, 'device': options.device,
+                  'warm_up_height': height, 'warm_up_width': width,
+                  'input_transport': 'compressed' if compressed else 'raw'},
+            {'image': SOURCE, 'image/compressed': SOURCE + COMPRESSED}) as node, \
+            Client(node, compressed, recorder) as client:
+        client.wait_until_active(_START_SECONDS)
+        seconds = client.probe(source.first)
+        before = client.settled_counts()
+        client.outputs.clear()
+        client.recording = True
+        send_bag(options, source.reader, source.connection, client, seconds, result)
+        after = client.settled_counts()
+        result.counts = {name: after[name] - before[name] for name in after}
+        _wait_for_outputs(client, 2 * result.counts['processed'])
+        result.outputs = list(client.outputs)
+        result.camera, result.engine = client.status('camera'), client.status('engine')
+        code = node.stop()
+        if code:
+            raise ReplayError(f'the node ended with exit code {code} when it was told to stop')
     return result
 
 
@@ -249,7 +259,7 @@ def _wait_for_outputs(client: Client, count: int) -> None:
         client.check()  # what is missing is counted and judged later
 
 
-def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any, info: Any,
+def _report(options: DemoOptions, source: _Source, result: Replayed, label_set: Any, info: Any,
             started: float) -> dict[str, Any]:
     unfit = [*result.unread, *problems(result)]
     counts, latency = result.counts, latencies_ms(result.sent, result.outputs, DERAINED)
@@ -271,7 +281,7 @@ def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any
         'device': result.engine.get('device'),
         'precision': result.engine.get('precision'),
         'backend': result.engine.get('backend'),
-        'bag': str(source),
+        'bag': str(source.reader.path),
         'seconds': round(time.monotonic() - started, 1),
         'problems': unfit,
     }
@@ -287,7 +297,7 @@ def _report(options: DemoOptions, source: Path, result: Replayed, label_set: Any
     return summary
 
 
-def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str, Any]
+def _sheet(options: DemoOptions, source: _Source, label_set: Any, summary: dict[str, Any]
            ) -> np.ndarray:
     """Draw rows of frames spread over the recording, inputs found by their stamps."""
     outputs = options.out / OUTPUTS
@@ -300,11 +310,12 @@ def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str
     labels = {image.stamp_ns: image.image[..., 0]
               for image in bags.read_images(outputs, LABELS) if image.stamp_ns in derained}
     drawn, start = [], min(derained)
-    for stamp, image in _inputs(source, options.topic, derained.keys() & labels.keys()):
+    for stamp, image in _inputs(source, derained.keys() & labels.keys()):
         caption = f't = {(stamp - start) / 1e9:.1f} s'
         drawn.append((caption, (image, derained[stamp], label_set.colorize(labels[stamp]),
                                 overlay(derained[stamp], labels[stamp], label_set))))
-    title = summary['model'] + (', rainy drive' if options.bag is None else f', {source.name}')
+    shown = 'rainy drive' if options.bag is None else options.bag.name
+    title = f"{summary['model']}, {shown}"
     several = 's' * (summary['iterations'] != 1)
     subtitle = (f"{summary['iterations']} iteration{several}; {summary['processed']} of "
                 f"{summary['sent']} frames processed; from publishing to receipt "
@@ -313,20 +324,17 @@ def _sheet(options: DemoOptions, source: Path, label_set: Any, summary: dict[str
     return contact_sheet(drawn, _COLUMNS, label_set, title, subtitle)
 
 
-def _inputs(source: Path, topic: str | None, stamps: set[int]
-            ) -> Iterator[tuple[int, np.ndarray]]:
+def _inputs(source: _Source, stamps: set[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the images of these stamps, each once; malformed messages are passed over."""
     left = set(stamps)
-    with bags.open_bag(source) as reader:
-        connection = bags.image_connection(reader, topic)
-        for _, _, data in reader.messages([connection]):
-            try:
-                message = bags.deserialize(data, connection.msgtype)
-                stamp = bags.stamp_ns(message.header)
-                if stamp in left:
-                    left.discard(stamp)
-                    yield stamp, bags.decode(message)
-            except bags.MalformedMessage:
-                continue
-            if not left:
-                return
+    for connection, _, data in source.reader.messages([source.connection]):
+        try:
+            message = bags.deserialize(data, connection.msgtype)
+            stamp = bags.stamp_ns(message.header)
+            if stamp in left:
+                left.discard(stamp)
+                yield stamp, bags.decode(message)
+        except bags.MalformedMessage:
+            continue
+        if not left:
+            return
