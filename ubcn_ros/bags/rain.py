@@ -19,8 +19,8 @@ from ubcn_ros.bags.errors import MalformedMessage, in_seconds
 from ubcn_ros.bags.headers import header_stamp_ns
 from ubcn_ros.bags.messages import COMPRESSED, IMAGE, TYPES, decode_record
 from ubcn_ros.bags.process.cameras import Skipped, find_cameras, no_camera
+from ubcn_ros.bags.process.checks import check_output
 from ubcn_ros.bags.process.jobs import check_apart, check_early
-from ubcn_ros.bags.process.run import check_output
 from ubcn_ros.bags.process.sidecar import MAX_REPORTED
 from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag

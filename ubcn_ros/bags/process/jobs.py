@@ -12,9 +12,9 @@ from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.process.cameras import BagCamera, find_cameras, no_camera
+from ubcn_ros.bags.process.checks import whole_range
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import check_free, find_prefixes, output_names
-from ubcn_ros.bags.process.run import whole_range
 from ubcn_ros.bags.storage.mcap_writer import check_times
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.topics import choose_topics
