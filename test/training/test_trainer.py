@@ -16,7 +16,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.runtime import load_model
 from ubcn_ros.stopping import Stopped
-from ubcn_ros.training.config import find_stage, with_length
+from ubcn_ros.training.config import STAGES, find_stage, with_length
 
 # the discriminator is not tiny: two steps of it
 ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
@@ -332,6 +332,18 @@ def test_mixed_precision_rounds_no_image(run, monkeypatch):
     batch = {name: torch.stack([samples[n][name] for n in range(2)]) for name in samples[0]}
     trainer.train_step(batch)
     assert torch.equal(seen[0], batch['clean'].float() / 255)
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_every_stage_trains_with_all_losses_in_fp64(run, stage):
+    changes = {'samples': {'crop': [96, 96]}, 'psnr_weight': 0.01, 'boundary_weight': 1,
+               'lovasz_weight': 0.5, 'derained_share': 0.5, 'consistency_weight': 0.5,
+               'segmentation_weight': 0.1}
+    trainer = run('out', stage, changes, precision='64-true')
+    samples = trainer.samples()
+    batch = {name: torch.stack([samples[n][name] for n in range(2)]) for name in samples[0]}
+    loss, _ = trainer.train_step(batch)
+    assert loss.isfinite() and next(trainer.network.parameters()).dtype == torch.float64
 
 
 def test_tensorboard_has_scalars_and_pictures(run, camvid_root):

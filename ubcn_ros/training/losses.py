@@ -90,12 +90,14 @@ def segmentation_loss(logits: torch.Tensor, labels: torch.Tensor,
     logits = F.interpolate(logits.float(), labels.shape[-2:], mode='bilinear', align_corners=False)
     labels = labels.long()
     known = labels != UNLABELED
+    if weights is not None:
+        weights = weights.float()  # a network in fp64 has its stage's weights in fp64, too
     if groups is None:
         total = F.cross_entropy(logits, labels, weights, ignore_index=UNLABELED,
                                 reduction='sum' if pixels is None else 'none')
     else:
         if weights is not None:
-            weights = torch.cat((weights, groups.to(weights.dtype) @ weights / groups.sum(1)))
+            weights = torch.cat((weights, groups.float() @ weights / groups.sum(1)))
         ids = labels * known
         costs = _costs_of_sums(logits, ids, groups) * known
         total = costs if weights is None else costs * weights[ids]
