@@ -6,10 +6,12 @@ import copy
 import csv
 import errno
 import signal
+from functools import partial
 
 import pytest
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from ubcn_ros.data.mixture import open_data
@@ -17,6 +19,7 @@ from ubcn_ros.data.scenes import Scene, SceneList
 from ubcn_ros.runtime import load_model
 from ubcn_ros.stopping import Stopped
 from ubcn_ros.training.config import STAGES, find_stage, with_length
+from ubcn_ros.training.optimizers import new_scaler
 
 # the discriminator is not tiny: two steps of it
 ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
@@ -27,7 +30,9 @@ def run(recipe, scenes, make_trainer):
     """Function that makes a trainer of a tiny recipe in a folder of that name."""
     def made(out, stage='derain', changes=None, workers=0, validation=None, training=scenes,
              precision='32-true', settings=None, **more):
-        fabric = Fabric(accelerator='cpu', devices=1, precision=precision)
+        fabric = (Fabric(accelerator='cpu', plugins=MixedPrecision(precision, 'cpu'))
+                  if precision == '16-mixed'  # Fabric takes bf16 on a CPU instead
+                  else Fabric(accelerator='cpu', devices=1, precision=precision))
         return make_trainer(recipe(stage, changes, **more), stage, out, training, validation,
                             workers, fabric, settings)
     return made
@@ -71,6 +76,23 @@ def test_a_resumed_run_ends_with_the_same_bits(run, stage, changes):
     assert all(torch.equal(value, ends[1]['stage'][name])
                for name, value in ends[0]['stage'].items())
     assert ends[0]['optimizer_step'] == ends[1]['optimizer_step'] == changes['optimizer_steps']
+
+
+def test_the_scale_of_gradients_is_one_a_step_kept_and_the_stages_own(run, monkeypatch):
+    monkeypatch.setattr('torch.amp.GradScaler',
+                        partial(torch.amp.GradScaler, init_scale=4.0, growth_interval=1))
+    changes = {**ADAPT, 'optimizer_steps': 4}
+    whole, parts = (run(out, 'adapt', changes, precision='16-mixed') for out in ('whole', 'parts'))
+    assert len(whole.optimizers) == 2
+    whole.fit()
+    assert whole.scaler.get_scale() == 4 * 2 ** 4
+    stop_at(parts, 2)
+    resumed = run('parts', 'adapt', changes, precision='16-mixed')
+    assert resumed.resume() and resumed.scaler.get_scale() == 4 * 2 ** 2
+    resumed.fit()
+    assert resumed.scaler.get_scale() == 4 * 2 ** 4 and files(whole) == files(resumed)
+    another = new_scaler(resumed.fabric)
+    assert another is resumed.fabric._precision.scaler and another.get_scale() == 4
 
 
 def measured(monkeypatch, *qualities, kill_at=None):

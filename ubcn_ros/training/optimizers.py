@@ -1,12 +1,13 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Optimizers and learning-rate schedules by name."""
+"""Optimizers and learning-rate schedules by name; the scale of gradients in fp16."""
 
 from __future__ import annotations
 
 import math
 
 import torch
+from lightning.fabric import Fabric
 
 from ubcn_ros.training.config import OptimizerConfig
 
@@ -42,3 +43,16 @@ def lr_factor(config: OptimizerConfig, progress: float) -> float:
         # 0.3 / 0.1 is a little under 3
         return config.gamma ** math.floor(progress / config.every + 1e-9)
     return 1.0
+
+
+def new_scaler(fabric: Fabric) -> torch.amp.GradScaler | None:
+    """
+    Give a fabric a scaler of gradients that no other stage, and no estimate, has changed.
+
+    :return: the scaler; None in a precision whose gradients need none.
+    """
+    precision = fabric._precision
+    if getattr(precision, 'scaler', None) is None:
+        return None
+    precision.scaler = torch.amp.GradScaler(precision.device)
+    return precision.scaler

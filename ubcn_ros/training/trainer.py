@@ -27,7 +27,7 @@ from ubcn_ros.training.checkpoint import CHECKPOINT, load_checkpoint, save_check
 from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
-from ubcn_ros.training.optimizers import lr_factor, make_optimizer
+from ubcn_ros.training.optimizers import lr_factor, make_optimizer, new_scaler
 from ubcn_ros.training.pictures import ValidationPictures
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.samples import TrainingSamples, batch_numbers
@@ -94,8 +94,9 @@ class Trainer:
         if self.stage_config.compile:
             stage.compile()
         groups = stage.parameter_groups()
+        self.scaler = new_scaler(fabric)
         # where gradients are scaled, a fused optimizer leaves no moment to clip them
-        fused = fabric.device.type == 'cuda' and fabric._precision.precision != '16-mixed'
+        fused = fabric.device.type == 'cuda' and self.scaler is None
         optimizers = [make_optimizer(parameters, c, fused) for parameters, c in groups]
         self.optimizer_configs = [c for _, c in groups]
         self.stage, *self.optimizers = fabric.setup(stage, *optimizers)
@@ -111,6 +112,7 @@ class Trainer:
         return {'stage': self.stage, 'optimizer_step': self.optimizer_step, 'best': self.best,
                 'scores': self.scores, 'settings': self.settings,
                 **({} if self.average is None else {'average': self.average}),
+                **({} if self.scaler is None else {'scaler': self.scaler}),
                 **{f'optimizer_{i}': o for i, o in enumerate(self.optimizers)}}
 
     def resume(self) -> bool:
@@ -260,8 +262,13 @@ class Trainer:
                 self.fabric.clip_gradients(self.stage, optimizer,
                                            max_norm=self.stage_config.grad_clip_norm,
                                            error_if_nonfinite=False)
-            optimizer.step()
+            if self.scaler is None:
+                optimizer.step()
+            else:  # Fabric's step would change the scale under the next optimizer's gradients
+                self.scaler.step(optimizer.optimizer)
             optimizer.zero_grad()
+        if self.scaler is not None:
+            self.scaler.update()
         if self.average is not None:
             self.average.update(self.optimizer_step + 1)
         done('optimizer')
