@@ -377,3 +377,14 @@ def test_a_log_that_cannot_be_written_shows_no_traceback(recipe, camvid_root, tm
     told = capfd.readouterr()
     assert result.exit_code == 1 and 'No space left on device' in result.output
     assert 'Traceback' not in result.output + told.out + told.err
+
+
+@pytest.mark.parametrize('accelerator', ['cpu', 'auto'])
+def test_fp16_is_refused_where_bf16_would_be_trained(recipe, camvid_root, tmp_path, monkeypatch,
+                                                     accelerator):
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    recipe('derain')
+    result = invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--accelerator', accelerator,
+                              precision='16-mixed'))
+    assert result.exit_code == 2 and not (tmp_path / 'out').exists()
+    assert "'--precision': '16-mixed' needs a GPU: on a CPU choose" in result.output

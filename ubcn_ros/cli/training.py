@@ -109,11 +109,20 @@ def check_devices(accelerator: str, devices: int) -> None:
 
 
 def chosen_precision(precision: str, accelerator: str) -> str:
-    """Return what auto stands for on this machine; any other precision is itself."""
-    if precision != 'auto':
+    """
+    Return what auto stands for on this machine; any other precision is itself.
+
+    :raises BadParameter: it needs a GPU, and there is none.
+    """
+    if precision not in ('auto', '16-mixed'):
         return precision
     import torch
 
     from ubcn_ros.runtime.device import cpu_computes_bf16
     on_cpu = accelerator == 'cpu' or (accelerator == 'auto' and not torch.cuda.is_available())
-    return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
+    if precision == 'auto':
+        return '32-true' if on_cpu and not cpu_computes_bf16() else 'bf16-mixed'
+    if on_cpu:  # Fabric would take bf16-mixed instead, and the model would say 16-mixed
+        raise click.BadParameter("'16-mixed' needs a GPU: on a CPU choose 'bf16-mixed' or "
+                                 "'32-true'", param_hint="'--precision'")
+    return precision
