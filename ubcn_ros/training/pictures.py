@@ -18,9 +18,9 @@ from ubcn_ros.images.overlay import overlay
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
 from ubcn_ros.training.batches import make_samples
-from ubcn_ros.training.config import TrainConfig
+from ubcn_ros.training.config import STAGES, TrainConfig
 from ubcn_ros.training.label_score import LabelScore
-from ubcn_ros.training.samples import TrainingSamples
+from ubcn_ros.training.samples import TrainingSamples, batch_numbers
 from ubcn_ros.training.tensors.samples import TensorSamples
 
 _SAMPLE_WIDTH, _FRAME_WIDTH = 260, 320  # of a picture on a sheet, pixels
@@ -28,41 +28,39 @@ _KEPT_FRAMES = 3
 _BEST_PSNR_DB = 99.9  # what is shown of an image without any difference
 
 
-def samples_sheet(training: SceneList, config: TrainConfig, stages: Sequence[str],
-                  device: torch.device, workers: int, rows: int = 6) -> np.ndarray:
+def samples_sheet(scenes: Mapping[str, SceneList], config: TrainConfig, device: torch.device,
+                  workers: int, rows: int = 6) -> np.ndarray:
     """
     Draw the first training samples of stages, two in a row: clean, degraded, labels over image.
 
-    They are drawn as those of the run. Stages that draw their samples alike share a block.
+    They are those of the run; each stage has a block of its own.
 
-    :param stages: names of those that will run.
+    :param scenes: what each stage that will run trains on, by its name.
     :param device, workers: as of ``batches.make_samples``.
     :param rows: of samples in a block.
     :return: (H, W, 3) uint8 RGB.
     :raises DataSetError: a file of the scenes cannot be read.
     """
-    alike: dict[object, list[str]] = {}
-    for name in stages:
-        alike.setdefault(config.stages[name].samples, []).append(name)
     blocks = []
-    for drawn, names in alike.items():
-        height, width = drawn.crop
-        batches = ', '.join(f'{name} (batch {config.stages[name].batch})' for name in names)
+    for name, training in scenes.items():
+        stage = config.stages[name]
+        samples = make_samples(training, stage.samples, config.seed, device, workers)
+        height, width = stage.samples.crop
         blocks.append(contact_sheet(
-            _sample_rows(make_samples(training, drawn, config.seed, device, workers), rows),
+            _sample_rows(samples, STAGES.index(name), rows),
             ('clean', 'degraded', 'labels')[:2 if training.label_set is None else 3] * 2,
-            _legend(training) if names is [*alike.values()][-1] else None,
-            f'{config.name}: {batches}',
+            _legend(training) if name == [*scenes][-1] else None,
+            f'{config.name}: {name} (batch {stage.batch})',
             f'{width}x{height} from {len(training)} scenes, {training.name}', _SAMPLE_WIDTH))
     return np.concatenate(blocks)
 
 
-def _sample_rows(samples: TrainingSamples | TensorSamples, rows: int
+def _sample_rows(samples: TrainingSamples | TensorSamples, stage: int, rows: int
                  ) -> list[tuple[list[str], list[np.ndarray]]]:
     legend = _legend(samples.scenes)
     drawn = []
-    for n in range(2 * rows):
-        sample = {name: values.cpu() for name, values in samples[n].items()}
+    for n, number in enumerate(next(batch_numbers(0, 1, 2 * rows, stage=stage))):
+        sample = {name: values.cpu() for name, values in samples[number].items()}
         clean, degraded = (_array(sample[key]) for key in ('clean', 'degraded'))
         dry = (', dry' if np.array_equal(clean, degraded) and not samples.config.degradation
                else '')

@@ -279,9 +279,9 @@ class Run:
         if fabric.is_global_zero and stages:
             self.write_arguments()
             if not (self.out / 'samples.jpg').exists():
+                scenes = {stage: self._scenes(stage)[0] for stage in stages}
                 write_image(self.out / 'samples.jpg',
-                            samples_sheet(self.training, self.config, stages, fabric.device,
-                                          workers))
+                            samples_sheet(scenes, self.config, fabric.device, workers))
         for stage in stages:
             start, first = first or self.start(stage), None
             fabric.print(f'{stage} starts from {start.text}; {self._length_text(stage)}\n'
