@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.mixture import Data, focal_length
+from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import DataSet, DataSetError, Group, Listing, Scene
 from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import LabelSet, distinct_colors, paths_of
@@ -50,8 +51,16 @@ def test_classes_of_one_name_are_one_whatever_case_and_separators(make):
     ((1.5, 1.5), 1.5), ((1.5, 1.51), 1.5), ((1.5, None), None), ((1.5, 2.2), None)])
 def test_one_focal_length_is_that_of_all_sets_with_labels(make, lengths, expected):
     sets = [make(f's{i}', ['road'], focal_length=length) for i, length in enumerate(lengths)]
-    assert Data((*sets, make('unlabelled', []))).focal_length == expected
-    assert Data((make('alone', [], focal_length=1.5),)).focal_length is None
+    assert focal_length((*sets, make('unlabelled', []))) == expected
+    assert focal_length([make('alone', [], focal_length=1.5)]) is None
+
+
+def test_the_sets_of_scenes_are_those_that_they_are_from(make):
+    data = Data((make('a', ['road']), make('b', []), make('c', ['road'], splits=('test',))))
+    train = data.split('train')
+    assert data.sets_of('train', train) == data.sets[:2]
+    assert data.sets_of('train', shrunk(train.labelled(), 16)) == data.sets[:1]
+    assert data.sets_of('test', data.split('test')) == data.sets[2:]
 
 
 def test_mapping_to_a_class_to_several_and_to_none(make):
@@ -93,7 +102,6 @@ def test_validation_is_of_the_first_set_with_labels_that_has_it(make):
     assert [s.name for s in data.split('train').labelled().scenes] == ['a0', 'b0']
     with pytest.raises(DataSetError, match="'test': choose one of train, val"):
         data.split('test')
-    assert data.licenses == ('terms of p', 'terms of a', 'terms of b')
 
 
 def test_groups_alone_validate_nothing(make):

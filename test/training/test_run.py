@@ -265,7 +265,7 @@ def test_a_model_is_taken_up(make, model, capsys):
     assert info.trained == PARTS, 'derain is the one of the model'
     source = load_model(model)
     assert info.metadata['init'] == {'name': 'given', 'sha256': source[1].sha256}
-    assert info.metadata['license'] == '; '.join(('for nobody', *run.data.licenses))
+    assert info.metadata['license'] == '; '.join(('for nobody', run.data.sets[0].license))
     result = load_model(run.files.result)[0].derain.state_dict()
     assert all(torch.equal(value, result[name])
                for name, value in source[0].derain.state_dict().items())
@@ -294,6 +294,23 @@ def test_a_trained_sam_keeps_its_weights(make, data, whole):
         'stages': {'attend': {'warm_start': False}}})
     assert not torch.equal(run.start('attend').network.attention.tail[0][0].weight,
                            start.network.derain.tail[0][0].weight)
+
+
+def test_only_data_that_a_stage_used_are_recorded(make, camvid_root, tmp_path, capsys):
+    """Without labels only derain trains on a set; on a split test nothing does."""
+    for name, split in (('bare', 'train'), ('spare', 'test')):
+        (tmp_path / f'{name}.yaml').write_text(
+            f'path: {camvid_root}\n{split}: val/images\nlicense: terms of {name}\n')
+    sets = open_data([camvid_root, tmp_path / 'bare.yaml', tmp_path / 'spare.yaml'])
+    own = sets.sets[0].license
+    for stages, names, terms in (
+            (('derain', 'adapt'), [camvid_root.name, 'bare'], f'{own}; terms of bare'),
+            (('adapt',), [camvid_root.name], own)):
+        run = make(''.join(stages), stages=stages, data=sets)
+        train(run)
+        said = load_model(run.files.result)[1].metadata
+        assert [record['name'] for record in said['data']] == names and said['license'] == terms
+        assert f'licence of the result: {terms}\n' in capsys.readouterr().out
 
 
 def test_a_lost_stage_that_is_trained_again_is_what_the_next_ones_started_from(copied, capsys):

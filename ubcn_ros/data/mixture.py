@@ -68,19 +68,6 @@ class Data:
         """Split that is measured where none is asked for: val, or the only one."""
         return 'val' if len(self.splits) > 1 else self.splits[0]
 
-    @property
-    def licenses(self) -> tuple[str, ...]:
-        """Terms of the sets, each once."""
-        return tuple(dict.fromkeys(s.license for s in self.sets if s.license))
-
-    @property
-    def focal_length(self) -> float | None:
-        """Focal length of the sets with labels, in short sides; None unless all say it alike."""
-        said = [s.focal_length for s in self.sets if s.label_set is not None]
-        if not said or None in said or max(said) > 1.01 * min(said):
-            return None
-        return said[0]
-
     def split(self, name: str, only: Iterable[str] = (), exclude: Iterable[str] = ()
               ) -> SceneList:
         """
@@ -114,6 +101,13 @@ class Data:
                                'names that are there')
         names = '+'.join(self.sets[i].name for i in having)
         return SceneList(f'{names}/{name}', self.label_set, tuple(scenes), self.groups)
+
+    def sets_of(self, split: str, scenes: SceneList) -> tuple[DataSet, ...]:
+        """Return the sets that scenes of a split are from."""
+        files = {(scene.image_path, scene.label_path) for scene in scenes.scenes}
+        return tuple(dataset for dataset in self.sets if split in dataset.splits and any(
+            (scene.image_path, scene.label_path) in files
+            for scene in dataset.listing(split).scenes))
 
     def ids_of(self, dataset: DataSet) -> Mapping[int, int]:
         """Return the ids in ``labels()``, of a class, a group or 255, by class id of a set."""
@@ -182,6 +176,14 @@ def open_data(paths: Sequence[Path | str], label_set: LabelSet | None = None) ->
     if not paths:
         raise DataSetError('no data set: give the path of a YAML file or of a folder')
     return Data(tuple(open_dataset(path) for path in paths), label_set)
+
+
+def focal_length(sets: Iterable[DataSet]) -> float | None:
+    """Return that of sets with labels, in short sides; None unless all say it alike."""
+    said = [s.focal_length for s in sets if s.label_set is not None]
+    if not said or None in said or max(said) > 1.01 * min(said):
+        return None
+    return said[0]
 
 
 def _sound(dataset: DataSet, split: str) -> tuple[Scene, ...]:

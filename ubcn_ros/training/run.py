@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from lightning.fabric import Fabric
 
-from ubcn_ros.data.mixture import Data
+from ubcn_ros.data.mixture import Data, focal_length
 from ubcn_ros.data.resizing import shrunk, typical_short_side
-from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.data.scenes import DataSet, SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network import UBCN
@@ -194,6 +194,17 @@ class Run:
             return self.training, self.validation
         return self.training.labelled(), (self.validation and self.validation.labelled()) or None
 
+    def _sets(self, *stages: str) -> tuple[DataSet, ...]:
+        """Data sets that stages train or validate on: nothing came of the others."""
+        used = [s for stage in stages for split, scenes in
+                zip(('train', 'val'), self._scenes(stage), strict=True) if scenes
+                for s in self.data.sets_of(split, scenes)]
+        return tuple(s for s in self.data.sets if s in used)
+
+    def license(self, start: Start, *stages: str) -> str:
+        """Return the terms of what stages make of a start, see ``record.joined_license``."""
+        return joined_license(start.info, (s.license for s in self._sets(*stages)))
+
     def _settings(self, stage: str) -> dict[str, Any]:
         """Return what decides on a stage's weights."""
         scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
@@ -220,6 +231,11 @@ class Run:
         hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
         return [*map(data_record, self.data.sets, hashes, self._meanings)]
 
+    def _records_of(self, stage: str) -> list[dict[str, Any]]:
+        used = self._sets(stage)
+        return [record for record, found in zip(self._data_records, self.data.sets, strict=True)
+                if found in used]
+
     @cached_property
     def _meanings(self) -> list[dict[str, str]]:
         return [*map(self.data.meanings, self.data.sets)]
@@ -229,7 +245,8 @@ class Run:
         if 'segmentation' in STAGE_CLASSES[stage].trained:
             side = (self.config.stages[stage].samples.middle_short_side
                     or typical_short_side(self._scenes(stage)[0]))
-            return {'trained_short_side': side, 'trained_focal_length': self.data.focal_length}
+            return {'trained_short_side': side, 'trained_focal_length': focal_length(
+                self.data.sets_of('train', self._scenes(stage)[0]))}
         return {key: start.info and getattr(start.info, key)
                 for key in ('trained_short_side', 'trained_focal_length')}
 
@@ -248,13 +265,16 @@ class Run:
                 time_left: Callable[[int], str] | None = None) -> Trainer:
         """Make the trainer of a stage."""
         title = f'{stage} ({[*self.config.stages].index(stage) + 1} of {len(self.config.stages)})'
-        init = start.info and start.info.metadata.get('init')
         if self._init is not None and start.info is self._init[1]:
-            init = {'name': start.info.name, 'sha256': start.info.sha256}
+            before = {'init': {'name': start.info.name, 'sha256': start.info.sha256}}
+        else:
+            before = start.info.metadata if start.info else {}  # of the stage before
+        data = [*before.get('data', ())]
+        data += [record for record in self._records_of(stage) if record not in data]
         record = partial(
             model_record, command=self.command, config=self.config, stage=stage,
-            trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=self._data_records,
-            license=joined_license(start.info, self.data.licenses), init=init,
+            trained={*start.trained, *STAGE_CLASSES[stage].trained}, data=data,
+            license=self.license(start, stage), init=before.get('init'),
             precision=self.precision, **self._segmentation_record(stage, start))
         return Trainer(fabric, self.config, stage, start.network, *self._scenes(stage),
                        self.files.folder(stage), workers, log=self.files.log(stage),
@@ -274,7 +294,7 @@ class Run:
         # what cannot be started is told before anything is written
         first = self.start(stages[0]) if stages else None
         if first is not None:
-            terms = joined_license(first.info, self.data.licenses)
+            terms = self.license(first, *stages)
             fabric.print(f'licence of the result: {terms or "none is stated"}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
