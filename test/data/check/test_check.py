@@ -232,6 +232,24 @@ def test_a_leak_between_sets(clean, tmp_path, template):
     assert 'val/images/roada.png = other/train/images/seen.png' in found.text
 
 
+@pytest.mark.parametrize('splits', ['train val', 'val test'])
+def test_a_mask_of_images_in_two_splits(tmp_path, splits):
+    """Names that are given anew in each split have their masks in one folder."""
+    first, second = splits.split()
+    for i, split in enumerate((first, second, 'train')):
+        for n in range(2):
+            name = f'{n}.png' if split in splits else f'own{n}.png'
+            write_image(tmp_path / 'set' / split / name, clouds(10 * i + n))
+            write_image(tmp_path / 'set/masks' / name, mask())
+    (tmp_path / 'set.yaml').write_text(yaml.safe_dump({
+        'path': 'set', 'names': list(CAMVID.classes), 'ignore': 255,
+        **{split: split for split in dict.fromkeys(('train', first, second))}}))
+    found = [f for f in check(tmp_path / 'set.yaml').findings if f.kind == 'shared masks']
+    assert [(f.level, f.where, len(f.files)) for f in found] == [
+        ('error' if first == 'train' else 'warning', f'{second} of set', 2)]
+    assert f'{second}/0.png = {first}/0.png' in found[0].text
+
+
 def test_frames_of_different_streets_are_no_duplicates(tmp_path):
     list(make_example(tmp_path / 'streets', 3, 1, 64, 96))
     for split in ('train', 'val'):  # as CamVid has them

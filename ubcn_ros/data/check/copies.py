@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ubcn_ros.data.check.report import Finding, SplitFacts
 from ubcn_ros.data.check.similarity import NEAR, most_similar, split_recordings, unpack
+from ubcn_ros.images.files import is_image_name
 from ubcn_ros.text_table import counted, listed
 
 FEW_DIFFERENT = 0.2
@@ -34,6 +36,7 @@ def copy_findings(splits: Sequence[SplitFacts]) -> Iterator[Finding]:
                           tuple(name for name, _ in leaks))
         yield from _copies([split])
     yield from _near(train, others)
+    yield from _shared_masks([*train, *others])
     for split in others:
         yield from _near_within(split)
         yield from _recordings(split, [s for s in train if s.dataset is split.dataset])
@@ -57,6 +60,27 @@ def _copies(splits: Sequence[SplitFacts]) -> Iterator[Finding]:
                       f'{counted(len(groups), "image is", "images are")} there under several '
                       f'names: {listed([" = ".join(names[:3]) for names in groups], 3)}',
                       tuple(name for names in groups for name in names))
+
+
+def _shared_masks(splits: Sequence[SplitFacts]) -> Iterator[Finding]:
+    """Masks of other images of a set's other splits; within a split the layout says so."""
+    owners: dict[tuple[int, Path], tuple[SplitFacts, int]] = {}
+    for split in splits:
+        shared: list[tuple[SplitFacts, str, str]] = []
+        for i, (scene, found) in enumerate(zip(split.scenes, split.facts, strict=True)):
+            mask = scene.label_path
+            if mask is None or not is_image_name(mask):  # labels of many scenes in one file
+                continue
+            owner, k = owners.setdefault((id(split.dataset), mask), (split, i))
+            if owner is not split and owner.facts[k].pixels != found.pixels:  # else it is a leak
+                shared.append((owner, split.file(i), owner.file(k)))
+        if shared:
+            level = 'error' if any(s.split == 'train' for s, _, _ in shared) else 'warning'
+            yield Finding(level, 'shared masks', split.where,
+                          f'{counted(len(shared), "image has", "images have")} the mask of an '
+                          'image of another split: give each a mask of its own '
+                          f'({_pairs([names for _, *names in shared])})',
+                          tuple(name for _, name, _ in shared))
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:
