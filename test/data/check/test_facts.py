@@ -5,6 +5,7 @@
 import hashlib
 import json
 import os
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -190,6 +191,19 @@ def test_processes_find_what_one_finds(clean):
     scenes = opened(clean).sets[0].listing('val').scenes
     alone, shared = (list(look_at_all(scenes, processes)) for processes in (1, 2))
     assert alone == shared and any(facts.problems for facts in alone)
+
+
+class EndedScene(Scene):
+    """A scene whose reader the system ends."""
+
+    def image(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_reader_that_was_ended_is_told(scene):
+    """Not as a model or a batch that is too large."""
+    with pytest.raises(ChildProcessError, match='reads images was ended.*: make memory free'):
+        [*look_at_all([EndedScene('a', scene.image_path, None)] * 2, 2)]
 
 
 def test_facts_are_kept_whole(clean):

@@ -157,7 +157,7 @@ def look_at_all(scenes: Sequence[Scene], processes: int | None = None) -> Iterat
     Look at many scenes, in order.
 
     :param processes: to use; by default one a core this process may use, and none for few scenes.
-    :raises MemoryError: a process was ended from outside.
+    :raises ChildProcessError: a process was ended from outside.
     """
     if processes is None:
         processes = len(os.sched_getaffinity(0)) if len(scenes) >= _WORTH_PROCESSES else 1
@@ -171,7 +171,10 @@ def look_at_all(scenes: Sequence[Scene], processes: int | None = None) -> Iterat
                 found = pool.map(look_at, scenes, chunksize=_AT_ONCE)
             yield from found
         except BrokenProcessPool as error:
-            raise MemoryError('a process that reads images was ended') from error
+            raise ChildProcessError(
+                'a process that reads images was ended, as the system does where memory is short: '
+                'make memory free, or let one core read, with taskset -c 0 before the command'
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
