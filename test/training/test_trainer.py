@@ -7,6 +7,7 @@ import csv
 import errno
 import signal
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -93,6 +94,20 @@ def test_the_scale_of_gradients_is_one_a_step_kept_and_the_stages_own(run, monke
     assert resumed.scaler.get_scale() == 4 * 2 ** 4 and files(whole) == files(resumed)
     another = new_scaler(resumed.fabric)
     assert another is resumed.fabric._precision.scaler and another.get_scale() == 4
+
+
+def test_no_two_steps_or_processes_draw_the_same(run, monkeypatch):
+    trainer, drawn = run('out', changes={'optimizer_steps': 3}), {}
+    monkeypatch.setattr(trainer.stage, 'forward', lambda _: stopped())
+    for world in (1, 2):
+        trainer.fabric = SimpleNamespace(world_size=world)
+        for trainer.optimizer_step in range(3):
+            for trainer.fabric.global_rank in range(world):
+                with pytest.raises(Killed):
+                    trainer.train_step({})
+                drawn.setdefault(world, []).append(torch.initial_seed())
+    assert drawn == {1: [5 * 1_000_003 + n for n in range(3)],
+                     2: [5 * 1_000_003 + n for n in range(6)]}
 
 
 def measured(monkeypatch, *qualities, kill_at=None):

@@ -249,8 +249,9 @@ class Trainer:
         :param done: called after each part: 'forward', 'backward' and 'optimizer'.
         """
         # a seed of its own: a resumed run draws what the uninterrupted one would have drawn, and
-        # several processes draw what one would have
-        torch.manual_seed(self.config.seed * 1_000_003 + self.optimizer_step)
+        # each of several processes draws for its own share of the batch
+        draw = self.optimizer_step * self.fabric.world_size + self.fabric.global_rank
+        torch.manual_seed(self.config.seed * 1_000_003 + draw)
         for optimizer, config in zip(self.optimizers, self.optimizer_configs, strict=True):
             progress = self.optimizer_step / self.stage_config.optimizer_steps
             lr = config.lr * lr_factor(config, progress)
