@@ -16,6 +16,7 @@ from ubcn_ros.stopping import (
     Stopped,
     leave_signals_to_parent,
     signals_held,
+    signals_noted,
     stop_on_signals,
 )
 
@@ -35,6 +36,20 @@ def test_a_signal_waits_for_the_end_of_a_write(others, number):
         steps.append('too late')
     done.set()
     assert steps == ['written']
+
+
+def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end():
+    before, steps = signal.getsignal(signal.SIGTERM), []
+    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+        with signals_noted() as noted:
+            assert not noted
+            with signals_held():
+                os.kill(os.getpid(), signal.SIGTERM)
+            steps.append([*noted])
+        steps.append('too late')
+    assert steps == [[signal.SIGTERM]] and signal.getsignal(signal.SIGTERM) == before
+    with signals_noted():
+        pass
 
 
 def test_handlers_are_as_before_afterwards():

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -44,18 +44,38 @@ def stop_on_signals() -> Iterator[None]:
         else:
             raise Stopped(number)
 
+    with _heard_by(stop):
+        yield
+
+
+@contextmanager
+def signals_noted() -> Iterator[list[int]]:
+    """
+    Note the same signals in a list, for a block that looks there where it can stop.
+
+    :raises Stopped: at the end of the block, where one was noted.
+    """
+    noted: list[int] = []
+    with _heard_by(lambda number, _frame: noted.append(number)):
+        yield noted
+    if noted:
+        raise Stopped(noted[-1])
+
+
+@contextmanager
+def _heard_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
     before = {}
     try:
         for number in _SIGNALS:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
-                before[number] = signal.signal(number, stop)
+                before[number] = signal.signal(number, handler)
     except ValueError:  # not in the main thread: signals are another's business
         pass
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """`ubcn train` as people start it: killed, on two processes, and with something wrong."""
 
+import contextlib
 import errno
 import os
 import re
@@ -114,6 +115,31 @@ def test_two_processes_train_as_one_does(recipe, camvid_root, tmp_path):
     for module in ('derain', 'attention'):
         # it started at zero
         assert first[f'{module}.tail.1.weight'].abs().max() > 1e-3, 'too little to compare'
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_a_signal_to_one_of_two_processes_stops_both_with_a_checkpoint(recipe, camvid_root,
+                                                                       tmp_path):
+    recipe('derain', {'optimizer_steps': 10_000, 'save_every': 20, 'validate_every': 10_000})
+    checkpoint = tmp_path / 'out/stages/derain/last.ckpt'
+    with open(tmp_path / 'log.txt', 'w') as log:
+        process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--devices', '2',
+                                  '--workers', '0'), log)
+        try:
+            deadline = time.monotonic() + 120
+            while not checkpoint.is_file():
+                assert process.poll() is None and time.monotonic() < deadline, \
+                    (tmp_path / 'log.txt').read_text()
+                time.sleep(0.02)
+            process.terminate()
+            assert process.wait(60) == 128 + signal.SIGTERM, (tmp_path / 'log.txt').read_text()
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    told = re.search('stopped by SIGTERM: the checkpoint is of optimizer step ([0-9]+) of derain',
+                     (tmp_path / 'log.txt').read_text())
+    assert int(told[1]) == torch.load(checkpoint, weights_only=True)['optimizer_step'] >= 20
 
 
 @pytest.mark.parametrize(('computes', 'accelerator', 'chosen'), [

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from pathlib import Path
 
 from ubcn_ros.whole_files import write_whole
@@ -60,3 +61,8 @@ class ResultsTable:
         table.writeheader()
         table.writerows(rows)
         write_whole(self.path, text.getvalue().encode())
+
+
+def is_better(quality: float, best: float) -> bool:
+    """Return whether a figure is higher than the best: of equals the first is, NaN never."""
+    return quality > best or (math.isnan(best) and not math.isnan(quality))

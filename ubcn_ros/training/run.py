@@ -34,9 +34,9 @@ from ubcn_ros.training.record import (
     scenes_record,
 )
 from ubcn_ros.training.run_folder import RunFolder
-from ubcn_ros.training.stages import STAGE_CLASSES, check_stage
+from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
 from ubcn_ros.training.start import Start, starting_network
-from ubcn_ros.training.trainer import BEST, Trainer, check_labels
+from ubcn_ros.training.trainer import BEST, Trainer
 from ubcn_ros.training.warm_start import check_warm_start
 from ubcn_ros.whole_files import write_whole
 

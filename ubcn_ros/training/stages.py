@@ -9,6 +9,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
+from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.baselines.base import Baseline
 from ubcn_ros.network.veil_field import FieldIDM
@@ -282,3 +283,13 @@ def check_stage(name: str, network: UBCN, config: StageConfig) -> None:
         raise ValueError(f'stages.{name}: {error}') from error
     except RuntimeError:
         return
+
+
+def check_labels(stage: str, config: StageConfig, training: SceneList) -> None:
+    """Raise ValueError where a stage lacks labels."""
+    if config.samples.balanced_crop_probability and training.label_set is None:
+        raise ValueError(f'stages.{stage}.samples.balanced_crop_probability: {training.name} has '
+                         'no labels')
+    if stage != 'derain' and (training.label_set is None or not len(training)):
+        raise ValueError(f'the stage {stage} needs labels, {training.name} has none: only the '
+                         'stage derain trains without')

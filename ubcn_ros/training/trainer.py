@@ -19,7 +19,7 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.images.files import write_image
 from ubcn_ros.network import UBCN
 from ubcn_ros.runtime.weights import save_model
-from ubcn_ros.stopping import Stopped, signals_held, stop_on_signals
+from ubcn_ros.stopping import Stopped, signals_held, signals_noted, stop_on_signals
 from ubcn_ros.training.architecture import initialize
 from ubcn_ros.training.averaging import MovingAverage
 from ubcn_ros.training.batches import make_samples, training_batches
@@ -29,9 +29,9 @@ from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer, new_scaler
 from ubcn_ros.training.pictures import ValidationPictures
-from ubcn_ros.training.results import ResultsTable
+from ubcn_ros.training.results import ResultsTable, is_better
 from ubcn_ros.training.samples import TrainingSamples, batch_numbers
-from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.stages import STAGE_CLASSES, check_labels
 from ubcn_ros.training.tensors.samples import TensorSamples
 from ubcn_ros.training.validation import validate
 
@@ -150,7 +150,7 @@ class Trainer:
 
         :raises FloatingPointError: the loss is no longer finite; the last checkpoint is from
             before.
-        :raises Stopped: by a signal, after a checkpoint. One of several processes just ends.
+        :raises Stopped: by a signal, to any of the processes, after a checkpoint.
         :raises ChildProcessError: a worker process was ended, likewise.
         """
         c, fabric = self.stage_config, self.fabric
@@ -160,7 +160,7 @@ class Trainer:
         batches = training_batches(fabric, self.samples(), numbers, self.workers)
         logger = self._logger() if fabric.is_global_zero else None
         self.stage.train()
-        with self._saved_when_stopped(), tqdm(
+        with self._saved_when_stopped() as noted, tqdm(
                 total=c.optimizer_steps, initial=self.optimizer_step, desc=self.title,
                 mininterval=5, disable=not fabric.is_global_zero) as bar:
             for batch in batches:
@@ -180,6 +180,8 @@ class Trainer:
                         self._validate(logger, loss)
                 if saves:  # after the validation: a resumed run knows the best
                     self.save()
+                if fabric.world_size > 1 and (saves or logs_now or fabric.device.type == 'cpu'):
+                    self._stop_together(noted, saves)
         if logger is not None:
             with self._averaged():
                 if self.validation is None:
@@ -196,18 +198,20 @@ class Trainer:
                 or self.optimizer_step % c.validate_every == 0)
 
     @contextlib.contextmanager
-    def _saved_when_stopped(self) -> Iterator[None]:
+    def _saved_when_stopped(self) -> Iterator[list[int]]:
         """
         Write a checkpoint when a signal or the end of a worker stops this process.
 
         Not where the run validates: resumed from there it would leave out what is left of that.
+        Several processes would wait for this one: it notes signals for ``_stop_together``.
         """
-        if self.fabric.world_size > 1:  # the others would wait for this one
-            yield
+        if self.fabric.world_size > 1:
+            with signals_noted() as noted:
+                yield noted
             return
         with stop_on_signals():
             try:
-                yield
+                yield []
             except (Stopped, ChildProcessError) as stop:
                 by = f' by {stop}' if isinstance(stop, Stopped) else ''
                 where = f'optimizer step {self.optimizer_step} of {self.stage_name}'
@@ -220,6 +224,24 @@ class Trainer:
                     self.save()
                     self.fabric.print(f'stopped{by}: the checkpoint is of {where}')
                 raise
+
+    def _stop_together(self, noted: list[int], saved: bool) -> None:
+        """
+        Stop all of several processes with a checkpoint, where one of them has noted a signal.
+
+        All call this after the same steps; a GPU only after those where it is waited for anyway.
+        """
+        number = int(self.fabric.all_reduce(
+            torch.tensor(max(noted, default=0), device=self.fabric.device), reduce_op='max'))
+        if not number:
+            return
+        if not saved:
+            self._check_finite(torch.zeros(()), weights=True)
+            self.save()
+        stop = Stopped(number)
+        self.fabric.print(f'stopped by {stop}: the checkpoint is of optimizer step '
+                          f'{self.optimizer_step} of {self.stage_name}')
+        raise stop
 
     def _averaged(self) -> contextlib.AbstractContextManager[None]:
         """Let the network have the moving average of its weights, if there is one."""
@@ -319,11 +341,6 @@ class Trainer:
         save_model(self.folder / name, self.network, self.record(self.optimizer_step, self.scores))
 
 
-def is_better(quality: float, best: float) -> bool:
-    """Return whether a figure is higher than the best: of equals the first is, NaN never."""
-    return quality > best or (math.isnan(best) and not math.isnan(quality))
-
-
 def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) -> None:
     """Remove what a run of a stage left, and nothing else."""
     for path in (*(folder / name for name in (LAST, BEST, CHECKPOINT)),
@@ -331,13 +348,3 @@ def discard_stage(folder: Path, log: Path, results: ResultsTable, stage: str) ->
                  *log.glob('events.out.tfevents.*')):
         path.unlink(missing_ok=True)
     results.forget(stage)
-
-
-def check_labels(stage: str, config: StageConfig, training: SceneList) -> None:
-    """Raise ValueError where a stage lacks labels."""
-    if config.samples.balanced_crop_probability and training.label_set is None:
-        raise ValueError(f'stages.{stage}.samples.balanced_crop_probability: {training.name} has '
-                         'no labels')
-    if stage != 'derain' and (training.label_set is None or not len(training)):
-        raise ValueError(f'the stage {stage} needs labels, {training.name} has none: only the '
-                         'stage derain trains without')
