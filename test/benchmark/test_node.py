@@ -221,7 +221,7 @@ def sent(times, delays, lost=(), **counters):
     counted = {'received': len(times), 'processed': len(times) - len(lost), 'dropped': len(lost),
                'malformed': 0, 'dropped (failed)': 0, 'dropped (of the stale, in transport)': 0}
     return Sent(dict(zip(headers, times, strict=True)), outputs, [], {**counted, **counters}, {},
-                {}, 0.0, 1.0, 0.1)
+                {}, 0.0, 1.0, 1.0, 0.1)
 
 
 class Idle:
@@ -245,6 +245,15 @@ class Idle:
         return dict.fromkeys(_COUNTERS, '0')
 
 
+class Late(Idle):
+    """A node that works on, and whose last output comes after all images are sent."""
+
+    def settled_counts(self, timeout):
+        from ubcn_ros.bags.live.client import Output
+        super().settled_counts(timeout)
+        self.outputs.append(Output('labels', b'', time.monotonic()))
+
+
 def burn(seconds):
     """Use so much CPU."""
     end = time.process_time() + seconds
@@ -258,7 +267,10 @@ def test_rates_and_cpu_are_of_a_period_for_each_image_and_of_nothing_else():
     from ubcn_ros.benchmark.node_load import Stamped
     found = _stream(Idle(), Stamped(40, 50), os.getpid(), 6, 10.0, lambda _: None)
     assert len(found.sent) == 6 and found.seconds >= 0.6 - 1e-3
-    assert 0.08 <= found.cpu_seconds < 0.3
+    assert 0.08 <= found.cpu_seconds < 0.3 and found.busy_seconds == found.seconds
+    late = _stream(Late(), Stamped(40, 50), os.getpid(), 2, 20.0, lambda _: None)
+    assert late.seconds < 0.3 < 0.35 < late.busy_seconds and late.cpu_seconds > 0.3, \
+        'what a slow node does after the last image is part of its frames'
 
 
 def test_figures_of_several_cameras_are_pooled():

@@ -32,7 +32,8 @@ class Sent:
     ``sent`` has the times by serialized header, ``counters`` what the node's counters gained,
     ``frames`` what it says of each frame in `debug/frame`, milliseconds; ``camera`` and ``engine``
     are its last diagnostics. ``started`` and ``seconds`` are of the sending, a whole period for
-    each image, and ``cpu_seconds`` what the node used in them.
+    each image, ``busy_seconds`` until the last output, if that comes later, and ``cpu_seconds``
+    what the node used in these.
     """
 
     sent: dict[bytes, float]
@@ -43,6 +44,7 @@ class Sent:
     engine: dict[str, str]
     started: float
     seconds: float
+    busy_seconds: float
     cpu_seconds: float
 
 
@@ -157,9 +159,13 @@ def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: flo
             progress(10)
     seconds, used = time.monotonic() - started, process_figures(node)[1] - used
     progress(frames % 10)
-    gained = counters(client, before)
-    return Sent(sent, list(client.outputs), list(client.frames), gained,
-                client.status('camera'), client.status('engine'), started, seconds, used)
+    busy, idle_from = seconds, process_figures(node)[1]
+    gained, outputs = counters(client, before), list(client.outputs)
+    last = max((output.time for output in outputs), default=started)
+    if last > started + seconds:  # the node was at it after the last image
+        busy, used = last - started, used + process_figures(node)[1] - idle_from
+    return Sent(sent, outputs, list(client.frames), gained, client.status('camera'),
+                client.status('engine'), started, seconds, busy, used)
 
 
 def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, int]:

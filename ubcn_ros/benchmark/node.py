@@ -112,7 +112,7 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
 
     :param progress: called with a number of images that were sent.
     :return: figures of all cameras together as of `node_figures`, `stages_ms`, `lock`,
-        `rate_in_hz` and `rate_out_hz`, `cpu_seconds` that the node used while images were sent,
+        `rate_in_hz` and `rate_out_hz`, `cpu_seconds` that the node used until the last output,
         of them `cpu_percent` of one core and `cpu_ms_per_frame`, `rss_mib` as of `MemoryUsage`,
         the load, and, of several cameras, `by_camera`.
     :raises ReplayError: the node ended, or its counters do not add up.
@@ -132,9 +132,10 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
         resident, cores = memory.figures(), loaded.cores
         loaded.stop()
         result = delivered(cameras, load.outputs[-1])
-        longest = max(cameras, key=lambda camera: camera.seconds)
-        seconds, cpu_seconds = longest.seconds, longest.cpu_seconds
-        lock = loaded.lock(longest.started, longest.started + seconds, result['processed'])
+        longest = max(cameras, key=lambda camera: camera.busy_seconds)
+        seconds, busy, cpu_seconds = (
+            longest.seconds, longest.busy_seconds, longest.cpu_seconds)
+        lock = loaded.lock(longest.started, longest.started + busy, result['processed'])
     status, engine = cameras[0].camera, cameras[0].engine
     by_camera = {} if load.cameras == 1 else {
         'by_camera': {name: delivered([camera], load.outputs[-1])
@@ -146,13 +147,13 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
             'node_latency_ms': {name: _number(status, f'latency {name} (ms)')
                                 for name in ('p50', 'p95')},
             'rate_in_hz': round(result['sent'] / seconds, 2),
-            'rate_out_hz': round(result['processed'] / seconds, 2),
+            'rate_out_hz': round(result['processed'] / busy, 2),
             'stages_ms': stage_times(cameras),
             'lock': lock,
             'cpu_ms_per_frame': round(1e3 * cpu_seconds / result['processed'], 2)
             if result['processed'] else None,
             'cpu_seconds': round(cpu_seconds, 2),
-            'cpu_percent': round(100 * cpu_seconds / seconds, 1),
+            'cpu_percent': round(100 * cpu_seconds / busy, 1),
             'rss_mib': resident,
             'seconds': round(seconds, 1),
             'iterations_used': _number(status, 'iterations used (mean)'),
