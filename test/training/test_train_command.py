@@ -370,7 +370,9 @@ def test_a_batch_that_cannot_be_shared_is_told_before_any_stage(write_recipe, ca
 @pytest.mark.parametrize('batch, devices', [(1, 1), (2, 2)])
 def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_path, batch,
                                                  devices, stage, settings):
-    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {stage: {'batch': batch, **settings}}})
+    path = write_recipe(tmp_path / 'tiny.yaml', {
+        'model': {'preset': 'light-next', 'overrides': {'veil': {'channels': 4}}},
+        'stages': {stage: {'batch': batch, **settings}}})
     options = ['--data', str(camvid_root), '--out', str(tmp_path / 'out'), '--accelerator', 'cpu',
                '--devices', str(devices)]
     result = invoke([str(path), *options, '--stage', stage])
@@ -378,6 +380,14 @@ def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_
     told = ' '.join(result.output.split())
     assert f'stages.{stage}.batch is {batch}, one sample a process' in told
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_sample_alone_is_taken_where_no_head_tells_the_rain(write_recipe, camvid_root, tmp_path):
+    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'derain': {
+        'batch': 1, 'rain_weight': 1.0, 'optimizer_steps': 1}}})
+    result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
+                     '--accelerator', 'cpu', '--workers', '0', '--stage', 'derain'])
+    assert result.exit_code == 0, result.output
 
 
 def test_the_home_folder_goes_by_its_sign(recipe, camvid_root, tmp_path, monkeypatch):

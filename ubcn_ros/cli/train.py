@@ -114,7 +114,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
             for config in configs]
     for run in runs:
         run.check_free(stage, resume, overwrite)
-        _check_batches(run.config, stage, devices * nodes)
+        _check_batches(run, stage, devices * nodes)
     fingerprints = _check_data(opened, data)
     for run in runs:
         run.fingerprints = fingerprints
@@ -233,9 +233,10 @@ def _plain_errors() -> Iterator[None]:
         threading.excepthook = shown
 
 
-def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> None:
+def _check_batches(run: Run, stage: str | None, processes: int) -> None:
     """Raise BadParameter now, not after the stages before, where a batch cannot be shared."""
-    asked = {name: settings for name, settings in config.stages.items() if stage in (None, name)}
+    asked = {name: settings for name, settings in run.config.stages.items()
+             if stage in (None, name)}
     for name, settings in asked.items():
         if settings.batch % processes:
             raise click.BadParameter(
@@ -245,7 +246,7 @@ def _check_batches(config: TrainConfig, stage: str | None, processes: int) -> No
         alone = settings.batch == processes and not settings.freeze_norm
         # the discriminator's stage labels the clean and the rainy image together
         if alone and (name == 'joint' or name == 'adapt' and not settings.adversarial_weight
-                      or name == 'derain' and settings.rain_weight):
+                      or name == 'derain' and settings.rain_weight and run.network.veil):
             raise click.BadParameter(
                 f"the recipe's stages.{name}.batch is {settings.batch}, one sample a process, of "
                 'which batch normalisation knows no spread: choose 2 or more for each, or set '

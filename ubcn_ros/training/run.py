@@ -100,6 +100,11 @@ class Run:
     def _init(self) -> tuple[UBCN, ModelInfo] | None:
         return None if self.init is None else load_model(self.init)
 
+    @cached_property
+    def network(self) -> UBCN:
+        """The network that the recipe describes, without values; ValueError where it is none."""
+        return built(self.config, self.label_set, self._init and self._init[0].config).to('meta')
+
     def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False
                    ) -> None:
         """
@@ -124,9 +129,7 @@ class Run:
         """
         self.check_free(stage, resume, overwrite)
         asked = self.files.asked(stage)
-        # a recipe that describes no network is told now
-        network = built(self.config, self.label_set,
-                        self._init and self._init[0].config).to('meta')
+        network = self.network  # a recipe that describes none is told now
         chosen = [name for name in asked if overwrite or not self.files.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
         anew = next((name for name in self.config.stages if name in ('attend', 'joint')), None)
