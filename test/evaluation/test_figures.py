@@ -76,8 +76,11 @@ def test_an_untouched_dry_frame_has_an_infinite_psnr(results):
     assert 'worst_step_psnr' not in figures
 
 
-def test_a_step_that_spoils_an_untouched_frame_is_the_worst(results):
+def test_a_step_that_spoils_an_untouched_frame_hides_none_in_rain(results):
     results['rates']['0'] = entry(math.inf, (math.inf, 40, 41), (70,) * 3, 75)
+    worst = {figure.key: figure for figure in scene_figures(results)}['worst_step_psnr']
+    assert worst.value == pytest.approx(-0.1) and 'T = 3, 150 mm/hr' in worst.text
+    results['rates'] = {'0': results['rates']['0']}
     worst = {figure.key: figure for figure in scene_figures(results)}['worst_step_psnr']
     assert worst.value == -math.inf and 'T = 2, 0 mm/hr' in worst.text
 

@@ -69,7 +69,7 @@ def _loop(rates: dict[float, Any]) -> Iterator[Figure]:
                      three[250.0]['miou'] - steps[250.0][0]['miou'], 'points')
     for name, key, unit in (('psnr', 'PSNR', 'dB'), ('miou', 'mIoU', 'points')):
         changes = [(after[name] - before[name], after['t'], rate)
-                   for rate, all_steps in steps.items()
+                   for rate, all_steps in steps.items() if rate or len(steps) == 1
                    for before, after in zip(all_steps, all_steps[1:], strict=False)
                    if not math.isnan(after[name] - before[name])]
         if changes:
