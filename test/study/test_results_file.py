@@ -27,10 +27,13 @@ def test_a_study_goes_on_with_what_it_found(path):
 
 def test_the_psnr_of_equal_images_is_infinite_again(path):
     first = open_results(path, '', {}, {'steps': []})
-    first['steps'] = [{'psnr': math.inf, 'miou': None}]
+    first['steps'] = [{'psnr': math.inf, 'ssim': 1.0, 'miou': None}]
     first.save(path)
     assert 'Infinity' not in path.read_text()
     assert read_results(path)['steps'] == first['steps']
+    first['steps'] = [{'psnr': math.nan, 'ssim': math.nan}]
+    first.save(path)
+    assert read_results(path)['steps'] == [{'psnr': None, 'ssim': None}]
 
 
 def test_the_time_of_all_runs_is_counted(path, monkeypatch):

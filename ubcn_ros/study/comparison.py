@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +67,8 @@ def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | No
     if ours is None:
         return None
     return [Lead(name, figure, rate, ours[rate][figure], theirs[rate][figure])
-            for figure in ('psnr', 'miou') for rate in ours for name, theirs in rows.items()
+            for figure in ('psnr', 'miou') for rate in _decides(figure, ours)
+            for name, theirs in rows.items()
             if None not in (theirs[rate][figure], ours[rate][figure])
             and theirs[rate][figure] > ours[rate][figure]]
 
@@ -87,12 +88,17 @@ def margins(results: Mapping[str, Any], budget: str) -> dict[str, dict[str, floa
     rows.pop(IDM, None)
     found: dict[str, dict[str, float]] = {'psnr': {}, 'miou': {}}
     for figure, by_rate in found.items():
-        for rate, figures in ours.items():
+        for rate in _decides(figure, ours):
             others = [row[rate][figure] for row in rows.values() if row[rate][figure] is not None]
-            lead = difference(figures[figure], max(others, default=None))
+            lead = difference(ours[rate][figure], max(others, default=None))
             if lead is not None:
                 by_rate[rate] = lead
     return found
+
+
+def _decides(figure: str, rates: Iterable[str]) -> list[str]:
+    """Rates that a figure counts at: one dry image left as it is makes its mean PSNR infinite."""
+    return [rate for rate in rates if figure != 'psnr' or float(rate)]
 
 
 def _last_steps(results: Mapping[str, Any], budget: str) -> dict[str, Any]:

@@ -107,8 +107,10 @@ def rate_text(rate: float, rain: str) -> str:
     return f'{rate:g} mm/hr' if rain == RENDERED else f'as {rate:g} mm/hr'
 
 
-def psnr_text(psnr: float) -> str:
-    """Caption of an image."""
+def psnr_text(psnr: float | None) -> str:
+    """Caption of an image; None stands for one that is not finite."""
+    if psnr is None:
+        return '–'
     return 'equal' if math.isinf(psnr) else f'{psnr:.2f} dB'
 
 

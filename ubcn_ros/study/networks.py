@@ -159,5 +159,6 @@ def networks_text(results: Mapping[str, Any]) -> str:
     rates = ' / '.join(results['input'])
     return (f'at {rates} mm/hr; without a T: labelled without deraining\n'
             f'{table(header, lines, left=(0, 1, 2))}\n\n'
-            f"the paper's table 4: {size} MB, {seconds} s at 2048x1024 on an RTX 2080 Ti; of its "
-            'UBCN these are MiB, 4.9 % more each than ours: so its 177.60 fit PSPNet-ResNet50')
+            f"the paper's table 4: {size} MB, {seconds} s at T = 3 and 2048x1024 on an RTX 2080 "
+            'Ti; of its UBCN these are MiB, 4.9 % more each than ours: so its 177.60 fit '
+            'PSPNet-ResNet50')

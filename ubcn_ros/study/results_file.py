@@ -83,8 +83,10 @@ def as_written(path: Path) -> Iterator[None]:
 
 
 def _with_infinite_psnr(values: dict[str, Any]) -> dict[str, Any]:
-    """Undo what JSON makes of the PSNR of equal images, which nothing may lose as not known."""
-    return {**values, 'psnr': math.inf} if values.get('psnr', 0) is None else values
+    """Undo what JSON makes of the PSNR of equal images, which have an SSIM, unlike NaN."""
+    if values.get('psnr', 0) is None and values.get('ssim') is not None:
+        return {**values, 'psnr': math.inf}
+    return values
 
 
 def read_results(path: Path) -> dict[str, Any]:

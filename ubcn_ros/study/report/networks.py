@@ -70,7 +70,7 @@ def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:
         'Size, and time of one image', columns, tuple(rows),
         (('', 3), *((where, 2) for where in times)) if times else (),
         note=f"The paper's table 4: {TABLE_4_UBCN[0]} MB, and {TABLE_4_UBCN[1]:.2f} s at "
-             '2048x1024 on an RTX 2080 Ti.')
+             'T = 3 and 2048x1024 on an RTX 2080 Ti.')
 
 
 def _quality(results: Results) -> Table:
@@ -141,8 +141,8 @@ def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str
                'are 0.90 MB, the 13.40 of table 4 fit 92 channels and 22 blocks. We build what '
                'table 1 says, and the other one as the preset wide.')
     if any(s.text.startswith('Step') and s.holds is False for s in statements):
-        yield ('Where a further step loses, the first one may have little left to do, or was '
-               'trained for longer than SAM was on its outputs.')
+        yield ('Where a further step loses, the first one may have left little to do, or may '
+               'have been trained for longer than SAM was on its outputs.')
     networks = results['networks']
     heavy = next((name for name, row in networks.items() if row['segmentation'] == _PSPNET), None)
     for name, row in networks.items():
