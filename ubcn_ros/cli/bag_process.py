@@ -112,6 +112,8 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
     pairs = pair_outputs(sources, out, unreadable.append)
     for line in unreadable:
         say_error(line)
+    if not pairs:
+        sys.exit(1)
     shared = bool(sharing.workers or sharing.pieces or sharing.address or pieces_there(out))
     _check_layers(rrd, video, len(pairs), shared, resume)
     if not resume and (shared or len(pairs) > 1):  # before any of them, or a record is written

@@ -71,6 +71,17 @@ def test_a_folder_that_cannot_be_read_stops_no_other(tree, monkeypatch):
     assert 'lost+found cannot be read (Permission denied): bags in it are left out; ' in line
 
 
+def test_an_entry_that_cannot_be_looked_at_is_left_out_alone(tree):
+    root, told = tree('a.mcap', 'b.mcap', 'z/c.mcap'), []
+    for folder in (root, root / 'lone'):
+        folder.mkdir(exist_ok=True)
+        (folder / 'old').symlink_to('a' * 300)
+    pairs = pair_outputs([root], root.parent / 'out', told.append)
+    assert [bag.name for bag, _ in pairs] == ['a.mcap', 'b.mcap', 'c.mcap']
+    assert ['lone/old cannot be read (' in line for line in told] == [False, True]
+    assert pair_outputs([root / 'lone'], root.parent / 'out', told.append) == []  # no bag itself
+
+
 @pytest.mark.parametrize('names', [['bag/metadata.yaml'], ['bag/only.mcap'], ['bag/x_0.mcap']])
 def test_one_bag_goes_to_out_itself(tree, names):
     root = tree(*names)

@@ -24,7 +24,7 @@ def find_bags(folder: Path, tell: Tell) -> list[Path]:
     A bag is a folder with metadata.yaml, a folder with nothing but the numbered files of one
     recording, or else a file. Pieces of bags that are being processed are none.
 
-    :param tell: called with a line for each folder that cannot be read.
+    :param tell: called with a line for each folder, or entry of one, that cannot be read.
     """
     return sorted(_walk(Path(folder), set(), tell))
 
@@ -65,9 +65,12 @@ def bags_below(source: Path, tell: Tell) -> list[Path] | None:
     """Return the bags of a folder that is none itself; None for everything else."""
     if not source.is_dir():
         return None
-    bags = find_bags(source, tell)
+    told: list[str] = []
+    bags = find_bags(source, told.append)
+    for line in told:
+        tell(line)
     alone = len(bags) == 1 and bags[0].parent == source  # a folder with a file is its bag
-    return None if not bags or bags == [source] or alone else bags
+    return None if bags == [source] or alone or not (bags or told) else bags
 
 
 def _pairs(source: Path, bags: list[Path] | None, out: Path) -> list[tuple[Path, Path]]:
@@ -106,19 +109,33 @@ def _walk(folder: Path, seen: set[Path], tell: Tell) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             paths = sorted(Path(entry.path) for entry in entries if not entry.name.startswith('.'))
-        folders = [path for path in paths if path.is_dir()]
     except OSError as error:
-        tell(f'{folder} cannot be read ({reason(error)}): bags in it are left out; make it '
-             'readable, or name the bags that are to be processed one by one')
+        tell(_unreadable(folder, error))
         return
-    files = [path for path in paths if path not in folders and has_bag_name(path.name)]
-    if folder / NAME in paths or _is_recording(folder, files):
+    if folder / NAME in paths:
+        yield folder
+        return
+    folders, files = [], []
+    for path in paths:
+        try:
+            if path.is_dir():
+                folders.append(path)
+            elif has_bag_name(path.name):
+                files.append(path)
+        except OSError as error:  # as of a mount that is gone, or a link to where nobody may look
+            tell(_unreadable(path, error))
+    if _is_recording(folder, files):
         yield folder
         return
     yield from files
     for path in folders:
         if not path.name.endswith(PIECES):
             yield from _walk(path, seen, tell)
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return (f'{path} cannot be read ({reason(error)}): bags in it are left out; make it '
+            'readable, or name the bags that are to be processed one by one')
 
 
 def _is_recording(folder: Path, files: Sequence[Path]) -> bool:
