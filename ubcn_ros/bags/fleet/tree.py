@@ -69,7 +69,9 @@ def bags_below(source: Path, tell: Tell) -> list[Path] | None:
     bags = find_bags(source, told.append)
     for line in told:
         tell(line)
-    alone = len(bags) == 1 and bags[0].parent == source  # a folder with a file is its bag
+    # a folder with a file is its bag, if it has no others; outputs stay where they were
+    # when what cannot be read now can be
+    alone = len(bags) == 1 and bags[0].parent == source and not told
     return None if bags == [source] or alone or not (bags or told) else bags
 
 
