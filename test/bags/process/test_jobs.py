@@ -39,6 +39,14 @@ def test_the_current_folder_has_pieces_beside_it(tmp_path, monkeypatch):
     assert pieces_there(Path('.')) is None
 
 
+def test_pieces_are_beside_the_bag_also_through_a_link(tmp_path):
+    (tmp_path / 'disk' / 'deep').mkdir(parents=True)
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk' / 'deep')
+    for out, place in (('link/../out', 'disk/out'), ('link/..', 'disk'), ('link', 'link')):
+        there = pieces_folder(tmp_path / out)
+        assert there.parent.resolve() / there.name == tmp_path / f'{place}.pieces', out
+
+
 def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):
     """Of two cameras, one named as the outputs of the other."""
     records = [image(topic, 1, time) for time, topic in (

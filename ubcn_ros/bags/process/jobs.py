@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Collection, Sequence
 from itertools import islice, pairwise
@@ -51,7 +50,8 @@ def plan(bags: Sequence[tuple[Path, Path]], options: Options, pieces: int | None
 
 def pieces_folder(out: Path) -> Path:
     """Return where the pieces of a bag go before they are joined, also of '.' and the like."""
-    return Path(os.path.abspath(out) + PIECES)
+    named = out if out.name not in ('', '..') else out.resolve()
+    return named.with_name(named.name + PIECES)
 
 
 def pieces_there(out: Path) -> int | None:
