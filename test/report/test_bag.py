@@ -190,11 +190,26 @@ def test_cameras_are_told_apart_and_chosen(tmp_path):
                for topic in ('/front/image_raw', '/rear/image_raw')}
     assert changes == {'/front/image_raw': [30, 29, 28, 27],
                        '/rear/image_raw': [20, 19, 18, 17]}
-    assert [len(report(bag, frames=count).frames) for count in (1, 3, 5, 9)] == [1, 3, 5, 8]
+    assert [len(report(bag, frames=count).frames) for count in (1, 3, 5, 9)] == [1, 2, 4, 8]
+    pairs = [(f.topic, f.stamp) for f in report(bag, frames=5).frames]  # of the same moments
+    assert {stamp for topic, stamp in pairs if 'front' in topic} == {
+        stamp for topic, stamp in pairs if 'rear' in topic}
+    one = report(bag, frames=1)
+    assert said(one, 'not shown: /front/image_raw', '--frames 1')
+    assert one.tiles[0].text.startswith('of 1 camera,')
     chosen = report(bag, topics=('rear/image_raw',))
     assert {f.topic for f in chosen.frames} == {'/rear/image_raw'}
     with pytest.raises(BagError, match=r"no camera '/side'.*/front/image_raw, /rear/image_raw"):
         report(bag, topics=('/side',))
+
+
+def test_a_slow_camera_is_shown_beside_a_fast_one(tmp_path):
+    bag = write_bag(tmp_path / 'bag', {
+        '/front/image_raw': rainy, '/front/derained/image_raw': derained,
+        '/rear/image_raw': lambda n: rainy(n) if n == 3 else None,
+        '/rear/derained/image_raw': lambda n: derained(n) if n == 3 else None}, 12)
+    topics = [f.topic for f in report(bag, frames=4).frames]
+    assert sorted(topics) == ['/front/image_raw'] * 3 + ['/rear/image_raw']
 
 
 def test_fewer_frames_are_spread_evenly_and_said(drive):

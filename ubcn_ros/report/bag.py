@@ -80,6 +80,20 @@ def play_command(bag: Path, seconds: float) -> str:
                        '--duration', f'{_PLAY_SECONDS:g}'])
 
 
+def _choose(tracks: Sequence[Track], count: int) -> list[list[FrameKey]]:
+    """
+    Choose at most so many frames of all, a list for each camera.
+
+    Each camera gets one while there are enough, and of the rest by how many it has: cameras of
+    one rate as many each, which are of the same moments.
+    """
+    shown = evenly([track for track in tracks if track.keys], count)
+    more = sum(len(track.keys) - 1 for track in shown)
+    rest = min(count - len(shown), more)
+    return [evenly(track.keys, 1 + rest * (len(track.keys) - 1) // max(more, 1))
+            if any(track is one for one in shown) else [] for track in tracks]
+
+
 class _Builder:
     """Goes through the frames once for their figures and pictures, and again for the steps."""
 
@@ -88,10 +102,13 @@ class _Builder:
         self.inputs, self.options, self.tracks, self.steps = inputs, options, tracks, steps
         self.pair = tracks.second is not None
         self.label_set = self._label_set()
-        every = [(track, key) for track in tracks.tracks for key in track.keys]
-        chosen = evenly(every, options.frames)
-        self.keys = [[key for owner, key in chosen if owner is track] for track in tracks.tracks]
-        self.count, total = len(chosen), len(every)
+        self.keys = _choose(tracks.tracks, options.frames)
+        self.count = sum(map(len, self.keys))
+        total = sum(len(track.keys) for track in tracks.tracks)
+        if hidden := [track.name for track, keys in zip(tracks.tracks, self.keys, strict=True)
+                      if track.keys and not keys]:
+            tracks.said.append(f'Cameras that are not shown: {", ".join(hidden)}; there are more '
+                               f'of them than frames to show (--frames {options.frames})')
         if self.count < total:
             tracks.said.append(f'{total - self.count} of {total} frames are not shown and not '
                                'measured: those that are, are spread evenly over the drive '

@@ -39,7 +39,8 @@ def tiles(report: Report, tracks: Tracks) -> list[Tile]:
         quality = f'{number(before, True)} → {quality}'
     found = [
         Tile('Frames', str(len(report.frames)),
-             f'of {counted(len(tracks.tracks), "camera")}, {seconds:.1f} s of the drive'),
+             f'of {counted(len({f.topic for f in report.frames}), "camera")}, '
+             f'{seconds:.1f} s of the drive'),
         Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
              'without rain' if quality else lacking)]
     if not quality and 'change' in means:
