@@ -9,8 +9,9 @@ from bag_files import write_rosbag2
 from drives import drive, image, imu, message, processed, write_bag
 
 from ubcn_ros.bags import BagError
-from ubcn_ros.bags.process import Options
+from ubcn_ros.bags.process import Options, plan, read_sidecar
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
+from ubcn_ros.bags.process.sidecar import write_sidecar
 
 
 def test_bags_that_cannot_be_processed_say_why(tmp_path):
@@ -45,6 +46,23 @@ def test_pieces_are_beside_the_bag_also_through_a_link(tmp_path):
     for out, place in (('link/../out', 'disk/out'), ('link/..', 'disk'), ('link', 'link')):
         there = pieces_folder(tmp_path / out)
         assert there.parent.resolve() / there.name == tmp_path / f'{place}.pieces', out
+
+
+@pytest.mark.parametrize('options', [Options(topics=('/front/image_raw',)),
+                                     Options(exclude=('*/camera_info',), outputs_only=True)])
+def test_a_calibration_that_is_left_out_is_told(tmp_path, options):
+    source, out = write_bag(tmp_path / 'in.mcap', drive(1)), tmp_path / 'out'
+    (job,) = plan([(source, out)], options)
+    assert [other.text for other in job.skipped] == [
+        '/front/camera_info (sensor_msgs/msg/CameraInfo) is not processed: --topics or --exclude '
+        'leave it out, so that /front/derained/camera_info is not written; let these have it to '
+        'get that']
+    processed(source, out, options)
+    document = read_sidecar(out)
+    assert document['settings'].pop('IN /front/camera_info') == 'left out'
+    write_sidecar(out, document)  # as of a run that had it
+    with pytest.raises(BagError, match="IN /front/camera_info was None and is 'left out' now"):
+        processed(source, out, options, resume=True)
 
 
 def test_images_that_may_be_left_do_not_mix_with_outputs(tmp_path):

@@ -51,7 +51,7 @@ class BagCamera:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A topic with images, or something like them, that is not a camera."""
+    """A topic with images, or like them, that is no camera, or a calibration that is left out."""
 
     topic: str
     type: str

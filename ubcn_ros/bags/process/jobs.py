@@ -10,13 +10,15 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from ubcn_ros.bags.errors import BagError
-from ubcn_ros.bags.process.cameras import BagCamera, find_cameras, no_camera
+from ubcn_ros.bags.messages import CAMERA_INFO
+from ubcn_ros.bags.process.cameras import BagCamera, Skipped, find_cameras, no_camera
 from ubcn_ros.bags.process.checks import whole_range
 from ubcn_ros.bags.process.options import Job, Options
 from ubcn_ros.bags.process.outputs import check_free, find_prefixes, output_names
 from ubcn_ros.bags.storage.mcap_writer import check_times
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.topics import choose_topics
+from ubcn_ros.node.topics import DERAINED_INFO, camera_info_topic
 
 PIECES = '.pieces'
 """Behind the name of a bag, of the folder where its pieces are until they are joined."""
@@ -94,6 +96,7 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
     if not cameras:
         raise no_camera(reader, in_order, skipped)
     prefixes = find_prefixes([camera.topic for camera in cameras])
+    skipped += _infos_left_out(reader, topics, prefixes)
     first, end = _range(reader, options)
     begin = max(first, 0)  # before that nothing can be written
     end = max(end, begin + 1)
@@ -110,6 +113,16 @@ def _plan_bag(reader: BagReader, source: Path, out: Path, options: Options,
                () if options.outputs_only else in_order)  # also images that --drop-inputs leaves
     check_early(reader, jobs[0].read, first)
     return jobs
+
+
+def _infos_left_out(reader: BagReader, topics: Collection[str], prefixes: dict[str, str]
+                    ) -> list[Skipped]:
+    """Name the calibrations that `topics` have not, and what is not written for want of them."""
+    there = {c.topic for c in reader.connections if c.msgtype == CAMERA_INFO and c.msgcount}
+    return [Skipped(info, CAMERA_INFO, '--topics or --exclude leave it out, so that '
+                    f'{prefix}{DERAINED_INFO} is not written; let these have it to get that')
+            for camera, prefix in prefixes.items()
+            if (info := camera_info_topic(camera)) in there and info not in topics]
 
 
 def _choose_pieces(reader: BagReader, cameras: Sequence[BagCamera], length_ns: int) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ubcn_ros.bag_names import PROCESSED
 from ubcn_ros.bags.errors import BagError, exists_error
+from ubcn_ros.bags.messages import CAMERA_INFO
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.sidecar import read_sidecar
 from ubcn_ros.bags.storage.mcap_tail import is_bare
@@ -34,6 +35,8 @@ def settings_of(job: Job, engine: Any) -> dict[str, Any]:
         'backend': engine.backend, **chosen,
         **{_OPTION_NAMES.get(name, name): value for name, value in options.items()},
         **{f'IN {camera.topic}': camera.messages for camera in job.cameras},
+        **{f'IN {skipped.topic}': 'left out' for skipped in job.skipped
+           if skipped.type == CAMERA_INFO},
         **{f'IN {name}': getattr(job, name) for name in ('begin_ns', 'start_ns', 'end_ns')}}
     return {name: list(value) if isinstance(value, tuple) else value
             for name, value in values.items()}
