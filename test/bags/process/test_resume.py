@@ -5,9 +5,11 @@
 import json
 import os
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
-from bag_files import file_limit
+from bag_files import file_limit, write_rosbag2
 from drives import (
     MS,
     Engine,
@@ -15,13 +17,16 @@ from drives import (
     drive,
     image,
     message,
+    picture,
     processed,
     stored,
     write_bag,
 )
 from mcap.writer import CompressionType
+from rosbags.rosbag1 import Writer as Ros1Writer
+from rosbags.typesys import Stores, get_typestore
 
-from ubcn_ros.bags import CAMERA_INFO, BagError, open_bag
+from ubcn_ros.bags import CAMERA_INFO, IMAGE, BagError, open_bag
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.process import Options, read_sidecar, run
 from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -175,6 +180,48 @@ def test_damage_that_was_met_before_the_break_is_told(tmp_path):
         processed(source, tmp_path / 'out', engine=Engine(raise_at(110, MemoryError())))
     assert processed(source, tmp_path / 'out', resume=True).errors == straight.errors
     assert sum('is damaged at byte' in line for line in straight.errors) == 2
+
+
+def damaged_sqlite(folder):
+    """Write a bag that has lost a page with rows of the table of messages."""
+    write_rosbag2(folder, [(r.channel.topic, r.channel.msgtype, r.time_ns, bytes(r.data))
+                           for r in drive(60)])
+    (file,) = folder.glob('*.db3')
+    with closing(sqlite3.connect(file)) as database:
+        (page,) = database.execute('PRAGMA page_size').fetchone()
+        (root,) = database.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'messages'").fetchone()
+    data = bytearray(file.read_bytes())
+    leaf = next(at for at in range(root * page, len(data), page) if data[at] == 13)
+    data[leaf:leaf + page] = b'\xff' * page
+    file.write_bytes(data)
+    return folder
+
+
+def damaged_ros1(path):
+    """Write a bag of images of which some cannot be converted, from its beginning to its end."""
+    types = get_typestore(Stores.ROS1_NOETIC)
+    make_image, header, stamp = (types.types[name] for name in (
+        IMAGE, 'std_msgs/msg/Header', 'builtin_interfaces/msg/Time'))
+    with Ros1Writer(path) as writer:
+        topic = writer.add_connection('/front/image_raw', IMAGE, typestore=types)
+        for number in range(120):
+            value = make_image(header(number, stamp(number, 0), 'front'), 32, 40, 'rgb8', 0, 120,
+                               picture(number).reshape(-1))
+            data = bytes(types.serialize_ros1(value, IMAGE))
+            writer.write(topic, (1 + number) * 100 * MS, data[:200 if number % 20 == 7 else None])
+    return path
+
+
+@pytest.mark.parametrize('make, told', [(damaged_sqlite, 'messages are left'),
+                                        (damaged_ros1, 'could not be converted')])
+def test_damage_on_both_sides_of_the_break_is_told_once(tmp_path, make, told):
+    source = make(tmp_path / 'in.bag')
+    straight = processed(source, tmp_path / 'straight')
+    with pytest.raises(MemoryError):
+        processed(source, tmp_path / 'out', engine=Engine(raise_at(70, MemoryError())))
+    assert processed(source, tmp_path / 'out', resume=True).errors == straight.errors
+    assert sum(told in line for line in straight.errors) == 1
 
 
 def test_a_latched_camera_info_is_found_again(tmp_path):

@@ -61,7 +61,7 @@ class Ros1File(Storage):
         self.notes = [f'{name} is a ROS 1 bag: its messages are converted to CDR and to the types '
                       'of ROS 2']
         self._damage: list[str] = []
-        self._malformed: dict[str, tuple[int, str]] = {}  # by topic: how many, and the first
+        self._malformed: dict[str, str] = {}  # why, of the first, by topic
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._converters: dict[tuple[str, str], Callable[[bytes], memoryview]] = {}
         self.channels: dict[int, Channel] = {}
@@ -80,8 +80,8 @@ class Ros1File(Storage):
     def problems(self) -> list[str]:
         """What could not be read, and why."""
         return self._damage + [
-            f'{self._name}: {count} messages of {topic} could not be converted ({first})'
-            for topic, (count, first) in [*self._malformed.items()]]  # a thread may add some
+            f'{self._name}: messages of {topic} could not be converted ({first})'  # counts grow
+            for topic, first in [*self._malformed.items()]]  # a thread may add some
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -98,8 +98,7 @@ class Ros1File(Storage):
                 try:
                     converted = bytes(self._converters[_definition(connection)](data))
                 except Exception as error:  # wrong bytes end in errors of many kinds
-                    count, first = self._malformed.get(connection.topic, (0, reason(error)))
-                    self._malformed[connection.topic] = count + 1, first
+                    self._malformed.setdefault(connection.topic, reason(error))
                     continue
                 yield Record(self.channels[connection.id], time, time,
                              self._sequence(connection, data), converted)

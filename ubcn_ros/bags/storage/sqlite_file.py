@@ -41,7 +41,7 @@ class SqliteFile(Storage):
         self.notes = [f'{name} was not closed, as its journal is still there: it is read as far '
                       'as it had been committed'] if recover else []
         self._name, self._path, self._recovered = name, path, recover
-        self._damage = self._lost = ''  # the first that was met, and how much is missing
+        self._damage = self._lost = ''  # the first that was met; a line on what is missing
         self._checked = False
         mode = 'mode=rw' if recover else 'mode=ro&immutable=1'
         # one thread at a time, but not always the same
@@ -76,8 +76,9 @@ class SqliteFile(Storage):
     def problems(self) -> list[str]:
         """What could not be read so far, and why."""
         damaged = [f'{self._name} is damaged ({self._damage}): what is whole before and after was '
-                   f'read{self._lost}; give another copy of the file, if there is one']
-        return damaged * bool(self._damage) + self._problems
+                   'read; give another copy of the file, if there is one']
+        # two lines, of which the first is as it was before the check: an interrupted run told it
+        return damaged * bool(self._damage) + [self._lost] * bool(self._lost) + self._problems
 
     def check(self) -> None:
         """Check all pages, once: SQLite may leave out rows unsaid."""
@@ -215,7 +216,7 @@ class SqliteFile(Storage):
         except _ERRORS:
             return ''
         there = sum(self._counted.values())
-        return f', {there} of {listed} messages' if listed > there else ''
+        return f'{self._name}: {there} of {listed} messages are left' if listed > there else ''
 
     def _note_damage(self, why: str) -> None:
         self._damage = self._damage or why
