@@ -65,7 +65,8 @@ _process_options = collected(
     click.option('--confidence', is_flag=True, help='Write labels/confidence, too.'),
     click.option('--split-size', 'split_bytes', type=Number(0, 1e9, min_open=True), metavar='MB',
                  callback=_times(1e6),
-                 help='Begin another file before one has more megabytes than this.'),
+                 help='Begin another file before one has more megabytes than this, definitions '
+                 'and summary not counted.'),
     click.option('--split-duration', 'split_ns', type=Number(0, LONGEST_S, min_open=True),
                  metavar='SECONDS', callback=_times(1e9),
                  help='Begin another file after so much time of the drive.'),

@@ -51,7 +51,9 @@ def check_output(out: Path, written: Counter[str]) -> None:
     """
     Open a bag that was written, and compare its counts with what went into it.
 
-    :raises BagError: they differ, or it is damaged.
+    Messages are not read: damage inside of one is not found.
+
+    :raises BagError: they differ, or opening it shows that it is damaged.
     """
     there: Counter[str] = Counter()
     try:

@@ -69,8 +69,8 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
     Outputs carry header and times of their input and stand behind it, in the input's order. In
     whichever way it ends, the output is a bag that `resume` can go on with.
 
-    :param resume: go on with an interrupted run; one that is finished is checked, and stays as
-        it is.
+    :param resume: go on with an interrupted run; one that is finished stays as it is, once its
+        counts of messages are compared.
     :param engine: loaded with the job's options; None loads it.
     :param progress: called after each record.
     :param sink: called with each item of a frame, in order: `pixels` and `frame` are set.
