@@ -5,7 +5,7 @@
 import pytest
 import torch
 
-from ubcn_ros.runtime.out_of_memory import out_of_memory
+from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
 
 
 @pytest.mark.parametrize('error', [
@@ -36,3 +36,17 @@ def test_a_real_allocation_that_cannot_be_is_known():
     with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert out_of_memory(caught.value)
+
+
+def test_what_cannot_be_given_back_raises_nothing(monkeypatch):
+    calls = []
+
+    def empty_cache():
+        calls.append(1)
+        raise RuntimeError('captures_underway.empty() INTERNAL ASSERT FAILED')
+    monkeypatch.setattr('torch.cuda.empty_cache', empty_cache)
+    release_cached_memory()
+    assert not calls, 'without CUDA there is nothing'
+    monkeypatch.setattr('torch.cuda.is_initialized', lambda: True)
+    release_cached_memory()
+    assert calls

@@ -5,21 +5,18 @@
 from __future__ import annotations
 
 import gc
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ubcn_ros.runtime.out_of_memory import out_of_memory
+from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
 
 
 def free_memory() -> None:
     """Give back what nobody refers to any more, on the GPU too."""
     gc.collect()
-    torch = sys.modules.get('torch')
-    if torch is not None and torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    release_cached_memory()
 
 
 def error_text(error: BaseException) -> str:

@@ -1,11 +1,12 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tell errors that mean too little memory from others."""
+"""Tell errors that mean too little memory from others, and give back what is kept of it."""
 
 from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 
 # PyTorch has a class for what its allocator of GPU memory refuses, and none for its allocator of
 # the host's, for memory that CUDA, cuBLAS and cuDNN take themselves, and for ONNX Runtime's arena
@@ -20,3 +21,16 @@ def out_of_memory(error: BaseException) -> bool:
             torch is not None and isinstance(error, torch.OutOfMemoryError)):
         return True
     return isinstance(error, Exception) and _TEXTS.search(str(error)) is not None
+
+
+def release_cached_memory() -> None:
+    """
+    Give the GPU memory back that PyTorch keeps for later, where it can.
+
+    After a graph's capture that CUDA ended, PyTorch before 2.13 cannot (pytorch #180395), and
+    after an illegal access nobody can: what is told then is that error, not this one.
+    """
+    torch = sys.modules.get('torch')
+    if torch is not None and torch.cuda.is_initialized():
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()

@@ -44,5 +44,5 @@ def training_batches(fabric: Fabric, samples: TrainingSamples | TensorSamples,
         return map(samples.batch, numbers)
     loader = DataLoader(samples, batch_sampler=numbers, num_workers=workers,
                         worker_init_fn=as_worker, prefetch_factor=4 if workers else None,
-                        pin_memory=torch.cuda.is_available())
+                        pin_memory=fabric.device.type == 'cuda')
     return map(fabric.to_device, worker_batches(loader))

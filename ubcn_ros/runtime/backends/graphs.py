@@ -34,7 +34,7 @@ from ubcn_ros.runtime.backends.graph_recorder import GraphRecorder, Record, run_
 from ubcn_ros.runtime.backends.stages import StageFunctions
 from ubcn_ros.runtime.backends.static_buffers import StaticBuffers, check
 from ubcn_ros.runtime.kernels.autotune import first_line
-from ubcn_ros.runtime.out_of_memory import out_of_memory
+from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
 from ubcn_ros.runtime.transfer import Result
 
 KEPT_SIZES = 8
@@ -180,8 +180,7 @@ class GraphsBackend:
                          strategy.name, self.device, shown, _reason(causes), following,
                          ' for this size' if full else '')
             del causes  # what failed is held by them
-            if self.device.type == 'cuda':
-                torch.cuda.empty_cache()
+            release_cached_memory()
             if full:
                 break
         return None

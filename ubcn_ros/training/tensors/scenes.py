@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from ubcn_ros.data.depth_prior import complete_depth
 from ubcn_ros.data.rain import estimate_airlight
 from ubcn_ros.data.scenes import CleanFrame, SceneList
+from ubcn_ros.runtime.out_of_memory import release_cached_memory
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.drive_frames import FRAMES_PER_DRIVE, DriveFrames, drive_size
 
@@ -113,6 +114,7 @@ def _check_memory(count: int, rainy: int, largest: np.ndarray, device: torch.dev
     if device.type != 'cuda':
         return
     needed = int((count * _FRAME_BYTES + rainy * _IMAGE_BYTES) * largest.prod())
+    release_cached_memory()  # of a training before this one, else it counts as used
     free = torch.cuda.mem_get_info(device)[0]
     if needed > 0.7 * free:  # training needs some, too
         raise ValueError(
