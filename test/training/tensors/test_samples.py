@@ -113,7 +113,7 @@ def test_whole_frames_are_those_of_cameras_of_all_sizes(samples):
     assert 15 < len(whole) < 45 and all(draw.view.scale == 0.5 for draw in whole)
     assert max(draw.view.shrunk for draw in whole) > 3
     streaks, layers = found.streaks, {draw.layer.size for draw in draws if draw.layer}
-    assert sum(min(streaks.sizes[n]) == 48 < min(streaks.frames[n]) for n in layers) >= 2
+    assert sum(min(streaks.sizes[n]) == 56 < min(streaks.frames[n]) for n in layers) >= 2
 
 
 def test_groups_and_unlabeled_survive_at_every_scale(samples, street):
@@ -178,8 +178,8 @@ def test_rain_is_that_of_the_renderer(samples, street, monkeypatch):
     _ = found.streaks
     for rate in (50.0, 250.0):
         monkeypatch.setattr('ubcn_ros.training.tensors.samples.sample_rate', lambda _, r=rate: r)
-        batch, figures = found.batch(range(64)), []
-        for n in range(64):
+        batch, figures = found.batch(range(48)), []
+        for n in range(48):
             parameters = RainParameters.random(np.random.default_rng(n), rate, physical=True)
             renderer = RainRenderer(parameters, 192, 256, n)
             rainy, dense = renderer(image, depth), renderer(image, depth * 0 + 1e-3)
@@ -192,7 +192,7 @@ def test_rain_is_that_of_the_renderer(samples, street, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr('ubcn_ros.training.tensors.views.Views.depth',
                           lambda views: torch.full((len(views.views), 1, *views.crop), 1e-3))
-            streaks = found.batch(range(64))
+            streaks = found.batch(range(48))
         changed = (streaks['degraded'].int() - streaks['clean'].int()).abs() > 8
         assert float(changed.float().mean()) == pytest.approx(expected[1], rel=0.25), rate
 

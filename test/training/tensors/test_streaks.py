@@ -95,10 +95,20 @@ def test_a_layer_is_shown_pixel_by_pixel_around_the_middle(layers):
     torch.testing.assert_close(moved[0], layer[6:26, 6:36], atol=1e-3, rtol=1e-3)
 
 
+def test_whole_frames_lie_inside_of_shrunk_layers(layers):
+    more, rng, crop = layers.with_shrunk(36), np.random.default_rng(0), (36, 48)
+    for _ in range(100):
+        view = draw_view(rng, 0, (72, 96), crop, 0.5)
+        found = more.draw(rng, 36, view.shown((72, 96), crop), 90, 0.5, True, 2)
+        matrix = _to_layer(found, view.from_middle((72, 96), crop), *more.sizes[found.size])
+        corners = np.sort(matrix @ [[0, 48], [0, 36], [1, 1]])
+        assert found.size == 3 and (corners >= -1).all() and (corners <= [[57], [43]]).all()
+
+
 def test_shrunk_layers_are_of_larger_frames_and_cover_as_much(layers):
     more = layers.with_shrunk(36)
-    assert layers.sizes == SIZES == more.sizes[:2] and more.sizes[2:] == ((36, 48),) * 2
-    assert more.frames == SIZES * 2
+    assert layers.sizes == SIZES == more.sizes[:2] and more.sizes[2:] == ((42, 56),) * 2
+    assert more.frames == (*SIZES, (41, 55), (62, 83)), 'in 42 pixels as 48 and 72 in 36'
     rng = np.random.default_rng(0)
     for side, shrunk, size in ((48, 1, 0), (72, 1, 1), (36, 1.3, 2), (36, 2, 3), (36, 9, 3)):
         assert more.draw(rng, side, whole(side), 90, 0.5, True, shrunk).size == size

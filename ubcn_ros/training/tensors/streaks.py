@@ -101,7 +101,7 @@ class StreakLayers:
     :param seed: of the drops and parameters.
     :param workers: processes that render them.
     :ivar sizes: of the layers, by kind of size.
-    :ivar frames: those that they are rendered for, which are larger where layers were shrunk.
+    :ivar frames: those whose rain they show, which are larger where layers were shrunk.
     """
 
     def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
@@ -116,15 +116,17 @@ class StreakLayers:
 
     def with_shrunk(self, side: int) -> StreakLayers:
         """
-        Return these layers, and those of larger frames shrunk to a short side of pixels, too.
+        Return these layers, and those of larger frames shrunk for a short side of pixels, too.
 
         Rain before a large camera's frame that is shrunk afterwards is softer than rain rendered
-        for a small one's.
+        for a small one's. They are so much larger than that side that a whole frame may be
+        shifted in them, and are of frames that are so much smaller.
         """
-        more = copy.copy(self)
-        larger = [n for n, size in enumerate(self.sizes) if min(size) > side]
-        added = [_shrunk(self._layers[n], side / min(self.sizes[n])) for n in larger]
-        more.frames = (*self.frames, *(self.frames[n] for n in larger))
+        more, room = copy.copy(self), 1 + 2 * _JITTER
+        larger = [n for n, size in enumerate(self.sizes) if min(size) > room * side]
+        added = [_shrunk(self._layers[n], room * side / min(self.sizes[n])) for n in larger]
+        more.frames = (*self.frames, *(tuple(round(length / room) for length in self.frames[n])
+                                       for n in larger))
         more.sizes = (*self.sizes, *(tuple(layers.shape[-2:]) for layers in added))
         more._layers = self._layers + added
         return more
@@ -182,9 +184,10 @@ class StreakLayers:
 
 def _shift(drawn: float, start: float, end: float, length: int) -> float:
     """
-    Return a shift that leaves what is shown inside the layer, where it fits, else near to it.
+    Return a shift that leaves what is shown inside the layer, where it has room to be shifted.
 
-    Places beyond an edge are turned back there, so that they differ as much as those inside.
+    Places beyond an edge are turned back there, so that they differ as much as those inside; where
+    there is less room than for a shift of ``_JITTER`` to both sides, edges are passed by that.
 
     :param drawn: wanted, a share of the layer's length.
     :param start, end: of what is shown, from the frame's middle, pixels.
