@@ -16,7 +16,7 @@ from ubcn_ros.benchmark import fuzzing  # noqa: E402
 from ubcn_ros.benchmark.chaos import POSSIBLE, Session, wanted_transition  # noqa: E402
 from ubcn_ros.node.parameters import SPECS  # noqa: E402
 
-EXAMPLES, STEPS = 30, 12
+EXAMPLES, STEPS = 20, 12
 FAKE_ENGINE = [str(Path(__file__).parent / 'fake_engine.py')]
 
 

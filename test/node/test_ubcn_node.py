@@ -37,10 +37,10 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
     memory = {}
     try:
         publishers = len(list(node.publishers))
-        for cycle in range(40):
+        for cycle in range(28):
             for step in steps:
                 assert step() == TransitionCallbackReturn.SUCCESS, (cycle, step)
-            if cycle in (13, 26, 39):
+            if cycle in (9, 18, 27):
                 memory[cycle] = resident_mib()
         assert len(list(node.publishers)) == publishers
         assert not list(node.subscriptions) or all(
@@ -50,7 +50,7 @@ def test_many_lifecycles_leave_nothing_behind(ros, tiny_model):
         assert node.stop(10.0)
         node.destroy_node()
     # a model is more than that, and what leaks does so every time: other tests' threads once
-    assert min(memory[26] - memory[13], memory[39] - memory[26]) < 13 * 0.2, memory
+    assert min(memory[18] - memory[9], memory[27] - memory[18]) < 9 * 0.2, memory
 
 
 def test_a_model_with_untrained_parts_is_refused_unless_allowed(ros, partial_model):
