@@ -47,6 +47,14 @@ def start(arguments, log, folder=None):
         env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': path})
 
 
+def wait_for(path, process, log):
+    """Wait until a running training has written a file."""
+    deadline = time.monotonic() + 120
+    while not path.is_file():
+        assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+        time.sleep(0.02)
+
+
 def invoke(arguments):
     return CliRunner().invoke(train, arguments)
 
@@ -66,11 +74,7 @@ def test_a_run_of_all_stages_killed_and_resumed_is_an_uninterrupted_one(
         checkpoint = folders[0] / 'out/stages/adapt/last.ckpt'
         process = start(options, log, folders[0])
         try:
-            deadline = time.monotonic() + 120
-            while not checkpoint.is_file():
-                assert process.poll() is None and time.monotonic() < deadline, \
-                    (tmp_path / 'log.txt').read_text()
-                time.sleep(0.02)
+            wait_for(checkpoint, process, tmp_path / 'log.txt')
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -127,11 +131,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_with_a_checkpoint(recipe, c
         process = start(arguments(recipe, camvid_root, tmp_path / 'out', '--devices', '2',
                                   '--workers', '0'), log)
         try:
-            deadline = time.monotonic() + 120
-            while not checkpoint.is_file():
-                assert process.poll() is None and time.monotonic() < deadline, \
-                    (tmp_path / 'log.txt').read_text()
-                time.sleep(0.02)
+            wait_for(checkpoint, process, tmp_path / 'log.txt')
             process.terminate()
             assert process.wait(60) == 128 + signal.SIGTERM, (tmp_path / 'log.txt').read_text()
         finally:

@@ -150,20 +150,20 @@ def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: flo
     client.outputs.clear()
     client.frames.clear()
     sent: dict[bytes, float] = {}
-    started, used = time.monotonic(), process_figures(node)[1]
+    started, used_before = time.monotonic(), process_figures(node)[1]
     for number in _paced(frames, rate_hz):
         client.check()
         data = image.now()
         sent[header_bytes(data)] = client.publish(data)
         if number % 10 == 9:
             progress(10)
-    seconds, used = time.monotonic() - started, process_figures(node)[1] - used
+    seconds, used = time.monotonic() - started, process_figures(node)[1] - used_before
     progress(frames % 10)
-    busy, idle_from = seconds, process_figures(node)[1]
+    busy = seconds
     gained, outputs = counters(client, before), list(client.outputs)
     last = max((output.time for output in outputs), default=started)
     if last > started + seconds:  # the node was at it after the last image
-        busy, used = last - started, used + process_figures(node)[1] - idle_from
+        busy, used = last - started, process_figures(node)[1] - used_before
     return Sent(sent, outputs, list(client.frames), gained, client.status('camera'),
                 client.status('engine'), started, seconds, busy, used)
 

@@ -18,11 +18,7 @@ from typing import Any
 
 from ubcn_ros.bags.errors import BagError, BagLocked, in_seconds
 from ubcn_ros.bags.messages import decode_record
-from ubcn_ros.bags.process.checks import (
-    check_output,
-    finished_tally,
-    input_problems,
-)
+from ubcn_ros.bags.process.checks import check_output, finished_tally, input_problems
 from ubcn_ros.bags.process.job_reader import Item, JobReader, Position
 from ubcn_ros.bags.process.options import Job
 from ubcn_ros.bags.process.outputs import CameraOutputs
