@@ -81,7 +81,8 @@ def margins(results: Mapping[str, Any], budget: str) -> dict[str, dict[str, floa
     grow with the rate.
 
     :param results, budget: as for ``better_than_ubcn``.
-    :return: {'psnr': {rate: dB}, 'miou': {rate: points}}, without what is not known.
+    :return: {'psnr': {rate: dB}, 'miou': {rate: points}}, without what is not known, and PSNR
+        in rain alone.
     """
     rows = _last_steps(results, budget)
     ours = rows.pop(UBCN, {})

@@ -176,7 +176,7 @@ def _residue_statements(results: Results) -> Iterator[Statement]:
         text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is '
                 f'ahead of them by more (trained {_BUDGETS.get(budget, budget)})')
         ahead = margins(results, budget)
-        psnr = {rate: lead for rate, lead in ahead['psnr'].items() if float(rate)}
+        psnr = ahead['psnr']
         if len(psnr) < 2:
             yield Statement(text, None, 'needs two rain rates, UBCN and a baseline')
             continue
