@@ -8,10 +8,13 @@ Nothing heavy is imported before a command runs, so that `--help` answers at onc
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from ubcn_ros import __version__
 from ubcn_ros.cli.commands import LazyGroup
+from ubcn_ros.malloc import keep_freed_memory
 
 # name -> (module, attribute, line for the help)
 COMMANDS = {
@@ -43,3 +46,4 @@ COMMANDS = {
 @click.version_option(__version__, prog_name='ubcn')
 def main() -> None:
     """Derain and segment images with UBCN, on files, bags and live topics."""
+    keep_freed_memory(os.environ)

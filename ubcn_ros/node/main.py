@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
+from ubcn_ros.malloc import keep_freed_memory
 from ubcn_ros.node.ros_start import refuse_others, why_not_started
 from ubcn_ros.node.usage import usage
 
@@ -52,6 +53,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signals = _StopSignals()
     limit_openmp_spinning(os.environ)
+    keep_freed_memory(os.environ)
     node = executor = rclpy = None
     code, initialised = 0, False
     try:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ubcn_ros.malloc import give_back_freed_memory
 from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
 
 
@@ -17,6 +18,7 @@ def free_memory() -> None:
     """Give back what nobody refers to any more, on the GPU too."""
     gc.collect()
     release_cached_memory()
+    give_back_freed_memory()
 
 
 def error_text(error: BaseException) -> str:

@@ -25,12 +25,12 @@ from typing import Any
 from rclpy import get_rmw_implementation_identifier
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
+from ubcn_ros.malloc import explain_malloc
 from ubcn_ros.node.answering_node import log_exceptions
 from ubcn_ros.node.camera import Camera
 from ubcn_ros.node.diagnostics_publisher import DiagnosticsPublisher
 from ubcn_ros.node.frames import Arrival
 from ubcn_ros.node.loading import Load, load_and_warm_up, load_engine, warm_up
-from ubcn_ros.node.memory import explain_malloc
 from ubcn_ros.node.middleware import ImageLoad, explain_room
 from ubcn_ros.node.parameter_node import ParameterNode
 from ubcn_ros.node.parameter_spec import Spec

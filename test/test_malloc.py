@@ -1,0 +1,84 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Freed memory is kept unless the environment says otherwise; what of its settings is told of."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ubcn_ros.malloc import explain_malloc, keep_freed_memory
+
+FULL_HD = 3 * 1920 * 1080
+# Prints the pages new from the kernel for tensors of 40 and 80 MiB, after as many that were freed,
+# in the main thread and in another, then how many MiB are given back.
+PAGES = """
+import os, resource, threading
+import torch
+from ubcn_ros.malloc import give_back_freed_memory, keep_freed_memory
+
+def new_pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def resident():
+    return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() >> 20
+
+def use(times):
+    for _ in range(times):
+        for size in (40 << 20, 80 << 20):
+            torch.ones(size, dtype=torch.uint8), torch.ones(size, dtype=torch.uint8)
+
+def count():
+    use(8)  # some pieces are left between the first blocks
+    before = new_pages()
+    use(4)
+    print(new_pages() - before)
+
+assert keep_freed_memory(os.environ)
+count()
+thread = threading.Thread(target=count)
+thread.start()
+thread.join()
+before = resident()
+give_back_freed_memory()
+print(before - resident())
+"""
+
+
+def test_freed_memory_is_used_again_and_given_back_when_asked():
+    done = subprocess.run([sys.executable, '-c', PAGES], timeout=120, capture_output=True,
+                          text=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert done.returncode == 0, done.stderr
+    main, other, given_back = map(int, done.stdout.split())
+    assert max(main, other) < 1_000, 'of 245,760'
+    assert given_back > 150
+
+
+@pytest.mark.parametrize('environment', [
+    {'MALLOC_ARENA_MAX': '2'}, {'MALLOC_MMAP_THRESHOLD_': '65536'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1'}])
+def test_what_the_environment_says_of_malloc_stays(environment):
+    assert not keep_freed_memory(environment)
+
+
+@pytest.mark.parametrize('environment', [
+    {'MALLOC_MMAP_THRESHOLD_': '131072'}, {'MALLOC_MMAP_THRESHOLD_': str(FULL_HD - 1)},
+    {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:glibc.malloc.mmap_threshold=65536'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=0x10000'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=0200000'}])
+def test_a_threshold_below_an_image_is_told_with_its_value(environment):
+    text = explain_malloc(FULL_HD, environment)
+    assert next(iter(environment.values())).rpartition('=')[2] in text
+    assert next(iter(environment)) in text and 'unset' in text
+    assert explain_malloc(0, environment) == '', 'of no size nothing is known'
+
+
+@pytest.mark.parametrize('environment', [
+    {}, {'MALLOC_MMAP_THRESHOLD_': ''}, {'MALLOC_MMAP_THRESHOLD_': 'x'},
+    {'MALLOC_MMAP_THRESHOLD_': str(FULL_HD)}, {'MALLOC_MMAP_THRESHOLD_': '089'},
+    {'MALLOC_MMAP_THRESHOLD_': '-1'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.arena_max=1:x'},
+    {'GLIBC_TUNABLES': 'glibc.malloc.mmap_threshold=1073741824'}])
+def test_all_else_is_left_alone(environment):
+    assert explain_malloc(FULL_HD, environment) == ''
