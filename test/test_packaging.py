@@ -142,6 +142,18 @@ def test_no_machine_path_and_no_registry_in_what_builds():
         assert not re.search(r'index-url|find-links|pypi\.org|trusted-host|/home/|/root/', text)
 
 
+def test_nothing_lies_beside_the_folders_of_the_package():
+    git = shutil.which('git')
+    done = git and subprocess.run([git, 'ls-files', '-z'], cwd=ROOT, timeout=60,
+                                  capture_output=True, text=True)
+    if not done or done.returncode:
+        pytest.skip('not a git repository')
+    found = {name.split('/')[0] for name in done.stdout.split('\0') if name}
+    assert {name for name in found if not name.startswith('.')} == {
+        'ubcn_ros', 'launch', 'config', 'models', 'test', 'package.xml', 'setup.py', 'README.md',
+        'setup.cfg', 'pyproject.toml', 'resource', 'Makefile', 'LICENSE'}
+
+
 def test_the_linter_finds_nothing():
     pytest.importorskip('ruff')
     done = subprocess.run(
