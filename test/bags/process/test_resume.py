@@ -266,6 +266,8 @@ def test_nothing_to_go_on_with_begins_at_the_beginning(source, tmp_path):
     (Options(compress='png'), "--compress was None and is 'png'"),
     (Options(engine=(('processing_size', 96),)), '--processing-size was None and is 96'),
     (Options(engine=(('allow_partial', True),)), '--allow-partial-model was None and is True'),
+    (Options(split_bytes=1_500_000), '--split-size was None and is 1.5 MB'),
+    (Options(split_ns=10 * MS), '--split-duration was None and is 0.01 s'),
     (Options(start_s=0.1), '--start was 0.0 and is 0.1')])
 def test_other_settings_are_refused_by_name(source, tmp_path, options, text):
     with pytest.raises(MemoryError):

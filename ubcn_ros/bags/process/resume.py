@@ -19,6 +19,7 @@ from ubcn_ros.bags.storage.mcap_tail import is_bare
 _OF_ENGINE = ('model', 'device', 'precision', 'backend')  # what comes of these counts
 _OPTION_NAMES = {'cameras': 'topic', 'split_bytes': 'split_size', 'split_ns': 'split_duration',
                  'start_s': 'start', 'duration_s': 'duration'}
+_UNITS = {'split_size': ('MB', 1e6), 'split_duration': ('s', 1e9)}  # of the options, if others
 _FLAGS = {'allow_partial': 'allow_partial_model'}  # where they differ from the names of settings
 
 
@@ -76,8 +77,17 @@ def check_settings(out: Path, before: dict[str, Any], now: dict[str, Any]) -> No
         if old != new:
             flag = _FLAGS.get(name, name).replace('_', '-')
             option = name if name.startswith('IN ') else f'--{flag}'
-            raise BagError(f'{out} cannot be gone on with: {option} was {old!r} and is {new!r} '
-                           'now; give the same, or another path for the outputs')
+            raise BagError(f'{out} cannot be gone on with: {option} was {_as_given(name, old)} '
+                           f'and is {_as_given(name, new)} now; give the same, or another path '
+                           'for the outputs')
+
+
+def _as_given(name: str, value: Any) -> str:
+    """Write the value of a setting in the unit of its option."""
+    if name in _UNITS and isinstance(value, int):
+        unit, factor = _UNITS[name]
+        return f'{value / factor:.15g} {unit}'
+    return repr(value)
 
 
 def _is_bare(out: Path) -> bool:
