@@ -15,7 +15,7 @@ from drives import processed as made
 from random_images import noise
 
 from ubcn_ros.bags import IMAGE, BagError, BagWriter, create, make_header, make_image
-from ubcn_ros.bags.rerun_layer import write_layer
+from ubcn_ros.bags.rerun_layer import recording_id, write_layer
 from ubcn_ros.data.formats.camvid import CAMVID
 
 TIMES = [1_700_000_000 * SECOND + n * SECOND // 10 for n in range(4)]
@@ -112,6 +112,15 @@ def test_times_that_rerun_cannot_hold_are_left_out(tmp_path):
         time_ns=2**63 + n, publish_ns=2**64 - 1) for n in range(2)]
     made(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out')
     assert write_layer(tmp_path / 'out', tmp_path / 'layer.rrd') == 4
+
+
+@pytest.mark.parametrize('bag, name', [
+    ('.', 'drive'), ('./', 'drive'), ('..', 'day'), ('../drive/', 'drive'), ('a.mcap', 'a')])
+def test_a_bag_has_an_id_however_it_is_named(tmp_path, monkeypatch, bag, name):
+    folder = tmp_path / 'day' / 'drive'
+    write_bag(folder / 'a.mcap', [])
+    monkeypatch.chdir(folder)
+    assert recording_id(bag) == name
 
 
 @pytest.mark.parametrize('size', [0, 200, 2000, 8000])  # in the middle of the blueprint, of data

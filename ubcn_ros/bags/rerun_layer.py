@@ -35,7 +35,7 @@ _STAMPS = range(631_152_000 * 10**9, 4_102_444_800 * 10**9)  # 1990 to 2100, as 
 
 def recording_id(bag: Path | str) -> str:
     """Return the id of the recording that an original bag's frames belong to."""
-    path = Path(bag)
+    path = Path(os.path.abspath(bag))  # of '.', too, which has no name of its own
     return path.stem if path.is_file() else path.name
 
 
