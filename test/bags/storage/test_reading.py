@@ -94,6 +94,25 @@ def test_messages_between_the_chunks_of_a_whole_file_are_read(tmp_path, monkeypa
         assert reader.notes == [] and reader.damage == []
 
 
+@pytest.mark.parametrize('emptied', [[], [0]])
+def test_a_chunk_that_the_index_leaves_out_is_read(tmp_path, monkeypatch, emptied):
+    """Also beside a chunk that has no index of its messages, as one without any has none."""
+    finish = Writer.finish
+
+    def leave_out(writer):
+        writer._Writer__finalize_chunk()
+        indices = writer._Writer__chunk_indices
+        for number in emptied:
+            indices[number].message_index_offsets.clear()
+        indices.pop(2)
+        writer._Writer__statistics.chunk_count = len(indices)
+        finish(writer)
+
+    monkeypatch.setattr(Writer, 'finish', leave_out)
+    path = write_mcap(tmp_path / 'x.mcap', [1, 2, 3, 4, 5], chunk_size=1)
+    assert found(path) == ([1, 2, 3, 4, 5], [])
+
+
 @pytest.mark.parametrize('storage', STORAGES)
 def test_the_span_is_looked_up_once(tmp_path, storage):
     """It is asked for with each image, and takes SQLite as long as all times do."""

@@ -88,8 +88,10 @@ def is_index(summary: Summary | None) -> bool:
 
 def _indexed(summary: Summary) -> int | None:
     """Return how many messages chunks hold by their indexes: more may be between; None: none."""
-    chunks = [c for c in summary.chunk_indexes if c.message_start_time <= c.message_end_time]
-    if not all(chunk.message_index_offsets for chunk in chunks):
+    # one without may have none: then it adds nothing, else the sum is too small
+    chunks = [c for c in summary.chunk_indexes
+              if c.message_index_offsets and c.message_start_time <= c.message_end_time]
+    if not chunks:
         return None
     return sum((chunk.message_index_length - _INDEX_HEAD * len(chunk.message_index_offsets))
                // _INDEX_ENTRY for chunk in chunks)
