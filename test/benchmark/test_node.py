@@ -210,7 +210,7 @@ def test_a_node_that_sustains_nothing_has_no_peak():
     assert tried == [32.0, 16.0, 8.0, 4.0, 2.0]
 
 
-def sent(times, delays, lost=(), **counters):
+def sent(times, delays, lost=(), uncounted=0, **counters):
     """What a camera sent at these times, and received so much later, but for those lost."""
     from ubcn_ros.bags.live.client import DERAINED, Output
     from ubcn_ros.benchmark.camera_client import Sent
@@ -221,20 +221,21 @@ def sent(times, delays, lost=(), **counters):
     counted = {'received': len(times), 'processed': len(times) - len(lost), 'dropped': len(lost),
                'malformed': 0, 'dropped (failed)': 0, 'dropped (of the stale, in transport)': 0}
     return Sent(dict(zip(headers, times, strict=True)), outputs, [], {**counted, **counters}, {},
-                {}, 0.0, 1.0, 1.0, 0.1)
+                {}, 0.0, 1.0, 1.0, 0.1, uncounted)
 
 
 class Idle:
     """A client of a node that is this process, which works while it publishes and settles."""
 
     def __init__(self):
-        self.outputs, self.frames = [], []
+        self.outputs, self.frames, self.published = [], [], 0
 
     def check(self):
         pass
 
     def publish(self, _data):
         burn(0.02)
+        self.published += 1
         return time.monotonic()
 
     def settled_counts(self, _timeout):
@@ -290,3 +291,32 @@ def test_figures_of_several_cameras_are_pooled():
         'lost_in_transport'] == 1
     with pytest.raises(ReplayError, match='2 images sent and 2 received, but the node counted 2'):
         delivered([sent([1.0, 1.1], [0.01, 0.01], processed=1)])
+
+
+class Lossy(Idle):
+    """A node that the first image sent never reached, which it tells by the number of the next."""
+
+    def status(self, name):
+        received = self.published * (self.published > 1)
+        return {**super().status(name), 'received': f'{received}', 'dropped': f'{received}',
+                'dropped (of the stale, in transport)': f'{received}'}
+
+
+def test_an_image_that_was_lost_before_a_stream_may_be_counted_in_it():
+    """As the last of a trial at too high a rate, which the node hears of by the next one."""
+    pytest.importorskip('rclpy')
+    from ubcn_ros.bags.live.node_process import ReplayError
+    from ubcn_ros.benchmark.camera_client import _stream
+    from ubcn_ros.benchmark.node_figures import delivered
+    from ubcn_ros.benchmark.node_load import Stamped
+    client = Lossy()
+    client.publish(b'')
+    found = _stream(client, Stamped(40, 50), os.getpid(), 3, 50.0, lambda _: None)
+    assert found.counters['received'] == 4
+    result = delivered([found])
+    assert (result['sent'], result['processed'], result['dropped']) == (3, 0, 3)
+    assert result['lost_in_transport'] == 3
+    times = [1.0, 1.1], [0.01, 0.01]
+    assert delivered([sent(*times, received=4, dropped=2, uncounted=2)])['dropped'] == 0
+    with pytest.raises(ReplayError, match='2 images sent and 2 received, but the node counted 5'):
+        delivered([sent(*times, received=5, dropped=3, uncounted=2)])

@@ -33,7 +33,8 @@ class Sent:
     ``frames`` what it says of each frame in `debug/frame`, milliseconds; ``camera`` and ``engine``
     are its last diagnostics. ``started`` and ``seconds`` are of the sending, a whole period for
     each image, ``busy_seconds`` until the last output, if that comes later, and ``cpu_seconds``
-    what the node used in these.
+    what the node used in these. ``uncounted`` is how many images sent before the node had not
+    counted: it counts those that were lost when the next one comes.
     """
 
     sent: dict[bytes, float]
@@ -46,6 +47,7 @@ class Sent:
     seconds: float
     busy_seconds: float
     cpu_seconds: float
+    uncounted: int
 
 
 class CameraClient:
@@ -147,6 +149,7 @@ def _serve(connection: Connection, load: Load, camera: str, node: int, cores: Se
 def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: float,
             progress: Callable[[int], Any]) -> Sent:
     before = counters(client)
+    uncounted = client.published - before['received']
     client.outputs.clear()
     client.frames.clear()
     sent: dict[bytes, float] = {}
@@ -165,7 +168,7 @@ def _stream(client: Client, image: Stamped, node: int, frames: int, rate_hz: flo
     if last > started + seconds:  # the node was at it after the last image
         busy, used = last - started, process_figures(node)[1] - used_before
     return Sent(sent, outputs, list(client.frames), gained, client.status('camera'),
-                client.status('engine'), started, seconds, busy, used)
+                client.status('engine'), started, seconds, busy, used, uncounted)
 
 
 def counters(client: Client, before: dict[str, int] | None = None) -> dict[str, int]:

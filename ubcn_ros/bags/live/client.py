@@ -69,6 +69,7 @@ class Client:
         self.frames: list[dict[str, float]] = []
         self.recording = False
         self.reports = 0
+        self.published = 0
         self._process, self._recorder = node, recorder
         self._status: dict[str, dict[str, str]] = {}
         self._to_write: queue.SimpleQueue = queue.SimpleQueue()
@@ -123,6 +124,7 @@ class Client:
         """Publish a serialized image; return time.monotonic() just before."""
         now = time.monotonic()
         self._publisher.publish(data)
+        self.published += 1
         return now
 
     def wait(self, condition: Callable[[], Any], what: str, timeout: float,
