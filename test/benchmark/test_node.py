@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,14 +211,47 @@ def test_a_node_that_sustains_nothing_has_no_peak():
     assert tried == [32.0, 16.0, 8.0, 4.0, 2.0]
 
 
+def test_a_rate_that_the_cameras_do_not_reach_is_not_sustained(monkeypatch):
+    pytest.importorskip('rclpy')
+    from ubcn_ros.benchmark import node as benchmark
+    from ubcn_ros.benchmark.node_load import Load
+
+    class Slow:
+        """A node that drops nothing, and a camera that sends 100 images a second at most."""
+
+        def __init__(self, _load):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def stream(self, frames, rate):
+            assert rate < 1000
+            found = sent([float(number) for number in range(frames)], [0.0] * frames)
+            return [replace(found, seconds=frames / min(rate, 100.0))]
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(benchmark, 'LoadedNode', Slow)
+    told = []
+    found = benchmark.find_peak(Load(rate_hz=30.0), told.append)
+    assert 95.0 < found['peak_hz'] < 105.0
+    assert all(trial['sustained'] == (trial['rate_hz'] < 105.0) for trial in told)
+    assert [trial['rate_in_hz'] for trial in told[:3]] == [30.0, 60.0, 100.0]
+
+
 def sent(times, delays, lost=(), uncounted=0, **counters):
     """What a camera sent at these times, and received so much later, but for those lost."""
     from ubcn_ros.bags.live.client import DERAINED, Output
     from ubcn_ros.benchmark.camera_client import Sent
-    headers = [bytes([number]) for number in range(len(times))]
+    headers = [number.to_bytes(2, 'big') for number in range(len(times))]
     outputs = [Output(DERAINED, header, time + delay)
                for header, time, delay in zip(headers, times, delays, strict=True)
-               if header[0] not in lost]
+               if int.from_bytes(header, 'big') not in lost]
     counted = {'received': len(times), 'processed': len(times) - len(lost), 'dropped': len(lost),
                'malformed': 0, 'dropped (failed)': 0, 'dropped (of the stale, in transport)': 0}
     return Sent(dict(zip(headers, times, strict=True)), outputs, [], {**counted, **counters}, {},

@@ -141,8 +141,8 @@ def _peak(load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.node import find_peak
 
     def show(trial: dict[str, Any]) -> None:
-        click.echo(f"{trial['rate_hz']:g} Hz: {trial['dropped']} of {trial['sent']} dropped",
-                   err=True)
+        click.echo(f"{trial['rate_hz']:g} Hz, sent at {trial['rate_in_hz']:g} Hz: "
+                   f"{trial['dropped']} of {trial['sent']} dropped", err=True)
 
     return find_peak(load, show)
 
