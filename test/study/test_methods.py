@@ -181,3 +181,12 @@ def test_images_are_spread_over_the_split_unless_a_stride_is_given(street):
                                    for n in range(21)])
     assert chosen_indices(many, (), None, 12) == [0, 1, 3, 5, 7, 8, 10, 12, 14, 15, 17, 19]
     assert chosen_indices(many, (), None, 99) == [*range(21)]
+
+
+def test_scenes_that_share_a_name_are_shown_each():
+    """As in two cities of the layout of Cityscapes may be; a name means the first."""
+    scenes = SimpleNamespace(name='two', scenes=[SimpleNamespace(name=name, labelled=True)
+                                                 for name in ('a', 'b', 'a', 'b')])
+    assert chosen_indices(scenes, (), None, 4) == [0, 1, 2, 3]
+    assert chosen_indices(scenes, (), 2, 4) == [0, 2]
+    assert chosen_indices(scenes, ('b', 'a'), None, 4) == [1, 0]

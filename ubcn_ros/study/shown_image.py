@@ -130,21 +130,22 @@ def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, 
     """
     Choose the scenes of a figure.
 
-    :param names: of them, in the order in which they are shown; none for those that follow.
+    :param names: of them, in the order in which they are shown; none for those that follow. Of
+        several scenes of one name it is the first.
     :param stride: take every n-th; None spreads them evenly over the list.
     :param limit: so many at most.
     :return: places in the list, of scenes with labels.
     :raises ValueError: there is no scene of a name, or it has no labels.
     """
-    places = {scene.name: i for i, scene in enumerate(scenes.scenes) if scene.labelled}
+    found = [i for i, scene in enumerate(scenes.scenes) if scene.labelled]
     if names:
+        places = {scenes.scenes[i].name: i for i in reversed(found)}
         for name in names:
             if name not in places:
                 raise ValueError(f'{scenes.name} has no image {name!r} with labels: its '
-                                 f'{len(places)} images have names like '
-                                 f'{", ".join([*places][:3])}')
+                                 f'{len(found)} images have names like '
+                                 f'{", ".join(scenes.scenes[i].name for i in found[:3])}')
         return [places[name] for name in names]
-    found = [*places.values()]
     if stride:
         return found[::stride][:limit]
     count = min(limit, len(found))
