@@ -47,7 +47,7 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Draw a bar per row, divided into its stages."""
     from matplotlib.figure import Figure
     places = range(len(rows))
-    figure = Figure(figsize=(9, 1 + 0.6 * len(rows)), layout='constrained')
+    figure = Figure(figsize=(9, 1.4 + 0.6 * len(rows)), layout='constrained')
     axes = figure.add_subplot()
     left = np.zeros(len(rows))
     for stage in dict.fromkeys(stage for row in rows for stage in row['stages_ms']):
@@ -59,6 +59,6 @@ def draw(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     axes.set_yticks(places, [_bar_name(row) for row in rows])
     axes.invert_yaxis()
     axes.set_xlabel('milliseconds per image, medians')
-    axes.legend(ncols=6, fontsize='small')
+    figure.legend(loc='outside upper center', ncols=6, fontsize='small', frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
