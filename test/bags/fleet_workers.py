@@ -4,6 +4,7 @@
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ class Here:
 
     def wait(self, timeout_s):
         task, self.task = self.task, None
+        if task is None:
+            time.sleep(min(timeout_s, 0.05))
+            return []
         return [attempt('here', task)]
 
 

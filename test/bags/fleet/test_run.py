@@ -3,13 +3,15 @@
 """Bags that several workers process, some of which end: the same messages as of one process."""
 
 import signal
+import time
+from itertools import pairwise
 
 import pytest
 from bag_files import write_rosbag2
 from drives import Engine, drive, imu, jpeg, processed, stored, write_bag
 from fleet_workers import Here, Inverting
 
-from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs
+from ubcn_ros.bags.fleet import Fleet, Workers, pair_outputs, tasks
 from ubcn_ros.bags.process import Options, read_sidecar
 from ubcn_ros.bags.process import run as process_run
 from ubcn_ros.bags.process.jobs import pieces_folder
@@ -140,3 +142,34 @@ def test_a_signal_ends_the_workers_and_another_number_of_them_goes_on(tmp_path, 
     again, told = here(monkeypatch, tmp_path, [source], resume=True, pieces=2)
     assert told == [f'40 images of {source} written to {out}']
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
+
+
+def test_a_bag_that_another_process_holds_waits_and_others_do_not(tmp_path, monkeypatch):
+    """Until that has ended; it is tried now and then."""
+    monkeypatch.setattr(tasks, 'LOCK_PAUSE_S', 0.3)
+    sources = [write_bag(tmp_path / name, drive(2)) for name in ('a.mcap', 'b.mcap')]
+    out, tried = tmp_path / 'out' / 'a', []
+
+    def stop(number):
+        raise ValueError
+
+    processed(sources[1], tmp_path / 'out' / 'b')
+    with pytest.raises(ValueError):
+        processed(sources[0], out, engine=Engine(stop))
+    held = process_run.locked(out)
+
+    def locked(folder):
+        tried.append((folder.name, time.monotonic()))
+        if [name for name, _ in tried].count('a') == 3:
+            held.__exit__(None, None, None)
+        return process_run_locked(folder)
+
+    process_run_locked = process_run.locked
+    monkeypatch.setattr(process_run, 'locked', locked)
+    held.__enter__()
+    fleet, told = here(monkeypatch, tmp_path, sources, resume=True)
+    assert [bag.state for bag in fleet.bags] == ['finished', 'finished']
+    assert [name for name, _ in tried] == ['a', 'b', 'a', 'a']
+    times = [at for name, at in tried if name == 'a']
+    assert all(later - earlier >= 0.3 for earlier, later in pairwise(times))
+    assert sum('is being written by another process' in line for line in told) == 2

@@ -13,6 +13,7 @@ from fleet_workers import Kill, Sleep, Told
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.errors import BagLocked
 from ubcn_ros.bags.fleet import Workers
+from ubcn_ros.bags.fleet.tasks import LOCK_PAUSE_S
 
 TIMEOUT_S = 120
 
@@ -36,13 +37,13 @@ def idle(pool):
 def test_a_worker_runs_tasks_and_is_replaced_when_it_ends():
     with Workers(1) as pool:
         pool.start(idle(pool), Told('done'))
-        assert outcomes(pool, 1)[0][1:] == ('done', '', False)
+        assert outcomes(pool, 1)[0][1:] == ('done', '', False, 0.0)
         pool.start(idle(pool), Told('wrong', ValueError))
-        assert outcomes(pool, 1)[0][1:] == (None, 'wrong', False)
+        assert outcomes(pool, 1)[0][1:] == (None, 'wrong', False, 0.0)
         pool.start(idle(pool), Told('held', BagLocked))
-        assert outcomes(pool, 1)[0][1:] == (None, 'held', True)
+        assert outcomes(pool, 1)[0][1:] == (None, 'held', True, LOCK_PAUSE_S)
         pool.start(idle(pool), Told('full', OSError))
-        assert outcomes(pool, 1)[0][1:] == (None, 'OSError: full', True)
+        assert outcomes(pool, 1)[0][1:] == (None, 'OSError: full', True, 0.0)
         pool.start(idle(pool), Kill(signal.SIGKILL))
         (lost,) = outcomes(pool, 1)
         assert lost.lost and 'was ended by SIGKILL' in lost.error

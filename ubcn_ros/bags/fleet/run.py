@@ -26,7 +26,8 @@ class Assignment:
     A task of a bag, which waits or which a worker has.
 
     `frames` and `share`, of its range of time, say how far it was when the worker began, at
-    `begun_s` of `time.monotonic`. `losses` is how often it was lost and came no further.
+    `begun_s` of `time.monotonic`. `losses` is how often it was lost and came no further; it is
+    not begun again before `due_s`.
     """
 
     bag: Bag
@@ -35,6 +36,7 @@ class Assignment:
     share: float = 0.0
     begun_s: float = 0.0
     losses: int = 0
+    due_s: float = 0.0
 
     @property
     def images(self) -> float:
@@ -116,9 +118,9 @@ class Fleet:
         queues = self._joins, self._plans, self._pieces  # room first, then what there is to do
         while any(queues) or self.running:
             for worker in pool.idle():
-                queue = next(filter(None, queues), None)
-                if queue is not None:
-                    self._start(pool, worker, queue.popleft())
+                assignment = _take_due(queues)
+                if assignment is not None:
+                    self._start(pool, worker, assignment)
             show(self)
             for outcome in pool.wait(_WAIT_S):
                 self._take(self.running.pop(outcome.worker), outcome)
@@ -134,6 +136,7 @@ class Fleet:
     def _take(self, assignment: Assignment, outcome: TaskOutcome) -> None:
         further = self._gain(assignment)
         if outcome.lost:
+            assignment.due_s = time.monotonic() + outcome.pause_s
             self._again(assignment, outcome.error, further)
         elif outcome.error:
             self._fail(assignment.bag, outcome.error)
@@ -193,6 +196,17 @@ class Fleet:
     def _fail(self, bag: Bag, error: str) -> None:
         bag.error = bag.error or error
         self._tell(f'{bag.out} failed: {error}')
+
+
+def _take_due(queues: Sequence[deque[Assignment]]) -> Assignment | None:
+    """Take the first task that may begin now out of its queue."""
+    now = time.monotonic()
+    for queue in queues:
+        for place, assignment in enumerate(queue):
+            if assignment.due_s <= now:
+                del queue[place]
+                return assignment
+    return None
 
 
 def progress(job: Job) -> tuple[int, float]:

@@ -13,6 +13,9 @@ from ubcn_ros.bags.errors import BagError, BagLocked
 from ubcn_ros.bags.process import Job, Options, Result, join, plan, run_job
 from ubcn_ros.bags.process.jobs import pieces_folder, pieces_there
 
+LOCK_PAUSE_S = 10.0
+"""After which a bag is tried again that another process holds."""
+
 
 def check_new(out: Path) -> None:
     """
@@ -81,13 +84,14 @@ class TaskOutcome(NamedTuple):
     What became of a task: a value, or an error.
 
     `lost` is whether it may be tried again: its worker ended, or something failed that is not of
-    the bag's own.
+    the bag's own; `pause_s` is when.
     """
 
     worker: str
     value: Any = None
     error: str = ''
     lost: bool = False
+    pause_s: float = 0.0
 
 
 def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
@@ -95,7 +99,7 @@ def attempt(worker: str, task: Callable[[], Any]) -> TaskOutcome:
     try:
         return TaskOutcome(worker, task())
     except BagLocked as error:  # by a worker that was given up, and may end
-        return TaskOutcome(worker, error=str(error), lost=True)
+        return TaskOutcome(worker, error=str(error), lost=True, pause_s=LOCK_PAUSE_S)
     except ValueError as error:  # as this package raises for what is wrong with the input
         return TaskOutcome(worker, error=str(error))
     except Exception as error:  # of memory, disk or device: another process may fare better
