@@ -199,7 +199,7 @@ def damaged_sqlite(folder):
 
 
 def damaged_ros1(path):
-    """Write a bag of images of which some cannot be converted, from its beginning to its end."""
+    """Write a bag of images of which some, each for another reason, cannot be converted."""
     types = get_typestore(Stores.ROS1_NOETIC)
     make_image, header, stamp = (types.types[name] for name in (
         IMAGE, 'std_msgs/msg/Header', 'builtin_interfaces/msg/Time'))
@@ -209,7 +209,8 @@ def damaged_ros1(path):
             value = make_image(header(number, stamp(number, 0), 'front'), 32, 40, 'rgb8', 0, 120,
                                picture(number).reshape(-1))
             data = bytes(types.serialize_ros1(value, IMAGE))
-            writer.write(topic, (1 + number) * 100 * MS, data[:200 if number % 20 == 7 else None])
+            cut = 10 + number if number % 20 == 7 else None
+            writer.write(topic, (1 + number) * 100 * MS, data[:cut])
     return path
 
 

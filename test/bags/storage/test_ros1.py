@@ -141,7 +141,7 @@ def test_messages_that_cannot_be_converted_are_told_and_left_out(tmp_path):
         images = [decode(deserialize(record.data, IMAGE)) for record in reader.records()]
         problems = reader.problems(connection, len(images))
     assert np.array_equal(images, [noise(1), noise(4)])
-    assert 'x.bag: messages of /image could not be converted (' in problems[0]
+    assert 'x.bag: messages of /image could not be converted, as their bytes' in problems[0]
     assert '4 messages are announced, 2 were found' in problems[1]
 
 

@@ -61,7 +61,7 @@ class Ros1File(Storage):
         self.notes = [f'{name} is a ROS 1 bag: its messages are converted to CDR and to the types '
                       'of ROS 2']
         self._damage: list[str] = []
-        self._malformed: dict[str, str] = {}  # why, of the first, by topic
+        self._malformed: dict[str, None] = {}  # topics, in order
         self._types = get_typestore(Stores.ROS2_JAZZY)
         self._converters: dict[tuple[str, str], Callable[[bytes], memoryview]] = {}
         self.channels: dict[int, Channel] = {}
@@ -79,9 +79,11 @@ class Ros1File(Storage):
     @property
     def problems(self) -> list[str]:
         """What could not be read, and why."""
+        # the same from wherever the bag is read: a count would grow, and reasons differ
         return self._damage + [
-            f'{self._name}: messages of {topic} could not be converted ({first})'  # counts grow
-            for topic, first in [*self._malformed.items()]]  # a thread may add some
+            f'{self._name}: messages of {topic} could not be converted, as their bytes do not fit '
+            'their type; give another copy of the file, if there is one'
+            for topic in [*self._malformed]]  # a thread may add some
 
     @property
     def span(self) -> tuple[int, int] | None:
@@ -97,8 +99,8 @@ class Ros1File(Storage):
             for connection, time, data in self._reader.messages(chosen, start, end):
                 try:
                     converted = bytes(self._converters[_definition(connection)](data))
-                except Exception as error:  # wrong bytes end in errors of many kinds
-                    self._malformed.setdefault(connection.topic, reason(error))
+                except Exception:  # wrong bytes end in errors of many kinds
+                    self._malformed[connection.topic] = None
                     continue
                 yield Record(self.channels[connection.id], time, time,
                              self._sequence(connection, data), converted)
