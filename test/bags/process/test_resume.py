@@ -6,7 +6,10 @@ import json
 import os
 import signal
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
+from threading import Event
 
 import pytest
 from bag_files import file_limit, write_rosbag2
@@ -298,6 +301,64 @@ def test_two_runs_do_not_write_one_bag(source, tmp_path):
                 processed(source, tmp_path / 'out', resume=True)
 
     processed(source, tmp_path / 'out', engine=Engine(second))
+
+
+def test_an_output_that_is_resumed_before_it_is_held_stays_the_others(
+        source, tmp_path, monkeypatch):
+    locked, engine, other = run.locked, Engine(), Engine()
+
+    def late(folder):
+        monkeypatch.setattr(run, 'locked', locked)
+        processed(source, folder, engine=other, resume=True)
+        return locked(folder)
+
+    monkeypatch.setattr(run, 'locked', late)
+    with pytest.raises(BagError, match='out cannot be written: it exists already'):
+        processed(source, tmp_path / 'out', engine=engine)
+    assert (engine.seen, other.seen) == (0, FRAMES)
+    assert check_resumed(source, tmp_path / 'out') == 0
+
+
+def test_an_output_that_another_run_has_just_begun_is_not_touched(source, tmp_path, monkeypatch):
+    locked, begun, taken, told = run.locked, Event(), Event(), []
+
+    def late(folder):
+        monkeypatch.setattr(run, 'locked', locked)
+        begun.set()
+        assert taken.wait(60)
+        return locked(folder)
+
+    def refuse(seen):
+        if seen == 3:
+            there = os.listdir(tmp_path / 'out')
+            taken.set()
+            told.append(first.exception(60))
+            assert os.listdir(tmp_path / 'out') == there
+
+    monkeypatch.setattr(run, 'locked', late)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(processed, source, tmp_path / 'out')
+        assert begun.wait(60)
+        processed(source, tmp_path / 'out', engine=Engine(refuse), resume=True)
+    assert [type(error) for error in told] == [BagLocked]
+    assert check_resumed(source, tmp_path / 'out') == 0
+
+
+def test_an_output_that_appears_is_not_taken_from_whom_it_is(source, tmp_path, monkeypatch):
+    out, is_dir = tmp_path / 'out', Path.is_dir
+
+    def appears(path):
+        there = is_dir(path)
+        if path == out and not there:
+            out.mkdir()
+            held.__enter__()
+        return there
+
+    held = run.locked(out)
+    monkeypatch.setattr(Path, 'is_dir', appears)
+    with pytest.raises(BagError):
+        processed(source, out, resume=True)
+    assert os.listdir(out) == []
 
 
 def test_the_output_is_held_until_its_last_word_is_written(source, tmp_path, monkeypatch):

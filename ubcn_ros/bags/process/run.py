@@ -75,9 +75,10 @@ def run_job(job: Job, resume: bool = False, engine: Any = None,
     engine = engine or load_engine(job.options.engine)
     settings = settings_of(job, engine)
     with ExitStack() as lock:  # until all is written, the sidecar's last word included
+        there = os.path.lexists(job.out)  # what appears from now on is of another process
         if resume and job.out.is_dir():
             lock.enter_context(locked(job.out))
-        document = find_interrupted(job.out, settings, resume)
+        document = find_interrupted(job.out, settings, resume) if there else None
         with open_bag(job.source) as reader:
             if document is not None and document['finished']:
                 return Result(finished_tally(job.out, document), reader.notes)
@@ -95,16 +96,19 @@ def locked(folder: Path) -> Iterator[None]:
 
     Where a file system knows no locks on folders there is none.
 
-    :raises BagLocked: another process holds it.
+    :raises BagLocked: another process holds it, or has taken it away.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    text = f'{folder} is being written by another process: wait for it, or give another path'
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError as error:
+        raise BagLocked(text) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise BagLocked(f'{folder} is being written by another process: wait for it, '
-                                'or give another path') from error
+                raise BagLocked(text) from error
         yield
     finally:
         os.close(descriptor)
@@ -147,13 +151,13 @@ class _Run:
         if self._goes_on:
             writer = McapBagWriter.reopen(self._job.out, self.tally.written.total(), **options)
         else:
-            writer = McapBagWriter(self._job.out, **options)
+            writer = McapBagWriter(
+                self._job.out, claim=lambda folder: lock.enter_context(locked(folder)), **options)
         with ExitStack() as stack:
             if not self._goes_on:  # nothing can go on with a bag that does not say what it is
                 stack.callback(self._remove_bare, writer)
             stack.enter_context(writer)
             if not self._goes_on:
-                lock.enter_context(locked(self._job.out))
                 self.save(finished=False)
             yield writer
 

@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -43,17 +43,20 @@ class McapBagWriter:
         definitions not counted; None: never.
     :param split_ns: begin another file where one has messages of so many ns.
     :param custom_data: of the recording, for metadata.yaml.
+    :param claim: called with the folder when it is made, before anything is in it; where it
+        raises, or another has written there meanwhile, the folder is left as it is.
     :raises BagError: it exists, or cannot be written; as all methods do.
     """
 
     def __init__(self, folder: Path | str, *, name: str | None = None, compression: str = 'zstd',
                  split_bytes: int | None = None, split_ns: int | None = None,
-                 custom_data: Mapping[str, str] | None = None):
+                 custom_data: Mapping[str, str] | None = None,
+                 claim: Callable[[Path], object] = lambda folder: None):
         if compression not in COMPRESSIONS:
             raise BagError(f"unknown compression '{compression}': choose one of "
                            f'{", ".join(COMPRESSIONS)}')
         self.folder = Path(folder)
-        self._made = False
+        self._made, self._claim = False, claim
         self._failure: Exception | None = None
         self._name = name or self.folder.resolve().name
         self._compression, self._custom_data = compression, custom_data
@@ -168,6 +171,9 @@ class McapBagWriter:
             if os.path.exists(self.folder):  # unlike Path's it never raises
                 raise exists_error(self.folder) from error
             raise
+        self._claim(self.folder)
+        if any(self.folder.iterdir()):
+            raise exists_error(self.folder)
         self._made = True
         self._start_file(0)
 
