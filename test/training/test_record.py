@@ -95,4 +95,4 @@ def test_an_installed_package_does_not_take_the_commit_of_what_it_lies_in(monkey
     module = tmp_path / 'site-packages' / 'ubcn_ros' / 'training' / 'record.py'
     monkeypatch.setattr('ubcn_ros.training.record.__file__', str(module))
     (tmp_path / '.git').mkdir()
-    assert source_commit() == 'unknown'
+    assert source_commit.__wrapped__() == 'unknown'

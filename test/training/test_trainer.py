@@ -17,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
+from ubcn_ros.images.files import read_image
 from ubcn_ros.runtime import load_model
 from ubcn_ros.stopping import Stopped
 from ubcn_ros.training.config import STAGES, find_stage, with_length
@@ -410,7 +411,9 @@ def test_tensorboard_has_scalars_and_pictures(run, camvid_root):
         events.Tags()['scalars'])
     assert events.Scalars('loss')[-1].step == 2
     assert set(events.Tags()['images']) == {'validation'}
-    assert (trainer.folder / 'validation.jpg').stat().st_size > 1000
+    shown, written = events.Images('validation')[-1], trainer.folder / 'validation.jpg'
+    assert shown.encoded_image_string == written.read_bytes()
+    assert (shown.height, shown.width) == read_image(written).shape[:2]
 
 
 def test_only_derain_trains_without_labels(run, scenes):

@@ -7,9 +7,11 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ubcn_ros.data.scenes import SceneList
@@ -167,6 +169,17 @@ class ValidationPictures:
             rows, ('input', *(f'step {t + 1}' for t in range(steps)), 'clean'),
             self.label_set if 'miou' in self.measures else None, title,
             ', '.join(f'{name} {value:.2f}' for name, value in scores.items()), _FRAME_WIDTH)
+
+
+def image_summary(tag: str, path: Path, image: np.ndarray) -> Summary:
+    """
+    Make TensorBoard's record of an image from its file: add_image takes 0.4 s for a PNG of it.
+
+    :param path: that the image, (H, W, 3), was written to.
+    """
+    height, width, colors = image.shape
+    return Summary(value=[Summary.Value(tag=tag, image=Summary.Image(
+        height=height, width=width, colorspace=colors, encoded_image_string=path.read_bytes()))])
 
 
 def _array(image: torch.Tensor) -> np.ndarray:

@@ -12,6 +12,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,13 @@ def versions() -> dict[str, str]:
             'python': platform.python_version()}
 
 
+@cache
 def source_commit() -> str:
-    """Return the commit of this package's sources, or 'unknown' where they are no checkout."""
+    """
+    Return the commit of this package's sources, or 'unknown' where they are no checkout.
+
+    As they are when it is first asked for: what runs then stays.
+    """
     root = Path(__file__).parents[2]
     if not (root / '.git').exists():  # installed, maybe below a checkout of something else
         return 'unknown'

@@ -28,7 +28,7 @@ from ubcn_ros.training.config import STAGES, StageConfig, TrainConfig
 from ubcn_ros.training.layout import lay_out
 from ubcn_ros.training.losses import class_weights, group_members
 from ubcn_ros.training.optimizers import lr_factor, make_optimizer, new_scaler
-from ubcn_ros.training.pictures import ValidationPictures
+from ubcn_ros.training.pictures import ValidationPictures, image_summary
 from ubcn_ros.training.results import ResultsTable, is_better
 from ubcn_ros.training.samples import TrainingSamples, batch_numbers
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels
@@ -325,8 +325,8 @@ class Trainer:
             where = f'{self.stage_name} step {self.optimizer_step}'
             sheet = pictures.sheet(f'{self.config.name}: {where}', self.scores)
             write_image(self.folder / SHEET, sheet)
-            logger.experiment.add_image('validation', sheet, self.optimizer_step,
-                                        dataformats='HWC')
+            logger.experiment.file_writer.add_summary(
+                image_summary('validation', self.folder / SHEET, sheet), self.optimizer_step)
             logger.log_metrics(self.scores, self.optimizer_step)
             quality = self.stage.module.quality(self.scores)
             if is_better(quality, self.best.get('quality', math.nan)) or not self.best:
