@@ -193,7 +193,7 @@ class SqliteFile(Storage):
         """Return what pages are missing at the end of the file, where it says how many it has."""
         with self._path.open('rb') as file:
             header = file.read(100)
-        size, change, pages, valid = (int.from_bytes(header[at:end]) for at, end in (
+        size, change, pages, valid = (int.from_bytes(header[at:end], 'big') for at, end in (
             (16, 18), (24, 28), (28, 32), (92, 96)))
         there = self._path.stat().st_size // (65536 if size == 1 else size)
         if self._recovered or change != valid or there >= pages:
