@@ -11,11 +11,11 @@ import pytest
 from ubcn_ros.malloc import explain_malloc, keep_freed_memory
 
 FULL_HD = 3 * 1920 * 1080
-# Prints the pages new from the kernel for tensors of 40 and 80 MiB, after as many that were freed,
-# in the main thread and in another, then how many MiB are given back.
+# Prints the pages new from the kernel for arrays of 40 and 80 MiB, after as many that were freed,
+# in the main thread and in another, then how many MiB are given back. They are aligned as tensors
+# are, for which glibc leaves small pieces between the first ones.
 PAGES = """
-import os, resource, threading
-import torch
+import ctypes, os, resource, threading
 from ubcn_ros.malloc import give_back_freed_memory, keep_freed_memory
 
 def new_pages():
@@ -24,13 +24,24 @@ def new_pages():
 def resident():
     return int(open('/proc/self/statm').read().split()[1]) * resource.getpagesize() >> 20
 
+libc = ctypes.CDLL(None)
+libc.free.argtypes = [ctypes.c_void_p]
+libc.posix_memalign.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t]
+
+def block(size):
+    place = ctypes.c_void_p()
+    assert libc.posix_memalign(ctypes.byref(place), 64, size) == 0
+    ctypes.memset(place, 1, size)
+    return place
+
 def use(times):
     for _ in range(times):
         for size in (40 << 20, 80 << 20):
-            torch.ones(size, dtype=torch.uint8), torch.ones(size, dtype=torch.uint8)
+            for place in (block(size), block(size)):
+                libc.free(place)
 
 def count():
-    use(8)  # some pieces are left between the first blocks
+    use(8)
     before = new_pages()
     use(4)
     print(new_pages() - before)
