@@ -91,6 +91,25 @@ def test_a_failure_keeps_nothing_that_was_allocated(no_collector, error):
     assert outcome.error and engine.allocated() is None, 'the next frame is to have it'
 
 
+@pytest.mark.parametrize('how', ['from', 'while'])
+@pytest.mark.parametrize(('error', 'calls'), [(MemoryError('out of memory'), 2),
+                                              (ValueError('shapes differ'), 1)])
+def test_a_failure_keeps_nothing_of_what_led_to_it(no_collector, error, calls, how):
+    class Wrapping(Engine):
+        def __call__(self, image, **options):
+            try:
+                super().__call__(image, **options)
+            except Exception as cause:
+                if how == 'from':
+                    raise RuntimeError(f'because: {cause}') from cause
+                raise RuntimeError(f'because: {cause}')  # noqa: B904
+
+    engine = Wrapping(error, most=0)
+    outcome, = infer(engine, ['image'], **OPTIONS)
+    assert outcome.error and len(engine.calls) == calls
+    assert engine.allocated() is None, 'the next frame is to have it'
+
+
 def test_other_failures_are_not_tried_again():
     engine = Engine(RuntimeError('shapes differ'), most=0)
     outcome, = infer(engine, ['image'], **OPTIONS)

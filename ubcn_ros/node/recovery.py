@@ -34,7 +34,7 @@ class Outcome:
     frame: Any = None  # as the engine returns it
     reduced: str = ''  # why it ran a single step only; '' where it ran as many as asked for
     alone: str = ''  # why it ran by itself: memory did not suffice for the batch; else ''
-    error: Exception | None = None  # instead of the frame; without traceback, which keeps memory
+    error: Exception | None = None  # instead of the frame; without what keeps memory
 
 
 def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
@@ -65,13 +65,19 @@ def _infer_one(engine: Any, image: Any, options: dict[str, Any]) -> Outcome:
         return Outcome(engine(image, **options))
     except Exception as error:
         if not out_of_memory(error):
-            return Outcome(error=error.with_traceback(None))
+            return Outcome(error=_bare(error))
         reduced = error_text(error)
     free_memory()
     try:
         return Outcome(engine(image, **{**options, 'iterations': 1, 'deadline': None}), reduced)
     except Exception as error:
-        return Outcome(error=error.with_traceback(None))
+        return Outcome(error=_bare(error))
+
+
+def _bare(error: Exception) -> Exception:
+    """Take an error's traceback away, and what led to it: their frames keep memory."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 class FailureStreak:
