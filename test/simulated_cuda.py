@@ -190,6 +190,9 @@ class Graph:
     def pool(self):
         return 0, 1
 
+    def register_generator_state(self, _generator):
+        pass
+
     def replay(self):
         for func, args, kwargs, held, before in self.work:
             for old, new in zip(*map(tree_leaves, (before, func(*args, **kwargs))), strict=True):
@@ -210,6 +213,7 @@ def _cuda(mode):
             'current_stream': Stream, 'synchronize': lambda *_: mode.wait('synchronize'),
             'is_current_stream_capturing': lambda: mode.captured is not None,
             'is_available': lambda: True, 'device_count': lambda: 1, 'current_device': lambda: 0,
+            'default_generators': [None],
             'get_device_name': lambda *_: 'simulated', 'get_device_capability': lambda *_: (9, 0),
             'get_device_properties': lambda *_: types.SimpleNamespace(
                 major=9, multi_processor_count=132),

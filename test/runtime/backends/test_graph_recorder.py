@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from torch.torch_version import TorchVersion
 
 from ubcn_ros import Engine
 from ubcn_ros.runtime.backends.graph_recorder import WARM_UP, GraphRecorder, run_plainly
@@ -22,10 +23,14 @@ def test_plain_work_is_run_and_repeated():
 
 
 class PretendCuda:
-    """What the recorder asks of torch.cuda; `log` says what happened on which stream."""
+    """
+    What the recorder asks of torch.cuda; `log` says what happened on which stream.
+
+    As in PyTorch before 2.11, the first graph makes a tensor that every capture writes to.
+    """
 
     def __init__(self):
-        self.log, self.stream_now, self.made = [], 'main', 0
+        self.log, self.stream_now, self.made, self.seed = [], 'main', 0, None
         log, cuda = self.log, self
 
         class Stream:
@@ -44,6 +49,11 @@ class PretendCuda:
             def pool(self):
                 return self._pool
 
+            def register_generator_state(self, generator):
+                assert generator == 'of GPU 0'
+                if cuda.seed is None:
+                    cuda.seed = torch.empty(1)
+
             def replay(self):
                 log.append(f'replay {self.number} on {cuda.stream_now}')
 
@@ -59,6 +69,8 @@ class PretendCuda:
         def graph(graph, pool, stream, capture_error_mode):
             assert capture_error_mode == 'thread_local' and stream.name == cuda.stream_now
             graph._pool = pool or graph._pool
+            graph.register_generator_state('of GPU 0')
+            cuda.seed.fill_(0)
             log.append(f'capture {graph.number} in {graph._pool}')
             try:
                 yield
@@ -66,7 +78,8 @@ class PretendCuda:
                 log.append('captured')
 
         self.names = {'Stream': lambda device: Stream('side'), 'CUDAGraph': CUDAGraph,
-                      'stream': stream, 'graph': graph,
+                      'stream': stream, 'graph': graph, 'default_generators': ['of GPU 0'],
+                      'current_device': lambda: 0,
                       'current_stream': lambda device: Stream(cuda.stream_now)}
 
 
@@ -118,6 +131,42 @@ def test_a_failed_capture_leaves_the_stream_as_it_was(pretend):
     pretend.log.clear()
     recorder.record(lambda: None)
     assert 'capture 2 in pool 2' in pretend.log  # not in the failed one's
+
+
+@pytest.mark.parametrize('ours', [True, False], ids=['we first', 'they first'])
+def test_captures_within_and_outside_inference_mode_go_together(pretend, monkeypatch, ours):
+    monkeypatch.setattr(torch, '__version__', TorchVersion('2.10.0+cu128'))
+    recorder, side = GraphRecorder(torch.device('cuda', 0)), torch.cuda.Stream(None)
+
+    def capture():
+        with torch.cuda.stream(side), torch.cuda.graph(
+                torch.cuda.CUDAGraph(), None, side, 'thread_local'):
+            pass
+
+    with torch.inference_mode():
+        if not ours:
+            capture()
+        recorder.record(lambda: pretend.log.append(torch.is_inference_mode_enabled()))
+    assert pretend.log.count(True) == WARM_UP + 1
+    if ours:
+        capture()
+    assert len([line for line in pretend.log if 'capture ' in str(line)]) == 2
+
+
+@pytest.mark.gpu
+def test_the_callers_own_captures_follow_those_of_inference_mode():
+    recorder = GraphRecorder(torch.device('cuda', 0))
+    given = torch.ones(4, device='cuda')
+    with torch.inference_mode():
+        kept = recorder.record(lambda: given.add_(1))
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        given.mul_(2)
+    given.zero_()
+    for again in (kept, graph.replay, kept):
+        again()
+    torch.cuda.synchronize()
+    assert given.tolist() == [3.0] * 4
 
 
 @pytest.mark.gpu

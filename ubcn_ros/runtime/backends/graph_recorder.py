@@ -56,6 +56,7 @@ class GraphRecorder:
         with torch.cuda.stream(side):
             for _ in range(WARM_UP):
                 work()
+            _register(graph)
             # other threads' calls are no concern of this capture
             with _workspaces_of_the_pool(), torch.cuda.graph(
                     graph, pool=pool, stream=side, capture_error_mode='thread_local'):
@@ -64,6 +65,19 @@ class GraphRecorder:
         self._graphs.add(graph)
         graph.replay()  # a capture runs nothing; the next work may need the results
         return graph.replay
+
+
+def _register(graph: torch.cuda.CUDAGraph) -> None:
+    """
+    Leave captures outside inference mode possible, for others, before PyTorch 2.11.
+
+    There the first of all graphs alive makes the tensors of the random numbers' seed, which each
+    capture sets: of inference mode, they cannot be set outside it (pytorch #166792).
+    """
+    if torch.__version__ < (2, 11):
+        with torch.inference_mode(False):
+            graph.register_generator_state(
+                torch.cuda.default_generators[torch.cuda.current_device()])
 
 
 @contextmanager
