@@ -6,8 +6,8 @@ An engine that computes next to nothing, and the node around it as a process of 
 `python fake_engine.py --ros-args ...` is the real node except for the engine; the model's name
 says how it behaves: `fast`, `slow:0.2` (seconds per step), `broken` (cannot be loaded),
 `loading:2` (seconds to load), `raises:3` (every third frame), `small` (memory for one step only),
-`full` (memory for none), `most:2` (memory to warm up for two images at a time), `rain` (tells how
-hard it rains).
+`full` (memory for none), `lost` (an error that costs the GPU), `most:2` (memory to warm up for two
+images at a time), `rain` (tells how hard it rains).
 """
 
 from __future__ import annotations
@@ -86,6 +86,8 @@ class FakeEngine:
             raise RuntimeError('injected failure')
         if kind == 'full' or kind == 'small' and iterations > 1:
             raise MemoryError(f'no memory for {iterations} steps')
+        if kind == 'lost':
+            raise RuntimeError('CUDA error: an illegal memory access was encountered')
         below = image.max(2) < 255 * min_confidence
         return SimpleNamespace(
             derained=np.minimum(image.astype(np.int16) + iterations, 255).astype(np.uint8)

@@ -6,6 +6,7 @@ import threading
 import time
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 rclpy = pytest.importorskip('rclpy')
@@ -19,6 +20,8 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from std_msgs.msg import String  # noqa: E402
 
 from ubcn_ros.node.answering_node import AnsweringNode, log_exceptions  # noqa: E402
+from ubcn_ros.node.diagnostics import Level  # noqa: E402
+from ubcn_ros.node.diagnostics_publisher import engine_report  # noqa: E402
 from ubcn_ros.node.executor import ReportingExecutor  # noqa: E402
 from ubcn_ros.node.ubcn_node import UBCNNode  # noqa: E402
 
@@ -204,6 +207,62 @@ def test_giving_up_meets_another_transition(node, first):
     assert node.lifecycle_state == ('finalized' if first == 'shutdown' else 'inactive')
     assert node.callback_errors.count == 0
     executor.shutdown()
+
+
+LOST = ('the GPU is lost to this process, which must be restarted: RuntimeError: CUDA error: an '
+        'illegal memory access was encountered')
+
+
+@pytest.mark.parametrize('max_failures', [1, 0])
+def test_without_its_gpu_only_another_process_or_the_cpu_helps(node, max_failures, capfd):
+    node.set_parameters([rclpy.Parameter('model', value='lost'),
+                         rclpy.Parameter('max_failures', value=max_failures)])
+    bring(node, 'active')
+    camera, = node.cameras
+    node.create_subscription(Image, 'labels/image_raw', print, 1)
+    wait_until(camera.outputs.any_wanted, 'the subscription')
+    camera.on_image(image_message(), {})
+    wait_until(lambda: camera.statistics.failed, 'the failure')
+    if max_failures:
+        executor = ReportingExecutor(node.callback_failed)
+        executor.add_node(node)
+        wait_until(lambda: executor.spin_once(0.1) or node.lifecycle_state != 'active',
+                   'the error transition')
+        executor.shutdown()
+        told = capfd.readouterr().err
+        assert f'the last: {LOST}. The node is unconfigured now' in told
+        assert 'configure and activate it again' not in told
+    else:
+        assert node.change_state('deactivate') == node.change_state('cleanup') == SUCCESS
+    node.set_parameters([rclpy.Parameter('model', value='fast')])
+    for _ in range(2):
+        assert node.change_state('configure') == FAILURE
+        assert f'cannot configure: {LOST}' in capfd.readouterr().err
+    report = engine_report(node)
+    assert report.level == Level.ERROR and LOST in report.message
+    node.set_parameters([rclpy.Parameter('device', value='cpu')])
+    assert node.change_state('configure') == SUCCESS
+    assert engine_report(node).level == Level.OK
+
+
+def test_a_gpu_that_is_lost_while_configuring_is_not_tried_again(ros, capfd):
+    tried = []
+
+    def load(settings, progress):
+        tried.append(settings)
+        return FakeEngine('lost')(np.zeros((32, 32, 3), np.uint8))
+
+    node = UBCNNode(load)
+    try:
+        for _ in range(2):
+            assert node.change_state('configure') == FAILURE
+            assert f'cannot configure: {LOST}' in capfd.readouterr().err
+        report = engine_report(node)
+        assert report.level == Level.ERROR and LOST in report.message
+        assert len(tried) == 1
+    finally:
+        assert node.stop(10.0)
+        node.destroy_node()
 
 
 def bad_parameters():

@@ -153,3 +153,9 @@ def test_the_limit_may_be_lowered_meanwhile():
 def test_errors_are_worded_in_one_line():
     assert error_text(RuntimeError('a\n  b')) == 'RuntimeError: a b'
     assert error_text(ValueError('what to do')) == 'what to do'
+
+
+def test_an_error_that_costs_the_gpu_says_what_helps():
+    assert error_text(RuntimeError('CUDA error: device-side assert triggered\nmore')) == (
+        'the GPU is lost to this process, which must be restarted: RuntimeError: CUDA error: '
+        'device-side assert triggered more')

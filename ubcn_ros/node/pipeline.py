@@ -33,6 +33,7 @@ from ubcn_ros.node.hints import explain_calibration
 from ubcn_ros.node.parameters import Settings
 from ubcn_ros.node.recovery import FailureStreak, Outcome, error_text, infer
 from ubcn_ros.node.topics import MADE_OF
+from ubcn_ros.runtime.lost_gpu import gpu_lost
 
 # A stamp further than this from the node's clock is of another clock, as when a bag is replayed.
 _OTHER_CLOCK_SECONDS = 60.0
@@ -206,5 +207,7 @@ class Pipeline:
         reason = error_text(error)
         camera.statistics.dropped_failed(reason)
         camera.error(type(error).__name__, f'{camera.topic}: frame dropped: {reason}')
+        if gpu_lost(error):
+            self._streak.gpu_lost = reason
         if self._streak.failed(reason, self._node.settings.max_failures):
             self._give_up()

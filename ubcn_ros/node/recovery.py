@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ubcn_ros.malloc import give_back_freed_memory
+from ubcn_ros.runtime.lost_gpu import gpu_lost
 from ubcn_ros.runtime.out_of_memory import out_of_memory, release_cached_memory
 
 
@@ -22,9 +23,16 @@ def free_memory() -> None:
 
 
 def error_text(error: BaseException) -> str:
-    """Return an error's text in one line, with its type where the text alone says little."""
+    """
+    Return an error's text in one line, with its type where the text alone says little.
+
+    Where the GPU is lost, it says first what helps.
+    """
     text = ' '.join(str(error).split())
-    return text if isinstance(error, ValueError) and text else f'{type(error).__name__}: {text}'
+    if not (isinstance(error, ValueError) and text):
+        text = f'{type(error).__name__}: {text}'
+    return f'the GPU is lost to this process, which must be restarted: {text}' \
+        if gpu_lost(error) else text
 
 
 @dataclass(frozen=True)
@@ -86,11 +94,13 @@ class FailureStreak:
 
     :ivar count: failures since the last success.
     :ivar gave_up: why it gave up; '' where it did not. What came later does not change it.
+    :ivar gpu_lost: the error after which no engine of this process works on a GPU; else ''.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.gave_up = ''
+        self.gpu_lost = ''
         self._lock = threading.Lock()
 
     def failed(self, reason: str, limit: int) -> bool:

@@ -39,6 +39,7 @@ from ubcn_ros.node.qos import output_qos
 from ubcn_ros.node.recovery import FailureStreak, error_text, free_memory
 from ubcn_ros.node.topics import RAIN
 from ubcn_ros.node.worker import Worker
+from ubcn_ros.runtime.lost_gpu import gpu_lost
 
 
 class UBCNNode(ParameterNode):
@@ -82,6 +83,11 @@ class UBCNNode(ParameterNode):
         """Why the node gave up, until it is configured again; '' where it did not."""
         return self._streak.gave_up
 
+    @property
+    def gpu_lost(self) -> str:
+        """The error after which only another process can use the GPU; '' where there was none."""
+        return self._streak.gpu_lost
+
     def start(self) -> bool:
         """Configure and activate without being asked; False where either failed."""
         success = TransitionCallbackReturn.SUCCESS
@@ -92,6 +98,9 @@ class UBCNNode(ParameterNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the engine and warm it up, then make the publishers."""
         settings, log = self.settings, self.get_logger()
+        if self.gpu_lost and settings.device != 'cpu':
+            log.error(f'cannot configure: {self.gpu_lost}')
+            return TransitionCallbackReturn.FAILURE
         self._streak = FailureStreak()
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
         self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
@@ -116,7 +125,10 @@ class UBCNNode(ParameterNode):
                 camera.processing.asked = size
                 camera.outputs.announce(settings.min_confidence)
         except Exception as error:  # of a model file, a GPU, a QoS override
-            log.error(f'cannot configure: {error_text(error)}')
+            reason = error_text(error)
+            log.error(f'cannot configure: {reason}')
+            if gpu_lost(error):
+                self._streak.gpu_lost = reason
             self._release()
             return TransitionCallbackReturn.FAILURE
         info = engine.info
@@ -235,9 +247,9 @@ class UBCNNode(ParameterNode):
         """Go from active through error processing to unconfigured, in the executor's thread."""
         if not self.gave_up or self._worker is None:
             return
-        self.get_logger().fatal(
-            f'{self.gave_up}. The node is unconfigured now: mend the cause, then configure and '
-            'activate it again')
+        remedy = 'end the process and start it again' if self.gpu_lost else \
+            'mend the cause, then configure and activate it again'
+        self.get_logger().fatal(f'{self.gave_up}. The node is unconfigured now: {remedy}')
         self.change_state('deactivate')  # its callback returns ERROR: that is the error transition
 
     def _release(self) -> None:
