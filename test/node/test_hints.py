@@ -43,7 +43,7 @@ def node(ros):
     node = ros.create_node('hints')
     node.create_publisher(Image, 'derained/image_raw', 1)
     for topic in ('front/image', 'left/image'):
-        node.create_subscription(Image, topic, print, 1)
+        node.create_subscription(Image, topic, repr, 1)
     yield node
     node.destroy_node()
 
@@ -61,7 +61,7 @@ def driver(ros, node):
             wait_until(lambda: all(info.node_name == 'driver' for info
                                    in node.get_publishers_info_by_topic(topic)), 'its name')
         else:
-            other.create_subscription(kind, topic, print, qos)
+            other.create_subscription(kind, topic, repr, qos)
             wait_until(lambda: any(info.node_name == 'driver' for info
                                    in node.get_subscriptions_info_by_topic(topic)), topic)
 
@@ -152,7 +152,7 @@ def test_the_other_transport_of_a_camera_with_a_name(node, driver):
     ({'reliability': RELIABLE}, {'reliability': BEST_EFFORT}, {})], ids=str)
 def test_qos_that_does_not_fit_is_the_reason_and_says_what_to_set(
         node, driver, tmp_path, offered, asked, values):
-    node.create_subscription(Image, '/rig/front', print, QoSProfile(depth=1, **asked))
+    node.create_subscription(Image, '/rig/front', repr, QoSProfile(depth=1, **asked))
     driver('/rig/front', qos=QoSProfile(depth=1, **offered))
     silence = Silence('/rig/front', 'raw', 'front/image', 6.0)
     text = explain_silence(node, silence, tmp_path)

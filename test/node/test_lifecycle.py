@@ -189,7 +189,7 @@ def test_giving_up_meets_another_transition(node, first):
                          rclpy.Parameter('max_failures', value=1)])
     bring(node, 'active')
     camera, = node.cameras
-    node.create_subscription(Image, 'labels/image_raw', print, 1)
+    node.create_subscription(Image, 'labels/image_raw', repr, 1)
     wait_until(camera.outputs.any_wanted, 'the subscription')
     camera.on_image(image_message(), {})
     wait_until(lambda: node.gave_up, 'the failure')
@@ -219,7 +219,7 @@ def test_without_its_gpu_only_another_process_or_the_cpu_helps(node, max_failure
                          rclpy.Parameter('max_failures', value=max_failures)])
     bring(node, 'active')
     camera, = node.cameras
-    node.create_subscription(Image, 'labels/image_raw', print, 1)
+    node.create_subscription(Image, 'labels/image_raw', repr, 1)
     wait_until(camera.outputs.any_wanted, 'the subscription')
     camera.on_image(image_message(), {})
     wait_until(lambda: camera.statistics.failed, 'the failure')

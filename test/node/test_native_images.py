@@ -198,7 +198,7 @@ WHOLE = serialized()
     serialized(b'a\0b\0', b'r\0gb\0'), serialized(b'cam!'), serialized(b'x' * 10_000 + b'\0'),
     b'\0\1\0\0' + b'\xff' * 60, WHOLE[:30], WHOLE[:44], serialized(size=2**32 - 1)])
 def test_whatever_is_in_a_message_rclpy_takes_the_same_of_it(topic, data):
-    other = [topic.node.create_subscription(Image, 'native', print, QoSProfile(depth=20))
+    other = [topic.node.create_subscription(Image, 'native', repr, QoSProfile(depth=20))
              for _ in range(2)]
     wait_until(lambda: topic.publisher.get_subscription_count() == 3, 'a match')
     native = native_images(Image)
@@ -237,7 +237,7 @@ def counted(topic):
         destroy(address)
 
     native._create, native._destroy = note_created, note_destroyed
-    subscription = topic.node.create_subscription(Image, 'native', print, QoSProfile(depth=20))
+    subscription = topic.node.create_subscription(Image, 'native', repr, QoSProfile(depth=20))
     wait_until(lambda: topic.publisher.get_subscription_count() == 2, 'a match')
     return SimpleNamespace(native=native, alive=alive, subscription=subscription)
 
