@@ -44,11 +44,11 @@ TEST_READY := $(VENV)/.installed-test
 demo: $(RUN_READY)
 	@$(BIN)/python -m ubcn_ros.cli demo $(if $(BAG),--bag '$(BAG)') $(DEMO_ARGS)
 
-# lints too, as tests: pytest's summary is the last word also when a line is too long; in two
-# processes, for much of the time tests wait for a node, and of a thread each, or they wait for
-# each other's cores
+# lints too, as tests: pytest's summary is the last word also when a line is too long; in three
+# processes even on two cores, for much of the time tests wait for a node, and of a thread each, or
+# they wait for each other's cores
 test: $(TEST_READY)
-	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST_ARGS)
 
 test-gpu:
 	@$(PYTHON) -m pytest -m gpu $(PYTEST_ARGS)
