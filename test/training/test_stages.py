@@ -129,6 +129,26 @@ def test_derained_share_takes_the_labels_to_the_derained_images(make, batch):
     assert not torch.equal(loss, other)
 
 
+@pytest.mark.parametrize('share', [0.3, 0.5, 0.9])
+def test_a_share_of_the_samples_is_derained_where_views_are_not_compared(make, batch, share):
+    stage, config = make('adapt', {'adversarial_weight': 0, 'derained_share': share})
+    data, counts = batch(config), []
+    n = len(data['labels'])
+    stage.network.derain.register_forward_hook(lambda _, images, __: counts.append(len(images[0])))
+    stage.eval()
+    for _ in range(60):
+        seen = len(counts)
+        loss, logs = stage(data)
+        k = counts[-1] if len(counts) > seen else 0
+        assert set(logs) == ({'segmentation'} if k < n else set()) | (
+            {'segmentation_derained'} if k else set())
+        parts = {'segmentation': n - k, 'segmentation_derained': k}
+        mean = sum(parts[name] * float(value) for name, value in logs.items()) / n
+        assert float(loss.detach()) == pytest.approx(mean, rel=1e-5)
+    assert set(counts) <= {math.floor(share * n), math.ceil(share * n)}
+    assert sum(counts) / 60 == pytest.approx(share * n, abs=0.25)
+
+
 @pytest.mark.parametrize('kind', ['attend', 'joint'])
 def test_every_step_has_its_loss(make, batch, kind):
     stage, config = make(kind, {'iterations': 3})

@@ -91,7 +91,7 @@ class AdaptStage(Stage):
     labelled loss takes the degraded images after IDM, which is what the loop will show it. With
     ``consistency_weight`` these are to look to the network as the clean ones do. With
     ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
-    they are.
+    they are. With neither a sample is shown once, clean or derained, otherwise as both.
     """
 
     trained = ('segmentation',)
@@ -117,9 +117,8 @@ class AdaptStage(Stage):
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         segmentation, labels = self.network.segmentation, batch['labels']
         share, consistency = self.config.derained_share, self.config.consistency_weight
-        if not share and not consistency and self.discriminator is None:
-            loss = self._supervised(segmentation.with_auxiliary(batch['clean']), labels)
-            return loss, {'segmentation': loss.detach()}
+        if self.discriminator is None and not consistency:
+            return self._one_view_loss(batch, share)
         derained = self._derained(batch['degraded'])
         n = len(labels)
         logits, auxiliary, features = segmentation.with_features(
@@ -143,6 +142,27 @@ class AdaptStage(Stage):
                                                self.discriminator(detached[n:]))
             loss = loss + self.config.adversarial_weight * adversarial + discriminator
             logs |= {'adversarial': adversarial.detach(), 'discriminator': discriminator.detach()}
+        return loss, logs
+
+    def _one_view_loss(self, batch: Batch, share: float) -> tuple[torch.Tensor, Logs]:
+        """
+        Take that share of the samples derained and the others clean.
+
+        Where no view is compared with the other, both of a sample would cost twice the time for
+        the same labels once more.
+        """
+        labels, n = batch['labels'], len(batch['labels'])
+        k = int(share * n + torch.rand(()))  # rounded at random: on average the share is kept
+        images = batch['clean'][k:]
+        if k:
+            images = torch.cat((self._derained(batch['degraded'][:k]), images))
+        logits, auxiliary = self.network.segmentation.with_auxiliary(images)
+        loss, logs = torch.zeros((), device=labels.device), {}
+        for name, part in (('segmentation', slice(k, n)), ('segmentation_derained', slice(0, k))):
+            if count := len(labels[part]):
+                of_part = self._supervised((logits[part], [a[part] for a in auxiliary]),
+                                           labels[part])
+                loss, logs[name] = loss + count / n * of_part, of_part.detach()
         return loss, logs
 
     @torch.no_grad()
