@@ -347,6 +347,13 @@ def test_a_loss_that_is_not_finite_ends_the_run_before_it_is_saved(run):
     assert all(v.isfinite().all() for v in again.network.state_dict().values())
 
 
+def test_the_loss_of_another_process_ends_this_one_too(run, monkeypatch):
+    trainer = run('out')
+    monkeypatch.setattr(trainer.fabric, 'all_reduce', lambda loss: (loss + float('nan')) / 2)
+    with pytest.raises(FloatingPointError, match='the loss of derain is nan at optimizer step 0'):
+        trainer._check_finite(torch.tensor(0.5), weights=True)
+
+
 @pytest.mark.parametrize(('norm', 'told'), [(5, 'below 5'), (0, 'such as 1')])
 def test_what_is_not_finite_is_told_with_a_remedy_that_there_is(run, norm, told):
     trainer = run('out', changes={'grad_clip_norm': norm})

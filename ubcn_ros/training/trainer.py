@@ -301,6 +301,8 @@ class Trainer:
         return loss.detach(), logs
 
     def _check_finite(self, loss: torch.Tensor, weights: bool) -> None:
+        # of all processes, which end together: the others would wait for the one
+        loss = self.fabric.all_reduce(loss.to(self.fabric.device))
         what = '' if torch.isfinite(loss) else f'the loss of {self.stage_name} is {float(loss)}'
         # of a finite loss, too, the gradient can be infinite: no such network is saved
         if not what and weights and not all(bool(torch.isfinite(value).all()) for value in
