@@ -237,16 +237,15 @@ def test_sam_at_another_size_corrects_the_image_before():
         return smaller.image + 0.1
     # what SAM adds is added to the image before, whose detail stays
     torch.testing.assert_close(attend_at((40, 56), attend, step), before + 0.1)
-    torch.testing.assert_close(seen[0].image, shrink(before, (80, 112)))
-    torch.testing.assert_close(seen[0].lifted, shrink(rainy, (80, 112)))
+    torch.testing.assert_close(seen[0].image, shrink(before, (40, 56)))
+    torch.testing.assert_close(seen[0].lifted, shrink(rainy, (40, 56)))
     assert seen[0].logits is step.logits
-    attend_at((48, 64), attend, step)
-    assert seen[1] is step, 'twice that is the size of the image'
+    attend_at((96, 128), attend, step)
+    assert seen[1] is step, 'that is the size of the image'
 
 
-def test_sam_sees_the_whole_image_where_that_is_not_twice_the_size():
-    assert attention_size((720, 1280), (360, 640)) is None
-    assert attention_size((1080, 1920), (360, 640)) == (720, 1280)
-    assert attention_size((1440, 1000), (520, 361)) == (1040, 722)
-    assert attention_size((1440, 700), (520, 361)) is None
-    assert attention_size((1000, 1000), (520, 361)) is None
+def test_sam_sees_the_whole_image_where_it_is_labelled_as_large_as_it_goes():
+    assert attention_size((1080, 1920), (720, 1280)) == (720, 1280)
+    assert attention_size((1080, 1920), (1080, 1920)) is None
+    assert attention_size((1085, 1927), (1080, 1920)) is None
+    assert attention_size((1085, 1927), (1080, 1912)) == (1080, 1912)

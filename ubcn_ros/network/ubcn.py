@@ -23,11 +23,6 @@ from ubcn_ros.network.veil_field import FieldIDM, FieldIDMConfig, FieldSAM, Fiel
 
 # as many classes and paths as the paper has for Cityscapes (section 3.1)
 _NUMBERED = numbered_labels(19)
-ATTENTION_SCALE = 2
-"""
-How much larger than the segmentation network SAM sees an image that is processed smaller: found
-best on CamVid at 960x720 and 1920x1440, see models/README.md.
-"""
 
 
 class Step(NamedTuple):
@@ -171,8 +166,8 @@ class UBCN(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
         :param size: (h, w) at which the image is labelled; None for its own. The veil is lifted
-            from the whole image and IDM works on it, SAM at twice that size where the image is
-            larger; the images of the steps have the image's size all the same.
+            from the whole image and IDM works on it, SAM at that size, too; the images of the
+            steps have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
         """
@@ -266,8 +261,8 @@ def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], pre
     """
     Restore an image by a SAM that works at another size: Bt, (N, 3, H, W).
 
-    It sees both images at twice that size, where they are not smaller, and its correction of the
-    previous image is enlarged and added to it. What is finer was seen by IDM alone.
+    It sees both images at that size, and its correction of the previous image is enlarged and
+    added to it. What is finer was seen by IDM alone.
 
     :param size: (h, w) at which the image is labelled.
     :param attend: ``UBCN.attend``, or what stands for it.
@@ -284,13 +279,14 @@ def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], pre
 
 def attention_size(image: Sequence[int], size: tuple[int, int]) -> tuple[int, int] | None:
     """
-    Return the size at which SAM works; None for the image's own.
+    Return the size at which SAM works: that of the labels, or None for the image's own.
+
+    It needs no multiples of ``ALIGNMENT``, so that an image labelled as large as it goes is whole.
 
     :param image: its (H, W).
     :param size: (h, w) at which the image is labelled.
     """
-    scaled = size[0] * ATTENTION_SCALE, size[1] * ATTENTION_SCALE
-    return scaled if scaled[0] < image[0] and scaled[1] < image[1] else None
+    return None if size == aligned(*image) else size
 
 
 def build(config: UBCNConfig) -> UBCN:

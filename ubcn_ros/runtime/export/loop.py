@@ -9,7 +9,7 @@ from typing import Any
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
-from ubcn_ros.network.ubcn import ATTENTION_SCALE, attention_size
+from ubcn_ros.network.ubcn import attention_size
 from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -38,8 +38,7 @@ def loop_sizes(info: ModelInfo, size: tuple[int, int] | None) -> dict[str, Any]:
     attention = label and (attention_size(size, label) or size)
     fixed = {name: value and list(value) for name, value in
              (('image', size), ('label', label), ('attention', attention))}
-    return {'short_side': side or None, 'alignment': ALIGNMENT, 'least': MIN_SIDE,
-            'attention_scale': ATTENTION_SCALE, **fixed}
+    return {'short_side': side or None, 'alignment': ALIGNMENT, 'least': MIN_SIDE, **fixed}
 
 
 def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
@@ -71,7 +70,7 @@ def _sizes_text(sizes: dict[str, Any]) -> list[str]:
     if sizes['image']:
         return [f'{name} size = {sizes[name][0]} x {sizes[name][1]} (height x width), no other'
                 for name in ('image', 'label', 'attention')]
-    side, step, scale = sizes['short_side'], sizes['alignment'], sizes['attention_scale']
+    side, step = sizes['short_side'], sizes['alignment']
     scaled = 's = 1, as the model does not say at which size it was trained' if side is None else (
         f's = min(1, {side} / min(H, W))')
     return [
@@ -79,5 +78,5 @@ def _sizes_text(sizes: dict[str, Any]) -> list[str]:
         f'label size = h x w, of each side of the image: min(max({step} * round(side * s / {step}'
         f'), {sizes["least"]}), {step} * floor(side / {step})), where {scaled}, and round takes '
         'the even one of two that are as near',
-        f'attention size = {scale} h x {scale} w where {scale} h < H and {scale} w < W, else that '
-        'of the image']
+        f'attention size = that of the image where h = {step} * floor(H / {step}) and '
+        f'w = {step} * floor(W / {step}), else h x w']
