@@ -86,7 +86,7 @@ class UBCNConfig:
         :raises ValueError: the name is none of them.
         """
         dilations = (1, 2, 4)
-        finer = {'stride2_head': True, 'context_window': [8, 10]}
+        options = {'stride2_head': True, 'context_window': [8, 10]}
         if name == 'paper':
             return cls(label_set)
         if name == 'wide':
@@ -94,13 +94,13 @@ class UBCNConfig:
         if name == 'light-next':
             return cls(label_set, IDMConfig(unshuffle=2, dilations=dilations),
                        SAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk'),
-                       'ddrnet23_slim', finer, VeilConfig())
+                       'ddrnet23_slim', options, VeilConfig())
         if name == 'light':
             veil = {'veil_channels': 24, 'veil_texture': 16, 'veil_depth': 1}
             return cls(label_set, FieldIDMConfig(unshuffle=2, dilations=dilations, **veil),
                        FieldSAMConfig(blocks=11, unshuffle=2, dilations=dilations, form='trunk',
                                       veil_below=True, coarse_from_previous=0.7, **veil),
-                       'ddrnet23_slim', finer)
+                       'ddrnet23_slim', options)
         raise ValueError(f'unknown preset {name!r}: choose one of {", ".join(PRESETS)}')
 
     def to_dict(self) -> dict[str, Any]:

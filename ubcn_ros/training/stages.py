@@ -123,8 +123,8 @@ class AdaptStage(Stage):
         n = len(labels)
         logits, auxiliary, features = segmentation.with_features(
             torch.cat((batch['clean'], derained)))
-        clean = self._supervised((logits[:n], [a[:n] for a in auxiliary]), labels)
-        rainy = self._supervised((logits[n:], [a[n:] for a in auxiliary]), labels)
+        clean = self._supervised(logits, auxiliary, slice(0, n), labels)
+        rainy = self._supervised(logits, auxiliary, slice(n, None), labels)
         loss = (1 - share) * clean + share * rainy
         logs = {'segmentation': clean.detach(), 'segmentation_derained': rainy.detach()}
         if consistency:
@@ -160,8 +160,7 @@ class AdaptStage(Stage):
         loss, logs = torch.zeros((), device=labels.device), {}
         for name, part in (('segmentation', slice(k, n)), ('segmentation_derained', slice(0, k))):
             if count := len(labels[part]):
-                of_part = self._supervised((logits[part], [a[part] for a in auxiliary]),
-                                           labels[part])
+                of_part = self._supervised(logits, auxiliary, part, labels[part])
                 loss, logs[name] = loss + count / n * of_part, of_part.detach()
         return loss, logs
 
@@ -171,9 +170,10 @@ class AdaptStage(Stage):
         _forget_casts()
         return derained.float().clamp(0, 1)
 
-    def _supervised(self, outputs: tuple[torch.Tensor, list[torch.Tensor]], labels: torch.Tensor
-                    ) -> torch.Tensor:
-        logits, auxiliary = outputs
+    def _supervised(self, logits: torch.Tensor, auxiliary: list[torch.Tensor], part: slice,
+                    labels: torch.Tensor) -> torch.Tensor:
+        """Return the labelled loss of that part of the batch; the labels are of it alone."""
+        logits, auxiliary = logits[part], [extra[part] for extra in auxiliary]
         loss = self.labels_loss(logits, labels)
         if self.config.lovasz_weight:
             loss = loss + self.config.lovasz_weight * lovasz_loss(logits, labels)
