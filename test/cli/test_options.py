@@ -7,7 +7,9 @@ import pytest
 from command_line import ubcn
 
 from ubcn_ros.cli import options
+from ubcn_ros.cli.benchmark_engine import engine
 from ubcn_ros.cli.evaluate import evaluate
+from ubcn_ros.cli.study_degradations import degradations
 from ubcn_ros.data.validation_rain import RAINS
 from ubcn_ros.images.malformed import MAX_PIXELS
 from ubcn_ros.network import PRESETS
@@ -24,6 +26,19 @@ def test_choices_are_those_of_the_package():
     assert set(options.BASELINE.choices) == {*REGISTRY} == {*TITLES}
     (rain,) = (option for option in evaluate.params if option.name == 'rain')
     assert tuple(rain.type.choices) == RAINS and rain.default == RAINS[0]
+
+
+@pytest.mark.parametrize(('command', 'option', 'values', 'kept'), [
+    (evaluate, '--size', ['64x48', '32x32', '64x48'], ((64, 48), (32, 32))),
+    (engine, '--iterations', ['2', '2'], (2,)),
+    (engine, '--preset', ['wide', 'wide'], ('wide',)),
+    (degradations, '--seed', ['3', '1', '3'], (3, 1))])
+def test_a_value_that_is_given_twice_counts_once(command, option, values, kept):
+    arguments = [part for value in values for part in (option, value)]
+    with command.make_context('command', ['--data', '.', *arguments] if command is not engine
+                              else arguments) as context:
+        (found,) = (p.name for p in command.params if option in p.opts)
+        assert context.params[found] == kept
 
 
 @pytest.mark.parametrize(('there', 'taken', 'refused'), [

@@ -18,6 +18,7 @@ from ubcn_ros.cli.options import (
     device_option,
     iterations_option,
     json_option,
+    once,
     picture_option,
     precision_option,
     processing_option,
@@ -28,7 +29,7 @@ from ubcn_ros.cli.output import progress_bar, save_json
 
 
 @click.command(cls=Command)
-@click.option('--preset', 'presets', multiple=True, type=PRESET,
+@click.option('--preset', 'presets', multiple=True, type=PRESET, callback=once,
               help='Network with random weights; may be repeated  [default: light].')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @click.option('--path-threshold', type=click.FloatRange(0, 1, min_open=True, max_open=True),

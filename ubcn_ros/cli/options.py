@@ -201,9 +201,14 @@ VIDEO = OutputType(suffixes=('.mp4',))
 RERUN = OutputType(suffixes=('.rrd',))
 
 
-def _rates(_context: click.Context, _option: click.Parameter, text: str) -> tuple[float, ...]:
+def once(_context: click.Context, _option: click.Parameter, values: tuple) -> tuple:
+    """Drop what an option was given before: it would be the same work again."""
+    return tuple(dict.fromkeys(values))
+
+
+def _rates(context: click.Context, option: click.Parameter, text: str) -> tuple[float, ...]:
     try:
-        rates = tuple(dict.fromkeys(float(part) for part in text.split(',')))
+        rates = once(context, option, tuple(map(float, text.split(','))))
     except ValueError:
         raise click.BadParameter(f'{text!r} is not a list of numbers such as 0,50,150') from None
     wrong = [rate for rate in rates if not 0 <= rate <= 300]
@@ -221,8 +226,10 @@ def _shared(*names: str, **usual: Any) -> Callable[..., Callable]:
         command's parameter where it is another one, the others replace those of ``usual``.
     """
     def option(*parameter: str, **changes: Any) -> Callable:
-        return click.option(names[0], *(parameter or names[1:]), **{
-            'show_default': 'default' in usual, **usual, **changes})
+        said = {'show_default': 'default' in usual, **usual, **changes}
+        if said.get('multiple'):
+            said.setdefault('callback', once)
+        return click.option(names[0], *(parameter or names[1:]), **said)
     return option
 
 

@@ -18,6 +18,7 @@ from ubcn_ros.cli.options import (
     iterations_option,
     limit_option,
     model_option,
+    once,
     rates_option,
     size_option,
     stride_option,
@@ -40,10 +41,10 @@ from ubcn_ros.cli.training import (
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-baselines', show_default=True,
               help='Output folder; what an earlier run left there is not done again.')
 @click.option('--baseline', 'names', multiple=True, type=BASELINE,
-              default=tuple(BASELINE.choices),
+              default=tuple(BASELINE.choices), callback=once,
               help='May be repeated, or added later  [default: all].')
 @click.option('--budget', 'budgets', multiple=True, type=click.Choice(['samples', 'time']),
-              default=('samples', 'time'),
+              default=('samples', 'time'), callback=once,
               help='As many samples as IDM, or as much time; may be repeated  [default: both].')
 @click.option('--steps', type=StepsType(), metavar='N',
               help="Optimizer steps of IDM instead of the recipe's, or with a % at the end this "
@@ -56,7 +57,8 @@ from ubcn_ros.cli.training import (
 @click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
               help='Images that are timed, after 2 that do not count; 0 for no times.')
 @click.option('--preset', 'presets', multiple=True, default=('light', 'paper'), show_default=True,
-              type=PRESET, help='UBCN to time beside the baselines; may be repeated.')
+              type=PRESET, callback=once,
+              help='UBCN to time beside the baselines; may be repeated.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
               help='Of everything that is timed.')
 @training_options

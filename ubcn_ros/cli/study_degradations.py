@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, stride_option
+from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, once, stride_option
 from ubcn_ros.cli.training import (
     RecipeType,
     StepsType,
@@ -36,9 +36,9 @@ _KINDS = tuple(FIGURE_1_LEVELS)
               help='Output folder; what an earlier run left there is not done again, and other '
               'kinds, seeds and data sets are added to it.')
 @click.option('--kind', 'kinds', multiple=True, type=click.Choice(_KINDS), default=_KINDS,
-              help='May be repeated  [default: all].')
+              callback=once, help='May be repeated  [default: all].')
 @click.option('--seed', 'seeds', multiple=True, type=click.IntRange(0, 1 << 30), default=(1,),
-              show_default=True, help='Of weights and samples; may be repeated.')
+              callback=once, show_default=True, help='Of weights and samples; may be repeated.')
 @click.option('--steps', type=StepsType(), metavar='N',
               help="Optimizer steps of each training instead of the recipe's, or with a % at the "
               'end this share of them.')
