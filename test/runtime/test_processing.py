@@ -39,7 +39,9 @@ def test_sizes_keep_their_aspect_are_never_enlarged_and_fit_the_strides():
     ((480, 640), NATIVE, None), ((480, 640), 480, None), ((482, 647), NATIVE, (480, 640)),
     ((720, 962), 360, (360, 480)), ((1544, 2064), 360, (360, 480)),
     ((1216, 1936), 360, (360, 576)), ((360, 481), 360, (360, 480)), ((33, 39), 32, (32, 32)),
-    ((1080, 1920), 360, (360, 640)), ((1080, 1920), 361, (360, 640))])
+    ((1080, 1920), 360, (360, 640)), ((1080, 1920), 361, (360, 640)),
+    # 67.5 times 8 whatever the image's: 540 / 1070 is no number of a computer's
+    ((1069, 1900), 540, (544, 960)), ((1070, 1900), 540, (544, 960))])
 def test_the_nearest_sides_that_fit_the_strides(image, side, expected):
     assert working_size(*image, side) == expected
 

@@ -59,7 +59,8 @@ def working_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     """
     from ubcn_ros.network.blocks import ALIGNMENT, aligned  # imports PyTorch
     least, largest = min(height, width), aligned(height, width)
-    scale = side / least if 0 < side < least else 1
-    size = tuple(min(max(round(length * scale / ALIGNMENT) * ALIGNMENT, MIN_SIDE), most)
+    side = side if 0 < side < least else least
+    # multiplied first, or 540 of 1070 would be a little less than 540, and another multiple
+    size = tuple(min(max(round(length * side / least / ALIGNMENT) * ALIGNMENT, MIN_SIDE), most)
                  for length, most in zip((height, width), largest, strict=True))
     return None if size == (height, width) else size

@@ -71,12 +71,12 @@ def _sizes_text(sizes: dict[str, Any]) -> list[str]:
         return [f'{name} size = {sizes[name][0]} x {sizes[name][1]} (height x width), no other'
                 for name in ('image', 'label', 'attention')]
     side, step = sizes['short_side'], sizes['alignment']
-    scaled = 's = 1, as the model does not say at which size it was trained' if side is None else (
-        f's = min(1, {side} / min(H, W))')
+    scaled = ('s = min(H, W), as the model does not say at which size it was trained'
+              if side is None else f's = min({side}, H, W)')
     return [
         f'image size = H x W (height x width), both {sizes["least"]} and more',
-        f'label size = h x w, of each side of the image: min(max({step} * round(side * s / {step}'
-        f'), {sizes["least"]}), {step} * floor(side / {step})), where {scaled}, and round takes '
-        'the even one of two that are as near',
+        f'label size = h x w, of each side of the image: min(max({step} * round(side * s / '
+        f'min(H, W) / {step}), {sizes["least"]}), {step} * floor(side / {step})), where {scaled}, '
+        'and round takes the even one of two that are as near',
         f'attention size = that of the image where h = {step} * floor(H / {step}) and '
         f'w = {step} * floor(W / {step}), else h x w']
