@@ -203,6 +203,17 @@ def test_another_recipe_is_not_resumed(copied, changes, told):
     assert told.replace('camvid', '') in str(error.value) or told in str(error.value)
 
 
+def test_another_network_under_the_same_recipe_is_not_resumed(copied):
+    """Of a preset that changed since, whose weights may fit."""
+    run = copied()
+    config = run.network.config
+    changed = replace(run)
+    changed.network = build(replace(config, attention=replace(config.attention,
+                                                              coarse_from_previous=0.5)))
+    with pytest.raises(ValueError, match='network.attention.coarse_from_previous: 0.7 before'):
+        changed.plan(resume=True)
+
+
 def test_how_often_is_saved_does_not_matter(copied):
     assert copied({'stages': {'derain': {'save_every': 2}}}).plan(resume=True) == []
 

@@ -56,8 +56,8 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
     """
     try:
         begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-        # versions before 'labels' was kept say nothing of it
-        before = {'labels': settings.get('labels'), **begun['settings']}
+        # versions before these were kept say nothing of them
+        before = {**{key: settings.get(key) for key in ('labels', 'network')}, **begun['settings']}
         best, changed = begun['best'], differences(before, settings)
     except Exception as error:  # torch raises what it likes for a damaged file
         raise _damaged(path, error) from error

@@ -211,7 +211,9 @@ class Run:
     def _settings(self, stage: str) -> dict[str, Any]:
         """Return what decides on a stage's weights."""
         scenes = zip(('train', 'val'), self._scenes(stage), strict=True)
-        return {**decisive(self.config, stage), 'label_set': self.label_set.to_dict(),
+        network = self.network.config.to_dict()
+        return {**decisive(self.config, stage), 'label_set': network.pop('label_set'),
+                'network': json.loads(json.dumps(network)),
                 'scenes': {split: found and scenes_record(found) for split, found in scenes},
                 'labels': {f'{number} {s.name}': names for number, (s, names) in
                            enumerate(zip(self.data.sets, self._meanings, strict=True), 1)},
