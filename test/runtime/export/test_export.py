@@ -206,13 +206,15 @@ def test_a_processing_size_is_resized_to_outside_the_models(exported, tiny_model
 
 def test_an_export_of_one_size_works_at_what_the_model_was_trained_for(tiny_model, tmp_path):
     model = tmp_path / 'trained.safetensors'
-    save_model(model, load_model(tiny_model)[0], {'trained_short_side': 32})
+    save_model(model, load_model(tiny_model)[0],
+               {'trained_short_side': 32, 'trained_focal_length': 1.5})
     export_of(model, tmp_path / 'fixed', '--height', '80', '--width', '100')
     said = json.loads((tmp_path / 'fixed' / 'export.json').read_text())
     shapes = {name: stage['inputs'][0]['shape'] for name, stage in said['stages'].items()}
     assert shapes == {'derain': [1, 3, 80, 100], 'segment': [1, 3, 32, 40],
                       'attend': [1, 3, 32, 40]}
     engine = Engine.load(tmp_path / 'fixed', device='cpu', backend='onnxruntime')
+    assert engine.info.trained_focal_length is None, 'no camera changes what is fixed'
     frame = engine(picture(80, 100), 2)
     expected = Engine.load(model, 'cpu', 'fp32')(picture(80, 100), 2)
     assert frame.processing_size == expected.processing_size == (32, 40)

@@ -67,9 +67,11 @@ def read_exported(folder: Path | str) -> Exported:
             raise ModelFileError(f'{path} does not describe an export of this version (expected '
                                  f'format {FORMAT!r}): {remedy}')
         image, label = said['sizes']['image'], said['sizes']['label']
+        # where the size is fixed no camera's focal length can ask for another
+        metadata = said['metadata'] | ({'trained_focal_length': None} if image else {})
         exported = Exported(
             ModelInfo(said['model'], folder, said['weights_sha256'],
-                      UBCNConfig.from_dict(said['config']), said['metadata']),
+                      UBCNConfig.from_dict(said['config']), metadata),
             said['kind'], said['precision'],
             image and tuple(image), tuple(label) if label != image else None,
             # the names are ours: a description cannot point anywhere else
