@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example of own data: what lies where, and that its classes are the drive's, merged."""
 
+import functools
 import os
 import signal
 
@@ -17,6 +18,15 @@ from ubcn_ros.data.files import read_image, read_png
 from ubcn_ros.images.files import ImageFileError
 
 SIZE = {'height': 36, 'width': 48}
+
+
+# painting a street takes a second at any size, and most tests are not about that
+_painted = functools.cache(Drive)
+
+
+@pytest.fixture(autouse=True)
+def painted_once(monkeypatch):
+    monkeypatch.setattr(module, 'Drive', _painted)
 
 
 def contents(folder):
@@ -47,7 +57,7 @@ def test_every_class_of_a_drive_is_in_one_of_the_example():
 @pytest.mark.parametrize('seed', [0, 5])  # 5: a street with our own bonnet in the image
 def test_masks_are_the_drives_labels_in_the_classes_of_the_example(tmp_path, seed):
     (path,) = make_example(tmp_path, 1, 0, seed=seed, **SIZE)
-    labels = Drive(seed, **SIZE).frame(0).labels
+    labels = _painted(seed, **SIZE).frame(0).labels
     ids = read_png(tmp_path / 'masks/train/train000_0.png', 8, 'ids')
     assert read_image(path).shape == (36, 48, 3) and ids.shape == (36, 48)
     for number, parts in enumerate(CLASSES.values()):
@@ -56,7 +66,8 @@ def test_masks_are_the_drives_labels_in_the_classes_of_the_example(tmp_path, see
     assert np.array_equal(ids == 255, labels == 255)
 
 
-def test_the_same_seed_gives_the_same_files_and_another_one_others(tmp_path):
+def test_the_same_seed_gives_the_same_files_and_another_one_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'Drive', Drive)
     for name, seed in (('a', 3), ('b', 3), ('c', 4)):
         list(make_example(tmp_path / name, 1, 1, seed=seed, **SIZE))
     a, b, c = (contents(tmp_path / name) for name in 'abc')

@@ -14,6 +14,7 @@ import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.scenes import Scene, SceneList
@@ -23,8 +24,16 @@ from ubcn_ros.stopping import Stopped
 from ubcn_ros.training.config import STAGES, find_stage, with_length
 from ubcn_ros.training.optimizers import new_scaler
 
-# the discriminator is not tiny: two steps of it
 ADAPT = {'samples': {'crop': [96, 96]}, 'optimizer_steps': 2, 'save_every': 1}
+
+
+@pytest.fixture(autouse=True)
+def small_discriminator(monkeypatch):
+    # that of table 2 has more weights than all else here
+    monkeypatch.setattr('ubcn_ros.training.stages.Discriminator', lambda channels: nn.Sequential(
+        nn.Conv2d(channels, 8, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
+        nn.Conv2d(8, 8, 4, padding=1), nn.BatchNorm2d(8), nn.LeakyReLU(0.2),
+        nn.Conv2d(8, 1, 4, padding=1)))
 
 
 @pytest.fixture
