@@ -151,6 +151,9 @@ def test_a_damaged_export_and_a_missing_one_are_named(exported, tmp_path):
     for folder, told in ((damaged, 'attend.onnx'), (tmp_path, 'without an export')):
         with pytest.raises(ModelFileError, match=told):
             Engine.load(folder, device='cpu', backend='onnxruntime')
+    (damaged / 'export.json').write_text('{"format": "ubcn_ros.export/3"}')  # before SAM's size
+    with pytest.raises(ModelFileError, match='export of this version .*again with `ubcn export`'):
+        Engine.load(damaged, device='cpu', backend='onnxruntime')
     with pytest.raises(ValueError, match='exported in fp32, not in fp16'):
         Engine.load(exported[0], device='cpu', precision='fp16', backend='onnxruntime')
     with pytest.raises(ValueError, match="no precision 'bf16'"):
