@@ -382,6 +382,19 @@ def test_a_sample_alone_is_told_before_any_stage(write_recipe, camvid_root, tmp_
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('consistency, code', [(0, 2), (0.5, 0)])
+def test_adapt_with_one_view_of_one_sample_is_refused(write_recipe, camvid_root, tmp_path,
+                                                      consistency, code):
+    path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'adapt': {
+        'batch': 1, 'adversarial_weight': 0, 'consistency_weight': consistency}}})
+    result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
+                     '--accelerator', 'cpu', '--stage', 'adapt', '--dry-run', '--init',
+                     'ubcn-light-camvid'])
+    assert result.exit_code == code, result.output
+    assert ('stages.adapt.batch is 1, one sample a process' in ' '.join(
+        result.output.split())) == bool(code)
+
+
 def test_a_sample_alone_is_taken_where_no_head_tells_the_rain(write_recipe, camvid_root, tmp_path):
     path = write_recipe(tmp_path / 'tiny.yaml', {'stages': {'derain': {
         'batch': 1, 'rain_weight': 1.0, 'optimizer_steps': 1}}})

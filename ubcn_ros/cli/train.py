@@ -60,8 +60,8 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
               help="Train a variant of the recipe instead, or all that a pattern like 'without-*' "
               'names; OUT is then the folder [default: runs] of their output folders.')
 @click.option('--steps', type=StepsType(), metavar='N',
-              help="Train this many steps in each stage instead of the recipe's, or with a % at "
-              'the end this share of them.')
+              help="Train this many optimizer steps in each stage instead of the recipe's, or with "
+              'a % at the end this share of them.')
 @click.option('--dry-run', is_flag=True,
               help='Print what would be trained, and train nothing.')
 @accelerator_option
@@ -244,8 +244,9 @@ def _check_batches(run: Run, stage: str | None, processes: int) -> None:
                 'processes cannot share: choose a multiple', param_hint="'--devices'")
     for name, settings in asked.items():
         alone = settings.batch == processes and not settings.freeze_norm
-        # the discriminator's stage labels the clean and the rainy image together
-        if alone and (name == 'joint' or name == 'adapt' and not settings.adversarial_weight
+        # with a discriminator or consistency adapt labels the clean and the rainy image together
+        one_view = not settings.adversarial_weight and not settings.consistency_weight
+        if alone and (name == 'joint' or name == 'adapt' and one_view
                       or name == 'derain' and settings.rain_weight and run.network.veil):
             raise click.BadParameter(
                 f"the recipe's stages.{name}.batch is {settings.batch}, one sample a process, of "
