@@ -93,9 +93,8 @@ def _with_model(options: Options) -> Options:
     from ubcn_ros.runtime.weights import PARTS, load_model
     engine = dict(options.engine)
     path = Path(engine['model']).expanduser()
-    if engine.get('backend') != 'onnxruntime':
-        info = load_model(engine['model'], () if engine['allow_partial'] else PARTS)[1]
-        warn(info.untrained_text())
+    info = load_model(engine['model'], () if engine['allow_partial'] else PARTS)[1]
+    warn(info.untrained_text())
     if path.exists():
         engine['model'] = str(path.absolute())
     return replace(options, engine=tuple(engine.items()))
