@@ -43,7 +43,8 @@ _NO_ANSWER = 3  # exit code
 @click.option('--rate', 'rate_hz', default=30.0, show_default=True,
               type=Number(0, min_open=True), help='Images per second, of each camera.')
 @click.option('--peak', is_flag=True,
-              help='Search the highest rate at which less than 1 % is dropped, from --rate on.')
+              help='Search the highest rate at which less than 1 % is dropped, beginning with '
+              '--rate.')
 @click.option('--cameras', default='1', show_default=True, type=Numbers(16), metavar='N[,N...]',
               help='Cameras, each sent by a process of its own; several numbers, side by side.')
 @click.option('--mask-only', is_flag=True, help='Take the mask alone, not the derained images.')
@@ -60,7 +61,7 @@ _NO_ANSWER = 3  # exit code
               f'side by side (by default with {_COMPARED} images at most; not for several '
               'numbers of cameras).')
 @click.option('--fuzz', 'messages', type=click.IntRange(2), metavar='N',
-              help='Send N malformed messages instead, half of them compressed.')
+              help='Send N messages instead, most of them malformed, half of them compressed.')
 @click.option('--chaos', 'steps', type=click.IntRange(1), metavar='N',
               help='Take N random steps instead: lifecycle requests, parameters, malformed '
               'messages.')

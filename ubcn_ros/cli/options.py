@@ -246,7 +246,7 @@ fused_option = _shared('--fused/--no-fused', default=True,
 autotune_option = _shared('--autotune/--no-autotune', default=True,
                           help='Time kernels once for a GPU and keep the choices, or time none.')
 iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10),
-                            help='Steps of derain and segment: 1 is fastest.')
+                            help='T, steps of the loop: 1 is fastest.')
 processing_option = _shared('--processing-size', default=-1, type=ProcessingSizeType(),
                             help='Short side, pixels, at which images are labelled: 0 for their '
                             'own, -1 for what the model was trained for; never enlarged.')
@@ -266,7 +266,7 @@ data_option = _shared('--data', required=True,
                       help='Data set: a YAML file, or a folder whose layout is known.')
 split_option = _shared('--split', help='Of the data set  [default: val, or the only one].')
 only_option = _shared('--only', multiple=True, metavar='PREFIX',
-                      help='Only drives of this name; may be repeated.')
+                      help='Only images whose names begin with this; may be repeated.')
 rates_option = _shared('--rates', default='0,50,150,250', callback=_rates,
                        help='Rain rates, mm/hr.')
 stride_option = _shared('--stride', default=1, type=click.IntRange(1),

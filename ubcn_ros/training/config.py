@@ -72,11 +72,11 @@ class OptimizerConfig:
     momentum: float = 0.9
     # 'constant', 'cosine' (to zero), 'poly' (power 0.9) or 'step' (times gamma now and then)
     schedule: str = 'cosine'
-    # share of the run in which the learning rate rises linearly, 0..1
+    # share of the stage in which the learning rate rises linearly, 0..1
     warm_up: float = 0.05
     # factor of each step of the schedule 'step'
     gamma: float = 0.2
-    # share of the run between two steps of the schedule 'step'
+    # share of the stage between two steps of the schedule 'step'
     every: float = 0.3
 
     def __post_init__(self) -> None:
@@ -91,7 +91,7 @@ class OptimizerConfig:
 class StageConfig:
     """One of the four stages."""
 
-    # length of the run
+    # length of the stage
     optimizer_steps: int = 1000
     # length in passes over the training images, instead of optimizer_steps; 0, which a recipe may
     # not say, where those are the length
@@ -107,7 +107,8 @@ class StageConfig:
     iterations: int = 3
     # weight of the segmentation loss beside the deraining loss (attend, joint)
     segmentation_weight: float = 0.1
-    # weight of minus the PSNR in dB beside the deraining loss
+    # weight of minus the PSNR in dB of the streaks (means of 32x32 pixels taken out), beside the
+    # deraining loss (derain, attend, joint)
     psnr_weight: float = 0.0
     # dB at which that PSNR levels off: the lower, the less dry frames count beside rainy ones
     psnr_cap: float = 50.0

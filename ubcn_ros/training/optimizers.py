@@ -30,7 +30,7 @@ def lr_factor(config: OptimizerConfig, progress: float) -> float:
     """
     Return the schedule's factor on the learning rate.
 
-    :param progress: share of the run that is done, 0..1.
+    :param progress: share of the stage that is done, 0..1.
     """
     if progress < config.warm_up:
         return (progress + 1e-3) / (config.warm_up + 1e-3)

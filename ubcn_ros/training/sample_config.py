@@ -25,7 +25,8 @@ class SampleConfig:
     # range of the short side in pixels that a frame is resized to before cropping, log-uniform,
     # instead of by scale; no frame is enlarged more than twice for it. [0, 0]: by scale
     short_sides: tuple[int, int] = (0, 0)
-    # of rain on the degraded image, 0..1; the other samples stay dry
+    # of rain on the degraded image, 0..1; the other samples stay dry, as do 8 % of those with
+    # rendered rain (rain_parameters.sample_rate)
     rain_probability: float = 1.0
     # of painted instead of rendered rain, 0..1, among the rainy samples
     painted_rain_probability: float = 0.15
@@ -36,8 +37,8 @@ class SampleConfig:
     # of misty instead of rendered rain, 0..1, among the rainy samples: mist of other laws, soft
     # streaks, drops on the lens, noise and compression
     misty_rain_probability: float = 0.0
-    # of a frame turned, resized and recoloured beyond what a drive shows, 0..1, among the frames
-    # without rendered rain
+    # of a frame turned, resized and recoloured beyond what a drive shows, 0..1, among dry samples
+    # and those with painted rain
     strong_augmentation_probability: float = 0.0
     # of physical parameters and distances tied to the classes, 0..1, among the rendered ones; the
     # others vary in everything, now and then with distances that follow no class
@@ -49,7 +50,7 @@ class SampleConfig:
     # samples are made as tensors on the training's device, where all scenes are kept, and rain
     # comes from streaks rendered ahead; otherwise processes render whole frames
     on_device: bool = False
-    # whole frames that are rendered ahead and kept (without on_device)
+    # rendered whole frames that each process keeps to take crops from (without on_device)
     renders: int = 64
     # crops taken from each of them (without on_device)
     reuse: int = 4

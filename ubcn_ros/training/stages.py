@@ -89,9 +89,9 @@ class AdaptStage(Stage):
 
     The labelled loss takes the clean images; with ``derained_share`` above 0 that share of the
     labelled loss takes the degraded images after IDM, which is what the loop will show it. With
-    ``consistency_weight`` these are to look to the network as the clean ones do. With
-    ``adversarial_weight`` 0 there is no discriminator: the network trained on the samples as
-    they are. With neither a sample is shown once, clean or derained, otherwise as both.
+    ``consistency_weight`` these are to look to the network as the clean ones do. Without a
+    discriminator (``adversarial_weight`` 0) and without ``consistency_weight`` a sample is shown
+    once, clean or derained; otherwise as both.
     """
 
     trained = ('segmentation',)

@@ -324,7 +324,7 @@ class Trainer:
                                           images)
             self.scores = validate(self.fabric, self.stage.module, self.validation,
                                    self.config.data, pictures)
-            where = f'{self.stage_name} step {self.optimizer_step}'
+            where = f'{self.stage_name}, optimizer step {self.optimizer_step}'
             sheet = pictures.sheet(f'{self.config.name}: {where}', self.scores)
             write_image(self.folder / SHEET, sheet)
             logger.experiment.file_writer.add_summary(
