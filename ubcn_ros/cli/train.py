@@ -60,8 +60,8 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
               help="Train a variant of the recipe instead, or all that a pattern like 'without-*' "
               'names; OUT is then the folder [default: runs] of their output folders.')
 @click.option('--steps', type=StepsType(), metavar='N',
-              help="Train this many optimizer steps in each stage instead of the recipe's, or with "
-              'a % at the end this share of them.')
+              help="Train this many optimizer steps in each stage instead of the recipe's, or "
+              'with a % at the end this share of them.')
 @click.option('--dry-run', is_flag=True,
               help='Print what would be trained, and train nothing.')
 @accelerator_option
