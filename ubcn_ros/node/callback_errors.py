@@ -51,5 +51,4 @@ class CallbackErrors:
             report.values['last callback error'] = self.last
         new, self._reported = self.count - self._reported, self.count
         if new:
-            report.level = Level.ERROR
-            report.message = f'{new} callbacks failed, the last: {self.last}'
+            report.add(Level.ERROR, f'{new} callbacks failed, the last: {self.last}')

@@ -44,7 +44,7 @@ class DiagnosticsPublisher:
         name = node.get_fully_qualified_name().lstrip('/')
         engine = engine_report(node)
         if warning := self._duplicate_name_warning():
-            engine.level, engine.message = max(engine.level, Level.WARN), warning
+            engine.add(Level.WARN, warning)
         node.callback_errors.put_into(engine)
         message.status = [status_message(f'{name}: engine', engine, node.settings.model)]
         deadline_ms = node.settings.deadline_ms
