@@ -17,7 +17,7 @@ from ubcn_ros.runtime.kernels.autotune import Autotuner, fastest
 from ubcn_ros.runtime.kernels.fused_convolution import (
     FusedBlock,
     FusedConv,
-    FusedRES,
+    FusedConvRES,
     fuse_convolutions,
 )
 from ubcn_ros.runtime.kernels.fused_path_mix import fuse_path_mixes, one_product
@@ -200,7 +200,7 @@ def test_light_presets_equal_plain(caplog, preset):
              [network.veil])
     for veil in veils:
         assert isinstance(veil.texture[0], FusedConv)
-        assert isinstance(veil.middle[0], FusedRES)
+        assert isinstance(veil.middle[0], FusedConvRES)
     image = torch.rand(1, 3, 64, 96)
     with torch.inference_mode():
         for found, expected in zip(network(image, 2), plain(image, 2), strict=True):

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ubcn_ros.network.blocks import RES, residual_stack
 from ubcn_ros.runtime.kernels.autotune import Autotuner
-from ubcn_ros.runtime.kernels.fused_residual import TritonRES, fuse_residual_blocks
+from ubcn_ros.runtime.kernels.fused_residual import FusedRES, fuse_residual_blocks
 from ubcn_ros.runtime.optimize import prepare
 
 
@@ -95,7 +95,7 @@ def test_plain_where_candidates_do_not_apply(stack):
 def test_replaces_only_what_the_kernels_compute(stack):
     network = nn.ModuleDict({'wide': RES(64), 'fp16': RES(32).half(), 'block': RES(32)})
     assert fuse_residual_blocks(network, on_cpu(), {}) == 1
-    assert [type(m) for m in network.values()] == [RES, RES, TritonRES]
+    assert [type(m) for m in network.values()] == [RES, RES, FusedRES]
 
 
 def test_without_triton_all_stays_plain(stack, monkeypatch, caplog):
@@ -121,7 +121,7 @@ def test_prepared_for_a_gpu_equals_float64(stack, dtype, caplog):
     pytest.importorskip('triton')
     exact = copy.deepcopy(stack).to(dtype).double()
     network = prepare(nn.Sequential(stack), torch.device('cuda'), dtype)
-    assert {type(m) for m in network[0]} == {TritonRES}
+    assert {type(m) for m in network[0]} == {FusedRES}
     x = torch.randn(2, 32, 200, 300, dtype=dtype)
     with torch.inference_mode(), caplog.at_level(logging.WARNING):
         result = network(x.cuda()).cpu().double()

@@ -8,7 +8,7 @@ from torch import nn
 
 from ubcn_ros.network.blocks import RES
 from ubcn_ros.runtime.kernels.autotune import Autotuner
-from ubcn_ros.runtime.kernels.fused_residual import TritonRES
+from ubcn_ros.runtime.kernels.fused_residual import FusedRES
 from ubcn_ros.runtime.kernels.launch import pack
 
 pytest.importorskip('triton')
@@ -68,7 +68,7 @@ def test_block_runs_the_kernels_with_its_weights(load_kernels, name):
     candidate = getattr(load_kernels('triton_residual', True), name)
     block = block_of(2, torch.float16)
     autotuner = Autotuner('cpu', (torch.float16,), lambda *_: name)
-    fused = TritonRES(block, autotuner, {name: candidate})
+    fused = FusedRES(block, autotuner, {name: candidate})
     x = torch.randn(1, 32, 8, 9).half()
     result, expected = fused(x), block.float()(x.float())
     assert not torch.equal(result, block.half()(x)), 'rounded less often than by the modules'

@@ -125,7 +125,7 @@ class FusedConv(nn.Conv2d):
         return way(self._aligned, filled, *skip)
 
 
-class FusedRES(RES):
+class FusedConvRES(RES):
     """A trained RES whose convolutions are fused with their ReLU; the skip comes after these."""
 
     def __init__(self, block: RES, autotuner: Autotuner, kernel: Any) -> None:
@@ -188,7 +188,7 @@ def fuse_convolutions(network: nn.Module, autotuner: Autotuner, kernel: Any = No
 
     def block(module: nn.Module) -> nn.Module | None:
         if type(module) is RES and takes(module.conv1, 0.0) and takes(module.conv2, 0.0):
-            return FusedRES(module, autotuner, kernel)
+            return FusedConvRES(module, autotuner, kernel)
         slope = _closing(module)
         if slope is not None and takes(module.layers[-1][0], slope):
             return FusedBlock(module, autotuner, slope, kernel)

@@ -27,7 +27,7 @@ Candidate = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, to
 """Features, packed weights and bias of both convolutions, dilation; see ``triton_residual``."""
 
 
-class TritonRES(RES, WithReference):
+class FusedRES(RES, WithReference):
     """
     A trained RES, (N, 32, H, W) to the same, by what is fastest.
 
@@ -71,7 +71,7 @@ class TritonRES(RES, WithReference):
 def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner,
                          candidates: Mapping[str, Candidate] | None = None) -> int:
     """
-    Replace every RES of 32 channels in a prepared network by a TritonRES, in place.
+    Replace every RES of 32 channels in a prepared network by a FusedRES, in place.
 
     Without Triton, nothing is replaced.
 
@@ -90,5 +90,5 @@ def fuse_residual_blocks(network: nn.Module, autotuner: Autotuner,
                                  'two kernels': kernel.two_kernels}
     if candidates is None:
         return 0
-    return swap(network, lambda module: TritonRES(module, autotuner, candidates)
+    return swap(network, lambda module: FusedRES(module, autotuner, candidates)
                 if fits(module) else None)
