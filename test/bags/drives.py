@@ -123,7 +123,7 @@ class Engine:
         labels = np.full(pixels.shape[:2], pixels[0, 0, 0] % 11, np.uint8)
         return SimpleNamespace(
             derained=255 - pixels, labels=labels, confidence=labels + 1 if confidence else None,
-            iterations=iterations, processing_size=labels.shape, timings={'total': 1.0})
+            iterations=iterations, working_size=labels.shape, timings={'total': 1.0})
 
 
 def processed(source, out, options=None, engine=None, **run):

@@ -16,7 +16,7 @@ ON_A_GPU = (pytest.mark.gpu, pytest.mark.timeout(600))
 
 def frame(value, label, shape=(32, 50)):
     return Frame(np.full((*shape, 3), value, np.uint8), np.full(shape, label, np.uint8), None, 1,
-                 processing_size=shape)
+                 working_size=shape)
 
 
 def test_compare_by_hand():

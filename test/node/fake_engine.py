@@ -96,7 +96,7 @@ class FakeEngine:
             iterations=iterations,
             rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.tells_rain else None,
             unlabeled=below.mean() if min_confidence else None,
-            processing_size=working_size(*image.shape[:2], processing_size or 0)
+            working_size=working_size(*image.shape[:2], processing_size or 0)
             or image.shape[:2],
             confidence=image.max(2) if confidence else None,
             timings={'upload': 0.1, 'derain': 1.0, 'total': 1.1})

@@ -34,7 +34,7 @@ from ubcn_ros.node.topics import (  # noqa: E402
 
 HEADER = Header(frame_id='front_camera')
 HEADER.stamp.sec = 42
-NUMBERS = FrameNumbers(iterations=2, processing_size=(360, 640), processing_ms=15.0,
+NUMBERS = FrameNumbers(iterations=2, working_size=(360, 640), processing_ms=15.0,
                        latency_ms=20.5, deadline_ms=20.0, timings={'derain': 1.0})
 
 

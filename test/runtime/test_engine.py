@@ -176,7 +176,7 @@ def test_what_is_no_such_number_is_refused(tiny_engine, image, name, value, told
 def test_numbers_of_numpy_are_taken(tiny_engine, image):
     frame = tiny_engine(image, np.int64(2), processing_size=np.int32(32),
                         min_confidence=np.float32(0.5))
-    assert frame.iterations == 2 and min(frame.processing_size) == 32
+    assert frame.iterations == 2 and min(frame.working_size) == 32
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
@@ -242,16 +242,16 @@ def test_images_are_processed_at_what_the_model_was_trained_for(trained_model, t
     large = np.random.default_rng(5).integers(0, 256, (96, 131, 3), np.uint8)
     for _ in range(2):  # graphs are used from the second frame on
         frame = engine(large, 3, confidence=True)
-        assert frame.processing_size == (40, 56)
+        assert frame.working_size == (40, 56)
         assert frame.derained.shape == large.shape
         assert frame.labels.shape == frame.confidence.shape == large.shape[:2]
         native = engine(large, 3, confidence=True, processing_size=0)
-        assert native.processing_size == (96, 128)
+        assert native.working_size == (96, 128)
         assert (native.labels != frame.labels).any()
         same(native, tiny_engine(large, 3, confidence=True))  # whose file says nothing
     for size in ((40, 64), (33, 38)):
         small = large[:size[0], :size[1]]
-        assert engine(small, 3).processing_size == (size[0] // 8 * 8, size[1] // 8 * 8)
+        assert engine(small, 3).working_size == (size[0] // 8 * 8, size[1] // 8 * 8)
         same(engine(small, 3), engine(small, 3, processing_size=0))
         same(engine(small, 3), engine(small, 3, processing_size=100))
 

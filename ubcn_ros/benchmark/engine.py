@@ -144,7 +144,7 @@ def timed_engine(engine: Engine, size: tuple[int, int], iterations: int, process
 
     def call(image: np.ndarray) -> dict[str, float]:
         frame = engine(image, iterations, processing_size=processing_size)
-        row['processed'] = 'x'.join(map(str, frame.processing_size[::-1]))
+        row['processed'] = 'x'.join(map(str, frame.working_size[::-1]))
         row['backend'] = engine.backend  # known only now: graphs that fail are left
         return {stage: ms for stage, ms in frame.timings.items() if stage != 'total'}
 

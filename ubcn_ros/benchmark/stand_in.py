@@ -88,7 +88,7 @@ class StandIn:
             frames.append(SimpleNamespace(
                 **{name: values if asked[name] else None for name, values
                    in _results_of(*image.shape[:2]).items()},
-                iterations=iterations, processing_size=image.shape[:2], unlabeled=None, rain=None,
+                iterations=iterations, working_size=image.shape[:2], unlabeled=None, rain=None,
                 timings={'engine': total, 'total': total}))
         return frames
 

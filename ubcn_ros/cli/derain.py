@@ -86,7 +86,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
 
 
 def _facts(frame: Any) -> dict[str, Any]:
-    height, width = frame.processing_size
+    height, width = frame.working_size
     return {'iterations': frame.iterations, 'processing_size': f'{width}x{height}',
             'unlabeled': frame.unlabeled,
             'rain_rate_mm_h': frame.rain and frame.rain.rate,

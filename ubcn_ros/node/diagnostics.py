@@ -60,7 +60,7 @@ class CameraStatistics:
     """
     Counters and times of one camera; every method is thread-safe.
 
-    `dropped` is the sum of `stale` (a newer frame came first, or none was wanted any more),
+    `dropped` is the sum of `stale` (a newer frame came first, or none was wanted yet or any more),
     `failed` (converting, the engine or publishing raised, or the node has given up) and `idle`
     (nobody listened to any output); `missed` are those of the stale that the middleware replaced.
     """
@@ -98,7 +98,7 @@ class CameraStatistics:
             self._last_arrival = self._clock()
 
     def dropped_stale(self, count: int) -> None:
-        """Count frames that were replaced by a newer one before the engine took them."""
+        """Count frames that the engine never took, as a newer one came or none was wanted."""
         with self._lock:
             self.stale += count
 
@@ -134,7 +134,7 @@ class CameraStatistics:
         """
         with self._lock:
             self.processed += 1
-            self._processing_size = numbers.processing_size
+            self._processing_size = numbers.working_size
             self._set_deadline(numbers.deadline_ms)
             if numbers.deadline_ms:
                 self._deadlines += 1

@@ -106,7 +106,7 @@ class FrameNumbers:
     """What is measured of one frame, times in milliseconds."""
 
     iterations: int  # steps it took
-    processing_size: tuple[int, int]  # height and width that its labels were worked out at
+    working_size: tuple[int, int]  # height and width that its labels were worked out at
     processing_ms: float  # from the beginning of its conversion to its last publish
     latency_ms: float  # from its arrival to its last publish
     deadline_ms: float  # latency that was asked for; 0 where none was

@@ -107,7 +107,7 @@ class Outputs:
         self._publishers = {}
 
     def wanted(self, topic: str) -> bool:
-        """Say whether somebody subscribes to an output, named as in this module."""
+        """Say whether somebody subscribes to an output, named as in `topics`."""
         return topic in self._publishers and \
             self._publishers[topic].get_subscription_count() > 0
 
@@ -117,7 +117,7 @@ class Outputs:
 
     def pass_on(self, camera_info: CameraInfo) -> None:
         """
-        Publish a camera info with the derained image of its stamp.
+        Keep a camera info, to be published with the derained image of its stamp.
 
         The newest goes with images of whose stamp there is none.
         """
@@ -185,7 +185,7 @@ class Outputs:
         report = DiagnosticReport(
             Level.WARN if numbers.late else Level.OK, 'deadline missed' if numbers.late else '',
             {'iterations': str(numbers.iterations),
-             'processing size': width_by_height(numbers.processing_size),
+             'processing size': width_by_height(numbers.working_size),
              **({} if numbers.unlabeled is None else
                 {'unlabeled (%)': f'{100 * numbers.unlabeled:.2f}'}),
              **({} if numbers.rain is None else

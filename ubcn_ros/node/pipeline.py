@@ -181,7 +181,7 @@ class Pipeline:
             camera.remind('calibration', f'{camera.topic}: {misfit}')
         done = self._clock()
         numbers = FrameNumbers(
-            iterations=frame.iterations, processing_size=frame.processing_size,
+            iterations=frame.iterations, working_size=frame.working_size,
             processing_ms=(done - pending.started) * 1e3,
             latency_ms=(done - arrival.time) * 1e3, deadline_ms=settings.deadline_ms,
             timings={**arrival.before, 'wait': (pending.started - arrival.time) * 1e3,

@@ -41,12 +41,7 @@ P, R = ParamSpec('P'), TypeVar('R')
 
 @dataclass(frozen=True, eq=False)  # arrays have no equality of their own
 class Frame:
-    """
-    Results for one image.
-
-    A backend that cannot split a step counts the first under 'derain' and the others under
-    'attend'.
-    """
+    """Results for one image."""
 
     # (H, W, 3) uint8 RGB; None when it was not asked for.
     derained: np.ndarray | None
@@ -58,7 +53,7 @@ class Frame:
     # Steps of the loop that the image took.
     iterations: int
     # Height and width at which the labels, and what later steps add, were worked out.
-    processing_size: tuple[int, int]
+    working_size: tuple[int, int]
     # Milliseconds per stage ('upload', 'derain', 'segment', 'attend', 'download', each summed
     # over the steps) and in all ('total').
     timings: dict[str, float] = field(default_factory=dict)

@@ -199,7 +199,7 @@ def test_a_processing_size_is_resized_to_outside_the_models(exported, tiny_model
     image = picture(97, 131)
     for side in (32, 80, 96):  # at last SAM sees the whole image
         found, expected = (one(image, 3, processing_size=side) for one in (engine, tiny_engine))
-        assert found.processing_size == expected.processing_size
+        assert found.working_size == expected.working_size
         assert np.abs(found.derained.astype(int) - expected.derained).max() <= 1
         assert (found.labels == expected.labels).mean() >= 0.995
     network, _ = load_model(tiny_model)
@@ -220,7 +220,7 @@ def test_an_export_of_one_size_works_at_what_the_model_was_trained_for(tiny_mode
     assert engine.info.trained_focal_length is None, 'no camera changes what is fixed'
     frame = engine(picture(80, 100), 2)
     expected = Engine.load(model, 'cpu', 'fp32')(picture(80, 100), 2)
-    assert frame.processing_size == expected.processing_size == (32, 40)
+    assert frame.working_size == expected.working_size == (32, 40)
     assert (frame.labels == expected.labels).mean() >= 0.995
     for image, size in ((picture(80, 100), 0), (picture(80, 120), -1)):
         with pytest.raises(ValueError, match='takes images of 100x80 processed at 40x32, got'):

@@ -282,7 +282,7 @@ class _Run:
         camera.frames += 1
         camera.iterations += frame.iterations
         for sizes, size in ((camera.sizes, frame.labels.shape),
-                            (camera.processing_sizes, frame.processing_size)):
+                            (camera.processing_sizes, frame.working_size)):
             if (text := f'{size[1]}x{size[0]}') not in sizes:
                 sizes.append(text)
         self.tally.engine_ms.update(frame.timings)
