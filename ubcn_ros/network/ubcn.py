@@ -141,17 +141,18 @@ class UBCN(nn.Module):
     :param derain: IDM or a baseline, rainy image to derained image.
     :param segmentation: FAM's segmentation network, image to logits.
     :param attention: SAM, rainy image, previous image and path probabilities to a better image.
-    :param label_set: the classes and their path groups.
+    :param config: what it was built of; its ``label_set`` has the classes and their path groups.
     """
 
     def __init__(self, veil: Veil | None, derain: nn.Module, segmentation: nn.Module,
-                 attention: SAM, label_set: LabelSet) -> None:
+                 attention: SAM, config: UBCNConfig) -> None:
         super().__init__()
         self.veil = veil
         self.derain = derain
         self.segmentation = segmentation
         self.attention = attention
-        self.label_set = label_set
+        self.config = config
+        self.label_set = label_set = config.label_set
 
         groups = torch.zeros(len(label_set.paths), label_set.num_classes)
         for path, classes in enumerate(label_set.paths):
@@ -293,17 +294,14 @@ def build(config: UBCNConfig) -> UBCN:
     """
     Build the network of a configuration, with random weights.
 
-    :param config: kept as the network's ``config``.
     :raises ValueError: an unknown segmentation network.
     """
     label_set = config.label_set
     idm = (build_baseline if isinstance(config.derain, BaselineConfig) else
            FieldIDM if isinstance(config.derain, FieldIDMConfig) else IDM)
     sam = FieldSAM if isinstance(config.attention, FieldSAMConfig) else SAM
-    network = UBCN(
+    return UBCN(
         Veil(config.veil) if config.veil else None, idm(config.derain),
         build_segmentation(config.segmentation, label_set.num_classes,
                            **config.segmentation_options),
-        sam(config.attention, len(label_set.paths)), label_set)
-    network.config = config
-    return network
+        sam(config.attention, len(label_set.paths)), config)
