@@ -169,7 +169,7 @@ def test_the_discriminator_is_table_2():
 
 
 @pytest.mark.parametrize('factor', [1, 2])
-def test_half_of_idms_first_kernels_start_blind_to_even_areas(factor):
+def test_half_of_idms_first_kernels_init_blind_to_even_areas(factor):
     torch.manual_seed(1)
     first = IDM(IDMConfig(unshuffle=factor)).head[0][0]
     even = torch.rand(1, 3, 1, 1).expand(1, 3, 12, 12)

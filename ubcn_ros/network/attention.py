@@ -14,10 +14,10 @@ from ubcn_ros.network.blocks import (
     check_stack,
     conv3x3,
     cr,
+    init_zero,
     residual_stack,
     resize,
     shuffle,
-    start_at_zero,
     unshuffle,
 )
 
@@ -45,8 +45,8 @@ class SAMConfig:
     share_paths: bool = True
     # masks of 1 / K instead of the semantic ones: the ablation that shows what these are worth
     uniform_masks: bool = False
-    # probabilities under it are zero at the working size, in training as in inference, so that a
-    # path has nothing to do where its class is not; 0 (off, the paper's definition) to below
+    # probabilities under it, resized to the features, are zero, in training as in inference, so
+    # that a path has nothing to do where its class is not; 0 (off, as in the paper) to below
     # 1 / K, so that a pixel's likeliest path stays. What stays is not scaled up to a sum of 1, so
     # that no probability jumps where another passes the threshold; at most K - 1 thresholds go
     path_threshold: float = 0.0
@@ -165,7 +165,7 @@ class SAM(nn.Module):
         self.path_mixer = (PathTrunk if config.form == 'trunk' else PathStacks)(config, num_paths)
         self.tail = nn.Sequential(cbr(config.channels, config.channels),
                                   conv3x3(config.channels, image_channels))
-        start_at_zero(self.tail[1])
+        init_zero(self.tail[1])
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor,
                 path_probabilities: torch.Tensor) -> torch.Tensor:
@@ -175,7 +175,7 @@ class SAM(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1, the rainy input.
         :param previous: B of the step before, (N, 3, H, W).
         :param path_probabilities: (N, K, h, w), summing to 1 over K; any size, they are resized
-            bilinearly to the module's working size.
+            bilinearly to the size of the features.
         :return: (N, 3, H, W), not clamped; like IDM, the images keep their precision.
         """
         dtype = self.tail[1].weight.dtype
@@ -188,7 +188,7 @@ class SAM(nn.Module):
 
     def masks(self, path_probabilities: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
         """
-        Work out the weights of the paths at the working size.
+        Work out the weights of the paths at the size of the features.
 
         :param path_probabilities: (N, K, h, w).
         :param size: (H, W) of the features.

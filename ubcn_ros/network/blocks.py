@@ -58,20 +58,20 @@ def conv3x3(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Conv2d
     return nn.Conv2d(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
 
 
-def start_he(conv: nn.Conv2d, leak: float = 0.0) -> nn.Conv2d:
+def init_he(conv: nn.Conv2d, leak: float = 0.0) -> nn.Conv2d:
     """
-    Start a convolution before a ReLU as He et al. (ICCV 2015): equation 15, and biases of 0.
+    Initialize a convolution before a ReLU as He et al. (ICCV 2015): equation 15, and biases of 0.
 
     :param leak: slope of the ReLU below 0.
     :return: the same; behind the ReLU the mean square is about that of its input.
     """
-    # by PyTorch's own start the signal fades over the layers, that of streaks first
+    # with PyTorch's default initialization the signal fades over the layers, that of streaks first
     nn.init.kaiming_normal_(conv.weight, leak, nonlinearity='leaky_relu')
     nn.init.zeros_(conv.bias)
     return conv
 
 
-def start_blind(weight: torch.Tensor, colors: int = 1) -> None:
+def init_blind(weight: torch.Tensor, colors: int = 1) -> None:
     """
     Take from first kernels their means, in place, so that they are blind to even areas.
 
@@ -84,15 +84,15 @@ def start_blind(weight: torch.Tensor, colors: int = 1) -> None:
         kernels -= kernels.mean((2, 3, 4), keepdim=True)
 
 
-def start_at_zero(layer: nn.Module) -> None:
-    """Start the last layer of a residual at zero: what it is added to is left as it was."""
+def init_zero(layer: nn.Module) -> None:
+    """Initialize the last layer of a residual with zero: what it is added to is left as it was."""
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
 
 
 def cr(in_channels: int, out_channels: int) -> nn.Sequential:
     """Make a CR of tables 1 and 3: convolution and ReLU."""
-    return nn.Sequential(start_he(conv3x3(in_channels, out_channels)), nn.ReLU(inplace=True))
+    return nn.Sequential(init_he(conv3x3(in_channels, out_channels)), nn.ReLU(inplace=True))
 
 
 def cbr(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -111,8 +111,8 @@ class RES(nn.Module):
 
     def __init__(self, channels: int, dilation: int = 1) -> None:
         super().__init__()
-        self.conv1 = start_he(conv3x3(channels, channels, dilation))
-        self.conv2 = start_he(conv3x3(channels, channels, dilation))
+        self.conv1 = init_he(conv3x3(channels, channels, dilation))
+        self.conv2 = init_he(conv3x3(channels, channels, dilation))
         with torch.no_grad():
             self.conv2.weight.mul_(0.5)
 

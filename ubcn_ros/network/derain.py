@@ -14,10 +14,10 @@ from ubcn_ros.network.blocks import (
     check_stack,
     conv3x3,
     cr,
+    init_blind,
+    init_zero,
     residual_stack,
     shuffle,
-    start_at_zero,
-    start_blind,
     unshuffle,
 )
 
@@ -73,12 +73,12 @@ class IDM(nn.Module):
         self.body = residual_stack(config.channels, config.blocks, config.dilations)
         self.tail = nn.Sequential(cbr(config.channels, config.channels),
                                   conv3x3(config.channels, image_channels))
-        start_at_zero(self.tail[1])
+        init_zero(self.tail[1])
         # beside colours streaks are small: IDM learnt to take them away late or not at all
         # (history.md)
         with torch.no_grad():
             kernels = self.head[0][0].weight[:config.channels // 2]
-            start_blind(kernels, 3)
+            init_blind(kernels, 3)
             kernels *= _CONTRAST
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

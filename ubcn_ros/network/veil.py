@@ -23,12 +23,12 @@ from torch.nn import functional as F
 from ubcn_ros.network.blocks import (
     RES,
     check_sizes,
+    init_blind,
+    init_he,
+    init_zero,
     residual_stack,
     resize,
     shrink,
-    start_at_zero,
-    start_blind,
-    start_he,
 )
 
 GRID = (288, 384)
@@ -107,7 +107,7 @@ class Veil(nn.Module):
         self.rain = nn.Sequential(nn.BatchNorm2d(told), leaky_conv(told, wide, kernel=1),
                                   nn.Conv2d(wide, 2, 1))
         for last in (self.whole, self.field, self.rain[-1]):
-            start_at_zero(last)
+            init_zero(last)
         with torch.no_grad():
             self.rain[-1].bias.copy_(torch.tensor(_START))
             for level in (self.down1, self.down2, self.down3):
@@ -156,11 +156,11 @@ def leaky_conv(in_channels: int, out_channels: int, stride: int = 1, kernel: int
     # with plain ReLU all features of a trained field were found dead, and nothing that reaches
     # them can then learn
     conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2)
-    return nn.Sequential(start_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
+    return nn.Sequential(init_he(conv, _LEAK), nn.LeakyReLU(_LEAK, inplace=True))
 
 
 def texture_conv(in_channels: int, out_channels: int) -> nn.Sequential:
     """Make a convolution that starts blind to even areas, which the thumbnail shows anyway."""
     layer = leaky_conv(in_channels, out_channels)
-    start_blind(layer[0].weight)
+    init_blind(layer[0].weight)
     return layer

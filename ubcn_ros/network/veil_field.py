@@ -20,10 +20,10 @@ from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.blocks import (
     RES,
     check_sizes,
+    init_zero,
     residual_stack,
     resize,
     shuffle,
-    start_at_zero,
     unshuffle,
 )
 from ubcn_ros.network.derain import IDM, IDMConfig
@@ -86,7 +86,7 @@ class VeilField(nn.Module):
             self.field.weight[:6].zero_()
             self.field.bias.zero_()
         for last in (self.whole, self.hints):
-            start_at_zero(last)
+            init_zero(last)
         for block in (*self.fine, *self.coarse, *self.coarsest):
             with torch.no_grad():  # starts as next to no change
                 block.conv2.weight.mul_(0.1)

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.baselines.base import Baseline
-from ubcn_ros.network.blocks import cbr, conv3x3, start_at_zero
+from ubcn_ros.network.blocks import cbr, conv3x3, init_zero
 
 CHANNELS = 16
 BLOCKS = 12
@@ -58,7 +58,7 @@ class DDN(Baseline):
             nn.Sequential(cbr(CHANNELS, CHANNELS), cbr(CHANNELS, CHANNELS))
             for _ in range(BLOCKS))
         self.tail = nn.Sequential(conv3x3(CHANNELS, 3), nn.BatchNorm2d(3))
-        start_at_zero(self.tail[1])
+        init_zero(self.tail[1])
 
     def stages(self, image: torch.Tensor) -> list[torch.Tensor]:
         detail = image.float() - guided_low_pass(image.float())

@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.baselines.base import Baseline
-from ubcn_ros.network.blocks import conv3x3, start_at_zero
+from ubcn_ros.network.blocks import conv3x3, init_zero
 
 CHANNELS = 64
 BLOCKS = 9
@@ -79,7 +79,7 @@ class Pass(nn.Module):
         self.heads = nn.ModuleList([_head(MASK), _head(LEVEL)])
         self.modulations = nn.ModuleList([Modulation(MASK), Modulation(LEVEL)])
         self.decoder = nn.Sequential(conv3x3(CHANNELS, CHANNELS), conv3x3(CHANNELS, 3))
-        start_at_zero(self.decoder[1])
+        init_zero(self.decoder[1])
 
     def forward(self, image: torch.Tensor, estimate: torch.Tensor,
                 features: Sequence[torch.Tensor], rain: Sequence[torch.Tensor]

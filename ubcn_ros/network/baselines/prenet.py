@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from ubcn_ros.network.baselines.base import Baseline
-from ubcn_ros.network.blocks import conv3x3, start_at_zero
+from ubcn_ros.network.blocks import conv3x3, init_zero
 
 CHANNELS = 32
 STAGES = 6
@@ -34,7 +34,7 @@ class PReNet(Baseline):
             nn.Sequential(conv3x3(c, c), nn.ReLU(), conv3x3(c, c), nn.ReLU())
             for _ in range(BLOCKS))
         self.tail = conv3x3(c, 3)
-        start_at_zero(self.tail)
+        init_zero(self.tail)
 
     def stages(self, image: torch.Tensor) -> list[torch.Tensor]:
         rainy = estimate = image.to(self.tail.weight.dtype)

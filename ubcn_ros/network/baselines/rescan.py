@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ubcn_ros.network.baselines.base import Baseline
-from ubcn_ros.network.blocks import conv3x3, start_at_zero
+from ubcn_ros.network.blocks import conv3x3, init_zero
 
 CHANNELS = 24
 STAGES = 4
@@ -73,7 +73,7 @@ class RESCAN(Baseline):
                                                             for dilation in DILATIONS)])
         self.rain = nn.Sequential(conv3x3(CHANNELS, CHANNELS), SqueezeExcitation(CHANNELS),
                                   nn.LeakyReLU(SLOPE), nn.Conv2d(CHANNELS, 3, 1))
-        start_at_zero(self.rain[3])
+        init_zero(self.rain[3])
 
     def stages(self, image: torch.Tensor) -> list[torch.Tensor]:
         estimates, dtype = [image], self.rain[0].weight.dtype

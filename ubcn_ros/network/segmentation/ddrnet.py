@@ -22,7 +22,7 @@ from ubcn_ros.network.blocks import exporting, resize
 from ubcn_ros.network.segmentation.base import SegmentationNetwork, conv_bn
 
 
-class Context(NamedTuple):
+class Skips(NamedTuple):
     """What the heads take besides the features: those of stride 2, 4 and early ones of 8."""
 
     stride2: torch.Tensor
@@ -83,9 +83,9 @@ class DAPPM(nn.Module):
     def __init__(self, in_channels: int, width: int, out_channels: int,
                  window: tuple[int, int] | None = None) -> None:
         super().__init__()
-        self.windows = ((5, 2), (9, 4), (17, 8))
+        self.pools = ((5, 2), (9, 4), (17, 8))
         self.window = window
-        scales = len(self.windows) + 2
+        scales = len(self.pools) + 2
         self.reduce = nn.ModuleList(_pre(in_channels, width, 1) for _ in range(scales))
         self.refine = nn.ModuleList(_pre(width, width, 3) for _ in range(scales - 1))
         self.join = _pre(width * scales, out_channels, 1)
@@ -93,12 +93,12 @@ class DAPPM(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.window is None:
-            pooled = [F.avg_pool2d(x, size, stride, size // 2) for size, stride in self.windows]
+            pooled = [F.avg_pool2d(x, size, stride, size // 2) for size, stride in self.pools]
             pooled.append(x.mean((2, 3), keepdim=True))
         else:
             height, width = self.window
             pooled = [window_means(x, (min(size, height), min(size, width)))
-                      for size, _ in self.windows]
+                      for size, _ in self.pools]
             pooled.append(window_means(x, self.window))
         outputs = [self.reduce[0](x)]
         for reduce, refine, p in zip(self.reduce[1:], self.refine, pooled, strict=True):
@@ -202,7 +202,7 @@ class DDRNet23Slim(SegmentationNetwork):
         if self.stride2_head is not None:
             nn.init.zeros_(self.stride2_head[1].weight)
 
-    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, Context]:
+    def encode(self, x: torch.Tensor) -> tuple[torch.Tensor, Skips]:
         stride2 = self.stem[0](x)
         stride4 = self.stem[1:](stride2)
         early = F.relu(self.layer2(stride4))
@@ -218,17 +218,17 @@ class DDRNet23Slim(SegmentationNetwork):
                                                        detail.shape[-2:])))
         pyramid = self.pyramid(self.context5(context))
         features = self.detail5(detail) + self.resize(pyramid, detail.shape[-2:])
-        return features, Context(stride2, stride4, early_detail)
+        return features, Skips(stride2, stride4, early_detail)
 
-    def classify(self, features: torch.Tensor, context: Context) -> torch.Tensor:
-        enlarged = self.resize(self.head(features), context.stride4.shape[-2:])
-        x = self.fine(torch.cat((enlarged, context.stride4), 1))
+    def classify(self, features: torch.Tensor, skips: Skips) -> torch.Tensor:
+        enlarged = self.resize(self.head(features), skips.stride4.shape[-2:])
+        x = self.fine(torch.cat((enlarged, skips.stride4), 1))
         logits = self.classifier(x)
         if self.stride2_head is None:
             return logits
-        size = context.stride2.shape[-2:]
+        size = skips.stride2.shape[-2:]
         return self.resize(logits, size) + self.stride2_head(
-            torch.cat((self.resize(self.narrow(x), size), context.stride2), 1))
+            torch.cat((self.resize(self.narrow(x), size), skips.stride2), 1))
 
-    def auxiliary(self, context: Context) -> list[torch.Tensor]:
-        return [self.auxiliary_head(context.detail)]
+    def auxiliary(self, skips: Skips) -> list[torch.Tensor]:
+        return [self.auxiliary_head(skips.detail)]
