@@ -71,7 +71,7 @@ def set_up(context):
     in_file = cameras_of_file(Path(given['params_file']))
     if cameras and in_file and cameras != in_file:
         get_logger('launch.user').warning(
-            f"argument cameras:='{given['cameras']}' goes before {', '.join(in_file)} of the "
+            f"argument cameras:='{given['cameras']}' overrides {', '.join(in_file)} of the "
             'parameter file')
     if not cameras and in_file:
         cameras = in_file

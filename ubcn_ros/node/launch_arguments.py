@@ -134,7 +134,7 @@ def unknown_arguments(context: LaunchContext, folder: Path, known: Sequence[str]
     :param folder: of our launch files.
     :param known: names of our arguments.
     :return: where the launch file is another's that includes ours, a sentence for each that is
-        one of ours misspelt: it may have arguments of its own that cannot be seen from here. None
+        one of ours misspelt: it may have arguments of its own that cannot be seen from here. Empty
         where it includes ours later, after an event: nothing of it can be seen then.
     :raises RuntimeError: there is one, and the launch file is one of ours.
     """

@@ -21,7 +21,8 @@ from ubcn_ros.runtime.processing import LARGEST, NATIVE, TRAINED
 
 SPECS = (
     Spec('model', DEFAULT_MODEL,
-         'Trained network: a name in models/, or the path of a .safetensors file.',
+         'Trained network: a name in models/, the path of a .safetensors file, or the folder of '
+         'an export for onnxruntime.',
          Changes.AT_CONFIGURE, pattern=r'(?s).+', allowed='a name or a path, not empty'),
     Spec('allow_partial_model', False,
          'Take a model with parts that were never trained, too, and warn; else it is refused.',

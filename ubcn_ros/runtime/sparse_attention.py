@@ -26,7 +26,7 @@ from ubcn_ros.network.attention import SAM, PathStacks
 
 CELL = 16
 """
-Side of a cell, pixels of the working size: small cells follow a mask closer. On a GPU the tiles of
+Side of a cell, pixels of the features: small cells follow a mask closer. On a GPU the tiles of
 ``kernels/triton_stacks`` stand for the same.
 """
 _CHUNK_BYTES = 2 ** 20

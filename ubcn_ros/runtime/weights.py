@@ -244,8 +244,9 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
         metadata = dict(json.loads(header.get('metadata', '{}')))
         network = build(config)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:  # the last: no memory
-        raise ModelFileError(f'{path} describes a network that cannot be built ({error}): it '
-                             'comes from another version of this package') from error
+        raise ModelFileError(f'{path} describes a network that cannot be built ({error}): mend '
+                             'that, or load it with the version of this package that wrote it'
+                             ) from error
     expected = network.state_dict()
     problems = [f'missing {k}' for k in expected.keys() - tensors.keys()]
     problems += [f'unexpected {k}' for k in tensors.keys() - expected.keys()]

@@ -32,7 +32,7 @@ class Backend(Protocol):
     Runs the steps of the loop on batches of images of one size.
 
     A frame is one ``upload``, one ``first``, any number of ``next`` and one ``download``, all in
-    one thread and in inference mode. A step that cannot be split counts as one stage.
+    one thread and in inference mode.
     """
 
     # What runs the steps now, as in ``Engine.load``; another one where that failed.

@@ -205,8 +205,8 @@ class OnnxBackend(StagesBackend):
         if self._fixed is not None and (size, working) != (self._fixed, self._fixed_working):
             raise ValueError(
                 f'this export takes images of {_sizes(self._fixed, self._fixed_working)}, got '
-                f'{_sizes(size, working)}: export one without --height and --width, or of that '
-                'size')
+                f'{_sizes(size, working)}: set processing_size to -1, or export one without '
+                '--height and --width, or of that size')
         return super().upload(images, working)
 
     def _run(self, stage: str, *inputs: torch.Tensor) -> torch.Tensor | list[torch.Tensor]:
