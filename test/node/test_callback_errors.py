@@ -47,5 +47,9 @@ def test_a_report_is_an_error_in_the_period_in_which_one_came():
     assert bad.message.startswith('2 callbacks failed, the last: timer: RuntimeError: other')
     errors.put_into(later)
     assert (later.level, later.message) == (Level.OK, 'fine')
+    errors.add('timer', raised())
+    gave_up = DiagnosticReport(Level.ERROR, 'gave up')
+    errors.put_into(gave_up)
+    assert gave_up.message.startswith('gave up; 1 callbacks failed'), 'the reason is kept'
     assert later.values['callback errors'] == '2'
     assert later.values['last callback error'].startswith('timer: RuntimeError: other')
