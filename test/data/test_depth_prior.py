@@ -106,3 +106,11 @@ def test_objects_of_any_set_stand_on_their_foot_point(name):
     assert found[75:115, 105:135].std() < 0.02 * found[75:115, 105:135].mean()
     unknown = depth_prior(H, W, labels, ['lane marking', 'Nature', 'cloud', 'something'])
     assert unknown[75:115, 105:135].std() > 0.1 * unknown[75:115, 105:135].mean()
+
+
+@pytest.mark.parametrize('name', ['car', 'building', 'road', 'sky'])
+def test_an_image_of_one_class_alone_has_distances(name):
+    labels = np.full((64, 96), id_of(CAMVID, name), np.uint8)
+    depth = complete_depth(None, labels, CAMVID.classes)
+    assert np.isfinite(depth).all() and (depth > 0).all()
+    assert name != 'car' or np.allclose(depth, depth[0, 0]), 'one object, on one foot point'

@@ -96,10 +96,10 @@ def depth_prior(height: int, width: int, labels: np.ndarray | None = None,
     depth[ground] = np.broadcast_to(plane[:, None], depth.shape)[ground]
     foot = plane[_run_ends(static)]
     depth[static] = np.minimum(foot, plain)[static]
-    count, pieces, stats, _ = cv2.connectedComponentsWithStats(objects.astype(np.uint8))
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(objects.astype(np.uint8))
+    stats = stats[1:]  # piece 0 is what is no object: where there is none, its box is nowhere
     bottoms = stats[:, cv2.CC_STAT_TOP] + stats[:, cv2.CC_STAT_HEIGHT] - 1
-    standing = plane[bottoms[:count]]
-    depth[objects] = standing[pieces][objects]
+    depth[objects] = plane[bottoms][pieces[objects] - 1]
     depth[mask_of(SKY)] = _SKY_M
     # About a pixel: objects keep their outline, label staircases disappear.
     return cv2.GaussianBlur(depth, (0, 0), max(0.6, 0.0025 * width))
