@@ -129,6 +129,27 @@ def test_steps_are_of_the_stage_that_derains_also_where_it_has_epochs(root, tmp_
     assert seen == [20, 20]  # of 100
 
 
+@pytest.mark.parametrize('budget', ['samples', 'time'])
+def test_a_variant_with_a_length_of_its_own_gets_the_budget_of_idm(study, budget, monkeypatch):
+    from ubcn_ros.training.run import Run
+    trained = {}
+    original = Run.train
+
+    def train(self, *arguments):
+        trained[self.out.name] = self.config.stages['derain'].optimizer_steps
+        original(self, *arguments)
+    monkeypatch.setattr(Run, 'train', train)
+    config = study().config
+    for length in ({'epochs': 20}, {'optimizer_steps': 9}):
+        changes = {**config.variants['ddn'], 'stages': {'derain': length}}
+        one = study(config=replace(config, variants={'ddn': changes}), budgets=[budget],
+                    out=study().out / [*length][0])
+        one.results['seconds_per_step'] = {'idm': 0.2, 'ddn': 0.1, 'sam': 0.2}
+        row = one._trained('ddn', budget)
+        steps = {'samples': 2, 'time': 4}[budget]
+        assert (trained['ddn'], row['samples']) == (steps, 2 * steps), length
+
+
 def test_a_study_goes_on_where_it_was_stopped_and_may_be_added_to(study, monkeypatch):
     original = BaselineStudy._trained
 

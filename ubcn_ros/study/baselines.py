@@ -101,7 +101,8 @@ class BaselineStudy:
         self.config = run.config  # in optimizer steps
         self.scenes = tested_scenes(self.data, self.config.data.short_side)
         self.names = [IDM, *self.baselines]
-        self.configs = {name: replace(config, stages={_DERAIN: config.stages[_DERAIN]})
+        self.configs = {name: Run(replace(config, stages={_DERAIN: config.stages[_DERAIN]}),
+                                  self.data, self.out).config  # likewise
                         for name, config in {IDM: self.config, **{
                             name: self.config.variant(name)
                             for name in (*self.config.variants, *self.baselines)}}.items()}
@@ -216,7 +217,7 @@ class BaselineStudy:
             for stage, count in steps.items()})
         run = self._run(name, config, budget)
         row: dict[str, Any] = {'optimizer_steps': steps, 'samples': sum(
-            stage.optimizer_steps * stage.batch for stage in config.stages.values())}
+            stage.optimizer_steps * stage.batch for stage in run.config.stages.values())}
         try:
             run.train(self.fabric, run.plan(resume=True), self.workers)
         except FloatingPointError as error:
