@@ -10,7 +10,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 import yaml
-from camvid_folder import write_scenes
+from camvid_folder import stripes, write_scenes
 from click.testing import CliRunner
 
 from ubcn_ros.cli.study_baselines import baselines
@@ -226,7 +226,7 @@ def test_a_model_with_a_segmentation_network_alone_is_no_row(study, partial_mode
     for _ in range(2):
         one = study(model=str(partial_model), budgets=[], say=said.append)
         one.train()
-    assert said == ['measuring partial'], 'once'
+    assert said.count('measuring partial') == 1
     assert one.results['model'] == {} and one.results['input']['150']['miou'] is not None
 
 
@@ -259,15 +259,19 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     copytree(root / 'camvid' / 'train', tmp_path / 'camvid' / 'val')
     with pytest.raises(ValueError, match='scenes: camvid/val, 1 scenes .* before, camvid/val, 2'):
         study(data=open_data([tmp_path / 'camvid']))
+    write_scenes(tmp_path / 'new' / 'camvid', 'train', 'A_0', 'A_1', labels=stripes(0, 3))
+    write_scenes(tmp_path / 'new' / 'camvid', 'val', 'A_0')
+    with pytest.raises(ValueError, match=r'settings: files\.camvid: \w+ before, \w+ now: choose'):
+        study(data=open_data([tmp_path / 'new' / 'camvid']))
     derain = one.config.stages['derain']
     for stages, said in (({'adapt': derain}, 'has the stages adapt: .*takes one with derain'),
                          ({'derain': derain, 'attend': derain},
                           'gives 4 samples to attend, .*the 4 of derain: give it fewer')):
         with pytest.raises(ValueError, match=said):
             study(config=replace(one.config, stages=stages), out=tmp_path / 'other')
-    refused = run(root, tmp_path / 'new' / 'out', '--model', one.model, '--baseline', 'rescan')
+    refused = run(root, tmp_path / 'none' / 'out', '--model', one.model, '--baseline', 'rescan')
     assert refused.exit_code == 1 and "no variant 'rescan'" in refused.output
-    assert not (tmp_path / 'new').exists()
+    assert not (tmp_path / 'none').exists()
 
 
 @pytest.mark.parametrize('attend', [1, 3])

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from camvid_folder import write_scenes
+from camvid_folder import stripes, write_scenes
 from click.testing import CliRunner
 from lightning.fabric import Fabric
 
@@ -60,7 +60,7 @@ def study(root, tmp_path, fabric):
         values = {'kinds': ['rain'], 'out': tmp_path / 'out', 'workers': 0, 'limit': 1,
                   'seeds': [1], 'stride': 1, 'command': '', 'say': lambda _text: None,
                   'config': TrainConfig.load(root / 'tiny.yaml'), 'fabric': fabric, **changes}
-        return DegradationStudy(data=open_data([root / 'camvid']), **values)
+        return DegradationStudy(**{'data': open_data([root / 'camvid']), **values})
     return made
 
 
@@ -211,6 +211,21 @@ def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
     assert np.isnan(tables_of(one.found['miou'])['rain'][0, 1]).all()
 
 
+def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, trained, tmp_path):
+    one = study(kinds=['haze'])
+    one.train()
+    other = write_scenes(tmp_path / 'camvid', 'train', 'A_0', 'A_1', labels=stripes(0, 3))
+    write_scenes(other, 'val', 'A_0', 'A_1', 'A_2', labels=stripes(0, 3))
+    changed = r'files\.camvid: \w+ before, \w+ now: choose another --out'
+    for seed in (1, 2):
+        with pytest.raises(ValueError, match=changed):
+            study(kinds=['haze'], seeds=[seed], data=open_data([other]))
+    del one.found['files'], one.found['label_set'], one.found['labels']
+    one.results.save(one.path)
+    with pytest.raises(ValueError, match=r'files: None before, .* now.*: choose another --out'):
+        study(kinds=['haze'])
+
+
 def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     one = study()
     one.results.save(one.path)
@@ -221,7 +236,7 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
         study(fabric=half)
     (root / 'camvid' / 'val' / 'images' / 'A_0.png').rename(tmp_path / 'A_0.png')
     try:
-        with pytest.raises(ValueError, match='other scenes of camvid: scenes: camvid/val, 1 sc'):
+        with pytest.raises(ValueError, match='of camvid: scenes: camvid/val, 1 sc'):
             study()
     finally:
         (tmp_path / 'A_0.png').rename(root / 'camvid' / 'val' / 'images' / 'A_0.png')

@@ -7,7 +7,7 @@ import shutil
 from dataclasses import replace
 
 import pytest
-from camvid_folder import write_scenes
+from camvid_folder import stripes, write_scenes
 from click.testing import CliRunner
 
 from ubcn_ros.cli.study_networks import networks
@@ -82,6 +82,17 @@ def test_models_are_measured_in_the_rain_that_is_chosen(run, root, tiny_model, t
     assert results['input']['150'] == measured['rates']['150']['input']
     refused = run(tiny_model)
     assert refused.exit_code == 1 and 'rain: painted before, rendered now' in refused.output
+
+
+def test_figures_of_other_labels_are_refused(run, root, tiny_model, tmp_path):
+    assert run(tiny_model, more=('--frames', '0')).exit_code == 0
+    other = write_scenes(tmp_path / 'camvid', 'val', 'A_0', 'A_1', labels=stripes(0, 3))
+    mapped = tmp_path / 'camvid.yaml'
+    mapped.write_text(f'path: {root}\nclass_mapping: {{Road: Sky}}\n')
+    for data, said in ((other, 'files.camvid: '), (mapped, 'labels.1 camvid.3: Road before, Sky')):
+        result = run(tiny_model, more=('--frames', '0', '--data', str(data)))
+        assert result.exit_code == 1 and 'of a study with other settings' in result.output
+        assert said in result.output and 'choose another --out' in result.output
 
 
 def test_what_does_not_belong_there_is_refused(run, tiny_model, rain_model, partial_model,

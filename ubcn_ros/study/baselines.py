@@ -35,7 +35,7 @@ from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.runtime.weights import PARTS, ModelInfo, load_model, save_model
 from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.study.comparison import IDM, UBCN
-from ubcn_ros.study.measured import by_step, tested_scenes
+from ubcn_ros.study.measured import by_step, data_settings, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all
@@ -120,7 +120,8 @@ class BaselineStudy:
         self.results = open_results(self.path, self.command, {
             'recipes': {name: {stage: decisive(config, stage) for stage in config.stages}
                         for name, config in self.configs.items()},
-            'data': [found.name for found in self.data.sets], 'model': self.info.sha256,
+            'data': [found.name for found in self.data.sets],
+            **data_settings(self.data, self.say), 'model': self.info.sha256,
             'training': scenes_record(run.training), 'scenes': scenes_record(self.scenes),
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {
@@ -237,7 +238,8 @@ class BaselineStudy:
 
     def _run(self, name: str, config: TrainConfig, budget: str) -> Run:
         return Run(config, self.data, self.out / budget / name, self.start,
-                   precision=self.fabric._precision.precision, command=self.command)
+                   precision=self.fabric._precision.precision, command=self.command,
+                   fingerprints=self.results['settings']['files'])
 
     def _steps(self, name: str, budget: str) -> dict[str, int]:
         """Return the optimizer steps of a network's stages in a budget, which is IDM's."""

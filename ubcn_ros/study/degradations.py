@@ -7,7 +7,8 @@ Figure 1 of the paper, made again: networks trained at one level of a degradatio
 data sets, joined by '+',
 
 - 'training' and 'scenes', which of it are trained on and which are tests, as
-  ``training.record.scenes_record``;
+  ``training.record.scenes_record``; 'files', 'label_set' and 'labels' as
+  ``measured.data_settings``;
 - 'miou': mIoU in % of the segmentation network as [kind][level of training][seed][level of test],
   all of them text: ``miou['rain']['50']['1']['150']``. Kinds and levels are those of
   ``paper.FIGURE_1_LEVELS``. What was not trained yet is missing.
@@ -34,7 +35,7 @@ from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.runtime.processing import NATIVE
-from ubcn_ros.study.measured import tested_scenes
+from ubcn_ros.study.measured import data_settings, tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.training.ahead import rendered_ahead
@@ -68,7 +69,7 @@ class DegradationStudy:
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, or whose networks see other degradations; no
         split val, or without labels; the folder holds a study with other settings, or of other
-        scenes of the data sets.
+        scenes or labels of the data sets.
     """
 
     config: TrainConfig
@@ -96,11 +97,12 @@ class DegradationStudy:
         self.results = open_results(self.path, self.command, {
             'recipe': recipe, 'stride': self.stride, 'limit': self.limit,
             'precision': self.fabric._precision.precision}, {'data': {}}, _read)
-        found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests)}
+        found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests),
+                 **data_settings(self.data, self.say)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {**found, 'miou': {}})
-        if changed := differences({key: self.found[key] for key in found}, found):
-            raise ValueError(f'{self.path} has figures of other scenes of {self.name}: '
+        if changed := differences({key: self.found.get(key) for key in found}, found):
+            raise ValueError(f'{self.path} has figures of other scenes or labels of {self.name}: '
                              f'{"; ".join(changed)}: choose another --out')
 
     @property
@@ -161,7 +163,8 @@ class DegradationStudy:
         """Train a network, or what is left of it; returns its file."""
         config = self.trained_config(kind, level, seed)
         run = Run(config, self.data, self.out / self.name / f'seed-{seed}' / config.name,
-                  precision=self.fabric._precision.precision, command=self.command)
+                  precision=self.fabric._precision.precision, command=self.command,
+                  fingerprints=self.found['files'])
         run.training = self.training
         stages = run.plan(resume=True)
         if stages or not run.files.result.is_file():

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from ubcn_ros.data.check.check import check_data
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
@@ -43,6 +44,20 @@ def tested_scenes(data: Data, short_side: int) -> SceneList:
                          'networks would be tested on what they are trained on: give a data set '
                          'that has one')
     return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
+
+
+def data_settings(data: Data, say: Callable[[str], object]) -> dict[str, Any]:
+    """
+    Return what of data sets decides on figures: the files' content, and what labels mean.
+
+    :param say: told that files are read, which may take minutes where that was never done.
+    :return: plain values, as ``training.run`` has them in a checkpoint.
+    """
+    say(f'checking the files of {" and ".join(found.name for found in data.sets)}')
+    return {'files': check_data(data).fingerprints,
+            'label_set': data.label_set and data.label_set.to_dict(),
+            'labels': {f'{number} {found.name}': data.meanings(found)
+                       for number, found in enumerate(data.sets, 1)}}
 
 
 def by_step(rates: Mapping[str, Any]) -> list[dict[str, dict[str, float | None]]]:

@@ -23,7 +23,7 @@ from typing import Any
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, measure_scenes
 from ubcn_ros.runtime.weights import load_model
-from ubcn_ros.study.measured import HEADER, by_step, cells, labelled_scenes
+from ubcn_ros.study.measured import HEADER, by_step, cells, data_settings, labelled_scenes
 from ubcn_ros.study.paper import TABLE_4_UBCN
 from ubcn_ros.study.parameters import WHOLE, megabytes, parameters
 from ubcn_ros.study.results_file import open_results
@@ -72,6 +72,7 @@ class NetworkStudy:
         self.scenes = labelled_scenes(self.data).labelled()
         self.results = open_results(self.path, self.command, {
             'data': [found.name for found in self.data.sets],
+            **data_settings(self.data, self.say),
             'scenes': scenes_record(self.scenes), 'rates': list(self.rates), 'rain': self.rain,
             'stride': self.stride, 'limit': self.limit, 'iterations': self.iterations,
             'precision': self.precision},
