@@ -269,6 +269,10 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
                           'gives 4 samples to attend, .*the 4 of derain: give it fewer')):
         with pytest.raises(ValueError, match=said):
             study(config=replace(one.config, stages=stages), out=tmp_path / 'other')
+    for config in (replace(one.config, data=replace(one.config.data, validation_images=3)),
+                   replace(one.config, variants={'ddn': {'data': {'validation_images': 3}}})):
+        with pytest.raises(ValueError, match='has data.validation_images 3, .*: set it to 0'):
+            study(config=config, out=tmp_path / 'other')
     refused = run(root, tmp_path / 'none' / 'out', '--model', one.model, '--baseline', 'rescan')
     assert refused.exit_code == 1 and "no variant 'rescan'" in refused.output
     assert not (tmp_path / 'none').exists()

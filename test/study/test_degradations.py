@@ -250,6 +250,8 @@ def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     stage = one.config.stages['adapt']
     with pytest.raises(ValueError, match='has the stages derain: .*adapt alone'):
         study(config=replace(one.config, stages={'derain': stage}))
+    with pytest.raises(ValueError, match="'tiny' has data.validation_images 3, .*: set it to 0"):
+        study(config=replace(one.config, data=replace(one.config.data, validation_images=3)))
     with pytest.raises(ValueError, match='rain_probability is 1'):
         study(config=replace(one.config, stages={'adapt': replace(
             stage, samples=replace(stage.samples, rain_probability=1.0))}))

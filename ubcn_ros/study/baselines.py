@@ -39,6 +39,7 @@ from ubcn_ros.study.measured import by_step, data_settings, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all
+from ubcn_ros.study.trainings import check_last_counts
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.record import network_hash, scenes_record
 from ubcn_ros.training.run import Run
@@ -69,10 +70,10 @@ class BaselineStudy:
     :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
     :param say: told what is being done.
-    :raises ValueError: a recipe of other stages, or whose attend leaves nothing to IDM; an unknown
-        variant; no split val, or without labels; a model whose segmentation was never trained, or
-        does not fit the recipe's networks; the folder holds a study with other settings, or the
-        segmentation network of another model.
+    :raises ValueError: a recipe of other stages, that validates, or whose attend leaves nothing to
+        IDM; an unknown variant; no split val, or without labels; a model whose segmentation was
+        never trained, or does not fit the recipe's networks; the folder holds a study with other
+        settings, or the segmentation network of another model.
     """
 
     config: TrainConfig
@@ -106,6 +107,8 @@ class BaselineStudy:
                         for name, config in {IDM: self.config, **{
                             name: self.config.variant(name)
                             for name in (*self.config.variants, *self.baselines)}}.items()}
+        for config in self.configs.values():
+            check_last_counts(config)
         self.shares = {_DERAIN: 1.0}  # of UBCN's budget
         if _ATTEND in stages:
             self.names.append(UBCN)

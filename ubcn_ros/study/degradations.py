@@ -38,6 +38,7 @@ from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import data_settings, tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import open_results
+from ubcn_ros.study.trainings import check_last_counts
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
@@ -67,9 +68,9 @@ class DegradationStudy:
     :param stride, limit: which scenes of the split are tests.
     :param workers: processes that render.
     :param say: told what is being done.
-    :raises ValueError: a recipe of other stages, or whose networks see other degradations; no
-        split val, or without labels; the folder holds a study with other settings, or of other
-        scenes or labels of the data sets.
+    :raises ValueError: a recipe of other stages, that validates, or whose networks see other
+        degradations; no split val, or without labels; the folder holds a study with other
+        settings, or of other scenes or labels of the data sets.
     """
 
     config: TrainConfig
@@ -90,6 +91,7 @@ class DegradationStudy:
             raise ValueError(f'the recipe {self.config.name!r} has the stages '
                              f'{", ".join(self.config.stages) or "(none)"}: a study of '
                              f'degradations takes one with {_STAGE} alone, such as degradations')
+        check_last_counts(self.config)
         _ = [self.trained_config(kind, level, 0) for kind in self.kinds
              for level in FIGURE_1_LEVELS[kind]]
         recipe = decisive(self.config, _STAGE)
