@@ -21,6 +21,7 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.study.degradations import DegradationStudy, degraded_scene, tables_of
+from ubcn_ros.study.report.assemble import study_report
 from ubcn_ros.training.config import TrainConfig
 from ubcn_ros.training.run import Run
 from ubcn_ros.training.trainer import Trainer
@@ -118,6 +119,27 @@ def trained(monkeypatch, tiny_model):
     monkeypatch.setattr(Run, 'plan', lambda self, resume: (
         [] if self.files.result.is_file() else ['adapt']))
     return asked
+
+
+def test_a_study_stopped_in_its_first_training_refuses_other_settings(root, tmp_path,
+                                                                      monkeypatch):
+    def stopped(self, *arguments):
+        if self.optimizer_step:
+            raise KeyboardInterrupt
+        return original(self, *arguments)
+    original = Trainer.train_step
+    monkeypatch.setattr(Trainer, 'train_step', stopped)
+    assert run(root, tmp_path / 'out', '--kind', 'haze').exit_code == 130
+    monkeypatch.undo()
+    other = run(root, tmp_path / 'out', '--kind', 'haze', '--steps', 3)
+    assert other.exit_code == 1 and '--overwrite' not in other.output
+    assert 'optimizer_steps: 2 before, 3 now: choose another --out' in other.output
+    section = study_report([tmp_path / 'out'], '').sections[0]
+    assert {each.holds for each in section.statements} == {None}, 'nothing is found, nor an error'
+    (tmp_path / 'out' / 'degradations.json').unlink()  # as versions before left it
+    other = run(root, tmp_path / 'out', '--kind', 'haze', '--steps', 3)
+    folder = tmp_path / 'out/camvid/seed-1/tiny-clean'
+    assert f'for a study choose another --out, or remove {folder}\n' in other.output
 
 
 def test_other_kinds_and_seeds_are_added(study, trained):

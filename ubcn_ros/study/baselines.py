@@ -39,7 +39,7 @@ from ubcn_ros.study.measured import by_step, data_settings, tested_scenes
 from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all
-from ubcn_ros.study.trainings import check_last_counts
+from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.record import network_hash, scenes_record
 from ubcn_ros.training.run import Run
@@ -223,7 +223,7 @@ class BaselineStudy:
         row: dict[str, Any] = {'optimizer_steps': steps, 'samples': sum(
             stage.optimizer_steps * stage.batch for stage in run.config.stages.values())}
         try:
-            run.train(self.fabric, run.plan(resume=True), self.workers)
+            run.train(self.fabric, left_to_train(run), self.workers)
         except FloatingPointError as error:
             return {**row, 'error': str(error)}
         loaded = self._loaded(run.files.result, (_DERAIN, 'segmentation'))

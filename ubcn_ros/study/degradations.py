@@ -38,7 +38,7 @@ from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import data_settings, tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
 from ubcn_ros.study.results_file import open_results
-from ubcn_ros.study.trainings import check_last_counts
+from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
@@ -168,9 +168,10 @@ class DegradationStudy:
                   precision=self.fabric._precision.precision, command=self.command,
                   fingerprints=self.found['files'])
         run.training = self.training
-        stages = run.plan(resume=True)
+        stages = left_to_train(run)
         if stages or not run.files.result.is_file():
             self.say(f'training {config.name} on {self.name}, seed {seed}')
+            self.results.save(self.path)  # with other settings it does not go on
             run.train(self.fabric, stages, self.workers)
         return run.files.result
 
