@@ -248,6 +248,18 @@ def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, tr
         study(kinds=['haze'])
 
 
+def test_where_every_training_diverges_that_is_said_with_the_remedy(root, trained, tmp_path,
+                                                                    monkeypatch):
+    def diverging(self, *_):
+        raise FloatingPointError('the loss of adapt is nan')
+    monkeypatch.setattr(Run, 'train', diverging)
+    result = run(root, tmp_path / 'out', '--kind', 'pepper')
+    assert result.exit_code == 1 and 'pepper 30, seed 1: the loss of adapt is nan' in result.output
+    assert result.output.splitlines()[-1] == (
+        'Error: no training on camvid came to its end, all diverged as said above: give the '
+        "recipe 'tiny' a lower lr, and choose another --out")
+
+
 def test_other_settings_and_what_cannot_be_are_refused(study, root, tmp_path):
     one = study()
     one.results.save(one.path)

@@ -147,6 +147,8 @@ class DegradationStudy:
         Train and test everything that is not done yet, the first seed first.
 
         What diverges is said, and left out.
+
+        :raises ValueError: all that was ever trained on these data diverged.
         """
         for seed, kind in product(self.seeds, self.kinds):
             for level in FIGURE_1_LEVELS[kind]:
@@ -160,6 +162,10 @@ class DegradationStudy:
                     continue
                 rows[str(seed)] = self._tested(path, kind)
                 self.results.save(self.path)
+        if not tables_of(self.found['miou']):
+            raise ValueError(f'no training on {self.name} came to its end, all diverged as said '
+                             f'above: give the recipe {self.config.name!r} a lower lr, and '
+                             'choose another --out')
 
     def _trained(self, kind: str, level: float, seed: int) -> Path:
         """Train a network, or what is left of it; returns its file."""
