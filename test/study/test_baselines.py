@@ -108,8 +108,8 @@ def test_from_data_to_the_table_and_nothing_is_done_twice(root, tmp_path, tiny_m
     page, (section,) = reported(tmp_path / 'out')
     assert all(text in page for text in ('Size and time', 'as much time', '0.23', 'light, T = 2'))
     missing = dict(section.missing)
-    assert missing['rescan, jorder-e and rcdnet, which this study was begun without: another '
-                   '--out'], 'they are no variants of this recipe'
+    assert missing['rescan, jorder-e and rcdnet, which the recipe of this study lacks: another '
+                   'recipe and --out']
     assert 'Trained for as many samples: prenet' in missing
 
 

@@ -9,6 +9,7 @@ data sets, joined by '+',
 - 'training' and 'scenes', which of it are trained on and which are tests, as
   ``training.record.scenes_record``; 'files', 'label_set' and 'labels' as
   ``measured.data_settings``;
+- 'command', the one that began it;
 - 'miou': mIoU in % of the segmentation network as [kind][level of training][seed][level of test],
   all of them text: ``miou['rain']['50']['1']['150']``. Kinds and levels are those of
   ``paper.FIGURE_1_LEVELS``. What was not trained yet is missing.
@@ -102,7 +103,7 @@ class DegradationStudy:
         found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests),
                  **data_settings(self.data, self.say)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
-            self.name, {**found, 'miou': {}})
+            self.name, {'command': self.command, **found, 'miou': {}})
         if changed := differences({key: self.found.get(key) for key in found}, found):
             raise ValueError(f'{self.path} has figures of other scenes or labels of {self.name}: '
                              f'{"; ".join(changed)}: choose another --out')
@@ -229,9 +230,14 @@ def tables_of(miou: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float | 
     tables = {}
     for kind, rows in miou.items():
         levels = [f'{level:g}' for level in FIGURE_1_LEVELS[kind]]
-        seeds = sorted({int(seed) for row in rows.values() for seed in row})
+        seeds = seeds_of(rows)
         values = [[[rows.get(train, {}).get(str(seed), {}).get(test) for test in levels]
                    for train in levels] for seed in seeds]
         if seeds:
             tables[kind] = np.array(values, float)  # None becomes NaN
     return tables
+
+
+def seeds_of(rows: Mapping[str, Mapping[str, Any]]) -> list[int]:
+    """Return the seeds that any network of a kind was trained with, in their order."""
+    return sorted({int(seed) for row in rows.values() for seed in row})

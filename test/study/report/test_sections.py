@@ -80,9 +80,33 @@ def test_what_is_not_tested_yet_is_not_known(section):
     assert said(found, 'Training at the level').holds is None
     assert said(found, 'peak at their own').holds is None
     assert said(found, 'three claims hold').holds is None
-    assert found.missing == [('20 of the tests on camvid', 'ubcn study degradations --data camvid '
-                              '--seeds 3')], 'of all kinds'
+    assert found.missing == [('20 of the tests on camvid with seed 1', 'ubcn study degradations '
+                              '--data camvid --seeds 3 --kind rain --kind haze --seed 1')]
     assert found.blocks[0].maps[1].values[3] == (None,) * 4
+
+
+def test_what_a_seed_lacks_is_asked_for_with_that_seed(section):
+    results = degradations(seeds=('1', '2'))
+    results['command'] = "ubcn study degradations --data 'cam vid' --seed 3 --kind rain --seed=4"
+    rain = results['data']['camvid']['miou']['rain']
+    del rain['150']['2'], rain['250']['2']
+    begun = "ubcn study degradations --data 'cam vid' "
+    assert section('degradations', results).missing == [
+        ('8 of the tests on camvid with seed 2', begun + '--kind rain --seed 2')]
+    results['data']['camvid']['miou'] = {'rain': {'0': {}}}
+    assert section('degradations', results).missing == [
+        ('64 of the tests on camvid with seed 1', begun + '--seed 1')], 'of all kinds'
+
+
+@pytest.mark.parametrize('own', ['ubcn study degradations --data VOC', None])
+def test_what_a_second_data_set_lacks_is_asked_for_of_that(tmp_path, own):
+    results = degradations(seeds=('1',))
+    results['data']['voc2012'] = {**results['data']['camvid'], 'miou': {}, 'command': own}
+    first, second = study_report([written(tmp_path, 'degradations', results)], '').sections[:2]
+    expected = own or 'ubcn study degradations --data FOLDER'  # files of before do not say it
+    assert second.missing[0][1] == f'{expected} --seed 1' and not first.missing
+    assert dict(second.facts)['command'] == expected
+    assert dict(first.facts)['command'] == results['command']
 
 
 def test_data_sets_have_sections_of_their_own(tmp_path):
@@ -112,7 +136,7 @@ def test_table_4_where_ubcn_leads(section):
     assert [line.name for line in found.blocks[2].charts[0].lines] == [
         'ubcn', 'ddn', 'rescan', 'prenet', 'jorder-e', 'rcdnet', 'idm']
     assert [text for text, _ in found.missing] == [
-        'Times and memory on a GPU: the same command on a machine that has one']
+        'Times and memory on a GPU: this on a machine that has one']
     assert not found.opinions
 
 
@@ -179,11 +203,19 @@ def test_table_4_half_done(section):
     assert found.missing[0] == ('Trained for as many samples: ubcn', results['command'])
     assert found.missing[1][0].startswith('Trained for as much time: ddn, rescan')
     assert 'Diverged: ddn.' in found.blocks[1].note
-    results['command'] += ' --baseline ddn --budget samples --baseline=prenet'
-    del results['settings']['recipes']['rcdnet']
+    results['command'] += (' --baseline ddn --budget samples --baseline=prenet --recipe a.yaml '
+                           '--out b --frames 0')
+    for name in ('rcdnet', 'rescan'):
+        del results['settings']['recipes'][name]
     missing = dict(section('baselines', results).missing)
-    assert missing['rcdnet, which this study was begun without: another --out'] == \
-        'ubcn study baselines --data camvid'
+    begun, known = 'ubcn study baselines --data camvid', ('--baseline ddn --baseline prenet '
+                                                          '--baseline jorder-e')
+    assert missing['rescan and rcdnet, which the recipe of this study lacks: another recipe and '
+                   '--out'] == f'{begun} --frames 0 --recipe RECIPE --out OUT'
+    there = f'{begun} --recipe a.yaml --out b'
+    assert missing['Trained for as many samples: ubcn'] == f'{there} --frames 0 {known}'
+    assert missing['Times and memory on a GPU: this on a machine that has one'] == \
+        f'{there} {known}'
     assert [row[0] for row in found.blocks[1].rows][:3] == ['rainy image', 'idm', 'rescan']
 
 

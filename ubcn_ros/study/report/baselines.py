@@ -238,14 +238,18 @@ def _opinions(statements: list[Statement]) -> Iterator[str]:
 
 def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     same, begun = without(results['command'], 'budget'), results['settings']['recipes']
-    command = without(same, 'baseline')
+    command, known = without(same, 'baseline'), [name for name in TABLE_4 if name in begun]
+    absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
+    # without the option all of table 4 are asked for, which the recipe may not have
+    all_known = command + ''.join(f' --baseline {name}' for name in known) * bool(absent)
     for budget, words in _BUDGETS.items():
         rows = results['trained'].get(budget, {})
         left = [name for name in (*TABLE_4, UBCN) if name in begun and name not in rows]
         if left:
-            yield f'Trained {words}: {listing(left)}', command
-    absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
+            yield f'Trained {words}: {listing(left)}', all_known
     if absent:
-        yield (f'{listing(absent)}, which this study was begun without: another --out', command)
+        yield (f'{listing(absent)}, which the recipe of this study lacks: another recipe and '
+               '--out', f'{without(command, "recipe", "out")} --recipe RECIPE --out OUT')
     if not any(where.startswith('cuda') for where in times):
-        yield 'Times and memory on a GPU: the same command on a machine that has one', same
+        yield ('Times and memory on a GPU: this on a machine that has one',
+               without(all_known, 'frames'))

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, comparison_text
 from ubcn_ros.study.degradation_table import over_seeds
-from ubcn_ros.study.degradations import tables_of
+from ubcn_ros.study.degradations import seeds_of, tables_of
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
 from ubcn_ros.study.report.content import (
     Charts,
@@ -51,15 +52,31 @@ def degradation_sections(found: Found, key: str) -> Iterator[Section]:
                                 zip(checked, papers, strict=True)),
                               _target(name, checked, tables)]
         section.opinions = [*_opinions(checked, tables)]
-        todo = sum(int(np.isnan(tables[kind]).sum()) if kind in tables else 16
-                   for kind in FIGURE_1_LEVELS)
-        if todo:
-            section.missing = [(f'{todo} of the tests on {name}',
-                                without(found.results['command'], 'kind'))]
-        section.facts = [*found.facts(), ('tests', data['scenes']), ('seeds', '; '.join(
-            f'{kind} {", ".join(sorted({seed for row in rows.values() for seed in row}))}'
-            for kind, rows in data['miou'].items()))]
+        # files of before name the first alone
+        command = data.get('command') or (found.kind.command if number else
+                                          found.results['command'])
+        section.missing = [*_missing(name, data['miou'], tables, command)]
+        section.facts = [*found.facts(command), ('tests', data['scenes']), ('seeds', '; '.join(
+            f'{kind} {", ".join(map(str, seeds))}' for kind, rows in data['miou'].items()
+            if (seeds := seeds_of(rows))))]
         yield section
+
+
+def _missing(name: str, miou: Mapping[str, Any], tables: Tables, command: str
+             ) -> Iterator[tuple[str, str]]:
+    """Yield what is not tested of each seed that was begun; a kind has one seed at least."""
+    seeds = {kind: seeds_of(miou.get(kind, {})) for kind in FIGURE_1_LEVELS}
+    first = min((seed for begun in seeds.values() for seed in begun), default=1)
+    todo: dict[int, dict[str, int]] = {}
+    for kind, begun in seeds.items():
+        left = np.isnan(tables[kind]).sum((1, 2)) if begun else (16,)
+        for seed, count in zip(begun or [first], left, strict=True):
+            if count:
+                todo.setdefault(seed, {})[kind] = int(count)
+    for seed, kinds in sorted(todo.items()):
+        options = ''.join(f' --kind {kind}' for kind in kinds) * (len(kinds) < len(seeds))
+        yield (f'{sum(kinds.values())} of the tests on {name} with seed {seed}',
+               f'{without(command, "kind", "seed")}{options} --seed {seed}')
 
 
 def _heat_maps(kind: str, ours: np.ndarray) -> tuple[HeatMap, ...]:

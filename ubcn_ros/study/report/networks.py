@@ -23,7 +23,7 @@ from ubcn_ros.study.report.content import (
     quality_table,
     timed_rows,
 )
-from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.report.sources import Found, without
 
 _PSPNET = 'pspnet_resnet50'  # that table 4's size of UBCN's segmentation network fits
 _UNITS = (('MB', 1e6), ('MiB', 2 ** 20))
@@ -49,8 +49,8 @@ def networks_section(found: Found, key: str) -> Section:
         section.missing.append(('A second model to compare with: the same command with one more '
                                 '--model', results['command']))
     if not any(where.startswith('cuda') for where in times):
-        section.missing.append(('Times and memory on a GPU: the same command on a machine that '
-                                'has one', results['command']))
+        section.missing.append(('Times and memory on a GPU: this on a machine that has one',
+                                without(results['command'], 'frames')))
     return section
 
 

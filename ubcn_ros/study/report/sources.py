@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,14 @@ class Found:
                  else None) for path in (self.folder / name for name in names)
                 if path.suffix == '.png']
 
-    def facts(self) -> list[tuple[str, str]]:
-        """Say how it was made: command, data, seeds and other settings, and time."""
+    def facts(self, command: str | None = None) -> list[tuple[str, str]]:
+        """
+        Say how it was made: command, data, seeds and other settings, and time.
+
+        :param command: of a part of it; by default the one that began it.
+        """
         seconds = self.results.get('seconds')
-        return [('command', self.results.get('command') or 'not recorded'),
+        return [('command', command or self.results.get('command') or 'not recorded'),
                 ('folder', str(self.folder)), *_plain(self.results['settings']),
                 ('time', f'{duration(seconds)}, all runs together' if seconds else
                  'not recorded')]
@@ -77,9 +81,15 @@ def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
             for kind in kinds for folder in folders if (folder / f'{kind.name}.json').is_file()]
 
 
-def without(command: str, option: str) -> str:
-    """Return a command without an option, which may be repeated, and its values."""
-    return re.sub(rf' --{option}[ =]\S+', '', command)
+def without(command: str, *names: str) -> str:
+    """Return a command without options, which may be repeated, and their values."""
+    kept, options, parts = [], {f'--{name}' for name in names}, iter(shlex.split(command))
+    for part in parts:
+        if part in options:
+            next(parts, None)  # its value
+        elif part.partition('=')[0] not in options:
+            kept.append(part)
+    return shlex.join(kept)
 
 
 def study_folders(runs: Path) -> list[Path]:
