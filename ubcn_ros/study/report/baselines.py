@@ -32,6 +32,7 @@ from ubcn_ros.study.report.content import (
     gain_line,
     listing,
     quality_table,
+    residue_statement,
     timed_rows,
 )
 from ubcn_ros.study.report.sources import Found, without
@@ -172,19 +173,18 @@ def _order_statements(times: Mapping[str, Any]) -> Iterator[Statement]:
 
 def _residue_statements(results: Results) -> Iterator[Statement]:
     """Yield whether UBCN's lead over the others grows with the rain, for each budget."""
-    for budget in results['trained']:
-        text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is '
-                f'ahead of them by more (trained {_BUDGETS.get(budget, budget)})')
+    for budget, rows in results['trained'].items():
         ahead = margins(results, budget)
         psnr = ahead['psnr']
-        if len(psnr) < 2:
-            yield Statement(text, None, 'needs two rain rates, UBCN and a baseline')
-            continue
-        light, heavy = (psnr[rate] for rate in (min(psnr, key=float), max(psnr, key=float)))
-        yield Statement(text, heavy > max(0.0, light), 'ahead of the best of them by ' + listing([
-            f'{figure(psnr[rate], 2, True)} dB and '
-            f'{figure(ahead["miou"].get(rate), 1, True)} points of mIoU at {rate} mm/hr'
-            for rate in sorted(psnr, key=float)]))
+        rates = sorted(psnr, key=float)
+        light, heavy = (psnr[rates[0]], psnr[rates[-1]]) if len(rates) > 1 else (None, None)
+        yield residue_statement(
+            f'trained {_BUDGETS.get(budget, budget)}', light, heavy,
+            'ahead of the best of them by ' + listing([
+                f'{figure(psnr[rate], 2, True)} dB and '
+                f'{figure(ahead["miou"].get(rate), 1, True)} points of mIoU at {rate} mm/hr'
+                for rate in rates]),
+            [name for name in TABLE_4 if 'steps' not in rows.get(name, ())])
 
 
 def _targets(results: Results) -> Iterator[Statement]:

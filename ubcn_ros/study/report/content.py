@@ -250,6 +250,25 @@ def gain_chart(title: str, unit: str, lines: Iterable[Line]) -> Chart:
                  tuple(lines))
 
 
+def residue_statement(where: str, light: float | None, heavy: float | None, found: str,
+                      missing: Sequence[str]) -> Statement:
+    """
+    Say whether UBCN's lead over the best of the others grows with the rain.
+
+    :param where: it is looked at.
+    :param light, heavy: dB at the lightest and the heaviest rate, None where not known.
+    :param found: figures in words.
+    :param missing: baselines without figures, which can only lessen a lead: until they are there
+        nothing but a lead of 0 or below in heavy rain decides.
+    """
+    text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is ahead of '
+            f'them by more ({where})')
+    if light is None or heavy is None:
+        return Statement(text, None, 'needs two rain rates, UBCN and a baseline')
+    return Statement(text, None if missing and heavy > 0 else heavy > max(0.0, light),
+                     found + (f'; without {listing(missing)}' if missing else ''))
+
+
 def listing(words: Sequence[str]) -> str:
     """Join words as a sentence does: 'a, b and c'."""
     return ' and '.join(filter(None, (', '.join(words[:-1]), *words[-1:])))

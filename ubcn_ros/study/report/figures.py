@@ -20,6 +20,7 @@ from ubcn_ros.study.report.content import (
     Table,
     listing,
     quality_table,
+    residue_statement,
 )
 from ubcn_ros.study.report.sources import Found
 from ubcn_ros.text_table import counted
@@ -38,7 +39,7 @@ def methods_section(found: Found, key: str) -> Section:
     section.missing = _left_out(found)
     theirs = [title for title in titles if title not in (INPUT, OURS)]
     section.statements = [_residue({rate: _lead(images, rate, theirs) for rate in rates
-                                    if float(rate)})]
+                                    if float(rate)}, found.results['missing'])]
     section.opinions = [*_method_opinions(section.statements[0], theirs)]
     return section
 
@@ -89,16 +90,13 @@ def _lead(images: list[Any], rate: str, theirs: list[str]) -> float | None:
     return _mean(leads)
 
 
-def _residue(leads: dict[str, float | None]) -> Statement:
-    text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is ahead '
-            'of them by more (the shown images)')
+def _residue(leads: dict[str, float | None], missing: list[str]) -> Statement:
     rates = [*leads]
-    if len(rates) < 2 or None in (leads[rates[0]], leads[rates[-1]]):
-        return Statement(text, None, 'needs two rain rates, UBCN and a baseline')
-    light, heavy = leads[rates[0]], leads[rates[-1]]
-    return Statement(text, heavy > max(0.0, light),
-                     f'PSNR of UBCN over the best of the others: {figure(light, 2, True)} dB at '
-                     f'{rates[0]} mm/hr, {figure(heavy, 2, True)} dB at {rates[-1]} mm/hr')
+    light, heavy = (leads[rates[0]], leads[rates[-1]]) if len(rates) > 1 else (None, None)
+    return residue_statement(
+        'the shown images', light, heavy, 'PSNR of UBCN over the best of the others: '
+        + ', '.join(f'{figure(leads[rate], 2, True)} dB at {rate} mm/hr'
+                    for rate in (*rates[:1], *rates[-1:])), missing)
 
 
 def _method_opinions(statement: Statement, theirs: list[str]) -> Iterator[str]:
