@@ -32,9 +32,9 @@ def timed(monkeypatch):
         {}, call, torch.device('cpu')))
     monkeypatch.setattr('ubcn_ros.runtime.peak_memory.peak_mib', peak)
 
-    def made(times, *names):
+    def made(times, *names, frames=2):
         log.clear()
-        time_all(times, names, {}, precision='fp32', size=(64, 48), frames=2, iterations=1,
+        time_all(times, names, {}, precision='fp32', size=(64, 48), frames=frames, iterations=1,
                  done=lambda _: None)
         return log
     return made
@@ -53,3 +53,12 @@ def test_times_of_other_threads_stand_apart(timed, one_thread):
     timed(times, 'ddn', 'prenet')
     assert {where: [*sizes['64x48, fp32']] for where, sizes in times.items()} == {
         'cpu (1 thread)': ['ddn'], 'cpu (2 threads)': ['ddn', 'prenet']}
+
+
+def test_more_frames_are_timed_anew_and_fewer_are_not(timed, one_thread):
+    times = {}
+    timed(times, 'ddn')
+    for frames, count, kept in ((1, 0, 2), (2, 0, 2), (0, 0, 2), (5, 5, 5)):
+        assert timed(times, 'ddn', frames=frames).count('timed') == count
+        (sizes,) = times.values()
+        assert sizes['64x48, fp32']['ddn']['frames'] == kept

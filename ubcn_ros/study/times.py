@@ -33,7 +33,7 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
              precision: str, size: tuple[int, int], frames: int, iterations: int,
              done: Callable[[str], object]) -> None:
     """
-    Time what is not timed yet on the CPU and, where there is one, the GPU, at the image's size.
+    Time what is not timed yet, or with fewer frames, on the CPU and, where there is one, the GPU.
 
     Baselines and presets have random weights, which do not change their speed.
 
@@ -43,7 +43,7 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
         some), 'frames'}}.
     :param baselines: of network.baselines.REGISTRY.
     :param loops: files of whole models by name; None for a preset of UBCN, whose name it is.
-    :param size: width and height.
+    :param size: width and height of the image, which is labelled at its own size.
     :param frames: that count, after WARM_UP that do not; with 0 nothing is timed.
     :param iterations: T of the loops.
     :param done: called after each, with its name.
@@ -65,7 +65,7 @@ def time_all(times: dict[str, Any], baselines: Sequence[str], loops: Mapping[str
                 **{f'{loop}, T = {iterations}': partial(
                     _timed_loop, loop, path, Path(folder), name, precision, size, iterations)
                    for loop, path in loops.items()}}
-            for key in [key for key in calls if key not in known]:
+            for key in [key for key in calls if known.get(key, {}).get('frames', 0) < frames]:
                 images = images or rainy_images(size[1], size[0], 1)
                 _release_memory()  # else this one would take what the one before held
                 held = peak_mib(lambda: None, device)
