@@ -78,8 +78,14 @@ def test_larger_photographs_are_shrunk_in_their_aspect_and_others_stay(
 def test_files_and_folders_are_taken_in_their_order(photographs):
     both = find_photographs([photographs])
     assert [path.name for path in both] == ['tall.png', 'wide.png']
-    assert find_photographs([both[1], photographs], 2) == [both[1], both[1]]
+    assert find_photographs([both[1], photographs], 2) == [both[1], both[0]]
     assert find_photographs([photographs], limit=1) == both[:1]
+
+
+def test_photographs_that_are_named_are_all_shown(photographs):
+    named = [photographs / 'wide.png', photographs / 'tall.png'] * 3
+    assert find_photographs(named, stride=2, limit=4) == named
+    assert find_photographs([*named, photographs], limit=1)[6:] == [photographs / 'tall.png']
 
 
 def test_what_is_no_photograph_is_told_in_a_line(photographs, tiny_model, tmp_path):

@@ -24,8 +24,8 @@ from ubcn_ros.cli.study_pictures import (
 @click.command('real-rain', cls=Command)
 @click.argument('sources', metavar='PHOTOGRAPH...', nargs=-1, required=True,
                 type=InputType(exists=True, path_type=Path))
-@stride_option()
-@limit_option(default=4, show_default=True)
+@stride_option(help='Take every n-th image of a folder.')
+@limit_option(default=4, show_default=True, help='Take this many images of a folder at most.')
 @baselines_options
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-real-rain', show_default=True,
               help='Output folder.')

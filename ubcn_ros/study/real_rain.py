@@ -34,12 +34,12 @@ def find_photographs(sources: Sequence[Path], stride: int = 1, limit: int | None
     """
     Find the images of files and folders, those of a folder in order.
 
-    :param stride, limit: take every n-th, and so many at most.
+    :param stride, limit: of each folder take every n-th, and so many at most; what is named
+        itself is meant.
     :raises ImageFileError: a folder cannot be read or holds none.
     """
-    found = [path for source in sources
-             for path in (list_images(source) if source.is_dir() else [source])]
-    return found[::stride][:limit]
+    return [path for source in sources
+            for path in (list_images(source)[::stride][:limit] if source.is_dir() else [source])]
 
 
 def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
