@@ -75,6 +75,14 @@ def test_larger_photographs_are_shrunk_in_their_aspect_and_others_stay(
     assert results['images'][0]['size'] == expected
 
 
+@pytest.mark.parametrize('width', [4000, 8000])
+def test_a_panorama_that_the_size_leaves_no_rows_of_is_refused(tiny_model, tmp_path, width):
+    assert cv2.imwrite(str(tmp_path / 'thin.png'), np.zeros((40, width, 3), np.uint8))
+    with pytest.raises(ValueError, match='64x1 is too small: 32x32 is the least'):
+        show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [tmp_path / 'thin.png'],
+                       FigureView(1, (64, 64)))
+
+
 def test_files_and_folders_are_taken_in_their_order(photographs):
     both = find_photographs([photographs])
     assert [path.name for path in both] == ['tall.png', 'wide.png']

@@ -82,4 +82,5 @@ def _fitted(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     height, width = image.shape[:2]
     scale = 1.0 if size is None else min(1.0, size[0] / width, size[1] / height)
     return image if scale == 1 else cv2.resize(
-        image, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
+        image, (max(1, round(width * scale)), max(1, round(height * scale))),
+        interpolation=cv2.INTER_AREA)
