@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from ubcn_ros.cli.study_baselines import baselines
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.runtime import load_model, save_model
-from ubcn_ros.study.baselines import BaselineStudy
+from ubcn_ros.study.baselines import BaselineStudy, with_steps
 from ubcn_ros.study.baselines_table import baselines_text
 from ubcn_ros.training.config import TrainConfig
 
@@ -127,6 +127,24 @@ def test_steps_are_of_the_stage_that_derains_also_where_it_has_epochs(root, tmp_
                    root / 'epochs.yaml')
         assert done.exit_code == 3, done.output
     assert seen == [20, 20]  # of 100
+
+
+@pytest.mark.parametrize('steps', ['1', '25%'])
+def test_steps_too_few_to_share_are_refused_with_the_least_that_work(root, tmp_path, tiny_model,
+                                                                     steps):
+    recipe = yaml.safe_load((root / 'tiny.yaml').read_text())
+    recipe['stages']['derain']['optimizer_steps'] = 4
+    (root / 'four.yaml').write_text(yaml.safe_dump(recipe))
+    done = run(root, tmp_path / 'out', '--model', tiny_model, '--steps', steps, '--recipe',
+               root / 'four.yaml')
+    assert done.exit_code == 1 and 'Error: --steps leaves 1 of 4 optimizer steps' in done.output
+    assert '2 are the least that work' in done.output and not (tmp_path / 'out').exists()
+    config = TrainConfig.load(root / 'four.yaml')
+    with pytest.raises(ValueError, match='2 are the least'):
+        with_steps(config, 1)
+    assert [stage.optimizer_steps for stage in with_steps(config, 2).stages.values()] == [2, 1]
+    alone = replace(config, stages={'derain': config.stages['derain']})
+    assert with_steps(alone, 1).stages['derain'].optimizer_steps == 1
 
 
 @pytest.mark.parametrize('budget', ['samples', 'time'])

@@ -82,9 +82,9 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
 
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.weights import load_model
-    from ubcn_ros.study.baselines import BaselineStudy
+    from ubcn_ros.study.baselines import BaselineStudy, with_steps
     from ubcn_ros.study.baselines_table import baselines_text
-    from ubcn_ros.training.config import TrainConfig, with_length
+    from ubcn_ros.training.config import TrainConfig
     from ubcn_ros.training.record import typed_command
     from ubcn_ros.training.run import Run
     from ubcn_ros.training.single_run import single_run
@@ -95,8 +95,7 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
     label_set = load_model(model, ('segmentation',))[1].config.label_set
     images = open_data(data, label_set)
     if steps and 'derain' in config.stages:  # what UBCN's SAM takes follows
-        counted = Run(config, images, out).config.stages['derain'].optimizer_steps
-        config = with_length(config, steps if isinstance(steps, float) else steps / counted)
+        config = with_steps(Run(config, images, out).config, steps)
     with single_run(out):
         study = BaselineStudy(config, images,
                               launch(False, accelerator, 1, 1, precision), model, out, names,

@@ -24,6 +24,7 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -40,7 +41,7 @@ from ubcn_ros.study.parameters import WHOLE, checkpoint_megabytes, parameters
 from ubcn_ros.study.results_file import open_results
 from ubcn_ros.study.times import time_all
 from ubcn_ros.study.trainings import check_last_counts, left_to_train
-from ubcn_ros.training.config import TrainConfig, decisive
+from ubcn_ros.training.config import TrainConfig, decisive, with_length
 from ubcn_ros.training.record import network_hash, scenes_record
 from ubcn_ros.training.run import Run
 
@@ -113,8 +114,7 @@ class BaselineStudy:
         if _ATTEND in stages:
             self.names.append(UBCN)
             self.configs[UBCN] = replace(self.config, name=f'{self.config.name}-{UBCN}')
-            samples, attend = (self.config.stages[stage].optimizer_steps
-                               * self.config.stages[stage].batch for stage in stages)
+            samples, attend = (_samples(self.config, stage) for stage in stages)
             if attend >= samples:
                 raise ValueError(f'the recipe {self.config.name!r} gives {attend} samples to '
                                  f'{_ATTEND}, which come out of the {samples} of {_DERAIN}: give '
@@ -221,7 +221,7 @@ class BaselineStudy:
             for stage, count in steps.items()})
         run = self._run(name, config, budget)
         row: dict[str, Any] = {'optimizer_steps': steps, 'samples': sum(
-            stage.optimizer_steps * stage.batch for stage in run.config.stages.values())}
+            _samples(run.config, stage) for stage in steps)}
         try:
             run.train(self.fabric, left_to_train(run), self.workers)
         except FloatingPointError as error:
@@ -290,3 +290,31 @@ class BaselineStudy:
         return measure_scenes(loaded, self.scenes, indices, self.rates, iterations,
                               rain=self.config.data.validation_rain,
                               workers=self.workers)['rates']
+
+
+def with_steps(config: TrainConfig, steps: int | float) -> TrainConfig:
+    """
+    Return a recipe in which IDM trains for another length, and UBCN's SAM in proportion.
+
+    :param config: whose lengths are in optimizer steps.
+    :param steps: of derain, or as a float the share of the recipe's.
+    :raises ValueError: so few that nothing of UBCN's budget would be left to its IDM, naming the
+        least that works.
+    """
+    def short(config: TrainConfig) -> bool:
+        return _ATTEND in config.stages and _samples(config, _ATTEND) >= _samples(config, _DERAIN)
+
+    whole = config.stages[_DERAIN].optimizer_steps
+    changed = with_length(config, steps if isinstance(steps, float) else steps / whole)
+    if short(changed) and not short(config):
+        least = next(n for n in itertools.count(changed.stages[_DERAIN].optimizer_steps)
+                     if not short(with_length(config, n / whole)))
+        raise ValueError(f'--steps leaves {changed.stages[_DERAIN].optimizer_steps} of {whole} '
+                         f"optimizer steps, too few for UBCN's IDM and SAM to share: {least} are "
+                         'the least that work')
+    return changed
+
+
+def _samples(config: TrainConfig, stage: str) -> int:
+    """Return how many a recipe draws in a stage."""
+    return config.stages[stage].optimizer_steps * config.stages[stage].batch
