@@ -245,7 +245,7 @@ def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, tr
             study(kinds=['haze'], seeds=[seed], data=open_data([other]))
     del one.found['files'], one.found['label_set'], one.found['labels']
     one.results.save(one.path)
-    with pytest.raises(ValueError, match=r'files: None before, .* now.*: choose another --out'):
+    with pytest.raises(ValueError, match='not say files, label_set, labels: .*another --out'):
         study(kinds=['haze'])
 
 

@@ -38,13 +38,12 @@ from ubcn_ros.evaluation.measure import LoadedModel, truth_of
 from ubcn_ros.runtime.processing import NATIVE
 from ubcn_ros.study.measured import data_settings, tested_scenes
 from ubcn_ros.study.paper import FIGURE_1_LEVELS
-from ubcn_ros.study.results_file import open_results
+from ubcn_ros.study.results_file import check_same, open_results
 from ubcn_ros.study.trainings import check_last_counts, left_to_train
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import TrainConfig, decisive
 from ubcn_ros.training.label_score import LabelScore
-from ubcn_ros.training.plain_values import differences
 from ubcn_ros.training.record import scenes_record
 from ubcn_ros.training.run import Run
 
@@ -104,9 +103,9 @@ class DegradationStudy:
                  **data_settings(self.data, self.say)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {'command': self.command, **found, 'miou': {}})
-        if changed := differences({key: self.found.get(key) for key in found}, found):
-            raise ValueError(f'{self.path} has figures of other scenes or labels of {self.name}: '
-                             f'{"; ".join(changed)}: choose another --out')
+        begun = {key: self.found[key] for key in found if key in self.found}
+        check_same(self.path, begun, found,
+                   f'has figures of other scenes or labels of {self.name}')
 
     @property
     def path(self) -> Path:

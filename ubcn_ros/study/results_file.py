@@ -54,9 +54,7 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
     if not path.is_file():
         return StudyResults({'command': command, 'settings': settings, **figures})
     found = read_results(path)
-    if changed := differences(found['settings'], settings):
-        raise ValueError(f'{path} is of a study with other settings: {"; ".join(changed)}: '
-                         'choose another --out')
+    check_same(path, found['settings'], settings, 'is of a study with other settings')
     results = StudyResults({**found, **{
         name: found.get(name, empty) for name, empty in figures.items()}})
     with as_written(path):
@@ -65,6 +63,22 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
                 raise TypeError(f'{name} is {results[name]!r}')
         read(results)
     return results
+
+
+def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], told: str) -> None:
+    """
+    Check that what a study was begun with is what it is asked to go on with.
+
+    :param path: of the file.
+    :param begun, now: plain values by name.
+    :param told: of the file, where they differ.
+    :raises ValueError: they differ, or the file lacks some, as those of versions before do.
+    """
+    if absent := [name for name in now if name not in begun]:
+        raise ValueError(f'{path} does not say {", ".join(absent)}: it is of an older version, '
+                         'whose figures do not go on: choose another --out')
+    if changed := differences(begun, now):
+        raise ValueError(f'{path} {told}: {"; ".join(changed)}: choose another --out')
 
 
 @contextlib.contextmanager
