@@ -175,7 +175,7 @@ def test_cameras_that_the_parameter_file_names_are_led_to_their_topics(rules, tm
         launch(SINGLE, params_file=str(file), image='/camera/image_raw')
     with warnings() as texts:
         launch(SEVERAL, params_file=str(file))
-    assert len(texts) == 1 and 'goes before front, left of the parameter file' in texts[0]
+    assert len(texts) == 1 and 'overrides front, left of the parameter file' in texts[0]
 
 
 @pytest.mark.parametrize('layout', ['', '[1, 2]', '{a: [', 'ubcn: {ros__parameters: {cameras: x}}',
