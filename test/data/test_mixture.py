@@ -71,7 +71,7 @@ def test_mapping_to_a_class_to_several_and_to_none(make):
     scenes = data.split('train')
     assert ids(scenes)[3:] == [3, 2, 255, 3]
     assert scenes.groups == (Group('vehicle', (0, 1)),)
-    assert data.meanings(data.sets[1]) == {'0': 'car or truck', '1': 'road', '3': 'car or truck'}
+    assert data.meanings['2 b'] == {'0': 'car or truck', '1': 'road', '3': 'car or truck'}
 
 
 def test_all_classes_that_nothing_maps_are_listed_with_the_lines_to_add(make):

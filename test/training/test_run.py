@@ -233,11 +233,11 @@ def test_other_data_are_not_resumed(copied, camvid_root, tmp_path):
 
 def test_labels_that_mean_something_else_are_not_resumed(copied):
     run = copied()
-    name, before = run.data.sets[0].name, run._meanings[0]
+    (key, before), = run.data.meanings.items()
     number = next(iter(before))
-    changed = replace(run)
-    changed._meanings = [{**before, number: 'moon'}]
-    with pytest.raises(ValueError, match=f'labels.1 {name}.{number}: .*, moon now'):
+    changed = replace(run, data=replace(run.data))
+    vars(changed.data)['meanings'] = {key: {**before, number: 'moon'}}
+    with pytest.raises(ValueError, match=f'labels.{key}.{number}: .*, moon now'):
         changed.plan(resume=True)
 
 

@@ -113,8 +113,17 @@ class Data:
         """Return the ids in ``labels()``, of a class, a group or 255, by class id of a set."""
         return self._tables[0][next(i for i, s in enumerate(self.sets) if s is dataset)]
 
-    def meanings(self, dataset: DataSet) -> dict[str, str]:
-        """Return the class, or classes, by number in a set's label files; none: unlabeled."""
+    @cached_property
+    def meanings(self) -> dict[str, dict[str, str]]:
+        """
+        Class, or classes, by number in the label files of every set; none: unlabeled.
+
+        The key of a set is its place and name, like '1 camvid': several may have the same name.
+        """
+        return {f'{place} {found.name}': self._meanings(found)
+                for place, found in enumerate(self.sets, 1)}
+
+    def _meanings(self, dataset: DataSet) -> dict[str, str]:
         if dataset.label_set is None:
             return {}
         names = [*self._names.classes, *(' or '.join(self._names.classes[i] for i in group.ids)

@@ -56,8 +56,7 @@ def data_settings(data: Data, say: Callable[[str], object]) -> dict[str, Any]:
     say(f'checking the files of {" and ".join(found.name for found in data.sets)}')
     return {'files': check_data(data).fingerprints,
             'label_set': data.label_set and data.label_set.to_dict(),
-            'labels': {f'{number} {found.name}': data.meanings(found)
-                       for number, found in enumerate(data.sets, 1)}}
+            'labels': data.meanings}
 
 
 def by_step(rates: Mapping[str, Any]) -> list[dict[str, dict[str, float | None]]]:

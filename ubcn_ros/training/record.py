@@ -83,7 +83,7 @@ def data_record(data_set: DataSet, sha256: str | None,
     Say what a data set was: name, format, scenes by split, licence and hash, but not where.
 
     :param sha256: over its files, as ``ubcn data check`` says it; None where nobody read them.
-    :param labels: as of ``Data.meanings``.
+    :param labels: its own of ``Data.meanings``.
     """
     return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
             'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},

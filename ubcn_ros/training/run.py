@@ -215,8 +215,7 @@ class Run:
         return {**decisive(self.config, stage), 'label_set': network.pop('label_set'),
                 'network': json.loads(json.dumps(network)),
                 'scenes': {split: found and scenes_record(found) for split, found in scenes},
-                'labels': {f'{number} {s.name}': names for number, (s, names) in
-                           enumerate(zip(self.data.sets, self._meanings, strict=True), 1)},
+                'labels': self.data.meanings,
                 'files': dict(self.fingerprints), 'precision': self.precision,
                 'start': self._start_hash(stage)}
 
@@ -234,16 +233,12 @@ class Run:
     @property
     def _data_records(self) -> list[dict[str, Any]]:
         hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
-        return [*map(data_record, self.data.sets, hashes, self._meanings)]
+        return [*map(data_record, self.data.sets, hashes, self.data.meanings.values())]
 
     def _records_of(self, stage: str) -> list[dict[str, Any]]:
         used = self._sets(stage)
         return [record for record, found in zip(self._data_records, self.data.sets, strict=True)
                 if found in used]
-
-    @cached_property
-    def _meanings(self) -> list[dict[str, str]]:
-        return [*map(self.data.meanings, self.data.sets)]
 
     def _segmentation_record(self, stage: str, start: Start) -> dict[str, Any]:
         """Return the size and focal length of images that the segmentation was last trained on."""
