@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the process around the node sets before PyTorch is there."""
 
+import os
 import subprocess
 import sys
 
@@ -30,27 +31,46 @@ node.main([])
     assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 5
 
 
-@pytest.mark.parametrize('cause', ["RuntimeError('the given context is not valid')",
-                                   "ParameterNotDeclaredException('model')",
-                                   'ExternalShutdownException()'])
-def test_what_fails_as_the_process_is_told_to_stop_is_no_error(cause):
+def run_main(code):
+    """Run the node, unconfigured, in a process of its own, after this code."""
     pytest.importorskip('rclpy')
+    from ubcn_ros.bags.live.node_process import private_domain
     code = f"""
-import sys
+import os, signal, sys
 import rclpy
-from rclpy.exceptions import ParameterNotDeclaredException
-from rclpy.executors import ExternalShutdownException
 import ubcn_ros.node.main as main
 import ubcn_ros.node.ubcn_node as module
-def create():
-    rclpy.shutdown()
-    raise {cause}
-module.UBCNNode = create
-sys.exit(main.main([]))
+{code}
+sys.exit(main.main(['--ros-args', '-p', 'autostart:=false']))
 """
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                          check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=False, timeout=60, env={**os.environ, **private_domain()})
+
+
+def test_signals_are_pythons_alone():
+    # rclpy's thread for them uses the guard conditions of executors that are being taken down
+    done = run_main("""
+def create():
+    print(rclpy.signals.get_current_signal_handlers_options())
+    raise KeyboardInterrupt
+module.UBCNNode = create
+""")
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'SignalHandlerOptions.NO\n', '')
+
+
+def test_a_signal_in_a_destructor_ends_it_too():
+    done = run_main("""
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+class Node(module.UBCNNode):
+    def __init__(self):
+        super().__init__()
+        self.create_timer(0.01, Last)
+module.UBCNNode = Node
+""")
+    assert done.returncode == 0
+    assert 'Exception ignored' in done.stderr and 'KeyboardInterrupt' in done.stderr
 
 
 @pytest.mark.parametrize('given', [

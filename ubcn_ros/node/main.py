@@ -23,6 +23,7 @@ from ubcn_ros.node.usage import usage
 
 _STOPPING = signal.SIGINT, signal.SIGTERM
 _STOP_SECONDS = 10.0
+_LISTEN_SECONDS = 0.1  # Python's handlers wait while rclpy waits
 _SPINS = 20_000
 
 
@@ -55,38 +56,33 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
     limit_openmp_spinning(os.environ)
     keep_freed_memory(os.environ)
     node = executor = rclpy = None
-    code, initialised = 0, False
+    code = 0
     try:
         import rclpy
         from rclpy.exceptions import ParameterException
-        from rclpy.executors import ExternalShutdownException
+        from rclpy.signals import SignalHandlerOptions
         try:
-            rclpy.init(args=args)
-            initialised = True
+            # rclpy's own handlers wake executors from a thread of theirs, also one that is just
+            # taken down here: that is a segmentation fault
+            rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
             refuse_others(args)
             from ubcn_ros.node.executor import ReportingExecutor
             from ubcn_ros.node.ubcn_node import UBCNNode
             node = UBCNNode(load) if load else UBCNNode()
             if node.settings.autostart and not node.start():
                 code = 1
-                if rclpy.ok():
-                    node.get_logger().fatal('autostart failed, ending; start with '
-                                            'autostart:=false to configure by hand')
-            elif not signals.stopping:
+                node.get_logger().fatal('autostart failed, ending; start with autostart:=false '
+                                        'to configure by hand')
+            else:
                 executor = ReportingExecutor(node.callback_failed)
                 executor.add_node(node)
-                executor.spin()
-        except ExternalShutdownException:
-            pass
+                while not signals.stopping:  # a KeyboardInterrupt may get lost in a destructor
+                    executor.spin_once(_LISTEN_SECONDS)
         except (ValueError, ParameterException, RuntimeError) as error:
-            # What of ROS is needed while starting is gone once the process is told to stop.
-            if not initialised or rclpy.ok():
-                if node is not None:
-                    raise
-                code = 2
-                print(f'ubcn_node: {_explain(error)}', file=sys.stderr)
-        if initialised and not rclpy.ok():  # told to stop while starting
-            code = 0
+            if node is not None:
+                raise
+            code = 2
+            print(f'ubcn_node: {_explain(error)}', file=sys.stderr)
     except KeyboardInterrupt:
         code = 0
     signals.stopping = True
@@ -94,7 +90,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         executor.shutdown()
     _tidy_up(node, code)
     if rclpy is not None:
-        rclpy.try_shutdown()
+        rclpy.get_default_context().try_shutdown()
     for number in _STOPPING:  # Python lets go of its handlers before the process ends
         signal.signal(number, signal.SIG_IGN)
     return code
