@@ -20,9 +20,9 @@ def write_scene(root, split, name, image, labels):
     write_image(root / split / 'labels' / f'{name}.png', labels)
 
 
-def write_scenes(root, split, *names, labels=None):
-    """Write smooth images; all have this mask, or sky, building and road. Return the root."""
+def write_scenes(root, split, *names, labels=None, seed=0):
+    """Write smooth images from a seed on; all have this mask, or sky, building and road."""
     labels = stripes(0, 1, 3) if labels is None else labels
-    for seed, name in enumerate(names):
-        write_scene(root, split, name, clouds(seed, *labels.shape, 40, 200), labels)
+    for number, name in enumerate(names, seed):
+        write_scene(root, split, name, clouds(number, *labels.shape, 40, 200), labels)
     return root

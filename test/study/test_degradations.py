@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from lightning.fabric import Fabric
 
 from ubcn_ros.cli.study_degradations import degradations
+from ubcn_ros.data.check.check import check_data
 from ubcn_ros.data.degradations import Degradation
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.validation_rain import rainy_view
@@ -37,7 +38,7 @@ TINY = {'preset': 'light', 'overrides': {
 def root(tmp_path_factory):
     """Folder in CamVid's layout, and a recipe beside it."""
     root = tmp_path_factory.mktemp('study')
-    write_scenes(root / 'camvid', 'train', 'A_0', 'A_1')
+    write_scenes(root / 'camvid', 'train', 'A_0', 'A_1', seed=9)
     write_scenes(root / 'camvid', 'val', 'A_0', 'A_1', 'A_2')
     (root / 'tiny.yaml').write_text(yaml.safe_dump({
         'name': 'tiny', 'seed': 7, 'model': TINY, 'data': {'validation_images': 0},
@@ -58,10 +59,11 @@ def run(root, out, *arguments):
 def study(root, tmp_path, fabric):
     """Function that makes a study of the tiny recipe."""
     def made(**changes):
-        values = {'kinds': ['rain'], 'out': tmp_path / 'out', 'workers': 0, 'limit': 1,
-                  'seeds': [1], 'stride': 1, 'command': '', 'say': lambda _text: None,
+        values = {'data': open_data([root / 'camvid']), 'kinds': ['rain'],
+                  'out': tmp_path / 'out', 'workers': 0, 'limit': 1, 'seeds': [1],
+                  'stride': 1, 'command': '', 'say': lambda _text: None,
                   'config': TrainConfig.load(root / 'tiny.yaml'), 'fabric': fabric, **changes}
-        return DegradationStudy(**{'data': open_data([root / 'camvid']), **values})
+        return DegradationStudy(fingerprints=check_data(values['data']).fingerprints, **values)
     return made
 
 
@@ -237,7 +239,7 @@ def test_a_training_that_diverges_is_said_and_the_others_go_on(study, trained,
 def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, trained, tmp_path):
     one = study(kinds=['haze'])
     one.train()
-    other = write_scenes(tmp_path / 'camvid', 'train', 'A_0', 'A_1', labels=stripes(0, 3))
+    other = write_scenes(tmp_path / 'camvid', 'train', 'A_0', 'A_1', labels=stripes(0, 3), seed=9)
     write_scenes(other, 'val', 'A_0', 'A_1', 'A_2', labels=stripes(0, 3))
     changed = r'files\.camvid: \w+ before, \w+ now: choose another --out'
     for seed in (1, 2):
@@ -247,6 +249,15 @@ def test_figures_of_other_labels_are_not_added_to_those_that_there_are(study, tr
     one.results.save(one.path)
     with pytest.raises(ValueError, match='not say files, label_set, labels: .*another --out'):
         study(kinds=['haze'])
+
+
+def test_data_that_training_refuses_are_refused(root, tmp_path):
+    for split in ('train', 'val'):  # the same image
+        write_scenes(tmp_path / 'camvid', split, 'A_0')
+    (tmp_path / 'tiny.yaml').write_bytes((root / 'tiny.yaml').read_bytes())
+    result = run(tmp_path, tmp_path / 'out')
+    assert result.exit_code == 1 and '1 image is in train, too' in result.output
+    assert not list((tmp_path / 'out').glob('*.json'))
 
 
 def test_where_every_training_diverges_that_is_said_with_the_remedy(root, trained, tmp_path,

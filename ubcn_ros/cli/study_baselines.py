@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ubcn_ros.cli.checked_data import checked_fingerprints
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
     BASELINE,
@@ -100,7 +101,8 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
         study = BaselineStudy(config, images,
                               launch(False, accelerator, 1, 1, precision), model, out, names,
                               budgets, rates, iterations, stride, limit, workers,
-                              typed_command(sys.argv[1:]), click.echo)
+                              typed_command(sys.argv[1:]), checked_fingerprints(images, data),
+                              click.echo)
         study.train()
         study.time(presets, size, time_precision, frames)
     click.echo(f'\n{baselines_text(study.results)}\n\nwrote {study.path}')

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ubcn_ros.cli.checked_data import checked_fingerprints
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import OUTPUT_FOLDER, limit_option, once, stride_option
 from ubcn_ros.cli.training import (
@@ -78,10 +79,12 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
     if segmentation is not None:
         overrides = {**config.model.overrides, 'segmentation': segmentation}
         config = replace(config, model=replace(config.model, overrides=overrides))
+    images = open_data(data)
     with single_run(out):
-        study = DegradationStudy(config, open_data(data),
+        study = DegradationStudy(config, images,
                                  launch(False, accelerator, 1, 1, precision), out, kinds, seeds,
-                                 stride, limit, workers, typed_command(sys.argv[1:]), click.echo)
+                                 stride, limit, workers, typed_command(sys.argv[1:]),
+                                 checked_fingerprints(images, data), click.echo)
         study.train()
     tables = tables_of(study.found['miou'])
     click.echo(f'\n{degradations_text(tables)}\n\n{claims_text(claims(tables))}\n')

@@ -26,7 +26,7 @@ from ubcn_ros.cli.options import (
     stride_option,
     threads_option,
 )
-from ubcn_ros.cli.output import progress_bar
+from ubcn_ros.cli.output import bar_updater, progress_bar
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 
@@ -64,6 +64,7 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     """
     import torch
 
+    from ubcn_ros.data.check.check import check_data
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.runtime.weights import load_model
     from ubcn_ros.study.networks import NetworkStudy, networks_text
@@ -71,11 +72,13 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     from ubcn_ros.training.single_run import single_run
     if threads:
         torch.set_num_threads(threads)
-    label_set = load_model(models[0])[1].config.label_set
+    images = open_data([data], load_model(models[0])[1].config.label_set)
     with single_run(out):
-        study = NetworkStudy(models, open_data([data], label_set), out, rates, iterations, stride,
-                             limit, device, precision, rain, workers,
-                             typed_command(sys.argv[1:]), click.echo)
+        with progress_bar() as bar:
+            fingerprints = check_data(images, bar_updater(bar)).fingerprints
+        study = NetworkStudy(models, images, out, rates, iterations, stride, limit,
+                             device, precision, rain, workers,
+                             typed_command(sys.argv[1:]), fingerprints, click.echo)
         with progress_bar() as bar:
             study.measure(bar.update)
         study.time(size, time_precision, frames)

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
-import os
-import shlex
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ubcn_ros.cli.commands import Command, as_line
+from ubcn_ros.cli.checked_data import checked_fingerprints
+from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import COUNT, OUTPUT_FOLDER, threads_option
-from ubcn_ros.cli.output import bar_updater, progress_bar
 from ubcn_ros.cli.training import (
     StepsType,
     accelerator_option,
@@ -35,12 +33,10 @@ from ubcn_ros.cli.training import (
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-    from ubcn_ros.data.mixture import Data
     from ubcn_ros.training.config import TrainConfig
     from ubcn_ros.training.estimate import TimeLeft
     from ubcn_ros.training.run import Run
 
-_SHOWN = 5  # findings of the data
 _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 
 
@@ -115,7 +111,7 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     for run in runs:
         run.check_free(stage, resume, overwrite)
         _check_batches(run, stage, devices * nodes)
-    fingerprints = _check_data(opened, data)
+    fingerprints = checked_fingerprints(opened, data)
     for run in runs:
         run.fingerprints = fingerprints
         run.plan(stage, resume, overwrite)
@@ -167,23 +163,6 @@ def _show_figures(runs: Sequence[Run]) -> None:
     click.echo('\n' + table(('recipe', *names), [
         (recipe, *(f'{figures[name]:.2f}' if figures.get(name) is not None else '-'
                    for name in names)) for recipe, figures in found.items()]))
-
-
-def _check_data(data: Data, paths: Sequence[Path]) -> dict[str, str]:
-    """Look for faults in the data; returns the hashes of its sets."""
-    from ubcn_ros.data.check.check import check_data
-    first = os.environ.get('LOCAL_RANK', '0') == '0'  # the others of a run would say the same
-    with progress_bar() as bar:
-        report = check_data(data, bar_updater(bar))
-    shown = report.errors or report.warnings
-    if shown and first:
-        for found in shown[:_SHOWN]:
-            click.echo(as_line(str(found)), err=True)
-        click.echo(f'{report.summary()}; all of them: '
-                   + shlex.join(['ubcn', 'data', 'check', *map(str, paths)]), err=True)
-    if report.errors:
-        raise click.ClickException('the data have errors: see above, and mend them')
-    return report.fingerprints
 
 
 def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> None:

@@ -25,7 +25,7 @@ between IDM and SAM: the recipe's stage attend says what SAM takes of it, its ID
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,7 @@ class BaselineStudy:
     :param rates: mm/hr, of the rain that the recipe validates in.
     :param iterations: T of UBCN, and of the model.
     :param stride, limit: which scenes of the split are measured.
+    :param fingerprints: as of ``data_settings``.
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, that validates, or whose attend leaves nothing to
         IDM; an unknown variant; no split val, or without labels; a model whose segmentation was
@@ -90,6 +91,7 @@ class BaselineStudy:
     limit: int | None
     workers: int
     command: str
+    fingerprints: Mapping[str, str]
     say: Callable[[str], object]
 
     def __post_init__(self) -> None:
@@ -124,7 +126,7 @@ class BaselineStudy:
             'recipes': {name: {stage: decisive(config, stage) for stage in config.stages}
                         for name, config in self.configs.items()},
             'data': [found.name for found in self.data.sets],
-            **data_settings(self.data, self.say), 'model': self.info.sha256,
+            **data_settings(self.data, self.fingerprints), 'model': self.info.sha256,
             'training': scenes_record(run.training), 'scenes': scenes_record(self.scenes),
             'rates': list(self.rates), 'stride': self.stride, 'limit': self.limit,
             'iterations': self.iterations, 'precision': self.fabric._precision.precision}, {

@@ -67,6 +67,7 @@ class DegradationStudy:
     :param seeds: of weights and samples.
     :param stride, limit: which scenes of the split are tests.
     :param workers: processes that render.
+    :param fingerprints: as of ``data_settings``.
     :param say: told what is being done.
     :raises ValueError: a recipe of other stages, that validates, or whose networks see other
         degradations; no split val, or without labels; the folder holds a study with other
@@ -83,6 +84,7 @@ class DegradationStudy:
     limit: int | None
     workers: int
     command: str
+    fingerprints: Mapping[str, str]
     say: Callable[[str], object]
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class DegradationStudy:
             'recipe': recipe, 'stride': self.stride, 'limit': self.limit,
             'precision': self.fabric._precision.precision}, {'data': {}}, _read)
         found = {'training': scenes_record(self.training), 'scenes': scenes_record(self.tests),
-                 **data_settings(self.data, self.say)}
+                 **data_settings(self.data, self.fingerprints)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {'command': self.command, **found, 'miou': {}})
         begun = {key: self.found[key] for key in found if key in self.found}

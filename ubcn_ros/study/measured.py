@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from ubcn_ros.data.check.check import check_data
 from ubcn_ros.data.mixture import Data
 from ubcn_ros.data.resizing import shrunk
 from ubcn_ros.data.scenes import SceneList
@@ -46,15 +45,14 @@ def tested_scenes(data: Data, short_side: int) -> SceneList:
     return shrunk(labelled_scenes(data, 'val').labelled(), short_side)
 
 
-def data_settings(data: Data, say: Callable[[str], object]) -> dict[str, Any]:
+def data_settings(data: Data, fingerprints: Mapping[str, str]) -> dict[str, Any]:
     """
     Return what of data sets decides on figures: the files' content, and what labels mean.
 
-    :param say: told that files are read, which may take minutes where that was never done.
+    :param fingerprints: hashes of the files of every set by its name, as of ``check_data``.
     :return: plain values, as ``training.run`` has them in a checkpoint.
     """
-    say(f'checking the files of {" and ".join(found.name for found in data.sets)}')
-    return {'files': check_data(data).fingerprints,
+    return {'files': dict(fingerprints),
             'label_set': data.label_set and data.label_set.to_dict(),
             'labels': data.meanings}
 

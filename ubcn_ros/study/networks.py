@@ -47,6 +47,7 @@ class NetworkStudy:
     :param iterations: T.
     :param stride, limit: which scenes of the split are measured.
     :param device, precision: as of ``LoadedModel.load``.
+    :param fingerprints: as of ``data_settings``.
     :param say: told what is being done.
     :raises ValueError: no labels; a model with parts that were never trained, or of other classes;
         two models of one name; the folder holds a study with other settings, or another model of
@@ -65,6 +66,7 @@ class NetworkStudy:
     rain: str
     workers: int
     command: str
+    fingerprints: Mapping[str, str]
     say: Callable[[str], object]
 
     def __post_init__(self) -> None:
@@ -72,7 +74,7 @@ class NetworkStudy:
         self.scenes = labelled_scenes(self.data).labelled()
         self.results = open_results(self.path, self.command, {
             'data': [found.name for found in self.data.sets],
-            **data_settings(self.data, self.say),
+            **data_settings(self.data, self.fingerprints),
             'scenes': scenes_record(self.scenes), 'rates': list(self.rates), 'rain': self.rain,
             'stride': self.stride, 'limit': self.limit, 'iterations': self.iterations,
             'precision': self.precision},

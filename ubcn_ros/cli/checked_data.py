@@ -1,0 +1,44 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""Look at data before hours are spent on them, as ``ubcn data check`` does."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ubcn_ros.cli.commands import as_line
+from ubcn_ros.cli.output import bar_updater, progress_bar
+
+if TYPE_CHECKING:
+    from ubcn_ros.data.mixture import Data
+
+_SHOWN = 5  # findings
+
+
+def checked_fingerprints(data: Data, paths: Sequence[Path]) -> dict[str, str]:
+    """
+    Look for faults in data before they are used for long, and print what is found.
+
+    :param paths: as they were typed.
+    :return: hashes of the files of every set, by its name.
+    :raises click.ClickException: the data have errors.
+    """
+    from ubcn_ros.data.check.check import check_data
+    first = os.environ.get('LOCAL_RANK', '0') == '0'  # the others of a run would say the same
+    with progress_bar() as bar:
+        report = check_data(data, bar_updater(bar))
+    shown = report.errors or report.warnings
+    if shown and first:
+        for found in shown[:_SHOWN]:
+            click.echo(as_line(str(found)), err=True)
+        click.echo(f'{report.summary()}; all of them: '
+                   + shlex.join(['ubcn', 'data', 'check', *map(str, paths)]), err=True)
+    if report.errors:
+        raise click.ClickException('the data have errors: see above, and mend them')
+    return report.fingerprints
