@@ -10,6 +10,7 @@ Play a bag to the node, by the time of its recording, and show it in RViz.
 active. All arguments of ubcn.launch.py are arguments here, too.
 """
 
+import math
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from launch.actions import (
     OpaqueFunction,
     RegisterEventHandler,
     SetLaunchConfiguration,
+    Shutdown,
 )
 from launch.event_handlers import OnProcessIO
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -28,11 +30,17 @@ from launch.substitutions import LaunchConfiguration
 
 from ubcn_ros.bags import BagError
 from ubcn_ros.bags.live.replaying import find_inputs, player_command
-from ubcn_ros.node.launch_arguments import is_installed, parameter_values
+from ubcn_ros.node.launch_arguments import (
+    cameras_of_file,
+    is_installed,
+    node_namespace,
+    parameter_values,
+)
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME
 
 # The same place in the source tree and in an installed share directory.
 NODE = Path(__file__).resolve().parent / 'ubcn.launch.py'
+DEFAULT_FILE = NODE.parents[1] / 'config' / 'ubcn.yaml'
 TRUTH = ['true', 'false']
 UBCN = [sys.executable, '-m', 'ubcn_ros.cli']
 ACTIVE = b'active: waiting for images'  # in the node's log
@@ -53,7 +61,8 @@ ARGUMENTS = (
     DeclareLaunchArgument('image', default_value='',
                           description="The camera's image topic, {camera} standing for its name "
                           "where cameras gives any; empty: the bag's only camera. Raw or "
-                          'compressed as in the bag, unless input_transport says it.'),
+                          'compressed as in the bag, unless the argument input_transport says '
+                          'it.'),
     DeclareLaunchArgument('use_sim_time', default_value='true', choices=TRUTH,
                           description='Whether the node goes by the time of the recording.'),
     DeclareLaunchArgument('rviz', default_value='true', choices=TRUTH,
@@ -73,14 +82,20 @@ def set_up(context):
     parameters = parameter_values({spec.name: given(spec.name)
                                    for spec in (*SPECS, USE_SIM_TIME)})
     transports = parameters.get('input_transport', [])
+    file = Path(given('params_file') or DEFAULT_FILE)
+    in_file = cameras_of_file(file, node_namespace(context, given('namespace')))
+    for name, least in (('rate', 0.001), ('start', 0.0)):
+        if (value := _number(given(name))) is None or value < least:
+            raise RuntimeError(f"argument {name}:='{given(name)}' must be a number, "
+                               f'{least:g} or more')
     try:
         inputs = find_inputs(
             given('bag'), given('image'),
-            [name for name in parameters.get('cameras', []) if name],
+            [name for name in parameters.get('cameras', in_file) if name],
             [transports] if isinstance(transports, str) else transports, given('namespace'))
     except BagError as error:
         raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
-    player = [ExecuteProcess(name='player', output='screen', cmd=player_command(
+    player = [ExecuteProcess(name='player', output='screen', on_exit=_ended, cmd=player_command(
         given('bag'), [] if is_installed('ros2bag') else UBCN, inputs.topics, given('rate'),
         given('start'), given('loop') == 'true', listed('topics'), listed('exclude')))]
 
@@ -90,6 +105,21 @@ def set_up(context):
     return [SetLaunchConfiguration('image', inputs.image),
             SetLaunchConfiguration('input_transport', ','.join(inputs.transports)),
             RegisterEventHandler(OnProcessIO(on_stdout=start, on_stderr=start))]
+
+
+def _number(text):
+    """Read a number as it is typed; None for what is none, or not finite."""
+    try:
+        return float(text) if math.isfinite(float(text)) else None
+    except ValueError:
+        return None
+
+
+def _ended(event, context):
+    """End the launch where the player could not play."""
+    if not event.returncode or context.is_shutdown:
+        return None
+    return Shutdown(reason=f'the player ended with exit code {event.returncode}')
 
 
 def generate_launch_description():

@@ -23,6 +23,7 @@ from launch_ros.actions import Node
 from ubcn_ros.node.launch_arguments import (
     cameras_of_file,
     is_installed,
+    node_namespace,
     node_parameters,
     parameter_arguments,
     parameter_values,
@@ -67,16 +68,15 @@ def set_up(context):
     if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
         raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
                            'the path of a parameter file')
-    cameras = [name for name in overrides.get('cameras', []) if name]
-    in_file = cameras_of_file(Path(given['params_file']))
-    if cameras and in_file and cameras != in_file:
+    in_file = cameras_of_file(Path(given['params_file']),
+                              node_namespace(context, given['namespace']))
+    cameras = [name for name in overrides.get('cameras', in_file) if name]
+    if in_file and cameras != in_file:
         get_logger('launch.user').warning(
             f"argument cameras:='{given['cameras']}' overrides {', '.join(in_file)} of the "
             'parameter file')
-    if not cameras and in_file:
-        cameras = in_file
-        if given['image'] == IMAGE:  # nobody asks for other topics than the cameras' own
-            given['image'] = '{camera}/' + IMAGE
+    if cameras and given['image'] == IMAGE:  # nobody asks for other topics than the cameras' own
+        given['image'] = '{camera}/' + IMAGE
     for name in ('image', 'camera_info'):
         if len(cameras) > 1 and given[name] and '{camera}' not in given[name]:
             raise RuntimeError(f"argument {name}:='{given[name]}' is the same topic for all "

@@ -31,6 +31,8 @@ def test_errors_of_a_fast_callback_are_logged_now_and_then_and_all_counted():
     assert len(told) == 2 and told[1].endswith('(149 more like it)')
     assert errors.count == 300
     assert errors.add('timer', raised()), 'another callback is told at once'
+    asked = [errors.add('on_activate', raised(), always=True) for _ in range(3)]
+    assert all('on_activate: RuntimeError: no such thing' in line for line in asked)
 
 
 def test_a_report_is_an_error_in_the_period_in_which_one_came():

@@ -4,6 +4,7 @@
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -307,13 +308,17 @@ def test_arguments_reach_a_node_that_processes_images(launch_file, client, tiny_
 @pytest.mark.parametrize('arguments, text', [
     (['bag:=/nowhere/bag'], "argument bag:='/nowhere/bag': no bag at /nowhere/bag"),
     (['bag:=bag', 'iterations:=11'], 'iterations must be 1 to 10'),
+    (['bag:=bag', 'rate:=0'], "rate:='0' must be a number, 0.001 or more"),
+    (['bag:=bag', 'start:=soon'], "start:='soon' must be a number, 0 or more"),
+    (['bag:=bag', 'params_file:=two.yaml'], 'image is not given: with cameras'),
     (['bag:=bag', 'rats:=2'], 'did you mean rate?')], ids=str)
 def test_a_replay_that_cannot_be_fails_with_one_line(launch_file, arguments, text, tmp_path):
     from ros_client import picture
 
     from ubcn_ros.bags import create
     create([picture()], tmp_path / 'bag')
-    arguments = [word.replace(':=bag', f':={tmp_path}/bag') for word in arguments]
+    (tmp_path / 'two.yaml').write_text('/**: {ros__parameters: {cameras: [front, left]}}')
+    arguments = [re.sub(':=(bag|two.yaml)$', f':={tmp_path}/\\1', word) for word in arguments]
     process = start_launch(*arguments, file=REPLAY, stdout=subprocess.PIPE, text=True)
     output, _ = process.communicate(timeout=120)
     line, = (line for line in output.splitlines() if '[ERROR]' in line)

@@ -243,6 +243,41 @@ def test_without_its_gpu_only_another_process_or_the_cpu_helps(node, max_failure
     node.set_parameters([rclpy.Parameter('device', value='cpu')])
     assert node.change_state('configure') == SUCCESS
     assert engine_report(node).level == Level.OK
+    assert node.change_state('cleanup') == SUCCESS
+    node.set_parameters([rclpy.Parameter('device', value='cuda')])
+    assert node.change_state('configure') == FAILURE, 'the process has not changed'
+    assert engine_report(node).level == Level.ERROR
+
+
+def test_a_node_that_gives_up_while_it_is_deactivated_says_so(node, capfd):
+    node.set_parameters([rclpy.Parameter('model', value='raises:1'),
+                         rclpy.Parameter('max_failures', value=1)])
+    bring(node, 'active')
+    camera, = node.cameras
+    node.create_subscription(Image, 'labels/image_raw', repr, 1)
+    wait_until(camera.outputs.any_wanted, 'the subscription')
+    camera.on_image(image_message(), {})
+    wait_until(lambda: node.gave_up, 'the failure')  # nothing spins that would see it
+    assert node.change_state('deactivate') == ERROR
+    assert capfd.readouterr().err.count('gave up after 1 failures') == 1
+
+
+def test_loading_ends_where_the_process_is_told_to_stop(ros):
+    stopping, loading = [], threading.Event()
+
+    def load(settings, progress):
+        stopping.append(True)
+        loading.wait(20)
+        return FakeEngine()
+
+    node = UBCNNode(load, stopping=lambda: bool(stopping))
+    try:
+        assert node.change_state('configure') == FAILURE
+        assert not loading.is_set()
+    finally:
+        loading.set()
+        assert node.stop(20.0)
+        node.destroy_node()
 
 
 def test_a_gpu_that_is_lost_while_configuring_is_not_tried_again(ros, capfd):

@@ -19,6 +19,12 @@ def test_threads_spin_briefly_unless_the_environment_says_how(given, spins):
     assert environment.get('GOMP_SPINCOUNT') == spins
 
 
+def test_signals_are_heard_before_anything_slow_is_imported():
+    code = ("import sys, ubcn_ros.node.main; "
+            "sys.exit(bool({'numpy', 'yaml', 'torch', 'rclpy'} & set(sys.modules)))")
+    assert subprocess.run([sys.executable, '-c', code], check=False).returncode == 0
+
+
 def test_the_node_says_so_before_pytorch_is_imported():
     code = """
 import os, sys
@@ -50,7 +56,7 @@ sys.exit(main.main(['--ros-args', '-p', 'autostart:=false']))
 def test_signals_are_pythons_alone():
     # rclpy's thread for them uses the guard conditions of executors that are being taken down
     done = run_main("""
-def create():
+def create(**_):
     print(rclpy.signals.get_current_signal_handlers_options())
     raise KeyboardInterrupt
 module.UBCNNode = create
@@ -64,8 +70,8 @@ class Last:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGINT)
 class Node(module.UBCNNode):
-    def __init__(self):
-        super().__init__()
+    def __init__(self, **options):
+        super().__init__(**options)
         self.create_timer(0.01, Last)
 module.UBCNNode = Node
 """)

@@ -156,30 +156,47 @@ def test_cameras_that_are_led_beside_one_camera_info_are_warned_of(rules):
     assert not texts
 
 
-@pytest.mark.parametrize('layout', [
-    '/**: {ros__parameters: {cameras: [front, left]}}',
-    'ubcn: {ros__parameters: {iterations: 2, cameras: [front, left]}}',
-    '/car/ubcn: {ros__parameters: {cameras: [front, left]}}',
-    '/car: {ubcn: {ros__parameters: {cameras: [front, left]}}}',
-    '{driver: {ros__parameters: {cameras: [other]}}, '
-    '/**/ubcn: {ros__parameters: {cameras: [front, left]}}}'])
-def test_cameras_that_the_parameter_file_names_are_led_to_their_topics(rules, tmp_path, layout):
+@pytest.mark.parametrize('namespace, layout', [
+    ('', '/**: {ros__parameters: {cameras: [front, left]}}'),
+    ('car', '/**: {ros__parameters: {cameras: [front, left]}}'),
+    ('', 'ubcn: {ros__parameters: {iterations: 2, cameras: [front, left]}}'),
+    ('/car/', '/car/ubcn: {ros__parameters: {cameras: [front, left]}}'),
+    ('car', '/car: {ubcn: {ros__parameters: {cameras: [front, left]}}}'),
+    ('car', '/*/ubcn: {ros__parameters: {cameras: [front, left]}}'),
+    ('car', '{/car/ubcn: {ros__parameters: {cameras: [front, left]}}, '
+            '/rear/ubcn: {ros__parameters: {cameras: [back]}}}'),
+    ('', '{driver: {ros__parameters: {cameras: [other]}}, '
+         '/**/ubcn: {ros__parameters: {cameras: [front, left]}}}')])
+def test_cameras_that_the_parameter_file_names_are_led_to_their_topics(rules, tmp_path, namespace,
+                                                                       layout):
     from launching import SEVERAL, SINGLE, launch, remappings, warnings
     file = tmp_path / 'parameters.yaml'
     file.write_text(layout)
-    assert remappings(launch(SINGLE, params_file=str(file), image='/rig/{camera}/raw')) == {
+    here = {'params_file': str(file), 'namespace': namespace}
+    assert remappings(launch(SINGLE, **here, image='/rig/{camera}/raw')) == {
         ('front/image', '/rig/front/raw'), ('left/image', '/rig/left/raw')}
-    assert remappings(launch(SINGLE, params_file=str(file))) == {
+    assert remappings(launch(SINGLE, **here)) == {
         ('front/image', 'front/image'), ('left/image', 'left/image')}
     with pytest.raises(RuntimeError, match='same topic for all'):
-        launch(SINGLE, params_file=str(file), image='/camera/image_raw')
+        launch(SINGLE, **here, image='/camera/image_raw')
     with warnings() as texts:
-        launch(SEVERAL, params_file=str(file))
-    assert len(texts) == 1 and 'overrides front, left of the parameter file' in texts[0]
+        launch(SEVERAL, **here)
+        assert remappings(launch(SINGLE, **here, cameras='[]', image='/raw')) == {
+            ('image', '/raw')}
+    assert len(texts) == 2 and all('overrides front, left of the parameter file' in text
+                                   for text in texts)
+
+
+def test_cameras_have_the_same_topics_wherever_they_are_named(rules):
+    from launching import SINGLE, launch, remappings
+    assert remappings(launch(SINGLE, cameras='front')) == {('front/image', 'front/image')}
 
 
 @pytest.mark.parametrize('layout', ['', '[1, 2]', '{a: [', 'ubcn: {ros__parameters: {cameras: x}}',
-                                    'ubcn: 5', 'other: {ros__parameters: {cameras: [front]}}'])
+                                    'ubcn: 5', 'other: {ros__parameters: {cameras: [front]}}',
+                                    '/car/ubcn: {ros__parameters: {cameras: [front]}}',
+                                    '/*/ubcn: {ros__parameters: {cameras: [front]}}',
+                                    '/(/ubcn: {ros__parameters: {cameras: [front]}}'])
 def test_a_parameter_file_without_cameras_leaves_the_topic_as_it_is(rules, tmp_path, layout):
     from launching import SINGLE, launch, remappings
     file = tmp_path / 'parameters.yaml'

@@ -73,7 +73,7 @@ def test_the_document_lists_every_parameter_as_the_table_does():
     ('device', 'cuda:', 'device must be'),
     ('precision', 'int8', 'precision must be one of auto, fp32, bf16, fp16'),
     ('model', '', 'model must be a name or a path'),
-    ('cameras', 'front', 'cameras must be a list of names of letters, digits and _ other'),
+    ('cameras', 'front', 'cameras must be a list of names of letters, digits and _ that begin'),
     ('cameras', [1], 'cameras must be a list of names'),
     ('cameras', ['front', '/left'], 'cameras must be a list of names'),
     ('cameras', ['front', 'engine'], 'cameras must be a list of names'),

@@ -36,7 +36,7 @@ def log_exceptions(transition: Transition) -> Transition:
                 raise TypeError(f'returned {result!r} instead of a TransitionCallbackReturn')
             return result
         except Exception as error:
-            self.callback_failed(transition.__name__, error)
+            self.callback_failed(transition.__name__, error, always=True)
             return TransitionCallbackReturn.ERROR
     return wrapper
 
@@ -72,11 +72,11 @@ class AnsweringNode(LifecycleNode):
         """Label of the state that the node is in, like 'inactive'."""
         return self._state_machine.current_state[1]
 
-    def callback_failed(self, where: str, error: Exception) -> None:
-        """Count what a callback raised, and log it in one line, now and then."""
+    def callback_failed(self, where: str, error: Exception, always: bool = False) -> None:
+        """Count what a callback raised, and log it in one line, now and then or always."""
         if not self.context.ok():  # told to stop: handles are gone, and the logger with them
             return
-        if line := self.callback_errors.add(where, error):
+        if line := self.callback_errors.add(where, error, always):
             self.get_logger().error(line)
 
     def change_state(self, label: str, number: int = 0) -> TransitionCallbackReturn:
@@ -104,7 +104,7 @@ class AnsweringNode(LifecycleNode):
         try:
             result = triggers[wanted]()
         except Exception as error:  # of publishing the transition
-            self.callback_failed(f'transition {wanted}', error)
+            self.callback_failed(f'transition {wanted}', error, always=True)
             result = TransitionCallbackReturn.ERROR
         if result == TransitionCallbackReturn.ERROR and self.context.ok():
             self.get_logger().error(

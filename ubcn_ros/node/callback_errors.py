@@ -27,11 +27,12 @@ class CallbackErrors:
         self._throttle = throttle or Throttle()
         self._reported = 0
 
-    def add(self, where: str, error: Exception) -> str:
+    def add(self, where: str, error: Exception, always: bool = False) -> str:
         """
         Count an exception.
 
         :param where: the callback, like 'subscription /image'.
+        :param always: whether it is worth a line each time, as where somebody asked for it.
         :return: the line to log; '' where one like it was logged a moment ago.
         """
         self.count += 1
@@ -40,7 +41,7 @@ class CallbackErrors:
         if frames:
             self.last += f' ({Path(frames[-1].filename).name}:{frames[-1].lineno})'
         held_back = self._throttle.passes(f'{where} {type(error).__name__}')
-        if held_back is None:
+        if held_back is None and not always:
             return ''
         return self.last + (f' ({held_back} more like it)' if held_back else '')
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from launch import LaunchContext, LaunchDescription
 import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME, Settings, nearest
 
@@ -57,30 +59,45 @@ def parameter_values(given: dict[str, str]) -> dict[str, Any]:
     return values
 
 
-def cameras_of_file(file: Path) -> list[str]:
+def node_namespace(context: LaunchContext, given: str) -> str:
+    """
+    Return the namespace that launch_ros gives a node, like '/car/front'.
+
+    :param given: the node's own, below those that were pushed unless it begins with '/'.
+    """
+    pushed = context.launch_configurations.get('ros_namespace')
+    return make_namespace_absolute(prefix_namespace(pushed, given)) or '/'
+
+
+def cameras_of_file(file: Path, namespace: str) -> list[str]:
     """
     Read the cameras that a parameter file names for the node, [] for none.
 
     :param file: of parameters, as ROS reads it; one that is no such file names none.
+    :param namespace: of the node, like '/' and '/car'.
     """
-    try:
-        return [name for name in _cameras(yaml.safe_load(file.read_text()), '') if name]
-    except (OSError, UnicodeError, yaml.YAMLError):
-        return []  # the node says what is wrong with it
-
-
-def _cameras(values: Any, name: str) -> list[str]:
-    """Look for the last list of cameras below names, in any namespace, that are the node's."""
-    if not isinstance(values, dict):
-        return []
+    node = f'{namespace.rstrip("/")}/ubcn'
     found: list[str] = []
-    for key, value in values.items():
-        if key == 'ros__parameters' and name.rpartition('/')[2] in ('ubcn', '*', '**'):
-            cameras = value.get('cameras') if isinstance(value, dict) else None
-            found = [str(camera) for camera in cameras] if isinstance(cameras, list) else found
-        elif key != 'ros__parameters':
-            found = _cameras(value, str(key)) or found
+    try:
+        for name, values in _sections(yaml.safe_load(file.read_text()), ''):
+            cameras = values.get('cameras')
+            # as rclpy does: /* stands for any name, /** for any number of them, the last counts
+            if isinstance(cameras, list) and re.fullmatch(name.replace('/*', r'(/\w+)'), node):
+                found = [str(camera) for camera in cameras if camera]
+    except (OSError, UnicodeError, yaml.YAMLError, re.error):
+        return []  # the node says what is wrong with it
     return found
+
+
+def _sections(values: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a parameter file has for names of nodes, like '/car/ubcn'."""
+    if not isinstance(values, dict):
+        return
+    for key, value in values.items():
+        if key != 'ros__parameters':
+            yield from _sections(value, f'{name}/{str(key).strip("/")}')
+        elif isinstance(value, dict):
+            yield name, value
 
 
 def is_installed(package: str) -> bool:

@@ -6,7 +6,8 @@ Run the node as a process.
 Exit codes: 0 when told to stop (SIGINT, SIGTERM, also in the middle of a frame or of loading),
 1 when autostart could not configure and activate or the usage cannot be written, 2 when an
 argument or a parameter cannot be taken or ROS cannot be started, as where security is enforced and
-cannot be had.
+cannot be had. A middleware that cannot be loaded, or a domain above 232, ends the process with a
+code and a text of its own.
 """
 
 from __future__ import annotations
@@ -16,10 +17,6 @@ import signal
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
-
-from ubcn_ros.malloc import keep_freed_memory
-from ubcn_ros.node.ros_start import refuse_others, why_not_started
-from ubcn_ros.node.usage import usage
 
 _STOPPING = signal.SIGINT, signal.SIGTERM
 _STOP_SECONDS = 10.0
@@ -53,11 +50,13 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
         return _print_usage()
     # Before anything slow: whenever a signal comes, it ends in the `except` below.
     signals = _StopSignals()
-    limit_openmp_spinning(os.environ)
-    keep_freed_memory(os.environ)
     node = executor = rclpy = None
     code = 0
     try:
+        from ubcn_ros.malloc import keep_freed_memory
+        from ubcn_ros.node.ros_start import refuse_others
+        limit_openmp_spinning(os.environ)
+        keep_freed_memory(os.environ)
         import rclpy
         from rclpy.exceptions import ParameterException
         from rclpy.signals import SignalHandlerOptions
@@ -68,8 +67,8 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
             refuse_others(args)
             from ubcn_ros.node.executor import ReportingExecutor
             from ubcn_ros.node.ubcn_node import UBCNNode
-            node = UBCNNode(load) if load else UBCNNode()
-            if node.settings.autostart and not node.start():
+            node = UBCNNode(**({'load': load} if load else {}), stopping=lambda: signals.stopping)
+            if node.settings.autostart and not node.start() and not signals.stopping:
                 code = 1
                 node.get_logger().fatal('autostart failed, ending; start with autostart:=false '
                                         'to configure by hand')
@@ -98,6 +97,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
 
 def _print_usage() -> int:
     """Print the usage; return the exit code."""
+    from ubcn_ros.node.usage import usage
     try:
         print(usage(), flush=True)
     except OSError as error:
@@ -139,6 +139,7 @@ def _tidy_up(node: Any, code: int) -> None:
 
 def _explain(error: Exception) -> str:
     """Word why the node cannot be started, in one line; rclpy's own errors are RuntimeErrors."""
+    from ubcn_ros.node.ros_start import why_not_started
     return why_not_started(error) if isinstance(error, RuntimeError) \
         else ' '.join(str(error).split())
 

@@ -37,8 +37,8 @@ SPECS = (
     Spec('backend', 'auto',
          'How the engine executes the network; auto takes graphs (CUDA graphs) on a GPU, eager on '
          'a CPU; compiled (torch.compile) takes minutes for a new size and keeps the code.',
-         Changes.AT_CONFIGURE, pattern=r'[a-z0-9_]+',
-         allowed='auto, eager, graphs, compiled or onnxruntime'),
+         Changes.AT_CONFIGURE,
+         choices=('auto', 'eager', 'graphs', 'compiled', 'onnxruntime')),
     Spec('fused', True,
          'On a GPU in half precision, let graphs and compiled use kernels that do several '
          "operations at once, where they were measured to be faster; false: PyTorch's own.",
@@ -56,14 +56,14 @@ SPECS = (
          'like front/image and front/derained/image_raw; none: one camera without a name.',
          Changes.AT_CONFIGURE,
          pattern=r'(?!engine$)[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*',
-         allowed='a list of names of letters, digits and _ other than engine, like [front, left], '
-                 'or []'),
+         allowed='a list of names of letters, digits and _ that begin with a letter, other than '
+                 'engine, like [front, left] or [car/front], or []'),
     Spec('warm_up_width', 640,
          "Width in pixels to warm up with while configuring, best the camera's; 0 skips it.",
-         Changes.AT_CONFIGURE, low=0, high=8192),
+         Changes.AT_CONFIGURE, low=MIN_SIDE, high=LARGEST, also=(0,)),
     Spec('warm_up_height', 480,
          "Height in pixels to warm up with while configuring, best the camera's; 0 skips it.",
-         Changes.AT_CONFIGURE, low=0, high=8192),
+         Changes.AT_CONFIGURE, low=MIN_SIDE, high=LARGEST, also=(0,)),
     Spec('autostart', True,
          'Configure and activate by itself; the process ends with an error where that fails.',
          Changes.AT_START),

@@ -17,6 +17,7 @@ the pipeline publishes in a thread of its own.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
 from functools import partial
@@ -49,18 +50,22 @@ class UBCNNode(ParameterNode):
     :ivar cameras: while configured.
     """
 
-    def __init__(self, load: Load = load_engine, **kwargs: Any):
+    def __init__(self, load: Load = load_engine, stopping: Callable[[], bool] | None = None,
+                 **kwargs: Any):
         """
         Declare parameters; nothing is loaded before `configure`.
 
         :param load: makes the engine of the settings, in the worker's thread; its second argument
             logs a line of text.
+        :param stopping: asked while loading whether to give it up; by default, whether ROS is shut
+            down.
         :param kwargs: passed on to rclpy's LifecycleNode.
         :raises ValueError: a parameter was started with a value that cannot be taken.
         """
         super().__init__('ubcn', **kwargs)
         self.cameras: list[Camera] = []
         self._load = load
+        self._stopping = stopping or (lambda: not self.context.ok())
         self._worker: Worker | None = None
         self._pipeline: Pipeline | None = None
         self._resizing: Future | None = None
@@ -101,7 +106,8 @@ class UBCNNode(ParameterNode):
         if self.gpu_lost and settings.device != 'cpu':
             log.error(f'cannot configure: {self.gpu_lost}')
             return TransitionCallbackReturn.FAILURE
-        self._streak = FailureStreak()
+        lost, self._streak = self.gpu_lost, FailureStreak()
+        self._streak.gpu_lost = lost  # for as long as the process lives
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
         self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
         try:
@@ -110,7 +116,7 @@ class UBCNNode(ParameterNode):
             future = self._worker.submit(
                 lambda: load_and_warm_up(self._load, settings, self._say))
             while not wait([future], timeout=0.1).done:
-                if not self.context.ok():  # told to stop meanwhile
+                if self._stopping():
                     return TransitionCallbackReturn.FAILURE
                 self._diagnostics.publish_if_due()  # the executor's thread is here
             engine, self._worker.turns.most = future.result()
@@ -160,8 +166,13 @@ class UBCNNode(ParameterNode):
         self._pipeline.finish()
         for camera in self.cameras:
             camera.close()
-        return TransitionCallbackReturn.ERROR if self.gave_up else \
-            TransitionCallbackReturn.SUCCESS
+        if not self.gave_up:
+            return TransitionCallbackReturn.SUCCESS
+        remedy = 'end the process and start it again' \
+            if self.gpu_lost and self.settings.device != 'cpu' else \
+            'mend the cause, then configure and activate it again'
+        self.get_logger().fatal(f'{self.gave_up}. The node is unconfigured now: {remedy}')
+        return TransitionCallbackReturn.ERROR
 
     @log_exceptions
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -245,12 +256,8 @@ class UBCNNode(ParameterNode):
 
     def _give_up(self) -> None:
         """Go from active through error processing to unconfigured, in the executor's thread."""
-        if not self.gave_up or self._worker is None:
-            return
-        remedy = 'end the process and start it again' if self.gpu_lost else \
-            'mend the cause, then configure and activate it again'
-        self.get_logger().fatal(f'{self.gave_up}. The node is unconfigured now: {remedy}')
-        self.change_state('deactivate')  # its callback returns ERROR: that is the error transition
+        if self.gave_up and self._worker is not None:
+            self.change_state('deactivate')  # its callback returns ERROR: the error transition
 
     def _release(self) -> None:
         worker = self._worker
