@@ -115,8 +115,19 @@ def test_only_and_exclude_choose_by_the_start_of_the_name(make):
     data = Data((make('a', ['road', 'car']), make('b', ['road'])))
     assert [s.name for s in data.split('train', only=['a']).scenes] == ['a0', 'a1']
     assert [s.name for s in data.split('train', exclude=['a1', 'b']).scenes] == ['a0']
-    with pytest.raises(DataSetError, match=r"no scenes.*only=\['x'\]"):
-        data.split('train', only=['x'])
+    with pytest.raises(DataSetError, match=r"no scenes.*only=\['a'\], exclude=\['a'\]"):
+        data.split('train', only=['a'], exclude=['a'])
+    for chosen in ({'only': ['a', 'x']}, {'exclude': ['a1', 'x']}):
+        with pytest.raises(DataSetError, match="begins with 'x': the first are a0, a1, b0"):
+            data.split('train', **chosen)
+
+
+def test_a_set_whose_classes_are_the_models_needs_no_mapping(make):
+    mapped = make('a', ['road', 'car'], class_mapping={'car': ()})
+    alone = Data((mapped,)), Data((mapped,), classes=Data((mapped,)).label_set)
+    assert [ids(data.split('train')) for data in alone] == [[0, 1]] * 2
+    first = make('b', ['road', 'car'])
+    assert ids(Data((first, mapped)).split('train')) == [0, 1, 0, 255], 'a second set does'
 
 
 def test_the_first_problems_stop_and_their_number_is_said(make):

@@ -79,6 +79,8 @@ def test_all_stages_run(path, data, voc_root, tmp_path):
     if path.stem == 'voc2012':
         data = open_data([voc_root])
     assert config.name == path.stem
+    if config.data.exclude:  # CamVid's names
+        config = replace(config, data=replace(config.data, exclude=('0001TP_0',)))
     init = None
     if not config.model.preset:
         start = replace(tiny(config), model=replace(tiny(config).model, preset='light'))

@@ -80,8 +80,8 @@ def test_a_data_set_is_told_by_counts_and_hash_not_by_place():
     data_set = SimpleNamespace(
         name='own', root=Path('/home/me/own'), format='yaml', license='MIT',
         splits=('train', 'val'), listing=lambda split: SimpleNamespace(scenes=listings[split]))
-    assert data_record(data_set, 'cd', {'3': 'road'}) == {
-        'name': 'own', 'format': 'yaml', 'license': 'MIT', 'counts': {'train': 5, 'val': 2},
+    assert data_record(data_set, 'cd', {'3': 'road'}, 4) == {
+        'name': 'own', 'format': 'yaml', 'license': 'MIT', 'counts': {'train': 4, 'val': 2},
         'sha256': 'cd', 'labels': {'3': 'road'}}
 
 

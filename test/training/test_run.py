@@ -116,8 +116,52 @@ def test_stage_by_stage_is_as_all_at_once(make, whole):
         assert not run.files.result.exists()
         train(run, stage)
     assert files(run).keys() == files(whole).keys()
-    for path, content in files(run).items():
-        assert content == files(whole)[path] or path == 'samples.jpg', path
+    assert files(run) == files(whole)
+
+
+def test_the_picture_of_the_samples_is_that_of_the_last_training(copied, whole):
+    run = copied({'stages': {'joint': {'samples': {'rain_probability': 0.0}}}})
+    run.files.discard('joint')
+    train(run, 'joint')
+    assert files(run)['samples.jpg'] != files(whole)['samples.jpg']
+
+
+def test_a_result_that_is_written_again_keeps_its_calibration(copied):
+    run = copied()
+    network, info = load_model(run.files.result)
+    fitted = {'temperature': 1.5, 'calibration': {'command': 'ubcn model calibrate'}}
+    save_model(run.files.result, network, {**info.metadata, **fitted})
+    for half in (False, True, True):
+        train(replace(run, half=half), resume=True)
+        assert load_model(run.files.result)[1].temperature == 1.5
+    network.derain.tail[1].weight.data += 1.0  # of another network
+    save_model(run.files.result, network, {**info.metadata, **fitted})
+    train(run, resume=True)
+    assert load_model(run.files.result)[1].temperature == 1.0
+
+
+def test_images_that_are_left_out_are_not_counted(make, data):
+    run = make(changes={'data': {'exclude': ['0001TP_1', '0001TP_2']}}, stages=['derain'])
+    train(run)
+    counts = load_model(run.files.result)[1].metadata['data'][0]['counts']
+    assert counts['train'] == len(data.split('train')) - 2
+
+
+def test_a_set_of_which_nothing_is_trained_on_is_refused(make, data, tmp_path):
+    other = shutil.copytree(data.sets[0].root, tmp_path / 'other')
+    twice = open_data([data.sets[0].root, other])
+    run = make(changes={'data': {'unique_names': True}}, data=twice)
+    with pytest.raises(ValueError, match='no image of other would be trained on'):
+        run.plan()
+    make(data=twice).plan()
+
+
+def test_what_is_overwritten_is_not_started_from_to_estimate(copied):
+    run = copied({'model': {'overrides': {name: {'channels': 8}
+                                           for name in ('derain', 'attention')}}})
+    stages = run.plan(overwrite=True)
+    fabric = Fabric(accelerator='cpu', devices=1, precision='32-true')
+    assert [estimate.stage for estimate in run.estimates(fabric, stages, 0, 0.0)] == list(STAGES)
 
 
 def test_what_a_run_leaves(whole):

@@ -82,10 +82,11 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
     mean over the images. IoU is over all pixels of the set, and mIoU the mean over the classes
     that occur in the ground truth. ECE is the expected calibration error of the confidence, in 15
     bins; --json also has which share of the pixels a --min-confidence leaves, and how many of
-    their labels are right. The rain of an image depends on its place in the data set alone, so
-    that figures compare. With --size everything is measured once for each; with --convergence the
-    table has the steps that were run, on average. Of a model that tells of the rain there is what
-    it tells, against the rate and the visibility of the rendered rain.
+    their labels are right. The rain of an image depends on its place in the split, or among what
+    --only leaves of it, so that figures of the same images compare. With --size everything is
+    measured once for each; with --convergence the table has the steps that were run, on average.
+    Of a model that tells of the rain there is what it tells, against the rate and the visibility
+    of the rendered rain.
 
     The data set's classes are the model's where their names are the same, or class_mapping in
     its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.

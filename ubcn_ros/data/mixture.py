@@ -78,7 +78,7 @@ class Data:
         :param only: keep the scenes whose names start with one of these, all when empty.
         :param exclude: leave out the scenes whose names start with one of these.
         :raises DataSetError: there is no such split; its layout is wrong, with the first
-            problems; nothing is left.
+            problems; a start is that of no name; nothing is left.
         """
         only, exclude = tuple(only), tuple(exclude)
         having = [i for i, s in enumerate(self.sets) if name in s.splits]
@@ -92,6 +92,11 @@ class Data:
             if (i, name) not in self._scenes:  # the same objects at every call
                 self._scenes[i, name] = self._mapped(i, _sound(self.sets[i], name))
             scenes += self._scenes[i, name]
+        for start in (*only, *exclude):
+            if not any(scene.name.startswith(start) for scene in scenes):
+                names = ', '.join(scene.name for scene in scenes[:_SHOWN])
+                raise DataSetError(f'no scene in the split {name!r} of {self._said()} has a name '
+                                   f'that begins with {start!r}: the first are {names}')
         # every name starts with '', and none with one of ()
         scenes = [scene for scene in scenes if scene.name.startswith(only or '')
                   and not scene.name.startswith(exclude)]
@@ -153,8 +158,11 @@ class Data:
     def _tables(self) -> tuple[tuple[Mapping[int, int], ...], tuple[Group, ...]]:
         """Id by class id of every set, and the groups."""
         groups: list[Group] = []
+        own = next((s for s in self.sets if s.label_set is not None), None)
+        if self.classes is not None and own and own.label_set.classes != self.classes.classes:
+            own = None  # else its classes are the model's that was trained on it
         tables = tuple({} if s.label_set is None else
-                       {i: i for i in range(s.label_set.num_classes)} if s is self._source else
+                       {i: i for i in range(s.label_set.num_classes)} if s is own else
                        _table(s, self._names, groups) for s in self.sets)
         count = (self._names.num_classes if self._names else 0) + len(groups)
         if count > _MOST_IDS:

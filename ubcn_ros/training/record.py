@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ubcn_ros import __version__
-from ubcn_ros.runtime.weights import PARTS, ModelInfo
+from ubcn_ros.runtime.weights import PARTS, ModelFileError, ModelInfo, load_model
 
 if TYPE_CHECKING:
     from ubcn_ros.data.scenes import DataSet, SceneList
@@ -77,17 +77,38 @@ def typed_command(arguments: Sequence[str]) -> str:
                                  if part not in ('--resume', '--overwrite'))])
 
 
-def data_record(data_set: DataSet, sha256: str | None,
-                labels: Mapping[str, str]) -> dict[str, Any]:
+def data_record(data_set: DataSet, sha256: str | None, labels: Mapping[str, str],
+                trained: int) -> dict[str, Any]:
     """
     Say what a data set was: name, format, scenes by split, licence and hash, but not where.
 
     :param sha256: over its files, as ``ubcn data check`` says it; None where nobody read them.
     :param labels: its own of ``Data.meanings``.
+    :param trained: scenes of the split train that are trained on.
     """
     return {'name': data_set.name, 'format': data_set.format, 'license': data_set.license,
-            'counts': {split: len(data_set.listing(split).scenes) for split in data_set.splits},
+            'counts': {split: trained if split == 'train' else
+                       len(data_set.listing(split).scenes) for split in data_set.splits},
             'sha256': sha256, 'labels': dict(labels)}
+
+
+def kept_calibration(path: Path, network: UBCN) -> dict[str, Any]:
+    """
+    Return what ``ubcn model calibrate`` fitted to a model file, where that holds this network.
+
+    :param path: of the file, with the network's weights or these in fp16; it need not be there.
+    """
+    try:
+        there, info = load_model(path)
+    except ModelFileError:
+        return {}
+    values = there.state_dict()
+    if there.config != network.config or not all(
+            torch.equal(values[name], value) or torch.equal(values[name], value.half().float())
+            for name, value in network.state_dict().items()):
+        return {}
+    return {key: info.metadata[key] for key in ('temperature', 'calibration')
+            if key in info.metadata}
 
 
 def network_hash(network: UBCN) -> str:

@@ -29,6 +29,7 @@ from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import (
     data_record,
     joined_license,
+    kept_calibration,
     model_record,
     network_hash,
     scenes_record,
@@ -139,6 +140,12 @@ class Run:
         for name in chosen:
             check_labels(name, self.config.stages[name], self._scenes(name)[0])
             check_stage(name, network, self.config.stages[name])
+        if unused := [found.name for found, count in
+                      zip(self.data.sets, self._train_counts, strict=True)
+                      if not count and 'train' in found.splits]:
+            raise ValueError(f'no image of {", ".join(unused)} would be trained on: with '
+                             'unique_names the names are those of an earlier data set, or exclude '
+                             'leaves all out; rename the images, or do not give the data set')
         if resume:
             self._check_begun(asked)
         return chosen
@@ -233,7 +240,16 @@ class Run:
     @property
     def _data_records(self) -> list[dict[str, Any]]:
         hashes = [*self.fingerprints.values()] or [None] * len(self.data.sets)
-        return [*map(data_record, self.data.sets, hashes, self.data.meanings.values())]
+        return [*map(data_record, self.data.sets, hashes, self.data.meanings.values(),
+                     self._train_counts)]
+
+    @cached_property
+    def _train_counts(self) -> list[int]:
+        """Images of every set that are trained on: a recipe may leave some out."""
+        used = {(scene.image_path, scene.label_path) for scene in self.training.scenes}
+        return [sum((scene.image_path, scene.label_path) in used
+                    for scene in found.listing('train').scenes) if 'train' in found.splits else 0
+                for found in self.data.sets]
 
     def _records_of(self, stage: str) -> list[dict[str, Any]]:
         used = self._sets(stage)
@@ -243,10 +259,10 @@ class Run:
     def _segmentation_record(self, stage: str, start: Start) -> dict[str, Any]:
         """Return the size and focal length of images that the segmentation was last trained on."""
         if 'segmentation' in STAGE_CLASSES[stage].trained:
-            side = (self.config.stages[stage].samples.middle_short_side
-                    or typical_short_side(self._scenes(stage)[0]))
+            scenes = self._scenes(stage)[0]
+            side = self.config.stages[stage].samples.typical_side(typical_short_side(scenes))
             return {'trained_short_side': side, 'trained_focal_length': focal_length(
-                self.data.sets_of('train', self._scenes(stage)[0]))}
+                self.data.sets_of('train', scenes))}
         return {key: start.info and getattr(start.info, key)
                 for key in ('trained_short_side', 'trained_focal_length')}
 
@@ -258,8 +274,13 @@ class Run:
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int,
                   seconds: float = 4.0) -> list[StageEstimate]:
         """Time a few steps of stages by ``estimate.estimate``, which writes nothing."""
-        return [estimate(self.trainer(fabric, stage, self.start(stage), workers), seconds)
-                for stage in stages]
+        starts = [starting_network(
+            self.config, self.label_set, stage,
+            # what is trained until then is not there yet, or not any more
+            None if self.files.before(stage) in stages else self.files.best_before(stage),
+            self._init) for stage in stages]
+        return [estimate(self.trainer(fabric, stage, start, workers), seconds)
+                for stage, start in zip(stages, starts, strict=True)]
 
     def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int,
                 time_left: Callable[[int], str] | None = None) -> Trainer:
@@ -298,8 +319,10 @@ class Run:
             fabric.print(f'licence of the result: {terms or "none is stated"}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
-            if not (self.out / 'samples.jpg').exists():
-                scenes = {stage: self._scenes(stage)[0] for stage in stages}
+            begun = [(self.files.folder(stage) / CHECKPOINT).is_file() for stage in stages]
+            if not all(begun) or not (self.out / 'samples.jpg').exists():
+                scenes = {stage: self._scenes(stage)[0] for stage in self.config.stages
+                          if stage in stages or self.files.finished(stage)}
                 write_image(self.out / 'samples.jpg',
                             samples_sheet(scenes, self.config, fabric.device, workers))
         for stage in stages:
@@ -321,7 +344,8 @@ class Run:
                          f'{files.result.name}, where it is there, is that of before')
         elif fabric.is_global_zero and files.finished(last):
             network, info = load_model(files.folder(last) / BEST)
-            save_model(files.result, network, info.metadata, self.half)
+            fitted = kept_calibration(files.result, network)
+            save_model(files.result, network, {**info.metadata, **fitted}, self.half)
             best = (f'best of {last} by {STAGE_CLASSES[last].quality_text}'
                     if self._scenes(last)[1] else f'last of {last}, without validation')
             fabric.print(f'wrote {files.result}: the {best}')

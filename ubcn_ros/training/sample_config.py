@@ -12,6 +12,7 @@ from ubcn_ros.data.painted_rain import HAZE_PROBABILITY
 from ubcn_ros.training.plain_values import check_range
 
 _LARGEST_SCALE = 2  # of a frame that is resized to a short side: beyond, it is blurred
+_ABOUT_1 = 0.1
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,13 @@ class SampleConfig:
         least, most = (min(wanted / side, _LARGEST_SCALE) for wanted in self.short_sides)
         return least, most
 
-    @property
-    def middle_short_side(self) -> int:
-        """Return the geometric mean of short_sides, pixels; 0 where samples go by scale."""
-        return round(math.prod(self.short_sides) ** 0.5)
+    def typical_side(self, side: int) -> int:
+        """
+        Return the short side that frames typically have as samples, pixels.
+
+        :param side: of the frames as they are, which a scale about 1 is meant to leave them.
+        """
+        if any(self.short_sides):
+            return round(math.prod(self.short_sides) ** 0.5)
+        middle = math.prod(self.scale) ** 0.5
+        return side if abs(middle - 1) < _ABOUT_1 else round(side * middle)
