@@ -82,7 +82,7 @@ def test_pairs(tmp_path, tiny_model, pairs_folder):
     (['--rates', '0,400'], '400 mm/hr is outside 0..300'),
     (['--model', 'no-such-model'], "no model 'no-such-model'"),
     (['--split', 'train'], "no split 'train': choose one of val"),
-    (['--only', 'Z'], 'no scenes in'),
+    (['--only', 'Z'], 'no scene in'),
     (['--precision', 'fp7'], "'fp7' is not one of"),
     (['--data', 'no/such/folder'], 'no/such/folder'),
 ])

@@ -88,7 +88,8 @@ def test_figures_of_other_labels_are_refused(run, root, tiny_model, tmp_path):
     assert run(tiny_model, more=('--frames', '0')).exit_code == 0
     other = write_scenes(tmp_path / 'camvid', 'val', 'A_0', 'A_1', labels=stripes(0, 3))
     mapped = tmp_path / 'camvid.yaml'
-    mapped.write_text(f'path: {root}\nclass_mapping: {{Road: Sky}}\n')
+    mapped.write_text(f'{{path: {root}, val: val/images, masks_dir: labels, '
+                      'names: [Sky, Building], label_mapping: {0: Sky, 1: Building, 3: Sky}}')
     for data, said in ((other, 'files.camvid: '), (mapped, 'labels.1 camvid.3: Road before, Sky')):
         result = run(tiny_model, more=('--frames', '0', '--data', str(data)))
         assert result.exit_code == 1 and 'of a study with other settings' in result.output
