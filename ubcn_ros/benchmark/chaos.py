@@ -228,7 +228,8 @@ class Session:
             else fuzzing.any_image(random)))
         data = serialize_message(message)
         if kind == 'unreadable':  # the middleware drops it, and so it says in the node's log
-            data = data[:random.integers(0, len(data) // 2)]
+            # not to nothing: a reliable subscription of Fast DDS then waits for it for ever
+            data = data[:random.integers(1, len(data) // 2)]
         self._publishers[name].publish(data)
         if kind == 'unreadable' or not self._taken(name):
             return
