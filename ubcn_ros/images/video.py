@@ -107,6 +107,7 @@ def length_s(path: Path | str) -> float:
     import av
     times, count = [], 0
     with _opened(path) as (container, stream), suppress(av.error.FFmpegError):
+        rate = _rate(stream)  # PyAV 19 refuses to tell it of a file that is closed
         for packet in container.demux(stream):
             if packet.is_discard or not packet.size:
                 continue
@@ -115,7 +116,7 @@ def length_s(path: Path | str) -> float:
                 times.append(packet.pts * stream.time_base)
     if times:
         return float(max(times) - min(times))
-    return max(0, count - 1) / _rate(stream)  # of a bare stream, which has no times
+    return max(0, count - 1) / rate  # of a bare stream, which has no times
 
 
 def read_video(path: Path | str) -> Iterator[VideoFrame]:
