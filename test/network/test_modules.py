@@ -16,7 +16,7 @@ from ubcn_ros.network import (
     blocks,
     build_segmentation,
 )
-from ubcn_ros.network.blocks import RES, shrink, shuffle, unshuffle
+from ubcn_ros.network.blocks import RES, resample, shuffle, unshuffle
 from ubcn_ros.network.segmentation import ddrnet, pspnet
 
 
@@ -304,10 +304,10 @@ def test_the_stride_2_head_starts_as_no_change_and_doubles_the_logits_size():
 def test_shrinking_is_the_same_by_matrix_products(size, monkeypatch):
     image = torch.rand(2, 3, *size)
     for target in ((64, 64), (7, 90)):
-        expected = shrink(image, target)
+        expected = resample(image, target)
         with monkeypatch.context() as patch:
             patch.setattr(blocks, 'exporting', lambda: True)
-            found = shrink(image, target)
+            found = resample(image, target)
         torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
@@ -316,7 +316,7 @@ def test_what_is_exported_stays_on_its_device(simulated_gpu, monkeypatch):
     for module in (blocks, pspnet, ddrnet):
         monkeypatch.setattr(module, 'exporting', lambda: True)
     image = torch.rand(1, 3, 20, 33, device='cuda')
-    for found in (shrink(image, (8, 9)), unshuffle(image, 2), pspnet.grid_means(image, 6),
+    for found in (resample(image, (8, 9)), unshuffle(image, 2), pspnet.grid_means(image, 6),
                   ddrnet.window_means(image, (4, 5))):
         assert on_gpu(found)
     assert simulated_gpu.waits == []

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, Step, UBCNConfig, VeilConfig, build
-from ubcn_ros.network.blocks import shrink
+from ubcn_ros.network.blocks import resample
 from ubcn_ros.network.ubcn import attend_at, attention_size
 from ubcn_ros.runtime import load_model
 
@@ -237,8 +237,8 @@ def test_sam_at_another_size_corrects_the_image_before():
         return smaller.image + 0.1
     # what SAM adds is added to the image before, whose detail stays
     torch.testing.assert_close(attend_at((40, 56), attend, step), before + 0.1)
-    torch.testing.assert_close(seen[0].image, shrink(before, (40, 56)))
-    torch.testing.assert_close(seen[0].lifted, shrink(rainy, (40, 56)))
+    torch.testing.assert_close(seen[0].image, resample(before, (40, 56)))
+    torch.testing.assert_close(seen[0].lifted, resample(rainy, (40, 56)))
     assert seen[0].logits is step.logits
     attend_at((96, 128), attend, step)
     assert seen[1] is step, 'that is the size of the image'
@@ -249,3 +249,8 @@ def test_sam_sees_the_whole_image_where_it_is_labelled_as_large_as_it_goes():
     assert attention_size((1080, 1920), (1080, 1920)) is None
     assert attention_size((1085, 1927), (1080, 1920)) is None
     assert attention_size((1085, 1927), (1080, 1912)) == (1080, 1912)
+
+
+@pytest.mark.parametrize('labelled', [(480, 640), (368, 480), (352, 488)])
+def test_sam_sees_no_enlarged_image(labelled):
+    assert attention_size((360, 480), labelled) is None

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from ubcn_ros.network import Veil, VeilConfig
-from ubcn_ros.network.blocks import shrink
+from ubcn_ros.network.blocks import resample
 from ubcn_ros.network.veil import GRID, THUMBNAIL, VeilEstimate, _statistics
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -68,13 +68,13 @@ def test_the_same_scene_gets_the_same_at_any_size(veil):
         other = veil(F.interpolate(large, (height, width), mode='bilinear', antialias=True))
         torch.testing.assert_close(other.rain, found.rain, atol=0.01, rtol=0)
         for one, theirs in zip(found[:2], other[:2], strict=True):
-            one, theirs = shrink(one, THUMBNAIL), shrink(theirs, THUMBNAIL)
+            one, theirs = resample(one, THUMBNAIL), resample(theirs, THUMBNAIL)
             torch.testing.assert_close(theirs, one, atol=0.05 * float(one.std()), rtol=0)
 
 
 def test_streaks_are_as_sharp_to_it_in_small_frames():
     torch.manual_seed(0)
-    small, larger = (shrink(torch.rand(1, 3, *size), GRID).std() for size in (
+    small, larger = (resample(torch.rand(1, 3, *size), GRID).std() for size in (
         (360, 480), (384, 512)))
     assert float(small / larger) == pytest.approx(1, abs=0.1)
 

@@ -249,11 +249,19 @@ def test_images_are_processed_at_what_the_model_was_trained_for(trained_model, t
         assert native.working_size == (96, 128)
         assert (native.labels != frame.labels).any()
         same(native, tiny_engine(large, 3, confidence=True))  # whose file says nothing
-    for size in ((40, 64), (33, 38)):
-        small = large[:size[0], :size[1]]
-        assert engine(small, 3).working_size == (size[0] // 8 * 8, size[1] // 8 * 8)
-        same(engine(small, 3), engine(small, 3, processing_size=0))
-        same(engine(small, 3), engine(small, 3, processing_size=100))
+    small = large[:40, :64]
+    assert engine(small, 3).working_size == (40, 64)
+    same(engine(small, 3), engine(small, 3, processing_size=0))
+    smaller = large[:33, :38]
+    for _ in range(2):
+        frame, native = engine(smaller, 3), engine(smaller, 3, processing_size=0)
+        assert (frame.working_size, native.working_size) == ((40, 48), (32, 32))
+        assert frame.derained.shape == smaller.shape and frame.labels.shape == (33, 38)
+        assert (frame.labels != native.labels).any()
+        same(engine(smaller, 3, processing_size=100), engine(smaller, 3, processing_size=66))
+        # IDM and SAM see the image itself
+        same_first = [engine(smaller, 1, processing_size=side).derained for side in (0, 40)]
+        assert np.array_equal(*same_first)
 
 
 def same(one, other):

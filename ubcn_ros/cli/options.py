@@ -249,7 +249,8 @@ iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10
                             help='T, steps of the loop: 1 is fastest.')
 processing_option = _shared('--processing-size', default=-1, type=ProcessingSizeType(),
                             help='Short side, pixels, at which images are labelled: 0 for their '
-                            'own, -1 for what the model was trained for; never enlarged.')
+                            'own, -1 for what the model was trained for; enlarged twice at '
+                            'most.')
 min_confidence_option = _shared('--min-confidence', default=0.0, type=Number(0, 1),
                                 help='Label pixels below this probability 255, unlabeled; 0 '
                                 'labels all.')

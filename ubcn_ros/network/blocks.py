@@ -163,9 +163,9 @@ def aligned(height: int, width: int) -> tuple[int, int]:
     return height // ALIGNMENT * ALIGNMENT, width // ALIGNMENT * ALIGNMENT
 
 
-def shrink(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+def resample(image: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     """
-    Resize (N, C, H, W) to (N, C, *size) without aliasing, channels last.
+    Resize (N, C, H, W) to (N, C, *size), bilinearly and without aliasing, channels last.
 
     ONNX has nothing of the kind: exported, it is two matrix products, the same up to rounding.
     """

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.baselines import BaselineConfig, build_baseline
-from ubcn_ros.network.blocks import aligned, resize, shrink
+from ubcn_ros.network.blocks import aligned, resample, resize
 from ubcn_ros.network.derain import IDM, IDMConfig
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.veil import Veil, VeilConfig
@@ -167,8 +167,8 @@ class UBCN(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
         :param size: (h, w) at which the image is labelled; None for its own. The veil is lifted
-            from the whole image and IDM works on it, SAM at that size, too; the images of the
-            steps have the image's size all the same.
+            from the whole image and IDM works on it, SAM at that size where it is smaller; the
+            images of the steps have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
         """
@@ -254,16 +254,16 @@ def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torc
     :return: (N, 3, h, w).
     """
     seen = aligned(*(size or image.shape[-2:]))
-    return image if seen == tuple(image.shape[-2:]) else shrink(image, seen)
+    return image if seen == tuple(image.shape[-2:]) else resample(image, seen)
 
 
 def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], previous: Step
               ) -> torch.Tensor:
     """
-    Restore an image by a SAM that works at another size: Bt, (N, 3, H, W).
+    Restore an image by a SAM that works at no larger a size than the labels': Bt, (N, 3, H, W).
 
-    It sees both images at that size, and its correction of the previous image is enlarged and
-    added to it. What is finer was seen by IDM alone.
+    At a smaller one it sees both images so, and its correction of the previous image is enlarged
+    and added to it. What is finer was seen by IDM alone.
 
     :param size: (h, w) at which the image is labelled.
     :param attend: ``UBCN.attend``, or what stands for it.
@@ -272,8 +272,8 @@ def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], pre
     size = attention_size(previous.image.shape[-2:], size)
     if size is None:
         return attend(previous)
-    before = previous._replace(image=shrink(previous.image, size),
-                               lifted=shrink(previous.lifted, size))
+    before = previous._replace(image=resample(previous.image, size),
+                               lifted=resample(previous.lifted, size))
     correction = attend(before) - before.image
     return previous.image + resize(correction, previous.image.shape[-2:])
 
@@ -282,12 +282,14 @@ def attention_size(image: Sequence[int], size: tuple[int, int]) -> tuple[int, in
     """
     Return the size at which SAM works: that of the labels, or None for the image's own.
 
-    It needs no multiples of ``ALIGNMENT``, so that an image labelled as large as it goes is whole.
+    It needs no multiples of ``ALIGNMENT``, so that an image labelled as large as it goes is whole,
+    and an enlarged one has no more to restore.
 
     :param image: its (H, W).
     :param size: (h, w) at which the image is labelled.
     """
-    return None if size == aligned(*image) else size
+    enlarged = any(side > own for side, own in zip(size, image, strict=True))
+    return None if enlarged or size == aligned(*image) else size
 
 
 def build(config: UBCNConfig) -> UBCN:

@@ -26,9 +26,9 @@ from ubcn_ros.network.blocks import (
     init_blind,
     init_he,
     init_zero,
+    resample,
     residual_stack,
     resize,
-    shrink,
 )
 
 GRID = (288, 384)
@@ -135,7 +135,7 @@ class Veil(nn.Module):
 
     def _seen(self, image: torch.Tensor) -> torch.Tensor:
         """Make the thumbnail of the image and of its texture, (N, 3 + texture, 96, 128)."""
-        frame = shrink(image, GRID).to(self.field.weight.dtype)
+        frame = resample(image, GRID).to(self.field.weight.dtype)
         seen = [F.avg_pool2d(frame, 3)]
         if self.texture is not None:
             seen.append(F.avg_pool2d(self.texture(frame), 3))

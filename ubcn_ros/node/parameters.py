@@ -81,7 +81,7 @@ SPECS = (
     Spec('processing_size', TRAINED,
          "Short side in pixels at which images are labelled; outputs have the input's size; -1: "
          'what the model was trained for, by the focal length in camera_info where the model '
-         "states its own, else by size; 0: the image's own. Images are never enlarged.",
+         "states its own, else by size; 0: the image's own. Images are enlarged twice at most.",
          Changes.AT_RUNTIME, low=MIN_SIDE, high=LARGEST, also=(TRAINED, NATIVE), per_camera=True),
     Spec('min_confidence', 0.0,
          'Probability below which a pixel is left unlabeled, 255, in the masks; 0 labels all.',

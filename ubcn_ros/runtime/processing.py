@@ -16,6 +16,8 @@ NATIVE, TRAINED = 0, -1
 """Values of ``processing_size``: the image's own size; what the model was trained for."""
 LARGEST = 8192
 """Of a short side that is asked for, pixels."""
+LARGEST_FACTOR = 2
+"""By which an image is enlarged to be labelled, as in training: beyond it is only blurred."""
 
 
 def check_processing_size(value: int) -> None:
@@ -51,16 +53,18 @@ def working_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     Return the height and width that images of a size are processed at.
 
     Both sides are the nearest multiples of ``network.blocks.ALIGNMENT``, which changes the aspect
-    by as little. Images are never enlarged: one whose short side is at or below the one that is
-    asked for is processed as it is, or a few pixels smaller.
+    by as little; at its own size and below an image is a few pixels smaller rather than larger.
 
-    :param side: the short side, pixels; 0 for the image's own.
+    :param side: the short side, pixels; 0 for the image's own. It is enlarged at most
+        ``LARGEST_FACTOR`` times.
     :return: None for the image's own size.
     """
     from ubcn_ros.network.blocks import ALIGNMENT, aligned  # imports PyTorch
-    least, largest = min(height, width), aligned(height, width)
-    side = side if 0 < side < least else least
+    least = min(height, width)
+    side = min(side, LARGEST_FACTOR * least) or least
     # multiplied first, or 540 of 1070 would be a little less than 540, and another multiple
-    size = tuple(min(max(round(length * side / least / ALIGNMENT) * ALIGNMENT, MIN_SIDE), most)
-                 for length, most in zip((height, width), largest, strict=True))
+    size = tuple(max(round(length * side / least / ALIGNMENT) * ALIGNMENT, MIN_SIDE)
+                 for length in (height, width))
+    if side <= least:
+        size = tuple(map(min, size, aligned(height, width)))
     return None if size == (height, width) else size

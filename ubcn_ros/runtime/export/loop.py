@@ -10,11 +10,11 @@ from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
 from ubcn_ros.network.ubcn import attention_size
-from ubcn_ros.runtime.processing import TRAINED, short_side, working_size
+from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
-_SHRINK = (
-    'shrink(x, size): antialiased bilinear, the rows and the columns each by themselves. Of n '
+_RESAMPLE = (
+    'resample(x, size): antialiased bilinear, the rows and the columns each by themselves. Of n '
     'values along a line it makes m, with step = n / m: value i is the mean of all values j '
     'weighted by max(0, 1 - |j + 0.5 - (i + 0.5) * step| / max(1, step)). At its own size x is as '
     "it was. It is PyTorch's interpolate(mode='bilinear', antialias=True), and neither INTER_AREA "
@@ -51,13 +51,13 @@ def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
     first, rainy = ('derained', 'image') if network.veil is None else (
         'derained, lifted, rain', 'lifted')
     return [
-        _SHRINK, _ENLARGE, *_sizes_text(sizes),
+        _RESAMPLE, _ENLARGE, *_sizes_text(sizes),
         'nothing is padded: the stages take these sizes',
         'image = R, G and B of 8 bits, divided by 255',
         f'{first} = derain(image)',
-        'logits = segment(shrink(derained, label size))',
-        f'T - 1 times: small = shrink(derained, attention size); derained = derained + enlarge('
-        f'attend(shrink({rainy}, attention size), small, logits) - small, image size), which at '
+        'logits = segment(resample(derained, label size))',
+        f'T - 1 times: small = resample(derained, attention size); derained = derained + enlarge('
+        f'attend(resample({rainy}, attention size), small, logits) - small, image size), which at '
         f'the size of the image is attend({rainy}, derained, logits); then logits as above, of '
         'the new derained',
         'restored image = 255 * derained, limited to 0..255 and rounded to the nearest',
@@ -72,11 +72,12 @@ def _sizes_text(sizes: dict[str, Any]) -> list[str]:
                 for name in ('image', 'label', 'attention')]
     side, step = sizes['short_side'], sizes['alignment']
     scaled = ('s = min(H, W), as the model does not say at which size it was trained'
-              if side is None else f's = min({side}, H, W)')
+              if side is None else f's = min({side}, {LARGEST_FACTOR} * H, {LARGEST_FACTOR} * W)')
     return [
         f'image size = H x W (height x width), both {sizes["least"]} and more',
-        f'label size = h x w, of each side of the image: min(max({step} * round(side * s / '
-        f'min(H, W) / {step}), {sizes["least"]}), {step} * floor(side / {step})), where {scaled}, '
+        f'label size = h x w, of each side of the image: max({step} * round(side * s / '
+        f'min(H, W) / {step}), {sizes["least"]}), and where s <= min(H, W) at most '
+        f'{step} * floor(side / {step}), where {scaled}, '
         'and round takes the even one of two that are as near',
-        f'attention size = that of the image where h = {step} * floor(H / {step}) and '
-        f'w = {step} * floor(W / {step}), else h x w']
+        f'attention size = that of the image where h > H or w > W, or where h = {step} * '
+        f'floor(H / {step}) and w = {step} * floor(W / {step}), else h x w']

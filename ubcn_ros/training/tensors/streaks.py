@@ -22,7 +22,7 @@ from ubcn_ros.data.rain_streaks import (
     SMALLEST_DROP_MM,
     marshall_palmer_slope,
 )
-from ubcn_ros.network.blocks import shrink
+from ubcn_ros.network.blocks import resample
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import reflected, sampled, transformed
@@ -211,5 +211,5 @@ def _shrunk(layers: torch.Tensor, factor: float) -> torch.Tensor:
     size = tuple(round(side * factor) for side in layers.shape[-2:])
     gain = _PHYSICAL.streak_gain
     return torch.cat([
-        shrink(-torch.expm1(-gain * few.float()), size).clamp_(0, 1 - 1e-6).neg_().log1p_()
+        resample(-torch.expm1(-gain * few.float()), size).clamp_(0, 1 - 1e-6).neg_().log1p_()
         .div_(-gain).to(layers.dtype) for few in layers.split(16)])
