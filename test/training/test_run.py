@@ -21,6 +21,7 @@ from ubcn_ros.training.architecture import model_config
 from ubcn_ros.training.config import STAGES, TrainConfig
 from ubcn_ros.training.estimate import StageEstimate, TimeLeft
 from ubcn_ros.training.run import Run
+from ubcn_ros.training.start import untrained_warning
 
 
 @pytest.fixture
@@ -458,14 +459,52 @@ def test_a_lost_best_is_told_before_anything_is_trained(copied, damage, stage):
         run.plan(stage, resume=True)
 
 
-def test_attend_warns_of_parts_that_nothing_trained(make, whole):
-    told = {name: make(init=name and whole.files.folder(name) / 'best.safetensors',
-                       stages=('attend',)).start('attend').details
-            for name in (None, 'derain', 'adapt')}
-    assert 'leaves derain and segmentation as' in told[None]
-    assert 'leaves segmentation as' in told['derain']
-    assert 'warning' not in told['adapt']
-    assert "SAM starts from IDM's weights" in told['adapt'], 'no SAM was trained before'
+def test_parts_that_nothing_will_have_trained_are_told_before_the_first_stage(make, whole, capsys):
+    def told(name, stages):
+        run = make(init=name and whole.files.folder(name) / 'best.safetensors', stages=stages)
+        return untrained_warning(run.start(stages[0]), stages)
+    assert 'needs derain and segmentation,' in told(None, ('attend',))
+    assert 'needs segmentation,' in told('derain', ('attend',))
+    assert 'needs derain,' in told(None, ('adapt', 'attend'))
+    assert 'before joint no model' in told(None, ('adapt', 'attend', 'joint'))
+    assert not told('adapt', ('attend',)) and not told(None, STAGES)
+    train(make(stages=('adapt', 'attend')))
+    text = capsys.readouterr().out
+    assert text.index('warning: attend needs derain') < text.index('adapt starts from')
+    assert text.count('warning') == 1
+
+
+def test_without_a_trained_sam_that_of_idm_is_started_from(make, whole):
+    start = make(init=whole.files.folder('adapt') / 'best.safetensors',
+                 stages=('attend',)).start('attend')
+    assert "SAM starts from IDM's weights" in start.details
+
+
+@pytest.mark.parametrize('stages', [('attend',), ('adapt', 'attend')])
+def test_weights_that_idm_replaces_are_not_told_as_taken(make, whole, stages):
+    run = make(init=whole.files.result, stages=stages,
+               changes={'model': {'overrides': {'attention': {'blocks': 2}}}})
+    start = run.start(stages[0])
+    assert start.trained == ('derain', 'segmentation')
+    assert "(IDM's weights in their place, warm_start)" in start.details
+    replaced = make(init=whole.files.result, stages=('attend',),
+                    changes={'model': run.config.to_dict()['model']}).start('attend')
+    source = load_model(whole.files.result)[0].attention.state_dict()
+    taken = sum(name in source and torch.equal(value, source[name])
+                for name, value in replaced.network.attention.state_dict().items())
+    row, = (line for line in start.details.splitlines() if line.startswith('attention'))
+    assert row.split()[1] == str(taken)
+    kept = make(init=whole.files.result, stages=('adapt',), changes={
+        'model': run.config.to_dict()['model']}).start('adapt')
+    assert 'warm_start' not in kept.details
+
+
+def test_a_sam_that_no_longer_fits_idm_is_told_before_anything_is_trained(make, whole):
+    run = make(init=whole.files.result, stages=('adapt', 'attend'),
+               changes={'model': {'overrides': {'attention': {'channels': 8}}}})
+    with pytest.raises(ValueError, match='SAM cannot start from IDM, they differ in channels'):
+        run.plan()
+    assert run.plan('adapt') == ['adapt']
 
 
 def test_a_file_states_the_short_side_that_its_labels_were_learnt_at(whole, make):

@@ -24,6 +24,7 @@ from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import build
 from ubcn_ros.runtime import load_model, save_model
 from ubcn_ros.training.architecture import model_config
+from ubcn_ros.training.config import STAGES
 from ubcn_ros.training.estimate import estimate
 
 ROOT = Path(__file__).parents[2]
@@ -272,14 +273,29 @@ def test_half_halves_the_result_alone(recipe, camvid_root, tmp_path):
     assert load_model(half)[1].metadata == load_model(best)[1].metadata
 
 
-def test_a_dry_run_leaves_nothing(write_recipe, camvid_root, tmp_path, monkeypatch):
+@pytest.fixture
+def dry_run(write_recipe, camvid_root, tmp_path, monkeypatch):
+    """Function that dry-runs a tiny recipe of some stages."""
     monkeypatch.setattr('ubcn_ros.training.run.estimate',
                         lambda trainer, _: estimate(trainer, seconds=0.01))
-    path = write_recipe(tmp_path / 'tiny.yaml')
-    result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
-                     '--accelerator', 'cpu', '--precision', '32-true', '--workers', '0',
-                     '--dry-run'])
-    assert result.exit_code == 0, result.output
+
+    def run(stages):
+        path = write_recipe(tmp_path / 'tiny.yaml', stages=stages)
+        result = invoke([str(path), '--data', str(camvid_root), '--out', str(tmp_path / 'out'),
+                         '--accelerator', 'cpu', '--precision', '32-true', '--workers', '0',
+                         '--dry-run'])
+        assert result.exit_code == 0, result.output
+        return result
+    return run
+
+
+def test_a_dry_run_warns_of_what_nothing_will_have_trained(dry_run):
+    assert 'warning: attend needs derain,' in dry_run(('adapt', 'attend')).output
+
+
+def test_a_dry_run_leaves_nothing(dry_run, tmp_path):
+    result = dry_run(STAGES)
+    assert 'warning: attend' not in result.output
     for text in ('random weights', 'best of derain', 'best of attend', 'GiB', 'nothing was'):
         assert text in result.output
     assert [path.name for path in tmp_path.iterdir()] == ['tiny.yaml']

@@ -168,13 +168,15 @@ def _show_figures(runs: Sequence[Run]) -> None:
 def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> None:
     """Print what would be trained, how long it takes and the memory that it needs."""
     from ubcn_ros.training.estimate import plan_table
+    from ubcn_ros.training.start import untrained_warning
     if not stages:
         fabric.print(f'nothing is left to train in {run.out}')
         return
     start = run.start(stages[0])
     table = plan_table(run.estimates(fabric, stages, workers), start.text)
-    fabric.print(f'{start.details}\n{table}\n\n{run.out} would get {run.files.result.name}; '
-                 'nothing was trained or written')
+    warning = untrained_warning(start, stages)
+    fabric.print(f'{start.details}\n{table}\n{warning}\n{run.out} would get '
+                 f'{run.files.result.name}; nothing was trained or written')
 
 
 def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) -> TimeLeft | None:

@@ -36,7 +36,7 @@ from ubcn_ros.training.record import (
 )
 from ubcn_ros.training.run_folder import RunFolder
 from ubcn_ros.training.stages import STAGE_CLASSES, check_labels, check_stage
-from ubcn_ros.training.start import Start, starting_network
+from ubcn_ros.training.start import Start, starting_network, untrained_warning, warm_started
 from ubcn_ros.training.trainer import BEST, Trainer
 from ubcn_ros.training.warm_start import check_warm_start
 from ubcn_ros.whole_files import write_whole
@@ -133,9 +133,7 @@ class Run:
         network = self.network  # a recipe that describes none is told now
         chosen = [name for name in asked if overwrite or not self.files.finished(name)]
         self._check_start(asked[0], fresh=overwrite and stage is None)
-        anew = next((name for name in self.config.stages if name in ('attend', 'joint')), None)
-        if (anew in chosen and self.config.stages[anew].warm_start
-                and not (self._init and 'attention' in self._init[1].trained)):
+        if warm_started(self.config, self.label_set, self._init) in chosen:
             check_warm_start(network.config)
         for name in chosen:
             check_labels(name, self.config.stages[name], self._scenes(name)[0])
@@ -316,7 +314,8 @@ class Run:
         first = self.start(stages[0]) if stages else None
         if first is not None:
             terms = self.license(first, *stages)
-            fabric.print(f'licence of the result: {terms or "none is stated"}')
+            fabric.print(f'licence of the result: {terms or "none is stated"}'
+                         f'{untrained_warning(first, stages)}')
         if fabric.is_global_zero and stages:
             self.write_arguments()
             begun = [(self.files.folder(stage) / CHECKPOINT).is_file() for stage in stages]

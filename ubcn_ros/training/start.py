@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.runtime.weights import ModelInfo, load_model
 from ubcn_ros.training.architecture import built, model_config
 from ubcn_ros.training.config import TrainConfig
-from ubcn_ros.training.init import init_table, start_from, trained_after
+from ubcn_ros.training.init import init_table, put_aside, start_from, trained_after
 from ubcn_ros.training.plain_values import differences
-from ubcn_ros.training.warm_start import start_from_derain
+from ubcn_ros.training.stages import STAGE_CLASSES
+from ubcn_ros.training.warm_start import start_from_derain, tensors_from_derain
 
 
 @dataclass(frozen=True)
@@ -56,23 +58,57 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
             start = replace(start, details=f'the weights of {init[1].name} are not used: what is '
                             f'before {stage} is trained\n')
     elif init is not None:
-        source, info = init
-        network = built(config, label_set, source.config)
-        rows = start_from(network, source, info.trained)
-        start = Start(network, trained_after(rows, info.trained), info, info.name,
-                      f'{init_table(rows)}\n')
+        start = _from_model(config, label_set, init)
     else:
         start = Start(built(config, label_set), (), None, 'random weights')
-    details = start.details
-    missing = [part for part in ('derain', 'segmentation') if part not in start.trained]
-    if stage == 'attend' and missing:
-        details += (f'warning: attend leaves {" and ".join(missing)} as it finds them, and '
-                    'nothing has trained them: no model for the node comes of it\n')
     if (stage in ('attend', 'joint') and 'attention' not in start.trained
             and config.stages[stage].warm_start):
         start_from_derain(start.network)
-        details += "SAM starts from IDM's weights\n"
-    return replace(start, details=details)
+        start = replace(start, details=f"{start.details}SAM starts from IDM's weights\n")
+    return start
+
+
+def warm_started(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, ModelInfo] | None
+                 ) -> str:
+    """Return the stage of a recipe in which SAM starts from IDM's weights; '' for none."""
+    return _warm_started(config, _from_model(config, label_set, init).trained if init else ())
+
+
+def _warm_started(config: TrainConfig, trained: Sequence[str]) -> str:
+    stage = next((name for name in config.stages if name in ('attend', 'joint')), '')
+    warm = stage and 'attention' not in trained and config.stages[stage].warm_start
+    return stage if warm else ''
+
+
+def untrained_warning(start: Start, stages: Sequence[str]) -> str:
+    """
+    Say which parts attend would need that nothing has trained by then; '' where it has them all.
+
+    :param start: of the first of the stages.
+    :param stages: that are to be trained one after the other.
+    """
+    if 'attend' not in stages:
+        return ''
+    before = stages[:stages.index('attend')]
+    trained = {*start.trained, *(part for name in before for part in STAGE_CLASSES[name].trained)}
+    missing = [part for part in ('derain', 'segmentation') if part not in trained]
+    if not missing:
+        return ''
+    until = 'before joint ' if 'joint' in stages else ''
+    return (f'\nwarning: attend needs {" and ".join(missing)}, which nothing has trained by then: '
+            f'{until}no model for the node comes of it')
+
+
+def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, ModelInfo]) -> Start:
+    """Take what fits of a model; what IDM's weights take the place of later does not count."""
+    source, info = init
+    network = built(config, label_set, source.config)
+    rows = start_from(network, source, info.trained)
+    trained = trained_after(rows, info.trained)
+    if _warm_started(config, trained):
+        rows = put_aside(rows, network, 'attention', tensors_from_derain(network),
+                         "IDM's weights in their place, warm_start")
+    return Start(network, trained, info, info.name, f'{init_table(rows)}\n')
 
 
 def _from_stage(path: Path, wanted: UBCNConfig) -> Start:

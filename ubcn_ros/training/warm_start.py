@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import math
+from copy import deepcopy
+
 import torch
 
 from ubcn_ros.network import UBCN, UBCNConfig
@@ -53,6 +56,19 @@ def start_from_derain(network: UBCN) -> None:
         if isinstance(source, FieldIDM) and isinstance(target, FieldSAM) and (
                 source.veil is not None and target.veil is not None):
             _start_veil(source.veil, target.veil)
+
+
+def tensors_from_derain(network: UBCN) -> set[str]:
+    """Name the tensors of SAM that ``start_from_derain`` replaces; none where it cannot."""
+    tried = deepcopy(network)
+    state = tried.attention.state_dict()
+    for tensor in state.values():
+        tensor.fill_(math.nan if tensor.is_floating_point() else -1)
+    try:
+        start_from_derain(tried)
+    except ValueError:
+        return set()
+    return {name for name, tensor in state.items() if not (tensor.isnan() | (tensor == -1)).all()}
 
 
 def _start_veil(source: VeilField, target: VeilField) -> None:
