@@ -45,8 +45,11 @@ def test_the_configuration_file_lists_every_parameter_with_its_default():
         spec.name: [*spec.default] if isinstance(spec.default, tuple) else spec.default
         for spec in SPECS}
     for spec in SPECS:
-        line = text[:text.index(f'    {spec.name}:')].rstrip().splitlines()[-1]
-        assert line.strip().startswith('#'), f'{spec.name} has no comment'
+        comment = text[:text.index(f'    {spec.name}:')].rstrip().rpartition('\n\n')[2]
+        assert comment.splitlines()[-1].strip().startswith('#'), f'{spec.name} has no comment'
+        if spec.low is not None:
+            limits = f'{spec.low:.9g} to {spec.high:.9g}'
+            assert limits in comment, f'{spec.name} is said to be other than {limits}'
 
 
 def test_the_document_lists_every_parameter_as_the_table_does():
