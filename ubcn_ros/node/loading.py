@@ -89,8 +89,8 @@ def _warm_up(engine: Any, size: tuple[int, int], processing_size: int, most: int
             engine.warm_up(*size, progress=say, count=count, processing_size=processing_size)
             each = _time(engine, size, processing_size, count) if most > 1 else 0.0
             if each > (1 - _GAIN) * best:
-                say(f'images are taken {count - 1} at a time: each takes {best:.1f} ms, and '
-                    f'{each:.1f} ms in batches of {count}')
+                say(f'images are taken {count - 1} at a time: each takes {best:.1f} ms, and in '
+                    f'batches of {count} {each:.1f} ms, which is not {100 * _GAIN:.0f} % less')
                 return count - 1
             best = each
             continue
