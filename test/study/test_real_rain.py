@@ -78,7 +78,8 @@ def test_larger_photographs_are_shrunk_in_their_aspect_and_others_stay(
 @pytest.mark.parametrize('width', [4000, 8000])
 def test_a_panorama_that_the_size_leaves_no_rows_of_is_refused(tiny_model, tmp_path, width):
     assert cv2.imwrite(str(tmp_path / 'thin.png'), np.zeros((40, width, 3), np.uint8))
-    with pytest.raises(ValueError, match='64x1 is too small: 32x32 is the least'):
+    with pytest.raises(ValueError, match=f'thin.png has {width}x40 pixels, of which --size 64x64 '
+                                         'leaves 64x1: 32x32 are needed: give a larger --size'):
         show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [tmp_path / 'thin.png'],
                        FigureView(1, (64, 64)))
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from ubcn_ros.evaluation.measure import LoadedModel
 from ubcn_ros.images.files import list_images, read_image
+from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.study.print_cells import LabelMap, Picture
 from ubcn_ros.study.print_grid import Grid, Row
 from ubcn_ros.study.shown_image import FigureView, as_arrays, check_zoom, legend
@@ -52,12 +53,13 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
     :param progress: called after every photograph.
     :return: the figure, and 'images' of the results.
     :raises ImageFileError: a photograph cannot be read.
-    :raises ValueError: one is too small for its zoom, or the columns have no room.
+    :raises ValueError: one is too small for its zoom or once it is shrunk, or the columns have
+        no room.
     """
     label_set, columns = model.network.label_set, [INPUT, *baselines, OURS]
     rows, results, masks = [], [], []
     for path, zoom in zip(paths, view.checked_zooms(len(paths), columns), strict=True):
-        photograph = _fitted(read_image(path), view.size)
+        photograph = _fitted(path, view.size)
         check_zoom(zoom, path.name, photograph)
         shown = {title: as_arrays(*found) for title, found in by_method(
             model, baselines, model.upload(photograph), view.iterations).items()}
@@ -77,10 +79,16 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
         {'images': results}
 
 
-def _fitted(image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
-    """Shrink an image into a size, keeping its aspect."""
+def _fitted(path: Path, size: tuple[int, int] | None) -> np.ndarray:
+    """Read a photograph and shrink it into a size, keeping its aspect."""
+    image = read_image(path)
+    if size is None:
+        return image
     height, width = image.shape[:2]
-    scale = 1.0 if size is None else min(1.0, size[0] / width, size[1] / height)
-    return image if scale == 1 else cv2.resize(
-        image, (max(1, round(width * scale)), max(1, round(height * scale))),
-        interpolation=cv2.INTER_AREA)
+    scale = min(1.0, size[0] / width, size[1] / height)
+    shrunk = max(1, round(width * scale)), max(1, round(height * scale))
+    if min(shrunk) < MIN_SIDE:
+        raise ValueError(f'{path} has {width}x{height} pixels, of which --size '
+                         f'{size[0]}x{size[1]} leaves {shrunk[0]}x{shrunk[1]}: '
+                         f'{MIN_SIDE}x{MIN_SIDE} are needed: give a larger --size')
+    return image if scale == 1 else cv2.resize(image, shrunk, interpolation=cv2.INTER_AREA)
