@@ -70,6 +70,26 @@ def test_of_networks_that_have_learned_nothing_nothing_is_concluded(section):
     assert '4.0 % for clean training' in opinion and 'nothing follows' in opinion
 
 
+def test_a_share_of_nothing_is_not_known(section, recwarn):
+    results = degradations()
+    rows = results['data']['camvid']['miou']['haze']
+    rows['0']['1']['0'] = 0.0
+    found = section('degradations', results)
+    (table,) = (each for each in found.blocks if each.kind == 'table')
+    (haze,) = (row for row in table.rows if row[0] == 'haze')
+    assert haze[1:7] == ('77.3', '0.0', '55.4', '–', '91.1', '–')
+    assert not recwarn
+
+
+@pytest.mark.parametrize('seconds, said', [(0.0, '0 s, all runs together'),
+                                           (None, 'not recorded')])
+def test_a_study_of_no_time_has_a_time(section, seconds, said):
+    results = degradations()
+    del results['seconds']
+    results |= {} if seconds is None else {'seconds': seconds}
+    assert dict(section('degradations', results).facts)['time'] == said
+
+
 def test_what_is_not_tested_yet_is_not_known(section):
     results = degradations(seeds=('1',))
     results['command'] = ('ubcn study degradations --kind rain --data camvid --kind=pepper '

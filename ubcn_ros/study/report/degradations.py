@@ -93,8 +93,8 @@ def _heat_maps(kind: str, ours: np.ndarray) -> tuple[HeatMap, ...]:
 
 
 def _kept(table: np.ndarray) -> np.ndarray:
-    """Share of the mIoU of clean training on clean tests, %."""
-    return 100 * table / table[0, 0]
+    """Share of the mIoU of clean training on clean tests, %; NaN where that is 0."""
+    return 100 * table / (table[0, 0] or np.nan)
 
 
 def _kept_chart(kind: str, ours: np.ndarray) -> Chart:

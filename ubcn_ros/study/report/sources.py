@@ -62,8 +62,8 @@ class Found:
         seconds = self.results.get('seconds')
         return [('command', command or self.results.get('command') or 'not recorded'),
                 ('folder', str(self.folder)), *_plain(self.results['settings']),
-                ('time', f'{duration(seconds)}, all runs together' if seconds else
-                 'not recorded')]
+                ('time', 'not recorded' if seconds is None else
+                 f'{duration(seconds)}, all runs together')]
 
 
 def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
