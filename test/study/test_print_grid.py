@@ -156,6 +156,14 @@ def test_large_images_make_no_larger_file_than_what_is_printed(tmp_path):
     assert sizes[1] < 1.05 * sizes[0] < 300 * 150 * 3.2 + 20_000
 
 
+def test_the_color_of_a_class_stays_whatever_its_name_is(tmp_path):
+    color = (250, 10, 130)
+    grid = Grid([Row([picture()])], ['image'], legend=[('a class of a long name ' * 5, color)],
+                width=1.5)
+    image, _ = saved(grid, tmp_path)
+    assert (image == color).all(2).sum() > 18 ** 2  # without its black edge
+
+
 def test_a_text_without_room_is_refused_or_shortened():
     with pytest.raises(ValueError, match="'mIoU 71.2 %' has no room .*: take fewer images"):
         methods_grid(30, 7.0).figure()

@@ -206,6 +206,8 @@ class _Pen:
     def legend(self, entries: Sequence[tuple[str, Sequence[int]]], top: int, width: int) -> int:
         """List names beside their colours, in as few lines as they need; return the new top."""
         side, space, apart = 22, 8, 30
+        entries = [(shortened(name, width - side - space, _CAPTION_POINTS), color)
+                   for name, color in entries]
         needed = [side + space + text_width(name, _CAPTION_POINTS) for name, _ in entries]
         lines, free = [[]], width
         for entry, size in zip(entries, needed, strict=True):
