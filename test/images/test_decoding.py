@@ -305,6 +305,52 @@ def test_alpha_of_a_tiff_is_dropped_and_does_not_darken(extra, order, big):
     assert np.array_equal(decode(data, FILE_FORMATS), image)
 
 
+def tiled_tiff(image, side, order, grey):
+    """Write a TIFF of several tiles of side x side, zeros where the image does not fill them."""
+    height, width, channels = image.shape
+    down, across = -(-height // side), -(-width // side)
+    whole = np.zeros((down * side, across * side, channels), image.dtype)
+    whole[:height, :width] = image
+    tiles = whole.reshape(down, side, across, side, channels).swapaxes(1, 2)
+    count, length = down * across, tiles[0, 0].nbytes
+    start = 8 + 2 + 12 * 10 + 4
+    first = start + 2 * 4 * count
+    fields = [(256, 3, 1, width), (257, 3, 1, height), (258, 3, 1, 8 * image.itemsize),
+              (259, 3, 1, 1), (262, 3, 1, 1 if grey else 2), (277, 3, 1, channels),
+              (322, 3, 1, side), (323, 3, 1, side), (324, 4, count, start),
+              (325, 4, count, start + 4 * count)]
+    body = struct.pack(order + 'H', len(fields))
+    for tag, kind, values, value in fields:
+        packed = struct.pack(order + ('H' if kind == 3 else 'I'), value)
+        body += struct.pack(order + 'HHI', tag, kind, values) + packed.ljust(4, b'\0')
+    places = [first + length * number for number in range(count)] + [length] * count
+    return (b'II*\0' if order == '<' else b'MM\0*') + struct.pack(order + 'I', 8) + body + bytes(
+        4) + struct.pack(f'{order}{2 * count}I', *places) + tiles.tobytes()
+
+
+@pytest.mark.parametrize('order', '<>')
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+@pytest.mark.parametrize('channels', [1, 2, 3, 4])
+@pytest.mark.parametrize('side', [32, 64])
+def test_tiles_that_an_image_does_not_fill_are_cut(channels, kind, order, side):
+    stored = np.dstack([picture(), picture()[..., :1]])[..., :channels].astype(kind)
+    if kind == np.uint16:
+        stored = (stored * 257).astype(order + 'u2')
+    grey = channels < 3
+    wanted = picture()[..., :1].repeat(3, 2) if grey else picture()
+    data = tiled_tiff(stored, side, order, grey)
+    assert np.array_equal(decode(data, FILE_FORMATS), wanted)
+
+
+@pytest.mark.parametrize('bits', [10, 12, 14])
+def test_samples_between_8_and_16_bits_are_named(bits):
+    data = tiff(picture().astype(np.uint16)).replace(struct.pack('<HHIH', 258, 3, 1, 16),
+                                                     struct.pack('<HHIH', 258, 3, 1, bits))
+    with pytest.raises(MalformedImage, match=f'a TIFF of samples of {bits} bits') as caught:
+        decode(data, FILE_FORMATS)
+    assert caught.value.text('file').endswith('convert it to unsigned samples of 8 or 16 bits')
+
+
 @pytest.mark.parametrize('kind, sample_format, text', [
     (np.float32, 3, 'floating point samples of 32'), (np.float64, 3, 'floating point samples'),
     (np.int32, 2, 'signed samples of 32 bits'), (np.uint32, 1, 'TIFF of samples of 32 bits'),

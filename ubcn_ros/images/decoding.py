@@ -58,6 +58,10 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     elif header.format == 'TIFF':
         tiff.check_samples(data)
         data = tiff.as_stored(data)
+        _, tiled = tiff.size(data)
+        check_size(height, tiled)
+        image = np.ascontiguousarray(_decode(data, height, tiled, cv2.IMREAD_COLOR)[:, :width])
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     if mosaic is None or not header.grey:
         return cv2.cvtColor(image := _decode(data, height, width, cv2.IMREAD_COLOR),
                             cv2.COLOR_BGR2RGB, dst=image)

@@ -8,7 +8,7 @@ from ubcn_ros.images.malformed import MalformedImage, Remedy
 
 # TIFF 6.0, sections 8, 18 and 19; BigTIFF
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _CHANNELS = 256, 257, 258, 274, 277
-_EXTRA_SAMPLES, _SAMPLE_FORMAT = 338, 339
+_TILE_WIDTH, _EXTRA_SAMPLES, _SAMPLE_FORMAT = 322, 338, 339
 _UPRIGHT, _ASSOCIATED_ALPHA = 1, 1
 # type of a field -> bytes of a value: those of whole numbers, which decoders take for each other
 _BYTES = {1: 1, 6: 1, 3: 2, 8: 2, 4: 4, 9: 4, 16: 8, 17: 8}
@@ -27,13 +27,14 @@ def check_samples(data: memoryview | bytes) -> None:
     """
     Check that OpenCV can make colours of the samples.
 
-    :raises MalformedImage: signed, floating point, of more than 16 bits, or more than four.
+    :raises MalformedImage: signed, floating point, of 9 to 15 bits or more than 16, or more than
+        four.
     """
     fields = _fields(data)
     bits, channels, kind = (_value(data, fields[tag]) if tag in fields else 1
                             for tag in (_BITS, _CHANNELS, _SAMPLE_FORMAT))
     name = {2: 'signed ', 3: 'floating point '}.get(kind, '')
-    if name or bits > 16:
+    if name or 8 < bits != 16:
         raise _unfit(f'{name}samples of {bits} bits', 'unsigned samples of 8 or 16 bits')
     if channels > 4:
         raise _unfit(f'{channels} channels', 'RGB or grey')
@@ -43,14 +44,19 @@ def as_stored(data: memoryview | bytes) -> bytearray:
     """
     Change the fields by which OpenCV changes pixels, so that it returns what is stored.
 
-    It turns a TIFF even where it is told not to, and multiplies colours by an alpha of their own.
+    It turns a TIFF even where it is told not to, multiplies colours by an alpha of their own, and
+    misplaces rows of tiles that are not filled: the image becomes as wide as its tiles are.
     """
     fields = _fields(data)
     changed = bytearray(data)
-    for tag, value in ((_ORIENTATION, _UPRIGHT), (_EXTRA_SAMPLES, _ASSOCIATED_ALPHA)):
+    new = {_ORIENTATION: _UPRIGHT, _EXTRA_SAMPLES: _ASSOCIATED_ALPHA}
+    if _TILE_WIDTH in fields and (tile := _value(data, fields[_TILE_WIDTH])):
+        new[_WIDTH] = -(-_value(data, fields[_WIDTH]) // tile) * tile
+    for tag, value in new.items():
         if tag in fields:
             place, count, order = fields[tag]
-            changed[place:place + count] = value.to_bytes(count, order)
+            if value.bit_length() <= 8 * count:
+                changed[place:place + count] = value.to_bytes(count, order)
     return changed
 
 
