@@ -273,6 +273,14 @@ def test_nothing_is_overwritten_unasked(tmp_path, folder, quick):
     assert (folder / 'a.png').read_bytes() == before and not (tmp_path / 'out').exists()
 
 
+@pytest.mark.parametrize('option', ['--labels', '--overlay', '--json'])
+def test_images_of_one_name_have_no_labels_beside_a_video(tmp_path, folder, quick, option):
+    write_image(folder / 'a.jpg', noise(3))
+    done = ubcn('derain', folder, tmp_path / 'o.mp4', option, tmp_path / 'facts.json', *quick)
+    assert done.exit_code == 1 and not (tmp_path / 'o.mp4').exists()
+    assert 'a.jpg and a.png would both be written to a.png: rename one' in done.output
+
+
 def test_another_suffix_is_another_file(folder, quick):
     """Also where labels of that name go to the same folder as the image."""
     before, out = (folder / 'a.png').read_bytes(), folder / 'out'

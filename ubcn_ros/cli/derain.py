@@ -12,7 +12,14 @@ from typing import Any
 import click
 
 from ubcn_ros.cli.commands import Command
-from ubcn_ros.cli.image_jobs import ImageJob, ResultWriter, plan_jobs, recursive_option, run_jobs
+from ubcn_ros.cli.image_jobs import (
+    ImageJob,
+    ResultWriter,
+    check_names,
+    plan_jobs,
+    recursive_option,
+    run_jobs,
+)
 from ubcn_ros.cli.options import (
     OUTPUT_FILE_OR_FOLDER,
     OUTPUT_FOLDER,
@@ -55,6 +62,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     from ubcn_ros.images.overlay import overlay
     from ubcn_ros.images.panes import PaneVideo
     jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
+    if labels or overlays or json_path:  # also where OUTPUT is a video, which has no names
+        check_names(jobs.inputs, jobs.names)
     results = ResultWriter(output)
     files = [results.video, video, json_path, *([] if results.video else jobs.targets)]
     files += [folder / name for folder in (labels, overlays) if folder for name in jobs.names]

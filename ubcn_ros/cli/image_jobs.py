@@ -80,15 +80,11 @@ class ImageJobs:
             self._check()
 
     def _check(self) -> None:
-        written: dict[Path, Path] = {}
         for path, target in zip(self.inputs, self.targets, strict=True):
             if os.path.realpath(path) == os.path.realpath(target):
                 raise click.ClickException(f'{target} would overwrite its input: give another '
                                            'OUTPUT')
-            if target in written:
-                raise click.ClickException(f'{written[target].name} and {path.name} would both be '
-                                           f'written to {target}: rename one')
-            written[target] = path
+        check_names(self.inputs, self.targets)
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -192,6 +188,20 @@ def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
         return ImageJobs(source, output, recursive, rate_hz, without)
     raise click.ClickException(f'{source} is not a video ({", ".join(SUFFIXES)}), but {output} '
                                'is: give a video or a folder of images')
+
+
+def check_names(inputs: Iterable[Path], targets: Iterable[Path]) -> None:
+    """
+    Raise click.ClickException where two inputs would be written under one name.
+
+    :param targets: what is written of each input.
+    """
+    written: dict[Path, Path] = {}
+    for path, target in zip(inputs, targets, strict=True):
+        if target in written:
+            raise click.ClickException(f'{written[target].name} and {path.name} would both be '
+                                       f'written to {target}: rename one')
+        written[target] = path
 
 
 def _is_mp4(path: Path) -> bool:
