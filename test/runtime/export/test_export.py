@@ -4,6 +4,7 @@
 
 import json
 import shutil
+import warnings
 
 import numpy as np
 import pytest
@@ -65,6 +66,13 @@ def test_the_command_writes_a_model_per_stage_and_describes_it(exported, tiny_mo
     assert len(said['weights_sha256']) == 64
     assert len({(row['height'], row['width']) for row in said['check']['rows']}) >= 3
     assert 'largest difference' in output
+
+
+def test_an_export_says_nothing_of_its_exporters_affairs(rain_model, tmp_path):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter('always')
+        export_of(rain_model, tmp_path / 'e', '--height', '48', '--width', '64')
+    assert not [str(warning.message) for warning in told]
 
 
 def test_an_export_tells_of_its_weights_what_their_file_tells(exported, tiny_model):

@@ -147,6 +147,8 @@ def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Pat
         # of the exporter's age, and of conditions on sizes, which export.check looks after
         warnings.simplefilter('ignore', DeprecationWarning)
         warnings.simplefilter('ignore', torch.jit.TracerWarning)
+        # of slices that stay as they are
+        warnings.filterwarnings('ignore', 'Constant folding', UserWarning)
         torch.onnx.export(
             module, values, str(file), dynamo=False, opset_version=opset,
             input_names=list(module.inputs), output_names=list(module.outputs),
