@@ -151,8 +151,9 @@ def find_model(name_or_path: str | Path) -> Path:
                              'other formats can run code')
     if str(name_or_path) and path.is_dir():
         raise ModelFileError(f'{path} is a folder: ' + (
-            "an export, which only the backend 'onnxruntime' runs: choose that backend, or give "
-            f'the {SUFFIX} file it was made of' if (path / 'export.json').is_file()
+            "an export, which only the backend 'onnxruntime' runs: choose it in the node, in "
+            f'Engine.load or in ubcn benchmark engine, or give the {SUFFIX} file it was made of'
+            if (path / 'export.json').is_file()
             else f'give a {SUFFIX} file'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
     raise ModelFileError(
