@@ -5,7 +5,13 @@
 import pytest
 
 from ubcn_ros.bags.live.client import DERAINED, LABELS, Output
-from ubcn_ros.bags.live.replay_report import Replayed, latencies_ms, problems, summary_text
+from ubcn_ros.bags.live.replay_report import (
+    Replayed,
+    latencies_ms,
+    problems,
+    sent_hz,
+    summary_text,
+)
 
 
 def replayed(sent, derained, labels, **counts):
@@ -42,12 +48,21 @@ def test_latency_matches_by_header_also_where_stamps_repeat():
     assert latencies_ms(twice, outputs, DERAINED) == pytest.approx([1000, 2000])
 
 
+def test_the_rate_is_that_of_the_gaps_between_images():
+    """Of few images, too: four that are a second apart are not sent at 1.33 Hz."""
+    assert sent_hz(replayed('abcd', '', '').sent) == pytest.approx(1)
+    assert sent_hz(replayed('ab', '', '').sent) == pytest.approx(1)
+    assert sent_hz(replayed('a', '', '').sent) is None and sent_hz([]) is None
+
+
 def test_the_table_shows_every_figure():
-    text = summary_text({'sent': 61, 'processed': 52, 'dropped': 7, 'malformed': 2, 'rate_hz': 4.5,
-                         'latency_ms': {'p50': 123.4, 'p95': 567.8}, 'iterations': 3,
-                         'iterations_used': 2.5, 'model': 'm',
-                         'device': 'cpu', 'precision': 'fp32', 'backend': 'eager'})
+    summary = {'sent': 61, 'processed': 52, 'dropped': 7, 'malformed': 2, 'rate_hz': 4.5,
+               'latency_ms': {'p50': 123.4, 'p95': 567.8}, 'iterations': 3,
+               'iterations_used': 2.5, 'model': 'm',
+               'device': 'cpu', 'precision': 'fp32', 'backend': 'eager'}
+    text = summary_text(summary)
     for figure in ('61 at 4.5 Hz', '52', '7', '2', '123.4 ms', '567.8 ms', '3',
                    '2.5 on average',
                    'm (cpu, fp32, eager)'):
         assert any(line.strip().endswith(figure) for line in text.splitlines())
+    assert 'Hz' not in summary_text({**summary, 'rate_hz': None})

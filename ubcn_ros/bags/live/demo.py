@@ -23,7 +23,13 @@ from ubcn_ros import bags
 from ubcn_ros.bags.headers import header_bytes
 from ubcn_ros.bags.live.client import DERAINED, LABELS, SOURCE, Client
 from ubcn_ros.bags.live.node_process import NodeProcess, ReplayError, enter_private_domain
-from ubcn_ros.bags.live.replay_report import Replayed, latencies_ms, problems, summary_text
+from ubcn_ros.bags.live.replay_report import (
+    Replayed,
+    latencies_ms,
+    problems,
+    sent_hz,
+    summary_text,
+)
 from ubcn_ros.evaluation.report import write_json
 from ubcn_ros.images.contact_sheet import contact_sheet
 from ubcn_ros.images.files import ImageFileError, write_image
@@ -248,7 +254,6 @@ def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
             bar.update()
         else:
             result.unread += reader.problems(connection, found)
-    result.seconds = time.monotonic() - start
 
 
 def _wait_for_outputs(client: Client, count: int) -> None:
@@ -273,7 +278,7 @@ def _report(options: DemoOptions, source: _Source, result: Replayed, label_set: 
         'lost_in_transport': len(result.sent) - counts['received'],
         'latency_ms': {'p50': round(float(p50), 1), 'p95': round(float(p95), 1)}
         if latency else None,
-        'rate_hz': round(len(result.sent) / max(result.seconds, 1e-9), 2),
+        'rate_hz': None if (rate := sent_hz(result.sent)) is None else round(rate, 2),
         'iterations': options.iterations,
         'iterations_used': float(used) if used else None,
         'model': info.name,

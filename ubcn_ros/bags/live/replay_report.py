@@ -22,7 +22,6 @@ class Replayed:
     counts: dict[str, int] = field(default_factory=dict)
     camera: dict[str, str] = field(default_factory=dict)
     engine: dict[str, str] = field(default_factory=dict)
-    seconds: float = 0.0
     unread: list[str] = field(default_factory=list)  # of the bag, a line each
 
 
@@ -60,10 +59,18 @@ def latencies_ms(sent: list[tuple[bytes, float]], outputs: list[Output], topic: 
             if output.topic == topic and times.get(output.header)]
 
 
+def sent_hz(sent: list[tuple[bytes, float]]) -> float | None:
+    """Return how many inputs followed each other in a second; None of fewer than two."""
+    if len(sent) < 2:
+        return None
+    return (len(sent) - 1) / max(sent[-1][1] - sent[0][1], 1e-9)
+
+
 def summary_text(summary: dict[str, Any]) -> str:
     """Lay a summary out in lines of name and value."""
     latency, used = summary['latency_ms'], summary['iterations_used']
-    rows = [('frames sent', f"{summary['sent']} at {summary['rate_hz']} Hz"),
+    rate = '' if summary['rate_hz'] is None else f" at {summary['rate_hz']} Hz"
+    rows = [('frames sent', f"{summary['sent']}{rate}"),
             *((name, str(summary[name])) for name in ('processed', 'dropped', 'malformed')),
             ('latency p50', f"{latency['p50']} ms" if latency else '-'),
             ('latency p95', f"{latency['p95']} ms" if latency else '-'),
