@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from torch.nn import functional as F
 
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, Step, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.blocks import resample
-from ubcn_ros.network.ubcn import attend_at, attention_size
+from ubcn_ros.network.ubcn import attend_at, attention_size, derain_size
 from ubcn_ros.runtime import load_model
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
@@ -249,6 +250,26 @@ def test_sam_sees_the_whole_image_where_it_is_labelled_as_large_as_it_goes():
     assert attention_size((1080, 1920), (1080, 1920)) is None
     assert attention_size((1085, 1927), (1080, 1920)) is None
     assert attention_size((1085, 1927), (1080, 1912)) == (1080, 1912)
+
+
+@pytest.mark.parametrize('image, size', [
+    ((1080, 1920), None), ((1439, 2560), None), ((1440, 1920), (720, 960)),
+    ((2161, 3840), (720, 1280)), ((1541, 2065), (770, 1032))])
+def test_idm_sees_a_whole_part_of_large_images(image, size):
+    assert derain_size(*image) == size
+
+
+def test_what_idm_does_to_a_smaller_image_is_added_to_the_whole(network, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.network.ubcn.DERAIN_SIDE', 32)
+    image = torch.rand(1, 3, 66, 100)
+    with torch.no_grad():
+        derained, lifted, _ = network.derain_first(image)
+        small = resample(lifted, (33, 50))
+        expected = lifted + F.interpolate(
+            network.derain(small) - small, (66, 100), mode='bilinear')
+        own = network.derain(lifted)
+    torch.testing.assert_close(derained, own if network.veil else expected)
+    assert not torch.equal(expected, own)
 
 
 @pytest.mark.parametrize('labelled', [(480, 640), (368, 480), (352, 488)])

@@ -48,6 +48,9 @@ class Step(NamedTuple):
         return resize(self.logits, self.image.shape[-2:])
 
 
+DERAIN_SIDE = 720
+"""Short side, pixels, that an image has at least where it is made smaller for IDM."""
+
 PRESETS = ('light', 'light-next', 'paper', 'wide')
 """Names of configurations, of ``UBCNConfig.preset``."""
 
@@ -167,7 +170,8 @@ class UBCN(nn.Module):
         :param image: O, (N, 3, H, W) RGB 0..1, H and W from 32 up.
         :param iterations: T, 1 or more.
         :param size: (h, w) at which the image is labelled; None for its own. The veil is lifted
-            from the whole image and IDM works on it, SAM at that size where it is smaller; the
+            from the whole image and IDM works as ``derain_first`` says, SAM at that size where it
+            is smaller; the
             images of the steps have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
@@ -204,11 +208,15 @@ class UBCN(nn.Module):
         """
         Lift the veil and derain, without labels: O' = veil(O), B1 = IDM(O').
 
+        A network with a Veil is trained for any camera; without one IDM sees no image larger than
+        ``derain_size``.
+
         :param image: O, (N, 3, H, W) RGB 0..1.
         :return: B1, O' and the rain, as of ``Step``.
         """
         lifted, rain = self.lift(image)
-        return self.derain(lifted), lifted, rain
+        size = derain_size(*image.shape[-2:]) if self.veil is None else None
+        return derain_at(size, self.derain, lifted), lifted, rain
 
     def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Lift the veil alone: O' = veil(O), or O without one, and the rain, as of ``Step``."""
@@ -255,6 +263,32 @@ def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torc
     """
     seen = aligned(*(size or image.shape[-2:]))
     return image if seen == tuple(image.shape[-2:]) else resample(image, seen)
+
+
+def derain_size(height: int, width: int) -> tuple[int, int] | None:
+    """
+    Return the (h, w) at which IDM works: that of the image, None, or a whole part of it.
+
+    Before a camera so large streaks are wider than any that it was trained on.
+    """
+    part = min(height, width) // DERAIN_SIDE
+    return None if part < 2 else (round(height / part), round(width / part))
+
+
+def derain_at(size: tuple[int, int] | None, derain: Callable[[torch.Tensor], torch.Tensor],
+              image: torch.Tensor) -> torch.Tensor:
+    """
+    Derain an image by an IDM that works at another size: B1, (N, 3, H, W).
+
+    Its correction of the image is enlarged and added to it, so that what is finer stays.
+
+    :param size: (h, w), or None for the image's own.
+    :param derain: ``UBCN.derain``, or what stands for it.
+    """
+    if size is None:
+        return derain(image)
+    small = resample(image, size)
+    return image + resize(derain(small) - small, image.shape[-2:])
 
 
 def attend_at(size: tuple[int, int], attend: Callable[[Step], torch.Tensor], previous: Step

@@ -32,6 +32,12 @@ class Loop:
         given = {key: values[key].astype(np.float32) for key in wanted}
         return dict(zip(outputs, self.sessions[name].run(outputs, given), strict=True))
 
+    def derain_size(self, image):
+        if self.sizes['derain']:
+            return self.sizes['derain']
+        part = min(image) // (self.sizes['derain_side'] or math.inf)
+        return image if part < 2 else [round(side / part) for side in image]
+
     def label_size(self, image):
         s = self.sizes
         if s['label']:
@@ -53,8 +59,11 @@ class Loop:
         size = list(image.shape[2:])
         label = self.label_size(size)
         attention = self.attention_size(size, label)
-        found = {'lifted': image, **self.stage('derain', image=image)}
+        small = resample(image, self.derain_size(size))
+        found = {'lifted': image, **self.stage('derain', image=small)}
         rainy, derained = found['lifted'], found['derained']
+        if derained.shape != image.shape:
+            derained = image + enlarge(derained - small, size)
         logits = self.stage('segment', derained=resample(derained, label))['logits']
         for _ in range(iterations - 1):
             small, seen = resample(derained, attention), resample(rainy, attention)
@@ -121,6 +130,22 @@ def test_the_description_of_any_size_gives_the_engines_answer(rain_model, tmp_pa
 
 def test_the_description_of_one_that_was_trained_at_no_size_does_too(tiny_model, tmp_path):
     require_the_engines(*export_of(tiny_model, None, tmp_path), [(45, 61), (97, 64)])
+
+
+@pytest.fixture
+def derained_at_32(monkeypatch):
+    """IDM works at 32 pixels and more."""
+    monkeypatch.setattr('ubcn_ros.network.ubcn.DERAIN_SIDE', 32)
+    monkeypatch.setattr('ubcn_ros.runtime.export.loop.DERAIN_SIDE', 32)
+
+
+@pytest.mark.usefixtures('derained_at_32')
+@pytest.mark.parametrize(('model', 'options'), [
+    ('tiny_model', ()), ('rain_model', ()), ('tiny_model', ('--height', '101', '--width', '140'))])
+def test_the_description_of_images_that_are_made_smaller_for_idm_does_too(
+        request, tmp_path, model, options):
+    found = export_of(request.getfixturevalue(model), 40, tmp_path, *options)
+    require_the_engines(*found, [(101, 140)] if options else [(63, 70), (64, 97), (101, 140)])
 
 
 @pytest.mark.parametrize(('size', 'label', 'attention'), [

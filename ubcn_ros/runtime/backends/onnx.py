@@ -171,8 +171,9 @@ class OnnxBackend(StagesBackend):
     def __init__(self, exported: Exported, device: torch.device, autotune: bool = True) -> None:
         runtime = _onnxruntime()
         super().__init__(StageFunctions.of_models(
-            *(functools.partial(self._run, name) for name in EXPORT_STAGES)),
-            exported.info, device, exported.precision)
+            *(functools.partial(self._run, name) for name in EXPORT_STAGES),
+            veil=exported.info.config.veil is not None), exported.info, device,
+            exported.precision)
         self._fixed = exported.size
         self._fixed_working = exported.working
         cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ubcn_ros.network import UBCN, Step
-from ubcn_ros.network.ubcn import attend_at, label_view
+from ubcn_ros.network.ubcn import attend_at, derain_at, derain_size, label_view
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
 from ubcn_ros.runtime.transfer import Result, download, upload
 from ubcn_ros.runtime.weights import ModelInfo
@@ -36,17 +36,19 @@ class StageFunctions:
     @classmethod
     def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor | Sequence[torch.Tensor]],
                   segment: Callable[[torch.Tensor], torch.Tensor],
-                  attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-                  ) -> StageFunctions:
+                  attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
+                  veil: bool) -> StageFunctions:
         """
         Return exported stages, resizing around them.
 
         :param derain, segment, attend: as in ``export.stages``.
+        :param veil: whether the network has a ``Veil``.
         """
         def derain_(image: torch.Tensor
                     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-            found = derain(image)
-            return (found, image, None) if isinstance(found, torch.Tensor) else tuple(found)
+            if veil:
+                return tuple(derain(image))
+            return derain_at(derain_size(*image.shape[-2:]), derain, image), image, None
 
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
             return segment(label_view(image, working))

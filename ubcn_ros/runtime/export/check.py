@@ -118,13 +118,15 @@ def require_equal(rows: Sequence[Difference], precision: str) -> None:
                 'torch, onnx and onnxruntime')
 
 
-def exported_programs(folder: Path) -> StageFunctions:
+def exported_programs(folder: Path, veil: bool) -> StageFunctions:
     """
     Load the .pt2 files of a folder that this process has just written, to be checked.
 
     ``torch.export.load`` reads them, which may unpickle; no other file is ever given to it, and
     the engine takes none. A program that uses them calls it itself, on files that it trusts.
+
+    :param veil: whether the network has a ``Veil``.
     """
     return StageFunctions.of_models(
         *(torch.export.load(io.BytesIO((folder / f'{name}.pt2').read_bytes())).module()
-          for name in EXPORT_STAGES))
+          for name in EXPORT_STAGES), veil=veil)

@@ -23,7 +23,7 @@ from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 from ubcn_ros.runtime.weights import ModelFileError, ModelInfo, expanded
 
 DESCRIPTION = 'export.json'
-FORMAT = 'ubcn_ros.export/4'
+FORMAT = 'ubcn_ros.export/5'
 SUFFIXES = {'onnx': '.onnx', 'torch': '.pt2'}
 _FILES = {DESCRIPTION, *(stage + suffix for stage in EXPORT_STAGES
                         for suffix in SUFFIXES.values())}

@@ -9,7 +9,7 @@ from typing import Any
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
-from ubcn_ros.network.ubcn import attention_size
+from ubcn_ros.network.ubcn import DERAIN_SIDE, attention_size, derain_size
 from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -36,9 +36,12 @@ def loop_sizes(info: ModelInfo, size: tuple[int, int] | None) -> dict[str, Any]:
     side = short_side(TRAINED, info)
     label = size and (working_size(*size, side) or size)
     attention = label and (attention_size(size, label) or size)
-    fixed = {name: value and list(value) for name, value in
-             (('image', size), ('label', label), ('attention', attention))}
-    return {'short_side': side or None, 'alignment': ALIGNMENT, 'least': MIN_SIDE, **fixed}
+    derain_side = DERAIN_SIDE if info.config.veil is None else None
+    derain = size and (derain_side and derain_size(*size) or size)
+    fixed = {name: value and list(value) for name, value in (
+        ('image', size), ('derain', derain), ('label', label), ('attention', attention))}
+    return {'short_side': side or None, 'derain_side': derain_side, 'alignment': ALIGNMENT,
+            'least': MIN_SIDE, **fixed}
 
 
 def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
@@ -48,13 +51,15 @@ def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
     :param network: that the stages are of.
     :param sizes: as of ``loop_sizes``.
     """
-    first, rainy = ('derained', 'image') if network.veil is None else (
-        'derained, lifted, rain', 'lifted')
+    rainy = 'image' if network.veil is None else 'lifted'
+    first = 'derained, lifted, rain = derain(image)' if network.veil is not None else (
+        'small = resample(image, derain size); derained = image + enlarge(derain(small) - small, '
+        'image size), which at the size of the image is derain(image)')
     return [
         _RESAMPLE, _ENLARGE, *_sizes_text(sizes),
         'nothing is padded: the stages take these sizes',
         'image = R, G and B of 8 bits, divided by 255',
-        f'{first} = derain(image)',
+        first,
         'logits = segment(resample(derained, label size))',
         f'T - 1 times: small = resample(derained, attention size); derained = derained + enlarge('
         f'attend(resample({rainy}, attention size), small, logits) - small, image size), which at '
@@ -69,8 +74,8 @@ def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
 def _sizes_text(sizes: dict[str, Any]) -> list[str]:
     if sizes['image']:
         return [f'{name} size = {sizes[name][0]} x {sizes[name][1]} (height x width), no other'
-                for name in ('image', 'label', 'attention')]
-    side, step = sizes['short_side'], sizes['alignment']
+                for name in ('image', 'derain', 'label', 'attention')]
+    side, derained, step = (sizes[name] for name in ('short_side', 'derain_side', 'alignment'))
     scaled = ('s = min(H, W), as the model does not say at which size it was trained'
               if side is None else f's = min({side}, {LARGEST_FACTOR} * H, {LARGEST_FACTOR} * W)')
     return [
@@ -79,5 +84,7 @@ def _sizes_text(sizes: dict[str, Any]) -> list[str]:
         f'min(H, W) / {step}), {sizes["least"]}), and where s <= min(H, W) at most '
         f'{step} * floor(side / {step}), where {scaled}, '
         'and round takes the even one of two that are as near',
+        *([f'derain size = that of the image where k = floor(min(H, W) / {derained}) is below 2, '
+           'else H / k x W / k, both rounded likewise'] if derained else []),
         f'attention size = that of the image where h > H or w > W, or where h = {step} * '
         f'floor(H / {step}) and w = {step} * floor(W / {step}), else h x w']

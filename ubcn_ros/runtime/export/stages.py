@@ -41,11 +41,12 @@ class Derain(ExportStage):
         """
         Derain.
 
-        :param image: O, (N, 3, H, W) fp32 RGB 0..1.
+        :param image: O, (N, 3, H, W) fp32 RGB 0..1, as of ``derain_at``.
         :return: B1, (N, 3, H, W) fp32, not clamped; with a veil O' likewise and (N, 2) fp32, the
             logarithms of ``rain_estimate``.
         """
-        derained, lifted, rain = self.network.derain_first(image)
+        lifted, rain = self.network.lift(image)
+        derained = self.network.derain(lifted)
         if rain is None:
             return derained.float()
         return derained.float(), lifted.float(), rain.float()

@@ -76,7 +76,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     sizes = loop_sizes(info, size)
     labelled = sizes['label']
     stages = {}
-    for name, of in (('derain', 'image'), ('segment', 'label'), ('attend', 'attention')):
+    for name, of in (('derain', 'derain'), ('segment', 'label'), ('attend', 'attention')):
         stage = EXPORT_STAGES[name](network)
         fixed = sizes[of]
         # torch.export only plays a size through; tracing computes: sizes are fixed afterwards
