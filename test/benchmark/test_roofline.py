@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from ubcn_ros.benchmark import roofline
 from ubcn_ros.benchmark.roofline import Ceilings, measure_ceilings, roofline_times
 
 
@@ -23,6 +24,13 @@ def test_a_convolution_is_counted_each_time_it_runs():
     assert sum(bound_by_memory) == pytest.approx(moved / 1e9, rel=1e-9)
     network(torch.zeros(1, 3, 10, 12))
     assert len(bound_by_operations) == 4, 'nothing is counted afterwards'
+
+
+@pytest.mark.parametrize('seconds, n', [(0.01, 2048), (2.0, 512)])
+def test_a_precision_that_is_emulated_is_timed_by_a_small_product(monkeypatch, seconds, n):
+    monkeypatch.setattr(roofline, '_best_seconds', lambda run, device: seconds)
+    ceilings = measure_ceilings.__wrapped__(torch.device('cpu'), torch.float16)
+    assert ceilings.macs_per_s == n ** 3 / seconds
 
 
 @pytest.mark.gpu

@@ -11,6 +11,7 @@ below it.
 
 from __future__ import annotations
 
+import functools
 import timeit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ class Ceilings:
     bytes_per_s: float
 
 
+_LONG_S = 0.1  # of a product that says enough: emulated in fp16 a large one takes minutes
+
+
 def _best_seconds(run: Callable[[], object], device: torch.device) -> float:
     def done() -> None:
         run()
@@ -37,6 +41,7 @@ def _best_seconds(run: Callable[[], object], device: torch.device) -> float:
     return min(timeit.repeat(done, number=1, repeat=6)[1:])  # the first warms up
 
 
+@functools.cache  # so that all rows of a benchmark are held against the same
 def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     """
     Measure the ceilings: a large matrix product in this precision, and a large copy.
@@ -46,12 +51,15 @@ def measure_ceilings(device: torch.device, dtype: torch.dtype) -> Ceilings:
     :return: best of five runs each.
     """
     gpu = device.type == 'cuda'
-    n, length = (8192, 1 << 30) if gpu else (2048, 1 << 27)
-    a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+    sizes, length = ((8192,), 1 << 30) if gpu else ((512, 1024, 2048), 1 << 27)
     before = torch.backends.cuda.matmul.allow_tf32
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
     try:
-        product = _best_seconds(lambda: a @ b, device)
+        for n in sizes:
+            a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
+            product = _best_seconds(functools.partial(torch.matmul, a, b), device)
+            if product > _LONG_S:
+                break
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
     source = torch.zeros(length, dtype=torch.uint8, device=device)
