@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is measured of bag to bag: what is wrong in outputs is counted as wrong."""
 
+import sys
+
 import numpy as np
 import pytest
 from drives import Engine, processed
 
-from ubcn_ros.bags import McapBagWriter, open_bag
+from ubcn_ros.bags import BagError, McapBagWriter, open_bag
 from ubcn_ros.benchmark import bag
 
 
@@ -87,3 +89,12 @@ def test_one_that_is_lost_is_counted(drive, topic, name):
     assert found[name] < whole[name]
     assert found['copied'] == whole['copied'] or topic == '/tf'
     assert found['stamps_compared'] == whole['stamps_compared']
+
+
+def test_a_command_that_fails_ends_the_benchmark_in_one_line(drive, tmp_path):
+    source, out, _ = drive
+    failing = bag.BagLoad(12, (40, 32), 1, {}, (sys.executable, '-c', 'raise SystemExit(3)'))
+    with pytest.raises(BagError, match='exit code 3'):
+        bag.kill_and_resume(failing, source, out, tmp_path / 'killed', 0.5)
+    with pytest.raises(BagError, match='exit code 3'):
+        bag.peak_memory_mib(failing, tmp_path)

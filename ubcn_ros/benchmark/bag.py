@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 import subprocess
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from ubcn_ros.bags import (
     CAMERA_INFO,
     COMPRESSED,
     IMAGE,
+    BagError,
     McapBagWriter,
     Record,
     make_compressed,
@@ -178,8 +180,9 @@ def kill_and_resume(load: BagLoad, source: Path, straight: Path, out: Path, shar
     Process a drive by the command, kill it at a share of its frames, and go on.
 
     :param straight: the outputs of a run that was not interrupted.
-    :return: frames that process.json had at the kill, and how many messages are those of the
-        straight run.
+    :return: whether it was killed before it ended, frames that process.json had then, and how many
+        messages are those of the straight run.
+    :raises BagError: the command fails.
     """
     images = sum(camera['images'] for camera in read_sidecar(straight)['cameras'])
     process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
@@ -189,13 +192,15 @@ def kill_and_resume(load: BagLoad, source: Path, straight: Path, out: Path, shar
         frames = _frames(out)
     process.kill()
     killed = process.wait() < 0
-    subprocess.run([*_command(load, source, out), '--resume'], check=True,
-                   stdout=subprocess.DEVNULL)
+    if not killed:
+        _check_end(process)
+    _check_end(subprocess.run([*_command(load, source, out), '--resume'],
+                              stdout=subprocess.DEVNULL, check=False))
     return {'killed': killed, 'frames_before': frames, **compare_outputs(out, straight)}
 
 
 def peak_memory_mib(load: BagLoad, folder: Path) -> float:
-    """Process a drive by the command; return the most memory that it held, MiB."""
+    """Process a drive by the command; return the most memory, MiB; BagError where it fails."""
     source, out = folder / f'small_{load.frames}', folder / f'small_{load.frames}_out'
     write_drive(source, Scenes(*load.size), load.frames)
     process = subprocess.Popen(_command(load, source, out), stdout=subprocess.DEVNULL)
@@ -206,8 +211,7 @@ def peak_memory_mib(load: BagLoad, folder: Path) -> float:
             status = Path(f'/proc/{process.pid}/status').read_text()
             peak = int(status.split('VmHWM:')[1].split()[0])
         time.sleep(_POLL_S)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, process.args)
+    _check_end(process)
     return round(peak / 1024, 1)
 
 
@@ -236,6 +240,13 @@ def _command(load: BagLoad, source: Path, out: Path) -> list[str]:
             options += [f'--{name.replace("_", "-")}', str(value)]
     return [*load.program, 'bag', 'process', str(source), str(out),
             '--iterations', str(load.iterations), *options]
+
+
+def _check_end(process: subprocess.Popen | subprocess.CompletedProcess) -> None:
+    """Raise BagError where the command, whose errors the user has seen, ended with one."""
+    if process.returncode:
+        raise BagError(f'a run ended with exit code {process.returncode}, its own error above '
+                       f'says why: {shlex.join(process.args)}')
 
 
 def _frames(out: Path) -> int:

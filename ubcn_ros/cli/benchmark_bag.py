@@ -96,7 +96,8 @@ def _report(figures: dict[str, Any]) -> str:
         f'{figures["engine_frames_per_s"]:.2f}: {figures["share"]:.1%}',
         'busy, of ' + f'{figures["took_s"]:.1f} s: ' + ', '.join(
             f'{stage} {seconds:.1f} s' for stage, seconds in figures['busy_s'].items())]
-    lines += [f'killed at {kill["percent"]} % ({kill["frames_before"]} images in process.json) '
+    lines += [f'{"killed" if kill["killed"] else "ended before it was killed"} at '
+              f'{kill["percent"]} % ({kill["frames_before"]} images in process.json) '
               f'and gone on: {kill["identical"]} of {kill["messages"]} messages are those of one '
               'run' for kill in figures['kills']]
     lines += [f'memory, {count} small frames: {mib:.1f} MiB'
