@@ -174,7 +174,7 @@ def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
     from ubcn_ros.benchmark.node_figures import latency_bound
     frames = [{'pipeline latency (ms)': latency, 'processing time (ms)': inference}
               for latency, inference in zip(latencies, (20.0, 40.0), strict=True)]
-    age = latency_bound(frames, [1.0, 1.1, 1.22])
+    age = latency_bound(frames, [[1.0, 1.1], [1.05, 1.17], [1.0]])
     assert age['max'] == latencies[1] and age['inference'] == 40.0
     assert age['period'] == pytest.approx(120.0) and age['allowed'] == pytest.approx(160.0)
     assert age['wait'] == latencies[1] - 40.0
@@ -184,8 +184,9 @@ def test_an_age_is_held_against_a_period_and_an_inference(latencies, within):
 def test_an_age_without_frames_is_not_measured():
     pytest.importorskip('rclpy')
     from ubcn_ros.benchmark.node_figures import latency_bound
-    age = latency_bound([], [1.0, 1.1])
+    age = latency_bound([], [[1.0, 1.1]])
     assert age['within'] is None and age['max'] is None and age['frames'] == 0
+    assert latency_bound([{}], [[1.0], [2.0]])['period'] is None
 
 
 @pytest.mark.parametrize('peak', [3.0, 29.0, 30.0, 95.0, 1000.0])

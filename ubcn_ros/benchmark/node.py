@@ -143,7 +143,7 @@ def stream(load: Load, progress: Callable[[int], Any] = lambda count: None) -> d
     return {**result,
             'latency_bound_ms': latency_bound(
                 [frame for camera in cameras for frame in camera.frames],
-                list(cameras[0].sent.values())),
+                [[*camera.sent.values()] for camera in cameras]),
             'node_latency_ms': {name: _number(status, f'latency {name} (ms)')
                                 for name in ('p50', 'p95')},
             'rate_in_hz': round(result['sent'] / seconds, 2),

@@ -77,23 +77,27 @@ def stage_times(cameras: Sequence[Sent]) -> dict[str, dict[str, float | None]]:
             if (stage := name.removesuffix(' (ms)')) not in _NOT_STAGES}
 
 
-def latency_bound(frames: list[dict[str, float]], sent: list[float]) -> dict[str, Any]:
+def latency_bound(frames: list[dict[str, float]], sent: Sequence[list[float]]
+                  ) -> dict[str, Any]:
     """
     Hold the pipeline latency of published frames against one frame period plus one inference.
 
     A frame may wait in the mailbox until the next one replaces it, and is processed then.
 
     :param frames: per published frame what the node says of it in `debug/frame`, milliseconds.
-    :param sent: when the images were sent, seconds; a busy machine sends some of them late.
-    :return: `max`, the greatest latency; `period`, the longest between two images; `inference`,
-        the longest processing; `allowed`, their sum; whether it stays `within`; `wait`, the
-        longest in the mailbox; and the number of `frames`. None where it was not measured.
+    :param sent: when the images of each camera were sent, seconds; a busy machine sends some of
+        them late.
+    :return: `max`, the greatest latency; `period`, the longest between two images of a camera;
+        `inference`, the longest processing; `allowed`, their sum; whether it stays `within`;
+        `wait`, the longest in the mailbox; and the number of `frames`. None where it was not
+        measured.
     """
-    if not frames or len(sent) < 2:
+    periods = np.concatenate([np.diff(times) for times in sent])
+    if not frames or not len(periods):
         return dict.fromkeys(('max', 'period', 'inference', 'allowed', 'within', 'wait'), None) | {
             'frames': len(frames)}
     oldest = max(frame['pipeline latency (ms)'] for frame in frames)
-    period = float(np.diff(sent).max()) * 1e3
+    period = float(periods.max()) * 1e3
     inference = max(frame['processing time (ms)'] for frame in frames)
     return {'max': round(oldest, 2), 'period': round(period, 2), 'inference': round(inference, 2),
             'allowed': round(period + inference, 2), 'within': bool(oldest <= period + inference),
