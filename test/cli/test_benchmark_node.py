@@ -70,6 +70,21 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
         assert json.loads(out.read_text()) == {**figures, 'without_shared_memory': None}
 
 
+def test_figures_are_written_before_the_picture_is_drawn(monkeypatch, tmp_path, tiny_model):
+    def draw(*_):
+        raise ModuleNotFoundError("No module named 'matplotlib'", name='matplotlib')
+
+    figures = {'sent': 5, 'stages_ms': {}}
+    monkeypatch.setattr('ubcn_ros.benchmark.node.stream', lambda *_: figures)
+    monkeypatch.setattr('ubcn_ros.benchmark.node_figures.draw_stages', draw)
+    out = tmp_path / 'figures.json'
+    result = CliRunner().invoke(benchmark, [
+        'node', '--model', str(tiny_model), '--transport', 'shared-memory', '--json', str(out),
+        '--picture', str(tmp_path / 'stages.png')])
+    assert result.exit_code == 1 and "pip install 'ubcn_ros[train]'" in result.output
+    assert json.loads(out.read_text()) == figures
+
+
 def test_random_traffic_is_summed_up_and_what_goes_wrong_is_an_error(monkeypatch, tmp_path,
                                                                      tiny_model):
     figures = {'steps': 7, 'answers': 5, 'frames': {'sent': 2, 'received': 2}}

@@ -122,11 +122,11 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     for title, column in columns.items():
         if 'latency_bound_ms' in column:
             click.echo(latency_line(title, column['latency_bound_ms']))
+    save_json(json_path, result)
     if picture:
         from ubcn_ros.benchmark.node_figures import draw_stages
         draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()})
-        click.echo(f'picture: {picture}')
-    save_json(json_path, result)
+        click.echo(f'wrote {picture}')
 
 
 def _model(model: str, stand_in: float | None) -> str:
