@@ -101,12 +101,39 @@ def test_a_drive_without_rain_gives_psnr_and_labels_to_compare(drive):
     assert rows['Car'][column] is None
 
 
+def tile(made, title):
+    return next(t for t in made.tiles if t.title == title)
+
+
+def test_figures_beside_each_other_are_of_the_same_frames(tmp_path):
+    """Where it does not rain the input equals the truth: its PSNR is infinite, B's is not."""
+    front = {'/front/image_raw': lambda n: rainy(n) if n else clean(n),
+             '/front/labels/image_raw': labels}
+    a = write_bag(tmp_path / 'a', {**front, '/front/derained/image_raw': lambda n: derained(
+        n, 10 if n else 1)})
+    b = write_bag(tmp_path / 'b', {'/front/derained/image_raw': lambda n: derained(n, 20),
+                                   '/front/labels/confidence': confidence})
+    truth = write_bag(tmp_path / 'dry', {'/front/image_raw': clean})
+
+    def mean(rest):
+        return np.mean([20 * math.log10(255 / (rest + n)) for n in (1, 2, 3)])
+
+    before = 20 * math.log10(255 / 40)
+    alone, pair = report(a, truth=truth), report(a, b, truth=truth)
+    assert tile(alone, 'PSNR').value == f'{before:.1f} → {mean(10):.1f} dB'
+    assert tile(alone, 'PSNR').text.endswith('against the drive without rain; over 3 of 4 frames')
+    assert tile(pair, 'PSNR').value == f'{before:.1f} → {mean(10):.1f} | {mean(20):.1f} dB'
+    assert tile(pair, 'Confidence').value == '– | 92.2 %'
+    dry = report(a, truth=a)
+    assert tile(dry, 'PSNR').value.startswith('∞ → ') and 'over' not in tile(dry, 'PSNR').text
+
+
 def test_a_drive_without_rain_that_has_labels_alone_is_told(drive, tmp_path):
     truth = write_bag(tmp_path / 'dry', {FRONT['labels']: labels})
     made = report(drive / 'a', truth=truth)
     assert 'labels_dry' in made.frames[0].values and said(made, 'PSNR', 'no images to compare')
-    tile = next(t for t in made.tiles if t.title == 'PSNR')
-    assert tile.value is None and tile.text == 'the drive without rain has no images'
+    assert tile(made, 'PSNR').value is None
+    assert tile(made, 'PSNR').text == 'the drive without rain has no images'
 
 
 @pytest.mark.parametrize('stamp_ns, text', [

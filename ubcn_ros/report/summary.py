@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from ubcn_ros import __version__
 from ubcn_ros.report.charts import number
-from ubcn_ros.report.page import Report, Tile
+from ubcn_ros.report.page import Report, ReportFrame, Tile
 from ubcn_ros.report.recording import OpenBag
 from ubcn_ros.report.steps import Steps
 from ubcn_ros.report.tracks import BagPaths, Tracks
@@ -23,42 +23,76 @@ _SIDECAR = {'iterations': 'T', 'device': 'device', 'precision': 'precision', 'ba
 def tiles(report: Report, tracks: Tracks) -> list[Tile]:
     """Return the figures that sum the frames up, means over them."""
     pair = tracks.second is not None
-    means = {m.key: _mean(f.values.get(m.key) for f in report.frames) for m in report.measures}
+    there = {m.key for m in report.measures}
     seconds = max((f.seconds for f in report.frames), default=0.0)
 
-    def means_of(key: str, unit: str) -> str | None:
-        keys = [k for k in ((key, key + '_b') if pair else (key,)) if means.get(k) is not None]
-        return ' | '.join(number(means[k], True) for k in keys) + f' {unit}' if keys else None
+    def means_of(key: str, unit: str) -> tuple[str | None, str]:
+        texts, note = _means(report.frames, (key, key + '_b') if pair else (key,))
+        return ' | '.join(texts) + f' {unit}' if texts else None, note
 
     both = 'A | B, ' if pair else ''
-    lacking = ('the drive without rain has no images' if 'truth_labels' in tracks.names
-               else 'no drive without rain was given')
-    before = means.get('psnr_input')
-    quality = means_of('psnr', 'dB')
-    if quality and before is not None:
-        quality = f'{number(before, True)} → {quality}'
     found = [
         Tile('Frames', str(len(report.frames)),
              f'of {counted(len({f.topic for f in report.frames}), "camera")}, '
              f'{seconds:.1f} s of the drive'),
-        Tile('PSNR', quality, f'input → {"A | B" if pair else "derained"}, against the drive '
-             'without rain' if quality else lacking)]
-    if not quality and 'change' in means:
-        found.append(Tile('Change', means_of('change', 'of 255'),
-                          f'{both}from input to derained image'))
+        _quality_tile(report, tracks, there)]
+    if found[-1].value is None and 'change' in there:
+        value, note = means_of('change', 'of 255')
+        found.append(Tile('Change', value, f'{both}from input to derained image{note}'))
     if pair:
-        found.append(Tile('Labels equal', means_of('labels_equal', '%'),
+        equal = ''.join(_means(report.frames, ('labels_equal',))[0])
+        found.append(Tile('Labels equal', f'{equal} %' if equal else None,
                           'of the pixels, in A and B'))
-    if not pair or 'labels_dry' in means:
-        found.append(Tile('Labels as dry', means_of('labels_dry', '%'),
-                          f'{both}as in the drive without rain' if 'labels_dry' in means
-                          else 'no labels of the drive without rain'))
-    return [
-        *found,
-        Tile('Confidence', means_of('confidence', '%'), f'{both}mean over the pixels'
-             if 'confidence' in means else 'not recorded'),
-        Tile('Latency', means_of('latency_ms', 'ms'), f'{both}arrival to last output')
-        if 'latency_ms' in means else _engine_tile(both, tracks)]
+    dry, note = means_of('labels_dry', '%')
+    if not pair or dry:
+        found.append(Tile('Labels as dry', dry, f'{both}as in the drive without rain{note}'
+                          if dry else 'no labels of the drive without rain'))
+    sure, note = means_of('confidence', '%')
+    found.append(Tile('Confidence', sure, f'{both}mean over the pixels{note}' if sure
+                      else 'not recorded'))
+    delay, note = means_of('latency_ms', 'ms')
+    return [*found, Tile('Latency', delay, f'{both}arrival to last output{note}') if delay
+            else _engine_tile(both, tracks)]
+
+
+def _quality_tile(report: Report, tracks: Tracks, there: Collection[str]) -> Tile:
+    """Show the PSNR before and after; why there is none, where there is none."""
+    pair = tracks.second is not None
+    after = ('psnr', 'psnr_b') if pair else ('psnr',)
+    before = ('psnr_input',) if 'psnr_input' in there else ()
+    texts, note = _means(report.frames, before + after)
+    if not there & {*after} or not texts:
+        return Tile('PSNR', None, 'no derained images were recorded' if 'truth' in tracks.names
+                    else 'the drive without rain has no images'
+                    if 'truth_labels' in tracks.names else 'no drive without rain was given')
+    value = ' → '.join([*texts[:len(before)], ' | '.join(texts[len(before):])])
+    return Tile('PSNR', f'{value} dB', f'input → {"A | B" if pair else "derained"}, against the '
+                f'drive without rain{note}')
+
+
+def _means(frames: Sequence[ReportFrame], keys: Sequence[str]) -> tuple[list[str], str]:
+    """
+    Write means of figures that stand side by side: over the frames in which all are finite.
+
+    PSNR is infinite where the drive is dry; frames with one of the figures alone would move it.
+
+    :return: texts by key, '–' for what no frame has, none where no frame has what others have;
+        and how many frames that are, where some are left out.
+    """
+    known = {key: [f.values[key] for f in frames if f.values.get(key) is not None]
+             for key in keys}
+    finite = [key for key, values in known.items() if any(map(math.isfinite, values))]
+    rows = [f.values for f in frames if all(_finite(f.values.get(key)) for key in finite)]
+    if not rows or not any(known.values()):
+        return [], ''
+    texts = [number(sum(v[key] for v in rows) / len(rows) if key in finite else
+                    max(known[key], default=None), True) for key in keys]
+    most = max(map(len, known.values()))
+    return texts, f'; over {len(rows)} of {most} frames' if len(rows) < most else ''
+
+
+def _finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
 
 
 def _engine_tile(both: str, tracks: Tracks) -> Tile:
@@ -177,8 +211,3 @@ def _how(bag: OpenBag) -> str:
     """Say model and T of a bag, where it says them."""
     model, steps = bag.sidecar.get('model', {}).get('name'), bag.sidecar.get('iterations')
     return ', '.join(filter(None, (model, f'T = {steps}' if steps else '')))
-
-
-def _mean(values: Iterator[float | None]) -> float | None:
-    known = [v for v in values if v is not None and math.isfinite(v)]
-    return sum(known) / len(known) if known else None
