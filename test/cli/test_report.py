@@ -70,7 +70,7 @@ def test_options_of_bags_are_refused_for_an_evaluation(tmp_path):
 
 def test_mistakes_end_in_a_line(tmp_path):
     for arguments, complaint in (((tmp_path / 'absent',), 'no bag at'),
-                                 ((tmp_path / 'absent.json',), 'no bag at')):
+                                 ((tmp_path / 'absent.JSON',), 'No such file')):
         done = ubcn('report', *arguments, '--out', tmp_path / 'page.html')
         assert done.exit_code == 1 and complaint in done.output, done.output
         assert len(done.output.strip().splitlines()) == 1

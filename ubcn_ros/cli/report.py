@@ -73,7 +73,7 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
             load_engine(model=model, device=device, **options), iterations)
 
     with progress_bar(unit='frames') as bar:
-        if source.suffix == '.json' and source.is_file():
+        if source.suffix.lower() == '.json' and not source.is_dir():
             if other or input_bag or truth or full_size or topics:
                 raise click.UsageError(f'{source} is an evaluation: OTHER, --input, --truth, '
                                        '--topic and --full-size are of bags')
