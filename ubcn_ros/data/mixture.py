@@ -145,10 +145,11 @@ class Data:
 
     @property
     def _source(self) -> DataSet | None:
-        return None if self.classes is not None else self._first_labelled
+        return None if self.classes is not None else self.first_labelled
 
     @property
-    def _first_labelled(self) -> DataSet | None:
+    def first_labelled(self) -> DataSet | None:
+        """The first data set that has labels; None where none has."""
         return next((s for s in self.sets if s.label_set is not None), None)
 
     @property
@@ -160,7 +161,7 @@ class Data:
     def _tables(self) -> tuple[tuple[Mapping[int, int], ...], tuple[Group, ...]]:
         """Id by class id of every set, and the groups."""
         groups: list[Group] = []
-        own = self._first_labelled
+        own = self.first_labelled
         if self.classes is not None and own and own.label_set.classes != self.classes.classes:
             own = None  # else its classes are the model's that was trained on it
         tables = tuple({} if s.label_set is None else

@@ -42,6 +42,7 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     """
     header = read_header(data, formats)
     height, width = header.height, header.width
+    stored = width
     check_size(height, width)
     if height * width > len(data) * _DENSEST.get(header.format, height * width):
         raise MalformedImage('compressed', f'{len(data)} bytes cannot hold the {width} x {height} '
@@ -58,14 +59,13 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     elif header.format == 'TIFF':
         tiff.check_samples(data)
         data = tiff.as_stored(data)
-        _, tiled = tiff.size(data)
-        check_size(height, tiled)
-        image = np.ascontiguousarray(_decode(data, height, tiled, cv2.IMREAD_COLOR)[:, :width])
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-    if mosaic is None or not header.grey:
-        return cv2.cvtColor(image := _decode(data, height, width, cv2.IMREAD_COLOR),
-                            cv2.COLOR_BGR2RGB, dst=image)
-    return demosaic(mosaic, _decode(data, height, width, cv2.IMREAD_GRAYSCALE))
+        _, stored = tiff.size(data)  # of whole tiles
+        check_size(height, stored)
+    colours = mosaic is None or not header.grey
+    image = np.ascontiguousarray(_decode(
+        data, height, stored, cv2.IMREAD_COLOR if colours else cv2.IMREAD_GRAYSCALE)[:, :width])
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image) if colours else \
+        demosaic(mosaic, image)
 
 
 def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np.ndarray:

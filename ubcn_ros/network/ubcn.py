@@ -171,8 +171,7 @@ class UBCN(nn.Module):
         :param iterations: T, 1 or more.
         :param size: (h, w) at which the image is labelled; None for its own. The veil is lifted
             from the whole image and IDM works as ``derain_first`` says, SAM at that size where it
-            is smaller; the
-            images of the steps have the image's size all the same.
+            is smaller; the images of the steps have the image's size all the same.
         :return: T steps.
         :raises ValueError: iterations below 1.
         """
@@ -208,8 +207,8 @@ class UBCN(nn.Module):
         """
         Lift the veil and derain, without labels: O' = veil(O), B1 = IDM(O').
 
-        A network with a Veil is trained for any camera; without one IDM sees no image larger than
-        ``derain_size``.
+        A network with a Veil is to be trained for any camera, and its IDM sees the whole image;
+        without one at ``derain_size``.
 
         :param image: O, (N, 3, H, W) RGB 0..1.
         :return: B1, O' and the rain, as of ``Step``.

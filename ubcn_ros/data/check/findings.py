@@ -156,9 +156,8 @@ def class_findings(data: Data, splits: Sequence[SplitFacts]) -> Iterator[Finding
 
 def _mappings(data: Data) -> Iterator[Finding]:
     """Yield what a class_mapping does not do, or does to all of a set."""
-    first = next((s for s in data.sets if s.label_set), None)
     for dataset in data.sets:
-        if dataset is first and dataset.class_mapping and data.classes is None:
+        if dataset is data.first_labelled and dataset.class_mapping and data.classes is None:
             yield Finding('warning', 'class_mapping without effect', dataset.name,
                           "its classes are the model's, so that class_mapping does nothing: "
                           'to join or leave out classes give names and label_mapping')
