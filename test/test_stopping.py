@@ -52,6 +52,18 @@ def test_a_noted_signal_stops_where_it_is_looked_for_or_at_the_end():
         pass
 
 
+def test_a_signal_in_a_destructor_is_sent_again(capfd):
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = sys.unraisablehook
+    with pytest.raises(Stopped, match='SIGTERM'), stop_on_signals():
+        Last()
+        time.sleep(10)
+    assert sys.unraisablehook == before and capfd.readouterr().err == ''
+
+
 def test_handlers_are_as_before_afterwards():
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with stop_on_signals():

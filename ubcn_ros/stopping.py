@@ -7,12 +7,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SEND_AGAIN_SECONDS = 0.05  # the destructor has ended by then
 
 
 class _Hold:
@@ -36,7 +38,8 @@ def stop_on_signals() -> Iterator[None]:
     Raise Stopped on SIGINT, SIGTERM and SIGHUP, so that what is open is closed.
 
     SIGINT also where it is ignored, as in a shell script's background jobs; SIGHUP not where it
-    is ignored, as under nohup. Elsewhere than in the main thread nothing changes.
+    is ignored, as under nohup. One that comes in a destructor, which swallows exceptions, is
+    sent again. Elsewhere than in the main thread nothing changes.
     """
     def stop(number: int, frame: Any) -> None:
         if _Hold.depth:
@@ -44,8 +47,19 @@ def stop_on_signals() -> Iterator[None]:
         else:
             raise Stopped(number)
 
-    with _heard_by(stop):
-        yield
+    def send_lost(lost: Any) -> None:
+        if isinstance(lost.exc_value, Stopped):
+            number = signal.Signals[str(lost.exc_value)]
+            threading.Timer(_SEND_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+        else:
+            show_lost(lost)
+
+    show_lost, sys.unraisablehook = sys.unraisablehook, send_lost
+    try:
+        with _heard_by(stop):
+            yield
+    finally:
+        sys.unraisablehook = show_lost
 
 
 @contextmanager

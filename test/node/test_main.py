@@ -75,8 +75,21 @@ class Node(module.UBCNNode):
         self.create_timer(0.01, Last)
 module.UBCNNode = Node
 """)
-    assert done.returncode == 0
-    assert 'Exception ignored' in done.stderr and 'KeyboardInterrupt' in done.stderr
+    assert (done.returncode, done.stdout) == (0, '')
+    assert 'Exception ignored' not in done.stderr and 'Traceback' not in done.stderr
+
+
+def test_what_else_is_lost_in_a_destructor_is_shown():
+    done = run_main("""
+class Last:
+    def __del__(self):
+        raise ValueError('lost')
+def create(**_):
+    Last()
+    raise KeyboardInterrupt
+module.UBCNNode = create
+""")
+    assert done.returncode == 0 and 'ValueError: lost' in done.stderr
 
 
 @pytest.mark.parametrize('given', [

@@ -75,7 +75,7 @@ def main(args: Sequence[str] | None = None, load: Callable[..., Any] | None = No
             else:
                 executor = ReportingExecutor(node.callback_failed)
                 executor.add_node(node)
-                while not signals.stopping:  # a KeyboardInterrupt may get lost in a destructor
+                while not signals.stopping:
                     executor.spin_once(_LISTEN_SECONDS)
         except (ValueError, ParameterException, RuntimeError) as error:
             if node is not None:
@@ -111,11 +111,15 @@ class _StopSignals:
     """
     Turns the first SIGINT or SIGTERM into a KeyboardInterrupt.
 
-    Once: a terminal and a launch file both send one, and tidying up must not be cut short.
+    Once: a terminal and a launch file both send one, and tidying up must not be cut short. A
+    destructor that one comes in swallows the exception: `stopping` is what tells then.
     """
 
     def __init__(self) -> None:
         self.stopping = False
+        show_lost = sys.unraisablehook
+        sys.unraisablehook = lambda lost: \
+            None if lost.exc_type is KeyboardInterrupt else show_lost(lost)
         for number in _STOPPING:
             signal.signal(number, self._stop)
 
