@@ -36,11 +36,16 @@ def test_a_recipe_without_a_preset_takes_the_network_of_the_model(recipe):
     assert config.attention.path_threshold == 0.02
 
 
-@pytest.mark.parametrize('overrides', [{'derrain': {}}, {'derain': {'chanels': 3}}])
-def test_an_unknown_override_is_named(recipe, overrides):
-    config = recipe('derain', model={'preset': 'light', 'overrides': overrides})
-    with pytest.raises(ValueError, match='derrain|chanels'):
-        model_config(config, CAMVID)
+@pytest.mark.parametrize('overrides, text', [
+    ({'derrain': {}}, 'unknown derrain; known are derain, attention, '),
+    ({'derain': {'chanels': 3}}, 'derain: unknown chanels; known are channels, '),
+    ({'derain': {'network': 'ddn', 'chanels': 3}}, 'derain: unknown chanels; known are network$'),
+    ({'attention': {'bloks': 3}}, 'attention: unknown bloks; known are channels, blocks, '),
+    ({'veil': {'deph': 3}}, 'veil: unknown deph; known are channels, depth, '),
+    ({'segmentation_options': {'widht': 8}}, 'options: unknown widht; known are width, ')])
+def test_an_unknown_override_is_named_with_those_known(recipe, overrides, text):
+    with pytest.raises(ValueError, match=text):
+        built(recipe('derain', model={'preset': 'light', 'overrides': overrides}), CAMVID)
 
 
 def test_a_veil_is_put_in_front_changed_and_left_out(recipe):

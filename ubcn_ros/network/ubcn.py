@@ -17,6 +17,7 @@ from ubcn_ros.network.attention import SAM, SAMConfig
 from ubcn_ros.network.baselines import BaselineConfig, build_baseline
 from ubcn_ros.network.blocks import aligned, resample, resize
 from ubcn_ros.network.derain import IDM, IDMConfig
+from ubcn_ros.network.keywords import called
 from ubcn_ros.network.segmentation import build_segmentation
 from ubcn_ros.network.veil import Veil, VeilConfig
 from ubcn_ros.network.veil_field import FieldIDM, FieldIDMConfig, FieldSAM, FieldSAMConfig
@@ -116,7 +117,7 @@ class UBCNConfig:
         Rebuild a configuration.
 
         :param values: as of ``to_dict``.
-        :raises TypeError: an unknown key, naming it.
+        :raises TypeError: an unknown key, naming it and those known.
         :raises ValueError: a value that makes no network or label set.
         """
         values = dict(values)
@@ -125,15 +126,15 @@ class UBCNConfig:
         for key, kind, with_field in (('derain', IDMConfig, FieldIDMConfig),
                                       ('attention', SAMConfig, FieldSAMConfig)):
             if key == 'derain' and 'network' in values.get(key, ()):
-                values[key] = BaselineConfig(**values[key])
+                values[key] = called(BaselineConfig, key, values[key])
             elif key in values:
                 part = dict(values[key])
                 if 'dilations' in part:
                     part['dilations'] = tuple(part['dilations'])
-                values[key] = (with_field if 'veil_channels' in part else kind)(**part)
+                values[key] = called(with_field if 'veil_channels' in part else kind, key, part)
         if values.get('veil') is not None:
-            values['veil'] = VeilConfig(**values['veil'])
-        return cls(**values)
+            values['veil'] = called(VeilConfig, 'veil', values['veil'])
+        return called(cls, 'the network', values)
 
 
 class UBCN(nn.Module):

@@ -31,6 +31,8 @@ from typing import Any
 
 from torch import nn
 
+from ubcn_ros.network.keywords import called
+
 REGISTRY = {
     'ddrnet23_slim': 'ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim',
     'pspnet_resnet50': 'ubcn_ros.network.segmentation.pspnet:PSPNetResNet50',
@@ -48,7 +50,7 @@ def build_segmentation(name: str, num_classes: int, /, **options: object) -> nn.
     """
     constructor = _find_class(name)
     try:
-        network = constructor(num_classes=num_classes, **options)
+        network = called(constructor, 'options', options, num_classes=num_classes)
     except Exception as error:  # somebody's own raises what it likes
         raise ValueError(f'the segmentation network {name!r} cannot be built with num_classes='
                          f'{num_classes} and the options {options}: {error}') from error
