@@ -140,6 +140,7 @@ def test_painted_rain_and_sizes_are_those_of_evaluate_too(street, tiny_model):
     (('--image', 'B_7'), "camvid/val has no image 'B_7' with labels: its 3 images have"),
     (('--zoom', '90x60+20+10'), 'the zoom 90x60+20+10 is not inside of A_0'),
     (('--zoom', '33x6+2+1'), 'the zoom 33x6+2+1 is more than a third of A_0'),
+    (('--zoom', '33x6+2+1', '--size', '64x64'), 'A_0, of whose 96x64 pixels --size makes 64x64'),
     (('--zoom', '9x6+2+1', '--zoom', '9x6+3+1', '--limit', 3), '2 zooms for 3 images'),
     (('--zoom', '90x60'), "'90x60' is not WIDTHxHEIGHT+X+Y"),
     (('--width', '1'), 'has no room'),

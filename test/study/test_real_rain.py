@@ -4,6 +4,7 @@
 
 import hashlib
 import json
+import re
 
 import cv2
 import numpy as np
@@ -82,6 +83,18 @@ def test_a_panorama_that_the_size_leaves_no_rows_of_is_refused(tiny_model, tmp_p
                                          'leaves 64x1: 32x32 are needed: give a larger --size'):
         show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [tmp_path / 'thin.png'],
                        FigureView(1, (64, 64)))
+
+
+@pytest.mark.parametrize('zoom, size, text', [
+    ((0, 0, 18, 4), (45, 80), 'the zoom 18x4+0+0 is more than a third of tall.png, of whose '
+                              '60x80 pixels --size makes 45x60'),
+    ((40, 0, 9, 4), (45, 80), 'the zoom 9x4+40+0 is not inside of tall.png, of whose 60x80'),
+    ((0, 0, 30, 4), (500, 500), 'a third of tall.png, which has 60x80 pixels')])
+def test_a_zoom_that_a_photograph_has_no_room_for_names_the_size_of_its_file(
+        photographs, tiny_model, zoom, size, text):
+    with pytest.raises(ValueError, match=re.escape(text)):
+        show_real_rain(LoadedModel.load(tiny_model, 'cpu'), {}, [photographs / 'tall.png'],
+                       FigureView(1, size, (zoom,)))
 
 
 def test_files_and_folders_are_taken_in_their_order(photographs):

@@ -57,7 +57,7 @@ def compare_methods(model: LoadedModel, baselines: Mapping[str, LoadedModel], sc
     rows, results, masks = [], [], []
     for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
         scene = ShownScene(scenes, index, model, view)
-        check_zoom(zoom, scene.name, scene.frame.image)
+        check_zoom(zoom, scene.name, scene.frame.image, scene.stored_size)
         masks.append(scene.true_labels)
         result = {'name': scene.name, 'rain_seed': index, 'clean': _clean(scene), 'rates': {}}
         for rate in rates:

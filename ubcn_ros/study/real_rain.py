@@ -59,8 +59,9 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
     label_set, columns = model.network.label_set, [INPUT, *baselines, OURS]
     rows, results, masks = [], [], []
     for path, zoom in zip(paths, view.checked_zooms(len(paths), columns), strict=True):
-        photograph = _fitted(path, view.size)
-        check_zoom(zoom, path.name, photograph)
+        stored = read_image(path)
+        photograph = _fitted(path, stored, view.size)
+        check_zoom(zoom, path.name, photograph, stored.shape[:2])
         shown = {title: as_arrays(*found) for title, found in by_method(
             model, baselines, model.upload(photograph), view.iterations).items()}
         masks += [labels for _, labels in shown.values()]
@@ -79,9 +80,8 @@ def show_real_rain(model: LoadedModel, baselines: Mapping[str, LoadedModel],
         {'images': results}
 
 
-def _fitted(path: Path, size: tuple[int, int] | None) -> np.ndarray:
-    """Read a photograph and shrink it into a size, keeping its aspect."""
-    image = read_image(path)
+def _fitted(path: Path, image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+    """Shrink a photograph into a size, keeping its aspect."""
     if size is None:
         return image
     height, width = image.shape[:2]

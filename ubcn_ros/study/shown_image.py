@@ -83,6 +83,7 @@ class ShownScene:
         self.scenes, self.index, self.model, self.view = scenes, index, model, view
         self.name = scenes.scenes[index].name
         frame = scenes.scenes[index].read()
+        self.stored_size = frame.image.shape[:2]
         self.frame = frame if view.size is None else resized(frame, *view.size)
         self.clean = model.upload(self.frame.image)
         self.truth = truth_of(self.frame.labels, model.device)
@@ -152,21 +153,24 @@ def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, 
     return [found[n * len(found) // count] for n in range(count)]
 
 
-def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray) -> None:
+def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray, stored: Sequence[int]) -> None:
     """
     Check what is to be shown larger of an image, (H, W, 3).
 
+    :param stored: height and width in its file, before --size.
     :raises ValueError: it is not inside of the image, or a corner could not show it larger.
     """
     if not zoom:
         return
     (left, top, width, height), (rows, columns) = zoom, image.shape[:2]
     text = f'the zoom {width}x{height}+{left}+{top}'
+    which = (f'{name}, which has {columns}x{rows} pixels' if (rows, columns) == tuple(stored) else
+             f'{name}, of whose {stored[1]}x{stored[0]} pixels --size makes {columns}x{rows}')
     if left + width > columns or top + height > rows:
-        raise ValueError(f'{text} is not inside of {name}, which has {columns}x{rows} pixels')
+        raise ValueError(f'{text} is not inside of {which}')
     if 3 * width > columns or 3 * height > rows:
-        raise ValueError(f'{text} is more than a third of {name}, which has {columns}x{rows} '
-                         'pixels: a corner would not show it larger')
+        raise ValueError(f'{text} is more than a third of {which}: a corner would not show it '
+                         'larger')
 
 
 def legend(label_set: LabelSet, labels: Iterable[np.ndarray]

@@ -76,7 +76,7 @@ def show_steps(model: LoadedModel, scenes: SceneList, indices: Sequence[int], ra
     shown, results, columns = [], [], _COLUMNS * len(indices)
     for index, zoom in zip(indices, view.checked_zooms(len(indices), columns), strict=True):
         scene = ShownScene(scenes, index, model, view)
-        check_zoom(zoom, scene.name, scene.frame.image)
+        check_zoom(zoom, scene.name, scene.frame.image, scene.stored_size)
         stages = _stages(scene, rate)
         shown.append((scene, stages, zoom))
         figures = [{**stage.shown.figures, 'error': float(stage.error.mean()),
