@@ -16,6 +16,7 @@ from ubcn_ros.cli.image_jobs import (
     ImageJob,
     ResultWriter,
     check_names,
+    is_media_name,
     plan_jobs,
     recursive_option,
     run_jobs,
@@ -61,6 +62,10 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay
     from ubcn_ros.images.panes import PaneVideo
+    for folder in filter(None, (labels, overlays)):
+        if is_media_name(folder) and not folder.is_dir():
+            raise click.UsageError(f'{folder} ends like a file, but labels and overlays are '
+                                   'written to folders: give the name of one')
     jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
     if labels or overlays or json_path:  # also where OUTPUT is a video, which has no names
         check_names(jobs.inputs, jobs.names)

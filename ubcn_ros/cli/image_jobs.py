@@ -17,6 +17,11 @@ import click
 
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 
+_OTHER_FORMATS = ('.jpe', '.jfif', '.gif', '.apng', '.avif', '.heic', '.heif', '.jxl', '.jp2',
+                  '.ppm', '.pgm', '.pnm', '.tga', '.exr', '.hdr', '.dng', '.svg', '.pdf', '.3gp',
+                  '.ogv', '.m2ts', '.mjpeg', '.mjpg')
+"""Ends of names of further images and videos, none of which is written."""
+
 recursive_option = click.option('--recursive', is_flag=True,
                                 help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
 
@@ -178,16 +183,39 @@ def plan_jobs(source: Path, output: Path, recursive: bool, rate_hz: float,
     :param output: an image, an MP4 video, or a folder.
     :param recursive, rate_hz, without: as for ImageJobs.
     """
-    from ubcn_ros.images.video import SUFFIXES, is_video, is_video_name
-    if is_video_name(output) and not _is_mp4(output) and not output.is_dir():
-        raise click.ClickException(f'{output}: videos are written as MP4, not as '
-                                   f'{output.suffix}: give a name that ends in .mp4')
+    from ubcn_ros.images.video import SUFFIXES, is_video
+    _check_format(source, output)
     if is_video(source):
         return VideoJobs(source, output)
     if source.is_dir() or not _is_mp4(output):
         return ImageJobs(source, output, recursive, rate_hz, without)
     raise click.ClickException(f'{source} is not a video ({", ".join(SUFFIXES)}), but {output} '
                                'is: give a video or a folder of images')
+
+
+def _check_format(source: Path, output: Path) -> None:
+    """Raise click.ClickException where OUTPUT would be a folder by the name of a file."""
+    from ubcn_ros.images.files import SUFFIXES, is_image_name
+    from ubcn_ros.images.video import is_video_name
+    if output.is_dir() or _is_mp4(output):
+        return
+    if is_video_name(output):
+        raise click.ClickException(f'{output}: videos are written as MP4, not as '
+                                   f'{output.suffix}: give a name that ends in .mp4')
+    if is_media_name(output) and not is_image_name(output):
+        raise click.ClickException(f'{output}: nothing is written as {output.suffix}: give a name '
+                                   f'that ends in .mp4 for a video, in {", ".join(SUFFIXES)} for '
+                                   'an image, or that of a folder')
+    if source.is_dir() and is_image_name(output):
+        raise click.ClickException(f'{source} is a folder, and cannot be written to {output}: '
+                                   'give a name that ends in .mp4, or a folder')
+
+
+def is_media_name(path: Path) -> bool:
+    """Return whether a name is that of an image or a video, also of one that is not written."""
+    from ubcn_ros.images.files import is_image_name
+    from ubcn_ros.images.video import is_video_name
+    return is_image_name(path) or is_video_name(path) or path.suffix.lower() in _OTHER_FORMATS
 
 
 def check_names(inputs: Iterable[Path], targets: Iterable[Path]) -> None:

@@ -18,6 +18,7 @@ from ubcn_ros.cli.image_jobs import (
     ImageJob,
     ResultWriter,
     VideoJobs,
+    is_media_name,
     plan_jobs,
     recursive_option,
     run_jobs,
@@ -63,8 +64,6 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     from ubcn_ros.data.rain import add_rain, drive_parameters
     from ubcn_ros.data.rain_parameters import RainParameters
     from ubcn_ros.data.rain_sequence import RainSequence
-    from ubcn_ros.images.files import is_image_name
-    from ubcn_ros.images.video import is_video_name
 
     def parameters(own_seed: int) -> RainParameters:
         drawn = drive_parameters(own_seed, max(rate))
@@ -85,7 +84,7 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
         return add_rain(image, rate[0], seed + number, parameters=parameters(seed + number))
 
     if _is_bag(source):
-        if is_video_name(output) or is_image_name(output):
+        if is_media_name(output):
             raise click.UsageError(f'{source} is a bag, and is written to a bag: {output} ends '
                                    f'in {output.suffix}; give the name of a folder')
         _rain_bag(source, output, topics, rain_of)
