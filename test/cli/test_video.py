@@ -5,6 +5,7 @@
 import json
 import os
 import signal
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -14,11 +15,12 @@ from random_images import psnr
 
 from ubcn_ros.data.rain_sequence import RainSequence
 from ubcn_ros.images.files import read_image, write_image
-from ubcn_ros.images.video import read_video
+from ubcn_ros.images.video import read_video, video_info
 from ubcn_ros.images.video_writer import VideoWriter
 
 pytest.importorskip('av')
 TIMES = (0, 0.1, 0.2, 0.5, 0.6)
+WIDE = Fraction(16, 11)  # pixels of PAL
 
 
 def picture(number):
@@ -34,7 +36,7 @@ def names(folder):
 
 @pytest.fixture
 def clip(tmp_path):
-    with VideoWriter(tmp_path / 'dry.mp4') as writer:
+    with VideoWriter(tmp_path / 'dry.mp4', pixel_aspect=WIDE) as writer:
         for number, time_s in enumerate(TIMES):
             writer.write(picture(number), time_s)
     return tmp_path / 'dry.mp4'
@@ -50,6 +52,7 @@ def folder(tmp_path):
 def test_a_rainy_video_has_the_dry_ones_frames_and_times(tmp_path, clip):
     done = ubcn('rain', clip, tmp_path / 'rainy.mp4', '--rate', 150)
     assert done.exit_code == 0 and done.output == '5 frames written\n'
+    assert video_info(tmp_path / 'rainy.mp4').pixel_aspect == WIDE
     dry, rainy = list(read_video(clip)), list(read_video(tmp_path / 'rainy.mp4'))
     assert [frame.time_s for frame in rainy] == pytest.approx(TIMES, abs=1e-4)
     for before, after in zip(dry, rainy, strict=True):
@@ -239,6 +242,8 @@ def test_panes_show_input_result_and_labels(tmp_path, source, quick, tiny_engine
     panes, derained = (list(read_video(tmp_path / name)) for name in ('panes.mp4', 'derained.mp4'))
     for video in (panes, derained):
         assert [frame.time_s for frame in video] == pytest.approx(times, abs=1e-4)
+    for name in ('panes.mp4', 'derained.mp4'):
+        assert video_info(tmp_path / name).pixel_aspect == (WIDE if source == 'clip' else 1)
     frame = tiny_engine(picture(3), iterations=1)
     label_colours = tiny_engine.label_set.colorize(frame.labels)
     for place, image in enumerate((picture(3), frame.derained, label_colours)):

@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -91,17 +92,31 @@ def test_odd_sides_are_padded_by_the_edge(tmp_path, size):
     assert np.abs(image[-1].astype(int) - image[-3]).mean() < 4
 
 
-def test_the_turn_that_a_phone_notes_is_done(tmp_path):
-    path = write(tmp_path / 'a.mp4', [0, 0.1])
+def turn_to_the_right(path):
     data = bytearray(path.read_bytes())
     matrix = data.index(b'tkhd') + 44
-    turned = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0], '>i4')  # a quarter to the right
+    turned = np.array([0, 1 << 16, 0, -(1 << 16), 0, 0], '>i4')
     data[matrix:matrix + 24] = turned.tobytes()
     path.write_bytes(data)
+
+
+def test_the_turn_that_a_phone_notes_is_done(tmp_path):
+    path = write(tmp_path / 'a.mp4', [0, 0.1])
+    turn_to_the_right(path)
     image = next(read_video(path)).image
     assert image.shape == (96, 48, 3)
     expected = np.rot90(flag(0), -1)[8::16, 24].astype(int)
     assert np.abs(image[8::16, 24] - expected).max() <= 6
+
+
+@pytest.mark.parametrize('quarter', [False, True])
+def test_the_form_of_pixels_is_kept_upright(tmp_path, quarter):
+    with VideoWriter(tmp_path / 'a.mp4', pixel_aspect=Fraction(16, 11)) as writer:
+        writer.write(flag(0), 0)
+    if quarter:
+        turn_to_the_right(tmp_path / 'a.mp4')
+    aspect = video_info(tmp_path / 'a.mp4').pixel_aspect
+    assert aspect == (Fraction(11, 16) if quarter else Fraction(16, 11))
 
 
 def test_videos_are_known_by_name_or_content(tmp_path):

@@ -69,7 +69,7 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     jobs = plan_jobs(source, output, recursive, rate_hz, (labels, overlays))
     if labels or overlays or json_path:  # also where OUTPUT is a video, which has no names
         check_names(jobs.inputs, jobs.names)
-    results = ResultWriter(output)
+    results = ResultWriter(output, jobs.pixel_aspect)
     files = [results.video, video, json_path, *([] if results.video else jobs.targets)]
     files += [folder / name for folder in (labels, overlays) if folder for name in jobs.names]
     outputs = [os.path.realpath(file) for file in files if file]
@@ -78,7 +78,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
         raise click.ClickException('INPUT, OUTPUT, --labels, --overlay, --video and --json would '
                                    'hold files of the same names: give each a folder of its own')
     engine = load_engine(**chosen)
-    panes = None if video is None else PaneVideo(video, engine.label_set, math.inf)
+    panes = None if video is None else PaneVideo(video, engine.label_set, math.inf,
+                                                 jobs.pixel_aspect)
     facts: dict[str, Any] = {}
 
     def work(image: Any, job: ImageJob) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ class ImageJobs:
     """
 
     unit = 'images'
+    pixel_aspect = Fraction(1)
 
     def __init__(self, source: Path, output: Path, recursive: bool, rate_hz: float,
                  without: Iterable[Path | None]):
@@ -141,6 +143,7 @@ class VideoJobs:
                                        'give a name that ends in .mp4, or a folder')
         info = video_info(source)
         self.inputs, self.errors = [source], []
+        self.pixel_aspect = info.pixel_aspect
         self._frames = info.frames or round(info.duration_s * info.rate_hz)
         self.names = [self._name(0)]
         self._output, self.targets = output, [output / self.names[0]]
@@ -241,12 +244,14 @@ class ResultWriter:
     Writes results where OUTPUT says: to image files, or to a video. A context manager.
 
     ``video``: OUTPUT where it is a video, else None.
+
+    :param pixel_aspect: of a video, as of `VideoWriter`.
     """
 
-    def __init__(self, output: Path):
+    def __init__(self, output: Path, pixel_aspect: Fraction):
         from ubcn_ros.images.video_writer import VideoWriter
         self.video = output if _is_mp4(output) else None
-        self._writer = VideoWriter(output, math.inf) if self.video else None
+        self._writer = VideoWriter(output, math.inf, pixel_aspect) if self.video else None
 
     def __enter__(self) -> ResultWriter:
         return self

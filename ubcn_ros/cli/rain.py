@@ -110,7 +110,8 @@ def _rain_images(source: Path, output: Path, recursive: bool, rate_hz: float, se
     :param rain_of: makes the rain of a sequence, by its name and duration in seconds.
     :param alone: renders rain on an image by itself, by its number.
     """
-    jobs, results = plan_jobs(source, output, recursive, rate_hz), ResultWriter(output)
+    jobs = plan_jobs(source, output, recursive, rate_hz)
+    results = ResultWriter(output, jobs.pixel_aspect)
     continuous = sequence or isinstance(jobs, VideoJobs) or results.video is not None
     if not continuous:
         rain_of('', 0)  # which a ramp cannot be

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ class PaneVideo:
 
     :param path: of the file.
     :param label_set: the LabelSet that the labels belong to.
-    :param longest_gap_s: between two frames, seconds.
+    :param longest_gap_s, pixel_aspect: as of `VideoWriter`.
     :raises VideoError: it cannot be written.
     """
 
-    def __init__(self, path: Path | str, label_set: Any, longest_gap_s: float = LONGEST_GAP_S):
-        self._writer, self._label_set = VideoWriter(path, longest_gap_s), label_set
+    def __init__(self, path: Path | str, label_set: Any, longest_gap_s: float = LONGEST_GAP_S,
+                 pixel_aspect: Fraction = Fraction(1)):
+        self._writer = VideoWriter(path, longest_gap_s, pixel_aspect)
+        self._label_set = label_set
         self._size: tuple[int, int] | None = None
 
     def __enter__(self) -> PaneVideo:

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,12 +45,14 @@ class VideoInfo(NamedTuple):
     What a file says of its video.
 
     ``rate_hz``: frames per second, the mean where the rate varies; ``frames`` and ``duration_s``:
-    0 where the file does not say.
+    0 where the file does not say; ``pixel_aspect``: width of a pixel of an upright frame, by its
+    height.
     """
 
     rate_hz: float
     frames: int
     duration_s: float
+    pixel_aspect: Fraction = Fraction(1)
 
 
 def is_video_name(path: Path | str) -> bool:
@@ -92,7 +95,9 @@ def video_info(path: Path | str) -> VideoInfo:
             duration = (container.duration or 0) / 1e6
         if 'matroska' in container.format.name:  # there it is the end of the last frame, from 0
             duration = max(0.0, duration - (first.time or 0))
-        return VideoInfo(_rate(stream), stream.frames, duration)
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        return VideoInfo(_rate(stream), stream.frames, duration,
+                         1 / aspect if _quarter_turns(first) % 2 else aspect)
 
 
 def length_s(path: Path | str) -> float:
@@ -147,7 +152,7 @@ def read_video(path: Path | str) -> Iterator[VideoFrame]:
             else:
                 time_s = 0.0 if time_s is None else time_s + step
             image = frame.to_ndarray(format='rgb24')
-            if turns := round(frame.rotation / 90) % 4:  # degrees counter-clockwise
+            if turns := _quarter_turns(frame):
                 image = np.ascontiguousarray(np.rot90(image, turns))
             yield VideoFrame(image, time_s)
     if damage:
@@ -196,6 +201,10 @@ def _decoded(container: Any, stream: Any, damage: list[str]) -> Iterator[Any]:
             yield frame
     if number < announced:
         damage.append(f'it ends after {number} of {announced} frames')
+
+
+def _quarter_turns(frame: Any) -> int:
+    return round(frame.rotation / 90) % 4  # degrees counter-clockwise
 
 
 def _rate(stream: Any) -> float:

@@ -51,16 +51,19 @@ class VideoWriter:
 
     :param path: of the file, which is replaced; missing folders are made.
     :param longest_gap_s: between two frames, seconds; MP4 holds 6.6 hours at most.
+    :param pixel_aspect: width of a pixel by its height.
     :raises VideoError: it cannot be written.
     """
 
-    def __init__(self, path: Path | str, longest_gap_s: float = LONGEST_GAP_S):
+    def __init__(self, path: Path | str, longest_gap_s: float = LONGEST_GAP_S,
+                 pixel_aspect: Fraction = Fraction(1)):
         import av  # so that it is missed before the work
         self.path, self.frames = Path(path), 0
         self._longest_gap_s = min(longest_gap_s, _MOST_TICKS / _CLOCK_HZ)
         final = Path(os.path.realpath(path))  # a link stays one
         self._final, self._partial = final, final.with_name(f'.{uuid.uuid4().hex}.partial')
         self._av, self._container, self._stream = av, None, None
+        self._pixel_aspect = pixel_aspect
         self._shape: tuple[int, ...] = ()
         self._time_s = 0.0
         self._tick, self._step = 0, round(_CLOCK_HZ / DEFAULT_RATE_HZ)
@@ -133,6 +136,8 @@ class VideoWriter:
         context.time_base = Fraction(1, _CLOCK_HZ)
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _STUDIO_RANGE
+        if self._pixel_aspect != 1:
+            context.sample_aspect_ratio = self._pixel_aspect
         self._stream, self._shape = stream, shape
 
     def _frame(self, image: np.ndarray, time_s: float) -> Any:
