@@ -342,11 +342,61 @@ def test_tiles_that_an_image_does_not_fill_are_cut(channels, kind, order, side):
     assert np.array_equal(decode(data, FILE_FORMATS), wanted)
 
 
-@pytest.mark.parametrize('bits', [10, 12, 14])
-def test_samples_between_8_and_16_bits_are_named(bits):
-    data = tiff(picture().astype(np.uint16)).replace(struct.pack('<HHIH', 258, 3, 1, 16),
-                                                     struct.pack('<HHIH', 258, 3, 1, bits))
-    with pytest.raises(MalformedImage, match=f'a TIFF of samples of {bits} bits') as caught:
+def with_field(data, tag, value):
+    """Change a TIFF's field of one short."""
+    place = data.index(struct.pack('<HHI', tag, 3, 1)) + 8
+    return data[:place] + struct.pack('<H', value) + data[place + 2:]
+
+
+def planes_tiff(image, compression=1):
+    """Write a TIFF of one strip a channel."""
+    data = tiled_tiff(image, 32, '<', False)[:8 + 2 + 12 * 10 + 4]
+    height, _, channels = image.shape
+    places, planes = len(data), [image[..., plane].tobytes() for plane in range(channels)]
+    if compression == 8:
+        planes = [zlib.compress(plane) for plane in planes]
+    first = places + 2 * 4 * channels
+    for place, (tag, kind, values, value) in enumerate([
+            (273, 4, channels, places), (277, 3, 1, channels), (278, 3, 1, height),
+            (279, 4, channels, places + 4 * channels), (284, 3, 1, 2)], 5):
+        entry = struct.pack('<HHII', tag, kind, values, value)
+        data = data[:10 + 12 * place] + entry + data[22 + 12 * place:]
+    lengths = [len(plane) for plane in planes]
+    starts = [first + sum(lengths[:plane]) for plane in range(channels)]
+    return with_field(data, 259, compression) + struct.pack(
+        f'<{2 * channels}I', *starts, *lengths) + b''.join(planes)
+
+
+@pytest.mark.parametrize('compression', [1, 8])
+def test_planes_that_are_cut_are_refused(compression):
+    data = planes_tiff(picture(), compression)
+    assert np.array_equal(decode(data, FILE_FORMATS), picture())
+    for size in (len(data) - 1, len(data) * 3 // 4, len(data) // 2, len(data) // 4):
+        with pytest.raises(MalformedImage, match=f'{size} bytes of a TIFF of {len(data)} bytes: '):
+            decode(data[:size], FILE_FORMATS)
+
+
+def test_a_hole_in_a_deflated_tiff_is_refused():
+    data = bytearray(cv2.imencode('.tiff', picture(), [cv2.IMWRITE_TIFF_COMPRESSION, 8])[1])
+    data[len(data) // 2:len(data) // 2 + 200] = bytes(200)
+    with pytest.raises(MalformedImage, match='cannot be inflated: ') as caught:
+        decode(bytes(data), FILE_FORMATS)
+    assert caught.value.text('file').endswith('copy or download it again')
+
+
+@pytest.mark.parametrize('method, name', [
+    (50000, 'Zstandard'), (34925, 'LZMA'), (34712, 'JPEG 2000'), (12345, 'method 12345')])
+def test_a_compression_that_is_not_decoded_is_named(method, name):
+    for data in (tiff(picture()), planes_tiff(picture())):
+        with pytest.raises(MalformedImage, match=f'a TIFF compressed by {name} ') as caught:
+            decode(with_field(data, 259, method), FILE_FORMATS)
+        assert 'convert it to PNG' in caught.value.text('file')
+
+
+@pytest.mark.parametrize('bits', [1, 2, 4, 6, 10, 12, 14])
+def test_samples_of_other_bits_than_8_or_16_are_named(bits):
+    data = with_field(tiff(picture().astype(np.uint16)), 258, bits)
+    with pytest.raises(MalformedImage, match=f'a TIFF of samples of {bits} bits?:') as caught:
         decode(data, FILE_FORMATS)
     assert caught.value.text('file').endswith('convert it to unsigned samples of 8 or 16 bits')
 

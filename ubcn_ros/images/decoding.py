@@ -57,7 +57,7 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
             raise MalformedImage('compressed', f'{len(data)} bytes of a {width} x {height} image '
                                  'have an end marker but not all of the data before it', CUT)
     elif header.format == 'TIFF':
-        tiff.check_samples(data)
+        tiff.check(data)
         data = tiff.as_stored(data)
         _, stored = tiff.size(data)  # of whole tiles
         check_size(height, stored)
@@ -75,6 +75,8 @@ def _decode(data: memoryview | bytes, height: int, width: int, flags: int) -> np
     except cv2.error:
         image = None
     if image is None or image.shape[:2] != (height, width):
+        if data[0] in b'IM':
+            tiff.check_compression(data)
         raise MalformedImage('compressed', f'{len(data)} bytes with the header of a {width} x '
                              f'{height} image cannot be decoded', DAMAGED)
     if data[0] != 0xff:
