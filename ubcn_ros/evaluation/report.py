@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ubcn_ros.evaluation.figures import Figure
+from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.text_table import table
 from ubcn_ros.whole_files import write_whole
 
@@ -125,7 +126,8 @@ def draw(path: Path, title: str, results: dict[str, Any]) -> None:
         _draw_rain(panels[3], dict(sorted(rains.items())))
     for panel in panels:
         panel.grid(alpha=0.3)
-    canvas.suptitle(title)
+    drawn, families = in_matplotlib(title)
+    canvas.suptitle(drawn, family=families)
     path.parent.mkdir(parents=True, exist_ok=True)
     canvas.savefig(path, dpi=120)
 

@@ -7,21 +7,46 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ubcn_ros.images.fonts import font_with, spelled
+
 _FINE = 4  # text is drawn so many times larger, then averaged: OpenCV's strokes are coarse
 _CAP = 22  # height of a capital letter at scale 1, pixels (Hershey fonts)
 
 
 def text_coverage(text: str, size: int, bold: bool = False) -> np.ndarray:
     """Draw text with capitals of `size` pixels; return its coverage (H, W) float32 0..1."""
+    others = ''.join(sorted({each for each in text if not each.isascii()}))
+    if others and (canvas := _in_a_font(text, others, size * _FINE, bold)) is not None:
+        return _averaged(canvas)
+    text = spelled(text, others) if others else text
     scale, thickness = size * 0.72 / _CAP * _FINE, round(size * (0.14 if bold else 0.09) * _FINE)
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), below = cv2.getTextSize(text, font, scale, thickness)
-    rows = -(-(height + below + 2 * thickness) // _FINE) * _FINE
-    canvas = np.zeros((rows, -(-(width + 2 * thickness) // _FINE) * _FINE), np.uint8)
+    canvas = np.zeros((height + below + 2 * thickness, width + 2 * thickness), np.uint8)
     cv2.putText(canvas, text, (thickness, height + thickness), font, scale, 255, thickness,
                 cv2.LINE_AA)
-    small = cv2.resize(canvas, (canvas.shape[1] // _FINE, rows // _FINE),
-                       interpolation=cv2.INTER_AREA)
+    return _averaged(canvas)
+
+
+def _in_a_font(text: str, others: str, size: int, bold: bool) -> np.ndarray | None:
+    """Draw text, of which OpenCV lacks some characters, with Pillow; None where that cannot."""
+    try:
+        from PIL import Image, ImageDraw, ImageFont  # of the extra train
+        font = ImageFont.truetype(str(font_with(others)), size)
+    except (ImportError, OSError):
+        return None
+    edge = round(size * (0.05 if bold else 0))
+    above, below = font.getmetrics()
+    canvas = Image.new('L', (round(font.getlength(text)) + 2 * edge, above + below))
+    ImageDraw.Draw(canvas).text((edge, 0), text, 255, font, stroke_width=edge)
+    return np.asarray(canvas)
+
+
+def _averaged(canvas: np.ndarray) -> np.ndarray:
+    rows, columns = (-(-side // _FINE) for side in canvas.shape)
+    whole = np.pad(canvas, [(0, each * _FINE - side) for each, side in zip(
+        (rows, columns), canvas.shape, strict=True)])
+    small = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
     return small.astype(np.float32) / 255
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ubcn_ros.images.fonts import in_matplotlib
 from ubcn_ros.study.figure_files import DPI
 from ubcn_ros.study.print_cells import Panel, error_colors
 
@@ -199,8 +200,10 @@ class _Pen:
     def text(self, x: float, y: float, text: str, points: float | None = None,
              bold: bool = False, ha: str = 'center', rotation: float = 0) -> None:
         if text:
-            self._axes.text(x, y, text, fontsize=points or self.points, parse_math=False, ha=ha,
-                            va='center' if rotation else 'center_baseline', rotation=rotation,
+            drawn, families = in_matplotlib(text)
+            self._axes.text(x, y, drawn, family=families, fontsize=points or self.points,
+                            parse_math=False, ha=ha, rotation=rotation,
+                            va='center' if rotation else 'center_baseline',
                             fontweight='bold' if bold else 'normal')
 
     def legend(self, entries: Sequence[tuple[str, Sequence[int]]], top: int, width: int) -> int:
@@ -270,8 +273,9 @@ def text_width(text: str, points: float, bold: bool = False) -> float:
     """Width of a line of text, pixels."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
-    width, _, _ = text_to_path.get_text_width_height_descent(
-        text, FontProperties(size=points, weight='bold' if bold else 'normal'), False)
+    drawn, families = in_matplotlib(text)
+    width, _, _ = text_to_path.get_text_width_height_descent(drawn, FontProperties(
+        family=families, size=points, weight='bold' if bold else 'normal'), False)
     return width * _PIXELS_PER_POINT
 
 

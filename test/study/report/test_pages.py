@@ -5,6 +5,7 @@
 import re
 import shutil
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -86,6 +87,18 @@ def test_a_pdf_of_everything_and_of_nothing(report, tmp_path):
     assert len(whole) > len(nothing) > 10_000
     assert whole == pdf(report), 'the same report is the same file'
     assert whole.count(b'/FontFile') >= 2, 'letters are embedded'
+
+
+def test_a_pdf_takes_a_font_of_the_system_for_letters_that_its_own_lack(monkeypatch, tmp_path):
+    import typst
+    given, asked = {}, []
+    monkeypatch.setattr('ubcn_ros.study.report.pdf.font_with',
+                        lambda letters: asked.append(letters) or tmp_path / 'sans.ttc')
+    monkeypatch.setattr(typst, 'compile', lambda *_, **kwargs: given.update(kwargs) or b'')
+    for title, folders in (('Straße ≥ Ж', []), ('行人 ≥', [tmp_path])):
+        pdf(replace(study_report([], ''), title=title))
+        assert given['font_paths'] == folders
+    assert asked == ['人行']
 
 
 @pytest.mark.parametrize('write', [html, pdf])

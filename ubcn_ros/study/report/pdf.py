@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ubcn_ros.images.fonts import font_with
 from ubcn_ros.report.charts import Chart
 from ubcn_ros.study.report.content import Block, HeatMap, Section, StudyReport
 
@@ -48,9 +49,18 @@ def pdf(report: StudyReport) -> bytes:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         try:
-            return typst.compile(Path(folder) / 'main.typ', root=folder, ignore_system_fonts=True)
+            return typst.compile(Path(folder) / 'main.typ', root=folder, ignore_system_fonts=True,
+                                 font_paths=_further_fonts(data))
         except typst.TypstError as error:
             raise ValueError(f'the PDF cannot be set: {error.message}') from error
+
+
+def _further_fonts(data: Any) -> list[Path]:
+    """Return the folder of a font for letters beyond Latin, Greek and Cyrillic, if needed."""
+    letters = ''.join(sorted({each for each in json.dumps(data, ensure_ascii=False)
+                              if each > '\u052f' and each.isalpha()}))
+    font = font_with(letters) if letters else None
+    return [] if font is None else [font.parent]
 
 
 def _section(section: Section, files: dict[str, bytes]) -> dict[str, Any]:
