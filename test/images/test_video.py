@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +83,12 @@ def test_what_a_file_says_of_itself(tmp_path, times, duration):
                              pytest.approx(duration, abs=0.001))
     data = (tmp_path / 'a.mp4').read_bytes()
     assert data.index(b'moov') < data.index(b'mdat'), 'a browser plays it while it loads'
+
+
+def test_a_name_with_colons_is_that_of_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write(Path('2026-01-31T10:30:00.mp4'), [0, 0.1])
+    assert times_of('2026-01-31T10:30:00.mp4') == pytest.approx([0, 0.1])
 
 
 @pytest.mark.parametrize('size', [(33, 36), (48, 42), (35, 54)])

@@ -166,7 +166,7 @@ def _opened(path: Path | str) -> Iterator[tuple[Any, Any]]:
     """Open a file and its first video stream."""
     import av
     try:
-        container = av.open(str(path))
+        container = av.open(f'file:{path}')  # a name such as 10:30.mp4 is not an address
     except (av.error.FFmpegError, OSError) as error:
         if Path(path).is_file() and isinstance(error, av.error.InvalidDataError):
             raise VideoError(f'{path} is not a video, or was never closed: give an MP4, MOV, MKV, '
