@@ -171,6 +171,8 @@ def test_places_that_cannot_be_written_to_are_named(tmp_path):
 @pytest.mark.parametrize('name, content, text', [
     ('absent.png', None, 'No such file'),
     ('text.png', b'hello', 'neither JPEG nor PNG nor BMP nor WebP nor TIFF: convert it to PNG'),
+    ('empty.png', b'', 'an image of 0 bytes: copy or download it again'),
+    ('lfs.png', b'version https://git-lfs.github.com/spec/v1\n', 'Git LFS: .* git lfs pull'),
     ('small.png', cv2.imencode('.png', picture(8, 8))[1].tobytes(), 'too small: at least 32 x 32'),
     ('cut.bmp', cv2.imencode('.bmp', picture())[1].tobytes()[:900], 'copy or download it again'),
     ('cut.jpg', cv2.imencode('.jpg', picture())[1].tobytes()[:-9], 'copy or download it again'),

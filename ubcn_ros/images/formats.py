@@ -12,7 +12,7 @@ import re
 from typing import NamedTuple
 
 from ubcn_ros.images import jpeg, tiff
-from ubcn_ros.images.malformed import CUT, MalformedImage, Remedy
+from ubcn_ros.images.malformed import CUT, RECORDED_SO, MalformedImage, Remedy
 
 MESSAGE_FORMATS = ('JPEG', 'PNG')
 """What a sensor_msgs/CompressedImage may hold."""
@@ -21,6 +21,7 @@ FILE_FORMATS = (*MESSAGE_FORMATS, 'BMP', 'WebP', 'TIFF')
 _STARTS = {'JPEG': b'\xff\xd8\xff', 'PNG': b'\x89PNG\r\n\x1a\n', 'BMP': b'BM',
            'WebP': b'RIFF....WEBP', 'TIFF': b'II\\*\0|MM\0\\*|II\\+\0|MM\0\\+'}
 _PATTERNS = {name: re.compile(start, re.DOTALL) for name, start in _STARTS.items()}
+_LFS_POINTER = re.compile(b'version https://git-lfs')
 _OTHER = Remedy('publish one of these, or raw images with input_transport:=raw',
                 'record one of these, or raw images', 'convert it to PNG or JPEG')
 
@@ -46,6 +47,11 @@ def read_header(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FOR
     :raises MalformedImage: none of them, or a header without a size.
     """
     name = next((name for name in formats if _PATTERNS[name].match(data)), None)
+    if not data:
+        raise MalformedImage('compressed', 'an image of 0 bytes', CUT)
+    if _LFS_POINTER.match(data):
+        raise MalformedImage('compressed', f'{len(data)} bytes are a pointer of Git LFS', Remedy(
+            'publish the image', RECORDED_SO, 'fetch the image by: git lfs pull'))
     if name is None:
         raise MalformedImage(
             'compressed', f"{len(data)} bytes beginning with '{bytes(data[:4]).hex(' ')}' are "
