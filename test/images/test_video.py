@@ -91,6 +91,14 @@ def test_a_name_with_colons_is_that_of_a_file(tmp_path, monkeypatch):
     assert times_of('2026-01-31T10:30:00.mp4') == pytest.approx([0, 0.1])
 
 
+@pytest.mark.parametrize('shape', [(32, 16386, 3), (16386, 32, 3)])
+def test_a_frame_that_no_video_can_hold_is_named(tmp_path, shape):
+    said = f'a frame is {shape[1]} x {shape[0]}, but a video is 16384 pixels wide'
+    with pytest.raises(VideoError, match=said), VideoWriter(tmp_path / 'a.mp4') as writer:
+        writer.write(np.zeros(shape, np.uint8), 0)
+    assert not [*tmp_path.iterdir()]
+
+
 @pytest.mark.parametrize('size', [(33, 36), (48, 42), (35, 54)])
 def test_odd_sides_are_padded_by_the_edge(tmp_path, size):
     height, width = size

@@ -56,8 +56,8 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     INPUT is a PNG, JPEG, BMP, WebP or TIFF file, a folder of them, or a video. OUTPUT is a folder,
     where each image is written as PNG under its own name, frames under their numbers; a file, if
     INPUT is one and OUTPUT ends like an image; or a video, if it ends in .mp4. Frames of a video
-    keep their times. Names that begin with a dot are not images. A broken image is reported and
-    the others are done; the exit code is then 1.
+    keep their times; sound is left out. Names that begin with a dot are not images. A broken image
+    is reported and the others are done; the exit code is then 1.
     """
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay

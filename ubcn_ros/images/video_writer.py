@@ -29,6 +29,7 @@ LONGEST_GAP_S = 60.0
 """Between images of a camera, whose clock may be set; what is longer is shown for no longer."""
 _CLOCK_HZ = 90_000
 _MOST_TICKS = (1 << 31) - 1  # between two frames, as MP4's writer has them
+_LONGEST_SIDE = 16384  # of x264
 _BT709, _STUDIO_RANGE = 1, 1  # H.273, of high definition; FFmpeg's AVCOL_RANGE_MPEG
 # visually lossless for streaks and masks; a keyframe every 50 frames, for players that seek; no
 # frames out of order, as MP4 then counts the duration of a rate that varies wrongly
@@ -36,7 +37,7 @@ _ENCODER = {'crf': '18', 'preset': 'veryfast', 'g': '50', 'bf': '0'}
 
 
 class FrameSizeError(VideoError):
-    """A frame is of another size than those of its video."""
+    """A frame is of another size than those of its video, or larger than any may be."""
 
 
 class VideoWriter:
@@ -107,12 +108,16 @@ class VideoWriter:
 
         :param image: (H, W, 3) uint8 RGB, of the same size each time.
         :param time_s: when it is shown, seconds from any origin.
-        :raises FrameSizeError: another size than the first frame's.
+        :raises FrameSizeError: another size than the first frame's, or too large.
         :raises VideoError: it cannot be written.
         """
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise VideoError(f'a frame is {image.shape} {image.dtype}, but (H, W, 3) uint8 is '
                              'needed')
+        if max(image.shape) > _LONGEST_SIDE:
+            raise FrameSizeError(f'a frame is {_size(image.shape)}, but a video is '
+                                 f'{_LONGEST_SIDE} pixels wide or high at most: scale it before, '
+                                 'or write images')
         if self._shape not in ((), image.shape):
             raise FrameSizeError(f'a frame is {_size(image.shape)}, but the first one of '
                                  f'{self.path} was {_size(self._shape)}: scale it before')
