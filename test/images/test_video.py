@@ -134,6 +134,12 @@ def test_the_form_of_pixels_is_kept_upright(tmp_path, quarter):
     assert aspect == (Fraction(11, 16) if quarter else Fraction(16, 11))
 
 
+@pytest.mark.parametrize('name', ['00001.M2TS', 'a.264', 'a.hevc', 'a.mjpeg', 'a.y4m'])
+def test_videos_that_their_bytes_do_not_tell_are_known_by_name(tmp_path, name):
+    (tmp_path / name).write_bytes(b'\xff\xd8\xff')  # as of a JPEG
+    assert is_video(tmp_path / name)
+
+
 def test_videos_are_known_by_name_or_content(tmp_path):
     path = write(tmp_path / 'a.mp4', [0])
     (tmp_path / 'nameless').write_bytes(path.read_bytes())

@@ -19,8 +19,7 @@ import click
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 
 _OTHER_FORMATS = ('.jpe', '.jfif', '.gif', '.apng', '.avif', '.heic', '.heif', '.jxl', '.jp2',
-                  '.ppm', '.pgm', '.pnm', '.tga', '.exr', '.hdr', '.dng', '.svg', '.pdf', '.3gp',
-                  '.ogv', '.m2ts', '.mjpeg', '.mjpg')
+                  '.ppm', '.pgm', '.pnm', '.tga', '.exr', '.hdr', '.dng', '.svg', '.pdf')
 """Ends of names of further images and videos, none of which is written."""
 
 recursive_option = click.option('--recursive', is_flag=True,

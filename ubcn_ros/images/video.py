@@ -19,7 +19,8 @@ from ubcn_ros.images.malformed import MalformedImage, check_size
 from ubcn_ros.images.video_length import announced_bytes
 
 SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts',
-            '.wmv', '.flv', '.h264', '.h265')
+            '.m2ts', '.wmv', '.flv', '.3gp', '.ogv', '.mxf', '.y4m', '.mjpeg', '.mjpg', '.h264',
+            '.264', '.h265', '.265', '.hevc')
 """Names of files that are taken for videos, in any case."""
 DEFAULT_RATE_HZ = 15.0
 """Frames per second where nothing says how many."""
