@@ -96,10 +96,15 @@ class FakeEngine:
             iterations=iterations,
             rain=SimpleNamespace(rate=12.5, visibility=800.25) if self.tells_rain else None,
             unlabeled=below.mean() if min_confidence else None,
-            working_size=working_size(*image.shape[:2], processing_size or 0)
-            or image.shape[:2],
+            working_size=self.working_size(image, processing_size),
             confidence=image.max(2) if confidence else None,
             timings={'upload': 0.1, 'derain': 1.0, 'total': 1.1})
+
+    @staticmethod
+    def working_size(image, processing_size):
+        """Of an image; at its own size without PyTorch, whose import takes seconds."""
+        return (processing_size and working_size(*image.shape[:2], processing_size)
+                or image.shape[:2])
 
     def batch(self, images, **options):
         self.calls.append({'batch': len(images)})

@@ -60,12 +60,21 @@ def with_definition(channel: Channel) -> Channel:
                             definition=text.encode())
 
 
+def read_yaml(text: str) -> Any:
+    """Read a YAML document; yaml.YAMLError where it is none."""
+    return yaml.load(text, _LOADER)
+
+
 def dump_yaml(document: Any) -> str:
     """Write YAML in the order of the document, without references, which few readers know."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
 
 
-class _Dumper(yaml.SafeDumper):
+# in C, where PyYAML has it: in Python, metadata.yaml takes longer to read than a short bag
+_LOADER = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
+class _Dumper(getattr(yaml, 'CSafeDumper', yaml.SafeDumper)):
     """Repeats what comes twice."""
 
     def ignore_aliases(self, data: Any) -> bool:

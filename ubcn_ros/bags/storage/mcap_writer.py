@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import yaml
 from mcap.records import Attachment
 
 from ubcn_ros.bags.errors import BagError, exists_error, write_error
+from ubcn_ros.bags.storage.channels import read_yaml
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.mcap_output import COMPRESSIONS, McapOutput
 from ubcn_ros.bags.storage.mcap_tail import find_tail, is_bare
@@ -258,7 +258,7 @@ def check_times(record: Record) -> None:
 def _describes_us(metadata: Mapping[str, str]) -> bool:
     """Return whether rosbag2's record of its file fits a file of this writer."""
     try:
-        information = yaml.safe_load(metadata['serialized_metadata'])
+        information = read_yaml(metadata['serialized_metadata'])
         return information['version'] == VERSION and not information['compression_mode']
     except Exception:  # a text of any content
         return False

@@ -15,11 +15,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from rosbags.rosbag2.metadata import dump_qos_v9
 
 from ubcn_ros.bags.errors import reason
-from ubcn_ros.bags.storage.channels import HASH, dump_yaml
+from ubcn_ros.bags.storage.channels import HASH, dump_yaml, read_yaml
 from ubcn_ros.bags.storage.mcap_file import McapFile
 from ubcn_ros.bags.storage.offered_qos import recorded_offers
 from ubcn_ros.bags.storage.records import Channel
@@ -46,7 +45,7 @@ def read_metadata(folder: Path) -> tuple[BagMetadata | None, list[str]]:
     """Read metadata.yaml; None where that cannot be. Also return what is odd, a line each."""
     path = folder / NAME
     try:
-        information = yaml.safe_load(path.read_text('utf-8'))[_ROOT]
+        information = read_yaml(path.read_text('utf-8'))[_ROOT]
         counts: Counter[tuple[str, str]] = Counter()
         for entry in information['topics_with_message_count'] or []:
             topic = entry['topic_metadata']

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from rosbags.interfaces import (
@@ -30,10 +31,15 @@ def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
     offers = []
     for channel in channels:
         try:
-            offers += parse_qos(dict(channel.metadata).get(QOS, ''))
+            offers += _parsed(dict(channel.metadata).get(QOS, ''))
         except Exception:  # text of any recorder, or damaged: errors of many kinds
             continue
     return offers
+
+
+@cache  # the cameras and the pieces of a drive offer the same
+def _parsed(text: str) -> list[Qos]:
+    return parse_qos(text)
 
 
 def strictest(offers: Sequence[Qos]) -> Qos | None:
