@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 
 from ubcn_ros.network import UBCN, UBCNConfig, build
-from ubcn_ros.runtime.cache import files_digest
 from ubcn_ros.runtime.installed import shared_folders
 from ubcn_ros.whole_files import write_whole
 
@@ -230,9 +229,9 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     """
     path = find_model(name_or_path)
     try:
-        with safe_open(path, 'pt') as file:
-            header = file.metadata() or {}
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+        content = path.read_bytes()
+        tensors = load(content)
+        header = json.loads(content[8:_header_end(content)]).get('__metadata__', {})
     except (SafetensorError, OSError, ValueError) as error:
         raise ModelFileError(f'{path} is damaged or not a safetensors file ({error}): copy or '
                              'download it again') from error
@@ -255,12 +254,19 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
                  for k in expected.keys() & tensors.keys()
                  if tensors[k].shape != expected[k].shape]
     problems += [f'{k} holds values that are not finite' for k in expected.keys() & tensors.keys()
-                 if tensors[k].is_floating_point() and not torch.isfinite(tensors[k]).all()]
+                 if not _finite(tensors[k])]
     if problems:
         shown = '; '.join(sorted(problems)[:8])
         more = f'; and {len(problems) - 8} more' if len(problems) > 8 else ''
         raise ModelFileError(f'{path} does not fit the network that it describes: {shown}{more}')
     network.load_state_dict(tensors)  # fp16 weights become fp32 again
-    info = ModelInfo(path.stem, path, files_digest([path]), config, metadata)
+    info = ModelInfo(path.stem, path, hashlib.sha256(content).hexdigest(), config, metadata)
     info.require_trained(needs)
     return network.eval(), info
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    """Return whether all values are finite; NaN is the least and the largest of its tensor."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return True
+    return all(map(math.isfinite, map(float, torch.aminmax(tensor))))
