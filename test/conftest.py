@@ -4,8 +4,16 @@
 
 import gc
 import os
+from pathlib import Path
 
 import pytest
+
+
+def pytest_configure():
+    """Let processes that tests start find the networks of tests, too."""
+    folder = str(Path(__file__).parent)
+    os.environ['PYTHONPATH'] = os.pathsep.join(
+        filter(None, [folder, os.environ.get('PYTHONPATH')]))
 
 
 def pytest_collection_finish():
@@ -66,11 +74,12 @@ def tiny_model(tmp_path_factory):
     torch.manual_seed(0)
     config = UBCNConfig(CAMVID, IDMConfig(8, 2, 2),
                         FieldSAMConfig(8, 2, 2, form='trunk', coarse_from_previous=0.5),
-                        'ddrnet23_slim', {'width': 4})
+                        'small_segmentation:SmallSegmentation', {'width': 4})
     network = build(config)
     # the last convolutions start at zero, which would make every output the input
     for module in (network.derain, network.attention):
         torch.nn.init.normal_(module.tail[1].weight, std=0.02)
+    torch.nn.init.normal_(network.segmentation.classifier.weight, std=0.5)  # sure of its labels
     path = tmp_path_factory.mktemp('models') / 'tiny.safetensors'
     save_model(path, network, {'note': 'random weights for tests'})
     return path
@@ -136,7 +145,7 @@ def own_model(tmp_path_factory):
                           tuple((i, 255 - i, i * 7 % 256) for i in range(count)),
                           paths_of(count, range(1, min(4, count))))
         network = build(UBCNConfig(labels, IDMConfig(4, 1, 2), SAMConfig(4, 1, 2, form='trunk'),
-                                   'ddrnet23_slim', {'width': 4}))
+                                   'small_segmentation:SmallSegmentation', {'width': 4}))
         classifier = network.segmentation.classifier
         torch.nn.init.normal_(classifier.weight, std=3)
         with torch.no_grad():  # every class has its turn

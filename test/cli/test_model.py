@@ -57,7 +57,8 @@ def test_all_that_a_file_says_is_printed(saved):
             'data own, train 40, val 8, format yaml, license MIT, sha256 ab12',
             'data more, train 7, format coco', 'versions torch 2.13.0, python 3.12.1',
             f'derain {sum(p.numel() for p in network.derain.parameters()):,} yes',
-            'ddrnet23_slim: width 4', 'camvid: 11 classes, 7 paths, 255 is unlabeled',
+            'small_segmentation:SmallSegmentation: width 4',
+            'camvid: 11 classes, 7 paths, 255 is unlabeled',
             '3 Road #804080 2', 'validation T = 1 T = 2', 'psnr 0 - - -', 'psnr 150 - 29.59 30.16',
             'loss 0.50 - -'):
         assert line in lines, f'{line}\n{result.output}'

@@ -8,6 +8,7 @@ import torch
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.evaluation.measure import LoadedModel, measure_scenes
 from ubcn_ros.evaluation.temperature import calibrate, fit_temperature
+from ubcn_ros.runtime import load_model, save_model
 
 
 def sampled(count=20000, seed=0):
@@ -32,8 +33,11 @@ def test_labels_of_chance_have_no_temperature():
             fit_temperature(logits, wrong)
 
 
-def test_what_is_calibrated_is_the_last_step(tiny_model, camvid_folder):
-    model = LoadedModel.load(tiny_model, 'cpu', 'fp32')
+def test_what_is_calibrated_is_the_last_step(tiny_model, camvid_folder, tmp_path):
+    network, _ = load_model(tiny_model)
+    network.segmentation.classifier.weight.data.neg_()  # now it is right oftener than chance
+    save_model(tmp_path / 'better.safetensors', network, {})
+    model = LoadedModel.load(tmp_path / 'better.safetensors', 'cpu', 'fp32')
     scenes = open_data([camvid_folder]).split('val')
     found = calibrate(model, scenes, [0], [1], [150.0], 3)['rates']['150']
     steps = measure_scenes(model, scenes, [1], [150.0], 3)['rates']['150']['steps']

@@ -57,7 +57,7 @@ def test_models_are_compared_and_may_be_added(run, root, tiny_model, rain_model,
     assert timed.keys() == {'tiny, T = 2', 'rain, T = 2'}
     for path in (tiny_model, rain_model):
         row, info = results['networks'][path.stem], load_model(path)[1]
-        assert row['sha256'] == info.sha256 and row['segmentation'] == 'ddrnet23_slim'
+        assert row['sha256'] == info.sha256 and row['segmentation'] == info.config.segmentation
         assert megabytes(row['parameters']) in both.output
         measured = measure_scenes(LoadedModel.load(path, 'cpu'),
                                   open_data([root]).split('val'), range(2), [0, 150], 2)['rates']

@@ -5,6 +5,7 @@
 import json
 import shutil
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from ubcn_ros.cli.export import export
 from ubcn_ros.cli.model import model_info
+from ubcn_ros.network import build
 from ubcn_ros.runtime import Engine, ModelFileError, load_model, save_model
 from ubcn_ros.runtime.export.check import (
     ExportCheckError,
@@ -131,12 +133,22 @@ def test_a_model_is_exported_once_and_kept(tiny_model, cache):
 
 
 def test_torch_programs_equal_the_network_too(rain_model, tmp_path):
-    # the command reads its programs again and compares them: that takes most of its time
-    folder, _ = export_of(rain_model, tmp_path / 'programs', '--format', 'torch')
+    # of fewer layers: torch.export takes its time for each, and again to read it
+    config = replace(load_model(rain_model)[1].config, segmentation_options={'width': 4},
+                     segmentation='small_segmentation:SmallSegmentation')
+    save_model(tmp_path / 'small.safetensors', build(config), {})
+    folder, _ = export_of(tmp_path / 'small.safetensors', tmp_path / 'programs', '--format',
+                          'torch')
     said = json.loads((folder / 'export.json').read_text())
     assert len({(row['height'], row['width']) for row in said['check']['rows']}) >= 3
     with pytest.raises(ModelFileError, match='holds torch models'):
         Engine.load(folder, device='cpu', backend='onnxruntime')
+
+
+def test_torch_programs_of_one_size_equal_ddrnet_too(rain_model, tmp_path):
+    # the command compares them with PyTorch
+    export_of(rain_model, tmp_path / 'programs', '--format', 'torch', '--height', '48', '--width',
+              '64')
 
 
 def test_the_check_finds_another_network(tiny_model, exported):
