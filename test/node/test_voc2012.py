@@ -29,7 +29,7 @@ def model(voc_root, tmp_path_factory, one_thread):
     recipe = yaml.safe_load(RECIPE.read_text())
     recipe['model']['overrides'] = {
         'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
-        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 4}}
+        'segmentation': 'small_segmentation:SmallSegmentation'}
     for name, stage in recipe['stages'].items():
         side = 96 if name == 'adapt' else 32  # as the discriminator needs
         stage |= {'optimizer_steps': 2, 'batch': 2}

@@ -23,8 +23,8 @@ from ubcn_ros.training.run import Run
 
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 TINY = {'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
-        'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}
-
+        'segmentation': 'small_segmentation:SmallSegmentation'}
+TINY_DDRNET = {**TINY, 'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}
 TINY_VEIL = {'veil': {'channels': 4, 'depth': 0, 'texture': 2}}
 
 
@@ -37,11 +37,11 @@ def tiny(config):
         stages[name] = replace(stage, optimizer_steps=1, epochs=0.0, batch=2, samples=replace(
             stage.samples, crop=(side, side), renders=2, drive_share=0,
             short_sides=(32, 48) if any(stage.samples.short_sides) else (0, 0)))
+    small = {**TINY_DDRNET, **TINY_VEIL} if config.model.preset == 'light-next' else TINY
     return replace(config, stages=stages, data=replace(config.data, validation_images=1),
                    model=replace(config.model, overrides={**config.model.overrides, **{
                        key: {**config.model.overrides.get(key, {}), **value}
-                       if isinstance(value, dict) else value for key, value in TINY.items()},
-                       **(TINY_VEIL if config.model.preset == 'light-next' else {})}))
+                       if isinstance(value, dict) else value for key, value in small.items()}}))
 
 
 def test_there_are_recipes():
