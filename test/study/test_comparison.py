@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What beats UBCN, in which figure, where and by how much."""
+"""What equals or beats UBCN, in which figure, where and by how much."""
 
 import math
 
@@ -8,8 +8,8 @@ import pytest
 
 from ubcn_ros.study.comparison import (
     Lead,
-    better_than_ubcn,
-    faster_than_ubcn,
+    as_fast_as_ubcn,
+    as_good_as_ubcn,
     margins,
     not_timed_beside,
     target_text,
@@ -38,7 +38,7 @@ def results():
 
 
 def test_nothing_beats_it_at_its_last_step(results):
-    assert better_than_ubcn(results, 'samples') == []
+    assert as_good_as_ubcn(results, 'samples') == []
     text = target_text(results)
     assert text.splitlines() == [
         'for the same samples, UBCN at T = 2 is better than every baseline in PSNR and mIoU: yes',
@@ -72,15 +72,15 @@ def test_of_a_device_that_it_was_not_timed_on_nothing_is_known(results):
 
 def test_each_lead_is_told(results):
     rows = results['trained']['samples']
-    rows['rescan']['steps'] = [figures((28.5, 61), (24, 55))]
-    rows['idm']['steps'] = [figures((28, 60), (25.25, 50))]
+    rows['rescan']['steps'] = [figures((28.5, 60.5), (24, 55))]
+    rows['idm']['steps'] = [figures((27, 60), (25.25, 50))]
     results['times']['cpu']['2048x1024, fp32']['rescan'] = {'ms': 15}
-    leads = better_than_ubcn(results, 'samples')
+    leads = as_good_as_ubcn(results, 'samples')
     assert leads == [Lead('rescan', 'psnr', '50', 28, 28.5), Lead('idm', 'psnr', '250', 25, 25.25),
-                     Lead('rescan', 'miou', '250', 52, 55)], 'a draw is no lead'
+                     Lead('rescan', 'miou', '250', 52, 55)]
     assert [lead.by for lead in leads] == [0.5, 0.25, 3]
     found = margins(results, 'samples')
-    assert found == {'psnr': {'50': -0.5, '250': 1}, 'miou': {'50': 0, '250': -3}}
+    assert found == {'psnr': {'50': -0.5, '250': 1}, 'miou': {'50': 0.5, '250': -3}}
     text = target_text(results)
     for line in ('in PSNR and mIoU: no, it is beaten by',
                  '  rescan in PSNR at 50 mm/hr: 28.50 against 28.00, by 0.50 dB',
@@ -92,15 +92,28 @@ def test_each_lead_is_told(results):
     assert '  ddn' not in text
 
 
+def test_what_is_as_good_or_as_fast_is_not_beaten(results):
+    rows = results['trained']['samples']
+    rows['rescan']['steps'] = [figures((27, 61), (24, 50))]
+    rows['idm']['steps'] = [figures((28, 60), (24, 50))]
+    results['times']['cpu']['2048x1024, fp32']['rescan'] = {'ms': 40}
+    lines = target_text(results).splitlines()
+    assert lines[0].endswith('PSNR and mIoU: no, it is equalled or beaten by')
+    assert lines[1] == '  rescan in mIoU at 50 mm/hr: 61.0 points, the same'
+    assert not any(line.startswith('  IDM alone') for line in lines), 'it is not better'
+    assert lines[-2].endswith('no, it is equalled or beaten by')
+    assert lines[-1] == '  rescan in time on cpu 2048x1024, fp32: 0.040 s, the same'
+
+
 def test_who_leaves_a_dry_image_as_it_is_leads(results):
     rows = results['trained']['samples']
     for name in ('ddn', 'rescan'):
         rows[name]['steps'][0]['50']['psnr'] = math.inf
-    leads = better_than_ubcn(results, 'samples')
+    leads = as_good_as_ubcn(results, 'samples')
     assert {lead.network for lead in leads} == {'ddn', 'rescan'}
     assert margins(results, 'samples')['psnr']['50'] == -math.inf
     rows['ubcn']['steps'][-1]['50']['psnr'] = math.inf
-    assert better_than_ubcn(results, 'samples') == []
+    assert as_good_as_ubcn(results, 'samples') == []
     assert '50' not in margins(results, 'samples')['psnr']
 
 
@@ -108,11 +121,11 @@ def test_of_what_is_not_there_nothing_is_claimed(results):
     rows = results['trained']['samples']
     rows['ddn'] = {'error': 'the loss is nan'}
     rows['rescan']['steps'][0]['50']['miou'] = None
-    assert better_than_ubcn(results, 'samples') == []
-    assert better_than_ubcn(results, 'time') is None
+    assert as_good_as_ubcn(results, 'samples') == []
+    assert as_good_as_ubcn(results, 'time') is None
     rows['ubcn'] = {'error': 'the loss is nan'}
     results['times'] = {}
-    assert better_than_ubcn(results, 'samples') is None and faster_than_ubcn(results) is None
+    assert as_good_as_ubcn(results, 'samples') is None and as_fast_as_ubcn(results) is None
     assert target_text(results) == 'for the same samples, UBCN diverged'
     assert margins(results, 'samples') == {'psnr': {}, 'miou': {}}
     del rows['ubcn']

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where other networks are better or faster than UBCN, and by how much."""
+"""Where other networks are as good or as fast as UBCN, or more, and by how much."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _UNITS = {'psnr': ('PSNR', 'dB', 2), 'miou': ('mIoU', 'points', 1), 'seconds': (
 @dataclass(frozen=True)
 class Lead:
     """
-    One figure in which another network beats UBCN.
+    One figure in which another network equals or beats UBCN.
 
     :param network: the other one.
     :param figure: 'psnr' (dB), 'miou' (%) or 'seconds'.
@@ -44,19 +44,20 @@ class Lead:
 
     @property
     def by(self) -> float:
-        """How much better the other one is, above 0."""
+        """How much better the other one is, 0 where both are equal."""
         return abs(self.theirs - self.ours)
 
     def __str__(self) -> str:
         name, unit, digits = _UNITS[self.figure]
         where = f'on {self.where}' if self.figure == 'seconds' else f'at {self.where} mm/hr'
-        return (f'{self.network} in {name} {where}: {self.theirs:.{digits}f} against '
-                f'{self.ours:.{digits}f}, by {self.by:.{digits}f} {unit}')
+        said = f'{self.network} in {name} {where}: {self.theirs:.{digits}f}'
+        return (f'{said} against {self.ours:.{digits}f}, by {self.by:.{digits}f} {unit}'
+                if self.by else f'{said} {unit}, the same')
 
 
-def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | None:
+def as_good_as_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | None:
     """
-    List what beats UBCN at its last step T in PSNR or mIoU, by rate.
+    List what equals or beats UBCN at its last step T in PSNR or mIoU, by rate.
 
     :param results: as of ``baselines.json``.
     :param budget: 'samples' or 'time', for which they were trained.
@@ -69,8 +70,8 @@ def better_than_ubcn(results: Mapping[str, Any], budget: str) -> list[Lead] | No
     return [Lead(name, figure, rate, ours[rate][figure], theirs[rate][figure])
             for figure in ('psnr', 'miou') for rate in _decides(figure, ours)
             for name, theirs in rows.items()
-            if None not in (theirs[rate][figure], ours[rate][figure])
-            and theirs[rate][figure] > ours[rate][figure]]
+            if (by := difference(theirs[rate][figure], ours[rate][figure])) is not None
+            and by >= 0]
 
 
 def margins(results: Mapping[str, Any], budget: str) -> dict[str, dict[str, float]]:
@@ -80,7 +81,7 @@ def margins(results: Mapping[str, Any], budget: str) -> dict[str, dict[str, floa
     The paper says that others do well in light rain and leave residue in heavy rain: then they
     grow with the rate.
 
-    :param results, budget: as for ``better_than_ubcn``.
+    :param results, budget: as for ``as_good_as_ubcn``.
     :return: {'psnr': {rate: dB}, 'miou': {rate: points}}, without what is not known, and PSNR
         in rain alone.
     """
@@ -108,9 +109,9 @@ def _last_steps(results: Mapping[str, Any], budget: str) -> dict[str, Any]:
             if 'steps' in row}
 
 
-def faster_than_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
+def as_fast_as_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
     """
-    List the baselines that are faster than UBCN's preset at T steps, by device.
+    List the baselines that are as fast as UBCN's preset at T steps or faster, by device.
 
     :param results: as of ``baselines.json``.
     :return: with the one that may be; None where UBCN was not timed.
@@ -123,7 +124,7 @@ def faster_than_ubcn(results: Mapping[str, Any]) -> list[Lead] | None:
                 ours = rows[key]['ms'] / 1e3
                 leads += [Lead(name, 'seconds', f'{device} {size}', ours, row['ms'] / 1e3)
                           for name, row in rows.items()
-                          if ', T = ' not in name and row['ms'] / 1e3 < ours]
+                          if ', T = ' not in name and row['ms'] / 1e3 <= ours]
     return leads if timed else None
 
 
@@ -155,7 +156,7 @@ def target_text(results: Mapping[str, Any]) -> str:
     t = results['settings']['iterations']
     lines = []
     for budget, rows in results['trained'].items():
-        leads = better_than_ubcn(results, budget)
+        leads = as_good_as_ubcn(results, budget)
         if 'error' in rows.get(UBCN, ()):
             lines.append(f'for the same {budget}, UBCN diverged')
         elif leads is not None:
@@ -166,8 +167,8 @@ def target_text(results: Mapping[str, Any]) -> str:
             lines += [_margin_line(figure, by_rate)
                       for figure, by_rate in margins(results, budget).items() if by_rate]
             lines += [f'  IDM alone, in the whole budget, is better: {lead}' for lead in leads
-                      if lead.network == IDM]
-    leads = faster_than_ubcn(results)
+                      if lead.network == IDM and lead.by]
+    leads = as_fast_as_ubcn(results)
     if leads is not None:
         lines += _lines(FASTER.format(t),
                         [lead for lead in leads if lead.network != MAY_BE_FASTER],
@@ -184,7 +185,8 @@ def _margin_line(figure: str, by_rate: Mapping[str, float]) -> str:
 def _lines(claim: str, against: list[Lead], missing: list[str], of: int) -> list[str]:
     """Say whether a claim holds of so many baselines, and of which of them it is not known."""
     if against:
-        return [f'{claim}: no, it is beaten by', *(f'  {lead}' for lead in against)]
+        how = 'beaten' if all(lead.by for lead in against) else 'equalled or beaten'
+        return [f'{claim}: no, it is {how} by', *(f'  {lead}' for lead in against)]
     if missing:
         return [f'{claim}: not known of {", ".join(missing)}'
                 + (', yes of the others' if len(missing) < of else '')]

@@ -21,7 +21,7 @@ Cell = tuple[int, int]  # number of the level of training and of the level of te
 @dataclass(frozen=True)
 class Comparison:
     """
-    Two cells of a kind, of which a claim says that the first is not below the second.
+    Two cells of a kind, of which a claim says that the first is above the second.
 
     :param higher, lower: numbers of the levels of training and test, 0 to 3.
     :param difference: mIoU of the first less that of the second, points, the mean over the seeds
@@ -61,12 +61,12 @@ class Claim:
     @property
     def exceptions(self) -> list[Comparison]:
         """Where it does not hold, the largest first."""
-        return sorted((c for c in self.comparisons if c.difference < 0),
+        return sorted((c for c in self.comparisons if c.difference <= 0),
                       key=lambda c: c.difference)
 
     @property
     def margin(self) -> float | None:
-        """Return the smallest difference, points, below 0 where it does not hold."""
+        """Return the smallest difference, points, 0 or below where it does not hold."""
         return min((c.difference for c in self.comparisons), default=None)
 
 
@@ -118,7 +118,7 @@ def claims_text(found: Sequence[Claim]) -> str:
             said = f'holds in {total} of {total} comparisons, by {claim.margin:.1f} or more'
         else:
             said = (f'does not hold in {len(claim.exceptions)} of {total} comparisons, by up to '
-                    f'{-claim.margin:.1f}')
+                    f'{abs(claim.margin):.1f}')
         if claim.missing and total:
             said += f'; {claim.missing} not measured'
         lines.append(f'{number}. {claim.text}: {said}')
@@ -127,7 +127,7 @@ def claims_text(found: Sequence[Claim]) -> str:
 
 
 def comparison_text(c: Comparison) -> str:
-    """Say by how much the cell is below that a claim puts first, and the spread over the seeds."""
+    """Say how far the cell is below that a claim puts first, and the spread over the seeds."""
     (train, test), (other, of) = c.higher, c.lower
     levels = [f'{level:g}' for level in FIGURE_1_LEVELS[c.kind]]
     where, first, second = c.kind, f'trained at {levels[train]}', f'trained at {levels[other]}'
@@ -135,5 +135,6 @@ def comparison_text(c: Comparison) -> str:
         where += f', tested at {levels[test]}'
     else:
         first, second = f'{first}, tested at {levels[test]}', f'{second}, tested at {levels[of]}'
+    below = f'is {-c.difference:.1f} below' if c.difference else 'equals'
     spread = f' (single seeds {-c.most:.1f} to {-c.least:.1f})' if c.seeds > 1 else ''
-    return f'{where} ({UNITS[c.kind]}): {first} is {-c.difference:.1f} below {second}{spread}'
+    return f'{where} ({UNITS[c.kind]}): {first} {below} {second}{spread}'

@@ -192,6 +192,16 @@ def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
     assert len(found.opinions) == 4
 
 
+def test_a_baseline_that_is_as_good_is_not_beaten(section):
+    results = baselines()
+    results['trained']['samples']['rescan']['steps'] = [quality(30.0, 68.0)]
+    found = section('baselines', results)
+    better = said(found, 'in mIoU after it (trained for as many')
+    assert better.holds is False and better.found == 'equalled by rescan'
+    assert better.details[0] == 'rescan in mIoU at 50 mm/hr: 68.0 points, the same'
+    assert not any('that is ahead' in each for each in found.opinions)
+
+
 def test_ubcn_is_not_faster_where_it_was_not_timed(section):
     results = baselines()
     rows = results['times']['cpu']['2048x1024, fp32']

@@ -15,8 +15,8 @@ from ubcn_ros.study.comparison import (
     IDM,
     MAY_BE_FASTER,
     UBCN,
-    better_than_ubcn,
-    faster_than_ubcn,
+    as_fast_as_ubcn,
+    as_good_as_ubcn,
     margins,
     not_timed_beside,
 )
@@ -193,27 +193,28 @@ def _targets(results: Results) -> Iterator[Statement]:
     for budget, rows in results['trained'].items():
         text = (f'UBCN at T = {t} is better than every baseline in PSNR, and in mIoU after it '
                 f'(trained {_BUDGETS.get(budget, budget)})')
-        leads = better_than_ubcn(results, budget)
+        leads = as_good_as_ubcn(results, budget)
         known = sum(name in TABLE_4 and 'steps' in row for name, row in rows.items())
         if leads is None or not known:
             yield Statement(text, None, 'UBCN or the baselines are not trained yet', target=True)
             continue
         against = [str(lead) for lead in leads if lead.network != IDM]
-        alone = [str(lead) for lead in leads if lead.network == IDM]
-        beaten = {lead.network for lead in leads if lead.network != IDM}
-        found = (f'beaten by {listing(sorted(beaten))}' if against else
-                 f'it beats all {known} of them')
+        alone = [str(lead) for lead in leads if lead.network == IDM and lead.by]
+        beaten = {lead.network for lead in leads if lead.network != IDM and lead.by}
+        equal = {lead.network for lead in leads if lead.network != IDM} - beaten
+        found = '; '.join(f'{how} by {listing(sorted(names))}' for how, names in (
+            ('beaten', beaten), ('equalled', equal)) if names) or f'it beats all {known} of them'
         if alone:
             found += f'; {IDM} alone, in the whole budget, beats it'
         yield Statement(text, False if against else known == len(TABLE_4) or None, found,
                         target=True, details=(*against, *alone))
-    leads = faster_than_ubcn(results)
+    leads = as_fast_as_ubcn(results)
     slower = [str(lead) for lead in leads or () if lead.network != MAY_BE_FASTER]
     untimed = not_timed_beside(results)
     yield Statement(
         FASTER.format(t),
         False if slower else None if leads is None or untimed else True,
-        'not timed' if leads is None else f'slower than {len(slower)} of them' if slower else
+        'not timed' if leads is None else f'not faster than {len(slower)} of them' if slower else
         'than those that were timed' + (f', not yet {listing(untimed)} on every device'
                                         if untimed else ''),
         target=True, details=tuple(slower))
@@ -225,7 +226,7 @@ def _opinions(statements: list[Statement]) -> Iterator[str]:
                "paper's are of one GPU of 2018 and of the authors' programs, ours of one program "
                'for all.')
     better = [s for s in statements if s.target and 'better' in s.text]
-    if any(s.holds is False for s in better):
+    if any('beaten by' in s.found for s in better):
         yield ('A baseline that is ahead learns faster on this rain, or does more arithmetic for '
                'a pixel: the budgets here are of samples and of time, short ones, and a loop '
                'shares its own between two networks.')
