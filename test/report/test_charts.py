@@ -69,6 +69,17 @@ def test_a_chart_says_what_it_shows_and_draws_it():
     assert chart.rows() == [('50 mm/hr', ['20', '30']), ('<b>', ['10', '25'])]
 
 
+def test_places_may_have_names_that_do_not_cover_each_other():
+    names = ('480x360', '640x360', '960x720', '1280x720', '1920x1080', '2048x1024', '3840x2160')
+    chart = Chart('', 'size', 'dB', tuple(Line(name, tuple(enumerate(range(7))))
+                                          for name in ('50 mm/hr', '<b>')), names=names)
+    root = drawn(chart)
+    shown = {text.text: float(text.get('x')) for text in root.iter('text') if text.text in names}
+    assert [*shown] == [*names[::2]]
+    assert all(b - a > 60 for a, b in zip([*shown.values()], [*shown.values()][1:], strict=False))
+    assert '1 at 640x360' in root.findtext('desc')
+
+
 def test_what_is_not_finite_is_not_drawn():
     chart = Chart('', 'T', 'dB', (Line('a', ((0, math.inf), (1, 2.0), (2, 3.0))),
                                   Line('b', ((0, math.nan),))))

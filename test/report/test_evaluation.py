@@ -74,10 +74,15 @@ def test_figures_against_steps_and_rain(tmp_path):
 
 
 def test_sizes_are_drawn_against_scale(tmp_path):
-    sizes = {'480x360': results(), '960x720': results(gain=2.0)}
+    sizes = {'960x720': results(gain=2.0), '640x360': results(gain=1.0), '480x360': results()}
     report = evaluation_report(written(tmp_path / 'e.json', sizes=sizes))
-    assert lines(report, 'PSNR and scale')['150 mm/hr'] == {360: 31, 720: 33}
-    assert lines(report, 'Latency and scale')['0 mm/hr'] == {360: 25, 720: 25}
+    assert lines(report, 'PSNR and scale')['150 mm/hr'] == {0: 31, 1: 32, 2: 33}
+    assert lines(report, 'Latency and scale')['0 mm/hr'] == {0: 25, 1: 25, 2: 25}
+    names = ('480x360', '640x360', '960x720')
+    assert {chart.names for chart in dict(report.charts)['Scale']} == {names}
+    page = html(report)
+    assert all(page.count(f'<th class="n">{name}</th>') == 3 for name in names)
+    assert '150 mm/hr: 32 PSNR, dB at size of the images, pixels 640x360' in page
     assert not any(line.startswith('Scale') for line in report.not_measured)
 
 

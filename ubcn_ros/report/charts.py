@@ -36,6 +36,7 @@ class Chart:
     :param x, y: what the axes are, with units.
     :param lines: of which those without a finite point are left out.
     :param note: below it, where something must be said.
+    :param names: of x = 0, 1, ... where these stand for what is no number.
     """
 
     title: str
@@ -43,6 +44,11 @@ class Chart:
     y: str
     lines: tuple[Line, ...]
     note: str = ''
+    names: tuple[str, ...] = ()
+
+    def place(self, x: float) -> str:
+        """Write an x as it is shown."""
+        return self.names[int(x)] if self.names else number(x)
 
     @property
     def drawn(self) -> list[Line]:
@@ -71,19 +77,37 @@ class Chart:
         x_axis = _Axis(xs[0], xs[-1], _LEFT, right)
         y_ticks = ticks(min(ys), max(ys))
         y_axis = _Axis(y_ticks[0], y_ticks[-1], _HEIGHT - _BOTTOM, _TOP)
-        shown = xs if len(xs) <= 6 else [x for x in ticks(xs[0], xs[-1]) if xs[0] <= x <= xs[-1]]
-        parts = [*_grid(y_axis, y_ticks, right), *_bottom(x_axis, shown, self.x)]
+        parts = [*_grid(y_axis, y_ticks, right),
+                 *_bottom(x_axis, [(x, self.place(x)) for x in self._shown(x_axis)], self.x)]
         ends = _apart([y_axis(line.points[-1][1]) for line in lines])
         for n, line in enumerate(lines):
             label = f'<text x="{right + 9}" y="{ends[n] + 4:g}">{escape(names[n])}</text>'
             parts.append(f'<g class="l{n % _COLORS}{" dashed" * line.dashed}">'
-                         f'{_drawn(line, x_axis, y_axis, (self.x, self.y))}{label}</g>')
+                         f'{self._drawn(line, x_axis, y_axis)}{label}</g>')
         told = '; '.join(f'{line.name}: ' + ', '.join(
-            f'{number(y)} at {number(x)}' for x, y in line.points[:12]) for line in lines)
+            f'{number(y)} at {self.place(x)}' for x, y in line.points[:12]) for line in lines)
         return (f'<svg class="chart" role="img" viewBox="0 0 {_WIDTH} {_HEIGHT}">'
                 f'<title>{escape(self.title)}</title>'
                 f'<desc>{escape(f"{self.y} against {self.x}. {told}")}</desc>'
                 + ''.join(parts) + '</svg>')
+
+    def _shown(self, axis: _Axis) -> list[float]:
+        """Return where the axis has numbers or names: of names every second one and so on."""
+        xs = self.places
+        if self.names:
+            width = _CHARACTER * (2 + max(map(len, self.names)))
+            return xs[::math.ceil(width * len(xs) / (axis.end - axis.start + width))]
+        return xs if len(xs) <= 6 else [x for x in ticks(xs[0], xs[-1]) if xs[0] <= x <= xs[-1]]
+
+    def _drawn(self, line: Line, x_axis: _Axis, y_axis: _Axis) -> str:
+        """Draw a line, and a dot for each of its points where these are few."""
+        places = [(x_axis(x), y_axis(y)) for x, y in line.points]
+        dots = ''.join(
+            f'<circle cx="{px}" cy="{py}" r="3.2"><title>{escape(line.name)}: {number(y)} '
+            f'{escape(self.y)} at {escape(self.x)} {escape(self.place(x))}</title></circle>'
+            for (px, py), (x, y) in zip(places, line.points, strict=True)) \
+            if len(places) <= _DOTS else ''
+        return f'<polyline points="{" ".join(f"{x:g},{y:g}" for x, y in places)}"/>{dots}'
 
 
 @dataclass(frozen=True)
@@ -176,19 +200,9 @@ def _grid(axis: _Axis, values: Sequence[float], right: float) -> Iterable[str]:
                f'<text class="end" x="{_LEFT - 7}" y="{y + 4}">{figure(value, digits)}</text>')
 
 
-def _bottom(axis: _Axis, values: Iterable[float], name: str) -> Iterable[str]:
-    for value in values:
+def _bottom(axis: _Axis, values: Iterable[tuple[float, str]], name: str) -> Iterable[str]:
+    for value, text in values:
         yield (f'<text class="middle" x="{axis(value)}" y="{_HEIGHT - _BOTTOM + 17}">'
-               f'{number(value)}</text>')
+               f'{escape(text)}</text>')
     yield (f'<text class="middle" x="{(axis.start + axis.end) / 2}" y="{_HEIGHT - 5}">'
            f'{escape(name)}</text>')
-
-
-def _drawn(line: Line, x_axis: _Axis, y_axis: _Axis, names: tuple[str, str]) -> str:
-    places = [(x_axis(x), y_axis(y)) for x, y in line.points]
-    dots = ''.join(
-        f'<circle cx="{px}" cy="{py}" r="3.2"><title>{escape(line.name)}: {number(y)} '
-        f'{escape(names[1])} at {escape(names[0])} {number(x)}</title></circle>'
-        for (px, py), (x, y) in zip(places, line.points, strict=True)) \
-        if len(places) <= _DOTS else ''
-    return f'<polyline points="{" ".join(f"{x:g},{y:g}" for x, y in places)}"/>{dots}'

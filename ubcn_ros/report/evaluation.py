@@ -160,23 +160,22 @@ def _latency(evaluation: Evaluation, size: str) -> list[Chart]:
 
 
 def _against_scale(evaluation: Evaluation) -> list[Chart]:
-    """Draw against the height of the images, at the last step."""
-    x = 'height of the images, pixels'
-    heights = {size: float(size.split('x')[1]) for size in evaluation.sizes}
+    """Draw by size of the images, from few pixels to many, at the last step."""
+    sizes = tuple(sorted(evaluation.sizes, key=lambda size: math.prod(map(int, size.split('x')))))
 
     def lines(value: Callable[[str, str], float | None]) -> tuple[Line, ...]:
-        return tuple(Line(_rate(rate), tuple(sorted(
-            (heights[size], _known(value(size, rate))) for size in evaluation.sizes)))
-            for rate in evaluation.rates(next(iter(heights))))
+        return tuple(Line(_rate(rate), tuple(
+            (float(n), _known(value(size, rate))) for n, size in enumerate(sizes)))
+            for rate in evaluation.rates(sizes[0]))
 
     def at_last(key: str) -> tuple[Line, ...]:
         return lines(lambda size, rate: evaluation.rates(size)[rate]['steps'][-1][key])
 
-    note = f'At T = {evaluation.iterations}.'
-    return [*(Chart(f'{score.title} and scale', x, f'{score.title}, {score.unit}',
-                    at_last(score.key), note) for score in (_PSNR, _MIOU)),
-            Chart('Latency and scale', x, 'ms', lines(
-                lambda size, rate: evaluation.sizes[size]['latency_ms'][rate][-1]), note)]
+    latency = lines(lambda size, rate: evaluation.sizes[size]['latency_ms'][rate][-1])
+    return [Chart(f'{title} and scale', 'size of the images, pixels', unit, found,
+                  f'At T = {evaluation.iterations}.', sizes) for title, unit, found in (
+                      *((score.title, f'{score.title}, {score.unit}', at_last(score.key))
+                        for score in (_PSNR, _MIOU)), ('Latency', 'ms', latency))]
 
 
 def _tables(evaluation: Evaluation) -> Iterator[Table]:
