@@ -82,6 +82,7 @@ def test_rows_name_the_backend_that_ran(run, tmp_path, monkeypatch):
     (['--preset', 'paper'], '--preset is for random weights'),
     (['--waterfall', '--backend', 'eager'], 'leave out --backend'),
     (['--waterfall', '--precision', 'fp32', '--precision', 'bf16'], 'with one --precision'),
+    (['--baseline-precision', 'bf16'], '--baseline-precision bf16 is of a --baseline: give one'),
     (['--path-threshold', '1'], '1.0 is not in the range 0<x<1')])
 def test_errors_name_the_value(run, arguments, told):
     result = run(*arguments)

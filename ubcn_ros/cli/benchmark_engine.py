@@ -48,8 +48,8 @@ from ubcn_ros.cli.output import progress_bar, save_json
               help='Images per row, after 2 that do not count.')
 @threads_option()
 @click.option('--baseline', type=BASELINE, help='Time this network in turn with ours.')
-@click.option('--baseline-precision', default='fp32', show_default=True,
-              type=click.Choice(['fp32', 'bf16', 'fp16']), help='Precision that it computes in.')
+@click.option('--baseline-precision', type=click.Choice(['fp32', 'bf16', 'fp16']),
+              help='Precision that it computes in  [default: fp32].')
 @click.option('--cudnn-benchmark', is_flag=True,
               help='Let cuDNN time its algorithms, which the engine does not: the choice cannot '
               'be kept, and the next start may round otherwise.')
@@ -61,7 +61,7 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
            sizes: tuple[tuple[int, int], ...], iterations: tuple[int, ...],
            precisions: tuple[str, ...], backends: tuple[str, ...], device: str,
            processing_sizes: tuple[int, ...], frames: int, threads: int | None,
-           baseline: str | None, baseline_precision: str, cudnn_benchmark: bool,
+           baseline: str | None, baseline_precision: str | None, cudnn_benchmark: bool,
            waterfall: bool, json_path: Path | None, picture: Path | None) -> None:
     """
     Time the engine by stage, size, steps and precision.
@@ -80,6 +80,9 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
         if model is not None and given:
             raise click.UsageError(f'{option} is for random weights, a --model has its own: give '
                                    'one of both')
+    if baseline_precision and not baseline:
+        raise click.UsageError(f'--baseline-precision {baseline_precision} is of a --baseline: '
+                               'give one, or leave it out')
     if waterfall and (len(precisions) > 1 or backends != ('auto',)):
         raise click.UsageError('a --waterfall ends with one --precision and goes through the '
                                'backends by itself: give one, and leave out --backend')
@@ -89,7 +92,8 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
         find_model(model)  # for its error, before images are rendered
     torch.backends.cudnn.benchmark = cudnn_benchmark
     wanted = Rows(presets or ('light',), model, iterations, precisions, backends, device, frames,
-                  baseline, baseline_precision, waterfall, processing_sizes, path_threshold)
+                  baseline, baseline_precision or 'fp32', waterfall, processing_sizes,
+                  path_threshold)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, \
             progress_bar(total=len(sizes) * frames) as bar:
