@@ -70,6 +70,27 @@ def test_a_transport_that_loses_everything_is_told_and_compared_with_nothing(
         assert json.loads(out.read_text()) == {**figures, 'without_shared_memory': None}
 
 
+@pytest.mark.parametrize('arguments, written', [
+    (['--transport', 'both'], {'sent': 1}),
+    (['--cameras', '1,2', '--stand-in', '5'], {'by_cameras': {'1 camera': {'sent': 1}}})], ids=str)
+def test_what_was_measured_before_a_failure_is_shown_and_written(monkeypatch, tmp_path, tiny_model,
+                                                                 arguments, written):
+    def stream(load, progress):
+        if load.cameras > 1:
+            raise ReplayError('the node ended with exit code 1')
+        return {'sent': load.cameras}
+
+    monkeypatch.setattr('ubcn_ros.benchmark.node.stream', stream)
+    monkeypatch.setattr('subprocess.run', lambda command, **_: subprocess.CompletedProcess(
+        command, 1))
+    out = tmp_path / 'figures.json'
+    result = CliRunner().invoke(benchmark, [
+        'node', '--model', str(tiny_model), '--json', str(out), *arguments])
+    assert result.exit_code == 1 and json.loads(out.read_text()) == written
+    assert ['sent', '1'] in [line.split() for line in result.output.splitlines()]
+    assert 'ended with exit code 1' in result.output.splitlines()[-1]
+
+
 def test_figures_are_written_before_the_picture_is_drawn(monkeypatch, tmp_path, tiny_model):
     def draw(*_):
         raise ModuleNotFoundError("No module named 'matplotlib'", name='matplotlib')

@@ -8,7 +8,9 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 _COMPARED = 300  # most frames of the run without shared memory
 _NO_ANSWER = 3  # exit code
+
+Columns = dict[str, dict[str, Any] | None]
+"""Figures by title; None of a transport over which not one image came through."""
 
 
 @click.command(cls=Command)
@@ -79,7 +84,7 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     malformed: the table says how many, how late the outputs are, how old they get, where a frame's
     time goes, how long the interpreter's lock is held for one, and what the process uses. The
     exit code is 1 where the node ends, does not answer or miscounts, and 3 where no output of a
-    first image comes within a minute.
+    first image comes within a minute; of several runs those before are shown and written.
     """
     if sum(map(bool, (messages, steps, peak))) > 1:
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')
@@ -95,38 +100,69 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     from ubcn_ros.benchmark.node_load import Load
     load = Load(frames, *size, rate_hz, _model(model, stand_in), device, iterations,
                 transport != 'default', processing_size, cameras[0], mask_only)
+    runs = _runs(load, cameras, peak, messages, steps, transport == 'both')
+    columns: Columns = {}
     try:
-        if steps:
-            result, columns = _chaos(steps, load)
-        elif messages:
-            result, columns = _fuzz(messages, load)
-        elif len(cameras) > 1:
-            columns = {f'{count} camera{"s" * (count > 1)}':
-                       (_peak if peak else _stream)(replace(load, cameras=count))
-                       for count in dict.fromkeys(cameras)}
-            result = {'by_cameras': columns}
-        elif peak:
-            result = _peak(load)
-            columns = {'peak': result}
-        else:
-            result, columns = _compare(load, transport == 'both')
-    except (ReplayError, subprocess.CalledProcessError) as error:
+        for title, run in runs.items():
+            columns[title] = run()
+    except ReplayError as error:
         failure = click.ClickException(str(error))
         if isinstance(error, NoAnswerError):
             failure.exit_code = _NO_ANSWER
         raise failure from error
-    click.echo(side_by_side(columns))
+    finally:  # what was measured is kept, whatever came of the rest
+        if columns:
+            _show(columns, stand_in)
+            save_json(json_path, _result(columns, len(cameras) > 1, bool(messages)))
+    if picture:
+        from ubcn_ros.benchmark.node_figures import draw_stages
+        draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()
+                              if column})
+        click.echo(f'wrote {picture}')
+
+
+def _runs(load: Load, cameras: tuple[int, ...], peak: bool, messages: int | None,
+          steps: int | None, both: bool) -> dict[str, Callable[[], dict[str, Any] | None]]:
+    """Return what is to be measured, by the titles of the columns."""
+    if steps:
+        return {'chaos': partial(_chaos, steps, load)}
+    if messages:
+        return {'raw': partial(_fuzz, messages - messages // 2, False, load),
+                'compressed': partial(_fuzz, messages // 2, True, load)}
+    measure = _peak if peak else _stream
+    if len(cameras) > 1:
+        return {f'{count} camera{"s" * (count > 1)}': partial(
+            measure, replace(load, cameras=count)) for count in dict.fromkeys(cameras)}
+    if peak:
+        return {'peak': partial(_peak, load)}
+    first = 'shared memory' if load.shared_memory else 'default transport'
+    return {first: partial(_stream, load),
+            **({'default transport': partial(_without_shared_memory, load)} if both else {})}
+
+
+def _result(columns: Columns, by_cameras: bool, fuzz: bool) -> dict[str, Any]:
+    """Lay out the columns as they are written to JSON."""
+    if by_cameras:
+        return {'by_cameras': columns}
+    if fuzz:
+        return {'fuzz': columns, **{name: sum(column[name] for column in columns.values())
+                                    for name in ('sent', 'processed', 'dropped', 'malformed')}}
+    first, *other = columns.values()
+    return {**first, 'without_shared_memory': other[0]} if other else first
+
+
+def _show(columns: Columns, stand_in: float | None) -> None:
+    """Print the table, and what is to be known of its columns."""
+    there = {title: column for title, column in columns.items() if column}
+    for title in columns.keys() - there.keys():
+        click.echo(f'{title}: nothing to compare, not one image came through')
+    click.echo(side_by_side(there))
     if stand_in is not None:
         click.echo(f'the engine is a stand-in that takes {stand_in:g} ms for an image: these are '
                    'figures of the node around it, not of a network')
-    for title, column in columns.items():
+    for title, column in there.items():
         if 'latency_bound_ms' in column:
             click.echo(latency_line(title, column['latency_bound_ms']))
-    save_json(json_path, result)
-    if picture:
-        from ubcn_ros.benchmark.node_figures import draw_stages
-        draw_stages(picture, {title: column['stages_ms'] for title, column in columns.items()})
-        click.echo(f'wrote {picture}')
 
 
 def _model(model: str, stand_in: float | None) -> str:
@@ -148,24 +184,18 @@ def _peak(load: Load) -> dict[str, Any]:
     return find_peak(load, show)
 
 
-def _chaos(steps: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _chaos(steps: int, load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.chaos import chaos
     with progress_bar(total=steps, unit='steps') as bar:
-        result = chaos(steps, load.model, load.device, progress=bar.update)
-    return result, {'chaos': result}
+        return chaos(steps, load.model, load.device, progress=bar.update)
 
 
-def _fuzz(messages: int, load: Load) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+def _fuzz(messages: int, compressed: bool, load: Load) -> dict[str, Any]:
     from ubcn_ros.benchmark.node_fuzz import fuzz
     from ubcn_ros.benchmark.node_load import Load
     small = Load(model=load.model, device=load.device, iterations=1, width=64, height=64)
     with progress_bar(total=messages, unit='messages') as bar:
-        columns = {name: fuzz(count, name == 'compressed', small, progress=bar.update)
-                   for name, count in (('raw', messages - messages // 2),
-                                       ('compressed', messages // 2))}
-    sums = {name: sum(column[name] for column in columns.values())
-            for name in ('processed', 'dropped', 'malformed')}
-    return {'fuzz': columns, 'sent': messages, **sums}, columns
+        return fuzz(messages, compressed, small, progress=bar.update)
 
 
 def _stream(load: Load) -> dict[str, Any]:
@@ -174,26 +204,13 @@ def _stream(load: Load) -> dict[str, Any]:
         return stream(load, bar.update)
 
 
-def _compare(load: Load, both: bool) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Measure a stream, where both is set over the default transport, too."""
-    result = _stream(load)
-    columns = {'shared memory' if load.shared_memory else 'default transport': result}
-    if both:
-        other = _without_shared_memory(load)
-        if other is None:
-            click.echo('default transport: nothing to compare, not one image came through')
-        else:
-            columns['default transport'] = other
-        result = {**result, 'without_shared_memory': other}
-    return result, columns
-
-
 def _without_shared_memory(load: Load) -> dict[str, Any] | None:
     """
     Measure in another process: Fast DDS reads its profile once in each.
 
     None where not even a first image comes through, as happens to images of megabytes.
     """
+    from ubcn_ros.bags.live.node_process import ReplayError
     from ubcn_ros.benchmark.stand_in import stand_in_options
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / 'result.json'
@@ -208,7 +225,9 @@ def _without_shared_memory(load: Load) -> dict[str, Any] | None:
             check=False, stdout=subprocess.DEVNULL)
         if run.returncode == _NO_ANSWER:
             return None
-        run.check_returncode()
+        if run.returncode:
+            raise ReplayError('over the default transport, in a process of its own, it ended with '
+                              f'exit code {run.returncode}')
         return json.loads(result.read_text())
 
 
