@@ -12,6 +12,7 @@ lists them all.
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from launch import LaunchDescription
@@ -28,9 +29,10 @@ from ubcn_ros.node.launch_arguments import (
     parameter_arguments,
     parameter_values,
     unknown_arguments,
+    value_of_file,
 )
 from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
-from ubcn_ros.node.topics import COLOR, DERAINED, IMAGE, OVERLAY
+from ubcn_ros.node.topics import COLOR, COMPRESSED, DERAINED, IMAGE, OVERLAY
 
 # The same place in the source tree and in an installed share directory.
 CONFIG = Path(__file__).resolve().parent.parent / 'config'
@@ -68,8 +70,8 @@ def set_up(context):
     if not Path(given['params_file']).is_file():  # else launch_ros goes on without it
         raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
                            'the path of a parameter file')
-    in_file = cameras_of_file(Path(given['params_file']),
-                              node_namespace(context, given['namespace']))
+    of_file = Path(given['params_file']), node_namespace(context, given['namespace'])
+    in_file = cameras_of_file(*of_file)
     cameras = [name for name in overrides.get('cameras', in_file) if name]
     if in_file and cameras != in_file:
         get_logger('launch.user').warning(
@@ -100,8 +102,11 @@ def set_up(context):
         remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)]))
     if given['rviz'] == 'true':
         first = cameras[0] if cameras else ''
-        actions.append(_rviz([given['namespace'].strip('/'), first],
-                             given['image'].replace('{camera}', first)))
+        transport = overrides.get('input_transport',
+                                  value_of_file(*of_file, 'input_transport')) or 'raw'
+        actions += _rviz([given['namespace'].strip('/'), first],
+                         given['image'].replace('{camera}', first),
+                         transport if isinstance(transport, str) else transport[0])
     return actions
 
 
@@ -119,18 +124,35 @@ def _executable():
     return {'executable': sys.executable, 'arguments': ['-m', 'ubcn_ros.node.main']}
 
 
-def _rviz(names, image):
+def _rviz(names, image, transport):
     """Open RViz with the topics of ubcn.rviz renamed to those of a namespace and a camera."""
-    if not is_installed('rviz2'):
-        return LogInfo(msg='rviz:=true, but rviz2 is not installed: sudo apt install '
-                       'ros-jazzy-rviz2')
+    compressed = transport == 'compressed'
+    missing = [package for package in ('rviz2', *['compressed_image_transport'] * compressed)
+               if not is_installed(package)]
+    said = [LogInfo(msg=f'rviz:=true, but {package} is not installed: sudo apt install '
+                    f'ros-jazzy-{package.replace("_", "-")}') for package in missing]
+    if 'rviz2' in missing:
+        return said
     inside = ''.join(f'/{name}' for name in names if name)
     namespace = f'/{names[0]}' if names[0] else ''
-    topics = {'/image': image if image.startswith('/') else f'{namespace}/{image}'}
+    image = image if image.startswith('/') else f'{namespace}/{image}'
+    topics = {f'/{IMAGE}': image}
+    layout = CONFIG / 'ubcn.rviz'
+    if compressed:
+        topics[f'/{IMAGE}{COMPRESSED}'] = image + COMPRESSED
+        layout = _layout_of_compressed(layout)
     if inside:
         topics |= {f'/{name}': f'{inside}/{name}' for name in (DERAINED, COLOR, OVERLAY)}
-    return Node(package='rviz2', executable='rviz2', name='rviz',
-                arguments=['-d', str(CONFIG / 'ubcn.rviz')], remappings=list(topics.items()))
+    return [*said, Node(package='rviz2', executable='rviz2', name='rviz',
+                        arguments=['-d', str(layout)], remappings=list(topics.items()))]
+
+
+def _layout_of_compressed(layout):
+    """Write a layout for a compressed input: RViz takes the transport from the topic's name."""
+    topic = f'Value: /{IMAGE}'
+    with tempfile.NamedTemporaryFile('w', prefix='ubcn_', suffix='.rviz', delete=False) as file:
+        file.write(layout.read_text().replace(f'{topic}\n', f'{topic}{COMPRESSED}\n'))
+    return file.name
 
 
 def generate_launch_description():

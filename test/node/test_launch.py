@@ -384,17 +384,42 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
     ({'image': '/rig/{camera}', 'cameras': 'front,left'},
      {'/image': '/rig/front', '/labels/color': '/front/labels/color'}),
 ], ids=str)
-def test_rviz_is_led_to_the_outputs_of_the_first_camera(launch_file, monkeypatch, tmp_path,
-                                                        arguments, expected):
+def test_rviz_is_led_to_the_outputs_of_the_first_camera(launch_file, rviz_installed, arguments,
+                                                        expected):
     from launching import SINGLE, launch_all, remappings
-    installed = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages'
-    installed.mkdir(parents=True)
-    (installed / 'rviz2').touch()
-    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
     _, rviz = launch_all(SINGLE, rviz='true', **arguments)
     topics = dict(remappings(rviz))
     assert topics.items() >= expected.items()
     assert len(topics) == (4 if len(expected) > 1 else 1)
+
+
+@pytest.fixture
+def rviz_installed(monkeypatch, tmp_path):
+    """Environment where nothing but RViz is installed."""
+    installed = tmp_path / 'share' / 'ament_index' / 'resource_index' / 'packages'
+    installed.mkdir(parents=True)
+    (installed / 'rviz2').touch()
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+
+
+@pytest.mark.parametrize('argument, in_file, compressed', [
+    ('compressed', 'raw', True), ('', 'compressed', True), ('', ['compressed', 'raw'], True),
+    ('raw,compressed', 'compressed', False), ('', 'raw', False)], ids=str)
+def test_rviz_shows_compressed_images_where_the_first_camera_has_them(
+        launch_file, rviz_installed, monkeypatch, tmp_path, argument, in_file, compressed):
+    from launching import SINGLE, launch_all, remappings
+    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    file = tmp_path / 'robot.yaml'
+    file.write_text(yaml.dump({'/**': {'ros__parameters': {
+        'cameras': ['front', 'left'], 'input_transport': in_file}}}))
+    _, rviz = launch_all(SINGLE, rviz='true', image='/rig/{camera}', params_file=str(file),
+                         input_transport=argument)
+    layout = yaml.safe_load(Path(rviz._Node__arguments[1]).read_text())
+    shown = [display['Topic']['Value'] for display in layout['Visualization Manager']['Displays']]
+    assert shown[0] == ('/image/compressed' if compressed else '/image')
+    # by the version of image_transport, its name or the one below it is resolved
+    assert ('/image', '/rig/front') in remappings(rviz)
+    assert (('/image/compressed', '/rig/front/compressed') in remappings(rviz)) == compressed
 
 
 def test_rviz_that_is_not_installed_is_told(launch_file, monkeypatch, tmp_path):

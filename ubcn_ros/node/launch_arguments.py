@@ -70,22 +70,27 @@ def node_namespace(context: LaunchContext, given: str) -> str:
 
 
 def cameras_of_file(file: Path, namespace: str) -> list[str]:
-    """
-    Read the cameras that a parameter file names for the node, [] for none.
+    """Read the cameras that a parameter file names for the node, as `value_of_file`."""
+    cameras = value_of_file(file, namespace, 'cameras')
+    return [str(camera) for camera in cameras if camera] if isinstance(cameras, list) else []
 
-    :param file: of parameters, as ROS reads it; one that is no such file names none.
+
+def value_of_file(file: Path, namespace: str, parameter: str) -> Any:
+    """
+    Read a parameter of the node from a parameter file; None where it is not there.
+
+    :param file: of parameters, as ROS reads it; one that is no such file has none.
     :param namespace: of the node, like '/' and '/car'.
     """
     node = f'{namespace.rstrip("/")}/ubcn'
-    found: list[str] = []
+    found = None
     try:
         for name, values in _sections(yaml.safe_load(file.read_text()), ''):
-            cameras = values.get('cameras')
             # as rclpy does: /* stands for any name, /** for any number of them, the last counts
-            if isinstance(cameras, list) and re.fullmatch(name.replace('/*', r'(/\w+)'), node):
-                found = [str(camera) for camera in cameras if camera]
+            if parameter in values and re.fullmatch(name.replace('/*', r'(/\w+)'), node):
+                found = values[parameter]
     except (OSError, UnicodeError, yaml.YAMLError, re.error):
-        return []  # the node says what is wrong with it
+        return None  # the node says what is wrong with it
     return found
 
 
