@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -106,8 +107,9 @@ def _from_model(config: TrainConfig, label_set: LabelSet, init: tuple[UBCN, Mode
     rows = start_from(network, source, info.trained)
     trained = trained_after(rows, info.trained)
     if _warm_started(config, trained):
-        rows = put_aside(rows, network, 'attention', tensors_from_derain(network),
-                         "IDM's weights in their place, warm_start")
+        with contextlib.suppress(ValueError):  # said where SAM is to start
+            rows = put_aside(rows, network, 'attention', tensors_from_derain(network),
+                             "IDM's weights in their place, warm_start")
     return Start(network, trained, info, info.name, f'{init_table(rows)}\n')
 
 

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import math
-from copy import deepcopy
+from collections.abc import Mapping
 
 import torch
 
 from ubcn_ros.network import UBCN, UBCNConfig
 from ubcn_ros.network.baselines import BaselineConfig
-from ubcn_ros.network.veil_field import FieldIDM, FieldSAM, VeilField
 
 
 def check_warm_start(config: UBCNConfig) -> None:
@@ -38,53 +36,50 @@ def start_from_derain(network: UBCN) -> None:
 
     :raises ValueError: as ``check_warm_start``.
     """
-    source, target = network.derain, network.attention
+    network.attention.load_state_dict({**network.attention.state_dict(),
+                                       **tensors_from_derain(network)})
+
+
+def tensors_from_derain(network: UBCN) -> dict[str, torch.Tensor]:
+    """
+    Return the tensors of SAM that ``start_from_derain`` replaces, by name, as they become.
+
+    :raises ValueError: as ``check_warm_start``.
+    """
     check_warm_start(network.config)
-    with torch.no_grad():
-        weight = source.head[0][0].weight
-        target.head[0][0].weight.zero_()
-        target.head[0][0].weight[:, :weight.shape[1]] = weight
-        target.head[0][0].bias.copy_(source.head[0][0].bias)
-        target.head[1].load_state_dict(source.head[1].state_dict())
-        stacks = ([target.path_mixer.trunk] if target.config.form == 'trunk'
-                  else target.path_mixer.stacks)
-        for stack in stacks:
-            for ours, theirs in zip(stack, source.body, strict=False):
-                ours.load_state_dict(theirs.state_dict())
-        target.tail[0].load_state_dict(source.tail[0].state_dict())
-        target.tail[1].load_state_dict(source.tail[1].state_dict())
-        if isinstance(source, FieldIDM) and isinstance(target, FieldSAM) and (
-                source.veil is not None and target.veil is not None):
-            _start_veil(source.veil, target.veil)
+    theirs, ours = network.derain.state_dict(), network.attention.state_dict()
+    mixer = network.attention.path_mixer
+    stacks = (['path_mixer.trunk'] if network.config.attention.form == 'trunk' else
+              [f'path_mixer.stacks.{k}' for k in range(len(mixer.stacks))])
+    found = {}
+    for name, tensor in theirs.items():
+        part, _, inner = name.partition('.')
+        if part == 'body':  # SAM may have fewer blocks
+            found |= {place: tensor for place in (f'{stack}.{inner}' for stack in stacks)
+                      if place in ours}
+        elif part != 'veil':
+            found[name] = tensor
+    first = 'head.0.0.weight'
+    found[first] = torch.zeros_like(ours[first])
+    found[first][:, :theirs[first].shape[1]] = theirs[first]
+    if any(name.startswith('veil.') for name in theirs.keys() & ours.keys()):
+        found |= _veil_tensors(ours, theirs, network.config.derain.veil_texture)
+    return found
 
 
-def tensors_from_derain(network: UBCN) -> set[str]:
-    """Name the tensors of SAM that ``start_from_derain`` replaces; none where it cannot."""
-    tried = deepcopy(network)
-    state = tried.attention.state_dict()
-    for tensor in state.values():
-        tensor.fill_(math.nan if tensor.is_floating_point() else -1)
-    try:
-        start_from_derain(tried)
-    except ValueError:
-        return set()
-    return {name for name, tensor in state.items() if not (tensor.isnan() | (tensor == -1)).all()}
-
-
-def _start_veil(source: VeilField, target: VeilField) -> None:
-    """Give SAM's field the weights of IDM's, on the rainy image."""
-    ours, theirs = target.state_dict(), source.state_dict()
-    for name, weight in theirs.items():
-        if ours[name].shape == weight.shape:
-            ours[name].copy_(weight)
-    texture = 0 if source.texture is None else source.texture[0].out_channels
-    for name in ('down1.0.weight', 'up0.0.weight'):
+def _veil_tensors(ours: Mapping[str, torch.Tensor], theirs: Mapping[str, torch.Tensor],
+                  texture: int) -> dict[str, torch.Tensor]:
+    """Return what SAM's field takes of IDM's, on the rainy image; both with all tensors' names."""
+    found = {name: tensor for name, tensor in theirs.items()
+             if name.startswith('veil.') and ours[name].shape == tensor.shape}
+    for name in ('veil.down1.0.weight', 'veil.up0.0.weight'):
         # what the level below says, then the image, then its texture
         before, image, fine = theirs[name].split(
             (theirs[name].shape[1] - 3 - texture, 3, texture), 1)
         start = before.shape[1]
-        ours[name].zero_()
-        ours[name][:, :start] = before
-        ours[name][:, start:start + 3] = image
+        found[name] = torch.zeros_like(ours[name])
+        found[name][:, :start] = before
+        found[name][:, start:start + 3] = image
         if texture:
-            ours[name][:, -texture:] = fine
+            found[name][:, -texture:] = fine
+    return found
