@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from ubcn_ros.data.formats.camvid import CAMVID
 from ubcn_ros.network import PRESETS, IDMConfig, SAMConfig, Step, UBCNConfig, VeilConfig, build
 from ubcn_ros.network.blocks import resample
-from ubcn_ros.network.ubcn import attend_at, attention_size, derain_size
+from ubcn_ros.network.ubcn import DERAIN_SIDE, attend_at, attention_size, derain_size
 from ubcn_ros.runtime import load_model
 
 MODEL = Path(__file__).parents[2] / 'models' / 'ubcn-light-camvid.safetensors'
@@ -256,7 +256,8 @@ def test_sam_sees_the_whole_image_where_it_is_labelled_as_large_as_it_goes():
     ((1080, 1920), None), ((1439, 2560), None), ((1440, 1920), (720, 960)),
     ((2161, 3840), (720, 1280)), ((1541, 2065), (770, 1032))])
 def test_idm_sees_a_whole_part_of_large_images(image, size):
-    assert derain_size(*image) == size
+    assert derain_size(*image, DERAIN_SIDE) == size
+    assert derain_size(*image, None) is None
 
 
 def test_what_idm_does_to_a_smaller_image_is_added_to_the_whole(network, monkeypatch):

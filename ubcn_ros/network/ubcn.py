@@ -73,6 +73,11 @@ class UBCNConfig:
     # Veil, in front of the loop; None for none, as in the paper
     veil: VeilConfig | None = None
 
+    @property
+    def derain_side(self) -> int | None:
+        """DERAIN_SIDE; None with a Veil, trained for any camera: IDM sees all images whole."""
+        return DERAIN_SIDE if self.veil is None else None
+
     @classmethod
     def preset(cls, name: str, label_set: LabelSet = _NUMBERED) -> UBCNConfig:
         """
@@ -206,16 +211,13 @@ class UBCN(nn.Module):
     def derain_first(self, image: torch.Tensor
                      ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """
-        Lift the veil and derain, without labels: O' = veil(O), B1 = IDM(O').
-
-        A network with a Veil is to be trained for any camera, and its IDM sees the whole image;
-        without one at ``derain_size``.
+        Lift the veil and derain, at ``derain_size``, without labels: O' = veil(O), B1 = IDM(O').
 
         :param image: O, (N, 3, H, W) RGB 0..1.
         :return: B1, O' and the rain, as of ``Step``.
         """
         lifted, rain = self.lift(image)
-        size = derain_size(*image.shape[-2:]) if self.veil is None else None
+        size = derain_size(*image.shape[-2:], self.config.derain_side)
         return derain_at(size, self.derain, lifted), lifted, rain
 
     def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -265,13 +267,15 @@ def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torc
     return image if seen == tuple(image.shape[-2:]) else resample(image, seen)
 
 
-def derain_size(height: int, width: int) -> tuple[int, int] | None:
+def derain_size(height: int, width: int, side: int | None) -> tuple[int, int] | None:
     """
     Return the (h, w) at which IDM works: that of the image, None, or a whole part of it.
 
     Before a camera so large streaks are wider than any that it was trained on.
+
+    :param side: ``UBCNConfig.derain_side``.
     """
-    part = min(height, width) // DERAIN_SIDE
+    part = min(height, width) // side if side else 1
     return None if part < 2 else (round(height / part), round(width / part))
 
 

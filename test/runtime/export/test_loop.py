@@ -136,7 +136,6 @@ def test_the_description_of_one_that_was_trained_at_no_size_does_too(tiny_model,
 def derained_at_32(monkeypatch):
     """IDM works at 32 pixels and more."""
     monkeypatch.setattr('ubcn_ros.network.ubcn.DERAIN_SIDE', 32)
-    monkeypatch.setattr('ubcn_ros.runtime.export.loop.DERAIN_SIDE', 32)
 
 
 @pytest.mark.usefixtures('derained_at_32')

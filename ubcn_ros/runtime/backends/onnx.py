@@ -172,8 +172,7 @@ class OnnxBackend(StagesBackend):
         runtime = _onnxruntime()
         super().__init__(StageFunctions.of_models(
             *(functools.partial(self._run, name) for name in EXPORT_STAGES),
-            veil=exported.info.config.veil is not None), exported.info, device,
-            exported.precision)
+            config=exported.info.config), exported.info, device, exported.precision)
         self._fixed = exported.size
         self._fixed_working = exported.working
         cache = cache_folder() / 'tensorrt' / f'{exported.info.sha256[:16]}-{exported.precision}'

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ubcn_ros.network import UBCN, Step
+from ubcn_ros.network import UBCN, Step, UBCNConfig
 from ubcn_ros.network.ubcn import attend_at, derain_at, derain_size, label_view
 from ubcn_ros.runtime.backends.backend import Mark, Size, WorkingSize, run_once
 from ubcn_ros.runtime.transfer import Result, download, upload
@@ -37,18 +37,19 @@ class StageFunctions:
     def of_models(cls, derain: Callable[[torch.Tensor], torch.Tensor | Sequence[torch.Tensor]],
                   segment: Callable[[torch.Tensor], torch.Tensor],
                   attend: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor],
-                  veil: bool) -> StageFunctions:
+                  config: UBCNConfig) -> StageFunctions:
         """
         Return exported stages, resizing around them.
 
         :param derain, segment, attend: as in ``export.stages``.
-        :param veil: whether the network has a ``Veil``.
+        :param config: of the network.
         """
         def derain_(image: torch.Tensor
                     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-            if veil:
+            if config.veil is not None:
                 return tuple(derain(image))
-            return derain_at(derain_size(*image.shape[-2:]), derain, image), image, None
+            size = derain_size(*image.shape[-2:], config.derain_side)
+            return derain_at(size, derain, image), image, None
 
         def segment_at(image: torch.Tensor, working: WorkingSize) -> torch.Tensor:
             return segment(label_view(image, working))

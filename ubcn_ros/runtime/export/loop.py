@@ -9,7 +9,7 @@ from typing import Any
 from ubcn_ros.images.malformed import MIN_SIDE
 from ubcn_ros.network import UBCN
 from ubcn_ros.network.blocks import ALIGNMENT
-from ubcn_ros.network.ubcn import DERAIN_SIDE, attention_size, derain_size
+from ubcn_ros.network.ubcn import attention_size, derain_size
 from ubcn_ros.runtime.processing import LARGEST_FACTOR, TRAINED, short_side, working_size
 from ubcn_ros.runtime.weights import ModelInfo
 
@@ -36,8 +36,8 @@ def loop_sizes(info: ModelInfo, size: tuple[int, int] | None) -> dict[str, Any]:
     side = short_side(TRAINED, info)
     label = size and (working_size(*size, side) or size)
     attention = label and (attention_size(size, label) or size)
-    derain_side = DERAIN_SIDE if info.config.veil is None else None
-    derain = size and (derain_side and derain_size(*size) or size)
+    derain_side = info.config.derain_side
+    derain = size and (derain_size(*size, derain_side) or size)
     fixed = {name: value and list(value) for name, value in (
         ('image', size), ('derain', derain), ('label', label), ('attention', attention))}
     return {'short_side': side or None, 'derain_side': derain_side, 'alignment': ALIGNMENT,
