@@ -76,6 +76,12 @@ def files_digest(files: Iterable[Path]) -> str:
     return key.hexdigest() if found else ''
 
 
+def file_version(path: Path) -> tuple[int, int, int]:
+    """Return numbers that are others once a file was written again; OSError where it is none."""
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of this package, Python and the named packages that are installed."""
     found = {'ubcn_ros': __version__, 'python': platform.python_version()}

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 
-from ubcn_ros.runtime.cache import written_to
+from ubcn_ros.runtime.cache import file_version, written_to
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.training.plain_values import differences
 
@@ -55,7 +56,7 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
     :raises ValueError: it is damaged, or of other settings, naming what differs.
     """
     try:
-        begun = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        begun = _said(path)
         # versions before these were kept say nothing of them
         before = {**{key: settings.get(key) for key in ('labels', 'network')}, **begun['settings']}
         best, changed = begun['best'], differences(before, settings)
@@ -70,7 +71,18 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
 
 def started_from(path: Path) -> str | None:
     """Return the hash of what a checkpoint's stage started from; no pickled code is run."""
-    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)['settings']['start']
+    return _said(path)['settings']['start']
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """Read a checkpoint without its tensors."""
+    return _read(path, *file_version(path))
+
+
+@lru_cache(maxsize=16)  # a run looks at those of all stages several times before it starts
+def _read(path: Path, *_version: int) -> dict[str, Any]:
+    whole = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+    return {key: whole[key] for key in ('settings', 'best')}
 
 
 def _damaged(path: Path, error: Exception) -> ValueError:

@@ -28,10 +28,10 @@ from ubcn_ros.training.estimate import StageEstimate, TimeLeft, estimate
 from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.record import (
     data_record,
+    file_hash,
     joined_license,
     kept_calibration,
     model_record,
-    network_hash,
     scenes_record,
 )
 from ubcn_ros.training.run_folder import RunFolder
@@ -188,7 +188,7 @@ class Run:
         How the stage before was typed changes no weight.
         """
         if best := self.files.best_before(stage):
-            return network_hash(load_model(best)[0])
+            return file_hash(best)
         return self._init[1].sha256 if self._init else None
 
     def start(self, stage: str) -> Start:
