@@ -103,8 +103,8 @@ class FakeEngine:
     @staticmethod
     def working_size(image, processing_size):
         """Of an image; at its own size without PyTorch, whose import takes seconds."""
-        return (processing_size and working_size(*image.shape[:2], processing_size)
-                or image.shape[:2])
+        asked = processing_size is not None and processing_size > 0  # -1: trained at no size
+        return asked and working_size(*image.shape[:2], processing_size) or image.shape[:2]
 
     def batch(self, images, **options):
         self.calls.append({'batch': len(images)})
