@@ -159,8 +159,10 @@ def test_what_takes_long_is_in_the_estimate(trainer, scenes):
             for scene in scenes.scenes[:count]))
     changes = {'batch': 1, 'samples': {'reuse': 1}}
     made = trainer('derain', changes, slow(3), slow(5))
-    made.stage.register_forward_pre_hook(lambda *_: time.sleep(0.1))
+    steps = []
+    made.stage.register_forward_pre_hook(lambda *_: time.sleep(0.1) or steps.append(1))
     found = estimate(made, 0.05)
+    assert len(steps) == 3, 'two of warm-up, and one that says how long all take'
     # a sleep is never shorter, however busy the machine is; a file is read once and kept: of four
     # new frames two were read before
     assert 0.12 < found.seconds_per_step < 5

@@ -298,6 +298,8 @@ def test_a_dry_run_leaves_nothing(dry_run, tmp_path):
     assert 'warning: attend' not in result.output
     for text in ('random weights', 'best of derain', 'best of attend', 'GiB', 'nothing was'):
         assert text in result.output
+    assert [line for line in result.output.splitlines() if line.startswith('timing')] == [
+        f'timing a few steps of {stage}' for stage in STAGES]
     assert [path.name for path in tmp_path.iterdir()] == ['tiny.yaml']
 
 

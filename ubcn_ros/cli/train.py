@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
     from ubcn_ros.training.config import TrainConfig
-    from ubcn_ros.training.estimate import TimeLeft
+    from ubcn_ros.training.estimate import StageEstimate, TimeLeft
     from ubcn_ros.training.run import Run
 
 _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
@@ -173,7 +173,7 @@ def _show_plan(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) ->
         fabric.print(f'nothing is left to train in {run.out}')
         return
     start = run.start(stages[0])
-    table = plan_table(run.estimates(fabric, stages, workers), start.text)
+    table = plan_table(_timed(run, fabric, stages, workers), start.text)
     warning = untrained_warning(start, stages)
     fabric.print(f'{start.details}\n{table}\n{warning}\n{run.out} would get '
                  f'{run.files.result.name}; nothing was trained or written')
@@ -184,8 +184,17 @@ def _time_left(run: Run, fabric: Fabric, stages: Sequence[str], workers: int) ->
     from ubcn_ros.training.estimate import TimeLeft
     if sum(run.config.stages[stage].optimizer_steps for stage in stages) < _LONG_RUN:
         return None
-    fabric.print('timing a few steps of each stage')
-    return TimeLeft(run.estimates(fabric, stages, workers, seconds=1.0))
+    return TimeLeft(_timed(run, fabric, stages, workers, seconds=1.0))
+
+
+def _timed(run: Run, fabric: Fabric, stages: Sequence[str], workers: int, **more: float
+           ) -> list[StageEstimate]:
+    """Time a few steps of each stage, and say so: they may take minutes."""
+    estimates, found = run.estimates(fabric, stages, workers, **more), []
+    for stage in stages:
+        fabric.print(f'timing a few steps of {stage}', flush=True)
+        found.append(next(estimates))
+    return found
 
 
 def _plain(options: dict[str, Any]) -> dict[str, Any]:

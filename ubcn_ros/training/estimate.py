@@ -25,7 +25,7 @@ from ubcn_ros.training.trainer import Trainer
 from ubcn_ros.training.validation import validate
 
 _WARM_UP_STEPS = 2  # the first ones choose algorithms and fill pools
-_FEWEST_STEPS, _MOST_STEPS = 3, 20
+_MOST_STEPS = 20
 _FEWEST_FRAMES, _MOST_FRAMES = 4, 32
 _COUNTED_SAMPLES = 20_000
 _PRIOR_SHARE = 0.05
@@ -78,6 +78,7 @@ def estimate(trainer: Trainer, seconds: float) -> StageEstimate:
     :param trainer: of the stage; its network and optimizers are worn out afterwards, the run
         itself needs others. Every process calls this.
     :param seconds: spent on optimizer steps, and on rendering, beyond a few that it takes anyway.
+        Of optimizer steps that take longer each, one counts.
     :raises DataSetError: a file of the scenes cannot be read.
     """
     c, fabric = trainer.stage_config, trainer.fabric
@@ -197,7 +198,7 @@ def _step_seconds(trainer: Trainer, batch: dict[str, torch.Tensor], seconds: flo
     for _ in range(_WARM_UP_STEPS):
         one = _seconds(step, device)
     # all processes take as many
-    count = trainer.fabric.broadcast(round(min(max(seconds / one, _FEWEST_STEPS), _MOST_STEPS)))
+    count = trainer.fabric.broadcast(round(min(max(seconds / one, 1), _MOST_STEPS)))
     # the median: a moment in which the machine does something else does not count
     return statistics.median(_seconds(step, device) for _ in range(count))
 

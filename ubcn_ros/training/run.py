@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -270,15 +270,15 @@ class Run:
         return f'{length.optimizer_steps} optimizer steps, {epochs:.3g} epochs of {images} images'
 
     def estimates(self, fabric: Fabric, stages: Sequence[str], workers: int,
-                  seconds: float = 4.0) -> list[StageEstimate]:
-        """Time a few steps of stages by ``estimate.estimate``, which writes nothing."""
+                  seconds: float = 4.0) -> Iterator[StageEstimate]:
+        """Time a few steps of each stage by ``estimate.estimate``, which writes nothing."""
         starts = [starting_network(
             self.config, self.label_set, stage,
             # what is trained until then is not there yet, or not any more
             None if self.files.before(stage) in stages else self.files.best_before(stage),
             self._init) for stage in stages]
-        return [estimate(self.trainer(fabric, stage, start, workers), seconds)
-                for stage, start in zip(stages, starts, strict=True)]
+        for stage, start in zip(stages, starts, strict=True):
+            yield estimate(self.trainer(fabric, stage, start, workers), seconds)
 
     def trainer(self, fabric: Fabric, stage: str, start: Start, workers: int,
                 time_left: Callable[[int], str] | None = None) -> Trainer:
