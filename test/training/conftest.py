@@ -3,6 +3,7 @@
 """A tiny CamVid, a tiny network and recipes for them."""
 
 import copy
+from functools import partial
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from lightning.fabric import Fabric
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.training.architecture import built
 from ubcn_ros.training.config import STAGES, TrainConfig, decisive
+from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import Trainer
 
@@ -31,6 +33,14 @@ STAGE = {'optimizer_steps': 6, 'batch': 2, 'save_every': 2, 'validate_every': 10
 @pytest.fixture(autouse=True, scope='module')
 def _one_thread(one_thread):
     """In all tests of training."""
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _few_samples_shown():
+    """Two of a stage, not twelve, on the sheet that a run leaves."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('ubcn_ros.training.run.samples_sheet', partial(samples_sheet, rows=1))
+        yield
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -12,7 +12,7 @@ import numpy as np
 
 from ubcn_ros.images.text import blend, tag, text_coverage
 
-_PAPER, _INK, _FAINT = (255, 255, 255), (31, 35, 40), (101, 109, 118)
+_PAPER, _INK, _FAINT = 255, (31, 35, 40), (101, 109, 118)
 _MARGIN, _GAP = 20, 8
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import cv2
 import numpy as np
 
@@ -13,8 +15,15 @@ _FINE = 4  # text is drawn so many times larger, then averaged: OpenCV's strokes
 _CAP = 22  # height of a capital letter at scale 1, pixels (Hershey fonts)
 
 
+@functools.lru_cache(maxsize=128)  # the names of classes come with every picture
 def text_coverage(text: str, size: int, bold: bool = False) -> np.ndarray:
     """Draw text with capitals of `size` pixels; return its coverage (H, W) float32 0..1."""
+    coverage = _coverage(text, size, bold)
+    coverage.flags.writeable = False
+    return coverage
+
+
+def _coverage(text: str, size: int, bold: bool) -> np.ndarray:
     others = ''.join(sorted({each for each in text if not each.isascii()}))
     if others and (canvas := _in_a_font(text, others, size * _FINE, bold)) is not None:
         return _averaged(canvas)
