@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import os
 import platform
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from ubcn_ros import __version__
+
+T = TypeVar('T')
 
 
 def cache_folder() -> Path:
@@ -76,10 +80,18 @@ def files_digest(files: Iterable[Path]) -> str:
     return key.hexdigest() if found else ''
 
 
-def file_version(path: Path) -> tuple[int, int, int]:
-    """Return numbers that are others once a file was written again; OSError where it is none."""
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns, found.st_size
+def kept_while_unchanged(read: Callable[[Path], T]) -> Callable[[Path], T]:
+    """Let a function that reads a file keep what it returned until the file is written again."""
+    @functools.lru_cache(maxsize=16)
+    def kept(path: Path, *_version: int) -> T:
+        return read(path)
+
+    @functools.wraps(read)
+    def found(path: Path) -> T:
+        now = path.stat()
+        return kept(path, now.st_ino, now.st_mtime_ns, now.st_size)
+
+    return found
 
 
 def versions(*packages: str) -> dict[str, str]:

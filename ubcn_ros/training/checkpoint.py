@@ -5,14 +5,13 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric import Fabric
 
-from ubcn_ros.runtime.cache import file_version, written_to
+from ubcn_ros.runtime.cache import kept_while_unchanged, written_to
 from ubcn_ros.stopping import signals_held
 from ubcn_ros.training.plain_values import differences
 
@@ -74,13 +73,9 @@ def started_from(path: Path) -> str | None:
     return _said(path)['settings']['start']
 
 
+@kept_while_unchanged  # a run looks at those of all stages several times before it starts
 def _said(path: Path) -> dict[str, Any]:
     """Read a checkpoint without its tensors."""
-    return _read(path, *file_version(path))
-
-
-@lru_cache(maxsize=16)  # a run looks at those of all stages several times before it starts
-def _read(path: Path, *_version: int) -> dict[str, Any]:
     whole = torch.load(path, map_location='cpu', weights_only=True, mmap=True)
     return {key: whole[key] for key in ('settings', 'best')}
 

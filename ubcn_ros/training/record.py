@@ -12,7 +12,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ubcn_ros import __version__
-from ubcn_ros.runtime.cache import file_version
+from ubcn_ros.runtime.cache import kept_while_unchanged
 from ubcn_ros.runtime.weights import PARTS, ModelFileError, ModelInfo, load_model
 
 if TYPE_CHECKING:
@@ -121,13 +121,9 @@ def network_hash(network: UBCN) -> str:
     return digest.hexdigest()
 
 
+@kept_while_unchanged  # a run asks for those of all stages several times before it starts
 def file_hash(path: Path) -> str:
     """Return the ``network_hash`` of a model file; ModelFileError where it is none."""
-    return _file_hash(path, *file_version(path))
-
-
-@lru_cache(maxsize=16)  # a run asks for those of all stages several times before it starts
-def _file_hash(path: Path, *_version: int) -> str:
     return network_hash(load_model(path)[0])
 
 

@@ -24,6 +24,7 @@ from ubcn_ros.bags.storage.records import Channel
 DEPTH = 10
 """Messages kept for a publisher whose depth was not recorded, as ROS 2 does by default."""
 _NEVER = QosTime(2**31 - 1, 0)  # from here on implementations mean that there is no limit
+_parsed = cache(parse_qos)  # the cameras and the pieces of a drive offer the same
 
 
 def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
@@ -35,11 +36,6 @@ def recorded_offers(channels: Iterable[Channel]) -> list[Qos]:
         except Exception:  # text of any recorder, or damaged: errors of many kinds
             continue
     return offers
-
-
-@cache  # the cameras and the pieces of a drive offer the same
-def _parsed(text: str) -> list[Qos]:
-    return parse_qos(text)
 
 
 def strictest(offers: Sequence[Qos]) -> Qos | None:
