@@ -30,59 +30,64 @@ def run(*arguments, timeout=150):
     return done.returncode, done.stdout + done.stderr
 
 
+def check_stream(result, sent):
+    """Check that the figures of a stream of so many images at 10 Hz of each camera add up."""
+    assert result['sent'] == sent
+    assert 0 <= result['lock']['busy_percent'] <= 100
+    assert result['sent'] == result['processed'] + result['dropped'] + result['malformed']
+    assert result['malformed'] == result['failed'] == 0 and result['processed'] >= 1
+    latency = result['latency_ms']
+    assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
+    assert 0 < result['received'] <= result['processed']
+    age = result['latency_bound_ms']
+    assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 10 - 1
+    assert 0 < age['inference'] <= age['max'] <= latency['max'] + 50
+    assert 0 <= age['wait'] <= age['max']
+    assert age['within'] == (age['max'] <= age['period'] + age['inference'])
+    assert set(result['rss_mib']) == {'start', 'after_1000', 'end', 'growth'}
+    assert result['rss_mib']['end'] > 20 and result['rss_mib']['after_1000'] is None
+    assert result['cpu_percent'] > 0
+    assert (result['width'], result['height'], result['iterations']) == (96, 64, 1)
+
+
 @pytest.mark.integration
-def test_figures_of_a_stream_with_and_without_shared_memory(tiny_model, tmp_path):
+def test_figures_of_a_stream_of_two_cameras(tiny_model, tmp_path):
     pytest.importorskip('rclpy')
     path = tmp_path / 'out' / 'figures.json'
     picture = tmp_path / 'picture' / 'stages.png'
     code, output = run('--model', tiny_model, '--device', 'cpu', '--frames', 15, '--rate', 10,
-                       '--size', '96x64', '--iterations', 1, '--cameras', 2, '--json', path,
-                       '--picture', picture)
+                       '--size', '96x64', '--iterations', 1, '--cameras', 2, '--transport',
+                       'shared-memory', '--json', path, '--picture', picture)
     assert code == 0, output
     assert read_image(picture).std() > 10
-    figures = json.loads(path.read_text())
-    for result in (figures, figures['without_shared_memory']):
-        assert result['sent'] == 30
-        for key in ('sent', 'processed', 'received', 'dropped'):
-            assert result[key] == sum(camera[key] for camera in result['by_camera'].values())
-        assert list(result['stages_ms']) == [
-            'transport', 'take', 'wait', 'convert', 'upload', 'derain', 'segment', 'attend',
-            'download', 'queue', 'fill', 'publish']
-        assert result['stages_ms']['segment']['p50'] > 0
-        assert 0 <= result['lock']['busy_percent'] <= 100
-        assert result['sent'] == result['processed'] + result['dropped'] + result['malformed']
-        assert result['malformed'] == result['failed'] == 0 and result['processed'] >= 1
-        latency = result['latency_ms']
-        assert 0 < latency['p50'] <= latency['p95'] <= latency['p99'] <= latency['max']
-        assert 0 < result['received'] <= result['processed']
-        age = result['latency_bound_ms']
-        assert 0 < age['frames'] <= result['processed'] and age['period'] >= 1000 / 10 - 1
-        assert 0 < age['inference'] <= age['max'] <= latency['max'] + 50
-        assert 0 <= age['wait'] <= age['max']
-        assert age['within'] == (age['max'] <= age['period'] + age['inference'])
-        assert set(result['rss_mib']) == {'start', 'after_1000', 'end', 'growth'}
-        assert result['rss_mib']['end'] > 20 and result['rss_mib']['after_1000'] is None
-        assert result['cpu_percent'] > 0
-        assert (result['width'], result['height'], result['iterations']) == (96, 64, 1)
-        assert result['cameras'] == 2
-    assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
-    for title in ('shared memory', 'default transport'):
-        assert f'{title}: latency of every published frame at most' in output
+    result = json.loads(path.read_text())
+    check_stream(result, 30)
+    for key in ('sent', 'processed', 'received', 'dropped'):
+        assert result[key] == sum(camera[key] for camera in result['by_camera'].values())
+    assert list(result['stages_ms']) == [
+        'transport', 'take', 'wait', 'convert', 'upload', 'derain', 'segment', 'attend',
+        'download', 'queue', 'fill', 'publish']
+    assert result['stages_ms']['segment']['p50'] > 0
+    assert result['cameras'] == 2
 
 
 @pytest.mark.integration
-def test_the_mask_alone_is_taken_of_a_node_without_a_network(tmp_path):
+def test_the_mask_alone_is_taken_of_a_node_without_a_network_on_both_transports(tmp_path):
     pytest.importorskip('rclpy')
     path = tmp_path / 'figures.json'
-    code, output = run('--stand-in', 2, '--mask-only', '--transport', 'shared-memory', '--frames',
-                       10, '--rate', 20, '--size', '64x48', '--json', path)
+    code, output = run('--stand-in', 2, '--mask-only', '--frames', 15, '--rate', 10, '--size',
+                       '96x64', '--iterations', 1, '--json', path)
     assert code == 0, output
     assert 'not of a network' in output
-    result = json.loads(path.read_text())
-    assert result['mask_only'] and result['sent'] == 10
-    assert 0 < result['received'] <= result['processed']
-    assert (result['model'], result['backend']) == ('stand-in:2', 'stand-in')
-    assert result['stages_ms']['engine']['p50'] >= 2.0 and result['cpu_ms_per_frame'] > 0
+    figures = json.loads(path.read_text())
+    for result in (figures, figures['without_shared_memory']):
+        check_stream(result, 15)
+        assert result['mask_only'] and result['stages_ms']['engine']['p50'] >= 2.0
+        assert (result['model'], result['backend']) == ('stand-in:2', 'stand-in')
+        assert result['cpu_ms_per_frame'] > 0
+    assert figures['shared_memory'] and not figures['without_shared_memory']['shared_memory']
+    for title in ('shared memory', 'default transport'):
+        assert f'{title}: latency of every published frame at most' in output
 
 
 def test_numbers_of_cameras_are_compared(monkeypatch, tmp_path):
@@ -305,7 +310,7 @@ def test_rates_and_cpu_are_of_a_period_for_each_image_and_of_nothing_else():
     assert len(found.sent) == 6 and found.seconds >= 0.6 - 1e-3
     assert 0.08 <= found.cpu_seconds < 0.3 and found.busy_seconds == found.seconds
     late = _stream(Late(), Stamped(40, 50), os.getpid(), 2, 20.0, lambda _: None)
-    assert late.seconds < 0.3 < 0.35 < late.busy_seconds and late.cpu_seconds > 0.3, \
+    assert late.seconds + 0.25 < late.busy_seconds and late.cpu_seconds > 0.3, \
         'what a slow node does after the last image is part of its frames'
 
 
