@@ -318,7 +318,7 @@ def test_filling_refuses_other_encodings():
         fill_image(SimpleNamespace(), None, noise(), 'yuyv')
 
 
-FUZZ = settings(max_examples=2000, deadline=None, database=None,
+FUZZ = settings(max_examples=400, deadline=None, database=None,
                 suppress_health_check=list(HealthCheck))
 SIZES = st.one_of(st.integers(0, 70), st.sampled_from([2**16, 2**31 - 1, 2**32 - 1]))
 
