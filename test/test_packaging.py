@@ -240,6 +240,7 @@ def workspace(source):
     pytest.importorskip('colcon_core')
     folder = source.parents[1]
     done = subprocess.run([sys.executable, '-m', 'colcon', 'build'], cwd=folder, timeout=240,
+                          env={**os.environ, 'PYTHONDONTWRITEBYTECODE': '1'},  # takes a while
                           capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
@@ -253,8 +254,8 @@ def wheel_prefix(source, tmp_path_factory):
     for arguments in (
             ['wheel', '--no-index', '--no-deps', '--no-build-isolation', '-w', folder, source],
             # --ignore-installed: else pip removes the package from where the tests run
-            ['install', '--no-index', '--no-deps', '--ignore-installed', '--prefix',
-             folder / 'prefix', '--find-links', folder, 'ubcn_ros']):
+            ['install', '--no-index', '--no-deps', '--no-compile', '--ignore-installed',
+             '--prefix', folder / 'prefix', '--find-links', folder, 'ubcn_ros']):
         done = subprocess.run([*pip, *arguments], cwd=folder, timeout=120, capture_output=True,
                               text=True)
         if 'No module named pip' in done.stderr:
@@ -266,10 +267,9 @@ def wheel_prefix(source, tmp_path_factory):
 PLACES = """
 import ubcn_ros
 from ubcn_ros.bags.live.node_process import config_file
-from ubcn_ros.runtime import find_model
 from ubcn_ros.runtime.installed import shared_folders
 print(ubcn_ros.__file__)
-print(find_model('ubcn-light-camvid'))
+print(shared_folders('models')[0] / 'ubcn-light-camvid.safetensors')
 print(config_file('fastdds.xml'))
 print(shared_folders('config/train')[0] / 'light.yaml')
 """
