@@ -245,10 +245,10 @@ def measure(rows: Rows, size: tuple[int, int], folder: Path, progress: Callable[
     :param progress: called after every image.
     :return: a dictionary per row, as `report` shows it; the baseline's is the last.
     """
-    images = rainy_images(size[1], size[0], 3)
     timed, engines = _timed(rows, size, folder)
     if rows.baseline:
         timed.append(timed_baseline(rows.baseline, timed[0].device, rows.baseline_precision, size))
+    images = rainy_images(size[1], size[0], 3)  # takes seconds, and a model may be wrong
     run_interleaved(timed, images, rows.frames, progress)
     results = [_result(one, engines.get(id(one)), images[0]) for one in timed]
     if rows.baseline:

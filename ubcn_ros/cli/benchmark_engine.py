@@ -74,8 +74,6 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
 
     from ubcn_ros.benchmark.engine import Rows, measure
     from ubcn_ros.benchmark.engine_report import draw, report
-    from ubcn_ros.runtime import find_model
-    from ubcn_ros.runtime.export.folder import is_exported
     for option, given in (('--preset', presets), ('--path-threshold', path_threshold)):
         if model is not None and given:
             raise click.UsageError(f'{option} is for random weights, a --model has its own: give '
@@ -88,8 +86,6 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
                                'backends by itself: give one, and leave out --backend')
     if threads:
         torch.set_num_threads(threads)
-    if model is not None and not is_exported(model):
-        find_model(model)  # for its error, before images are rendered
     torch.backends.cudnn.benchmark = cudnn_benchmark
     wanted = Rows(presets or ('light',), model, iterations, precisions, backends, device, frames,
                   baseline, baseline_precision or 'fp32', waterfall, processing_sizes,
