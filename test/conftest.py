@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests of several folders need: small models with random weights, and ROS."""
 
+import functools
 import gc
 import os
 from pathlib import Path
@@ -60,6 +61,13 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope='session')
+def painted():
+    """Streets by seed and size, each painted once: that takes a second at any size."""
+    from ubcn_ros.data.drive.drive import Drive
+    return functools.lru_cache(maxsize=16)(lambda seed, height, width: Drive(seed, height, width))
 
 
 @pytest.fixture(scope='session')

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The example of own data: what lies where, and that its classes are the drive's, merged."""
 
-import functools
 import os
 import signal
 
@@ -20,13 +19,9 @@ from ubcn_ros.images.files import ImageFileError
 SIZE = {'height': 36, 'width': 48}
 
 
-# painting a street takes a second at any size, and most tests are not about that
-_painted = functools.cache(Drive)
-
-
 @pytest.fixture(autouse=True)
-def painted_once(monkeypatch):
-    monkeypatch.setattr(module, 'Drive', _painted)
+def painted_once(monkeypatch, painted):
+    monkeypatch.setattr(module, 'Drive', painted)
 
 
 def contents(folder):
@@ -55,9 +50,9 @@ def test_every_class_of_a_drive_is_in_one_of_the_example():
 
 
 @pytest.mark.parametrize('seed', [0, 5])  # 5: a street with our own bonnet in the image
-def test_masks_are_the_drives_labels_in_the_classes_of_the_example(tmp_path, seed):
+def test_masks_are_the_drives_labels_in_the_classes_of_the_example(tmp_path, seed, painted):
     (path,) = make_example(tmp_path, 1, 0, seed=seed, **SIZE)
-    labels = _painted(seed, **SIZE).frame(0).labels
+    labels = painted(seed, **SIZE).frame(0).labels
     ids = read_png(tmp_path / 'masks/train/train000_0.png', 8, 'ids')
     assert read_image(path).shape == (36, 48, 3) and ids.shape == (36, 48)
     for number, parts in enumerate(CLASSES.values()):
@@ -67,12 +62,13 @@ def test_masks_are_the_drives_labels_in_the_classes_of_the_example(tmp_path, see
 
 
 def test_the_same_seed_gives_the_same_files_and_another_one_others(tmp_path, monkeypatch):
+    for name, val, seed in (('a', 1, 0), ('c', 0, 1)):
+        list(make_example(tmp_path / name, 1, val, seed=seed, **SIZE))
     monkeypatch.setattr(module, 'Drive', Drive)
-    for name, seed in (('a', 3), ('b', 3), ('c', 4)):
-        list(make_example(tmp_path / name, 1, 1, seed=seed, **SIZE))
+    list(make_example(tmp_path / 'b', 1, 0, **SIZE))
     a, b, c = (contents(tmp_path / name) for name in 'abc')
     image = 'images/train/train000_0.jpg'
-    assert a == b and a[image] != c[image]
+    assert len(b) == 3 and b.items() <= a.items() and a[image] != c[image]
     # the validation of one is the training of the other: other streets than its own training
     assert a['images/val/val000_0.jpg'] == c[image]
 

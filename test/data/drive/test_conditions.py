@@ -16,8 +16,8 @@ AHEAD = Conditions(1.4, 1.0, 0.45, 0.0, 0.0, -1.5)
 
 
 @pytest.fixture(scope='module')
-def drive():
-    return Drive(6, **SIZE)
+def drive(painted):
+    return painted(6, **SIZE)
 
 
 def test_draws_are_as_different_as_they_say(drive):
@@ -84,9 +84,9 @@ def test_a_wiper_is_dark_and_unlabeled(drive, place):
 
 
 def test_its_own_car_sees_what_it_saw(drive):
-    plain, again = drive.frame(1.0), Drive(6, **SIZE).frame(1.0, None)
+    plain, other, again = (drive.frame(1.0, look) for look in (None, AHEAD, None))
     assert np.array_equal(plain.image, again.image)
-    assert not np.array_equal(plain.image, drive.frame(1.0, AHEAD).image)
+    assert not np.array_equal(plain.image, other.image)
 
 
 @pytest.mark.parametrize('seed', [101, 103])

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A procedural drive follows from its seed, and its labels and depth are those of its geometry."""
 
-import functools
-
 import numpy as np
 import pytest
 
@@ -14,9 +12,9 @@ SIZE = {'height': 120, 'width': 160}
 
 
 @pytest.fixture(scope='module')
-def drives():
+def drives(painted):
     """Function that returns the drive of a seed."""
-    return functools.cache(lambda seed: Drive(seed, **SIZE))
+    return lambda seed: painted(seed, **SIZE)
 
 
 @pytest.fixture(scope='module')
@@ -110,8 +108,9 @@ def test_bad_arguments_are_named(arguments):
         Drive(**{'seed': 0, **SIZE, **arguments})
 
 
-def test_clip_counts_and_times(drives):
-    images = list(drive_clip(3, frames=3, rate_hz=10, **SIZE))  # of a drive of its own
+def test_clip_counts_and_times(drives, monkeypatch):
+    monkeypatch.setattr('ubcn_ros.data.drive.drive.Drive', lambda seed, *_: drives(seed))
+    images = list(drive_clip(3, frames=3, rate_hz=10, **SIZE))
     for image, time_s in zip(images, (0.0, 0.1, 0.2), strict=True):
         assert np.array_equal(image, drives(3).frame(time_s).image)
 
