@@ -12,6 +12,7 @@ import torch
 import yaml
 from camvid_folder import write_scene
 from lightning.fabric import Fabric
+from torch import nn
 
 from ubcn_ros.data.mixture import open_data
 from ubcn_ros.training.architecture import built
@@ -20,7 +21,7 @@ from ubcn_ros.training.pictures import samples_sheet
 from ubcn_ros.training.results import ResultsTable
 from ubcn_ros.training.trainer import Trainer
 
-_TINY = {'channels': 4, 'blocks': 1, 'veil_channels': 4, 'veil_depth': 0}
+_TINY = {'channels': 4, 'blocks': 1, 'veil_channels': 0}
 TINY_MODEL = {
     'preset': 'light',
     'overrides': {'derain': _TINY, 'attention': _TINY,
@@ -41,6 +42,31 @@ def _few_samples_shown():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr('ubcn_ros.training.run.samples_sheet', partial(samples_sheet, rows=1))
         yield
+
+
+@pytest.fixture(autouse=True, scope='session')
+def _streets(painted):
+    """A street that is driven through in several tests is painted once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('ubcn_ros.training.drive_frames.Drive', painted)
+        yield
+
+
+@pytest.fixture
+def few_pictures(monkeypatch):
+    """Tensor samples have a picture of each kind of rain, where they have up to 64."""
+    monkeypatch.setattr('ubcn_ros.training.tensors.samples._VARIANTS', 1)
+    for name in ('soft_streaks', 'lens_drops', 'painted'):
+        monkeypatch.setattr(f'ubcn_ros.training.tensors.{name}._PICTURES', 1)
+
+
+@pytest.fixture
+def small_discriminator(monkeypatch):
+    """A discriminator of few weights: that of table 2 has more than all else here."""
+    monkeypatch.setattr('ubcn_ros.training.stages.Discriminator', lambda channels: nn.Sequential(
+        nn.Conv2d(channels, 8, 4, stride=2, padding=1), nn.LeakyReLU(0.2),
+        nn.Conv2d(8, 8, 4, padding=1), nn.BatchNorm2d(8), nn.LeakyReLU(0.2),
+        nn.Conv2d(8, 1, 4, padding=1)))
 
 
 @pytest.fixture(autouse=True, scope='session')

@@ -19,12 +19,8 @@ LOSSES = {'psnr_weight': 0.01, 'rain_weight': 0.1, 'veil_weight': 0.5, 'boundary
 
 
 @pytest.fixture
-def trainer(simulated_gpu, recipe, data, make_trainer, monkeypatch):
+def trainer(simulated_gpu, recipe, data, make_trainer, few_pictures):
     """Function that makes the trainer of a stage, with few pictures of rain."""
-    monkeypatch.setattr('ubcn_ros.training.tensors.samples._VARIANTS', 1)
-    for name in ('soft_streaks', 'lens_drops', 'painted'):
-        monkeypatch.setattr(f'ubcn_ros.training.tensors.{name}._PICTURES', 1)
-
     def made(kind, **changes):
         # the discriminator needs features of 12x12 at stride 8
         samples = {**SAMPLES, 'crop': [96, 96]} if kind == 'adapt' else SAMPLES

@@ -24,6 +24,8 @@ from ubcn_ros.training.run import Run
 RECIPES = sorted((Path(__file__).parents[2] / 'config' / 'train').glob('*.yaml'))
 TINY = {'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
         'segmentation': 'small_segmentation:SmallSegmentation'}
+TINY_FIELD = {part: {**TINY[part], 'veil_channels': 4, 'veil_depth': 1}
+              for part in ('derain', 'attention')}
 TINY_DDRNET = {**TINY, 'segmentation': 'ddrnet23_slim', 'segmentation_options': {'width': 8}}
 TINY_VEIL = {'veil': {'channels': 4, 'depth': 0, 'texture': 2}}
 
@@ -37,7 +39,8 @@ def tiny(config):
         stages[name] = replace(stage, optimizer_steps=1, epochs=0.0, batch=2, samples=replace(
             stage.samples, crop=(side, side), renders=2, drive_share=0,
             short_sides=(32, 48) if any(stage.samples.short_sides) else (0, 0)))
-    small = {**TINY_DDRNET, **TINY_VEIL} if config.model.preset == 'light-next' else TINY
+    small = {'light-next': {**TINY_DDRNET, **TINY_VEIL}, 'light': {**TINY, **TINY_FIELD}}.get(
+        config.model.preset or 'light', TINY)
     return replace(config, stages=stages, data=replace(config.data, validation_images=1),
                    model=replace(config.model, overrides={**config.model.overrides, **{
                        key: {**config.model.overrides.get(key, {}), **value}
@@ -74,7 +77,7 @@ def _check_voc2012(path):
 
 
 @pytest.mark.parametrize('path', RECIPES, ids=lambda path: path.stem)
-def test_all_stages_run(path, data, voc_root, tmp_path):
+def test_all_stages_run(path, data, voc_root, tmp_path, few_pictures):
     config = TrainConfig.load(path)
     if path.stem == 'voc2012':
         data = open_data([voc_root])

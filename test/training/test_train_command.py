@@ -64,8 +64,8 @@ def invoke(arguments):
 @pytest.mark.integration
 def test_a_run_of_all_stages_killed_and_resumed_is_an_uninterrupted_one(
         write_recipe, camvid_root, tmp_path, monkeypatch):
-    write_recipe(tmp_path / 'tiny.yaml', {'stages': {'adapt': {'optimizer_steps': 40,
-                                                               'validate_every': 20}}})
+    write_recipe(tmp_path / 'tiny.yaml', {'stages': {'adapt': {
+        'optimizer_steps': 20, 'validate_every': 20}}}, ('derain', 'adapt', 'attend'))
     options = ['../tiny.yaml', '--data', str(camvid_root), '--out', 'out', '--accelerator', 'cpu',
                '--precision', '32-true', '--threads', '1', '--workers', '0']
     folders = [tmp_path / name for name in ('parts', 'whole')]
@@ -198,14 +198,22 @@ def test_errors_of_the_data_are_all_told_before_anything_is_trained(recipe, camv
     assert 'Error: the data have errors' in result.output and not (tmp_path / 'out').exists()
 
 
+@pytest.fixture(scope='module')
+def kept(tmp_path_factory):
+    """Folder of a run that is trained once and then copied."""
+    return tmp_path_factory.mktemp('finished') / 'out'
+
+
 @pytest.fixture
-def finished(recipe, camvid_root, tmp_path):
+def finished(recipe, camvid_root, tmp_path, kept):
     """A run of one step; a function that trains again with more options."""
     recipe('derain', {'optimizer_steps': 1, 'validate_every': 1})
 
-    def again(*more):
-        return invoke(arguments(recipe, camvid_root, tmp_path / 'out', '--workers', '0', *more))
-    assert again().exit_code == 0
+    def again(*more, out=tmp_path / 'out'):
+        return invoke(arguments(recipe, camvid_root, out, '--workers', '0', *more))
+    if not kept.exists():
+        assert again(out=kept).exit_code == 0
+    shutil.copytree(kept, tmp_path / 'out')
     return again
 
 

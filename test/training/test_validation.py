@@ -99,7 +99,7 @@ def test_what_is_no_class_of_a_group_is_wrong_there(measured, monkeypatch):
 
 def test_a_class_that_no_frame_has_does_not_count(measured, monkeypatch):
     labels = torch.zeros(64, 80, dtype=torch.uint8)
-    torch.manual_seed(0)
+    torch.manual_seed(2)
     monkeypatch.setattr('ubcn_ros.training.validation.validation_samples', lambda *_, **__: [
         {'clean': torch.zeros(3, 64, 80, dtype=torch.uint8),
          'degraded': torch.zeros(3, 64, 80, dtype=torch.uint8), 'labels': labels}])
