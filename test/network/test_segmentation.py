@@ -67,6 +67,13 @@ def test_a_class_of_somebodys_own(package, module):
         assert network.body.weight.shape == (7, 3, 3, 3)
 
 
+@pytest.fixture(scope='module')
+def loaded(tiny_model):
+    """Network of the tiny model, and its configuration in plain values."""
+    network, info = load_model(tiny_model)
+    return network, json.loads(json.dumps(info.config.to_dict()))
+
+
 WRONG = [
     'resnet', '', ':', 'own_net', 'own_net:', ':Net', 'own_net:Nothing', 'own_net:Net:Net',
     'own_net:net', 'own_net:Other', 'own_net:torch', 'own_net:__getattr__', 'own_net:Net.__init__',
@@ -84,13 +91,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize('name', WRONG)
-def test_nothing_else_is_called_or_run(package, name, tiny_model, tmp_path):
+def test_nothing_else_is_called_or_run(package, name, loaded, tmp_path):
     with pytest.raises(ValueError) as error:
         build_segmentation(name, 3)
     assert repr(name) in str(error.value)
     # from a file it is one line that says which
-    network, info = load_model(tiny_model)
-    config = json.loads(json.dumps(info.config.to_dict())) | {'segmentation': name}
+    network, config = loaded[0], loaded[1] | {'segmentation': name}
     network.config = type('Config', (), {'to_dict': lambda self: config})()
     path = tmp_path / 'wrong.safetensors'
     save_model(path, network, {})

@@ -30,8 +30,9 @@ from ubcn_ros.training.trainer import Trainer
 pytestmark = pytest.mark.usefixtures('one_thread')
 
 TINY = {'preset': 'light', 'overrides': {
-    'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
-    'segmentation_options': {'width': 4}}}
+    'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
+    'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
+    'segmentation': 'small_segmentation:SmallSegmentation'}}
 
 
 @pytest.fixture(scope='module')
@@ -97,6 +98,8 @@ def test_from_data_to_figures_stopped_and_nothing_is_done_twice(root, tmp_path, 
     assert {path.name for path in out.glob('*.p*')} == {
         f'{name}-camvid.{kind}' for name in ('heat-maps', 'curves') for kind in ('png', 'pdf')}
 
+    # the figures are those that there are
+    monkeypatch.setattr('ubcn_ros.study.figure_files.save_figure', lambda *_: [])
     again = run(root, out, '--kind', 'haze')
     assert again.exit_code == 0 and 'training tiny' not in again.output
     assert len(steps) == 9
@@ -175,7 +178,7 @@ def test_what_another_run_has_found_until_this_one_begins_is_kept(study, root, t
         study(kinds=['haze']).train()
         return nullcontext()
     monkeypatch.setattr('ubcn_ros.training.single_run.single_run', waiting)
-    monkeypatch.setattr('ubcn_ros.study.figure_files.DPI', 20)
+    monkeypatch.setattr('ubcn_ros.study.figure_files.save_figure', lambda *_: [])
     result = run(root, tmp_path / 'out', '--kind', 'gaussian', '--limit', 1)
     assert result.exit_code == 0, result.output
     assert [*study().found['miou']] == ['haze', 'gaussian']
