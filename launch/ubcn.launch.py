@@ -12,12 +12,11 @@ lists them all.
 
 import os
 import sys
-import tempfile
 from pathlib import Path
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction, SetEnvironmentVariable
-from launch.logging import get_logger
+from launch.logging import get_logger, launch_config
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -148,11 +147,11 @@ def _rviz(names, image, transport):
 
 
 def _layout_of_compressed(layout):
-    """Write a layout for a compressed input: RViz takes the transport from the topic's name."""
+    """Write a layout for a compressed input beside the log: the topic's name tells RViz of it."""
     topic = f'Value: /{IMAGE}'
-    with tempfile.NamedTemporaryFile('w', prefix='ubcn_', suffix='.rviz', delete=False) as file:
-        file.write(layout.read_text().replace(f'{topic}\n', f'{topic}{COMPRESSED}\n'))
-    return file.name
+    written = Path(launch_config.log_dir) / 'ubcn_compressed.rviz'
+    written.write_text(layout.read_text().replace(f'{topic}\n', f'{topic}{COMPRESSED}\n'))
+    return written
 
 
 def generate_launch_description():

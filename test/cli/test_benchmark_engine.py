@@ -52,6 +52,22 @@ def test_rows_of_sizes_steps_and_precisions_with_the_baseline(run, tmp_path):
     assert '<svg' in picture.read_text()
 
 
+def test_sizes_measured_before_one_that_fails_are_kept(run, tmp_path, monkeypatch):
+    from ubcn_ros.benchmark import engine as module
+    whole = module.measure
+
+    def no_memory(rows, size, *given):
+        if size == (80, 40):
+            raise RuntimeError('CUDA out of memory')
+        return whole(rows, size, *given)
+
+    monkeypatch.setattr(module, 'measure', no_memory)
+    found = tmp_path / 'rows.json'
+    result = run('--size', '80x40', '--iterations', 1, '--precision', 'fp32', '--json', found)
+    assert result.exit_code == 1 and '64x48' in result.output
+    assert [row['width'] for row in json.loads(found.read_text())] == [64]
+
+
 def test_the_waterfall_adds_one_optimisation_after_the_other(run, tmp_path):
     found = tmp_path / 'rows.json'
     result = run('--waterfall', '--iterations', 1, '--precision', 'bf16', '--json', found,

@@ -66,6 +66,9 @@ def test_options_of_bags_are_refused_for_an_evaluation(tmp_path):
     (tmp_path / 'e.json').write_text('{}')
     done = ubcn('report', tmp_path / 'e.json', '--truth', tmp_path)
     assert done.exit_code == 2 and 'is an evaluation' in done.output
+    done = ubcn('report', tmp_path / 'e.json', '--iterations', 3, '--processing-size', 0)
+    assert done.exit_code == 2 and \
+        'run again as they were measured: leave out --iterations, --processing-size' in done.output
 
 
 def test_mistakes_end_in_a_line(tmp_path):

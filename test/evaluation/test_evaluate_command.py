@@ -183,7 +183,7 @@ def test_sizes_are_measured_one_by_one(tmp_path, tiny_model, camvid_folder):
     result = run(*common, '--size', '96x64', '--size', '144x96', '--processing-size', 40,
                  '--json', found)
     assert result.exit_code == 0, result.output
-    assert all(f' at {size}, 1 images' in result.output for size in ('96x64', '144x96'))
+    assert all(f' at {size}, 1 image, ' in result.output for size in ('96x64', '144x96'))
     report = json.loads(found.read_text())
     assert report['processing_size'] == 40 and report['sizes'].keys() == {'96x64', '144x96'}
     steps = [report['sizes'][size]['rates']['150']['steps'][1]['psnr'] for size in report['sizes']]
@@ -196,6 +196,24 @@ def test_sizes_are_measured_one_by_one(tmp_path, tiny_model, camvid_folder):
     assert again['rates']['150']['steps'][0]['psnr'] == pytest.approx(
         report['sizes']['96x64']['rates']['150']['steps'][0]['psnr'])  # IDM sees the whole image
     assert again['clean'] != report['sizes']['96x64']['clean']
+
+
+def test_sizes_measured_before_one_that_fails_are_kept(tmp_path, tiny_model, camvid_folder,
+                                                       monkeypatch):
+    from ubcn_ros.evaluation import measure
+    whole = measure.measure_scenes
+
+    def no_memory(*given):
+        if given[-3] == (144, 96):
+            raise RuntimeError('CUDA out of memory')
+        return whole(*given)
+
+    monkeypatch.setattr(measure, 'measure_scenes', no_memory)
+    found = tmp_path / 'report.json'
+    result = run('--model', tiny_model, '--data', camvid_folder, '--iterations', 1, '--rates', 150,
+                 '--limit', 1, '--size', '96x64', '--size', '144x96', '--json', found)
+    assert result.exit_code == 1 and 'CUDA out of memory' in result.output
+    assert json.loads(found.read_text())['sizes'].keys() == {'96x64'}
 
 
 def test_convergence_says_how_many_steps_were_run(tmp_path, tiny_model, camvid_folder):

@@ -94,7 +94,7 @@ def test_a_camera_that_stopped_is_told_from_one_that_never_came(camera, clock):
     camera.on_image(image_message(), {})
     clock.now += 7
     report = camera.report()
-    assert re.match(r'no image on /front/image for 7 s: stopped after 1 images, last at '
+    assert re.match(r'no image on /front/image for 7 s: stopped after 1 image, last at '
                     r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\S+; 0 publishers; is the camera driver '
                     'still running', report.message)
 
@@ -104,7 +104,7 @@ def test_a_publisher_that_sends_nothing_is_named(node, camera, clock):
     wait_until(lambda: node.count_publishers('/front/image') == 1, 'the publisher')
     clock.now += 6
     report = camera.report()
-    assert report.level is Level.WARN and '1 publisher(s): /camera_test (' in report.message
+    assert report.level is Level.WARN and '1 publisher: /camera_test (' in report.message
     assert 'connected but sends nothing' in report.message
 
 

@@ -98,7 +98,7 @@ def test_images_of_the_other_transport_are_named(node, driver):
 def test_a_topic_of_another_type_is_named(node, driver):
     driver('/rig/front', String)
     text = explain_silence(node, Silence('/rig/front', 'raw', 'front/image', 6.0))
-    assert '1 publisher(s): /driver (std_msgs/msg/String' in text
+    assert '1 publisher: /driver (std_msgs/msg/String' in text
     assert "we subscribe to sensor_msgs/msg/Image: remap front/image to the camera's topic; " \
         f'{NOBODY}' in text
     assert 'input_transport' not in text

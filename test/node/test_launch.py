@@ -408,13 +408,15 @@ def rviz_installed(monkeypatch, tmp_path):
 def test_rviz_shows_compressed_images_where_the_first_camera_has_them(
         launch_file, rviz_installed, monkeypatch, tmp_path, argument, in_file, compressed):
     from launching import SINGLE, launch_all, remappings
-    monkeypatch.setattr('tempfile.tempdir', str(tmp_path))
+    (tmp_path / 'log').mkdir()
+    monkeypatch.setattr('launch.logging.launch_config._log_dir', str(tmp_path / 'log'))
     file = tmp_path / 'robot.yaml'
     file.write_text(yaml.dump({'/**': {'ros__parameters': {
         'cameras': ['front', 'left'], 'input_transport': in_file}}}))
     _, rviz = launch_all(SINGLE, rviz='true', image='/rig/{camera}', params_file=str(file),
                          input_transport=argument)
     layout = yaml.safe_load(Path(rviz._Node__arguments[1]).read_text())
+    assert len([*(tmp_path / 'log').iterdir()]) == compressed
     shown = [display['Topic']['Value'] for display in layout['Visualization Manager']['Displays']]
     assert shown[0] == ('/image/compressed' if compressed else '/image')
     # by the version of image_transport, its name or the one below it is resolved

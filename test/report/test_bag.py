@@ -177,7 +177,7 @@ def test_outputs_alone_are_paired_with_a_bag_of_inputs_by_stamp(tmp_path):
     assert [f.stamp[:3] for f in made.frames] == ['1.0', '1.2', '1.3']
     assert [f.values['change'] for f in made.frames] == pytest.approx([30, 28, 27])
     assert {f.topic for f in made.frames} == {'/rear/image_raw'}
-    assert said(made, '1 images of /rear/image_raw have no result')
+    assert said(made, 'no result of 1 image of /rear/image_raw')
     assert said(made, 'Names of classes')
     assert [name for name, _, _ in made.tables[0].rows] == ['0', '1', '2', '3']
     alone = report(outputs)

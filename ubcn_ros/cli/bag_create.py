@@ -12,6 +12,7 @@ import click
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import InputType, Number
 from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error
+from ubcn_ros.text_table import counted
 
 
 @click.command(cls=Command)
@@ -72,6 +73,6 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
                    RainSequence(rain_mm_h, seed) if rain_mm_h else None, tell)
     except Stopped as stop:
         exit_stopped(stop, f'{count} of {images.total or "all"} images', out)
-    click.echo(f'{count} images written to {out}; stamps: {images.text}')
+    click.echo(f'{counted(count, "image")} written to {out}; stamps: {images.text}')
     if broken:
         sys.exit(1)

@@ -29,6 +29,7 @@ from ubcn_ros.cli.options import (
     video_option,
 )
 from ubcn_ros.cli.output import exit_stopped, say_error, warn
+from ubcn_ros.text_table import counted
 
 if TYPE_CHECKING:
     from ubcn_ros.bags.process import Job, Options, Tally
@@ -130,7 +131,7 @@ def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing:
             if rrd is not None:
                 _write_layer(*pairs[0], rrd)
     except Stopped as stop:
-        exit_stopped(stop, f'the outputs of {frames.total()} images', out)
+        exit_stopped(stop, f'the outputs of {counted(frames.total(), "image")}', out)
     if failed or unreadable:
         sys.exit(1)
 
@@ -214,5 +215,5 @@ def _run(job: Job, resume: bool, engine: Any, frames: Counter[Path], videos: dic
     for line in result.errors:
         say_error(line)
     cameras = ', '.join(camera.topic for camera in job.cameras)
-    click.echo(f'{result.tally.frames} images of {cameras} written to {job.out}')
+    click.echo(f'{counted(result.tally.frames, "image")} of {cameras} written to {job.out}')
     return bool(result.errors)

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from ubcn_ros.text_table import counted
+
 LINE_S = 60.0
 """Seconds between two lines where there is no terminal."""
 _BAR = '{percentage:3.0f}%|{bar}| {desc} [{elapsed}<{remaining}]'
@@ -59,7 +61,7 @@ class Progress:
             return
         self._shown = now
         rate = (tally.frames - self._first[0]) / (now - self._begun)
-        text = f'{tally.frames} images, {rate:.1f} per second'
+        text = f'{counted(tally.frames, "image")}, {rate:.1f} per second'
         if self._bar is not None:
             self._bar.set_description_str(text, refresh=False)
             self._bar.update(share - self._bar.n)

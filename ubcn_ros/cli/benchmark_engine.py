@@ -91,13 +91,16 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
                   baseline, baseline_precision or 'fp32', waterfall, processing_sizes,
                   path_threshold)
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder, \
-            progress_bar(total=len(sizes) * frames) as bar:
-        for size in sizes:
-            rows += measure(wanted, size, Path(folder), bar.update)
-    click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
-               f'{torch.__version__}\n\n{report(rows)}')
-    save_json(json_path, rows)
+    try:
+        with tempfile.TemporaryDirectory() as folder, \
+                progress_bar(total=len(sizes) * frames) as bar:
+            for size in sizes:
+                rows += measure(wanted, size, Path(folder), bar.update)
+    finally:  # what was measured is kept, whatever came of the next size
+        if rows:
+            click.echo(f'{torch.get_num_threads()} CPU threads, {frames} images a row, torch '
+                       f'{torch.__version__}\n\n{report(rows)}')
+            save_json(json_path, rows)
     if picture:
         draw(picture, rows)
         click.echo(f'wrote {picture}')

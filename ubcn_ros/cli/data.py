@@ -14,6 +14,7 @@ import click
 from ubcn_ros.cli.commands import Command, as_line
 from ubcn_ros.cli.options import OUTPUT_FOLDER, OutputType, json_option, size_option
 from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, save_json
+from ubcn_ros.text_table import counted
 
 
 @click.group()
@@ -47,8 +48,8 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
                 bar.update()
     except Stopped as stop:
         exit_stopped(stop, 'nothing', folder)
-    click.echo(f'{frames} images for training and {val} for validation written to {folder}; '
-               f'{folder / "data.yaml"} describes them')
+    click.echo(f'{counted(frames, "image")} for training and {val} for validation written to '
+               f'{folder}; {folder / "data.yaml"} describes them')
 
 
 @data.command('check', cls=Command)

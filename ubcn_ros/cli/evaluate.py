@@ -33,6 +33,7 @@ from ubcn_ros.cli.options import (
     stride_option,
 )
 from ubcn_ros.cli.output import progress_bar, save_json, warn
+from ubcn_ros.text_table import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,27 +118,30 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
                      if path is not None}
     baselines = _named([load(path, *PARTS) for path in baseline_paths])
     indices = range(0, len(scenes), stride)[:limit]
-    measured = {}
-    for size in sizes or (None,):
-        results, figures, text = (
-            _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations, size,
-                    rain, workers)
-            if labelled else
-            _pairs(loaded, baselines, [scenes.scenes[i] for i in indices], iterations))
-        shown = f'{size[0]}x{size[1]}' if size else ''
-        title = f'{loaded.info.name} on {scenes.name}' + (f' at {shown}' if shown else '')
-        click.echo(f'{title}, {len(indices)} images, {loaded.precision} on {loaded.device}\n\n'
-                   f'{text}')
-        measured[shown] = {**results, 'figures': {figure.key: figure.to_dict()
-                                                  for figure in figures}}
     about = {'name': scenes.name, 'format': chosen.sets[0].format, 'path': str(data),
              'split': split, 'only': list(only), 'stride': stride, 'count': len(indices),
              'images': [scenes.scenes[i].name for i in indices],
              **({'rain': rain, 'rain_seeds': list(indices), 'rain_rates_mm_h': list(rates)}
                 if labelled else {})}
-    save_json(json_path, {
-        **_configuration(loaded, segmentations, baselines), 'data': about,
-        'iterations': iterations, **({'sizes': measured} if sizes else measured[''])})
+    measured = {}
+    try:
+        for size in sizes or (None,):
+            results, figures, text = (
+                _scenes(loaded, segmentations, baselines, scenes, indices, rates, iterations,
+                        size, rain, workers)
+                if labelled else
+                _pairs(loaded, baselines, [scenes.scenes[i] for i in indices], iterations))
+            shown = f'{size[0]}x{size[1]}' if size else ''
+            title = f'{loaded.info.name} on {scenes.name}' + (f' at {shown}' if shown else '')
+            click.echo(f'{title}, {counted(len(indices), "image")}, {loaded.precision} on '
+                       f'{loaded.device}\n\n{text}')
+            measured[shown] = {**results, 'figures': {figure.key: figure.to_dict()
+                                                      for figure in figures}}
+    finally:  # what was measured is kept, whatever came of the next size
+        if measured:
+            save_json(json_path, {
+                **_configuration(loaded, segmentations, baselines), 'data': about,
+                'iterations': iterations, **({'sizes': measured} if sizes else measured[''])})
     if picture:
         from ubcn_ros.evaluation.report import draw
         draw(picture, title, results)

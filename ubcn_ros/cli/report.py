@@ -21,12 +21,16 @@ from ubcn_ros.cli.options import (
     model_option,
     precision_option,
     processing_option,
+    typed,
 )
 from ubcn_ros.cli.output import bar_updater, progress_bar, say_error
 
 if TYPE_CHECKING:
     from ubcn_ros.report.page import Report
     from ubcn_ros.report.steps import Steps
+
+
+_OF_THE_STEPS = ('iterations', 'precision', 'processing_size')
 
 
 @click.command(cls=Command)
@@ -77,6 +81,10 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
             if other or input_bag or truth or full_size or topics:
                 raise click.UsageError(f'{source} is an evaluation: OTHER, --input, --truth, '
                                        '--topic and --full-size are of bags')
+            if given := [f'--{name.replace("_", "-")}' for name in _OF_THE_STEPS
+                         if typed(click.get_current_context(), name)]:
+                raise click.UsageError(f'{source} is an evaluation, whose steps are run again as '
+                                       f'they were measured: leave out {", ".join(given)}')
             made = _evaluation(source, steps, step_frames, bar_updater(bar))
         else:
             from ubcn_ros.report.bag import BagPaths, BagReportOptions, bag_report

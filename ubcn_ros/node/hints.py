@@ -23,6 +23,7 @@ from rclpy.qos import (
 from ubcn_ros.node.processing import image_size
 from ubcn_ros.node.qos import OVERRIDABLE, input_qos
 from ubcn_ros.node.topics import COMPRESSED, IMAGE, inputs
+from ubcn_ros.text_table import counted
 
 SHARED_MEMORY = Path('/dev/shm')
 TYPES = {'raw': 'sensor_msgs/msg/Image', 'compressed': 'sensor_msgs/msg/CompressedImage'}
@@ -139,12 +140,12 @@ def explain_silence(node: Any, silence: Silence, shared_memory: Path = SHARED_ME
     text = f'no image on {silence.topic} for {silence.seconds:.0f} s: '
     if silence.received:
         last = datetime.fromtimestamp(silence.last).astimezone().isoformat(' ', 'seconds')
-        text += f'stopped after {silence.received} images, last at {last}; '
+        text += f'stopped after {counted(silence.received, "image")}, last at {last}; '
     if not publishers:
         return f'{text}0 publishers; ' + (_other_transport(node, silence) or (
             'is the camera driver still running?' if silence.received else
             _where_to_remap(node, silence)))
-    text += f'{len(publishers)} publisher(s): {", ".join(map(describe, publishers))}; '
+    text += f'{counted(len(publishers), "publisher")}: {", ".join(map(describe, publishers))}; '
     wanted = TYPES[silence.transport]
     publishers = [publisher for publisher in publishers if publisher.topic_type == wanted]
     if not publishers:

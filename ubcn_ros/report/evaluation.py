@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ubcn_ros import __version__
 from ubcn_ros.report.charts import Chart, Line, number
 from ubcn_ros.report.page import Report, Table, Tile
+from ubcn_ros.text_table import counted
 
 _KEYS = {'command', 'data', 'model', 'iterations', 'device', 'precision', 'processing_size'}
 
@@ -70,7 +71,7 @@ class Evaluation:
 def evaluation_report(evaluation: Evaluation) -> Report:
     """Make the report of an evaluation; `add_pictures` adds frames to it."""
     said = evaluation.said
-    images = f'{said["data"]["count"]} images of {said["data"]["name"]}'
+    images = f'{counted(said["data"]["count"], "image")} of {said["data"]["name"]}'
     report = Report(f'{said["model"]["name"]} on {said["data"]["name"]}',
                     f'{images}; {said["precision"]} on {said["device"]}')
     report.tiles = _tiles(evaluation)
@@ -222,7 +223,7 @@ def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
             *((f'{kind} {name}', entry['sha256']) for kind, group in (
                 ('segmentation', 'segmentation_models'), ('other model', 'baseline_models'))
               for name, entry in said.get(group, {}).items()),
-            ('data', f'{said["data"]["name"]}, {said["data"]["count"]} images'),
+            ('data', f'{said["data"]["name"]}, {counted(said["data"]["count"], "image")}'),
             ('device', f'{said["device"]}, {said["precision"]}'),
             ('labelled at', f'a short side of {said["processing_size"]} pixels'
              if said['processing_size'] else 'the size of the image'),

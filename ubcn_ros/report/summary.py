@@ -194,8 +194,8 @@ def left_out(tracks: Tracks) -> Iterator[str]:
                            *bag.unread], str(bag.path))
     for track in tracks.tracks:
         if track.dropped:
-            yield (f'{track.dropped} images of {track.name} have no result: the running node '
-                   'drops what comes too fast, and `ubcn bag process` what it is told to')
+            yield (f'no result of {counted(track.dropped, "image")} of {track.name}: the running '
+                   'node drops what comes too fast, and `ubcn bag process` what it is told to')
         yield from _first(track.malformed, track.name)
 
 

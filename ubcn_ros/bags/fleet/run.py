@@ -14,6 +14,7 @@ from ubcn_ros.bags.errors import BagError
 from ubcn_ros.bags.fleet.pool import Pool
 from ubcn_ros.bags.fleet.tasks import JoinPieces, PlanBag, RunPiece, TaskOutcome
 from ubcn_ros.bags.process import Job, Options, Result, Tally, read_sidecar
+from ubcn_ros.text_table import counted
 
 RETRIES = 3
 """How often a task is begun again without having come further."""
@@ -158,7 +159,8 @@ class Fleet:
                 self._joins.append(Assignment(bag, JoinPieces(tuple(bag.jobs), bag.out)))
         else:
             bag.result = value
-            self._tell(f'{value.tally.frames} images of {bag.source} written to {bag.out}')
+            self._tell(f'{counted(value.tally.frames, "image")} of {bag.source} written to '
+                       f'{bag.out}')
 
     def _tell_of(self, bag: Bag, lines: Sequence[str]) -> None:
         for line in lines:

@@ -37,6 +37,7 @@ from ubcn_ros.images.overlay import overlay
 from ubcn_ros.node.topics import COMPRESSED
 from ubcn_ros.runtime.installed import DEFAULT_MODEL
 from ubcn_ros.stopping import stop_on_signals
+from ubcn_ros.text_table import counted
 
 DRIVE_FRAMES, DRIVE_RATE_HZ, DRIVE_SEED = 60, 10.0, 1
 DRIVE_HEIGHT, DRIVE_WIDTH = 360, 640
@@ -240,8 +241,8 @@ def send_bag(options: DemoOptions, reader: Any, connection: Any, client: Client,
             if found > count:
                 break
             if due > REPLAY_SECONDS:
-                click.echo(f'Stopping after {found - 1} images: the replay is limited to '
-                           f'{REPLAY_SECONDS:g} s')
+                click.echo(f'Stopping after {counted(found - 1, "image")}: the replay is limited '
+                           f'to {REPLAY_SECONDS:g} s')
                 break
             time.sleep(max(0.0, start + due - time.monotonic()))
             client.check()
