@@ -12,8 +12,9 @@ from click.testing import CliRunner
 from ubcn_ros.cli.benchmark_train import train
 
 MODEL = {'preset': 'light', 'overrides': {
-    'derain': {'channels': 4, 'blocks': 1}, 'attention': {'channels': 4, 'blocks': 1},
-    'segmentation_options': {'width': 8}}}
+    'derain': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
+    'attention': {'channels': 4, 'blocks': 1, 'veil_channels': 0},
+    'segmentation': 'small_segmentation:SmallSegmentation'}}
 
 
 @pytest.fixture

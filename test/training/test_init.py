@@ -63,8 +63,8 @@ def test_everything_of_the_same_classes_is_taken():
     ours, source = network(), network(seed=1)
     rows = start_from(ours, source)
     assert anew(rows) == set()
-    assert all(torch.equal(tensor, source.state_dict()[name])
-               for name, tensor in ours.state_dict().items())
+    theirs = source.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.state_dict().items())
     assert trained_after(rows, PARTS) == PARTS
     assert trained_after(rows, ['attention', 'derain']) == ('derain', 'attention')
     assert [row.taken_weights for row in rows] == [row.weights for row in rows] == [
@@ -90,11 +90,10 @@ def test_heads_of_other_classes_start_anew(theirs):
     rows = start_from(ours, source)
     assert {name for name in anew(rows) if name.startswith('segmentation')} == HEADS
     by_path = {f'attention.{name}' for name in rows[2].by_path}
+    started, given = anew(rows), source.state_dict()
     for name, tensor in ours.state_dict().items():
-        if name in by_path:
-            continue
-        taken = name not in anew(rows)
-        assert torch.equal(tensor, (source.state_dict() if taken else before)[name])
+        if name not in by_path:
+            assert torch.equal(tensor, (before if name in started else given)[name])
     assert 'segmentation' not in trained_after(rows, PARTS)
     assert 'derain' in trained_after(rows, PARTS)
 

@@ -196,7 +196,7 @@ def init_table(rows: Sequence[PartStart]) -> str:
 
 def _anew_text(row: PartStart) -> str:
     reasons = {why: [name for name, other in row.anew.items() if other == why]
-               for why in row.anew.values()}
+               for why in dict.fromkeys(row.anew.values())}
     if not row.taken_tensors:
         return f'all of it ({", ".join(reasons)})'
     text = '; '.join(f'{_modules(names)} ({why})' for why, names in reasons.items()) or '-'

@@ -170,9 +170,9 @@ def psnr(a, b):
 
 
 def test_rain_is_that_of_the_renderer(samples, street, monkeypatch):
-    image, labels = (part.repeat(2, 0).repeat(2, 1) for part in street)
+    image, labels = street
     depth = complete_depth(None, labels, CAMVID.classes)
-    found = samples([(image, labels)], variants=64, crop=(192, 256), painted_rain_probability=0,
+    found = samples([street], variants=32, crop=(96, 128), painted_rain_probability=0,
                     physical_rain_probability=1)
     monkeypatch.setattr('ubcn_ros.training.tensors.streaks.RATES_MM_H', (45.0, 240.0))
     _ = found.streaks
@@ -181,7 +181,7 @@ def test_rain_is_that_of_the_renderer(samples, street, monkeypatch):
         batch, figures = found.batch(range(48)), []
         for n in range(48):
             parameters = RainParameters.random(np.random.default_rng(n), rate, physical=True)
-            renderer = RainRenderer(parameters, 192, 256, n)
+            renderer = RainRenderer(parameters, 96, 128, n)
             rainy, dense = renderer(image, depth), renderer(image, depth * 0 + 1e-3)
             figures.append((psnr(torch.from_numpy(rainy), torch.from_numpy(image)),
                             np.mean(np.abs(dense.astype(int) - image) > 8)))

@@ -49,13 +49,16 @@ class Texture:
 
     def __init__(self, rgba: np.ndarray):
         self.opaque = rgba.shape[2] == 3
-        if not self.opaque:
-            rgba = _bleed(rgba)
-        self._levels = {(0, 0): np.ascontiguousarray(rgba)}
+        self._rgba: np.ndarray | None = rgba
+        self._levels: dict[tuple[int, int], np.ndarray] = {}
         self.height, self.width = rgba.shape[:2]
 
     def level(self, width_px: float, height_px: float) -> np.ndarray:
         """Return the smallest version that is not coarser than the size it will be seen at."""
+        if self._rgba is not None:  # half of what a street is made of is never seen
+            self._levels[0, 0] = np.ascontiguousarray(
+                self._rgba if self.opaque else _bleed(self._rgba))
+            self._rgba = None
         x, y, w, h = 0, 0, self.width, self.height
         while w >= 1.6 * width_px and w > 1:
             x, w = x + 1, (w + 1) // 2
