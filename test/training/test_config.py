@@ -112,10 +112,11 @@ def test_numbers_that_yaml_reads_as_text(load):
     ('name: a\nstages: {derain: {samples: {color_jitter: 1.5}}}',
      ['color_jitter is 1.5', '0 to 1']),
     *((f'name: a\nstages: {{adapt: {{samples: {{{key}: 0.5}}}}}}', [f'{key} is 0.5', 'on_device'])
-      for key in ('balanced_crop_probability', 'class_mix_probability', 'rotation_deg')),
+      for key in ('misty_rain_probability', 'balanced_crop_probability', 'class_mix_probability',
+                  'rotation_deg')),
     ('name: a\nstages: {adapt: {samples: {on_device: true, rotation_deg: 60}}}',
      ['rotation_deg is 60', '0 to 45']),
-    ('name: a\nstages: {derain: {samples: {painted_rain_probability: 0.7, '
+    ('name: a\nstages: {derain: {samples: {on_device: true, painted_rain_probability: 0.7, '
      'misty_rain_probability: 0.4}}}', ['painted_rain_probability is 0.7', '0.4', 'more than 1']),
     ('name: a\nstages: {derain: {optimizer: {lr: -1}}}', ['optimizer', 'lr is -1']),
     ('name: a\nstages: {derain: {optimizer: {every: 0}}}', ['every is 0']),

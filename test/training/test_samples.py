@@ -139,8 +139,7 @@ def test_share_of_rain():
 
 
 @pytest.mark.parametrize(('config', 'known'), [
-    ({'rain_probability': 0}, 0), ({'painted_rain_probability': 1}, math.nan),
-    ({'painted_rain_probability': 0, 'misty_rain_probability': 1}, math.nan)])
+    ({'rain_probability': 0}, 0), ({'painted_rain_probability': 1}, math.nan)])
 def test_rates_are_told_of_rendered_rain_and_of_none(config, known):
     sample = one(ArrayScene(), SampleConfig(crop=(64, 80), **config))[0]
     for name in ('rain_rate', 'extinction'):

@@ -4,11 +4,7 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-
-BLUR = 4
-"""Pixels in one of what is seen through a drop, which is far out of focus."""
 
 
 def drops_on_lens(height: int, width: int, rng: np.random.Generator, side: float
@@ -53,23 +49,3 @@ def drops_on_lens(height: int, width: int, rng: np.random.Generator, side: float
         shade[rows, cols] = np.where(nearer, 1 + light * np.clip(v / radius, -1, 1),
                                      shade[rows, cols])
     return alpha * np.float32(rng.uniform(0.6, 1.0)), shift, shade
-
-
-def seen_through(image: np.ndarray, alpha: np.ndarray, shift: np.ndarray, shade: np.ndarray
-                 ) -> np.ndarray:
-    """
-    Show an image through drops.
-
-    :param image: (H, W, 3) float32 RGB.
-    :param alpha, shift, shade: as of ``drops_on_lens``.
-    :return: likewise.
-    """
-    height, width = alpha.shape
-    small = cv2.resize(image, (max(1, width // BLUR), max(1, height // BLUR)),
-                       interpolation=cv2.INTER_AREA)
-    small = cv2.blur(small, (3, 3))
-    x = (np.arange(width, dtype=np.float32) + 0.5 + shift[..., 0]) * (small.shape[1] / width)
-    y = (np.arange(height, dtype=np.float32)[:, None] + 0.5 + shift[..., 1])
-    y = y * (small.shape[0] / height)
-    behind = cv2.remap(small, x - 0.5, y - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return image + alpha[..., None] * (behind * shade[..., None] - image)

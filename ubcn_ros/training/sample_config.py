@@ -36,7 +36,7 @@ class SampleConfig:
     # of a soft haze behind painted streaks, 0..1
     painted_haze_probability: float = HAZE_PROBABILITY
     # of misty instead of rendered rain, 0..1, among the rainy samples: mist of other laws, soft
-    # streaks, drops on the lens, noise and compression
+    # streaks, drops on the lens, noise and compression (on_device)
     misty_rain_probability: float = 0.0
     # of a frame turned, resized and recoloured beyond what a drive shows, 0..1, among dry samples
     # and those with painted rain
@@ -91,8 +91,8 @@ class SampleConfig:
                            'whole_frame_probability', 'drive_share', 'varied_drive_probability'),
                     0, 1)
         check_range(self, ('rotation_deg',), 0, 45)
-        for name in ('balanced_crop_probability', 'class_mix_probability',
-                     'whole_frame_probability', 'rotation_deg'):
+        for name in ('misty_rain_probability', 'balanced_crop_probability',
+                     'class_mix_probability', 'whole_frame_probability', 'rotation_deg'):
             if getattr(self, name) and not self.on_device:
                 raise ValueError(f'{name} is {getattr(self, name)}: only samples made as tensors '
                                  'have it: set on_device to true')

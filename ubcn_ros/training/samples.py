@@ -16,7 +16,6 @@ import torch
 from torch.utils.data import Dataset
 
 from ubcn_ros.data.depth_prior import complete_depth
-from ubcn_ros.data.misty_rain import add_misty_rain
 from ubcn_ros.data.painted_rain import paint_rain, random_severity
 from ubcn_ros.data.rain import add_rain
 from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
@@ -130,8 +129,7 @@ class TrainingSamples(Dataset):
         wet = rng.random() < c.rain_probability
         if wet and rainy is not None:
             return _Rainy(image, rainy, labels)
-        kind = rng.random() if wet else 1.0
-        painted = kind < c.painted_rain_probability
+        painted = wet and rng.random() < c.painted_rain_probability
         if (c.strong_augmentation_probability and (painted or not wet)
                 and rng.random() < c.strong_augmentation_probability):
             image, labels = augment_strongly(image, labels, rng)
@@ -141,9 +139,6 @@ class TrainingSamples(Dataset):
                           labels)
         if not wet:
             return _Rainy(image, image, labels, 0.0, 0.0)
-        if kind < c.painted_rain_probability + c.misty_rain_probability:
-            depth = complete_depth(depth, labels, self.scenes.class_names)
-            return _Rainy(image, add_misty_rain(image, rng, depth), labels)
         rate = sample_rate(rng)
         physical = rng.random() < c.physical_rain_probability
         parameters = RainParameters.random(rng, rate, physical)

@@ -1,15 +1,18 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Noise and compression of tensors are those of ``data.sensor``."""
+"""Noise is of the variance that is said, compression is that of JPEG."""
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from ubcn_ros.data.sensor import SensorLook
-from ubcn_ros.data.sensor import compressed as compressed_by_opencv
-from ubcn_ros.training.tensors.sensor import add_sensor_noise, compressed, quantization
+from ubcn_ros.training.tensors.sensor import (
+    SensorLook,
+    add_sensor_noise,
+    compressed,
+    quantization,
+)
 
 
 @pytest.mark.parametrize('quality', [25, 50, 75, 95])
@@ -17,7 +20,9 @@ from ubcn_ros.training.tensors.sensor import add_sensor_noise, compressed, quant
 def test_compression_is_that_of_jpeg(street, quality, size):
     image = cv2.resize(street[0], size[::-1])
     found = compressed(torch.from_numpy(image).permute(2, 0, 1)[None].float(), [quality])
-    expected = compressed_by_opencv(image, quality)
+    # of colours in another order, as OpenCV has them
+    coded = cv2.imencode('.jpg', image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    expected = cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1]
     difference = np.abs(found[0].permute(1, 2, 0).numpy() - expected)
     lost = np.abs(expected.astype(float) - image).mean()
     assert difference.mean() < 0.15 * lost + 0.7
@@ -45,3 +50,10 @@ def test_noise_is_each_images_own_and_grows_with_light():
     assert torch.equal(noisy[1:], add_sensor_noise(images[1:].clone(), looks[1:], [2]))
     silent = [SensorLook(0, 0, 50)] * 2
     assert torch.equal(add_sensor_noise(images.clone(), silent, [1, 2]), images)
+
+
+def test_draws_are_with_and_without():
+    looks = [SensorLook.draw(np.random.default_rng(seed)) for seed in range(60)]
+    assert {bool(look.shot) for look in looks} == {bool(look.quality) for look in looks} == {
+        True, False}
+    assert all(look.quality == 0 or 25 <= look.quality <= 95 for look in looks)

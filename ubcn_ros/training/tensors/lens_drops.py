@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.data.lens_drops import BLUR, drops_on_lens
+from ubcn_ros.data.lens_drops import drops_on_lens
 from ubcn_ros.training.ahead import rendered_ahead
 from ubcn_ros.training.tensors.transfer import to_device
 from ubcn_ros.training.tensors.views import mirrored, reflected, sampled, transformed
 
 _PICTURES = 32
+_BLUR = 4  # pixels in one of what is seen through a drop, which is far out of focus
 _SIDE = 512  # short side of the frame that a picture is drawn for, pixels: drops are soft
 
 
@@ -86,18 +87,18 @@ class LensPictures:
 def behind_drops(images: torch.Tensor, alpha: torch.Tensor, shift: torch.Tensor,
                  shade: torch.Tensor) -> torch.Tensor:
     """
-    Show images through drops, as ``data.lens_drops.seen_through``.
+    Show images through drops, as of ``data.lens_drops.drops_on_lens``.
 
     :param images: (N, 3, h, w) float32.
     :param alpha: how much of a pixel a drop hides, (N, 1, h, w) on 0..1.
     :param shift: where what is seen instead lies, (N, 2, h, w) pixels to the right and down.
     :param shade: its light over the scene's, (N, 1, h, w).
     """
-    small = blurred(images, BLUR)
+    small = blurred(images, _BLUR)
     identity = np.array([[1.0, 0, 0], [0, 1, 0]])
     points = transformed([identity], images.shape[-2:], images.device) + shift.movedim(1, -1)
     size = to_device([small.shape[-1], small.shape[-2]], images.device)
-    behind = sampled(small, range(len(images)), reflected(points / BLUR, size))
+    behind = sampled(small, range(len(images)), reflected(points / _BLUR, size))
     return torch.lerp(images, behind * shade, alpha)
 
 

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ubcn_ros.data.sensor import SensorLook
 from ubcn_ros.training.tensors.transfer import to_device
 
 # Tables K.1 and K.2 of ITU-T T.81, for brightness and colour
@@ -29,10 +29,32 @@ _TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5],
 _TO_RGB = np.linalg.inv(_TO_YCBCR)
 
 
+@dataclass(frozen=True)
+class SensorLook:
+    """
+    Noise and compression of one image.
+
+    :param shot: variance on 0..255 per unit of radiance: photons come one by one.
+    :param read: standard deviation on 0..255 that is there in the dark, too.
+    :param quality: of a JPEG, 1 to 100; 0 leaves the image uncompressed.
+    """
+
+    shot: float
+    read: float
+    quality: int
+
+    @classmethod
+    def draw(cls, rng: np.random.Generator) -> SensorLook:
+        """Draw one: half of the images have noise, and half are compressed."""
+        strength = float(rng.random() ** 2 * (rng.random() < 0.5))
+        return cls(0.6 * strength, 6 * strength * float(rng.random()),
+                   int(rng.integers(25, 96)) if rng.random() < 0.5 else 0)
+
+
 def add_sensor_noise(images: torch.Tensor, looks: Sequence[SensorLook], seeds: Sequence[int]
                      ) -> torch.Tensor:
     """
-    Add noise, each image's own, as ``data.sensor.add_sensor_noise``.
+    Add noise, each image's own.
 
     :param images: (N, 3, h, w) float32 on 0..255, changed in place.
     :param seeds: of the noise; on one kind of device it follows from them.
