@@ -264,22 +264,6 @@ def parts_that_change(stage, config, data, steps=15):
                     if not torch.equal(value, before[name])}
 
 
-def test_a_veil_field_is_trained_alone(make, batch):
-    stage, config = make('derain', {'veil_only': True, 'optimizer': {'lr': 3e-3}},
-                         derain={'channels': 4, 'blocks': 1, 'veil_channels': 4})
-    losses, changed = parts_that_change(stage, config, batch(config))
-    assert min(losses[-3:]) < 0.97 * losses[0]
-    assert changed and all(name.startswith('derain.veil.') for name in changed)
-    image = torch.rand(1, 3, 32, 48)
-    assert torch.equal(stage.unrolled(image)[0].image, stage.network.derain.lift(image))
-
-
-def test_without_a_veil_field_there_is_none_to_train(make):
-    with pytest.raises(ValueError, match='set derain.veil_channels'):
-        make('derain', {'veil_only': True},
-             derain={'channels': 4, 'blocks': 1, 'veil_channels': 0})
-
-
 def test_a_sam_of_another_width_says_so(make):
     stage, _ = make('joint', attention={'channels': 8, 'blocks': 1})
     with pytest.raises(ValueError, match='channels 8 and 4: set warm_start'):

@@ -157,22 +157,11 @@ class FieldIDM(IDM):
         """Derain an image; as of IDM."""
         if self.veil is None:
             return super().forward(image)
-        unshuffled = self._unshuffled(image)
-        change, hints = self._lift(image, unshuffled)
+        unshuffled = unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
+        change, hints = self.veil(thumbnail(image).to(unshuffled.dtype), unshuffled)
         features = self.head(unshuffled + change) + hints
         residual = self.tail(self.body(features)) + change
         return image + shuffle(residual, self.factor, image.shape[-2:])
-
-    def lift(self, image: torch.Tensor) -> torch.Tensor:
-        """Lift the veil alone: the image as the veil field hands it on, (N, 3, H, W)."""
-        change, _ = self._lift(image, self._unshuffled(image))
-        return image + shuffle(change, self.factor, image.shape[-2:])
-
-    def _unshuffled(self, image: torch.Tensor) -> torch.Tensor:
-        return unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
-
-    def _lift(self, image: torch.Tensor, unshuffled: torch.Tensor) -> Lift:
-        return self.veil(thumbnail(image).to(unshuffled.dtype), unshuffled)
 
 
 @dataclass(frozen=True)

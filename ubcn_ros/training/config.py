@@ -136,8 +136,6 @@ class StageConfig:
     warm_start: bool = True
     # a single step of the loop, drawn at random, learns from a batch (attend)
     one_step: bool = False
-    # IDM's veil field alone is trained, on means of 8x8 pixels of the image it hands on (derain)
-    veil_only: bool = False
     # batch normalisation keeps its statistics
     freeze_norm: bool = False
     # largest norm of the gradient, 0 for any

@@ -117,17 +117,11 @@ class Stage(nn.Module):
         loss = derain_loss(image, clean)
         logs[f'derain{suffix}'] = loss.detach()
         if self.config.psnr_weight:
-            clean = clean + coarse_part(image - clean)
-        return self.with_psnr(loss, image, clean, logs, f'psnr_loss{suffix}')
-
-    def with_psnr(self, loss: torch.Tensor, image: torch.Tensor, clean: torch.Tensor, logs: Logs,
-                  name: str) -> torch.Tensor:
-        """Add the weighted PSNR, logged by name, to a loss; without a weight it stays as it is."""
-        if not self.config.psnr_weight:
-            return loss
-        minus_psnr = psnr_loss(image, clean, self.config.psnr_cap)
-        logs[name] = minus_psnr.detach()
-        return loss + self.config.psnr_weight * minus_psnr
+            minus_psnr = psnr_loss(image, clean + coarse_part(image - clean),
+                                   self.config.psnr_cap)
+            logs[f'psnr_loss{suffix}'] = minus_psnr.detach()
+            loss = loss + self.config.psnr_weight * minus_psnr
+        return loss
 
     def veil_loss(self, lifted: torch.Tensor, rain: torch.Tensor | None, batch: Batch, logs: Logs
                   ) -> torch.Tensor | float:

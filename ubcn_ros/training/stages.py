@@ -7,16 +7,13 @@ from __future__ import annotations
 import torch
 from torch import nn
 from torch.func import functional_call
-from torch.nn import functional as F
 
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.network import UBCN, Discriminator, Step
 from ubcn_ros.network.baselines.base import Baseline
-from ubcn_ros.network.veil_field import FieldIDM
 from ubcn_ros.training.config import OptimizerConfig, StageConfig
 from ubcn_ros.training.losses import (
     adversarial_loss,
-    block_means,
     consistency_loss,
     discriminator_loss,
     lovasz_loss,
@@ -29,35 +26,14 @@ class DerainStage(Stage):
     IDM or a baseline, and the ``Veil`` before it: rainy image to clean image.
 
     A baseline is trained on every estimate that its paper trains on, by the same loss.
-
-    With ``veil_only`` IDM's own veil field alone, without the rest: a fraction of the work, for
-    more and larger batches. What the field has to learn, how far away everything is and how hard
-    it rains, a batch of a few frames says little about.
-
-    :raises ValueError: veil_only for an IDM without a veil field.
     """
 
     trained = ('veil', 'derain')
     measures = ('psnr',)
     quality_text = 'PSNR, mean of 0 (at most 50 dB) and 150 mm/hr'
 
-    def prepare(self) -> None:
-        if self.config.veil_only:
-            derain = self.network.derain
-            if not isinstance(derain, FieldIDM) or derain.veil is None:
-                raise ValueError('veil_only: there is no veil field, set derain.veil_channels')
-            derain.requires_grad_(False)
-            derain.veil.requires_grad_(True)
-            derain.veil.hints.requires_grad_(False)  # they do not change what the field hands on
-
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
         logs: Logs = {}
-        if self.config.veil_only:
-            lifted = block_means(self.network.derain.lift(batch['degraded']).float())
-            clean, degraded = block_means(batch['clean']), block_means(batch['degraded'])
-            loss = F.l1_loss(lifted, clean)
-            logs |= {'veil': loss.detach(), 'veil_before': F.l1_loss(degraded, clean)}
-            return self.with_psnr(loss, lifted, clean, logs, 'veil_psnr_loss'), logs
         lifted, rain = self.network.lift(batch['degraded'])
         loss = self._estimates_loss(lifted, batch['clean'], logs)
         return loss + self.veil_loss(lifted, rain, batch, logs), logs
@@ -74,8 +50,7 @@ class DerainStage(Stage):
         return loss / (1 + derain.early_weight * len(early))
 
     def unrolled(self, image: torch.Tensor) -> list[Step]:
-        derained, lifted, rain = ((self.network.derain.lift(image), image, None)
-                                  if self.config.veil_only else self.network.derain_first(image))
+        derained, lifted, rain = self.network.derain_first(image)
         return [Step(derained, derained.new_zeros(
             len(image), self.network.label_set.num_classes, 1, 1), lifted, rain)]
 
