@@ -54,15 +54,13 @@ def test_other_settings_are_refused_by_name(path):
     with pytest.raises(ValueError, match=r'rain\.json.*recipe\.seed: 1 before, 3 now; .*limit: 2 '
                                          'before, None now: choose another --out'):
         open_results(path, '', {'recipe': {'seed': 3, 'batch': 8}}, {})
-    with pytest.raises(ValueError, match=r'rain\.json does not say files, rates: it is of an '
-                                         'older version, .*: choose another --out'):
-        open_results(path, '', {'files': {}, 'recipe': {}, 'limit': 2, 'rates': []}, {})
 
 
 @pytest.mark.parametrize(('text', 'complaint'), [
     ('{"settings"', 'is not JSON'), ('[]', 'is not the results'), ('{}', 'is not the results'),
     ('{"settings": 3}', 'is not the results'), ('\xff', 'is not JSON'),
-    ('{"settings": {}, "seconds": "x"}', 'is not the results')])
+    ('{"settings": {}, "seconds": "x"}', 'is not the results'),
+    ('{"settings": {}}', 'is not the results')])
 def test_another_file_is_said_with_its_name(path, text, complaint):
     path.parent.mkdir()
     path.write_text(text, 'latin-1')

@@ -105,8 +105,7 @@ class DegradationStudy:
                  **data_settings(self.data, self.fingerprints)}
         self.found: dict[str, Any] = self.results['data'].setdefault(
             self.name, {'command': self.command, **found, 'miou': {}})
-        begun = {key: self.found[key] for key in found if key in self.found}
-        check_same(self.path, begun, found,
+        check_same(self.path, {key: self.found.get(key) for key in found}, found,
                    f'has figures of other scenes or labels of {self.name}')
 
     @property

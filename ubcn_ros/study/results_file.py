@@ -53,10 +53,8 @@ def open_results(path: Path, command: str, settings: Mapping[str, Any],
     settings = json.loads(json.dumps(settings))
     if not path.is_file():
         return StudyResults({'command': command, 'settings': settings, **figures})
-    found = read_results(path)
-    check_same(path, found['settings'], settings, 'is of a study with other settings')
-    results = StudyResults({**found, **{
-        name: found.get(name, empty) for name, empty in figures.items()}})
+    results = StudyResults(read_results(path))
+    check_same(path, results['settings'], settings, 'is of a study with other settings')
     with as_written(path):
         for name, empty in figures.items():
             if not isinstance(results[name], type(empty)):
@@ -72,11 +70,8 @@ def check_same(path: Path, begun: Mapping[str, Any], now: Mapping[str, Any], tol
     :param path: of the file.
     :param begun, now: plain values by name.
     :param told: of the file, where they differ.
-    :raises ValueError: they differ, or the file lacks some, as those of versions before do.
+    :raises ValueError: they differ.
     """
-    if absent := [name for name in now if name not in begun]:
-        raise ValueError(f'{path} does not say {", ".join(absent)}: it is of an older version, '
-                         'whose figures do not go on: choose another --out')
     if changed := differences(begun, now):
         raise ValueError(f'{path} {told}: {"; ".join(changed)}: choose another --out')
 
@@ -118,7 +113,7 @@ def read_results(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not isinstance(found.get('settings'), dict):
         raise ValueError(f'{path} is not the results of a study: it has no settings: move it '
                          'away or choose another folder')
-    if not isinstance(found.get('seconds', 0), (int, float)):
+    if not isinstance(found.get('seconds'), (int, float)):
         raise ValueError(f'{path} is not the results of a study: its seconds are '
-                         f'{found["seconds"]!r}: move it away or choose another folder')
+                         f'{found.get("seconds")!r}: move it away or choose another folder')
     return found

@@ -56,9 +56,7 @@ def check_settings(path: Path, settings: dict[str, Any]) -> dict[str, float]:
     """
     try:
         begun = _said(path)
-        # versions before these were kept say nothing of them
-        before = {**{key: settings.get(key) for key in ('labels', 'network')}, **begun['settings']}
-        best, changed = begun['best'], differences(before, settings)
+        best, changed = begun['best'], differences(begun['settings'], settings)
     except Exception as error:  # torch raises what it likes for a damaged file
         raise _damaged(path, error) from error
     if changed:

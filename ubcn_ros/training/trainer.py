@@ -127,9 +127,6 @@ class Trainer:
             return False
         state = self._state()
         load_checkpoint(self.fabric, path, state)
-        if 'labels' in self.settings and 'labels' not in state['settings']:
-            self.fabric.print(f'{path} is of a version that did not keep what the labels mean: '
-                              'make sure that your data still give them the same classes')
         self.optimizer_step = int(state['optimizer_step'])
         self.best, self.scores = state['best'], state['scores']
         return True

@@ -24,10 +24,12 @@ def degradations(scale=0.8, seeds=('1', '2', '3')):
         f'{test:g}': scale * FIGURE_1[kind][r][c] + 0.1 * int(seed)
         for c, test in enumerate(levels)} for seed in (seeds if kind == 'rain' else seeds[:1])}
         for r, train in enumerate(levels)} for kind, levels in FIGURE_1_LEVELS.items()}
-    return {'command': 'ubcn study degradations --data camvid --seeds 3',
+    command = 'ubcn study degradations --data camvid --seeds 3'
+    return {'command': command,
             'settings': {'recipe': {'name': 'degradations'}, 'stride': 1, 'limit': None},
             'seconds': 4980.0,
-            'data': {'camvid': {'training': f'camvid/train, 367 scenes {SHA[:12]}',
+            'data': {'camvid': {'command': command,
+                                'training': f'camvid/train, 367 scenes {SHA[:12]}',
                                 'scenes': f'camvid/val, 101 scenes {SHA[:12]}',
                                 'miou': miou}}}
 
@@ -62,7 +64,7 @@ def baselines():
                          'scenes': f'camvid/val, 101 scenes {SHA[:12]}',
                          'rates': [50.0, 150.0, 250.0], 'stride': 1, 'limit': None,
                          'iterations': 3},
-            'seconds_per_step': {}, 'input': quality(22.0, 45.0),
+            'seconds': 600.0, 'seconds_per_step': {}, 'input': quality(22.0, 45.0),
             'trained': {'samples': rows, 'time': copy.deepcopy(rows)},
             'model': {'name': 'ubcn-light-camvid', 'parameters': rows['ubcn']['parameters'],
                       'steps': [quality(31.0, 68.0), quality(32.0, 70.0), quality(32.5, 71.0)]},
@@ -98,7 +100,7 @@ def picture_study(name, **more):
     models = {title: {'name': title.lower(), 'file': f'{title.lower()}.safetensors', 'sha256': SHA}
               for title in ('UBCN', *TITLES)}
     return {'command': f'ubcn study {name} --data camvid',
-            'settings': {'data': 'camvid/val', 'iterations': 3, 'device': 'cpu'},
+            'settings': {'data': 'camvid/val', 'iterations': 3, 'device': 'cpu'}, 'seconds': 9.0,
             'pictures': [f'{name}.png', f'{name}.pdf'], 'models': models, **more}
 
 

@@ -46,7 +46,7 @@ def test_what_is_missing_is_said_with_its_command(run, tmp_path):
 
 @pytest.mark.parametrize(('text', 'complaint'), [
     (None, 'holds no study: expected one of degradations.json'), ('{', 'is not JSON'),
-    ('{"settings": {}}', 'is not as `ubcn study methods` writes it')])
+    ('{"settings": {}, "seconds": 0}', 'is not as `ubcn study methods` writes it')])
 def test_a_folder_of_something_else_ends_in_one_line(run, tmp_path, text, complaint):
     (tmp_path / 'odd').mkdir()
     if text:

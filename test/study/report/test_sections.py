@@ -81,19 +81,10 @@ def test_a_share_of_nothing_is_not_known(section, recwarn):
     assert not recwarn
 
 
-@pytest.mark.parametrize('seconds, said', [(0.0, '0 s, all runs together'),
-                                           (None, 'not recorded')])
-def test_a_study_of_no_time_has_a_time(section, seconds, said):
-    results = degradations()
-    del results['seconds']
-    results |= {} if seconds is None else {'seconds': seconds}
-    assert dict(section('degradations', results).facts)['time'] == said
-
-
 def test_what_is_not_tested_yet_is_not_known(section):
     results = degradations(seeds=('1',))
-    results['command'] = ('ubcn study degradations --kind rain --data camvid --kind=pepper '
-                          '--seeds 3')
+    results['data']['camvid']['command'] = (
+        'ubcn study degradations --kind rain --data camvid --kind=pepper --seeds 3')
     del results['data']['camvid']['miou']['haze'], \
         results['data']['camvid']['miou']['rain']['250']
     found = section('degradations', results)
@@ -107,7 +98,8 @@ def test_what_is_not_tested_yet_is_not_known(section):
 
 def test_what_a_seed_lacks_is_asked_for_with_that_seed(section):
     results = degradations(seeds=('1', '2'))
-    results['command'] = "ubcn study degradations --data 'cam vid' --seed 3 --kind rain --seed=4"
+    results['data']['camvid']['command'] = ("ubcn study degradations --data 'cam vid' --seed 3 "
+                                            '--kind rain --seed=4')
     rain = results['data']['camvid']['miou']['rain']
     del rain['150']['2'], rain['250']['2']
     begun = "ubcn study degradations --data 'cam vid' "
@@ -118,14 +110,12 @@ def test_what_a_seed_lacks_is_asked_for_with_that_seed(section):
         ('64 of the tests on camvid with seed 1', begun + '--seed 1')], 'of all kinds'
 
 
-@pytest.mark.parametrize('own', ['ubcn study degradations --data VOC', None])
-def test_what_a_second_data_set_lacks_is_asked_for_of_that(tmp_path, own):
-    results = degradations(seeds=('1',))
+def test_what_a_second_data_set_lacks_is_asked_for_of_that(tmp_path):
+    results, own = degradations(seeds=('1',)), 'ubcn study degradations --data VOC'
     results['data']['voc2012'] = {**results['data']['camvid'], 'miou': {}, 'command': own}
     first, second = study_report([written(tmp_path, 'degradations', results)], '').sections[:2]
-    expected = own or 'ubcn study degradations --data FOLDER'  # files of before do not say it
-    assert second.missing[0][1] == f'{expected} --seed 1' and not first.missing
-    assert dict(second.facts)['command'] == expected
+    assert second.missing[0][1] == f'{own} --seed 1' and not first.missing
+    assert dict(second.facts)['command'] == own
     assert dict(first.facts)['command'] == results['command']
 
 

@@ -52,13 +52,11 @@ def degradation_sections(found: Found, key: str) -> Iterator[Section]:
                                 zip(checked, papers, strict=True)),
                               _target(name, checked, tables)]
         section.opinions = [*_opinions(checked, tables)]
-        # files of before name the first alone
-        command = data.get('command') or (found.kind.command if number else
-                                          found.results['command'])
-        section.missing = [*_missing(name, data['miou'], tables, command)]
-        section.facts = [*found.facts(command), ('tests', data['scenes']), ('seeds', '; '.join(
-            f'{kind} {", ".join(map(str, seeds))}' for kind, rows in data['miou'].items()
-            if (seeds := seeds_of(rows))))]
+        section.missing = [*_missing(name, data['miou'], tables, data['command'])]
+        seeds = '; '.join(f'{kind} {", ".join(map(str, known))}'
+                          for kind, rows in data['miou'].items() if (known := seeds_of(rows)))
+        section.facts = [*found.facts(data['command']), ('tests', data['scenes']),
+                         ('seeds', seeds)]
         yield section
 
 

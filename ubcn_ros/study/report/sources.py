@@ -59,11 +59,9 @@ class Found:
 
         :param command: of a part of it; by default the one that began it.
         """
-        seconds = self.results.get('seconds')
-        return [('command', command or self.results.get('command') or 'not recorded'),
+        return [('command', command or self.results['command']),
                 ('folder', str(self.folder)), *_plain(self.results['settings']),
-                ('time', 'not recorded' if seconds is None else
-                 f'{duration(seconds)}, all runs together')]
+                ('time', f'{duration(self.results["seconds"])}, all runs together')]
 
 
 def find_studies(folders: Sequence[Path], kinds: Sequence[Kind]) -> list[Found]:
