@@ -9,7 +9,12 @@ import pytest
 import torch
 from random_images import psnr
 
-from ubcn_ros.training.tensors.lens_drops import LensPictures, Placement, behind_drops
+from ubcn_ros.training.tensors.lens_drops import (
+    LensPictures,
+    Placement,
+    behind_drops,
+    drops_on_lens,
+)
 from ubcn_ros.training.tensors.misty import Mist, misty
 
 EVEN = np.ones((4, 5))
@@ -97,6 +102,22 @@ def test_mist_at_dusk_is_no_daylight():
     levels = [Mist.draw(np.random.default_rng(seed), np.full(3, 0.35)).airlight.mean()
               for seed in range(30)]
     assert 0.28 < min(levels) and max(levels) < 0.7 and max(levels) > 0.45
+
+
+def test_drops_repeat_from_their_seed():
+    first, again, other = (drops_on_lens(48, 64, np.random.default_rng(seed), 48)
+                           for seed in (1, 1, 2))
+    assert all(map(np.array_equal, first, again)) and not np.array_equal(first[0], other[0])
+    alpha, shift, shade = first
+    assert alpha.shape == shade.shape == (48, 64) and shift.shape == (48, 64, 2)
+    assert 0 <= alpha.min() and alpha.max() <= 1 and (shade > 0.5).all()
+    assert all(part.dtype == np.float32 for part in first)
+
+
+def test_drops_go_with_the_frame():
+    small, large = (np.mean([(drops_on_lens(side, side, np.random.default_rng(s), side)[0] > 0.3)
+                             .mean() for s in range(60)]) for side in (64, 128))
+    assert 0.02 < small < 0.4 and large == pytest.approx(small, rel=0.3)
 
 
 def through_drops(image, right=0.0, down=0.0, shade=1.0):

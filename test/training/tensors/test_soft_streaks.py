@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.data.soft_streaks import StreakLook, soft_streaks
+from ubcn_ros.training.tensors.soft_streaks import StreakLook, soft_streaks
 
 LOOK = StreakLook(length=0.2, width=0.01, softness=0.3, cover=0.05, gain=0.8)
 
