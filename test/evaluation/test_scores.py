@@ -1,5 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
+"""Figures are of rounded images, those of torchmetrics, or counted by hand."""
 
 import math
 
@@ -7,8 +8,16 @@ import cv2
 import pytest
 import torch
 from random_images import clouds, noise
+from torchmetrics.functional.classification import multiclass_calibration_error
 
-from ubcn_ros.evaluation.scores import ImageScore
+from ubcn_ros.evaluation.scores import (
+    BINS,
+    THRESHOLDS,
+    CalibrationScore,
+    ImageScore,
+    RainScore,
+)
+from ubcn_ros.network.rain_estimate import rain_logs
 
 
 def test_image_score_is_of_the_rounded_image_and_the_mean_over_images():
@@ -68,3 +77,77 @@ def test_figures_on_a_gpu_are_those_on_a_cpu():
                     for each in (image, clean)))
         found.append(score.result())
     assert found[1] == pytest.approx(found[0], rel=1e-3)
+
+
+@pytest.mark.parametrize('scale', [0.3, 1.0, 8.0])
+@pytest.mark.parametrize('classes', [2, 11])
+def test_the_error_is_that_of_torchmetrics(scale, classes):
+    generator = torch.Generator().manual_seed(classes)
+    logits = torch.randn((5000, classes), generator=generator)
+    truth = (logits + torch.randn(logits.shape, generator=generator)).argmax(1)
+    probabilities = (scale * logits).softmax(1)
+    score = CalibrationScore(torch.device('cpu'))
+    for part in (slice(0, 1000), slice(1000, None)):
+        sure, found = probabilities[part].max(1)
+        score.add(sure, found == truth[part])
+    expected = multiclass_calibration_error(probabilities, truth, classes, n_bins=BINS)
+    assert score.result()['ece'] == pytest.approx(100 * float(expected), abs=1e-3)
+
+
+def test_coverage_and_accuracy_by_hand():
+    score = CalibrationScore(torch.device('cpu'))
+    score.add(torch.tensor([0.2, 0.52, 0.97, 1.0]), torch.tensor([False, True, False, True]))
+    result = score.result()
+    assert result['accuracy'] == 50.0
+    # each has a bin of its own
+    assert result['ece'] == pytest.approx(100 * (0.2 + 0.48 + abs(0.97 + 1.0 - 1)) / 4)
+    points = {point['min_confidence']: (point['coverage'], point['accuracy'])
+              for point in result['coverage']}
+    assert points.keys() == {*THRESHOLDS}
+    assert points[0.0] == points[0.2] == (100.0, 50.0)
+    assert points[0.25] == points[0.5] == (75.0, pytest.approx(200 / 3))
+    assert points[0.55] == points[0.95] == (50.0, 50.0) and points[0.99] == (25.0, 100.0)
+
+
+def test_a_confidence_that_is_never_reached_is_left_out():
+    score = CalibrationScore(torch.device('cpu'))
+    score.add(torch.tensor([0.31]), torch.tensor([True]))
+    assert [point['min_confidence'] for point in score.result()['coverage']] == [
+        least for least in THRESHOLDS if least <= 0.3]
+
+
+def test_without_a_pixel_there_is_no_figure():
+    result = CalibrationScore(torch.device('cpu')).result()
+    assert math.isnan(result['ece']) and math.isnan(result['accuracy'])
+    assert result['coverage'] == []
+
+
+def told(rate, visibility):
+    return rain_logs(torch.tensor([rate]), torch.tensor([-math.log(0.05) / visibility]))
+
+
+def test_errors_are_medians_relative_to_the_truth():
+    score = RainScore()
+    for rate, visibility in ((50.0, 500.0), (110.0, 900.0), (400.0, 1000.0)):
+        score.add(told(rate, visibility), 100.0, -math.log(0.05) / 1000)
+    found = score.result()['rain']
+    assert found['rate'] == pytest.approx(110, rel=1e-4)
+    assert found['rate_error'] == pytest.approx(50, rel=1e-3)
+    assert found['visibility_truth'] == pytest.approx(1000, rel=1e-4)
+    assert found['visibility'] == pytest.approx(900, rel=1e-4)
+    assert found['visibility_error'] == pytest.approx(10, rel=1e-3)
+    assert found['rate_p10'] < 110 < found['rate_p90'] and found['dry'] == 0
+
+
+def test_dry_frames_have_a_share_and_clear_air():
+    score = RainScore()
+    for rate in (0.0, 1.9, 2.1, 30.0):
+        score.add(told(rate, 10_000.0), 0.0, 0.0)
+    found = score.result()['rain']
+    assert found['rate_error'] is None and found['dry'] == 50
+    assert found['visibility_truth'] == pytest.approx(10_000, rel=1e-4)
+    assert found['visibility_error'] == pytest.approx(0, abs=0.1)
+
+
+def test_nothing_is_told_of_no_image():
+    assert RainScore().result() == {}

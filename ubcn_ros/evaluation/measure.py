@@ -29,10 +29,8 @@ from torch.nn import functional as F
 from ubcn_ros.data.rain import drive_parameters
 from ubcn_ros.data.scenes import Group, Scene, SceneList
 from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.calibration import CalibrationScore
-from ubcn_ros.evaluation.rain_score import RainScore
 from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
-from ubcn_ros.evaluation.scores import ImageScore
+from ubcn_ros.evaluation.scores import CalibrationScore, ImageScore, RainScore
 from ubcn_ros.labels import LabelSet, plain_name
 from ubcn_ros.network import UBCN, Step
 from ubcn_ros.runtime.checks import check_image

@@ -1,8 +1,11 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Figures of images over a set of them, as `measure` defines them."""
+"""Figures over a set of images, as `measure` defines them; those of labels are `LabelScore`'s."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +13,15 @@ from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
     structural_similarity_index_measure,
 )
+
+from ubcn_ros.network.rain_estimate import rain_logs, rain_of
+
+BINS = 15
+THRESHOLDS = (*(step / 20 for step in range(20)), 0.99)
+"""Least confidences at which coverage and accuracy are told."""
+_FINE = 300  # bins that are summed in: the thresholds and the edges of the 15 bins lie between
+DRY = 2.0
+"""mm/hr: below it an estimate counts as dry."""
 
 
 def rounded(image: torch.Tensor) -> torch.Tensor:
@@ -34,3 +46,94 @@ class ImageScore:
     def result(self) -> dict[str, float]:
         """Return 'psnr' in dB, infinite if any image equals the clean one, and 'ssim'."""
         return {'psnr': float(np.mean(self._psnr)), 'ssim': float(np.mean(self._ssim))}
+
+
+class CalibrationScore:
+    """
+    Confidence against accuracy, over all pixels added.
+
+    The expected calibration error (%) is the difference between the mean confidence and the share
+    of right labels, the mean over 15 bins of confidence weighted by their pixels: that of
+    torchmetrics, which keeps every pixel, gigabytes a figure; here sums are kept. Coverage (%) is
+    the share of the pixels at or above a confidence, accuracy (%) the share of right labels among
+    them.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        # pixels, right ones, and the sum of their confidence
+        self._sums = torch.zeros((3, _FINE), dtype=torch.float64, device=device)
+
+    def add(self, confidence: torch.Tensor, right: torch.Tensor) -> None:
+        """Add labelled pixels: their confidence, (N,) 0..1, and which labels are right, bool."""
+        bins = confidence.mul(_FINE).long().clamp_(max=_FINE - 1)
+        values = torch.stack((torch.ones_like(confidence), right.to(confidence.dtype),
+                              confidence)).double()
+        self._sums.scatter_add_(1, bins.expand(3, -1), values)
+
+    def result(self) -> dict[str, Any]:
+        """
+        Return 'ece' and 'accuracy' in %, and 'coverage', one entry per threshold.
+
+        Each is {'min_confidence', 'coverage', 'accuracy'}; without a pixel there are none, and
+        the others are NaN.
+        """
+        sums = self._sums.cpu()
+        total = float(sums[0].sum())
+        if not total:
+            return {'ece': math.nan, 'accuracy': math.nan, 'coverage': []}
+        _, right, confidence = sums.view(3, BINS, -1).sum(2)
+        kept = [(least, sums[:, round(least * _FINE):].sum(1)) for least in THRESHOLDS]
+        return {'ece': 100 * float((right - confidence).abs().sum()) / total,
+                'accuracy': 100 * float(right.sum()) / total,
+                'coverage': [{'min_confidence': least, 'coverage': 100 * float(count) / total,
+                              'accuracy': 100 * float(right) / float(count)}
+                             for least, (count, right, _) in kept if count]}
+
+
+class RainScore:
+    """
+    Rain rate and visibility that a model tells against the rendered, over all images of one rate.
+
+    Errors (%) are relative to the truth, their median over the images; of a dry frame, whose rate
+    is 0, the share (%) of estimates below 2 mm/hr is told instead.
+    """
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[float, float, float, float]] = []
+
+    def add(self, logs: torch.Tensor, rate: float, extinction: float) -> None:
+        """
+        Add an image.
+
+        :param logs: (1, 2), what the network estimates, as of ``Step.rain``.
+        :param rate: true rate, mm/hr.
+        :param extinction: of the rendered veil, 1/m.
+        """
+        found = rain_of(logs)
+        truth = rain_of(rain_logs(torch.tensor([rate]), torch.tensor([extinction])))
+        self._pairs.append(tuple(float(value) for value in (
+            found.rate, truth.rate, found.visibility, truth.visibility)))
+
+    def result(self) -> dict[str, Any]:
+        """
+        Return {'rain': medians and errors}; {} without an image.
+
+        'rate' (mm/hr), its 10th and 90th percentile 'rate_p10' and 'rate_p90', 'rate_error' (None
+        where dry), 'dry' the share below 2 mm/hr, 'visibility', 'visibility_truth' (m) and
+        'visibility_error'.
+        """
+        if not self._pairs:
+            return {}
+        rate, true_rate, visibility, true_visibility = np.array(self._pairs).T
+        p10, median, p90 = (float(value) for value in np.percentile(rate, (10, 50, 90)))
+        return {'rain': {
+            'rate': median, 'rate_p10': p10, 'rate_p90': p90,
+            'rate_error': _median_error(rate, true_rate) if true_rate.all() else None,
+            'dry': 100 * float((rate < DRY).mean()),
+            'visibility': float(np.median(visibility)),
+            'visibility_truth': float(np.median(true_visibility)),
+            'visibility_error': _median_error(visibility, true_visibility)}}
+
+
+def _median_error(found: np.ndarray, truth: np.ndarray) -> float:
+    return 100 * float(np.median(np.abs(found - truth) / truth))

@@ -13,7 +13,6 @@ from torch.nn import functional as F
 
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED
-from ubcn_ros.evaluation.calibration import CalibrationScore
 from ubcn_ros.evaluation.measure import (
     LoadedModel,
     Progress,
@@ -23,6 +22,7 @@ from ubcn_ros.evaluation.measure import (
     truth_of,
 )
 from ubcn_ros.evaluation.rainy_scenes import rainy_scenes
+from ubcn_ros.evaluation.scores import CalibrationScore
 from ubcn_ros.runtime.confidence import confidence_of
 from ubcn_ros.runtime.weights import TEMPERATURES
 
