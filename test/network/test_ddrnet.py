@@ -83,7 +83,7 @@ def test_without_a_window_it_is_the_published_pyramid_and_with_one_any_size_goes
 def test_the_auxiliary_head_sees_the_detail_before_it_sees_the_context():
     network, seen = build_segmentation('ddrnet23_slim', 3, width=4).eval(), []
     network.detail3.register_forward_hook(lambda _, inputs, detail: seen.append(detail))
-    _, (auxiliary,) = network.with_auxiliary(torch.rand(1, 3, 48, 64))
+    _, (auxiliary,), _ = network.with_features(torch.rand(1, 3, 48, 64))
     torch.testing.assert_close(auxiliary, network.auxiliary_head(seen[0]))
 
 

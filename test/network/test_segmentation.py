@@ -113,14 +113,14 @@ def test_options_that_build_nothing_are_named(package, options):
 
 
 def test_a_network_that_lacks_what_training_needs_says_how_to_get_it(package):
-    with pytest.raises(ValueError, match='has no feature_channels, with_auxiliary, with_features: '
+    with pytest.raises(ValueError, match='has no feature_channels, with_features: '
                        'derive it from .*SegmentationNetwork'):
         build_segmentation('own_net:Bare', 3)
 
 
 def test_a_class_that_exists_already_needs_no_source(monkeypatch):
     class Net(torch.nn.Module):
-        with_auxiliary = with_features = None
+        with_features = None
         feature_channels = 1
 
         def __init__(self, num_classes):

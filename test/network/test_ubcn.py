@@ -130,7 +130,7 @@ def test_gradients_reach_every_parameter(network):
         loss = sum(s.image.square().mean() + s.logits.square().mean() for s in steps)
         if network.veil is not None:
             loss = loss + steps[-1].rain.square().mean()
-        logits, auxiliary = network.segmentation.with_auxiliary(torch.rand(2, 3, 64, 64))
+        logits, auxiliary, _ = network.segmentation.with_features(torch.rand(2, 3, 64, 64))
         (loss + auxiliary[0].square().mean()).backward()
         missing = [n for n, p in network.named_parameters() if p.grad is None]
         assert not missing

@@ -44,7 +44,7 @@ class KnownLabels(nn.Module):
         super().__init__()
         self.network = build_segmentation(network, num_classes, **options)
         self.register_buffer('shares', _shares(num_classes).clone(), persistent=False)
-        for name in ('feature_channels', 'with_auxiliary', 'with_features'):
+        for name in ('feature_channels', 'with_features'):
             setattr(self, name, getattr(self.network, name))
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -131,7 +131,7 @@ class AdaptStage(Stage):
         images = batch['clean'][k:]
         if k:
             images = torch.cat((self._derained(batch['degraded'][:k]), images))
-        logits, auxiliary = self.network.segmentation.with_auxiliary(images)
+        logits, auxiliary, _ = self.network.segmentation.with_features(images)
         loss, logs = torch.zeros((), device=labels.device), {}
         for name, part in (('segmentation', slice(k, n)), ('segmentation_derained', slice(0, k))):
             if count := len(labels[part]):

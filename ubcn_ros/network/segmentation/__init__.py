@@ -7,11 +7,10 @@ A segmentation network is an ``nn.Module`` built with ``num_classes`` (and optio
 
 - ``forward(image)``: (N, 3, H, W) RGB 0..1 to logits (N, num_classes, h, w), h and w at the
   network's own stride; any H, W from 32 up;
-- ``with_auxiliary(image)``: (logits, list of auxiliary logits) for deep supervision;
-- ``with_features(image)``: (logits, list of auxiliary logits, features) in one pass: the
-  (N, C, h', w') features that the discriminator sees, with C = ``feature_channels``.
+- ``with_features(image)``: for training, (logits, list of auxiliary logits, features) in one
+  pass: the (N, C, h', w') features that the discriminator sees, with C = ``feature_channels``.
 
-``segmentation.base.SegmentationNetwork`` has all of these for a subclass with ``encode`` and
+``segmentation.base.SegmentationNetwork`` has both for a subclass with ``encode`` and
 ``classify``. A new one is a file here and a line in ``REGISTRY``; one that lives elsewhere is
 named as ``module:Class``.
 
@@ -37,7 +36,7 @@ REGISTRY = {
     'ddrnet23_slim': 'ubcn_ros.network.segmentation.ddrnet:DDRNet23Slim',
     'pspnet_resnet50': 'ubcn_ros.network.segmentation.pspnet:PSPNetResNet50',
 }
-_NEEDED = ('feature_channels', 'with_auxiliary', 'with_features')
+_NEEDED = ('feature_channels', 'with_features')
 
 
 def build_segmentation(name: str, num_classes: int, /, **options: object) -> nn.Module:

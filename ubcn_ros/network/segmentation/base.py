@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the segmentation networks share: input normalisation and the three ways to call them."""
+"""What the segmentation networks share: input normalisation and the two ways to call them."""
 
 from __future__ import annotations
 
@@ -65,10 +65,6 @@ class SegmentationNetwork(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Segment (N, 3, H, W) RGB 0..1: logits (N, num_classes, h, w)."""
         return self.classify(*self._encode(image))
-
-    def with_auxiliary(self, image: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Return logits and auxiliary logits, for training."""
-        return self.with_features(image)[:2]
 
     def with_features(self, image: torch.Tensor
                       ) -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
