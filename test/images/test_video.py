@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import ubcn
 
 from ubcn_ros.images.video import VideoError, VideoInfo, is_video, read_video, video_info
 from ubcn_ros.images.video_writer import VideoWriter
@@ -83,6 +84,26 @@ def test_what_a_file_says_of_itself(tmp_path, times, duration):
                              pytest.approx(duration, abs=0.001))
     data = (tmp_path / 'a.mp4').read_bytes()
     assert data.index(b'moov') < data.index(b'mdat'), 'a browser plays it while it loads'
+
+
+@pytest.mark.parametrize('transfer, videos, said', [
+    (1, 1, []), (16, 1, ['is HDR (PQ)']), (18, 2, ['holds 2 videos: the first', 'is HDR (HLG)'])])
+def test_what_is_not_read_as_it_is_meant_is_said(tmp_path, transfer, videos, said):
+    path = tmp_path / 'a.mp4'
+    with av.open(str(path), 'w') as container:
+        streams = [container.add_stream('libx264', rate=10) for _ in range(videos)]
+        for stream in streams:
+            stream.height, stream.width, stream.pix_fmt = 48, 96, 'yuv420p'
+            stream.codec_context.color_trc = transfer
+        for stream in streams:
+            frame = av.VideoFrame.from_ndarray(flag(0))
+            container.mux([*stream.encode(frame), *stream.encode()])
+    notes = video_info(path).notes
+    assert len(notes) == len(said) and all(a in b for a, b in zip(said, notes, strict=True))
+    for command in (('rain', path, tmp_path / 'out'),
+                    ('bag', 'create', path, tmp_path / 'bag')):
+        assert [line for line in ubcn(*command).stderr.splitlines() if 'Warning' in line] == [
+            f'Warning: {note}' for note in notes]
 
 
 def test_a_name_with_colons_is_that_of_a_file(tmp_path, monkeypatch):

@@ -46,12 +46,13 @@ class ImageSource(NamedTuple):
     Images in the order of time.
 
     `frames` are stamps (ns) with a file or an (H, W, 3) uint8 RGB array; `total` is their number,
-    0 where it is not known; `text` says where the stamps come from.
+    0 where it is not known; `text` says where the stamps come from; `notes` are a video's.
     """
 
     frames: Iterable[tuple[int, Path | np.ndarray]]
     total: int
     text: str
+    notes: tuple[str, ...] = ()
 
 
 def image_source(path: Path | str, rate_hz: float | None = None, stamps: str = 'auto'
@@ -75,11 +76,14 @@ def image_source(path: Path | str, rate_hz: float | None = None, stamps: str = '
     if stamps == 'names':
         raise BagError(f'{path} is a video, whose frames have no names: leave the choice of '
                        'stamps out (on the command line, --stamps)')
-    total = video_info(path).frames
+    info = video_info(path)
     if rate_hz or stamps == 'rate':
-        return at_rate((frame.image for frame in read_video(path)), rate_hz, total)
-    return ImageSource(((START_NS + round(frame.time_s * 1e9), frame.image)
-                        for frame in read_video(path)), total, 'the times of the video')
+        source = at_rate((frame.image for frame in read_video(path)), rate_hz, info.frames)
+    else:
+        source = ImageSource(((START_NS + round(frame.time_s * 1e9), frame.image)
+                              for frame in read_video(path)), info.frames,
+                             'the times of the video')
+    return source._replace(notes=info.notes)
 
 
 def at_rate(images: Iterable[Path | np.ndarray], rate_hz: float | None = None, total: int = 0

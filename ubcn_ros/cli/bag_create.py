@@ -11,7 +11,7 @@ import click
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import InputType, Number
-from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error
+from ubcn_ros.cli.output import exit_stopped, progress_bar, say_error, warn
 from ubcn_ros.text_table import counted
 
 
@@ -56,6 +56,8 @@ def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float 
     from ubcn_ros.stopping import Stopped, stop_on_signals
     count, broken = 0, False
     images = image_source(source, rate_hz, stamps)
+    for note in images.notes:
+        warn(note)
     try:
         with stop_on_signals(), progress_bar(total=images.total or None) as bar:
             def show(done: int) -> None:

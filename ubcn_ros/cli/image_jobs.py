@@ -141,6 +141,8 @@ class VideoJobs:
             raise click.ClickException(f'{source} is a video, and cannot be written to {output}: '
                                        'give a name that ends in .mp4, or a folder')
         info = video_info(source)
+        for note in info.notes:
+            warn(note)
         self.inputs, self.errors = [source], []
         self.pixel_aspect = info.pixel_aspect
         self._frames = info.frames or round(info.duration_s * info.rate_hz)

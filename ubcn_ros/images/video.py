@@ -26,6 +26,8 @@ DEFAULT_RATE_HZ = 15.0
 """Frames per second where nothing says how many."""
 
 # ISO base media but for still images (HEIF, AVIF), Matroska, AVI, MPEG program stream, ASF, FLV
+_HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions by their number in ITU-T H.273
+
 _STARTS = re.compile(rb'....(?:ftyp(?!hei|mif1|avif)|moov|mdat|wide)|\x1a\x45\xdf\xa3|'
                      rb'RIFF....AVI |\x00\x00\x01\xba|\x30\x26\xb2\x75|FLV\x01', re.DOTALL)
 
@@ -47,13 +49,14 @@ class VideoInfo(NamedTuple):
 
     ``rate_hz``: frames per second, the mean where the rate varies; ``frames`` and ``duration_s``:
     0 where the file does not say; ``pixel_aspect``: width of a pixel of an upright frame, by its
-    height.
+    height; ``notes``: what of the file is not read, or not as it is meant, a sentence each.
     """
 
     rate_hz: float
     frames: int
     duration_s: float
     pixel_aspect: Fraction = Fraction(1)
+    notes: tuple[str, ...] = ()
 
 
 def is_video_name(path: Path | str) -> bool:
@@ -98,7 +101,16 @@ def video_info(path: Path | str) -> VideoInfo:
             duration = max(0.0, duration - (first.time or 0))
         aspect = stream.sample_aspect_ratio or Fraction(1)
         return VideoInfo(_rate(stream), stream.frames, duration,
-                         1 / aspect if _quarter_turns(first) % 2 else aspect)
+                         1 / aspect if _quarter_turns(first) % 2 else aspect,
+                         tuple(_notes(path, container, stream)))
+
+
+def _notes(path: Path | str, container: Any, stream: Any) -> Iterator[str]:
+    if (count := len(container.streams.video)) > 1:
+        yield f'{path} holds {count} videos: the first is read'
+    if transfer := _HDR.get(stream.codec_context.color_trc):
+        yield (f'{path} is HDR ({transfer}) and read as if it were not: contrast and colours are '
+               'others than those of usual images. Convert it to BT.709 before')
 
 
 def length_s(path: Path | str) -> float:
