@@ -5,13 +5,15 @@
 import functools
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 
 def pytest_configure():
-    """Let processes that tests start find the networks of tests, too."""
+    """Let processes that tests start find the networks of tests, too, and SIGHUP be heard."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored
     folder = str(Path(__file__).parent)
     os.environ['PYTHONPATH'] = os.pathsep.join(
         filter(None, [folder, os.environ.get('PYTHONPATH')]))

@@ -246,8 +246,9 @@ def simulated_cuda(monkeypatch):
         'tolist': lambda tensor: _native.tolist(tensor.cpu())},
         torch: {'Generator': Generator, 'autocast': Autocast}, torch.amp: {'autocast': Autocast},
         torch._C: {'_group_tensors_by_device_and_dtype': grouped}, torch.cuda: _cuda(mode),
-        # where PyTorch was built for CUDA it looks for a device by this
-        torch.accelerator: {'current_accelerator': lambda *_, **__: None},
+        # where PyTorch was built for CUDA it looks for a device by this, from 2.6 on
+        **({torch.accelerator: {'current_accelerator': lambda *_, **__: None}}
+           if hasattr(torch, 'accelerator') else {}),
         # the CPU's waits for its numbers, to check them
         torch.nn.functional: {'one_hot': lambda ids, count: (
             ids[..., None] == torch.arange(count, device=ids.device)).long()}}

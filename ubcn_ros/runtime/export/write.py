@@ -19,6 +19,7 @@ import io
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -167,11 +168,11 @@ def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Pat
 def _write_torch(module: ExportStage, values: tuple[torch.Tensor, ...], file: Path,
                  dynamic: bool) -> None:
     from torch.fx.experimental import _config as shapes
-    if not hasattr(shapes, 'backed_size_oblivious'):
+    if dynamic and not hasattr(shapes, 'backed_size_oblivious'):
         raise ValueError(f'PyTorch {torch.__version__} cannot export sizes that may be 1 within '
                          'the network: install PyTorch 2.7 or newer')
-    sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
-    with shapes.patch(backed_size_oblivious=True), torch.no_grad():
+    with shapes.patch(backed_size_oblivious=True) if dynamic else nullcontext(), torch.no_grad():
+        sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC) if dynamic else None
         program = torch.export.export(
             module, values, dynamic_shapes=(sizes,) * len(values) if dynamic else None)
     buffer = io.BytesIO()
