@@ -19,8 +19,14 @@ def pytest_configure():
         filter(None, [folder, os.environ.get('PYTHONPATH')]))
 
 
+def pytest_collection():
+    """Import all without collecting garbage: that takes a quarter of the time, and finds none."""
+    gc.disable()
+
+
 def pytest_collection_finish():
     """Keep collections of garbage from looking through all that was imported: it stays."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 
