@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 from click.testing import CliRunner
-from random_images import clouds
+from random_images import cloudy_images
 
 from ubcn_ros.benchmark.roofline import Ceilings
 from ubcn_ros.cli.benchmark_engine import engine
@@ -21,9 +21,7 @@ def run(tiny_model, monkeypatch):
     # the real ceilings take seconds to measure
     monkeypatch.setattr('ubcn_ros.benchmark.roofline.measure_ceilings',
                         lambda *_: Ceilings(1e12, 1e12))
-    # a street, on which it is timed otherwise, takes a second to paint
-    monkeypatch.setattr('ubcn_ros.benchmark.engine.rainy_images', lambda height, width, count: [
-        clouds(n, height, width, 40, 200) for n in range(count)])
+    monkeypatch.setattr('ubcn_ros.benchmark.engine.rainy_images', cloudy_images)
 
     def invoke(*arguments):
         return CliRunner().invoke(engine, [

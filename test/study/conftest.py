@@ -6,15 +6,13 @@ from dataclasses import replace
 
 import pytest
 from camvid_folder import stripes, write_scenes
-from random_images import clouds
+from random_images import cloudy_images
 
 
 @pytest.fixture(autouse=True, scope='session')
 def _timed_on_clouds():
-    """A street, on which methods are timed otherwise, takes a second to paint."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr('ubcn_ros.study.times.rainy_images', lambda height, width, count: [
-            clouds(n, height, width, 40, 200) for n in range(count)])
+        patch.setattr('ubcn_ros.study.times.rainy_images', cloudy_images)
         yield
 
 

@@ -301,11 +301,6 @@ def several(*options: Callable) -> Callable[[Callable], Callable]:
     return decorate
 
 
-def typed(context: click.Context, name: str) -> bool:
-    """Return whether a parameter's value was given on the command line, not its default."""
-    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-
-
 def collected(name: str, build: Callable[..., Any], *options: Callable) -> Callable:
     """
     Make a decorator that adds options of which the command gets one value.

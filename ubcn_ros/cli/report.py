@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ubcn_ros.cli.commands import Command
 from ubcn_ros.cli.options import (
@@ -21,14 +22,12 @@ from ubcn_ros.cli.options import (
     model_option,
     precision_option,
     processing_option,
-    typed,
 )
 from ubcn_ros.cli.output import bar_updater, progress_bar, say_error
 
 if TYPE_CHECKING:
     from ubcn_ros.report.page import Report
     from ubcn_ros.report.steps import Steps
-
 
 _OF_THE_STEPS = ('iterations', 'precision', 'processing_size')
 
@@ -81,8 +80,9 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
             if other or input_bag or truth or full_size or topics:
                 raise click.UsageError(f'{source} is an evaluation: OTHER, --input, --truth, '
                                        '--topic and --full-size are of bags')
+            source_of = click.get_current_context().get_parameter_source
             if given := [f'--{name.replace("_", "-")}' for name in _OF_THE_STEPS
-                         if typed(click.get_current_context(), name)]:
+                         if source_of(name) is ParameterSource.COMMANDLINE]:
                 raise click.UsageError(f'{source} is an evaluation, whose steps are run again as '
                                        f'they were measured: leave out {", ".join(given)}')
             made = _evaluation(source, steps, step_frames, bar_updater(bar))

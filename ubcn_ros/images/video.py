@@ -24,10 +24,9 @@ SUFFIXES = ('.mp4', '.m4v', '.mov', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.
 """Names of files that are taken for videos, in any case."""
 DEFAULT_RATE_HZ = 15.0
 """Frames per second where nothing says how many."""
-
-# ISO base media but for still images (HEIF, AVIF), Matroska, AVI, MPEG program stream, ASF, FLV
 _HDR = {16: 'PQ', 18: 'HLG'}  # transfer functions by their number in ITU-T H.273
 
+# ISO base media but for still images (HEIF, AVIF), Matroska, AVI, MPEG program stream, ASF, FLV
 _STARTS = re.compile(rb'....(?:ftyp(?!hei|mif1|avif)|moov|mdat|wide)|\x1a\x45\xdf\xa3|'
                      rb'RIFF....AVI |\x00\x00\x01\xba|\x30\x26\xb2\x75|FLV\x01', re.DOTALL)
 

@@ -167,14 +167,16 @@ def _write_onnx(module: ExportStage, values: tuple[torch.Tensor, ...], file: Pat
 
 def _write_torch(module: ExportStage, values: tuple[torch.Tensor, ...], file: Path,
                  dynamic: bool) -> None:
-    from torch.fx.experimental import _config as shapes
-    if dynamic and not hasattr(shapes, 'backed_size_oblivious'):
-        raise ValueError(f'PyTorch {torch.__version__} cannot export sizes that may be 1 within '
-                         'the network: install PyTorch 2.7 or newer')
-    with shapes.patch(backed_size_oblivious=True) if dynamic else nullcontext(), torch.no_grad():
-        sizes = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC) if dynamic else None
-        program = torch.export.export(
-            module, values, dynamic_shapes=(sizes,) * len(values) if dynamic else None)
+    sizes, setting = None, nullcontext()
+    if dynamic:
+        from torch.fx.experimental import _config as shapes
+        if not hasattr(shapes, 'backed_size_oblivious'):
+            raise ValueError(f'PyTorch {torch.__version__} cannot export sizes that may be 1 '
+                             'within the network: install PyTorch 2.7 or newer')
+        sizes = (dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC),) * len(values)
+        setting = shapes.patch(backed_size_oblivious=True)
+    with setting, torch.no_grad():
+        program = torch.export.export(module, values, dynamic_shapes=sizes)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
     file.write_bytes(buffer.getvalue())
