@@ -22,6 +22,7 @@ from ubcn_ros.runtime.export.check import (
     compare,
     require_equal,
 )
+from ubcn_ros.runtime.export.stages import EXPORT_STAGES
 
 pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
@@ -153,7 +154,19 @@ def test_torch_programs_equal_the_network_too(rain_model, tmp_path):
 def test_torch_programs_of_one_size_equal_ddrnet_too(rain_model, tmp_path):
     model = few_layers(rain_model, tmp_path, veil=None)
     # the command compares them with PyTorch
-    export_of(model, tmp_path / 'programs', '--format', 'torch', '--height', '48', '--width', '64')
+    folder, _ = export_of(model, tmp_path / 'programs', '--format', 'torch', '--height', '48',
+                          '--width', '64')
+    held = [torch.export.load(path).state_dict for path in folder.glob('*.pt2')]
+    assert all(held), 'each stage has weights'
+    assert (sum(weight.numel() for stage in held for weight in stage.values())
+            <= sum(weight.numel() for weight in load_model(model)[0].state_dict().values()))
+
+
+def test_stages_have_a_veil_once(rain_model):
+    network, _ = load_model(rain_model)
+    held = [name for stage in EXPORT_STAGES.values()
+            for name, _ in stage(network).network.named_parameters()]
+    assert sorted(held) == sorted(name for name, _ in network.named_parameters())
 
 
 def test_the_check_finds_another_network(tiny_model, exported):

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
 
@@ -12,25 +14,32 @@ from ubcn_ros.network import UBCN, Step
 
 class ExportStage(nn.Module):
     """
-    A stage of a network.
+    A stage of a network, with a copy of the parts that it computes with and no others.
 
+    torch.export writes all the weights that a module has, computed with or not.
+
+    :ivar parts: names of those of its network.
     :ivar inputs: names of its inputs.
     :ivar outputs: names of what it returns: a tensor, or a tuple where there are several.
     """
 
+    parts: tuple[str, ...]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
 
     def __init__(self, network: UBCN) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
+        for part, _ in network.named_children():
+            if part not in self.parts:
+                setattr(self.network, part, None)
         self.eval()
 
 
 class Derain(ExportStage):
     """B1 = IDM(O), with a veil O' = veil(O) and B1 = IDM(O')."""
 
-    inputs, outputs = ('image',), ('derained',)
+    parts, inputs, outputs = ('veil', 'derain'), ('image',), ('derained',)
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
@@ -55,7 +64,7 @@ class Derain(ExportStage):
 class Segment(ExportStage):
     """St = FAM(Bt)."""
 
-    inputs, outputs = ('derained',), ('logits',)
+    parts, inputs, outputs = ('segmentation',), ('derained',), ('logits',)
 
     def forward(self, derained: torch.Tensor) -> torch.Tensor:
         """
@@ -70,12 +79,15 @@ class Segment(ExportStage):
 class Attend(ExportStage):
     """Bt = SAM(O, Bt-1, St-1), with a veil SAM(O', Bt-1, St-1)."""
 
+    parts = ('veil', 'attention')
     inputs, outputs = ('image', 'previous', 'previous_logits'), ('derained',)
 
     def __init__(self, network: UBCN) -> None:
         super().__init__(network)
         if network.veil is not None:
             self.inputs = ('lifted', *self.inputs[1:])
+            if not network.veil.config.every_step:
+                self.network.veil = None
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor, previous_logits: torch.Tensor
                 ) -> torch.Tensor:

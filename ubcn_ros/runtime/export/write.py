@@ -116,8 +116,8 @@ def write_description(folder: Path, description: dict[str, Any]) -> None:
 
 def _logits_shape(network: UBCN, image: Sequence[int]) -> torch.Size:
     """Shape of the logits of an image of this shape; nothing is computed."""
-    shapes_only = copy.deepcopy(network).to('meta')
-    return EXPORT_STAGES['segment'](shapes_only)(torch.empty(*image, device='meta')).shape
+    segment = EXPORT_STAGES['segment'](network).to('meta')
+    return segment(torch.empty(*image, device='meta')).shape
 
 
 def _tensors(logits: torch.Size, size: Sequence[int] | None) -> dict[str, dict[str, Any]]:
