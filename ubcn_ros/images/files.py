@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Iterable
@@ -140,6 +141,11 @@ def write_image(path: Path | str, image: np.ndarray) -> None:
         full = error.errno in NO_ROOM
         raise ImageFileError(f'{path} cannot be written: {error.strerror or error}: '
                              f'{"make room, or " if full else ""}choose another place') from error
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """Return an image for a page to hold; ``kind`` of its bytes, like 'webp'."""
+    return f'data:image/{kind};base64,' + base64.b64encode(data).decode('ascii')
 
 
 def natural_key(name: str) -> list[tuple[bool, int, str]]:

@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-import base64
 import math
 
 import cv2
 import numpy as np
+
+from ubcn_ros.images.files import data_uri
 
 BUDGET = 22_500_000
 """Bytes of all pictures of a page, as text: a page stays below 25 MB."""
@@ -19,7 +20,6 @@ _MOST_PIXELS = 1280 * 720
 _BITS = 0.5  # of a pixel, at a quality of about 60
 _BEST, _LEAST = 90, 20  # quality of WebP
 _LOSSLESS = 101
-_HEAD = 'data:image/webp;base64,'
 
 
 class Album:
@@ -65,7 +65,7 @@ class Album:
         return 0.74 * self._left * weight / max(self._weight, weight)
 
     def _taken(self, data: bytes, weight: float) -> str:
-        text = _HEAD + base64.b64encode(data).decode('ascii')
+        text = data_uri(data, 'webp')
         self._left -= len(text)
         self._weight -= weight
         return text

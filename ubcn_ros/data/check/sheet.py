@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 from ubcn_ros.data.check.report import CheckReport, SplitFacts
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.images.contact_sheet import scaled_to
+from ubcn_ros.images.files import data_uri
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.whole_files import write_whole
 
@@ -105,12 +106,10 @@ def _chosen(split: SplitFacts, count: int) -> list[int]:
 def _picture(name: str, image: np.ndarray, width: int) -> dict[str, str]:
     """Encode an image, scaled down where it is wider, as a data URL."""
     if image.shape[1] > width:
-        height = max(1, round(image.shape[0] * width / image.shape[1]))
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        image = scaled_to(width, image)
     _, data = cv2.imencode('.jpg', cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
                            [cv2.IMWRITE_JPEG_QUALITY, 85])
-    return {'name': name, 'source': 'data:image/jpeg;base64,'
-            + base64.b64encode(data).decode('ascii')}
+    return {'name': name, 'source': data_uri(data.tobytes(), 'jpeg')}
 
 
 def _css(color: tuple[int, int, int]) -> str:

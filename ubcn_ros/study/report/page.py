@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 
+import cv2
+
+from ubcn_ros.images.contact_sheet import scaled_to
+from ubcn_ros.images.files import data_uri
 from ubcn_ros.report.page import environment, resource
 from ubcn_ros.study.report.content import StudyReport
 
@@ -29,14 +32,11 @@ def html(report: StudyReport) -> str:
 
 def _embedded(path: Path) -> str:
     """Return a picture as a data URI."""
-    import cv2
     image = cv2.imread(str(path))
     if image is None:
         raise ValueError(f'{path}, a figure of a study, is missing or not a picture: make it '
                          'again')
-    height, width = image.shape[:2]
-    if width > _WIDEST:
-        image = cv2.resize(image, (_WIDEST, round(height * _WIDEST / width)),
-                           interpolation=cv2.INTER_AREA)
+    if image.shape[1] > _WIDEST:
+        image = scaled_to(_WIDEST, image)
     _, data = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, _WEBP_QUALITY])
-    return 'data:image/webp;base64,' + base64.b64encode(data).decode('ascii')
+    return data_uri(data.tobytes(), 'webp')
