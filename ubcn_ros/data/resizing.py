@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ubcn_ros.data.scenes import CleanFrame, Scene, SceneList
+from ubcn_ros.evenly import evenly
 
 
 def resized(frame: CleanFrame, width: int, height: int) -> CleanFrame:
@@ -80,6 +81,4 @@ def typical_short_side(scenes: SceneList, at_most: int = 25) -> int:
 
     :param at_most: so many of them, spread evenly, are read.
     """
-    count = min(at_most, len(scenes))
-    chosen = (scenes.scenes[n * len(scenes) // count] for n in range(count))
-    return median_low(min(scene.image().shape[:2]) for scene in chosen)
+    return median_low(min(scene.image().shape[:2]) for scene in evenly(scenes.scenes, at_most))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from ubcn_ros.data.scenes import Scene, SceneList
+from ubcn_ros.evenly import evenly
 
 
 def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
@@ -20,9 +21,7 @@ def pixel_shares(scenes: SceneList, at_most: int = 400) -> np.ndarray:
     :return: (K,) float64, of the pixels that have a class; all 0 where none has.
     :raises DataSetError: labels cannot be read.
     """
-    labelled = scenes.labelled().scenes
-    count = min(at_most, len(labelled))
-    chosen = [labelled[i * len(labelled) // count] for i in range(count)]
+    chosen = evenly(scenes.labelled().scenes, at_most)
     with ThreadPoolExecutor() as pool:
         pixels = sum(pool.map(_pixels, chosen), np.zeros(256, np.int64))
     pixels = pixels[:scenes.label_set.num_classes]

@@ -18,11 +18,12 @@ from urllib.parse import quote
 import numpy as np
 
 from ubcn_ros.bags import BagError
+from ubcn_ros.evenly import evenly
 from ubcn_ros.images.files import write_image
 from ubcn_ros.labels import LabelSet, numbered_labels
 from ubcn_ros.report import summary
 from ubcn_ros.report.measures import WORST, Classes, available, measured
-from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame, evenly
+from ubcn_ros.report.page import CONFIDENCE, LABELS, PaneView, Report, ReportFrame
 from ubcn_ros.report.pictures import BUDGET, Album
 from ubcn_ros.report.steps import Steps
 from ubcn_ros.report.tracks import (
@@ -87,10 +88,10 @@ def _choose(tracks: Sequence[Track], count: int) -> list[list[FrameKey]]:
     Each camera gets one while there are enough, and of the rest by how many it has: cameras of
     one rate as many each, which are of the same moments.
     """
-    shown = evenly([track for track in tracks if track.keys], count)
+    shown = evenly([track for track in tracks if track.keys], count, middle=True)
     more = sum(len(track.keys) - 1 for track in shown)
     rest = min(count - len(shown), more)
-    return [evenly(track.keys, 1 + rest * (len(track.keys) - 1) // max(more, 1))
+    return [evenly(track.keys, 1 + rest * (len(track.keys) - 1) // max(more, 1), middle=True)
             if any(track is one for one in shown) else [] for track in tracks]
 
 

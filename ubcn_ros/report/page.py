@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -166,12 +166,6 @@ class Report:
         key, measure = self.worst.key, self.worst
         return sorted(range(len(self.frames)),
                       key=lambda i: measure.badness(self.frames[i].values.get(key)))
-
-
-def evenly(items: Sequence[Any], count: int) -> list[Any]:
-    """Choose at most so many of all, spread evenly."""
-    count = min(count, len(items))
-    return [items[(2 * n + 1) * len(items) // (2 * count)] for n in range(count)]
 
 
 def html(report: Report) -> str:

@@ -14,18 +14,11 @@ from ubcn_ros.data.mixture import open_data
 from ubcn_ros.data.resizing import resized
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.evenly import evenly
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.report.evaluation import Evaluation
 from ubcn_ros.report.measures import MEASURES, psnr
-from ubcn_ros.report.page import (
-    CONFIDENCE,
-    LABELS,
-    Measure,
-    PaneView,
-    Report,
-    ReportFrame,
-    evenly,
-)
+from ubcn_ros.report.page import CONFIDENCE, LABELS, Measure, PaneView, Report, ReportFrame
 from ubcn_ros.report.pictures import Album
 from ubcn_ros.report.steps import Steps
 
@@ -51,7 +44,7 @@ def add_pictures(report: Report, evaluation: Evaluation, steps: Steps, count: in
     :raises DataSetError: the data are not there, or not what they were.
     """
     scenes = _scenes(evaluation, steps)
-    numbers = evenly(range(len(evaluation.said['data']['images'])), count)
+    numbers = evenly(range(len(evaluation.said['data']['images'])), count, middle=True)
     total = len(numbers) * len(evaluation.rates(next(iter(evaluation.sizes))))
     masks = evaluation.labelled
     album = Album(total * (2 + 2 * steps.iterations), total * (masks + steps.iterations))

@@ -16,6 +16,7 @@ from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
 from ubcn_ros.evaluation.measure import LoadedModel, enlarged, truth_of
 from ubcn_ros.evaluation.scores import ImageScore, rounded
+from ubcn_ros.evenly import evenly
 from ubcn_ros.labels import UNLABELED, LabelSet
 from ubcn_ros.network import Step
 from ubcn_ros.study.print_cells import Zoom, unlabeled_color
@@ -149,8 +150,7 @@ def chosen_indices(scenes: SceneList, names: Sequence[str], stride: int | None, 
         return [places[name] for name in names]
     if stride:
         return found[::stride][:limit]
-    count = min(limit, len(found))
-    return [found[n * len(found) // count] for n in range(count)]
+    return evenly(found, limit)
 
 
 def check_zoom(zoom: Zoom | None, name: str, image: np.ndarray, stored: Sequence[int]) -> None:

@@ -15,6 +15,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from ubcn_ros.data.scenes import SceneList
+from ubcn_ros.evenly import evenly
 from ubcn_ros.images.contact_sheet import contact_sheet, scaled_to
 from ubcn_ros.images.overlay import overlay
 from ubcn_ros.labels import UNLABELED, LabelSet
@@ -114,7 +115,7 @@ class ValidationPictures:
 
     def __init__(self, label_set: LabelSet, measures: Collection[str], frames: int) -> None:
         self.label_set, self.measures = label_set, measures
-        self._kept = {i * frames // _KEPT_FRAMES for i in range(_KEPT_FRAMES)}
+        self._kept = {*evenly(range(frames), _KEPT_FRAMES)}
         self._rows: dict[tuple[int, float], tuple[list[str], list[np.ndarray]]] = {}
 
     def __call__(self, rate_mm_h: float, n: int, batch: Mapping[str, torch.Tensor],

@@ -22,6 +22,7 @@ from ubcn_ros.data.rain_parameters import RainParameters, sample_rate
 from ubcn_ros.data.scenes import CleanFrame, SceneList
 from ubcn_ros.data.strong_augmentation import augment_strongly
 from ubcn_ros.data.validation_rain import RENDERED, rainy_view
+from ubcn_ros.evenly import evenly
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.training.drive_frames import DriveFrames, chosen_scene, drive_size
 from ubcn_ros.training.sample_config import SampleConfig
@@ -230,9 +231,7 @@ def validation_samples(scenes: SceneList, rate_mm_h: float, images: int, rain: s
     :param images: so many scenes at most are taken, spread evenly over all.
     :param rain: one of RAINS.
     """
-
-    count = min(images, len(scenes))
-    for index in (n * len(scenes) // count for n in range(count)):
+    for index in evenly(range(len(scenes)), images):
         source = scenes.scenes[index].read()
         rainy = source.rainy if rate_mm_h else source.image
         if rainy is None:

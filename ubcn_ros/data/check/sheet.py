@@ -15,6 +15,7 @@ import numpy as np
 from ubcn_ros.data.check.report import CheckReport, SplitFacts
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import rainy_view
+from ubcn_ros.evenly import evenly
 from ubcn_ros.images.contact_sheet import scaled_to
 from ubcn_ros.images.files import data_uri
 from ubcn_ros.images.overlay import overlay
@@ -98,9 +99,8 @@ def _rain(report: CheckReport) -> Iterator[dict[str, str]]:
 
 def _chosen(split: SplitFacts, count: int) -> list[int]:
     """Indices of scenes that can be read, spread evenly."""
-    sound = [i for i, found in enumerate(split.facts) if not found.problems]
-    count = min(count, len(sound))
-    return [sound[(2 * k + 1) * len(sound) // (2 * count)] for k in range(count)]
+    return evenly([i for i, found in enumerate(split.facts) if not found.problems], count,
+                  middle=True)
 
 
 def _picture(name: str, image: np.ndarray, width: int) -> dict[str, str]:
