@@ -5,7 +5,7 @@
 import numpy as np
 import pytest
 
-from ubcn_ros.study.degradation_claims import claims, claims_text
+from ubcn_ros.study.degradation_claims import claims, degradation_statements
 from ubcn_ros.study.degradation_figures import curves, heat_maps
 from ubcn_ros.study.degradation_table import degradations_text, over_seeds
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
@@ -22,7 +22,7 @@ def test_the_papers_own_numbers_fulfil_its_claims(tables):
     assert [len(claim.comparisons) for claim in found] == [48, 60, 24, 24]
     # pepper 75.0 against 74.9, which are read off to 0.3
     assert [claim.margin for claim in found] == pytest.approx([0.1, 0.6, 0.3, 0.5])
-    assert 'does not hold' not in claims_text(found)
+    assert [each.holds for each in degradation_statements('', tables)] == [True] * 4 + [None]
 
 
 @pytest.mark.parametrize(('kind', 'cell', 'value', 'refuted', 'line'), [
@@ -41,15 +41,19 @@ def test_one_cell_refutes_what_it_is_in(tables, kind, cell, value, refuted, line
     found = claims(tables)
     assert [n for n, claim in enumerate(found) if not claim.holds] == refuted
     assert all(claim.margin < 0 for n, claim in enumerate(found) if n in refuted)
-    assert line in claims_text(found)
+    statements = degradation_statements('', tables)
+    assert [n for n, each in enumerate(statements[:4]) if each.holds is False] == refuted
+    assert line in statements[refuted[-1]].details
+    assert statements[4].holds is (None if refuted == [3] else False)
 
 
 def test_equal_cells_are_neither_best_nor_falling():
     found = claims({kind: np.full((4, 4), 2.5) for kind in FIGURE_1_LEVELS})
     assert [len(claim.exceptions) for claim in found] == [48, 60, 24, 24]
-    text = claims_text(found)
-    assert 'does not hold in 48 of 48 comparisons, by up to 0.0\n' in text
-    assert 'tested at 50 (mm/hr): trained at 50 equals trained at 0\n' in text
+    first = degradation_statements('', {kind: np.full((4, 4), 2.5) for kind in FIGURE_1_LEVELS})[0]
+    assert 'not in 48 of 48 comparisons, by up to 0.0 points;' in first.found
+    assert 'rain, tested at 50 (mm/hr): trained at 50 equals trained at 0' in first.details
+    assert len(first.details) == 48
 
 
 def test_over_seeds_the_mean_counts_and_the_spread_is_said(tables):
@@ -61,7 +65,7 @@ def test_over_seeds_the_mean_counts_and_the_spread_is_said(tables):
     (exception,) = claims({**tables, 'rain': rain})[0].exceptions
     assert (exception.kind, exception.higher, exception.lower) == ('rain', (1, 1), (0, 1))
     assert exception.difference == pytest.approx(-0.2) and exception.seeds == 3
-    assert '(single seeds -0.6 to 1.4)' in claims_text(claims({'rain': rain}))
+    assert '(single seeds -0.6 to 1.4)' in degradation_statements('', {'rain': rain})[0].details[0]
     mean, lowest, highest = over_seeds(rain)
     assert (mean[0, 1], lowest[0, 1], highest[0, 1]) == pytest.approx((73.8, 73.0, 75.0))
     assert '73.8 +-1.0' in degradations_text({'rain': rain})
@@ -75,8 +79,10 @@ def test_what_was_not_measured_is_no_exception(tables):
     assert [claim.holds for claim in found] == [True, True, True, None]
     assert [len(claim.comparisons) for claim in found] == [2, 7, 6, 0]
     assert [claim.missing for claim in found] == [46, 53, 18, 24]
-    text = claims_text(found)
-    assert '46 not measured' in text and text.endswith('own level: not measured')
+    statements = degradation_statements('', {'rain': rain})
+    assert [each.holds for each in statements] == [None] * 5
+    assert 'in 2 of 2 comparisons, by 1.9 points or more; 46 are not' in statements[0].found
+    assert statements[3].found.startswith('not measured;')
     assert '-' in degradations_text({'rain': rain}).splitlines()[-1].split()
     assert claims({})[0].holds is None and claims({})[0].margin is None
 

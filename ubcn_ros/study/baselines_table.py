@@ -7,17 +7,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ubcn_ros.study.comparison import UBCN, target_text
+from ubcn_ros.study.comparison import UBCN, baselines_statements
 from ubcn_ros.study.measured import HEADER, cells
 from ubcn_ros.study.paper import SECONDS, TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
-from ubcn_ros.study.times import time_cells, time_header
+from ubcn_ros.study.statements import statements_text
+from ubcn_ros.study.times import time_cells, time_header, timed_rows
 from ubcn_ros.text_table import table
 
 
 def baselines_text(results: Mapping[str, Any]) -> str:
     """
-    Lay out all that a study has found: a table for each budget, and what beats UBCN.
+    Lay out all that a study has found: a table for each budget, then what holds.
 
     MB are 4 bytes a parameter, RCDNet's of the published file, and those of a checkpoint; the
     paper's fit these for JORDER-E and RCDNet, and the former for the others.
@@ -26,8 +27,7 @@ def baselines_text(results: Mapping[str, Any]) -> str:
     """
     rates = ' / '.join(results['input'])
     times = results['times']
-    timed = dict.fromkeys(name for sizes in times.values() for rows in sizes.values()
-                          for name in rows)
+    timed = dict.fromkeys(name for rows in timed_rows(times).values() for name in rows)
     header = ('method', 'MB', 'file MB', "paper's", *time_header(times), "paper's s", 'steps',
               'samples', *HEADER)
 
@@ -46,7 +46,7 @@ def baselines_text(results: Mapping[str, Any]) -> str:
                             True)
         lines += [line(name) for name in timed if name not in rows]
         parts.append(f'for the same {budget} as IDM, at {rates} mm/hr\n{table(header, lines)}')
-    return '\n\n'.join([*parts, target_text(results)]).rstrip()
+    return '\n\n'.join([*parts, statements_text(baselines_statements(results))])
 
 
 def _lines(line: Callable[..., list[str]], name: str, row: Mapping[str, Any],

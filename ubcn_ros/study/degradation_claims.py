@@ -10,10 +10,15 @@ from itertools import product
 
 import numpy as np
 
-from ubcn_ros.study.paper import FIGURE_1_LEVELS
+from ubcn_ros.report.charts import figure
+from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
+from ubcn_ros.study.statements import Statement
 
 UNITS = {'rain': 'mm/hr', 'pepper': '% of the pixels', 'haze': '1/m', 'gaussian': 'sigma of 255'}
 """Of the levels, by kind."""
+
+_TARGET_CLAIMS = 3  # of the four, which are to hold
+_TARGET_SEEDS = {'rain': 3}  # of each kind, 1 where it says none
 
 Cell = tuple[int, int]  # number of the level of training and of the level of test
 
@@ -82,13 +87,13 @@ def claims(tables: Mapping[str, np.ndarray]) -> list[Claim]:
     cells = [*product(range(4), repeat=2)]
     other = [(one, two) for one, two in cells if one != two]
     return [_claim(text, kinds, tables, pairs) for text, kinds, pairs in (
-        ('training at the level of the test is best in every column', everything,
+        ('Training at the level of the test is best in every column', everything,
          [((test, test), (train, test)) for test, train in other]),
-        ('clean training on a clean test is best of all', everything,
+        ('Clean training on a clean test is best of all', everything,
          [((0, 0), cell) for cell in cells[1:]]),
-        ('rows of rain and pepper fall with the level of the test', ('rain', 'pepper'),
+        ('Rows of rain and pepper fall with the level of the test', ('rain', 'pepper'),
          [((train, test), (train, test + 1)) for train, test in cells if test < 3]),
-        ('rows of haze and gaussian noise peak at their own level', ('haze', 'gaussian'),
+        ('Rows of haze and gaussian noise peak at their own level', ('haze', 'gaussian'),
          [((train, train), (train, test)) for train, test in other]))]
 
 
@@ -107,26 +112,32 @@ def _claim(text: str, kinds: Sequence[str], tables: Mapping[str, np.ndarray],
     return Claim(text, tuple(compared), missing)
 
 
-def claims_text(found: Sequence[Claim]) -> str:
-    """Say of each claim whether it holds, and where not, the cells and by how much."""
-    lines = []
-    for number, claim in enumerate(found, 1):
-        total = len(claim.comparisons)
-        if claim.holds is None:
-            said = 'not measured'
-        elif claim.holds:
-            said = f'holds in {total} of {total} comparisons, by {claim.margin:.1f} or more'
-        else:
-            said = (f'does not hold in {len(claim.exceptions)} of {total} comparisons, by up to '
-                    f'{abs(claim.margin):.1f}')
-        if claim.missing and total:
-            said += f'; {claim.missing} not measured'
-        lines.append(f'{number}. {claim.text}: {said}')
-        lines += [f'   {comparison_text(each)}' for each in claim.exceptions]
-    return '\n'.join(lines)
+def degradation_statements(name: str, tables: Mapping[str, np.ndarray]) -> list[Statement]:
+    """
+    State what holds of figure 1's claims, and whether this project's target is reached.
+
+    :param name: of the data set.
+    :param tables: as of ``claims``.
+    """
+    papers = claims({kind: np.array(table) for kind, table in FIGURE_1.items()})
+    found = [_statement(*both) for both in zip(claims(tables), papers, strict=True)]
+    return [*found, _target(name, [each.holds for each in found[:_TARGET_CLAIMS]], tables)]
 
 
-def comparison_text(c: Comparison) -> str:
+def _statement(ours: Claim, paper: Claim) -> Statement:
+    """State whether a claim holds, and by how much here and in the paper's own figure."""
+    total, below = len(ours.comparisons), ours.exceptions
+    found = (f'not in {len(below)} of {total} comparisons, by up to {figure(-ours.margin)} points'
+             if below else
+             f'in {total} of {total} comparisons, by {figure(ours.margin)} points or more')
+    if ours.missing:
+        found = f'{found}; {ours.missing} are not measured' if total else 'not measured'
+    return Statement(ours.text, None if ours.missing and not below else ours.holds,
+                     f"{found}; the paper's figure: by {figure(paper.margin)} points or more",
+                     details=tuple(map(_below_text, below)))
+
+
+def _below_text(c: Comparison) -> str:
     """Say how far the cell is below that a claim puts first, and the spread over the seeds."""
     (train, test), (other, of) = c.higher, c.lower
     levels = [f'{level:g}' for level in FIGURE_1_LEVELS[c.kind]]
@@ -138,3 +149,15 @@ def comparison_text(c: Comparison) -> str:
     below = f'is {-c.difference:.1f} below' if c.difference else 'equals'
     spread = f' (single seeds {-c.most:.1f} to {-c.least:.1f})' if c.seeds > 1 else ''
     return f'{where} ({UNITS[c.kind]}): {first} {below} {second}{spread}'
+
+
+def _target(name: str, hold: Sequence[bool | None], tables: Mapping[str, np.ndarray]) -> Statement:
+    """State whether these claims hold in all comparisons, over as many seeds as are wanted."""
+    seeds = {kind: int(np.isfinite(tables.get(kind, ())).reshape(-1, 16).all(1).sum())
+             for kind in FIGURE_1_LEVELS}
+    done = all(count >= _TARGET_SEEDS.get(kind, 1) for kind, count in seeds.items())
+    return Statement(
+        f'The first three claims hold on {name} (three seeds for rain, one for the rest)',
+        False if False in hold else done and None not in hold or None,
+        f'{hold.count(True)} of {len(hold)} hold in all comparisons; whole seeds: '
+        + ', '.join(f'{kind} {count}' for kind, count in seeds.items()), target=True)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.data.mixture import Data
@@ -73,6 +73,13 @@ def difference(after: float | None, before: float | None) -> float | None:
     if after is None or before is None or math.isnan(after - before):
         return None
     return after - before
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Mean of those that are known; None where there are none, or infinite ones of both signs."""
+    known = [value for value in values if value is not None]
+    found = sum(known) / len(known) if known else math.nan
+    return None if math.isnan(found) else found
 
 
 def cells(rates: Mapping[str, Mapping[str, float | None]]) -> list[str]:

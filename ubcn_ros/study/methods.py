@@ -24,15 +24,11 @@ import torch
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.data.validation_rain import RENDERED
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes, rate_key
+from ubcn_ros.study.measured import difference, mean
 from ubcn_ros.study.print_cells import LabelMap, Picture, Zoom
 from ubcn_ros.study.print_grid import Grid, Row
-from ubcn_ros.study.shown_image import (
-    FigureView,
-    Shown,
-    ShownScene,
-    check_zoom,
-    legend,
-)
+from ubcn_ros.study.shown_image import FigureView, Shown, ShownScene, check_zoom, legend
+from ubcn_ros.study.statements import Statement, residue_statement
 from ubcn_ros.study.trained_baselines import INPUT, OURS, by_method
 
 TRUTH = 'ground truth'
@@ -117,3 +113,21 @@ def psnr_text(psnr: float | None) -> str:
 def miou_text(miou: float | None) -> str:
     """Caption of a mask."""
     return '' if miou is None else f'mIoU {miou:.1f} %'
+
+
+def methods_statements(results: Mapping[str, Any]) -> list[Statement]:
+    """
+    State whether others leave residue in heavy rain, on the images that are shown.
+
+    :param results: as of ``methods.json``.
+    """
+    leads: dict[str, list[float | None]] = {}
+    for image in results['images']:
+        for rate, found in image['rates'].items():
+            others = [figures['psnr'] for title, figures in found.items()
+                      if title not in (INPUT, OURS)]
+            leads.setdefault(rate, []).append(difference(
+                found.get(OURS, {}).get('psnr'), max(others, default=None)))
+    return [residue_statement(
+        'the mean of the shown images', {rate: mean(each) for rate, each in leads.items()
+                                         if float(rate)}, {}, results['missing'])]

@@ -17,7 +17,7 @@ The steps of the loop on single images: derained, labelled, and where both are w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ import torch
 from ubcn_ros.data.scenes import SceneList
 from ubcn_ros.evaluation.measure import LoadedModel, check_classes
 from ubcn_ros.labels import LabelSet
+from ubcn_ros.report.charts import figure
+from ubcn_ros.study.measured import difference, mean
 from ubcn_ros.study.methods import miou_text, psnr_text
 from ubcn_ros.study.print_cells import (
     WITHOUT_LABEL,
@@ -47,6 +49,8 @@ from ubcn_ros.study.shown_image import (
     legend,
     step_labels,
 )
+from ubcn_ros.study.statements import Statement
+from ubcn_ros.text_table import counted
 
 _COLUMNS = ('image', 'segmentation', 'absolute error', 'wrong labels')
 _QUANTILE, _ROUND = 0.98, 10  # of the scale's end: above it are few pixels; a round number
@@ -135,3 +139,26 @@ def _highest(errors: Sequence[np.ndarray]) -> float:
     """Return a round error that hardly any pixel is above, for one scale of all maps."""
     most = max(float(np.quantile(each, _QUANTILE)) for each in errors)
     return float(max(_ROUND, _ROUND * math.ceil(most / _ROUND)))
+
+
+def steps_statements(results: Mapping[str, Any]) -> list[Statement]:
+    """
+    State whether each step gains on the one before, on the images that are shown.
+
+    :param results: as of ``steps.json``.
+    """
+    images = [image['steps'] for image in results['images']]
+    return [_gains(images, 'psnr', 'dB', 'Each step derains the shown images further'),
+            _gains(images, 'miou', 'points of mIoU', 'Each step labels the shown images better')]
+
+
+def _gains(images: Sequence[Sequence[Mapping[str, Any]]], name: str, unit: str, text: str
+           ) -> Statement:
+    changes = {t: mean([difference(steps[t][name], steps[t - 1][name]) for steps in images
+                        if len(steps) > t]) for t in range(1, max(map(len, images), default=0))}
+    known = {t: change for t, change in changes.items() if change is not None}
+    if not known:
+        return Statement(text, None, 'needs two steps and a ground truth')
+    return Statement(text, min(known.values()) > 0, 'mean change ' + ', '.join(
+        f'{figure(change, 2, True)} from step {t} to {t + 1}'
+        for t, change in known.items()) + f' ({unit}, {counted(len(images), "image")})')

@@ -90,22 +90,23 @@ def _timed_loop(name: str, path: Path | None, folder: Path, device: str, precisi
     return timed_engine(engine, size, iterations, NATIVE)
 
 
-def time_header(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
     """
-    Head the columns of ``time_cells``.
+    Return the rows of each device and size of the image, by both.
 
     :param times: as of ``time_all``.
     """
-    return [f'{device} {size}: {unit}' for device, sizes in times.items() for size in sizes
-            for unit in ('s', 'MiB')]
+    return {f'{device} {size}': rows for device, sizes in times.items()
+            for size, rows in sizes.items()}
+
+
+def time_header(times: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Head the columns of ``time_cells``."""
+    return [f'{where}: {unit}' for where in timed_rows(times) for unit in ('s', 'MiB')]
 
 
 def time_cells(times: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
-    """
-    Return seconds and MiB of a method on every device and size, empty where it was not timed.
-
-    :param times: as of ``time_all``.
-    """
-    found = [rows.get(name) for sizes in times.values() for rows in sizes.values()]
+    """Return seconds and MiB of a method on every device and size, empty where not timed."""
+    found = [rows.get(name) for rows in timed_rows(times).values()]
     return [cell for row in found for cell in (
         ('', '') if row is None else (f'{row["ms"] / 1e3:.3f}', f'{row["peak_mib"]:.0f}'))]

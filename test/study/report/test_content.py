@@ -4,9 +4,7 @@
 
 import re
 
-import pytest
-
-from ubcn_ros.study.report.content import HeatMap, Section, Statement, StudyReport, listing
+from ubcn_ros.study.report.content import HeatMap
 
 
 def brightness(color):
@@ -31,19 +29,3 @@ def test_the_best_of_each_column_stands_out_and_gaps_do_not():
     assert heat_map.cells[0][2].text == '–'
     one = HeatMap('', '', ('a',), ('c',), ((3.0,),), 3.0, 3.0)
     assert one.cells[0][0].text == '3.0', 'a scale of one value'
-
-
-@pytest.mark.parametrize(('holds', 'target', 'verdict', 'word'), [
-    (True, False, 'agree', 'agrees'), (False, False, 'differ', 'differs'),
-    (None, False, 'open', 'not known'), (True, True, 'agree', 'reached'),
-    (False, True, 'differ', 'missed'), (None, True, 'open', 'not known')])
-def test_statements_have_a_verdict(holds, target, verdict, word):
-    statement = Statement('', holds, '', target)
-    assert (statement.verdict, statement.word) == (verdict, word)
-    report = StudyReport('', '', [Section('', '', '', '', [statement])])
-    assert report.counts(target) == {**dict.fromkeys(('agree', 'differ', 'open'), 0), verdict: 1}
-    assert sum(report.counts(not target).values()) == 0
-
-
-def test_lists_in_words():
-    assert [listing(['a', 'b', 'c'][:n]) for n in range(4)] == ['', 'a', 'a and b', 'a, b and c']

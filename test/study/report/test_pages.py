@@ -12,9 +12,10 @@ import pytest
 from made_up import STUDIES, written
 
 from ubcn_ros.study.report.assemble import study_report
-from ubcn_ros.study.report.content import Section, Statement, StudyFigure, StudyReport, Table
+from ubcn_ros.study.report.content import Section, StudyFigure, StudyReport, Table
 from ubcn_ros.study.report.page import html
 from ubcn_ros.study.report.pdf import pdf
+from ubcn_ros.study.statements import Statement
 
 ODD = '<b>&"\' #panic() *x* $1 @y `z` \\ [ ü → '
 CHROMIUM = next(filter(None, map(shutil.which, (

@@ -70,6 +70,12 @@ def test_of_networks_that_have_learned_nothing_nothing_is_concluded(section):
     assert '4.0 % for clean training' in opinion and 'nothing follows' in opinion
 
 
+def test_of_many_exceptions_the_largest_are_shown(section):
+    found = section('degradations', degradations(scale=0.0, seeds=('1',)))
+    details = said(found, 'Training at the level').details
+    assert len(details) == 7 and details[-1] == 'and 42 more, smaller'
+
+
 def test_a_share_of_nothing_is_not_known(section, recwarn):
     results = degradations()
     rows = results['data']['camvid']['miou']['haze']
@@ -163,8 +169,7 @@ def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
     assert size.holds is False and size.details == (
         'ddn has 4.00 MB by 4 bytes a parameter and 5.00 MB by a checkpoint, not 0.23',)
     better = said(found, 'in mIoU after it (trained for as many')
-    assert better.holds is False and better.target
-    assert better.found == 'beaten by rescan'
+    assert better.holds is False and better.target and better.found == 'beaten by rescan'
     assert better.details[0] == 'rescan in PSNR at 50 mm/hr: 33.00 against 31.00, by 2.00 dB'
     in_time = said(found, 'in mIoU after it (trained for as much time')
     assert in_time.holds is True and 'idm alone' in in_time.found
@@ -172,33 +177,18 @@ def test_a_baseline_that_is_ahead_or_faster_is_named_with_its_lead(section):
     assert faster.holds is False and 'rescan in time on cpu' in faster.details[0]
     order = said(found, 'slower in table 4')
     assert order.holds is False and 'jorder-e (3.648 s) before prenet (9.999 s)' in order.found
-    del times['rcdnet']
-    times['rescan']['ms'] = 999.0
-    unknown = said(section('baselines', results), 'faster than all baselines')
-    assert unknown.holds is None and 'not yet rcdnet' in unknown.found
     residue = said(found, 'ahead of them by more (trained for as many')
     assert residue.holds is False
     assert '−2.00 dB and +4.0 points of mIoU at 50 mm/hr' in residue.found
     assert len(found.opinions) == 4
 
 
-def test_a_baseline_that_is_as_good_is_not_beaten(section):
+def test_a_baseline_that_is_as_good_is_not_said_to_be_ahead(section):
     results = baselines()
     results['trained']['samples']['rescan']['steps'] = [quality(30.0, 68.0)]
     found = section('baselines', results)
-    better = said(found, 'in mIoU after it (trained for as many')
-    assert better.holds is False and better.found == 'equalled by rescan'
-    assert better.details[0] == 'rescan in mIoU at 50 mm/hr: 68.0 points, the same'
+    assert said(found, 'in mIoU after it (trained for as many').found == 'equalled by rescan'
     assert not any('that is ahead' in each for each in found.opinions)
-
-
-def test_ubcn_is_not_faster_where_it_was_not_timed(section):
-    results = baselines()
-    rows = results['times']['cpu']['2048x1024, fp32']
-    results['times']['cuda (X)'] = {'2048x1024, fp32': {
-        name: row for name, row in rows.items() if name != 'light, T = 3'}}
-    faster = said(section('baselines', results), 'faster than all baselines')
-    assert faster.holds is None and 'not yet rescan, prenet' in faster.found
 
 
 def test_the_papers_time_stands_beside_as_many_steps(section):
@@ -283,7 +273,7 @@ def test_figures_say_what_their_numbers_do(section):
     assert found.statements[0].holds is None, 'of two of the five nothing is known'
     assert found.statements[0].found.endswith('; without JORDER-E and RCDNet')
     assert section('methods', {**methods(), 'missing': []}).statements[0].holds is True
-    assert '+1.00 dB at 50 mm/hr, +3.00 dB at 250 mm/hr' in found.statements[0].found
+    assert '+1.00 dB at 50 mm/hr and +3.00 dB at 250 mm/hr' in found.statements[0].found
     assert found.blocks[0].path.name == 'methods.png'
     assert [line[0].partition(' in the')[0] for line in found.missing] == ['JORDER-E and RCDNet']
     results = methods()

@@ -4,21 +4,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from itertools import combinations
 from typing import Any
 
 from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.comparison import (
-    FASTER,
+    BUDGETS,
     IDM,
     MAY_BE_FASTER,
     UBCN,
-    as_fast_as_ubcn,
-    as_good_as_ubcn,
-    margins,
-    not_timed_beside,
+    baselines_statements,
+    trained_sizes,
 )
 from ubcn_ros.study.paper import SECONDS, TABLE_4, TABLE_4_UBCN
 from ubcn_ros.study.parameters import megabytes
@@ -26,19 +22,14 @@ from ubcn_ros.study.report.content import (
     SEEN_RAIN,
     Charts,
     Section,
-    Statement,
     Table,
     gain_chart,
     gain_line,
-    listing,
     quality_table,
-    residue_statement,
-    timed_rows,
 )
 from ubcn_ros.study.report.sources import Found, without
-
-_LAST_DIGIT = 0.01  # MB, of the paper's, which are rounded or cut
-_BUDGETS = {'samples': 'for as many samples', 'time': 'for as much time'}
+from ubcn_ros.study.statements import Statement, listing
+from ubcn_ros.study.times import timed_rows
 
 Results = Mapping[str, Any]
 Rates = Mapping[str, Mapping[str, float | None]]
@@ -55,22 +46,15 @@ def baselines_section(found: Found, key: str) -> Section:
         section.blocks += [_quality(budget, rows, listed), Charts((
             _gains(results, rows, 'psnr', 'PSNR', 'dB'),
             _gains(results, rows, 'miou', 'mIoU', 'points')))]
-    section.statements = [_size_statement(results), *_order_statements(times),
-                          *_residue_statements(results), *_targets(results)]
+    section.statements = baselines_statements(results)
     section.opinions = [*_opinions(section.statements)]
     section.missing = [*_missing(results, times)]
     return section
 
 
-def _sizes(results: Results) -> dict[str, Mapping[str, Any]]:
-    """Rows with the parameters, and the size of a checkpoint, of everything that was trained."""
-    return {name: row for rows in results['trained'].values() for name, row in rows.items()
-            if 'parameters' in row}
-
-
 def _sizes_and_times(results: Results, times: Mapping[str, Any]) -> Table:
     """Lay out the paper's columns beside ours, and times as multiples of DDN's."""
-    sizes = _sizes(results)
+    sizes = trained_sizes(results)
     timed = dict.fromkeys(name for rows in times.values() for name in rows)
     rows = []
     for name in dict.fromkeys((*TABLE_4, *timed, *sizes)):
@@ -115,7 +99,7 @@ def _listed(results: Results, rows: Mapping[str, Any]) -> list[tuple[str, Rates]
 def _quality(budget: str, rows: Mapping[str, Any], listed: list[tuple[str, Rates]]) -> Table:
     diverged = [name for name, row in rows.items() if 'error' in row]
     return quality_table(
-        f'Quality, trained {_BUDGETS.get(budget, budget)} as IDM', [*listed[0][1]], listed,
+        f'Quality, trained {BUDGETS.get(budget, budget)} as IDM', [*listed[0][1]], listed,
         note=(f'Diverged: {listing(diverged)}. ' if diverged else '')
         + 'mIoU is of one segmentation network after all of them. What is as it is had a '
           'training of its own.')
@@ -128,96 +112,6 @@ def _gains(results: Results, rows: Mapping[str, Any], name: str, title: str, uni
         gain_line(row, ((rate, figures[name], results['input'][rate][name])
                         for rate, figures in trained[row].items()), row == IDM)
         for row in sorted(trained, key=lambda row: (row == IDM, row != UBCN))))
-
-
-def _size_statement(results: Results) -> Statement:
-    text, sizes = 'The networks have the sizes of table 4', _sizes(results)
-    known = {name: {'4 bytes a parameter': 4e-6 * sum(sizes[name]['parameters'].values()),
-                    'a checkpoint': sizes[name].get('checkpoint_mb', float('nan'))}
-             for name in TABLE_4 if name in sizes}
-    if not known:
-        return Statement(text, None, 'none of them was trained here')
-    fitting: dict[str, list[str]] = {}
-    other = []
-    for name, ours in known.items():
-        close = [what for what, mb in ours.items() if abs(mb - TABLE_4[name][0]) < _LAST_DIGIT]
-        if close:
-            fitting.setdefault(close[0], []).append(name)
-        else:
-            ways = [f'{mb:.2f} MB by {what}' for what, mb in ours.items() if math.isfinite(mb)]
-            other.append(f'{name} has {listing(ways)}, not {TABLE_4[name][0]:.2f}')
-    return Statement(
-        text, False if other else True if len(known) == len(TABLE_4) else None,
-        f'{len(known) - len(other)} of {len(known)} within {_LAST_DIGIT:g} MB: ' + '; '.join(
-            f'{listing(names)} by {what}' for what, names in fitting.items()),
-        details=tuple(other))
-
-
-def _order_statements(times: Mapping[str, Any]) -> Iterator[Statement]:
-    """Yield for each device whether what is slower in the paper is slower here."""
-    text, said = 'What is slower in table 4 is slower here', False
-    for where, rows in times.items():
-        ours = {name: row['ms'] / 1e3 for name, row in rows.items() if name in SECONDS}
-        pairs = [sorted(pair, key=SECONDS.get) for pair in combinations(ours, 2)]
-        other = [f'{slow} ({figure(ours[slow], 3)} s) before {fast} ({figure(ours[fast], 3)} s)'
-                 for fast, slow in pairs if ours[slow] < ours[fast]]
-        if pairs:
-            said = True
-            yield Statement(
-                f'{text} ({where})', False if other else len(ours) == len(SECONDS) or None,
-                f'{len(pairs) - len(other)} of {len(pairs)} pairs are in the same order'
-                + (f'; the other way round: {listing(other)}' if other else ''))
-    if not said:
-        yield Statement(text, None, 'no two of its methods were timed')
-
-
-def _residue_statements(results: Results) -> Iterator[Statement]:
-    """Yield whether UBCN's lead over the others grows with the rain, for each budget."""
-    for budget, rows in results['trained'].items():
-        ahead = margins(results, budget)
-        psnr = ahead['psnr']
-        rates = sorted(psnr, key=float)
-        light, heavy = (psnr[rates[0]], psnr[rates[-1]]) if len(rates) > 1 else (None, None)
-        yield residue_statement(
-            f'trained {_BUDGETS.get(budget, budget)}', light, heavy,
-            'ahead of the best of them by ' + listing([
-                f'{figure(psnr[rate], 2, True)} dB and '
-                f'{figure(ahead["miou"].get(rate), 1, True)} points of mIoU at {rate} mm/hr'
-                for rate in rates]),
-            [name for name in TABLE_4 if 'steps' not in rows.get(name, ())])
-
-
-def _targets(results: Results) -> Iterator[Statement]:
-    """Yield this project's targets: UBCN better than every baseline, faster than all but one."""
-    t = results['settings']['iterations']
-    for budget, rows in results['trained'].items():
-        text = (f'UBCN at T = {t} is better than every baseline in PSNR, and in mIoU after it '
-                f'(trained {_BUDGETS.get(budget, budget)})')
-        leads = as_good_as_ubcn(results, budget)
-        known = sum(name in TABLE_4 and 'steps' in row for name, row in rows.items())
-        if leads is None or not known:
-            yield Statement(text, None, 'UBCN or the baselines are not trained yet', target=True)
-            continue
-        against = [str(lead) for lead in leads if lead.network != IDM]
-        alone = [str(lead) for lead in leads if lead.network == IDM and lead.by]
-        beaten = {lead.network for lead in leads if lead.network != IDM and lead.by}
-        equal = {lead.network for lead in leads if lead.network != IDM} - beaten
-        found = '; '.join(f'{how} by {listing(sorted(names))}' for how, names in (
-            ('beaten', beaten), ('equalled', equal)) if names) or f'it beats all {known} of them'
-        if alone:
-            found += f'; {IDM} alone, in the whole budget, beats it'
-        yield Statement(text, False if against else known == len(TABLE_4) or None, found,
-                        target=True, details=(*against, *alone))
-    leads = as_fast_as_ubcn(results)
-    slower = [str(lead) for lead in leads or () if lead.network != MAY_BE_FASTER]
-    untimed = not_timed_beside(results)
-    yield Statement(
-        FASTER.format(t),
-        False if slower else None if leads is None or untimed else True,
-        'not timed' if leads is None else f'not faster than {len(slower)} of them' if slower else
-        'than those that were timed' + (f', not yet {listing(untimed)} on every device'
-                                        if untimed else ''),
-        target=True, details=tuple(slower))
 
 
 def _opinions(statements: list[Statement]) -> Iterator[str]:
@@ -243,7 +137,7 @@ def _missing(results: Results, times: Mapping[str, Any]) -> Iterator[tuple[str, 
     absent = [name for name in (*TABLE_4, UBCN) if name not in begun]
     # without the option all of table 4 are asked for, which the recipe may not have
     all_known = command + ''.join(f' --baseline {name}' for name in known) * bool(absent)
-    for budget, words in _BUDGETS.items():
+    for budget, words in BUDGETS.items():
         rows = results['trained'].get(budget, {})
         left = [name for name in (*TABLE_4, UBCN) if name in begun and name not in rows]
         if left:

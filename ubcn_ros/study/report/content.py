@@ -8,15 +8,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line, figure
 from ubcn_ros.study.measured import MEASURES, difference
-
-AGREE, DIFFER, OPEN = 'agree', 'differ', 'open'
-"""Verdicts of statements; OPEN where the figures do not suffice."""
+from ubcn_ros.study.statements import Statement
 
 SEEN_RAIN = (
     'Networks that have seen the heaviest rain in training, and the veil that it is mostly made '
@@ -25,37 +23,6 @@ SEEN_RAIN = (
 
 _COLORS = ((255, 246, 229), (249, 214, 160), (150, 205, 214), (58, 139, 188), (22, 62, 122))
 # from low to high, each darker than the one before
-
-
-@dataclass(frozen=True)
-class Statement:
-    """
-    A claim, and what our figures say of it.
-
-    :param text: of the claim, a sentence.
-    :param holds: whether it does; None where the figures do not suffice.
-    :param found: by how much, computed from the figures.
-    :param target: whether it is a target of this project, and not a claim of the paper.
-    :param details: where it does not hold, a line each.
-    """
-
-    text: str
-    holds: bool | None
-    found: str
-    target: bool = False
-    details: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> str:
-        """One of AGREE, DIFFER and OPEN."""
-        return OPEN if self.holds is None else AGREE if self.holds else DIFFER
-
-    @property
-    def word(self) -> str:
-        """The verdict in a word for people."""
-        if self.holds is None:
-            return 'not known'
-        return (('missed', 'reached') if self.target else ('differs', 'agrees'))[self.holds]
 
 
 @dataclass(frozen=True)
@@ -200,7 +167,7 @@ class StudyReport:
         """How many claims of the paper, or targets of this project, have each verdict."""
         found = [statement.verdict for section in self.sections
                  for statement in section.statements if statement.target == target]
-        return {verdict: found.count(verdict) for verdict in (AGREE, DIFFER, OPEN)}
+        return {verdict: found.count(verdict) for verdict in ('agree', 'differ', 'open')}
 
     @property
     def missing(self) -> list[tuple[str, str]]:
@@ -230,12 +197,6 @@ def quality_table(title: str, rates: Sequence[str],
         (('', 1), *((f'{rate} mm/hr', len(MEASURES)) for rate in rates)), frozenset(strong), note)
 
 
-def timed_rows(times: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Timed methods by device and size of the image, as of ``times.time_all``."""
-    return {f'{device}, {size}': rows for device, sizes in times.items()
-            for size, rows in sizes.items()}
-
-
 def gain_line(name: str, rates: Iterable[tuple[str, float | None, float | None]],
               dashed: bool = False) -> Line:
     """Return a line of what is gained by rain rate, of (mm/hr, after, before) each, if finite."""
@@ -248,27 +209,3 @@ def gain_chart(title: str, unit: str, lines: Iterable[Line]) -> Chart:
     """Return the chart of these lines."""
     return Chart(f'{title} gained over the rainy image', 'rain, mm/hr', f'{title}, {unit}',
                  tuple(lines))
-
-
-def residue_statement(where: str, light: float | None, heavy: float | None, found: str,
-                      missing: Sequence[str]) -> Statement:
-    """
-    Say whether UBCN's lead over the best of the others grows with the rain.
-
-    :param where: it is looked at.
-    :param light, heavy: dB at the lightest and the heaviest rate, None where not known.
-    :param found: figures in words.
-    :param missing: baselines without figures, which can only lessen a lead: until they are there
-        nothing but a lead of 0 or below in heavy rain decides.
-    """
-    text = ('Others do well in light rain and leave residue in heavy rain, where UBCN is ahead of '
-            f'them by more ({where})')
-    if light is None or heavy is None:
-        return Statement(text, None, 'needs two rain rates, UBCN and a baseline')
-    return Statement(text, None if missing and heavy > 0 else heavy > max(0.0, light),
-                     found + (f'; without {listing(missing)}' if missing else ''))
-
-
-def listing(words: Sequence[str]) -> str:
-    """Join words as a sentence does: 'a, b and c'."""
-    return ' and '.join(filter(None, (', '.join(words[:-1]), *words[-1:])))

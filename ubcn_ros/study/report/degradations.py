@@ -5,30 +5,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from ubcn_ros.report.charts import Chart, Line, figure
-from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, comparison_text
+from ubcn_ros.study.degradation_claims import UNITS, Claim, claims, degradation_statements
 from ubcn_ros.study.degradation_table import over_seeds
 from ubcn_ros.study.degradations import seeds_of, tables_of
 from ubcn_ros.study.paper import FIGURE_1, FIGURE_1_LEVELS
-from ubcn_ros.study.report.content import (
-    Charts,
-    HeatMap,
-    HeatMaps,
-    Section,
-    Statement,
-    Table,
-)
+from ubcn_ros.study.report.content import Charts, HeatMap, HeatMaps, Section, Table
 from ubcn_ros.study.report.sources import Found, without
+from ubcn_ros.study.statements import Statement
 
 _SHOWN = 6  # exceptions that are written out
 _SMALL = 1.0  # points of mIoU: what another seed may change in a short training, a guess
 _UNTRAINED = 20.0  # %: below, a network has learned some of the most frequent classes
-_TARGET_CLAIMS = 3  # of the four, which are to hold
-_TARGET_SEEDS = {'rain': 3}  # of each kind, 1 where it says none
 
 Tables = Mapping[str, np.ndarray]
 
@@ -46,12 +39,8 @@ def degradation_sections(found: Found, key: str) -> Iterator[Section]:
             section.blocks += [Charts(tuple(_kept_chart(kind, over_seeds(table).mean)
                                             for kind, table in tables.items())),
                                _kept_table(tables)]
-        checked, papers = claims(tables), claims({kind: np.array(table) for kind, table
-                                                  in FIGURE_1.items()})
-        section.statements = [*(_statement(ours, paper) for ours, paper in
-                                zip(checked, papers, strict=True)),
-                              _target(name, checked, tables)]
-        section.opinions = [*_opinions(checked, tables)]
+        section.statements = [*map(_shortened, degradation_statements(name, tables))]
+        section.opinions = [*_opinions(claims(tables), tables)]
         section.missing = [*_missing(name, data['miou'], tables, data['command'])]
         seeds = '; '.join(f'{kind} {", ".join(map(str, known))}'
                           for kind, rows in data['miou'].items() if (known := seeds_of(rows)))
@@ -138,40 +127,11 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
                                      for values in (first, second))))
 
 
-def _statement(ours: Claim, paper: Claim) -> Statement:
-    """Say whether a claim holds, and by how much here and in the paper's own figure."""
-    total = len(ours.comparisons)
-    theirs = f"the paper's figure: by {figure(paper.margin)} points or more" if paper.holds else \
-        (f"in the paper's own figure {len(paper.exceptions)} of {len(paper.comparisons)} are the "
-         f'other way round, by up to {figure(-paper.margin)}')
-    text = ours.text[0].upper() + ours.text[1:]
-    if ours.holds is None:
-        return Statement(text, None, f'not measured; {theirs}')
-    left = f'; {ours.missing} comparisons are not measured' if ours.missing else ''
-    if ours.holds:
-        return Statement(text, None if ours.missing else True,
-                         f'in {total} of {total} comparisons, by {figure(ours.margin)} points or '
-                         f'more{left}; {theirs}')
-    details = [comparison_text(each) for each in ours.exceptions]
-    if len(details) > _SHOWN:
-        details[_SHOWN:] = [f'and {len(details) - _SHOWN} more, smaller']
-    return Statement(text, False, f'not in {len(ours.exceptions)} of {total} comparisons, by up '
-                     f'to {figure(-ours.margin)} points{left}; {theirs}', details=tuple(details))
-
-
-def _target(name: str, checked: list[Claim], tables: Tables) -> Statement:
-    first = checked[:_TARGET_CLAIMS]
-    held = sum(claim.holds is True and not claim.missing for claim in first)
-    wanted = {kind: _TARGET_SEEDS.get(kind, 1) for kind in FIGURE_1_LEVELS}
-    seeds = {kind: int(np.isfinite(tables[kind]).all((1, 2)).sum()) if kind in tables else 0
-             for kind in wanted}
-    broken = any(claim.holds is False for claim in first)
-    done = all(seeds[kind] >= wanted[kind] for kind in wanted)
-    return Statement(
-        f'The first three claims hold on {name} (three seeds for rain, one for the rest)',
-        False if broken else True if done and held == len(first) else None,
-        f'{held} of {len(first)} hold in all comparisons; whole seeds: '
-        + ', '.join(f'{kind} {count}' for kind, count in seeds.items()), target=True)
+def _shortened(statement: Statement) -> Statement:
+    """Leave out all but the largest exceptions."""
+    shown, more = statement.details[:_SHOWN], len(statement.details) - _SHOWN
+    return replace(statement, details=(*shown, f'and {more} more, smaller')) if more > 0 else \
+        statement
 
 
 def _opinions(checked: list[Claim], tables: Tables) -> Iterator[str]:

@@ -4,28 +4,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
 from ubcn_ros.report.charts import figure
-from ubcn_ros.study.measured import MEASURES, difference
-from ubcn_ros.study.methods import INPUT, OURS
+from ubcn_ros.study.measured import MEASURES, mean
+from ubcn_ros.study.methods import methods_statements
 from ubcn_ros.study.report.content import (
     SEEN_RAIN,
     Block,
     Section,
-    Statement,
     StudyFigure,
     Table,
-    listing,
     quality_table,
-    residue_statement,
 )
 from ubcn_ros.study.report.sources import Found
+from ubcn_ros.study.statements import Statement, listing
+from ubcn_ros.study.steps import steps_statements
+from ubcn_ros.study.trained_baselines import INPUT, OURS
 from ubcn_ros.text_table import counted
-
-Figures = dict[str, float | None]
 
 
 def methods_section(found: Found, key: str) -> Section:
@@ -37,10 +34,8 @@ def methods_section(found: Found, key: str) -> Section:
     section = _section(found, key)
     section.blocks.append(_means(images, rates, titles))
     section.missing = _left_out(found)
-    theirs = [title for title in titles if title not in (INPUT, OURS)]
-    section.statements = [_residue({rate: _lead(images, rate, theirs) for rate in rates
-                                    if float(rate)}, found.results['missing'])]
-    section.opinions = [*_method_opinions(section.statements[0], theirs)]
+    section.statements = methods_statements(found.results)
+    section.opinions = [*_method_opinions(section.statements[0], {*titles} - {INPUT, OURS})]
     return section
 
 
@@ -61,17 +56,10 @@ def _left_out(found: Found) -> list[tuple[str, str]]:
              'drawn again', 'ubcn study baselines --data FOLDER')] if titles else []
 
 
-def _mean(values: list[float | None]) -> float | None:
-    """Mean of those that are known; None where there are none, or infinite ones of both signs."""
-    known = [value for value in values if value is not None]
-    mean = sum(known) / len(known) if known else math.nan
-    return None if math.isnan(mean) else mean
-
-
 def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
     """Means over the images, a row a method, the first being the input."""
-    rows = [(title, {rate: {key: _mean([image['rates'][rate][title][key] for image in images
-                                        if title in image['rates'].get(rate, {})])
+    rows = [(title, {rate: {key: mean([image['rates'][rate][title][key] for image in images
+                                       if title in image['rates'].get(rate, {})])
                             for key, _, _ in MEASURES} for rate in rates}) for title in titles]
     return quality_table(
         f'Means over the {counted(len(images), "image")} shown', rates, rows,
@@ -79,27 +67,7 @@ def _means(images: list[Any], rates: list[str], titles: list[str]) -> Table:
              'baselines.')
 
 
-def _lead(images: list[Any], rate: str, theirs: list[str]) -> float | None:
-    """By how many dB UBCN is ahead of the best of the others, the mean of the images."""
-    leads = []
-    for image in images:
-        found: dict[str, Figures] = image['rates'].get(rate, {})
-        others = [found[title]['psnr'] for title in theirs if title in found]
-        if OURS in found:
-            leads.append(difference(found[OURS]['psnr'], max(others, default=None)))
-    return _mean(leads)
-
-
-def _residue(leads: dict[str, float | None], missing: list[str]) -> Statement:
-    rates = [*leads]
-    light, heavy = (leads[rates[0]], leads[rates[-1]]) if len(rates) > 1 else (None, None)
-    return residue_statement(
-        'the shown images', light, heavy, 'PSNR of UBCN over the best of the others: '
-        + ', '.join(f'{figure(leads[rate], 2, True)} dB at {rate} mm/hr'
-                    for rate in (*rates[:1], *rates[-1:])), missing)
-
-
-def _method_opinions(statement: Statement, theirs: list[str]) -> Iterator[str]:
+def _method_opinions(statement: Statement, theirs: set[str]) -> Iterator[str]:
     if statement.holds is False:
         yield SEEN_RAIN
     if theirs:
@@ -111,7 +79,6 @@ def steps_section(found: Found, key: str) -> Section:
     """Show the steps of the loop on single images; raises KeyError of another layout."""
     images = found.results['images']
     section = _section(found, key)
-    last = max((len(image['steps']) for image in images), default=0)
     measures = (*MEASURES, ('error', 'mean error of 255', 2), ('wrong', 'wrong labels %', 1))
     rows = []
     for image in images:
@@ -122,24 +89,9 @@ def steps_section(found: Found, key: str) -> Section:
                  for name, stage in stages]
     section.blocks.append(Table('Every step', ('image', *(heading for _, heading, _ in measures)),
                                 tuple(rows)))
-    section.statements = [
-        _gains(images, 'psnr', 'dB', last, 'Each step derains the shown images further'),
-        _gains(images, 'miou', 'points of mIoU', last, 'Each step labels the shown images better')]
+    section.statements = steps_statements(found.results)
     section.opinions = [*_step_opinions(section.statements)]
     return section
-
-
-def _gains(images: list[Any], name: str, unit: str, last: int, text: str) -> Statement:
-    """Say how a figure changes from each step to the next."""
-    changes = {t: _mean([difference(step[t][name], step[t - 1][name])
-                         for step in (i['steps'] for i in images) if len(step) > t])
-               for t in range(1, last)}
-    known = {t: change for t, change in changes.items() if change is not None}
-    if not known:
-        return Statement(text, None, 'needs two steps and a ground truth')
-    return Statement(text, min(known.values()) > 0, 'mean change ' + ', '.join(
-        f'{figure(change, 2, True)} from step {t} to {t + 1}'
-        for t, change in known.items()) + f' ({unit}, {counted(len(images), "image")})')
 
 
 def _step_opinions(statements: list[Statement]) -> Iterator[str]:

@@ -4,30 +4,26 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ubcn_ros.report.charts import Chart, figure
 from ubcn_ros.study.measured import difference
+from ubcn_ros.study.networks import PSPNET, networks_statements
 from ubcn_ros.study.paper import TABLE_4_UBCN
-from ubcn_ros.study.parameters import WHOLE, megabytes
+from ubcn_ros.study.parameters import megabytes
 from ubcn_ros.study.report.content import (
     Charts,
     Section,
-    Statement,
     Table,
     gain_chart,
     gain_line,
-    listing,
     quality_table,
-    timed_rows,
 )
 from ubcn_ros.study.report.sources import Found, without
+from ubcn_ros.study.statements import Statement
+from ubcn_ros.study.times import timed_rows
 
-_PSPNET = 'pspnet_resnet50'  # that table 4's size of UBCN's segmentation network fits
-_UNITS = (('MB', 1e6), ('MiB', 2 ** 20))
-_CLOSE = 0.02  # share of the paper's figure
 _NAME = 20  # characters
 
 Results = Mapping[str, Any]
@@ -40,9 +36,9 @@ def networks_section(found: Found, key: str) -> Section:
     times = timed_rows(results['times'])
     section.blocks = [_sizes_and_times(results, times), _quality(results), Charts((
         _gains(results, 'psnr', 'PSNR', 'dB'), _gains(results, 'miou', 'mIoU', 'points')))]
-    section.statements = [*_size_statements(results), *_loop_statements(results)]
+    section.statements = networks_statements(results)
     section.opinions = [*_opinions(results, section.statements)]
-    if not any(row['segmentation'] == _PSPNET for row in results['networks'].values()):
+    if not any(row['segmentation'] == PSPNET for row in results['networks'].values()):
         section.missing.append(("A model of the paper's own setting, to be measured with the "
                                 'others', 'ubcn train paper --data FOLDER'))
     if len(results['networks']) < 2:
@@ -98,43 +94,6 @@ def _short(name: str) -> str:
     return name if len(name) <= _NAME else f'{name[:_NAME - 1]}…'
 
 
-def _size_statements(results: Results) -> Iterator[Statement]:
-    """Yield whether a model with PSPNet has table 4's sizes, in MB or in MiB."""
-    text = "UBCN's parts have the sizes of table 4"
-    papers = [float(part) for part in re.findall(r'[\d.]+', TABLE_4_UBCN[0])]
-    said = False
-    for name, row in results['networks'].items():
-        if row['segmentation'] != _PSPNET:
-            continue
-        said, parts, holds = True, [], True
-        for part, paper in zip(WHOLE, papers, strict=True):
-            ours = {unit: 4 * row['parameters'][part] / size for unit, size in _UNITS}
-            close = [unit for unit, value in ours.items() if abs(value - paper) < _CLOSE * paper]
-            holds &= bool(close)
-            parts.append(f'{part} {figure(ours[close[0]], 2)} {close[0]} against {paper:.2f}'
-                         if close else f'{part} {figure(ours["MB"], 2)} MB '
-                         f'({figure(ours["MiB"], 2)} MiB) against {paper:.2f}')
-        yield Statement(f'{text} ({name})', holds, listing(parts))
-    if not said:
-        yield Statement(text, None, f'needs a model with {_PSPNET}')
-
-
-def _loop_statements(results: Results) -> Iterator[Statement]:
-    """Yield for each model whether its last step is better than its first, in rain."""
-    for name, row in results['networks'].items():
-        first, last, t = row['steps'][0], row['steps'][-1], len(row['steps'])
-        gains = {rate: [difference(last[rate][key], first[rate][key]) for key in ('psnr', 'miou')]
-                 for rate in first if float(rate)}
-        known = [gain for pair in gains.values() for gain in pair if gain is not None]
-        text = f'Step {t} derains and labels better than step 1, in rain ({name})'
-        if t < 2 or not known:
-            yield Statement(text, None, 'needs two steps and a rain rate')
-            continue
-        yield Statement(text, min(known) > 0, ', '.join(
-            f'{figure(psnr, 2, True)} dB and {figure(miou, 1, True)} points of mIoU at {rate} '
-            'mm/hr' for rate, (psnr, miou) in gains.items()))
-
-
 def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str]:
     if any(s.text.startswith("UBCN's parts") and s.holds is False for s in statements):
         yield ("The paper's tables disagree about IDM: the 11 blocks of 32 channels of table 1 "
@@ -144,9 +103,9 @@ def _opinions(results: Results, statements: Sequence[Statement]) -> Iterator[str
         yield ('Where a further step loses, the first one may have left little to do, or may '
                'have been trained for longer than SAM was on its outputs.')
     networks = results['networks']
-    heavy = next((name for name, row in networks.items() if row['segmentation'] == _PSPNET), None)
+    heavy = next((name for name, row in networks.items() if row['segmentation'] == PSPNET), None)
     for name, row in networks.items():
-        if heavy is None or row['segmentation'] == _PSPNET:
+        if heavy is None or row['segmentation'] == PSPNET:
             continue
         sizes = [networks[each]['parameters']['segmentation'] for each in (heavy, name)]
         if sizes[1] >= sizes[0]:

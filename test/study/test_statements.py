@@ -1,0 +1,31 @@
+# Copyright 2026 The ubcn_ros authors
+# SPDX-License-Identifier: Apache-2.0
+"""What is said of a claim, and how terminal and report show it."""
+
+import pytest
+
+from ubcn_ros.study.report.content import Section, StudyReport
+from ubcn_ros.study.statements import Statement, listing, statements_text
+
+
+@pytest.mark.parametrize(('holds', 'target', 'verdict', 'word'), [
+    (True, False, 'agree', 'agrees'), (False, False, 'differ', 'differs'),
+    (None, False, 'open', 'not known'), (True, True, 'agree', 'reached'),
+    (False, True, 'differ', 'missed'), (None, True, 'open', 'not known')])
+def test_statements_have_a_verdict(holds, target, verdict, word):
+    statement = Statement('', holds, '', target)
+    assert (statement.verdict, statement.word) == (verdict, word)
+    report = StudyReport('', '', [Section('', '', '', '', [statement])])
+    assert report.counts(target) == {**dict.fromkeys(('agree', 'differ', 'open'), 0), verdict: 1}
+    assert sum(report.counts(not target).values()) == 0
+
+
+def test_a_terminal_shows_all_in_plain_letters():
+    text = statements_text([Statement('First', False, 'by −1.0', details=('a', 'b')),
+                            Statement('Second', None, '– or ∞', target=True)])
+    assert text.splitlines() == ['differs    First', *(' ' * 11 + each for each in (
+        'by -1.0', 'a', 'b')), 'not known  Second', ' ' * 11 + '- or inf']
+
+
+def test_lists_in_words():
+    assert [listing(['a', 'b', 'c'][:n]) for n in range(4)] == ['', 'a', 'a and b', 'a, b and c']
