@@ -129,8 +129,9 @@ def _size_statement(results: Mapping[str, Any]) -> Statement:
             other.append(f'{name} has {listing(ways)}, not {TABLE_4[name][0]:.2f}')
     return Statement(
         text, False if other else True if len(known) == len(TABLE_4) else None,
-        f'{len(known) - len(other)} of {len(known)} within {_LAST_DIGIT:g} MB: ' + '; '.join(
-            f'{listing(names)} by {what}' for what, names in fitting.items()),
+        f'{len(known) - len(other)} of {len(known)} within {_LAST_DIGIT:g} MB'
+        + (': ' if fitting else '')
+        + '; '.join(f'{listing(names)} by {what}' for what, names in fitting.items()),
         details=tuple(other))
 
 
