@@ -23,7 +23,7 @@ RECORD = {
              {'name': 'more', 'format': 'coco', 'license': '', 'sha256': None,
               'counts': {'train': 7}}],
     'license': 'MIT; research use only', 'init': {'name': 'ubcn-light-camvid', 'sha256': 'cd34'},
-    'averaged_with': 'ef56', 'commit': '0123abc',
+    'converted': 'bias less a half', 'commit': '0123abc',
     'versions': {'torch': '2.13.0', 'python': '3.12.1'}, 'seed': 3,
     'optimizer_steps': 500, 'iterations': 3,
     'validation': {'psnr_0_T1': None, 'psnr_150_T1': 29.591, 'psnr_150_T2': 30.155, 'loss': 0.5}}
@@ -53,7 +53,7 @@ def test_all_that_a_file_says_is_printed(saved):
             f'sha256 {loaded.sha256}', 'licence MIT; research use only', 'recipe light',
             r'command ubcn train light --data caf\udce9.yaml', 'stage attend', 'commit 0123abc',
             'seed 3', 'optimizer steps 500', 'iterations 3',
-            'started from ubcn-light-camvid, sha256 cd34', 'averaged with ef56',
+            'started from ubcn-light-camvid, sha256 cd34', 'converted bias less a half',
             'data own, train 40, val 8, format yaml, license MIT, sha256 ab12',
             'data more, train 7, format coco', 'versions torch 2.13.0, python 3.12.1',
             f'derain {sum(p.numel() for p in network.derain.parameters()):,} yes',

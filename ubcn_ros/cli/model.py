@@ -87,7 +87,7 @@ def _text(network: UBCN, info: ModelInfo) -> str:
           ('stage', 'optimizer_steps', 'iterations', 'seed')),
         ('short side', said.get('trained_short_side')),
         ('focal length', said.get('trained_focal_length')),
-        ('started from', _named(said.get('init'))), ('averaged with', said.get('averaged_with')),
+        ('started from', _named(said.get('init'))), ('converted', said.get('converted')),
         *_data_rows(said),
         ('commit', said.get('commit')), ('versions', said.get('versions')),
         ('temperature', said.get('temperature')), *_calibration_rows(said.get('calibration'))]
