@@ -19,8 +19,8 @@ GREY = np.repeat(np.linspace(20, 230, H * W).reshape(H, W, 1), 3, 2).astype(np.u
 COLOUR = np.empty((H, W, 3), np.uint8)
 COLOUR[:] = (180, 90, 40)
 COLOUR[H // 2:] = (40, 140, 200)
-NO_WAY_BACK = {'nv24', *(() if hasattr(cv2, 'COLOR_RGB2YUV_UYVY') else (  # before OpenCV 4.10
-    name for name in ENCODINGS if name.startswith(('yu', 'uy'))))}
+NO_WAY_BACK = ('nv24', *(() if hasattr(cv2, 'COLOR_RGB2YUV_UYVY') else (  # before OpenCV 4.10
+    name for name in ENCODINGS if name.startswith(('yu', 'uy')))))
 
 
 def message_of(encoding, padding, bigendian=0):
