@@ -24,11 +24,11 @@ from ubcn_ros.node.launch_arguments import (
     cameras_of_file,
     is_installed,
     node_namespace,
-    node_parameters,
     parameter_arguments,
     parameter_values,
     unknown_arguments,
     value_of_file,
+    write_overrides,
 )
 from ubcn_ros.node.middleware import FAST_DDS, fast_dds_profile
 from ubcn_ros.node.topics import COLOR, COMPRESSED, DERAINED, IMAGE, OVERLAY
@@ -97,7 +97,8 @@ def set_up(context):
         actions += [SetEnvironmentVariable(*variable) for variable in profile.items()]
     actions.append(Node(
         **_executable(), name='ubcn', namespace=given['namespace'], output='screen',
-        parameters=[given['params_file'], *([node_parameters(overrides)] if overrides else [])],
+        parameters=[given['params_file'],
+                    *([write_overrides(overrides, *of_file)] if overrides else [])],
         remappings=[pair for camera in cameras or [''] for pair in _remappings(given, camera)]))
     if given['rviz'] == 'true':
         first = cameras[0] if cameras else ''

@@ -123,6 +123,29 @@ def test_strings_stay_strings_for_ros(launch_file, ros, text):
         node.destroy_node()
 
 
+@pytest.mark.parametrize('sections', [
+    ('/**', '/car/ubcn'), ('/car/ubcn', '/**'), ('/car/ubcn', '/car/*'), ('/**/ubcn', '/*/**')])
+def test_an_argument_overrides_every_section_of_the_parameter_file(launch_file, ros, tmp_path,
+                                                                   sections):
+    from launching import SINGLE, launch, remappings
+    file = tmp_path / 'robot.yaml'
+    file.write_text(yaml.dump({section: {'ros__parameters': {
+        'iterations': 3, 'overlay_alpha': 0.25, 'cameras': ['rear']}} for section in sections},
+        sort_keys=False))
+    action = launch(SINGLE, namespace='car', params_file=str(file), iterations='1',
+                    cameras='front')
+    files = [part for path, _ in action._Node__expanded_parameter_arguments
+             for part in ('--params-file', str(path))]
+    node = ros.create_node('ubcn', namespace='car', cli_args=['--ros-args', *files],
+                           automatically_declare_parameters_from_overrides=True)
+    try:
+        assert [node.get_parameter(name).value for name in (
+            'iterations', 'overlay_alpha', 'cameras')] == [1, 0.25, ['front']]
+    finally:
+        node.destroy_node()
+    assert remappings(action) == {('front/image', 'front/image')}
+
+
 def test_without_arguments_the_parameter_file_decides(launch_file):
     from launching import SINGLE, launch, parameters
     assert parameters(launch(SINGLE)) == yaml.safe_load(

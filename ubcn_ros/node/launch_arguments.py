@@ -9,13 +9,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext, LaunchDescription
 import yaml
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
-from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.utilities import make_namespace_absolute, prefix_namespace
 
 from ubcn_ros.node.parameters import SPECS, USE_SIM_TIME, Settings, nearest
@@ -82,16 +82,43 @@ def value_of_file(file: Path, namespace: str, parameter: str) -> Any:
     :param file: of parameters, as ROS reads it; one that is no such file has none.
     :param namespace: of the node, like '/' and '/car'.
     """
-    node = f'{namespace.rstrip("/")}/ubcn'
-    found = None
+    values = [values[parameter] for _, values in _sections_for(file, _node_name(namespace))
+              if parameter in values]
+    return values[-1] if values else None  # as rclpy does
+
+
+def write_overrides(values: Mapping[str, Any], file: Path, namespace: str) -> Path:
+    """
+    Write a parameter file for the node that overrides another given before it.
+
+    Of sections for one node rclpy takes the last, in the order in which any file first names them:
+    the values of launch_ros, which stand in one of the node's full name, may come too early.
+
+    :param values: by name.
+    :param file, namespace: as of `value_of_file`.
+    :return: the file, kept as launch_ros keeps those that it writes.
+    """
+    node = _node_name(namespace)
+    sections = dict.fromkeys([*(name for name, _ in _sections_for(file, node)), node])
+    with NamedTemporaryFile('w', prefix='launch_params_', suffix='.yaml', delete=False) as written:
+        yaml.dump({section: {'ros__parameters': {name: _for_ros(value)
+                                                 for name, value in values.items()}}
+                   for section in sections}, written, sort_keys=False)
+    return Path(written.name)
+
+
+def _node_name(namespace: str) -> str:
+    return f'{namespace.rstrip("/")}/ubcn'
+
+
+def _sections_for(file: Path, node: str) -> list[tuple[str, dict[str, Any]]]:
+    """Read the sections of a parameter file that are for a node; none where it is no such file."""
     try:
-        for name, values in _sections(yaml.safe_load(file.read_text()), ''):
-            # as rclpy does: /* stands for any name, /** for any number of them, the last counts
-            if parameter in values and re.fullmatch(name.replace('/*', r'(/\w+)'), node):
-                found = values[parameter]
+        # as rclpy does: /* stands for any name, /** for any number of them
+        return [(name, values) for name, values in _sections(yaml.safe_load(file.read_text()), '')
+                if re.fullmatch(name.replace('/*', r'(/\w+)'), node)]
     except (OSError, UnicodeError, yaml.YAMLError, re.error):
-        return None  # the node says what is wrong with it
-    return found
+        return []  # the node says what is wrong with it
 
 
 def _sections(values: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -114,30 +141,18 @@ def is_installed(package: str) -> bool:
     return True
 
 
-def node_parameters(values: Mapping[str, Any]) -> dict[str, Any]:
+def _for_ros(value: Any) -> Any:
     """
-    Wrap values for launch_ros, so that a string, or a list, reaches the node as such.
+    Return what PyYAML is to write, so that a string, or a list, reaches the node as such.
 
-    launch_ros writes a string without quotes where PyYAML reads it as one. ROS reads some of
-    these, like y and 1e3, as other types. Lists it writes as Python's tuples.
+    PyYAML writes without quotes what it reads as a string. ROS reads some of these, like y and
+    1e3, as other types.
     """
-    return {name: value if isinstance(value, bool | int | float) else _AsItIs(value)
-            for name, value in values.items()}
-
-
-class _AsItIs(ParameterValue):
-    """A string, or a list of strings or integers, that launch_ros writes as it is."""
-
-    def __init__(self, value: str | Sequence[str | int]):
-        super().__init__('')
-        self._given = value
-
-    def evaluate(self, context: LaunchContext) -> str | list[str | int]:
-        """Return what launch_ros is to write."""
-        if isinstance(self._given, str):
-            return _Quoted(self._given)
-        return [_Quoted(item) if isinstance(item, str) else item
-                for item in self._given or ['']]  # an empty list has no type
+    if isinstance(value, str):
+        return _Quoted(value)
+    if not isinstance(value, Sequence):
+        return value
+    return [_for_ros(item) for item in value or ['']]  # an empty list has no type
 
 
 class _Quoted(str):
