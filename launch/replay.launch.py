@@ -83,7 +83,8 @@ def set_up(context):
                                    for spec in (*SPECS, USE_SIM_TIME)})
     transports = parameters.get('input_transport', [])
     file = Path(given('params_file') or DEFAULT_FILE)
-    in_file = cameras_of_file(file, node_namespace(context, given('namespace')))
+    namespace = node_namespace(context, given('namespace'))
+    in_file = cameras_of_file(file, namespace)
     for name, least in (('rate', 0.001), ('start', 0.0)):
         if (value := _number(given(name))) is None or value < least:
             raise RuntimeError(f"argument {name}:='{given(name)}' must be a number, "
@@ -92,7 +93,7 @@ def set_up(context):
         inputs = find_inputs(
             given('bag'), given('image'),
             [name for name in parameters.get('cameras', in_file) if name],
-            [transports] if isinstance(transports, str) else transports, given('namespace'))
+            [transports] if isinstance(transports, str) else transports, namespace)
     except BagError as error:
         raise RuntimeError(f"argument bag:='{given('bag')}': {error}") from error
     player = [ExecuteProcess(name='player', output='screen', on_exit=_ended, cmd=player_command(

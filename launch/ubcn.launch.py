@@ -104,7 +104,7 @@ def set_up(context):
         first = cameras[0] if cameras else ''
         transport = overrides.get('input_transport',
                                   value_of_file(*of_file, 'input_transport')) or 'raw'
-        actions += _rviz([given['namespace'].strip('/'), first],
+        actions += _rviz([of_file[1].strip('/'), first],
                          given['image'].replace('{camera}', first),
                          transport if isinstance(transport, str) else transport[0])
     return actions

@@ -348,6 +348,18 @@ def test_a_replay_that_cannot_be_fails_with_one_line(launch_file, arguments, tex
     assert process.returncode == 1 and 'Traceback' not in output and text in line
 
 
+def test_a_replay_below_a_pushed_namespace_finds_the_images_of_the_bag(launch_file, tmp_path):
+    from launching import launch, remappings
+    from ros_client import picture
+
+    from ubcn_ros.bags import create
+    create([picture()], tmp_path / 'bag', '/car/camera/image_raw')
+    action = launch(REPLAY, bag=str(tmp_path / 'bag'), image='camera/image_raw', rviz='false',
+                    ros_namespace='/car')
+    assert remappings(action) == {('image', 'camera/image_raw')}
+    assert action.node_name == '/car/ubcn'
+
+
 @pytest.mark.integration
 def test_a_replay_plays_the_bag_to_a_node_that_goes_by_its_time(launch_file, client, tiny_model,
                                                                 tmp_path):
@@ -402,6 +414,8 @@ def test_the_profile_is_set_unless_there_is_one(launch_file, monkeypatch):
     ({'image': 'camera/raw'}, {'/image': '/camera/raw'}),
     ({'image': 'camera/raw', 'namespace': 'car'},
      {'/image': '/car/camera/raw', '/labels/color': '/car/labels/color'}),
+    ({'image': 'camera/raw', 'namespace': 'left', 'ros_namespace': '/car'},
+     {'/image': '/car/left/camera/raw', '/labels/color': '/car/left/labels/color'}),
     ({'image': '{camera}/raw', 'namespace': 'car', 'cameras': 'front,left'},
      {'/image': '/car/front/raw', '/labels/color': '/car/front/labels/color'}),
     ({'image': '/rig/{camera}', 'cameras': 'front,left'},
