@@ -22,6 +22,7 @@ from launch_ros.actions import Node
 
 from ubcn_ros.node.launch_arguments import (
     cameras_of_file,
+    explain_unused,
     is_installed,
     node_namespace,
     parameter_arguments,
@@ -70,6 +71,8 @@ def set_up(context):
         raise RuntimeError(f"argument params_file:='{given['params_file']}' is not a file: give "
                            'the path of a parameter file')
     of_file = Path(given['params_file']), node_namespace(context, given['namespace'])
+    if text := explain_unused(*of_file):
+        get_logger('launch.user').warning(text)
     in_file = cameras_of_file(*of_file)
     cameras = [name for name in overrides.get('cameras', in_file) if name]
     if in_file and cameras != in_file:

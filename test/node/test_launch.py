@@ -146,6 +146,20 @@ def test_an_argument_overrides_every_section_of_the_parameter_file(launch_file, 
     assert remappings(action) == {('front/image', 'front/image')}
 
 
+@pytest.mark.parametrize('section, complaints', [
+    ('ubcn', 1), ('/car/ubcm', 1), ('/*', 1), ('/car/ubcn', 0), ('/*/ubcn', 0), ('/**', 0)])
+def test_a_parameter_file_for_other_nodes_alone_is_told(launch_file, tmp_path, section,
+                                                        complaints):
+    from launching import SINGLE, launch, warnings
+    file = tmp_path / 'robot.yaml'
+    file.write_text(yaml.dump({section: {'ros__parameters': {'iterations': 1}}}))
+    with warnings() as texts:
+        launch(SINGLE, namespace='car', params_file=str(file))
+    name = f'/{section.lstrip("/")}'
+    assert texts == [f"params_file:='{file}' has nothing for /car/ubcn, its sections are {name}: "
+                     'name one /car/ubcn, or /** for all nodes'][:complaints]
+
+
 def test_without_arguments_the_parameter_file_decides(launch_file):
     from launching import SINGLE, launch, parameters
     assert parameters(launch(SINGLE)) == yaml.safe_load(

@@ -107,17 +107,38 @@ def write_overrides(values: Mapping[str, Any], file: Path, namespace: str) -> Pa
     return Path(written.name)
 
 
+def explain_unused(file: Path, namespace: str) -> str:
+    """
+    Say where a parameter file is for other nodes alone, which ROS passes over in silence.
+
+    :param file, namespace: as of `value_of_file`.
+    :return: '' where it has a section for the node, or is no parameter file.
+    """
+    node, sections = _node_name(namespace), [name for name, _ in _read_sections(file)]
+    if not sections or _sections_for(file, node):
+        return ''
+    return (f"params_file:='{file}' has nothing for {node}, its sections are "
+            f'{", ".join(sections)}: name one {node}, or /** for all nodes')
+
+
 def _node_name(namespace: str) -> str:
     return f'{namespace.rstrip("/")}/ubcn'
 
 
 def _sections_for(file: Path, node: str) -> list[tuple[str, dict[str, Any]]]:
-    """Read the sections of a parameter file that are for a node; none where it is no such file."""
     try:
         # as rclpy does: /* stands for any name, /** for any number of them
-        return [(name, values) for name, values in _sections(yaml.safe_load(file.read_text()), '')
+        return [(name, values) for name, values in _read_sections(file)
                 if re.fullmatch(name.replace('/*', r'(/\w+)'), node)]
-    except (OSError, UnicodeError, yaml.YAMLError, re.error):
+    except re.error:  # no name that ROS takes
+        return []
+
+
+def _read_sections(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read a parameter file by the names of nodes; nothing where it is no such file."""
+    try:
+        return list(_sections(yaml.safe_load(file.read_text()), ''))
+    except (OSError, UnicodeError, yaml.YAMLError):
         return []  # the node says what is wrong with it
 
 
