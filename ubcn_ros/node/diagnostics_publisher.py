@@ -77,9 +77,9 @@ def engine_report(node: Any) -> DiagnosticReport:
     memory = {'resident memory (MiB)': f'{resident_mib():.1f}'}
     engine, settings = node.engine, node.settings
     if engine is None:
-        failed = node.gave_up or node.gpu_lost
-        why = failed or (f'loading {settings.model}' if node.configured else 'no model loaded')
-        return DiagnosticReport(Level.ERROR if failed else Level.WARN,
+        why = node.failure or (f'loading {settings.model}' if node.configured
+                               else 'no model loaded')
+        return DiagnosticReport(Level.ERROR if node.failure else Level.WARN,
                                 f'{node.lifecycle_state}: {why}', memory)
     if engine.device.type == 'cuda':
         import torch

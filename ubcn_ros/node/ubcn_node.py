@@ -70,6 +70,7 @@ class UBCNNode(ParameterNode):
         self._pipeline: Pipeline | None = None
         self._resizing: Future | None = None
         self._streak = FailureStreak()
+        self._not_configured = ''
         self._giving_up = self.create_guard_condition(self._give_up)
         self._diagnostics = DiagnosticsPublisher(self)
 
@@ -93,6 +94,11 @@ class UBCNNode(ParameterNode):
         """The error after which only another process can use the GPU; '' where there was none."""
         return self._streak.gpu_lost
 
+    @property
+    def failure(self) -> str:
+        """Why there is no engine although one was asked for; '' where none was, or there is."""
+        return self.gave_up or self.gpu_lost or self._not_configured
+
     def start(self) -> bool:
         """Configure and activate without being asked; False where either failed."""
         success = TransitionCallbackReturn.SUCCESS
@@ -108,6 +114,7 @@ class UBCNNode(ParameterNode):
             return TransitionCallbackReturn.FAILURE
         lost, self._streak = self.gpu_lost, FailureStreak()
         self._streak.gpu_lost = lost  # for as long as the process lives
+        self._not_configured = ''
         log.info(f"loading model '{settings.model}' on device '{settings.device}'")
         self._worker = Worker(lambda batch: self._pipeline.process(batch), key=Arrival.kind)
         try:
@@ -132,7 +139,8 @@ class UBCNNode(ParameterNode):
                 camera.outputs.announce(settings.min_confidence)
         except Exception as error:  # of a model file, a GPU, a QoS override
             reason = error_text(error)
-            log.error(f'cannot configure: {reason}')
+            self._not_configured = f'cannot configure: {reason}'
+            log.error(self._not_configured)
             if gpu_lost(error):
                 self._streak.gpu_lost = reason
             self._release()
