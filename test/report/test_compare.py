@@ -71,6 +71,20 @@ def test_against_the_drive_without_rain(tmp_path):
     assert camera.miou is None and camera.iou == {}
 
 
+def test_labels_of_other_classes_are_not_compared_by_ids(tmp_path):
+    bags = [processed(tmp_path / name) for name in ('a', 'b', 'dry')]
+    for bag, name in zip(bags[1:], ('Heaven', 'Heights'), strict=True):
+        file = bag / 'process.json'
+        file.write_text(file.read_text().replace('"Sky"', f'"{name}"'))
+    found = compare(BagPaths(bags[0], bags[1], truth=bags[2]))
+    camera, = found.cameras
+    assert camera.miou is None and camera.iou == {}
+    assert {name for row in camera.frames for name in row.values} == {
+        'psnr_gain', 'psnr_between', 'psnr', 'psnr_b', 'psnr_input'}
+    (of_b, of_dry) = [line for line in found.said if 'different classes' in line]
+    assert 'Sky' in of_b and 'Heaven' in of_b and 'Heights' in of_dry
+
+
 @pytest.mark.parametrize('stamps', [[0] * 6, [S, S, S, 2 * S, 2 * S, 3 * S]])
 def test_frames_of_equal_stamps_are_those_recorded_at_one_time(tmp_path, stamps):
     """A frame that is left out moves no other."""

@@ -229,13 +229,7 @@ class _Builder:
         elif known is None and 'labels' in tracks.names:
             tracks.said.append(f'Names of classes: {self.inputs.bag} has neither process.json nor '
                                'labels/label_info; --model takes those of a model')
-        if 'labels_b' in tracks.names:
-            other = tracks.second.label_set()
-            if known and other and known.classes != other.classes:
-                for track in tracks.tracks:
-                    track.sources.pop('labels_b', None)
-                tracks.said.append('Agreement of labels: A and B have different classes, '
-                                   f'{", ".join(known.classes)} and {", ".join(other.classes)}')
+        tracks.leave_out_other_classes(known)
         return known
 
     def _title(self) -> str:

@@ -133,13 +133,15 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
         total, done = sum(len(track.keys) for track in tracks.tracks), 0
         labels = next((found for bag in (tracks.first, tracks.second) if bag
                        for found in [bag.label_set()] if found), None)
+        alone = [_alone(track, tracks.first, tracks.second) for track in tracks.tracks]
+        tracks.leave_out_other_classes(labels)
         result = BagComparison([], said=tracks.said, lacking=[
             line for bag in tracks.bags for line in bag.lacking])
         for end, bag in (('a', tracks.first), ('b', tracks.second)):
             timings = bag.sidecar.get('timings', {}) if bag else {}
             if 'total' in timings.get('engine_ms', {}):
                 result.engine_ms[end] = timings['engine_ms']['total']
-        for track in tracks.tracks:
+        for track, (only_a, only_b) in zip(tracks.tracks, alone, strict=True):
             confusion, rows = Confusion(), []
             for key, pictures, latencies in track.read(track.keys):
                 values = {**measured(pictures), **latencies}
@@ -155,8 +157,7 @@ def compare(inputs: BagPaths, progress: Callable[[int, int], Any] = lambda done,
                 done += 1
                 progress(done, total)
             result.cameras.append(CameraComparison(
-                track.name, rows, *_alone(track, tracks.first, tracks.second),
-                *confusion.result(labels), track.malformed))
+                track.name, rows, only_a, only_b, *confusion.result(labels), track.malformed))
         return result
 
 

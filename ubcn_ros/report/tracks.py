@@ -14,6 +14,7 @@ import numpy as np
 
 from ubcn_ros.bags import BagError, MalformedMessage
 from ubcn_ros.bags.errors import in_seconds
+from ubcn_ros.labels import LabelSet
 from ubcn_ros.node.topics import is_output
 from ubcn_ros.report.recording import (
     CameraTopics,
@@ -102,6 +103,18 @@ class Tracks:
     def names(self) -> set[str]:
         """What any camera has, as of ``Track.sources``."""
         return {name for track in self.tracks for name in track.sources}
+
+    def leave_out_other_classes(self, known: LabelSet | None) -> None:
+        """Leave out, and name, masks of B and of the dry drive that have other classes."""
+        for name, bag in (('labels_b', 'B'), ('truth_labels', 'the drive without rain')):
+            source = next((track.sources[name] for track in self.tracks
+                           if name in track.sources), None)
+            other = source and source.bag.label_set()
+            if known and other and known.classes != other.classes:
+                for track in self.tracks:
+                    track.sources.pop(name, None)
+                self.said.append(f'Agreement of labels: A and {bag} have different classes, '
+                                 f'{", ".join(known.classes)} and {", ".join(other.classes)}')
 
 
 def open_tracks(inputs: BagPaths, stack: ExitStack) -> Tracks:
