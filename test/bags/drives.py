@@ -54,8 +54,9 @@ def jpeg(topic, number, time_ms, stamp_ms=None, frame='rear'):
                    time_ms)
 
 
-def camera_info(topic, stamp_ms, time_ms, frame='front', width=40):
+def camera_info(topic, stamp_ms, time_ms, frame='front', width=40, focal=0.0):
     zeros = [np.zeros(n) for n in (5, 9, 9, 12)]
+    zeros[1][[0, 4]] = focal
     region = TYPES.types['sensor_msgs/msg/RegionOfInterest'](0, 0, 0, 0, False)
     value = TYPES.types[CAMERA_INFO](make_header(stamp_ms * MS, frame), 32, width, 'plumb_bob',
                                      *zeros, 0, 0, region)
@@ -109,15 +110,17 @@ class Engine:
     """Inverts; labels by the first pixel; has the attributes of an Engine that count."""
 
     label_set, min_confidence = CAMVID, 0.25
-    info = SimpleNamespace(name='inverse', sha256='0' * 64)
+    info = SimpleNamespace(name='inverse', sha256='0' * 64, trained_short_side=96,
+                           trained_focal_length=0.5)
     device = SimpleNamespace(type='cpu')
     precision, backend = 'fp32', 'eager'
 
     def __init__(self, on_frame=None):
-        self.seen, self.on_frame = 0, on_frame
+        self.seen, self.sizes, self.on_frame = 0, {}, on_frame
 
-    def __call__(self, pixels, iterations, confidence=False):
+    def __call__(self, pixels, iterations, confidence=False, processing_size=-1):
         self.seen += 1
+        self.sizes[pixels.shape[:2]] = processing_size
         if self.on_frame is not None:
             self.on_frame(self.seen)
         labels = np.full(pixels.shape[:2], pixels[0, 0, 0] % 11, np.uint8)

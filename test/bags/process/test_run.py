@@ -141,6 +141,18 @@ def test_a_latched_camera_info_goes_with_every_image_that_follows(tmp_path):
     assert {i.width for i in infos} == {41}
 
 
+@pytest.mark.parametrize('asked, size', [(-1, 48), (0, 0), (64, 64)])
+def test_images_are_labelled_at_a_size_by_the_focal_length_as_in_the_node(tmp_path, asked, size):
+    infos = [camera_info('/a/camera_info', 999 + n, 1001 + n, focal=focal)
+             for n, focal in enumerate((0.0, 32.0, 16.0))]  # not calibrated at first
+    records = [image('/a/image_raw', 1, 1000), *infos, image('/a/image_raw', 2, 1100),
+               image('/b/image_raw', 3, 1200, pixels=noise(3, height=40, width=48))]
+    engine = Engine()
+    processed(write_bag(tmp_path / 'in.mcap', records), tmp_path / 'out',
+              Options(engine=(('processing_size', asked),)), engine)
+    assert engine.sizes == {(32, 40): size, (40, 48): asked}
+
+
 def test_a_camera_info_of_a_malformed_image_is_not_passed_on(tmp_path):
     records = drive(3)
     records[6] = image('/front/image_raw', 1, 1110, encoding='bad')

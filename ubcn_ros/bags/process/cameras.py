@@ -18,6 +18,7 @@ from ubcn_ros.bags.process.pairing import WINDOW_NS
 from ubcn_ros.bags.storage.reader import BagReader
 from ubcn_ros.bags.storage.records import Channel, Record
 from ubcn_ros.node import topics as node_topics
+from ubcn_ros.node.processing import focal_length
 from ubcn_ros.node.topics import base_topic
 
 PEEK = 20
@@ -38,7 +39,8 @@ class BagCamera:
 
     `messages` is how many the bag announces, `camera_info` the topic of its calibration, None
     where there is none. `paired` is whether the stamps of that equal the images'; else the latest
-    goes with an image, as in the node. `twin` is its other transport, which is not processed.
+    goes with an image, as in the node. `focal_length` is what the calibration says first, in
+    short sides. `twin` is its other transport, which is not processed.
     """
 
     topic: str
@@ -46,6 +48,7 @@ class BagCamera:
     messages: int
     camera_info: str | None = None
     paired: bool = True
+    focal_length: float | None = None
     twin: str | None = None
 
 
@@ -158,7 +161,7 @@ class _Topics:
         if not infos or not self._counts.get((info, CAMERA_INFO)):
             return BagCamera(topic, kind, self._counts[topic, kind])
         return BagCamera(topic, kind, self._counts[topic, kind], info,
-                         self._paired(self._of(topic, kind), infos))
+                         self._paired(self._of(topic, kind), infos), self._focal_length(infos))
 
     def why_not(self, topic: str, kind: str) -> str:
         """Say why a topic is not a camera; '' where it is one."""
@@ -240,6 +243,14 @@ class _Topics:
             if since > PEEK:
                 break
         return False
+
+    def _focal_length(self, infos: list[Channel]) -> float | None:
+        """Return the first that the camera infos say, as the node would take it; else None."""
+        for record in islice(self._reader.records(infos), PEEK):
+            with suppress(MalformedMessage):
+                if length := focal_length(deserialize(record.data, CAMERA_INFO)):
+                    return length
+        return None
 
     def _error(self, text: str) -> BagError:
         listing = ', '.join(f'{topic} ({channels[0].msgtype or "no type"})'

@@ -29,13 +29,13 @@ class ThreadedPipeline:
 
     :param items: to go through; iterated in a thread.
     :param decode: of a record, to message and pixels; raises MalformedMessage.
-    :param infer: pixels to a frame.
+    :param infer: item, with its pixels, to a frame.
     :param encode: item, with its frame, and message to output records.
     :param workers: threads that decode and encode.
     """
 
     def __init__(self, items: Iterable[Item], decode: Callable[[Record], tuple[Any, Any]],
-                 infer: Callable[[Any], Any], encode: Callable[[Item, Any], list[Record]],
+                 infer: Callable[[Item], Any], encode: Callable[[Item, Any], list[Record]],
                  workers: int):
         self.busy_s = {'read': 0.0, 'decode': 0.0, 'infer': 0.0, 'encode': 0.0}
         """Seconds that each stage worked, of all its threads together."""
@@ -110,7 +110,7 @@ class ThreadedPipeline:
             item.error = str(error)
             return
         begun = time.perf_counter()
-        item.frame = self._infer(item.pixels)
+        item.frame = self._infer(item)
         self._worked('infer', begun)
         item.image.whole = True
         item.outputs = self._pool.submit(self._encode, item, message)

@@ -35,6 +35,7 @@ from ubcn_ros.bags.storage.mcap_writer import McapBagWriter
 from ubcn_ros.bags.storage.reader import BagReader, open_bag
 from ubcn_ros.bags.storage.records import Record
 from ubcn_ros.runtime.openmp import release_openmp_threads
+from ubcn_ros.runtime.processing import TRAINED, short_side
 from ubcn_ros.stopping import signals_held
 
 CHECKPOINT_S = 2.0
@@ -166,13 +167,14 @@ class _Run:
         """Write what is to be written from the tally's position on."""
         if self.tally.position is None:
             self._begin(writer)
-        engine, options = self._engine, self._job.options
+        engine, options, sizes = self._engine, self._job.options, self._processing_sizes()
         release_openmp_threads()  # of this thread, which loaded the engine: another runs it
         with ThreadedPipeline(
                 JobReader(self._reader, self._job, self.tally.position),
                 decode_record,
-                lambda pixels: engine(pixels, iterations=options.iterations,
-                                      confidence=options.confidence),
+                lambda item: engine(item.pixels, iterations=options.iterations,
+                                    confidence=options.confidence,
+                                    processing_size=sizes[item.image.camera.topic]),
                 lambda item, message: self._outputs[item.image.camera.topic].of_frame(
                     item.record, message, item.frame),
                 max(2, min(8, os.cpu_count() or 2))) as pipeline:
@@ -190,6 +192,13 @@ class _Run:
                     self._checkpoint(writer, pipeline)
                 raise
         self._checkpoint(writer, pipeline)
+
+    def _processing_sizes(self) -> dict[str, int]:
+        """Return the processing size of each camera, by its focal length as in the node."""
+        asked = dict(self._job.options.engine).get('processing_size', TRAINED)
+        return {camera.topic: asked if camera.focal_length is None else
+                short_side(asked, self._engine.info, camera.focal_length)
+                for camera in self._job.cameras}
 
     def finish(self) -> None:
         """
