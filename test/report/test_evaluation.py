@@ -8,6 +8,8 @@ import pytest
 
 from ubcn_ros.report.evaluation import Evaluation, evaluation_report
 from ubcn_ros.report.page import html
+from ubcn_ros.report.scenes import add_pictures
+from ubcn_ros.report.steps import Steps
 
 PARTS = {'command': 'ubcn evaluate --data streets', 'iterations': 2, 'device': 'cpu',
          'precision': 'fp32', 'processing_size': 0,
@@ -105,3 +107,10 @@ def test_other_files_are_clear_errors(tmp_path, text, complaint):
     (tmp_path / 'e.json').write_text(text)
     with pytest.raises(ValueError, match=complaint):
         Evaluation(tmp_path / 'e.json')
+
+
+def test_data_named_from_another_folder_are_told_with_the_remedy(tmp_path, fake_engine):
+    evaluation = written(tmp_path / 'e.json', **results())
+    with pytest.raises(ValueError, match='streets, the data that .*e.json names, .*call ubcn '
+                                         'report where ubcn evaluate was called'):
+        add_pictures(evaluation_report(evaluation), evaluation, Steps(fake_engine, 2), 1)

@@ -76,9 +76,12 @@ def add_pictures(report: Report, evaluation: Evaluation, steps: Steps, count: in
 
 
 def _scenes(evaluation: Evaluation, steps: Steps) -> SceneList:
-    said = evaluation.said['data']
-    scenes = open_data([Path(said['path'])], steps.label_set).split(said['split'],
-                                                                    only=tuple(said['only']))
+    said, path = evaluation.said['data'], Path(evaluation.said['data']['path'])
+    if not path.exists():
+        where = 'there' if path.is_absolute() else f'below {Path.cwd()}'
+        raise ValueError(f'{path}, the data that {evaluation.path} names, is not {where}: call '
+                         'ubcn report where ubcn evaluate was called, or leave out --model')
+    scenes = open_data([path], steps.label_set).split(said['split'], only=tuple(said['only']))
     names = [scenes.scenes[i].name for i in range(0, len(scenes), said['stride'])]
     if names[:said['count']] != said['images']:
         raise ValueError(f'{said["path"]} has other images than when {evaluation.path} was '
