@@ -16,6 +16,7 @@ from random_images import noise
 
 from ubcn_ros import Engine, __version__, cli
 from ubcn_ros.bags import create, open_bag, read_images
+from ubcn_ros.cli.bag import bag
 from ubcn_ros.cli.benchmark import benchmark
 from ubcn_ros.cli.study import study
 from ubcn_ros.data.rain import add_rain
@@ -54,7 +55,8 @@ def test_help_imports_nothing_heavy():
 
 
 def test_every_listed_command_has_complete_help():
-    for path, group in (((), cli.main), (('benchmark',), benchmark), (('study',), study)):
+    for path, group in (((), cli.main), (('bag',), bag), (('benchmark',), benchmark),
+                        (('study',), study)):
         context = click.Context(group)
         for name, (_, _, listed) in group.lazy.items():
             command = group.get_command(context, name)

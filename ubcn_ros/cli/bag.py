@@ -11,15 +11,15 @@ from ubcn_ros.cli.commands import LazyGroup
 # name -> (module, attribute, line for the help)
 COMMANDS = {
     'compare': ('ubcn_ros.cli.bag_compare', 'bag_compare',
-                'Compare two processed bags of one drive, frame by frame.'),
+                'Compare two processed bags of the same drive, frame by frame.'),
     'create': ('ubcn_ros.cli.bag_create', 'bag_create',
                'Make a bag from a folder of images or a video.'),
     'info': ('ubcn_ros.cli.bag_info', 'bag_info',
-             'Say what bags hold: topics, rates, sizes, cameras, gaps, damage.'),
+             'Show what bags hold: topics, rates, sizes, cameras, gaps, damage.'),
     'play': ('ubcn_ros.cli.bag_play', 'bag_play',
              'Play a bag to live topics, at the pace of its recording.'),
     'process': ('ubcn_ros.cli.bag_process', 'bag_process',
-                'Derain and label every image of a bag into a new bag.'),
+                'Derain and label every image of the bag IN into the bag OUT.'),
 }
 
 

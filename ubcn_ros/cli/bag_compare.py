@@ -25,27 +25,30 @@ _BEFORE_S = 0.25  # of the worst frame, from where it is played
 @click.argument('bag', metavar='A', type=click.Path(path_type=Path))
 @click.argument('other', metavar='[B]', required=False, type=click.Path(path_type=Path))
 @click.option('--truth', type=click.Path(path_type=Path),
-              help='Bag of the same drive without rain; processed, its labels are compared, too.')
+              help='Bag of the same drive without rain; if it has been processed, labels are '
+                   'compared, too.')
 @click.option('--input', 'input_bag', type=click.Path(path_type=Path),
-              help='Bag of the input images, where A holds outputs alone.')
+              help='Bag with the input images, if A holds only outputs.')
 @click.option('--topic', 'topics', multiple=True,
-              help='Camera to compare, by its topic; may be repeated [default: all].')
+              help='Image topic of a camera to compare; may be repeated  [default: all cameras].')
 @click.option('--worst', 'count', default=5, show_default=True, type=click.IntRange(0, 1000),
               help='Show this many of the worst frames.')
-@click.option('--csv', 'csv_path', type=CSV, help='Write a line a frame to this file.')
+@click.option('--csv', 'csv_path', type=CSV, help='Write one line per frame to this file.')
 @json_option(type=JSON_OR_DASH,
-             help='Write all of it to this file; - for standard output, in place of the tables.')
+             help='Write everything to this file; - writes to standard output instead of the '
+                  'tables.')
 def bag_compare(bag: Path, other: Path | None, truth: Path | None, input_bag: Path | None,
                 topics: tuple[str, ...], count: int, csv_path: Path | None,
                 json_path: Path | None) -> None:
     """
-    Compare two processed bags of one drive, frame by frame.
+    Compare two processed bags of the same drive, frame by frame.
 
-    A and B are bags that `ubcn bag process` wrote, or recordings of the node, as with two models
-    or numbers of steps. Frames are those of equal stamps. What is compared: PSNR of the derained
-    images, agreement of the labels (pixels, mIoU of B against A), latency where it was recorded;
-    with --truth, PSNR of each against the drive without rain, and B may be left out. Where
-    something of a bag could not be read, or it was not processed to its end, the exit code is 1.
+    A and B are bags written by `ubcn bag process`, or recordings of the node, for example with two
+    models or two numbers of steps. Frames with equal stamps are compared: PSNR of the derained
+    images, agreement of the labels (pixels, mIoU of B against A), and latency where it was
+    recorded. With --truth, PSNR of each against the drive without rain is added, and B may be left
+    out. The exit code is 1 if part of a bag cannot be read, or if a bag was not processed to its
+    end.
     """
     if other is None and truth is None:
         raise click.UsageError('give a second bag to compare with, or --truth')

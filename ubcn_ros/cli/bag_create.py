@@ -18,36 +18,38 @@ from ubcn_ros.text_table import counted
 @click.command(cls=Command)
 @click.argument('source', type=InputType(exists=True, path_type=Path))
 @click.argument('out', type=click.Path(path_type=Path))
-@click.option('--topic', default='/camera/image_raw', show_default=True)
+@click.option('--topic', default='/camera/image_raw', show_default=True,
+              help='Image topic to write.')
 @click.option('--stamps', default='auto', show_default=True,
               type=click.Choice(['auto', 'names', 'rate']),
-              help='Take stamps from the names of the files, or one after the other at the rate; '
-              'auto: from the names where all have times or numbers.')
+              help='Take stamps from the file names, or space images evenly at --rate; auto: '
+                   'from the names if every one has a time or number.')
 @click.option('--rate', 'rate_hz', type=Number(0, 1e6, min_open=True),
-              help="Images per second  [default: 15; a video's own times].")
+              help='Images per second  [default: 15; of a video, its own times].')
 @click.option('--compressed', is_flag=True,
-              help='Write CompressedImage on TOPIC/compressed: JPEG and PNG files as they are, '
-              'other files as PNG, videos and images with rain as JPEG.')
-@click.option('--frame-id', default='camera', show_default=True)
+              help='Write CompressedImage to TOPIC/compressed: JPEG and PNG files unchanged, '
+                   'other files as PNG, videos and images with rain as JPEG.')
+@click.option('--frame-id', default='camera', show_default=True,
+              help='frame_id of every header.')
 @click.option('--camera-info', 'calibration', type=InputType(exists=True, path_type=Path),
-              help='Calibration, as camera_calibration writes it (YAML); a CameraInfo goes with '
-              'each image.')
+              help='Calibration, as camera_calibration writes it (YAML); each image gets a '
+                   'CameraInfo.')
 @click.option('--rain', 'rain_mm_h', default=0.0, show_default=True, type=Number(0, 300),
-              help='Render rain on the images, mm/hr, from image to image as time passes.')
+              help='Render rain of this rate on the images, mm/hr, continuous over time.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
-              help='Of the rain; the same seed gives the same rain.')
+              help='Seed of the rain; the same seed gives the same rain.')
 def bag_create(source: Path, out: Path, topic: str, stamps: str, rate_hz: float | None,
                compressed: bool, frame_id: str, calibration: Path | None, rain_mm_h: float,
                seed: int) -> None:
     """
     Make a bag from a folder of images or a video.
 
-    A file name that ends in 10, 13, 16 or 19 digits says when its image was taken: seconds,
-    milli-, micro- or nanoseconds since 1970; seconds may have a fraction after a point, or 9
-    digits of nanoseconds after _ or -. Another number counts frames at the rate, those that are
-    missing, too; then all names are alike before it.
+    If a file name ends in 10, 13, 16 or 19 digits, they are the time of its image: seconds,
+    milliseconds, microseconds or nanoseconds since 1970. Seconds may have a fraction after a
+    point, or 9 digits of nanoseconds after _ or -. Any other number is a frame number, at --rate
+    frames per second: missing numbers leave gaps, and all names must be equal up to the number.
 
-    Broken images are reported and left out, and of a damaged video what is whole is written; the
+    Broken images are reported and left out, and of a damaged video the intact part is written; the
     exit code is then 1.
     """
     from ubcn_ros.bags.create import create

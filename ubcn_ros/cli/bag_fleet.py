@@ -48,14 +48,15 @@ class Sharing(NamedTuple):
 
 sharing_options = collected(
     'sharing', Sharing,
-    click.option('--workers', type=COUNT, help='Processes  [default: one for each GPU, or one].'),
+    click.option('--workers', type=COUNT, help='Number of processes  [default: one per GPU, '
+                                               'or one].'),
     click.option('--ray', 'address', type=AddressType(), metavar='ADDRESS',
-                 help='Let the machines of a Ray cluster do it: local, auto, HOST:PORT or '
-                 'ray://HOST:PORT (pip install ubcn_ros[ray]).'),
+                 help='Run on the machines of a Ray cluster: local, auto, HOST:PORT or '
+                      'ray://HOST:PORT (pip install ubcn_ros[ray]).'),
     click.option('--pieces', type=click.IntRange(1, 9999),
-                 help='Ranges of time that each bag is cut into  [default: one for every '
-                 'thousand images, at most 64].'),
-    threads_option(help='CPU threads of each worker  [default: the cores, shared out].'))
+                 help='Number of time ranges that each bag is split into  [default: one per '
+                      'thousand images, at most 64].'),
+    threads_option(help="CPU threads per worker  [default: each worker's share of the cores]."))
 
 
 def process_fleet(pairs: Sequence[tuple[Path, Path]], root: Path, options: Options,

@@ -26,14 +26,16 @@ _YEAR_2001 = 10**9  # seconds; times before are counted from a start of their ow
 @click.command(cls=Command)
 @click.argument('bags', nargs=-1, required=True, type=click.Path(path_type=Path), metavar='BAG...')
 @json_option(type=JSON_OR_DASH,
-             help='Write all of it to this file; - for standard output, in place of the tables.')
+             help='Write everything to this file; - writes to standard output instead of the '
+                  'tables.')
 def bag_info(bags: tuple[Path, ...], json_path: Path | None) -> None:
     """
-    Say what bags hold: topics, rates, sizes, cameras, gaps, damage.
+    Show what bags hold: topics, rates, sizes, cameras, gaps, damage.
 
-    All of a bag is read. A gap is a time of more than three median intervals without a message,
-    of topics that are regular: at most a tenth of their intervals are gaps. Cameras are the topics
-    that `bag process` takes by itself. The exit code is 1 where a bag is damaged.
+    The whole bag is read. A gap is an interval between messages of more than three times the
+    median. Gaps are reported for regular topics, those with gaps in at most a tenth of their
+    intervals. Cameras are the topics that `bag process` takes by default. The exit code is 1 if a
+    bag is damaged.
     """
     from ubcn_ros.bags import BagError
     from ubcn_ros.bags.info import bag_info as read

@@ -23,28 +23,29 @@ from ubcn_ros.cli.output import warn
 @click.command(cls=Command)
 @click.argument('bag', type=click.Path(path_type=Path))
 @click.option('--rate', default=1.0, show_default=True, type=Number(1e-3, 1e6),
-              help='Times as fast as recorded.')
-@click.option('--loop', is_flag=True, help='Begin again at the end, until it is stopped.')
+              help='Playback rate: 2 is twice as fast as recorded.')
+@click.option('--loop', is_flag=True, help='Start again at the end, until interrupted.')
 @start_option()
 @duration_option()
 @topics_option()
 @exclude_option()
 @click.option('--clock', 'clock_hz', is_flag=False, flag_value='40', metavar='[HZ]',
               type=Number(1e-3, 1e4),
-              help='Publish the time of the recording on /clock, in place of a recorded one, for '
-              'nodes with use_sim_time [without HZ: 40 times a second].')
+              help='Publish the time of the recording on /clock, instead of a recorded '
+                   '/clock, for nodes with use_sim_time  [without HZ: 40 times a second].')
 @click.option('--wait-for', multiple=True, metavar='TOPIC',
-              help='Begin when this topic has a subscriber; may be repeated.')
+              help='Wait until this topic has a subscriber before starting; may be repeated.')
 def bag_play(bag: Path, rate: float, loop: bool, start: float, duration: float | None,
              topics: tuple[str, ...], exclude: tuple[str, ...], clock_hz: float | None,
              wait_for: tuple[str, ...]) -> None:
     """
     Play a bag to live topics, at the pace of its recording.
 
-    Messages go out as they are stored, by the QoS that was recorded: of several publishers of a
-    topic, what all their subscribers can connect to. Types that are not installed are named and
-    left out. Nothing is dropped: what is late, by more than 10 ms, goes out at once and is
-    counted. Fast DDS gets the shared memory of config/fastdds.xml, unless a profile is set.
+    Messages are published as stored, with the recorded QoS; if a topic had several publishers,
+    with a QoS that every subscriber of theirs can connect to. Types that are not installed are
+    named and left out. Nothing is dropped: a message that is more than 10 ms late is published at
+    once and counted. Fast DDS gets the shared memory of config/fastdds.xml, unless a profile is
+    set.
     """
     from ubcn_ros.bags.live.node_process import ReplayError, use_shared_memory
     from ubcn_ros.bags.live.pace import Played

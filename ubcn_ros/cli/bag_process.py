@@ -50,27 +50,29 @@ def _times(factor: float) -> Callable[..., int | None]:
 _process_options = collected(
     'options', _options,
     click.option('--topic', 'cameras', multiple=True,
-                 help='A camera; may be repeated  [default: all of the bag].'),
+                 help='Image topic to process; may be repeated  [default: all cameras of the '
+                      'bag].'),
     topics_option(),
     exclude_option(),
     start_option('start_s'),
     duration_option('duration_s'),
     click.option('--every', default=1, show_default=True, type=click.IntRange(1),
                  help='Process every n-th image of each camera.'),
-    click.option('--drop-inputs', is_flag=True, help='Leave the images that are processed out.'),
-    click.option('--outputs-only', is_flag=True, help='Leave out all that is not an output.'),
+    click.option('--drop-inputs', is_flag=True, help='Do not copy the images that are processed.'),
+    click.option('--outputs-only', is_flag=True, help='Copy nothing: write only the outputs.'),
     click.option('--compress', type=click.Choice(['jpeg', 'png']),
-                 help='Write derained images so, on TOPIC/compressed, and masks as PNG.'),
+                 help='Write derained images in this format to TOPIC/compressed, and masks as '
+                      'PNG.'),
     click.option('--pictures', is_flag=True,
-                 help='Write labels/color and overlay/image_raw, too.'),
-    click.option('--confidence', is_flag=True, help='Write labels/confidence, too.'),
+                 help='Also write labels/color and overlay/image_raw.'),
+    click.option('--confidence', is_flag=True, help='Also write labels/confidence.'),
     click.option('--split-size', 'split_bytes', type=Number(0, 1e9, min_open=True), metavar='MB',
                  callback=_times(1e6),
-                 help='Begin another file before one has more megabytes than this, definitions '
-                 'and summary not counted.'),
+                 help='Start a new file before one exceeds this many megabytes, not counting '
+                      'definitions and summary.'),
     click.option('--split-duration', 'split_ns', type=Number(0, LONGEST_S, min_open=True),
                  metavar='SECONDS', callback=_times(1e9),
-                 help='Begin another file after so much time of the drive.'),
+                 help='Start a new file after this much recorded time.'),
     engine_options)
 
 
@@ -80,31 +82,32 @@ _process_options = collected(
 @click.argument('out', metavar='OUT', type=click.Path(path_type=Path))
 @_process_options
 @click.option('--rrd', type=RERUN,
-              help='Write derained images and labels as a recording of Rerun to this file, too '
-              '(pip install ubcn_ros[rerun]).')
-@video_option(help='Write image, derained image and labels side by side to this MP4; of several '
-              'cameras, to one each, with its name before the .mp4.')
+              help='Also write derained images and labels to this Rerun recording (pip '
+                   'install ubcn_ros[rerun]).')
+@video_option(help='Write input, derained image and labels side by side to this MP4; with '
+                   'several cameras, one MP4 each, with the camera name before .mp4.')
 @click.option('--resume', is_flag=True,
-              help='Go on where an interrupted run with the same options ended.')
+              help='Continue an interrupted run that had the same options.')
 @sharing_options
 def bag_process(sources: tuple[Path, ...], out: Path, options: Options, sharing: Sharing,
                 resume: bool, rrd: Path | None, video: Path | None) -> None:
     """
     Derain and label every image of the bag IN into the bag OUT.
 
-    All cameras are processed, and all else is copied as it is. The outputs of /front/image_raw are
-    /front/derained/image_raw, /front/labels/image_raw and so on; each carries the header and the
-    times of its image, however long that takes. What was done is in OUT/process.json.
+    All cameras are processed, and everything else is copied unchanged. The outputs of
+    /front/image_raw are /front/derained/image_raw, /front/labels/image_raw and so on; each carries
+    the header and the recorded times of its image, however long processing takes. OUT/process.json
+    says what was done.
 
-    IN may be a folder of bags: OUT gets the same folders. Of several IN, each goes into a folder
-    of its name in OUT. Bags are cut into ranges of time (not with --every), which --workers, or
-    the machines of --ray, share; what they write is joined in order and equals what one process
-    writes with as many --threads. A worker that ends loses nothing: another goes on. A bag that
-    fails stops no other; OUT/summary.json has them all. Machines have to see IN, OUT and the model
-    at the same paths.
+    If IN is a folder of bags, OUT gets the same sub-folders; of several IN, each goes into a
+    folder of its own name in OUT. Bags are split into time ranges (not with --every), which
+    --workers processes or the machines of --ray share; the parts are joined in order and equal
+    what one process writes with the same --threads. If a worker dies, another takes over its part
+    and nothing is lost; if a bag fails, the others go on. OUT/summary.json lists all bags. All
+    machines must see IN, OUT and the model at the same paths.
 
-    Malformed messages are reported and left out, and of a damaged bag, what is whole is processed;
-    the exit code is then 1. However it ends, --resume goes on.
+    Malformed messages are reported and left out, and the intact part of a damaged bag is
+    processed; the exit code is then 1. However a run ends, --resume continues it.
     """
     from ubcn_ros.bags.fleet import pair_outputs
     from ubcn_ros.bags.fleet.tasks import check_new

@@ -17,10 +17,10 @@ COMMANDS = {
     'equality': ('ubcn_ros.cli.benchmark_equality', 'equality',
                  'Compare backends and precisions with eager fp32.'),
     'startup': ('ubcn_ros.cli.benchmark_startup', 'startup',
-                'Time a fresh process to its first frame, by phase, and compare the outputs of '
-                'the starts.'),
+                'Time a fresh process up to its first frame, by phase, and compare the outputs '
+                'of the starts.'),
     'train': ('ubcn_ros.cli.benchmark_train', 'train',
-              'Time the training by a recipe; nothing is trained or kept.'),
+              'Time a training by a recipe; nothing is trained or kept.'),
     'node': ('ubcn_ros.cli.benchmark_node', 'node',
              'Measure a running node: rate, loss, latency and memory; or fuzz it.'),
 }
@@ -28,4 +28,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def benchmark() -> None:
-    """Time and compare the engine; time a training, a running node, or bags."""
+    """Time the engine, a training, a running node, or bag processing."""

@@ -30,16 +30,18 @@ _SMALL = (64, 48)  # pixels, of the frames whose number memory must not depend o
 
 @click.command(cls=Command)
 @click.option('--frames', default=1000, show_default=True, type=click.IntRange(2),
-              help='Of the front camera; the rear one has a tenth.')
+              help='Images of the front camera; the rear camera has a tenth of that.')
 @size_option(default='640x360')
 @click.option('--kills', default='10,50,90', show_default=True, type=Numbers(99),
-              help='Percent of the frames at which a run is killed and gone on with.')
+              help='Percentages of the frames at which a run is killed and resumed.')
 @click.option('--memory-frames', default='1000,10000', show_default=True,
               type=Numbers(1_000_000),
-              help='Compare the memory of runs of so many frames, small ones, by a small model.')
+              help='Compare the memory of runs with these numbers of small frames, by a small '
+                   'model.')
 @threads_option()
 @click.option('--work', type=OUTPUT_FOLDER,
-              help='Folder for the bags, which are removed  [default: one of the system].')
+              help='Folder for the bags, which are removed afterwards  [default: a temporary '
+                   'folder].')
 @json_option()
 @engine_options
 def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
@@ -48,9 +50,10 @@ def bag(frames: int, size: tuple[int, int], kills: tuple[int, ...],
     """
     Measure `ubcn bag process` on a rendered drive.
 
-    Two cameras, their CameraInfo, tf and an IMU: whether every output has its input's stamp and
-    all else is as it was, the rate as a share of the bare engine's on the same frames, memory, and
-    whether a run that was killed ends with the messages of one that was not.
+    The drive has two cameras, their CameraInfo, tf and an IMU. Checked are that every output has
+    its input's stamp, that everything else is unchanged, and that a killed and resumed run ends
+    with the same messages as an uninterrupted one. Measured are memory, and the rate as a share of
+    the bare engine's on the same frames.
     """
     import torch
 

@@ -33,30 +33,33 @@ from ubcn_ros.cli.output import progress_bar, save_json
               help='Network with random weights; may be repeated  [default: light].')
 @click.option('--model', help='Time this model (name or path) instead of random weights.')
 @click.option('--path-threshold', type=click.FloatRange(0, 1, min_open=True, max_open=True),
-              help="SAM's, with random weights of the presets paper and wide. Its masks are then "
-              'the labels of a rendered drive: the segmentation network works, but is not asked.')
+              help='path_threshold of SAM, for the presets paper and wide with random '
+                   "weights. SAM's masks are then the labels of a rendered drive; the "
+                   'segmentation network runs, but its result is not used.')
 @size_option('sizes', multiple=True, default=('1024x512',),
              help='WIDTHxHEIGHT, pixels; may be repeated.')
 @iterations_option(multiple=True, default=(1, 3), help='Steps of the loop; may be repeated.')
-@precision_option('precisions', multiple=True, default=('auto',), help='May be repeated.')
-@backend_option('backends', multiple=True, default=('auto',), help='May be repeated.')
+@precision_option('precisions', multiple=True, default=('auto',),
+                  help='Precision to time; may be repeated.')
+@backend_option('backends', multiple=True, default=('auto',),
+                help='Backend to time; may be repeated.')
 @device_option()
 @processing_option('processing_sizes', multiple=True, default=(-1,),
-                   help='Short side, pixels, at which images are labelled: 0 for their own, -1 '
-                   'for what the model was trained for; may be repeated.')
+                   help="Short side in pixels at which images are labelled: 0 is the image's "
+                        "own, -1 the model's; may be repeated.")
 @click.option('--frames', default=20, show_default=True, type=click.IntRange(1),
-              help='Images per row, after 2 that do not count.')
+              help='Images timed per row, after 2 warm-up images.')
 @threads_option()
-@click.option('--baseline', type=BASELINE, help='Time this network in turn with ours.')
+@click.option('--baseline', type=BASELINE, help='Time this network in turn with UBCN.')
 @click.option('--baseline-precision', type=click.Choice(['fp32', 'bf16', 'fp16']),
-              help='Precision that it computes in  [default: fp32].')
+              help='Precision of the baseline  [default: fp32].')
 @click.option('--cudnn-benchmark', is_flag=True,
-              help='Let cuDNN time its algorithms, which the engine does not: the choice cannot '
-              'be kept, and the next start may round otherwise.')
+              help='Let cuDNN time its algorithms. The engine never does: that choice cannot '
+                   'be kept, and the next start may round differently.')
 @click.option('--waterfall', is_flag=True,
-              help='Time the engine without its optimisations, adding one after the other.')
-@json_option(help='Write the rows to this file, too.')
-@picture_option(help='Draw the stages of every row here (PNG, PDF or SVG).')
+              help='Time the engine without its optimisations, then add them one by one.')
+@json_option(help='Also write the rows to this file.')
+@picture_option(help='Draw the stages of every row to this file (PNG, PDF or SVG).')
 def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | None,
            sizes: tuple[tuple[int, int], ...], iterations: tuple[int, ...],
            precisions: tuple[str, ...], backends: tuple[str, ...], device: str,
@@ -66,9 +69,9 @@ def engine(presets: tuple[str, ...], model: str | None, path_threshold: float | 
     """
     Time the engine by stage, size, steps and precision.
 
-    The images are of a rendered drive. All rows of one size are timed in turn, image by image, so
-    that their ratios hold on a busy machine. "times" is how many times faster than the baseline,
-    or than the first row of a waterfall: the median of the turns' ratios.
+    The images come from a rendered drive. All rows of one size are timed in turn, image by image,
+    so that their ratios hold on a busy machine. The column "times" says how many times faster a
+    row is than the baseline, or than the first row of a waterfall: the median of the ratios.
     """
     import torch
 

@@ -33,13 +33,14 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @backend_option('backends', multiple=True, default=('eager',),
                 help='Backend to compare; may be repeated.')
 @precision_option('precisions', multiple=True, default=('auto',),
-                  help='Precision to compare; may be repeated. What a backend lacks is left out.')
+                  help='Precision to compare; may be repeated. A precision that a backend '
+                       'does not support is left out.')
 @iterations_option(multiple=True, default=(1, 3), help='Steps of the loop; may be repeated.')
 @processing_option()
 @click.option('--every', default=1, show_default=True, type=click.IntRange(1),
-              help='Take every so many of the images.')
+              help='Take every n-th image.')
 @threads_option()
-@json_option(help='Write the rows to this file, too.')
+@json_option(help='Also write the rows to this file.')
 def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[str, ...],
              precisions: tuple[str, ...], iterations: tuple[int, ...],
              processing_size: int, every: int, threads: int | None, json_path: Path | None
@@ -47,9 +48,9 @@ def equality(images: tuple[Path, ...], model: str, device: str, backends: tuple[
     """
     Compare backends and precisions with eager fp32.
 
-    IMAGES are files, or folders of them. Equal means: on every image a mean absolute difference
-    of at most 1 of 255, and the same label on at least 99.5 % of the pixels. The exit code is 1
-    if something is not.
+    IMAGES are files, or folders of them. Two results are equal if on every image the mean absolute
+    difference is at most 1 of 255, and at least 99.5 % of the pixels have the same label. The exit
+    code is 1 if any result is not.
     """
     import torch
 

@@ -43,19 +43,21 @@ Columns = dict[str, dict[str, Any] | None]
 
 @click.command(cls=Command)
 @click.option('--frames', default=1000, show_default=True, type=click.IntRange(1),
-              help='Images to send; 10000 show whether memory grows.')
+              help='Images to send; 10000 are enough to see whether memory grows.')
 @size_option(default='640x480', help='WIDTHxHEIGHT of the images, pixels.')
 @click.option('--rate', 'rate_hz', default=30.0, show_default=True,
-              type=Number(0, min_open=True), help='Images per second, of each camera.')
+              type=Number(0, min_open=True), help='Images per second and camera.')
 @click.option('--peak', is_flag=True,
-              help='Search the highest rate at which less than 1 % is dropped, beginning with '
-              '--rate.')
+              help='Search for the highest rate at which less than 1 % is dropped, starting '
+                   'at --rate.')
 @click.option('--cameras', default='1', show_default=True, type=Numbers(16), metavar='N[,N...]',
-              help='Cameras, each sent by a process of its own; several numbers, side by side.')
-@click.option('--mask-only', is_flag=True, help='Take the mask alone, not the derained images.')
+              help='Number of cameras, each with its own sending process; several numbers are '
+                   'measured one after the other and shown side by side.')
+@click.option('--mask-only', is_flag=True, help='Subscribe to the mask only, not to the '
+                                                'derained images.')
 @click.option('--stand-in', type=Number(0), metavar='MS',
-              help='Instead of a network, an engine that takes MS milliseconds for an image and '
-              'no processor, as a GPU does to its host; its outputs are random.')
+              help='Replace the network by a stand-in that takes MS milliseconds per image '
+                   'and no CPU time, as a GPU would; its outputs are random.')
 @model_option()
 @device_option()
 @iterations_option()
@@ -81,10 +83,11 @@ def node(frames: int, size: tuple[int, int], rate_hz: float, peak: bool,
     Measure a running node: rate, loss, latency and memory; or fuzz it.
 
     Starts a node and sends it a stream of images over DDS. Every image is processed, dropped or
-    malformed: the table says how many, how late the outputs are, how old they get, where a frame's
-    time goes, how long the interpreter's lock is held for one, and what the process uses. The
-    exit code is 1 where the node ends, does not answer or miscounts, and 3 where no output of a
-    first image comes within a minute; of several runs those before are shown and written.
+    malformed: the table says how many of each, how late and how old the outputs are, where a
+    frame's time goes, how long each frame holds the interpreter's lock, and what resources the
+    process uses. The exit code is 1 if the node ends, does not answer or miscounts, and 3 if no
+    output of the first image comes within a minute; of several runs, those before are still shown
+    and written.
     """
     if sum(map(bool, (messages, steps, peak))) > 1:
         raise click.UsageError('--fuzz, --chaos and --peak are three runs: give one of them')

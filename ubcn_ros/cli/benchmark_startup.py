@@ -38,17 +38,17 @@ from ubcn_ros.cli.output import save_json
 @iterations_option()
 @processing_option()
 @click.option('--runs', default=3, show_default=True, type=click.IntRange(1),
-              help='Starts, after a first one with empty caches.')
+              help='Number of starts after the first one, which has empty caches.')
 @threads_option()
 @json_option()
 def startup(model: str, size: tuple[int, int], runs: int, json_path: Path | None, **chosen: Any
             ) -> None:
     """
-    Time a fresh process to its first frame, by phase, and compare the outputs of the starts.
+    Time a fresh process up to its first frame, by phase, and compare the outputs of the starts.
 
-    The first start finds empty caches, the others what it has left: compiled kernels and choices
-    of kernels. The caches are of this command's own, and go with it. A process warms up as the
-    node does, and then labels a fixed image. The exit code is 1 if not all starts give the same
+    The first start finds empty caches, later ones what it left there: compiled kernels and choices
+    of kernels. The caches belong to this command and are removed with it. Each process warms up as
+    the node does, then labels a fixed image. The exit code is 1 unless all starts give the same
     outputs, bit for bit.
     """
     from ubcn_ros.benchmark.startup import PHASES, start_repeatedly

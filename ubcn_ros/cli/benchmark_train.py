@@ -27,7 +27,7 @@ _WARM_UP_STEPS = 5
 @click.command(cls=Command)
 @recipe_argument
 @training_data_option
-@click.option('--stage', help='Time this stage alone  [default: all of the recipe].')
+@click.option('--stage', help='Time only this stage  [default: all stages of the recipe].')
 @init_option
 @click.option('--steps', default=20, show_default=True, type=click.IntRange(1, 1 << 20),
               help=f'Optimizer steps per stage, after {_WARM_UP_STEPS} that do not count; as many '
@@ -38,11 +38,11 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
           accelerator: str, precision: str, workers: int, threads: int | None,
           json_path: Path | None) -> None:
     """
-    Time the training by a recipe; nothing is trained or kept.
+    Time a training by a recipe; nothing is trained or kept.
 
-    For every stage: samples per second, and milliseconds per optimizer step in all and by part:
-    sampling (with what the processes that render are behind), forward, backward, optimizer.
-    Where processes render, steps should outnumber the batches that they have ready: four each.
+    For every stage: samples per second, and milliseconds per optimizer step in total and by part:
+    sampling (including the wait for rendering processes), forward, backward, optimizer. With
+    rendering processes, --steps should exceed the batches that they have ready: four each.
     """
     check_devices(accelerator, 1)
     from ubcn_ros.training.config import TrainConfig

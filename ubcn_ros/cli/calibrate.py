@@ -37,28 +37,28 @@ from ubcn_ros.cli.output import progress_bar, save_json
 @only_option()
 @rates_option(default='0,150')
 @rain_option()
-@iterations_option(help='Steps of the loop: the confidence is that of the last.')
+@iterations_option(help='T, steps of the loop: the confidence of the last one is calibrated.')
 @stride_option()
 @limit_option()
 @device_option()
-@precision_option(default='fp32', help='auto is what the engine takes.')
+@precision_option(default='fp32', help="auto: the engine's default on this device.")
 @processing_option()
 @rain_workers_option()
-@click.option('--dry-run', is_flag=True, help='State the figures, and leave MODEL as it is.')
+@click.option('--dry-run', is_flag=True, help='Print the figures and leave MODEL unchanged.')
 @json_option()
 def calibrate(model: str, data: Path, split: str | None, only: tuple[str, ...],
               rates: tuple[float, ...], rain: str, iterations: int, stride: int,
               limit: int | None, device: str, precision: str, processing_size: int, workers: int,
               dry_run: bool, json_path: Path | None) -> None:
     """
-    Calibrate the confidence of MODEL by one number that goes into its file.
+    Calibrate the confidence of MODEL by a temperature stored in its file.
 
     MODEL is the path of a .safetensors file, or a name in models/. Its confidence is the largest
     of softmax(logits / temperature). The temperature is fitted by negative log-likelihood on the
-    first half of the images, at all rain rates together; on the other half the expected
-    calibration error (ECE, 15 bins) is stated as the file was and as it will be. Choose images
-    that the model was not trained on. Labels stay, and so do the tensors, byte for byte; the file
-    is another one all the same, so that exports and compiled code of it are made anew.
+    first half of the images, at all rain rates together; the expected calibration error (ECE, 15
+    bins) before and after is measured on the other half. Choose images that the model was not
+    trained on. Labels and tensors stay the same, byte for byte, but the file changes, so exports
+    and compiled code have to be made again.
     """
     from ubcn_ros.data.mixture import open_data
     from ubcn_ros.evaluation.measure import LoadedModel

@@ -19,7 +19,7 @@ from ubcn_ros.text_table import counted
 
 @click.group()
 def data() -> None:
-    """Check data before it is trained on, or make an example of own data."""
+    """Check data before training on it, or write an example data set."""
 
 
 @data.command('example', cls=Command)
@@ -30,13 +30,13 @@ def data() -> None:
               help='Images for validation.')
 @size_option(default='480x360')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
-              help='Of the first street; each further one has the next seed.')
+              help='Seed of the first street; each further street has the next seed.')
 def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], seed: int) -> None:
     """
-    Write a data set of rendered streets to FOLDER, as one's own would be.
+    Write an example data set of rendered streets to FOLDER.
 
-    That is images, masks of eight classes and data.yaml; training and validation show different
-    streets. FOLDER must be missing or empty.
+    It has images, masks of eight classes and data.yaml, as a data set of your own would; training
+    and validation show different streets. FOLDER must be missing or empty.
     """
     from ubcn_ros.data.example import make_example
     from ubcn_ros.stopping import Stopped, stop_on_signals
@@ -56,15 +56,15 @@ def data_example(folder: Path, frames: int, val: int, size: tuple[int, int], see
 @click.argument('paths', metavar='DATA...', nargs=-1, required=True,
                 type=click.Path(exists=True, path_type=Path))
 @click.option('--sheet', type=OutputType(suffixes=('.html', '.htm')),
-              help='Write masks over images, shares and rain to this HTML file, too.')
+              help='Also write an HTML page with masks over images, class shares and rain.')
 @json_option()
 def data_check(paths: tuple[Path, ...], sheet: Path | None, json_path: Path | None) -> None:
     """
-    Look for faults in data sets that are trained on together.
+    Look for faults in data sets that are to be trained on together.
 
-    DATA is a YAML file, or a folder whose layout is known; the first one gives the classes. Files
-    that were read before and are unchanged are not read again. Errors end with exit code 1;
-    warnings are for you to judge.
+    DATA is a YAML file, or a folder in a known layout; the first one gives the classes. Files that
+    are unchanged since an earlier check are not read again. The exit code is 1 if there are
+    errors; warnings are for you to judge.
     """
     from ubcn_ros.data.check.check import check_data
     from ubcn_ros.data.mixture import open_data

@@ -24,8 +24,8 @@ from ubcn_ros.cli.output import exit_stopped
 
 @click.command(cls=Command)
 @click.option('--bag', 'bag_path', type=click.Path(path_type=Path),
-              help='Replay this bag [default: a rainy drive, rendered].')
-@click.option('--topic', help="The bag's image topic [default: the only one].")
+              help='Replay this bag  [default: a rendered rainy drive].')
+@click.option('--topic', help="The bag's image topic  [default: the only one].")
 @click.option('--out', default=Path('out/demo'), show_default=True, type=OUTPUT_FOLDER,
               help='Output folder.')
 @model_option()
@@ -34,10 +34,11 @@ from ubcn_ros.cli.output import exit_stopped
 @processing_option()
 @min_confidence_option()
 @click.option('--rate', 'rate_hz', type=Number(0, min_open=True),
-              help="Images per second [default: the bag's own; of the drive, "
-              'what this machine keeps up with].')
+              help="Images per second  [default: the bag's own rate; for the rendered drive, "
+                   'what this machine keeps up with].')
 @click.option('--frames', type=click.IntRange(1),
-              help='Replay this many images at most [default: 60 of the drive, 150 of a bag].')
+              help='Replay at most this many images  [default: 60 of the rendered drive, 150 '
+                   'of a bag].')
 @click.option('--rain', 'rain_mm_h', default=100.0, show_default=True,
               type=Number(0, 300), help='Rain on the rendered drive, mm/hr.')
 @device_option()

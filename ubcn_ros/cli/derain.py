@@ -37,15 +37,16 @@ from ubcn_ros.cli.output import save_json
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
 @click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--labels', type=OUTPUT_FOLDER,
-              help='Folder for the label ids, single-channel PNG; 255 is unlabeled.')
+              help='Folder for the label masks: single-channel PNGs of class ids; 255 is '
+                   'unlabeled.')
 @click.option('--overlay', 'overlays', type=OUTPUT_FOLDER,
-              help='Folder for the derained images with class colours over them.')
+              help='Folder for derained images overlaid with class colours.')
 @video_option()
 @fps_option()
 @recursive_option
-@json_option(help='Write what is known of each image to this file: steps that were '
-             'run, size at which it was labelled, share left unlabeled, rain rate and visibility '
-             'where the model tells them.')
+@json_option(help='Write details of each image to this file: steps run, size at which it was '
+                  'labelled, share of unlabeled pixels, and rain rate and visibility if the '
+                  'model estimates them.')
 @engine_options
 def derain(source: Path, output: Path, labels: Path | None, overlays: Path | None,
            video: Path | None, rate_hz: float, recursive: bool, json_path: Path | None,
@@ -54,10 +55,10 @@ def derain(source: Path, output: Path, labels: Path | None, overlays: Path | Non
     Derain an image, a folder of images or a video, and label them.
 
     INPUT is a PNG, JPEG, BMP, WebP or TIFF file, a folder of them, or a video. OUTPUT is a folder,
-    where each image is written as PNG under its own name, frames under their numbers; a file, if
-    INPUT is one and OUTPUT ends like an image; or a video, if it ends in .mp4. Frames of a video
-    keep their times; sound is left out. Names that begin with a dot are not images. A broken image
-    is reported and the others are done; the exit code is then 1.
+    where each image is written as PNG under its own name, and each frame of a video under its
+    number; or an image file, if INPUT is one; or a video, if it ends in .mp4. Frames of a video
+    keep their times; sound is left out. Files whose names begin with a dot are ignored. A broken
+    image is reported and the others are processed; the exit code is then 1.
     """
     from ubcn_ros.images.files import write_image
     from ubcn_ros.images.overlay import overlay

@@ -50,25 +50,27 @@ if TYPE_CHECKING:
 @rates_option()
 @rain_option()
 @size_option('sizes', multiple=True, default=(),
-             help='WIDTHxHEIGHT to resize scenes to, before rain falls; may be repeated.')
-@iterations_option(default=4, help='Steps to measure.')
+             help='WIDTHxHEIGHT to resize images to before rain is rendered; may be repeated.')
+@iterations_option(default=4, help='T, steps of the loop: all of them are measured.')
 @convergence_option()
 @stride_option()
 @limit_option()
 @device_option()
-@precision_option(default='fp32', help='auto is what the engine takes.')
+@precision_option(default='fp32', help="auto: the engine's default on this device.")
 @processing_option()
 @click.option('--clean-segmentation', metavar='FILE',
-              help='Model whose segmentation was trained on clean images: the bound.')
+              help='Model whose segmentation network was trained on clean images, as the '
+                   'upper bound.')
 @click.option('--rain-segmentation', metavar='FILE',
-              help='Model whose segmentation was trained on rain, to use without deraining.')
+              help='Model whose segmentation network was trained on rain, to be used without '
+                   'deraining.')
 @click.option('--baseline', 'baseline_paths', multiple=True, metavar='FILE',
-              help='Model to measure in the same way beside this one; may be repeated.')
-@partial_option(help='Measure models with parts that were never trained, too.')
+              help='Another model to measure in the same way; may be repeated.')
+@partial_option(help='Accept models with parts that were never trained.')
 @rain_workers_option()
-@json_option(help='Write all figures here.')
-@picture_option(help='Draw quality against T, and accuracy against coverage, here (PNG, PDF or '
-                'SVG).')
+@json_option(help='Write all figures to this file.')
+@picture_option(help='Draw quality against T and accuracy against coverage to this file (PNG, '
+                     'PDF or SVG).')
 def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              rates: tuple[float, ...], rain: str, sizes: tuple[tuple[int, int], ...],
              iterations: int, convergence: float, stride: int, limit: int | None, device: str,
@@ -77,20 +79,20 @@ def evaluate(model: str, data: Path, split: str | None, only: tuple[str, ...],
              allow_partial: bool, workers: int, json_path: Path | None,
              picture: Path | None) -> None:
     """
-    Measure a model per rain rate and step.
+    Measure the quality of a model by rain rate and step.
 
-    PSNR and SSIM are of the derained RGB image, rounded to 8 bits, against the clean one: the
-    mean over the images. IoU is over all pixels of the set, and mIoU the mean over the classes
-    that occur in the ground truth. ECE is the expected calibration error of the confidence, in 15
-    bins; --json also has which share of the pixels a --min-confidence leaves, and how many of
-    their labels are right. The rain of an image depends on its place in the split, or among what
-    --only leaves of it, so that figures of the same images compare. With --size everything is
-    measured once for each; with --convergence the table has the steps that were run, on average.
-    Of a model that tells of the rain there is what it tells, against the rate and the visibility
-    of the rendered rain.
+    PSNR and SSIM compare the derained RGB image, rounded to 8 bits, with the clean one; they are
+    means over the images. IoU is taken over all pixels of the data set, and mIoU is the mean over
+    the classes that occur in the ground truth. ECE is the expected calibration error of the
+    confidence, in 15 bins; --json also has the share of pixels that each --min-confidence leaves,
+    and how many of their labels are right. The rain on an image depends on its place in the split,
+    or among the images that --only leaves, so that figures of the same images can be compared.
+    With several --size everything is measured at each; with --convergence the table has the mean
+    number of steps run. If the model estimates the rain, its estimates are compared with the rate
+    and the visibility that were rendered.
 
-    The data set's classes are the model's where their names are the same, or class_mapping in
-    its YAML says which; of pairs (input in rain, target clean) PSNR and SSIM are measured alone.
+    The data set's classes are matched with the model's by name, or by class_mapping in its YAML
+    file. Of image pairs (input in rain, target clean) only PSNR and SSIM are measured.
     """
     if picture and len(sizes) > 1:
         raise click.UsageError('a picture is of one size: give one --size')

@@ -24,45 +24,47 @@ if TYPE_CHECKING:
               help='onnx: derain.onnx, segment.onnx and attend.onnx; torch: the same as .pt2.')
 @model_option()
 @click.option('--output', type=OUTPUT_FOLDER,
-              help='Folder to write [default: out/export/MODEL-FORMAT-PRECISION]; an export that '
-              'is there is replaced, where nothing else lies in it.')
+              help='Output folder  [default: out/export/MODEL-FORMAT-PRECISION]; an earlier '
+                   'export is replaced, unless the folder holds anything else.')
 @precision_option(default='fp32', type=click.Choice(['fp32', 'fp16']),
-                  help='Of the weights and of what is computed; images and logits stay fp32.')
+                  help='Precision of weights and computation; images and logits stay fp32.')
 @click.option('--height', type=click.IntRange(MIN_SIDE, 1 << 14),
-              help='Fix the height, pixels; --width too; the batch is 1 then.')
-@click.option('--width', type=click.IntRange(MIN_SIDE, 1 << 14), help='Fix the width, pixels.')
-@click.option('--opset', type=click.IntRange(14, 20), help='Of ONNX [default: 17].')
+              help='Fix the height in pixels, together with --width; the batch size is then 1.')
+@click.option('--width', type=click.IntRange(MIN_SIDE, 1 << 14), help='Fix the width in '
+                                                                      'pixels, together with '
+                                                                      '--height.')
+@click.option('--opset', type=click.IntRange(14, 20), help='ONNX opset  [default: 17].')
 def export(kind: str, model: str, output: Path | None, precision: str, height: int | None,
            width: int | None, opset: int | None) -> None:
     """
-    Write each stage of the loop as a model, and check it.
+    Export each stage of the loop as a model, and check it.
 
-    derain takes image and gives derained; segment takes derained and gives logits; attend takes
-    image, previous (derained) and previous_logits and gives derained. Run derain and segment once,
-    then attend and segment T - 1 times: T is not in the models, and neither is the processing
-    size. For the engine's answer images are resized before segment and attend: export.json says to
-    which sizes, how, and what else a program of your own has to do. Of a network that lifts the
-    veil of rain first, derain also gives lifted, which attend takes instead of the image, and
-    rain: log(1 + rate in mm/hr) and log(extinction in 1/m) for each image. Batch, height (32 and
-    more) and width (32 and more) are dynamic unless fixed; images are N x 3 x H x W, RGB, 0 to 1,
-    fp32. Fixed are the sizes at which the engine processes such an image: segment and attend may
-    take smaller ones than derain.
+    derain turns image into derained; segment turns derained into logits; attend turns image,
+    previous (the derained image before) and previous_logits into derained. Run derain and segment
+    once, then attend and segment T - 1 times: neither T nor the processing size is part of the
+    models. To get the engine's answer, images are resized before segment and attend; export.json
+    says to which sizes, how, and what else a program of your own has to do. With a network that
+    lifts the veil of rain first, derain also gives lifted, which attend takes instead of image,
+    and rain: log(1 + rate in mm/hr) and log(extinction in 1/m) of each image. Images are
+    N x 3 x H x W, RGB, 0 to 1, fp32. Batch, height and width (both 32 or more) are dynamic unless
+    fixed; if fixed, the sizes are those at which the engine processes such an image, which may be
+    smaller for segment and attend than for derain.
 
     \b
     OUTPUT/derain.onnx, OUTPUT/segment.onnx, OUTPUT/attend.onnx  (or .pt2)
     OUTPUT/export.json  loop, weights, labels, inputs, outputs, versions, check
 
-    Before OUTPUT is written the models are run on the CPU, at several sizes and for three steps,
-    by ONNX Runtime (.onnx) or torch.export (.pt2), and compared with PyTorch in fp32: the table
-    shows the differences. Where one is too large nothing is written, and the exit code is 1.
+    Before OUTPUT is written, the models are run on the CPU, at several sizes and for three steps,
+    by ONNX Runtime (.onnx) or torch.export (.pt2), and compared with PyTorch in fp32; the table
+    shows the differences. If one is too large, nothing is written and the exit code is 1.
 
     The engine and the node run an ONNX export with backend 'onnxruntime' and the folder as
     model. A .pt2 file is for your own programs: torch.export.load may unpickle what it reads, so
-    nothing here loads one, save the check what it has just written.
+    nothing here loads one, except the check the file that it has just written.
 
-    On a Jetson, or another NVIDIA GPU with TensorRT, export with --precision fp16, and with
-    --height and --width of the camera where it is always the same. The backend then takes
-    TensorRT, else CUDA. TensorRT builds its engines at the first frame of a size, which takes
+    On a Jetson, or another NVIDIA GPU with TensorRT, export with --precision fp16, and with the
+    camera's --height and --width if they never change. The backend then takes TensorRT if it is
+    installed, else CUDA. TensorRT builds its engines at the first frame of a size, which takes
     minutes, and keeps them below ~/.cache/ubcn_ros/tensorrt (or XDG_CACHE_HOME); let the node
     warm up with the camera's size (warm_up_width, warm_up_height). Engines belong to one GPU and
     one version of TensorRT: build them on the machine that runs them.

@@ -23,7 +23,8 @@ _OTHER_FORMATS = ('.jpe', '.jfif', '.gif', '.apng', '.avif', '.heic', '.heif', '
 """Ends of names of further images and videos, none of which is written."""
 
 recursive_option = click.option('--recursive', is_flag=True,
-                                help='Search the sub-folders of INPUT, too; OUTPUT gets the same.')
+                                help='Include the sub-folders of INPUT; OUTPUT gets the same '
+                                     'sub-folders.')
 
 
 class ImageJob(NamedTuple):

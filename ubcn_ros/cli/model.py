@@ -27,7 +27,7 @@ _WIDTH = 100
 
 @click.group()
 def model() -> None:
-    """Say what a model file is, or calibrate its confidence."""
+    """Show what a model file holds, or calibrate its confidence."""
 
 
 model.add_command(calibrate)
@@ -36,13 +36,14 @@ model.add_command(calibrate)
 @model.command('info', cls=Command)
 @click.argument('model')
 @json_option(type=JSON_OR_DASH,
-             help='Write all of it to this file; - prints it instead of the text.')
+             help='Write everything to this file; - writes to standard output instead of the '
+                  'text.')
 def model_info(model: str, json_path: Path | None) -> None:
     """
-    Say what MODEL is and how it came about.
+    Show what MODEL is and how it was made.
 
-    MODEL is a name in models/, the path of a .safetensors file, or the folder of an export. What
-    is printed: parts and which of them were trained, classes, licence, command, recipe, data,
+    MODEL is a name in models/, the path of a .safetensors file, or the folder of an export. Shown
+    are its parts and which of them were trained, classes, licence, command, recipe, data,
     versions, what its confidence was calibrated on, and the figures of its validation.
     """
     from ubcn_ros.network import build

@@ -234,59 +234,66 @@ def _shared(*names: str, **usual: Any) -> Callable[..., Callable]:
 
 
 model_option = _shared('--model', default=DEFAULT_MODEL,
-                       help='Name in models/, or path of a .safetensors file.')
+                       help='Name of a model in models/, or path of a .safetensors file.')
 partial_option = _shared('--allow-partial-model', 'allow_partial', is_flag=True,
-                         help='Take a model with parts that were never trained, too.')
+                         help='Accept a model with parts that were never trained.')
 device_option = _shared('--device', default='auto', type=DEVICE,
                         help='auto, cpu, cuda or cuda:N.')
-precision_option = _shared('--precision', default='auto', type=PRECISION)
-backend_option = _shared('--backend', default='auto', type=BACKEND)
+precision_option = _shared('--precision', default='auto', type=PRECISION,
+                           help='auto: fp16 on a GPU; on a CPU bf16 if it has instructions for '
+                                'it, else fp32.')
+backend_option = _shared('--backend', default='auto', type=BACKEND,
+                         help='auto: graphs on a GPU, eager on a CPU.')
 fused_option = _shared('--fused/--no-fused', default=True,
                        help='On a GPU in half precision, use fused kernels where they are faster.')
 autotune_option = _shared('--autotune/--no-autotune', default=True,
-                          help='Time kernels once for a GPU and keep the choices, or time none.')
+                          help='On a GPU, time competing kernels once and keep the choices; '
+                               'or time nothing.')
 iterations_option = _shared('--iterations', default=3, type=click.IntRange(1, 10),
                             help='T, steps of the loop: 1 is fastest.')
 processing_option = _shared('--processing-size', default=-1, type=ProcessingSizeType(),
-                            help='Short side, pixels, at which images are labelled: 0 for their '
-                            'own, -1 for what the model was trained for; enlarged twice at '
-                            'most.')
+                            help='Short side in pixels at which images are labelled: 0 is the '
+                                 "image's own, -1 the model's. Small images are enlarged at "
+                                 'most twice.')
 min_confidence_option = _shared('--min-confidence', default=0.0, type=Number(0, 1),
-                                help='Label pixels below this probability 255, unlabeled; 0 '
-                                'labels all.')
+                                help='Label pixels with a lower probability as 255, '
+                                     'unlabeled; 0 is off.')
 convergence_option = _shared('--convergence', default=0.0, type=Number(0, 255),
-                             help='Leave further steps out for an image that one changes by less '
-                             'than this, on average, of 255; 0 runs all.')
+                             help='Stop the loop for an image once a step changes it by less '
+                                  'than this, the mean over all values on 0..255; 0 is off.')
 rain_option = _shared('--rain', default='rendered', type=click.Choice(['rendered', 'painted']),
-                      help='Drops and veil by the physics of the rate; or painted: strong slanted '
-                      'streaks without a veil, which take about as much PSNR.')
+                      help='rendered: drops and veil by the physics of the rate; painted: '
+                           'strong slanted streaks without a veil that cost about as much '
+                           'PSNR.')
 size_option = _shared('--size', default='1024x512', type=SIZE, help='WIDTHxHEIGHT, pixels.')
-threads_option = _shared('--threads', type=COUNT, help='CPU threads [default: all cores].')
+threads_option = _shared('--threads', type=COUNT, help='CPU threads  [default: all cores].')
 data_option = _shared('--data', required=True,
                       type=InputType(exists=True, path_type=Path),
-                      help='Data set: a YAML file, or a folder whose layout is known.')
-split_option = _shared('--split', help='Of the data set  [default: val, or the only one].')
+                      help='Data set: a YAML file, or a folder in a known layout.')
+split_option = _shared('--split', help='Split of the data set  [default: val, or the only one].')
 only_option = _shared('--only', multiple=True, metavar='PREFIX',
-                      help='Only images whose names begin with this; may be repeated.')
+                      help='Use only images whose names begin with this; may be repeated.')
 rates_option = _shared('--rates', default='0,50,150,250', callback=_rates,
-                       help='Rain rates, mm/hr.')
+                       help='Rain rates in mm/hr.')
 stride_option = _shared('--stride', default=1, type=click.IntRange(1),
                         help='Take every n-th image.')
-limit_option = _shared('--limit', type=click.IntRange(1), help='Take this many images at most.')
+limit_option = _shared('--limit', type=click.IntRange(1), help='Take at most this many images.')
 rain_workers_option = _shared('--workers', default=0, type=click.IntRange(0, 1024),
-                              help='Processes that render rain; 0: this one, between images.')
+                              help='Processes that render rain; 0 renders in this process, '
+                                   'between images.')
 topics_option = _shared('--topics', multiple=True, metavar='PATTERN',
-                        help='Only topics like this, * standing for anything; may be repeated.')
+                        help='Only topics that match this pattern, where * matches anything; '
+                             'may be repeated.')
 exclude_option = _shared('--exclude', multiple=True, metavar='PATTERN',
-                         help='No topics like this; may be repeated.')
+                         help='Leave out topics that match this pattern; may be repeated.')
 start_option = _shared('--start', default=0.0, type=Number(0, LONGEST_S),
-                       help='Begin so many seconds after the beginning of the bag.')
+                       help='Start this many seconds after the beginning of the bag.')
 duration_option = _shared('--duration', type=Number(0, LONGEST_S, min_open=True),
-                          help='End so many seconds after that  [default: with the bag].')
+                          help='Length in seconds  [default: up to the end of the bag].')
 json_option = _shared('--json', 'json_path', type=JSON,
-                      help='Write the figures to this file, too.')
+                      help='Also write the figures to this file.')
 fps_option = _shared('--fps', 'rate_hz', default=15.0, type=Number(0, 1000, min_open=True),
-                     help='Image files of a folder that make a second of video.')
+                     help='Frame rate at which the images of a folder make a video.')
 video_option = _shared('--video', type=VIDEO,
                        help='Write input, derained image and labels side by side to this MP4.')
 picture_option = _shared('--picture', type=PICTURE)

@@ -31,21 +31,23 @@ from ubcn_ros.cli.output import bar_updater, exit_stopped, progress_bar, say_err
 @click.argument('source', metavar='INPUT', type=click.Path(exists=True, path_type=Path))
 @click.argument('output', type=OUTPUT_FILE_OR_FOLDER)
 @click.option('--rate', default='100', show_default=True, type=RainRateType(),
-              help='Rain rate, 0..300 mm/hr; 0:150 for a ramp from the first frame to the last, '
-              'of a bag, a video or a --sequence.')
+              help='Rain rate, 0..300 mm/hr; 0:150 is a ramp from the first frame to the last '
+                   'of a bag, a video or a --sequence.')
 @click.option('--seed', default=0, show_default=True, type=click.IntRange(0),
-              help='Of the first image; each further one that is not of a sequence has the next.')
+              help='Seed of the first image; without a sequence, each further image has the '
+                   'next seed.')
 @click.option('--sequence', is_flag=True,
-              help='The images of a folder follow each other: rain is continuous over time.')
+              help='The images of a folder are consecutive frames: make rain continuous over '
+                   'time.')
 @fps_option()
 @click.option('--speed', type=Number(0, 100),
-              help='Forward speed of the camera, m/s  [default: 0 to 12, by the seed].')
+              help='Forward speed of the camera in m/s  [default: 0 to 12, drawn from the seed].')
 @click.option('--wind', type=Number(-40, 40),
-              help='Wind to the right, m/s  [default: -4 to 4, by the seed].')
+              help='Wind to the right in m/s  [default: -4 to 4, drawn from the seed].')
 @click.option('--variation', default=0.2, show_default=True, type=Number(0, 1),
-              help='How far a passing cell changes the rate of a sequence, log scale.')
+              help='How much the rate of a sequence varies over time, on a log scale.')
 @click.option('--topic', 'topics', multiple=True,
-              help='Camera of a bag; may be repeated  [default: all cameras].')
+              help='Image topic of a bag; may be repeated  [default: all cameras].')
 @recursive_option
 def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, sequence: bool,
          rate_hz: float, speed: float | None, wind: float | None, variation: float,
@@ -53,13 +55,14 @@ def rain(source: Path, output: Path, rate: tuple[float, float], seed: int, seque
     """
     Render rain on an image, a folder of images, a video or a bag.
 
-    INPUT and OUTPUT are as in `derain`. The same seed gives the same rain. On a video or bag, and
-    on a folder with --sequence or to an .mp4, rain is continuous over time: drops fall, and veil
-    and rate change slowly. Each sub-folder is a camera of its own then, as those of a bag are.
+    INPUT and OUTPUT are as in `derain`. The same seed gives the same rain. On a video or a bag, on
+    a folder with --sequence, or with an .mp4 as OUTPUT, rain is continuous over time: drops fall,
+    and veil and rate change slowly. Each sub-folder, like each camera of a bag, is then a sequence
+    of its own.
 
-    Of a bag (a rosbag2 folder, or a file of one) all cameras get rain, in the encoding and with
-    the stamps that they have; all else is copied byte for byte to the bag OUTPUT, in mcap.
-    Malformed images are copied and reported; the exit code is then 1.
+    In a bag (a rosbag2 folder, or one of its files) all cameras get rain and keep their encoding
+    and stamps; everything else is copied byte for byte to the bag OUTPUT, in mcap. Malformed
+    images are copied and reported; the exit code is then 1.
     """
     from ubcn_ros.data.rain import add_rain, drive_parameters
     from ubcn_ros.data.rain_parameters import RainParameters

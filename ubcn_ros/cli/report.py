@@ -36,21 +36,22 @@ _OF_THE_STEPS = ('iterations', 'precision', 'processing_size')
 @click.argument('source', metavar='SOURCE', type=click.Path(path_type=Path))
 @click.argument('other', metavar='[OTHER]', required=False, type=click.Path(path_type=Path))
 @click.option('--out', default=Path('report.html'), show_default=True, type=PAGE,
-              help='The page.')
+              help='HTML file to write.')
 @click.option('--input', 'input_bag', type=click.Path(path_type=Path),
-              help='Bag of the input images, where SOURCE holds outputs alone.')
+              help='Bag with the input images, if SOURCE holds only outputs.')
 @click.option('--truth', type=click.Path(path_type=Path),
-              help='Bag of the same drive without rain; processed, its labels are compared, too.')
+              help='Bag of the same drive without rain; if it has been processed, labels are '
+                   'compared, too.')
 @click.option('--topic', 'topics', multiple=True,
-              help='Camera to show, by its topic; may be repeated [default: all].')
+              help='Image topic of a camera to show; may be repeated  [default: all cameras].')
 @click.option('--frames', default=1000, show_default=True, type=click.IntRange(1, 10_000),
-              help='Show this many frames at most, spread evenly.')
+              help='Show at most this many frames, spread evenly.')
 @click.option('--full-size', type=OUTPUT_FOLDER,
               help='Write the pictures at full size to this folder, for the page to zoom into.')
 @model_option(default=None, show_default=False,
-              help='Compute the steps of the worst frames again, with this model (name or path).')
+              help='Compute the steps of the worst frames again with this model (name or path).')
 @click.option('--step-frames', default=6, show_default=True, type=click.IntRange(1, 100),
-              help='On how many frames.')
+              help='Number of frames for --model.')
 @iterations_option()
 @device_option()
 @precision_option()
@@ -60,13 +61,13 @@ def report(source: Path, other: Path | None, out: Path, input_bag: Path | None,
            model: str | None, step_frames: int, iterations: int, device: str, precision: str,
            processing_size: int) -> None:
     """
-    Show a processed bag, a pair, or an evaluation as one HTML file.
+    Show a processed bag, a pair of bags, or an evaluation as one HTML file.
 
-    SOURCE is a bag that `ubcn bag process` wrote or that the node's outputs were recorded to;
-    with OTHER, a second one of the same drive, they are compared, as A and B. Or SOURCE is the
-    JSON of `ubcn evaluate`. The page opens offline, in any browser, and asks for nothing; a
-    thousand frames stay below 25 MB. It says what was not measured, too. Where something of a bag
-    could not be read, or it was not processed to its end, the exit code is 1.
+    SOURCE is a bag written by `ubcn bag process`, or a recording of the node's outputs; with
+    OTHER, a second one of the same drive, the two are compared as A and B. Or SOURCE is the JSON
+    file of `ubcn evaluate`. The page opens offline in any browser and loads nothing from
+    elsewhere; a thousand frames stay below 25 MB. It also says what was not measured. The exit
+    code is 1 if part of a bag cannot be read, or if a bag was not processed to its end.
     """
     from ubcn_ros.report.page import write
 

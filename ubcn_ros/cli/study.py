@@ -11,10 +11,10 @@ from ubcn_ros.cli.commands import LazyGroup
 # name -> (module, attribute, line for the help)
 COMMANDS = {
     'baselines': ('ubcn_ros.cli.study_baselines', 'baselines',
-                  "Compare UBCN with derain-only networks, as the paper's table 4 does."),
+                  'Compare UBCN with derain-only networks, as in Table 4 of the paper.'),
     'degradations': ('ubcn_ros.cli.study_degradations', 'degradations',
-                     'Train and test at four levels of rain, pepper, haze and noise, as the '
-                     "paper's figure 1 does."),
+                     'Train and test at four levels of rain, pepper, haze and noise, as in '
+                     'Figure 1 of the paper.'),
     'networks': ('ubcn_ros.cli.study_networks', 'networks',
                  'Compare whole models: quality by rain rate and step, size, and time.'),
     'methods': ('ubcn_ros.cli.study_methods', 'methods',
@@ -30,4 +30,4 @@ COMMANDS = {
 
 @click.group(cls=LazyGroup, lazy=COMMANDS)
 def study() -> None:
-    """Make the paper's tables and figures again."""
+    """Reproduce the paper's tables and figures."""

@@ -36,32 +36,34 @@ from ubcn_ros.cli.training import (
 
 @click.command(cls=Command)
 @click.option('--recipe', type=RecipeType(), default='baselines', show_default=True,
-              help='Recipe of IDM, whose variants are the baselines.')
+              help='Recipe that trains IDM; its variants are the baselines.')
 @training_data_option
-@model_option(help='Model whose segmentation network labels what all of them derain.')
+@model_option(help='Model whose segmentation network labels the derained images of all methods.')
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-baselines', show_default=True,
-              help='Output folder; what an earlier run left there is not done again.')
+              help='Output folder; results of an earlier run in it are kept, not computed again.')
 @click.option('--baseline', 'names', multiple=True, type=BASELINE,
               default=tuple(BASELINE.choices), callback=once,
-              help='May be repeated, or added later  [default: all].')
+              help='Baseline to train; may be repeated, and more can be added later  '
+                   '[default: all].')
 @click.option('--budget', 'budgets', multiple=True, type=click.Choice(['samples', 'time']),
               default=('samples', 'time'), callback=once,
-              help='As many samples as IDM, or as much time; may be repeated  [default: both].')
+              help='Train on as many samples as IDM, or for as long; may be repeated  '
+                   '[default: both].')
 @click.option('--steps', type=StepsType(), metavar='N',
-              help="Optimizer steps of IDM instead of the recipe's, or with a % at the end this "
-              'share of them.')
+              help="Optimizer steps of IDM instead of the recipe's; with a % at the end, this "
+                   "share of the recipe's.")
 @rates_option(default='50,150,250')
-@iterations_option(help='Steps of UBCN.')
+@iterations_option(help='T, steps of UBCN.')
 @stride_option()
 @limit_option()
 @size_option(default='2048x1024', help='WIDTHxHEIGHT of the image that is timed.')
 @click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
-              help='Images that are timed, after 2 that do not count; 0 for no times.')
+              help='Images to time, after 2 warm-up images; 0 skips timing.')
 @click.option('--preset', 'presets', multiple=True, default=('light', 'paper'), show_default=True,
               type=PRESET, callback=once,
-              help='UBCN to time beside the baselines; may be repeated.')
+              help='Preset of UBCN to time beside the baselines; may be repeated.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
-              help='Of everything that is timed.')
+              help='Precision of everything that is timed.')
 @training_options
 def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
               names: tuple[str, ...], budgets: tuple[str, ...], steps: int | float | None,
@@ -69,14 +71,14 @@ def baselines(recipe: Path, data: tuple[Path, ...], model: str, out: Path,
               size: tuple[int, int], frames: int, presets: tuple[str, ...], time_precision: str,
               accelerator: str, precision: str, workers: int, threads: int | None) -> None:
     """
-    Compare UBCN with derain-only networks, as the paper's table 4 does.
+    Compare UBCN with derain-only networks, as in Table 4 of the paper.
 
-    IDM, every baseline and UBCN, which shares its budget between IDM and SAM, are trained from
-    scratch on the same samples by one recipe, and measured in rain with the model's segmentation
-    network after them. The model itself is measured as it is, with the training that it had. Times
-    are of random weights, on the CPU and, where there is one, the GPU. What beats UBCN, and by how
-    much, is said below the table. Stopped at any moment, the same command goes on; all figures are
-    in OUT/baselines.json.
+    IDM, every baseline and UBCN, which splits its budget between IDM and SAM, are trained from
+    scratch on the same samples by one recipe. Rainy images derained by each are measured, with the
+    labels that the segmentation network of --model gives them. That model itself is measured as it
+    is, with all the training it had. Times are of random weights, on the CPU and, if there is one,
+    the GPU. Below the table stands what beats UBCN, and by how much. After an interruption the
+    same command continues; all figures are in OUT/baselines.json.
     """
     check_devices(accelerator, 1)
     import torch

@@ -27,22 +27,24 @@ _KINDS = tuple(FIGURE_1_LEVELS)
 
 @click.command(cls=Command)
 @click.option('--recipe', type=RecipeType(), default='degradations', show_default=True,
-              help='Recipe of the segmentation network, with the stage adapt alone.')
+              help='Recipe of the segmentation network, with no stage but adapt.')
 @training_data_option
 @click.option('--segmentation', metavar='NAME',
               help="Segmentation network instead of the recipe's: ddrnet23_slim, "
-              "pspnet_resnet50, or yours as module:Class. PSPNet is the paper's, but here it "
-              "starts without ImageNet's weights, and ends far below the paper's figure.")
+                   "pspnet_resnet50, or your own as module:Class. PSPNet is the paper's, but "
+                   "starts without ImageNet weights here and ends far below the paper's "
+                   'figure.')
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-degradations', show_default=True,
-              help='Output folder; what an earlier run left there is not done again, and other '
-              'kinds, seeds and data sets are added to it.')
+              help='Output folder; results of an earlier run in it are kept, and other kinds, '
+                   'seeds and data sets are added.')
 @click.option('--kind', 'kinds', multiple=True, type=click.Choice(_KINDS), default=_KINDS,
-              callback=once, help='May be repeated  [default: all].')
+              callback=once, help='Kind of degradation; may be repeated  [default: all].')
 @click.option('--seed', 'seeds', multiple=True, type=click.IntRange(0, 1 << 30), default=(1,),
-              callback=once, show_default=True, help='Of weights and samples; may be repeated.')
+              callback=once, show_default=True, help='Seed of weights and samples; may be '
+                                                     'repeated.')
 @click.option('--steps', type=StepsType(), metavar='N',
-              help="Optimizer steps of each training instead of the recipe's, or with a % at the "
-              'end this share of them.')
+              help="Optimizer steps of each training instead of the recipe's; with a % at the "
+                   "end, this share of the recipe's.")
 @stride_option()
 @limit_option()
 @training_options
@@ -51,12 +53,12 @@ def degradations(recipe: Path, data: tuple[Path, ...], segmentation: str | None,
                  stride: int, limit: int | None, accelerator: str, precision: str, workers: int,
                  threads: int | None) -> None:
     """
-    Train and test at four levels of rain, pepper, haze and noise, as the paper's figure 1 does.
+    Train and test at four levels of rain, pepper, haze and noise, as in Figure 1 of the paper.
 
-    A segmentation network is trained from scratch at each level of a kind, clean images being the
-    first of every kind, and tested at all of them on the split val: 13 trainings a seed. Then
-    the figure's four claims are checked. Stopped at any moment, the same command goes on; all
-    figures are in OUT/degradations.json, pictures of them beside it.
+    A segmentation network is trained from scratch at each level of each kind (clean images are the
+    first level of every kind) and tested at all levels on the split val: 13 trainings per seed.
+    Then the figure's four claims are checked. After an interruption the same command continues;
+    all figures are in OUT/degradations.json, with pictures of them beside it.
     """
     check_devices(accelerator, 1)
     from dataclasses import replace

@@ -41,10 +41,10 @@ def methods(data: Path, split: str | None, names: tuple[str, ...], stride: int |
     """
     Draw every baseline and UBCN side by side, in light and in heavy rain.
 
-    Below each image is its PSNR, below each mask the mIoU of that image; the best are bold. The
-    model's segmentation network labels what each method has derained. The rain of an image depends
-    on its place in the data set alone, as in ubcn evaluate, whose figures these are. OUT gets
-    methods.png and methods.pdf for print, and methods.json with what is shown.
+    The PSNR of each image and the mIoU of each mask stand below it; the best are bold. The
+    segmentation network of --model labels what each method has derained. The rain on an image
+    depends only on its place in the data set, as in `ubcn evaluate`, so the figures agree. OUT
+    gets methods.png and methods.pdf for print, and methods.json with everything that is shown.
     """
     from ubcn_ros.evaluation.measure import LoadedModel
     from ubcn_ros.study.methods import compare_methods

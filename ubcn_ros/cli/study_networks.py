@@ -32,22 +32,22 @@ from ubcn_ros.runtime.installed import DEFAULT_MODEL
 
 @click.command(cls=Command)
 @model_option('models', multiple=True, default=(DEFAULT_MODEL,),
-              help='Name in models/, or path of a .safetensors file; may be repeated.')
+              help='Name of a model in models/, or path of a .safetensors file; may be repeated.')
 @data_option()
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-networks', show_default=True,
-              help='Output folder; what an earlier run left there is not done again.')
+              help='Output folder; results of an earlier run in it are kept, not computed again.')
 @rates_option()
 @rain_option()
-@iterations_option(help='Steps to measure.')
+@iterations_option(help='T, steps of the loop: all of them are measured.')
 @stride_option()
 @limit_option()
-@device_option(help='To measure quality on: auto, cpu, cuda or cuda:N.')
-@precision_option(default='fp32', help='To measure quality in.')
+@device_option(help='Device for measuring quality: auto, cpu, cuda or cuda:N.')
+@precision_option(default='fp32', help='Precision for measuring quality.')
 @size_option(default='2048x1024', help='WIDTHxHEIGHT of the image that is timed.')
 @click.option('--frames', default=3, show_default=True, type=click.IntRange(0, 1000),
-              help='Images that are timed, after 2 that do not count; 0 for no times.')
+              help='Images to time, after 2 warm-up images; 0 skips timing.')
 @click.option('--time-precision', default='fp32', show_default=True, type=PRECISION,
-              help='Of everything that is timed.')
+              help='Precision of everything that is timed.')
 @rain_workers_option()
 @threads_option()
 def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float, ...],
@@ -57,10 +57,10 @@ def networks(models: tuple[str, ...], data: Path, out: Path, rates: tuple[float,
     """
     Compare whole models: quality by rain rate and step, size, and time.
 
-    Such as the paper's network with PSPNet, the same with a lighter segmentation network, and the
-    light one; each labels with its own network. Times are on the CPU and, where there is one, the
-    GPU, with images labelled at their own size. Models may be added later: what is done is not
-    done again. All figures are in OUT/networks.json.
+    For example the paper's network with PSPNet, the same with a lighter segmentation network, and
+    the light preset; each model labels with its own network. Times are measured on the CPU and, if
+    there is one, the GPU, with images labelled at their own size. Models may be added later;
+    existing results are kept. All figures are in OUT/networks.json.
     """
     import torch
 

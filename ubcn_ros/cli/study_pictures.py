@@ -52,16 +52,16 @@ class ZoomType(click.ParamType):
 def picture_options(size: str) -> Callable[[Callable], Callable]:
     """Options of all figures, with those of a ``FigureView``; ``size`` helps --size."""
     return several(
-        model_option(help='UBCN: name in models/, or path of a .safetensors file; its '
-                     'segmentation network labels everything.'),
+        model_option(help='UBCN model: name in models/, or path of a .safetensors file; its '
+                          'segmentation network labels everything.'),
         iterations_option(help='T, steps of UBCN.'),
         size_option(default=None, help=size, show_default=False),
         click.option('--zoom', 'zooms', type=ZoomType(), multiple=True, metavar='WIDTHxHEIGHT+X+Y',
-                     help='Show this part of an image, pixels, larger in a corner: one for all '
-                     'images, or one for each.'),
+                     help='Show this part of an image (in pixels) enlarged in a corner; give '
+                          'one for all images, or one for each.'),
         click.option('--width', type=Number(1, 20), default=7.0, show_default=True,
-                     help='Of the figure, inches: a page with two columns has 7, one of them '
-                     '3.3.'),
+                     help='Width of the figure in inches: 7 fills a two-column page, 3.3 one '
+                          'column.'),
         device_option(), precision_option(default='fp32'), processing_option())
 
 
@@ -72,7 +72,7 @@ baselines_options = several(
                  f'said  [default: {STUDY}].'),
     click.option('--budget', type=click.Choice(['samples', 'time']), default='samples',
                  show_default=True,
-                 help='For which they were trained: as many samples as IDM, or as much time.'))
+                 help='Which trainings to show: on as many samples as IDM, or for as long.'))
 """Those that say where the networks to compare with are."""
 
 
@@ -81,10 +81,10 @@ def scene_options(limit: int) -> Callable[[Callable], Callable]:
     return several(
         data_option(), split_option(),
         click.option('--image', 'names', multiple=True, metavar='NAME',
-                     help='Image of the data set, in the order in which they are shown; may be '
-                     'repeated  [default: --limit of them].'),
+                     help='Name of an image to show; may be repeated, in the order of the '
+                          'figure  [default: --limit images].'),
         click.option('--stride', type=click.IntRange(1),
-                     help='Take every n-th image  [default: spread over all of them].'),
+                     help='Take every n-th image  [default: spread evenly over all].'),
         limit_option(default=limit, show_default=True))
 
 

@@ -25,7 +25,7 @@ from ubcn_ros.cli.study_pictures import (
 @click.argument('sources', metavar='PHOTOGRAPH...', nargs=-1, required=True,
                 type=InputType(exists=True, path_type=Path))
 @stride_option(help='Take every n-th image of a folder.')
-@limit_option(default=4, show_default=True, help='Take this many images of a folder at most.')
+@limit_option(default=4, show_default=True, help='Take at most this many images of a folder.')
 @baselines_options
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-real-rain', show_default=True,
               help='Output folder.')
@@ -36,8 +36,8 @@ def real_rain(sources: tuple[Path, ...], stride: int, limit: int, folder: Path |
     """
     Draw what every baseline and UBCN make of photographs in real rain.
 
-    PHOTOGRAPH is an image file, or a folder of them. There is no ground truth, so that nothing is
-    measured. The model's segmentation network labels what each method has derained. OUT gets
+    PHOTOGRAPH is an image file, or a folder of them. There is no ground truth, so nothing is
+    measured. The segmentation network of --model labels what each method has derained. OUT gets
     real-rain.png and real-rain.pdf for print, and real-rain.json with what is shown.
     """
     from ubcn_ros.evaluation.measure import LoadedModel

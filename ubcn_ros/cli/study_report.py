@@ -22,14 +22,15 @@ _RUNS = Path('runs')
               f'{_RUNS}/study-*].')
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-report', show_default=True,
               help='Output folder.')
-@click.option('--no-pdf', is_flag=True, help='Write the page alone; the PDF needs Typst.')
+@click.option('--no-pdf', is_flag=True, help='Write only the HTML page; the PDF needs Typst.')
 def report(folders: tuple[Path, ...], out: Path, no_pdf: bool) -> None:
     """
     Show all studies beside the paper, as one HTML page and one PDF.
 
-    Where the paper is right, where not and by how much is computed from the studies' files; why we
-    think so is marked as opinion. A study that is missing or not done is said, with the command
-    that makes it. OUT gets report.html, which asks for nothing outside of it, and report.pdf.
+    Where our figures agree with the paper's, where not, and by how much is computed from the files
+    of the studies; explanations are marked as opinion. Missing or unfinished studies are listed
+    with the command that runs them. OUT gets report.html, which loads nothing from elsewhere, and
+    report.pdf.
     """
     from ubcn_ros.study.report.assemble import study_report
     from ubcn_ros.study.report.page import html

@@ -28,7 +28,7 @@ from ubcn_ros.cli.study_pictures import (
 @click.command(cls=Command)
 @scene_options(1)
 @click.option('--rate', type=Number(0, 300), default=250.0, show_default=True,
-              help='Rain rate, mm/hr.')
+              help='Rain rate in mm/hr.')
 @rain_option()
 @click.option('--out', type=OUTPUT_FOLDER, default='runs/study-steps', show_default=True,
               help='Output folder.')
@@ -39,9 +39,9 @@ def steps(data: Path, split: str | None, names: tuple[str, ...], stride: int | N
     """
     Draw the input, the ground truth and every step of the loop.
 
-    Of each image there are four columns: derained, segmentation, the absolute error against the
-    image without rain in one scale of colours for all, and the pixels that are labelled wrongly.
-    Figures below them are of that image, as ubcn evaluate measures. OUT gets steps.png and
+    Each image has four columns: the derained image, its segmentation, the absolute error against
+    the image without rain (on one colour scale for all), and the wrongly labelled pixels. The
+    figures below them are of that image, measured as in `ubcn evaluate`. OUT gets steps.png and
     steps.pdf for print, and steps.json with what is shown.
     """
     from ubcn_ros.evaluation.measure import LoadedModel

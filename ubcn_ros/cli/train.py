@@ -43,32 +43,33 @@ _LONG_RUN = 200  # optimizer steps from which on the time left is estimated
 @click.command(cls=Command)
 @recipe_argument
 @training_data_option
-@click.option('--stage', help='Train this stage alone  [default: all of the recipe].')
+@click.option('--stage', help='Train only this stage  [default: all stages of the recipe].')
 @init_option
 @click.option('--out', type=OUTPUT_FOLDER,
-              help='Output folder [default: runs/NAME of the recipe].')
+              help="Output folder  [default: runs/NAME, by the recipe's name].")
 @click.option('--resume', is_flag=True,
-              help='Go on where an earlier run in OUT was stopped, with the same recipe and data.')
+              help='Continue an interrupted run in OUT with the same recipe and data.')
 @click.option('--overwrite', is_flag=True,
-              help='Start again; what an earlier run (with --stage: of that stage) left in OUT is '
-              'removed.')
+              help='Start from the beginning; results of an earlier run in OUT (with --stage: '
+                   'of that stage) are removed.')
 @click.option('--variant', 'variants', multiple=True, metavar='NAME',
-              help="Train a variant of the recipe instead, or all that a pattern like 'without-*' "
-              'names; OUT is then the folder [default: runs] of their output folders.')
+              help='Train this variant of the recipe, or all that match a pattern like '
+                   "'without-*'; each gets an output folder of its own in OUT  [default: "
+                   'runs].')
 @click.option('--steps', type=StepsType(), metavar='N',
-              help="Train this many optimizer steps in each stage instead of the recipe's, or "
-              'with a % at the end this share of them.')
+              help="Optimizer steps of each stage instead of the recipe's; with a % at the "
+                   "end, this share of the recipe's.")
 @click.option('--dry-run', is_flag=True,
               help='Print what would be trained, and train nothing.')
 @accelerator_option
 @click.option('--devices', default=1, show_default=True, type=COUNT,
-              help='Devices (or CPU processes).')
-@click.option('--nodes', default=1, show_default=True, type=COUNT, help='Machines.')
+              help='Number of devices, or of CPU processes.')
+@click.option('--nodes', default=1, show_default=True, type=COUNT, help='Number of machines.')
 @training_precision_option
 @workers_option
-@threads_option(help='CPU threads per process [default: all cores].')
+@threads_option(help='CPU threads per process  [default: all cores].')
 @click.option('--half', is_flag=True,
-              help='Keep convolution weights in fp16 in the result: half the size.')
+              help='Store convolution weights in fp16: half the file size.')
 def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | None,
           out: Path | None, resume: bool, overwrite: bool, variants: tuple[str, ...],
           steps: int | float | None, dry_run: bool, accelerator: str, devices: int, nodes: int,
@@ -76,12 +77,13 @@ def train(recipe: Path, data: tuple[Path, ...], stage: str | None, init: str | N
     """
     Train a model by a recipe.
 
-    RECIPE is the name of one in config/train/, or the path of a .yaml file. Its stages (derain,
-    adapt, attend and joint) run in this order, each from the best of the one before.
+    RECIPE is the name of a recipe in config/train/, or the path of a .yaml file. Its stages
+    (derain, adapt, attend and joint) run in this order, each starting from the best model of the
+    one before.
 
-    Leaves the model in OUT/NAME.safetensors and the stages' in OUT/stages/; OUT/results.csv has
-    the figures of every validation, OUT/log what TensorBoard shows. Where an earlier run lies in
-    OUT, nothing is done without --resume or --overwrite.
+    The model is written to OUT/NAME.safetensors, and that of each stage to OUT/stages/.
+    OUT/results.csv has the figures of every validation, OUT/log the curves for TensorBoard. If OUT
+    holds an earlier run, --resume or --overwrite is required.
     """
     if resume and overwrite:
         raise click.UsageError('give --resume or --overwrite, not both')

@@ -56,8 +56,8 @@ class StepsType(click.ParamType):
 
 recipe_argument = click.argument('recipe', type=RecipeType())
 training_data_option = data_option(
-    multiple=True, help='Data set: a YAML file, or a folder whose layout is known. Several may '
-    'be given; the classes are those of the first.')
+    multiple=True, help='Data set: a YAML file, or a folder in a known layout; may be '
+                        'repeated. The first one gives the classes.')
 init_option = click.option(
     '--init', metavar='MODEL',
     help='Start from this model: a name in models/, or the path of a .safetensors file.')
@@ -66,10 +66,10 @@ accelerator_option = click.option(
     type=click.Choice(['auto', 'cpu', 'cuda', 'gpu', 'mps']))
 training_precision_option = precision_option(
     type=click.Choice(['auto', '32-true', 'bf16-mixed', '16-mixed', '64-true']),
-    help='auto is bf16-mixed, or 32-true on a processor that would only emulate it.')
+    help='auto: bf16-mixed, or 32-true on a processor without bf16 instructions.')
 workers_option = click.option(
     '--workers', default=1, show_default=True, type=click.IntRange(0, 1024),
-    help='Processes that render samples, or with on_device what comes before the training.')
+    help='Processes that render samples; with on_device, those that render ahead of the training.')
 training_options = several(accelerator_option, training_precision_option, workers_option,
                            threads_option())
 """Those that say where and how a training in one process computes."""
