@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bad days, one test each: the node's process around a fake engine over real DDS."""
+"""Faults, one test each: the node's process around a fake engine over real DDS."""
 
 import time
 
