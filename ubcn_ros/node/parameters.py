@@ -25,7 +25,7 @@ SPECS = (
          'an export for onnxruntime.',
          Changes.AT_CONFIGURE, pattern=r'(?s).+', allowed='a name or a path, not empty'),
     Spec('allow_partial_model', False,
-         'Take a model with parts that were never trained, too, and warn; else it is refused.',
+         'Accept, with a warning, a model of which parts were never trained; else it is refused.',
          Changes.AT_CONFIGURE),
     Spec('device', 'auto',
          'Where the network runs; auto takes the first GPU where there is one.',
@@ -44,8 +44,8 @@ SPECS = (
          "operations at once, where they were measured to be faster; false: PyTorch's own.",
          Changes.AT_CONFIGURE),
     Spec('autotune', True,
-         'Time kernels for which no choice is kept for this GPU, driver and versions, and keep it '
-         'for every later start; false: nothing is timed, kept choices are used.',
+         'Time the kernels for which no choice is kept for this GPU, driver and versions, and '
+         'keep the choice for later starts; false: nothing is timed, kept choices are used.',
          Changes.AT_CONFIGURE),
     Spec('input_transport', 'raw',
          'raw subscribes to image, compressed to image/compressed (JPEG or PNG); one value, or a '
@@ -59,39 +59,39 @@ SPECS = (
          allowed='a list of names of letters, digits and _ that begin with a letter, other than '
                  'engine, like [front, left] or [car/front], or []'),
     Spec('warm_up_width', 640,
-         "Width in pixels to warm up with while configuring, best the camera's; 0 skips it.",
+         "Width in pixels to warm up with while configuring, ideally the camera's; 0 skips it.",
          Changes.AT_CONFIGURE, low=MIN_SIDE, high=LARGEST, also=(0,)),
     Spec('warm_up_height', 480,
-         "Height in pixels to warm up with while configuring, best the camera's; 0 skips it.",
+         "Height in pixels to warm up with while configuring, ideally the camera's; 0 skips it.",
          Changes.AT_CONFIGURE, low=MIN_SIDE, high=LARGEST, also=(0,)),
     Spec('autostart', True,
-         'Configure and activate by itself; the process ends with an error where that fails.',
+         'Configure and activate at the start; the process ends with an error if that fails.',
          Changes.AT_START),
     Spec('iterations', 3,
          "Steps of derain and segment per frame; 1 is fastest, 3 is the paper's setting.",
          Changes.AT_RUNTIME, low=1, high=10),
     Spec('deadline_ms', 0.0,
-         'Time from arrival in which a frame should be done: as many steps as fit are run, at '
-         'least one, at most `iterations`; 0 switches it off. Milliseconds.',
+         "Time from a frame's arrival within which it should be done: as many steps as fit are "
+         'run, at least one, at most `iterations`; 0 switches it off. Milliseconds.',
          Changes.AT_RUNTIME, low=0.0, high=10000.0),
     Spec('convergence', 0.0,
-         'Mean change of the image, of 255, by a step, the first included, below which no further '
-         'step is run; 0 runs them all.',
+         'No further step is run once a step, the first included, changes the image by less than '
+         'this, mean on 0..255; 0 runs them all.',
          Changes.AT_RUNTIME, low=0.0, high=255.0),
     Spec('processing_size', TRAINED,
          "Short side in pixels at which images are labelled; outputs have the input's size; -1: "
-         'what the model was trained for, by the focal length in camera_info where the model '
-         "states its own, else by size; 0: the image's own. Images are enlarged twice at most.",
+         'that of the training, scaled by the focal length in camera_info if the model states its '
+         "own; 0: the image's own. Images are enlarged twice at most.",
          Changes.AT_RUNTIME, low=MIN_SIDE, high=LARGEST, also=(TRAINED, NATIVE), per_camera=True),
     Spec('min_confidence', 0.0,
          'Probability below which a pixel is left unlabeled, 255, in the masks; 0 labels all.',
          Changes.AT_RUNTIME, low=0.0, high=1.0),
     Spec('max_failures', 10,
-         'Frames in a row on which the engine may fail before the node gives up, frees the engine '
-         'and is unconfigured; 0: never.',
+         'After so many engine failures in a row the node gives up, frees the engine and returns '
+         'to unconfigured; 0: never.',
          Changes.AT_RUNTIME, low=0, high=1000000),
     Spec('overlay_alpha', 0.5,
-         'Share of the class colours in overlay/image_raw.',
+         'Opacity of the class colours in overlay/image_raw.',
          Changes.AT_RUNTIME, low=0.0, high=1.0),
 )
 """The table."""
