@@ -114,8 +114,6 @@ def test_the_low_pass_smooths_texture_and_keeps_flat_areas():
     noise = torch.rand(1, 3, 40, 50)
     smooth = guided_low_pass(noise)
     assert smooth.std() < 0.3 * noise.std()
-    # with hardly any regularisation nothing is smoothed
-    torch.testing.assert_close(guided_low_pass(noise, eps=1e-9), noise, atol=1e-3, rtol=0)
 
 
 def test_squeeze_and_excitation_scales_channels_alone():

@@ -34,16 +34,17 @@ def box_mean(image: torch.Tensor) -> torch.Tensor:
     return image
 
 
-def guided_low_pass(image: torch.Tensor, eps: float = REGULARISATION) -> torch.Tensor:
+def guided_low_pass(image: torch.Tensor) -> torch.Tensor:
     """
     Smooth an image under its own guidance (He et al., "Guided Image Filtering", TPAMI 2013).
 
+    Edges stay where the variance is above REGULARISATION.
+
     :param image: (N, C, H, W), each channel by itself.
-    :param eps: the variance above which edges stay.
     """
     mean = box_mean(image)
     variance = (box_mean(image * image) - mean * mean).clamp(min=0)
-    slope = variance / (variance + eps)
+    slope = variance / (variance + REGULARISATION)
     offset = mean - slope * mean
     return box_mean(slope) * image + box_mean(offset)
 

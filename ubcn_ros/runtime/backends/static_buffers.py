@@ -25,6 +25,7 @@ _ASKED = ((True, False, False), *((derained, True, confidence) for derained, con
                                   in product((False, True), repeat=2)))
 STRIPS = 4
 """Parts of an image that are sent one by one: while one is on its way, the next is copied."""
+_CHECKED_STEPS = 3
 
 
 class RecordingError(RuntimeError):
@@ -181,7 +182,7 @@ def _unpack(pixels: torch.Tensor, rainy: torch.Tensor) -> None:
 
 
 def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
-          working: WorkingSize = None, steps: int = 3) -> None:
+          working: WorkingSize) -> None:
     """
     Compare recorded steps with stages called one by one, on other images than the recorded.
 
@@ -195,7 +196,7 @@ def check(buffers: StaticBuffers, size: Size, reference: StageFunctions,
     rainy = pixels.permute(0, 3, 1, 2).float().mul_(1 / 255)
     found = buffers.step
     image, lifted, rain = reference.derain(rainy)
-    for number in range(1, steps + 1):
+    for number in range(1, _CHECKED_STEPS + 1):
         buffers.run('derain' if number == 1 else 'attend')
         buffers.run('segment')
         if number > 1:
