@@ -94,7 +94,11 @@ def _heard_by(handler: Callable[[int, Any], None]) -> Iterator[None]:
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Hold these signals back in this thread until the block ends."""
+    """
+    Hold SIGINT, SIGTERM and SIGHUP back in this thread until the block ends.
+
+    :raises Stopped: at the end of the block, where `stop_on_signals` got one meanwhile.
+    """
     in_main = threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     _Hold.depth += in_main  # another thread may take the signal: the handler runs here even so

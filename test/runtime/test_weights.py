@@ -205,8 +205,9 @@ def test_a_folder_is_named_and_an_export_says_which_backend(tmp_path, backend):
         Engine.load(tmp_path, device='cpu', backend=backend)
     (tmp_path / 'export.json').write_text('{}')
     # most commands have no choice of a backend
-    with pytest.raises(ModelFileError, match="an export, which only the backend 'onnxruntime' runs"
-                       ': choose it in the node, in Engine.load or in ubcn benchmark engine, or'):
+    with pytest.raises(ModelFileError, match='an export; those of ONNX are run by the backend '
+                       "'onnxruntime': choose it in the node, in Engine.load or in ubcn benchmark "
+                       'engine, or'):
         Engine.load(tmp_path, device='cpu', backend=backend)
 
 

@@ -81,7 +81,8 @@ def find_hole(data: memoryview | bytes, least: int) -> tuple[int, int] | None:
     It may be right, too, where an encoder made its own tables for an image that is flat.
 
     :param least: how many bytes follow the run at least; zeros before a marker fill up.
-    :return: where the data ends that is decoded with the run: without zeros there, and with them.
+    :return: where the data after the run ends, fill bytes (00 and ff) left out, and where the next
+        marker begins; None where there is no such run.
     """
     data = bytes(data)  # which are searched faster
     start = next((body for marker, body in _markers(data) if marker == _SOS), len(data))

@@ -29,8 +29,8 @@ class PaneVideo:
 
     :param path: of the file.
     :param label_set: the LabelSet that the labels belong to.
-    :param longest_gap_s, pixel_aspect: as of `VideoWriter`.
-    :raises VideoError: it cannot be written.
+    :param longest_gap_s, pixel_aspect: as in `VideoWriter`.
+    :raises ImportError: PyAV is missing.
     """
 
     def __init__(self, path: Path | str, label_set: Any, longest_gap_s: float = LONGEST_GAP_S,

@@ -53,7 +53,7 @@ class VideoWriter:
     :param path: of the file, which is replaced; missing folders are made.
     :param longest_gap_s: between two frames, seconds; MP4 holds 6.6 hours at most.
     :param pixel_aspect: width of a pixel by its height.
-    :raises VideoError: it cannot be written.
+    :raises ImportError: PyAV is missing.
     """
 
     def __init__(self, path: Path | str, longest_gap_s: float = LONGEST_GAP_S,

@@ -75,7 +75,7 @@ class IDM(nn.Module):
                                   conv3x3(config.channels, image_channels))
         init_zero(self.tail[1])
         # beside colours streaks are small: IDM learnt to take them away late or not at all
-        # (history.md)
+        # (config/train/history.md)
         with torch.no_grad():
             kernels = self.head[0][0].weight[:config.channels // 2]
             init_blind(kernels, 3)

@@ -271,7 +271,7 @@ def derain_size(height: int, width: int, side: int | None) -> tuple[int, int] | 
     """
     Return the (h, w) at which IDM works: that of the image, None, or a whole part of it.
 
-    Before a camera so large streaks are wider than any that it was trained on.
+    From twice ``side`` on, streaks are wider than any that it was trained on.
 
     :param side: ``UBCNConfig.derain_side``.
     """
@@ -334,7 +334,8 @@ def build(config: UBCNConfig) -> UBCN:
     """
     Build the network of a configuration, with random weights.
 
-    :raises ValueError: an unknown segmentation network.
+    :raises ValueError: the segmentation network is unknown or cannot be built, or SAM's
+        path_threshold is 1 / K or more.
     """
     label_set = config.label_set
     idm = (build_baseline if isinstance(config.derain, BaselineConfig) else

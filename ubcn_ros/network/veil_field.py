@@ -97,7 +97,7 @@ class VeilField(nn.Module):
 
         :param thumbnail: (N, in_channels, 96, 128).
         :param unshuffled: (N, 3 * factor**2, h, w), the unshuffled image, RGB 0..1.
-        :return: the change of the unshuffled image, of its shape, and (N, features, h, w).
+        :return: ``change`` of the shape of ``unshuffled``, and ``features`` (N, features, h, w).
         """
         if self.texture is not None:
             texture = F.avg_pool2d(self.texture(unshuffled), max(1, 4 // self.factor))
@@ -185,7 +185,7 @@ class FieldSAMConfig(SAMConfig):
     residual: str = 'input'
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a size that no network has, or a share outside 0..1."""
+        """Raise ValueError for an unfit size, a share outside 0..1, or an unknown residual."""
         super().__post_init__()
         check_sizes(self, veil_channels=0, veil_texture=0, veil_depth=0)
         if not 0 <= self.coarse_from_previous < 1:

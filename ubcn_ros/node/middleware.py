@@ -127,6 +127,7 @@ def profile_segment(path: Path) -> int | None:
     :return: None where its default participant uses none.
     :raises OSError: the file cannot be read.
     :raises ElementTree.ParseError: it is not XML.
+    :raises ValueError: a segment_size is not a number.
     """
     root = ElementTree.parse(path).getroot()
     sizes = {}

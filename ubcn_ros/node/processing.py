@@ -19,7 +19,7 @@ class CameraProcessing:
 
     The focal length that counts is the one that came before the first image that is processed: a
     size that changes while images come would cost a warm-up then. As drivers publish an image
-    before its camera info, images of a model that goes by focal length are let pass for a moment.
+    before its camera info, images of a model that goes by focal length are dropped for a moment.
 
     :ivar asked: the parameter's value for this camera; may be set at any time.
     """
@@ -49,7 +49,7 @@ class CameraProcessing:
 
     def waits(self, now: float) -> bool:
         """
-        Say whether an image is to be let pass, as the focal length may be about to come.
+        Say whether an image is to be dropped, as the focal length may be about to come.
 
         :param now: seconds, of any clock that goes on.
         """

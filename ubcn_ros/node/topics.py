@@ -25,7 +25,7 @@ IMAGE, CAMERA_INFO, COMPRESSED = 'image', 'camera_info', '/compressed'
 DERAINED, DERAINED_INFO = 'derained/image_raw', 'derained/camera_info'
 LABELS, LABEL_INFO, COLOR = 'labels/image_raw', 'labels/label_info', 'labels/color'
 CONFIDENCE, OVERLAY = 'labels/confidence', 'overlay/image_raw'
-# Per frame, names as in Autoware; the last holds all, under the image's stamp.
+# Per frame, names as in Autoware; DEBUG_FRAME holds all, under the image's stamp.
 ITERATIONS, DEBUG_FRAME = 'debug/iterations', 'debug/frame'
 PROCESSING_TIME, PIPELINE_LATENCY = 'debug/processing_time_ms', 'debug/pipeline_latency_ms'
 RAIN_RATE, VISIBILITY = 'rain/rate', 'rain/visibility'

@@ -47,7 +47,11 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def submit(self, task: Callable[[], Any]) -> Future:
-        """Run a task in the worker's thread, before any further item."""
+        """
+        Run a task in the worker's thread, before any further item.
+
+        :raises RuntimeError: the worker is closed.
+        """
         future: Future = Future()
         with self.condition:
             if self._closing:

@@ -50,6 +50,8 @@ def keep_kernels() -> None:
     Have Triton keep compiled kernels in the cache folder where it has no home to keep them in.
 
     It would leave them in a folder named `~` of the current one, or not be able to compile any.
+
+    :raises OSError: there is no folder for them, or others may change it.
     """
     if not {'TRITON_CACHE_DIR', 'TRITON_HOME'} & os.environ.keys() \
             and not _can_be_made(Path(os.path.expanduser('~'), '.triton')):

@@ -52,7 +52,8 @@ class Frame:
     confidence: np.ndarray | None
     # Steps of the loop that the image took.
     iterations: int
-    # Height and width at which the labels, and what later steps add, were worked out.
+    # Height and width at which the labels were worked out, and, where these are below the image's,
+    # what later steps add.
     working_size: tuple[int, int]
     # Milliseconds per stage ('upload', 'derain', 'segment', 'attend', 'download', each summed
     # over the steps) and in all ('total').
@@ -126,9 +127,9 @@ class Engine:
             a new size and is kept in the cache folder; needs Triton on a GPU, a C++ compiler on a
             CPU), 'onnxruntime' (exports a model on first use, which takes a while, and keeps the
             export; fp16 on a GPU, fp32 on a CPU by default, no bf16), or 'auto': 'graphs' on a
-            GPU, 'eager' on a CPU. 'graphs' and 'compiled' are compared with their modules called
-            one by one for every size, and left for these, with a warning, where they fail or
-            differ.
+            GPU, 'eager' on a CPU. For every size 'graphs' and 'compiled' are compared with the
+            modules called one by one; where they fail or differ, a warning says so, and 'graphs'
+            takes the place of 'compiled', or the modules that of 'graphs'.
         :param fused: on a GPU in half precision, let 'graphs' and 'compiled' use kernels that do
             several operations at once, each where a measurement says that it is faster. False
             leaves PyTorch's. 'eager' never uses any; on a CPU, and for 'onnxruntime', it changes
@@ -140,10 +141,10 @@ class Engine:
             without what they would time (TensorRT).
         :param progress: called with lines of text where loading takes long; logs by default.
         :param allow_partial: take a model with parts that were never trained, too.
-        :param processing_size: the short side, in pixels, at which labels and what they add to
-            the derained image are worked out: 0 for the image's own, -1 for what the model was
-            trained for (the image's own where its file does not say). Results have the image's
-            size, and smaller images are processed as they are.
+        :param processing_size: the short side, in pixels, at which images are labelled and, where
+            it is below the image's, later steps restore them: 0 for the image's own, -1 for what
+            the model was trained for (the image's own where its file does not say). Smaller
+            images are enlarged, to twice their size at most. Results have the image's own size.
         :param min_confidence: labels of pixels whose confidence is below it become 255,
             unlabeled, 0..1; 0 leaves all, and works no confidence out.
         :param convergence: the loop ends for an image that a step changes by less than this, the
@@ -152,7 +153,8 @@ class Engine:
         :raises ModelFileError: the file is missing, damaged or of another architecture, or a
             part of it was never trained.
         :raises ValueError: device, precision, backend, processing size, least confidence or
-            convergence unknown or not to be had here.
+            convergence unknown, out of range, or not available here.
+        :raises OSError: 'onnxruntime' finds no folder to keep its files in.
         """
         check_processing_size(processing_size)
         check_min_confidence(min_confidence)
@@ -188,7 +190,7 @@ class Engine:
         :param progress: called with a line of text before and after.
         :param count: images in the batch; each count is warmed up by itself.
         :param processing_size: as for a frame; each is warmed up by itself.
-        :raises ValueError: the size is below the smallest.
+        :raises ValueError: the size is below the smallest, or a processing size out of range.
         """
         batch = [np.zeros((height, width, 3), np.uint8)] * count
         check_batch(batch)
@@ -232,11 +234,11 @@ class Engine:
             for the engine's.
         :param derained: return the derained image; where only labels are of use, its conversion
             and download are spared.
-        :param labels: return the labels; where only the derained image is of use, the segmentation
-            of the last of all steps, and what follows of it, is spared: earlier ones are what the
-            next step attends to. They come all the same with a confidence, or alone.
-        :raises ValueError: the image has another shape or type, iterations is below 1, or the
-            processing size, least confidence or convergence is none.
+        :param labels: return the labels; False spares the segmentation of the last of all steps,
+            which no further step attends to. They come all the same where the confidence is asked
+            for, or the derained image is not.
+        :raises ValueError: the image has another shape or type (of an export of fixed size, also
+            another size), or another argument is out of range.
         """
         return self.batch([image], iterations, deadline, confidence, processing_size,
                           min_confidence, convergence, derained, labels)[0]

@@ -16,8 +16,8 @@ def peak_mib(call: Callable[[], object], device: torch.device) -> float:
     Measure the most memory while something runs once, MiB.
 
     On a GPU what PyTorch's allocator held, with the memory of all CUDA graphs there are; on a CPU
-    the process' resident memory, with whatever else it holds, and where the system does not let
-    the peak be reset, held before.
+    the process' resident memory, with whatever else it holds, and, where the system does not let
+    the peak be reset, what it held before.
     """
     if device.type == 'cuda':
         torch.cuda.reset_peak_memory_stats(device)

@@ -53,7 +53,7 @@ def working_size(height: int, width: int, side: int) -> tuple[int, int] | None:
     Return the height and width that images of a size are processed at.
 
     Both sides are the nearest multiples of ``network.blocks.ALIGNMENT``, which changes the aspect
-    by as little; at its own size and below an image is a few pixels smaller rather than larger.
+    by as little, but not above the image's own unless it is enlarged, and not below ``MIN_SIDE``.
 
     :param side: the short side, pixels; 0 for the image's own. It is enlarged at most
         ``LARGEST_FACTOR`` times.

@@ -150,8 +150,9 @@ def find_model(name_or_path: str | Path) -> Path:
                              'other formats can run code')
     if str(name_or_path) and path.is_dir():
         raise ModelFileError(f'{path} is a folder: ' + (
-            "an export, which only the backend 'onnxruntime' runs: choose it in the node, in "
-            f'Engine.load or in ubcn benchmark engine, or give the {SUFFIX} file it was made of'
+            "an export; those of ONNX are run by the backend 'onnxruntime': choose it in the "
+            'node, in Engine.load or in ubcn benchmark engine, or give the '
+            f'{SUFFIX} file it was made of'
             if (path / 'export.json').is_file()
             else f'give a {SUFFIX} file'))
     known = sorted({p.stem for folder in folders for p in folder.glob(f'*{SUFFIX}')})
@@ -224,8 +225,9 @@ def load_model(name_or_path: str | Path, needs: Sequence[str] = ()
     Return the network in evaluation mode and what its file says.
 
     :param needs: those of PARTS that must have been trained.
-    :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; tensors
-        missing, unexpected or of another shape, with their names; a needed part never trained.
+    :raises ModelFileError: no such file; not safetensors, or damaged; not one of ours; a network
+        that cannot be built; tensors missing, unexpected, of another shape or not finite, with
+        their names; a needed part never trained.
     """
     path = find_model(name_or_path)
     try:

@@ -147,7 +147,7 @@ class DDRNet23Slim(SegmentationNetwork):
     :param stride2_head: correct the logits at stride 2; the correction starts at zero.
     :param context_window: height and width, in places of 64 pixels, of what the averages of the
         pyramid look at, see DAPPM; None for the published pyramid.
-    :raises ValueError: a context_window that is none.
+    :raises ValueError: context_window is not two whole numbers above 0.
     """
 
     resize = staticmethod(resize)

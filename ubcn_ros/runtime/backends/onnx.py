@@ -52,7 +52,9 @@ def build(options: LoadOptions) -> OnnxBackend:
         out.
     :raises ModelFileError: the model or the folder is missing, damaged or of another kind, or a
         needed part was never trained.
-    :raises ValueError: ONNX Runtime or the provider for the device is missing.
+    :raises ValueError: ONNX Runtime or the provider for the device is missing, or there is no
+        such precision.
+    :raises OSError: there is no folder to keep files in.
     """
     model, device, precision = options.model, options.device, options.precision
     providers(_onnxruntime(), device, '', Path())  # before the seconds of exporting
@@ -81,7 +83,9 @@ def cached_export(options: LoadOptions, precision: str) -> Exported:
     the network: another of any of these is another export.
 
     :raises ModelFileError: of the model, also where a part that it needs was never trained.
-    :raises ValueError: the cache folder cannot be written to, or an exporter is missing.
+    :raises ValueError: the cache folder cannot be written to, an exporter is missing, or the
+        export differs from the network.
+    :raises OSError: there is no folder for the cache.
     """
     network, info = load_model(options.model, options.needs)
     progress = options.progress
@@ -163,7 +167,7 @@ class OnnxBackend(StagesBackend):
     Where the size is fixed, images of a batch go one by one.
 
     :raises ModelFileError: ONNX Runtime cannot read the models.
-    :raises ValueError: it runs them elsewhere than on ``device``.
+    :raises ValueError: it is missing, or runs them elsewhere than on ``device``.
     """
 
     name = 'onnxruntime'

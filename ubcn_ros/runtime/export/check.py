@@ -34,8 +34,9 @@ class Difference:
     """
     Of all steps of a loop at one size, against the network in fp32 PyTorch on the CPU.
 
-    ``derained`` is the largest and ``derained_mean`` the mean absolute difference, where 1 is the
-    range of the image; ``logits`` the largest as a share of the largest logit; ``rain`` the
+    ``derained`` is the largest absolute difference of the derained image and the one without its
+    veil, ``derained_mean`` the mean of the derained image, where 1 is the range of an image;
+    ``logits`` the largest as a share of the largest logit; ``rain`` the
     largest of the logarithms, 0 where nothing is said of the rain; ``labels`` the share of pixels
     with the same label after the last step.
     """

@@ -50,7 +50,7 @@ class Derain(ExportStage):
         """
         Derain.
 
-        :param image: O, (N, 3, H, W) fp32 RGB 0..1, as of ``derain_at``.
+        :param image: O, (N, 3, H, W) fp32 RGB 0..1, as ``derain_at`` passes it.
         :return: B1, (N, 3, H, W) fp32, not clamped; with a veil O' likewise and (N, 2) fp32, the
             logarithms of ``rain_estimate``.
         """

@@ -61,7 +61,8 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
     :param opset: of ONNX.
     :param progress: called with a line of text before each stage.
     :return: the description, for ``write_description``.
-    :raises ValueError: kind or precision unknown, or this PyTorch cannot export so.
+    :raises ValueError: kind or precision unknown, a size below the least, onnx is missing, or
+        this PyTorch cannot export so.
     """
     if precision not in EXPORTED_PRECISIONS:
         raise ValueError(f'cannot export in {precision!r}: choose one of '
