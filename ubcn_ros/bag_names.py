@@ -6,7 +6,7 @@ from __future__ import annotations
 
 ROSBAG2_SUFFIXES = ('.mcap', '.db3')
 BAG_SUFFIXES = (*ROSBAG2_SUFFIXES, '.bag')
-"""With ROS 1."""
+"""Those of rosbag2 and of ROS 1."""
 PROCESSED = 'process.json'
 """Beside what `ubcn bag process` writes: what was done, and how far it has come."""
 

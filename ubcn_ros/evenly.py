@@ -12,9 +12,9 @@ T = TypeVar('T')
 
 def evenly(items: Sequence[T], count: int, middle: bool = False) -> list[T]:
     """
-    Choose at most so many, spread evenly: the first of each of as many equal parts.
+    Choose at most ``count`` items, spread evenly: the first of each of as many equal parts.
 
-    :param middle: the one in the middle of each part instead.
+    :param middle: take the one in the middle of each part instead.
     """
     count = min(count, len(items))
     return [items[(2 * n + middle) * len(items) // (2 * count)] for n in range(count)]

@@ -79,7 +79,7 @@ class LabelSet:
         return np.take(self.palette(), labels, axis=0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON or YAML, the id of unlabeled pixels for other readers."""
+        """Return plain values for JSON or YAML; ``ignore`` is the id of unlabeled pixels."""
         return {'name': self.name, 'classes': list(self.classes),
                 'colors': [list(color) for color in self.colors],
                 'paths': [list(group) for group in self.paths], 'ignore': UNLABELED}
@@ -89,7 +89,7 @@ class LabelSet:
         """
         Rebuild a label set.
 
-        :param values: as of ``to_dict``.
+        :param values: as ``to_dict`` returns them.
         :raises ValueError: they are something else, or contradict each other.
         """
         try:

@@ -45,7 +45,7 @@ def give_back_freed_memory() -> None:
 
 def explain_malloc(image: int, environment: Mapping[str, str]) -> str:
     """
-    Say which setting makes each image's memory new, and what to do; '' where none does.
+    Say which setting has glibc map new memory for each image, and the remedy; '' for none.
 
     :param image: bytes of the largest; 0 where it is not known.
     """

@@ -65,7 +65,7 @@ def stop_on_signals() -> Iterator[None]:
 @contextmanager
 def signals_noted() -> Iterator[list[int]]:
     """
-    Note the same signals in a list, for a block that looks there where it can stop.
+    Note SIGINT, SIGTERM and SIGHUP in a list, for a block that looks there where it can stop.
 
     :raises Stopped: at the end of the block, where one was noted.
     """

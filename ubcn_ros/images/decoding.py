@@ -32,7 +32,7 @@ def decode(data: memoryview | bytes, formats: tuple[str, ...] = MESSAGE_FORMATS,
     Bytes behind the end of a JPEG or PNG are ignored, and so is an orientation. Samples of 16 bits
     are scaled to 8, alpha is dropped; of several images the first is taken. A JPEG has no
     checksum: of wrong bytes amid its image data those are found that are markers, or that are many
-    zeros, as of bad sectors, and leave the decoder with too much or too little data.
+    zeros, as from bad sectors, and leave the decoder with too much or too little data.
 
     :param data: the image's bytes.
     :param formats: names of those to take, of FILE_FORMATS.

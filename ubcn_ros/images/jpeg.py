@@ -76,7 +76,7 @@ def has_gaps(data: memoryview | bytes) -> bool:
 
 def find_hole(data: memoryview | bytes, least: int) -> tuple[int, int] | None:
     """
-    Find a run of zeros in image data that may stand for what is lost, as of bad sectors.
+    Find a run of zeros in image data that may stand for what is lost, as from bad sectors.
 
     It may be right, too, where an encoder made its own tables for an image that is flat.
 

@@ -104,7 +104,7 @@ def fill_fields(message: Any, header: Any, pixels: np.ndarray, encoding: str) ->
     Fill all but the data of a sensor_msgs/Image.
 
     :param header: std_msgs/Header, used as it is.
-    :param pixels: as of `in_encoding`.
+    :param pixels: as `in_encoding` returns them.
     :return: the message.
     """
     message.header = header

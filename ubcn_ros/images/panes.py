@@ -48,7 +48,7 @@ class PaneVideo:
 
     @property
     def note(self) -> str | None:
-        """As of `VideoWriter`."""
+        """Say how many frames are not shown at their times, if there are some."""
         return self._writer.note
 
     def write(self, image: np.ndarray, derained: np.ndarray, labels: np.ndarray, time_s: float

@@ -30,7 +30,7 @@ def announced_bytes(path: Path | str) -> int | None:
     Return how many bytes a file has at least where it is whole, as its container says.
 
     None where it does not say, as other containers, and an AVI that was never closed. Where only
-    parts say how long they are, as of a Matroska that was written live, it is the end of the last.
+    parts say how long they are, as in a Matroska that was written live, it is the end of the last.
     """
     path = Path(path)
     if not path.is_file():  # a pipe is read once

@@ -120,7 +120,7 @@ class PathTrunk(nn.Module):
         return self.weigh(self.trunk(features), path_probabilities)
 
     def weigh(self, features: torch.Tensor, path_probabilities: torch.Tensor) -> torch.Tensor:
-        """Mix what the trunk made of the features; shapes as of ``forward``."""
+        """Mix what the trunk made of the features; shapes as in ``forward``."""
         mixed = self.mix(features).unflatten(1, (path_probabilities.shape[1], self.channels))
         return (mixed * path_probabilities[:, :, None]).sum(1)
 

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 ALIGNMENT = 8
 """
-What sides are multiples of that a segmentation network sees, pixels: the stride of its features.
+Sides of images that a segmentation network sees are multiples of it: the stride of its features.
 
-A convolution of stride 2 has its places at pixels 0, 2, 4 and so on, and enlarging takes them as
-filling the side evenly. Of a multiple they miss it by the same everywhere, which training learns;
-of 481 columns by 3.4 pixels to one side at the left and as many to the other at the right.
+A convolution of stride 2 samples pixels 0, 2, 4 and so on, but enlarging takes its samples as
+spread evenly over the side. For a multiple both differ by the same shift everywhere, which
+training learns; for 481 columns by 3.4 pixels one way at the left, and the other at the right.
 """
 
 
@@ -24,8 +24,8 @@ def check_sizes(config: Any, **least: int) -> None:
     """
     Check sizes of a module.
 
-    :param config: of it.
-    :param least: of whole numbers in it, by name.
+    :param config: of the module.
+    :param least: least value of whole numbers in it, by name.
     :raises ValueError: a size that no network has, naming it.
     """
     for name, smallest in least.items():
@@ -73,11 +73,11 @@ def init_he(conv: nn.Conv2d, leak: float = 0.0) -> nn.Conv2d:
 
 def init_blind(weight: torch.Tensor, colors: int = 1) -> None:
     """
-    Take from first kernels their means, in place, so that they are blind to even areas.
+    Subtract its mean from each kernel of a first convolution, in place: it ignores even areas.
 
     :param weight: (N, C, h, w) of a convolution of an image.
-    :param colors: parts of the C, in order, that the mean is taken from each by itself: 1 blinds
-        to grey areas, 3 to areas of any colour.
+    :param colors: equal parts of the C channels, in order, each with a mean of its own: with 1 the
+        kernels ignore areas of an even grey, with 3 those of any even colour.
     """
     with torch.no_grad():
         kernels = weight.unflatten(1, (colors, -1))

@@ -10,15 +10,15 @@ from typing import NamedTuple
 import torch
 
 MAX_RATE = 500.0
-"""Of rain, mm/hr: higher estimates are cut to it; 0 is the lowest."""
+"""Highest rain rate, mm/hr: higher estimates are cut to it; 0 is the lowest."""
 MIN_VISIBILITY, MAX_VISIBILITY = 10.0, 10_000.0
-"""Metres: lower and higher estimates are cut to these. Of farther air a street shows nothing."""
+"""Metres: lower and higher estimates are cut to these. A street tells no more of clearer air."""
 _OPTICAL_DEPTH = -math.log(0.05)
 
 
 class RainEstimate(NamedTuple):
     """
-    Rain of one image (numbers) or of several (tensors of (N,)).
+    Rain rate and visibility of one image (numbers) or of several (tensors of (N,)).
 
     The visibility is the meteorological optical range: the distance after which 5 % of a beam's
     light is left, V = -ln 0.05 / extinction coefficient, about 3 / extinction (WMO-No. 8, Guide to

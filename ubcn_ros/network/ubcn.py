@@ -121,7 +121,7 @@ class UBCNConfig:
         """
         Rebuild a configuration.
 
-        :param values: as of ``to_dict``.
+        :param values: as ``to_dict`` returns them.
         :raises TypeError: an unknown key, naming it and those known.
         :raises ValueError: a value that makes no network or label set.
         """
@@ -214,14 +214,14 @@ class UBCN(nn.Module):
         Lift the veil and derain, at ``derain_size``, without labels: O' = veil(O), B1 = IDM(O').
 
         :param image: O, (N, 3, H, W) RGB 0..1.
-        :return: B1, O' and the rain, as of ``Step``.
+        :return: B1, O' and the rain, as in ``Step``.
         """
         lifted, rain = self.lift(image)
         size = derain_size(*image.shape[-2:], self.config.derain_side)
         return derain_at(size, self.derain, lifted), lifted, rain
 
     def lift(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Lift the veil alone: O' = veil(O), or O without one, and the rain, as of ``Step``."""
+        """Lift the veil alone: O' = veil(O), or O without one, and the rain, as in ``Step``."""
         if self.veil is None:
             return image, None
         estimate = self.veil(image)
@@ -269,7 +269,7 @@ def label_view(image: torch.Tensor, size: tuple[int, int] | None = None) -> torc
 
 def derain_size(height: int, width: int, side: int | None) -> tuple[int, int] | None:
     """
-    Return the (h, w) at which IDM works: that of the image, None, or a whole part of it.
+    Return the (h, w) at which IDM works: the image's divided by an integer, or None for its own.
 
     From twice ``side`` on, streaks are wider than any that it was trained on.
 

@@ -33,8 +33,8 @@ from ubcn_ros.network.blocks import (
 
 GRID = (288, 384)
 """
-Height and width at which the frame is looked at, whatever its size: equal scenes look equal. It is
-below that of any camera, for what is enlarged is blurred, and then rains less.
+Height and width to which every frame is resized, so that equal scenes look equal. Below those of
+any camera: an enlarged frame would be blurred, and show less rain.
 """
 THUMBNAIL = (96, 128)
 """Height and width of the grid on which the veil is estimated, a third of ``GRID``."""

@@ -154,7 +154,7 @@ class FieldIDM(IDM):
                      if config.veil_channels else None)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Derain an image; as of IDM."""
+        """Derain an image, as IDM does."""
         if self.veil is None:
             return super().forward(image)
         unshuffled = unshuffle(image, self.factor).to(self.tail[1].weight.dtype)
@@ -207,7 +207,7 @@ class FieldSAM(SAM):
 
     def forward(self, image: torch.Tensor, previous: torch.Tensor,
                 path_probabilities: torch.Tensor) -> torch.Tensor:
-        """Restore the image again; as of SAM."""
+        """Restore the image again, as SAM does."""
         if self.veil is None:
             restored = super().forward(image, previous, path_probabilities)
         else:

@@ -26,7 +26,7 @@ class Arrival:
     time: float  # time.monotonic(), seconds
     compressed: bool = False  # whether it is a CompressedImage
     processing_size: int = TRAINED  # as the engine is asked for it
-    before: Mapping[str, float] = field(default_factory=dict)  # as of `times_before`
+    before: Mapping[str, float] = field(default_factory=dict)  # as `times_before` returns it
 
     def kind(self) -> tuple[int, int, int] | None:
         """Return what images have in common that the engine takes together; None: no image."""

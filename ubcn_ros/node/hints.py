@@ -174,7 +174,7 @@ def explain_several_publishers(node: Any, topic: str) -> str:
     :param topic: resolved name.
     """
     publishers = ', '.join(map(describe, node.get_publishers_info_by_topic(topic)))
-    return (f'{topic}: images of several publishers come by turns, as of one camera: '
+    return (f'{topic}: images of several publishers come by turns, as if of one camera: '
             f'{publishers or "gone"}; stop all but one, or remap them')
 
 

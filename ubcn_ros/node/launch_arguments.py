@@ -95,7 +95,7 @@ def write_overrides(values: Mapping[str, Any], file: Path, namespace: str) -> Pa
     the values of launch_ros, which stand in one of the node's full name, may come too early.
 
     :param values: by name.
-    :param file, namespace: as of `value_of_file`.
+    :param file, namespace: as in `value_of_file`.
     :return: the file, kept as launch_ros keeps those that it writes.
     """
     node = _node_name(namespace)
@@ -111,7 +111,7 @@ def explain_unused(file: Path, namespace: str) -> str:
     """
     Say where a parameter file is for other nodes alone, which ROS passes over in silence.
 
-    :param file, namespace: as of `value_of_file`.
+    :param file, namespace: as in `value_of_file`.
     :return: '' where it has a section for the node, or is no parameter file.
     """
     node, sections = _node_name(namespace), [name for name, _ in _read_sections(file)]

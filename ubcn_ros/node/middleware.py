@@ -80,7 +80,7 @@ def explain_room(rmw: str, load: ImageLoad, environment: Mapping[str, str], host
     """
     Say which setting is too small for these images, and what to set; '' where all suffice.
 
-    :param rmw: name of the middleware's implementation, as of rclpy.
+    :param rmw: name of the middleware's implementation, as rclpy tells it.
     :param load: whose size is 0 where it is not known.
     """
     if not load.image:

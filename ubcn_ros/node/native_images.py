@@ -88,7 +88,7 @@ class TakenImage:
         self.data, self._message = data, message
 
     def __getattr__(self, name: str) -> Any:
-        if name == '_message':  # as of a copy that is being made
+        if name == '_message':  # as in a copy that is being made
             raise AttributeError(name)
         return getattr(self._message, name)
 

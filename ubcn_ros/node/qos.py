@@ -32,23 +32,27 @@ _KINDS = {'history': HistoryPolicy, 'reliability': ReliabilityPolicy,
 
 
 def input_qos() -> QoSProfile:
-    """Connect to every publisher, by best effort; only the newest image is of interest."""
+    """Return the QoS of inputs: best effort, which fits every publisher; the newest image only."""
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 def output_qos() -> QoSProfile:
-    """Connect to every subscriber, RViz's default included, by being reliable."""
+    """Return the QoS of outputs: reliable, for subscribers of either kind, RViz's default, too."""
     return QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 
 
 def latched_qos() -> QoSProfile:
-    """Keep what is published once for whoever subscribes later."""
+    """Return transient local QoS: what is published once reaches later subscribers, too."""
     return QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE,
                       durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def overridable() -> QoSOverridingOptions:
-    """Let parameters `qos_overrides.<topic>.<publisher or subscription>.<policy>` override."""
+    """
+    Return options that let parameters override QoS.
+
+    They are named `qos_overrides.<topic>.<publisher or subscription>.<policy>`.
+    """
     return QoSOverridingOptions(OVERRIDABLE)
 
 

@@ -53,7 +53,7 @@ def infer(engine: Any, images: Sequence[Any], **options: Any) -> list[Outcome]:
     Where memory does not suffice for one image, it is tried once more with a single step.
 
     :param images: of one size, as the engine takes them.
-    :param options: as of ``Engine.batch``.
+    :param options: as in ``Engine.batch``.
     :return: an outcome per image, in their order.
     """
     if len(images) > 1:

@@ -35,7 +35,7 @@ class Worker:
 
         :param handle: called in the worker's thread with pairs of a mailbox's owner and its item.
             It must not raise; what it raises all the same goes to `threading.excepthook`.
-        :param key: of an item, as of Turns; the mailboxes are locked meanwhile.
+        :param key: of an item, as in Turns; the mailboxes are locked meanwhile.
         """
         self.condition = threading.Condition()
         self.turns = Turns(key)

@@ -109,7 +109,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def written_to(path: Path) -> Iterator[None]:
-    """Give an error of writing, on a full disk say, the name that its text lacks."""
+    """Add the name of the file to an OSError that lacks it, as one of a full disk does."""
     try:
         yield
     except OSError as error:

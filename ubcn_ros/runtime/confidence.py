@@ -40,7 +40,7 @@ def leave_unlabeled(labels: np.ndarray, confidence: np.ndarray, least: float) ->
     Set the labels of pixels whose confidence is below the least to 255, in place.
 
     :param labels: (H, W) uint8.
-    :param confidence: (H, W) uint8, times 255: in its steps the two are compared.
+    :param confidence: (H, W) uint8, the probability times 255: compared in these steps.
     :param least: 0..1.
     :return: the share of those pixels, 0..1.
     """

@@ -10,7 +10,7 @@ from ubcn_ros.network import Step
 from ubcn_ros.runtime.checks import check_number
 
 LARGEST = 255.0
-"""Of a threshold: no step changes an image by more."""
+"""Highest threshold: no step changes an image by more."""
 
 
 def check_convergence(value: float) -> None:

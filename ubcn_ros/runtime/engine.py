@@ -91,7 +91,7 @@ class Engine:
         Make an engine of a backend.
 
         :param clock: of deadlines, seconds.
-        :param processing_size, min_confidence, convergence: as of ``load``, which checks them.
+        :param processing_size, min_confidence, convergence: as in ``load``, which checks them.
         :raises ModelFileError: the file says nonsense of its training's size or its temperature.
         """
         self.processing_size, self.min_confidence = processing_size, min_confidence
@@ -213,7 +213,7 @@ class Engine:
 
         One that comes all the same is as slow as the first.
 
-        :param height, width, count, processing_size: as of ``warm_up``.
+        :param height, width, count, processing_size: as in ``warm_up``.
         """
         self._backend.release((count, height, width),
                               self._working_size(height, width, processing_size))
@@ -230,7 +230,7 @@ class Engine:
         :param deadline: ``time.monotonic()`` by which the results should be there: the loop stops
             before a step that would not fit. At least one step runs.
         :param confidence: compute the confidence, too.
-        :param processing_size, min_confidence, convergence: as of ``load``, for this frame; None
+        :param processing_size, min_confidence, convergence: as in ``load``, for this frame; None
             for the engine's.
         :param derained: return the derained image; where only labels are of use, its conversion
             and download are spared.

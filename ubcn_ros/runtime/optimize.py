@@ -52,7 +52,7 @@ def prepare(network: nn.Module, device: torch.device, dtype: torch.dtype, fold: 
         fused is for GPUs in half precision, channels last: RES, SAM's stacks where a threshold
         makes zeros in their masks, the mix of its paths, convolutions with what follows them, and
         resizing by kernels that do more at once, where they are faster.
-    :param autotune: as of ``Engine.load``.
+    :param autotune: as in ``Engine.load``.
     :param progress: called with lines of text about kernels, now and when they are chosen.
     """
     network.eval().requires_grad_(False)
@@ -76,7 +76,7 @@ def use_fused_kernels(network: nn.Module, device: torch.device, autotune: bool,
 
     What fails is left as it is, with a warning: a vehicle must start.
 
-    :param autotune, progress: as of ``prepare``.
+    :param autotune, progress: as in ``prepare``.
     """
     # late: other devices have no use for it
     from ubcn_ros.runtime.kernels.autotune import Autotuner, fastest

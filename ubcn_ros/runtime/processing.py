@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 NATIVE, TRAINED = 0, -1
 """Values of ``processing_size``: the image's own size; what the model was trained for."""
 LARGEST = 8192
-"""Of a short side that is asked for, pixels."""
+"""Largest short side that may be asked for, pixels."""
 LARGEST_FACTOR = 2
-"""By which an image is enlarged to be labelled, as in training: beyond it is only blurred."""
+"""Most that an image is enlarged to be labelled, as in training: beyond it is only blurred."""
 
 
 def check_processing_size(value: int) -> None:

@@ -120,7 +120,7 @@ def cells_by_level(paths: torch.Tensor, dilations: list[int], cell: int
     """
     Sort the cells of every image's paths by what ``reached`` finds, without a wait for the device.
 
-    :param paths, dilations: as of ``reached``.
+    :param paths, dilations: as in ``reached``.
     :return: the levels, (N, K, rows, columns); the places of the cells in these, (N, K * rows *
         columns), in the order of their levels; how many of them each block needs, (N, blocks).
         All int32.

@@ -13,7 +13,7 @@ TIMED_STAGES = ('upload', 'derain', 'segment', 'attend', 'download')
 
 
 def now(device: torch.device) -> float:
-    """Wait for a device, and return the time in seconds, as of ``time.perf_counter``."""
+    """Wait for a device, and return the time in seconds, as ``time.perf_counter`` has it."""
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -26,7 +26,7 @@ SUFFIX = '.safetensors'
 PARTS = ('derain', 'segmentation', 'attention')
 """Parts of a network, which the stages of training train one by one."""
 TEMPERATURES = (0.01, 100)
-"""Of the confidence: the lowest and the highest that make sense."""
+"""Lowest and highest temperature of the confidence that make sense."""
 
 _PART_STAGES = {'derain': 'derain', 'segmentation': 'adapt', 'attention': 'attend'}
 
@@ -167,7 +167,7 @@ def save_model(path: Path | str, network: UBCN, metadata: dict[str, Any],
     Write a model file, all or nothing.
 
     :param network: its ``config`` goes into the file.
-    :param metadata: plain values for JSON, as of ``ModelInfo``.
+    :param metadata: plain values for JSON, as in ``ModelInfo``.
     :param half: keep convolution weights in fp16, for half the size; biases and normalisation,
         a hundredth of the file, stay fp32.
     :raises OSError: the file cannot be written.

@@ -137,7 +137,6 @@ def providers(runtime: Any, device: torch.device, precision: str, cache: Path,
     a later size is outside the range seen so far.
 
     :param autotune: False leaves TensorRT out.
-
     :raises ValueError: there is no provider for the device.
     """
     if device.type == 'cpu':

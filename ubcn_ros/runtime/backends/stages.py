@@ -21,7 +21,7 @@ from ubcn_ros.runtime.weights import ModelInfo
 class StageFunctions:
     """What the stages of the steps compute, on tensors as in ``UBCN``."""
 
-    # Rainy image to the derained one, the lifted one and the rain, as of ``UBCN.derain_first``.
+    # Rainy image to the derained one, the lifted one and the rain, as ``UBCN.derain_first``.
     derain: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]
     # Derained image and working size to logits.
     segment: Callable[[torch.Tensor, WorkingSize], torch.Tensor]

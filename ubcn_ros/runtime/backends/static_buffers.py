@@ -93,7 +93,7 @@ class StaticBuffers:
         return self.step
 
     def run(self, name: str) -> None:
-        """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or as of `_packing`."""
+        """Repeat recorded work: 'unpack', 'derain', 'segment', 'attend' or one of `_packing`."""
         self._work[name]()
 
     def upload(self, images: Sequence[np.ndarray], _working: WorkingSize = None

@@ -53,7 +53,7 @@ class Difference:
 
 
 def sample_image(batch: int, height: int, width: int) -> torch.Tensor:
-    """Return (N, 3, H, W) 0..1: smooth patches, a little noise, and bright streaks as of rain."""
+    """Return (N, 3, H, W) 0..1: smooth patches, a little noise, and bright streaks like rain."""
     random = torch.Generator().manual_seed(0)
     patches = torch.rand(batch, 3, 5, 7, generator=random)
     image = F.interpolate(patches, (height, width), mode='bilinear', align_corners=False)

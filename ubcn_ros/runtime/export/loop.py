@@ -49,7 +49,7 @@ def loop_text(network: UBCN, sizes: dict[str, Any]) -> list[str]:
     Say what to compute around the stages, in the order in which it is done.
 
     :param network: that the stages are of.
-    :param sizes: as of ``loop_sizes``.
+    :param sizes: as ``loop_sizes`` returns them.
     """
     rainy = 'image' if network.veil is None else 'lifted'
     first = 'derained, lifted, rain = derain(image)' if network.veil is not None else (

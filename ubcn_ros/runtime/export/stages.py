@@ -70,7 +70,7 @@ class Segment(ExportStage):
         """
         Segment.
 
-        :param derained: Bt, (N, 3, H, W) fp32, as of ``label_view``.
+        :param derained: Bt, (N, 3, H, W) fp32, as ``label_view`` returns it.
         :return: (N, classes, h, w) fp32.
         """
         return self.network.segmentation(derained).float()

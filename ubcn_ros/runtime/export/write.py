@@ -111,7 +111,7 @@ def write_stages(network: UBCN, info: ModelInfo, folder: Path, kind: str,
 
 
 def write_description(folder: Path, description: dict[str, Any]) -> None:
-    """Write it beside the models, as UTF-8 JSON."""
+    """Write the description beside the models, as UTF-8 JSON."""
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=2) + '\n', 'utf-8')
 
 

@@ -18,7 +18,7 @@ from ubcn_ros.runtime.out_of_memory import out_of_memory
 
 REFERENCE = 'reference'
 TIMING = 'timing kernels'
-"""How the lines begin that say so."""
+"""How the progress lines begin that announce a timing."""
 Run = Callable[..., torch.Tensor]
 """Features, and tensors that go with them, to a result."""
 Draw = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
@@ -57,7 +57,7 @@ def fastest(reference: Callable[[torch.Tensor], torch.Tensor],
         faster on some devices).
     :param operation: what is timed, for the log.
     :return: a name from ``candidates``, or 'reference'.
-    :raises Exception: memory is short now, as of ``out_of_memory``.
+    :raises Exception: memory is short now, as ``out_of_memory`` tells.
     """
     generator = torch.Generator(example.device)
     generator.seed()
@@ -153,7 +153,7 @@ class Autotuner:
 
     :param device: type of the devices on which candidates are tried.
     :param dtypes: types of features for which they are.
-    :param choose: finds the fastest that is right; arguments and result as of ``fastest``. None
+    :param choose: finds the fastest that is right; arguments and result as in ``fastest``. None
         where nothing may be timed: the reference runs for a kind without a choice.
     :param choices: of the device, which are used and added to; by default none are kept.
     :param progress: called with a line of text before something is timed.

@@ -33,7 +33,7 @@ LARGE = 2 ** 14
 
 class FusedConv(nn.Conv2d):
     """
-    A trained convolution, plus a skip where one is given, and what is negative times a slope.
+    A trained convolution, to which a skip may be added, and a leaky ReLU of a given slope.
 
     For inference: takes the weights as they are now. Equal to the reference modules within
     rounding: these round to half precision after each of the operations.

@@ -23,7 +23,7 @@ def one_product(features: torch.Tensor, masks: torch.Tensor, weight: torch.Tenso
     Mix the paths by one product of K weighted copies of the features with all weights stacked.
 
     What needs no Triton: it writes the K copies, but adds nothing up outside of the product.
-    Arguments and result as of ``triton_path_mix.mix``.
+    Arguments and result as in ``triton_path_mix.mix``.
     """
     n, channels, height, width = features.shape
     pixels = features.permute(0, 2, 3, 1).reshape(-1, 1, channels)
