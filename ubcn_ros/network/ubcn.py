@@ -88,7 +88,7 @@ class UBCNConfig:
         time: it works on 2x2 pixels at a time, has veil fields, the trunk form of SAM, which takes
         most of the coarse difference to the previous image back, and DDRNet-23-slim with finer
         heads. 'light-next' follows it when it is trained: the veil is a module of its own in front
-        of tables 1 and 3, and says how hard it rains.
+        of IDM and SAM, and says how hard it rains.
 
         :param name: one of ``PRESETS``.
         :param label_set: classes and paths; by default as many as the paper's, without names.

@@ -114,7 +114,7 @@ class CameraStatistics:
             self._note('malformed', text)
 
     def dropped_failed(self, text: str) -> None:
-        """Count a frame on which the engine or the publishing failed."""
+        """Count a frame on which conversion, engine or publishing failed, or after giving up."""
         with self._lock:
             self.failed += 1
             self._note('failed', text)

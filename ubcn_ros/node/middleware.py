@@ -40,7 +40,7 @@ def fast_dds_profile(environment: Mapping[str, str], file: Path) -> dict[str, st
 
 @dataclass(frozen=True)
 class ImageLoad:
-    """Images that go in and out."""
+    """Size and number of the images that the node receives and sends."""
 
     width: int
     height: int

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where is kept what takes long to make: exports, TensorRT engines, code, kernel choices."""
+"""Where what takes long to make is kept: exports, TensorRT engines, code, kernel choices."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import torch
 
 def peak_mib(call: Callable[[], object], device: torch.device) -> float:
     """
-    Measure the most memory while something runs once, MiB.
+    Measure the peak memory of one call, MiB.
 
     On a GPU what PyTorch's allocator held, with the memory of all CUDA graphs there are; on a CPU
     the process' resident memory, with whatever else it holds, and, where the system does not let

@@ -1,7 +1,7 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
 """
-DDRNet-23-slim with heads of finer resolution, the segmentation network of the light preset.
+DDRNet-23-slim with heads of finer resolution, the segmentation network of the light presets.
 
 Hong et al., "Deep Dual-resolution Networks for Real-time and Accurate Semantic Segmentation of
 Road Scenes", 2021 (77.4 % mIoU on Cityscapes test with 5.7 M parameters; all its convolutions are

@@ -166,7 +166,8 @@ def one_kernel(x: torch.Tensor, weight1: torch.Tensor, bias1: torch.Tensor,
     """
     Run RES in one kernel.
 
-    :param x: (N, 32, H, W), channels last (else it is copied first), fewer than 2**31 values.
+    :param x: (N, 32, H, W), channels last (else it is copied first), fewer than 2**31 - 2**24
+        values.
     :param weight1, bias1, weight2, bias2: what ``launch.pack`` returns, (9, 32, 32),
         and (32,), of the type of ``x``.
     :param region: (height, width) in pixels, products of which are multiples of 128; by default
