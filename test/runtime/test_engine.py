@@ -312,9 +312,11 @@ def test_what_is_given_back_is_of_the_processing_size(trained_model, monkeypatch
     assert released == [((2, 96, 131), (40, 56)), ((1, 96, 128), None)]
 
 
-def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_model, tmp_path):
-    save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {'trained_short_side': -5})
-    with pytest.raises(ModelFileError, match='trained_short_side is -5'):
+@pytest.mark.parametrize('key', ['trained_short_side', 'trained_focal_length', 'temperature'])
+def test_a_file_that_says_nonsense_of_its_training_is_refused_when_loaded(tiny_model, tmp_path,
+                                                                          key):
+    save_model(tmp_path / 'odd.safetensors', load_model(tiny_model)[0], {key: -5})
+    with pytest.raises(ModelFileError, match=f'{key} is -5'):
         Engine.load(tmp_path / 'odd.safetensors', 'cpu')
 
 

@@ -92,7 +92,8 @@ class Engine:
 
         :param clock: of deadlines, seconds.
         :param processing_size, min_confidence, convergence: as in ``load``, which checks them.
-        :raises ModelFileError: the file says nonsense of its training's size or its temperature.
+        :raises ModelFileError: the file states an impossible training size, focal length or
+            temperature.
         """
         self.processing_size, self.min_confidence = processing_size, min_confidence
         self.convergence = convergence
@@ -100,7 +101,7 @@ class Engine:
         self.device, self.precision = backend.device, backend.precision
         # for their errors, if the file says nonsense
         short_side(processing_size, self.info)
-        _ = self.info.temperature
+        _ = self.info.trained_focal_length, self.info.temperature
         self._backend = backend
         self._clock = clock
         self._watch = Stopwatch(backend.device)
