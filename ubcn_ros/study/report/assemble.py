@@ -65,7 +65,7 @@ def study_report(folders: Sequence[Path], command: str) -> StudyReport:
                 ('The whole study; its --help says what it needs', kind.command)]))
     return StudyReport(TITLE, SUBTITLE, sections, [
         ('command', command), ('folders', ', '.join(map(str, folders)) or 'none'),
-        ('ubcn_ros', __version__), ('commit', source_commit() or 'not known'),
+        ('ubcn_ros', __version__), ('commit', source_commit()),
         ("the paper's figures", 'table 4 as printed; figure 1 read off, ±0.3 points of mIoU')])
 
 
