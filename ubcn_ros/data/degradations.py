@@ -14,8 +14,8 @@ from ubcn_ros.data.rain_parameters import MAX_RATE_MM_H
 
 KINDS = ('rain', 'pepper', 'haze', 'gaussian')
 """
-Of ``Degradation``. The paper's: what else knows them is what draws them as tensors
-(``training/tensors/samples.py``), the figure (``study/paper.py``) and its units and claims.
+Values of ``Degradation.kind``, the paper's four. They are named, too, in
+``training/tensors/samples.py``, ``study/paper.py`` and ``study/degradation_claims.py``.
 """
 _HIGHEST = {'rain': MAX_RATE_MM_H, 'pepper': 100.0, 'haze': 1.0, 'gaussian': 255.0}
 
@@ -45,18 +45,19 @@ class Degradation:
 
     @property
     def in_scene(self) -> bool:
-        """Whether it is between scene and camera, and follows distances; else the sensor's."""
+        """Whether it follows distances, as rain and haze; otherwise it is the sensor's noise."""
         return self.kind in ('rain', 'haze')
 
     def __call__(self, image: np.ndarray, seed: int, depth: np.ndarray | None = None
                  ) -> np.ndarray:
         """
-        Degrade an image, the same for the same arguments; rain is that of validation.
+        Degrade an image, the same for the same arguments; rain is rendered as for validation.
 
         :param image: (H, W, 3) uint8 RGB.
         :param seed: of what is drawn; haze is always the same.
         :param depth: (H, W) metres, for rain and haze; None for the prior.
         :return: (H, W, 3) uint8 RGB.
+        :raises ValueError: an image or depth of another size or type.
         """
         if self.kind == 'rain':
             return add_rain(image, self.level, seed, depth)
@@ -95,6 +96,7 @@ def add_pepper(image: np.ndarray, probability: float, seed: int) -> np.ndarray:
 
     :param image: (H, W, 3) uint8 RGB.
     :param probability: of every pixel to be black, 0..1.
+    :param seed: of the choice of pixels.
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: an image of another type.
     """
@@ -110,6 +112,7 @@ def add_gaussian(image: np.ndarray, sigma: float, seed: int) -> np.ndarray:
 
     :param image: (H, W, 3) uint8 RGB.
     :param sigma: standard deviation on 0..255, 0 or more.
+    :param seed: of the noise.
     :return: (H, W, 3) uint8 RGB.
     :raises ValueError: an image of another type.
     """

@@ -33,7 +33,7 @@ OBJECTS = frozenset({
 
 
 CAMERA_HEIGHT_M, CORRIDOR_M, CAP_M = 1.4, 9.0, 150.0
-"""Of the prior: above the ground; to the walls at either side; farthest of all but the sky."""
+"""Of the prior: camera above the ground, walls to either side, farthest but for the sky."""
 _SKY_M = 250.0
 
 
@@ -44,7 +44,8 @@ def complete_depth(depth: np.ndarray | None, labels: np.ndarray,
     Return a distance for every pixel, (H, W) float32 in metres: measured, else from the prior.
 
     :param depth: (H, W) metres, 0 or not finite where unknown; None where nothing is measured.
-    :param labels, class_names, horizon, focal: as for ``depth_prior``; no names, no labels.
+    :param labels, horizon, focal: as for ``depth_prior``.
+    :param class_names: likewise; None where the labels mean nothing.
     """
     known = None if depth is None else np.isfinite(depth) & (depth > 0)
     if known is not None and known.all():

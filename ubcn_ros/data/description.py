@@ -25,7 +25,7 @@ from ubcn_ros.labels import UNLABELED, LabelSet, distinct_colors, dominant_paths
 SPLITS = ('train', 'val', 'test')
 SPLIT_OF = {'default': 'train', 'train': 'train', 'val': 'val', 'valid': 'val',
             'validation': 'val', 'test': 'test'}
-"""By the name that exporting tools give it."""
+"""Our name of a split by the one that annotation tools export."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Description:
     """
     A data set's YAML, each value of the right form; a folder without one says nothing.
 
-    What refers to classes is checked by ``label_set``, since most layouts have their own.
+    Classes that colors, paths and class_mapping name are checked later: most layouts have theirs.
     """
 
     # the YAML, or the folder; for texts
@@ -103,7 +103,7 @@ class Description:
     @property
     def name(self) -> str:
         """
-        For people: of the YAML, or of its folder where it says nothing but 'data'.
+        Name to show: the YAML's, or the folder's where there is none or it is 'data', 'dataset'.
 
         It goes into the model's file: bytes that are not UTF-8 are escaped.
         """
@@ -170,6 +170,7 @@ class Description:
 
         :param classes: names by class id.
         :param colors: where the YAML gives none.
+        :raises DataSetError: names that no classes can have, or as ``label_set``.
         """
         for name in classes:
             if not is_class_name(name):

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""What degradations of images refuse, and the distances that they take."""
+"""Check the images and distances that degradations are given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from ubcn_ros.data.depth_prior import depth_prior
 
 FAR_M = 1e4
-"""Distance that is taken where none is known, metres: nothing is seen through the veil there."""
+"""Distance that is taken where none is known, metres: hidden by the veil of moderate rain."""
 
 
 def check_image(image: np.ndarray) -> None:
@@ -19,7 +19,7 @@ def check_image(image: np.ndarray) -> None:
 
 
 def far_where_unknown(depth: np.ndarray) -> np.ndarray:
-    """Return distances, float32 metres, with those that are not finite or not positive far."""
+    """Return distances, float32 metres, FAR_M where they are not finite or not positive."""
     known = np.isfinite(depth) & (depth > 0)
     return np.where(known, depth, FAR_M).astype(np.float32)
 

@@ -14,7 +14,7 @@ from ubcn_ros.data.scenes import Listing, Scene
 from ubcn_ros.images.files import SUFFIXES, ImageFileError, find_images
 
 MASK_SUFFIX = '_mask.png'
-"""What tools that put masks beside their images let their names end with."""
+"""End of a mask's name in exports that put masks beside their images."""
 
 
 def images_below(folder: Path, suffix: str = '', without: Collection[str] = (),

@@ -27,7 +27,8 @@ class Data:
 
     :param sets: the first one with labels gives the classes, unless ``classes`` does.
     :param classes: label set that the classes of every data set are mapped onto.
-    :raises DataSetError: a class of a set has neither a mapping nor a namesake.
+    :raises DataSetError: a class of a set has neither a mapping nor a namesake, is mapped onto
+        one that is not there, or there are more classes and groups than ids.
     """
 
     sets: tuple[DataSet, ...]
@@ -115,7 +116,7 @@ class Data:
             for scene in dataset.listing(split).scenes))
 
     def ids_of(self, dataset: DataSet) -> Mapping[int, int]:
-        """Return the ids in ``labels()``, of a class, a group or 255, by class id of a set."""
+        """Return the id of a class or group, or 255, that each class id of a set becomes."""
         return self._tables[0][next(i for i, s in enumerate(self.sets) if s is dataset)]
 
     @cached_property

@@ -41,8 +41,8 @@ class RainRenderer:
     """
     Rain in front of one camera, continuous over time.
 
-    Calls are independent of each other: the result depends on the image, depth and time alone,
-    so frames can be rendered in any order.
+    Calls are independent of each other: the result depends on the image, depth, time and rate
+    alone, so frames can be rendered in any order.
 
     :param parameters: what the rain looks like.
     :param height, width: of the images, pixels.

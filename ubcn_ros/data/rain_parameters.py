@@ -22,7 +22,7 @@ class RainParameters:
 
     The defaults of streak_gain and veil_strength are not physical: they were chosen so that CamVid
     val without depth has an input PSNR of about 26, 20, 18 dB at 50, 150, 250 mm/hr (with
-    streak_gain 1 it is 7 dB less).
+    streak_gain 1 it is 5 to 6 dB less).
 
     :raises ValueError: a value out of range.
     """
@@ -84,12 +84,12 @@ class RainParameters:
 
     @property
     def thinnest_mm_m(self) -> float:
-        """Of the thinnest streak drawn, the drop's diameter per distance, mm per metre."""
+        """Least ratio of diameter to distance of drops that are drawn as streaks, mm per metre."""
         return _THINNEST_PX / (self.focal * _REFERENCE_WIDTH * 1e-3 * self.width_gain)
 
     @property
     def extinction(self) -> float:
-        """Of the veil, 1/m."""
+        """Extinction of the veil, 1/m."""
         return self.veil_strength * veil_extinction(self.rate_mm_h)
 
     @classmethod
@@ -101,7 +101,7 @@ class RainParameters:
         :param rng: generator that everything is drawn from.
         :param rate_mm_h: rain rate, 0..300 mm/hr.
         :param physical: vary only what differs between real drives: speed 0..12 m/s, wind +-4 m/s,
-            exposure 6..16 ms. False lets the appearance spread beyond the physical defaults.
+            exposure 6..16 ms. False varies all but the rate.
         """
         drive = {'speed_m_s': float(rng.uniform(0, 12)),
                  'wind_m_s': (float(rng.uniform(-4, 4)), float(rng.uniform(-4, 4))),

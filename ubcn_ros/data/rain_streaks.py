@@ -14,7 +14,7 @@ from ubcn_ros.data.rain_parameters import RainParameters
 NEAR_M, FAR_M = 0.35, 6.0
 """Distances between which drops are drawn one by one."""
 SMALLEST_DROP_MM, LARGEST_DROP_MM = 1.0, 6.0
-"""Diameters of those."""
+"""Least and largest diameter of those drops."""
 TAU0_S = 0.681e-3  # a drop that is over a pixel for so long, or longer, covers it fully
 _NEAREST_M = 0.12  # a drop closer than this to the lens is not drawn
 _LEVELS = 4  # pyramid levels: streaks up to 2**3 pixels wide keep their width

@@ -141,11 +141,11 @@ class DataSet:
     :param format: name of its layout, as of ubcn_ros.data.datasets.FORMATS.
     :param label_set: its own classes; None where it has no labels.
     :param license: its terms, empty where nothing says.
-    :param readers: list a split, by its name.
+    :param readers: a function for each split, by its name, that lists it.
     :param class_mapping: names of another data set's classes by this one's class: one, several
         that this class does not tell apart, or none where the class is left out.
     :param focal_length: of its camera, in short sides of the images; None where nothing says.
-    :param paths_given: whether the paths of the label set are meant; otherwise pixel shares say.
+    :param paths_given: whether the label set's paths count; otherwise pixel shares decide.
     """
 
     name: str

@@ -43,7 +43,7 @@ class _Loader(yaml.SafeLoader):
     """
     Safe loader that refuses what YAML would take for something else without a word.
 
-    That is the first of two values of one key; 010, which is 8 to YAML; and 1:40, which is 100.
+    That is a key that is there twice; 010, which is 8 to YAML; and 1:40, which is 100.
     """
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
@@ -282,4 +282,4 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     'names': _names, 'label_mapping': _label_mapping, 'ignore': _ignore, 'colors': _colors,
     'paths': _paths, 'license': _license, 'format': _text, 'class_mapping': _class_mapping,
     'depth_dir': _folder_name, 'depth_scale': _scale, 'focal_length': _focal_length}
-"""What makes a value of each key from what the YAML holds, or raises WrongValue."""
+"""For each key a function that checks and converts its value, or raises WrongValue."""

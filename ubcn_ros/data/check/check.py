@@ -30,6 +30,7 @@ def check_data(data: Data, progress: Progress | None = None) -> CheckReport:
 
     :param progress: called with the number of scenes that were looked at, and of all.
     :return: the report; wrong data is in there, not raised.
+    :raises ChildProcessError: a process that reads images was ended from outside.
     """
     listings = [(place, split, *_listing(dataset, split))
                 for place, dataset in enumerate(data.sets) for split in dataset.splits]

@@ -44,10 +44,10 @@ class SceneFacts:
 
     :param problems: part ('image', 'mask', 'depth', 'rainy'), kind (of DataSetError) and text of
         everything that reading the scene fails with.
-    :param size: width and height of the image; None if it cannot be read, and so below.
-    :param orientation: EXIF's, 1 to 8.
-    :param pixels: hash of the decoded image; empty if it cannot be read, and so below.
-    :param difference_hash: of the image, as of ``similarity.difference_hash``.
+    :param size: width and height of the image; None if it cannot be read.
+    :param orientation: EXIF's, 1 to 8; UPRIGHT if it cannot be read.
+    :param pixels: hash of the decoded image; empty if it cannot be read.
+    :param difference_hash: as of ``similarity.difference_hash``; empty if it cannot be read.
     :param counts: class id and number of pixels of each id in the labels, 255 unlabeled; None
         without labels that can be read.
     :param content: hash of all files' bytes.

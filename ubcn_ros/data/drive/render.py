@@ -54,7 +54,7 @@ class Texture:
         self.height, self.width = rgba.shape[:2]
 
     def level(self, width_px: float, height_px: float) -> np.ndarray:
-        """Return the smallest version that is not coarser than the size it will be seen at."""
+        """Return the smallest version of at least 0.8 of the size that it will be seen at."""
         if self._rgba is not None:  # half of what a street is made of is never seen
             self._levels[0, 0] = np.ascontiguousarray(
                 self._rgba if self.opaque else _bleed(self._rgba))
@@ -85,7 +85,7 @@ def _bleed(rgba: np.ndarray) -> np.ndarray:
 @dataclass(slots=True)
 class Quad:
     """
-    A flat textured parallelogram in the world, seen from the side where u runs right.
+    A flat textured parallelogram, seen from the side where its texture is not mirrored.
 
     ``corner`` is the texture's upper left, ``right`` and ``down`` its edges as vectors (metres).
     ``outline`` cuts a polygon out of it, in texture units 0..1. ``label`` None only darkens what

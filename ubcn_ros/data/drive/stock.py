@@ -19,7 +19,7 @@ from ubcn_ros.data.drive.vehicles import Vehicle
 
 @dataclass
 class House:
-    """Sizes in metres, textures, and whether its roof is pitched (ridge along the street)."""
+    """Sizes in metres and textures; ``ridge`` is above the eaves, 0 where the roof is flat."""
 
     width: float
     height: float

@@ -3,7 +3,7 @@
 """
 Textures of what lines a street: facades, roofs, hedges, fences, walls and signs.
 
-Every function takes a numpy Generator and returns uint8 pictures, RGB or RGBA.
+All but ``wall``, which gives float32, return uint8 pictures, RGB or RGBA.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class CocoFile:
     What a file says.
 
     :param categories: names by id.
-    :param above: names that categories are below of.
+    :param above: names of the supercategories.
     :param problems: a line for everything that is wrong and left out.
     """
 

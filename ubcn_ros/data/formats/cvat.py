@@ -29,7 +29,7 @@ _BOTH = 'trainval'  # VOC's: what train and val list
 
 @dataclass(frozen=True)
 class ColoredScene(Scene):
-    """A frame whose mask shows the classes in colours; ``ids`` counts these."""
+    """A frame whose mask shows the classes in colours; ``ids`` is by their place in ``colors``."""
 
     colors: tuple[Color, ...] = ()
 

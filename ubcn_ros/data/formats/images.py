@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""A folder of images without labels, for the stages that learn deraining alone."""
+"""A folder of images without labels, for the stage derain alone."""
 
 from __future__ import annotations
 
