@@ -93,8 +93,8 @@ class StageConfig:
 
     # length of the stage
     optimizer_steps: int = 1000
-    # length in passes over the training images, instead of optimizer_steps; 0, which a recipe may
-    # not say, where those are the length
+    # length in passes over the training images, instead of optimizer_steps; 0, which a recipe must
+    # not say: optimizer_steps are the length
     epochs: float = 0.0
     # samples per optimizer step, over all processes
     batch: int = 8
@@ -191,8 +191,8 @@ class TrainConfig:
         Read a recipe file.
 
         :param path: of a YAML file.
-        :raises ValueError: it is not YAML, or has a key twice; unknown keys or stages, naming them
-            and the known ones.
+        :raises ValueError: it is not YAML, or has a key twice; unknown or missing keys, unknown
+            stages, or values of another type or out of range, naming them and what is expected.
         :raises OSError: the file cannot be read.
         """
         values = parse_yaml(Path(path))

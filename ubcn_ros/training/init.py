@@ -158,7 +158,7 @@ def put_aside(rows: Sequence[PartStart], network: UBCN, part: str, names: Iterab
     Return rows in which these tensors of a part do not count as taken.
 
     :param network: that the rows are of.
-    :param why: they are not, for those that were.
+    :param why: reason to give for those that were taken.
     """
     counts = dict(getattr(network, part).named_parameters())
 

@@ -1,6 +1,6 @@
 # Copyright 2026 The ubcn_ros authors
 # SPDX-License-Identifier: Apache-2.0
-"""The figure of masks, for validation in training as for evaluation: IoU."""
+"""IoU of predicted masks, for validation in training and for evaluation."""
 
 from __future__ import annotations
 

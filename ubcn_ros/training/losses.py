@@ -15,7 +15,7 @@ from ubcn_ros.data.shares import pixel_shares
 from ubcn_ros.labels import UNLABELED
 from ubcn_ros.network.rain_estimate import rain_logs
 
-# sigma 0.8 makes a 7x7 window: a quarter of the work of the usual 11x11, to the same end
+# sigma 0.8 makes a 7x7 window: half of the work of the usual 11x11, to the same end
 _SSIM_SIGMA = 0.8
 _SSIM_WEIGHT = 0.2
 _COARSE = 32

@@ -17,7 +17,7 @@ def make_optimizer(parameters: list[torch.nn.Parameter], config: OptimizerConfig
     """
     Build the optimizer of a configuration.
 
-    :param fused: one kernel takes a step for all parameters, to the same end.
+    :param fused: use PyTorch's fused implementation, which takes few kernels for all parameters.
     """
     more = {'weight_decay': config.weight_decay, 'fused': fused or None}
     if config.kind == 'sgd':

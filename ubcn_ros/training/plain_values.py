@@ -13,7 +13,7 @@ def build(kind: type, values: dict[str, Any], where: str) -> Any:
     """
     Make a dataclass, and those in it, of mappings.
 
-    :param where: they are from, for the error.
+    :param where: the values come from, for errors.
     :raises ValueError: unknown or missing keys, naming them, or what a value is instead.
     """
     if not isinstance(values, dict):

@@ -45,7 +45,7 @@ from ubcn_ros.whole_files import write_whole
 @dataclass
 class Run:
     """
-    A recipe, data and an output folder; which stages are done is what lies in the folder.
+    A recipe, data and an output folder, whose files tell which stages are done.
 
     :param config: the recipe; afterwards the length of its stages is in optimizer steps.
     :param data: what it is trained on; its split val, where it has one, validates.
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def files(self) -> RunFolder:
-        """Of the output folder."""
+        """The files of the output folder."""
         return RunFolder(self.config, self.out)
 
     @cached_property
@@ -103,7 +103,7 @@ class Run:
 
     @cached_property
     def network(self) -> UBCN:
-        """The network that the recipe describes, without values; ValueError where it is none."""
+        """The network of the recipe on the device meta; ValueError where there is none such."""
         return built(self.config, self.label_set, self._init and self._init[0].config).to('meta')
 
     def check_free(self, stage: str | None = None, resume: bool = False, overwrite: bool = False

@@ -19,7 +19,7 @@ _TABLES = ('results.csv', 'samples.jpg', 'args.yaml')
 @dataclass(frozen=True)
 class RunFolder:
     """
-    The output folder of a recipe; which stages are done is what lies in it.
+    The output folder of a recipe, whose files tell which stages are done.
 
     :param config: the recipe.
     :param out: the folder.
@@ -30,7 +30,7 @@ class RunFolder:
 
     @property
     def result(self) -> Path:
-        """Of the model file that the run is for."""
+        """Path of the model file that the run makes."""
         return self.out / f'{self.config.name}{SUFFIX}'
 
     @property
@@ -119,7 +119,7 @@ class RunFolder:
 
     @property
     def figures(self) -> dict[str, float | None]:
-        """Those of the result's validation, by name; empty where there is no result."""
+        """Figures of the result's validation, by name; empty where there is no result."""
         if not self.result.is_file():
             return {}
         return load_model(self.result)[1].metadata.get('validation', {})

@@ -63,7 +63,7 @@ class TrainingSamples(Dataset):
     :param scenes: what is cropped.
     :param config: how samples are drawn.
     :param seed: of everything that is drawn.
-    :param kept_bytes: of decoded files that a worker keeps; the default is all of CamVid.
+    :param kept_bytes: of decoded files that a worker keeps; by default all of CamVid at 480x360.
     """
 
     def __init__(self, scenes: SceneList, config: SampleConfig, seed: int, *,

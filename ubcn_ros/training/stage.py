@@ -33,9 +33,9 @@ class Stage(nn.Module):
     Base: a network, what of it is trained, and the loss.
 
     forward(batch) returns (loss, values to log). A batch holds what samples do, see
-    ``samples.TrainingSamples``, the images as they are or RGB 0..1. In mixed precision Fabric
-    rounds numbers that go into a module to 8 significant bits, but not the images' whole ones:
-    so they are scaled in here.
+    ``samples.TrainingSamples``, the images uint8 or float RGB 0..1. In mixed precision Fabric
+    rounds floats that go into a module to half precision, but not uint8: so images are scaled
+    in here.
 
     :param network: the UBCN that is trained in place.
     :param config: the stage's settings.
@@ -77,7 +77,7 @@ class Stage(nn.Module):
         return self.loss(to_float(batch))
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, Logs]:
-        """Do so; 'clean' and 'degraded' are (N, 3, H, W) RGB 0..1, 'labels' (N, H, W)."""
+        """As ``forward``, of images (N, 3, H, W) that are RGB 0..1, and labels (N, H, W)."""
         raise NotImplementedError
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], OptimizerConfig]]:

@@ -50,7 +50,8 @@ def starting_network(config: TrainConfig, label_set: LabelSet, stage: str, befor
     :param label_set: of the data.
     :param before: best model of the stage before, None where there is none.
     :param init: model to start from otherwise, None for random weights.
-    :raises ValueError: ``before`` is of another network than the recipe and the data ask for.
+    :raises ValueError: ``before`` is of another network than the recipe and the data ask for; as
+        of ``built`` and ``start_from_derain``.
     """
     torch.manual_seed(config.seed)
     if before is not None:

@@ -44,7 +44,7 @@ _LOG_EVERY = 20
 
 class Trainer:
     """
-    Train one stage of a recipe; leaves last.ckpt, best.safetensors and last.safetensors.
+    Train one stage; leaves last.ckpt, best.safetensors, last.safetensors and validation.jpg.
 
     The best is that of the validation with the highest figure (``Stage.quality``), the first of
     equals; without validation scenes it is the last. Several processes share every batch and

@@ -27,7 +27,7 @@ class Jitter:
 
     @classmethod
     def draw(cls, strength: float, rng: np.random.Generator) -> Jitter:
-        """Draw gain and gamma, in all and per channel, for a strength of 0 (none) to 1."""
+        """Draw a gain, common and per channel, and a gamma, for a strength of 0 (none) to 1."""
         return cls(np.exp(strength * (0.25 * rng.standard_normal()
                                       + 0.08 * rng.standard_normal(3))),
                    float(np.exp(strength * 0.25 * rng.standard_normal())))

@@ -59,7 +59,7 @@ class PaintedStreaks:
     :param crop: height and width of the samples.
     :param seed: of what is drawn.
     :param workers: processes that draw.
-    :param severity, haze_probability: as of ``SampleConfig``.
+    :param severity, haze_probability: as ``painted_...`` of ``SampleConfig``.
     """
 
     def __init__(self, crop: tuple[int, int], seed: int, device: torch.device, workers: int,

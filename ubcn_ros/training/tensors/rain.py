@@ -50,7 +50,7 @@ def _surroundings(scene: torch.Tensor) -> torch.Tensor:
 def plain_distance(points: torch.Tensor, sizes: torch.Tensor,
                    parameters: Sequence[RainParameters]) -> torch.Tensor:
     """
-    Work out the distances of ``depth_prior`` without labels.
+    Work out the distances of ``depth_prior`` without labels, and without its blur.
 
     :param points: (N, h, w, 2), pixels (x, y) of the image.
     :param sizes: (N, 1, 1, 2), width and height of the image.

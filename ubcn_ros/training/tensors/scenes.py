@@ -32,16 +32,16 @@ class SceneTensors:
     """
     Scenes on a device, padded to one size by repeating their last row and column.
 
-    M images: of the scenes, of drives, and then the rainy views of the scenes that have one.
+    N images of the scenes, then of drives; M with the rainy views of scenes that have one behind.
 
     :param images: levels of (M, 3, H, W) uint8 RGB, each half as large as the one before.
-    :param labels: (M, H, W) uint8.
-    :param depth: (M, 1, H / 2, W / 2) float16 metres, measured or else tied to the classes.
+    :param labels: (N, H, W) uint8.
+    :param depth: (N, 1, H / 2, W / 2) float16 metres, measured or else tied to the classes.
     :param sizes: (M, 2) int, height and width without the padding.
     :param airlight: (M, 3) float32 RGB on 0..1, as ``rain.estimate_airlight``.
     :param scenes: how many images are of scenes; the drives' come after them.
     :param drives: how many are of drives.
-    :param measured: whether an image's distance was measured, by its number.
+    :param measured: N, whether an image's distance was measured.
     :param rainy: number of the image that shows a scene in its own rain, by the scene's number.
     """
 
@@ -76,7 +76,7 @@ def load_scenes(scenes: SceneList, device: torch.device, drives: int = 0, seed: 
     :param workers: processes that render them.
     :param varied: as of ``DriveFrames``.
     :raises DataSetError: a file cannot be read.
-    :raises ValueError: the device's memory does not hold them.
+    :raises ValueError: a GPU's memory does not hold them.
     """
     key = (tuple(map(id, scenes.scenes)), scenes.class_names, device, drives, seed, varied)
     if key not in _loaded:

@@ -68,7 +68,7 @@ class LayerView:
     """
     How a sample looks at a layer of streaks.
 
-    :param size, layer: which one: number of its kind of size, and of the layer among those.
+    :param size, layer: number of the frame size, and of the layer among those of that size.
     :param gain: factor on its optical thickness.
     :param shift: right and down, shares of the layer's size.
     :param mirror: left and right are exchanged.
@@ -100,8 +100,8 @@ class StreakLayers:
     :param variants: layers of each size, rate and kind.
     :param seed: of the drops and parameters.
     :param workers: processes that render them.
-    :ivar sizes: of the layers, by kind of size.
-    :ivar frames: those whose rain they show, which are larger where layers were shrunk.
+    :ivar sizes: heights and widths of the layers.
+    :ivar frames: of the frames whose rain they show: larger than layers that were shrunk.
     """
 
     def __init__(self, sizes: Sequence[tuple[int, int]], kinds: Sequence[bool], variants: int,
@@ -116,7 +116,7 @@ class StreakLayers:
 
     def with_shrunk(self, side: int) -> StreakLayers:
         """
-        Return these layers, and those of larger frames shrunk for a short side of pixels, too.
+        Return these layers, and those of larger frames shrunk for this short side, pixels.
 
         Rain before a large camera's frame that is shrunk afterwards is softer than rain rendered
         for a small one's. They are so much larger than that side that a whole frame may be
@@ -140,6 +140,7 @@ class StreakLayers:
         :param shown: (2, 2), as of ``View.shown``.
         :param rate_mm_h: rain rate, above 0.
         :param gain: factor on the opacity, as ``RainParameters.streak_gain``.
+        :param physical: kind of the layer, one of ``kinds``.
         :param shrunk: how much larger the camera's frame is.
         """
         def misfit(n: int) -> tuple[bool, float]:

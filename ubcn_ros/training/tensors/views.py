@@ -68,16 +68,16 @@ class View:
 
     def from_middle(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
         """
-        Return likewise what makes it (x, y) from the image's middle, pixels of the sample.
+        Return such a matrix to (x, y) from the image's middle, in pixels of the sample.
 
-        Rain falls as before a camera that was not rotated.
+        It is without ``angle``: rain falls as before a camera that was not rotated.
         """
         matrix = replace(self, angle=0.0).matrix(size, crop)
         matrix[:, 2] -= np.array([size[1], size[0]]) / 2
         return matrix * self.scale
 
     def shown(self, size: Sequence[int], crop: Sequence[int]) -> np.ndarray:
-        """Return from where to where x and y of ``from_middle`` go within the image, (2, 2)."""
+        """Return the ranges of x and y, as of ``from_middle``, within the image, (2, 2)."""
         corners = self.from_middle(size, crop) @ np.array([[0, crop[1]], [0, crop[0]], [1, 1]])
         half = self.scale * np.array([[size[1]], [size[0]]]) / 2
         return np.sort(corners).clip(-half, half)
